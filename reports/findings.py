@@ -1,0 +1,230 @@
+"""A run as its reports see it: what voids it, the summary, each rule, and each finding's evidence.
+
+Values in, values out; `cli` reads the bundle.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .summary import Summary, expected_milestones, summarise
+from .wording import OUTCOMES, Headline, headline, plural
+
+#: The severity of a violation, as the outcome of its rule when the run had no time to write one.
+_OUTCOME_OF_SEVERITY = {"error": "failed", "warning": "warned", "info": "passed"}
+
+#: Places shown for a rule.
+EVIDENCE_LIMIT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One place where a rule was broken; `transcript` is a path in the bundle, if it is there."""
+
+    exchange: str
+    chunk: int | None
+    path: str
+    message: str
+    transcript: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule at an endpoint, and what became of it. `codes` are those of its violations."""
+
+    id: str
+    api: str
+    endpoint: str
+    outcome: str
+    reason: str | None
+    severity: str | None
+    basis: str | None
+    source: str | None
+    text: str | None
+    violations: int
+    exchanges: int
+    seconds: float | None
+    codes: tuple[str, ...]
+    evidence: tuple[Evidence, ...]
+
+    @property
+    def subject(self) -> str:
+        """What the rule is about: the third step of its id, a stage or `order`, `index`, …"""
+        steps = self.id.split("/")
+        return steps[2] if len(steps) > 2 else steps[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Void:
+    """Why the run's answer does not hold, or not wholly."""
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that a report shows. `rules` are in the order of the contract."""
+
+    run: Mapping[str, Any]
+    headline: Headline
+    voids: tuple[Void, ...]
+    summary: Summary
+    rules: tuple[Rule, ...]
+    transcripts: tuple[str, ...]
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to judge."""
+        return not self.summary.exchanges and not self.rules
+
+    def findings(self) -> list[Rule]:
+        """The rules that were broken, waived or noted: worst first, then the most frequent."""
+        urgency = list(OUTCOMES)
+        broken = (
+            rule
+            for rule in self.rules
+            if rule.outcome in ("failed", "warned", "known") or rule.violations
+        )
+        return sorted(broken, key=lambda rule: (urgency.index(rule.outcome), -rule.violations))
+
+    def outcomes(self) -> dict[str, int]:
+        """How many rules came out how, in the order of `OUTCOMES`, without those that are 0."""
+        found = Counter(rule.outcome for rule in self.rules)
+        return {outcome: found[outcome] for outcome in OUTCOMES if found[outcome]}
+
+
+def build(
+    run: Mapping[str, Any],
+    *,
+    rules: Iterable[Mapping[str, Any]],
+    violations: Iterable[Mapping[str, Any]],
+    exchanges: Iterable[Mapping[str, Any]],
+    transcripts: Iterable[str] = (),
+    torn: Callable[[], int] = lambda: 0,
+) -> Report:
+    """The report of a run from its rows; `torn` is asked when all rows have been read."""
+    rows = [dict(rule) for rule in rules]
+    known_rules = {row["rule"] for row in rows}
+    codes: dict[str, Counter[str]] = {}
+    rebuilt: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for violation in violations:
+        rule = violation.get("rule", "")
+        codes.setdefault(rule, Counter())[violation.get("code", "")] += 1
+        if rule not in known_rules:
+            _note(rebuilt, violation)
+    rows.extend(_without_set(row) for row in rebuilt.values())
+
+    wanted = {item["exchange"] for row in rows for item in row.get("evidence", ())}
+    kept = set(transcripts)
+    places: dict[str, str] = {}
+    summary = summarise(_noting(exchanges, wanted, places), expected_milestones(run, rows))
+    for exchange in wanted:
+        place = places.get(exchange, f"transcripts/{exchange}.ndjson")
+        if place in kept:
+            places[exchange] = place
+        else:
+            places.pop(exchange, None)
+    return Report(
+        run=run,
+        headline=headline(run, empty=not summary.exchanges and not rows),
+        voids=tuple(_voids(run, summary.exchanges, torn())),
+        summary=summary,
+        rules=tuple(_rule(row, codes.get(row["rule"], Counter()), places) for row in rows),
+        transcripts=tuple(sorted(kept)),
+    )
+
+
+def _note(
+    rebuilt: dict[tuple[str, str, str], dict[str, Any]], violation: Mapping[str, Any]
+) -> None:
+    """Count a violation towards the rule row that the run did not come to write."""
+    rule = violation.get("rule", "")
+    steps = [*rule.split("/"), "", ""]
+    api, endpoint = violation.get("api") or steps[0], violation.get("endpoint") or steps[1]
+    row = rebuilt.get((rule, api, endpoint))
+    if row is None:
+        row = rebuilt[rule, api, endpoint] = {
+            "rule": rule,
+            "api": api,
+            "endpoint": endpoint,
+            "outcome": _OUTCOME_OF_SEVERITY.get(violation.get("severity", ""), "failed"),
+            "severity": violation.get("severity"),
+            "violations": 0,
+            "seen": set(),
+            "evidence": [],
+        }
+    row["violations"] += 1
+    row["seen"].add(violation.get("exchange", ""))
+    if len(row["evidence"]) < EVIDENCE_LIMIT:
+        row["evidence"].append(
+            {
+                "exchange": violation.get("exchange", ""),
+                "chunk": violation.get("chunk"),
+                "path": violation.get("path", ""),
+                "message": violation.get("message", ""),
+            }
+        )
+
+
+def _without_set(row: dict[str, Any]) -> dict[str, Any]:
+    seen = row.pop("seen")
+    return {**row, "exchanges": len(seen)}
+
+
+def _noting(
+    rows: Iterable[Mapping[str, Any]], wanted: set[str], places: dict[str, str]
+) -> Iterator[Mapping[str, Any]]:
+    """`rows`, while taking down the transcript of the exchanges that are evidence."""
+    for row in rows:
+        place = row.get("transcript")
+        if place is not None and row.get("id") in wanted:
+            places[row["id"]] = place
+        yield row
+
+
+def _rule(row: Mapping[str, Any], codes: Counter[str], places: Mapping[str, str]) -> Rule:
+    return Rule(
+        id=row["rule"],
+        api=row["api"],
+        endpoint=row["endpoint"],
+        outcome=row["outcome"],
+        reason=row.get("reason"),
+        severity=row.get("severity"),
+        basis=row.get("basis"),
+        source=row.get("source"),
+        text=row.get("text"),
+        violations=row.get("violations", 0),
+        exchanges=row.get("exchanges", 0),
+        seconds=row.get("seconds"),
+        codes=tuple(code for code, _ in codes.most_common(5)),
+        evidence=tuple(
+            Evidence(
+                exchange=item["exchange"],
+                chunk=item["chunk"],
+                path=item["path"],
+                message=item["message"],
+                transcript=places.get(item["exchange"]),
+            )
+            for item in row.get("evidence", ())[:EVIDENCE_LIMIT]
+        ),
+    )
+
+
+def _voids(run: Mapping[str, Any], exchanges: int, torn: int) -> Iterator[Void]:
+    stated = {void["kind"] for void in run["voids"]}
+    if run["status"] != "complete" and "incomplete" not in stated:
+        how = "was killed, or is still going" if run["status"] == "running" else "was interrupted"
+        yield Void(
+            "incomplete",
+            f"The run {how}. What it wrote until then is here: {plural(exchanges, 'exchange')}.",
+        )
+    if torn:
+        yield Void("incomplete", f"{plural(torn, 'file')} of the bundle ended inside a row.")
+    if run["clock"]["stepped"] and "clock" not in stated:
+        yield Void("clock", "The clock was set during the run: times may be off by that step.")
+    for void in run["voids"]:
+        yield Void(void["kind"], void["message"])

@@ -1,0 +1,105 @@
+"""The report as Markdown for a job summary: the verdict, the times, what broke; capped in size."""
+
+from __future__ import annotations
+
+import re
+
+from .findings import Report, Rule
+from .summary import Group
+from .wording import (
+    HEADLINE_MILESTONES,
+    OUTCOMES,
+    milestone_label,
+    outcome_words,
+    plain,
+    plural,
+    seconds,
+)
+
+#: GitHub refuses a summary over 1 MiB; ours stay far below (and below 900 KB whatever comes).
+FINDING_LIMIT = 50
+SIZE_LIMIT = 900_000
+
+_SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "❔", "invalid": "🚫", "incomplete": "⚠️"}
+_ACTIVE = re.compile(r"[\\`*_{}\[\]()<>#+!|@&~:$^=\-]")
+
+
+def escaped(text: object, limit: int = 200) -> str:
+    """Text that Markdown and HTML take literally: whatever is active becomes an entity."""
+    return _ACTIVE.sub(lambda match: f"&#{ord(match[0])};", plain(text, limit))
+
+
+def code(text: object, limit: int = 200) -> str:
+    """Text as code, in a table cell too. Backticks would end it, a bar would end the cell."""
+    return f"<code>{escaped(text, limit)}</code>"
+
+
+def render(report: Report) -> str:
+    """The Markdown text, ending in a line end."""
+    run, headline = report.run, report.headline
+    caveat = f" — **{headline.caveat}**" if headline.caveat else ""
+    parts = [
+        f"## {_SIGNS[headline.tone]} {headline.title}",
+        f"Against **{headline.target}**{caveat}",
+    ]
+    if headline.detail:
+        parts.append(escaped(headline.detail, 400))
+    parts.extend(f"> ⚠️ **{void.kind}**: {escaped(void.message, 500)}" for void in report.voids)
+    if report.rules:
+        tally = report.outcomes().items()
+        said = " · ".join(
+            f"{OUTCOMES[key][0]} {count:,} {OUTCOMES[key][1]}" for key, count in tally
+        )
+        parts.append(f"**{plural(len(report.rules), 'rule')}**: {said}")
+    if report.summary.groups:
+        parts.append(_times(report))
+    findings = [rule for rule in report.findings() if rule.outcome in ("failed", "warned")]
+    if findings:
+        parts.append(_findings(findings))
+    if report.empty:
+        parts.append("Nothing was recorded: no exchange, no rule.")
+    spent = run["budget"]["spent"]
+    parts.append(f"Run {code(run['id'])} · {plural(spent, 'billable request')} spent")
+    text = "\n\n".join(parts) + "\n"
+    if len(text.encode("utf-8")) > SIZE_LIMIT:
+        return "\n\n".join([*parts[:2], "The rest is too long for a summary: see report.html.", ""])
+    return text
+
+
+def _times(report: Report) -> str:
+    lines = [
+        "| endpoint | exchanges | time | p50 | p95 | p99 |",
+        "|---|---|---|---:|---:|---:|",
+    ]
+    for group in report.summary.groups:
+        name = escaped(f"{group.api} {group.endpoint}", 60)
+        said = escaped(outcome_words(group.outcomes, group.probes, group.warmup))
+        lines.extend(f"| {name} | {said} | {label} | {cells} |" for label, cells in _rows(group))
+    return "\n".join(lines)
+
+
+def _rows(group: Group) -> list[tuple[str, str]]:
+    rows = []
+    for milestone in HEADLINE_MILESTONES:
+        one = group.milestone(milestone)
+        if one is not None:
+            picked = [one.intended[index] for index in (0, 2, 3)]
+            cells = " | ".join(seconds(quantile.value) for quantile in picked)
+            rows.append((milestone_label(milestone), cells))
+        elif milestone == "streaming_ready" and group.endpoint == "stream":
+            rows.append((milestone_label(milestone), "n/a | n/a | n/a"))
+    return rows or [("–", "– | – | –")]
+
+
+def _findings(findings: list[Rule]) -> str:
+    lines = ["| | rule | what was seen | times |", "|---|---|---|---:|"]
+    for rule in findings[:FINDING_LIMIT]:
+        seen = ""
+        if rule.evidence:
+            first = rule.evidence[0]
+            chunk = "" if first.chunk is None else f" chunk {first.chunk}"
+            seen = f"{escaped(first.message, 240)} ({escaped(first.exchange, 40)}{chunk})"
+        glyph = "❌" if rule.outcome == "failed" else "⚠️"
+        lines.append(f"| {glyph} | {code(rule.id)} | {seen} | {rule.violations:,} |")
+    more = len(findings) - FINDING_LIMIT
+    return "\n".join(lines) + (f"\n\nand {plural(more, 'more rule')}" if more > 0 else "")

@@ -1,0 +1,1 @@
+"""The contracts, as data: nothing but JSON. Read by `soundstage.contract`."""

@@ -1,0 +1,226 @@
+"""`soundstage lint`: holds saved responses against the contract, like a compiler.
+
+Reads raw response bytes as `curl -N` saves them, or our transcripts, and says what it took them
+for where it was not told.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from soundstage.conformance.violations import Severity, Verdict, Violation
+from soundstage.contract import Contract, available, load, load_all
+from soundstage.errors import UsageError
+from soundstage.exchange import transcript as transcripts
+from soundstage.exchange.judge import Caps, Judge
+from soundstage.exchange.recognise import recognise
+from soundstage.wire.ending import End, EndKind
+from soundstage.wire.redact import terminal_safe
+
+HELP = "check saved responses against the contract"
+
+_EXAMPLES = """examples:
+  soundstage lint stream.sse
+  soundstage lint --api v6 --endpoint stream saved/*.sse
+  curl -N ... | soundstage lint -
+  soundstage lint --format json transcript.ndjson
+
+exit codes: 0 all conform, 1 at least one violates, 2 wrong usage, 4 inconclusive
+"""
+_LARGEST = 64 * 2**20
+_MARKS = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.INFO: "36"}
+_EXIT = {Verdict.CONFORMS: 0, Verdict.VIOLATES: 1, Verdict.INCONCLUSIVE: 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Linted:
+    """What was found in one file. `guessed`: api and endpoint were found out, not given;
+    `also` are the other contracts that it fits as well.
+    """
+
+    file: str
+    contract: Contract
+    endpoint: str
+    judge: Judge
+    guessed: bool
+    also: tuple[str, ...]
+
+    def verdict(self, strict: bool) -> Verdict:
+        return self.judge.verdict(strict=strict)
+
+    def to_json(self, strict: bool) -> dict[str, Any]:
+        return {
+            "file": self.file,
+            "api": self.contract.api,
+            "endpoint": self.endpoint,
+            "verdict": self.verdict(strict).value,
+            "reason": self.judge.reason,
+            "framing": self.judge.framing,
+            "violations": [violation.to_json() for violation in self.judge.violations],
+        }
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="soundstage lint",
+        description="Check saved responses against the contract.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="response or transcript; - is stdin"
+    )
+    parser.add_argument("--api", help=f"API version ({', '.join(available())}; default: find out)")
+    parser.add_argument(
+        "--endpoint",
+        choices=("stream", "sync", "error"),
+        help="what the file is the response of (default: find out)",
+    )
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument("--strict", action="store_true", help="warnings violate, too")
+    parser.add_argument(
+        "--on-inconclusive",
+        choices=("fail", "warn"),
+        default="fail",
+        help="fail: exit 4 (default); warn: exit 0",
+    )
+    parser.add_argument("--max-events", type=int, default=Caps().events, metavar="N")
+    return parser.parse_args(argv)
+
+
+def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
+    contracts = [load(args.api)] if args.api else list(load_all().values())
+    caps = Caps(events=args.max_events)
+    codes = []
+    for file in args.files:
+        linted = lint(_read(file), file, contracts, args.endpoint, caps)
+        if args.format == "json":
+            print(json.dumps(linted.to_json(args.strict), ensure_ascii=False), file=stdout)
+        else:
+            _print(linted, args.strict, stdout)
+        codes.append(_EXIT[linted.verdict(args.strict)])
+    if args.on_inconclusive == "warn":
+        codes = [0 if code == 4 else code for code in codes]
+    return 1 if 1 in codes else max(codes)
+
+
+def lint(
+    raw: bytes, file: str, contracts: list[Contract], endpoint: str | None, caps: Caps
+) -> Linted:
+    """Judge one saved response. `endpoint` is "stream", "sync", "error", or None to find out;
+    the contract that fits best is chosen where there are several.
+    """
+    transcript: transcripts.Transcript | None = None
+    guessed = endpoint is None or len(contracts) > 1
+    if transcripts.looks_like_transcript(raw):
+        transcript = transcripts.read(raw, file)
+        named = transcript.header.get("api")
+        contracts = [each for each in contracts if each.api == named] or contracts
+        endpoint = endpoint or _kind(contracts, transcript.header)
+        guessed = False
+    body = raw if transcript is None else b"".join(piece for _, piece, _ in transcript.pieces)
+    best, *others = recognise(body, contracts, endpoint)
+    also = tuple(
+        other.contract.api
+        for other in others
+        if (other.kind, other.score) == (best.kind, best.score)
+    )
+    judge = _judge(best.contract, best.kind, body, transcript, caps)
+    return Linted(file, best.contract, best.kind, judge, guessed, also)
+
+
+def _read(file: str) -> bytes:
+    try:
+        if file == "-":
+            raw = sys.stdin.buffer.read(_LARGEST + 1)
+        else:
+            with Path(file).open("rb") as opened:
+                raw = opened.read(_LARGEST + 1)
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror or error}") from error
+    if len(raw) > _LARGEST:
+        raise UsageError(f"{file}: larger than {_LARGEST // 2**20} MiB")
+    return raw
+
+
+def _kind(contracts: list[Contract], header: dict[str, Any]) -> str | None:
+    if header.get("expect") == "error":
+        return "error"
+    found = contracts[0].endpoints.get(str(header.get("endpoint")))
+    return found.kind if found else None
+
+
+def _judge(
+    contract: Contract,
+    kind: str,
+    body: bytes,
+    transcript: transcripts.Transcript | None,
+    caps: Caps,
+) -> Judge:
+    endpoint = contract.endpoint_of_kind("stream" if kind == "error" else kind)
+    if endpoint is None:
+        raise UsageError(f"{contract.api} has no endpoint of the kind {kind}")
+    judge = Judge(contract, endpoint, caps=caps, expect_error=kind == "error")
+    end, cut = None, None
+    if transcript is not None:
+        response = transcript.header.get("response") or {}
+        if response.get("status") is not None:
+            headers = {name.lower(): value for name, value in response.get("headers", ())}
+            judge.head(int(response["status"]), headers.get("content-type"))
+        end, cut = _end(transcript.end)
+    judge.feed(body)
+    judge.close(end, cut=cut)
+    return judge
+
+
+def _end(row: dict[str, Any] | None) -> tuple[End | None, str | None]:
+    if row is None:
+        return None, "transcript.incomplete"
+    try:
+        kind = EndKind(str(row.get("kind")))
+    except ValueError:
+        return None, row.get("cut")
+    return End(kind, str(row.get("message", "")), 0, row.get("fault_of")), row.get("cut")
+
+
+def _print(linted: Linted, strict: bool, stdout: TextIO) -> None:
+    coloured = stdout.isatty()
+
+    def paint(text: str, colour: str) -> str:
+        return f"\x1b[{colour}m{text}\x1b[0m" if coloured else text
+
+    judge, verdict = linted.judge, linted.verdict(strict)
+    what = f"{linted.contract.api} {linted.endpoint}"
+    took = f"took it for {what}" if linted.guessed else what
+    if linted.also:
+        took += f" (fits {', '.join(linted.also)} as well)"
+    many = f", {judge.events} events" if judge.events else ""
+    framing = f", {judge.framing}" if judge.framing else ""
+    file = terminal_safe(linted.file)
+    for violation in judge.violations:
+        _print_violation(file, linted.contract, violation, paint, stdout)
+    colour = {Verdict.CONFORMS: "32", Verdict.VIOLATES: "31", Verdict.INCONCLUSIVE: "33"}[verdict]
+    said = paint(verdict.value, colour)
+    reason = f" ({terminal_safe(judge.reason)})" if judge.reason else ""
+    if judge.failed and verdict is Verdict.INCONCLUSIVE:
+        reason = f" ({judge.reason}: {terminal_safe(judge.failed)})"
+    print(f"{file}: {said}{reason}: {took}{framing}{many}", file=stdout)
+
+
+def _print_violation(
+    file: str, contract: Contract, violation: Violation, paint: Any, stdout: TextIO
+) -> None:
+    rule = contract.rules[violation.rule]
+    place = file if violation.chunk is None else f"{file}: chunk {violation.chunk}"
+    if violation.path:
+        place += f" {terminal_safe(violation.path)}"
+    severity = paint(violation.severity.value, _MARKS[violation.severity])
+    message = terminal_safe(violation.message)
+    print(f"{place}: {severity}: {message} [{violation.code}]", file=stdout)
+    print(f"    rule {rule.id}: {rule.text}", file=stdout)
+    print(f"    {rule.basis}: {rule.source}", file=stdout)

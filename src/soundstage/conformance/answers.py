@@ -1,0 +1,203 @@
+"""Holds answers that are one body against a contract: synchronous results, errors, heads.
+
+Values in, violations out. What is documented as a refusal is told apart from what is broken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from soundstage.conformance.fields import FieldCheck, shown
+from soundstage.conformance.violations import Severity, Violation
+from soundstage.contract import Contract
+from soundstage.contract.protocol import DocumentedError, Endpoint
+from soundstage.contract.schema import Schema, type_name
+from soundstage.wire import jsontext
+
+#: Media types that a framing may come as (RFC 9110, section 8.3.1: parameters do not count).
+_MEDIA = {
+    "sse": ("text/event-stream",),
+    "lines": (
+        "text/event-stream",
+        "application/json",
+        "application/jsonl",
+        "application/x-ndjson",
+        "text/plain",
+    ),
+}
+#: Refusals that say nothing about the contract: no key, no money, too often, out of order.
+_REFUSALS = frozenset({401, 402, 403, 408, 425, 429, 500, 502, 503, 504, 520, 522, 524})
+
+
+@dataclass(slots=True)
+class Answer:
+    """What was found out about a body. `reason` makes an answer without errors inconclusive;
+    `error` is the printed error that it is, if it is one.
+    """
+
+    violations: list[Violation] = field(default_factory=list)
+    reason: str | None = None
+    error: DocumentedError | None = None
+    value: Any = None
+
+
+def violation(contract: Contract, code: str, rule: str, message: str, path: str = "") -> Violation:
+    """A violation of the rule `API/RULE` by an exchange as a whole."""
+    found = contract.rules[f"{contract.api}/{rule}"]
+    return Violation(code, Severity(found.severity), None, path, message, found.id)
+
+
+def media_type(content_type: str | None) -> str:
+    """The media type without parameters, in lower case; "" where there is none."""
+    return (content_type or "").partition(";")[0].strip().lower()
+
+
+def check_result(contract: Contract, endpoint: str, raw: bytes, *, max_depth: int = 128) -> Answer:
+    """A body that should be the result of a "sync" or "status" endpoint."""
+    answer = Answer()
+    api_endpoint = contract.endpoints[endpoint]
+    value = _parsed(contract, f"{endpoint}/json", raw, answer, max_depth)
+    schema = api_endpoint.response or {}
+    if answer.violations and value is None:
+        return answer
+    if "type" not in schema:
+        return answer
+    if not isinstance(value, dict):
+        message = f"the result is {shown(value)}, of type {type_name(value)}; not an object"
+        code = "json.not_object"
+        answer.violations.append(violation(contract, code, f"{endpoint}/json", message))
+        return answer
+    if (error := contract.errors.matching(value)) is not None:
+        answer.error = error
+        message = f"the body is the error “{error.title}” where a result is due"
+        code = "http.error_under_success"
+        answer.violations.append(violation(contract, code, f"{endpoint}/http/answer", message))
+        return answer
+    answer.violations.extend(_result_check(contract, endpoint).violations(value, None))
+    return answer
+
+
+def check_error(
+    contract: Contract,
+    raw: bytes,
+    *,
+    status: int | None = None,
+    bad_request: bool = False,
+    max_depth: int = 128,
+) -> Answer:
+    """A body that should be an error's. `status` is None where it is not known (a file);
+    `bad_request`: the request was wrong, so that a 500 is no answer to it.
+    """
+    answer = Answer()
+    value = _parsed(contract, "error/other/body", raw, answer, max_depth)
+    answer.error = contract.errors.matching(value)
+    if answer.error is None and not answer.violations:
+        _unprinted_error(contract, value, answer)
+    if status is None:
+        return answer
+    if status not in contract.errors.statuses:
+        code, rule = ("http.error_under_success", "error/not_under_200")
+        if not 200 <= status < 300:
+            code, rule = ("http.status", "error/status")
+        message = f"an error came with the status {status}"
+        answer.violations.append(violation(contract, code, rule, message))
+    elif status == 500 and bad_request:
+        message = "a bad request was answered with a 500"
+        found = violation(contract, "http.server_error", "error/no_500", message)
+        answer.violations.append(found)
+    return answer
+
+
+def check_refusal(contract: Contract, endpoint: Endpoint, status: int, raw: bytes) -> Answer:
+    """An answer to a valid request whose status is not 200. A documented refusal leaves the
+    contract unjudged (`reason`); a status that means that the endpoint is not there, or not as
+    documented, breaks it.
+    """
+    value = jsontext.parse(raw).value
+    error = contract.errors.matching(value)
+    answer = Answer(error=error, value=value)
+    if error is not None and status in contract.errors.statuses:
+        answer.reason = f"api.{error.name}"
+    elif status in _REFUSALS:
+        answer.reason = f"http.{status}"
+    else:
+        message = f"the status is {status}; expected 200"
+        rule = f"{endpoint.name}/http/status"
+        answer.violations.append(violation(contract, "http.status", rule, message))
+    return answer
+
+
+def check_content_type(
+    contract: Contract, endpoint: Endpoint, content_type: str | None, framing: str | None
+) -> list[Violation]:
+    """Whether the content type fits what the endpoint promises, and, for a stream, the framing
+    that its first bytes show (None if they show none).
+    """
+    media = media_type(content_type)
+    if endpoint.kind == "stream":
+        framings = [framing] if framing in endpoint.framings else endpoint.framings
+        allowed = [each for name in framings for each in _MEDIA[str(name)]]
+        fits = media in allowed
+    else:
+        allowed = ["application/json"]
+        fits = media == "application/json" or media.endswith("+json")
+    if fits:
+        return []
+    message = f"the content type is {media or 'missing'}; expected {' or '.join(allowed[:2])}"
+    rule = f"{endpoint.name}/http/content_type"
+    return [violation(contract, "http.content_type", rule, message)]
+
+
+def _unprinted_error(contract: Contract, value: Any, answer: Answer) -> None:
+    if not isinstance(value, dict):
+        message = f"the error's body is {shown(value)}, of type {type_name(value)}; not an object"
+        found = violation(contract, "http.error_body", "error/other/body", message)
+        answer.violations.append(found)
+        return
+    if (near := _nearest(contract, value)) is not None:
+        message = f"the body is nearly “{near.title}”, but {_difference(near.body, value)}"
+        found = violation(contract, "http.error_body", f"error/{near.name}/body", message)
+        answer.violations.append(found)
+
+
+def _nearest(contract: Contract, value: dict[str, Any]) -> DocumentedError | None:
+    """The printed error that shares the most members with `value`, if it shares any that tells
+    it from the others, and the keys are the same or fewer.
+    """
+
+    def shared(error: DocumentedError) -> int:
+        return sum(
+            1
+            for name, printed in error.body.items()
+            if not isinstance(printed, bool) and value.get(name) == printed
+        )
+
+    best = max((e for e in contract.errors.known if e.printed), key=shared, default=None)
+    return best if best is not None and shared(best) else None
+
+
+def _difference(printed: dict[str, Any], value: dict[str, Any]) -> str:
+    for name, asked in printed.items():
+        if name not in value:
+            return f"{name} is missing"
+        if value[name] != asked:
+            return f"{name} is {shown(value[name])}; expected {shown(asked)}"
+    extra = ", ".join(sorted(value.keys() - printed.keys())[:3])
+    return f"it also has {extra}"
+
+
+def _parsed(contract: Contract, rule: str, raw: bytes, answer: Answer, max_depth: int) -> Any:
+    value, problems, _ = jsontext.parse(raw, max_depth=max_depth)
+    for problem in problems:
+        found = violation(contract, problem.code, rule, problem.message, problem.path)
+        answer.violations.append(found)
+    answer.value = value
+    return value
+
+
+@cache
+def _result_check(contract: Contract, endpoint: str) -> FieldCheck:
+    schema: Schema = contract.endpoints[endpoint].response or {}
+    return FieldCheck(contract.rules, endpoint, "", schema, {})

@@ -1,0 +1,151 @@
+"""Holds one JSON object against its schema, fast when it fits and with reasons when it does not.
+
+`jsonschema-rs` says yes or no (about a microsecond); only after a no does the reference library
+`jsonschema` say why. It is imported then, so that a clean run never pays for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema_rs
+
+from soundstage.conformance.violations import Severity, Violation
+from soundstage.contract.rules import Rule, RuleBook
+from soundstage.contract.schema import Schema, type_name
+
+_LONGEST_VALUE = 60
+_ASPECTS = {"required": "required", "type": "type"}
+_CODES = {"required": "field.missing", "type": "field.type", "value": "field.value"}
+_ORDER = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
+
+
+def pointer(*parts: str | int) -> str:
+    """A JSON pointer (RFC 6901, section 3) to the place that `parts` lead to."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def shown(value: Any) -> str:
+    """A JSON value for a message: short, on one line, never more than 60 characters of it."""
+    text = repr(value) if isinstance(value, str) else str(value)
+    if value is None or isinstance(value, bool):
+        text = {None: "null", True: "true", False: "false"}[value]
+    text = type_name(value) if isinstance(value, dict | list) and value else text
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
+
+
+class FieldCheck:
+    """The fields of one kind of object: of a stage's chunks, or of a result.
+
+    `schema` is resolved; `others` are documented fields that it does not list: allowed anywhere,
+    held only to their type. `prefix` leads to the rules of `schema` in the book.
+    """
+
+    def __init__(
+        self, book: RuleBook, endpoint: str, prefix: str, schema: Schema, others: Schema
+    ) -> None:
+        self._book = book
+        self._endpoint = endpoint
+        self._prefix = prefix
+        self._listed: Schema = schema.get("properties", {})
+        self._schema = {**schema, "properties": {**others, **self._listed}}
+        self._is_valid = jsonschema_rs.Draft202012Validator(self._schema).is_valid
+        self._open = not self._schema["properties"]
+        self.known = frozenset(self._schema["properties"])
+
+    def fits(self, value: dict[str, Any]) -> bool:
+        """Whether an object meets the schema. False where the fast library cannot judge (a
+        Decimal, say): then the reference library is asked.
+        """
+        try:
+            return self._is_valid(value)
+        except (TypeError, ValueError, OverflowError):
+            return False
+
+    def violations(self, value: dict[str, Any], chunk: int | None) -> Iterator[Violation]:
+        """Every broken field rule, then every undocumented field. At one place only the weightiest
+        grounds are named, and nothing but its type where that is wrong.
+        """
+        if not self.fits(value):
+            yield from self._explained(value, chunk)
+        if not (self._open or value.keys() <= self.known):
+            rule = self._book[f"{self._book.api}/{self._endpoint}/undocumented"]
+            for name in sorted(value.keys() - self.known):
+                message = f"{name} is not documented"
+                yield Violation(
+                    "field.undocumented",
+                    Severity(rule.severity),
+                    chunk,
+                    pointer(name),
+                    message,
+                    rule.id,
+                )
+
+    def _explained(self, value: dict[str, Any], chunk: int | None) -> Iterator[Violation]:
+        import jsonschema
+
+        found: dict[tuple[str | int, ...], tuple[tuple[int, int], Violation]] = {}
+        for error in jsonschema.Draft202012Validator(self._schema).iter_errors(value):
+            place = tuple(error.absolute_path)
+            for name in self._names(error):
+                path = (*place, name) if name is not None else place
+                aspect = _ASPECTS.get(str(error.validator), "value")
+                rule = self._rule(path, aspect, self._basis(error))
+                severity = Severity(rule.severity)
+                message = self._message(path, aspect, error, rule)
+                violation = Violation(
+                    _CODES[aspect], severity, chunk, pointer(*path), message, rule.id
+                )
+                weight = (0 if aspect != "value" else 1, _ORDER[severity])
+                if path not in found or weight < found[path][0]:
+                    found[path] = (weight, violation)
+        for _, violation in found.values():
+            yield violation
+
+    @staticmethod
+    def _names(error: Any) -> list[str | None]:
+        if error.validator != "required":
+            return [None]
+        return [name for name in error.validator_value if name not in error.instance]
+
+    def _basis(self, error: Any) -> str:
+        basis, schema = "", self._schema
+        for part in error.absolute_schema_path:
+            schema = schema[part]
+            if isinstance(schema, dict) and "x-basis" in schema:
+                basis = schema["x-basis"]
+        return basis
+
+    def _rule(self, path: tuple[str | int, ...], aspect: str, basis: str) -> Rule:
+        names = tuple("*" if isinstance(part, int) else part for part in path)
+        prefix = self._prefix if path and path[0] in self._listed else ""
+        bases = (basis, "documented", "exemplified", "inferred")
+        for candidate in bases:
+            try:
+                return self._book.of_constraint(self._endpoint, prefix, names, aspect, candidate)
+            except KeyError:
+                continue
+        raise LookupError(f"no rule for {prefix}{'.'.join(names)}: {aspect}")
+
+    @staticmethod
+    def _message(path: tuple[str | int, ...], aspect: str, error: Any, rule: Rule) -> str:
+        field = ".".join(map(str, path))
+        if aspect == "required":
+            return f"{field} is missing"
+        if aspect == "type":
+            asked = error.validator_value
+            kinds = " or ".join(asked if isinstance(asked, list) else [asked])
+            kind = type_name(error.instance)
+            return f"{field} is {shown(error.instance)}, of type {kind}; expected {kinds}"
+        if error.validator in ("minItems", "maxItems"):
+            many = len(error.instance)
+            return f"{field} has {many} items; expected {_asked(error)}"
+        return f"{field} is {shown(error.instance)}; expected {_asked(error)}"
+
+
+def _asked(error: Any) -> str:
+    if error.validator == "const":
+        return shown(error.validator_value)
+    title = error.schema.get("title")
+    return str(title) if title else f"{error.validator} {shown(error.validator_value)}"

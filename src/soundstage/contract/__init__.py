@@ -1,0 +1,5 @@
+"""What is promised: the contracts, read from their data."""
+
+from soundstage.contract.contract import Contract, available, load, load_all
+
+__all__ = ["Contract", "available", "load", "load_all"]

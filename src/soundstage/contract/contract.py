@@ -1,0 +1,256 @@
+"""Reads a contract's folder into one value, and refuses what it does not fully understand."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+
+from soundstage.contract.protocol import (
+    Completion,
+    Constant,
+    DocumentedError,
+    Endpoint,
+    Errors,
+    Example,
+    Grounds,
+    Hosts,
+    Index,
+    Milestone,
+    NeverDecrease,
+    Protocol,
+    Stage,
+    Tracks,
+)
+from soundstage.contract.rules import RuleBook, rule_book
+from soundstage.contract.schema import WHEN_KEYWORDS, Folder
+from soundstage.errors import ContractDataError, UsageError
+
+#: Names a folder of contracts to use instead of the installed ones.
+SCHEMAS_VARIABLE = "SOUNDSTAGE_SCHEMAS"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Contract:
+    """Everything documented for one API version. Compared and hashed by identity.
+
+    `sha256` is over the bytes of its files, so that two runs can tell whether they were held
+    against the same contract.
+    """
+
+    api: str
+    title: str
+    base_url: str
+    sha256: str
+    endpoints: Mapping[str, Endpoint]
+    protocol: Protocol
+    errors: Errors
+    hosts: Hosts
+    rules: RuleBook
+    examples: tuple[Example, ...]
+
+    def endpoint_of_kind(self, kind: str) -> Endpoint | None:
+        """The first endpoint of a kind ("stream", "sync", "status"); None if there is none."""
+        return next((e for e in self.endpoints.values() if e.kind == kind), None)
+
+
+def _root() -> Traversable:
+    named = os.environ.get(SCHEMAS_VARIABLE)
+    return Path(named) if named else files("soundstage.schemas")
+
+
+def available(root: Traversable | None = None) -> list[str]:
+    """The API versions there are contracts for, sorted: the folders with a `protocol.json`."""
+    root = root or _root()
+    if not root.is_dir():
+        raise ContractDataError(f"{root}: no such folder of contracts")
+    return sorted(
+        entry.name
+        for entry in root.iterdir()
+        if entry.is_dir() and entry.joinpath("protocol.json").is_file()
+    )
+
+
+def load(api: str, root: Traversable | None = None) -> Contract:
+    """The contract of one API version.
+
+    Raises UsageError if there is none, ContractDataError (file, pointer, reason) if its data is
+    not fully understood.
+    """
+    return _load(api, root or _root())  # type: ignore[arg-type]  # Paths are hashable
+
+
+def load_all(root: Traversable | None = None) -> dict[str, Contract]:
+    """Every contract there is, by name of the API version."""
+    root = root or _root()
+    return {api: load(api, root) for api in available(root)}
+
+
+@cache
+def _load(api: str, root: Traversable) -> Contract:
+    known = available(root)
+    if api not in known:
+        raise UsageError(f"no contract for {api!r}: there are {', '.join(known) or 'none'}")
+    folder = Folder(root, str(root) if isinstance(root, Path) else "schemas")
+    path = f"{api}/protocol.json"
+    data = folder.read(path)
+    _meets_schema(folder, path, data)
+    if data["api"] != api:
+        raise ContractDataError(f"{folder.name}/{path}#/api: must be {api!r}, as the folder is")
+    endpoints = {
+        entry["name"]: Endpoint(
+            name=entry["name"],
+            kind=entry["kind"],
+            method=entry["method"],
+            path=entry["path"],
+            billed=entry["billed"],
+            framings=tuple(entry.get("framings", ())),
+            request=folder.resolve(f"{api}/{entry['request']}") if "request" in entry else None,
+            response=folder.resolve(f"{api}/{entry['response']}") if "response" in entry else None,
+            grounds=Grounds.of(entry),
+        )
+        for entry in data["endpoints"]
+    }
+    protocol = _protocol(folder, api, data)
+    errors = _errors(folder, api)
+    hosts = Hosts(tuple(data["hosts"]["values"]), Grounds.of(data["hosts"]))
+    try:
+        rules = rule_book(api, endpoints, protocol, errors, hosts)
+    except ValueError as error:
+        raise ContractDataError(f"{folder.name}/{api}: {error}") from error
+    return Contract(
+        api=api,
+        title=data["title"],
+        base_url=data["base_url"],
+        sha256=_digest(root.joinpath(api), root.joinpath("fields.json")),
+        endpoints=endpoints,
+        protocol=protocol,
+        errors=errors,
+        hosts=hosts,
+        rules=rules,
+        examples=_examples(folder, api),
+    )
+
+
+def _meets_schema(folder: Folder, path: str, data: Any, part: str | None = None) -> None:
+    schema = folder.read("protocol.schema.json")
+    if part is not None:
+        schema = {"$ref": f"#/$defs/{part}", "$defs": schema["$defs"]}
+    validator = jsonschema_rs.Draft202012Validator(schema)
+    for error in validator.iter_errors(data):
+        pointer = "".join(f"/{part}" for part in error.instance_path)
+        raise ContractDataError(f"{folder.name}/{path}#{pointer}: {error.message}")
+
+
+def _protocol(folder: Folder, api: str, data: Mapping[str, Any]) -> Protocol:
+    path = f"{api}/protocol.json"
+    stages = []
+    names = {entry["name"] for entry in data["stages"]}
+    if len(names) < len(data["stages"]):
+        raise ContractDataError(f"{folder.name}/{path}#/stages: two stages have the same name")
+    for number, entry in enumerate(data["stages"]):
+        pointer = f"/stages/{number}"
+        for group in entry["after"]:
+            if lost := set(group) - names:
+                where = f"{folder.name}/{path}#{pointer}/after"
+                raise ContractDataError(f"{where}: no stage is called {sorted(lost)[0]!r}")
+        stages.append(
+            Stage(
+                name=entry["name"],
+                when=folder.inline(entry["when"], path, f"{pointer}/when", WHEN_KEYWORDS),
+                schema=folder.resolve(f"{api}/{entry['chunk']}"),
+                after=tuple(tuple(group) for group in entry["after"]),
+                times=(entry["times"][0], entry["times"][1]),
+                per_track=entry["per_track"],
+                ends=entry.get("ends"),
+                failure=entry.get("failure", False),
+                charges=entry.get("charges", False),
+                milestones=tuple(Milestone(**each) for each in entry.get("milestones", ())),
+                grounds=Grounds.of(entry),
+            )
+        )
+    if not any(stage.ends and not stage.failure for stage in stages):
+        raise ContractDataError(f"{folder.name}/{path}#/stages: no stage ends the stream")
+    tracks, index, completion = data.get("tracks"), data.get("index"), data.get("completion")
+    return Protocol(
+        stages=tuple(stages),
+        fields={
+            name: folder.inline(schema, path, f"/fields/{name}")
+            for name, schema in data["fields"].items()
+        },
+        tracks=tracks and Tracks(tracks["field"], tuple(tracks["values"]), Grounds.of(tracks)),
+        index=index and Index(index["field"], index["start"], index["step"], Grounds.of(index)),
+        constant=tuple(Constant(each["field"], Grounds.of(each)) for each in data["constant"]),
+        never_decrease=tuple(
+            NeverDecrease(each["field"], tuple(each["stages"]), Grounds.of(each))
+            for each in data["never_decrease"]
+        ),
+        completion=completion
+        and Completion(
+            completion["field"],
+            Grounds.of(completion["before_last"]),
+            Grounds.of(completion["last"]),
+        ),
+        by_name={stage.name: stage for stage in stages},
+    )
+
+
+def _errors(folder: Folder, api: str) -> Errors:
+    path = f"{api}/errors.json"
+    data = folder.read(path)
+    _meets_schema(folder, path, data, part="errors")
+    known = tuple(
+        DocumentedError(
+            name=entry["name"],
+            title=entry["title"],
+            status=entry["status"],
+            body=entry["body"],
+            printed=printed,
+            grounds=Grounds.of(entry),
+        )
+        for printed, part in ((True, "printed"), (False, "unprinted"))
+        for entry in data[part]
+    )
+    statuses = data["statuses"]
+    span = range(statuses["minimum"], statuses["maximum"] + 1)
+    return Errors(known, span, Grounds.of(statuses), Grounds.of(data["server_error"]))
+
+
+def _examples(folder: Folder, api: str) -> tuple[Example, ...]:
+    path = f"{api}/examples/index.json"
+    data = folder.read(path)
+    _meets_schema(folder, path, data, part="examples")
+    return tuple(
+        Example(
+            file=entry["file"],
+            of=entry["of"],
+            source=entry["source"],
+            mended=entry.get("mended"),
+            payload=folder.read(f"{api}/examples/{entry['file']}"),
+        )
+        for entry in data["examples"]
+    )
+
+
+def _digest(*places: Traversable) -> str:
+    digest = hashlib.sha256()
+
+    def add(place: Traversable, name: str) -> None:
+        if place.is_dir():
+            for entry in sorted(place.iterdir(), key=lambda entry: entry.name):
+                add(entry, f"{name}/{entry.name}")
+        elif name.endswith(".json"):
+            content = place.read_bytes()
+            digest.update(f"{name}\0{len(content)}\0".encode() + content)
+
+    for place in places:
+        add(place, place.name)
+    return digest.hexdigest()

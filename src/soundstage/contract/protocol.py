@@ -1,0 +1,194 @@
+"""The protocol of one API version as values: endpoints, stages, and what holds across chunks.
+
+Read from `protocol.json` by `contract.py`. Nothing here knows which version it describes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from soundstage.contract.schema import Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """What a rule rests on: `basis` (documented, exemplified, inferred), the place on the page,
+    and a severity where it does not follow from the basis.
+    """
+
+    basis: str
+    source: str
+    severity: str | None = None
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Grounds:
+        return cls(data["basis"], data["source"], data.get("severity"))
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One documented endpoint. `kind` is "stream", "sync" or "status"; schemas are resolved."""
+
+    name: str
+    kind: str
+    method: str
+    path: str
+    billed: bool
+    framings: tuple[str, ...]
+    request: Schema | None
+    response: Schema | None
+    grounds: Grounds
+
+
+@dataclass(frozen=True, slots=True)
+class Milestone:
+    """A named moment: the first chunk of its stage, or (`at` "all") that of the last track."""
+
+    name: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A named kind of chunk, with its place in the stream.
+
+    `after`: all of the groups, each met by any stage in it. `times`: least and most, None for
+    no limit. With `per_track` both count for each track by itself.
+    """
+
+    name: str
+    when: Schema
+    schema: Schema
+    after: tuple[tuple[str, ...], ...]
+    times: tuple[int, int | None]
+    per_track: bool
+    ends: str | None
+    failure: bool
+    charges: bool
+    milestones: tuple[Milestone, ...]
+    grounds: Grounds
+
+
+@dataclass(frozen=True, slots=True)
+class Tracks:
+    """The parallel results of one request: the field that numbers them, and its values."""
+
+    field: str
+    values: tuple[int | str, ...]
+    grounds: Grounds
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """The field that numbers the chunks."""
+
+    field: str
+    start: int
+    step: int
+    grounds: Grounds
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A field that keeps its value once it is known."""
+
+    field: str
+    grounds: Grounds
+
+
+@dataclass(frozen=True, slots=True)
+class NeverDecrease:
+    """A field that does not fall from one chunk of these stages to the next."""
+
+    field: str
+    stages: tuple[str, ...]
+    grounds: Grounds
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The flag that is false before the last chunk and true on it."""
+
+    field: str
+    before_last: Grounds
+    last: Grounds
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """Hosts that URLs in payloads may name when the target is the live API."""
+
+    values: tuple[str, ...]
+    grounds: Grounds
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentedError:
+    """One error of the API. `printed`: its body stands on the page, so it is exact."""
+
+    name: str
+    title: str
+    status: int
+    body: dict[str, Any]
+    printed: bool
+    grounds: Grounds
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """Every error that the contract knows, the range of statuses that one may have (`grounds`),
+    and what forbids a 500 to a bad request (`server_error`).
+    """
+
+    known: tuple[DocumentedError, ...]
+    statuses: range
+    grounds: Grounds
+    server_error: Grounds
+
+    def named(self, name: str) -> DocumentedError:
+        """The error called `name`; KeyError if there is none."""
+        for error in self.known:
+            if error.name == name:
+                return error
+        raise KeyError(name)
+
+    def matching(self, body: Any) -> DocumentedError | None:
+        """The printed error whose body this is, to the letter; None if it is none of them."""
+        for error in self.known:
+            if error.printed and error.body == body:
+                return error
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A payload printed in the documentation. `of`: "request", "response", "stage:NAME" or
+    "error:NAME"; `mended` says what was changed where the page prints no valid JSON.
+    """
+
+    file: str
+    of: str
+    source: str
+    mended: str | None
+    payload: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """All of `protocol.json`, with schemas resolved. Stages are in the order they are tried."""
+
+    stages: tuple[Stage, ...]
+    fields: Schema
+    tracks: Tracks | None
+    index: Index | None
+    constant: tuple[Constant, ...]
+    never_decrease: tuple[NeverDecrease, ...]
+    completion: Completion | None
+    by_name: Mapping[str, Stage] = field(default_factory=dict)
+
+    @property
+    def ending(self) -> tuple[Stage, ...]:
+        """The stages that end a track or the stream with a song."""
+        return tuple(stage for stage in self.stages if stage.ends and not stage.failure)

@@ -1,0 +1,203 @@
+"""The rules of a contract: every single thing that it asks, with a stable id.
+
+The ids stand in JUnit, waivers, reports and `soundstage explain`. They follow from the data: a
+list of them is the contract matrix, and each becomes a test case of `soundstage check`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from soundstage.contract.protocol import Endpoint, Errors, Grounds, Hosts, Protocol, Stage
+from soundstage.contract.schema import Schema, constraints
+
+_FRAMINGS = {"sse": "Server-Sent Events", "lines": "JSON lines"}
+_SEVERITY = {"documented": "error", "exemplified": "error", "inferred": "warning"}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One thing that the contract asks. `endpoint` is "stream", "sync", "status", "error" or
+    "request"; `severity` ("error", "warning", "info") follows from the basis unless overridden;
+    `text` says what is asked in one sentence.
+    """
+
+    id: str
+    api: str
+    endpoint: str
+    basis: str
+    severity: str
+    source: str
+    text: str
+
+
+class RuleBook:
+    """All rules of a contract by id, and the way from a broken constraint to its rule."""
+
+    def __init__(self, api: str) -> None:
+        self.api = api
+        self.rules: dict[str, Rule] = {}
+        self._constraints: dict[tuple[str, tuple[str, ...], str, str], Rule] = {}
+
+    def __getitem__(self, rule_id: str) -> Rule:
+        return self.rules[rule_id]
+
+    def __iter__(self) -> Iterator[Rule]:
+        return iter(self.rules.values())
+
+    def __len__(self) -> int:
+        return len(self.rules)
+
+    def add(self, endpoint: str, path: str, grounds: Grounds, text: str) -> Rule:
+        """A new rule `API/ENDPOINT/PATH`."""
+        rule = Rule(
+            f"{self.api}/{endpoint}/{path}",
+            self.api,
+            endpoint,
+            grounds.basis,
+            grounds.severity or _SEVERITY[grounds.basis],
+            grounds.source,
+            text,
+        )
+        if rule.id in self.rules:
+            raise ValueError(f"two rules are called {rule.id}")
+        self.rules[rule.id] = rule
+        return rule
+
+    def add_schema(self, endpoint: str, prefix: str, schema: Schema, subject: str) -> None:
+        """A rule for each constraint of a schema. `prefix` ends in "/" or is empty."""
+        for constraint in constraints(schema):
+            path = f"{prefix}field/{'.'.join(constraint.path)}/{constraint.aspect}"
+            if f"{self.api}/{endpoint}/{path}" in self.rules:
+                path += f"/{constraint.basis}"  # the same place, asked on other grounds
+            grounds = Grounds(constraint.basis, constraint.source)
+            rule = self.add(endpoint, path, grounds, f"In {subject}, {constraint.text}.")
+            key = (f"{endpoint}/{prefix}", constraint.path, constraint.aspect, constraint.basis)
+            self._constraints[key] = rule
+
+    def of_constraint(
+        self, endpoint: str, prefix: str, path: tuple[str, ...], aspect: str, basis: str
+    ) -> Rule:
+        """The rule that `add_schema` made for a constraint; KeyError if it made none."""
+        return self._constraints[(f"{endpoint}/{prefix}", path, aspect, basis)]
+
+
+def rule_book(
+    api: str,
+    endpoints: Mapping[str, Endpoint],
+    protocol: Protocol,
+    errors: Errors,
+    hosts: Hosts,
+) -> RuleBook:
+    """The rules that follow from a contract's data."""
+    book = RuleBook(api)
+    for endpoint in endpoints.values():
+        _http_rules(book, endpoint)
+        if endpoint.kind == "stream":
+            _stream_rules(book, endpoint, protocol, hosts)
+        elif endpoint.response is not None:
+            book.add(endpoint.name, "json", endpoint.grounds, "The body is one JSON text.")
+            book.add_schema(endpoint.name, "", endpoint.response, "the result")
+            if endpoint.kind == "sync":
+                _open_world(book, endpoint, hosts)
+    _error_rules(book, errors)
+    for schema in {id(e.request): e.request for e in endpoints.values() if e.request}.values():
+        book.add_schema("request", "", schema, "a request")
+    return book
+
+
+def _http_rules(book: RuleBook, endpoint: Endpoint) -> None:
+    add, name, grounds = book.add, endpoint.name, endpoint.grounds
+    add(name, "http/status", grounds, f"{endpoint.method} {endpoint.path} answers with 200.")
+    kinds = {"sse": "text/event-stream", "lines": "JSON lines"}
+    media = " or ".join(kinds[framing] for framing in endpoint.framings) or "application/json"
+    add(name, "http/content_type", grounds, f"The content type says {media}.")
+    text = "What comes is the promised body, not an error under the status of a success."
+    add(name, "http/answer", grounds, text)
+    add(name, "http/body", grounds, "The body arrives whole: no reset, cut or broken coding.")
+
+
+def _open_world(book: RuleBook, endpoint: Endpoint, hosts: Hosts) -> None:
+    inferred = Grounds("inferred", endpoint.grounds.source)
+    add = book.add
+    add(endpoint.name, "undocumented", inferred, "Every field is one that the page documents.")
+    text = f"URLs lie on {' or '.join(hosts.values)} (live API only)."
+    add(endpoint.name, "hosts", hosts.grounds, text)
+
+
+def _stream_rules(book: RuleBook, endpoint: Endpoint, protocol: Protocol, hosts: Hosts) -> None:
+    name, grounds = endpoint.name, endpoint.grounds
+    framing = " or ".join(
+        {"sse": "Server-Sent Events", "lines": "JSON lines"}[f] for f in endpoint.framings
+    )
+    book.add(name, "framing", grounds, f"The body is framed as {framing}, each event ended.")
+    book.add(name, "json", grounds, "Each event carries one JSON object (RFC 8259).")
+    ending = " or ".join(stage.name for stage in protocol.ending)
+    end_grounds = protocol.ending[0].grounds
+    book.add(name, "end/reached", end_grounds, f"The stream goes on until {ending}.")
+    book.add(name, "end/nothing_after", end_grounds, "Nothing comes after the last chunk.")
+    names = ", ".join(stage.name for stage in protocol.stages)
+    book.add(name, "stages", end_grounds, f"Each chunk belongs to a documented stage: {names}.")
+    for stage in protocol.stages:
+        _stage_rules(book, name, stage)
+    if (tracks := protocol.tracks) is not None:
+        values = " and ".join(map(str, tracks.values))
+        book.add(name, "tracks/values", tracks.grounds, f"{tracks.field} is {values}, no other.")
+        book.add(name, "tracks/all", tracks.grounds, f"Each of the tracks {values} is delivered.")
+        text = "After the last chunk of a track none of that track follows."
+        book.add(name, "tracks/ended", tracks.grounds, text)
+    if (index := protocol.index) is not None:
+        field = index.field
+        book.add(name, "index/start", index.grounds, f"{field} starts at {index.start}.")
+        text = f"{field} goes up by {index.step} with every chunk."
+        book.add(name, "index/consecutive", index.grounds, text)
+    for constant in protocol.constant:
+        text = f"{constant.field} keeps its value once it is known."
+        book.add(name, f"constant/{constant.field}", constant.grounds, text)
+    for rising in protocol.never_decrease:
+        text = f"{rising.field} never falls within {' and '.join(rising.stages)}."
+        book.add(name, f"never_decrease/{rising.field}", rising.grounds, text)
+    if (flag := protocol.completion) is not None:
+        text = f"{flag.field} is false before the last chunk."
+        book.add(name, "completion/before_last", flag.before_last, text)
+        book.add(name, "completion/last", flag.last, f"{flag.field} is true on the last chunk.")
+    listed = {"properties": protocol.fields}
+    book.add_schema(name, "", listed, "a chunk of a stage that does not list it")
+    _open_world(book, endpoint, hosts)
+
+
+def _stage_rules(book: RuleBook, endpoint: str, stage: Stage) -> None:
+    least, most = stage.times
+    each = " for each track" if stage.per_track else ""
+    text = f"{stage.name} comes {_how_often(least, most)}{each}."
+    if (least, most) != (0, None):
+        book.add(endpoint, f"times/{stage.name}", stage.grounds, text)
+    for group in stage.after:
+        text = f"{stage.name} comes after {' or '.join(group)}{each}."
+        book.add(endpoint, f"order/{stage.name}/after/{'|'.join(group)}", stage.grounds, text)
+    book.add_schema(endpoint, f"{stage.name}/", stage.schema, f"a chunk of {stage.name}")
+
+
+def _how_often(least: int, most: int | None) -> str:
+    if least == most == 1:
+        return "once"
+    if (least, most) == (0, 1):
+        return "at most once"
+    return f"{least} to {most} times" if most is not None else f"{least} times or more"
+
+
+def _error_rules(book: RuleBook, errors: Errors) -> None:
+    first, last = errors.statuses.start, errors.statuses.stop - 1
+    text = f"An error has a status from {first} to {last}."
+    book.add("error", "status", errors.grounds, text)
+    text = "A bad request is not answered with a 500."
+    book.add("error", "no_500", errors.server_error, text)
+    text = "No error stands under the status of a success."
+    book.add("error", "not_under_200", errors.grounds, text)
+    text = "The body of an error that the page does not print is a JSON object."
+    book.add("error", "other/body", errors.grounds, text)
+    for error in errors.known:
+        if error.printed:
+            text = f"The body of “{error.title}” is the printed one."
+            book.add("error", f"{error.name}/body", error.grounds, text)

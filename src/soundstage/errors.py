@@ -1,0 +1,35 @@
+"""Misuse of the harness, or an environment that stops it. Never a fault of the API: those are
+values (`soundstage.conformance.violations`).
+
+Each class carries the exit code that the command line gives for it (README, "Exit codes").
+"""
+
+
+class SoundstageError(Exception):
+    """Base of all; its text is one clear line for the user."""
+
+    exit_code = 2
+
+
+class UsageError(SoundstageError):
+    """A wrong argument, file or configuration."""
+
+
+class ContractDataError(SoundstageError):
+    """A file of a contract that the loader does not fully understand: file, pointer and reason."""
+
+
+class NoDataError(SoundstageError):
+    """There is nothing to judge: an empty run, a bundle without exchanges."""
+
+    exit_code = 5
+
+
+class TargetError(SoundstageError):
+    """The target or the environment failed: unreachable, no key, an outage."""
+
+    exit_code = 6
+
+
+class BudgetError(TargetError):
+    """A billable request was about to be sent without a budget that covers it."""

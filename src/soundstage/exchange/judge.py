@@ -1,0 +1,296 @@
+"""Judges one answer as its bytes come in: framing, decoder, engine, and the end, put together.
+
+Without I/O, and so the same for a live exchange, a transcript and a file that `curl -N` saved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from soundstage.conformance.answers import (
+    Answer,
+    check_content_type,
+    check_error,
+    check_refusal,
+    check_result,
+    media_type,
+    violation,
+)
+from soundstage.conformance.engine import Seen, StreamCheck
+from soundstage.conformance.violations import Verdict, Violation, verdict_of
+from soundstage.contract import Contract
+from soundstage.contract.protocol import Endpoint
+from soundstage.wire.ending import End, EndKind
+from soundstage.wire.lines import LineDecoder, sniff_framing
+from soundstage.wire.sse import Decoder, Event, EventTooLarge
+
+#: How an API that breaks HTTP shows in the violations: code, and rule of the endpoint.
+_BROKEN = {
+    EndKind.TRUNCATED: ("http.truncated", "http/body"),
+    EndKind.RESET: ("http.reset", "http/body"),
+    EndKind.FRAMING: ("http.framing", "http/body"),
+    EndKind.CONTENT_ENCODING: ("http.content_encoding", "http/body"),
+    EndKind.REDIRECT: ("http.redirect", "http/status"),
+}
+_OK = 200
+#: A framing that shows only after so many bytes is none.
+_SNIFFED_BYTES = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """Bounds on what one answer may make us hold (design 4.17): bytes of an event, number of
+    events, depth of JSON.
+    """
+
+    event_bytes: int = 16 * 2**20
+    events: int = 10_000
+    json_depth: int = 128
+
+
+class Judge:
+    """One answer of an endpoint, or of any endpoint's errors (`expect_error`).
+
+    Call `head` if the status is known, `feed` with pieces of the body, `close` with the end.
+    `on_event` is called with each decoded event and what the engine saw in it.
+    """
+
+    def __init__(
+        self,
+        contract: Contract,
+        endpoint: Endpoint,
+        *,
+        caps: Caps | None = None,
+        expect_error: bool = False,
+        bad_request: bool = False,
+        on_event: Callable[[Event, Seen], None] | None = None,
+        on_comment: Callable[[bytes], None] | None = None,
+    ) -> None:
+        self.contract = contract
+        self.endpoint = endpoint
+        self.caps = caps or Caps()
+        self.expect_error = expect_error
+        self.bad_request = bad_request
+        self.status: int | None = None
+        self.content_type: str | None = None
+        self.framing: str | None = None
+        self.events = 0
+        self.body_bytes = 0
+        self.capped: str | None = None
+        self.ids: dict[str, str] = {}
+        self.error_name: str | None = None
+        self.value: Any = None
+        self._on_event = on_event
+        self._on_comment = on_comment
+        self._has_head = False
+        self._violations: list[Violation] = []
+        self._reason: str | None = None
+        self._body = bytearray()
+        self._decoder: Decoder | LineDecoder | None = None
+        self._check: StreamCheck | None = None
+        if endpoint.kind == "stream" and not expect_error:
+            self._check = StreamCheck(contract, endpoint.name, max_depth=self.caps.json_depth)
+
+    # ------------------------------------------------------------------ what was found
+
+    @property
+    def violations(self) -> list[Violation]:
+        """All violations so far, those of single chunks in the order of the chunks."""
+        found = self._check.violations if self._check else []
+        return [*self._violations, *found]
+
+    @property
+    def reason(self) -> str | None:
+        """Why an answer without errors is inconclusive; None if it is not."""
+        return self._reason or (self._check.reason if self._check else None)
+
+    @property
+    def failed(self) -> str | None:
+        """The error that the API reported inside the stream; None if it reported none."""
+        return self._check.failed if self._check else None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the promised answer has come whole: the stream's last chunk, or a result."""
+        if self._check is not None:
+            return self._check.ended and self._check.failed is None
+        return self.value is not None and self._reason is None and self.error_name is None
+
+    def verdict(self, *, strict: bool = False) -> Verdict:
+        """The verdict; final after `close`."""
+        return verdict_of(self.violations, self.reason, strict=strict)
+
+    # ------------------------------------------------------------------ what comes in
+
+    def head(self, status: int, content_type: str | None) -> None:
+        """The status and the Content-Type of the answer."""
+        self._has_head = True
+        self.status = status
+        self.content_type = content_type
+        if status != _OK or (self._check is not None and not self._could_be_stream()):
+            self._check_later()
+
+    def feed(self, piece: bytes) -> None:
+        """The next bytes of the body, in any split."""
+        self.body_bytes += len(piece)
+        if self._check is None:
+            self._body += piece
+        elif self._decoder is None:
+            self._body += piece
+            self._sniff(ended=False)
+        else:
+            self._decode(piece)
+
+    def close(self, end: End | None = None, *, cut: str | None = None) -> None:
+        """No more bytes come. `end` says why (None: the body is whole, as in a file); `cut` is
+        the harness's own reason for having stopped.
+        """
+        cut = cut or self.capped
+        if end is not None and end.fault_of == "environment":
+            cut = f"environment.{end.kind}"
+        elif end is not None and end.fault_of == "harness" and not self._done(end):
+            cut = cut or f"harness.{end.kind}"
+        if end is not None and end.fault_of == "api":
+            code, rule = _BROKEN.get(end.kind, ("http.framing", "http/body"))
+            self._add(code, f"{self.endpoint.name}/{rule}", end.message)
+        if self._check is not None:
+            self._close_stream(cut, broken=end is not None and end.fault_of == "api")
+        elif cut is not None:
+            self._reason = cut
+        elif end is None or end.fault_of != "api":
+            self._close_body()
+        self._body = bytearray()
+
+    # ------------------------------------------------------------------ streams
+
+    def _done(self, end: End) -> bool:
+        """A server that keeps the connection open after the last chunk has still said it all."""
+        timeouts = (EndKind.IDLE_TIMEOUT, EndKind.TOTAL_TIMEOUT, EndKind.CANCELLED)
+        return end.kind in timeouts and self._check is not None and self._check.ended
+
+    def _could_be_stream(self) -> bool:
+        media = media_type(self.content_type)
+        return not media or media == "text/event-stream" or "json" in media or media == "text/plain"
+
+    def _check_later(self) -> None:
+        """The body is not a stream, whatever is due: keep it, and look at it when it is whole."""
+        self._check = None
+
+    def _sniff(self, *, ended: bool) -> None:
+        framing = sniff_framing(bytes(self._body), ended=ended)
+        if framing == "unknown" and not ended and len(self._body) < _SNIFFED_BYTES:
+            return
+        if framing == "json" and "lines" in self.endpoint.framings and b"\n" not in self._body:
+            framing = "lines"  # a single line whose end is missing
+        if framing == "json" or (framing == "unknown" and self._body):
+            if framing == "json" and not ended:
+                return
+            self._not_a_stream(framing)
+            return
+        self._start(framing)
+
+    def _start(self, framing: str) -> None:
+        assert self._check is not None
+        self.framing = framing
+        self._check.framed(framing)
+        limit = self.caps.event_bytes
+        if framing == "lines":
+            self._decoder = LineDecoder(max_event_bytes=limit)
+        else:
+            self._decoder = Decoder(max_event_bytes=limit, on_comment=self._on_comment)
+        if self._has_head:
+            self._violations += check_content_type(
+                self.contract, self.endpoint, self.content_type, framing
+            )
+        held, self._body = bytes(self._body), bytearray()
+        self._decode(held)
+
+    def _decode(self, piece: bytes) -> None:
+        if self.capped or self._decoder is None:
+            return
+        try:
+            events = self._decoder.feed(piece)
+        except EventTooLarge as error:
+            events, self.capped = error.events, "cap.event_bytes"
+        for event in events:
+            if self.events >= self.caps.events:
+                self.capped = "cap.events"
+                return
+            self._event(event)
+
+    def _event(self, event: Event) -> None:
+        assert self._check is not None
+        self.events += 1
+        seen = self._check.event(event.data)
+        if self._on_event is not None:
+            self._on_event(event, seen)
+
+    def _not_a_stream(self, framing: str) -> None:
+        """A whole JSON document, or something else again, where a stream is due."""
+        self.framing = "json" if framing == "json" else None
+        answer = check_error(self.contract, bytes(self._body)) if framing == "json" else Answer()
+        if answer.error is not None:
+            self.error_name = answer.error.name
+            message = f"the body is the error “{answer.error.title}” where a stream is due"
+            self._add("http.error_under_success", f"{self.endpoint.name}/http/answer", message)
+        else:
+            what = "one JSON document" if framing == "json" else "neither events nor JSON"
+            message = f"the body is {what}; expected {' or '.join(self.endpoint.framings)}"
+            self._add("framing.unexpected", f"{self.endpoint.name}/framing", message)
+        if self._has_head:
+            self._violations += check_content_type(
+                self.contract, self.endpoint, self.content_type, None
+            )
+        self._decoder = Decoder(max_event_bytes=self.caps.event_bytes)
+
+    def _close_stream(self, cut: str | None, *, broken: bool) -> None:
+        assert self._check is not None
+        if self._decoder is None:
+            if self._body:
+                self._sniff(ended=True)
+            elif self._has_head and cut is None:
+                self._violations += check_content_type(
+                    self.contract, self.endpoint, self.content_type, None
+                )
+        pending = self._decoder.close() if self._decoder is not None else None
+        unterminated = pending is not None and pending.unterminated
+        if unterminated and isinstance(self._decoder, LineDecoder) and pending and not cut:
+            # The last line's end is often left out; the line itself says whether it is whole.
+            self._event(Event(pending.data, "message", "", pending.raw))
+            unterminated = False
+        # What was cut by the connection needs no second violation for the event it was cut in.
+        self._check.close(cut=cut or self.capped, unterminated=unterminated and not broken)
+
+    # ------------------------------------------------------------------ single bodies
+
+    def _close_body(self) -> None:
+        raw, depth = bytes(self._body), self.caps.json_depth
+        self.framing = "json"
+        if self.expect_error:
+            answer = check_error(
+                self.contract,
+                raw,
+                status=self.status,
+                bad_request=self.bad_request,
+                max_depth=depth,
+            )
+        elif self.status is not None and self.status != _OK:
+            answer = check_refusal(self.contract, self.endpoint, self.status, raw)
+        elif self.endpoint.kind == "stream":
+            self._not_a_stream("json" if sniff_framing(raw) in ("json", "lines") else "unknown")
+            return
+        else:
+            answer = check_result(self.contract, self.endpoint.name, raw, max_depth=depth)
+            if self._has_head:
+                self._violations += check_content_type(
+                    self.contract, self.endpoint, self.content_type, None
+                )
+        self._violations += answer.violations
+        self._reason = answer.reason
+        self.value = answer.value
+        self.error_name = answer.error.name if answer.error else None
+
+    def _add(self, code: str, rule: str, message: str) -> None:
+        self._violations.append(violation(self.contract, code, rule, message))

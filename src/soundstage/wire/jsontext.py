@@ -1,0 +1,300 @@
+"""Strict JSON text (RFC 8259): bytes in, a value and the problems of the text out.
+
+Nothing is forgiven and nothing is hidden: what Python's and other parsers pass over in silence
+(NaN, equal keys, lone surrogates, integers that turn into floats) is reported, or kept exactly.
+Most texts are proved harmless by orjson and a few counts; the others are read again, strictly.
+
+Never here: what a chunk should contain.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, InvalidOperation
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+#: Every code that a `Problem` can carry, and what it says.
+CODES: Final = {
+    "json.empty": "no text at all, or only white space",
+    "json.syntax": "not JSON by the grammar of RFC 8259, section 2",
+    "json.nan": "NaN, Infinity or -Infinity: not numbers of JSON (section 6)",
+    "json.duplicate_key": "an object has the same key twice (section 4)",
+    "json.lone_surrogate": "an escape names half of a surrogate pair (section 8.2)",
+    "json.invalid_utf8": "the bytes are not UTF-8 (section 8.1)",
+    "json.trailing_text": "more text after the end of the value (section 2)",
+    "json.too_deep": "arrays and objects are nested deeper than the cap (section 9)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a text. `path` is a JSON pointer (RFC 6901), "" for the whole text;
+    `offset` counts bytes from the start of the text, None where only the pointer is known.
+    """
+
+    code: str
+    message: str
+    path: str = ""
+    offset: int | None = None
+
+
+class Parsed(NamedTuple):
+    """What a text says. `ok`: it could be read, so `value` is usable, though perhaps repaired:
+    of equal keys the last wins; a lone surrogate or an invalid byte became U+FFFD. Not `ok`:
+    `value` is None and `problems` says why.
+
+    Numbers are exact. An integer is an int, of more than 4,300 digits a Decimal (Python refuses
+    to print such an int). A number with fraction or exponent is a float, or a Decimal where the
+    float would be infinite or would lose everything to zero. Exponents beyond Decimal's own range
+    (10**18) are clamped to its ends: the sign and the order stay right.
+    """
+
+    value: Any
+    problems: tuple[Problem, ...] = ()
+    ok: bool = True
+
+
+_SCALARS: Final = frozenset((str, int, bool, type(None)))
+#: What ends a key. Also matches inside strings (`:` first in a value, after an escaped quote).
+_KEY_END: Final = re.compile(rb'"[ \t\n\r]*:')
+#: Below this, an orjson float cannot be an integer that did not fit into 64 bits.
+_FLOAT_IS_FLOAT: Final = 2.0**63
+
+
+def parse(raw: bytes, *, max_depth: int = 128) -> Parsed:
+    """Read one JSON text; never raises for anything in `raw`.
+
+    `max_depth` is how many arrays and objects may be open at once (`[]` is 1). Whatever is asked
+    for, a text that Python's own parser cannot nest (about 900) is `json.too_deep`.
+    """
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return parse_strictly(raw, max_depth=max_depth)
+    if type(value) is dict and _SCALARS.issuperset(map(type, value.values())) and max_depth > 0:
+        members = len(value)
+    else:
+        # Brackets inside strings count too: too many is a doubt, never a miss.
+        if raw.count(b"{") + raw.count(b"[") > max_depth:
+            return parse_strictly(raw, max_depth=max_depth)
+        members = _members(value)
+    # A text has at least as many colons as members, equal keys included; orjson's value has
+    # fewer members if keys were equal. `:/` is never the colon of a member, so it may be left out
+    # (URLs). Equal counts are therefore proof that no key came twice; unequal ones are a doubt.
+    colons = raw.count(b":")
+    if (
+        colons == members
+        or colons - raw.count(b":/") == members
+        or len(_KEY_END.findall(raw)) == members
+    ):
+        # Parsed(value, (), True), in half the time: this line runs once per chunk.
+        return tuple.__new__(Parsed, (value, (), True))
+    return parse_strictly(raw, max_depth=max_depth)
+
+
+def _members(value: Any) -> int:
+    """How many members all objects in an orjson value have; -1 if a float may hide something."""
+    members = 0
+    containers: list[Any] = [(value,)]  # grows while it is walked
+    for container in containers:
+        items: Iterable[Any] = container
+        if type(container) is dict:
+            members += len(container)
+            items = container.values()
+        for item in items:
+            kind = type(item)
+            if kind is dict or kind is list:
+                containers.append(item)
+            elif kind is float and (item == 0.0 or abs(item) >= _FLOAT_IS_FLOAT):
+                return -1
+    return members
+
+
+# --- the strict way ---------------------------------------------------------------------------
+
+_WHITE: Final = b" \t\n\r"
+_BOM: Final = b"\xef\xbb\xbf"
+#: Python's default limit; a longer int can be made but not printed, so it is a trap for messages.
+_MAX_INT_DIGITS: Final = 4300
+#: Strings are matched so that what stands inside them is skipped; possessive, hence linear.
+_STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
+_BRACKET: Final = re.compile(_STRING + rb"|[\[\]{}]", re.DOTALL)
+_CONSTANT: Final = re.compile(_STRING + rb"|NaN|-?Infinity", re.DOTALL)
+_SURROGATE_ESCAPE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+
+class _Constant(str):
+    """NaN, Infinity or -Infinity, as found."""
+
+    __slots__ = ()
+
+
+class _Members(list[tuple[str, Any]]):
+    """An object as the parser saw it: equal keys still apart."""
+
+    __slots__ = ()
+
+
+def parse_strictly(raw: bytes, *, max_depth: int = 128) -> Parsed:
+    """What `parse` gives, found the slow way: by the standard library's parser with every hook
+    set. Also the reference against which the fast way is tested.
+    """
+    if not raw.strip(_WHITE):
+        return _refused("json.empty", "the text is empty", 0)
+    if raw.startswith(_BOM):
+        return _refused("json.syntax", "a byte order mark before the text is not JSON", 0)
+    if b"\0" in raw[:2]:
+        # The first two characters of a text are ASCII, so a zero byte can only be half of one.
+        return _refused("json.invalid_utf8", "this looks like UTF-16 or UTF-32, not UTF-8", 0)
+    problems: list[Problem] = []
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        problems.append(_not_utf8(raw, error))
+        text = raw.decode("utf-8", "replace")
+    if too_deep := _too_deep(raw, max_depth):
+        return Parsed(None, (*problems, too_deep), False)
+    try:
+        value = _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        # One cause, one problem: a broken byte is reported, not the syntax it broke.
+        return Parsed(None, tuple(problems or [_syntax(text, error)]), False)
+    except RecursionError:
+        problems.append(Problem("json.too_deep", "nested deeper than Python's parser can go"))
+        return Parsed(None, tuple(problems), False)
+    reading = _Reading(raw, problems)
+    try:
+        value = reading.value(value, "")
+    except RecursionError:
+        problems.append(Problem("json.too_deep", "nested deeper than Python can go"))
+        return Parsed(None, tuple(problems), False)
+    return Parsed(value if reading.ok else None, tuple(problems), reading.ok)
+
+
+class _Reading:
+    """Turns what the parser saw into plain values, and notes problems with their pointers."""
+
+    def __init__(self, raw: bytes, problems: list[Problem]) -> None:
+        self.ok = True
+        self._problems = problems
+        self._surrogates = _SURROGATE_ESCAPE.search(raw) is not None
+        # Constants come up in the order of the text, so their offsets pair up with them.
+        self._constants: Iterator[int] = (
+            match.start() for match in _CONSTANT.finditer(raw) if not match[0].startswith(b'"')
+        )
+
+    def value(self, seen: Any, path: str) -> Any:
+        if type(seen) is _Members:
+            return self._object(seen, path)
+        if type(seen) is list:
+            return [self.value(item, f"{path}/{at}") for at, item in enumerate(seen)]
+        if type(seen) is str:
+            return self._string(seen, path, "a string")
+        if type(seen) is _Constant:
+            self.ok = False
+            message = f"{seen} is not a number of JSON"
+            self._problems.append(Problem("json.nan", message, path, next(self._constants, None)))
+            return None
+        return seen
+
+    def _object(self, members: _Members, path: str) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        keys: dict[str, bool] = {}  # as written, and whether a repeat was reported
+        for key, item in members:
+            place = f"{path}/{_pointer_token(key)}"
+            if keys.get(key) is False:
+                message = f"the key {json.dumps(key[:80])} comes more than once in an object"
+                self._problems.append(Problem("json.duplicate_key", message, place))
+            keys[key] = key in keys
+            name = self._string(key, place, "a key")
+            result[name] = self.value(item, place)
+        return result
+
+    def _string(self, text: str, path: str, what: str) -> str:
+        if not self._surrogates or text.isascii() or not (found := _SURROGATE.search(text)):
+            return text
+        message = f"{what} holds a lone surrogate, \\u{ord(found[0]):04x}"
+        self._problems.append(Problem("json.lone_surrogate", message, path))
+        return _SURROGATE.sub("\ufffd", text)
+
+
+def _pointer_token(key: str) -> str:
+    """A key as a reference token (RFC 6901, section 3), safe to encode."""
+    return _SURROGATE.sub("\ufffd", key.replace("~", "~0").replace("/", "~1"))
+
+
+def _integer(digits: str) -> int | Decimal:
+    return int(digits) if len(digits) <= _MAX_INT_DIGITS else Decimal(digits)
+
+
+#: Independent of the thread's context, which may not trap an exponent out of range.
+_REFUSING: Final = Context(traps=[InvalidOperation])
+
+
+def _fraction(digits: str) -> float | Decimal:
+    number = float(digits)
+    mantissa, _, exponent = digits.lower().partition("e")
+    if not math.isinf(number) and (number or not mantissa.strip("-0.")):
+        return number
+    try:
+        return Decimal(digits, _REFUSING)
+    except InvalidOperation:  # the exponent is beyond 10**18
+        sign = "-" if digits.startswith("-") else ""
+        end = f"1E{MIN_EMIN}" if exponent.startswith("-") else f"9E{MAX_EMAX}"
+        return Decimal(sign + end)
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_Members,
+    parse_constant=_Constant,
+    parse_int=_integer,
+    parse_float=_fraction,
+    strict=True,
+)
+
+
+def _too_deep(raw: bytes, max_depth: int) -> Problem | None:
+    if raw.count(b"{") + raw.count(b"[") <= max_depth:
+        return None
+    depth = 0
+    for match in _BRACKET.finditer(raw):
+        token = match[0]
+        if token in b"[{":
+            depth += 1
+            if depth > max_depth:
+                message = f"nested more than {max_depth} deep"
+                return Problem("json.too_deep", message, "", match.start())
+        elif token in b"]}":
+            depth -= 1
+    return None
+
+
+def _refused(code: str, message: str, offset: int) -> Parsed:
+    return Parsed(None, (Problem(code, message, "", offset),), False)
+
+
+def _not_utf8(raw: bytes, error: UnicodeDecodeError) -> Problem:
+    byte = raw[error.start]
+    message = f"byte 0x{byte:02x} at offset {error.start} is not UTF-8 ({error.reason})"
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        message = "this looks like UTF-16, not UTF-8"
+    return Problem("json.invalid_utf8", message, "", error.start)
+
+
+def _syntax(text: str, error: json.JSONDecodeError) -> Problem:
+    offset = len(text[: error.pos].encode("utf-8"))
+    where = f"line {error.lineno}, column {error.colno}"
+    near = text[error.pos : error.pos + 20]
+    if error.msg == "Extra data":
+        message = f"more text after the value at {where}: {near!r}"
+        return Problem("json.trailing_text", message, "", offset)
+    reason = (error.msg[:1].lower() + error.msg[1:]).removesuffix(" at")
+    message = f"{reason} at {where}" + (f": {near!r}" if near else ", the end of the text")
+    return Problem("json.syntax", message, "", offset)

@@ -1,0 +1,192 @@
+"""One HTTP/1.1 response put together from bytes (RFC 9112), by httptools. No I/O, no decoding.
+
+Informational responses are skipped but remembered. What httptools lets pass and the standard does
+not, or cannot know (HEAD), is decided here.
+"""
+
+from __future__ import annotations
+
+import httptools
+
+from soundstage.wire.settings import Limits
+
+
+class FramingError(Exception):
+    """The bytes are not a valid HTTP/1.1 response; its text is one clear line."""
+
+
+class HeadTooLargeError(Exception):
+    """The head, or a run of bytes without body, is larger than the limit."""
+
+
+class Message:
+    """Feed it socket reads; take the body pieces from `pieces` after each.
+
+    `head_complete`: status, reason, version and headers (lower-case names, latin-1 values) are
+    final. `complete`: the message is over. `close_delimited`: only the end of the connection ends
+    it. `content_length`: as announced, or None. `body_bytes`: body so far, before content decoding.
+    `keep_alive`: the connection may serve another request. `surplus`: bytes followed the end.
+    """
+
+    __slots__ = (
+        "_bodiless",
+        "_head_limit",
+        "_method",
+        "_parser",
+        "_reason",
+        "_skip",
+        "_without_body",
+        "body_bytes",
+        "close_delimited",
+        "complete",
+        "content_length",
+        "head_complete",
+        "headers",
+        "http_version",
+        "informational",
+        "keep_alive",
+        "on_body",
+        "pieces",
+        "status",
+        "surplus",
+        "trailers",
+    )
+
+    def __init__(self, method: str, limits: Limits) -> None:
+        self._bodiless = False
+        self._method = method
+        self._head_limit = limits.head_bytes
+        self._reason: list[bytes] = []
+        self._skip = False
+        self._without_body = 0
+        self.body_bytes = 0
+        self.close_delimited = False
+        self.complete = False
+        self.content_length: int | None = None
+        self.head_complete = False
+        self.headers: list[tuple[str, str]] = []
+        self.trailers: list[tuple[str, str]] = []
+        self.http_version = ""
+        self.informational: list[int] = []
+        self.keep_alive = False
+        self.status: int | None = None
+        self.surplus = False
+        self.pieces: list[bytes] = []
+        self.on_body = self.pieces.append
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
+
+    @property
+    def reason(self) -> str:
+        """The reason phrase, "" if there is none."""
+        return b"".join(self._reason).decode("latin-1")
+
+    def header(self, name: str) -> str | None:
+        """The first value of header `name` (lower case), None if absent."""
+        return next((value for key, value in self.headers if key == name), None)
+
+    def feed(self, data: bytes) -> bytes:
+        """Parse one socket read; return the body bytes in it (b"" if there are none).
+
+        Raises FramingError or HeadTooLargeError; body that came before it stays in `pieces`.
+        """
+        parser = self._parser
+        assert parser is not None
+        pieces = self.pieces
+        try:
+            parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            raise FramingError("the server switched protocols, which nobody asked for") from None
+        except httptools.HttpParserError as error:
+            if self.complete:
+                self.surplus = True
+            elif isinstance(error.__context__, FramingError | HeadTooLargeError):
+                raise error.__context__ from None
+            else:
+                part = "body" if self.head_complete else "response head"
+                raise FramingError(f"invalid {part}: {error}") from None
+        if self._bodiless and pieces:
+            self.surplus = True
+            pieces.clear()
+        if pieces and not self.surplus:
+            body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.clear()
+            self.body_bytes += len(body)
+            self._without_body = 0
+            return body
+        if not self.complete:
+            self._without_body += len(data)
+            if self._without_body > self._head_limit:
+                raise HeadTooLargeError(
+                    f"more than {self._head_limit} bytes without any body"
+                    if self.head_complete
+                    else f"the response head is larger than {self._head_limit} bytes"
+                )
+        return self.rest()
+
+    def rest(self) -> bytes:
+        """Take the pieces that are still there: those before an error, or before surplus bytes."""
+        body = b"".join(self.pieces)
+        self.pieces.clear()
+        self.body_bytes += len(body)
+        return body
+
+    def discard(self) -> None:
+        """Let go of the parser, which holds this object."""
+        self._parser = None
+        self.pieces.clear()
+
+    # What httptools calls. An exception in here comes back as the context of its own.
+
+    def on_message_begin(self) -> None:
+        if self.complete:
+            raise FramingError("bytes follow the end of the message")
+
+    def on_status(self, status: bytes) -> None:
+        self._reason.append(status)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        field = (name.decode("latin-1").lower(), value.decode("latin-1").strip(" \t"))
+        if self.head_complete:
+            self.trailers.append(field)
+        else:
+            self.headers.append(field)
+
+    def on_headers_complete(self) -> None:
+        parser = self._parser
+        assert parser is not None
+        status = parser.get_status_code()
+        if 100 <= status < 200:
+            self.informational.append(status)
+            self._skip = True
+            return
+        self.status = status
+        self.http_version = parser.get_http_version()
+        self.head_complete = True
+        self._without_body = 0
+        if not self.http_version.startswith("1."):
+            raise FramingError(f"the response says HTTP/{self.http_version}, not HTTP/1.1")
+        size = sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > self._head_limit:
+            raise HeadTooLargeError(f"the response head is larger than {self._head_limit} bytes")
+        coding = self.header("transfer-encoding")
+        if coding is not None and coding.strip().lower() != "chunked":
+            raise FramingError(f"transfer coding {coding[:40]!r} was not asked for")
+        length = self.header("content-length")
+        self.content_length = int(length) if length else None
+        self.keep_alive = parser.should_keep_alive()
+        if (
+            self._method == "HEAD"
+            or (self._method == "CONNECT" and 200 <= status < 300)
+            or (status == 205 and coding is None and length is None)
+        ):
+            self.complete = self._bodiless = True
+        elif status not in (204, 304):
+            self.close_delimited = coding is None and length is None
+
+    def on_message_complete(self) -> None:
+        if self._skip:
+            self._skip = False
+            self.headers.clear()
+            self._reason.clear()
+        else:
+            self.complete = True
