@@ -90,7 +90,7 @@ def matrix(rules: Sequence[Rule]) -> Chart | None:
     parts = [element("defs", *(_cell_symbol(outcome) for outcome in OUTCOMES))]
     parts.extend(_legend(tally))
     y = 40.0
-    for (api, endpoint), subjects in groups.items():
+    for (api, endpoint), subjects in sorted(groups.items()):
         y += 26
         parts.append(
             text(0, y - 8, f"{plain(api, 20)} {plain(endpoint, 20)}", font_weight=650, font_size=13)
@@ -192,7 +192,7 @@ def waterfall(group: Group) -> Chart | None:
     name = f"{plain(group.api, 20)} {plain(group.endpoint, 20)}"
     chart = f"waterfall-{_slug(name)}"
     stages = group.stages[:STAGE_LIMIT]
-    axis = Axis.over((value for s in stages for value in (s.p50, s.p95)), 180, 690, log=False)
+    axis = Axis.over((value for s in stages for value in (s.p50, s.p95)), 180, 665, log=False)
     top, pitch = 26, 26
     bottom = top + pitch * len(stages)
     parts = x_axis(axis, top - 4, bottom)
@@ -395,7 +395,7 @@ def over_time(timeline: Timeline) -> Chart:
     """Arrivals asked and started, and exchanges in flight, over the run."""
     slices = len(timeline.asked)
     rates = [[n / timeline.width for n in counts] for counts in (timeline.asked, timeline.started)]
-    axis = Axis(0.0, slices * timeline.width, 60, WIDTH - 10, False)
+    axis = Axis.until(slices * timeline.width, 60, WIDTH - 24)
     parts: list[Markup] = []
     panels = (
         (30.0, 130.0, "arrivals per second", ((rates[0], GREY, "5 3"), (rates[1], BLUE, ""))),

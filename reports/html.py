@@ -120,10 +120,12 @@ def _cells(one: Milestone) -> list[tuple[str, str, str]]:
 
 
 def interval(quantile: Quantile) -> str:
-    """`1.20 s – 1.31 s`; empty where there are too few values to bound it on both sides."""
-    if math.isnan(quantile.low) or math.isnan(quantile.high):
+    """`1.20 – 1.31 s`; empty where there are too few values to bound it on both sides."""
+    if math.isnan(quantile.low) or math.isnan(quantile.high) or math.isinf(quantile.low):
         return ""
-    return f"{seconds(quantile.low)} – {seconds(quantile.high)}"
+    low, _, unit = seconds(quantile.low).partition(" ")
+    high, _, other = seconds(quantile.high).partition(" ")
+    return f"{low} – {high} {unit}" if unit == other else f"{low} {unit} – {high} {other}".strip()
 
 
 def _unjudged(report: Report) -> list[tuple[str, str, list[Rule]]]:

@@ -63,24 +63,30 @@ def svg(
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """Seconds to pixels, linear from 0, or by decades where values span more than 100x."""
+    """Seconds to pixels: linear from 0 with a tick each `step`, or `log`, by decades."""
 
     low: float
     high: float
     left: float
     right: float
-    log: bool
+    step: float
+    log: bool = False
+
+    @classmethod
+    def until(cls, high: float, left: float, right: float) -> Axis:
+        """A linear axis from 0 to exactly `high`."""
+        return cls(0.0, high, left, right, _step(high))
 
     @classmethod
     def over(cls, values: Iterable[float], left: float, right: float, *, log: bool = True) -> Axis:
-        """An axis that holds all finite values; `log` allows decades."""
+        """A linear axis that holds all finite values; decades where `log` and they span 100x."""
         finite = [value for value in values if math.isfinite(value)]
         high = max((value for value in finite if value > 0), default=1.0)
         low = min((value for value in finite if value > 0), default=high)
         if log and high / low > 100:
-            return cls(10 ** math.floor(math.log10(low)), high * 1.15, left, right, True)
+            return cls(10 ** math.floor(math.log10(low)), high * 1.15, left, right, 10.0, True)
         step = _step(high)
-        return cls(0.0, math.ceil(high / step - 1e-9) * step, left, right, False)
+        return cls(0.0, math.ceil(high / step - 1e-9) * step, left, right, step)
 
     def at(self, value: float) -> float:
         """The x of a value; the right end for +inf, the left one for what lies below."""
@@ -97,8 +103,8 @@ class Axis:
     def ticks(self) -> list[float]:
         """Round values to mark, at most about 8."""
         if not self.log:
-            step = _step(self.high)
-            return [step * index for index in range(round(self.high / step) + 1)]
+            count = math.floor(self.high / self.step + 1e-9)
+            return [self.step * index for index in range(count + 1)]
         decades = math.log10(self.high / self.low)
         every = max(1, math.ceil(decades / 8))
         return [

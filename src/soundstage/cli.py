@@ -84,7 +84,7 @@ def run(name: str, argv: list[str], stdout: TextIO, stderr: TextIO) -> int:
         # The reader went away (`| head`); keep Python from complaining about it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:  # noqa: BLE001: the last resort, and it says that it is our bug
+    except Exception as error:  # the last resort; it says that it is our bug
         if os.environ.get("SOUNDSTAGE_TRACEBACK"):
             raise
         print(

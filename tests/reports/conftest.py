@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -291,6 +293,12 @@ def load_run(path: Path, number: int = 2000, **changes: Any) -> Path:
     return write(
         path, rows, kind="load", rules=contract_rules(), **{"target": "emulator", **changes}
     )
+
+
+@pytest.fixture
+def runs() -> ModuleType:
+    """The builders of this file."""
+    return sys.modules[__name__]
 
 
 @pytest.fixture

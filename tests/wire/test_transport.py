@@ -28,6 +28,10 @@ def sized(body: bytes, more: bytes = b"") -> bytes:
     return OK + more + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
+def zipped(data: bytes) -> bytes:
+    return gzip.compress(data, mtime=0)  # the same in every worker of xdist
+
+
 def chunk(data: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(data), data)
 
@@ -187,6 +191,33 @@ def test_dripped_body_meets_the_total_timeout(raw_server):
     assert 0.5 < time.monotonic() - began < 2
 
 
+@pytest.mark.parametrize(
+    ("limits", "kind"),
+    [
+        (Limits(idle_s=0.2), EndKind.IDLE_TIMEOUT),
+        (Limits(idle_s=9, total_s=0.2), EndKind.TOTAL_TIMEOUT),
+        (Limits(idle_s=0.1, total_s=0.35), EndKind.TOTAL_TIMEOUT),
+    ],
+)
+def test_watched_exchanges_end_at_their_deadlines(raw_server, limits, kind):
+    drip = ("drip", chunk(b"x") * 100, 0.005) if limits.total_s < 1 else ("hold",)
+    server = raw_server([("send", CHUNKED + chunk(b"one")), drip, ("hold",)])
+    transport = Transport(Settings(limits=limits, watched=True))
+    over = threading.Event()
+
+    def watch():
+        while not over.wait(0.02):
+            transport.expire()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    with transport.open(Request("GET", server.url())) as response:
+        body = b"".join(read.data for read in response.reads())
+    over.set()
+    watcher.join()
+    assert (response.end.kind, body[:3]) == (kind, b"one")
+
+
 def test_a_slow_reader_is_not_an_idle_server(raw_server):
     sent = threading.Event()
     rest = chunk(b"two") + b"0\r\n\r\n"
@@ -266,6 +297,26 @@ def test_closing_early_is_cancelled_and_can_be_repeated(raw_server):
     assert list(response.reads()) == []
 
 
+def test_closing_stops_a_read_that_waits_in_another_thread(raw_server):
+    server = raw_server([("send", CHUNKED + chunk(b"one")), ("hold",)])
+    response = Transport().open(Request("GET", server.url()))
+    first = threading.Event()
+    received = []
+
+    def read():
+        for read in response.reads():
+            received.append(read.data)
+            first.set()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert first.wait(5)
+    response.close()
+    reader.join(5)
+    assert not reader.is_alive()
+    assert (received, response.end.kind) == ([b"one"], EndKind.CANCELLED)
+
+
 # Redirects
 
 
@@ -324,6 +375,14 @@ def test_a_redirect_loop_ends(raw_server):
     assert server.accepted == 2
 
 
+def test_the_deadlines_hold_after_a_redirect_with_a_body(raw_server):
+    first = b"HTTP/1.1 307 X\r\nLocation: /b\r\nContent-Length: 50\r\n\r\nnot all of it"
+    server = raw_server([("send", first)], [("hold",)])
+    response, body, _ = exchange(server.url("/a"), limits=SHORT)
+    assert (response.end.kind, response.status, body) == (EndKind.IDLE_TIMEOUT, None, b"")
+    assert response.hops[0].followed
+
+
 def test_too_many_redirects_end_as_our_own_limit(raw_server):
     server = raw_server(*([("send", moved(307, f"/{n}"))] for n in range(9)))
     response, _, _ = exchange(server.url("/a"), limits=Limits(redirects=2))
@@ -376,26 +435,28 @@ def test_gzip_is_decoded_as_it_comes(raw_server):
 
 
 PLAIN = b"".join(b"data: %d\n\n" % number for number in range(2000))
-CORRUPT = bytearray(gzip.compress(PLAIN))
+CORRUPT = bytearray(zipped(PLAIN))
 CORRUPT[-6] ^= 0xFF  # the checksum
 
 
 @pytest.mark.parametrize(
     ("coding", "body", "kind", "decoded"),
     [
-        ("gzip", gzip.compress(PLAIN), EndKind.COMPLETE, PLAIN),
-        ("X-GZip", gzip.compress(b"a") + gzip.compress(b"b"), EndKind.COMPLETE, b"ab"),
+        ("gzip", zipped(PLAIN), EndKind.COMPLETE, PLAIN),
+        ("X-GZip", zipped(b"a") + zipped(b"b"), EndKind.COMPLETE, b"ab"),
         ("deflate", zlib.compress(PLAIN), EndKind.COMPLETE, PLAIN),
         ("identity", PLAIN, EndKind.COMPLETE, PLAIN),
-        ("gzip", gzip.compress(PLAIN)[:-9], EndKind.CONTENT_ENCODING, None),
-        ("gzip", gzip.compress(PLAIN)[:-4], EndKind.CONTENT_ENCODING, PLAIN),
+        ("gzip", zipped(PLAIN)[:-9], EndKind.CONTENT_ENCODING, None),
+        ("gzip", zipped(PLAIN)[:-4], EndKind.CONTENT_ENCODING, PLAIN),
         ("gzip", bytes(CORRUPT), EndKind.CONTENT_ENCODING, PLAIN),
-        ("gzip", gzip.compress(b"a") + b"junk", EndKind.CONTENT_ENCODING, b"a"),
+        ("gzip", zipped(b"a") + b"junk", EndKind.CONTENT_ENCODING, b"a"),
         ("gzip", PLAIN, EndKind.CONTENT_ENCODING, b""),
         ("br", PLAIN, EndKind.CONTENT_ENCODING, b""),
         ("gzip, gzip", PLAIN, EndKind.CONTENT_ENCODING, b""),
     ],
-)
+    ids=["gzip", "members", "deflate", "identity", "cut", "cut in the checksum", "checksum",
+         "junk", "not gzip", "unknown", "several"],
+)  # fmt: skip
 @pytest.mark.parametrize("pause", [None, 0])
 def test_content_codings(raw_server, coding, body, kind, decoded, pause):
     head = OK + b"Content-Encoding: %s\r\nContent-Length: %d\r\n\r\n" % (coding.encode(), len(body))
@@ -411,7 +472,7 @@ def test_content_codings(raw_server, coding, body, kind, decoded, pause):
 
 
 def test_a_decompression_bomb_meets_the_cap(raw_server):
-    bomb = gzip.compress(bytes(50 * 2**20))
+    bomb = zipped(bytes(50 * 2**20))
     server = raw_server([("send", sized(bomb, b"Content-Encoding: gzip\r\n"))])
     response, body, _ = exchange(server.url(), limits=Limits(body_bytes=2**20))
     assert (response.end.kind, len(body)) == (EndKind.CAP, 2**20)
@@ -564,6 +625,16 @@ results = [job.get() for job in jobs]
 short = Transport(Settings(ca_file=ca, limits=Limits(idle_s=0.1)))
 with short.open(Request("POST", url, (), b"{}")) as response:
     list(response.reads())
+watched = Transport(Settings(ca_file=ca, limits=Limits(idle_s=0.1), watched=True))
+def watch():
+    while True:
+        gevent.sleep(0.02)
+        watched.expire()
+watcher = gevent.spawn(watch)
+with watched.open(Request("POST", url, (), b"{}")) as other:
+    list(other.reads())
+watcher.kill()
+assert other.end.kind.value == "idle_timeout", other.end
 print(sorted(set(results)), response.end.kind.value, time.monotonic() - began < 4)
 """
 

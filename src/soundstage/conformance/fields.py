@@ -39,19 +39,19 @@ class FieldCheck:
     """The fields of one kind of object: of a stage's chunks, or of a result.
 
     `schema` is resolved; `others` are documented fields that it does not list: allowed anywhere,
-    held only to their type. `prefix` leads to the rules of `schema` in the book.
+    held only to their type; None where undocumented fields are allowed. `prefix` leads to the rules of `schema` in the book.
     """
 
     def __init__(
-        self, book: RuleBook, endpoint: str, prefix: str, schema: Schema, others: Schema
+        self, book: RuleBook, endpoint: str, prefix: str, schema: Schema, others: Schema | None
     ) -> None:
         self._book = book
         self._endpoint = endpoint
         self._prefix = prefix
         self._listed: Schema = schema.get("properties", {})
-        self._schema = {**schema, "properties": {**others, **self._listed}}
+        self._schema = {**schema, "properties": {**(others or {}), **self._listed}}
         self._is_valid = jsonschema_rs.Draft202012Validator(self._schema).is_valid
-        self._open = not self._schema["properties"]
+        self._open = others is None or not self._schema["properties"]
         self.known = frozenset(self._schema["properties"])
 
     def fits(self, value: dict[str, Any]) -> bool:

@@ -102,8 +102,12 @@ def rule_book(
             if endpoint.kind == "sync":
                 _open_world(book, endpoint, hosts)
     _error_rules(book, errors)
-    for schema in {id(e.request): e.request for e in endpoints.values() if e.request}.values():
-        book.add_schema("request", "", schema, "a request")
+    asking = [endpoint for endpoint in endpoints.values() if endpoint.request is not None]
+    if asking:
+        text = "The body of a request is one JSON object, sent as application/json."
+        book.add("request", "body", asking[0].grounds, text)
+    for schema in {id(each.request): each.request for each in asking}.values():
+        book.add_schema("request", "", schema or {}, "a request")
     return book
 
 

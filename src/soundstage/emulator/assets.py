@@ -62,12 +62,12 @@ def cover() -> bytes:
 _RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)")
 
 
-def byte_range(header: str | None, size: int) -> range | None:
+def byte_range(header: str, size: int) -> range | None:
     """Which bytes a `Range` header asks for (RFC 9110, section 14.1.2): an empty range if none
-    of them exist; None, the whole file, without a header or for one that is not understood
+    of them exist; None, the whole file, for an empty header or one that is not understood
     (several ranges, another unit).
     """
-    match = _RANGE.fullmatch(header or "")
+    match = _RANGE.fullmatch(header)
     if match is None or match.groups() == ("", ""):
         return None
     first, last = match.groups()

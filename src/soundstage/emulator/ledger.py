@@ -87,6 +87,18 @@ class Ledger:
             )
         return done.rowcount == 1
 
+    def release(self, hold: int) -> None:
+        """Give a hold back to its account, unless it is a charge by now."""
+        run = self._database.execute
+        with self._database:
+            run("BEGIN IMMEDIATE")
+            run(
+                "UPDATE accounts SET balance = balance + charges.price FROM charges"
+                " WHERE charges.id = ? AND state = 'held' AND accounts.account = charges.account",
+                (hold,),
+            )
+            run("UPDATE charges SET state = 'released' WHERE id = ? AND state = 'held'", (hold,))
+
     def release_all(self) -> None:
         """Give back what is held and not charged."""
         run = self._database.execute

@@ -22,6 +22,7 @@ from soundstage.conformance.engine import Seen, StreamCheck
 from soundstage.conformance.violations import Verdict, Violation, verdict_of
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
+from soundstage.wire import jsontext
 from soundstage.wire.ending import End, EndKind
 from soundstage.wire.lines import LineDecoder, sniff_framing
 from soundstage.wire.sse import Decoder, Event, EventTooLarge
@@ -51,7 +52,8 @@ class Caps:
 
 
 class Judge:
-    """One answer of an endpoint, or of any endpoint's errors (`expect_error`).
+    """One answer of an endpoint, or of any endpoint's errors (`expect_error`). `broken_rule` is the
+    rule that the request itself broke on purpose (`request/field/prompt/required`), None if none.
 
     Call `head` if the status is known, `feed` with pieces of the body, `close` with the end.
     `on_event` is called with each decoded event and what the engine saw in it.
@@ -64,7 +66,7 @@ class Judge:
         *,
         caps: Caps | None = None,
         expect_error: bool = False,
-        bad_request: bool = False,
+        broken_rule: str | None = None,
         on_event: Callable[[Event, Seen], None] | None = None,
         on_comment: Callable[[bytes], None] | None = None,
     ) -> None:
@@ -72,7 +74,7 @@ class Judge:
         self.endpoint = endpoint
         self.caps = caps or Caps()
         self.expect_error = expect_error
-        self.bad_request = bad_request
+        self.broken_rule = broken_rule
         self.status: int | None = None
         self.content_type: str | None = None
         self.framing: str | None = None
@@ -82,6 +84,7 @@ class Judge:
         self.ids: dict[str, str] = {}
         self.error_name: str | None = None
         self.value: Any = None
+        self.pending = b""
         self._on_event = on_event
         self._on_comment = on_comment
         self._has_head = False
@@ -117,6 +120,16 @@ class Judge:
         if self._check is not None:
             return self._check.ended and self._check.failed is None
         return self.value is not None and self._reason is None and self.error_name is None
+
+    @property
+    def streaming(self) -> bool:
+        """Whether the body is being taken for a stream of events."""
+        return self._check is not None
+
+    @property
+    def mid_event(self) -> bool:
+        """Whether bytes have come that belong to no event yet."""
+        return bool(self._body) if self._decoder is None else self._decoder.mid_event
 
     def verdict(self, *, strict: bool = False) -> Verdict:
         """The verdict; final after `close`."""
@@ -255,11 +268,12 @@ class Judge:
                     self.contract, self.endpoint, self.content_type, None
                 )
         pending = self._decoder.close() if self._decoder is not None else None
+        self.pending = bytes(self._body) if pending is None else pending.raw
         unterminated = pending is not None and pending.unterminated
         if unterminated and isinstance(self._decoder, LineDecoder) and pending and not cut:
             # The last line's end is often left out; the line itself says whether it is whole.
             self._event(Event(pending.data, "message", "", pending.raw))
-            unterminated = False
+            unterminated, self.pending = False, b""
         # What was cut by the connection needs no second violation for the event it was cut in.
         self._check.close(cut=cut or self.capped, unterminated=unterminated and not broken)
 
@@ -268,12 +282,16 @@ class Judge:
     def _close_body(self) -> None:
         raw, depth = bytes(self._body), self.caps.json_depth
         self.framing = "json"
+        if self.expect_error and self.broken_rule and self._accepted(raw):
+            message = "a request that the documentation rules out was accepted"
+            self._add("http.accepted_invalid", self.broken_rule, message)
+            return
         if self.expect_error:
             answer = check_error(
                 self.contract,
                 raw,
                 status=self.status,
-                bad_request=self.bad_request,
+                bad_request=self.broken_rule is not None,
                 max_depth=depth,
             )
         elif self.status is not None and self.status != _OK:
@@ -291,6 +309,11 @@ class Judge:
         self._reason = answer.reason
         self.value = answer.value
         self.error_name = answer.error.name if answer.error else None
+
+    def _accepted(self, raw: bytes) -> bool:
+        """Whether a success came that is not an error in disguise."""
+        value = jsontext.parse(raw).value
+        return self.status == _OK and self.contract.errors.matching(value) is None
 
     def _add(self, code: str, rule: str, message: str) -> None:
         self._violations.append(violation(self.contract, code, rule, message))

@@ -15,8 +15,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from soundstage.errors import UsageError
+from soundstage.wire.redact import PRIVATE_FIELDS, Redactor
 
 FORMAT = 1
+#: What people wrote may come back in a response, too.
+_PRIVATE = (*PRIVATE_FIELDS, "lyrics_sections")
 
 
 @dataclass(slots=True)
@@ -43,6 +46,29 @@ class Transcript:
             yield _dump(row)
         if self.end is not None:
             yield _dump({"end": self.end})
+
+
+def redacted(raw: bytes, redactor: Redactor) -> bytes:
+    """Raw bytes of an event without secrets, queries of URLs, and people's own words.
+
+    Bytes stay as they were wherever nothing is taken out, broken UTF-8 included; an event whose
+    JSON holds private fields is written anew around them.
+    """
+    raw = redactor.data(raw)
+    if redactor.keep_private:
+        return raw
+    if b"http" in raw:
+        text = raw.decode("utf-8", "surrogateescape")
+        raw = redactor.urls_in(text).encode("utf-8", "surrogateescape")
+    if any(name.encode() in raw for name in _PRIVATE):
+        start, end = raw.find(b"{"), raw.rfind(b"}") + 1
+        try:
+            value = json.loads(raw[start:end])
+        except (ValueError, RecursionError):
+            return raw
+        kept = json.dumps(redactor.body(value, _PRIVATE), ensure_ascii=False)
+        raw = raw[:start] + kept.encode("utf-8", "replace") + raw[end:]
+    return raw
 
 
 def looks_like_transcript(head: bytes) -> bool:

@@ -10,6 +10,7 @@ Never here: I/O, time, Hypothesis, and what makes a stream invalid.
 from __future__ import annotations
 
 import random
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -172,7 +173,7 @@ def _text(chunk: _Chunk) -> str:
         return "Starting song generation..."
     if chunk.number >= chunk.last:
         return "✅ Song generation completed successfully!"
-    return f"Generating “{chunk.story.song_name}”: part {chunk.number} of {chunk.last}"
+    return f"Generating the song: part {chunk.number} of {chunk.last}…"
 
 
 #: How a field is filled whose schema does not fix it, by its role: the name of its definition in
@@ -265,6 +266,16 @@ class _Walker:
         self.flag_on_last = None if flag is None or flag.last.severity == "info" else True
         stages = [stage for stage in self.protocol.stages if not stage.failure]
         self.items = self._items(stages)
+        self.constraints = [
+            (item.before, item.siblings, item.closes, item.after, item.stage.times[1] is None)
+            for item in self.items
+        ]
+        #: Whether a stage may have to come after others that may stay away.
+        self.optional_groups = any(
+            not any(item.stage.times[0] for n, item in enumerate(self.items) if group >> n & 1)
+            for each in self.items
+            for group in each.after
+        )
         self.templates = {stage.name: self._template(stage) for stage in stages}
         self.failures = {
             stage.name: self._failure(stage, stages)
@@ -322,41 +333,42 @@ class _Walker:
         return max(1, drawn) if item.stage.charges else drawn
 
     def plan(self, rng: random.Random) -> list[Step]:
-        items = self.items
+        items, draw = self.items, rng.random
         left = [self._times(item, rng) for item in items]
-        self._make_possible(left)
+        if self.optional_groups:
+            self._make_possible(left)
         steps: list[Step] = []
         came = 0
-        open_items = sum(1 << number for number, times in enumerate(left) if times)
-        while open_items:
+        waiting = [number for number, times in enumerate(left) if times]
+        to_come = sum(1 << number for number in waiting)
+        while waiting:
             choices: list[int] = []
             weights: list[float] = []
             total = 0.0
-            for number, item in enumerate(items):
-                if not open_items >> number & 1 or open_items & item.before:
+            for number in waiting:
+                before, siblings, closes, after, unbounded = self.constraints[number]
+                if to_come & before or (to_come & closes and not to_come & siblings):
                     continue
-                if item.closes and not open_items & item.siblings and open_items & item.closes:
-                    continue
-                for group in item.after:
+                for group in after:
                     if not came & group:
                         break
                 else:
-                    total += left[number] if item.stage.times[1] is None else _EAGERNESS
+                    total += left[number] if unbounded else _EAGERNESS
                     choices.append(number)
                     weights.append(total)
             if not choices:
-                stuck = sorted({items[n].step.stage for n in range(len(items)) if left[n]})
+                stuck = ", ".join(sorted({items[number].step.stage for number in waiting}))
                 raise ContractDataError(
-                    f"{self.contract.api}: the constraints of {', '.join(stuck)} cannot be met"
+                    f"{self.contract.api}: the constraints of {stuck} cannot be met"
                 )
-            number = (
-                choices[0] if len(choices) == 1 else rng.choices(choices, cum_weights=weights)[0]
-            )
+            one = len(choices) == 1
+            number = choices[0 if one else bisect_right(weights, draw() * total)]
             steps.append(items[number].step)
             came |= 1 << number
             left[number] -= 1
             if not left[number]:
-                open_items &= ~(1 << number)
+                waiting.remove(number)
+                to_come &= ~(1 << number)
         return steps
 
     def _make_possible(self, left: list[int]) -> None:

@@ -68,8 +68,11 @@ def _validator(definition: str | None) -> jsonschema_rs.Validator:
 def _why_invalid(definition: str | None, value: object) -> str | None:
     """None if `value` meets the schema, else "/pointer: reason" of the first fault."""
     validator = _validator(definition)
-    if validator.is_valid(value):
-        return None
+    try:
+        if validator.is_valid(value):
+            return None
+    except UnicodeEncodeError:
+        return _why_invalid(definition, _portable(value))
     for error in validator.iter_errors(value):
         pointer = "".join(f"/{step}" for step in error.instance_path)
         reason = str(error.message)

@@ -74,9 +74,14 @@ class Channel:
         """Send all of `data` within the timeout. Raises TimeoutError, OSError, TlsError."""
         self.sock.sendall(data)
 
-    def set_timeout(self, seconds: float) -> None:
-        """How long each operation may block."""
+    def set_timeout(self, seconds: float | None) -> None:
+        """How long each operation may block; None: for ever."""
         self.sock.settimeout(seconds)
+
+    def interrupt(self) -> None:
+        """Wake a `receive` that blocks elsewhere: it sees an end of stream or an OSError."""
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
 
     def is_quiet(self) -> bool:
         """True when the peer has neither sent anything nor closed: an idle connection to reuse."""

@@ -37,17 +37,21 @@ class Response:
         "_deadline_ns",
         "_decode",
         "_decoder",
+        "_expired",
         "_idle_left_ns",
         "_idle_ns",
         "_limits",
         "_message",
         "_pending",
+        "_relaxed_s",
         "_relaxed_until_ns",
         "_release",
         "_stamped",
         "_tight",
         "_total_is_next",
         "_unstamped",
+        "_waiting_ns",
+        "_watched",
         "_wire_limit",
         "body_bytes",
         "end",
@@ -63,7 +67,9 @@ class Response:
         "wire_bytes",
     )
 
-    def __init__(self, start_ns: int, limits: Limits, *, decode_content: bool) -> None:
+    def __init__(
+        self, start_ns: int, limits: Limits, *, decode_content: bool, watched: bool = False
+    ) -> None:
         self._channel: Channel | None = None
         self._message: Message | None = None
         self._release: Callable[[Channel], None] | None = None
@@ -74,6 +80,12 @@ class Response:
         self._idle_ns = int(limits.idle_s * _SECOND_NS)
         self._deadline_ns = start_ns + int(limits.total_s * _SECOND_NS)
         self._relaxed_until_ns = self._deadline_ns - self._idle_ns
+        # The socket's timeout between pieces of body; None if somebody calls `expire`.
+        self._relaxed_s = None if watched else limits.idle_s
+        self._watched = watched
+        # Since when a read is waited for without a timeout, 0 if none is.
+        self._waiting_ns = 0
+        self._expired: EndKind | None = None
         # What is left of the idle time after reads that brought nothing.
         self._idle_left_ns = self._idle_ns
         # The socket's timeout must be set before the next read.
@@ -130,8 +142,22 @@ class Response:
                 yield read
 
     def close(self) -> None:
-        """Give the connection up. If the body was not over, the end is `cancelled`."""
-        self._finish(EndKind.CANCELLED, "closed by the caller before the end")
+        """Give the connection up. If the body was not over, the end is `cancelled`.
+
+        May be called while another thread or greenlet waits in `reads`, which then stops.
+        """
+        channel = self._channel
+        if self.end is None:
+            # Set before the reader wakes, which must not take this for an end of the stream.
+            self.end = End.of(
+                EndKind.CANCELLED,
+                "closed by the caller before the end",
+                time.monotonic_ns(),
+                answered=self.status is not None,
+            )
+            if channel is not None:
+                channel.interrupt()
+        self._leave(reusable=False)
 
     def __enter__(self) -> Self:
         return self
@@ -153,6 +179,8 @@ class Response:
         self._channel = channel
         self._release = release
         self._message = Message(method, self._limits)
+        self._tight = True
+        self._idle_left_ns = self._idle_ns
 
     def send(self, data: bytes) -> None:
         """Send the request. A server that stops reading may still have answered: no end then."""
@@ -205,6 +233,19 @@ class Response:
         """End the exchange before it could begin."""
         self._finish(kind, message)
 
+    def expire(self, now_ns: int) -> None:
+        """End a wait that has lasted too long at `now_ns`; called by another thread or greenlet."""
+        waiting, channel = self._waiting_ns, self._channel
+        if not waiting or channel is None or self._expired is not None:
+            return
+        if now_ns >= self._deadline_ns:
+            self._expired = EndKind.TOTAL_TIMEOUT
+        elif now_ns - waiting >= self._idle_ns:
+            self._expired = EndKind.IDLE_TIMEOUT
+        else:
+            return
+        channel.interrupt()
+
     def past_deadline(self) -> bool:
         """End the exchange, and return True, if its time is over."""
         if self.end is None and time.monotonic_ns() >= self._deadline_ns:
@@ -214,13 +255,15 @@ class Response:
     def _next(self) -> Read | None:
         """One socket read: what it adds to the body, or None; may set `end`."""
         channel, message = self._channel, self._message
-        assert channel is not None
-        assert message is not None
+        if channel is None or message is None:
+            return None
         began = 0
         if self._tight:
             began = time.monotonic_ns()
             if not self._arm(channel, began):
                 return None
+        elif self._watched:
+            self._waiting_ns = time.monotonic_ns()
         try:
             data = channel.receive()
         except TimeoutError as error:
@@ -232,6 +275,9 @@ class Response:
                 self._idle_timeout()
             return None
         except OSError as error:
+            if self._expired is not None:
+                self._expire_now()
+                return None
             lost = "reset by the peer" if isinstance(error, ConnectionError) else "lost"
             where = "" if self.status is not None else " before the response head"
             self._finish(EndKind.RESET, f"the connection was {lost}{where}")
@@ -239,9 +285,14 @@ class Response:
         except TlsError as error:
             self._finish(EndKind.TLS, str(error))
             return None
+        self._waiting_ns = 0
+        if self.end is not None:  # closed meanwhile
+            return None
         if not data:
             if data is None:
                 self._fruitless(began)
+            elif self._expired is not None:
+                self._expire_now()
             else:
                 self._closed(channel, message)
             return None
@@ -266,7 +317,7 @@ class Response:
                 self._total_is_next = False
                 self._tight = now > self._relaxed_until_ns
                 if trouble is None:
-                    channel.set_timeout(self._idle_ns / _SECOND_NS)
+                    channel.set_timeout(self._relaxed_s)
             body, over = self._accept(body)
             trouble = over or trouble
             if now >= self._deadline_ns and trouble is None and not message.complete:
@@ -383,6 +434,12 @@ class Response:
         else:
             reusable = good is EndKind.COMPLETE and message.keep_alive
             self._finish(good, "", at_ns, reusable=reusable)
+
+    def _expire_now(self) -> None:
+        if self._expired is EndKind.TOTAL_TIMEOUT:
+            self._total_timeout()
+        else:
+            self._idle_timeout()
 
     def _idle_timeout(self) -> None:
         awaited = "the response head" if self.status is None else "more of the body"

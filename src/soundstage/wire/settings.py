@@ -55,7 +55,9 @@ class Settings:
     that https targets are reached through by CONNECT (plain http is never proxied); `no_proxy`:
     hosts that bypass it ("*", "host", ".domain", "host:port"). `keep_alive`: reuse connections.
     `decode_content`: undo gzip and deflate. `secret_headers`: lower-case names that do not follow a
-    redirect to another origin. `kernel_timestamps`: False forces the userspace clock.
+    redirect to another origin. `kernel_timestamps`: False forces the userspace clock. `watched`:
+    somebody calls `Transport.expire` regularly, so that reads of a body need no timer of their own
+    (gevent's costs 5 to 10 us a read).
     """
 
     allowed_hosts: frozenset[str] | None = None
@@ -69,6 +71,7 @@ class Settings:
     decode_content: bool = True
     secret_headers: tuple[str, ...] = SECRET_HEADERS
     kernel_timestamps: bool = True
+    watched: bool = False
 
     def with_proxy_from(self, environ: Mapping[str, str]) -> Settings:
         """These settings with HTTPS_PROXY and NO_PROXY (or lower case) of `environ` applied.

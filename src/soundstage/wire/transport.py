@@ -67,6 +67,7 @@ class Transport:
         self._names: dict[tuple[str, int], tuple[int, list[Address]]] = {}
         self._idle: defaultdict[tuple[str, str, int], deque[Channel]] = defaultdict(deque)
         self._closed = False
+        self._open: set[Response] = set()
 
     def open(self, request: Request) -> Response:
         """Send `request`, follow its redirects, and return when the head of the answer is there.
@@ -79,8 +80,13 @@ class Transport:
         headers = request.headers
         limits = self.settings.limits
         response = Response(
-            time.monotonic_ns(), limits, decode_content=self.settings.decode_content
+            time.monotonic_ns(),
+            limits,
+            decode_content=self.settings.decode_content,
+            watched=self.settings.watched,
         )
+        if self.settings.watched:
+            self._open.add(response)
         try:
             allowed = {target.authority, *(self.settings.allowed_hosts or ())}
             seen = {target.url}
@@ -102,6 +108,19 @@ class Transport:
         except BaseException:
             response.close()
             raise
+
+    def expire(self) -> None:
+        """End the exchanges whose deadline is over, if the settings say `watched`.
+
+        To be called every second or so from another thread or greenlet: deadlines between pieces of
+        body are then late by up to that. Those before the body are kept by the socket itself.
+        """
+        now = time.monotonic_ns()
+        for response in list(self._open):
+            if response.end is not None:
+                self._open.discard(response)
+            else:
+                response.expire(now)
 
     def clock_stepped(self) -> bool:
         """Whether the system's clock was set since this transport was made (see `Clock`)."""

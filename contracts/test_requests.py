@@ -1,0 +1,65 @@
+"""What may be asked: every rule of the request broken once, and requests explored at random.
+
+Requests come from the contract's own schemas: Schemathesis makes them, Hypothesis drives it. What
+the schema allows must give a conforming answer, what it rules out a documented error.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from soundstage.contract import Contract
+from soundstage.contract.rules import Rule
+from soundstage.generation.requests import breaking
+
+
+@pytest.mark.rules("request")
+def test_rule(rule: Rule, gate: Any, holds: Callable[[Rule], None], explore: int) -> None:
+    contract: Contract = gate.contracts[rule.api]
+    path = rule.id.removeprefix(f"{rule.api}/")
+    for endpoint in contract.endpoints.values():
+        if endpoint.request is None:
+            continue
+        valid = gate.valid_body(contract, endpoint)
+        if path == "request/body":
+            for body in (b"{", b"", b"[]"):
+                gate.refused(contract, endpoint, body, path)
+            gate.refused(contract, endpoint, valid, path, content_type="text/plain")
+        elif (body := breaking(contract, rule, valid)) is not None:
+            gate.refused(contract, endpoint, body, path)
+    holds(rule)
+
+
+@pytest.mark.parametrize("mode", ["positive", "negative"])
+def test_explored_requests(contract: Contract, gate: Any, explore: int, mode: str) -> None:
+    """`mode` is what Schemathesis aims at; what each request really is, the contract says."""
+    hypothesis = pytest.importorskip("hypothesis")
+    schemathesis = pytest.importorskip("schemathesis")
+    from soundstage.contract.openapi import document
+
+    described = schemathesis.openapi.from_dict(
+        document(contract),
+        config=schemathesis.Config(),  # else a schemathesis.toml here is read
+    )
+    for endpoint in contract.endpoints.values():
+        if endpoint.request is None:
+            continue
+        operation = described[endpoint.path][endpoint.method]
+        cases = operation.as_strategy(generation_mode=schemathesis.GenerationMode(mode))
+
+        @hypothesis.settings(
+            max_examples=explore,
+            database=None,
+            deadline=None,
+            derandomize=True,
+            phases=[hypothesis.Phase.generate],
+            suppress_health_check=list(hypothesis.HealthCheck),
+        )
+        @hypothesis.given(case=cases)
+        def explored(case: Any, endpoint: Any = endpoint) -> None:
+            exchange = gate.explored(contract, endpoint, case.body)
+            broken = [v for v in exchange.violations if v.severity == "error"]
+            assert not broken, f"{exchange.id}: {broken[0].message} [{broken[0].code}]"
+
+        explored()

@@ -1,0 +1,69 @@
+"""`soundstage demo`: the whole thing once, against the emulator: check, load, report."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+from typing import TextIO
+
+from soundstage.exchange.spawn import spawned_emulator
+from soundstage.results.bundle import new_folder
+
+HELP = "show everything once, against the emulator"
+
+_EXAMPLES = """examples:
+  soundstage demo
+  soundstage demo --seconds 60 --rate 10
+
+Nothing leaves this machine, and nothing costs money.
+"""
+#: First of these that is there (design 12: of several exit codes).
+_WEIGHT = (130, 70, 2, 1, 6, 5, 3, 4)
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="soundstage demo",
+        description="Start the emulator, check both API versions, run a short load, and report.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--seconds", type=int, default=15, metavar="N", help="of load (default 15)")
+    parser.add_argument("--rate", type=float, default=4.0, metavar="R", help="requests a second")
+    parser.add_argument("--speed", type=float, default=40.0, help="of the emulator (default 40)")
+    parser.add_argument("--seed", type=int, default=7, help="of emulator and load (default 7)")
+    parser.add_argument("--runs", default="runs", metavar="DIR", help="where bundles go (runs/)")
+    return parser.parse_args(argv)
+
+
+def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
+    parent = Path(args.runs)
+    seed = str(args.seed)
+    with spawned_emulator(["--speed", str(args.speed), "--seed", seed]) as url:
+        _say(stdout, f"emulator at {url}, {args.speed:g} times as fast as the real thing")
+        _say(stdout, "contract check: every rule of every version")
+        folder = new_folder("check", parent)
+        checked = _call("check", "--target", url, "--out", str(folder), "--seed", seed)
+        _say(stdout, f"load: {args.rate:g} requests a second for {args.seconds} s, open loop")
+        load_folder = new_folder("load", parent)
+        loaded = _call(
+            "load",
+            *("--target", url, "--rate", str(args.rate), "--duration", f"{args.seconds}s"),
+            *("--seed", seed, "--out", str(load_folder)),
+        )
+    _say(stdout, "reports")
+    for each in (folder, load_folder):
+        print(f"  {each / 'report.html'}", file=stdout)
+    return next((code for code in _WEIGHT if code in (checked, loaded)), 0)
+
+
+def _call(*arguments: str) -> int:
+    """Run a command in a process of its own, with our output: Locust patches the whole process."""
+    return subprocess.run([sys.executable, "-m", "soundstage", *arguments], check=False).returncode
+
+
+def _say(stdout: TextIO, text: str) -> None:
+    bold = f"\x1b[1m{text}\x1b[0m" if stdout.isatty() else text
+    print(f"\n== {bold}", file=stdout, flush=True)

@@ -1,0 +1,141 @@
+"""Which rules an observation has put to the test.
+
+A rule without a violation is only kept if the API had the chance to break it: a stream that was
+cut before its last stage says nothing about that stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from soundstage.contract import Contract
+from soundstage.contract.rules import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What was seen of one exchange. `chunks` are (stage, chunk) of a stream; `value` the parsed
+    body of a single answer; `complete`: the promised answer came whole; `broken_rule` is the rule
+    (without the API's name) that the request broke on purpose; `live`: not an emulator.
+    """
+
+    contract: Contract
+    endpoint: str
+    status: int | None = None
+    chunks: Sequence[tuple[str | None, dict[str, Any]]] = ()
+    value: Any = None
+    complete: bool = False
+    expects_error: bool = False
+    error_name: str | None = None
+    broken_rule: str | None = None
+    live: bool = False
+
+    def concerns(self, rule: Rule) -> bool:
+        """Whether the exchange was made to test rules like this one."""
+        if rule.api != self.contract.api:
+            return False
+        if rule.endpoint == "error":
+            return self.expects_error
+        if rule.endpoint == "request":
+            return self.broken_rule is not None and rule.id == f"{rule.api}/{self.broken_rule}"
+        return rule.endpoint == self.endpoint and not self.expects_error
+
+
+def exercised(rule: Rule, seen: Observation) -> bool:
+    """Whether `seen` could have broken `rule`."""
+    if not seen.concerns(rule) or seen.status is None:
+        return False
+    if rule.endpoint == "request":
+        return True
+    area, *rest = rule.id.split("/")[2:]
+    if rule.endpoint == "error":
+        return _error(area, seen)
+    if area == "http":
+        return rest[0] == "status" or seen.status == 200
+    if area == "hosts":
+        return seen.live and (bool(seen.chunks) or seen.value is not None)
+    if seen.status != 200:
+        return False
+    endpoint = seen.contract.endpoints[rule.endpoint]
+    if endpoint.kind == "stream":
+        return _stream(area, rest, seen)
+    if area == "field":
+        return _result(rest[0], rest[1], seen.value)
+    return seen.value is not None
+
+
+def _error(area: str, seen: Observation) -> bool:
+    if area == "no_500":
+        return seen.broken_rule is not None
+    if area in ("status", "not_under_200"):
+        return True
+    return seen.error_name is None if area == "other" else seen.error_name == area
+
+
+def _stream(area: str, rest: list[str], seen: Observation) -> bool:
+    chunks = seen.chunks
+    protocol = seen.contract.protocol
+    if area in protocol.by_name:
+        of_stage = [chunk for stage, chunk in chunks if stage == area]
+        return _fields(rest[1], rest[2], of_stage)
+    if area == "field":
+        unlisted = [
+            chunk
+            for stage, chunk in chunks
+            if stage is not None
+            and rest[0] not in protocol.by_name[stage].schema.get("properties", {})
+        ]
+        return _fields(rest[0], rest[1], unlisted)
+    check = _AREAS.get(area)
+    return check(rest, seen) if check is not None else bool(chunks)
+
+
+def _fields(path: str, aspect: str, chunks: Sequence[dict[str, Any]]) -> bool:
+    if aspect == "required":
+        return bool(chunks)
+    return any(path.split(".")[0] in chunk for chunk in chunks)
+
+
+def _result(path: str, aspect: str, value: Any) -> bool:
+    values = [value]
+    *outer, last = path.split(".")
+    for name in outer:
+        inner = []
+        for each in values:
+            if name == "*" and isinstance(each, list):
+                inner += each
+            elif isinstance(each, dict) and name in each:
+                inner.append(each[name])
+        values = inner
+    if last == "*":
+        return any(isinstance(each, list) and each for each in values)
+    objects = [each for each in values if isinstance(each, dict)]
+    return bool(objects) if aspect == "required" else any(last in each for each in objects)
+
+
+def _holding(field: str, seen: Observation) -> int:
+    return sum(chunk.get(field) is not None for _, chunk in seen.chunks)
+
+
+def _tracks(rest: list[str], seen: Observation) -> bool:
+    tracks = seen.contract.protocol.tracks
+    if tracks is None or rest[0] == "all":
+        return seen.complete
+    if rest[0] == "ended":
+        enders = {stage.name for stage in seen.contract.protocol.stages if stage.ends == "track"}
+        return any(stage in enders for stage, _ in seen.chunks)
+    return _holding(tracks.field, seen) > 0
+
+
+_AREAS: dict[str, Callable[[list[str], Observation], bool]] = {
+    "end": lambda rest, seen: seen.complete,
+    "times": lambda rest, seen: seen.complete,
+    "order": lambda rest, seen: any(stage == rest[0] for stage, _ in seen.chunks),
+    "tracks": _tracks,
+    "index": lambda rest, seen: len(seen.chunks) > (0 if rest[0] == "start" else 1),
+    "constant": lambda rest, seen: _holding(rest[0], seen) > 1,
+    "never_decrease": lambda rest, seen: _holding(rest[0], seen) > 1,
+    "completion": lambda rest, seen: seen.complete if rest[0] == "last" else len(seen.chunks) > 1,
+}

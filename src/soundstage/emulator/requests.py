@@ -1,0 +1,200 @@
+"""What is asked of the emulator, and on what grounds it refuses.
+
+The errors and their bodies come from the contract, what provokes them from `triggers.json`. No
+I/O: headers and bytes in, values out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+import jsonschema_rs
+import orjson
+
+from soundstage.contract import Contract
+from soundstage.contract.protocol import Endpoint
+from soundstage.wire import jsontext
+
+#: Errors in the order in which a request is held against them, after path and method.
+PRECEDENCE: Final = (
+    "unauthorized",
+    "wrong_media_type",
+    "too_large",
+    "broken_json",
+    "wrong_types",
+    "invalid_prompt",
+    "nsfw",
+    "rate_limit",
+    "insufficient_balance",
+    "service_unavailable",
+)
+
+#: The largest body that is read, in bytes.
+BODY_LIMIT: Final = 1 << 20
+
+#: Refusals of the emulator itself, for which the pages have no word.
+_OWN: Final[Mapping[str, tuple[int, str]]] = {
+    "too_large": (413, f"The request body is larger than {BODY_LIMIT} bytes"),
+    "not_modelled": (501, "The emulator does not model this"),
+    "internal": (500, "The emulator failed: this is a bug of Soundstage"),
+}
+
+Headers = list[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole response."""
+
+    status: int
+    body: bytes
+    media_type: str = "application/json"
+    headers: Headers = field(default_factory=list)
+
+
+def refusal(contract: Contract, name: str) -> Answer:
+    """The answer to a request that is refused; KeyError if neither the contract nor the emulator
+    knows the error.
+    """
+    if name in _OWN:
+        status, detail = _OWN[name]
+        return plain(status, detail)
+    error = contract.errors.named(name)
+    headers = [(b"www-authenticate", b"Bearer")] if error.status == 401 else []
+    return Answer(error.status, orjson.dumps(error.body), headers=headers)
+
+
+def plain(status: int, detail: str) -> Answer:
+    """An answer that says one thing, in the form of the contracts' other errors."""
+    return Answer(status, orjson.dumps({"detail": detail}))
+
+
+# --- triggers -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """What a documented key or word does: gives an error, sets an opening balance, or makes the
+    generation fail midway.
+    """
+
+    says: str
+    error: str | None = None
+    balance: int | None = None
+    fails: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Triggers:
+    """All of `triggers.json`."""
+
+    default_key: str
+    default_balance: int
+    price: int
+    keys: Mapping[str, Trigger]
+    words: Mapping[str, Trigger]
+
+    def words_in(self, text: str) -> list[Trigger]:
+        """The triggers of the words that stand in a text, whole and in any case."""
+        lowered = text.casefold()
+        return [
+            trigger
+            for word, trigger in self.words.items()
+            if word in lowered and re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", lowered)
+        ]
+
+
+@cache
+def triggers() -> Triggers:
+    """The documented keys and words."""
+    data = json.loads(files(__package__).joinpath("triggers.json").read_bytes())
+    return Triggers(
+        default_key=data["default_key"],
+        default_balance=data["default_balance"],
+        price=data["price"],
+        keys={key: Trigger(**entry) for key, entry in data["keys"].items()},
+        words={word: Trigger(**entry) for word, entry in data["words"].items()},
+    )
+
+
+# --- headers --------------------------------------------------------------------------------------
+
+_BEARER: Final = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/=-]{1,4096}) *")
+_JSON: Final = re.compile(
+    rb"application/json[ \t]*(;[ \t]*charset[ \t]*=[ \t]*\"?utf-?8\"?[ \t]*)?;?", re.IGNORECASE
+)
+
+
+def header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
+    """The value of a header (lower-case name); None if it is absent or comes more than once."""
+    values = [value for key, value in headers if key == name]
+    return values[0] if len(values) == 1 else None
+
+
+def bearer_key(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """The bearer key of a request (RFC 6750, section 2.1); None if absent or malformed."""
+    match = _BEARER.fullmatch(header(headers, b"authorization") or b"")
+    return match[1].decode("ascii") if match else None
+
+
+def is_json(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether the headers announce plain JSON in UTF-8, without a content coding."""
+    headers = list(headers)
+    coding = header(headers, b"content-encoding") or b"identity"
+    media = header(headers, b"content-type") or b""
+    return coding.lower() == b"identity" and _JSON.fullmatch(media.strip()) is not None
+
+
+# --- bodies ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request asks for, once it is found to be in order."""
+
+    prompt: str
+    lyrics: str | None
+    body: Mapping[str, Any]
+
+
+class Reader:
+    """Reads the bodies of one endpoint's requests by its schema. The prompt and the lyrics are
+    the fields that have these roles.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        schema = endpoint.request or {"type": "object"}
+        self._validator = jsonschema_rs.validator_for(schema)
+        self._required = frozenset(schema.get("required", ()))
+        roles = {sub.get("x-role"): name for name, sub in schema.get("properties", {}).items()}
+        self._prompt: str | None = roles.get("prompt")
+        self._lyrics: str | None = roles.get("lyrics")
+
+    def read(self, raw: bytes) -> Asked | str:
+        """What a body asks for, or the name of the error that it deserves."""
+        parsed = jsontext.parse(raw)
+        if parsed.problems or not parsed.ok:
+            return "broken_json"
+        body = parsed.value
+        if not isinstance(body, dict):
+            return "wrong_types"
+        if not self._validator.is_valid(body):
+            return self._fault_of(body)
+        return Asked(str(body.get(self._prompt, "")), body.get(self._lyrics), body)
+
+    def _fault_of(self, body: Mapping[str, Any]) -> str:
+        """A missing, empty or blank prompt has an error of its own; it yields to any other."""
+        if self._required - body.keys() - {self._prompt}:
+            return "wrong_types"
+        for error in self._validator.iter_errors(body):
+            at, keyword = list(error.instance_path), list(error.schema_path)[-1]
+            about_prompt = at == [self._prompt] and keyword != "type"
+            if not about_prompt and keyword != "required":
+                return "wrong_types"
+        return "invalid_prompt"

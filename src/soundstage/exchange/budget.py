@@ -1,0 +1,49 @@
+"""What a run may spend. Live generations cost money, so they are counted before they are sent."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from soundstage.errors import BudgetError
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL names this machine: localhost, 127.0.0.0/8 or ::1. No name is looked up."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Budget:
+    """Counts billable requests. `limit` None means: as many as you like, but only to loopback."""
+
+    def __init__(self, limit: int | None, target: str) -> None:
+        self.limit = limit
+        self.spent = 0
+        self._free = is_loopback(target)
+
+    @property
+    def left(self) -> int | None:
+        """How many billable requests may still be sent; None for no limit."""
+        if self.limit is None:
+            return None if self._free else 0
+        return max(0, self.limit - self.spent)
+
+    def take(self) -> None:
+        """Count one billable request, before it is sent.
+
+        Raises BudgetError if none is left; the request must then not be sent.
+        """
+        if self.left == 0:
+            if self.limit is None:
+                raise BudgetError(
+                    "no budget: a billable request to a host that is not this machine needs "
+                    "--budget N (generations that may be paid for)"
+                )
+            raise BudgetError(f"the budget of {self.limit} billable requests is spent")
+        self.spent += 1

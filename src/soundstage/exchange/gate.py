@@ -1,0 +1,360 @@
+"""A contract gate: captures each endpoint once, and answers for every rule from what was seen.
+
+One generation per version and endpoint serves all rules, so that a live gate costs four. What
+was sent and seen goes into the run bundle as it happens.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Any
+from urllib.parse import urlsplit
+
+from soundstage.conformance.answers import media_type
+from soundstage.conformance.coverage import Observation, exercised
+from soundstage.conformance.fields import FieldCheck
+from soundstage.conformance.violations import Severity, Verdict, Violation
+from soundstage.contract import Contract
+from soundstage.contract.protocol import DocumentedError, Endpoint
+from soundstage.contract.rules import Rule
+from soundstage.errors import BudgetError
+from soundstage.exchange.client import Call, Exchange
+from soundstage.exchange.requests import request_body
+from soundstage.exchange.session import Session
+from soundstage.results.bundle import BundleWriter
+from soundstage.wire import jsontext
+from soundstage.wire.transport import Request
+
+#: Asks our emulator for an error; any other target ignores it.
+ERROR_HEADER = "Soundstage-Error"
+#: Reasons that are the target's or the environment's, not the contract's: exit code 6.
+_ENVIRONMENT = ("api.", "http.", "environment.", "budget")
+_EVIDENCE = 3
+_VERDICTS = {0: "pass", 1: "fail"}
+
+
+@dataclass(slots=True)
+class RuleOutcome:
+    """What is known about one rule. `outcome`: "passed", "failed", "warned", "inconclusive" or
+    "not_exercised"; `reason` says why where it is one of the last two.
+    """
+
+    rule: Rule
+    outcome: str
+    reason: str | None = None
+    found: list[tuple[str, Violation]] = field(default_factory=list)
+    exchanges: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The row of `rules.ndjson` (design 9)."""
+        rule = self.rule
+        return {
+            "rule": rule.id,
+            "api": rule.api,
+            "endpoint": rule.endpoint,
+            "outcome": self.outcome,
+            "reason": self.reason,
+            "severity": rule.severity,
+            "basis": rule.basis,
+            "source": rule.source,
+            "text": rule.text,
+            "violations": len(self.found),
+            "exchanges": self.exchanges,
+            "evidence": [
+                {
+                    "exchange": exchange,
+                    "chunk": violation.chunk,
+                    "path": violation.path,
+                    "message": violation.message,
+                }
+                for exchange, violation in self.found[:_EVIDENCE]
+            ],
+            "seconds": None,
+        }
+
+
+class Gate:
+    """The exchanges of one contract check with one target."""
+
+    def __init__(
+        self,
+        session: Session,
+        contracts: Iterable[Contract],
+        bundle: BundleWriter | None,
+        *,
+        seed: int = 0,
+        strict: bool = False,
+        at_once: int = 4,
+    ) -> None:
+        self.session = session
+        self.contracts = {contract.api: contract for contract in contracts}
+        self.bundle = bundle
+        self.strict = strict
+        self.started_ns = time.monotonic_ns()
+        self.exchanges: list[Exchange] = []
+        self.not_sent: dict[tuple[str, str], str] = {}
+        self._at_once = at_once
+        self._seed = seed
+        self._lock = threading.Lock()
+        self._captured: dict[tuple[str, str], Exchange | None] = {}
+        self._provoked: dict[tuple[str, str], list[Exchange]] = {}
+
+    @property
+    def live(self) -> bool:
+        """Whether the target is the live API, as far as can be told."""
+        return self.session.target.kind == "live"
+
+    # ------------------------------------------------------------------ what is sent
+
+    def send(self, call: Call) -> Exchange:
+        """Send one request and keep its story in the bundle. Raises BudgetError if not covered."""
+        exchange = self.session.client.exchange(call)
+        with self._lock:
+            self.exchanges.append(exchange)
+            if self.bundle is not None:
+                if exchange.verdict is not Verdict.CONFORMS:
+                    transcript = exchange.transcript(self.session.redactor).to_bytes()
+                    name = f"{exchange.id}-{call.contract.api}-{call.endpoint.name}.ndjson"
+                    exchange.transcript_name = self.bundle.transcript(name, transcript)
+                self.bundle.exchange(exchange.row(self.started_ns))
+                self.bundle.violations(exchange.violation_rows())
+        return exchange
+
+    def capture_all(self, wanted: Iterable[tuple[str, str]]) -> None:
+        """Capture several (api, endpoint) at once, as a generation may take minutes."""
+        todo = [pair for pair in dict.fromkeys(wanted) if pair not in self._captured]
+        # What looks a generation up needs one first.
+        first = [pair for pair in todo if self._endpoint(pair).kind != "status"]
+        with ThreadPoolExecutor(max_workers=self._at_once) as pool:
+            for _ in pool.map(lambda pair: self.captured(*pair), first):
+                pass
+        for pair in todo:
+            self.captured(*pair)
+
+    def captured(self, api: str, endpoint: str) -> Exchange | None:
+        """The one exchange with an endpoint; sent when first asked for. None if it could not be
+        sent, with the reason in `not_sent`.
+        """
+        pair = (api, endpoint)
+        if pair not in self._captured:
+            try:
+                self._captured[pair] = self._capture(self.contracts[api], self._endpoint(pair))
+            except BudgetError as error:
+                self._captured[pair] = None
+                self.not_sent[pair] = f"budget: {error}"
+        return self._captured[pair]
+
+    def _endpoint(self, pair: tuple[str, str]) -> Endpoint:
+        return self.contracts[pair[0]].endpoints[pair[1]]
+
+    def _capture(self, contract: Contract, endpoint: Endpoint) -> Exchange | None:
+        if endpoint.kind == "status":
+            stream = contract.endpoint_of_kind("stream")
+            made = self.captured(contract.api, stream.name) if stream is not None else None
+            if made is None or made.message_id is None:
+                reason = "no generation to look up: none was given an id"
+                self.not_sent[(contract.api, endpoint.name)] = reason
+                return None
+            name = endpoint.path[endpoint.path.index("{") : endpoint.path.index("}") + 1]
+            path = endpoint.path.replace(name, made.message_id)
+            return self.send(Call(contract, endpoint, path=path))
+        return self.send(Call(contract, endpoint, self.valid_body(contract, endpoint)))
+
+    def valid_body(self, contract: Contract, endpoint: Endpoint) -> dict[str, Any]:
+        """A request that the contract allows; the same for the same seed."""
+        rng = Random(f"{self._seed}/{contract.api}/{endpoint.name}")
+        return request_body(contract, endpoint, rng)
+
+    def provoked(self, contract: Contract, error: DocumentedError) -> list[Exchange]:
+        """Answers to requests that should give a documented error; empty where it cannot be
+        provoked. Our emulator is asked for it by a header; elsewhere only a missing key costs
+        nothing, so nothing else is tried.
+        """
+        key = (contract.api, error.name)
+        if key not in self._provoked:
+            sent = []
+            for endpoint in contract.endpoints.values():
+                if endpoint.request is None:
+                    continue
+                body = self.valid_body(contract, endpoint)
+                call = Call(contract, endpoint, body, scenario="errors", expect_error=True)
+                if self.session.target.kind == "emulator":
+                    header = ((ERROR_HEADER, error.name),)
+                    sent.append(self.send(replace(call, headers=header)))
+                elif error.status == 401:
+                    sent.append(self.send(replace(call, key=None)))
+            self._provoked[key] = sent
+        return self._provoked[key]
+
+    def refused(
+        self, contract: Contract, endpoint: Endpoint, body: Any, rule: str, **changes: Any
+    ) -> None:
+        """Send a request that breaks `rule` (without the API's name) and should be refused; each
+        once. Where the budget does not cover it, it is not sent.
+        """
+        key = (contract.api, f"{endpoint.name} {rule} {body!r} {changes!r}")
+        if key in self._provoked:
+            return
+        call = Call(
+            contract,
+            endpoint,
+            body,
+            scenario="refusals",
+            expect_error=True,
+            broken_rule=rule,
+            **changes,
+        )
+        try:
+            self._provoked[key] = [self.send(call)]
+        except BudgetError as error:
+            self.not_sent[(contract.api, "request")] = f"budget: {error}"
+
+    def explored(self, contract: Contract, endpoint: Endpoint, body: Any) -> Exchange:
+        """Send a request that was made up. Whether it is valid the contract's data says, not
+        whoever made it; an invalid one should be refused. Raises BudgetError if not covered.
+        """
+        broken = self._broken_rule(contract, endpoint, body)
+        call = Call(
+            contract,
+            endpoint,
+            body,
+            scenario="explored",
+            expect_error=broken is not None,
+            broken_rule=broken,
+        )
+        return self.send(call)
+
+    @staticmethod
+    def _broken_rule(contract: Contract, endpoint: Endpoint, body: Any) -> str | None:
+        parsed = jsontext.parse(body) if isinstance(body, bytes) else None
+        value = parsed.value if parsed is not None else body
+        if not isinstance(value, dict) or (parsed is not None and parsed.problems):
+            return "request/body"
+        check = FieldCheck(contract.rules, "request", "", endpoint.request or {}, None)
+        found = sorted(check.violations(value, None), key=lambda each: each.severity)
+        return found[0].rule.removeprefix(f"{contract.api}/") if found else None
+
+    # ------------------------------------------------------------------ assets
+
+    def may_fetch(self, contract: Contract, url: str) -> bool:
+        """Whether an asset may be asked for: only on the target itself, and on the hosts that
+        the contract names if the target is live. Nothing else is ever contacted.
+        """
+        parts, base = urlsplit(url), urlsplit(self.session.target.url)
+        if (parts.scheme, parts.netloc) == (base.scheme, base.netloc):
+            return True
+        return self.live and parts.scheme == "https" and parts.netloc in contract.hosts.values
+
+    def fetch_head(self, url: str) -> tuple[int | None, str, int]:
+        """The status, media type and size in bytes of an asset; no key is sent, and the body is
+        read up to the transport's cap and dropped.
+        """
+        with self.session.transport.open(Request("GET", url)) as response:
+            size = sum(len(read.data) for read in response.reads())
+            return response.status, media_type(response.header("content-type")), size
+
+    # ------------------------------------------------------------------ what is known
+
+    def outcome(self, rule: Rule) -> RuleOutcome:
+        """What all exchanges so far say about a rule."""
+        contract = self.contracts[rule.api]
+        concerned = []
+        found = []
+        for exchange in self.exchanges:
+            seen = self._observation(exchange)
+            if exchange.call.contract is contract:
+                found += [(exchange.id, v) for v in exchange.violations if v.rule == rule.id]
+            if seen.concerns(rule):
+                concerned.append((exchange, seen))
+        outcome = RuleOutcome(rule, "passed", found=found, exchanges=len(concerned))
+        if found:
+            failing = Severity.ERROR, *((Severity.WARNING,) if self.strict else ())
+            failed = any(violation.severity in failing for _, violation in found)
+            outcome.outcome = "failed" if failed else "warned"
+        elif not any(exercised(rule, seen) for _, seen in concerned):
+            self._not_shown(outcome, [exchange for exchange, _ in concerned])
+        return outcome
+
+    def finish(
+        self, outcomes: Iterable[RuleOutcome], exit_code: int, *, interrupted: bool = False
+    ) -> None:
+        """End the bundle with what is known about each rule."""
+        if self.bundle is None:
+            return
+        outcomes = list(outcomes)
+        budget, transport = self.session.budget, self.session.transport
+        sources = {exchange.response.timing_source for exchange in self.exchanges}
+        reasons = sorted({o.reason or "" for o in outcomes if o.outcome == "inconclusive"})
+        hidden = exit_code == 6
+        self.bundle.finish(
+            verdict=None if interrupted else _VERDICTS.get(exit_code, "inconclusive"),
+            exit_code=exit_code,
+            reason=reasons[0] if reasons else None,
+            rules=[outcome.to_json() for outcome in outcomes],
+            voids=[{"kind": "target", "message": reasons[0]}] if hidden and reasons else [],
+            status="interrupted" if interrupted else "complete",
+            budget={"limit": budget.limit, "spent": budget.spent},
+            clock={
+                "source": sources.pop() if len(sources) == 1 else "mixed",
+                "stepped": transport.clock_stepped(),
+            },
+        )
+
+    def exit_code(self, outcomes: Iterable[RuleOutcome]) -> int:
+        """The exit code that follows (design 12): 1, 6, 5, 4 or 0, the first that applies."""
+        outcomes = list(outcomes)
+        if any(outcome.outcome == "failed" for outcome in outcomes):
+            return 1
+        hidden = [o for o in outcomes if o.outcome == "inconclusive"]
+        if any((o.reason or "").startswith(_ENVIRONMENT) for o in hidden):
+            return 6
+        if not self.exchanges:
+            return 5
+        return 4 if hidden else 0
+
+    def _not_shown(self, outcome: RuleOutcome, exchanges: list[Exchange]) -> None:
+        rule = outcome.rule
+        if reason := self.not_sent.get((rule.api, rule.endpoint)):
+            outcome.outcome, outcome.reason = "inconclusive", reason
+            return
+        reasons = [exchange.reason for exchange in exchanges if exchange.reason]
+        if reasons and len(reasons) == len(exchanges):
+            outcome.outcome, outcome.reason = "inconclusive", _explained(exchanges[0])
+            return
+        outcome.outcome = "not_exercised"
+        outcome.reason = "nothing that was sent or seen could have broken it"
+        if rule.endpoint in ("error", "request") and not exchanges:
+            outcome.reason = (
+                "not provoked on this target: it may cost money, or cannot be asked for"
+            )
+
+    def _observation(self, exchange: Exchange) -> Observation:
+        call = exchange.call
+        return Observation(
+            contract=call.contract,
+            endpoint=call.endpoint.name,
+            status=exchange.response.status,
+            chunks=exchange.chunks,
+            value=exchange.value,
+            complete=exchange.judge.ended,
+            expects_error=call.expect_error,
+            error_name=exchange.judge.error_name,
+            broken_rule=call.broken_rule,
+            live=self.live,
+        )
+
+
+def _explained(exchange: Exchange) -> str:
+    reason = exchange.reason or ""
+    if exchange.judge.failed:
+        return f"{reason}: {exchange.judge.failed}"
+    if exchange.end is not None and exchange.end.message and reason.startswith("environment"):
+        return f"{reason}: {exchange.end.message}"
+    if exchange.response.status not in (None, 200):
+        return f"{reason}: the answer was {exchange.response.status}"
+    return reason

@@ -1,0 +1,215 @@
+"""The pytest side of the contract gate: options, fixtures, a test case per rule, the run bundle.
+
+`pytest contracts --target URL` and `soundstage check` run the same checks; the command hands its
+gate over (`Provided`), plain pytest opens one from the options. Does nothing for other tests.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from soundstage.conformance.violations import Violation
+from soundstage.contract import Contract, available, load
+from soundstage.contract.rules import Rule
+from soundstage.errors import SoundstageError
+from soundstage.exchange.gate import Gate, RuleOutcome
+from soundstage.exchange.run import CheckOptions, open_gate
+
+_GATE = pytest.StashKey[Gate]()
+_RULE = "rule"
+#: A rule's own test case says at most this many of its violations.
+_SHOWN = 5
+
+
+class Provided:
+    """A plugin that hands a gate to the checks instead of letting them open one."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self.outcomes: list[RuleOutcome] = []
+        self.failed = 0
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.stash[_GATE] = self._gate
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.failed += report.failed
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        self.outcomes = _outcomes(session, self._gate)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("soundstage", "Soundstage contract checks")
+    group.addoption("--target", metavar="URL", help="base URL of the API, or: emulator")
+    group.addoption("--api", action="append", help="API version to check (default: all)")
+    group.addoption("--budget", type=int, help="billable requests that may be sent")
+    group.addoption("--key-file", help="file with the API key (default: $SOUNDSTAGE_API_KEY)")
+    group.addoption("--out", help="folder of the run bundle (default: one below runs/)")
+    group.addoption("--explore", type=int, help="explored requests per endpoint")
+    group.addoption("--strict", action="store_true", help="warnings fail, too")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    line = "rules(*kinds): one test case per rule of endpoints of these kinds, or error, request"
+    config.addinivalue_line("markers", line)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    marker = metafunc.definition.get_closest_marker("rules")
+    if marker is None and "contract" not in metafunc.fixturenames:
+        return
+    if _GATE not in metafunc.config.stash and not metafunc.config.getoption("--target"):
+        raise pytest.UsageError(
+            "contract checks need --target URL (or --target emulator, which is free)"
+        )
+    contracts = _contracts(metafunc.config)
+    if marker is None:
+        metafunc.parametrize("contract", contracts, ids=[each.api for each in contracts])
+        return
+    rules = [rule for each in contracts for rule in each.rules if _kind(each, rule) in marker.args]
+    metafunc.parametrize(_RULE, rules, ids=[rule.id for rule in rules])
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Capture what the collected rules need, several endpoints at once."""
+    rules = [rule for item in session.items if (rule := _rule_of(item)) is not None]
+    if not rules or session.config.option.collectonly:
+        return
+    gate = _gate(session.config)
+    wanted = [(rule.api, rule.endpoint) for rule in rules]
+    known = [pair for pair in wanted if pair[1] in gate.contracts[pair[0]].endpoints]
+    gate.capture_all(known)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Without the command around it, the plugin finishes the bundle and sets the exit code."""
+    stack = session.config.stash.get(_STACK, None)
+    if stack is None:
+        return
+    gate = session.config.stash[_GATE]
+    outcomes = _outcomes(session, gate)
+    code = gate.exit_code(outcomes)
+    if exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = code
+    if gate.bundle is not None:
+        code = code or int(exitstatus != pytest.ExitCode.OK)
+        gate.finish(outcomes, code)
+        session.config.stash[_BUNDLE] = gate.bundle.path
+    stack.close()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    config = terminalreporter.config
+    if (path := config.stash.get(_BUNDLE, None)) is not None:
+        gate = config.stash[_GATE]
+        terminalreporter.section("Soundstage")
+        target = gate.session.target
+        terminalreporter.write_line(f"target: {target.url} ({target.kind})")
+        terminalreporter.write_line(f"run bundle: {path} (soundstage report {path})")
+
+
+@pytest.fixture(scope="session")
+def gate(pytestconfig: pytest.Config) -> Gate:
+    """The gate: captured exchanges, and what they say about each rule."""
+    return _gate(pytestconfig)
+
+
+@pytest.fixture
+def holds(gate: Gate, request: pytest.FixtureRequest) -> Callable[[Rule], None]:
+    """Fails, skips or passes a rule by what has been seen of it."""
+
+    def check(rule: Rule) -> None:
+        outcome = gate.outcome(rule)
+        if outcome.outcome == "failed":
+            pytest.fail(explained(outcome), pytrace=False)
+        if outcome.outcome in ("inconclusive", "not_exercised"):
+            pytest.skip(f"{outcome.outcome}: {outcome.reason}")
+        if outcome.outcome == "warned":
+            request.node.user_properties.append(("warning", explained(outcome)))
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def explore(pytestconfig: pytest.Config, gate: Gate) -> int:
+    """How many requests to explore an endpoint with. Off by default against a live API, where an
+    "invalid" request may be accepted, and billed.
+    """
+    asked = pytestconfig.getoption("--explore")
+    many = asked if asked is not None else (0 if gate.live else 10)
+    if many == 0:
+        pytest.skip("not explored: each request may cost money; ask for it with --explore N")
+    return many
+
+
+def explained(outcome: RuleOutcome) -> str:
+    """A rule's violations as text: what was found, what is asked, and where that is written."""
+    rule = outcome.rule
+    lines = [_line(exchange, violation) for exchange, violation in outcome.found[:_SHOWN]]
+    if len(outcome.found) > _SHOWN:
+        lines.append(f"and {len(outcome.found) - _SHOWN} more")
+    return "\n".join([*lines, f"asked: {rule.text}", f"{rule.basis}: {rule.source}"])
+
+
+def _line(exchange: str, violation: Violation) -> str:
+    place = exchange if violation.chunk is None else f"{exchange} chunk {violation.chunk}"
+    return f"{place} {violation.path}: {violation.message} [{violation.code}]"
+
+
+_STACK = pytest.StashKey[ExitStack]()
+_BUNDLE = pytest.StashKey[Path]()
+
+
+def _contracts(config: pytest.Config) -> list[Contract]:
+    if _GATE in config.stash:
+        return list(config.stash[_GATE].contracts.values())
+    try:
+        return [load(api) for api in config.getoption("--api") or available()]
+    except SoundstageError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def _gate(config: pytest.Config) -> Gate:
+    if _GATE in config.stash:
+        return config.stash[_GATE]
+    options = CheckOptions(
+        target=config.getoption("--target"),
+        apis=tuple(each.api for each in _contracts(config)),
+        budget=config.getoption("--budget"),
+        key_file=config.getoption("--key-file"),
+        out=config.getoption("--out"),
+        strict=config.getoption("--strict"),
+        command=" ".join(["pytest", *sys.argv[1:]]),
+    )
+    stack = ExitStack()
+    try:
+        gate = stack.enter_context(open_gate(options))
+    except SoundstageError as error:
+        stack.close()
+        pytest.exit(str(error), returncode=error.exit_code)
+    config.stash[_STACK] = stack
+    config.stash[_GATE] = gate
+    return gate
+
+
+def _kind(contract: Contract, rule: Rule) -> str:
+    endpoint = contract.endpoints.get(rule.endpoint)
+    return endpoint.kind if endpoint is not None else rule.endpoint
+
+
+def _rule_of(item: pytest.Item) -> Rule | None:
+    callspec = getattr(item, "callspec", None)
+    rule = callspec.params.get(_RULE) if callspec is not None else None
+    return rule if isinstance(rule, Rule) else None
+
+
+def _outcomes(session: pytest.Session, gate: Gate) -> list[RuleOutcome]:
+    rules = [rule for item in session.items if (rule := _rule_of(item)) is not None]
+    return [gate.outcome(rule) for rule in rules]

@@ -1,0 +1,311 @@
+"""What the emulator sends: whole streams, results, status, assets, and the same again."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jsonschema_rs
+import pytest
+import requests
+from PIL import Image
+
+from soundstage.contract import Contract, load_all
+from soundstage.contract.protocol import Endpoint
+from soundstage.emulator.options import Options
+from soundstage.emulator.server import running
+
+CONTRACTS = load_all()
+each_contract = pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
+KEY = {"Authorization": "Bearer any-key"}
+
+
+def endpoint(contract: Contract, kind: str) -> Endpoint:
+    found = contract.endpoint_of_kind(kind)
+    assert found is not None
+    return found
+
+
+def request_of(contract: Contract) -> dict[str, Any]:
+    payload = next(each.payload for each in contract.examples if each.of == "request")
+    assert isinstance(payload, dict)
+    return payload
+
+
+def chunks_of(text: str) -> list[dict[str, Any]]:
+    assert text.endswith("\n\n")
+    blocks = text.removesuffix("\n\n").split("\n\n")
+    return [json.loads(block.splitlines()[-1].removeprefix("data: ")) for block in blocks]
+
+
+def stages_of(contract: Contract, chunks: list[dict[str, Any]]) -> list[str]:
+    whens = {s.name: jsonschema_rs.validator_for(s.when) for s in contract.protocol.stages}
+    return [next(name for name, w in whens.items() if w.is_valid(chunk)) for chunk in chunks]
+
+
+@each_contract
+def test_a_stream_is_server_sent_events_that_meet_the_contract(
+    client: httpx.Client, contract: Contract
+) -> None:
+    response = client.post(endpoint(contract, "stream").path, json=request_of(contract))
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "text/event-stream"
+    assert response.headers["cache-control"] == "no-cache"
+    chunks = chunks_of(response.text)
+    for name, chunk in zip(stages_of(contract, chunks), chunks, strict=True):
+        assert jsonschema_rs.is_valid(contract.protocol.by_name[name].schema, chunk), chunk
+
+
+@each_contract
+def test_a_synchronous_result_meets_the_contract(client: httpx.Client, contract: Contract) -> None:
+    sync = endpoint(contract, "sync")
+    response = client.post(sync.path, json=request_of(contract))
+    assert response.headers["content-type"] == "application/json"
+    assert jsonschema_rs.is_valid(sync.response, response.json()), response.text
+
+
+def test_the_lyrics_that_were_given_come_back(client: httpx.Client) -> None:
+    contract = next(c for c in CONTRACTS.values() if "lyrics_sections" in c.protocol.fields)
+    body = {**request_of(contract), "lyrics": "one\ntwo\n\n\nthree"}
+    response = client.post(endpoint(contract, "stream").path, json=body)
+    assert chunks_of(response.text)[-1]["lyrics_sections"] == [
+        {"name": "Verse 1", "lines": ["one", "two"]},
+        {"name": "Verse 2", "lines": ["three"]},
+    ]
+
+
+def test_the_printed_sample_program_prints_what_the_page_promises(instant: str) -> None:
+    # Generate Song (v6) > Code Examples - Streaming > Python; only the URL is changed.
+    url = f"{instant}/v6/generate/song"
+    headers = {"Authorization": "Bearer your_api_key_here", "Content-Type": "application/json"}
+    payload = {
+        "prompt": "A cheerful pop song about friendship and adventure.",
+        "lyrics": "Through every road we roam, together we are home",
+    }
+    printed = []
+    with requests.post(url, json=payload, headers=headers, stream=True, timeout=10) as response:
+        for line in response.iter_lines():
+            if line:
+                text = line.decode("utf-8")
+                if text.startswith("data: "):
+                    data = json.loads(text[6:])
+                    printed.append(data)
+    assert [each["chunkIndex"] for each in printed] == list(range(len(printed)))
+    assert [each["status"] for each in printed[:3]] == ["initializing", "validated", "streaming"]
+    assert [each["status"] for each in printed].count("uploading") == 2
+    assert all(each["lyrics_sections"] for each in printed if "lyrics_sections" in each)
+
+
+def test_bare_lines_are_sent_where_the_endpoint_allows_them() -> None:
+    with running(Options(profile="instant", framing="lines")) as url:
+        for contract in CONTRACTS.values():
+            stream = endpoint(contract, "stream")
+            response = httpx.post(url + stream.path, json=request_of(contract), headers=KEY)
+            if "lines" in stream.framings:
+                assert response.headers["content-type"] == "application/x-ndjson"
+                chunks = [json.loads(line) for line in response.text.splitlines()]
+            else:
+                assert response.headers["content-type"] == "text/event-stream"
+                chunks = chunks_of(response.text)
+            assert contract.protocol.by_name[stages_of(contract, chunks)[-1]].ends
+
+
+def test_the_same_seed_and_requests_give_the_same_bytes() -> None:
+    def bytes_of_five(seed: int) -> list[bytes]:
+        said = []
+        with running(Options(profile="fast", speed=100, seed=seed)) as url:
+            for number in range(5):
+                for contract in CONTRACTS.values():
+                    for kind in ("stream", "sync"):
+                        response = httpx.post(
+                            url + endpoint(contract, kind).path,
+                            json={**request_of(contract), "prompt": f"song {number}"},
+                            headers={**KEY, "Host": "emulator.example:1234"},
+                        )
+                        said.append(response.content)
+        return said
+
+    first = bytes_of_five(5)
+    assert bytes_of_five(5) == first
+    assert len(set(first)) == len(first)
+    assert not set(bytes_of_five(6)) & set(first)
+    assert b"http://emulator.example:1234/assets/" in first[0]
+
+
+def test_a_host_that_makes_no_url_is_not_repeated(client: httpx.Client) -> None:
+    for contract in CONTRACTS.values():
+        headers = {"Host": 'x"><script>'}
+        path = endpoint(contract, "sync").path
+        response = client.post(path, json=request_of(contract), headers=headers)
+        assert "script" not in response.text
+        assert "http://127.0.0.1:" in response.text
+
+
+def urls_in(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value] if value.startswith("http") else []
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+    return [url for each in inside for url in urls_in(each)]
+
+
+@each_contract
+def test_assets_are_real_files(client: httpx.Client, contract: Contract) -> None:
+    response = client.post(endpoint(contract, "stream").path, json=request_of(contract))
+    songs = set()
+    urls = set(urls_in(chunks_of(response.text)))
+    assert len(urls) >= 2
+    for url in urls:
+        answer = httpx.get(url)  # without a key, as a player would
+        assert answer.status_code == 200
+        assert int(answer.headers["content-length"]) == len(answer.content)
+        head = httpx.head(url)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-length"] == answer.headers["content-length"]
+        if url.endswith(".webp"):
+            assert answer.headers["content-type"] == "image/webp"
+            with Image.open(io.BytesIO(answer.content)) as image:
+                assert (image.format, image.size) == ("WEBP", (256, 256))
+        else:
+            assert answer.headers["content-type"] == "audio/mpeg"
+            assert answer.content[0] == 0xFF  # the sync word of an MPEG frame
+            assert answer.content[1] & 0xE0 == 0xE0
+            assert len(answer.content) == pytest.approx(16_000, rel=0.2)  # 2 s of 64 kbit/s
+            songs.add(answer.content)
+    tracks = contract.protocol.tracks
+    assert len(songs) == (len(tracks.values) if tracks else 1)
+
+
+def test_ranges_of_an_asset(client: httpx.Client) -> None:
+    contract = next(iter(CONTRACTS.values()))
+    result = client.post(endpoint(contract, "sync").path, json=request_of(contract)).json()
+    whole = client.get(result["audio_url"])
+    size = len(whole.content)
+
+    def part(asked: str) -> tuple[int, bytes, str | None]:
+        answer = client.get(result["audio_url"], headers={"Range": asked})
+        return answer.status_code, answer.content, answer.headers.get("content-range")
+
+    assert part("bytes=0-9") == (206, whole.content[:10], f"bytes 0-9/{size}")
+    assert part("bytes=10-") == (206, whole.content[10:], f"bytes 10-{size - 1}/{size}")
+    assert part("bytes=-5") == (206, whole.content[-5:], f"bytes {size - 5}-{size - 1}/{size}")
+    assert part("bytes=0-999999")[1] == whole.content
+    assert part(f"bytes={size}-") == (416, b"", f"bytes */{size}")
+    for ignored in ("bytes=9-2", "bytes=-", "bytes=0-1,4-5", "lines=0-1", "bytes=x"):
+        assert part(ignored) == (200, whole.content, None)
+
+
+def test_assets_of_nothing_are_not_found(client: httpx.Client) -> None:
+    contract = next(iter(CONTRACTS.values()))
+    url = client.post(endpoint(contract, "sync").path, json=request_of(contract)).json()[
+        "audio_url"
+    ]
+    for other in (url + "x", url.replace("song-1", "song-9"), "/assets/none/song-1.mp3"):
+        assert client.get(other).status_code == 404
+
+
+def test_status_follows_a_generation_that_nobody_listens_to() -> None:
+    contract = next(c for c in CONTRACTS.values() if c.endpoint_of_kind("status"))
+    path = endpoint(contract, "status").path
+    with (
+        running(Options(profile="realistic", speed=60, seed=2)) as url,
+        httpx.Client(base_url=url, headers=KEY) as client,
+    ):
+        with client.stream(
+            "POST", endpoint(contract, "stream").path, json=request_of(contract)
+        ) as response:
+            for line in response.iter_lines():
+                if '"stream_url"' in line:
+                    break
+        chunk = json.loads(line.removeprefix("data: "))
+        status_path = path.replace("{message_id}", chunk["message_id"])
+        status = client.get(status_path).json()
+        assert status["message_id"] == chunk["message_id"]
+        assert not status["isComplete"]
+        ready = {each["track"] for each in status["tracks"] if each["stream_url"]}
+        assert ready == {chunk["version"]}
+        assert client.get(chunk["stream_url"]).status_code == 200
+        other = chunk["stream_url"].replace(
+            f"live-{chunk['version']}", f"live-{3 - chunk['version']}"
+        )
+        assert client.get(other).status_code == 404
+        deadline = time.monotonic() + 10
+        while not client.get(status_path).json()["isComplete"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        status = client.get(status_path).json()
+        assert (status["status"], status["progress"]) == ("final", 100)
+        assert all(each["audio_url"] and each["stream_url"] for each in status["tracks"])
+        assert client.get(other).status_code == 200
+        unknown = client.get(path.replace("{message_id}", "nonsense"))
+        assert unknown.status_code == contract.errors.named("not_found").status
+        assert httpx.get(url + status_path).status_code == 401
+
+
+def test_health_tells_that_this_is_the_emulator(client: httpx.Client) -> None:
+    health = client.get("/_emulator/health").json()
+    assert health["emulator"] == "soundstage"
+    assert health["profile"] == "instant"
+    assert health["seed"] == 1
+    assert health["contracts"] == {api: each.sha256 for api, each in CONTRACTS.items()}
+
+
+def test_stamps_are_comments_with_the_time_of_sending() -> None:
+    contract = next(iter(CONTRACTS.values()))
+    with running(Options(profile="fast", stamp=True)) as url:
+        before = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+        response = httpx.post(
+            url + endpoint(contract, "stream").path, json=request_of(contract), headers=KEY
+        )
+    stamps = [
+        int(line.removeprefix(": sent="))
+        for line in response.text.splitlines()
+        if line.startswith(":")
+    ]
+    assert len(stamps) == len(chunks_of(response.text))
+    assert stamps == sorted(stamps)
+    assert before < stamps[0] <= stamps[-1] < time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+
+
+def test_only_the_versions_asked_for_are_served(tmp_path: Path) -> None:
+    api, contract = next(iter(CONTRACTS.items()))
+    with running(Options(profile="instant", apis=(api,))) as url:
+        for other in CONTRACTS.values():
+            path = endpoint(other, "sync").path
+            response = httpx.post(url + path, json=request_of(other), headers=KEY)
+            assert response.status_code == (200 if other is contract else 404)
+
+
+@each_contract
+def test_faults_break_the_named_thing(contract: Contract) -> None:
+    protocol = contract.protocol
+    ending = protocol.ending[0].name
+    field = protocol.by_name[ending].schema["required"][-1]
+    with running(Options(profile="instant", faults=(f"drop-field:{ending}:{field}",))) as url:
+        path = endpoint(contract, "stream").path
+        text = httpx.post(url + path, json=request_of(contract), headers=KEY).text
+    assert field not in chunks_of(text)[-1]
+
+
+def test_a_lost_track_leaves_no_trace_and_no_gap() -> None:
+    contract = next(c for c in CONTRACTS.values() if c.protocol.tracks)
+    with running(Options(profile="instant", faults=("lose-track:2",))) as url:
+        path = endpoint(contract, "stream").path
+        chunks = chunks_of(httpx.post(url + path, json=request_of(contract), headers=KEY).text)
+        path = endpoint(contract, "sync").path
+        result = httpx.post(url + path, json=request_of(contract), headers=KEY).json()
+    assert {chunk["version"] for chunk in chunks if "version" in chunk} == {1}
+    assert [chunk["chunkIndex"] for chunk in chunks] == list(range(len(chunks)))
+    assert len(result["audio_data"]) == 1
+
+
+def test_swapped_stages_are_swapped_and_renumbered() -> None:
+    contract = next(c for c in CONTRACTS.values() if c.protocol.tracks)
+    with running(Options(profile="instant", faults=("swap-stages:validated:streaming",))) as url:
+        path = endpoint(contract, "stream").path
+        chunks = chunks_of(httpx.post(url + path, json=request_of(contract), headers=KEY).text)
+    assert stages_of(contract, chunks)[:3] == ["initializing", "streaming", "validated"]
+    assert [chunk["chunkIndex"] for chunk in chunks] == list(range(len(chunks)))
