@@ -7,9 +7,12 @@ the schema allows must give a conforming answer, what it rules out a documented 
 from collections.abc import Callable
 from typing import Any
 
+import hypothesis
 import pytest
+import schemathesis
 
 from soundstage.contract import Contract
+from soundstage.contract.openapi import document
 from soundstage.contract.rules import Rule
 from soundstage.generation.requests import breaking
 
@@ -34,32 +37,29 @@ def test_rule(rule: Rule, gate: Any, holds: Callable[[Rule], None], explore: int
 @pytest.mark.parametrize("mode", ["positive", "negative"])
 def test_explored_requests(contract: Contract, gate: Any, explore: int, mode: str) -> None:
     """`mode` is what Schemathesis aims at; what each request really is, the contract says."""
-    hypothesis = pytest.importorskip("hypothesis")
-    schemathesis = pytest.importorskip("schemathesis")
-    from soundstage.contract.openapi import document
-
-    described = schemathesis.openapi.from_dict(
-        document(contract),
-        config=schemathesis.Config(),  # else a schemathesis.toml here is read
-    )
+    # Without a config of its own it would read a schemathesis.toml of the current folder.
+    config = schemathesis.Config()
+    described = schemathesis.openapi.from_dict(document(contract), config=config)
     for endpoint in contract.endpoints.values():
-        if endpoint.request is None:
-            continue
-        operation = described[endpoint.path][endpoint.method]
-        cases = operation.as_strategy(generation_mode=schemathesis.GenerationMode(mode))
+        if endpoint.request is not None:
+            operation = described[endpoint.path][endpoint.method]
+            cases = operation.as_strategy(generation_mode=schemathesis.GenerationMode(mode))
+            _explore(cases, explore, lambda body, to=endpoint: gate.explored(contract, to, body))
 
-        @hypothesis.settings(
-            max_examples=explore,
-            database=None,
-            deadline=None,
-            derandomize=True,
-            phases=[hypothesis.Phase.generate],
-            suppress_health_check=list(hypothesis.HealthCheck),
-        )
-        @hypothesis.given(case=cases)
-        def explored(case: Any, endpoint: Any = endpoint) -> None:
-            exchange = gate.explored(contract, endpoint, case.body)
-            broken = [v for v in exchange.violations if v.severity == "error"]
-            assert not broken, f"{exchange.id}: {broken[0].message} [{broken[0].code}]"
 
-        explored()
+def _explore(cases: Any, many: int, send: Callable[[Any], Any]) -> None:
+    @hypothesis.settings(
+        max_examples=many,
+        database=None,
+        deadline=None,
+        derandomize=True,
+        phases=[hypothesis.Phase.generate],
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    @hypothesis.given(case=cases)
+    def explored(case: Any) -> None:
+        exchange = send(case.body)
+        broken = [each for each in exchange.violations if each.severity == "error"]
+        assert not broken, f"{exchange.id}: {broken[0].message} [{broken[0].code}]"
+
+    explored()

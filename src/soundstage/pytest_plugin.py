@@ -22,6 +22,7 @@ from soundstage.exchange.run import CheckOptions, open_gate
 
 _GATE = pytest.StashKey[Gate]()
 _RULE = "rule"
+_RULE_TEST = "test_rule"
 #: A rule's own test case says at most this many of its violations.
 _SHOWN = 5
 
@@ -32,13 +33,18 @@ class Provided:
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
         self.outcomes: list[RuleOutcome] = []
-        self.failed = 0
+        #: What failed beside rules: test and last line of what it said.
+        self.failures: list[str] = []
 
     def pytest_configure(self, config: pytest.Config) -> None:
         config.stash[_GATE] = self._gate
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.failed += report.failed
+        if report.failed and f"::{_RULE_TEST}[" not in report.nodeid:
+            name = report.nodeid.rpartition("/")[2]
+            said = [line for line in report.longreprtext.splitlines() if line.startswith("E ")]
+            why = said[0][2:].strip() if said else "see --verbose"
+            self.failures.append(f"{name}: {why}")
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         self.outcomes = _outcomes(session, self._gate)
@@ -52,7 +58,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--key-file", help="file with the API key (default: $SOUNDSTAGE_API_KEY)")
     group.addoption("--out", help="folder of the run bundle (default: one below runs/)")
     group.addoption("--explore", type=int, help="explored requests per endpoint")
-    group.addoption("--strict", action="store_true", help="warnings fail, too")
+    group.addoption("--contract-strict", action="store_true", help="warnings fail, too")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -185,7 +191,7 @@ def _gate(config: pytest.Config) -> Gate:
         budget=config.getoption("--budget"),
         key_file=config.getoption("--key-file"),
         out=config.getoption("--out"),
-        strict=config.getoption("--strict"),
+        strict=config.getoption("--contract-strict"),
         command=" ".join(["pytest", *sys.argv[1:]]),
     )
     stack = ExitStack()

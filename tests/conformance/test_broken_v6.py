@@ -86,7 +86,7 @@ def zero_based(song):
 
 @moved
 def third_track(song):
-    for place in (6, 9, 10):
+    for place in (10, 9, 6):
         song.insert(place, {**song[place], "version": 3})
 
 
@@ -149,10 +149,10 @@ BROKEN = [
     ("ready is skipped on a track", without(7), ["stage.order", "stage.missing"], []),
     ("validated and streaming swap", swapped(1, 2), ["stage.order"], []),
     ("initializing and validated swap", swapped(0, 1), ["stage.order"], []),
-    ("uploading and final swap", swapped(9, 10), ["stage.order", "track.after_end"], []),
+    ("uploading and final swap", swapped(9, 10), ["stage.order"], []),
     ("ready before streaming", to(6, 2), ["stage.order"], []),
     ("processing before streaming", to(3, 1), ["stage.order"], []),
-    ("running before streaming", to(5, 1), ["stage.order"], []),
+    ("running before streaming", to(4, 1), ["stage.order"], []),
     ("uploading before completed", to(9, 8), ["stage.order"], []),
     ("completed before ready", to(8, 6), ["stage.order"], []),
     ("validated comes twice", twice(1), ["stage.repeated"], []),
@@ -174,7 +174,10 @@ BROKEN = [
     ("one chunk of a wild track: final", put(10, version=7), ["track.unknown"], []),
     ("one chunk of a wild track: the last", put(12, version=0), ["track.unknown"], []),
     ("one chunk of the other track: ready", put(6, version=2), ["stage.repeated"], []),
-    ("one chunk of the other track: uploading", put(11, version=1), ["track.after_end"], []),
+    ("one chunk of the other track: uploading", put(11, version=1), ["stage.repeated"], []),
+    ("one chunk of the other track: final", put(10, version=2), ["stage.order"], []),
+    ("one chunk of the other track: the last", put(12, version=1), ["stage.repeated"], []),
+    ("ready after the track's end", to(6, 10), ["stage.order"], []),
     ("a version is missing: ready", drop(6, "version"), ["field.missing"], []),
     ("a version is missing: uploading", drop(9, "version"), ["field.missing"], []),
     ("a version is missing: final", drop(10, "version"), ["field.missing"], []),
@@ -323,8 +326,22 @@ def test_one_chunk_of_an_unknown_stage_at_any_place_is_one_error(v6, song, judge
         assert found(judged(v6, broken)) == ["stage.unknown"], place
 
 
-def test_a_garbled_last_chunk_leaves_the_stream_open(v6, song, judged, found):
-    assert found(judged(v6, [*song[:-1], b"{"])) == ["json.syntax", "stream.truncated"]
+def test_a_garbled_last_chunk_may_have_been_the_one_that_ends_the_stream(
+    v6, song, judged, found
+):
+    check = judged(v6, [*song[:-1], b"{"])
+    assert found(check) == ["json.syntax"]
+    assert not check.ended
+
+
+def test_a_garbled_chunk_does_not_excuse_a_stream_that_is_truncated_elsewhere(
+    v6, song, judged, found
+):
+    for place in range(10):
+        assert found(judged(v6, [*song[:place], b"{", *song[place + 1 : -1]])) == [
+            "json.syntax",
+            "stream.truncated",
+        ], place
 
 
 def test_any_single_missing_field_is_one_error(v6, song, judged, found):

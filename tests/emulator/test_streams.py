@@ -117,7 +117,7 @@ def test_bare_lines_are_sent_where_the_endpoint_allows_them() -> None:
 def test_the_same_seed_and_requests_give_the_same_bytes() -> None:
     def bytes_of_five(seed: int) -> list[bytes]:
         said = []
-        with running(Options(profile="fast", speed=100, seed=seed)) as url:
+        with running(Options(profile="instant", seed=seed)) as url:
             for number in range(5):
                 for contract in CONTRACTS.values():
                     for kind in ("stream", "sync"):

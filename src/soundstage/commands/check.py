@@ -107,11 +107,12 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
             gate.finish(provided.outcomes, cli.INTERRUPTED, interrupted=True)
             raise KeyboardInterrupt
         code = gate.exit_code(provided.outcomes)
-        if code in (0, 4, 6) and provided.failed:
+        if code in (0, 4, 6) and provided.failures:
             code = 1
         if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             code = {pytest.ExitCode.NO_TESTS_COLLECTED: 5}.get(pytest.ExitCode(status), 70)
-        gate.finish(provided.outcomes, code)
+        reason = "; ".join(provided.failures[:3]) or None
+        gate.finish(provided.outcomes, code, reason=reason)
         assert gate.bundle is not None
         path = gate.bundle.path
     if args.format == "json":

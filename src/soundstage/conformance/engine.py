@@ -7,7 +7,8 @@ violation it goes on from what it saw, so that one broken chunk does not start a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from decimal import Decimal
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from soundstage.conformance.order import Ledger, Track
 from soundstage.conformance.violations import Severity, Verdict, Violation, verdict_of
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint, Stage
-from soundstage.contract.schema import type_name
+from soundstage.contract.schema import Schema, type_name
 from soundstage.wire import jsontext
 
 
@@ -34,6 +35,26 @@ class Seen(NamedTuple):
 
 
 _UNREADABLE = Seen(None, None, None, ())
+#: Values of these types are equal only if they are the same JSON value (1, 1.0 and true are not).
+_DISTINCT = frozenset((str, bool, type(None)))
+#: How many kinds of chunk are remembered, and how long the names and marks of one may be.
+_MOST_KINDS = 1024
+_LONGEST_KIND = 1000
+_LONGEST_FAILURE = 200
+
+
+class _Kind(NamedTuple):
+    """What follows from a chunk's names and from the values that stages are told by.
+
+    `listed`: all its names are documented. The rest: what there is to check in such a chunk.
+    """
+
+    stage: Stage
+    fields: FieldCheck
+    listed: bool
+    tracked: bool
+    constant: tuple[str, ...]
+    rising: tuple[str, ...]
 
 
 class _Compiled:
@@ -58,13 +79,50 @@ class _Compiled:
             mark for each in protocol.stages for mark in each.when.get("properties", ())
         )
         self.mark = marks.most_common(1)[0][0] if marks else ""
+        looked_at = [set(marks_of(stage.when)) for stage in protocol.stages]
+        self._looked_at = frozenset().union(*looked_at)
+        self._valued = tuple(sorted(name for name, by_value in self._looked_at if by_value))
+        self._kinds: dict[tuple[Any, ...], _Kind] = {}
 
-    def recognise(self, chunk: dict[str, Any]) -> tuple[Stage, FieldCheck] | None:
-        """The stage of a chunk, and the check of its fields; None if no stage knows it."""
+    def kind(self, chunk: dict[str, Any]) -> _Kind | None:
+        """The stage of a chunk and what to check in it; None if no stage knows it.
+
+        Answers are remembered: streams consist of a few kinds of chunk, and trying every `when`
+        costs more than all other checks together.
+        """
+        marks = tuple(map(chunk.get, self._valued))
+        key = (tuple(chunk), marks)
+        if not _DISTINCT.issuperset(map(type, marks)):
+            return self._recognised(chunk)
+        kind = self._kinds.get(key)
+        if kind is None:
+            kind = self._recognised(chunk)
+            size = sum(map(len, key[0])) + sum(len(mark) for mark in marks if type(mark) is str)
+            if kind is not None and size <= _LONGEST_KIND and len(self._kinds) < _MOST_KINDS:
+                self._kinds[key] = kind
+        return kind
+
+    def _recognised(self, chunk: dict[str, Any]) -> _Kind | None:
+        # Only what is looked at, since the library refuses what is nested too deeply elsewhere.
+        marks = {name: chunk[name] for name, _ in self._looked_at if name in chunk}
         for when, stage, fields in self.stages:
-            if when(chunk):
-                return stage, fields
-        return None
+            if when(marks):
+                break
+        else:
+            return None
+        protocol = self.protocol
+        return _Kind(
+            stage,
+            fields,
+            listed=chunk.keys() <= fields.known,
+            tracked=protocol.tracks is not None and protocol.tracks.field in chunk,
+            constant=tuple(each.field for each in protocol.constant if each.field in chunk),
+            rising=tuple(
+                each.field
+                for each in protocol.never_decrease
+                if stage.name in each.stages and each.field in chunk
+            ),
+        )
 
     def violation(
         self,
@@ -78,9 +136,31 @@ class _Compiled:
         return Violation(code, severity, chunk, path, message, self.prefix + rule)
 
 
+def marks_of(when: Schema) -> Iterator[tuple[str, bool]]:
+    """The fields that a `when` looks at, and whether it looks at their values or only whether
+    they are there.
+    """
+    for name in when.get("properties", ()):
+        yield name, True
+    for name in when.get("required", ()):
+        yield name, False
+    for keyword in ("allOf", "anyOf"):
+        for part in when.get(keyword, ()):
+            yield from marks_of(part)
+    if "not" in when:
+        yield from marks_of(when["not"])
+
+
 @cache
 def _compile(contract: Contract, endpoint: str) -> _Compiled:
     return _Compiled(contract, contract.endpoints[endpoint])
+
+
+def _whole(value: Any) -> int | None:
+    """The integer that a JSON value is (2.0 is one, says JSON Schema); None if it is none."""
+    if type(value) is int:
+        return value
+    return int(value) if type(value) is float and value.is_integer() else None
 
 
 class StreamCheck:
@@ -100,8 +180,11 @@ class StreamCheck:
         self._max_depth = max_depth
         self._ledger = Ledger(self._c.protocol)
         self._indexes: tuple[int, ...] = ()
-        self._constants: dict[str, list[Any]] = {}
-        self._rising: dict[str, Any] = {}
+        self._constants: dict[str, Any] = {}
+        self._others: dict[str, set[Any]] = {}
+        self._rising: dict[str, int] = {}
+        flag = self._c.protocol.completion
+        self._flag = flag.field if flag is not None else None
         self._reached: set[str] = set()
         self._flag_seen = False
         self.violations: list[Violation] = []
@@ -158,7 +241,7 @@ class StreamCheck:
             self.reason = cut
         elif self.failed is not None:
             self.reason = "stream.failed"
-        elif not self._ledger.ended:
+        elif not (self._ledger.ended or self._ledger.perhaps_ended()):
             self._unfinished()
         else:
             self._missing_stages()
@@ -166,29 +249,51 @@ class StreamCheck:
     # ------------------------------------------------------------------ one chunk
 
     def _chunk(self, chunk: dict[str, Any], number: int) -> Seen:
-        found = self._c.recognise(chunk)
-        if found is None:
+        kind = self._c.kind(chunk)
+        if kind is None:
             self._unknown_stage(chunk, number)
             return Seen(chunk, None, None, ())
-        stage, fields = found
+        stage, fields, listed, tracked, constant, rising = kind
         ledger = self._ledger
-        track = self._track(chunk)
+        track = self._track(chunk) if tracked else None
         if ledger.ended:
             message = f"a chunk of {stage.name} came after the last one"
             self._report("stream.after_end", "end/nothing_after", number, "", message)
             return Seen(chunk, stage.name, track, ())
         self.last_stage = stage.name
         # The schema says yes or no in one call; only a no is worth a closer look.
-        if not (fields.fits(chunk) and chunk.keys() <= fields.known):
+        if not (listed and fields.fits(chunk)):
             self.violations.extend(fields.violations(chunk, number))
-        self._check_track(chunk, number)
+        if tracked:
+            self._check_track(track, number)
+        slip = False
         if stage.failure:
-            self.failed = str(chunk.get("error"))[:200]
+            self.failed = self._failure(stage, chunk)
         else:
-            self._check_order(stage, track, number)
-        ledger.see(stage, track)
-        self._check_across(chunk, stage, number)
-        return Seen(chunk, stage.name, track, self._milestones(stage, track))
+            slip = self._check_order(stage, track, number)
+        ledger.see(stage, track, slip=slip)
+        self._check_index(chunk, number)
+        for field in constant:
+            value = chunk[field]
+            if value != self._constants.get(field):
+                self._check_constant(field, value, number)
+        for field in rising:
+            self._check_rising(field, chunk[field], number)
+        flag = self._flag
+        if flag is not None and (chunk.get(flag) is not False or ledger.ended):
+            self._check_flag(flag, chunk.get(flag), stage, number)
+        reached = self._milestones(stage, track) if stage.milestones else ()
+        return Seen(chunk, stage.name, track, reached)
+
+    def _failure(self, stage: Stage, chunk: dict[str, Any]) -> str:
+        """What a failure says of itself: the text that it is told by, or any text of the chunk."""
+        told_by = [name for name, _ in marks_of(stage.when) if name in chunk]
+        fields = self._c.protocol.fields
+        texts = [name for name, field in fields.items() if field.get("x-role") == "text"]
+        for name in (*told_by, *texts):
+            if isinstance(chunk.get(name), str) and chunk[name]:
+                return str(chunk[name])[:_LONGEST_FAILURE]
+        return " and ".join(f"{name} is {shown(chunk[name])}" for name in told_by)
 
     def _unknown_stage(self, chunk: dict[str, Any], number: int) -> None:
         if self._ledger.ended:
@@ -203,71 +308,69 @@ class StreamCheck:
         self._check_index(chunk, number)
 
     def _track(self, chunk: dict[str, Any]) -> Track:
+        """The track that a chunk names; None if it is of the wrong type, as the schema says."""
         tracks = self._c.protocol.tracks
-        if tracks is None:
-            return None
-        value = chunk.get(tracks.field)
-        return value if type(value) is int or type(value) is str else None
-
-    def _check_track(self, chunk: dict[str, Any], number: int) -> None:
-        tracks = self._c.protocol.tracks
-        if tracks is None or tracks.field not in chunk:
-            return
+        assert tracks is not None
         value = chunk[tracks.field]
-        same_kind = {type(known) for known in tracks.values}
-        if type(value) in same_kind and value not in tracks.values:
+        if type(value) is float:
+            value = _whole(value)
+        return value if type(value) in {type(known) for known in tracks.values} else None
+
+    def _check_track(self, track: Track, number: int) -> None:
+        tracks = self._c.protocol.tracks
+        assert tracks is not None
+        if track is not None and track not in tracks.values:
             known = " or ".join(map(str, tracks.values))
-            message = f"{tracks.field} is {shown(value)}; expected {known}"
+            message = f"{tracks.field} is {shown(track)}; expected {known}"
             path = pointer(tracks.field)
             self._report("track.unknown", "tracks/values", number, path, message)
 
-    def _check_order(self, stage: Stage, track: Track, number: int) -> None:
+    def _check_order(self, stage: Stage, track: Track, number: int) -> bool:
+        """Whether the chunk may be another track's: it comes too often, or ends its own early."""
         ledger = self._ledger
-        of_track = f" of track {track}" if stage.per_track and track is not None else ""
         most = stage.times[1]
-        if most is not None and ledger.times(stage, track) >= most:
+        unmet = ledger.unmet(stage, track)
+        repeated = most is not None and ledger.times(stage, track) >= most
+        if not (unmet or repeated or ledger.track_ended(track)):
+            return False
+        of_track = f" of track {shown(track)}" if stage.per_track and track is not None else ""
+        if repeated:
             message = f"{stage.name}{of_track} comes for the {ledger.times(stage, track) + 1}. time"
             rule = f"times/{stage.name}"
             self._report("stage.repeated", rule, number, "", f"{message}; at most {most} expected")
-        elif stage.per_track and ledger.track_ended(track):
+        elif stage.per_track and ledger.track_ended(track) and not ledger.assumed(stage, track):
             message = f"{stage.name} came after the last chunk{of_track}"
             self._report("track.after_end", "tracks/ended", number, "", message)
-        for group in ledger.unmet(stage, track):
+        for group in unmet:
             names = " or ".join(group)
             rule = f"order/{stage.name}/after/{'|'.join(group)}"
             message = f"{stage.name}{of_track} came before {names}"
             self._report("stage.order", rule, number, "", message)
+        return repeated or (stage.ends == "track" and bool(unmet))
 
-    def _check_across(self, chunk: dict[str, Any], stage: Stage, number: int) -> None:
-        self._check_index(chunk, number)
-        protocol = self._c.protocol
-        for constant in protocol.constant:
-            value = chunk.get(constant.field)
-            if value is None or isinstance(value, dict | list):
-                continue
-            seen = self._constants.setdefault(constant.field, [])
-            if value not in seen:
-                if seen and type(value) is type(seen[0]):
-                    message = f"{constant.field} is {shown(value)}; it was {shown(seen[0])}"
-                    rule = f"constant/{constant.field}"
-                    path = pointer(constant.field)
-                    self._report("identity.changed", rule, number, path, message)
-                seen.append(value)
-        for rising in protocol.never_decrease:
-            if stage.name in rising.stages:
-                value, before = chunk.get(rising.field), self._rising.get(rising.field)
-                if type(value) is int:
-                    if before is not None and value < before:
-                        message = f"{rising.field} is {value}; it was {before}"
-                        rule = f"never_decrease/{rising.field}"
-                        path = pointer(rising.field)
-                        self._report("progress.decreased", rule, number, path, message)
-                    self._rising[rising.field] = value
-        flag = protocol.completion
-        if flag is not None and not stage.failure:
-            self._check_flag(flag.field, chunk.get(flag.field), number)
+    def _check_constant(self, field: str, value: Any, number: int) -> None:
+        if value is None or isinstance(value, dict | list):
+            return
+        first = self._constants.setdefault(field, value)
+        others = self._others.setdefault(field, set())
+        if type(value) is type(first) and value != first and value not in others:
+            others.add(value)
+            message = f"{field} is {shown(value)}; it was {shown(first)}"
+            self._report("identity.changed", f"constant/{field}", number, pointer(field), message)
 
-    def _check_flag(self, field: str, value: Any, number: int) -> None:
+    def _check_rising(self, field: str, value: Any, number: int) -> None:
+        value, before = _whole(value), self._rising.get(field)
+        if value is None:
+            return
+        if before is not None and value < before:
+            message = f"{field} is {shown(value)}; it was {shown(before)}"
+            rule = f"never_decrease/{field}"
+            self._report("progress.decreased", rule, number, pointer(field), message)
+        self._rising[field] = value
+
+    def _check_flag(self, field: str, value: Any, stage: Stage, number: int) -> None:
+        if stage.failure:
+            return
         if value is True:
             if not self._ledger.ended:
                 message = f"{field} is true; the stream goes on"
@@ -283,28 +386,32 @@ class StreamCheck:
         if index is None:
             return
         value = chunk.get(index.field)
-        step = index.step
-        if type(value) is not int:
-            # Missing or mistyped, which the schema reports: suppose that it was the right one.
-            self._indexes = tuple(due + step for due in self._indexes or (index.start,))
+        due, step = self._indexes, index.step
+        if type(value) is int and value in due:
+            self._indexes = (value + step,)
             return
-        due = self._indexes
-        if not due:
-            if value != index.start:
-                message = f"{index.field} starts at {value}; expected {index.start}"
+        whole = value if type(value) is Decimal else _whole(value)
+        if whole is None:
+            # Missing or mistyped, which the schema reports: suppose that it was the right one.
+            self._indexes = tuple(each + step for each in due or (index.start,))
+        elif not due:
+            if whole != index.start:
+                message = f"{index.field} starts at {shown(value)}; expected {index.start}"
                 self._report("index.start", "index/start", number, pointer(index.field), message)
-            self._indexes = (value + step,)
-        elif value in due:
-            self._indexes = (value + step,)
+            self._indexes = ((index.start if type(whole) is Decimal else whole) + step,)
+        elif whole in due:
+            self._indexes = (whole + step,)
         else:
             last = due[0] - step
-            code = "index.gap" if value > last else "index.decreased"
-            code = "index.repeated" if value == last else code
-            message = f"{index.field} is {value} after {last}; expected {due[0]}"
+            code = "index.gap" if whole > last else "index.decreased"
+            code = "index.repeated" if whole == last else code
+            message = f"{index.field} is {shown(value)} after {shown(last)}"
+            message += f"; expected {shown(due[0])}"
             path = pointer(index.field)
             self._report(code, "index/consecutive", number, path, message)
             # The count may go on from here, or as if nothing had happened.
-            self._indexes = (value + step, due[0] + step)
+            as_due = due[0] + step
+            self._indexes = (as_due,) if type(whole) is Decimal else (whole + step, as_due)
 
     def _milestones(self, stage: Stage, track: Track) -> tuple[str, ...]:
         if not stage.milestones:

@@ -16,6 +16,7 @@ from soundstage.contract.rules import Rule, RuleBook
 from soundstage.contract.schema import Schema, type_name
 
 _LONGEST_VALUE = 60
+_LONGEST_NUMBER = 180  # bits
 _ASPECTS = {"required": "required", "type": "type"}
 _CODES = {"required": "field.missing", "type": "field.type", "value": "field.value"}
 _ORDER = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
@@ -28,10 +29,14 @@ def pointer(*parts: str | int) -> str:
 
 def shown(value: Any) -> str:
     """A JSON value for a message: short, on one line, never more than 60 characters of it."""
-    text = repr(value) if isinstance(value, str) else str(value)
     if value is None or isinstance(value, bool):
-        text = {None: "null", True: "true", False: "false"}[value]
-    text = type_name(value) if isinstance(value, dict | list) and value else text
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, dict | list) and value:
+        return type_name(value)
+    if isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER:
+        # Python refuses to write the longest (and takes its time for the others).
+        return f"an integer of about {value.bit_length() * 30103 // 100000 + 1} digits"
+    text = repr(value[:_LONGEST_VALUE]) if isinstance(value, str) else str(value)
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
 
 

@@ -1,8 +1,8 @@
 """Which stages have been seen, on which track, and what that leaves due.
 
 The bookkeeping of a declarative process model (Declare: existence, precedence, absence): it needs
-no enumeration of the ways in which tracks may interleave. A chunk that could not be understood is
-a credit: it counts as whatever was due, so that one broken chunk gives one violation.
+no enumeration of the ways in which tracks may interleave. A chunk that was not what it should have
+been is a credit: it counts as whatever was due, so that one broken chunk gives one violation.
 """
 
 from __future__ import annotations
@@ -13,73 +13,126 @@ from collections.abc import Iterator
 from soundstage.contract.protocol import Protocol, Stage
 
 Track = int | str | None
+_Key = tuple[str, Track]
+_NOTHING: tuple[tuple[str, ...], ...] = ()
 
 
 class Ledger:
-    """The stages of one stream so far. Tracks are those of the contract, and any others that the
-    API invents (`foreign`), which are followed by themselves.
+    """The stages of one stream so far.
+
+    Tracks are those of the contract. A chunk of a per-track stage that names none of them, or one
+    that it cannot be of (out of order, too often), is a credit for the stage on any track.
     """
 
     def __init__(self, protocol: Protocol) -> None:
         self._protocol = protocol
         self._values: tuple[int | str, ...] = protocol.tracks.values if protocol.tracks else ()
-        self._counts: Counter[tuple[str, Track]] = Counter()
-        self._assumed: set[tuple[str, Track]] = set()
-        self._nameless: Counter[str] = Counter()  # chunks of per-track stages without a track
+        self._counts: dict[_Key, int] = {}
+        self._kept: set[_Key] = set()  # whose `after` is met, for good
+        self._assumed: set[_Key] = set()
+        self._credits: Counter[str] = Counter()  # chunks of per-track stages, for any track
         self._unknown = 0  # chunks of no known stage
         self._seen_tracks: set[Track] = set()
         self._ended: set[Track] = set()
-        self._nameless_ends = 0
+        self._credited_ends = 0
+        self._perhaps_ended: set[Track] = set()  # by a chunk of no known stage
         self.ended = False
 
     def times(self, stage: Stage, track: Track) -> int:
         """How often the stage has been seen (on this track, if it counts by track)."""
-        return self._counts[(stage.name, track if stage.per_track else None)]
+        return self._counts.get((stage.name, track if stage.per_track else None), 0)
 
     def track_ended(self, track: Track) -> bool:
         return track in self._ended
 
-    def unmet(self, stage: Stage, track: Track) -> Iterator[tuple[str, ...]]:
+    def assumed(self, stage: Stage, track: Track) -> bool:
+        """Whether `unmet` has named the stage, so that it comes too late now."""
+        return (stage.name, track if stage.per_track else None) in self._assumed
+
+    def unmet(self, stage: Stage, track: Track) -> tuple[tuple[str, ...], ...]:
         """The groups of `stage.after` of which nothing has come yet. Each is named once: it is
-        taken for granted from then on.
+        taken for granted from then on. A track that the contract does not know owes nothing.
         """
-        for group in stage.after:
-            if any(self._has(self._protocol.by_name[name], track) for name in group):
-                continue
-            first = self._protocol.by_name[group[0]]
-            if not self._take_credit(first, track):
-                self._assumed.add((first.name, track if first.per_track else None))
-                yield group
+        key = (stage.name, track)
+        if key in self._kept:
+            return _NOTHING
+        self._kept.add(key)
+        if stage.per_track and track not in self._values and track is not None:
+            return _NOTHING
+        return tuple(group for group in stage.after if not self._met(group, track))
+
+    def _met(self, group: tuple[str, ...], track: Track) -> bool:
+        stages = [self._protocol.by_name[name] for name in group]
+        if any(self._has(stage, track) for stage in stages):
+            return True
+        if self._take_credit(stages[0], track):
+            return True
+        self._assumed.add((stages[0].name, track if stages[0].per_track else None))
+        return False
+
+    def _may_end(self, stage: Stage) -> set[Track]:
+        """The tracks that `stage` could end now: all that must come before it has come."""
+        groups = [[self._protocol.by_name[name] for name in group] for group in stage.after]
+        return {
+            track
+            for track in self._values
+            if all(any(self._has(each, track) for each in group) for group in groups)
+        }
 
     def see_unknown(self) -> None:
         """Count a chunk that belongs to no stage, or could not be read."""
         self._unknown += 1
+        for stage in self._protocol.ending:
+            self._perhaps_ended |= {None} if stage.ends == "stream" else self._may_end(stage)
 
-    def see(self, stage: Stage, track: Track) -> None:
-        """Count a chunk. `track` is None where the stage has none or the chunk does not say."""
-        if track is not None:
+    def see(self, stage: Stage, track: Track, *, slip: bool = False) -> None:
+        """Count a chunk. `track` is None where the stage has none or the chunk does not say;
+        `slip`: it came too often, or ended its track too early, so it may be another track's.
+        """
+        if slip and stage.ends == "track":
+            slip = bool((self._may_end(stage) & self._open()) - {track})
+        key = (stage.name, track if stage.per_track else None)
+        new = track is not None and track not in self._seen_tracks
+        if new:
             self._seen_tracks.add(track)
-        if stage.per_track and track is None:
-            self._nameless[stage.name] += 1
-        else:
-            self._counts[(stage.name, track if stage.per_track else None)] += 1
+        if self._perhaps_ended:
+            self._perhaps_ended -= {None, track}
+        credit = stage.per_track and (slip or track not in self._values)
+        if credit:
+            self._credits[stage.name] += 1
+        if not credit or key in self._counts or not (slip or track is None):
+            self._counts[key] = self._counts.get(key, 0) + 1
         if stage.ends == "stream":
             self.ended = True
         elif stage.ends == "track":
-            if track is None:
-                self._nameless_ends += 1
+            # An unknown track that ends without ever having begun is a slip, too.
+            if credit and (slip or new or track is None):
+                self._credited_ends += 1
             else:
                 self._ended.add(track)
-            open_tracks = (self._seen_tracks & set(self._values)) - self._ended
-            many = len(self._ended) + self._nameless_ends
-            self.ended = many >= len(self._values) and len(open_tracks) <= self._nameless_ends
+            many = len(self._ended) + self._credited_ends
+            self.ended = many >= len(self._values) and len(self._open()) <= self._credited_ends
+
+    def _open(self) -> set[Track]:
+        """The tracks that have begun and not ended."""
+        return (self._seen_tracks & set(self._values)) - self._ended
+
+    def perhaps_ended(self) -> bool:
+        """Whether chunks that belong to no stage may have been those that were still due to end
+        the stream.
+        """
+        if None in self._perhaps_ended:
+            return True
+        lacking = set(self._values) - self._ended
+        return bool(lacking) and (
+            len(lacking) <= self._unknown + self._credited_ends and lacking <= self._perhaps_ended
+        )
 
     def lost_tracks(self) -> list[int | str]:
         """The tracks that never showed although every track that did was brought to its end;
         empty where that does not explain why the stream has not ended.
         """
-        open_tracks = (self._seen_tracks & set(self._values)) - self._ended
-        if not self._ended or open_tracks or self._nameless_ends or self._unknown:
+        if not self._ended or self._open() or self._credited_ends or self._unknown:
             return []
         return [value for value in self._values if value not in self._ended]
 
@@ -87,11 +140,10 @@ class Ledger:
         """Stages that came less often than they must, with the track and how often they came."""
         tracks = [value for value in self._values if value in self._seen_tracks]
         for stage in self._protocol.stages:
-            least = stage.times[0]
             for track in tracks if stage.per_track else [None]:
-                while self._counts[(stage.name, track)] < least:
+                while (times := self.times(stage, track)) < stage.times[0]:
                     if not self._take_credit(stage, track):
-                        yield stage, track, self._counts[(stage.name, track)]
+                        yield stage, track, times
                         break
 
     def due(self) -> list[str]:
@@ -100,33 +152,35 @@ class Ledger:
             stage.name if track is None else f"{stage.name} (track {track})"
             for stage in sorted(self._protocol.stages, key=self._depth)
             for track in (self._values if stage.per_track else (None,))
-            if self._counts[(stage.name, track)] < stage.times[0]
+            if self.times(stage, track) < stage.times[0]
         ]
 
-    def _depth(self, stage: Stage) -> int:
+    def _depth(self, stage: Stage, seen: frozenset[str] = frozenset()) -> int:
         """How many stages must come before this one, for an order that reads well."""
-        before = [self._protocol.by_name[name] for group in stage.after for name in group]
-        others = [each for each in before if each is not stage]
-        return 1 + max(map(self._depth, others), default=0)
+        seen |= {stage.name}
+        before = {name for group in stage.after for name in group} - seen
+        depths = (self._depth(self._protocol.by_name[name], seen) for name in sorted(before))
+        return 1 + max(depths, default=0)
 
     def _has(self, stage: Stage, track: Track) -> bool:
         if not stage.per_track:
-            key: tuple[str, Track] = (stage.name, None)
-            return self._counts[key] > 0 or key in self._assumed
+            key: _Key = (stage.name, None)
+            return key in self._counts or key in self._assumed
         if track is not None:
-            return self._counts[(stage.name, track)] > 0 or (stage.name, track) in self._assumed
+            return (stage.name, track) in self._counts or (stage.name, track) in self._assumed
         return (
-            self._nameless[stage.name] > 0
+            self._credits[stage.name] > 0
             or (stage.name, None) in self._assumed
-            or any(count and name == stage.name for (name, _), count in self._counts.items())
+            or any((stage.name, value) in self._counts for value in self._values)
         )
 
     def _take_credit(self, stage: Stage, track: Track) -> bool:
-        if stage.per_track and self._nameless[stage.name]:
-            self._nameless[stage.name] -= 1
+        if stage.per_track and self._credits[stage.name]:
+            self._credits[stage.name] -= 1
         elif self._unknown:
             self._unknown -= 1
         else:
             return False
-        self._counts[(stage.name, track if stage.per_track else None)] += 1
+        key = (stage.name, track if stage.per_track else None)
+        self._counts[key] = self._counts.get(key, 0) + 1
         return True

@@ -82,8 +82,7 @@ class _Listener:
             waiter = self.waiter = loop.create_future()
             timer = loop.call_at(due, _wake, waiter)
             await waiter
-            if self.gone:
-                timer.cancel()
+            timer.cancel()
         return not self.gone
 
     def close(self) -> None:
@@ -138,8 +137,9 @@ class Emulator:
         self._closed = False
         self._listeners: set[_Listener] = set()
         self._first = served[0]
-        self._places = self._methods()
-        routes = [Route(path, endpoint=place) for path, place in self._places.items()]
+        methods = self._methods()
+        self._places = {path: place for path, place in methods.items() if "{" not in path}
+        routes = [Route(path, endpoint=place) for path, place in methods.items()]
         self._router = Router(
             routes, redirect_slashes=False, default=self._unknown, lifespan=self._lifespan
         )

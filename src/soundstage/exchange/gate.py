@@ -274,16 +274,26 @@ class Gate:
         outcome = RuleOutcome(rule, "passed", found=found, exchanges=len(concerned))
         if found:
             failing = Severity.ERROR, *((Severity.WARNING,) if self.strict else ())
-            failed = any(violation.severity in failing for _, violation in found)
-            outcome.outcome = "failed" if failed else "warned"
+            weights = {violation.severity for _, violation in found}
+            if weights & set(failing):
+                outcome.outcome = "failed"
+            elif Severity.WARNING in weights:
+                outcome.outcome = "warned"
         elif not any(exercised(rule, seen) for _, seen in concerned):
             self._not_shown(outcome, [exchange for exchange, _ in concerned])
         return outcome
 
     def finish(
-        self, outcomes: Iterable[RuleOutcome], exit_code: int, *, interrupted: bool = False
+        self,
+        outcomes: Iterable[RuleOutcome],
+        exit_code: int,
+        *,
+        reason: str | None = None,
+        interrupted: bool = False,
     ) -> None:
-        """End the bundle with what is known about each rule."""
+        """End the bundle with what is known about each rule. `reason` says what else there is to
+        say about the exit code.
+        """
         if self.bundle is None:
             return
         outcomes = list(outcomes)
@@ -294,7 +304,7 @@ class Gate:
         self.bundle.finish(
             verdict=None if interrupted else _VERDICTS.get(exit_code, "inconclusive"),
             exit_code=exit_code,
-            reason=reasons[0] if reasons else None,
+            reason=reason or (reasons[0] if reasons else None),
             rules=[outcome.to_json() for outcome in outcomes],
             voids=[{"kind": "target", "message": reasons[0]}] if hidden and reasons else [],
             status="interrupted" if interrupted else "complete",

@@ -361,8 +361,8 @@ class _Walker:
                 raise ContractDataError(
                     f"{self.contract.api}: the constraints of {stuck} cannot be met"
                 )
-            one = len(choices) == 1
-            number = choices[0 if one else bisect_right(weights, draw() * total)]
+            last = len(choices) - 1
+            number = choices[bisect_right(weights, draw() * total, 0, last) if last else 0]
             steps.append(items[number].step)
             came |= 1 << number
             left[number] -= 1

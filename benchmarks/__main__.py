@@ -1,0 +1,49 @@
+"""`make bench`: measures Soundstage beside references in the same run, and prints one table.
+
+Ratios, because machines differ. Nothing here gates anything; tests never look at a clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import client, cold_start, conformance
+from benchmarks.result import Row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("only", nargs="*", metavar="conformance|client|lint")
+    parser.add_argument("--streams", type=int, nargs="+", default=[500, 2000])
+    parser.add_argument("--seconds", type=float, default=15.0, help="of each client measurement")
+    args = parser.parse_args()
+    console = Console(width=130)
+    console.print(
+        f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    )
+    rows: list[Row] = []
+    wanted = args.only or ["conformance", "client", "lint"]
+    if "conformance" in wanted:
+        console.print("decoder and engine …")
+        rows += conformance.measure()
+    if "lint" in wanted:
+        console.print("cold start of lint …")
+        rows += cold_start.measure()
+    if "client" in wanted:
+        for streams in args.streams:
+            console.print(f"client with {streams} streams …")
+            rows += client.measure(streams, args.seconds)
+    table = Table(show_edge=False)
+    for heading in ("what", "measured", "reference", "ratio", "target"):
+        table.add_column(heading, justify="left" if heading == "what" else "right")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+main()

@@ -1,0 +1,110 @@
+"""Everything that is needed to speak with one target: transport, key, budget, client, redactor.
+
+The only place where they are put together, so that `check`, `load` and the pytest plugin speak
+to a target in the same way.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
+
+from soundstage.contract import load_all
+from soundstage.errors import TargetError
+from soundstage.exchange.budget import Budget
+from soundstage.exchange.client import Client
+from soundstage.exchange.target import KEY_VARIABLE, Target, find, read_key
+from soundstage.wire.redact import Redactor
+from soundstage.wire.settings import SECRET_HEADERS, Limits, Settings
+from soundstage.wire.transport import Transport
+
+#: On loopback our emulator takes any key; this one is sent where none was given.
+EMULATOR_KEY = "soundstage-emulator-key"
+#: A header with one of these in its name carries a secret.
+_TELLTALES = ("auth", "key", "token", "secret", "cookie", "password")
+
+
+class CuttableTransport(Transport):
+    """A transport whose open exchanges can all be ended at once."""
+
+    def cut(self) -> None:
+        """End what is in flight, if the settings say `watched`; each ends as `cancelled`."""
+        for response in list(self._open):
+            response.close()
+
+
+@dataclass(slots=True)
+class Session:
+    """One target and the way to speak with it. Safe to use from many threads or greenlets."""
+
+    target: Target
+    client: Client
+    transport: CuttableTransport
+    budget: Budget
+    redactor: Redactor = field(repr=False)
+
+    def expire(self) -> None:
+        """End exchanges whose deadline is over; to be called every second if `watched`."""
+        self.transport.expire()
+
+    def cut(self) -> None:
+        """End what is in flight, if `watched`."""
+        self.transport.cut()
+
+    def close(self) -> None:
+        """Give up idle connections."""
+        self.transport.close()
+
+
+def open_session(
+    target_url: str,
+    *,
+    key_file: str | None = None,
+    budget: int | None = None,
+    headers: Iterable[tuple[str, str]] = (),
+    ca_file: str | None = None,
+    client_cert: tuple[str, str] | None = None,
+    insecure: bool = False,
+    keep_private: bool = False,
+    limits: Limits | None = None,
+    watched: bool = False,
+) -> Session:
+    """Find the target and make a client for it. Sends nothing that could be billed.
+
+    `budget`: billable requests that may be sent, None for any number to this machine and none to
+    another. `watched`: somebody will call `Session.expire` every second or so.
+
+    Raises UsageError for a wrong URL, key, header or certificate, TargetError if nothing answers
+    or a key is needed and missing.
+    """
+    given = tuple(headers)
+    key = read_key(key_file)
+    names = tuple(name.lower() for name, _ in given)
+    settings = Settings(
+        ca_file=ca_file,
+        client_cert=client_cert,
+        verify=not insecure,
+        limits=limits or Limits(),
+        secret_headers=(*SECRET_HEADERS, *names),
+        watched=watched,
+    )
+    transport = CuttableTransport(settings.with_proxy_from(os.environ))
+    live = {urlsplit(each.base_url).hostname or "" for each in load_all().values()}
+    found = find(target_url, transport, live_hosts=live)
+    if key is None:
+        if found.kind != "emulator":
+            raise TargetError(
+                f"no API key for {found.url}: set {KEY_VARIABLE}, or name a file with --key-file"
+            )
+        key = EMULATOR_KEY
+    target = replace(found, key=key, headers=given)
+    counted = Budget(budget, target.url)
+    secrets = [key, *(value for name, value in given if _is_secret(name))]
+    redactor = Redactor(secrets, keep_private=keep_private, headers=names)
+    return Session(target, Client(target, transport, counted), transport, counted, redactor)
+
+
+def _is_secret(header: str) -> bool:
+    return any(word in header.lower() for word in _TELLTALES)

@@ -1,0 +1,85 @@
+"""Starts an emulator of our own in another process, for `--target emulator`.
+
+Nothing of the emulator is imported here: it is run like any other program.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import IO
+
+from soundstage.errors import TargetError
+
+_READY = "listening on "
+_START_SECONDS = 30.0
+_STOP_SECONDS = 5.0
+_TAIL_BYTES = 2000
+
+
+@contextmanager
+def spawned_emulator(arguments: list[str]) -> Iterator[str]:
+    """An emulator on a free port of this machine, with these options of `soundstage emulate`;
+    yields its base URL and stops it at the end.
+
+    Raises TargetError, with what it said, if it does not get ready.
+    """
+    command = [sys.executable, "-m", "soundstage", "emulate", "--port", "0", *arguments]
+    with tempfile.TemporaryFile() as complaints:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            # Ctrl-C is for us: what is in flight must still be answered while we drain.
+            process_group=0,
+        )
+        assert child.stdout is not None
+        try:
+            with child.stdout:
+                url = _announced(child.stdout)
+                if url is None:
+                    _stop(child)
+                    complaints.seek(0)
+                    said = complaints.read()[-_TAIL_BYTES:].decode(errors="replace").strip()
+                    last = said.splitlines()[-1] if said else "it said nothing"
+                    raise TargetError(f"the emulator did not start: {last}")
+                yield url
+        finally:
+            _stop(child)
+
+
+def _announced(stdout: IO[bytes]) -> str | None:
+    """The URL that the child prints when it is ready; None if it ends or takes too long."""
+    deadline = time.monotonic() + _START_SECONDS
+    said = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(stdout, selectors.EVENT_READ)
+        while b"\n" not in said:
+            if not selector.select(max(0.0, deadline - time.monotonic())):
+                return None
+            part = os.read(stdout.fileno(), 4096)
+            if not part:
+                return None
+            said += part
+    line = said.decode(errors="replace").splitlines()[0]
+    return line.removeprefix(_READY).strip() if line.startswith(_READY) else None
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    if child.poll() is not None:
+        return
+    with suppress(ProcessLookupError):
+        child.send_signal(signal.SIGTERM)
+    try:
+        child.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
