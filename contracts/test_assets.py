@@ -10,6 +10,7 @@ from soundstage.contract.roles import asset_urls
 _MEDIA = {"audio_url": "audio/", "stream_url": "audio/", "album_art": "image/"}
 
 
+@pytest.mark.each_contract
 @pytest.mark.parametrize("role", sorted(_MEDIA))
 def test_assets_answer(contract: Contract, gate: Any, role: str) -> None:
     values = []

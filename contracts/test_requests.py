@@ -34,6 +34,7 @@ def test_rule(rule: Rule, gate: Any, holds: Callable[[Rule], None], explore: int
     holds(rule)
 
 
+@pytest.mark.each_contract
 @pytest.mark.parametrize("mode", ["positive", "negative"])
 def test_explored_requests(contract: Contract, gate: Any, explore: int, mode: str) -> None:
     """`mode` is what Schemathesis aims at; what each request really is, the contract says."""

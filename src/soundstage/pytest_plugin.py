@@ -23,6 +23,7 @@ from soundstage.exchange.run import CheckOptions, open_gate
 _GATE = pytest.StashKey[Gate]()
 _RULE = "rule"
 _RULE_TEST = "test_rule"
+_MARKERS = ("rules", "each_contract")
 #: A rule's own test case says at most this many of its violations.
 _SHOWN = 5
 
@@ -64,16 +65,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     line = "rules(*kinds): one test case per rule of endpoints of these kinds, or error, request"
     config.addinivalue_line("markers", line)
+    config.addinivalue_line("markers", "each_contract: the test runs once for each API version")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marker = metafunc.definition.get_closest_marker("rules")
-    if marker is None and "contract" not in metafunc.fixturenames:
+    if marker is None and metafunc.definition.get_closest_marker("each_contract") is None:
         return
-    if _GATE not in metafunc.config.stash and not metafunc.config.getoption("--target"):
-        raise pytest.UsageError(
-            "contract checks need --target URL (or --target emulator, which is free)"
-        )
     contracts = _contracts(metafunc.config)
     if marker is None:
         metafunc.parametrize("contract", contracts, ids=[each.api for each in contracts])
@@ -82,10 +80,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize(_RULE, rules, ids=[rule.id for rule in rules])
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Stop with one line where contract checks have no target."""
+    checks = any(item.get_closest_marker(name) for item in items for name in _MARKERS)
+    if checks and not (_has_target(config) or config.option.collectonly):
+        raise pytest.UsageError(
+            "contract checks need --target URL (or --target emulator, which is free)"
+        )
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Capture what the collected rules need, several endpoints at once."""
     rules = [rule for item in session.items if (rule := _rule_of(item)) is not None]
-    if not rules or session.config.option.collectonly:
+    # Also called where the collection has just been refused.
+    if not rules or session.config.option.collectonly or not _has_target(session.config):
         return
     gate = _gate(session.config)
     wanted = [(rule.api, rule.endpoint) for rule in rules]
@@ -203,6 +211,10 @@ def _gate(config: pytest.Config) -> Gate:
     config.stash[_STACK] = stack
     config.stash[_GATE] = gate
     return gate
+
+
+def _has_target(config: pytest.Config) -> bool:
+    return _GATE in config.stash or config.getoption("--target") is not None
 
 
 def _kind(contract: Contract, rule: Rule) -> str:

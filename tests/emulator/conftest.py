@@ -8,13 +8,13 @@ import httpx
 import pytest
 
 from soundstage.emulator.options import Options
-from soundstage.emulator.server import running
+from soundstage.exchange.spawn import spawned_emulator
 
 
 @pytest.fixture(scope="session")
 def instant() -> Iterator[str]:
     """The URL of an emulator without delays."""
-    with running(Options(profile="instant", seed=1)) as url:
+    with spawned_emulator(Options(profile="instant", seed=1).arguments()) as url:
         yield url
 
 

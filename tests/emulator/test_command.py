@@ -20,8 +20,8 @@ from soundstage.emulator.app import Emulator
 from soundstage.emulator.options import Options
 from soundstage.emulator.pacing import profile, profiles
 from soundstage.emulator.requests import triggers
-from soundstage.emulator.server import running
 from soundstage.errors import TargetError, UsageError
+from soundstage.exchange.spawn import spawned_emulator
 
 CONTRACTS = load_all()
 KEY = {"Authorization": "Bearer any-key"}
@@ -95,7 +95,7 @@ def test_a_port_in_use_is_one_clear_line() -> None:
         with pytest.raises(TargetError, match=f"port {port}: Address already in use; choose"):
             emulate.run(args, io.StringIO(), io.StringIO())
         with pytest.raises(TargetError, match=r"did not start: .*Address already in use"):
-            running(Options(port=port)).__enter__()
+            spawned_emulator(Options(port=port).arguments()).__enter__()
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
@@ -134,7 +134,7 @@ def test_a_signal_cuts_running_streams_and_ends_with_zero(how: signal.Signals) -
 
 
 def test_a_forced_error_answers_every_generation_request() -> None:
-    with running(Options(error="service_unavailable")) as url:
+    with spawned_emulator(Options(error="service_unavailable").arguments()) as url:
         for contract in CONTRACTS.values():
             for endpoint in contract.endpoints.values():
                 if endpoint.request:
@@ -146,7 +146,7 @@ def test_only_the_given_keys_are_accepted_when_some_are() -> None:
     contract = next(iter(CONTRACTS.values()))
     path = next(e.path for e in contract.endpoints.values() if e.kind == "sync")
     body = next(each.payload for each in contract.examples if each.of == "request")
-    with running(Options(profile="instant", keys=("one", "two"))) as url:
+    with spawned_emulator(Options(profile="instant", keys=("one", "two")).arguments()) as url:
         for key, status in (("one", 200), ("two", 200), ("three", 401)):
             headers = {"Authorization": f"Bearer {key}"}
             assert httpx.post(url + path, json=body, headers=headers).status_code == status
@@ -156,7 +156,7 @@ def test_beyond_loopback_a_key_must_be_known() -> None:
     contract = next(iter(CONTRACTS.values()))
     path = next(e.path for e in contract.endpoints.values() if e.kind == "sync")
     body = next(each.payload for each in contract.examples if each.of == "request")
-    with running(Options(profile="instant", host="0.0.0.0")) as url:
+    with spawned_emulator(Options(profile="instant", host="0.0.0.0").arguments()) as url:
         url = url.replace("0.0.0.0", "127.0.0.1")
         for key, status in ((triggers().default_key, 200), ("any-key", 401)):
             headers = {"Authorization": f"Bearer {key}"}

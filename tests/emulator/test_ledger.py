@@ -13,8 +13,8 @@ import pytest
 from soundstage.contract import load_all
 from soundstage.emulator.ledger import Ledger, account_of
 from soundstage.emulator.options import Options
-from soundstage.emulator.server import running
 from soundstage.errors import UsageError
+from soundstage.exchange.spawn import spawned_emulator
 
 CONTRACTS = load_all()
 KEY = {"Authorization": "Bearer my-key"}
@@ -89,7 +89,7 @@ def test_every_generation_is_charged_once_also_when_its_client_leaves(tmp_path: 
     path = tmp_path / "state.sqlite"
     due = 0
     with (
-        running(Options(profile="fast", speed=2, state=path)) as url,
+        spawned_emulator(Options(profile="fast", speed=2, state=path).arguments()) as url,
         httpx.Client(base_url=url, headers=KEY) as client,
     ):
         for contract in CONTRACTS.values():
@@ -128,7 +128,7 @@ def test_a_race_for_the_last_credit_has_one_winner(instant: str) -> None:
     contract = next(iter(CONTRACTS.values()))
     body = next(each.payload for each in contract.examples if each.of == "request")
     statuses: list[int] = []
-    with running(Options(profile="instant")) as url:
+    with spawned_emulator(Options(profile="instant").arguments()) as url:
         path = next(e.path for e in contract.endpoints.values() if e.kind == "sync")
 
         def ask() -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 from soundstage.contract import Contract, load_all
 from soundstage.contract.protocol import Endpoint
 from soundstage.emulator.options import Options
-from soundstage.emulator.server import running
+from soundstage.exchange.spawn import spawned_emulator
 
 CONTRACTS = load_all()
 each_contract = pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
@@ -101,7 +101,7 @@ def test_the_printed_sample_program_prints_what_the_page_promises(instant: str) 
 
 
 def test_bare_lines_are_sent_where_the_endpoint_allows_them() -> None:
-    with running(Options(profile="instant", framing="lines")) as url:
+    with spawned_emulator(Options(profile="instant", framing="lines").arguments()) as url:
         for contract in CONTRACTS.values():
             stream = endpoint(contract, "stream")
             response = httpx.post(url + stream.path, json=request_of(contract), headers=KEY)
@@ -117,7 +117,7 @@ def test_bare_lines_are_sent_where_the_endpoint_allows_them() -> None:
 def test_the_same_seed_and_requests_give_the_same_bytes() -> None:
     def bytes_of_five(seed: int) -> list[bytes]:
         said = []
-        with running(Options(profile="instant", seed=seed)) as url:
+        with spawned_emulator(Options(profile="instant", seed=seed).arguments()) as url:
             for number in range(5):
                 for contract in CONTRACTS.values():
                     for kind in ("stream", "sync"):
@@ -211,7 +211,7 @@ def test_status_follows_a_generation_that_nobody_listens_to() -> None:
     contract = next(c for c in CONTRACTS.values() if c.endpoint_of_kind("status"))
     path = endpoint(contract, "status").path
     with (
-        running(Options(profile="realistic", speed=60, seed=2)) as url,
+        spawned_emulator(Options(profile="realistic", speed=60, seed=2).arguments()) as url,
         httpx.Client(base_url=url, headers=KEY) as client,
     ):
         with client.stream(
@@ -255,7 +255,7 @@ def test_health_tells_that_this_is_the_emulator(client: httpx.Client) -> None:
 
 def test_stamps_are_comments_with_the_time_of_sending() -> None:
     contract = next(iter(CONTRACTS.values()))
-    with running(Options(profile="fast", stamp=True)) as url:
+    with spawned_emulator(Options(profile="fast", stamp=True).arguments()) as url:
         before = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
         response = httpx.post(
             url + endpoint(contract, "stream").path, json=request_of(contract), headers=KEY
@@ -272,7 +272,7 @@ def test_stamps_are_comments_with_the_time_of_sending() -> None:
 
 def test_only_the_versions_asked_for_are_served(tmp_path: Path) -> None:
     api, contract = next(iter(CONTRACTS.items()))
-    with running(Options(profile="instant", apis=(api,))) as url:
+    with spawned_emulator(Options(profile="instant", apis=(api,)).arguments()) as url:
         for other in CONTRACTS.values():
             path = endpoint(other, "sync").path
             response = httpx.post(url + path, json=request_of(other), headers=KEY)
@@ -284,7 +284,9 @@ def test_faults_break_the_named_thing(contract: Contract) -> None:
     protocol = contract.protocol
     ending = protocol.ending[0].name
     field = protocol.by_name[ending].schema["required"][-1]
-    with running(Options(profile="instant", faults=(f"drop-field:{ending}:{field}",))) as url:
+    with spawned_emulator(
+        Options(profile="instant", faults=(f"drop-field:{ending}:{field}",)).arguments()
+    ) as url:
         path = endpoint(contract, "stream").path
         text = httpx.post(url + path, json=request_of(contract), headers=KEY).text
     assert field not in chunks_of(text)[-1]
@@ -292,7 +294,7 @@ def test_faults_break_the_named_thing(contract: Contract) -> None:
 
 def test_a_lost_track_leaves_no_trace_and_no_gap() -> None:
     contract = next(c for c in CONTRACTS.values() if c.protocol.tracks)
-    with running(Options(profile="instant", faults=("lose-track:2",))) as url:
+    with spawned_emulator(Options(profile="instant", faults=("lose-track:2",)).arguments()) as url:
         path = endpoint(contract, "stream").path
         chunks = chunks_of(httpx.post(url + path, json=request_of(contract), headers=KEY).text)
         path = endpoint(contract, "sync").path
@@ -304,7 +306,9 @@ def test_a_lost_track_leaves_no_trace_and_no_gap() -> None:
 
 def test_swapped_stages_are_swapped_and_renumbered() -> None:
     contract = next(c for c in CONTRACTS.values() if c.protocol.tracks)
-    with running(Options(profile="instant", faults=("swap-stages:validated:streaming",))) as url:
+    with spawned_emulator(
+        Options(profile="instant", faults=("swap-stages:validated:streaming",)).arguments()
+    ) as url:
         path = endpoint(contract, "stream").path
         chunks = chunks_of(httpx.post(url + path, json=request_of(contract), headers=KEY).text)
     assert stages_of(contract, chunks)[:3] == ["initializing", "streaming", "validated"]

@@ -42,8 +42,50 @@ class Ledger:
         """How often the stage has been seen (on this track, if it counts by track)."""
         return self._counts.get((stage.name, track if stage.per_track else None), 0)
 
+    def on_all_tracks(self, stage: Stage) -> bool:
+        """Whether the stage has been seen on every track there is (if it counts by track)."""
+        if not stage.per_track:
+            return True
+        return all((stage.name, value) in self._counts for value in self._values)
+
     def track_ended(self, track: Track) -> bool:
         return track in self._ended
+
+    def advance(self, stage: Stage, track: Track) -> bool:
+        """Count a chunk that comes as it should: nearly every one. False if there is something to
+        say about it; then nothing is counted.
+        """
+        name, per_track = stage.name, stage.per_track
+        if per_track and track not in self._values:
+            return False
+        key = (name, track if per_track else None)
+        times = self._counts.get(key, 0)
+        most = stage.times[1]
+        if (most is not None and times >= most) or (per_track and track in self._ended):
+            return False
+        if (name, track) not in self._kept:
+            if stage.after and not self._all_come(stage, track):
+                return False
+            self._kept.add((name, track))
+        self._counts[key] = times + 1
+        if track is not None:
+            self._seen_tracks.add(track)
+        if self._perhaps_ended:
+            self._perhaps_ended -= {None, track}
+        if stage.ends:
+            self._end(stage, track, credit=False)
+        return True
+
+    def _all_come(self, stage: Stage, track: Track) -> bool:
+        """Whether all that must come before the stage has come, without any credit."""
+        counts, by_name = self._counts, self._protocol.by_name
+        for group in stage.after:
+            for name in group:
+                if (name, track) in counts or self._has(by_name[name], track):
+                    break
+            else:
+                return False
+        return True
 
     def assumed(self, stage: Stage, track: Track) -> bool:
         """Whether `unmet` has named the stage, so that it comes too late now."""
@@ -102,16 +144,20 @@ class Ledger:
             self._credits[stage.name] += 1
         if not credit or key in self._counts or not (slip or track is None):
             self._counts[key] = self._counts.get(key, 0) + 1
+        if stage.ends:
+            # An unknown track that ends without ever having begun is a slip, too.
+            self._end(stage, track, credit=credit and (slip or new or track is None))
+
+    def _end(self, stage: Stage, track: Track, *, credit: bool) -> None:
         if stage.ends == "stream":
             self.ended = True
-        elif stage.ends == "track":
-            # An unknown track that ends without ever having begun is a slip, too.
-            if credit and (slip or new or track is None):
-                self._credited_ends += 1
-            else:
-                self._ended.add(track)
-            many = len(self._ended) + self._credited_ends
-            self.ended = many >= len(self._values) and len(self._open()) <= self._credited_ends
+            return
+        if credit:
+            self._credited_ends += 1
+        else:
+            self._ended.add(track)
+        many = len(self._ended) + self._credited_ends
+        self.ended = many >= len(self._values) and len(self._open()) <= self._credited_ends
 
     def _open(self) -> set[Track]:
         """The tracks that have begun and not ended."""
@@ -182,5 +228,8 @@ class Ledger:
         else:
             return False
         key = (stage.name, track if stage.per_track else None)
-        self._counts[key] = self._counts.get(key, 0) + 1
+        if stage.per_track and track is None:
+            self._assumed.add(key)
+        else:
+            self._counts[key] = self._counts.get(key, 0) + 1
         return True

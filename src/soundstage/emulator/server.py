@@ -1,4 +1,4 @@
-"""Runs the emulator: under uvicorn in this process (`serve`), or as a child (`running`)."""
+"""Runs the emulator under uvicorn, until it is told to stop."""
 
 from __future__ import annotations
 
@@ -7,16 +7,10 @@ import errno
 import gc
 import logging
 import os
-import selectors
 import signal
 import socket
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
-from typing import IO, Final
+from collections.abc import Callable, Generator
+from typing import Final
 
 import uvicorn
 
@@ -28,9 +22,6 @@ from soundstage.errors import TargetError
 READY: Final = "listening on "
 
 _BACKLOG: Final = 4096
-_START_SECONDS: Final = 30.0
-_STOP_SECONDS: Final = 5.0
-_TAIL_BYTES: Final = 2000
 
 
 class _Server(uvicorn.Server):
@@ -120,57 +111,3 @@ def _bound(host: str, port: int) -> socket.socket:
         where = f"{host} port {port}"
         raise TargetError(f"cannot listen on {where}: {reason}{hint if in_use else ''}") from error
     return bound
-
-
-@contextmanager
-def running(options: Options) -> Iterator[str]:
-    """An emulator in a process of its own, on a free port unless `options` name one; yields its
-    base URL and stops it at the end.
-
-    Raises TargetError, with what the child said, if it does not get ready.
-    """
-    command = [sys.executable, "-m", "soundstage", "emulate", *options.arguments()]
-    with tempfile.TemporaryFile() as complaints:
-        child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints
-        )
-        assert child.stdout is not None
-        try:
-            with child.stdout:
-                url = _announced(child.stdout)
-                if url is None:
-                    child.kill()
-                    child.wait()
-                    complaints.seek(0)
-                    said = complaints.read()[-_TAIL_BYTES:].decode(errors="replace").strip()
-                    raise TargetError(f"the emulator did not start: {said or 'it said nothing'}")
-                yield url
-        finally:
-            _stop(child)
-
-
-def _announced(stdout: IO[bytes]) -> str | None:
-    """The URL that a child prints when it is ready; None if it ends or takes too long."""
-    deadline = time.monotonic() + _START_SECONDS
-    said = b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(stdout, selectors.EVENT_READ)
-        while not said.endswith(b"\n"):
-            if not selector.select(max(0.0, deadline - time.monotonic())):
-                return None
-            part = os.read(stdout.fileno(), 4096)
-            if not part:
-                return None
-            said += part
-    line = said.decode(errors="replace").splitlines()[0]
-    return line.removeprefix(READY) if line.startswith(READY) else None
-
-
-def _stop(child: subprocess.Popen[bytes]) -> None:
-    if child.poll() is None:
-        child.terminate()
-        try:
-            child.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()

@@ -22,6 +22,8 @@ from soundstage.wire.transport import Transport
 
 #: On loopback our emulator takes any key; this one is sent where none was given.
 EMULATOR_KEY = "soundstage-emulator-key"
+#: A synchronous endpoint sends nothing at all until the song is made: let it take its time.
+LIMITS = Limits(idle_s=180.0)
 #: A header with one of these in its name carries a secret.
 _TELLTALES = ("auth", "key", "token", "secret", "cookie", "password")
 
@@ -86,7 +88,7 @@ def open_session(
         ca_file=ca_file,
         client_cert=client_cert,
         verify=not insecure,
-        limits=limits or Limits(),
+        limits=limits or LIMITS,
         secret_headers=(*SECRET_HEADERS, *names),
         watched=watched,
     )

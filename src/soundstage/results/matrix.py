@@ -1,0 +1,148 @@
+"""The contract matrix of a run: what all its exchanges together say about each rule.
+
+Counts as exchanges come and keeps nothing of them but a little evidence, so that it stays small
+however long the run is. Rules are anything with the attributes of `Ruled`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+from soundstage.conformance.violations import Severity, Violation
+
+_EVIDENCE = 3
+
+
+class Ruled(Protocol):
+    """What is asked of a rule here."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def api(self) -> str: ...
+    @property
+    def endpoint(self) -> str: ...
+    @property
+    def basis(self) -> str: ...
+    @property
+    def severity(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+
+
+class Matrix:
+    """Counts violations and exchanges by rule. `strict`: warnings fail a rule, too."""
+
+    def __init__(self, rules: Iterable[Ruled], *, strict: bool = False) -> None:
+        self._rules = {rule.id: rule for rule in rules}
+        self._failing = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
+        self._exchanges: Counter[tuple[str, str]] = Counter()
+        self._judged: Counter[tuple[str, str]] = Counter()
+        self._reasons: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        self._violations: Counter[str] = Counter()
+        self._failed: set[str] = set()
+        self._evidence: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+        self._unseen: defaultdict[tuple[str, str], dict[str, Ruled]] = defaultdict(dict)
+        for rule in self._rules.values():
+            self._unseen[rule.api, rule.endpoint][rule.id] = rule
+
+    def add(
+        self,
+        exchange: str,
+        api: str,
+        endpoint: str,
+        violations: Iterable[Violation],
+        *,
+        judged: bool,
+        reason: str | None = None,
+        exercised: Callable[[Any], bool] | None = None,
+    ) -> None:
+        """Count one exchange. `judged`: its verdict was not inconclusive, else `reason` says why.
+        `exercised` says of a rule whether this exchange could have broken it; it is asked only
+        about rules that no exchange has put to the test yet. None: nobody looked.
+        """
+        place = (api, endpoint)
+        self._exchanges[place] += 1
+        if judged:
+            self._judged[place] += 1
+        elif reason:
+            self._reasons[place][reason] += 1
+        for violation in violations:
+            rule = violation.rule
+            self._violations[rule] += 1
+            if violation.severity in self._failing:
+                self._failed.add(rule)
+            if len(self._evidence[rule]) < _EVIDENCE:
+                self._evidence[rule].append(
+                    {
+                        "exchange": exchange,
+                        "chunk": violation.chunk,
+                        "path": violation.path,
+                        "message": violation.message,
+                    }
+                )
+        if exercised is not None:
+            unseen = self._unseen[place]
+            for rule_id in [key for key, rule in unseen.items() if exercised(rule)]:
+                del unseen[rule_id]
+
+    @property
+    def broken(self) -> bool:
+        """Whether at least one rule failed."""
+        return bool(self._failed)
+
+    def judged(self) -> int:
+        """How many exchanges had a verdict that is not inconclusive."""
+        return self._judged.total()
+
+    def reasons(self) -> list[tuple[str, int]]:
+        """Why exchanges were inconclusive, the most frequent reason first."""
+        total: Counter[str] = Counter()
+        for counted in self._reasons.values():
+            total += counted
+        return total.most_common()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of `rules.ndjson`: each rule of the endpoints that were spoken to, and any
+        other that was broken.
+        """
+        return [
+            self._row(rule)
+            for rule in self._rules.values()
+            if self._exchanges[rule.api, rule.endpoint] or self._violations[rule.id]
+        ]
+
+    def _row(self, rule: Ruled) -> dict[str, Any]:
+        place = (rule.api, rule.endpoint)
+        outcome, reason = self._outcome(rule, place)
+        return {
+            "rule": rule.id,
+            "api": rule.api,
+            "endpoint": rule.endpoint,
+            "outcome": outcome,
+            "reason": reason,
+            "severity": rule.severity,
+            "basis": rule.basis,
+            "source": rule.source,
+            "text": rule.text,
+            "violations": self._violations[rule.id],
+            "exchanges": self._exchanges[place],
+            "evidence": self._evidence.get(rule.id, []),
+            "seconds": None,
+        }
+
+    def _outcome(self, rule: Ruled, place: tuple[str, str]) -> tuple[str, str | None]:
+        if rule.id in self._failed:
+            return "failed", None
+        if self._violations[rule.id]:
+            return "warned", None
+        if rule.id not in self._unseen[place]:
+            return "passed", None
+        if not self._judged[place]:
+            known = self._reasons[place].most_common(1)
+            return "inconclusive", known[0][0] if known else "no exchange was judged"
+        return "not_exercised", "nothing that was looked at could have broken it"
