@@ -24,23 +24,29 @@ from soundstage.errors import BudgetError, SoundstageError
 from soundstage.exchange.client import Call
 from soundstage.exchange.judge import Judge
 from soundstage.exchange.run import run_facts
-from soundstage.exchange.session import LIMITS, Session, open_session
+from soundstage.exchange.session import (
+    IDLE_TIMEOUT_S,
+    TIMEOUT_S,
+    Session,
+    open_session,
+)
 from soundstage.loadtests.lag import LagMeter, Load, quantile, why_invalid
 from soundstage.loadtests.recording import Recording, exact_statistics
 from soundstage.loadtests.traffic import Traffic
 from soundstage.results.bundle import BundleWriter, new_folder
 from soundstage.results.matrix import Matrix
-from soundstage.wire.ending import EndKind
-from soundstage.wire.settings import Limits
 
 _SECOND_NS = 1_000_000_000
-#: The first arrival of a schedule comes this long after the run has begun.
+#: A schedule begins this long after it is asked for, so that its driver is there in time.
 LEAD_S = 0.05
 _EXPIRE_S = 0.5
 #: How long exchanges that were cut get to say so.
 _CUT_S = 2.0
 #: Reasons that are the target's or the environment's, not the contract's.
-_ENVIRONMENT = ("api.", "http.", "environment.", "harness.")
+_ENVIRONMENT = ("api.", "http.", "environment.", "harness.idle_timeout", "harness.total_timeout")
+_CANCELLED = "cancelled"
+#: How long what is in flight gets once somebody has interrupted the run.
+INTERRUPT_DRAIN_S = 5.0
 _VERDICTS = {0: "pass", 1: "fail", 6: "invalid"}
 INTERRUPTED = 130
 
@@ -58,8 +64,8 @@ class LoadOptions:
     seed: int = 0
     warmup_s: float = 0.0
     drain_s: float = 120.0
-    timeout_s: float = LIMITS.total_s
-    idle_timeout_s: float = LIMITS.idle_s
+    timeout_s: float = TIMEOUT_S
+    idle_timeout_s: float = IDLE_TIMEOUT_S
     max_in_flight: int | None = None
     budget: int | None = None
     key_file: str | None = None
@@ -107,9 +113,9 @@ class LoadRun:
         """Seconds since the run's beginning."""
         return (time.monotonic_ns() - self.recording.epoch_ns) / _SECOND_NS
 
-    def begin(self) -> None:
-        """The run begins a moment from now; the generator is watched from here on."""
-        self.recording.epoch_ns = time.monotonic_ns() + int(LEAD_S * _SECOND_NS)
+    def begin(self, lead_s: float = 0.0) -> None:
+        """The run begins `lead_s` from now; the generator is watched from here on."""
+        self.recording.epoch_ns = time.monotonic_ns() + int(lead_s * _SECOND_NS)
         self._meter.start()
         self._expirer = gevent.spawn(self._expire)
 
@@ -145,24 +151,31 @@ class LoadRun:
         self.stopping.set()
 
     def interrupt(self) -> None:
-        """Stop early: at once in two steps, of which the second cuts what is in flight."""
-        if self.interrupted or (self.stopping.is_set() and self._cutting.is_set()):
+        """Stop early: the first call stops new requests, the second cuts what is in flight."""
+        if self.interrupted:
             self._cutting.set()
         self.interrupted = True
         self.stop()
 
     def drain(self, seconds: float) -> None:
-        """Wait for what is in flight, `seconds` at the most, then cut it; it is censored."""
+        """Wait for what is in flight, `seconds` at the most, then cut it; it is censored. Once
+        the run is interrupted, it gets `INTERRUPT_DRAIN_S`.
+        """
         self.stop()
         deadline = time.monotonic() + seconds
+        hurried = False
         while self._flying and not self._cutting.is_set():
-            left = deadline - time.monotonic()
-            if left <= 0:
+            now = time.monotonic()
+            if self.interrupted and not hurried:
+                hurried, deadline = True, min(deadline, now + INTERRUPT_DRAIN_S)
+            if now >= deadline:
                 break
-            self._cutting.wait(min(left, 0.05))
+            self._cutting.wait(min(deadline - now, 0.05))
+        if not self._flying:
+            return
         self._cut = True
         self.session.cut()
-        gevent.joinall(list(self._flying), timeout=_CUT_S if self._flying else 0)
+        gevent.joinall(list(self._flying), timeout=_CUT_S)
         for greenlet, call in list(self._flying.items()):
             # It is still connecting: it must not send its request after the run has ended.
             greenlet.kill()
@@ -211,7 +224,7 @@ class LoadRun:
     def _exchange(self, call: Call) -> None:
         try:
             exchange = self.session.client.exchange(call)
-            cancelled = exchange.end is not None and exchange.end.kind is EndKind.CANCELLED
+            cancelled = exchange.end is not None and exchange.end.kind == _CANCELLED
             self.recording.ended(exchange, cut=self._cut and cancelled)
         except Exception as error:  # noqa: BLE001 - kept, and given to whoever concludes
             if self.failure is None:
@@ -308,7 +321,8 @@ def open_run(environment: Environment, options: LoadOptions) -> LoadRun:
         client_cert=options.client_cert,
         insecure=options.insecure,
         keep_private=options.keep_private,
-        limits=Limits(total_s=options.timeout_s, idle_s=options.idle_timeout_s),
+        timeout_s=options.timeout_s,
+        idle_timeout_s=options.idle_timeout_s,
         watched=True,
     )
     if session.budget.left == 0 and any(endpoint.billed for _, endpoint in traffic.places):

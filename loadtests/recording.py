@@ -98,6 +98,9 @@ class Recording:
         place = (call.contract.api, call.endpoint.name)
         look = self._looked[place] < LOOKED_AT
         self._looked[place] += look
+        # Chunks are kept for this alone.
+        client = self.session.client
+        client.keep_chunks = client.keep_chunks and min(self._looked.values()) < LOOKED_AT
         observation = self._observation(exchange) if look else None
         self.matrix.add(
             exchange.id,

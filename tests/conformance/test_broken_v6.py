@@ -118,7 +118,7 @@ BROKEN = [
     ("the ready flag is missing", drop(7, "streaming_ready"), ["field.missing"], []),
     ("a field is null", put(1, album_art=None), ["field.type"], []),
     ("the message id is null", put(3, message_id=None), ["field.type"], []),
-    ("the message id is empty", put(1, message_id=""), ["field.value", "identity.changed"], []),
+    ("the message id is empty", put(1, message_id=""), ["field.value"], []),
     ("a string is a number", put(4, song_name=7), ["field.type"], []),
     ("a boolean is a string", put(2, isComplete="false"), ["field.type"], []),
     ("a boolean is a number", put(2, isComplete=0), ["field.type"], []),

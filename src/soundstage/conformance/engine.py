@@ -264,8 +264,11 @@ class StreamCheck:
             return Seen(chunk, stage.name, track, ())
         self.last_stage = stage.name
         # The schema says yes or no in one call; only a no is worth a closer look.
+        broken: set[str] = set()
         if not (listed and fields.fits(chunk)):
-            self.violations.extend(fields.violations(chunk, number))
+            found = list(fields.violations(chunk, number))
+            self.violations += found
+            broken = {violation.path for violation in found}
         if tracked:
             self._check_track(track, number)
         if stage.failure:
@@ -283,9 +286,11 @@ class StreamCheck:
                 self._check_index(value, number)
         for field in constant:
             value = chunk[field]
-            if value != self._constants.get(field):
+            if value != self._constants.get(field) and pointer(field) not in broken:
                 self._check_constant(field, value, number)
         for field in rising:
+            if broken and pointer(field) in broken:
+                continue
             self._check_rising(field, chunk[field], number)
         flag = self._flag
         if flag is not None and (chunk.get(flag) is not False or ledger.ended):
@@ -296,7 +301,7 @@ class StreamCheck:
 
     def _failure(self, stage: Stage, chunk: dict[str, Any]) -> str:
         """What a failure says of itself: the text that it is told by, or any text of the chunk."""
-        told_by = [name for name, _ in marks_of(stage.when) if name in chunk]
+        told_by = dict.fromkeys(name for name, _ in marks_of(stage.when) if name in chunk)
         fields = self._c.protocol.fields
         texts = [name for name, field in fields.items() if field.get("x-role") == "text"]
         for name in (*told_by, *texts):

@@ -22,8 +22,10 @@ from soundstage.wire.transport import Transport
 
 #: On loopback our emulator takes any key; this one is sent where none was given.
 EMULATOR_KEY = "soundstage-emulator-key"
-#: A synchronous endpoint sends nothing at all until the song is made: let it take its time.
-LIMITS = Limits(idle_s=180.0)
+#: Seconds that a whole exchange may take, and that may pass without a byte. A synchronous endpoint
+#: sends nothing at all until the song is made, so the second is long, too.
+TIMEOUT_S = 600.0
+IDLE_TIMEOUT_S = 180.0
 #: A header with one of these in its name carries a secret.
 _TELLTALES = ("auth", "key", "token", "secret", "cookie", "password")
 
@@ -70,7 +72,8 @@ def open_session(
     client_cert: tuple[str, str] | None = None,
     insecure: bool = False,
     keep_private: bool = False,
-    limits: Limits | None = None,
+    timeout_s: float = TIMEOUT_S,
+    idle_timeout_s: float = IDLE_TIMEOUT_S,
     watched: bool = False,
 ) -> Session:
     """Find the target and make a client for it. Sends nothing that could be billed.
@@ -88,7 +91,7 @@ def open_session(
         ca_file=ca_file,
         client_cert=client_cert,
         verify=not insecure,
-        limits=limits or LIMITS,
+        limits=Limits(total_s=timeout_s, idle_s=idle_timeout_s),
         secret_headers=(*SECRET_HEADERS, *names),
         watched=watched,
     )

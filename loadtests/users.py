@@ -1,0 +1,69 @@
+"""Locust's users: one that makes a song after another, and one that drives a schedule.
+
+Both hand their requests to the run that is open in their environment and own no connection: an
+exchange outlives the user that asked for it, so that stopping users loses no row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from weakref import WeakKeyDictionary
+
+from locust import User, constant, task
+from locust.env import Environment
+from locust.exception import StopUser
+
+from soundstage.loadtests.arrivals import Schedule
+from soundstage.loadtests.loadrun import LoadRun
+
+_runs: WeakKeyDictionary[Environment, tuple[LoadRun, Callable[[], Schedule] | None]] = (
+    WeakKeyDictionary()
+)
+
+
+def attach(
+    environment: Environment, run: LoadRun, schedule: Callable[[], Schedule] | None = None
+) -> None:
+    """Let the users of `environment` work for `run`; `schedule` is the one that is driven."""
+    _runs[environment] = (run, schedule)
+
+
+def detach(environment: Environment) -> LoadRun | None:
+    """The run that `environment` worked for, if any; its users stop."""
+    found = _runs.pop(environment, None)
+    return found[0] if found is not None else None
+
+
+def attached(environment: Environment) -> LoadRun | None:
+    """The run that `environment` works for, if any."""
+    found = _runs.get(environment)
+    return found[0] if found is not None else None
+
+
+class SongUser(User):  # type: ignore[misc]  # locust's User is untyped
+    """A closed loop: asks for a song, waits until it is there or has failed, then `wait_time`."""
+
+    abstract = True
+    wait_time = constant(0)
+
+    @task
+    def song(self) -> None:
+        run = attached(self.environment)
+        if run is None or run.stopping.is_set():
+            raise StopUser
+        run.start().join()
+
+
+class ArrivalsUser(User):  # type: ignore[misc]
+    """An open loop: starts a request at each moment of the schedule. One is enough."""
+
+    abstract = True
+    fixed_count = 1
+
+    @task
+    def arrivals(self) -> None:
+        run, schedule = _runs.get(self.environment, (None, None))
+        if run is not None and schedule is not None and not run.stopping.is_set():
+            run.drive(schedule())
+            run.stop()
+        raise StopUser

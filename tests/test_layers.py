@@ -1,0 +1,208 @@
+"""Who may import whom: the table, and what reads the code to enforce it.
+
+Reads `import x` and `from x import y` at any depth of a file, inside functions and under
+TYPE_CHECKING too.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from soundstage.contract import available
+
+ROOT = Path(__file__).parents[1]
+ROOMS = {
+    "schemas": ROOT / "schemas",
+    "contracts": ROOT / "contracts",
+    "loadtests": ROOT / "loadtests",
+    "reports": ROOT / "reports",
+}
+SOURCE = ROOT / "src" / "soundstage"
+
+#: room -> the rooms that it may import, beside itself.
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "schemas": set(),
+    "wire": {"errors"},
+    "contract": {"wire", "errors"},
+    "conformance": {"contract", "wire", "errors"},
+    "generation": {"contract", "wire", "errors"},
+    "emulator": {"contract", "generation", "wire", "errors"},
+    "config": {"conformance", "errors"},
+    "results": {"conformance", "wire", "errors"},
+    "exchange": {"contract", "conformance", "results", "config", "wire", "errors"},
+    "pytest_plugin": {
+        "errors", "wire", "contract", "conformance", "generation", "emulator", "config", "results",
+        "exchange",
+    },
+    "contracts": {"contract", "conformance", "generation"},
+    # cli: the report command is called on the finished bundle by name
+    "loadtests": {"contract", "conformance", "exchange", "results", "config", "errors", "cli"},
+    "reports": {"contract", "conformance", "results", "config", "wire", "errors"},
+    "commands": {
+        "errors", "wire", "contract", "conformance", "generation", "emulator", "config", "results",
+        "exchange", "pytest_plugin", "contracts", "loadtests", "reports", "cli",
+    },
+    "cli": {"errors"},
+    "__init__": set(),
+    "__main__": {"cli"},
+}  # fmt: skip
+#: Where only a part of a room may be imported.
+ONLY: dict[tuple[str, str], set[str]] = {
+    ("config", "conformance"): {"violations"},
+    ("results", "conformance"): {"violations"},
+    ("reports", "wire"): {"redact"},
+}
+#: Libraries that are kept to some files (paths below the room, "" for all of it).
+KEPT_TO: dict[str, set[str]] = {
+    "locust": {"loadtests/"},
+    "gevent": {"loadtests/"},
+    "hypothesis": {"generation/samples.py", "contracts/", "pytest_plugin.py"},
+    "schemathesis": {"contracts/", "pytest_plugin.py"},
+    "starlette": {"emulator/"},
+    "uvicorn": {"emulator/"},
+    "scipy": {"reports/", "loadtests/"},
+}
+
+
+def files() -> Iterator[tuple[str, str, Path]]:
+    """(room, path that begins with the room, file) of all code that is installed."""
+    for path in sorted(SOURCE.rglob("*.py")):
+        inner = path.relative_to(SOURCE)
+        yield inner.parts[0].removesuffix(".py"), inner.as_posix(), path
+    for room, folder in ROOMS.items():
+        for path in sorted(folder.rglob("*.py")):
+            yield room, f"{room}/{path.relative_to(folder).as_posix()}", path
+
+
+def imports(source: str) -> Iterator[tuple[str, int]]:
+    """Every module that a source imports, dotted, with its line. `from a import b` gives `a.b`,
+    since `b` may be a module; a relative import gives a name that begins with a dot.
+    """
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            for alias in node.names:
+                yield f"{base}.{alias.name}" if node.module else base + alias.name, node.lineno
+
+
+FILES = list(files())
+CODE = [pytest.param(room, name, path, id=name) for room, name, path in FILES]
+
+
+def test_the_reader_sees_every_kind_of_import():
+    source = """
+import a, b.c as d
+from e import f, g
+from . import h
+from ..i import j
+if TYPE_CHECKING:
+    import k
+def function():
+    from l.m import n
+"""
+    assert [name for name, _ in imports(source)] == [
+        "a", "b.c", "e.f", "e.g", ".h", "..i.j", "k", "l.m.n",
+    ]  # fmt: skip
+
+
+def test_the_table_knows_every_room():
+    rooms = {room for room, _, _ in FILES}
+    assert rooms <= MAY_IMPORT.keys(), "a new room needs a row in the table"
+    assert {"wire", "contract", "conformance", "exchange", "emulator", "cli"} <= rooms
+
+
+@pytest.mark.parametrize(("room", "name", "path"), CODE)
+def test_a_file_imports_only_what_its_room_may(room, name, path):
+    allowed = MAY_IMPORT[room] | {room}
+    for module, line in imports(path.read_text()):
+        assert not module.startswith("."), f"{name}:{line}: relative import"
+        parts = module.split(".")
+        if parts[0] in ROOMS:
+            pytest.fail(f"{name}:{line}: {module} must be imported as soundstage.{module}")
+        if parts[0] != "soundstage" or len(parts) < 2:
+            continue
+        target = parts[1]
+        if target not in MAY_IMPORT:  # a name of soundstage/__init__.py
+            assert target == "__version__", f"{name}:{line}: {module}"
+            continue
+        assert target in allowed, f"{name}:{line}: {room} may not import {target}"
+        only = ONLY.get((room, target))
+        if only is not None:
+            assert len(parts) > 2, f"{name}:{line}: of {target} only {sorted(only)}"
+            assert parts[2] in only, f"{name}:{line}: of {target} only {sorted(only)}"
+
+
+@pytest.mark.parametrize(("room", "name", "path"), CODE)
+def test_a_heavy_library_is_imported_only_where_it_belongs(room, name, path):
+    for module, line in imports(path.read_text()):
+        places = KEPT_TO.get(module.split(".")[0])
+        if places is not None:
+            assert any(name.startswith(place) for place in places), (
+                f"{name}:{line}: {module} belongs to {sorted(places)}"
+            )
+
+
+def strings(source: str) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value, node.lineno
+
+
+@pytest.mark.parametrize(("room", "name", "path"), CODE)
+def test_no_code_knows_a_version_by_name(room, name, path):
+    """Design 3: a new version is a folder, and no change of Python."""
+    if room in ("schemas", "contracts"):
+        return
+    for text, line in strings(path.read_text()):
+        assert text not in available(), f"{name}:{line}: {text!r}"
+
+
+def test_the_command_line_imports_commands_only_when_they_are_called():
+    source = (SOURCE / "cli.py").read_text()
+    ours = {module for module, _ in imports(source) if module.startswith("soundstage")}
+    assert ours <= {"soundstage.errors.SoundstageError", "soundstage.__version__"}
+
+
+HEAVY = (
+    "locust", "gevent", "schemathesis", "scipy", "hypothesis", "starlette", "uvicorn", "jsonschema",
+    "numpy", "pytest", "jinja2", "rich", "referencing", "asyncio",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["lint", "--help"],
+        ["lint", str(ROOT / "schemas/v6/examples/sync.json")],
+        ["explain", "stage.order"],
+    ],
+    ids=" ".join,
+)
+def test_a_quick_command_starts_without_the_heavy_libraries(arguments):
+    script = f"""
+import json, sys
+sys.argv = ["soundstage", *{arguments!r}]
+from soundstage.cli import main
+try:
+    code = main()
+except SystemExit as stop:
+    code = stop.code
+print(json.dumps([code or 0, [name for name in {HEAVY!r} if name in sys.modules]]), file=sys.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert json.loads(done.stderr) == [0, []]
