@@ -37,14 +37,14 @@ _EXAMPLES = """examples:
   soundstage load --target emulator --emulator-args "--speed 20" --rate 5 --duration 30s
   soundstage load --target http://127.0.0.1:8000 --api v6 --rate 50 --duration 2m --warmup 10s
   soundstage load --target http://127.0.0.1:8000 --users 20 --endpoint sync
-  SOUNDSTAGE_API_KEY=... soundstage load --target https://api.soundverse.ai --api v6 \\
+  SOUNDVERSE_API_KEY=... soundstage load --target https://api.soundverse.ai --api v6 \\
       --rate 0.1 --duration 5m --budget 30
 
 Requests start on a schedule that does not wait for answers (an open loop), and times count from
 the scheduled start. --users makes it a closed loop instead. Every exchange is held against the
 contract. Ctrl-C ends the run early with a report; once more cuts what is in flight.
 
-The key is read from SOUNDSTAGE_API_KEY or --key-file, never from the command line.
+The key is read from SOUNDVERSE_API_KEY or --key-file, never from the command line.
 
 exit codes: 0 pass, 1 contract broken, 2 wrong usage, 4 inconclusive, 5 no data,
 6 target failed, budget spent or generator saturated, 130 interrupted

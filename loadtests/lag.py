@@ -30,7 +30,7 @@ class LagMeter:
 
     def __init__(self) -> None:
         self.lags: array[float] = array("d")
-        self._greenlet: gevent.Greenlet | None = None
+        self._greenlet: gevent.Greenlet[..., None] | None = None
         self._cpu = self._wall = 0.0
         self._share = 0.0
 

@@ -99,10 +99,10 @@ class LoadRun:
         self.asked = 0
         self.most_in_flight = 0
         self._meter = LagMeter()
-        self._flying: dict[gevent.Greenlet, Call] = {}
+        self._flying: dict[Any, Call] = {}
         self._cutting = gevent.event.Event()
         self._cut = False
-        self._expirer: gevent.Greenlet | None = None
+        self._expirer: gevent.Greenlet[..., None] | None = None
 
     @property
     def in_flight(self) -> int:
@@ -141,7 +141,7 @@ class LoadRun:
             # A schedule that is behind must not keep those it has started from running.
             gevent.sleep(0)
 
-    def start(self) -> gevent.Greenlet:
+    def start(self) -> gevent.Greenlet[..., None]:
         """Start a request now, as a user of a closed loop does; join what is returned."""
         self.asked += 1
         return self._launch(self.traffic.next_call())
@@ -214,7 +214,7 @@ class LoadRun:
 
     # ------------------------------------------------------------------ within a run
 
-    def _launch(self, call: Call) -> gevent.Greenlet:
+    def _launch(self, call: Call) -> gevent.Greenlet[..., None]:
         greenlet = gevent.Greenlet(self._exchange, call)
         self._flying[greenlet] = call
         self.most_in_flight = max(self.most_in_flight, len(self._flying))

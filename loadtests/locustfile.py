@@ -23,7 +23,7 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from soundstage import cli
 from soundstage.contract import available
-from soundstage.errors import SoundstageError, UsageError
+from soundstage.errors import NoDataError, SoundstageError, UsageError
 from soundstage.loadtests import arrivals, users
 from soundstage.loadtests.loadrun import LEAD_S, LoadOptions, LoadRun, open_run
 from soundstage.results.bundle import new_folder
@@ -45,7 +45,7 @@ class Arrivals(users.ArrivalsUser):
 
 @events.init_command_line_parser.add_listener
 def add_options(parser: ArgumentParser, **_: Any) -> None:
-    """Our options beside Locust's. The key is read from SOUNDSTAGE_API_KEY or a file."""
+    """Our options beside Locust's. The key is read from SOUNDVERSE_API_KEY or a file."""
     group = parser.add_argument_group("Soundstage")
     add = group.add_argument
     apis = ", ".join(available())
@@ -68,8 +68,9 @@ def add_options(parser: ArgumentParser, **_: Any) -> None:
 def choose_users(environment: Environment, **_: Any) -> None:
     """With a rate, one user that drives the schedule takes the place of those of the file."""
     if _rate(environment) > 0:
-        Arrivals.abstract = False
         environment.user_classes[:] = [Arrivals]
+    elif Arrivals in environment.user_classes:
+        environment.user_classes[:] = [Songs]
 
 
 @events.test_start.add_listener
@@ -78,6 +79,8 @@ def open_bundle(environment: Environment, **_: Any) -> None:
     if isinstance(environment.runner, MasterRunner):
         log.info("each worker writes a run bundle of its own")
         return
+    # The rate may have been changed in the web UI, or have come from the master.
+    choose_users(environment)
     try:
         run = open_run(environment, _options(environment))
     except SoundstageError as error:
@@ -85,12 +88,12 @@ def open_bundle(environment: Environment, **_: Any) -> None:
         environment.process_exit_code = error.exit_code
         gevent.spawn(_give_up, environment)
         return
-    options = environment.parsed_options
+    options: Any = environment.parsed_options
     rate = _rate(environment)
 
     def schedule() -> arrivals.Schedule:
-        kind, seed = options.soundstage_arrivals, options.soundstage_seed
-        return arrivals.schedule(kind, rate, math.inf, seed)
+        kind = options.soundstage_arrivals
+        return arrivals.schedule(kind, rate, math.inf, run.options.seed)
 
     users.attach(environment, run, schedule)
     run.begin(LEAD_S if rate > 0 else 0.0)
@@ -105,7 +108,8 @@ def close_bundle(environment: Environment, **_: Any) -> None:
         return
     run.drain(run.options.drain_s)
     code = _conclude(run)
-    if environment.process_exit_code is None and code:
+    idle = isinstance(environment.runner, WorkerRunner) and code == NoDataError.exit_code
+    if environment.process_exit_code is None and code and not idle:
         environment.process_exit_code = code
 
 
@@ -147,10 +151,13 @@ def _rate(environment: Environment) -> float:
 
 
 def _options(environment: Environment) -> LoadOptions:
-    given = environment.parsed_options
+    given: Any = environment.parsed_options
     rate = _rate(environment)
     if not environment.host:
         raise UsageError("--host is needed: the base URL of the API or an emulator")
+    worker = environment.runner if isinstance(environment.runner, WorkerRunner) else None
+    if worker is not None and given.soundstage_budget >= 0:
+        raise UsageError("--soundstage-budget cannot be shared by workers: run one process")
     folder = new_folder("load", Path(given.soundstage_out or "runs"))
     parameters = {
         "loop": "open" if rate > 0 else "closed",
@@ -160,15 +167,14 @@ def _options(environment: Environment) -> LoadOptions:
         "max_in_flight": given.soundstage_max_in_flight or None,
         "drain_s": given.soundstage_drain,
         "warmup_s": given.soundstage_warmup,
-        "worker": getattr(environment.runner, "client_id", None)
-        if isinstance(environment.runner, WorkerRunner)
-        else None,
+        "worker": worker.client_id if worker is not None else None,
     }
     return LoadOptions(
         target=environment.host,
         apis=_words(given.soundstage_api) or tuple(available()),
         kinds=_words(given.soundstage_endpoint) or ("stream",),
-        seed=given.soundstage_seed,
+        # Workers must not all send the same.
+        seed=given.soundstage_seed + (max(0, worker.worker_index) if worker is not None else 0),
         warmup_s=given.soundstage_warmup,
         drain_s=given.soundstage_drain,
         max_in_flight=given.soundstage_max_in_flight or None,

@@ -38,7 +38,7 @@ class ExchangeFailedError(Exception):
 def exact_statistics() -> None:
     """Make Locust keep response times to the millisecond; it rounds those over 10 s to seconds."""
     if hasattr(locust_stats, "bucket_response_time"):
-        locust_stats.bucket_response_time = round
+        locust_stats.bucket_response_time = lambda response_time: round(response_time)
 
 
 class Recording:
@@ -88,7 +88,7 @@ class Recording:
         verdict, violations = exchange.verdict, exchange.violations
         self._keep_transcript(exchange, verdict)
         row = exchange.row(self.epoch_ns)
-        row["warmup"] = row["intended_ns"] < self._warmup_ns
+        row["warmup"] = self._in_warmup(row["intended_ns"])
         self.bundle.exchange(row)
         self.bundle.violations(exchange.violation_rows())
         self.outcomes[exchange.outcome] += 1
@@ -101,14 +101,14 @@ class Recording:
         # Chunks are kept for this alone.
         client = self.session.client
         client.keep_chunks = client.keep_chunks and min(self._looked.values()) < LOOKED_AT
-        observation = self._observation(exchange) if look else None
+        seen = self._observation(exchange) if look else None
         self.matrix.add(
             exchange.id,
             *place,
             violations,
             judged=verdict is not Verdict.INCONCLUSIVE,
             reason=exchange.reason,
-            exercised=observation and (lambda rule: exercised(rule, observation)),
+            exercised=None if seen is None else lambda rule: exercised(rule, seen),
         )
         self._tell_locust(exchange, verdict)
 
@@ -134,10 +134,13 @@ class Recording:
                 "stages": {},
                 "codes": {},
                 "billed": outcome != "dropped" and call.endpoint.billed,
-                "warmup": intended < self._warmup_ns,
+                "warmup": self._in_warmup(intended),
             }
         )
         self.outcomes[outcome] += 1
+
+    def _in_warmup(self, intended_ns: int) -> bool:
+        return self._warmup_ns > 0 and intended_ns < self._warmup_ns
 
     def _keep_transcript(self, exchange: Exchange, verdict: Verdict) -> None:
         failing = verdict is Verdict.VIOLATES or exchange.outcome in ("failed", "transport")
@@ -190,4 +193,4 @@ class Recording:
             "exception": exception,
             "context": {},
         }
-        self.environment.events.request.fire(**facts)
+        self.environment.events.request.fire(**facts)  # type: ignore[no-untyped-call]

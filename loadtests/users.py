@@ -40,7 +40,7 @@ def attached(environment: Environment) -> LoadRun | None:
     return found[0] if found is not None else None
 
 
-class SongUser(User):  # type: ignore[misc]  # locust's User is untyped
+class SongUser(User):
     """A closed loop: asks for a song, waits until it is there or has failed, then `wait_time`."""
 
     abstract = True
@@ -54,7 +54,7 @@ class SongUser(User):  # type: ignore[misc]  # locust's User is untyped
         run.start().join()
 
 
-class ArrivalsUser(User):  # type: ignore[misc]
+class ArrivalsUser(User):
     """An open loop: starts a request at each moment of the schedule. One is enough."""
 
     abstract = True

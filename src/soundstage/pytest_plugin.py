@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from soundstage.config import find_config
 from soundstage.conformance.violations import Violation
 from soundstage.contract import Contract, available, load
 from soundstage.contract.rules import Rule
@@ -56,7 +57,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--target", metavar="URL", help="base URL of the API, or: emulator")
     group.addoption("--api", action="append", help="API version to check (default: all)")
     group.addoption("--budget", type=int, help="billable requests that may be sent")
-    group.addoption("--key-file", help="file with the API key (default: $SOUNDSTAGE_API_KEY)")
+    group.addoption("--key-file", help="file with the API key (default: $SOUNDVERSE_API_KEY)")
     group.addoption("--out", help="folder of the run bundle (default: one below runs/)")
     group.addoption("--explore", type=int, help="explored requests per endpoint")
     group.addoption("--contract-strict", action="store_true", help="warnings fail, too")
@@ -143,7 +144,7 @@ def holds(gate: Gate, request: pytest.FixtureRequest) -> Callable[[Rule], None]:
         outcome = gate.outcome(rule)
         if outcome.outcome == "failed":
             pytest.fail(explained(outcome), pytrace=False)
-        if outcome.outcome in ("inconclusive", "not_exercised"):
+        if outcome.outcome in ("inconclusive", "not_exercised", "known"):
             pytest.skip(f"{outcome.outcome}: {outcome.reason}")
         if outcome.outcome == "warned":
             request.node.user_properties.append(("warning", explained(outcome)))
@@ -169,6 +170,8 @@ def explained(outcome: RuleOutcome) -> str:
     lines = [_line(exchange, violation) for exchange, violation in outcome.found[:_SHOWN]]
     if len(outcome.found) > _SHOWN:
         lines.append(f"and {len(outcome.found) - _SHOWN} more")
+    if outcome.reason:
+        lines.append(outcome.reason)
     return "\n".join([*lines, f"asked: {rule.text}", f"{rule.basis}: {rule.source}"])
 
 
@@ -193,17 +196,18 @@ def _contracts(config: pytest.Config) -> list[Contract]:
 def _gate(config: pytest.Config) -> Gate:
     if _GATE in config.stash:
         return config.stash[_GATE]
-    options = CheckOptions(
-        target=config.getoption("--target"),
-        apis=tuple(each.api for each in _contracts(config)),
-        budget=config.getoption("--budget"),
-        key_file=config.getoption("--key-file"),
-        out=config.getoption("--out"),
-        strict=config.getoption("--contract-strict"),
-        command=" ".join(["pytest", *sys.argv[1:]]),
-    )
     stack = ExitStack()
     try:
+        options = CheckOptions(
+            target=config.getoption("--target"),
+            apis=tuple(each.api for each in _contracts(config)),
+            budget=config.getoption("--budget"),
+            key_file=config.getoption("--key-file"),
+            out=config.getoption("--out"),
+            strict=config.getoption("--contract-strict"),
+            command=" ".join(["pytest", *sys.argv[1:]]),
+            config=find_config(),
+        )
         gate = stack.enter_context(open_gate(options))
     except SoundstageError as error:
         stack.close()

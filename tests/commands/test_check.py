@@ -106,9 +106,9 @@ def test_no_target_and_a_bad_target_are_wrong_usage() -> None:
 def test_without_a_key_nothing_is_sent_to_a_target_that_is_no_emulator(raw_server) -> None:
     answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     server = raw_server([("send", answer), ("close",)])
-    done = check("--target", server.url(""), env={"SOUNDSTAGE_API_KEY": ""})
+    done = check("--target", server.url(""), env={"SOUNDVERSE_API_KEY": ""})
     assert done.returncode == 6
-    assert "SOUNDSTAGE_API_KEY" in done.stderr
+    assert "SOUNDVERSE_API_KEY" in done.stderr
     assert [request.method for request in server.requests] == ["GET"]
 
 
@@ -118,7 +118,7 @@ def test_the_key_is_nowhere_in_the_bundle_or_the_output(tmp_path: Path) -> None:
     done = check(
         *("--target", "emulator", "--api", "v6", "--explore", "0"),
         *("--emulator-args", f"{INSTANT} --error nsfw", "--out", str(bundle)),
-        env={"SOUNDSTAGE_API_KEY": key},
+        env={"SOUNDVERSE_API_KEY": key},
     )
     assert key not in done.stdout + done.stderr
     for file in bundle.rglob("*"):

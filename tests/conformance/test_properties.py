@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from soundstage.conformance.engine import StreamCheck, _compile
-from soundstage.conformance.fields import FieldCheck, pointer, shown
+from soundstage.conformance.fields import FieldCheck, shown
 from soundstage.contract import load
+from soundstage.contract.schema import pointer
 from soundstage.exchange.judge import Judge
 from soundstage.generation import walk
 from soundstage.wire import jsontext

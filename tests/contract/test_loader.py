@@ -102,15 +102,15 @@ REFUSED = [
     ("a $ref to a file that is not there", CHUNK,
      put("properties/progress", **{"$ref": "../none.json#/$defs/a"}), r"^v6/none\.json: "),
     ("a $ref that is no text", CHUNK, put("properties/progress", **{"$ref": 7}),
-     r"#/properties/progress: "),
+     r"#/properties/progress/\$ref: 7"),
     ("a $ref to itself", "fields.json", put("$defs/url", **{"$ref": "#/$defs/url"}),
      r"^fields\.json#/\$defs/url: .*itself"),
     ("a keyword beside a $ref that has it too", CHUNK, put("properties/progress", type="string"),
      r"#/properties/progress: 'type' stands beside"),
     ("a field without a basis", CHUNK, drop("properties/progress", "x-basis"),
-     r"progress: .*no basis"),
+     r"#/properties/progress: .*no basis"),
     ("a field without a source", CHUNK, drop("properties/progress", "x-source"),
-     r"progress: .*no basis"),
+     r"#/properties/progress: .*no basis"),
     ("a wrong basis of a field", CHUNK, put("properties/progress", **{"x-basis": "guessed"}),
      r"#/properties/progress/x-basis: "),
     ("a type that is none", CHUNK, put("properties/status", type="strng"), r"#/properties/status"),
@@ -147,7 +147,7 @@ def test_what_is_not_understood_is_refused_by_file_pointer_and_reason(
     if says.startswith("^"):
         assert re.match(says, text), text
     else:
-        assert text.startswith(name) or says.startswith(r"progress") or "nsfw" in says, text
+        assert text.startswith(name), text
         assert re.search(says, text), text
     assert "\n" not in text
 

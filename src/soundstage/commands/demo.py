@@ -45,7 +45,9 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         _say(stdout, f"emulator at {url}, {args.speed:g} times as fast as the real thing")
         _say(stdout, "contract check: every rule of every version")
         folder = new_folder("check", parent)
-        checked = _call("check", "--target", url, "--out", str(folder), "--seed", seed)
+        checked = _call(
+            "check", "--target", url, "--out", str(folder), "--seed", seed, "--explore", "2"
+        )
         _say(stdout, f"load: {args.rate:g} requests a second for {args.seconds} s, open loop")
         load_folder = new_folder("load", parent)
         loaded = _call(

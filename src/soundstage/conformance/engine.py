@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 
 import jsonschema_rs
 
-from soundstage.conformance.fields import FieldCheck, pointer, shown
+from soundstage.conformance.fields import FieldCheck, shown
 from soundstage.conformance.order import Ledger, Track
 from soundstage.conformance.violations import Severity, Verdict, Violation, verdict_of
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint, Stage
-from soundstage.contract.schema import Schema, type_name
+from soundstage.contract.schema import Schema, pointer, type_name
 from soundstage.wire import jsontext
 
 

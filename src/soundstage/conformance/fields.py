@@ -13,18 +13,13 @@ import jsonschema_rs
 
 from soundstage.conformance.violations import Severity, Violation
 from soundstage.contract.rules import Rule, RuleBook
-from soundstage.contract.schema import Schema, type_name
+from soundstage.contract.schema import Schema, pointer, type_name
 
 _LONGEST_VALUE = 60
 _LONGEST_NUMBER = 180  # bits
 _ASPECTS = {"required": "required", "type": "type"}
 _CODES = {"required": "field.missing", "type": "field.type", "value": "field.value"}
 _ORDER = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
-
-
-def pointer(*parts: str | int) -> str:
-    """A JSON pointer (RFC 6901, section 3) to the place that `parts` lead to."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
 def shown(value: Any) -> str:

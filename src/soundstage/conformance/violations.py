@@ -5,6 +5,8 @@ Values only. Finding violations is `engine`'s business; showing them is that of 
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -61,6 +63,15 @@ class Violation:
             "message": self.message,
             "rule": self.rule,
         }
+
+
+def fingerprint(violation: Violation) -> str:
+    """Twelve hex digits that stay the same for the same finding in every run: of its code, its
+    rule and the place in the chunk, whatever the values and the number of the chunk.
+    """
+    place = re.sub(r"/[0-9]+(?=/|$)", "/*", violation.path)
+    text = "\0".join((violation.code, violation.rule, place))
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:12]
 
 
 def verdict_of(

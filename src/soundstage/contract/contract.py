@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -14,6 +14,7 @@ from typing import Any
 
 import jsonschema_rs
 
+from soundstage.contract import coherence
 from soundstage.contract.protocol import (
     Completion,
     Constant,
@@ -31,7 +32,7 @@ from soundstage.contract.protocol import (
     Tracks,
 )
 from soundstage.contract.rules import RuleBook, rule_book
-from soundstage.contract.schema import WHEN_KEYWORDS, Folder
+from soundstage.contract.schema import WHEN_KEYWORDS, Folder, pointer
 from soundstage.errors import ContractDataError, UsageError
 
 #: Names a folder of contracts to use instead of the installed ones.
@@ -105,6 +106,7 @@ def _load(api: str, root: Traversable) -> Contract:
     _meets_schema(folder, path, data)
     if data["api"] != api:
         raise ContractDataError(f"{folder.name}/{path}#/api: must be {api!r}, as the folder is")
+    _fits(folder, path, coherence.of_protocol(data))
     endpoints = {
         entry["name"]: Endpoint(
             name=entry["name"],
@@ -125,7 +127,7 @@ def _load(api: str, root: Traversable) -> Contract:
     try:
         rules = rule_book(api, endpoints, protocol, errors, hosts)
     except ValueError as error:
-        raise ContractDataError(f"{folder.name}/{api}: {error}") from error
+        raise ContractDataError(f"{folder.name}/{path}: {error}") from error
     return Contract(
         api=api,
         title=data["title"],
@@ -136,7 +138,7 @@ def _load(api: str, root: Traversable) -> Contract:
         errors=errors,
         hosts=hosts,
         rules=rules,
-        examples=_examples(folder, api),
+        examples=_examples(folder, api, protocol, errors),
     )
 
 
@@ -146,26 +148,24 @@ def _meets_schema(folder: Folder, path: str, data: Any, part: str | None = None)
         schema = {"$ref": f"#/$defs/{part}", "$defs": schema["$defs"]}
     validator = jsonschema_rs.Draft202012Validator(schema)
     for error in validator.iter_errors(data):
-        pointer = "".join(f"/{part}" for part in error.instance_path)
-        raise ContractDataError(f"{folder.name}/{path}#{pointer}: {error.message}")
+        where = f"{folder.name}/{path}#{pointer(*error.instance_path)}"
+        raise ContractDataError(f"{where}: {error.message}")
+
+
+def _fits(folder: Folder, path: str, findings: Iterator[coherence.Finding]) -> None:
+    for pointer, reason in findings:
+        raise ContractDataError(f"{folder.name}/{path}#{pointer}: {reason}")
 
 
 def _protocol(folder: Folder, api: str, data: Mapping[str, Any]) -> Protocol:
     path = f"{api}/protocol.json"
     stages = []
-    names = {entry["name"] for entry in data["stages"]}
-    if len(names) < len(data["stages"]):
-        raise ContractDataError(f"{folder.name}/{path}#/stages: two stages have the same name")
     for number, entry in enumerate(data["stages"]):
-        pointer = f"/stages/{number}"
-        for group in entry["after"]:
-            if lost := set(group) - names:
-                where = f"{folder.name}/{path}#{pointer}/after"
-                raise ContractDataError(f"{where}: no stage is called {sorted(lost)[0]!r}")
+        here = f"/stages/{number}"
         stages.append(
             Stage(
                 name=entry["name"],
-                when=folder.inline(entry["when"], path, f"{pointer}/when", WHEN_KEYWORDS),
+                when=folder.inline(entry["when"], path, f"{here}/when", WHEN_KEYWORDS),
                 schema=folder.resolve(f"{api}/{entry['chunk']}"),
                 after=tuple(tuple(group) for group in entry["after"]),
                 times=(entry["times"][0], entry["times"][1]),
@@ -177,8 +177,6 @@ def _protocol(folder: Folder, api: str, data: Mapping[str, Any]) -> Protocol:
                 grounds=Grounds.of(entry),
             )
         )
-    if not any(stage.ends and not stage.failure for stage in stages):
-        raise ContractDataError(f"{folder.name}/{path}#/stages: no stage ends the stream")
     tracks, index, completion = data.get("tracks"), data.get("index"), data.get("completion")
     return Protocol(
         stages=tuple(stages),
@@ -207,6 +205,7 @@ def _errors(folder: Folder, api: str) -> Errors:
     path = f"{api}/errors.json"
     data = folder.read(path)
     _meets_schema(folder, path, data, part="errors")
+    _fits(folder, path, coherence.of_errors(data))
     known = tuple(
         DocumentedError(
             name=entry["name"],
@@ -224,10 +223,14 @@ def _errors(folder: Folder, api: str) -> Errors:
     return Errors(known, span, Grounds.of(statuses), Grounds.of(data["server_error"]))
 
 
-def _examples(folder: Folder, api: str) -> tuple[Example, ...]:
+def _examples(
+    folder: Folder, api: str, protocol: Protocol, errors: Errors
+) -> tuple[Example, ...]:
     path = f"{api}/examples/index.json"
     data = folder.read(path)
     _meets_schema(folder, path, data, part="examples")
+    names = [error.name for error in errors.known]
+    _fits(folder, path, coherence.of_examples(data, protocol.by_name, names))
     return tuple(
         Example(
             file=entry["file"],

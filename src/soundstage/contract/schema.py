@@ -7,10 +7,14 @@ schema is plain JSON Schema 2020-12, so that `jsonschema` and `jsonschema-rs` ag
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources.abc import Traversable
-from typing import Any
+from typing import Any, NoReturn
+
+import jsonschema_rs
 
 from soundstage.errors import ContractDataError
 
@@ -26,6 +30,12 @@ NESTING = frozenset({"properties", "required", "items", "allOf"})
 KEYWORDS = ANNOTATIONS | NESTING | {*CONSTRAINTS, *SIZES, "$ref"}
 #: What a stage's `when` may also use: it tells chunks apart and yields no rules.
 WHEN_KEYWORDS = KEYWORDS | {"anyOf", "not"}
+
+#: What a schema of chunks, results or requests may say of the object as a whole. More would be a
+#: rule of no field.
+_ROOT = ANNOTATIONS | {"type", "properties", "required"}
+_BASES = ("documented", "exemplified", "inferred")
+_Refuse = Callable[[str], ContractDataError]
 
 _TYPE_NAMES: tuple[tuple[type, str], ...] = (
     (bool, "boolean"),
@@ -44,6 +54,35 @@ def type_name(value: Any) -> str:
     return next((name for kind, name in _TYPE_NAMES if isinstance(value, kind)), "number")
 
 
+def pointer(*parts: str | int) -> str:
+    """A JSON pointer (RFC 6901, section 3) to the place that `parts` lead to."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+@cache
+def _is_pattern(text: str) -> bool:
+    """Whether both validators can read a regular expression."""
+    try:
+        re.compile(text)
+        jsonschema_rs.Draft202012Validator({"pattern": text})
+    except (re.error, ValueError):
+        return False
+    return True
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _no_key_twice(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) < len(members):
+        keys = [key for key, _ in members]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} comes twice in an object")
+    return found
+
+
 class Folder:
     """A folder of JSON files, each read once; errors name the file."""
 
@@ -52,6 +91,7 @@ class Folder:
         self.name = name
         self._read: dict[str, Any] = {}
         self._resolved: dict[str, Schema] = {}
+        self._sound: set[str] = set()  # definitions whose form has been checked
 
     def read(self, path: str) -> Any:
         """The parsed file at `path`, relative to the folder; `..` may lead to its siblings.
@@ -63,55 +103,110 @@ class Folder:
             for part in path.split("/"):
                 place = place.joinpath(part)
             try:
-                self._read[path] = json.loads(place.read_bytes())
+                self._read[path] = json.loads(
+                    place.read_bytes(),
+                    object_pairs_hook=_no_key_twice,
+                    parse_constant=_refuse_constant,
+                )
             except (OSError, ValueError) as error:
-                raise ContractDataError(f"{self.name}/{path}: {error}") from error
+                why = getattr(error, "strerror", None) or error
+                raise ContractDataError(f"{self.name}/{path}: {why}") from error
+            except RecursionError as error:
+                raise ContractDataError(f"{self.name}/{path}: nested too deeply") from error
         return self._read[path]
 
     def resolve(self, path: str) -> Schema:
-        """The schema in the file at `path`, references inlined; the same object every time."""
+        """The schema in the file at `path`, references inlined; the same object every time.
+
+        It describes an object by its fields (or nothing at all), each constraint on its grounds.
+        """
         if path not in self._resolved:
-            self._resolved[path] = self.inline(self.read(path), path, "")
+            schema = self.inline(self.read(path), path, "")
+            if unfit := schema.keys() - _ROOT:
+                why = f"keyword {sorted(unfit)[0]!r} is understood only for a field"
+                raise self._refusing(path, "")(why)
+            if schema.get("type", "object") != "object":
+                raise self._refusing(path, "/type")("only objects have fields")
+            try:
+                for _ in constraints(schema):
+                    pass
+            except ValueError as error:
+                place, reason = error.args
+                raise self._refusing(path, place)(reason) from error
+            self._resolved[path] = schema
         return self._resolved[path]
 
+    def _refusing(self, path: str, place: str) -> _Refuse:
+        return lambda reason: ContractDataError(f"{self.name}/{path}#{place}: {reason}")
+
     def inline(
-        self, schema: Any, path: str, pointer: str, keywords: frozenset[str] = KEYWORDS
+        self, schema: Any, path: str, place: str, keywords: frozenset[str] = KEYWORDS
     ) -> Schema:
-        """`schema`, found in file `path` at `pointer`, with every `$ref` replaced by its target.
+        """`schema`, found in file `path` at pointer `place`, with every `$ref` replaced by its
+        target.
 
         The name of the last definition on the way is kept as `x-role`; a `const` or an `enum`
         gains the `type` that it implies, so that a wrong type is told from a wrong value.
         """
+        self._check_form(schema, path, place, keywords)
+        return self._inline(schema, path, place, keywords, ())
 
-        def refuse(reason: str) -> ContractDataError:
-            return ContractDataError(f"{self.name}/{path}#{pointer}: {reason}")
+    def _check_form(self, schema: Any, path: str, place: str, keywords: frozenset[str]) -> None:
+        self._check_keywords(schema, path, place, keywords)
+        try:
+            jsonschema_rs.meta.validate(schema)
+        except jsonschema_rs.ValidationError as error:
+            refuse = self._refusing(path, place + pointer(*error.instance_path))
+            raise refuse(" ".join(error.message.split())) from error
 
+    def _check_keywords(
+        self, schema: Any, path: str, place: str, keywords: frozenset[str]
+    ) -> None:
+        refuse = self._refusing(path, place)
         if not isinstance(schema, dict):
             raise refuse(f"a schema must be an object, not {type_name(schema)}")
-        unknown = schema.keys() - keywords
-        if unknown:
+        if unknown := schema.keys() - keywords:
             raise refuse(f"keyword {sorted(unknown)[0]!r} is not understood")
+        if schema.get("x-basis", _BASES[0]) not in _BASES:
+            raise self._refusing(path, f"{place}/x-basis")(f"must be one of {', '.join(_BASES)}")
+
+    def _inline(
+        self,
+        schema: Any,
+        path: str,
+        place: str,
+        keywords: frozenset[str],
+        on_the_way: tuple[str, ...],
+    ) -> Schema:
+        self._check_keywords(schema, path, place, keywords)
+        refuse = self._refusing(path, place)
+        if keywords is KEYWORDS:
+            for name in schema.get("required", ()):
+                if name not in schema.get("properties", ()):
+                    raise self._refusing(path, f"{place}/required")(f"{name!r} is not described")
         resolved: Schema = {}
         for keyword, value in schema.items():
-            here = f"{pointer}/{keyword}"
+            here = f"{place}/{keyword}"
             if keyword == "$ref":
                 continue
             if keyword == "properties":
                 resolved[keyword] = {
-                    name: self.inline(sub, path, f"{here}/{name}", keywords)
+                    name: self._inline(sub, path, here + pointer(name), keywords, on_the_way)
                     for name, sub in value.items()
                 }
+            elif keyword == "pattern" and not _is_pattern(value):
+                raise self._refusing(path, here)(f"{value!r} is no pattern")
             elif keyword in ("items", "not"):
-                resolved[keyword] = self.inline(value, path, here, keywords)
+                resolved[keyword] = self._inline(value, path, here, keywords, on_the_way)
             elif keyword in ("allOf", "anyOf"):
                 resolved[keyword] = [
-                    self.inline(sub, path, f"{here}/{number}", keywords)
+                    self._inline(sub, path, f"{here}/{number}", keywords, on_the_way)
                     for number, sub in enumerate(value)
                 ]
             else:
                 resolved[keyword] = value
         if "$ref" in schema:
-            target, role = self._target(schema["$ref"], path, refuse)
+            target, role = self._target(schema["$ref"], path, refuse, on_the_way)
             clash = (target.keys() & resolved.keys()) - ANNOTATIONS
             if clash:
                 raise refuse(f"{sorted(clash)[0]!r} stands beside a $ref that has it too")
@@ -122,16 +217,29 @@ class Folder:
             resolved.setdefault("type", sorted({type_name(value) for value in resolved["enum"]}))
         return resolved
 
-    def _target(self, reference: str, path: str, refuse: Any) -> tuple[Schema, str]:
-        file, mark, pointer = reference.partition("#/")
-        parts = pointer.split("/")
+    def _target(
+        self, reference: str, path: str, refuse: _Refuse, on_the_way: tuple[str, ...]
+    ) -> tuple[Schema, str]:
+        file, mark, place = reference.partition("#/")
+        parts = place.split("/")
         if not mark or len(parts) != 2 or parts[0] != "$defs":
             raise refuse(f"$ref {reference!r} must name a definition: FILE#/$defs/NAME")
         target_path = _join(path, file) if file else path
-        definition = self.read(target_path).get("$defs", {}).get(parts[1])
-        if definition is None:
+        held = self.read(target_path)
+        definitions = held.get("$defs") if isinstance(held, dict) else None
+        if not isinstance(definitions, dict):
+            raise self._refusing(target_path, "")("must be an object with $defs")
+        if parts[1] not in definitions:
             raise refuse(f"$ref {reference!r} leads nowhere")
-        return self.inline(definition, target_path, "/" + pointer), parts[1]
+        whole = f"{target_path}#/{place}"
+        if whole in on_the_way:
+            raise self._refusing(target_path, f"/{place}")("refers to itself")
+        definition = definitions[parts[1]]
+        if whole not in self._sound:
+            self._check_form(definition, target_path, f"/{place}", KEYWORDS)
+            self._sound.add(whole)
+        way = (*on_the_way, whole)
+        return self._inline(definition, target_path, f"/{place}", KEYWORDS, way), parts[1]
 
 
 def _join(path: str, reference: str) -> str:
@@ -163,12 +271,16 @@ def constraints(schema: Schema) -> Iterator[Constraint]:
     """Every constraint in a resolved schema; each (path, aspect, basis) once, and of types only
     the outermost, since a type that is repeated inside `allOf` asks nothing more.
 
-    Raises ValueError where one has no `x-basis` and `x-source` on it or around it.
+    Raises ValueError (pointer, reason) where one has no `x-basis` and `x-source` on it or around it.
     """
     seen = set()
     for constraint in _walk(schema, (), "", "", ""):
         if not (constraint.basis and constraint.source):
-            raise ValueError(f"{'/'.join(constraint.path)}: {constraint.aspect} has no basis")
+            place = "".join(
+                "/items" if name == "*" else "/properties" + pointer(name)
+                for name in constraint.path
+            )
+            raise ValueError(place, f"{constraint.aspect} has no basis or no source")
         grounds = "" if constraint.aspect == "type" else constraint.basis
         key = (constraint.path, constraint.aspect, grounds)
         if key not in seen:

@@ -440,6 +440,7 @@ class Emulator:
             "seed": self.seed,
             "error": self.options.error,
             "faults": list(self.options.faults),
+            "charges": self._ledger.charged(),
             "contracts": {api: contract.sha256 for api, contract in self.contracts.items()},
         }
         await respond(scope, send, Answer(200, orjson.dumps(facts)))

@@ -126,6 +126,11 @@ class Ledger:
         )
         return [generation for (generation,) in rows]
 
+    def charged(self) -> int:
+        """How many generations have been charged for, whoever asked for them."""
+        query = "SELECT COUNT(*) FROM charges WHERE state = 'charged'"
+        return int(self._database.execute(query).fetchone()[0])
+
     def close(self) -> None:
         """Release what is held and close the file."""
         self.release_all()

@@ -20,12 +20,14 @@ def is_loopback(url: str) -> bool:
 
 
 class Budget:
-    """Counts billable requests. `limit` None means: as many as you like, but only to loopback."""
+    """Counts billable requests. `limit` None means: any number where that is `free` (on this
+    machine), and none elsewhere.
+    """
 
-    def __init__(self, limit: int | None, target: str) -> None:
+    def __init__(self, limit: int | None, *, free: bool) -> None:
         self.limit = limit
         self.spent = 0
-        self._free = is_loopback(target)
+        self._free = free
 
     @property
     def left(self) -> int | None:

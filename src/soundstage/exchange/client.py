@@ -19,6 +19,7 @@ from soundstage.conformance.violations import Verdict, Violation
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
 from soundstage.contract.roles import identifier
+from soundstage.errors import UsageError
 from soundstage.exchange.budget import Budget
 from soundstage.exchange.judge import Caps, Judge
 from soundstage.exchange.target import Target
@@ -177,9 +178,13 @@ class Exchange:
         }
         if call.expect_error:
             header["expect"] = "error"
-        pieces = [
+        pieces = self.pieces
+        if pieces and not self.judge.streaming:
+            # A secret or a URL may lie across two reads of a body.
+            pieces = [(pieces[-1][0], b"".join(raw for _, raw, _ in pieces), False)]
+        kept = [
             ((at - self.started_ns) / _SECOND_NS, redacted(raw, redactor), coarse)
-            for at, raw, coarse in self.pieces
+            for at, raw, coarse in pieces
         ]
         ended = {
             "kind": end.kind.value if end else None,
@@ -188,7 +193,7 @@ class Exchange:
             "cut": self.judge.reason if self.outcome in ("timeout", "cut") else None,
             "t": round((self.ended_ns - self.started_ns) / _SECOND_NS, 6),
         }
-        return Transcript(header, pieces, ended)
+        return Transcript(header, kept, ended)
 
 
 class Client:
@@ -208,6 +213,7 @@ class Client:
         keep_bytes: bool = True,
         keep_chunks: bool = False,
         ids: Callable[[], str] | None = None,
+        on_comment: Callable[[int, bytes], None] | None = None,
     ) -> None:
         self.target = target
         self.transport = transport
@@ -215,6 +221,7 @@ class Client:
         self.caps = caps or Caps()
         self.keep_bytes = keep_bytes
         self.keep_chunks = keep_chunks
+        self.on_comment = on_comment
         counter = itertools.count(1)
         self._next_id = ids or (lambda: f"e{next(counter):06d}")
 
@@ -225,11 +232,12 @@ class Client:
         UsageError for a request that cannot be sent; nothing else.
         """
         method = call.method or call.endpoint.method
-        if call.endpoint.billed and method == "POST" and self._key(call) is not None:
-            self.budget.take()
         url = self.target.url + (call.path or call.endpoint.path)
         head, body = self._request(call)
+        if call.endpoint.billed and method == "POST" and self._key(call) is not None:
+            self.budget.take()
         judge_events: list[tuple[Event, Seen]] = []
+        comments: list[bytes] = []
         judge = Judge(
             call.contract,
             call.endpoint,
@@ -237,6 +245,7 @@ class Client:
             expect_error=call.expect_error,
             broken_rule=call.broken_rule,
             on_event=lambda event, seen: judge_events.append((event, seen)),
+            on_comment=comments.append if self.on_comment is not None else None,
         )
         request = Request(method, url, head, body)
         with self.transport.open(request) as response:
@@ -251,7 +260,7 @@ class Client:
                 request_head=head,
                 url=url,
             )
-            self._read(exchange, judge_events)
+            self._read(exchange, judge_events, comments)
         exchange.ended_ns = time.monotonic_ns()
         judge.close(response.end)
         # Closing may find a last event (a line without its end), which came with the last read.
@@ -269,7 +278,10 @@ class Client:
             head.append(("Authorization", f"Bearer {key}"))
         body = b""
         if call.body is not None:
-            body = call.body if isinstance(call.body, bytes) else orjson.dumps(call.body)
+            try:
+                body = call.body if isinstance(call.body, bytes) else orjson.dumps(call.body)
+            except orjson.JSONEncodeError as error:
+                raise UsageError(f"the body of the request is no JSON: {error}") from error
             head.append(("Content-Type", call.content_type))
         if call.endpoint.kind == "stream":
             head.append(("Accept", "text/event-stream, application/json"))
@@ -277,7 +289,9 @@ class Client:
             head.append(("Accept", "application/json"))
         return (*head, *self.target.headers, *call.headers), body
 
-    def _read(self, exchange: Exchange, seen: list[tuple[Event, Seen]]) -> None:
+    def _read(
+        self, exchange: Exchange, seen: list[tuple[Event, Seen]], comments: list[bytes]
+    ) -> None:
         response, judge = exchange.response, exchange.judge
         head_ns = response.times.head_ns
         if response.status is None or head_ns is None:
@@ -289,6 +303,10 @@ class Client:
         for read in response.reads():
             judge.feed(read.data)
             last_ns = read.at_ns
+            if comments and self.on_comment is not None:
+                for comment in comments:
+                    self.on_comment(last_ns, comment)
+                comments.clear()
             if streaming:
                 if seen:
                     # The stamp is that of the newest segment: only an event whose last byte is the

@@ -11,10 +11,12 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from datetime import date
 from random import Random
 from typing import Any
 from urllib.parse import urlsplit
 
+from soundstage.config import Config, Waiver
 from soundstage.conformance.answers import media_type
 from soundstage.conformance.coverage import Observation, exercised
 from soundstage.conformance.fields import FieldCheck
@@ -40,8 +42,9 @@ _VERDICTS = {0: "pass", 1: "fail"}
 
 @dataclass(slots=True)
 class RuleOutcome:
-    """What is known about one rule. `outcome`: "passed", "failed", "warned", "inconclusive" or
-    "not_exercised"; `reason` says why where it is one of the last two.
+    """What is known about one rule. `outcome`: "passed", "failed", "warned", "known" (broken, and
+    waived), "inconclusive" or "not_exercised"; `reason` says why where it is one of the last
+    three, or what became of a waiver.
     """
 
     rule: Rule
@@ -90,11 +93,16 @@ class Gate:
         seed: int = 0,
         strict: bool = False,
         at_once: int = 4,
+        config: Config | None = None,
+        today: date | None = None,
     ) -> None:
         self.session = session
         self.contracts = {contract.api: contract for contract in contracts}
         self.bundle = bundle
         self.strict = strict
+        self.config = config or Config()
+        self.used_waivers: set[Waiver] = set()
+        self._today = today or date.today()  # waivers hold by the user's calendar
         self.started_ns = time.monotonic_ns()
         self.exchanges: list[Exchange] = []
         self.not_sent: dict[tuple[str, str], str] = {}
@@ -268,17 +276,16 @@ class Gate:
         for exchange in self.exchanges:
             seen = self._observation(exchange)
             if exchange.call.contract is contract:
-                found += [(exchange.id, v) for v in exchange.violations if v.rule == rule.id]
+                found += [
+                    (exchange.id, self.config.reweighed(violation))
+                    for violation in exchange.violations
+                    if violation.rule == rule.id
+                ]
             if seen.concerns(rule):
                 concerned.append((exchange, seen))
         outcome = RuleOutcome(rule, "passed", found=found, exchanges=len(concerned))
         if found:
-            failing = Severity.ERROR, *((Severity.WARNING,) if self.strict else ())
-            weights = {violation.severity for _, violation in found}
-            if weights & set(failing):
-                outcome.outcome = "failed"
-            elif Severity.WARNING in weights:
-                outcome.outcome = "warned"
+            self._broken(outcome)
         elif not any(exercised(rule, seen) for _, seen in concerned):
             self._not_shown(outcome, [exchange for exchange, _ in concerned])
         return outcome
@@ -326,6 +333,31 @@ class Gate:
         if not self.exchanges:
             return 5
         return 4 if hidden else 0
+
+    def _broken(self, outcome: RuleOutcome) -> None:
+        """How much the violations of a rule weigh, once severities and waivers are applied."""
+        failing = {Severity.ERROR, Severity.WARNING} if self.strict else {Severity.ERROR}
+        open_, expired, holding = [], [], []
+        for _, violation in outcome.found:
+            waivers = self.config.waivers_of(violation)
+            self.used_waivers.update(waivers)
+            holds = [waiver for waiver in waivers if waiver.holds(self._today)]
+            holding += holds
+            if not holds:
+                open_.append(violation.severity)
+                expired += waivers
+        if failing & set(open_):
+            outcome.outcome = "failed"
+            if expired:
+                outcome.reason = f"its waiver has expired: {expired[0].describe()}"
+        elif holding:
+            outcome.outcome, outcome.reason = "known", f"waived: {holding[0].describe()}"
+        elif Severity.WARNING in open_:
+            outcome.outcome = "warned"
+
+    def unused_waivers(self) -> list[Waiver]:
+        """Waivers that spoke of nothing that was found; known only when all outcomes are."""
+        return [waiver for waiver in self.config.waivers if waiver not in self.used_waivers]
 
     def _not_shown(self, outcome: RuleOutcome, exchanges: list[Exchange]) -> None:
         rule = outcome.rule

@@ -81,7 +81,6 @@ class Judge:
         self.events = 0
         self.body_bytes = 0
         self.capped: str | None = None
-        self.ids: dict[str, str] = {}
         self.error_name: str | None = None
         self.value: Any = None
         self.pending = b""
@@ -91,6 +90,7 @@ class Judge:
         self._violations: list[Violation] = []
         self._reason: str | None = None
         self._body = bytearray()
+        self._no_stream = False
         self._decoder: Decoder | LineDecoder | None = None
         self._check: StreamCheck | None = None
         if endpoint.kind == "stream" and not expect_error:
@@ -192,17 +192,21 @@ class Judge:
         self._check = None
 
     def _sniff(self, *, ended: bool) -> None:
-        framing = sniff_framing(bytes(self._body), ended=ended)
-        if framing == "unknown" and not ended and len(self._body) < _SNIFFED_BYTES:
+        """Start decoding as soon as the first bytes show a framing; until then they are kept."""
+        if self._no_stream:
             return
+        framing = sniff_framing(bytes(self._body), ended=ended)
         if framing == "json" and "lines" in self.endpoint.framings and b"\n" not in self._body:
             framing = "lines"  # a single line whose end is missing
-        if framing == "json" or (framing == "unknown" and self._body):
-            if framing == "json" and not ended:
-                return
-            self._not_a_stream(framing)
-            return
-        self._start(framing)
+        if framing == "lines":
+            line = bytes(self._body).strip().partition(b"\n")[0]
+            self._no_stream = self.contract.errors.matching(jsontext.parse(line).value) is not None
+        elif framing == "unknown":
+            self._no_stream = ended or len(self._body) >= _SNIFFED_BYTES
+        elif framing == "json":
+            self._no_stream = ended
+        if framing in ("sse", "lines") and not self._no_stream:
+            self._start(framing)
 
     def _start(self, framing: str) -> None:
         assert self._check is not None
@@ -240,42 +244,54 @@ class Judge:
         if self._on_event is not None:
             self._on_event(event, seen)
 
-    def _not_a_stream(self, framing: str) -> None:
-        """A whole JSON document, or something else again, where a stream is due."""
-        self.framing = "json" if framing == "json" else None
-        answer = check_error(self.contract, bytes(self._body)) if framing == "json" else Answer()
+    def _not_a_stream(self, body: bytes) -> None:
+        """Say what came whole where a stream is due: a JSON document, or something else again."""
+        framing = sniff_framing(body)
+        self.framing = "json" if framing in ("json", "lines") else None
+        answer = check_error(self.contract, body) if self.framing else Answer()
         if answer.error is not None:
             self.error_name = answer.error.name
             message = f"the body is the error “{answer.error.title}” where a stream is due"
             self._add("http.error_under_success", f"{self.endpoint.name}/http/answer", message)
-        else:
-            what = "one JSON document" if framing == "json" else "neither events nor JSON"
+            return
+        if framing != "sse":
+            what = "one JSON document" if self.framing else "neither events nor JSON"
             message = f"the body is {what}; expected {' or '.join(self.endpoint.framings)}"
             self._add("framing.unexpected", f"{self.endpoint.name}/framing", message)
         if self._has_head:
             self._violations += check_content_type(
                 self.contract, self.endpoint, self.content_type, None
             )
-        self._decoder = Decoder(max_event_bytes=self.caps.event_bytes)
 
     def _close_stream(self, cut: str | None, *, broken: bool) -> None:
         assert self._check is not None
+        if self._decoder is None and self._body:
+            self._sniff(ended=True)
         if self._decoder is None:
-            if self._body:
-                self._sniff(ended=True)
-            elif self._has_head and cut is None:
-                self._violations += check_content_type(
-                    self.contract, self.endpoint, self.content_type, None
-                )
-        pending = self._decoder.close() if self._decoder is not None else None
-        self.pending = bytes(self._body) if pending is None else pending.raw
-        unterminated = pending is not None and pending.unterminated
-        if unterminated and isinstance(self._decoder, LineDecoder) and pending and not cut:
+            self._close_unstarted(cut, broken=broken)
+            return
+        pending = self._decoder.close()
+        self.pending = pending.raw
+        unterminated = pending.unterminated
+        if unterminated and isinstance(self._decoder, LineDecoder) and not cut:
             # The last line's end is often left out; the line itself says whether it is whole.
             self._event(Event(pending.data, "message", "", pending.raw))
             unterminated, self.pending = False, b""
         # What was cut by the connection needs no second violation for the event it was cut in.
         self._check.close(cut=cut or self.capped, unterminated=unterminated and not broken)
+
+    def _close_unstarted(self, cut: str | None, *, broken: bool) -> None:
+        """No framing showed: nothing came, or nothing that is a stream."""
+        assert self._check is not None
+        self.pending = bytes(self._body)
+        if not self._body or cut is not None or broken:
+            if self._has_head and cut is None and not broken:
+                self._violations += check_content_type(
+                    self.contract, self.endpoint, self.content_type, None
+                )
+            self._check.close(cut=cut)
+            return
+        self._not_a_stream(self.pending)
 
     # ------------------------------------------------------------------ single bodies
 
@@ -297,7 +313,15 @@ class Judge:
         elif self.status is not None and self.status != _OK:
             answer = check_refusal(self.contract, self.endpoint, self.status, raw)
         elif self.endpoint.kind == "stream":
-            self._not_a_stream("json" if sniff_framing(raw) in ("json", "lines") else "unknown")
+            if raw:
+                self._not_a_stream(raw)
+            else:
+                self._add(
+                    "stream.truncated", f"{self.endpoint.name}/end/reached", "the body is empty"
+                )
+                self._violations += check_content_type(
+                    self.contract, self.endpoint, self.content_type, None
+                )
             return
         else:
             answer = check_result(self.contract, self.endpoint.name, raw, max_depth=depth)

@@ -10,12 +10,13 @@ import platform
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from soundstage import __version__
+from soundstage.config import Config
 from soundstage.contract import Contract, load
 from soundstage.exchange.gate import Gate
 from soundstage.exchange.session import Session, open_session
@@ -47,6 +48,8 @@ class CheckOptions:
     client_cert: tuple[str, str] | None = None
     insecure: bool = False
     keep_private: bool = False
+    treat_as_live: bool = False
+    config: Config = field(default_factory=Config)
     emulator_arguments: tuple[str, ...] = _EMULATOR_ARGUMENTS
 
 
@@ -68,13 +71,21 @@ def open_gate(options: CheckOptions) -> Iterator[Gate]:
             client_cert=options.client_cert,
             insecure=options.insecure,
             keep_private=options.keep_private,
+            treat_as_live=options.treat_as_live,
         )
         stack.callback(session.close)
         session.client.keep_chunks = True
         folder = Path(options.out) if options.out else new_folder("check")
         facts = run_facts(session, "check", options.command, contracts, seed=options.seed)
         bundle = stack.enter_context(BundleWriter.create(folder, facts))
-        yield Gate(session, contracts, bundle, seed=options.seed, strict=options.strict)
+        yield Gate(
+            session,
+            contracts,
+            bundle,
+            seed=options.seed,
+            strict=options.strict,
+            config=options.config,
+        )
 
 
 def run_facts(

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from soundstage.contract import load_all
 from soundstage.errors import TargetError
-from soundstage.exchange.budget import Budget
+from soundstage.exchange.budget import Budget, is_loopback
 from soundstage.exchange.client import Client
 from soundstage.exchange.target import KEY_VARIABLE, Target, find, read_key
 from soundstage.wire.redact import Redactor
@@ -75,11 +75,13 @@ def open_session(
     timeout_s: float = TIMEOUT_S,
     idle_timeout_s: float = IDLE_TIMEOUT_S,
     watched: bool = False,
+    treat_as_live: bool = False,
 ) -> Session:
     """Find the target and make a client for it. Sends nothing that could be billed.
 
     `budget`: billable requests that may be sent, None for any number to this machine and none to
-    another. `watched`: somebody will call `Session.expire` every second or so.
+    another. `watched`: somebody will call `Session.expire` every second or so. `treat_as_live`: whatever
+    answers counts as the live API (to rehearse a live run on an emulator).
 
     Raises UsageError for a wrong URL, key, header or certificate, TargetError if nothing answers
     or a key is needed and missing.
@@ -105,7 +107,9 @@ def open_session(
             )
         key = EMULATOR_KEY
     target = replace(found, key=key, headers=given)
-    counted = Budget(budget, target.url)
+    if treat_as_live:
+        target = replace(target, kind="live")
+    counted = Budget(budget, free=is_loopback(target.url) and not treat_as_live)
     secrets = [key, *(value for name, value in given if _is_secret(name))]
     redactor = Redactor(secrets, keep_private=keep_private, headers=names)
     return Session(target, Client(target, transport, counted), transport, counted, redactor)

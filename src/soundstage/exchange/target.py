@@ -19,7 +19,7 @@ from soundstage.errors import TargetError, UsageError
 from soundstage.exchange.budget import is_loopback
 from soundstage.wire.transport import Request, Transport
 
-KEY_VARIABLE = "SOUNDSTAGE_API_KEY"
+KEY_VARIABLE = "SOUNDVERSE_API_KEY"
 _HEALTH = "/_emulator/health"
 
 
@@ -48,7 +48,7 @@ class Target:
 
 
 def read_key(key_file: str | None, environ: Mapping[str, str] = os.environ) -> str | None:
-    """The API key from a file, else from SOUNDSTAGE_API_KEY; None if neither is there.
+    """The API key from a file, else from SOUNDVERSE_API_KEY; None if neither is there.
 
     Raises UsageError for a file that cannot be read or is empty, and for a key that no header can
     carry. The key is never part of the message.

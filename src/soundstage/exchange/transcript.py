@@ -10,12 +10,13 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from soundstage.errors import UsageError
-from soundstage.wire.redact import PRIVATE_FIELDS, Redactor
+from soundstage.wire.redact import MARK, PRIVATE_FIELDS, Redactor
 
 FORMAT = 1
 #: What people wrote may come back in a response, too.
@@ -49,26 +50,82 @@ class Transcript:
 
 
 def redacted(raw: bytes, redactor: Redactor) -> bytes:
-    """Raw bytes of an event without secrets, queries of URLs, and people's own words.
+    """Raw bytes of an event or a body without secrets, queries of URLs, and people's own words.
 
-    Bytes stay as they were wherever nothing is taken out, broken UTF-8 included; an event whose
-    JSON holds private fields is written anew around them.
+    Only what is taken out is changed: broken UTF-8 and broken JSON survive, and what stands inside
+    broken JSON is found, too.
     """
     raw = redactor.data(raw)
     if redactor.keep_private:
         return raw
-    if b"http" in raw:
+    if b"http" in raw.lower():
         text = raw.decode("utf-8", "surrogateescape")
         raw = redactor.urls_in(text).encode("utf-8", "surrogateescape")
-    if any(name.encode() in raw for name in _PRIVATE):
-        start, end = raw.find(b"{"), raw.rfind(b"}") + 1
-        try:
-            value = json.loads(raw[start:end])
-        except (ValueError, RecursionError):
-            return raw
-        kept = json.dumps(redactor.body(value, _PRIVATE), ensure_ascii=False)
-        raw = raw[:start] + kept.encode("utf-8", "replace") + raw[end:]
+    if b"\\" in raw or any(name.encode() in raw for name in _PRIVATE):
+        raw = b"".join(_hidden(raw, redactor))
     return raw
+
+
+#: Strings (the last perhaps without its end), punctuation, and what stands between.
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}:,]|[^"\[\]{}:,]++', re.DOTALL)
+#: A colon, in the next `data` line of the event perhaps.
+_COLON = re.compile(rb"(?:\s|\ndata:)*:")
+_NUMBER = re.compile(rb"-?[0-9][0-9.eE+-]*")
+
+
+def _hidden(raw: bytes, redactor: Redactor) -> Iterator[bytes]:
+    """The tokens of `raw` with the values of private fields, and the queries of URLs that are
+    written with escapes, taken out. Walks tokens, since a parser would stop at what is broken.
+    """
+    depth = 0
+    hidden_from: int | None = None  # the depth of the private array or object that we are in
+    private, key = False, ""
+    for match in _TOKEN.finditer(raw):
+        token = match[0]
+        first = token[:1]
+        if first == b'"':
+            if (hidden_from is not None or private) and not _COLON.match(raw, match.end()):
+                yield _mark(token)
+                continue
+            text = _text(token)
+            key = text or ""
+            plain = redactor.urls_in(key)
+            if text is None and b"\\" in token:
+                yield _mark(token)
+            else:
+                yield token if plain == key else json.dumps(plain).encode()
+            continue
+        if first == b":":
+            if key:  # else it is that of a `data` line
+                private, key = key in _PRIVATE, ""
+        elif first == b",":
+            private = False
+        elif first in b"[{":
+            depth += 1
+            if private and hidden_from is None:
+                hidden_from, private = depth, False
+        elif first in b"]}":
+            if hidden_from is not None and depth <= hidden_from:
+                hidden_from = None
+            depth -= 1
+        elif hidden_from is not None or private:
+            token = _NUMBER.sub(f'"{MARK}"'.encode(), token)
+        yield token
+
+
+def _text(token: bytes) -> str | None:
+    """What a string token says; None if it cannot be read."""
+    try:
+        return str(json.loads(token.decode("utf-8", "surrogateescape"), strict=False))
+    except ValueError:
+        return None
+
+
+def _mark(token: bytes) -> bytes:
+    text = _text(token)
+    many = len(token.strip(b'"')) if text is None else len(text)
+    end = b'"' if len(token) > 1 and token.endswith(b'"') else b""
+    return b'"[redacted %d chars]' % many + end
 
 
 def looks_like_transcript(head: bytes) -> bool:
@@ -86,10 +143,13 @@ def read(raw: bytes, name: str) -> Transcript:
     header = _load(lines[0], name, 1)
     if header.pop("transcript", None) != FORMAT:
         raise UsageError(f"{name}:1: not a transcript of format {FORMAT}")
+    _check_head(header.get("response"), name)
     transcript = Transcript(header)
     for number, line in enumerate(_whole(lines[1:], raw), 2):
         row = _load(line, name, number)
         if "end" in row:
+            if not isinstance(row["end"], dict):
+                raise UsageError(f"{name}:{number}: the end is no object")
             transcript.end = row["end"]
         else:
             try:
@@ -100,6 +160,21 @@ def read(raw: bytes, name: str) -> Transcript:
     return transcript
 
 
+def _check_head(response: Any, name: str) -> None:
+    """Raise UsageError unless `response` is what `Exchange.transcript` writes, or None."""
+    if response is None:
+        return
+    if isinstance(response, dict):
+        headers, status = response.get("headers", []), response.get("status")
+        pairs = isinstance(headers, list) and all(
+            isinstance(pair, list) and len(pair) == 2 and all(isinstance(p, str) for p in pair)
+            for pair in headers
+        )
+        if pairs and (status is None or type(status) is int):
+            return
+    raise UsageError(f"{name}:1: not the head of a response")
+
+
 def _whole(lines: list[bytes], raw: bytes) -> Iterable[bytes]:
     return lines if raw.endswith(b"\n") else lines[:-1]
 
@@ -107,7 +182,7 @@ def _whole(lines: list[bytes], raw: bytes) -> Iterable[bytes]:
 def _load(line: bytes, name: str, number: int) -> dict[str, Any]:
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{name}:{number}: not JSON: {error}") from error
     if not isinstance(row, dict):
         raise UsageError(f"{name}:{number}: not an object")

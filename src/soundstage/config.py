@@ -1,0 +1,169 @@
+"""soundstage.toml: defaults of the commands, waivers of known findings, severities of rules.
+
+A file that is not fully understood is refused by file, place and reason; it is never half-read.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from soundstage.conformance.violations import Severity, Violation, fingerprint
+from soundstage.errors import UsageError
+
+#: Looked for in the current folder.
+FILE_NAME = "soundstage.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """A known finding: by fingerprint, or by rule and code. Holds until the end of `until`."""
+
+    reason: str
+    until: date
+    fingerprint: str | None = None
+    rule: str | None = None
+    code: str | None = None
+
+    def matches(self, violation: Violation) -> bool:
+        """Whether it speaks of this violation, whatever the date."""
+        if self.fingerprint is not None:
+            return self.fingerprint == fingerprint(violation)
+        return (self.rule, self.code) == (violation.rule, violation.code)
+
+    def holds(self, today: date) -> bool:
+        """Whether it has not expired."""
+        return today <= self.until
+
+    def describe(self) -> str:
+        """What it waives, in words."""
+        what = f"fingerprint {self.fingerprint}" if self.fingerprint else f"{self.code} {self.rule}"
+        return f"{what} (until {self.until}: {self.reason})"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetDefaults:
+    """What [target] says; None where it is silent."""
+
+    url: str | None = None
+    api: tuple[str, ...] | None = None
+    key_file: str | None = None
+    ca_file: str | None = None
+    budget: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A configuration. `severities` are by rule id, or by a path that ends in a slash."""
+
+    path: Path | None = None
+    target: TargetDefaults = TargetDefaults()
+    severities: Mapping[str, Severity] = field(default_factory=dict)
+    waivers: tuple[Waiver, ...] = ()
+
+    def severity(self, violation: Violation) -> Severity:
+        """What a violation weighs here: the longest entry that covers its rule decides."""
+        best = ""
+        for rule in self.severities:
+            covers = rule == violation.rule or (
+                rule.endswith("/") and violation.rule.startswith(rule)
+            )
+            if covers and len(rule) > len(best):
+                best = rule
+        return self.severities[best] if best else violation.severity
+
+    def waivers_of(self, violation: Violation) -> list[Waiver]:
+        """The waivers that speak of a violation, expired ones too."""
+        return [waiver for waiver in self.waivers if waiver.matches(violation)]
+
+    def reweighed(self, violation: Violation) -> Violation:
+        """The violation with the severity that it has here."""
+        severity = self.severity(violation)
+        return (
+            violation if severity is violation.severity else replace(violation, severity=severity)
+        )
+
+
+def find_config(named: str | None = None, folder: Path | None = None) -> Config:
+    """The configuration in the file that is named, else in soundstage.toml of the current folder,
+    else an empty one.
+
+    Raises UsageError for a named file that is not there, and for one that is not understood.
+    """
+    if named is not None:
+        return read_config(Path(named))
+    path = (folder or Path()) / FILE_NAME
+    return read_config(path) if path.is_file() else Config()
+
+
+def read_config(path: Path) -> Config:
+    """The configuration in a file. Raises UsageError with file, place and reason."""
+    try:
+        data = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not TOML: {error}") from error
+    data = _plain(data)
+    for wrong in _validator().iter_errors(data):
+        place = "".join(f"[{part}]" for part in wrong.instance_path) or "the file"
+        raise UsageError(f"{path}: {place}: {wrong.message}")
+    target = data.get("target", {})
+    return Config(
+        path=path,
+        target=TargetDefaults(
+            url=target.get("url"),
+            api=tuple(target["api"]) if "api" in target else None,
+            key_file=_beside(path, target.get("key_file")),
+            ca_file=_beside(path, target.get("ca_file")),
+            budget=target.get("budget"),
+        ),
+        severities={rule: Severity(name) for rule, name in data.get("severity", {}).items()},
+        waivers=tuple(
+            _waiver(path, number, row) for number, row in enumerate(data.get("waiver", ()))
+        ),
+    )
+
+
+def _waiver(path: Path, number: int, row: Mapping[str, Any]) -> Waiver:
+    try:
+        until = date.fromisoformat(row["until"])
+    except ValueError as error:
+        raise UsageError(f"{path}: [waiver][{number}][until]: {error}") from error
+    return Waiver(
+        reason=row["reason"],
+        until=until,
+        fingerprint=row.get("fingerprint"),
+        rule=row.get("rule"),
+        code=row.get("code"),
+    )
+
+
+def _plain(value: Any) -> Any:
+    """TOML has dates of its own; the schema, like JSON, knows them as text."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _beside(path: Path, name: str | None) -> str | None:
+    """A file that the configuration names, found from where the configuration is."""
+    return None if name is None else str(path.parent / Path(name).expanduser())
+
+
+@cache
+def _validator() -> Any:
+    import jsonschema_rs
+
+    schema = files("soundstage").joinpath("config.schema.json").read_bytes()
+    return jsonschema_rs.Draft202012Validator(orjson.loads(schema))

@@ -1,0 +1,183 @@
+"""What the data forbids, found out in the plainest way: the reference that the fault catalogue asks
+whether a change breaks anything at all, and what.
+
+Written from the contract's data alone, and slow. It shares nothing with the conformance engine,
+which is held against it by the kill matrix.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import jsonschema_rs
+
+from soundstage.contract import Contract
+from soundstage.contract.protocol import Protocol, Stage
+from soundstage.contract.schema import Schema
+from soundstage.generation.story import Payload, Step, Track
+
+SEVERITY_OF_BASIS = {"documented": "error", "exemplified": "error", "inferred": "warning"}
+_CODES = {"required": "field.missing", "type": "field.type"}
+
+Path = tuple[str | int, ...]
+
+
+class Broken(NamedTuple):
+    """What is broken: the code that says so, and how much it weighs."""
+
+    code: str
+    severity: str
+
+
+class _Known(NamedTuple):
+    whens: tuple[tuple[jsonschema_rs.Draft202012Validator, Stage], ...]
+    schemas: dict[str, Schema]
+
+
+@cache
+def _known(contract: Contract) -> _Known:
+    protocol = contract.protocol
+    return _Known(
+        tuple((jsonschema_rs.Draft202012Validator(s.when), s) for s in protocol.stages),
+        {
+            s.name: {**s.schema, "properties": {**protocol.fields, **s.schema["properties"]}}
+            for s in protocol.stages
+        },
+    )
+
+
+def stage_of(contract: Contract, payload: Payload) -> Stage | None:
+    """The stage that a chunk is of: the first whose `when` it meets; None if there is none."""
+    return next((stage for when, stage in _known(contract).whens if when.is_valid(payload)), None)
+
+
+def schema_of(contract: Contract, stage: str) -> Schema:
+    """What is asked of a stage's chunks, documented fields that it does not list included."""
+    return _known(contract).schemas[stage]
+
+
+def stream_rule(contract: Contract, rule: str) -> str:
+    """The severity of a rule of the stream endpoint."""
+    endpoint = contract.endpoint_of_kind("stream")
+    assert endpoint is not None
+    return contract.rules[f"{contract.api}/{endpoint.name}/{rule}"].severity
+
+
+def broken_in_chunk(contract: Contract, stage: str, payload: Payload, path: Path) -> Broken | None:
+    """What a chunk that is meant to be of `stage` breaks at `path`. None if it breaks nothing
+    there, or is a documented chunk of another stage.
+    """
+    seen = stage_of(contract, payload)
+    if seen is None:
+        return Broken("stage.unknown", stream_rule(contract, "stages"))
+    if seen.name != stage:
+        return None
+    return broken_at(schema_of(contract, stage), payload, path)
+
+
+def broken_at(schema: Schema, value: Any, path: Path) -> Broken | None:
+    """What a value breaks of a schema at `path`: of several the weightiest, a missing field or a
+    wrong type before all."""
+    found = []
+    for keyword, where, basis in _errors(schema, value):
+        code = _CODES.get(keyword, "field.value")
+        if keyword == "required":
+            hit = where == path[:-1] and not _has(value, path)
+        else:
+            hit = where == path
+        if hit:
+            found.append(Broken(code, SEVERITY_OF_BASIS[basis]))
+    order = ("field.missing", "field.type", "field.value")
+    return min(found, key=lambda each: (order.index(each.code), each.severity), default=None)
+
+
+def is_legal(schema: Schema, value: Any) -> bool:
+    """Whether a value meets a schema."""
+    return jsonschema_rs.Draft202012Validator(schema).is_valid(value)
+
+
+def _errors(schema: Schema, value: Any) -> Iterator[tuple[str, Path, str]]:
+    """(keyword, place in the value, basis) of each error."""
+    for error in jsonschema_rs.Draft202012Validator(schema).iter_errors(value):
+        place: Any = schema
+        basis = schema.get("x-basis", "documented")
+        for part in error.schema_path:
+            place = place[part]
+            if isinstance(place, dict):
+                basis = place.get("x-basis", basis)
+        keyword = next(str(part) for part in reversed(error.schema_path) if isinstance(part, str))
+        yield keyword, tuple(error.instance_path), basis
+
+
+def _has(value: Any, path: Path) -> bool:
+    for part in path:
+        if isinstance(part, int) or not isinstance(value, dict) or part not in value:
+            return False if not isinstance(part, int) else _has(value[part], path[1:])
+        value, path = value[part], path[1:]
+    return True
+
+
+# --- order ----------------------------------------------------------------------------------------
+
+
+def ends_at(protocol: Protocol, steps: Sequence[Step]) -> int | None:
+    """The number of the chunk with which the stream is over; None if it goes on."""
+    tracks: set[Track] = set(protocol.tracks.values) if protocol.tracks else set()
+    for number, (name, track) in enumerate(steps):
+        ends = protocol.by_name[name].ends
+        if ends == "track" and track is not None:
+            tracks.discard(track)
+        if ends == "stream" or (ends == "track" and not tracks):
+            return number
+    return None
+
+
+def broken_order(protocol: Protocol, steps: Sequence[Step]) -> set[str]:
+    """The codes of all that a sequence of stages breaks of after, times, per_track and ends."""
+    codes: set[str] = set()
+    values: tuple[Track, ...] = protocol.tracks.values if protocol.tracks else ()
+    last = ends_at(protocol, steps)
+    failed = last is not None and protocol.by_name[steps[last].stage].failure
+    heard = steps if last is None else steps[: last + 1]
+    if last is not None and len(steps) > last + 1:
+        codes.add("stream.after_end")
+    counts: Counter[Step] = Counter()
+    ended: set[Track] = set()
+    for number, step in enumerate(heard):
+        stage = protocol.by_name[step.stage]
+        if stage.per_track and step.track not in values:
+            codes.add("track.unknown")
+            continue
+        counts[step] += 1
+        most = stage.times[1]
+        if most is not None and counts[step] > most:
+            codes.add("stage.repeated")
+        elif step.track in ended:
+            codes.add("track.after_end")
+        if any(not _came(group, step, heard[:number]) for group in stage.after):
+            codes.add("stage.order")
+        if stage.ends == "track" and step.track is not None:
+            ended.add(step.track)
+    if failed:
+        return codes
+    seen = {step.track for step in heard if step.track in values}
+    if last is None:
+        if ended and seen == ended:
+            codes.add("track.missing")
+        else:
+            return codes | {"stream.truncated"}
+    for stage in protocol.stages:
+        for track in seen if stage.per_track else [None]:
+            if counts[Step(stage.name, track)] < stage.times[0]:
+                codes.add("stage.missing")
+    return codes
+
+
+def _came(group: Iterable[str], step: Step, before: Sequence[Step]) -> bool:
+    return any(
+        other.stage in group and (None in (step.track, other.track) or step.track == other.track)
+        for other in before
+    )

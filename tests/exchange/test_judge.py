@@ -1,0 +1,281 @@
+"""One answer as its bytes come in: what it is taken for, and what is said of it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from soundstage.conformance.violations import Verdict
+from soundstage.contract import load
+from soundstage.exchange.judge import Caps, Judge
+from soundstage.wire.ending import End, EndKind
+
+RATE = b'{"success": false, "message": "Rate limits have been passed for the user."}'
+SSE = "text/event-stream"
+JSON = "application/json"
+
+
+@pytest.fixture(scope="module")
+def song(stream_of):
+    return stream_of("v6")
+
+
+def judge(
+    body, *, api="v6", endpoint="stream", status=200, content_type=SSE, end=None, cut=None, **options
+):
+    contract = load(api)
+    judge = Judge(contract, contract.endpoints[endpoint], **options)
+    if status is not None:
+        judge.head(status, content_type)
+    judge.feed(body)
+    judge.close(end, cut=cut)
+    return judge
+
+
+def codes(judged):
+    return [each.code for each in judged.violations if each.severity != "info"]
+
+
+def outcome(judged):
+    return judged.verdict().value, judged.reason, codes(judged)
+
+
+def ended(kind, *, answered=True):
+    return End.of(kind, "why", 0, answered=answered)
+
+
+def test_a_whole_stream_conforms(song):
+    judged = judge(song)
+    assert outcome(judged) == ("conforms", None, [])
+    assert (judged.framing, judged.ended, judged.events) == ("sse", True, song.count(b"data: "))
+
+
+def test_a_file_has_no_head_and_needs_none(song):
+    assert outcome(judge(song, status=None)) == ("conforms", None, [])
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "expected"),
+    [
+        (RATE, JSON, ["http.error_under_success"]),
+        (RATE + b"\n", JSON, ["http.error_under_success"]),
+        (RATE, SSE, ["http.error_under_success"]),
+        (b'{"success": true}', JSON, ["framing.unexpected", "http.content_type"]),
+        (b"[1]", JSON, ["framing.unexpected", "http.content_type"]),
+        (b"<html><p>data: x</p></html>", "text/html; charset=utf-8",
+         ["framing.unexpected", "http.content_type"]),
+        (b"<html>\n\ndata: {}\n\n</html>", SSE, ["framing.unexpected"]),
+        (b"Bad gateway", "text/plain", ["framing.unexpected", "http.content_type"]),
+        (b"\x00\xff" * 100, "application/octet-stream",
+         ["framing.unexpected", "http.content_type"]),
+        (b"", SSE, ["stream.truncated"]),
+        (b"", JSON, ["http.content_type", "stream.truncated"]),
+        (b"", "text/html", ["stream.truncated", "http.content_type"]),
+        (b"", None, ["http.content_type", "stream.truncated"]),
+        (b": only a comment\n\n", SSE, ["stream.truncated"]),
+        (b"\n\n\n", SSE, ["framing.unexpected"]),
+    ],
+)  # fmt: skip
+def test_what_is_no_stream_is_called_by_its_name(body, content_type, expected):
+    judged = judge(body, content_type=content_type)
+    assert outcome(judged) == ("violates", None, expected)
+    assert judged.events == 0
+    for size in (1, 7):
+        split = Judge(load("v6"), load("v6").endpoints["stream"])
+        split.head(200, content_type)
+        for start in range(0, len(body), size):
+            split.feed(body[start : start + size])
+        split.close()
+        assert split.violations == judged.violations
+
+
+def test_an_error_under_a_success_is_named_and_kept(song):
+    judged = judge(RATE, content_type=JSON)
+    assert judged.error_name == "rate_limit"
+    assert judged.pending == RATE
+    assert "Rate Limit Exceeded" in judged.violations[0].message
+
+
+def test_a_v5_error_line_is_an_error_and_no_chunk():
+    for body in (RATE, RATE + b"\n"):
+        judged = judge(body, api="v5", content_type=JSON)
+        assert outcome(judged) == ("violates", None, ["http.error_under_success"])
+
+
+@pytest.mark.parametrize("content_type", ["text/x-bogus", "x bogus", "text/html", JSON, None])
+def test_a_good_stream_under_a_wrong_type_breaks_that_rule_alone(song, content_type):
+    assert codes(judge(song, content_type=content_type)) == ["http.content_type"]
+
+
+@pytest.mark.parametrize(
+    "content_type", [SSE + ";", SSE + ";charset=windows-1252", "TEXT/Event-Stream; charset=utf-8"]
+)
+def test_the_parameters_of_the_media_type_do_not_matter(song, content_type):
+    assert codes(judge(song, content_type=content_type)) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (503, b"<html>", ("inconclusive", "http.503", [])),
+        (503, b"", ("inconclusive", "http.503", [])),
+        (502, b"", ("inconclusive", "http.502", [])),
+        (401, b'{"detail": "no"}', ("inconclusive", "http.401", [])),
+        (429, RATE, ("inconclusive", "api.rate_limit", [])),
+        (404, b'{"detail": "Not Found"}', ("violates", None, ["http.status"])),
+        (404, b"<html>", ("violates", None, ["http.status"])),
+        (204, b"", ("violates", None, ["http.status"])),
+        (206, b"data: {}\n\n", ("violates", None, ["http.status"])),
+        (422, b'{"detail": []}', ("violates", None, ["http.status"])),
+    ],
+)
+@pytest.mark.parametrize("endpoint", ["stream", "sync"])
+def test_another_status_than_200_is_a_refusal_or_a_broken_promise(
+    endpoint, status, body, expected
+):
+    judged = judge(body, endpoint=endpoint, status=status, content_type=JSON)
+    assert outcome(judged) == expected
+    assert judged.events == 0
+
+
+def lines_of(body):
+    return b"".join(line[6:] + b"\n" for line in body.split(b"\n\n") if line)
+
+
+def test_json_lines_conform_where_the_contract_has_them(stream_of):
+    body = lines_of(stream_of("v5"))
+    for content_type in ("text/event-stream", "application/json", "text/plain"):
+        judged = judge(body, api="v5", content_type=content_type)
+        assert outcome(judged) == ("conforms", None, [])
+        assert judged.framing == "lines"
+    without_last_end = judge(body.rstrip(b"\n"), api="v5")
+    assert outcome(without_last_end) == ("conforms", None, [])
+    assert without_last_end.events == body.count(b"\n")
+
+
+def test_a_stream_of_one_line_without_its_end_is_one_chunk(stream_of):
+    final = stream_of("v5").split(b"\n\n")[-2][6:]
+    value = json.loads(final) | {"chunkIndex": 1}
+    assert outcome(judge(json.dumps(value).encode(), api="v5")) == ("conforms", None, [])
+
+
+def test_json_lines_are_refused_where_the_contract_has_none(song):
+    judged = judge(lines_of(song))
+    assert codes(judged) == ["framing.unexpected"]
+    assert judged.framing == "lines"
+    assert judged.events > 5, "the chunks are judged all the same"
+
+
+def test_a_last_event_without_its_blank_line_does_not_count(song):
+    judged = judge(song[:-1])
+    assert codes(judged) == ["framing.unterminated", "stream.truncated"]
+    assert judged.pending.startswith(b"data: ")
+
+
+def test_a_last_v5_line_that_is_cut_is_no_json(stream_of):
+    body = lines_of(stream_of("v5"))
+    assert codes(judge(body[:-20], api="v5")) == ["json.syntax"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (EndKind.TRUNCATED, "http.truncated"),
+        (EndKind.RESET, "http.reset"),
+        (EndKind.FRAMING, "http.framing"),
+        (EndKind.CONTENT_ENCODING, "http.content_encoding"),
+    ],
+)
+def test_an_api_that_breaks_http_is_told_so_once(song, kind, code):
+    assert codes(judge(song, end=ended(kind))) == [code]
+    assert codes(judge(song[:-1], end=ended(kind))) == [code, "stream.truncated"]
+    assert codes(judge(song[:4], end=ended(kind))) == [code, "stream.truncated"]
+    assert codes(judge(b"", end=ended(kind))) == [code, "stream.truncated"]
+    sync = judge(b'{"message_id"', endpoint="sync", content_type=JSON, end=ended(kind))
+    assert codes(sync) == [code]
+
+
+def test_a_redirect_that_leads_nowhere_breaks_the_rule_of_the_status():
+    judged = judge(b"", status=301, end=ended(EndKind.REDIRECT))
+    assert codes(judged) == ["http.redirect"]
+    assert judged.violations[0].rule == "v6/stream/http/status"
+
+
+@pytest.mark.parametrize("kind", [EndKind.REFUSED, EndKind.UNREACHABLE, EndKind.TLS, EndKind.CONNECT_TIMEOUT])
+@pytest.mark.parametrize("endpoint", ["stream", "sync"])
+def test_what_the_environment_does_is_inconclusive(kind, endpoint):
+    judged = judge(b"", endpoint=endpoint, status=None, end=ended(kind, answered=False))
+    assert outcome(judged) == ("inconclusive", f"environment.{kind.value}", [])
+
+
+@pytest.mark.parametrize("kind", [EndKind.IDLE_TIMEOUT, EndKind.TOTAL_TIMEOUT, EndKind.CAP, EndKind.CANCELLED])
+def test_what_we_cut_short_is_inconclusive(song, kind):
+    for many in (0, 3, 20, len(song) // 2):
+        judged = judge(song[:many], end=ended(kind))
+        assert outcome(judged) == ("inconclusive", f"harness.{kind.value}", [])
+
+
+def test_a_connection_that_stays_open_after_the_last_chunk_breaks_nothing(song):
+    for kind in (EndKind.IDLE_TIMEOUT, EndKind.TOTAL_TIMEOUT, EndKind.CANCELLED):
+        assert outcome(judge(song, end=ended(kind))) == ("conforms", None, [])
+
+
+def test_caps_make_an_answer_inconclusive_with_the_cap_as_reason(song):
+    assert outcome(judge(song, caps=Caps(events=3))) == ("inconclusive", "cap.events", [])
+    assert outcome(judge(song, caps=Caps(event_bytes=120))) == (
+        "inconclusive", "cap.event_bytes", [],
+    )  # fmt: skip
+    whole = song.count(b"data: ")
+    assert outcome(judge(song, caps=Caps(events=whole))) == ("conforms", None, [])
+    many = judge(song, caps=Caps(events=3))
+    assert (many.events, many.capped) == (3, "cap.events")
+
+
+def test_too_deep_json_is_an_error(song):
+    body = b'data: {"status": "running", "mood": ' + b"[" * 60 + b"]" * 60 + b"}\n\n"
+    assert "json.too_deep" in codes(judge(body, caps=Caps(json_depth=50)))
+
+
+def test_an_error_that_was_provoked_is_held_to_the_documentation():
+    asked = {"expect_error": True, "broken_rule": "request/field/prompt/required"}
+    good = judge(b'{"detail": "Invalid or empty prompt provided"}', status=400, **asked)
+    assert outcome(good) == ("conforms", None, [])
+    assert good.error_name == "invalid_prompt"
+    under_200 = judge(b'{"detail": "Invalid or empty prompt provided"}', **asked)
+    assert codes(under_200) == ["http.error_under_success"]
+    assert codes(judge(b"{}", status=500, **asked)) == ["http.server_error"]
+    accepted = judge(b"data: {}\n\n", **asked)
+    assert codes(accepted) == ["http.accepted_invalid"]
+    assert accepted.violations[0].rule == "v6/request/field/prompt/required"
+
+
+def test_a_sync_result_is_judged_whole():
+    contract = load("v6")
+    body = json.dumps(next(e.payload for e in contract.examples if e.of == "response")).encode()
+    judged = judge(body, endpoint="sync", content_type=JSON)
+    assert outcome(judged) == ("conforms", None, [])
+    assert (judged.framing, judged.ended, judged.events) == ("json", True, 0)
+    assert judged.value == json.loads(body)
+    assert codes(judge(body, endpoint="sync", content_type="text/html")) == ["http.content_type"]
+    assert codes(judge(body[:-2], endpoint="sync", content_type=JSON)) == ["json.syntax"]
+    assert codes(judge(RATE, endpoint="sync", content_type=JSON)) == ["http.error_under_success"]
+    failed = judge(RATE, endpoint="sync", content_type=JSON)
+    assert not failed.ended
+    cut = judge(body, endpoint="sync", content_type=JSON, end=ended(EndKind.CAP))
+    assert cut.verdict() is Verdict.INCONCLUSIVE
+
+
+def test_a_body_that_never_shows_what_it_is_does_not_cost_quadratic_time():
+    judged = Judge(load("v6"), load("v6").endpoints["stream"])
+    judged.head(200, SSE)
+    for _ in range(20_000):
+        judged.feed(b"spam" * 16)
+    judged.close()
+    assert codes(judged) == ["framing.unexpected"]
+
+
+def test_an_error_under_a_success_is_an_error_by_its_own_rule_too():
+    contract = load("v6")
+    for rule in ("v6/stream/http/answer", "v6/sync/http/answer"):
+        assert contract.rules[rule].severity == "error"

@@ -1,0 +1,220 @@
+"""`soundstage load` as its users meet it: processes, real sockets, bundles."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from shlex import split
+
+import pytest
+
+from soundstage.loadtests import cli
+from soundstage.loadtests.arrivals import poisson
+from soundstage.results.bundle import Bundle
+
+from .conftest import Ran, load, start
+
+_STREAM_MILESTONES = {"accepted", "first_chunk", "audio", "complete"}
+
+
+@pytest.fixture(scope="module")
+def ran(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    """An open-loop run against both versions, on which several tests look."""
+    options = split("--rate 20 --duration 1.5s --warmup 500ms --seed 8 --format json")
+    return load(tmp_path_factory.mktemp("load"), "--target", emulator, *options)
+
+
+def test_a_run_passes_and_leaves_a_complete_bundle_with_reports(ran: Ran) -> None:
+    assert ran.code == 0, ran.err
+    run = ran.bundle.run
+    assert (run["kind"], run["status"], run["verdict"], run["exit_code"]) == (
+        "load",
+        "complete",
+        "pass",
+        0,
+    )
+    assert json.loads(ran.out)["id"] == run["id"]
+    assert run["target"]["kind"] == "emulator"
+    assert run["target"]["speed"] == 100
+    assert set(run["versions"]) >= {"soundstage", "locust", "gevent"}
+    names = {each.name for each in ran.folder.iterdir()}
+    assert names >= {"report.html", "junit.xml", "summary.md", "rules.ndjson"}
+    assert ran.err == ""
+
+
+def test_every_arrival_of_the_schedule_has_a_row_at_its_intended_moment(ran: Ran) -> None:
+    intended = sorted(row["intended_ns"] for row in ran.rows)
+    asked = [int(moment * 1e9) for moment in poisson(20.0, 2.0, seed=8)]
+    assert intended == asked
+    assert all(row["started_ns"] >= row["intended_ns"] for row in ran.rows)
+    totals = ran.bundle.run["totals"]
+    assert totals["arrivals_asked"] == totals["arrivals_started"] == len(asked)
+    assert totals.keys() >= {"loop_lag_p99_ms", "cpu_share", "late_p99_ms", "dropped"}
+
+
+def test_rows_have_the_milestones_of_their_version_in_order(ran: Ran) -> None:
+    rows = ran.rows
+    assert {row["api"] for row in rows} == {"v5", "v6"}
+    assert {row["outcome"] for row in rows} == {"ok"}
+    for row in rows:
+        milestones = row["milestones"]
+        ready = {"validated", "streaming_ready", "streaming_ready_all"}
+        expected = _STREAM_MILESTONES | (ready if row["api"] == "v6" else set())
+        assert set(milestones) == expected
+        assert milestones["accepted"] <= milestones["first_chunk"] <= milestones["complete"]
+    assert len({row["id"] for row in rows}) == len(rows)
+    assert len({row["message_id"] for row in rows}) == len(rows)
+
+
+def test_requests_within_the_warm_up_are_marked(ran: Ran) -> None:
+    for row in ran.rows:
+        assert row["warmup"] == (row["intended_ns"] < 500_000_000)
+
+
+def test_exchanges_overlap_instead_of_waiting_for_each_other(ran: Ran) -> None:
+    assert ran.bundle.run["totals"]["most_in_flight"] > 3
+
+
+def test_the_contract_matrix_covers_the_endpoints_that_were_loaded(ran: Ran) -> None:
+    rules = {rule["rule"]: rule for rule in ran.bundle.rules()}
+    assert {rule["endpoint"] for rule in rules.values()} == {"stream"}
+    assert {rule["api"] for rule in rules.values()} == {"v5", "v6"}
+    assert not [rule for rule in rules.values() if rule["outcome"] == "failed"]
+    assert rules["v6/stream/streaming_ready/field/stream_url/required"]["outcome"] == "passed"
+
+
+def test_a_broken_contract_fails_the_run_and_keeps_transcripts(tmp_path: Path) -> None:
+    fault = "--speed 200 --fault drop-field:streaming_ready:stream_url"
+    options = ["--target", "emulator", "--emulator-args", fault, "--api", "v6"]
+    ran = load(tmp_path, *options, "--rate", "10", "--duration", "1s")
+    assert ran.code == 1, ran.err
+    assert "field.missing" in ran.out
+    rules = {rule["rule"]: rule for rule in ran.bundle.rules()}
+    rule = rules["v6/stream/streaming_ready/field/stream_url/required"]
+    assert rule["outcome"] == "failed"
+    assert rule["violations"] == 2 * len(ran.rows)
+    assert {row["transcript"] for row in ran.rows} == set(ran.bundle.transcripts())
+    kept = (ran.folder / ran.bundle.transcripts()[0]).read_text()
+    assert "beats per minute" not in kept, "the prompt is private"
+
+
+def test_what_is_dropped_or_cut_at_the_end_is_counted_and_kept(tmp_path: Path) -> None:
+    options = ["--target", "emulator", "--emulator-args", "--speed 2", "--api", "v6"]
+    options += ["--arrivals", "constant", "--rate", "10", "--duration", "1s"]
+    ran = load(tmp_path, *options, "--max-in-flight", "4", "--drain", "100ms")
+    assert ran.code == 6, ran.err
+    outcomes = sorted(row["outcome"] for row in ran.rows)
+    assert outcomes == ["censored"] * 4 + ["dropped"] * 6
+    run = ran.bundle.run
+    assert run["verdict"] == "invalid"
+    assert [void["kind"] for void in run["voids"]] == ["generator"]
+    for row in ran.rows:
+        assert row["verdict"] == "inconclusive"
+        if row["outcome"] == "censored":
+            assert "first_chunk" in row["milestones"], "what was seen until then is kept"
+            assert "complete" not in row["milestones"]
+
+
+def test_a_closed_loop_keeps_its_users_busy(emulator: str, tmp_path: Path) -> None:
+    options = ["--users", "3", "--duration", "1500ms", "--endpoint", "sync", "--api", "v5"]
+    ran = load(tmp_path, "--target", emulator, *options)
+    assert ran.code == 0, ran.err
+    assert len(ran.rows) > 3
+    assert ran.bundle.run["totals"]["most_in_flight"] == 3
+    assert {row["endpoint"] for row in ran.rows} == {"sync"}
+    assert all("complete" in row["milestones"] and not row["warmup"] for row in ran.rows)
+
+
+def test_a_spent_budget_ends_the_run_and_keeps_what_there_is(emulator: str, tmp_path: Path) -> None:
+    ran = load(tmp_path, "--target", emulator, *split("--rate 50 --duration 20s --budget 6"))
+    assert ran.code == 6
+    run = ran.bundle.run
+    assert run["budget"] == {"limit": 6, "spent": 6}
+    assert [void["kind"] for void in run["voids"]] == ["budget"]
+    assert [row["outcome"] for row in ran.rows] == ["ok"] * 6
+    assert "the budget of 6" in ran.err
+
+
+def test_an_interrupt_ends_the_run_with_a_readable_bundle(emulator: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    options = ["--target", emulator, "--rate", "20", "--duration", "60s", "--out", str(folder)]
+    process = start("-m", "soundstage", "load", *options, cwd=tmp_path)
+    deadline = time.monotonic() + 30
+    while not (folder / "exchanges.ndjson.gz").is_file() or not list(_begun(folder)):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    run = Bundle.open(folder).run
+    assert run["status"] == "interrupted"
+    assert run["exit_code"] == 130
+    assert "interrupted" in out
+    rows = list(Bundle.open(folder).exchanges())
+    assert rows
+    assert run["totals"]["arrivals_started"] == len(rows)
+
+
+def _begun(folder: Path) -> list[dict[str, object]]:
+    try:
+        return list(Bundle.open(folder).exchanges())
+    except Exception:  # noqa: BLE001 - it is just being written
+        return []
+
+
+def test_an_unreachable_target_is_one_line_and_exit_code_6(tmp_path: Path) -> None:
+    ran = load(tmp_path, "--target", "http://127.0.0.1:9")
+    assert ran.code == 6
+    assert ran.err.startswith("soundstage load: http://127.0.0.1:9 does not answer")
+    assert ran.err.count("\n") == 1
+    assert not ran.folder.exists()
+
+
+def test_help_comes_without_locust_and_shows_examples() -> None:
+    code = (
+        "import sys\nfrom soundstage.cli import main\n"
+        "try: main(['load', '--help'])\nexcept SystemExit: pass\n"
+        "assert not {'locust', 'gevent', 'scipy', 'hypothesis'} & sys.modules.keys()"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "soundstage load --target emulator" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("30s", 30.0), ("2m", 120.0), ("500ms", 0.5), ("1h", 3600.0), ("1.5s", 1.5), ("7", 7.0)],
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert cli.duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--duration", "soon"],
+        ["--rate", "0"],
+        ["--rate", "nan"],
+        ["--users", "3", "--rate", "2"],
+        ["--users", "3", "--arrivals", "poisson"],
+        ["--users", "0"],
+        ["--budget", "-1"],
+    ],
+)
+def test_wrong_options_are_refused(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        cli.parse_args(["--target", "http://127.0.0.1:1", *argv])
+    assert refused.value.code == 2
+    assert "soundstage load: error" in capsys.readouterr().err
+
+
+def test_values_of_headers_do_not_get_into_the_bundle() -> None:
+    argv = ["--target", "http://h", "--header", "X-Token: hush", "--header=X-Other: hush"]
+    command = cli.parse_args(argv).command
+    assert "hush" not in command
+    assert "--target http://h" in command

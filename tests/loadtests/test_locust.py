@@ -1,0 +1,119 @@
+"""Locust as its users know it: the locustfile, the users, the statistics."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from shlex import split
+
+from soundstage.results.bundle import Bundle
+
+from .conftest import start
+
+_ROOM = Path(__file__).parents[2] / "loadtests"
+
+_STATISTICS = """
+import json, sys
+import locust
+from locust.env import Environment
+from soundstage.loadtests import arrivals, users
+from soundstage.loadtests.loadrun import LoadOptions, open_run
+
+class Arrivals(users.ArrivalsUser):
+    pass
+
+url, out = sys.argv[1:]
+environment = Environment(user_classes=[Arrivals], host=url)
+run = open_run(environment, LoadOptions(url, ("v6",), out=out))
+users.attach(environment, run, lambda: arrivals.constant(20.0, 1.0))
+runner = environment.create_local_runner()
+run.begin(0.05)
+runner.start(1, 1)
+run.stopping.wait()
+run.drain(30)
+run.conclude()
+users.detach(environment)
+runner.quit()
+stats = {
+    f"{entry.method} {entry.name}": {
+        "requests": entry.num_requests,
+        "failures": entry.num_failures,
+        "times": {str(key): count for key, count in entry.response_times.items()},
+    }
+    for entry in environment.stats.entries.values()
+}
+print(json.dumps({"stats": stats, "long": locust.stats.bucket_response_time(61_234.4)}))
+"""
+
+
+def test_no_module_beside_the_locustfile_is_named_like_a_standard_one() -> None:
+    names = {path.stem for path in _ROOM.glob("*.py")} - {"__init__"}
+    assert not names & sys.stdlib_module_names
+
+
+def test_milestones_are_rows_in_locusts_statistics_to_the_millisecond(
+    emulator: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    process = start("-c", _STATISTICS, emulator, str(folder), cwd=tmp_path)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    said = json.loads(out)
+    assert said["long"] == 61_234, "Locust rounds what takes over 10 s to seconds"
+    stats = said["stats"]
+    rows = list(Bundle.open(folder).exchanges())
+    assert len(rows) == 20
+    assert stats["POST v6 stream"]["requests"] == 20
+    assert stats["POST v6 stream"]["failures"] == 0
+    expected: dict[str, int] = {}
+    for row in rows:
+        late = row["started_ns"] - row["intended_ns"]
+        milliseconds = row["milestones"]["streaming_ready"] * 1e3 + late / 1e6
+        key = str(round(milliseconds))
+        expected[key] = expected.get(key, 0) + 1
+    assert stats["SSE v6 streaming_ready"]["times"] == expected
+    for name in ("accepted", "first_chunk", "validated", "audio", "complete"):
+        assert stats[f"SSE v6 {name}"]["requests"] == 20
+
+
+def _locust(tmp_path: Path, url: str, *options: str) -> tuple[int, str, list[Path]]:
+    words = ["-m", "locust", "-f", str(_ROOM / "locustfile.py"), "--host", url, "--headless"]
+    process = start(*words, "--only-summary", *options, cwd=tmp_path)
+    out, err = process.communicate(timeout=60)
+    runs = tmp_path / "runs"
+    return process.returncode, out + err, sorted(runs.iterdir()) if runs.exists() else []
+
+
+def test_the_locustfile_runs_headless_and_leaves_a_bundle(emulator: str, tmp_path: Path) -> None:
+    code, said, bundles = _locust(tmp_path, emulator, *split("-u 3 -r 3 -t 3s"))
+    assert code == 0, said
+    assert len(bundles) == 1
+    assert bundles[0].name in said
+    bundle = Bundle.open(bundles[0])
+    assert bundle.complete
+    assert bundle.run["verdict"] == "pass"
+    assert {row["outcome"] for row in bundle.exchanges()} == {"ok"}
+    assert (bundles[0] / "report.html").is_file()
+
+
+def test_the_locustfile_drives_an_open_loop_on_one_of_several_workers(
+    emulator: str, tmp_path: Path
+) -> None:
+    options = split("-u 1 -t 2s --processes 2 --soundstage-rate 20 --soundstage-api v6")
+    code, said, bundles = _locust(tmp_path, emulator, *options)
+    assert "Traceback" not in said
+    assert len(bundles) == 2, "each worker writes its own"
+    counts = sorted(len(list(Bundle.open(each).exchanges())) for each in bundles)
+    assert counts[0] == 0, "one worker drives the schedule"
+    assert counts[1] > 20
+    assert code == 0, said
+    assert "Bad response code" not in said
+
+
+def test_the_locustfile_says_in_a_line_why_it_cannot_start(tmp_path: Path) -> None:
+    code, said, bundles = _locust(tmp_path, "http://127.0.0.1:9", *split("-u 1 -t 3s"))
+    assert code == 6
+    assert "cannot start: http://127.0.0.1:9 does not answer" in said
+    assert "Traceback" not in said
+    assert not bundles
