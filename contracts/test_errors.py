@@ -17,3 +17,26 @@ def test_rule(rule: Rule, gate: Any, holds: Callable[[Rule], None]) -> None:
     for error in contract.errors.known:
         gate.provoked(contract, error)
     holds(rule)
+
+
+#: What is wrong with a request that no schema speaks of. None of them carries a key that could be
+#: billed, or asks for a generation at all.
+_WRONGS = {
+    "no key": {"key": None},
+    "wrong method": {"method": "GET", "body": None},
+    "no such path": {"path": "/no/such/path", "key": None},
+}
+
+
+@pytest.mark.each_contract
+@pytest.mark.parametrize("wrong", sorted(_WRONGS))
+def test_refused(contract: Contract, gate: Any, wrong: str) -> None:
+    """Answered with an error, and never with a 500."""
+    for endpoint in contract.endpoints.values():
+        if endpoint.request is not None:
+            exchange = gate.probe(contract, endpoint, **_WRONGS[wrong])
+            if exchange.response.status is None:
+                pytest.skip(f"inconclusive: {exchange.reason}")
+            assert 400 <= exchange.response.status < 500, f"{exchange.id}: {wrong}"
+            broken = [each for each in exchange.violations if each.severity == "error"]
+            assert not broken, f"{exchange.id}: {broken[0].message} [{broken[0].code}]"

@@ -35,6 +35,22 @@ def test_rule(rule: Rule, gate: Any, holds: Callable[[Rule], None], explore: int
 
 
 @pytest.mark.each_contract
+def test_a_refused_request_costs_nothing(contract: Contract, gate: Any, explore: int) -> None:
+    """Held against the emulator's own books; no other target shows them."""
+    before = gate.charges()
+    if before is None:
+        pytest.skip("only an emulator shows what it has charged")
+    for endpoint in contract.endpoints.values():
+        if endpoint.request is not None:
+            valid = gate.valid_body(contract, endpoint)
+            for name in valid:
+                gate.explored(contract, endpoint, {**valid, name: ["of another type"]})
+            gate.explored(contract, endpoint, b"{")
+            gate.explored(contract, endpoint, {})
+    assert gate.charges() == before
+
+
+@pytest.mark.each_contract
 @pytest.mark.parametrize("mode", ["positive", "negative"])
 def test_explored_requests(contract: Contract, gate: Any, explore: int, mode: str) -> None:
     """`mode` is what Schemathesis aims at; what each request really is, the contract says."""

@@ -28,6 +28,7 @@ from soundstage.errors import BudgetError
 from soundstage.exchange.client import Call, Exchange
 from soundstage.exchange.requests import request_body
 from soundstage.exchange.session import Session
+from soundstage.exchange.target import find
 from soundstage.results.bundle import BundleWriter
 from soundstage.wire import jsontext
 from soundstage.wire.transport import Request
@@ -222,6 +223,12 @@ class Gate:
         except BudgetError as error:
             self.not_sent[(contract.api, "request")] = f"budget: {error}"
 
+    def probe(self, contract: Contract, endpoint: Endpoint, **changes: Any) -> Exchange:
+        """Send a valid request but for `changes` (fields of `Call`), which should be refused."""
+        body = self.valid_body(contract, endpoint)
+        call = Call(contract, endpoint, body, scenario="refusals", expect_error=True)
+        return self.send(replace(call, **changes))
+
     def explored(self, contract: Contract, endpoint: Endpoint, body: Any) -> Exchange:
         """Send a request that was made up. Whether it is valid the contract's data says, not
         whoever made it; an invalid one should be refused. Raises BudgetError if not covered.
@@ -246,6 +253,13 @@ class Gate:
         check = FieldCheck(contract.rules, "request", "", endpoint.request or {}, None)
         found = sorted(check.violations(value, None), key=lambda each: each.severity)
         return found[0].rule.removeprefix(f"{contract.api}/") if found else None
+
+    def charges(self) -> int | None:
+        """How many generations an emulator has charged for; None where nobody says."""
+        if "charges" not in self.session.target.about:
+            return None
+        about = find(self.session.target.url, self.session.transport).about
+        return int(about["charges"])
 
     # ------------------------------------------------------------------ assets
 

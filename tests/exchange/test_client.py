@@ -1,0 +1,441 @@
+"""Exchanges over real sockets: what the server does becomes an outcome with times and a story."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from soundstage.commands.lint import lint
+from soundstage.contract import load
+from soundstage.errors import BudgetError, UsageError
+from soundstage.exchange.budget import Budget
+from soundstage.exchange.client import Call, Client
+from soundstage.exchange.judge import Caps
+from soundstage.exchange.target import Target
+from soundstage.wire.redact import Redactor
+from soundstage.wire.transport import Limits, Settings, Transport
+
+KEY = "sk-live-3f9a8b7c6d5e"
+PROMPT = "A cheerful pop song about friendship"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n"
+LIMITS = Limits(connect_s=2, idle_s=0.3, total_s=3)
+
+
+def client(server, *, budget=None, limits=LIMITS, key=KEY, **options):
+    settings = Settings(limits=limits)
+    target = Target(server if isinstance(server, str) else server.url("").rstrip("/"), "local", key)
+    return Client(target, Transport(settings), budget or Budget(None, free=True), **options)
+
+
+def call(api="v6", endpoint="stream", **fields):
+    contract = load(api)
+    body = fields.pop("body", {"prompt": PROMPT})
+    return Call(contract, contract.endpoints[endpoint], body, **fields)
+
+
+def codes(exchange):
+    return [each.code for each in exchange.violations if each.severity != "info"]
+
+
+def story(exchange):
+    return exchange.outcome, exchange.verdict.value, exchange.reason, codes(exchange)
+
+
+def chunked(data):
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def result_of(api):
+    return json.dumps(next(e.payload for e in load(api).examples if e.of == "response")).encode()
+
+
+def json_answer(body, status=b"200 OK"):
+    head = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    return head % (status, len(body)) + body
+
+
+def test_a_song_is_ok_and_its_milestones_are_in_order(raw_server, stream_of):
+    body = stream_of("v6")
+    server = raw_server([("send", HEAD + b"\r\n"), *[("send", e + b"\n\n") for e in body.split(b"\n\n") if e]])
+    exchange = client(server).exchange(call())
+    assert story(exchange) == ("ok", "conforms", None, [])
+    times = exchange.milestones
+    order = ["accepted", "first_chunk", "validated", "streaming_ready", "streaming_ready_all", "complete"]
+    assert [times[name] for name in order] == sorted(times[name] for name in order)
+    assert times["streaming_ready"] <= times["audio"] <= times["complete"]
+    assert times.keys() == {*order, "audio"}
+    assert exchange.stages.keys() >= {"initializing", "streaming_ready#1", "streaming_ready#2", "final#1"}
+    first, last, count = exchange.stages["running"]
+    assert first <= last
+    assert count == body.count(b'"status": "running"')
+    assert exchange.message_id == json.loads(body.split(b"\n\n")[1][6:])["message_id"]
+    (request,) = server.requests
+    assert (request.method, request.target) == ("POST", "/v6/generate/song")
+    assert json.loads(request.body) == {"prompt": PROMPT}
+    assert request.headers["authorization"] == f"Bearer {KEY}"
+    assert "text/event-stream" in request.headers["accept"]
+
+
+def test_a_synchronous_result_is_ok_when_it_is_whole(raw_server):
+    server = raw_server([("send", json_answer(result_of("v6")))])
+    exchange = client(server).exchange(call(endpoint="sync"))
+    assert story(exchange) == ("ok", "conforms", None, [])
+    assert exchange.milestones.keys() == {"accepted", "complete"}
+    assert exchange.message_id == json.loads(result_of("v6"))["message_id"]
+    assert exchange.value == json.loads(result_of("v6"))
+
+
+def test_events_of_one_read_are_coarse_but_for_the_last(raw_server, stream_of):
+    body = stream_of("v6")
+    server = raw_server([("send", HEAD + b"\r\n"), ("sleep", 0.05), ("send", body), ("sleep", 0.1)])
+    exchange = client(server).exchange(call())
+    events = body.count(b"data: ")
+    assert exchange.judge.events == events
+    assert exchange.coarse_events in (events - 1, events)  # the close may come in the same read
+    assert exchange.row(exchange.started_ns)["coarse"] == pytest.approx(1, abs=2 / events)
+
+
+def test_events_that_come_alone_are_exact(raw_server, stream_of):
+    steps = [("send", HEAD + b"\r\n")]
+    for event in stream_of("v5").split(b"\n\n")[:-1]:
+        steps += [("sleep", 0.03), ("send", event + b"\n\n")]
+    exchange = client(raw_server([*steps, ("sleep", 0.03)])).exchange(call("v5", body={}))
+    assert story(exchange)[:2] == ("ok", "conforms")
+    assert exchange.coarse_events <= 1
+    assert exchange.milestones.keys() == {"accepted", "first_chunk", "audio", "complete"}
+    assert exchange.milestones["complete"] >= 0.03 * exchange.judge.events * 0.9
+
+
+REFUSALS = [
+    (b"429 Too Many", b'{"success": false, "message": "Rate limits have been passed for the user."}',
+     ("refused", "inconclusive", "api.rate_limit", [])),
+    (b"503 Busy", b"<html>", ("refused", "inconclusive", "http.503", [])),
+    (b"401 No", b"{}", ("refused", "inconclusive", "http.401", [])),
+    (b"404 Not Found", b"{}", ("refused", "violates", None, ["http.status"])),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "body", "expected"), REFUSALS)
+@pytest.mark.parametrize("endpoint", ["stream", "sync"])
+def test_another_status_is_refused(raw_server, endpoint, status, body, expected):
+    server = raw_server([("send", json_answer(body, status))])
+    exchange = client(server).exchange(call(endpoint=endpoint))
+    assert story(exchange) == expected
+    assert exchange.milestones.keys() == {"accepted"}
+
+
+def test_a_failure_in_the_stream_is_failed(raw_server):
+    failure = b'data: {"isComplete": false, "status": "initializing", "chunkIndex": 0, "error": "no GPU"}\n\n'
+    exchange = client(raw_server([("send", HEAD + b"\r\n" + failure)])).exchange(call())
+    assert story(exchange) == ("failed", "inconclusive", "stream.failed", [])
+    assert "complete" not in exchange.milestones
+
+
+def test_an_error_under_a_success_is_failed_and_kept(raw_server):
+    body = b'{"success": false, "message": "Insufficient balance for this operation."}'
+    exchange = client(raw_server([("send", json_answer(body))])).exchange(call())
+    assert story(exchange) == ("failed", "violates", None, ["http.error_under_success"])
+    again = replayed(exchange)
+    assert again.judge.violations == exchange.violations
+    assert b"".join(raw for _, raw, _ in exchange.pieces) == body
+
+
+def test_a_truncated_stream_is_failed(raw_server, stream_of):
+    exchange = client(raw_server([("send", HEAD + b"\r\n" + stream_of("v6")[:900])])).exchange(call())
+    assert exchange.outcome == "failed"
+    assert codes(exchange)[-1] == "stream.truncated"
+
+
+def test_silence_is_a_timeout(raw_server, stream_of):
+    begun = HEAD + b"\r\n" + stream_of("v6")[:300]
+    for steps in ([("hold",)], [("send", HEAD + b"\r\n"), ("hold",)], [("send", begun), ("hold",)]):
+        exchange = client(raw_server(steps)).exchange(call())
+        assert story(exchange) == ("timeout", "inconclusive", "harness.idle_timeout", [])
+        assert time.monotonic_ns() - exchange.started_ns < 3e9
+
+
+def test_a_stream_that_never_ends_runs_into_the_deadline(raw_server):
+    drip = [("send", b": beat\n\n"), ("sleep", 0.05)] * 100
+    server = raw_server([("send", HEAD + b"\r\n"), *drip])
+    limits = Limits(connect_s=2, idle_s=0.3, total_s=0.6)
+    exchange = client(server, limits=limits).exchange(call())
+    assert story(exchange) == ("timeout", "inconclusive", "harness.total_timeout", [])
+
+
+def test_a_server_that_keeps_the_connection_open_after_the_song_is_ok(raw_server, stream_of):
+    server = raw_server([("send", HEAD + b"\r\n" + stream_of("v6")), ("hold",)])
+    exchange = client(server).exchange(call())
+    assert story(exchange) == ("ok", "conforms", None, [])
+
+
+def test_what_breaks_below_http_is_transport(raw_server, stream_of):
+    whole = HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(stream_of("v6"))
+    cases = [
+        ([("send", whole)], ["http.truncated"]),
+        ([("send", whole + b"-5\r\n")], ["http.framing"]),
+        ([("send", whole[:700]), ("sleep", 0.05), ("rst",)], ["http.reset", "stream.truncated"]),
+        ([("send", b"nonsense\r\n\r\n")], ["http.framing", "stream.truncated"]),
+    ]
+    for steps, expected in cases:
+        exchange = client(raw_server(steps)).exchange(call())
+        assert (exchange.outcome, exchange.verdict, codes(exchange)) == ("transport", "violates", expected)
+
+
+def test_gzip_that_is_cut_is_transport_and_keeps_what_came(raw_server, stream_of):
+    packed = gzip.compress(stream_of("v6"))
+    head = HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"
+    whole = client(raw_server([("send", head % len(packed) + packed)])).exchange(call())
+    assert story(whole) == ("ok", "conforms", None, [])
+    cut = packed[: len(packed) - 30]
+    exchange = client(raw_server([("send", head % len(cut) + cut)])).exchange(call())
+    assert exchange.outcome == "transport"
+    assert codes(exchange)[0] == "http.content_encoding"
+    assert exchange.judge.events > 3
+
+
+def test_nobody_there_is_transport_and_inconclusive(raw_server):
+    server = raw_server()
+    url = server.url("").rstrip("/")
+    server.stop()
+    exchange = client(url).exchange(call())
+    assert story(exchange) == ("transport", "inconclusive", "environment.refused", [])
+    assert exchange.milestones == {}
+    assert exchange.row(exchange.started_ns)["http_status"] is None
+
+
+def test_a_cap_cuts_an_exchange_short(raw_server, stream_of):
+    server = raw_server([("send", HEAD + b"\r\n" + stream_of("v6")), ("hold",)])
+    exchange = client(server, caps=Caps(events=4)).exchange(call())
+    assert story(exchange) == ("cut", "inconclusive", "cap.events", [])
+    assert exchange.judge.events == 4
+    limits = Limits(connect_s=2, idle_s=1, total_s=3, body_bytes=500)
+    server = raw_server([("send", HEAD + b"\r\n" + stream_of("v6")), ("hold",)])
+    exchange = client(server, limits=limits).exchange(call())
+    assert story(exchange) == ("cut", "inconclusive", "harness.cap", [])
+
+
+def test_the_budget_is_asked_before_anything_is_sent(raw_server):
+    server = raw_server([("send", json_answer(result_of("v6")))], repeat=True)
+    spender = client(server, budget=Budget(1, free=False))
+    spender.exchange(call(endpoint="sync"))
+    with pytest.raises(BudgetError):
+        spender.exchange(call(endpoint="sync"))
+    with pytest.raises(BudgetError):
+        spender.exchange(call(endpoint="sync", body=b"not even JSON"))
+    assert len(server.requests) == 1
+    # What cannot be billed costs nothing: no key, another method, an endpoint that is free.
+    spender.exchange(call(endpoint="sync", key=None))
+    spender.exchange(call(endpoint="sync", method="GET", body=None))
+    spender.exchange(call(endpoint="status", path="/status/generation/x", body=None))
+    assert [request.method for request in server.requests] == ["POST", "POST", "GET", "GET"]
+    assert "authorization" not in server.requests[1].headers
+    assert spender.budget.spent == 1
+
+
+def test_a_body_that_is_no_json_is_a_wrong_usage_and_costs_nothing(raw_server):
+    server = raw_server()
+    spender = client(server, budget=Budget(1, free=False))
+    for body in ({"prompt": "\ud800"}, {"prompt": object()}, {1: 2}):
+        with pytest.raises(UsageError, match="no JSON"):
+            spender.exchange(call(body=body))
+    assert (spender.budget.spent, server.accepted) == (0, 0)
+
+
+def test_comments_are_handed_on_with_their_arrival(raw_server):
+    heard = []
+    server = raw_server([("send", HEAD + b"\r\n"), ("send", b":12\n\n"), ("sleep", 0.05), ("send", b": 13\n")])
+    exchange = client(server, on_comment=lambda at, text: heard.append((at, text))).exchange(call())
+    assert [text for _, text in heard] == [b"12", b" 13"]
+    assert exchange.started_ns < heard[0][0] < heard[1][0]
+
+
+def test_chunks_are_kept_on_demand_and_bytes_are_not(raw_server, stream_of):
+    server = raw_server([("send", HEAD + b"\r\n" + stream_of("v6"))], repeat=True)
+    exchange = client(server, keep_bytes=False, keep_chunks=True).exchange(call())
+    assert exchange.pieces == []
+    assert len(exchange.chunks) == exchange.judge.events
+    assert exchange.chunks[0][0] == "initializing"
+    assert client(server).exchange(call()).chunks == []
+
+
+def test_the_intended_start_is_kept_beside_the_actual_one(raw_server):
+    server = raw_server([("send", json_answer(result_of("v6")))])
+    intended = time.monotonic_ns() - 500_000_000
+    exchange = client(server).exchange(call(endpoint="sync", intended_ns=intended))
+    row = exchange.row(intended)
+    assert row["intended_ns"] == 0
+    assert row["started_ns"] >= 500_000_000
+
+
+def test_a_row_is_small_and_json(raw_server, stream_of):
+    server = raw_server([("send", HEAD + b"\r\n" + stream_of("v6"))])
+    exchange = client(server).exchange(call())
+    row = exchange.row(exchange.started_ns)
+    assert len(json.dumps(row)) < 1600
+    assert row["outcome"] == "ok"
+    assert row["billed"] is True
+    assert row["codes"] in ({}, {"stream.not_closed": 1})
+    for violation in exchange.violation_rows():
+        assert violation.keys() >= {"exchange", "api", "endpoint", "code", "rule", "severity"}
+
+
+# --- transcripts of exchanges
+
+
+def replayed(exchange, **options):
+    raw = exchange.transcript(Redactor([KEY], **options)).to_bytes()
+    return lint(raw, "t.ndjson", [load("v5"), load("v6")], None, Caps())
+
+
+def test_a_transcript_replays_to_the_same_verdict(raw_server, stream_of):
+    body = stream_of("v6")
+    broken = body.replace(b'"chunkIndex": 3', b'"chunkIndex": 8').replace(b"validated", b"valid\xffted")
+    cases = [
+        [("send", HEAD + b"\r\n" + body)],
+        [("send", HEAD + b"\r\n" + broken)],
+        [("send", HEAD + b"\r\n" + body[:-1])],
+        [("send", HEAD + b"\r\n" + body[:400]), ("hold",)],
+        [("send", HEAD + b"\r\n" + body[:400]), ("sleep", 0.05), ("rst",)],
+        [("send", HEAD + b"Content-Length: 9999\r\n\r\n" + body)],
+        [("send", HEAD.replace(b"text/event-stream", b"text/html") + b"\r\n<html>")],
+        [("send", HEAD.replace(b"text/event-stream", b"text/x") + b"\r\n" + body)],
+        *([("send", json_answer(text, status))] for status, text, _ in REFUSALS),
+    ]
+    for steps in cases:
+        exchange = client(raw_server(steps)).exchange(call())
+        again = replayed(exchange)
+        assert again.contract.api == "v6"
+        assert (again.judge.verdict(), again.judge.reason) == (exchange.verdict, exchange.reason), steps
+        found = [(v.code, v.chunk, v.rule) for v in again.judge.violations]
+        assert found == [(v.code, v.chunk, v.rule) for v in exchange.violations], steps
+
+
+def test_a_transcript_of_any_endpoint_says_which_it_was(raw_server):
+    server = raw_server([("send", json_answer(result_of("v5")))])
+    again = replayed(client(server).exchange(call("v5", "sync", body={"prompt": PROMPT})))
+    assert (again.contract.api, again.endpoint, again.guessed) == ("v5", "sync", False)
+    assert again.judge.verdict() == "conforms"
+    bad = json_answer(b'{"detail": "Invalid or empty prompt provided"}', b"400 Bad")
+    wrong = call("v5", body={}, expect_error=True, broken_rule="request/field/prompt/required")
+    again = replayed(client(raw_server([("send", bad)])).exchange(wrong))
+    assert (again.endpoint, again.judge.verdict()) == ("error", "conforms")
+
+
+def test_nothing_private_is_in_a_transcript(raw_server, stream_of):
+    lyrics, signature = "Through every road we roam", "X-Sig=0a1b2c3d4e"
+    events = stream_of("v6", lyrics=lyrics, prompt=PROMPT)
+    events = events.replace(b".mp3", b".mp3?" + signature.encode())
+    events += b'data: {"lyrics": "%s\n\n' % lyrics.encode()
+    events += b'data: {"lyrics":\ndata: "%s"}\n\ndata: %s\n\n' % (lyrics.encode(), KEY.encode())
+    head = HEAD + b"Set-Cookie: id=%s\r\nX-Echo: %s\r\n\r\n" % (b"c00kie", KEY.encode())
+    exchange = client(raw_server([("send", head + events)])).exchange(
+        call(body={"prompt": PROMPT, "lyrics": lyrics, "userId": "user-4711"})
+    )
+    raw = exchange.transcript(Redactor([KEY])).to_bytes()
+    plain = raw + b"".join(
+        base64.b64decode(row["raw"]) for row in map(json.loads, raw.splitlines()) if "raw" in row
+    )
+    for secret in (KEY, PROMPT, lyrics, "0a1b2c3d4e", "user-4711", "c00kie"):
+        assert secret.encode() not in plain, secret
+    assert b"[redacted" in plain
+
+
+def test_a_url_that_lies_across_two_reads_of_a_body_is_redacted(raw_server):
+    body = result_of("v6").replace(b"_v1.mp3", b"_v1.mp3?X-Sig=0a1b2c3d4e")
+    at = body.index(b"0a1b2") + 4
+    answer = json_answer(body)
+    cut = len(answer) - len(body) + at
+    server = raw_server([("send", answer[:cut]), ("sleep", 0.05), ("send", answer[cut:])])
+    exchange = client(server).exchange(call(endpoint="sync"))
+    assert len(exchange.pieces) == 2
+    pieces = exchange.transcript(Redactor([KEY])).pieces
+    assert b"2c3d4e" not in b"".join(raw for _, raw, _ in pieces)
+    assert json.loads(pieces[0][1])["audio_data"]
+
+
+# --- other projects' scenarios
+
+VECTORS = os.environ.get("SOUNDSTAGE_VECTORS")
+SCENARIOS = json.loads((Path(VECTORS) / "http.json").read_text()) if VECTORS else []
+STATUS = ("refused", "violates", None, ["http.status"])
+REDIRECT = ("transport", "violates", None, ["http.redirect"])
+ONE_EVENT = ("failed", "violates", None, ["json.syntax", "stream.truncated"])
+#: scenario -> outcome, verdict, reason, codes. We always POST, never reconnect, and hold what
+#: comes against the contract: none of these bodies is a song.
+EXPECTED = {
+    "wpt-status-204": STATUS,
+    "wpt-status-205": STATUS,
+    "wpt-status-210": STATUS,
+    "wpt-status-299": STATUS,
+    "wpt-status-404": STATUS,
+    "wpt-status-410": STATUS,
+    "wpt-status-503": ("refused", "inconclusive", "http.503", []),
+    "wpt-redirect-301": REDIRECT,
+    "wpt-redirect-302": REDIRECT,
+    "wpt-redirect-303": REDIRECT,
+    "wpt-redirect-307": ONE_EVENT,
+    "wpt-mime-x_bogus": ("failed", "violates", None, ["http.content_type"]),
+    "wpt-mime-text_x-bogus": ("failed", "violates", None, ["http.content_type"]),
+    "wpt-mime-text_event-stream_": ONE_EVENT,
+    "wpt-mime-text_event-stream_charset_windows-1252": ONE_EVENT,
+    "wpt-field-id-reconnect": ONE_EVENT,
+    "wpt-field-id-null-reconnect-1": ONE_EVENT,
+    "wpt-field-id-null-reconnect-2": ONE_EVENT,
+    "wpt-field-id-null-reconnect-3": ONE_EVENT,
+    "wpt-field-id-null-reconnect-4": ONE_EVENT,
+    "wpt-field-id-null-reconnect-5": ONE_EVENT,
+    "wpt-data-before-final-empty-line": (
+        "failed", "violates", None, ["json.syntax", "framing.unterminated", "stream.truncated"],
+    ),
+    "wpt-reconnect-ok-first": ONE_EVENT,
+    "ld-redirect-301-empty-location": REDIRECT,
+    "ld-redirect-301-missing-location": REDIRECT,
+    "ld-redirect-307-empty-location": REDIRECT,
+    "ld-redirect-307-missing-location": REDIRECT,
+    "ld-break-mid-event": (
+        "transport", "violates", None, ["http.reset", "json.syntax", "stream.truncated"],
+    ),
+    "ld-read-timeout": ("timeout", "violates", "harness.idle_timeout", ["json.syntax"]),
+}  # fmt: skip
+
+
+@pytest.mark.skipif(not VECTORS, reason="SOUNDSTAGE_VECTORS is not set")
+def test_every_scenario_has_its_expectation():
+    assert {scenario["name"] for scenario in SCENARIOS} == EXPECTED.keys()
+    assert len(SCENARIOS) == 29
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario["name"])
+def test_a_scenario_of_another_project_gives_an_outcome_to_act_on(raw_server, scenario):
+    connections = []
+    for connection in scenario["connections"]:
+        steps = []
+        for step in connection["steps"]:
+            if "send_base64" in step:
+                sent = base64.b64decode(step["send_base64"])
+                steps += [("send", sent)] * step.get("repeat", 1)
+            elif "sleep_s" in step:
+                steps.append(("sleep", step["sleep_s"]))
+            elif step.get("rst"):
+                steps += [("sleep", 0.05), ("rst",)]
+            elif step.get("close"):
+                steps.append(("close",))
+            else:
+                pytest.fail(f"a step that the test does not know: {step}")
+        connections.append(steps)
+    server = raw_server(*connections)
+    began = time.monotonic()
+    exchange = client(server).exchange(call())
+    assert time.monotonic() - began < 2
+    assert story(exchange) == EXPECTED[scenario["name"]]
+    if scenario["verdict"] == "redirected" and exchange.outcome != "transport":
+        assert [hop.status for hop in exchange.response.hops] == [307]
+    for violation in exchange.violations:
+        assert violation.message
+        assert violation.rule in load("v6").rules.rules
