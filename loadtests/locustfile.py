@@ -15,6 +15,7 @@ import sys
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import gevent
 from locust import between, events
@@ -29,6 +30,8 @@ from soundstage.loadtests.loadrun import LEAD_S, LoadOptions, LoadRun, open_run
 from soundstage.results.bundle import new_folder
 
 log = logging.getLogger("soundstage")
+#: The users that there were before those of an open loop took their place.
+_closed_loop: WeakKeyDictionary[Environment, list[Any]] = WeakKeyDictionary()
 
 
 class Songs(users.SongUser):
@@ -67,10 +70,10 @@ def add_options(parser: ArgumentParser, **_: Any) -> None:
 @events.init.add_listener
 def choose_users(environment: Environment, **_: Any) -> None:
     """With a rate, one user that drives the schedule takes the place of those of the file."""
-    if _rate(environment) > 0:
-        environment.user_classes[:] = [Arrivals]
-    elif Arrivals in environment.user_classes:
-        environment.user_classes[:] = [Songs]
+    if Arrivals not in environment.user_classes:
+        _closed_loop[environment] = list(environment.user_classes)
+    open_loop = _rate(environment) > 0
+    environment.user_classes[:] = [Arrivals] if open_loop else _closed_loop[environment]
 
 
 @events.test_start.add_listener

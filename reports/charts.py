@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from .findings import Rule
-from .summary import Group, Milestone, Timeline
-from .svg import Axis, element, line, number, svg, text, x_axis
-from .wording import (
+from soundstage.reports.findings import Rule
+from soundstage.reports.summary import Group, Milestone, Timeline
+from soundstage.reports.svg import Axis, element, line, number, svg, text, x_axis
+from soundstage.reports.wording import (
     HEADLINE_MILESTONES,
     OUTCOMES,
     milestone_label,

@@ -10,13 +10,13 @@ from typing import Any, TextIO
 
 import orjson
 
-from soundstage.errors import UsageError
-from soundstage.results.bundle import Bundle
-
-from . import html, junit, markdown
-from .findings import Report, build
-from .summary import Group, Milestone, Quantile
-from .wording import (
+from soundstage.contract import Contract, load
+from soundstage.errors import SoundstageError, UsageError
+from soundstage.reports import html, junit, markdown
+from soundstage.reports.evidence import TRANSCRIPT_LIMIT, Smallest, smallest
+from soundstage.reports.findings import Evidence, Report, Rule, build
+from soundstage.reports.summary import Group, Milestone, Quantile
+from soundstage.reports.wording import (
     HEADLINE_MILESTONES,
     OUTCOMES,
     milestone_label,
@@ -26,6 +26,7 @@ from .wording import (
     seconds,
     target_facts,
 )
+from soundstage.results.bundle import Bundle
 
 HELP = "turn run bundles into HTML, JUnit, Markdown or JSON"
 
@@ -105,7 +106,29 @@ def read(bundle: Bundle) -> Report:
         exchanges=bundle.exchanges(),
         transcripts=bundle.transcripts(),
         torn=lambda: bundle.torn,
+        smallest=lambda rule, evidence: _smallest(bundle, rule, evidence),
     )
+
+
+def _smallest(bundle: Bundle, rule: Rule, evidence: Evidence) -> Smallest | None:
+    """The smallest stream that shows a finding; None where it cannot be told."""
+    contract = _contract(rule.api)
+    if contract is None or evidence.transcript is None:
+        return None
+    try:
+        with (bundle.path / evidence.transcript).open("rb") as file:
+            raw = file.read(TRANSCRIPT_LIMIT + 1)
+    except OSError:
+        return None
+    return smallest(contract, rule.endpoint, rule.id, evidence.chunk, evidence.exchange, raw)
+
+
+def _contract(api: str) -> Contract | None:
+    """The contract of a version, if it is known here; a bundle may come from elsewhere."""
+    try:
+        return load(api)
+    except SoundstageError:
+        return None
 
 
 def print_summary(report: Report, stdout: TextIO) -> None:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from .summary import Summary, expected_milestones, summarise
-from .wording import OUTCOMES, Headline, headline, plural
+from soundstage.reports.evidence import FINDING_LIMIT, Smallest
+from soundstage.reports.summary import Summary, expected_milestones, summarise
+from soundstage.reports.wording import OUTCOMES, Headline, headline, plural
 
 #: The severity of a violation, as the outcome of its rule when the run had no time to write one.
 _OUTCOME_OF_SEVERITY = {"error": "failed", "warning": "warned", "info": "passed"}
@@ -33,7 +34,9 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule at an endpoint, and what became of it. `codes` are those of its violations."""
+    """A rule at an endpoint, and what became of it. `codes` are those of its violations;
+    `smallest` is the smallest stream that shows it, where a transcript was kept.
+    """
 
     id: str
     api: str
@@ -49,6 +52,7 @@ class Rule:
     seconds: float | None
     codes: tuple[str, ...]
     evidence: tuple[Evidence, ...]
+    smallest: Smallest | None = None
 
     @property
     def subject(self) -> str:
@@ -105,8 +109,11 @@ def build(
     exchanges: Iterable[Mapping[str, Any]],
     transcripts: Iterable[str] = (),
     torn: Callable[[], int] = lambda: 0,
+    smallest: Callable[[Rule, Evidence], Smallest | None] | None = None,
 ) -> Report:
-    """The report of a run from its rows; `torn` is asked when all rows have been read."""
+    """The report of a run from its rows; `torn` is asked when all rows have been read, `smallest`
+    for the smallest stream that shows a finding.
+    """
     rows = [dict(rule) for rule in rules]
     known_rules = {row["rule"] for row in rows}
     codes: dict[str, Counter[str]] = {}
@@ -128,7 +135,7 @@ def build(
             places[exchange] = place
         else:
             places.pop(exchange, None)
-    return Report(
+    report = Report(
         run=run,
         headline=headline(run, empty=not summary.exchanges and not rows),
         voids=tuple(_voids(run, summary.exchanges, torn())),
@@ -136,6 +143,17 @@ def build(
         rules=tuple(_rule(row, codes.get(row["rule"], Counter()), places) for row in rows),
         transcripts=tuple(sorted(kept)),
     )
+    return report if smallest is None else _with_smallest(report, smallest)
+
+
+def _with_smallest(report: Report, smallest: Callable[[Rule, Evidence], Smallest | None]) -> Report:
+    """The report, with the smallest stream that shows it for each of the worst findings."""
+    found: dict[int, Rule] = {}
+    for rule in report.findings()[:FINDING_LIMIT]:
+        kept = next((each for each in rule.evidence if each.transcript is not None), None)
+        if kept is not None and (shown := smallest(rule, kept)) is not None:
+            found[id(rule)] = replace(rule, smallest=shown)
+    return replace(report, rules=tuple(found.get(id(rule), rule) for rule in report.rules))
 
 
 def _note(

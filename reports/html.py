@@ -14,10 +14,10 @@ from typing import Any
 
 import jinja2
 
-from . import charts
-from .findings import Report, Rule
-from .summary import Group, Milestone, Quantile
-from .wording import (
+from soundstage.reports import charts
+from soundstage.reports.findings import Report, Rule
+from soundstage.reports.summary import Group, Milestone, Quantile
+from soundstage.reports.wording import (
     HEADLINE_MILESTONES,
     OUTCOMES,
     milestone_label,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
-from .findings import Report, Rule
-from .wording import plain, target_facts
+from soundstage.reports.findings import Report, Rule
+from soundstage.reports.wording import plain, target_facts
 
 _SKIPPED = {
     "inconclusive": "inconclusive",

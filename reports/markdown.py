@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from .findings import Report, Rule
-from .summary import Group
-from .wording import (
+from soundstage.reports.findings import Report, Rule
+from soundstage.reports.summary import Group
+from soundstage.reports.wording import (
     HEADLINE_MILESTONES,
     OUTCOMES,
     milestone_label,
@@ -18,6 +18,7 @@ from .wording import (
 
 #: GitHub refuses a summary over 1 MiB; ours stay far below (and below 900 KB whatever comes).
 FINDING_LIMIT = 50
+SMALLEST_LIMIT = 10
 SIZE_LIMIT = 900_000
 
 _SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "❔", "invalid": "🚫", "incomplete": "⚠️"}
@@ -102,4 +103,32 @@ def _findings(findings: list[Rule]) -> str:
         glyph = "❌" if rule.outcome == "failed" else "⚠️"
         lines.append(f"| {glyph} | {code(rule.id)} | {seen} | {rule.violations:,} |")
     more = len(findings) - FINDING_LIMIT
-    return "\n".join(lines) + (f"\n\nand {plural(more, 'more rule')}" if more > 0 else "")
+    text = "\n".join(lines) + (f"\n\nand {plural(more, 'more rule')}" if more > 0 else "")
+    shown = [rule for rule in findings if rule.smallest is not None][:SMALLEST_LIMIT]
+    return "\n\n".join([text, *(_smallest(rule) for rule in shown)])
+
+
+def _smallest(rule: Rule) -> str:
+    """The smallest stream that shows a finding, folded away."""
+    one = rule.smallest
+    assert one is not None
+    trace = ", ".join(
+        (f"<b>{escaped(each.label)}</b>" if each.here else escaped(each.label))
+        + (f" x{each.count:,}" if each.count > 1 else "")
+        for each in one.trace
+    )
+    parts = [
+        f"<details><summary>Smallest stream that shows {code(rule.id)}</summary>",
+        f"In exchange {escaped(one.exchange, 40)} {one.sentence}.",
+    ]
+    for number, chunk in enumerate(one.chunks):
+        if one.hidden and number == len(one.chunks) // 2:
+            parts.append(f"… {plural(one.hidden, 'chunk')} not shown …")
+        where = " · the violation" if chunk.here else ""
+        lines = "\n".join(escaped(line, 1000) for line in chunk.lines)
+        parts.append(f"<pre>chunk {chunk.number}{where}\n{lines}</pre>")
+    parts.append(f"Asked: {escaped(one.expected, 300)}")
+    if one.due:
+        parts.append(f"Still due there: {escaped(', '.join(one.due), 1000)}")
+    parts.append(f"Stages seen: {trace}")
+    return "\n\n".join([*parts, "</details>"])

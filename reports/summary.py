@@ -26,8 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from soundstage.errors import UsageError
-
-from .wording import MILESTONES
+from soundstage.reports.wording import MILESTONES
 
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 CONFIDENCE = 0.95

@@ -58,7 +58,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 ONLY: dict[tuple[str, str], set[str]] = {
     ("config", "conformance"): {"violations"},
     ("results", "conformance"): {"violations"},
-    ("reports", "wire"): {"redact"},
+    ("reports", "wire"): {"redact", "transcript"},
 }
 #: Libraries that are kept to some files (paths below the room, "" for all of it).
 KEPT_TO: dict[str, set[str]] = {

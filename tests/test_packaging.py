@@ -34,7 +34,9 @@ def test_every_file_of_data_is_installed():
     patterns = SETUPTOOLS["package-data"]
     for package in SETUPTOOLS["packages"]:
         folder = folder_of(package)
-        inner = [other for other in map(folder_of, SETUPTOOLS["packages"]) if folder in other.parents]
+        inner = [
+            other for other in map(folder_of, SETUPTOOLS["packages"]) if folder in other.parents
+        ]
         for path in folder.rglob("*"):
             if path.is_dir() or path.suffix in (".py", ".pyc") or "__pycache__" in path.parts:
                 continue

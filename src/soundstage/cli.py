@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lint": ("soundstage.commands.lint", "check saved responses against the contract"),
     "load": ("soundstage.loadtests.cli", "run a load test"),
     "report": ("soundstage.reports.cli", "turn a run bundle into HTML, JUnit and Markdown"),
+    "faults": ("soundstage.commands.faults", "prove that every kind of fault is caught"),
     "explain": ("soundstage.commands.explain", "explain a rule or a violation code"),
 }
 

@@ -125,7 +125,9 @@ def test_a_v6_result_is_held_to_its_fields(v6, edit, codes, paths):
     assert all(each.rule in v6.rules.rules for each in found)
 
 
-@pytest.mark.parametrize("field", ["success", "messageId", "audio_url", "album_art", "song_name", "status"])
+@pytest.mark.parametrize(
+    "field", ["success", "messageId", "audio_url", "album_art", "song_name", "status"]
+)
 def test_a_v5_result_has_every_printed_field(v5, field):
     (violation,) = result(v5, lambda value: value.pop(field)).violations
     assert (violation.code, violation.path) == ("field.missing", f"/{field}")

@@ -326,9 +326,7 @@ def test_one_chunk_of_an_unknown_stage_at_any_place_is_one_error(v6, song, judge
         assert found(judged(v6, broken)) == ["stage.unknown"], place
 
 
-def test_a_garbled_last_chunk_may_have_been_the_one_that_ends_the_stream(
-    v6, song, judged, found
-):
+def test_a_garbled_last_chunk_may_have_been_the_one_that_ends_the_stream(v6, song, judged, found):
     check = judged(v6, [*song[:-1], b"{"])
     assert found(check) == ["json.syntax"]
     assert not check.ended

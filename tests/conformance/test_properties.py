@@ -28,7 +28,9 @@ json_values = st.recursive(
     | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 
@@ -110,7 +112,11 @@ def test_no_number_raises_wherever_it_stands(api, number):
 @pytest.mark.parametrize("api", APIS)
 def test_a_wrong_index_of_any_size_is_reported_once(api):
     field = contract(api).protocol.index.field
-    for number, code in (("1e400", "index.gap"), ("9" * 4300, "index.gap"), ("-1e400", "index.decreased")):
+    for number, code in (
+        ("1e400", "index.gap"),
+        ("9" * 4300, "index.gap"),
+        ("-1e400", "index.decreased"),
+    ):
         check = StreamCheck(contract(api))
         chunks = stream(api)
         for place, chunk in enumerate(chunks):

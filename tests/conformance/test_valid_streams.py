@@ -68,7 +68,9 @@ def test_every_interleaving_of_two_tracks_conforms(v6, build, judged, found):
     assert many == 32
 
 
-def test_optional_chunks_may_come_anywhere_from_streaming_to_the_last_final(v6, song, judged, found):
+def test_optional_chunks_may_come_anywhere_from_streaming_to_the_last_final(
+    v6, song, judged, found
+):
     for place in range(3, len(song)):
         for chunk in (song[3], song[5]):
             more = [dict(each) for each in [*song[:place], chunk, *song[place:]]]

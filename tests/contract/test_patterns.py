@@ -17,7 +17,10 @@ FIELDS = json.loads((Path(__file__).parents[2] / "schemas/fields.json").read_tex
 URL = FIELDS["url"]["pattern"]
 PROMPT = load("v6").endpoints["stream"].request["properties"]["prompt"]["allOf"][0]["pattern"]
 
-odd = st.sampled_from(list("hHtTpPsS:/?#[]@.%\\\"<> \n\r\t\0\x7f\x85\xa0\u2028é😀\ud800")) | st.characters()
+odd = (
+    st.sampled_from(list('hHtTpPsS:/?#[]@.%\\"<> \n\r\t\0\x7f\x85\xa0\u2028é😀\ud800'))
+    | st.characters()
+)
 urlish = st.builds("{}{}".format, st.sampled_from(["http://", "https://", "HTTPS://", "ftp://", "//", ""]),
                    st.text(odd, max_size=12))  # fmt: skip
 

@@ -22,7 +22,15 @@ def song(stream_of):
 
 
 def judge(
-    body, *, api="v6", endpoint="stream", status=200, content_type=SSE, end=None, cut=None, **options
+    body,
+    *,
+    api="v6",
+    endpoint="stream",
+    status=200,
+    content_type=SSE,
+    end=None,
+    cut=None,
+    **options,
 ):
     contract = load(api)
     judge = Judge(contract, contract.endpoints[endpoint], **options)
@@ -131,9 +139,7 @@ def test_the_parameters_of_the_media_type_do_not_matter(song, content_type):
     ],
 )
 @pytest.mark.parametrize("endpoint", ["stream", "sync"])
-def test_another_status_than_200_is_a_refusal_or_a_broken_promise(
-    endpoint, status, body, expected
-):
+def test_another_status_than_200_is_a_refusal_or_a_broken_promise(endpoint, status, body, expected):
     judged = judge(body, endpoint=endpoint, status=status, content_type=JSON)
     assert outcome(judged) == expected
     assert judged.events == 0
@@ -202,14 +208,18 @@ def test_a_redirect_that_leads_nowhere_breaks_the_rule_of_the_status():
     assert judged.violations[0].rule == "v6/stream/http/status"
 
 
-@pytest.mark.parametrize("kind", [EndKind.REFUSED, EndKind.UNREACHABLE, EndKind.TLS, EndKind.CONNECT_TIMEOUT])
+@pytest.mark.parametrize(
+    "kind", [EndKind.REFUSED, EndKind.UNREACHABLE, EndKind.TLS, EndKind.CONNECT_TIMEOUT]
+)
 @pytest.mark.parametrize("endpoint", ["stream", "sync"])
 def test_what_the_environment_does_is_inconclusive(kind, endpoint):
     judged = judge(b"", endpoint=endpoint, status=None, end=ended(kind, answered=False))
     assert outcome(judged) == ("inconclusive", f"environment.{kind.value}", [])
 
 
-@pytest.mark.parametrize("kind", [EndKind.IDLE_TIMEOUT, EndKind.TOTAL_TIMEOUT, EndKind.CAP, EndKind.CANCELLED])
+@pytest.mark.parametrize(
+    "kind", [EndKind.IDLE_TIMEOUT, EndKind.TOTAL_TIMEOUT, EndKind.CAP, EndKind.CANCELLED]
+)
 def test_what_we_cut_short_is_inconclusive(song, kind):
     for many in (0, 3, 20, len(song) // 2):
         judged = judge(song[:many], end=ended(kind))

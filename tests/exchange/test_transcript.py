@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soundstage.errors import UsageError
-from soundstage.exchange.transcript import Transcript, looks_like_transcript, read, redacted
+from soundstage.exchange.transcript import redacted
 from soundstage.wire.redact import Redactor
+from soundstage.wire.transcript import Transcript, looks_like_transcript, read
 
 KEY = "sk-live-3f9a8b7c6d5e"
 NOBODY = Redactor()
@@ -20,7 +21,7 @@ SECRET = Redactor([KEY])
 def test_what_goes_in_comes_out_with_the_broken_bytes():
     pieces = [
         (0.0, b"data: \xff\xfe{\x00\n\n", False),
-        (1.25, "data: {\"a\": \"\u2028é\"}\r\n\r\n".encode(), True),
+        (1.25, 'data: {"a": "\u2028é"}\r\n\r\n'.encode(), True),
         (2.0, b"data: half", False),
     ]
     end = {"kind": "reset", "fault_of": "api", "message": "reset", "cut": None, "t": 2.5}
@@ -33,14 +34,18 @@ def test_what_goes_in_comes_out_with_the_broken_bytes():
     assert again.to_bytes() == raw
 
 
-@given(st.lists(st.tuples(st.integers(0, 10**6), st.binary(max_size=30), st.booleans()), max_size=6))
+@given(
+    st.lists(st.tuples(st.integers(0, 10**6), st.binary(max_size=30), st.booleans()), max_size=6)
+)
 def test_any_bytes_survive(pieces):
     timed = [(ms / 1000, raw, coarse) for ms, raw, coarse in pieces]
     assert read(Transcript({"api": "v6"}, timed, {}).to_bytes(), "t").pieces == timed
 
 
 def test_a_transcript_that_breaks_off_keeps_its_whole_lines():
-    raw = Transcript({"api": "v6"}, [(0.0, b"a", False), (1.0, b"b", False)], {"kind": "closed"}).to_bytes()
+    raw = Transcript(
+        {"api": "v6"}, [(0.0, b"a", False), (1.0, b"b", False)], {"kind": "closed"}
+    ).to_bytes()
     for end in range(len(raw.splitlines(keepends=True)[0]), len(raw)):
         again = read(raw[:end], "t")
         assert again.end is None

@@ -64,6 +64,6 @@ def load(tmp_path: Path, *options: str) -> Ran:
 
 @pytest.fixture(scope="session")
 def emulator() -> Iterator[str]:
-    """The URL of an emulator that is 100 times as fast as the real thing."""
-    with spawned_emulator(["--speed", "100", "--seed", "5"]) as url:
+    """The URL of an emulator that is 200 times as fast as the real thing."""
+    with spawned_emulator(["--speed", "200", "--seed", "5"]) as url:
         yield url

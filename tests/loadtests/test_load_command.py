@@ -39,7 +39,7 @@ def test_a_run_passes_and_leaves_a_complete_bundle_with_reports(ran: Ran) -> Non
     )
     assert json.loads(ran.out)["id"] == run["id"]
     assert run["target"]["kind"] == "emulator"
-    assert run["target"]["speed"] == 100
+    assert run["target"]["speed"] == 200
     assert set(run["versions"]) >= {"soundstage", "locust", "gevent"}
     names = {each.name for each in ran.folder.iterdir()}
     assert names >= {"report.html", "junit.xml", "summary.md", "rules.ndjson"}
@@ -158,6 +158,29 @@ def test_an_interrupt_ends_the_run_with_a_readable_bundle(emulator: str, tmp_pat
     rows = list(Bundle.open(folder).exchanges())
     assert rows
     assert run["totals"]["arrivals_started"] == len(rows)
+
+
+def test_a_starved_generator_makes_the_run_invalid_and_does_not_blame_the_api(
+    emulator: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    options = ["--target", emulator, *split("--rate 50 --duration 4s"), "--out", str(folder)]
+    process = start("-m", "soundstage", "load", *options, cwd=tmp_path)
+    while not (folder / "transcripts").is_dir():
+        assert process.poll() is None
+        time.sleep(0.02)
+    for _ in range(6):
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGCONT)
+        time.sleep(0.2)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 6, err
+    assert "the load generator was saturated" in out
+    bundle = Bundle.open(folder)
+    assert bundle.run["verdict"] == "invalid"
+    assert [void["kind"] for void in bundle.run["voids"]] == ["generator"]
+    assert {row["outcome"] for row in bundle.exchanges()} == {"ok"}
 
 
 def _begun(folder: Path) -> list[dict[str, object]]:

@@ -86,7 +86,7 @@ def _locust(tmp_path: Path, url: str, *options: str) -> tuple[int, str, list[Pat
 
 
 def test_the_locustfile_runs_headless_and_leaves_a_bundle(emulator: str, tmp_path: Path) -> None:
-    code, said, bundles = _locust(tmp_path, emulator, *split("-u 3 -r 3 -t 3s"))
+    code, said, bundles = _locust(tmp_path, emulator, *split("-u 3 -r 3 -t 2s"))
     assert code == 0, said
     assert len(bundles) == 1
     assert bundles[0].name in said

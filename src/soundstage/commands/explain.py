@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import json
 from typing import TextIO
 
+from soundstage.commands.printing import forgive_encoding, json_line
 from soundstage.conformance.codes import CODES
 from soundstage.contract import load_all
 from soundstage.errors import UsageError
@@ -34,12 +34,13 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
+    forgive_encoding(stdout)
     rows = _rows(args.name)
     if not rows:
         raise UsageError(f"no rule or code is called {args.name!r}{_nearest(args.name)}")
     for row in rows:
         if args.format == "json":
-            print(json.dumps(row, ensure_ascii=False), file=stdout)
+            print(json_line(row, stdout), file=stdout)
         elif len(rows) == 1:
             for name, value in row.items():
                 if value:

@@ -7,18 +7,18 @@ for where it was not told.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from soundstage.commands.printing import forgive_encoding, json_line
 from soundstage.conformance.violations import Severity, Verdict, Violation
 from soundstage.contract import Contract, available, load, load_all
 from soundstage.errors import UsageError
-from soundstage.exchange import transcript as transcripts
 from soundstage.exchange.judge import Caps, Judge
 from soundstage.exchange.recognise import recognise
+from soundstage.wire import transcript as transcripts
 from soundstage.wire.ending import End, EndKind
 from soundstage.wire.redact import terminal_safe
 
@@ -32,7 +32,9 @@ _EXAMPLES = """examples:
 
 exit codes: 0 all conform, 1 at least one violates, 2 wrong usage, 4 inconclusive
 """
+#: More than this of a file is not read (design 4.17).
 _LARGEST = 64 * 2**20
+_CAP = "cap.exchange_bytes"
 _MARKS = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.INFO: "36"}
 _EXIT = {Verdict.CONFORMS: 0, Verdict.VIOLATES: 1, Verdict.INCONCLUSIVE: 4}
 
@@ -89,18 +91,32 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         default="fail",
         help="fail: exit 4 (default); warn: exit 0",
     )
-    parser.add_argument("--max-events", type=int, default=Caps().events, metavar="N")
+    parser.add_argument(
+        "--max-events",
+        type=_positive,
+        default=Caps().events,
+        metavar="N",
+        help="stop after so many events; the verdict is then inconclusive (default %(default)s)",
+    )
     return parser.parse_args(argv)
 
 
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
+    forgive_encoding(stdout)
     contracts = [load(args.api)] if args.api else list(load_all().values())
     caps = Caps(events=args.max_events)
     codes = []
     for file in args.files:
         linted = lint(_read(file), file, contracts, args.endpoint, caps)
         if args.format == "json":
-            print(json.dumps(linted.to_json(args.strict), ensure_ascii=False), file=stdout)
+            print(json_line(linted.to_json(args.strict), stdout), file=stdout)
         else:
             _print(linted, args.strict, stdout)
         codes.append(_EXIT[linted.verdict(args.strict)])
@@ -118,6 +134,8 @@ def lint(
     transcript: transcripts.Transcript | None = None
     guessed = endpoint is None or len(contracts) > 1
     if transcripts.looks_like_transcript(raw):
+        if len(raw) > _LARGEST:
+            raise UsageError(f"{file}: a transcript of more than {_LARGEST // 2**20} MiB")
         transcript = transcripts.read(raw, file)
         named = transcript.header.get("api")
         contracts = [each for each in contracts if each.api == named] or contracts
@@ -143,8 +161,6 @@ def _read(file: str) -> bytes:
                 raw = opened.read(_LARGEST + 1)
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror or error}") from error
-    if len(raw) > _LARGEST:
-        raise UsageError(f"{file}: larger than {_LARGEST // 2**20} MiB")
     return raw
 
 
@@ -167,6 +183,8 @@ def _judge(
         raise UsageError(f"{contract.api} has no endpoint of the kind {kind}")
     judge = Judge(contract, endpoint, caps=caps, expect_error=kind == "error")
     end, cut = None, None
+    if len(body) > _LARGEST:
+        body, cut = body[:_LARGEST], _CAP
     if transcript is not None:
         response = transcript.header.get("response") or {}
         if response.get("status") is not None:

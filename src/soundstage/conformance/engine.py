@@ -205,6 +205,10 @@ class StreamCheck:
         """The verdict so far; final after `close`."""
         return verdict_of(self.violations, self.reason, strict=strict)
 
+    def due(self) -> list[str]:
+        """What is still to come, in words: `uploading (track 2)`."""
+        return self._ledger.due()
+
     def event(self, data: bytes) -> Seen:
         """Check the data of the next event."""
         number = self.events

@@ -223,9 +223,7 @@ def _errors(folder: Folder, api: str) -> Errors:
     return Errors(known, span, Grounds.of(statuses), Grounds.of(data["server_error"]))
 
 
-def _examples(
-    folder: Folder, api: str, protocol: Protocol, errors: Errors
-) -> tuple[Example, ...]:
+def _examples(folder: Folder, api: str, protocol: Protocol, errors: Errors) -> tuple[Example, ...]:
     path = f"{api}/examples/index.json"
     data = folder.read(path)
     _meets_schema(folder, path, data, part="examples")

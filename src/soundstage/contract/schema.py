@@ -159,9 +159,7 @@ class Folder:
             refuse = self._refusing(path, place + pointer(*error.instance_path))
             raise refuse(" ".join(error.message.split())) from error
 
-    def _check_keywords(
-        self, schema: Any, path: str, place: str, keywords: frozenset[str]
-    ) -> None:
+    def _check_keywords(self, schema: Any, path: str, place: str, keywords: frozenset[str]) -> None:
         refuse = self._refusing(path, place)
         if not isinstance(schema, dict):
             raise refuse(f"a schema must be an object, not {type_name(schema)}")

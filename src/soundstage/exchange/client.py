@@ -23,10 +23,11 @@ from soundstage.errors import UsageError
 from soundstage.exchange.budget import Budget
 from soundstage.exchange.judge import Caps, Judge
 from soundstage.exchange.target import Target
-from soundstage.exchange.transcript import Transcript, redacted
+from soundstage.exchange.transcript import redacted
 from soundstage.wire.ending import End, EndKind
 from soundstage.wire.redact import Redactor
 from soundstage.wire.sse import Event
+from soundstage.wire.transcript import Transcript
 from soundstage.wire.transport import Request, Response, Transport
 
 _SECOND_NS = 1_000_000_000

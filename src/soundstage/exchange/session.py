@@ -80,8 +80,8 @@ def open_session(
     """Find the target and make a client for it. Sends nothing that could be billed.
 
     `budget`: billable requests that may be sent, None for any number to this machine and none to
-    another. `watched`: somebody will call `Session.expire` every second or so. `treat_as_live`: whatever
-    answers counts as the live API (to rehearse a live run on an emulator).
+    another. `watched`: somebody will call `Session.expire` every second or so. `treat_as_live`:
+    whatever answers counts as the live API (to rehearse a live run on an emulator).
 
     Raises UsageError for a wrong URL, key, header or certificate, TargetError if nothing answers
     or a key is needed and missing.

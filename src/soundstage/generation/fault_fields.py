@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from soundstage.contract import Contract
 from soundstage.contract.roles import role_of
-from soundstage.contract.schema import Schema
+from soundstage.contract.schema import Schema, type_name
 from soundstage.generation.fault import Chunks, Fault
 from soundstage.generation.filling import gathered
 from soundstage.generation.legality import Broken, Path, broken_at, broken_in_chunk
@@ -26,7 +26,7 @@ class _Missing:
 
 MISSING: Final = _Missing()
 #: A value of each JSON type, most like what else may stand there.
-_TYPES: Final = (
+_TYPES: Final[tuple[tuple[str, str, Callable[[Any], Any]], ...]] = (
     ("null", "null", lambda value: None),
     ("boolean", "boolean", lambda value: value != 0),
     ("integer", "integer", lambda value: 1),
@@ -95,7 +95,7 @@ def changes(place: Place) -> Iterator[tuple[str, str, Change]]:
             yield name, f"{field} is of the type {kind}", change
     for kind, empty in (("string", ""), ("array", []), ("object", {})):
         if kind in kinds:
-            yield "empty", f"{field} is an empty {kind}", lambda value, empty=empty: empty
+            yield "empty", f"{field} is an empty {kind}", _put(empty)
     yield from _out_of_range(schema, field)
     if "const" in schema:
         yield "other", f"{field} has another value", _another
@@ -106,10 +106,14 @@ def changes(place: Place) -> Iterator[tuple[str, str, Change]]:
         yield "case", f"{field} is written in the wrong case", _swapcase
     if role_of(schema) in _URL_ROLES:
         for name, url in _MALFORMED_URLS:
-            yield f"url_{name}", f"{field} is {url!r}", lambda value, url=url: url
+            yield f"url_{name}", f"{field} is {url!r}", _put(url)
     elif "pattern" in schema:
         for number, text in enumerate(_MISMATCHES):
-            yield f"mismatch_{number}", f"{field} is {text!r}", lambda value, text=text: text
+            yield f"mismatch_{number}", f"{field} is {text!r}", _put(text)
+
+
+def _put(value: Any) -> Change:
+    return lambda before: value
 
 
 def _out_of_range(schema: Schema, field: str) -> Iterator[tuple[str, str, Change]]:
@@ -346,13 +350,11 @@ def of_errors(contract: Contract) -> Iterator[Fault]:
 
             codes = frozenset({"http.error_body"})
             says = f"in the body of the error {name}, {says}"
-            return Fault(
-                f"error/{name}/{label}", "payloads", "error", codes, severity, says, apply
-            )
+            return Fault(f"error/{name}/{label}", "payloads", "error", codes, severity, says, apply)
 
         yield fault("extra", "there is a field too many", lambda body: {**body, EXTRA: 1})
         for field, printed in error.body.items():
-            schema: Schema = {"const": printed, "type": _kind(printed)}
+            schema: Schema = {"const": printed, "type": type_name(printed)}
             for label, says, make in changes(Place((field,), schema, True)):
 
                 def edit(body: Payload, field: str = field, make: Change = make) -> Payload:
@@ -362,12 +364,6 @@ def of_errors(contract: Contract) -> Iterator[Fault]:
 
                 if told(edit(dict(error.body))):
                     yield fault(f"{field}/{label}", says, edit)
-
-
-def _kind(value: Any) -> str:
-    from soundstage.contract.schema import type_name
-
-    return type_name(value)
 
 
 def result_chunks(endpoint: str, payload: Payload) -> Chunks:

@@ -114,9 +114,9 @@ def _errors(schema: Schema, value: Any) -> Iterator[tuple[str, Path, str]]:
 
 def _has(value: Any, path: Path) -> bool:
     for part in path:
-        if isinstance(part, int) or not isinstance(value, dict) or part not in value:
-            return False if not isinstance(part, int) else _has(value[part], path[1:])
-        value, path = value[part], path[1:]
+        if isinstance(value, dict) and part not in value:
+            return False
+        value = value[part]
     return True
 
 

@@ -1,0 +1,307 @@
+"""`soundstage faults`: the kill matrix. Every fault that the contracts' data describes is put into
+valid answers and judged as a client would; and valid answers are judged for false alarms.
+
+The one place where the fault catalogue and the conformance engine meet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import json
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TextIO
+
+from soundstage.conformance.violations import Severity, Verdict, Violation
+from soundstage.contract import Contract, available, load, load_all
+from soundstage.errors import NoDataError, UsageError
+from soundstage.exchange.judge import Judge
+from soundstage.generation.faults import (
+    OPTIONAL,
+    Answer,
+    Fault,
+    broken_answer,
+    catalogue,
+    encoded,
+    near,
+    valid_answer,
+    valid_stream,
+)
+
+HELP = "prove that every fault in the catalogue is caught"
+
+_EXAMPLES = """examples:
+  soundstage faults
+  soundstage faults --api v6 --only 'order/*'
+  soundstage faults --valid 10000 --format json
+  soundstage faults --list
+
+A fault is killed if each of its streams shows one of its codes at its severity. One that is not
+noticed survives; one for which only something else is found has the wrong code.
+
+exit codes: 0 all killed and no false alarm, 1 otherwise, 2 wrong usage
+"""
+
+#: On how many valid answers each fault is tried, and how many are drawn to find them.
+TRIES: Final = 4
+DRAWN: Final = 200
+_WEIGHTY: Final = (Severity.ERROR, Severity.WARNING)
+_SHOWN: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What became of one fault. `found` are the codes (with severity) that were there instead."""
+
+    fault: Fault
+    outcome: str  # killed, survived, wrong_code
+    found: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Table:
+    """The kill matrix of one contract for the faults of one severity."""
+
+    api: str
+    trials: list[Trial] = field(default_factory=list)
+    valid_streams: int = 0
+    false_alarms: int = 0
+
+    def of(self, outcome: str) -> list[Trial]:
+        return [trial for trial in self.trials if trial.outcome == outcome]
+
+    @property
+    def clean(self) -> bool:
+        return len(self.of("killed")) == len(self.trials) and not self.false_alarms
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "api": self.api,
+            "faults": len(self.trials),
+            "killed": len(self.of("killed")),
+            "survivors": [trial.fault.name for trial in self.of("survived")],
+            "wrong_code": [trial.fault.name for trial in self.of("wrong_code")],
+            "valid_streams": self.valid_streams,
+            "false_alarms": self.false_alarms,
+        }
+
+
+@dataclass(slots=True)
+class Matrix:
+    """Both tables of a contract: faults that are errors, and those that are warnings. A false
+    alarm counts as what it says. `alarms` are a few of them in words.
+    """
+
+    errors: Table
+    warnings: Table
+    alarms: list[str] = field(default_factory=list)
+
+    @property
+    def clean(self) -> bool:
+        return self.errors.clean and self.warnings.clean
+
+    def to_json(self) -> dict[str, Any]:
+        return {**self.errors.to_json(), "warnings": self.warnings.to_json()}
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="soundstage faults",
+        description="Put every fault of the catalogue into valid answers, and see that it is "
+        "caught under the right code; judge valid streams, and see that nothing is.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    text = f"only this version (repeatable; {', '.join(available())}; default: all)"
+    add("--api", action="append", default=[], dest="apis", metavar="API", help=text)
+    add("--format", choices=("text", "json"), default="text")
+    text = "valid streams to judge for each version (default: %(default)s)"
+    add("--valid", type=_count, default=1000, metavar="N", help=text)
+    add("--seed", type=int, default=0, metavar="N", help="draw other streams (default: 0)")
+    text = "only faults whose name matches, as in a shell (order/*)"
+    add("--only", metavar="PATTERN", help=text)
+    add("--list", action="store_true", help="list the faults instead, with what must catch them")
+    return parser.parse_args(argv)
+
+
+def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
+    contracts = [load(api) for api in dict.fromkeys(args.apis)] or list(load_all().values())
+    if not contracts:
+        raise NoDataError("there are no contracts")
+    chosen = {each.api: _chosen(each, args.only) for each in contracts}
+    if not any(chosen.values()):
+        known = ", ".join(near(args.only, contracts)) or "see soundstage faults --list"
+        raise UsageError(f"no fault is called {args.only!r}: did you mean {known}?")
+    clean = True
+    for contract in contracts:
+        faults = chosen[contract.api]
+        if args.list:
+            _list(contract, faults, args.format, stdout)
+            continue
+        matrix = judge_all(contract, faults, valid=args.valid, seed=args.seed)
+        clean = clean and matrix.clean
+        if args.format == "json":
+            print(json.dumps(matrix.to_json(), ensure_ascii=False), file=stdout)
+        else:
+            _print(matrix, stdout)
+        stdout.flush()
+    return 0 if clean else 1
+
+
+def judge_all(
+    contract: Contract, faults: Sequence[Fault], *, valid: int = 0, seed: int = 0
+) -> Matrix:
+    """The kill matrix of a contract: each fault tried, and `valid` streams judged."""
+    matrix = Matrix(Table(contract.api), Table(contract.api))
+    for fault in faults:
+        table = matrix.errors if fault.severity == Severity.ERROR else matrix.warnings
+        table.trials.append(tried(contract, fault, seed))
+    for table in (matrix.errors, matrix.warnings):
+        table.valid_streams = valid if contract.endpoint_of_kind("stream") else 0
+    for number in range(matrix.errors.valid_streams):
+        _alarm(contract, matrix, f"{seed}/{number}")
+    return matrix
+
+
+# --- one fault ------------------------------------------------------------------------------------
+
+
+def tried(contract: Contract, fault: Fault, seed: int = 0) -> Trial:
+    """Put a fault into valid answers, in all framings that there are, and see what is found."""
+    tries = 0
+    stream = contract.endpoint_of_kind("stream")
+    framings = stream.framings if stream is not None else ("json",)
+    for attempt in range(DRAWN):
+        rng = random.Random(f"{seed}/{fault.name}/{attempt}")
+        framing = framings[tries % len(framings)] if attempt < DRAWN // 2 else None
+        status, framing, chunks = valid_answer(contract, fault, rng, framing)
+        answer = broken_answer(fault, status, framing, chunks, rng)
+        if answer is None:
+            continue
+        tries += 1
+        found = judged(contract, fault, answer)
+        if not any(v.code in fault.codes and v.severity == fault.severity for v in found):
+            weighty = [f"{v.code} ({v.severity})" for v in found if v.severity in _WEIGHTY]
+            outcome = "wrong_code" if weighty else "survived"
+            return Trial(fault, outcome, tuple(dict.fromkeys(weighty)))
+        if tries == TRIES:
+            return Trial(fault, "killed")
+    if tries:
+        return Trial(fault, "killed")
+    return Trial(fault, "survived", ("no valid answer has a place for it",))
+
+
+def judged(contract: Contract, fault: Fault, answer: Answer) -> list[Violation]:
+    """What a client finds in a broken answer."""
+    wanted = "stream" if fault.of == "error" else fault.of
+    endpoint = contract.endpoints.get(wanted) or contract.endpoint_of_kind(wanted)
+    assert endpoint is not None
+    judge = Judge(
+        contract, endpoint, expect_error=fault.of == "error", broken_rule=fault.broken_rule
+    )
+    return _fed(judge, answer).violations
+
+
+def _fed(judge: Judge, answer: Answer) -> Judge:
+    judge.head(answer.status, answer.content_type)
+    for frame in answer.body.frames:
+        judge.feed(frame)
+    judge.close()
+    return judge
+
+
+# --- false alarms ---------------------------------------------------------------------------------
+
+
+def _alarm(contract: Contract, matrix: Matrix, seed: str) -> None:
+    """Judge one valid stream, and count what is found in it."""
+    rng = random.Random(seed)
+    endpoint = contract.endpoint_of_kind("stream")
+    assert endpoint is not None
+    chunks = valid_stream(contract, rng, optional=rng.choice((0.0, OPTIONAL, 1.0)))
+    framing = rng.choice(endpoint.framings)
+    judge = Judge(contract, endpoint)
+    for frame in encoded(chunks, framing).frames:
+        judge.feed(frame)
+    judge.close()
+    severities = {violation.severity for violation in judge.violations}
+    if judge.verdict() is not Verdict.CONFORMS:
+        matrix.errors.false_alarms += 1
+    elif Severity.WARNING in severities:
+        matrix.warnings.false_alarms += 1
+    else:
+        return
+    if len(matrix.alarms) < _SHOWN:
+        said = [v for v in judge.violations if v.severity in _WEIGHTY]
+        why = f"{said[0].message} [{said[0].code}]" if said else str(judge.reason)
+        matrix.alarms.append(f"valid stream {seed}: {why}")
+
+
+# --- output ---------------------------------------------------------------------------------------
+
+
+def _chosen(contract: Contract, pattern: str | None) -> list[Fault]:
+    return [f for f in catalogue(contract) if pattern is None or _matches(f.name, pattern)]
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return name == pattern or fnmatch.fnmatchcase(name, pattern)
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{number} is not a number of streams")
+    return number
+
+
+def _list(contract: Contract, faults: Sequence[Fault], form: str, stdout: TextIO) -> None:
+    for fault in faults:
+        row = {
+            "api": contract.api,
+            "name": fault.name,
+            "level": fault.level,
+            "of": fault.of,
+            "codes": sorted(fault.codes),
+            "severity": fault.severity,
+            "description": fault.description,
+        }
+        if form == "json":
+            print(json.dumps(row, ensure_ascii=False), file=stdout)
+        else:
+            caught = " or ".join(sorted(fault.codes))
+            print(f"{contract.api} {fault.name}: {fault.description}", file=stdout)
+            print(f"    {fault.level} of {fault.of}; {fault.severity}: {caught}", file=stdout)
+
+
+def _print(matrix: Matrix, stdout: TextIO) -> None:
+    for title, table in (("errors", matrix.errors), ("warnings", matrix.warnings)):
+        if not table.trials:
+            continue
+        killed = len(table.of("killed"))
+        print(f"{table.api}, faults that are {title}: {killed}/{len(table.trials)}", file=stdout)
+        for row in _rows(table):
+            print(f"  {row}", file=stdout)
+        for trial in (*table.of("survived"), *table.of("wrong_code")):
+            found = ", ".join(trial.found) or "nothing"
+            expected = " or ".join(sorted(trial.fault.codes))
+            what = "survived" if trial.outcome == "survived" else "wrong code"
+            print(f"  {what}: {trial.fault.name}", file=stdout)
+            print(f"      expected {expected}; found {found}", file=stdout)
+    many = matrix.errors.valid_streams
+    wrong = matrix.errors.false_alarms + matrix.warnings.false_alarms
+    print(f"{matrix.errors.api}: {wrong} false alarms on {many} valid streams", file=stdout)
+    for alarm in matrix.alarms:
+        print(f"  {alarm}", file=stdout)
+
+
+def _rows(table: Table) -> Iterator[str]:
+    totals = Counter(trial.fault.family for trial in table.trials)
+    killed = Counter(trial.fault.family for trial in table.of("killed"))
+    width = max(map(len, totals))
+    for family, total in totals.items():
+        yield f"{family:<{width}}  {killed[family]:>4}/{total}"

@@ -1,0 +1,254 @@
+"""Faults of what holds across chunks: index, identity, values that never fall, completion flag."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any
+
+from soundstage.contract import Contract
+from soundstage.contract.schema import Schema
+from soundstage.generation.fault import Chunks, Fault
+from soundstage.generation.legality import (
+    broken_in_chunk,
+    ends_at,
+    is_legal,
+    schema_of,
+    stage_of,
+    stream_rule,
+)
+from soundstage.generation.story import Payload
+
+#: Which chunks get which value of the index: (numbers and values before, rng) -> after, or None.
+Renumbering = Callable[[list[Any], random.Random], list[Any] | None]
+
+
+def _with(chunks: Chunks, number: int, **fields: Any) -> Chunks:
+    step, payload = chunks[number]
+    return [*chunks[:number], (step, {**payload, **fields}), *chunks[number + 1 :]]
+
+
+def of_index(contract: Contract) -> Iterator[Fault]:
+    """Faults of the numbering of chunks."""
+    index = contract.protocol.index
+    if index is None:
+        return
+    step = index.step
+
+    def shifted(by: int) -> Renumbering:
+        return lambda values, rng: [value + by for value in values]
+
+    def from_one_on(by: int) -> Renumbering:
+        def renumber(values: list[Any], rng: random.Random) -> list[Any] | None:
+            if len(values) < 2:
+                return None
+            start = rng.randrange(1, len(values))
+            return [value + (by if n >= start else 0) for n, value in enumerate(values)]
+
+        return renumber
+
+    def one(value: Callable[[list[Any], int], Any], least: int = 1) -> Renumbering:
+        def renumber(values: list[Any], rng: random.Random) -> list[Any] | None:
+            if len(values) <= least:
+                return None
+            at = rng.randrange(least, len(values))
+            return [*values[:at], value(values, at), *values[at + 1 :]]
+
+        return renumber
+
+    def swapped(values: list[Any], rng: random.Random) -> list[Any] | None:
+        if len(values) < 3:
+            return None
+        at = rng.randrange(1, len(values) - 1)
+        return [*values[:at], values[at + 1], values[at], *values[at + 2 :]]
+
+    numbering: tuple[tuple[str, str, str, Renumbering], ...] = (
+        ("start", "index.start", "starts too high", shifted(step)),
+        ("start_below", "index.start", "starts too low", shifted(-step)),
+        ("gap", "index.gap", "leaves a number out", from_one_on(step)),
+        ("jump", "index.gap", "leaves a thousand numbers out", from_one_on(1000 * step)),
+        ("repeat", "index.repeated", "has a number twice", from_one_on(-step)),
+        ("stuck", "index.repeated", "never rises", lambda values, _: [values[0]] * len(values)),
+        ("decrease", "index.decreased", "steps back", one(lambda v, n: v[n - 2], 2)),
+        ("restart", "index.decreased", "starts again", one(lambda v, n: v[0], 2)),
+        ("swapped", "index.gap", "has two numbers swapped", swapped),
+        ("backwards", "index.decreased", "counts backwards", lambda v, _: v[::-1]),
+        ("string", "field.type", "is a string", one(lambda v, n: str(v[n]), 0)),
+        ("float", "field.type", "is a fraction", one(lambda v, n: v[n] + 0.5, 0)),
+        ("null", "field.type", "is null", one(lambda v, n: None, 0)),
+    )
+    for name, code, says, renumber in numbering:
+        rule = "index/start" if code == "index.start" else "index/consecutive"
+        yield _numbering(contract, name, code, rule, says, renumber)
+
+
+def _numbering(
+    contract: Contract, name: str, code: str, rule: str, says: str, renumber: Renumbering
+) -> Fault:
+    index = contract.protocol.index
+    assert index is not None
+    field = index.field
+
+    def apply(chunks: Chunks, rng: random.Random) -> Chunks | None:
+        if not chunks or not all(field in payload for _, payload in chunks):
+            return None
+        values = [payload[field] for _, payload in chunks]
+        after = renumber(values, rng)
+        if after is None or after == values or (name == "backwards" and len(values) < 3):
+            return None
+        if code == "field.type":
+            at = next(n for n, value in enumerate(after) if value != values[n])
+            step, payload = chunks[at]
+            payload = {**payload, field: after[at]}
+            found = broken_in_chunk(contract, step.stage, payload, (field,))
+            if found is None or found.code != code:
+                return None
+        return [
+            (step, {**payload, field: value})
+            for (step, payload), value in zip(chunks, after, strict=True)
+        ]
+
+    severity = stream_rule(contract, rule)
+    says = f"{field} {says}"
+    codes = {code} | ({"index.start"} if name == "backwards" else set())
+    return Fault(f"index/{name}", "payloads", "stream", frozenset(codes), severity, says, apply)
+
+
+# --- identity -------------------------------------------------------------------------------------
+
+
+def _others(value: Any) -> Iterator[Any]:
+    """Values like a value, but others."""
+    if isinstance(value, str):
+        for other in (f"{value}0", f"0{value}", value[:-1], value.swapcase(), "another"):
+            if other != value:
+                yield other
+    elif isinstance(value, bool):
+        yield not value
+    elif isinstance(value, int | float):
+        yield from (value + 1, value - 1)
+
+
+def of_identity(contract: Contract) -> Iterator[Fault]:
+    """Faults of fields that keep their value once it is known."""
+    for constant in contract.protocol.constant:
+        for for_good in (False, True):
+            field = constant.field
+
+            def apply(
+                chunks: Chunks, rng: random.Random, field: str = field, for_good: bool = for_good
+            ) -> Chunks | None:
+                holders = [n for n, (_, payload) in enumerate(chunks) if payload.get(field)]
+                numbers = holders[1:]
+                rng.shuffle(numbers)
+                for number in numbers:
+                    for other in _others(chunks[number][1][field]):
+                        targets = [n for n in holders if n >= number] if for_good else [number]
+                        result = chunks
+                        for target in targets:
+                            result = _with(result, target, **{field: other})
+                        if all(_fits(contract, *result[target]) for target in targets):
+                            return result
+                return None
+
+            name = "changed_for_good" if for_good else "changed"
+            often = "from a chunk on" if for_good else "in one chunk"
+            yield Fault(
+                f"constant/{field}/{name}",
+                "payloads",
+                "stream",
+                frozenset({"identity.changed"}),
+                stream_rule(contract, f"constant/{field}"),
+                f"{often} {field} has another value",
+                apply,
+            )
+
+
+def _fits(contract: Contract, step: Any, payload: Payload) -> bool:
+    stage = stage_of(contract, payload)
+    schema: Schema = schema_of(contract, step.stage)
+    return stage is not None and stage.name == step.stage and is_legal(schema, payload)
+
+
+def of_rising(contract: Contract) -> Iterator[Fault]:
+    """Faults of fields that never fall."""
+    for rising in contract.protocol.never_decrease:
+        field, stages = rising.field, rising.stages
+
+        def apply(
+            chunks: Chunks, rng: random.Random, field: str = field, stages: tuple[str, ...] = stages
+        ) -> Chunks | None:
+            holders = [
+                n for n, (s, payload) in enumerate(chunks) if s.stage in stages and field in payload
+            ]
+            pairs = list(pairwise(holders))
+            rng.shuffle(pairs)
+            for before, number in pairs:
+                lower = chunks[before][1][field] - 1
+                result = _with(chunks, number, **{field: lower})
+                if _fits(contract, *result[number]):
+                    return result
+            return None
+
+        yield Fault(
+            f"rising/{field}/fell",
+            "payloads",
+            "stream",
+            frozenset({"progress.decreased"}),
+            stream_rule(contract, f"never_decrease/{field}"),
+            f"{field} is lower than before",
+            apply,
+        )
+
+
+# --- completion -----------------------------------------------------------------------------------
+
+
+def of_completion(contract: Contract) -> Iterator[Fault]:
+    """Faults of the flag that says that the stream is complete."""
+    protocol = contract.protocol
+    flag = protocol.completion
+    if flag is None:
+        return
+    field = flag.field
+    for stage in protocol.stages:
+        if stage.failure or stage.ends == "stream":
+            continue
+
+        def early(chunks: Chunks, rng: random.Random, name: str = stage.name) -> Chunks | None:
+            end = ends_at(protocol, [step for step, _ in chunks])
+            numbers = [
+                n
+                for n, (step, payload) in enumerate(chunks)
+                if step.stage == name and n != end and payload.get(field) is False
+            ]
+            rng.shuffle(numbers)
+            for number in numbers:
+                result = _with(chunks, number, **{field: True})
+                if _fits(contract, *result[number]):
+                    return result
+            return None
+
+        yield Fault(
+            f"completion/{stage.name}/early",
+            "payloads",
+            "stream",
+            frozenset({"field.value"}),
+            stream_rule(contract, "completion/before_last"),
+            f"in a chunk of {stage.name} before the last, {field} is true",
+            early,
+        )
+
+    def never(chunks: Chunks, rng: random.Random) -> Chunks | None:
+        end = ends_at(protocol, [step for step, _ in chunks])
+        if end is None or chunks[end][1].get(field) is not True:
+            return None
+        result = _with(chunks, end, **{field: False})
+        return result if _fits(contract, *result[end]) else None
+
+    severity = stream_rule(contract, "completion/last")
+    if severity != "info":
+        codes = frozenset({"stream.not_closed"})
+        says = f"{field} is false in the last chunk, too"
+        yield Fault("completion/never", "payloads", "stream", codes, severity, says, never)

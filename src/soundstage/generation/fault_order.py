@@ -1,0 +1,405 @@
+"""Faults of order: stages that are skipped, swapped, repeated, too early, too late or after the
+end, streams that stop short, and tracks that are lost, strange or mixed up.
+
+A change is made, everything else is put right again (index, completion flag, rising values), and
+the reference (`legality`) says whether the result is forbidden, and by what.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+
+from soundstage.contract import Contract
+from soundstage.contract.protocol import Protocol, Stage
+from soundstage.generation.fault import Chunk, Chunks, Fault
+from soundstage.generation.legality import broken_order, ends_at, stream_rule
+from soundstage.generation.story import Step, Track
+
+#: All ways in which a change can be made to one stream; the reference picks the fitting one.
+Variants = Callable[[Chunks, random.Random], Iterable[Chunks]]
+
+
+def settled(contract: Contract, chunks: Chunks) -> Chunks:
+    """A copy in which index, completion flag and rising values are as the new order asks."""
+    protocol = contract.protocol
+    result = [(step, copy.copy(payload)) for step, payload in chunks]
+    index, flag = protocol.index, protocol.completion
+    end = ends_at(protocol, [step for step, _ in chunks])
+    said = any(flag is not None and payload.get(flag.field) is True for _, payload in chunks)
+    said = said or (flag is not None and flag.last.severity != "info")
+    for number, (_, payload) in enumerate(result):
+        if index is not None and index.field in payload:
+            payload[index.field] = index.start + number * index.step
+        if flag is not None and flag.field in payload:
+            payload[flag.field] = said and number == end
+    for rising in protocol.never_decrease:
+        holders = [
+            payload
+            for step, payload in result
+            if step.stage in rising.stages and rising.field in payload
+        ]
+        values = sorted(payload[rising.field] for payload in holders)
+        for payload, value in zip(holders, values, strict=True):
+            payload[rising.field] = value
+    return result
+
+
+def on_track(contract: Contract, chunk: Chunk, track: Track) -> Chunk:
+    """A copy of a chunk that speaks of another track."""
+    tracks = contract.protocol.tracks
+    assert tracks is not None
+    (stage, _), payload = chunk
+    return Step(stage, track), {**payload, tracks.field: track}
+
+
+def _at(chunks: Chunks, stage: str, track: Track | None) -> list[int]:
+    return [number for number, (step, _) in enumerate(chunks) if step == Step(stage, track)]
+
+
+def _moved(chunks: Chunks, at: int, to: int) -> Chunks:
+    """The chunk at `at` taken out and put before what stood at `to`."""
+    rest = [*chunks[:at], *chunks[at + 1 :]]
+    to -= to > at
+    return [*rest[:to], chunks[at], *rest[to:]]
+
+
+def _values(protocol: Protocol) -> tuple[Track, ...]:
+    return protocol.tracks.values if protocol.tracks else ()
+
+
+class _Family:
+    """Makes the faults of one contract; each is kept only if a sample stream has a place for it."""
+
+    def __init__(self, contract: Contract, samples: list[Chunks]) -> None:
+        self.contract = contract
+        self.protocol = contract.protocol
+        self.samples = samples
+        self.stages = [stage for stage in self.protocol.stages if not stage.failure]
+
+    def fault(
+        self, name: str, codes: set[str], rule: str, says: str, variants: Variants
+    ) -> Iterator[Fault]:
+        contract, protocol = self.contract, self.protocol
+
+        def apply(chunks: Chunks, rng: random.Random) -> Chunks | None:
+            best: tuple[int, Chunks] | None = None
+            for variant in variants(chunks, rng):
+                broken = broken_order(protocol, [step for step, _ in variant])
+                if broken & codes and (best is None or len(broken) < best[0]):
+                    best = len(broken), variant
+            return None if best is None else settled(contract, best[1])
+
+        if any(apply(each, random.Random(0)) is not None for each in self.samples):
+            severity = stream_rule(contract, rule)
+            yield Fault(name, "payloads", "stream", frozenset(codes), severity, says, apply)
+
+    def tracks_of(self, stage: Stage) -> tuple[Track | None, ...]:
+        return _values(self.protocol) if stage.per_track else (None,)
+
+    def dependents(self, stage: Stage) -> list[Stage]:
+        return [each for each in self.stages if any(stage.name in group for group in each.after)]
+
+    # --- stages -----------------------------------------------------------------------------------
+
+    def skipped(self, stage: Stage) -> Iterator[Fault]:
+        if stage.ends or not (stage.times[0] or self.dependents(stage)):
+            return
+
+        def variants(chunks: Chunks, rng: random.Random) -> Iterator[Chunks]:
+            tracks = list(self.tracks_of(stage))
+            rng.shuffle(tracks)
+            for track in tracks:
+                yield [each for each in chunks if each[0] != Step(stage.name, track)]
+
+        rule = f"times/{stage.name}" if stage.times[0] else self.order_rule(stage)
+        says = f"{stage.name} never comes"
+        codes = {"stage.missing", "stage.order"}
+        yield from self.fault(f"order/{stage.name}/skipped", codes, rule, says, variants)
+
+    def order_rule(self, stage: Stage) -> str:
+        """The rule by which another stage must come after this one."""
+        for other in self.dependents(stage):
+            for group in other.after:
+                if stage.name in group:
+                    return f"order/{other.name}/after/{'|'.join(group)}"
+        return "end/reached"
+
+    def swapped(self, stage: Stage) -> Iterator[Fault]:
+        for group in stage.after:
+            for before in group:
+                other = self.protocol.by_name[before]
+                if other.failure:
+                    continue
+
+                def variants(
+                    chunks: Chunks, rng: random.Random, other: Stage = other
+                ) -> Iterator[Chunks]:
+                    tracks = list(self.tracks_of(stage if stage.per_track else other))
+                    rng.shuffle(tracks)
+                    for track in tracks:
+                        first = _at(chunks, other.name, track if other.per_track else None)
+                        second = _at(chunks, stage.name, track if stage.per_track else None)
+                        if first and second and first[0] < second[0]:
+                            result = list(chunks)
+                            result[first[0]], result[second[0]] = (
+                                result[second[0]],
+                                result[first[0]],
+                            )
+                            yield result
+                            yield _moved(chunks, second[0], first[0])
+
+                yield from self.fault(
+                    f"order/{before}-{stage.name}/swapped",
+                    {"stage.order"},
+                    f"order/{stage.name}/after/{'|'.join(group)}",
+                    f"{stage.name} comes before {before}",
+                    variants,
+                )
+
+    def repeated(self, stage: Stage) -> Iterator[Fault]:
+        most = stage.times[1]
+        if most is None or stage.ends == "stream":
+            return
+
+        def variants(chunks: Chunks, rng: random.Random) -> Iterator[Chunks]:
+            tracks = list(self.tracks_of(stage))
+            rng.shuffle(tracks)
+            for track in tracks:
+                places = _at(chunks, stage.name, track)
+                if not places:
+                    continue
+                copies = [chunks[places[-1]]] * (most + 1 - len(places))
+                for place in {places[-1] + 1, rng.randint(places[-1] + 1, len(chunks))}:
+                    yield [*chunks[:place], *copies, *chunks[place:]]
+
+        yield from self.fault(
+            f"order/{stage.name}/repeated",
+            {"stage.repeated"},
+            f"times/{stage.name}",
+            f"{stage.name} comes more than {most} times",
+            variants,
+        )
+
+    def too_early(self, stage: Stage) -> Iterator[Fault]:
+        if stage.after:
+            code, rule = "stage.order", f"order/{stage.name}/after/{'|'.join(stage.after[0])}"
+        elif stage.ends == "stream":
+            code, rule = "stream.after_end", "end/nothing_after"
+        elif stage.ends == "track":
+            code, rule = "track.after_end", "tracks/ended"
+        else:
+            return
+
+        def variants(chunks: Chunks, rng: random.Random) -> Iterator[Chunks]:
+            for track in self.tracks_of(stage):
+                places = _at(chunks, stage.name, track)
+                if places and places[0]:
+                    yield _moved(chunks, places[0], 0)
+                    yield _moved(chunks, places[0], rng.randrange(places[0]))
+
+        says = f"{stage.name} comes too early"
+        yield from self.fault(f"order/{stage.name}/too_early", {code}, rule, says, variants)
+
+    def too_late(self, stage: Stage) -> Iterator[Fault]:
+        if not self.dependents(stage):
+            return
+
+        def variants(chunks: Chunks, rng: random.Random) -> Iterator[Chunks]:
+            tracks = list(self.tracks_of(stage))
+            rng.shuffle(tracks)
+            for track in tracks:
+                places = _at(chunks, stage.name, track)
+                late = [chunks[place] for place in places]
+                rest = [each for number, each in enumerate(chunks) if number not in places]
+                if late:
+                    yield [*rest[:-1], *late, *rest[-1:]]
+
+        rule, says = self.order_rule(stage), f"{stage.name} comes too late"
+        yield from self.fault(f"order/{stage.name}/too_late", {"stage.order"}, rule, says, variants)
+
+    def after_end(self, stage: Stage) -> Iterator[Fault]:
+        def variants(chunks: Chunks, rng: random.Random) -> Iterator[Chunks]:
+            same = [each for each in chunks if each[0].stage == stage.name]
+            if same:
+                yield [*chunks, rng.choice(same)]
+
+        yield from self.fault(
+            f"order/{stage.name}/after_end",
+            {"stream.after_end"},
+            "end/nothing_after",
+            f"a chunk of {stage.name} comes after the last one",
+            variants,
+        )
+
+    def after_track(self, stage: Stage) -> Iterator[Fault]:
+        if not stage.per_track or stage.ends:
+            return
+
+        def variants(chunks: Chunks, rng: random.Random) -> Iterator[Chunks]:
+            for track in self.tracks_of(stage):
+                same = _at(chunks, stage.name, track)
+                ends = [n for e in self.protocol.ending for n in _at(chunks, e.name, track)]
+                if same and ends and ends[-1] < len(chunks) - 1:
+                    yield [*chunks[: ends[-1] + 1], chunks[same[-1]], *chunks[ends[-1] + 1 :]]
+
+        yield from self.fault(
+            f"track/{stage.name}/after_end",
+            {"track.after_end", "stage.repeated"},
+            "tracks/ended",
+            f"a chunk of {stage.name} comes after the last one of its track",
+            variants,
+        )
+
+    # --- truncation -------------------------------------------------------------------------------
+
+    def truncated(self) -> Iterator[Fault]:
+        for stage in self.stages:
+
+            def variants(
+                chunks: Chunks, rng: random.Random, name: str = stage.name
+            ) -> Iterator[Chunks]:
+                places = [n for n, (step, _) in enumerate(chunks) if step.stage == name]
+                rng.shuffle(places)
+                for place in places:
+                    yield chunks[: place + 1]
+
+            yield from self.fault(
+                f"truncated/after/{stage.name}",
+                {"stream.truncated"},
+                "end/reached",
+                f"the stream ends after a chunk of {stage.name}",
+                variants,
+            )
+        codes = {"stream.truncated"}
+        says = "the stream ends before its first chunk"
+        yield from self.fault("truncated/empty", codes, "end/reached", says, lambda *_: [[]])
+
+    # --- tracks -----------------------------------------------------------------------------------
+
+    def tracks(self) -> Iterator[Fault]:
+        tracks = self.protocol.tracks
+        if tracks is None:
+            return
+        fault, contract, values = self.fault, self.contract, tracks.values
+        unknown: Track
+        if all(isinstance(value, int) for value in values):
+            unknown = max(int(value) for value in values) + 1
+        else:
+            unknown = "".join(map(str, values))
+
+        def without(test: Callable[[Step, Track], bool]) -> Variants:
+            def variants(chunks: Chunks, rng: random.Random) -> Iterator[Chunks]:
+                for track in rng.sample(values, len(values)):
+                    yield [each for each in chunks if not test(each[0], track)]
+
+            return variants
+
+        def renamed(names: dict[Track, Track], start: int = 0) -> Callable[[Chunks], Chunks]:
+            return lambda chunks: [
+                on_track(contract, each, names[each[0].track])
+                if number >= start and each[0].track in names
+                else each
+                for number, each in enumerate(chunks)
+            ]
+
+        def third(chunks: Chunks, rng: random.Random) -> Iterator[Chunks]:
+            track = rng.choice(values)
+            yield [
+                part
+                for each in chunks
+                for part in (
+                    [on_track(contract, each, unknown), each] if each[0].track == track else [each]
+                )
+            ]
+
+        ending = {stage.name for stage in self.protocol.ending}
+        yield from fault(
+            "track/lost",
+            {"track.missing"},
+            "tracks/all",
+            f"no chunk of one {tracks.field} comes",
+            without(lambda step, track: step.track == track),
+        )
+        if any(stage.ends == "track" for stage in self.protocol.ending):
+            yield from fault(
+                "track/without_final",
+                {"stream.truncated"},
+                "end/reached",
+                f"the last chunk of one {tracks.field} never comes",
+                without(lambda step, track: step.track == track and step.stage in ending),
+            )
+        yield from fault(
+            "track/third",
+            {"track.unknown"},
+            "tracks/values",
+            f"the chunks of one {tracks.field} come for {unknown} as well",
+            third,
+        )
+        below = [value - 1 if isinstance(value, int) else value for value in values]
+        if not set(below) <= set(values):
+            yield from fault(
+                "track/zero_based",
+                {"track.unknown"},
+                "tracks/values",
+                f"{tracks.field} counts from {min(map(str, below))}",
+                lambda chunks, rng: [renamed(dict(zip(values, below, strict=True)))(chunks)],
+            )
+        for stage in self.stages:
+            if not stage.per_track:
+                continue
+
+            def strange(
+                chunks: Chunks, rng: random.Random, name: str = stage.name
+            ) -> Iterator[Chunks]:
+                places = [n for n, (step, _) in enumerate(chunks) if step.stage == name]
+                if places:
+                    at = rng.choice(places)
+                    other = on_track(contract, chunks[at], unknown)
+                    yield [*chunks[:at], other, *chunks[at + 1 :]]
+
+            yield from fault(
+                f"track/{stage.name}/unknown",
+                {"track.unknown"},
+                "tracks/values",
+                f"in a chunk of {stage.name}, {tracks.field} is {unknown}",
+                strange,
+            )
+        if len(values) < 2:
+            return
+        turned = dict(zip(values, (*values[1:], values[0]), strict=True))
+
+        def swapped(chunks: Chunks, rng: random.Random) -> Iterator[Chunks]:
+            for start in rng.sample(range(1, len(chunks)), len(chunks) - 1):
+                yield renamed(turned, start)(chunks)
+
+        codes = {"stage.order", "stage.repeated", "track.after_end"}
+        rule = next((f"times/{s.name}" for s in self.stages if s.per_track), "tracks/all")
+        says = f"from a chunk on {tracks.field} names another track"
+        yield from fault("track/swapped_midway", codes, rule, says, swapped)
+        one = dict.fromkeys(values, values[0])
+        says = f"every chunk says that {tracks.field} is {values[0]}"
+        codes = {"stage.repeated", "track.after_end", "track.missing"}
+        yield from fault("track/merged", codes, rule, says, lambda c, _: [renamed(one)(c)])
+
+
+def of_order(contract: Contract, samples: list[Chunks]) -> Iterator[Fault]:
+    """Faults of order, truncation and tracks; `samples` are valid streams."""
+    family = _Family(contract, samples)
+    for stage in family.stages:
+        yield from family.skipped(stage)
+        yield from family.swapped(stage)
+        yield from family.repeated(stage)
+        yield from family.too_early(stage)
+        yield from family.too_late(stage)
+        yield from family.after_end(stage)
+        yield from family.after_track(stage)
+    yield from family.truncated()
+    yield from family.tracks()
+
+
+def counted(chunks: Chunks) -> Counter[Step]:
+    """How often each stage came, by track."""
+    return Counter(step for step, _ in chunks)

@@ -1,0 +1,66 @@
+"""The pages about the contract say what the data and the code say."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from soundstage.conformance.codes import CODES
+from soundstage.contract import load_all
+from soundstage.contract.schema import WHEN_KEYWORDS
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+
+def names(schema):
+    """Every property name and every enum value that a schema of schemas/ speaks of."""
+    if isinstance(schema, dict):
+        yield from schema.get("properties", {})
+        for value in schema.values():
+            yield from names(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from names(value)
+
+
+def test_every_word_of_the_protocol_is_explained():
+    schema = json.loads((ROOT / "schemas/protocol.schema.json").read_text())
+    text = (DOCS / "adding-an-api.md").read_text()
+    missing = {name for name in names(schema) if f"`{name}`" not in text}
+    assert not missing
+
+
+def test_every_keyword_of_schemas_is_explained():
+    text = (DOCS / "adding-an-api.md").read_text()
+    assert not {word for word in WHEN_KEYWORDS if f"`{word}`" not in text}
+
+
+def test_every_code_stands_on_the_page_with_its_meaning_and_its_hint():
+    rows = re.findall(r"^\| `([a-z_]+\.[a-z_0-9]+)` \| (.*?) \| (.*?) ?\|$",
+                      (DOCS / "violation-codes.md").read_text(), re.MULTILINE)  # fmt: skip
+    assert [row[0] for row in rows] == list(CODES)
+    for code, meaning, hint in rows:
+        assert (meaning, hint) == (CODES[code].meaning, CODES[code].hint)
+
+
+READINGS = re.findall(
+    r"^\| .* \| .* \| (.*?) \| (`v[^|]*`) \|$",
+    (DOCS / "reading-the-documentation.md").read_text(),
+    re.MULTILINE,
+)
+
+
+@pytest.mark.parametrize(("basis", "rules"), READINGS)
+def test_every_reading_names_rules_that_have_its_basis(basis, rules):
+    known = {rule.id: rule for contract in load_all().values() for rule in contract.rules}
+    for rule in re.findall(r"`([^`]+)`", rules):
+        assert rule in known, rule
+        assert known[rule].basis in basis, (rule, known[rule].basis)
+
+
+def test_there_are_readings():
+    assert len(READINGS) > 30
