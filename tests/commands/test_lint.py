@@ -19,8 +19,8 @@ from soundstage.cli import main
 from soundstage.commands import lint
 from soundstage.contract import load
 from soundstage.errors import UsageError
-from soundstage.wire.transcript import Transcript
 from soundstage.generation import walk
+from soundstage.wire.transcript import Transcript
 
 ROOT = Path(__file__).parents[2]
 
@@ -162,7 +162,7 @@ def test_what_a_failure_said_and_what_cut_it_short_is_shown(saved):
 def test_every_printed_payload_is_recognised_and_conforms(saved, api):
     contract = load(api)
     for example in contract.examples:
-        kind, _, name = example.of.partition(":")
+        kind = example.of.partition(":")[0]
         if kind == "request":
             continue
         text = json.dumps(example.payload, indent=2).encode()

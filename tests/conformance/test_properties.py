@@ -92,8 +92,9 @@ def test_no_bytes_raise(api, pieces):
     assert check.verdict() == "violates"
 
 
-NUMBERS = ["1e400", "-1e400", "1e-400", "9" * 4300, "-" + "9" * 4299, "1" + "0" * 4400, "9e99999999999999999999",
-           "1e999999999999999999", "1.5e300", "18446744073709551616", "-0", "-0.0", "5.0", "1E2"]  # fmt: skip
+NUMBERS = ["1e400", "-1e400", "1e-400", "9" * 4300, "-" + "9" * 4299, "1" + "0" * 4400,
+           "9e99999999999999999999", "1e999999999999999999", "1.5e300",
+           "18446744073709551616", "-0", "-0.0", "5.0", "1E2"]  # fmt: skip
 
 
 @pytest.mark.parametrize("api", APIS)
@@ -186,7 +187,7 @@ def test_any_fault_in_one_field_other_than_status_keeps_a_chunks_stage(api):
                     broken.pop(field, None)
                     if value is not ...:
                         broken[field] = value
-                    if field not in chunk and not (value is ...):
+                    if field not in chunk and value is not ...:
                         continue  # a field too many is another matter
                     kind = compiled.kind(broken)
                     assert kind is not None, (stage, field, value)

@@ -21,8 +21,8 @@ odd = (
     st.sampled_from(list('hHtTpPsS:/?#[]@.%\\"<> \n\r\t\0\x7f\x85\xa0\u2028é😀\ud800'))
     | st.characters()
 )
-urlish = st.builds("{}{}".format, st.sampled_from(["http://", "https://", "HTTPS://", "ftp://", "//", ""]),
-                   st.text(odd, max_size=12))  # fmt: skip
+starts = st.sampled_from(["http://", "https://", "HTTPS://", "ftp://", "//", ""])
+urlish = st.builds("{}{}".format, starts, st.text(odd, max_size=12))
 
 
 def agree(pattern, text):

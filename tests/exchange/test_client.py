@@ -126,8 +126,9 @@ def test_events_that_come_alone_are_exact(raw_server, stream_of):
     assert exchange.milestones["complete"] >= 0.03 * exchange.judge.events * 0.9
 
 
+RATE = b'{"success": false, "message": "Rate limits have been passed for the user."}'
 REFUSALS = [
-    (b"429 Too Many", b'{"success": false, "message": "Rate limits have been passed for the user."}',
+    (b"429 Too Many", RATE,
      ("refused", "inconclusive", "api.rate_limit", [])),
     (b"503 Busy", b"<html>", ("refused", "inconclusive", "http.503", [])),
     (b"401 No", b"{}", ("refused", "inconclusive", "http.401", [])),
@@ -145,7 +146,8 @@ def test_another_status_is_refused(raw_server, endpoint, status, body, expected)
 
 
 def test_a_failure_in_the_stream_is_failed(raw_server):
-    failure = b'data: {"isComplete": false, "status": "initializing", "chunkIndex": 0, "error": "no GPU"}\n\n'
+    chunk = {"isComplete": False, "status": "initializing", "chunkIndex": 0, "error": "no GPU"}
+    failure = b"data: " + json.dumps(chunk).encode() + b"\n\n"
     exchange = client(raw_server([("send", HEAD + b"\r\n" + failure)])).exchange(call())
     assert story(exchange) == ("failed", "inconclusive", "stream.failed", [])
     assert "complete" not in exchange.milestones

@@ -97,8 +97,8 @@ def test_nothing_changes_where_there_is_nothing_to_hide():
         (b'{"lyrics": null, "b": "x"}', b'{"lyrics": null, "b": "x"}'),
         (b'{"userId": 12345, "n": 6}', b'{"userId": "[redacted]", "n": 6}'),
         (b'{"lyrics_sections": [{"text": "la", "at": 3}, "mi"], "v": 1}',
-         b'{"lyrics_sections": [{"text": "[redacted 2 chars]", "at": "[redacted]"}, '
-         b'"[redacted 2 chars]"], "v": 1}'),
+         (b'{"lyrics_sections": [{"text": "[redacted 2 chars]", "at": "[redacted]"}, '
+          b'"[redacted 2 chars]"], "v": 1}')),
         (b'{"a": {"lyrics": ["x", ["y"]], "z": "k"}, "w": "k"}',
          b'{"a": {"lyrics": ["[redacted 1 chars]", ["[redacted 1 chars]"]], "z": "k"}, "w": "k"}'),
         (b'{"l\\u0079rics": "la"}', b'{"l\\u0079rics": "[redacted 2 chars]"}'),

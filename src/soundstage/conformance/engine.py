@@ -105,11 +105,10 @@ class _Compiled:
     def _recognised(self, chunk: dict[str, Any]) -> _Kind | None:
         # Only what is looked at, since the library refuses what is nested too deeply elsewhere.
         marks = {name: chunk[name] for name, _ in self._looked_at if name in chunk}
-        for when, stage, fields in self.stages:
-            if when(marks):
-                break
-        else:
+        found = next((each for each in self.stages if each[0](marks)), None)
+        if found is None:
             return None
+        _, stage, fields = found
         protocol = self.protocol
         return _Kind(
             stage,

@@ -39,7 +39,8 @@ class FieldCheck:
     """The fields of one kind of object: of a stage's chunks, or of a result.
 
     `schema` is resolved; `others` are documented fields that it does not list: allowed anywhere,
-    held only to their type; None where undocumented fields are allowed. `prefix` leads to the rules of `schema` in the book.
+    held only to their type; None where undocumented fields are allowed. `prefix` leads to the
+    rules of `schema` in the book.
     """
 
     def __init__(

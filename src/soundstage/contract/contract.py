@@ -153,8 +153,8 @@ def _meets_schema(folder: Folder, path: str, data: Any, part: str | None = None)
 
 
 def _fits(folder: Folder, path: str, findings: Iterator[coherence.Finding]) -> None:
-    for pointer, reason in findings:
-        raise ContractDataError(f"{folder.name}/{path}#{pointer}: {reason}")
+    for place, reason in findings:
+        raise ContractDataError(f"{folder.name}/{path}#{place}: {reason}")
 
 
 def _protocol(folder: Folder, api: str, data: Mapping[str, Any]) -> Protocol:

@@ -269,7 +269,8 @@ def constraints(schema: Schema) -> Iterator[Constraint]:
     """Every constraint in a resolved schema; each (path, aspect, basis) once, and of types only
     the outermost, since a type that is repeated inside `allOf` asks nothing more.
 
-    Raises ValueError (pointer, reason) where one has no `x-basis` and `x-source` on it or around it.
+    Raises ValueError (pointer, reason) where one has no `x-basis` and `x-source` on it or around
+    it.
     """
     seen = set()
     for constraint in _walk(schema, (), "", "", ""):

@@ -64,8 +64,8 @@ class Call:
 @dataclass(slots=True)
 class Exchange:
     """One request with all that came back. Times are monotonic ns; `milestones` and `stages`
-    (first, last, count) are seconds since `started_ns`. `pieces`: (ns, raw bytes, coarse); `chunks`:
-    (stage, chunk), kept only if the client is asked to.
+    (first, last, count) are seconds since `started_ns`. `pieces`: (ns, raw bytes, coarse);
+    `chunks`: (stage, chunk), kept only if the client is asked to.
     """
 
     id: str

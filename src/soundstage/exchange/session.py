@@ -30,22 +30,13 @@ IDLE_TIMEOUT_S = 180.0
 _TELLTALES = ("auth", "key", "token", "secret", "cookie", "password")
 
 
-class CuttableTransport(Transport):
-    """A transport whose open exchanges can all be ended at once."""
-
-    def cut(self) -> None:
-        """End what is in flight, if the settings say `watched`; each ends as `cancelled`."""
-        for response in list(self._open):
-            response.close()
-
-
 @dataclass(slots=True)
 class Session:
     """One target and the way to speak with it. Safe to use from many threads or greenlets."""
 
     target: Target
     client: Client
-    transport: CuttableTransport
+    transport: Transport
     budget: Budget
     redactor: Redactor = field(repr=False)
 
@@ -97,7 +88,7 @@ def open_session(
         secret_headers=(*SECRET_HEADERS, *names),
         watched=watched,
     )
-    transport = CuttableTransport(settings.with_proxy_from(os.environ))
+    transport = Transport(settings.with_proxy_from(os.environ))
     live = {urlsplit(each.base_url).hostname or "" for each in load_all().values()}
     found = find(target_url, transport, live_hosts=live)
     if key is None:

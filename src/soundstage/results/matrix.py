@@ -45,6 +45,7 @@ class Matrix:
         self._reasons: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         self._violations: Counter[str] = Counter()
         self._failed: set[str] = set()
+        self._warned: set[str] = set()
         self._evidence: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         self._unseen: defaultdict[tuple[str, str], dict[str, Ruled]] = defaultdict(dict)
         for rule in self._rules.values():
@@ -76,6 +77,8 @@ class Matrix:
             self._violations[rule] += 1
             if violation.severity in self._failing:
                 self._failed.add(rule)
+            elif violation.severity is Severity.WARNING:
+                self._warned.add(rule)
             if len(self._evidence[rule]) < _EVIDENCE:
                 self._evidence[rule].append(
                     {
@@ -138,9 +141,10 @@ class Matrix:
     def _outcome(self, rule: Ruled, place: tuple[str, str]) -> tuple[str, str | None]:
         if rule.id in self._failed:
             return "failed", None
-        if self._violations[rule.id]:
+        if rule.id in self._warned:
             return "warned", None
-        if rule.id not in self._unseen[place]:
+        # What is only worth an info is noted with its evidence, and passes.
+        if self._violations[rule.id] or rule.id not in self._unseen[place]:
             return "passed", None
         if not self._judged[place]:
             known = self._reasons[place].most_common(1)

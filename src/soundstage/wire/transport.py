@@ -122,6 +122,11 @@ class Transport:
             else:
                 response.expire(now)
 
+    def cut(self) -> None:
+        """End what is in flight, if the settings say `watched`; each ends as `cancelled`."""
+        for response in list(self._open):
+            response.close()
+
     def clock_stepped(self) -> bool:
         """Whether the system's clock was set since this transport was made (see `Clock`)."""
         return self.clock.step_detected()
@@ -147,6 +152,10 @@ class Transport:
         response.reused = channel is not None
         if channel is None:
             channel = self._connect(response, target)
+        if channel is not None and response.end is not None:
+            # Closed by somebody else while it was connecting: nothing may be sent any more.
+            channel.close()
+            return
         if channel is None:
             return
         keep_alive = self.settings.keep_alive
