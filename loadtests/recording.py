@@ -13,7 +13,7 @@ from typing import Any
 from locust import stats as locust_stats
 from locust.env import Environment
 
-from soundstage.conformance.coverage import Observation, exercised
+from soundstage.conformance.coverage import exercised
 from soundstage.conformance.violations import Severity, Verdict
 from soundstage.exchange.client import Call, Exchange
 from soundstage.exchange.session import Session
@@ -150,18 +150,6 @@ class Recording:
             name = f"{exchange.id}-{call.contract.api}-{call.endpoint.name}.ndjson"
             text = exchange.transcript(self.session.redactor).to_bytes()
             exchange.transcript_name = self.bundle.transcript(name, text)
-
-    def _observation(self, exchange: Exchange) -> Observation:
-        return Observation(
-            contract=exchange.call.contract,
-            endpoint=exchange.call.endpoint.name,
-            status=exchange.response.status,
-            chunks=exchange.chunks,
-            value=exchange.value,
-            complete=exchange.judge.ended,
-            error_name=exchange.judge.error_name,
-            live=self.session.target.kind == "live",
-        )
 
     def _tell_locust(self, exchange: Exchange, verdict: Verdict) -> None:
         call = exchange.call

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from soundstage.conformance.shrink import Passage, Shrunk, Stream, cut_trace, shrink, stream_of
@@ -117,10 +118,8 @@ def pretty(data: bytes, most: int = LINE_LIMIT) -> tuple[str, ...]:
     show, and no more than `most` lines.
     """
     text = data.decode("utf-8", "backslashreplace")
-    try:
+    with suppress(ValueError, RecursionError):
         text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        pass
     return bounded([plain(line, WIDTH) for line in text.split("\n")], most)
 
 

@@ -19,9 +19,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "emulate": ("soundstage.commands.emulate", "run the emulator of the API"),
     "check": ("soundstage.commands.check", "check a target against the contract"),
     "lint": ("soundstage.commands.lint", "check saved responses against the contract"),
+    "record": ("soundstage.commands.record", "save the answers of a target as transcripts"),
     "load": ("soundstage.loadtests.cli", "run a load test"),
     "report": ("soundstage.reports.cli", "turn a run bundle into HTML, JUnit and Markdown"),
     "faults": ("soundstage.commands.faults", "prove that every kind of fault is caught"),
+    "schema": ("soundstage.commands.schema", "print a contract: OpenAPI, JSON Schema, diagram"),
     "explain": ("soundstage.commands.explain", "explain a rule or a violation code"),
 }
 

@@ -58,7 +58,7 @@ def test_options_survive_the_command_line() -> None:
         state=Path("x"),
         stamp=True,
         apis=("v5",),
-        faults=("lose-track:2",),
+        faults=("track/lost:0.5",),
     )
     args = emulate.parse_args(list(options.arguments()))
     assert {name: getattr(args, name) for name in Options.__slots__} == {
@@ -76,11 +76,11 @@ def test_options_survive_the_command_line() -> None:
         (Options(framing="lines", stamp=True), "stamped"),
         (Options(apis=("nonsense",)), "no contract"),
         (Options(speed=0), "speed"),
-        (Options(faults=("nonsense",)), "drop-field:STAGE:FIELD"),
-        (Options(faults=("drop-field:nonsense:x",)), "streaming_ready"),
-        (Options(faults=("drop-field:streaming_ready:x",)), "stream_url"),
-        (Options(faults=("swap-stages:validated:x",)), "streaming_ready"),
-        (Options(faults=("lose-track:3",)), "1, 2"),
+        (Options(faults=("nonsense",)), "faults --list"),
+        (Options(faults=("index/gaps",)), "index/gap"),
+        (Options(faults=("stream_url/missing",)), "field/streaming_ready/stream_url/missing"),
+        (Options(faults=("index/gap:2",)), "from 0 to 1"),
+        (Options(faults=("index/gap:often",)), "from 0 to 1"),
     ],
 )
 def test_options_that_fit_no_contract_say_what_there_is(options: Options, says: str) -> None:

@@ -277,39 +277,3 @@ def test_only_the_versions_asked_for_are_served(tmp_path: Path) -> None:
             path = endpoint(other, "sync").path
             response = httpx.post(url + path, json=request_of(other), headers=KEY)
             assert response.status_code == (200 if other is contract else 404)
-
-
-@each_contract
-def test_faults_break_the_named_thing(contract: Contract) -> None:
-    protocol = contract.protocol
-    ending = protocol.ending[0].name
-    field = protocol.by_name[ending].schema["required"][-1]
-    with spawned_emulator(
-        Options(profile="instant", faults=(f"drop-field:{ending}:{field}",)).arguments()
-    ) as url:
-        path = endpoint(contract, "stream").path
-        text = httpx.post(url + path, json=request_of(contract), headers=KEY).text
-    assert field not in chunks_of(text)[-1]
-
-
-def test_a_lost_track_leaves_no_trace_and_no_gap() -> None:
-    contract = next(c for c in CONTRACTS.values() if c.protocol.tracks)
-    with spawned_emulator(Options(profile="instant", faults=("lose-track:2",)).arguments()) as url:
-        path = endpoint(contract, "stream").path
-        chunks = chunks_of(httpx.post(url + path, json=request_of(contract), headers=KEY).text)
-        path = endpoint(contract, "sync").path
-        result = httpx.post(url + path, json=request_of(contract), headers=KEY).json()
-    assert {chunk["version"] for chunk in chunks if "version" in chunk} == {1}
-    assert [chunk["chunkIndex"] for chunk in chunks] == list(range(len(chunks)))
-    assert len(result["audio_data"]) == 1
-
-
-def test_swapped_stages_are_swapped_and_renumbered() -> None:
-    contract = next(c for c in CONTRACTS.values() if c.protocol.tracks)
-    with spawned_emulator(
-        Options(profile="instant", faults=("swap-stages:validated:streaming",)).arguments()
-    ) as url:
-        path = endpoint(contract, "stream").path
-        chunks = chunks_of(httpx.post(url + path, json=request_of(contract), headers=KEY).text)
-    assert stages_of(contract, chunks)[:3] == ["initializing", "streaming", "validated"]
-    assert [chunk["chunkIndex"] for chunk in chunks] == list(range(len(chunks)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
@@ -12,7 +13,6 @@ HELP = "start the emulator of the API"
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
     """The options of the emulator; exits with 2 where they are wrong."""
-    from soundstage.emulator.faults import FORMS
     from soundstage.emulator.pacing import profiles
 
     parser = argparse.ArgumentParser(
@@ -37,9 +37,15 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add("--stamp", action="store_true", help="send `: sent=NANOSECONDS` with each chunk")
     text = "serve this version (repeatable; default: all)"
     add("--api", action="append", default=[], dest="apis", metavar="API", help=text)
-    text = f"break every exchange: {', '.join(FORMS)} (repeatable)"
-    add("--fault", action="append", default=[], dest="faults", metavar="FAULT", help=text)
-    return parser.parse_args(argv)
+    text = "break answers in this way of the catalogue, NAME[:PROBABILITY] (repeatable)"
+    add("--fault", action="append", default=[], dest="faults", metavar="NAME", help=text)
+    text = "serve recorded answers instead: a folder of transcripts, a transcript, or a HAR file"
+    add("--replay", type=Path, metavar="PLACE", help=text)
+    add("--loop", action="store_true", help="with --replay: after the last recording, the first")
+    args = parser.parse_args(argv)
+    if args.loop and args.replay is None:
+        parser.error("--loop needs --replay")
+    return args
 
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
@@ -49,13 +55,28 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
 
     def ready(url: str) -> None:
         print(f"{READY}{url}", file=stdout, flush=True)
-        if stderr.isatty():
+        if stderr.isatty() and args.replay is None:
             print(_hint(url), file=stderr, flush=True)
 
+    if args.replay is not None:
+        _replay(args, ready, stderr)
+        return 0
     named = vars(args)
     lists = {name: tuple(named[name]) for name in ("keys", "apis", "faults")}
     serve(Options(**{name: named[name] for name in Options.__slots__} | lists), ready)
     return 0
+
+
+def _replay(args: argparse.Namespace, ready: Callable[[str], None], stderr: TextIO) -> None:
+    from soundstage.contract import load, load_all
+    from soundstage.emulator import recordings, replay
+
+    contracts = [load(api) for api in args.apis] or list(load_all().values())
+    found = recordings.read(args.replay, contracts)
+    served = replay.Replay(found, speed=args.speed, loop=args.loop)
+    if stderr.isatty():
+        print("\n".join(["recorded:", *served.paths()]), file=stderr, flush=True)
+    replay.serve(served, args.host, args.port, ready)
 
 
 def _port(text: str) -> int:
@@ -87,13 +108,15 @@ words that do something:
 {words}
 
 The request header `Soundstage-Error: NAME` gives any error that the contract knows, before
-anything else about the request is looked at.
+anything else about the request is looked at. `Soundstage-Fault: NAME` breaks the answer to one
+request; `soundstage faults --list` names all faults.
 
 examples:
   soundstage emulate --port 8000 --speed 10
   soundstage emulate --port 0 --profile instant --seed 7
   soundstage emulate --error service_unavailable
-  soundstage emulate --fault drop-field:streaming_ready:stream_url
+  soundstage emulate --replay recordings/ --speed 10 --loop
+  soundstage emulate --fault index/gap --fault track/lost:0.1
 """
 
 

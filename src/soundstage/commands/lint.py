@@ -1,13 +1,14 @@
 """`soundstage lint`: holds saved responses against the contract, like a compiler.
 
-Reads raw response bytes as `curl -N` saves them, or our transcripts, and says what it took them
-for where it was not told.
+Reads raw response bytes as `curl -N` saves them, our transcripts, or HTTP archives (HAR), and says
+what it took them for where it was not told.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -15,9 +16,11 @@ from typing import Any, TextIO
 from soundstage.commands.printing import forgive_encoding, json_line
 from soundstage.conformance.violations import Severity, Verdict, Violation
 from soundstage.contract import Contract, available, load, load_all
-from soundstage.errors import UsageError
+from soundstage.contract.paths import endpoint_at
+from soundstage.errors import NoDataError, UsageError
 from soundstage.exchange.judge import Caps, Judge
 from soundstage.exchange.recognise import recognise
+from soundstage.wire import har
 from soundstage.wire import transcript as transcripts
 from soundstage.wire.ending import End, EndKind
 from soundstage.wire.redact import terminal_safe
@@ -29,6 +32,7 @@ _EXAMPLES = """examples:
   soundstage lint --api v6 --endpoint stream saved/*.sse
   curl -N ... | soundstage lint -
   soundstage lint --format json transcript.ndjson
+  soundstage lint --shrink saved.har
 
 exit codes: 0 all conform, 1 at least one violates, 2 wrong usage, 4 inconclusive
 """
@@ -42,7 +46,7 @@ _EXIT = {Verdict.CONFORMS: 0, Verdict.VIOLATES: 1, Verdict.INCONCLUSIVE: 4}
 @dataclass(frozen=True, slots=True)
 class Linted:
     """What was found in one file. `guessed`: api and endpoint were found out, not given;
-    `also` are the other contracts that it fits as well.
+    `also` are the other contracts that it fits as well; `body` is what was judged.
     """
 
     file: str
@@ -51,6 +55,7 @@ class Linted:
     judge: Judge
     guessed: bool
     also: tuple[str, ...]
+    body: bytes = b""
 
     def verdict(self, strict: bool) -> Verdict:
         return self.judge.verdict(strict=strict)
@@ -75,7 +80,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="response or transcript; - is stdin"
+        "files", nargs="+", metavar="FILE", help="response, transcript or HAR file; - is stdin"
     )
     parser.add_argument("--api", help=f"API version ({', '.join(available())}; default: find out)")
     parser.add_argument(
@@ -85,6 +90,11 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.add_argument("--strict", action="store_true", help="warnings violate, too")
+    parser.add_argument(
+        "--shrink",
+        action="store_true",
+        help="show the smallest part of a stream that shows each violation",
+    )
     parser.add_argument(
         "--on-inconclusive",
         choices=("fail", "warn"),
@@ -114,12 +124,18 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     caps = Caps(events=args.max_events)
     codes = []
     for file in args.files:
-        linted = lint(_read(file), file, contracts, args.endpoint, caps)
-        if args.format == "json":
-            print(json_line(linted.to_json(args.strict), stdout), file=stdout)
-        else:
-            _print(linted, args.strict, stdout)
-        codes.append(_EXIT[linted.verdict(args.strict)])
+        for linted in _linted(_read(file), file, contracts, args.endpoint, caps):
+            if args.format == "json":
+                row = linted.to_json(args.strict)
+                if args.shrink:
+                    row["shrunk"] = [smallest.to_json(each, _body(linted)) for each in _shrunk(linted)]
+                print(json_line(row, stdout), file=stdout)
+            else:
+                _print(linted, args.strict, stdout)
+                if args.shrink:
+                    for each in _shrunk(linted):
+                        smallest.show(each, _body(linted), stdout)
+            codes.append(_EXIT[linted.verdict(args.strict)])
     if args.on_inconclusive == "warn":
         codes = [0 if code == 4 else code for code in codes]
     return 1 if 1 in codes else max(codes)

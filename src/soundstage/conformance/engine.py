@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from functools import cache
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import jsonschema_rs
@@ -54,6 +55,7 @@ class _Kind(NamedTuple):
     listed: bool
     tracked: bool
     constant: tuple[str, ...]
+    values: Callable[[dict[str, Any]], Any] | None
     rising: tuple[str, ...]
 
 
@@ -110,12 +112,14 @@ class _Compiled:
             return None
         _, stage, fields = found
         protocol = self.protocol
+        constant = tuple(each.field for each in protocol.constant if each.field in chunk)
         return _Kind(
             stage,
             fields,
             listed=chunk.keys() <= fields.known,
             tracked=protocol.tracks is not None and protocol.tracks.field in chunk,
-            constant=tuple(each.field for each in protocol.constant if each.field in chunk),
+            constant=constant,
+            values=_values_of(constant),
             rising=tuple(
                 each.field
                 for each in protocol.never_decrease
@@ -151,6 +155,11 @@ def marks_of(when: Schema) -> Iterator[tuple[str, bool]]:
 
 
 @cache
+def _values_of(names: tuple[str, ...]) -> Callable[[dict[str, Any]], Any] | None:
+    return itemgetter(*names) if names else None
+
+
+@cache
 def _compile(contract: Contract, endpoint: str) -> _Compiled:
     return _Compiled(contract, contract.endpoints[endpoint])
 
@@ -182,6 +191,7 @@ class StreamCheck:
         self._due = index.start if index is not None else 0
         self._or_due: int | None = None
         self._constants: dict[str, Any] = {}
+        self._known: dict[tuple[str, ...], Any] = {}  # the last values of each set of constants
         self._others: dict[str, set[Any]] = {}
         self._rising: dict[str, int] = {}
         flag = self._c.protocol.completion
@@ -258,7 +268,7 @@ class StreamCheck:
         if kind is None:
             self._unknown_stage(chunk, number)
             return Seen(chunk, None, None, ())
-        stage, fields, listed, tracked, constant, rising = kind
+        stage, fields, listed, tracked, constant, values, rising = kind
         ledger = self._ledger
         track = self._track(chunk) if tracked else None
         if ledger.ended:
@@ -287,10 +297,11 @@ class StreamCheck:
                 self._or_due = None
             else:
                 self._check_index(value, number)
-        for field in constant:
-            value = chunk[field]
-            if value != self._constants.get(field) and pointer(field) not in broken:
-                self._check_constant(field, value, number)
+        if values is not None and (known := values(chunk)) != self._known.get(constant):
+            self._known[constant] = known
+            for field in constant:
+                if not (broken and pointer(field) in broken):
+                    self._check_constant(field, chunk[field], number)
         for field in rising:
             if broken and pointer(field) in broken:
                 continue

@@ -29,6 +29,7 @@ class Ledger:
         self._values: tuple[int | str, ...] = protocol.tracks.values if protocol.tracks else ()
         self._counts: dict[_Key, int] = {}
         self._kept: set[_Key] = set()  # whose `after` is met, for good
+        self._settled: set[str] = set()  # stages that may come any number of times from now on
         self._assumed: set[_Key] = set()
         self._credits: Counter[str] = Counter()  # chunks of per-track stages, for any track
         self._unknown = 0  # chunks of no known stage
@@ -55,6 +56,8 @@ class Ledger:
         """Count a chunk that comes as it should: nearly every one. False if there is something to
         say about it; then nothing is counted.
         """
+        if track is None and stage.name in self._settled and not self._perhaps_ended:
+            return True
         name, per_track = stage.name, stage.per_track
         if per_track and track not in self._values:
             return False
@@ -68,10 +71,12 @@ class Ledger:
                 return False
             self._kept.add((name, track))
         self._counts[key] = times + 1
-        if track is not None:
-            self._seen_tracks.add(track)
         if self._perhaps_ended:
             self._perhaps_ended -= {None, track}
+        if track is not None:
+            self._seen_tracks.add(track)
+        elif most is None and not stage.ends and times + 1 >= stage.times[0]:
+            self._settled.add(name)
         if stage.ends:
             self._end(stage, track, credit=False)
         return True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import re
 import secrets
 import time
@@ -23,7 +24,7 @@ from starlette.types import Receive, Scope, Send
 from soundstage.contract import Contract, load, load_all
 from soundstage.contract.protocol import Endpoint
 from soundstage.emulator import assets
-from soundstage.emulator.faults import check, parse
+from soundstage.emulator.faults import Faults, inject, named_in
 from soundstage.emulator.generations import Factory, Generation, Store, tracks_of
 from soundstage.emulator.ledger import Ledger
 from soundstage.emulator.options import Options
@@ -32,6 +33,7 @@ from soundstage.emulator.requests import (
     BODY_LIMIT,
     PRECEDENCE,
     Answer,
+    Headers,
     Reader,
     Trigger,
     bearer_key,
@@ -42,6 +44,9 @@ from soundstage.emulator.requests import (
     triggers,
 )
 from soundstage.errors import UsageError
+from soundstage.generation.faults import Answer as BrokenAnswer
+from soundstage.generation.faults import Fault, valid_error
+from soundstage.generation.walk import Step
 
 log = logging.getLogger("soundstage.emulator")
 
@@ -126,8 +131,7 @@ class Emulator:
             raise UsageError(self._no_error(options.error))
         if options.speed <= 0:
             raise UsageError(f"the speed must be above zero, not {options.speed:g}")
-        self._faults = [parse(text) for text in options.faults]
-        check(self._faults, served)
+        self._faults = Faults(options.faults, served)
         self._framing_exists(served)
         self.seed = secrets.randbits(32) if options.seed is None else options.seed
         self._factory = Factory(self.seed, profile(options.profile), options.speed, self._faults)
@@ -135,6 +139,7 @@ class Emulator:
         self._store = Store()
         self._ledger = Ledger(options.state, self._triggers.default_balance)
         self._closed = False
+        self._refused = 0
         self._listeners: set[_Listener] = set()
         self._first = served[0]
         methods = self._methods()
@@ -248,9 +253,15 @@ class Emulator:
             framing = endpoint.framings[0]
 
         async def handle(scope: Scope, receive: Receive, send: Send) -> None:
-            accepted = await self._accept(contract, reader, framing, scope, receive)
+            named = self._named(contract, scope)
+            if isinstance(named, Answer):
+                await respond(scope, send, named)
+                return
+            accepted = await self._accept(
+                contract, endpoint, reader, framing, scope, receive, named
+            )
             if isinstance(accepted, Answer):
-                await respond(scope, send, accepted)
+                await respond(scope, send, self._broken_error(contract, accepted, named))
                 return
             listener = _Listener(receive)
             self._listeners.add(listener)
@@ -258,7 +269,7 @@ class Emulator:
                 if endpoint.kind == "stream":
                     await self._stream(accepted, framing, listener, send)
                 else:
-                    await self._wait(accepted, listener, scope, send)
+                    await self._wait(accepted, endpoint, named, listener, scope, send)
             finally:
                 self._listeners.discard(listener)
                 listener.close()
@@ -266,15 +277,45 @@ class Emulator:
 
         return handle
 
+    def _named(self, contract: Contract, scope: Scope) -> Fault | Answer | None:
+        """The fault that a request asks for; 400 for one that its contract does not have."""
+        name = header(scope["headers"], FAULT_HEADER)
+        if name is None:
+            return None
+        fault = named_in(contract, name.decode("latin-1"), self.contracts)
+        return plain(400, fault) if isinstance(fault, str) else fault
+
+    def _broken_error(self, contract: Contract, answer: Answer, named: Fault | None) -> Answer:
+        """A refusal with the faults of errors in it."""
+        if named is None and not self._faults.asked:
+            return answer
+        self._refused += 1
+        luck = random.Random(f"{self.seed}/refused/{self._refused}")
+        chosen = self._faults.chosen(contract, "error", named, luck)
+        body = orjson.loads(answer.body)
+        error = next((each for each in contract.errors.known if each.body == body), None)
+        if not chosen or error is None:
+            for fault in chosen:
+                self._faults.missed(fault)
+            return answer
+        broken = inject(chosen, valid_error(error), answer.status, "json", luck)
+        self._faults.tally(broken)
+        return _changed(broken.answer, answer.headers)
+
     async def _accept(
-        self, contract: Contract, reader: Reader, framing: str, scope: Scope, receive: Receive
+        self,
+        contract: Contract,
+        endpoint: Endpoint,
+        reader: Reader,
+        framing: str,
+        scope: Scope,
+        receive: Receive,
+        named: Fault | None,
     ) -> Generation | Answer:
         """A new generation, its price held; or the answer that refuses it (`PRECEDENCE`)."""
         loop = asyncio.get_running_loop()
         started = loop.time()
         headers = scope["headers"]
-        if header(headers, FAULT_HEADER) is not None:
-            return refusal(contract, "not_modelled")
         if (forced := self._forced(scope)) is not None:
             if forced not in self._errors:
                 return plain(400, self._no_error(forced))
@@ -297,12 +338,14 @@ class Emulator:
             return refusal(contract, trigger.error)
         generation = self._factory.make(
             contract,
+            endpoint,
             asked,
             raw,
             _base_url(scope),
             framing,
             started,
             fails=any(word.fails for word in words),
+            named=named,
         )
         message_id = generation.story.message_id
         opening = trigger.balance if trigger is not None else None
@@ -329,7 +372,11 @@ class Emulator:
     ) -> None:
         loop = asyncio.get_running_loop()
         headers = [(b"content-type", _MEDIA_TYPES[framing]), (b"cache-control", b"no-cache")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        status = 200
+        if generation.head is not None:
+            status, media_type = generation.head
+            headers[:1] = [(b"content-type", media_type.encode())] if media_type else []
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         charged_with, stamp = generation.charged_with, self.options.stamp
         started, schedule = generation.started, generation.schedule
         for number, chunk in enumerate(generation.chunks):
@@ -345,7 +392,13 @@ class Emulator:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _wait(
-        self, generation: Generation, listener: _Listener, scope: Scope, send: Send
+        self,
+        generation: Generation,
+        endpoint: Endpoint,
+        named: Fault | None,
+        listener: _Listener,
+        scope: Scope,
+        send: Send,
     ) -> None:
         loop = asyncio.get_running_loop()
         charged_with = generation.charged_with
@@ -360,8 +413,20 @@ class Emulator:
         if generation.failed:
             answer = self._refusal(generation.contract, "service_unavailable")
         else:
-            answer = Answer(200, generation.result(self._faults))
+            answer = self._result(generation, endpoint, named)
         await respond(scope, send, answer)
+
+    def _result(self, generation: Generation, endpoint: Endpoint, named: Fault | None) -> Answer:
+        """The synchronous answer, with the faults of results in it."""
+        contract, result = generation.contract, generation.result()
+        if named is None and not self._faults.asked:
+            return Answer(200, orjson.dumps(result))
+        luck = random.Random(f"{self.seed}/{generation.story.message_id}")
+        chosen = self._faults.chosen(contract, endpoint.name, named, luck)
+        chunks = [(Step(endpoint.name, None), result)]
+        broken = inject(chosen, chunks, 200, "json", luck)
+        self._faults.tally(broken)
+        return _changed(broken.answer, [])
 
     def _charge(self, generation: Generation) -> None:
         if generation.hold is not None and not self._closed:
@@ -439,11 +504,17 @@ class Emulator:
             "speed": self.options.speed,
             "seed": self.seed,
             "error": self.options.error,
-            "faults": list(self.options.faults),
+            "faults": self._faults.counts,
             "charges": self._ledger.charged(),
             "contracts": {api: contract.sha256 for api, contract in self.contracts.items()},
         }
         await respond(scope, send, Answer(200, orjson.dumps(facts)))
+
+
+def _changed(broken: BrokenAnswer, headers: Headers) -> Answer:
+    """What the emulator sends of an answer that faults were put into."""
+    body = b"".join(broken.body.frames)
+    return Answer(broken.status, body, broken.content_type, headers)
 
 
 def _by_precedence(words: Sequence[Trigger]) -> tuple[str | None, str | None]:
@@ -484,8 +555,9 @@ def _base_url(scope: Scope) -> str:
 
 async def respond(scope: Scope, send: Send, answer: Answer) -> None:
     """Send a whole response; to HEAD its headers only."""
+    kind = [(b"content-type", answer.media_type.encode())] if answer.media_type else []
     headers = [
-        (b"content-type", answer.media_type.encode()),
+        *kind,
         (b"content-length", str(len(answer.body)).encode()),
         *answer.headers,
     ]

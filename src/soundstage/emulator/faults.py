@@ -1,152 +1,153 @@
-"""Ways to break a valid exchange on purpose, one named thing at a time.
+"""Breaks answers on purpose, in the ways of the fault catalogue, and keeps count of what it did.
 
-Lists of chunks in, lists of chunks out; after a chunk was taken out or moved the index is
-numbered anew, so that nothing but the named thing is wrong.
+Which faults there are, and how each is made, is the catalogue's business (`generation/faults.py`).
 """
 
 from __future__ import annotations
 
+import logging
+import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
 from soundstage.contract import Contract
 from soundstage.errors import UsageError
-from soundstage.generation.walk import Payload, Step, Story, Track
+from soundstage.generation.faults import (
+    MEDIA_TYPES,
+    Answer,
+    Body,
+    Chunks,
+    Fault,
+    by_name,
+    encoded,
+    near,
+)
 
-#: The kinds of fault, and what each is told.
-KINDS: Mapping[str, tuple[str, ...]] = {
-    "drop-field": ("STAGE", "FIELD"),
-    "swap-stages": ("STAGE", "STAGE"),
-    "lose-track": ("TRACK",),
-}
-FORMS = tuple(":".join((kind, *parts)) for kind, parts in KINDS.items())
+log = logging.getLogger("soundstage.emulator")
 
-Chunks = list[tuple[Step, Payload]]
+_LEVELS: Final = ("payloads", "bytes", "http")
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """A kind of fault and what it was told."""
+class Asked:
+    """A fault that was asked for by name, and how likely it is to be injected (0 to 1)."""
 
-    kind: str
-    operands: tuple[str, ...]
-
-
-def parse(text: str) -> Fault:
-    """`drop-field:STAGE:FIELD`, `swap-stages:STAGE:STAGE` or `lose-track:TRACK`."""
-    kind, *operands = text.split(":")
-    if kind not in KINDS or len(operands) != len(KINDS[kind]):
-        raise UsageError(f"no such fault: {text!r}; it must be {' or '.join(FORMS)}")
-    return Fault(kind, tuple(operands))
+    name: str
+    probability: float = 1.0
 
 
-def concerns(fault: Fault, contract: Contract) -> bool:
-    """Whether a contract has all that the fault names."""
-    operands = fault.operands
-    if fault.kind == "lose-track":
-        return operands[0] in map(str, _tracks(contract))
-    if fault.kind == "swap-stages":
-        return set(operands) <= contract.protocol.by_name.keys()
-    return operands[1] in _fields(contract).get(operands[0], ())
+class Broken(NamedTuple):
+    """An answer after faults were put into it. `chunks` are those that are still being told;
+    `applied` and `missed` are the faults that found a place, and those that did not.
+    """
+
+    answer: Answer
+    chunks: Chunks
+    applied: tuple[Fault, ...]
+    missed: tuple[Fault, ...]
 
 
-def check(faults: Sequence[Fault], contracts: Sequence[Contract]) -> None:
-    """Raise UsageError for a fault that no contract has the stage, field or track for."""
-    for fault in faults:
-        if not any(concerns(fault, contract) for contract in contracts):
-            text = ":".join((fault.kind, *fault.operands))
-            raise UsageError(f"the fault {text} fits no contract: {_choice(fault, contracts)}")
+def parse(text: str) -> Asked:
+    """`NAME` or `NAME:PROBABILITY`; raises UsageError for a probability that is none."""
+    name, colon, probability = text.partition(":")
+    if not colon:
+        return Asked(name)
+    try:
+        likely = float(probability)
+    except ValueError:
+        likely = -1.0
+    if not 0.0 <= likely <= 1.0:
+        raise UsageError(f"--fault {text}: the probability must be from 0 to 1")
+    return Asked(name, likely)
 
 
-def break_stream(chunks: Chunks, faults: Sequence[Fault], contract: Contract) -> Chunks:
-    """The chunks of a stream with the faults that concern its contract."""
-    for fault in faults:
-        if concerns(fault, contract):
-            chunks = _apply(chunks, fault, contract)
-    return chunks
+def unknown(name: str, contracts: Sequence[Contract]) -> str:
+    """What to say about a fault that no contract has."""
+    alike = ", ".join(near(name, list(contracts)))
+    more = f": did you mean {alike}?" if alike else ""
+    return f"no fault is called {name!r}{more} (`soundstage faults --list` names all)"
 
 
-def break_story(story: Story, faults: Sequence[Fault], contract: Contract) -> Story:
-    """The story of which a synchronous result tells when a track is lost."""
-    for fault in faults:
-        if fault.kind == "lose-track" and concerns(fault, contract):
-            keep = [
-                n for n, value in enumerate(_tracks(contract)) if str(value) != fault.operands[0]
-            ]
-            story = replace(
-                story,
-                audio_urls=tuple(story.audio_urls[n] for n in keep),
-                stream_urls=tuple(story.stream_urls[n] for n in keep),
-            )
-    return story
+class Faults:
+    """The faults that an emulator injects. Raises UsageError for one that no contract has."""
+
+    def __init__(self, texts: Sequence[str], contracts: Sequence[Contract]) -> None:
+        self.asked = tuple(parse(text) for text in texts)
+        for each in self.asked:
+            if not any(each.name in by_name(contract) for contract in contracts):
+                raise UsageError(unknown(each.name, contracts))
+        self.counts: dict[str, dict[str, int]] = {}
+        for each in self.asked:
+            self._count(each.name)
+
+    def chosen(
+        self, contract: Contract, of: str, named: Fault | None, rng: random.Random
+    ) -> list[Fault]:
+        """The faults for one answer of a kind ("stream", "error", or the name of an endpoint):
+        the one that the request names; else of all that were asked for those that `rng` picks.
+        """
+        if named is not None:
+            if named.of == of:
+                return [named]
+            self.missed(named)
+            return []
+        known = by_name(contract) if self.asked else {}
+        faults = [(known[each.name], each) for each in self.asked if each.name in known]
+        return [f for f, each in faults if f.of == of and rng.random() < each.probability]
+
+    def tally(self, broken: Broken) -> None:
+        """Count what became of the faults of one answer."""
+        for fault in broken.applied:
+            self._count(fault.name)["applied"] += 1
+        for fault in broken.missed:
+            self.missed(fault)
+
+    def missed(self, fault: Fault) -> None:
+        """Count a fault that an answer had no place for; the first time, say so."""
+        counts = self._count(fault.name)
+        if not counts["not_applicable"]:
+            log.warning("the fault %s had no place in an answer; it was sent whole", fault.name)
+        counts["not_applicable"] += 1
+
+    def _count(self, name: str) -> dict[str, int]:
+        return self.counts.setdefault(name, {"applied": 0, "not_applicable": 0})
 
 
-def break_result(result: Payload, faults: Sequence[Fault], contract: Contract) -> Payload:
-    """A synchronous result without the fields that a fault drops from it."""
-    endpoint = contract.endpoint_of_kind("sync")
-    dropped = {
-        fault.operands[1]
-        for fault in faults
-        if endpoint and fault.kind == "drop-field" and fault.operands[0] == endpoint.name
-    }
-    return {name: value for name, value in result.items() if name not in dropped}
-
-
-def _apply(chunks: Chunks, fault: Fault, contract: Contract) -> Chunks:
-    if fault.kind == "drop-field":
-        stage, field = fault.operands
-        return [
-            (step, {n: v for n, v in payload.items() if step.stage != stage or n != field})
-            for step, payload in chunks
-        ]
-    if fault.kind == "lose-track":
-        kept = [chunk for chunk in chunks if str(chunk[0].track) != fault.operands[0]]
-        flag = contract.protocol.completion
-        if kept and flag and flag.field in kept[-1][1]:
-            kept[-1][1][flag.field] = chunks[-1][1].get(flag.field, True)
-        return _renumbered(kept, contract)
-    names = [step.stage for step, _ in chunks]
-    one, other = fault.operands
-    if one in names and other in names:
-        chunks = list(chunks)
-        here, there = names.index(one), names.index(other)
-        chunks[here], chunks[there] = chunks[there], chunks[here]
-    return _renumbered(chunks, contract)
-
-
-def _renumbered(chunks: Chunks, contract: Contract) -> Chunks:
-    index = contract.protocol.index
-    for number, (_, payload) in enumerate(chunks):
-        if index and index.field in payload:
-            payload[index.field] = index.start + number * index.step
-    return chunks
-
-
-def _tracks(contract: Contract) -> tuple[Track, ...]:
-    return contract.protocol.tracks.values if contract.protocol.tracks else ()
-
-
-def _fields(contract: Contract) -> dict[str, tuple[str, ...]]:
-    """The fields that can be dropped: of each stage, and of a synchronous result."""
-    fields = {s.name: tuple(s.schema.get("properties", ())) for s in contract.protocol.stages}
-    endpoint = contract.endpoint_of_kind("sync")
-    if endpoint and endpoint.response:
-        fields[endpoint.name] = tuple(endpoint.response.get("properties", ()))
-    return fields
-
-
-def _choice(fault: Fault, contracts: Sequence[Contract]) -> str:
-    """What there is instead, in words."""
-    lists = []
-    for contract in contracts:
-        fields = _fields(contract)
-        if fault.kind == "lose-track":
-            there = ", ".join(map(str, _tracks(contract))) or "no tracks"
-        elif fault.kind == "drop-field" and fault.operands[0] in fields:
-            there = f"{fault.operands[0]} with {', '.join(fields[fault.operands[0]])}"
-        elif fault.kind == "swap-stages":
-            there = ", ".join(contract.protocol.by_name)
+def inject(
+    faults: Sequence[Fault], chunks: Chunks, status: int, framing: str, rng: random.Random
+) -> Broken:
+    """A valid answer with faults in it: those of payloads first, then of bytes, then of HTTP."""
+    applied: list[Fault] = []
+    missed: list[Fault] = []
+    body: Body = encoded(chunks, framing)
+    answer = Answer(status, MEDIA_TYPES[framing], body)
+    for fault in sorted(faults, key=lambda fault: _LEVELS.index(fault.level)):
+        changed: Any
+        if fault.level == "payloads":
+            changed = fault.apply(chunks, rng)
+            if changed is not None:
+                chunks = changed
+                answer = answer._replace(body=encoded(chunks, framing))
+        elif fault.level == "bytes":
+            changed = fault.apply(answer.body, rng)
+            if changed is not None:
+                answer = answer._replace(body=changed)
         else:
-            there = ", ".join(fields)
-        lists.append(f"{contract.api} has {there}")
-    return "; ".join(lists)
+            changed = fault.apply(answer, rng)
+            answer = answer if changed is None else changed
+        (missed if changed is None else applied).append(fault)
+    return Broken(answer, chunks, tuple(applied), tuple(missed))
+
+
+def in_step(frames: list[bytes], many: int) -> list[bytes]:
+    """The same bytes in so many frames that there is one for each chunk."""
+    if len(frames) > many:
+        frames = [*frames[: max(0, many - 1)], b"".join(frames[max(0, many - 1) :])]
+    return [*frames, *[b""] * (many - len(frames))]
+
+
+def named_in(contract: Contract, name: str, contracts: Mapping[str, Contract]) -> Fault | str:
+    """The fault of a request's header, or what is wrong with the name."""
+    fault = by_name(contract).get(name)
+    return fault if fault is not None else unknown(name, [contract, *contracts.values()])

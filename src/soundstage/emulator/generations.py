@@ -16,9 +16,11 @@ from typing import Any, Final
 import orjson
 
 from soundstage.contract import Contract
-from soundstage.emulator import faults as breaking
+from soundstage.contract.protocol import Endpoint
+from soundstage.emulator.faults import Broken, Faults, in_step, inject
 from soundstage.emulator.pacing import Profile
 from soundstage.emulator.requests import Asked
+from soundstage.generation.faults import Chunks, Fault
 from soundstage.generation.walk import (
     Payload,
     Step,
@@ -34,6 +36,8 @@ from soundstage.generation.walk import (
 #: A generation keeps to itself what an evicted one cannot answer any more: beyond this many the
 #: oldest finished ones are forgotten.
 REMEMBERED: Final = 10_000
+#: How many courses of a generation are drawn until a fault has a place in one.
+_REDRAWN: Final = 50
 
 _FRAMES: Final = {"sse": (b"data: ", b"\n\n"), "lines": (b"", b"\n")}
 
@@ -92,6 +96,7 @@ class Generation:
         "contract",
         "failed",
         "finished",
+        "head",
         "hold",
         "schedule",
         "sent",
@@ -104,7 +109,7 @@ class Generation:
         self,
         contract: Contract,
         story: Story,
-        chunks: breaking.Chunks,
+        chunks: Chunks,
         framing: str,
         schedule: list[float],
         started: float,
@@ -120,6 +125,8 @@ class Generation:
         self.sent = 0
         self.finished = False
         self.hold: int | None = None
+        #: Status and content type, where a fault changes them.
+        self.head: tuple[int, str | None] | None = None
         self._last = framing
 
     @property
@@ -197,25 +204,29 @@ class Generation:
             return 100 * reached // max(1, len(self.steps))
         before, _ = _FRAMES[self._last]
         for chunk in reversed(self.chunks[:reached]):
-            payload = orjson.loads(chunk.removeprefix(before))
+            try:
+                payload = orjson.loads(chunk.removeprefix(before))
+            except orjson.JSONDecodeError:
+                continue  # a fault is in it
             for name in rising:
-                if isinstance(payload.get(name), int):
+                if isinstance(payload, dict) and isinstance(payload.get(name), int):
                     return int(payload[name])
         return 0
 
-    def result(self, faults: Sequence[breaking.Fault]) -> bytes:
+    def result(self) -> Payload:
         """The body of a synchronous answer."""
-        story = breaking.break_story(self.story, faults, self.contract)
-        result = sync_result(self.contract, story)
-        return orjson.dumps(breaking.break_result(result, faults, self.contract))
+        return sync_result(self.contract, self.story)
+
+    def put(self, broken: Broken) -> None:
+        """Send the frames of an answer that faults were put into."""
+        self.chunks = in_step(broken.answer.body.frames, len(self.steps))
+        self.head = (broken.answer.status, broken.answer.content_type)
 
 
 class Factory:
     """Makes generations that depend on nothing but the seed, their number and their request."""
 
-    def __init__(
-        self, seed: int, profile: Profile, speed: float, faults: Sequence[breaking.Fault]
-    ) -> None:
+    def __init__(self, seed: int, profile: Profile, speed: float, faults: Faults) -> None:
         self.seed = seed
         self.profile = profile
         self.speed = speed
@@ -225,6 +236,7 @@ class Factory:
     def make(
         self,
         contract: Contract,
+        endpoint: Endpoint,
         asked: Asked,
         raw: bytes,
         base_url: str,
@@ -232,9 +244,10 @@ class Factory:
         started: float,
         *,
         fails: bool,
+        named: Fault | None = None,
     ) -> Generation:
         """A generation that starts now. The same seed, number and body give the same chunks and
-        delays; the URLs in them follow `base_url`.
+        delays; the URLs in them follow `base_url`. `named` is the fault that the request asks for.
         """
         self.made += 1
         origin = f"{self.seed}/{self.made}/{contract.api}/".encode() + raw
@@ -245,10 +258,26 @@ class Factory:
         filled = payloads(contract, steps, story, rng)
         schedule = self.profile.schedule(steps, random.Random(digest + b"pacing"), self.speed)
         chunks = list(zip(steps, filled, strict=True))
-        if self.faults:
-            chunks = breaking.break_stream(chunks, self.faults, contract)
-            schedule = schedule[: len(chunks)]
-        return Generation(contract, story, chunks, framing, schedule, started)
+        broken = None
+        if endpoint.kind == "stream" and (named is not None or self.faults.asked):
+            luck = random.Random(digest + b"faults")
+            chosen = self.faults.chosen(contract, "stream", named, luck)
+            for _ in range(_REDRAWN if chosen else 0):
+                broken = inject(chosen, chunks, 200, framing, luck)
+                if not broken.missed or any(fault.of_failure is not fails for fault in chosen):
+                    break
+                # Another course of the same generation may have a place for the fault.
+                steps = plan(contract, luck, fails=fails)
+                chunks = list(zip(steps, payloads(contract, steps, story, luck), strict=True))
+        if broken is not None:
+            self.faults.tally(broken)
+            chunks = broken.chunks
+            steps = [step for step, _ in chunks]
+            schedule = self.profile.schedule(steps, random.Random(digest + b"pacing"), self.speed)
+        generation = Generation(contract, story, chunks, framing, schedule, started)
+        if broken is not None and broken.applied:
+            generation.put(broken)
+        return generation
 
 
 class Store:

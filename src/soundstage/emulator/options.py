@@ -14,7 +14,8 @@ class Options:
     `speed` divides every delay. `framing` is used where an endpoint allows it. `error` names an
     error that every generation request gets. `state` is the file of balances and charges, None
     for memory. `stamp` sends the time of sending with each chunk. `apis` empty serves every
-    contract. `faults` are texts as `emulator.faults` reads them.
+    contract. `faults` are names of the fault catalogue, `NAME` or
+    `NAME:PROBABILITY`.
     """
 
     host: str = "127.0.0.1"

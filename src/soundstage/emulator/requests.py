@@ -50,11 +50,11 @@ Headers = list[tuple[bytes, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole response."""
+    """A whole response; `media_type` None sends no Content-Type."""
 
     status: int
     body: bytes
-    media_type: str = "application/json"
+    media_type: str | None = "application/json"
     headers: Headers = field(default_factory=list)
 
 

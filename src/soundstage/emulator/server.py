@@ -67,9 +67,8 @@ def serve(options: Options, ready: Callable[[str], None]) -> None:
     """
     emulator = Emulator(options)
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-    listening = _bound(options.host, options.port)
-    host, port = listening.getsockname()[:2]
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    listening = bound(options.host, options.port)
+    url = url_of(listening)
     config = uvicorn.Config(
         emulator,
         interface="asgi3",
@@ -89,7 +88,14 @@ def serve(options: Options, ready: Callable[[str], None]) -> None:
         _Server(config, emulator, lambda: ready(url)).run(sockets=[listening])
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def url_of(listening: socket.socket) -> str:
+    """The base URL of what listens at this socket."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A socket that listens at an address. Raises TargetError if the address cannot be had."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from soundstage.conformance.coverage import Observation
 from soundstage.conformance.engine import Seen
 from soundstage.conformance.violations import Verdict, Violation
 from soundstage.contract import Contract
@@ -113,6 +114,22 @@ class Exchange:
             self.call.endpoint.billed and (self.call.method or self.call.endpoint.method) == "POST"
         )
 
+    def observation(self, *, live: bool) -> Observation:
+        """What it shows of the contract's rules. `live`: the target is no emulator."""
+        call = self.call
+        return Observation(
+            contract=call.contract,
+            endpoint=call.endpoint.name,
+            status=self.response.status,
+            chunks=self.chunks,
+            value=self.value,
+            complete=self.judge.ended,
+            expects_error=call.expect_error,
+            error_name=self.judge.error_name,
+            broken_rule=call.broken_rule,
+            live=live,
+        )
+
     def row(self, run_start_ns: int) -> dict[str, Any]:
         """The row of `exchanges.ndjson.gz` (design 9)."""
         events = self.judge.events
@@ -170,6 +187,9 @@ class Exchange:
                 "status": response.status,
                 "reason": response.reason,
                 "headers": redactor.headers(response.headers),
+                "t": round(self.milestones["accepted"], 6)
+                if "accepted" in self.milestones
+                else None,
                 "hops": [
                     [hop.status, hop.location and redactor.url(hop.location)]
                     for hop in response.hops

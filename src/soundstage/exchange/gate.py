@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from soundstage.config import Config, Waiver
 from soundstage.conformance.answers import media_type
-from soundstage.conformance.coverage import Observation, exercised
+from soundstage.conformance.coverage import exercised
 from soundstage.conformance.fields import FieldCheck
 from soundstage.conformance.violations import Severity, Verdict, Violation
 from soundstage.contract import Contract
@@ -288,7 +288,7 @@ class Gate:
         concerned = []
         found = []
         for exchange in self.exchanges:
-            seen = self._observation(exchange)
+            seen = exchange.observation(live=self.live)
             if exchange.call.contract is contract:
                 found += [
                     (exchange.id, self.config.reweighed(violation))
@@ -388,21 +388,6 @@ class Gate:
             outcome.reason = (
                 "not provoked on this target: it may cost money, or cannot be asked for"
             )
-
-    def _observation(self, exchange: Exchange) -> Observation:
-        call = exchange.call
-        return Observation(
-            contract=call.contract,
-            endpoint=call.endpoint.name,
-            status=exchange.response.status,
-            chunks=exchange.chunks,
-            value=exchange.value,
-            complete=exchange.judge.ended,
-            expects_error=call.expect_error,
-            error_name=exchange.judge.error_name,
-            broken_rule=call.broken_rule,
-            live=self.live,
-        )
 
 
 def _explained(exchange: Exchange) -> str:

@@ -32,6 +32,7 @@ from soundstage.generation.story import Payload
 from soundstage.generation.walk import payloads, plan, random_story, sync_result
 
 __all__ = [
+    "MEDIA_TYPES",
     "Answer",
     "Body",
     "Chunk",

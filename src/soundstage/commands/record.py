@@ -1,0 +1,235 @@
+"""`soundstage record`: asks a target for songs, and saves every exchange as a transcript."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shlex
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from soundstage.commands.printing import forgive_encoding, json_line
+from soundstage.contract import Contract, available, load
+from soundstage.contract.protocol import Endpoint
+from soundstage.errors import BudgetError, TargetError, UsageError
+from soundstage.exchange.client import Call, Exchange
+from soundstage.exchange.requests import request_body
+from soundstage.exchange.session import Session, open_session
+from soundstage.exchange.spawn import spawned_emulator
+from soundstage.wire.redact import terminal_safe
+
+HELP = "save the answers of a target as transcripts"
+
+_EXAMPLES = """examples:
+  soundstage record --target emulator --out recordings
+  soundstage record --target http://127.0.0.1:8000 --api v6 --endpoint stream --count 5 --out r
+  SOUNDVERSE_API_KEY=... soundstage record --target https://api.soundverse.ai --api v6 \\
+      --endpoint stream --budget 1 --out recordings
+
+then:
+  soundstage lint recordings/*.ndjson
+  soundstage emulate --replay recordings
+
+Each exchange becomes DIR/NNN-API-ENDPOINT.ndjson, with keys, prompts, lyrics, ids of users and
+the queries of URLs taken out. Recording never judges: what was recorded may violate the contract.
+
+exit codes: 0 recorded, 2 wrong usage, 6 target or environment failed, or no budget
+"""
+_EMULATOR = "emulator"
+_KINDS = ("stream", "sync")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One exchange to record."""
+
+    contract: Contract
+    endpoint: Endpoint
+    body: Any
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="soundstage record",
+        description="Ask a target for songs, and save every exchange as a transcript.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--target", metavar="URL", help="base URL of the API; `emulator` starts one (free)")
+    add("--out", metavar="DIR", help="folder for the transcripts; must be new or empty")
+    add("--api", action="append", metavar="API", help=f"{', '.join(available())} (default: all)")
+    text = "only endpoints of this kind (repeatable; default: stream)"
+    add("--endpoint", action="append", choices=_KINDS, help=text)
+    add("--count", type=_count, default=1, metavar="N", help="of each endpoint (default 1)")
+    add("--body", metavar="FILE", help="JSON to send (default: made up from the request schema)")
+    add("--seed", type=int, default=0, help="of made-up requests (default 0)")
+    add("--budget", type=int, metavar="N", help="billable requests that may be sent")
+    add("--key-file", metavar="FILE", help="file with the API key")
+    add("--header", action="append", default=[], metavar="'NAME: VALUE'")
+    add("--ca-file", metavar="PEM", help="authorities to trust instead of the system's")
+    add("--client-cert", nargs=2, metavar=("CERT", "KEY"), help="PEM files")
+    add("--insecure", action="store_true", help="do not verify certificates")
+    add("--keep-private", action="store_true", help="do not redact prompts, lyrics, user ids")
+    text = "options for --target emulator (default: --speed 100)"
+    add("--emulator-args", default="--speed 100", metavar="ARGS", help=text)
+    add("--format", choices=("text", "json"), default="text")
+    return parser.parse_args(argv)
+
+
+def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
+    forgive_encoding(stdout)
+    if not args.target:
+        raise UsageError("--target is needed: a base URL, or `--target emulator`, which is free")
+    if not args.out:
+        raise UsageError("--out DIR is needed: where the transcripts go")
+    if args.budget is not None and args.budget < 0:
+        raise UsageError("--budget: 0 or more")
+    wanted = _wanted(args)
+    folder = _empty_folder(args.out)
+    with ExitStack() as stack:
+        target = args.target
+        if target == _EMULATOR:
+            target = stack.enter_context(spawned_emulator(shlex.split(args.emulator_args)))
+        session = open_session(
+            target,
+            key_file=args.key_file,
+            budget=args.budget,
+            headers=tuple(_header(text) for text in args.header),
+            ca_file=args.ca_file,
+            client_cert=tuple(args.client_cert) if args.client_cert else None,
+            insecure=args.insecure,
+            keep_private=args.keep_private,
+        )
+        stack.callback(session.close)
+        _afford(session, wanted)
+        return _record(session, wanted, folder, args.format, stdout, stderr)
+
+
+def _record(
+    session: Session, wanted: list[Wanted], folder: Path, form: str, stdout: TextIO, stderr: TextIO
+) -> int:
+    failed: list[str] = []
+    for number, each in enumerate(wanted, start=1):
+        if stderr.isatty():
+            print(f"\r{number} of {len(wanted)} …", end="", file=stderr, flush=True)
+        call = Call(each.contract, each.endpoint, each.body, scenario="record")
+        exchange = session.client.exchange(call)
+        name = f"{number:03}-{each.contract.api}-{each.endpoint.name}.ndjson"
+        try:
+            (folder / name).write_bytes(exchange.transcript(session.redactor).to_bytes())
+        except OSError as error:
+            raise TargetError(f"{folder / name}: cannot write: {error.strerror}") from error
+        if stderr.isatty():
+            print("\r", end="", file=stderr, flush=True)
+        row = _row(exchange, folder / name)
+        print(json_line(row, stdout) if form == "json" else _line(row), file=stdout, flush=True)
+        if exchange.response.status is None or exchange.outcome in ("timeout", "refused"):
+            failed.append(f"{name}: {_why(exchange)}")
+    if failed:
+        raise TargetError(f"{len(failed)} of {len(wanted)} got no answer to record: {failed[0]}")
+    return 0
+
+
+def _row(exchange: Exchange, file: Path) -> dict[str, Any]:
+    complete = exchange.milestones.get("complete")
+    return {
+        "file": str(file),
+        "api": exchange.call.contract.api,
+        "endpoint": exchange.call.endpoint.name,
+        "verdict": exchange.verdict.value,
+        "reason": exchange.reason,
+        "outcome": exchange.outcome,
+        "http_status": exchange.response.status,
+        "complete": None if complete is None else round(complete, 6),
+        "events": exchange.judge.events,
+        "violations": len(exchange.violations),
+    }
+
+
+def _line(row: dict[str, Any]) -> str:
+    took = "n/a" if row["complete"] is None else f"{row['complete']:.3f} s"
+    said = row["verdict"]
+    if row["verdict"] == "violates":
+        said += f" ({row['violations']})"
+    elif row["reason"]:
+        said += f" ({terminal_safe(row['reason'])})"
+    events = f"  {row['events']} events" if row["events"] else ""
+    return f"{said:<12}  TTC {took:>9}{events}  {terminal_safe(row['file'])}"
+
+
+def _why(exchange: Exchange) -> str:
+    if exchange.outcome == "refused":
+        return f"refused with {exchange.response.status}"
+    end = exchange.end
+    return end.message if end is not None and end.message else exchange.outcome
+
+
+def _wanted(args: argparse.Namespace) -> list[Wanted]:
+    """What to record, in order: round after round, so that a budget that ends leaves some of each."""
+    kinds = args.endpoint or ["stream"]
+    given = _body(args.body) if args.body else None
+    rng = random.Random(args.seed)
+    endpoints = [
+        (contract, endpoint)
+        for contract in map(load, dict.fromkeys(args.api or available()))
+        for endpoint in contract.endpoints.values()
+        if endpoint.kind in kinds and endpoint.request is not None
+    ]
+    if not endpoints:
+        raise UsageError(f"no endpoint of the kind {' or '.join(kinds)} in {args.api}")
+    return [
+        Wanted(contract, endpoint, given or request_body(contract, endpoint, rng))
+        for _ in range(args.count)
+        for contract, endpoint in endpoints
+    ]
+
+
+def _body(file: str) -> Any:
+    try:
+        value = json.loads(Path(file).read_bytes())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--body {file}: {error}") from error
+    if not isinstance(value, dict):
+        raise UsageError(f"--body {file}: not a JSON object")
+    return value
+
+
+def _afford(session: Session, wanted: list[Wanted]) -> None:
+    """Raise BudgetError, before anything is sent, if the budget does not cover all of it."""
+    billable = sum(each.endpoint.billed for each in wanted)
+    left = session.budget.left
+    if left is not None and left < billable:
+        limit = "" if session.budget.limit is None else f", the budget is {left}"
+        raise BudgetError(
+            f"{billable} billable requests would go to {session.target.url}{limit}: "
+            f"give --budget {billable}, or ask for less"
+        )
+
+
+def _empty_folder(name: str) -> Path:
+    folder = Path(name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise UsageError(f"--out {folder}: not empty; recordings need a folder of their own")
+    except OSError as error:
+        raise UsageError(f"--out {folder}: {error.strerror}") from error
+    return folder
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 999:
+        raise argparse.ArgumentTypeError(f"{number}: from 1 to 999")
+    return number
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise UsageError(f"--header {name!r}: expected 'NAME: VALUE'")
+    return name.strip(), value.strip()

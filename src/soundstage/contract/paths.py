@@ -1,0 +1,31 @@
+"""Which endpoint a URL's path belongs to, wherever the API is mounted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cache
+
+from soundstage.contract.contract import Contract
+from soundstage.contract.protocol import Endpoint
+
+
+def endpoint_at(
+    contracts: Iterable[Contract], method: str, path: str
+) -> tuple[Contract, Endpoint] | None:
+    """The endpoint that answers `method` at `path`, which may begin with a base path of its own;
+    None if there is none. The longest documented path wins.
+    """
+    found = [
+        (contract, endpoint)
+        for contract in contracts
+        for endpoint in contract.endpoints.values()
+        if endpoint.method == method.upper() and _pattern(endpoint.path).search(path)
+    ]
+    return max(found, key=lambda pair: len(pair[1].path), default=None)
+
+
+@cache
+def _pattern(path: str) -> re.Pattern[str]:
+    parts = re.split(r"\{[^}]*\}", path)
+    return re.compile("[^/]+".join(map(re.escape, parts)) + "/?$")
