@@ -11,7 +11,7 @@ import sys
 from importlib import import_module
 from typing import TextIO
 
-from soundstage.errors import SoundstageError
+from soundstage.errors import SoundstageError, UsageError
 
 #: Each module has HELP, `parse_args(argv)` and `run(args, stdout, stderr) -> exit code`.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 INTERRUPTED = 130
+_SCHEMAS = "SOUNDSTAGE_SCHEMAS"
 OUR_BUG = 70
 
 
@@ -41,6 +42,9 @@ Contract tests and load benchmarks for a staged song-generation API.
 
 commands:
 {commands}
+
+options of every command:
+  --schemas DIR  add the contracts in this folder (repeatable; also SOUNDSTAGE_SCHEMAS)
 
 `soundstage COMMAND --help` shows the options of one, with examples.
 
@@ -73,6 +77,7 @@ def run(name: str, argv: list[str], stdout: TextIO, stderr: TextIO) -> int:
     but SystemExit from the argument parser.
     """
     try:
+        argv = _add_schemas(argv)
         command = import_module(COMMANDS[name][0])
         code: int = command.run(command.parse_args(argv), stdout, stderr)
         stdout.flush()
@@ -97,3 +102,26 @@ def run(name: str, argv: list[str], stdout: TextIO, stderr: TextIO) -> int:
             file=stderr,
         )
         return OUR_BUG
+
+
+def _add_schemas(argv: list[str]) -> list[str]:
+    """Take `--schemas DIR` out of the arguments and put it where every process of this run finds
+    it: contracts are read by the command, by its workers and by an emulator that it starts.
+    """
+    kept, folders = [], []
+    words = iter(argv)
+    for word in words:
+        if word == "--schemas":
+            folders.append(next(words, ""))
+        elif word.startswith("--schemas="):
+            folders.append(word.removeprefix("--schemas="))
+        else:
+            kept.append(word)
+    for folder in folders:
+        if not os.path.isdir(folder):
+            raise UsageError(f"--schemas {folder}: no such folder")
+    if folders:
+        before = os.environ.get(_SCHEMAS)
+        absolute = [os.path.abspath(folder) for folder in folders]
+        os.environ[_SCHEMAS] = os.pathsep.join([*absolute, *([before] if before else [])])
+    return kept

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import jsonschema
 import pytest
 
-from soundstage.contract import available, load, load_all
+from soundstage.contract import available, load
 from soundstage.contract.schema import KEYWORDS
 from soundstage.errors import ContractDataError, UsageError
 
@@ -358,12 +359,15 @@ def test_an_unknown_version_is_a_wrong_usage_that_names_what_there_is():
         load("v9")
 
 
-def test_the_variable_names_a_folder_of_contracts(folder, monkeypatch):
-    monkeypatch.setenv("SOUNDSTAGE_SCHEMAS", str(folder))
-    (folder / "v5" / "protocol.json").unlink()
-    assert available() == ["v6"]
-    assert list(load_all()) == ["v6"]
-    monkeypatch.setenv("SOUNDSTAGE_SCHEMAS", str(folder / "none"))
+def test_the_variable_adds_a_folder_of_contracts(tmp_path, monkeypatch):
+    built_in = available()
+    shutil.copytree(SCHEMAS / built_in[-1], tmp_path / "mine")
+    protocol = tmp_path / "mine" / "protocol.json"
+    protocol.write_text(protocol.read_text().replace(f'"{built_in[-1]}"', '"mine"', 1))
+    monkeypatch.setenv("SOUNDSTAGE_SCHEMAS", str(tmp_path))
+    assert available() == sorted([*built_in, "mine"])
+    assert load("mine").title == load(built_in[-1]).title, "fields.json is the shared one"
+    monkeypatch.setenv("SOUNDSTAGE_SCHEMAS", str(tmp_path / "none"))
     with pytest.raises(ContractDataError, match="no such folder of contracts"):
         available()
 

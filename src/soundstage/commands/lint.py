@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
+from urllib.parse import urlsplit
 
 from soundstage.commands.printing import forgive_encoding, json_line
 from soundstage.conformance.violations import Severity, Verdict, Violation
@@ -128,13 +129,12 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
             if args.format == "json":
                 row = linted.to_json(args.strict)
                 if args.shrink:
-                    row["shrunk"] = [smallest.to_json(each, _body(linted)) for each in _shrunk(linted)]
+                    row["shrunk"] = _shrunk(linted, None)
                 print(json_line(row, stdout), file=stdout)
             else:
                 _print(linted, args.strict, stdout)
                 if args.shrink:
-                    for each in _shrunk(linted):
-                        smallest.show(each, _body(linted), stdout)
+                    _shrunk(linted, stdout)
             codes.append(_EXIT[linted.verdict(args.strict)])
     if args.on_inconclusive == "warn":
         codes = [0 if code == 4 else code for code in codes]
@@ -147,17 +147,63 @@ def lint(
     """Judge one saved response. `endpoint` is "stream", "sync", "error", or None to find out;
     the contract that fits best is chosen where there are several.
     """
-    transcript: transcripts.Transcript | None = None
-    guessed = endpoint is None or len(contracts) > 1
     if transcripts.looks_like_transcript(raw):
         if len(raw) > _LARGEST:
             raise UsageError(f"{file}: a transcript of more than {_LARGEST // 2**20} MiB")
-        transcript = transcripts.read(raw, file)
-        named = transcript.header.get("api")
-        contracts = [each for each in contracts if each.api == named] or contracts
-        endpoint = endpoint or _kind(contracts, transcript.header)
-        guessed = False
-    body = raw if transcript is None else b"".join(piece for _, piece, _ in transcript.pieces)
+        return _of_transcript(transcripts.read(raw, file), file, contracts, endpoint, caps)
+    guessed = endpoint is None or len(contracts) > 1
+    return _recognised(raw, None, file, contracts, endpoint, caps, guessed)
+
+
+def _linted(
+    raw: bytes, file: str, contracts: list[Contract], endpoint: str | None, caps: Caps
+) -> Iterator[Linted]:
+    """What `lint` gives; of an archive once for each answer of an endpoint of the contracts."""
+    if not har.looks_like_har(raw):
+        yield lint(raw, file, contracts, endpoint, caps)
+        return
+    if len(raw) > _LARGEST:
+        raise UsageError(f"{file}: a HAR file of more than {_LARGEST // 2**20} MiB")
+    known = False
+    for number, entry in har.read(raw, file):
+        request = entry.header["request"]
+        found = endpoint_at(contracts, request["method"], urlsplit(request["url"]).path)
+        if found is not None:
+            known = True
+            entry.header |= {"api": found[0].api, "endpoint": found[1].name}
+            yield _of_transcript(entry, f"{file}#{number}", contracts, endpoint, caps)
+    if not known:
+        apis = ", ".join(each.api for each in contracts)
+        raise NoDataError(f"{file}: no entry answers a request to an endpoint of {apis}")
+
+
+def _of_transcript(
+    transcript: transcripts.Transcript,
+    file: str,
+    contracts: list[Contract],
+    endpoint: str | None,
+    caps: Caps,
+) -> Linted:
+    named = transcript.header.get("api")
+    contract = next((each for each in contracts if each.api == named), None)
+    contracts = [contract] if contract else contracts
+    kind = endpoint or _kind(contracts, transcript.header)
+    body = b"".join(piece for _, piece, _ in transcript.pieces)
+    if contract is None or kind is None:
+        return _recognised(body, transcript, file, contracts, kind, caps, False)
+    judge = _judge(contract, kind, body, transcript, caps)
+    return Linted(file, contract, kind, judge, False, (), body)
+
+
+def _recognised(
+    body: bytes,
+    transcript: transcripts.Transcript | None,
+    file: str,
+    contracts: list[Contract],
+    endpoint: str | None,
+    caps: Caps,
+    guessed: bool,
+) -> Linted:
     best, *others = recognise(body, contracts, endpoint)
     also = tuple(
         other.contract.api
@@ -165,7 +211,21 @@ def lint(
         if (other.kind, other.score) == (best.kind, best.score)
     )
     judge = _judge(best.contract, best.kind, body, transcript, caps)
-    return Linted(file, best.contract, best.kind, judge, guessed, also)
+    return Linted(file, best.contract, best.kind, judge, guessed, also, body)
+
+
+def _shrunk(linted: Linted, stdout: TextIO | None) -> list[dict[str, Any]]:
+    """The smallest part of a stream that shows each violation: printed, or as JSON."""
+    from soundstage.commands import smallest
+
+    if linted.endpoint != "stream" or not linted.judge.streaming:
+        return []
+    name, found = linted.judge.endpoint.name, linted.judge.violations
+    stream, parts = smallest.of_stream(linted.contract, name, linted.body, found)
+    if stdout is not None:
+        for part in parts:
+            smallest.show(part, stream, stdout)
+    return [smallest.to_json(part, stream) for part in parts]
 
 
 def _read(file: str) -> bytes:

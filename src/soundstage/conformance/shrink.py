@@ -57,9 +57,9 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Shrunk:
-    """The smallest sub-sequence found. `kept` are numbers of events in the whole stream; `at` is the
-    one at which the violation stands, None if it is about the stream as a whole. `expected` says
-    what the rule asks, `due` what was still to come there. `minimal`: leaving out any one more
+    """The smallest sub-sequence found. `kept` are numbers of events in the whole stream; `at` is
+    the one at which the violation stands, None if it is about the stream as a whole. `expected`
+    says what the rule asks, `due` what was still to come there. `minimal`: leaving out any one more
     loses it (False if the limits ended the search); `runs` is how often the engine ran.
     """
 
@@ -270,7 +270,7 @@ def _numbered(violation: Violation, number: int) -> Violation:
 def _story(
     contract: Contract, endpoint: str, stream: Stream, place: int | None
 ) -> tuple[tuple[Passage, ...], tuple[str, ...]]:
-    """The stages of the whole stream, and what was due before the chunk at `place` (or at the end)."""
+    """The stages of the whole stream, and what was due before the chunk at `place`, or at the end."""
     check = StreamCheck(contract, endpoint)
     passages: list[Passage] = []
     due: tuple[str, ...] | None = None

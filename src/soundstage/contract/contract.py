@@ -35,7 +35,7 @@ from soundstage.contract.rules import RuleBook, rule_book
 from soundstage.contract.schema import WHEN_KEYWORDS, Folder, pointer
 from soundstage.errors import ContractDataError, UsageError
 
-#: Names a folder of contracts to use instead of the installed ones.
+#: Names folders of contracts (separated as in PATH) that are added to the installed ones.
 SCHEMAS_VARIABLE = "SOUNDSTAGE_SCHEMAS"
 
 
@@ -63,21 +63,36 @@ class Contract:
         return next((e for e in self.endpoints.values() if e.kind == kind), None)
 
 
-def _root() -> Traversable:
-    named = os.environ.get(SCHEMAS_VARIABLE)
-    return Path(named) if named else files("soundstage.schemas")
+def _roots(root: Traversable | None) -> tuple[Traversable, ...]:
+    """The folders that hold contracts, those that were added first: what they hold wins."""
+    if root is not None:
+        return (root,)
+    named = os.environ.get(SCHEMAS_VARIABLE, "")
+    added = tuple(Path(name) for name in named.split(os.pathsep) if name)
+    return (*added, _installed())
+
+
+def _installed() -> Traversable:
+    return files("soundstage.schemas")
 
 
 def available(root: Traversable | None = None) -> list[str]:
-    """The API versions there are contracts for, sorted: the folders with a `protocol.json`."""
-    root = root or _root()
+    """The API versions there are contracts for, sorted: the folders with a `protocol.json` in
+    `root`, by default those that come with Soundstage and those in SOUNDSTAGE_SCHEMAS.
+
+    Raises ContractDataError for a folder that is not there.
+    """
+    return sorted({api for each in _roots(root) for api in _held(each)})
+
+
+def _held(root: Traversable) -> list[str]:
     if not root.is_dir():
         raise ContractDataError(f"{root}: no such folder of contracts")
-    return sorted(
+    return [
         entry.name
         for entry in root.iterdir()
         if entry.is_dir() and entry.joinpath("protocol.json").is_file()
-    )
+    ]
 
 
 def load(api: str, root: Traversable | None = None) -> Contract:
@@ -86,21 +101,21 @@ def load(api: str, root: Traversable | None = None) -> Contract:
     Raises UsageError if there is none, ContractDataError (file, pointer, reason) if its data is
     not fully understood.
     """
-    return _load(api, root or _root())  # type: ignore[arg-type]  # Paths are hashable
+    for each in _roots(root):
+        if api in _held(each):
+            return _load(api, each)  # type: ignore[arg-type]  # Paths are hashable
+    known = ", ".join(available(root)) or "none"
+    raise UsageError(f"no contract for {api!r}: there are {known}")
 
 
 def load_all(root: Traversable | None = None) -> dict[str, Contract]:
     """Every contract there is, by name of the API version."""
-    root = root or _root()
     return {api: load(api, root) for api in available(root)}
 
 
 @cache
 def _load(api: str, root: Traversable) -> Contract:
-    known = available(root)
-    if api not in known:
-        raise UsageError(f"no contract for {api!r}: there are {', '.join(known) or 'none'}")
-    folder = Folder(root, str(root) if isinstance(root, Path) else "schemas")
+    folder = Folder(root, str(root) if isinstance(root, Path) else "schemas", _installed())
     path = f"{api}/protocol.json"
     data = folder.read(path)
     _meets_schema(folder, path, data)
@@ -132,7 +147,7 @@ def _load(api: str, root: Traversable) -> Contract:
         api=api,
         title=data["title"],
         base_url=data["base_url"],
-        sha256=_digest(root.joinpath(api), root.joinpath("fields.json")),
+        sha256=_digest(root.joinpath(api), folder.place("fields.json")),
         endpoints=endpoints,
         protocol=protocol,
         errors=errors,

@@ -84,11 +84,14 @@ def _no_key_twice(members: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 class Folder:
-    """A folder of JSON files, each read once; errors name the file."""
+    """A folder of JSON files, each read once; errors name the file. What contracts share
+    (`fields.json`, `protocol.schema.json`) is found in `shared` where the folder has none.
+    """
 
-    def __init__(self, root: Traversable, name: str) -> None:
+    def __init__(self, root: Traversable, name: str, shared: Traversable | None = None) -> None:
         self.root = root
         self.name = name
+        self._shared = shared
         self._read: dict[str, Any] = {}
         self._resolved: dict[str, Schema] = {}
         self._sound: set[str] = set()  # definitions whose form has been checked
@@ -99,9 +102,7 @@ class Folder:
         Raises ContractDataError if it is absent or not JSON.
         """
         if path not in self._read:
-            place = self.root
-            for part in path.split("/"):
-                place = place.joinpath(part)
+            place = self.place(path)
             try:
                 self._read[path] = json.loads(
                     place.read_bytes(),
@@ -114,6 +115,15 @@ class Folder:
             except RecursionError as error:
                 raise ContractDataError(f"{self.name}/{path}: nested too deeply") from error
         return self._read[path]
+
+    def place(self, path: str) -> Traversable:
+        """Where the file at `path` is, or would be."""
+        place = self.root
+        for part in path.split("/"):
+            place = place.joinpath(part)
+        if "/" not in path and self._shared is not None and not place.is_file():
+            return self._shared.joinpath(path)
+        return place
 
     def resolve(self, path: str) -> Schema:
         """The schema in the file at `path`, references inlined; the same object every time.

@@ -70,9 +70,7 @@ def read(place: Path, contracts: list[Contract]) -> list[Recording]:
         files = sorted(each for each in place.iterdir() if each.suffix in _SUFFIXES)
     else:
         files = [place]
-    found = [
-        recording for file in files for recording in _of_file(file, contracts)
-    ]
+    found = [recording for file in files for recording in _of_file(file, contracts)]
     if not found:
         raise NoDataError(f"{place}: nothing to replay: no transcript or HAR entry with an answer")
     return found

@@ -115,9 +115,7 @@ class Replay:
             "recordings": self.paths(),
         }
 
-    async def connected(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request, and close the connection as the recording says."""
         try:
             asked = await _request(reader, writer)
@@ -238,9 +236,7 @@ class _Body:
         return b"0\r\n\r\n" if self._chunked and whole else b""
 
 
-def serve(
-    replay: Replay, host: str, port: int, ready: Callable[[str], None]
-) -> None:
+def serve(replay: Replay, host: str, port: int, ready: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT; `ready` gets the base URL once requests are answered.
 
     Raises TargetError if the address cannot be had.
@@ -277,9 +273,7 @@ async def _serve(replay: Replay, listening: socket.socket, ready: Callable[[], N
         await asyncio.gather(*running, return_exceptions=True)
 
 
-async def _request(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> Asked | None:
+async def _request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Asked | None:
     """One request, read to the end of its body; None if the client went away before."""
     parser = _Parser()
     size, promised = 0, False

@@ -82,7 +82,9 @@ def _transcript(entry: dict[str, Any]) -> Transcript | None:
     text = content.get("text")
     if text is None and content.get("size") != 0:
         return Transcript(header)
-    body = base64.b64decode(text) if content.get("encoding") == "base64" else _encoded(text or "")
+    text = str(text or "")
+    coded = content.get("encoding") == "base64"
+    body = base64.b64decode(text) if coded else text.encode("utf-8", "surrogatepass")
     kind = _ERRORS.get(str(response.get("_error")), EndKind.COMPLETE)
     end = {
         "kind": kind.value,
@@ -92,10 +94,6 @@ def _transcript(entry: dict[str, Any]) -> Transcript | None:
         "t": seconds,
     }
     return Transcript(header, [(seconds, body, False)] if body else [], end)
-
-
-def _encoded(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
 
 
 def _header(response: dict[str, Any], name: str) -> str:

@@ -1,0 +1,464 @@
+"""Hypothesis strategies for all that a contract allows, and for near misses of it.
+
+For use in tests, ours and other people's (docs/testing-your-client.md). What is drawn shrinks: a
+failing property shows the fewest chunks, and the plainest values, that still fail.
+
+The only module here that imports Hypothesis.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, Final, NamedTuple
+
+from hypothesis import strategies as st
+
+from soundstage.contract import Contract
+from soundstage.contract.protocol import Stage
+from soundstage.contract.roles import role_of
+from soundstage.contract.schema import Schema
+from soundstage.generation.fault import Answer, Chunks, Fault, dumps, framed
+from soundstage.generation.fault_fields import result_chunks
+from soundstage.generation.faults import (
+    broken_answer,
+    catalogue,
+    valid_answer,
+    valid_error,
+    valid_stream,
+)
+from soundstage.generation.filling import gathered
+from soundstage.generation.legality import is_legal, stage_of
+from soundstage.generation.story import Payload, Step, Track
+from soundstage.generation.walk import order_of, payloads, random_story
+
+__all__ = [
+    "NearMiss",
+    "Refusal",
+    "encoded",
+    "errors",
+    "near_misses",
+    "requests",
+    "results",
+    "streams",
+    "values",
+]
+
+_URL_ROLES: Final = frozenset(("url", "audio_url", "stream_url", "album_art", "reference_audio"))
+#: What a URL's path may hold: no space, control character, quote or angle bracket.
+_IN_URLS: Final = st.characters(
+    codec="utf-8", exclude_categories=("Cc", "Zs", "Zl", "Zp"), exclude_characters='"<>'
+)
+_TEXTS: Final = st.text() | st.text(min_size=1, max_size=3).map(lambda text: text * 500)
+_NUMBERS: Final = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+_URLS: Final = st.builds(
+    "{}://{}/{}".format,
+    st.sampled_from(("https", "http", "HTTPS")),
+    st.sampled_from(("storage.example", "127.0.0.1:8000", "[::1]", "xn--bcher-kva.example")),
+    st.text(_IN_URLS, max_size=20),
+)
+#: Any JSON value at all.
+json_values: Final = st.recursive(
+    st.none() | st.booleans() | _NUMBERS | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+#: How often an unbounded stage comes at most, beyond what it must.
+_FEW, _MANY = 3, 12
+_ANY_TRACK: tuple[Track | None, ...] = (None,)
+_SMALL = ("boolean", "null")
+
+
+class Refusal(NamedTuple):
+    """A valid error: its status, and the object in its body."""
+
+    status: int
+    body: Payload
+
+
+class NearMiss(NamedTuple):
+    """A valid answer with one fault in it. `raw` is its body as bytes."""
+
+    fault: Fault
+    answer: Answer
+
+    @property
+    def raw(self) -> bytes:
+        return b"".join(self.answer.body.frames)
+
+    def __repr__(self) -> str:
+        caught = " or ".join(sorted(self.fault.codes))
+        return f"<{self.fault.name}, {self.fault.severity} {caught}: {self.raw!r}>"
+
+
+# --- values ---------------------------------------------------------------------------------------
+
+
+def values(schema: Schema) -> st.SearchStrategy[Any]:
+    """Every value that a resolved schema allows."""
+    schema = gathered(schema)
+    if "const" in schema:
+        return st.just(schema["const"])
+    if "enum" in schema:
+        return st.sampled_from([v for v in schema["enum"] if is_legal(schema, v)])
+    kinds = schema.get("type")
+    if kinds is None:
+        return json_values
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    return st.one_of(*(_of_kind(kind, schema) for kind in sorted(kinds, key="null".__ne__)))
+
+
+def _of_kind(kind: str, schema: Schema) -> st.SearchStrategy[Any]:
+    if kind == "null":
+        return st.none()
+    if kind == "boolean":
+        return st.booleans()
+    if kind == "integer":
+        return st.integers(schema.get("minimum"), schema.get("maximum"))
+    if kind == "number":
+        least, most = schema.get("minimum"), schema.get("maximum")
+        real = st.floats(least, most, allow_nan=False, allow_infinity=False)
+        return real if least is not None or most is not None else _NUMBERS
+    if kind == "string":
+        return _strings(schema)
+    if kind == "array":
+        items = values(schema["items"]) if "items" in schema else json_values
+        return st.lists(items, min_size=schema.get("minItems", 0), max_size=schema.get("maxItems"))
+    return _objects(schema) if "properties" in schema else st.dictionaries(st.text(), json_values)
+
+
+def _strings(schema: Schema) -> st.SearchStrategy[str]:
+    least = schema.get("minLength", 0)
+    if role_of(schema) in _URL_ROLES:
+        found: st.SearchStrategy[str] = _URLS
+    elif "pattern" in schema:
+        found = st.from_regex(str(schema["pattern"]))
+    else:
+        return _TEXTS if not least else _TEXTS.filter(lambda text: len(text) >= least)
+    return found.filter(lambda text: is_legal(schema, text))
+
+
+def _objects(schema: Schema) -> st.SearchStrategy[Payload]:
+    properties = {name: values(inner) for name, inner in schema["properties"].items()}
+    required = set(schema.get("required", ()))
+    return st.fixed_dictionaries(
+        {name: value for name, value in properties.items() if name in required},
+        optional={name: value for name, value in properties.items() if name not in required},
+    )
+
+
+def _undocumented(contract: Contract) -> st.SearchStrategy[Payload]:
+    documented = set(contract.protocol.fields)
+    for stage in contract.protocol.stages:
+        documented |= stage.schema.get("properties", {}).keys()
+    for endpoint in contract.endpoints.values():
+        documented |= (endpoint.response or {}).get("properties", {}).keys()
+    names = st.text().filter(lambda name: name not in documented)
+    return st.dictionaries(names, json_values, max_size=2)
+
+
+# --- requests, results, errors --------------------------------------------------------------------
+
+
+def requests(contract: Contract, endpoint: str) -> st.SearchStrategy[Payload]:
+    """Every body that a request to `endpoint` may have."""
+    schema = contract.endpoints[endpoint].request
+    return _objects(schema) if schema is not None else st.just({})
+
+
+def results(
+    contract: Contract, endpoint: str | None = None, *, undocumented: bool = False
+) -> st.SearchStrategy[Payload]:
+    """Every result that a synchronous endpoint (by default the first) may give. `undocumented`
+    adds fields that no page documents: they are drift, reported as a warning.
+    """
+    found = contract.endpoints[endpoint] if endpoint else contract.endpoint_of_kind("sync")
+    if found is None or found.response is None:
+        raise LookupError(f"{contract.api} has no synchronous endpoint {endpoint or ''}")
+    plain = _objects(found.response)
+    if not undocumented:
+        return plain
+    return st.builds(lambda extra, result: {**extra, **result}, _undocumented(contract), plain)
+
+
+def errors(contract: Contract) -> st.SearchStrategy[Refusal]:
+    """Every error that the contract allows: a printed body, or any other object that is no near
+    miss of one, under any status that an error may have.
+    """
+    known = contract.errors
+    printed = [error.body for error in known.known if error.printed]
+    said = {value for body in printed for value in body.values() if isinstance(value, str)}
+    details = _TEXTS.filter(lambda text: text not in said)
+    others = st.dictionaries(st.sampled_from(("detail", "message", "error")), details, max_size=2)
+    statuses = st.sampled_from(known.statuses)
+    return st.builds(Refusal, statuses, st.sampled_from(printed).map(dict) | others)
+
+
+# --- streams --------------------------------------------------------------------------------------
+
+
+def streams(
+    contract: Contract,
+    *,
+    failures: bool = False,
+    unlisted: bool = True,
+    undocumented: bool = False,
+) -> st.SearchStrategy[list[Payload]]:
+    """Every valid stream, as the list of its chunks: all optional stages, all orders in which
+    tracks may interleave, all of Unicode, short and long.
+
+    `failures`: the stream may be cut by a documented failure; it is inconclusive then. `unlisted`:
+    a chunk may have documented fields that its stage does not list. `undocumented`: chunks may
+    have fields that no page documents (drift, reported as a warning).
+    """
+    found = _streams(contract, failures, unlisted, undocumented)
+    return found.map(lambda chunks: [payload for _, payload in chunks])
+
+
+def encoded(chunks: Sequence[Payload], framing: str = "sse") -> bytes:
+    """The body of a stream: chunks framed as "sse" (Server-Sent Events) or as bare JSON "lines"."""
+    return b"".join(framed(map(dumps, chunks), framing).frames)
+
+
+@st.composite
+def _plans(draw: st.DrawFn, contract: Contract, failures: bool) -> list[Step]:
+    order = order_of(contract)
+    left = [_draw_times(draw, item.stage) for item in order.items]
+    order.make_possible(left)
+    steps: list[Step] = []
+    came = 0
+    while any(left):
+        ready = order.ready(left, came)
+        number = draw(st.sampled_from(ready)) if len(ready) > 1 else ready[0]
+        steps.append(order.items[number].step)
+        left[number] -= 1
+        came |= 1 << number
+    failing = [stage.name for stage in contract.protocol.stages if stage.failure]
+    if failures and failing and draw(st.booleans()):
+        kept = draw(st.integers(1, len(steps) - 1))
+        steps = [*steps[:kept], Step(draw(st.sampled_from(failing)), None)]
+    return steps
+
+
+def _draw_times(draw: st.DrawFn, stage: Stage) -> int:
+    least, most = stage.times
+    least = max(1, least) if stage.charges else least
+    if most is not None:
+        return draw(st.integers(least, most)) if most > least else least
+    return draw(st.integers(least, least + _FEW) | st.integers(least, least + _MANY))
+
+
+class _Fields(NamedTuple):
+    """How the fields of one stage are drawn. `own` and `optional` are free; `others` documented
+    fields that the stage does not list.
+    """
+
+    own: Mapping[str, st.SearchStrategy[Any]]
+    optional: Mapping[str, st.SearchStrategy[Any]]
+    others: tuple[str, ...]
+    constants: frozenset[str]
+    nullable: frozenset[str]
+    rising: frozenset[str]
+
+
+@cache
+def _fields(contract: Contract, stage_name: str) -> _Fields:
+    protocol = contract.protocol
+    stage = protocol.by_name[stage_name]
+    taken = {each.field for each in protocol.constant}
+    for part in (protocol.index, protocol.completion):
+        taken |= {part.field} if part is not None else set()
+    if protocol.tracks is not None:
+        taken.add(protocol.tracks.field)
+    rising = {each.field for each in protocol.never_decrease if stage.name in each.stages}
+    properties = stage.schema.get("properties", {})
+    required = stage.schema.get("required", ())
+    sample = _sample(contract, stage)
+    free = {
+        name: _kept(contract, stage, sample, name, schema)
+        for name, schema in properties.items()
+        if name not in taken | rising
+    }
+    constants = frozenset(each.field for each in protocol.constant)
+    return _Fields(
+        {name: value for name, value in free.items() if name in required},
+        {name: value for name, value in free.items() if name not in required},
+        tuple(name for name in protocol.fields if name not in properties),
+        constants & properties.keys(),
+        frozenset(n for n in constants & properties.keys() if is_legal(properties[n], None)),
+        frozenset(rising),
+    )
+
+
+def _sample(contract: Contract, stage: Stage) -> Payload:
+    """A chunk of a stage."""
+    rng = random.Random(0)
+    for _ in range(200):
+        for step, payload in _walked(contract, rng, fails=stage.failure):
+            if step.stage == stage.name:
+                return payload
+    return {}
+
+
+def _walked(contract: Contract, rng: random.Random, *, fails: bool) -> Chunks:
+    return valid_stream(contract, rng, fails=fails, optional=0.0)
+
+
+def _kept(
+    contract: Contract, stage: Stage, sample: Payload, name: str, schema: Schema
+) -> st.SearchStrategy[Any]:
+    """The values of a field with which a chunk stays one of its stage."""
+
+    def stays(value: Any) -> bool:
+        return stage_of(contract, {**sample, name: value}) is stage
+
+    kinds = schema.get("type", ())
+    kinds = (kinds,) if isinstance(kinds, str) else kinds
+    whole = gathered(schema)
+    if "const" in whole:
+        return st.just(whole["const"])
+    if "enum" in whole or (kinds and set(kinds) <= set(_SMALL)):
+        every = whole.get("enum", [False, True, None])
+        return st.sampled_from([v for v in every if is_legal(schema, v) and stays(v)])
+    if any(name in (each.when.get("properties") or {}) for each in contract.protocol.stages):
+        return values(schema).filter(stays)
+    return values(schema)
+
+
+@cache
+def _constant_values(contract: Contract, name: str) -> st.SearchStrategy[Any]:
+    """The values that a field may keep throughout: legal in all stages, and known."""
+    protocol = contract.protocol
+    schemas = [
+        s.schema["properties"][name] for s in protocol.stages if name in s.schema["properties"]
+    ]
+    schemas = [*schemas, *([protocol.fields[name]] if name in protocol.fields else [])]
+    return values(schemas[0]).filter(
+        lambda value: value is not None and all(is_legal(each, value) for each in schemas)
+    )
+
+
+@st.composite
+def _streams(
+    draw: st.DrawFn, contract: Contract, failures: bool, unlisted: bool, undocumented: bool
+) -> Chunks:
+    protocol = contract.protocol
+    steps = draw(_plans(contract, failures))
+    values_of = protocol.tracks.values if protocol.tracks else _ANY_TRACK
+    story = random_story(random.Random(0), len(values_of))
+    usual = payloads(contract, steps, story, random.Random(0))
+    constants = {
+        each.field: draw(_constant_values(contract, each.field)) for each in protocol.constant
+    }
+    known = {name: draw(st.integers(0, len(steps))) for name in constants}
+    rises = {
+        each.field: iter(_rises(draw, contract, each.field, each.stages, steps))
+        for each in protocol.never_decrease
+    }
+    flag = protocol.completion
+    loose = flag is not None and flag.last.severity == "info"
+    complete = not loose or draw(st.booleans())
+    chunks: Chunks = []
+    for number, (step, payload) in enumerate(zip(steps, usual, strict=True)):
+        stage = protocol.by_name[step.stage]
+        fields = _fields(contract, stage.name)
+        for name, value in fields.own.items():
+            payload[name] = draw(value)
+        for name in fields.optional:
+            if draw(st.booleans()):
+                payload[name] = draw(fields.optional[name])
+        for name in constants:
+            if name in payload:
+                early = name in fields.nullable and number < known[name]
+                payload[name] = None if early else constants[name]
+        for name in fields.rising:
+            payload[name] = next(rises[name])
+        if flag is not None and flag.field in payload:
+            payload[flag.field] = complete and number == len(steps) - 1 and not stage.failure
+        if unlisted and fields.others and draw(st.integers(0, 3)) == 3:
+            _add_unlisted(draw, contract, stage, payload, constants, fields.others)
+        if undocumented:
+            payload = {**draw(_undocumented(contract)), **payload}
+        chunks.append((step, payload))
+    return chunks
+
+
+def _rises(
+    draw: st.DrawFn, contract: Contract, name: str, stages: Sequence[str], steps: Sequence[Step]
+) -> list[Any]:
+    """Values for a field that never falls, one for each chunk that has it."""
+    found = []
+    for step in steps:
+        schema = contract.protocol.by_name[step.stage].schema.get("properties", {}).get(name)
+        if step.stage in stages and schema is not None:
+            found.append(draw(values(schema)))
+    return sorted(found)
+
+
+def _add_unlisted(
+    draw: st.DrawFn,
+    contract: Contract,
+    stage: Stage,
+    payload: Payload,
+    constants: Mapping[str, Any],
+    names: Sequence[str],
+) -> None:
+    """Give a chunk a documented field that its stage does not list, if it stays what it is."""
+    protocol = contract.protocol
+    name = draw(st.sampled_from(names))
+    if name in payload or (protocol.index and name == protocol.index.field):
+        return
+    if protocol.completion and name == protocol.completion.field:
+        return
+    if protocol.tracks and name == protocol.tracks.field:
+        value = draw(st.sampled_from(protocol.tracks.values))
+    elif name in constants:
+        value = constants[name]
+    else:
+        value = draw(values(protocol.fields[name]))
+    if stage_of(contract, {**payload, name: value}) is stage:
+        payload[name] = value
+
+
+# --- near misses ----------------------------------------------------------------------------------
+
+
+def near_misses(
+    contract: Contract, faults: Sequence[Fault] | None = None
+) -> st.SearchStrategy[NearMiss]:
+    """A valid answer and one fault in it, labelled: of the whole catalogue, or of `faults`."""
+    return _near_misses(contract, tuple(faults if faults is not None else catalogue(contract)))
+
+
+@st.composite
+def _near_misses(draw: st.DrawFn, contract: Contract, faults: tuple[Fault, ...]) -> NearMiss:
+    fault = draw(st.sampled_from(faults))
+    seed = draw(st.integers(0, 2**16))
+    answer = _broken_sample(draw, contract, fault, random.Random(seed))
+    while answer is None:
+        # What was drawn has no place for this fault: take walks until one has.
+        seed += 1
+        rng = random.Random(seed)
+        status, framing, chunks = valid_answer(contract, fault, rng)
+        answer = broken_answer(fault, status, framing, chunks, rng)
+    return NearMiss(fault, answer)
+
+
+def _broken_sample(
+    draw: st.DrawFn, contract: Contract, fault: Fault, rng: random.Random
+) -> Answer | None:
+    status, framing = 200, "json"
+    if fault.of == "stream":
+        endpoint = contract.endpoint_of_kind("stream")
+        assert endpoint is not None
+        chunks = draw(_streams(contract, fault.of_failure, False, False))
+        framing = draw(st.sampled_from(endpoint.framings))
+    elif fault.of == "error":
+        error = draw(st.sampled_from([e for e in contract.errors.known if e.printed]))
+        status, chunks = error.status, valid_error(error)
+    else:
+        chunks = result_chunks(fault.of, draw(results(contract, fault.of)))
+    return broken_answer(fault, status, framing, chunks, rng)

@@ -1,0 +1,215 @@
+"""What is drawn at random is what the contract allows, and shrinks to what matters."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from hypothesis import HealthCheck, find, given, settings
+from hypothesis import strategies as st
+
+from soundstage.conformance.violations import Verdict
+from soundstage.contract import Contract, load_all
+from soundstage.exchange.judge import Judge
+from soundstage.generation import samples
+from soundstage.generation.legality import stage_of
+
+CONTRACTS = load_all()
+each_contract = pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
+#: The number of examples is the issue's; the rest keeps a busy machine from failing the tests.
+many = settings(
+    max_examples=1000, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+)
+few = settings(many, max_examples=200)
+
+
+def judged(contract: Contract, kind: str, raw: bytes, **how: Any) -> Judge:
+    endpoint = contract.endpoint_of_kind(kind)
+    assert endpoint is not None
+    judge = Judge(contract, endpoint, **how)
+    judge.feed(raw)
+    judge.close()
+    return judge
+
+
+def weighty(judge: Judge) -> list[tuple[str, str, str]]:
+    return [(v.severity.value, v.code, v.message) for v in judge.violations if v.severity != "info"]
+
+
+@each_contract
+def test_every_valid_stream_conforms(contract: Contract) -> None:
+    stream = contract.endpoint_of_kind("stream")
+    assert stream is not None
+
+    @many
+    @given(samples.streams(contract), st.sampled_from(stream.framings))
+    def conforms(chunks: list[dict[str, Any]], framing: str) -> None:
+        judge = judged(contract, "stream", samples.encoded(chunks, framing))
+        assert weighty(judge) == []
+        assert judge.verdict() is Verdict.CONFORMS
+
+    conforms()
+
+
+@each_contract
+def test_a_valid_stream_that_fails_is_inconclusive(contract: Contract) -> None:
+    failing = {stage.name for stage in contract.protocol.stages if stage.failure}
+
+    @few
+    @given(samples.streams(contract, failures=True))
+    def says_so(chunks: list[dict[str, Any]]) -> None:
+        judge = judged(contract, "stream", samples.encoded(chunks))
+        assert weighty(judge) == []
+        last = stage_of(contract, chunks[-1])
+        failed = last is not None and last.name in failing
+        assert judge.reason == ("stream.failed" if failed else None)
+
+    says_so()
+
+
+@each_contract
+def test_undocumented_fields_are_drift_and_nothing_else(contract: Contract) -> None:
+    @few
+    @given(samples.streams(contract, undocumented=True))
+    def drifts(chunks: list[dict[str, Any]]) -> None:
+        judge = judged(contract, "stream", samples.encoded(chunks))
+        assert {code for _, code, _ in weighty(judge)} <= {"field.undocumented"}
+        assert judge.verdict() is Verdict.CONFORMS
+
+    drifts()
+
+
+@each_contract
+@pytest.mark.parametrize("undocumented", [False, True])
+def test_every_valid_result_conforms(contract: Contract, undocumented: bool) -> None:
+    allowed = {"field.undocumented"} if undocumented else set()
+
+    @few
+    @given(samples.results(contract, undocumented=undocumented))
+    def conforms(result: dict[str, Any]) -> None:
+        judge = judged(contract, "sync", json.dumps(result).encode())
+        assert {code for _, code, _ in weighty(judge)} <= allowed
+        assert judge.verdict() is Verdict.CONFORMS
+
+    conforms()
+
+
+@each_contract
+def test_every_valid_error_conforms(contract: Contract) -> None:
+    @few
+    @given(samples.errors(contract))
+    def conforms(refusal: samples.Refusal) -> None:
+        endpoint = contract.endpoint_of_kind("stream")
+        assert endpoint is not None
+        judge = Judge(contract, endpoint, expect_error=True)
+        judge.head(refusal.status, "application/json")
+        judge.feed(json.dumps(refusal.body).encode())
+        judge.close()
+        assert weighty(judge) == []
+
+    conforms()
+
+
+@each_contract
+def test_every_valid_request_meets_its_schema(contract: Contract) -> None:
+    for endpoint in contract.endpoints.values():
+        if endpoint.request is None:
+            continue
+        valid = jsonschema_rs.validator_for(endpoint.request)
+
+        @few
+        @given(samples.requests(contract, endpoint.name))
+        def meets(body: dict[str, Any], valid: Any = valid) -> None:
+            assert valid.is_valid(body)
+            json.dumps(body, ensure_ascii=False).encode()
+
+        meets()
+
+
+@each_contract
+def test_every_near_miss_is_refused_under_its_code(contract: Contract) -> None:
+    @settings(many, max_examples=500)
+    @given(samples.near_misses(contract))
+    def is_refused(miss: samples.NearMiss) -> None:
+        fault, answer = miss.fault, miss.answer
+        endpoint = contract.endpoints.get(fault.of) or contract.endpoint_of_kind("stream")
+        assert endpoint is not None
+        judge = Judge(
+            contract, endpoint, expect_error=fault.of == "error", broken_rule=fault.broken_rule
+        )
+        judge.head(answer.status, answer.content_type)
+        judge.feed(miss.raw)
+        judge.close()
+        found = {(v.code, v.severity.value) for v in judge.violations}
+        assert found & {(code, fault.severity) for code in fault.codes}, miss
+
+    is_refused()
+
+
+@each_contract
+def test_streams_use_every_stage_every_order_and_all_of_unicode(contract: Contract) -> None:
+    for stage in contract.protocol.stages:
+        if not stage.failure:
+            chunks = find(
+                samples.streams(contract),
+                lambda chunks, stage=stage: any(stage_of(contract, c) is stage for c in chunks),  # type: ignore[misc]
+                settings=few,
+            )
+            assert chunks
+    for test in (str.isascii, lambda text: all(ord(c) < 0x10000 for c in text)):
+        find(
+            samples.streams(contract),
+            lambda chunks, test=test: not test(json.dumps(chunks, ensure_ascii=False)),  # type: ignore[misc]
+            settings=few,
+        )
+    if contract.protocol.tracks is not None:
+        field, values = contract.protocol.tracks.field, contract.protocol.tracks.values
+        for value in values:
+            find(
+                samples.streams(contract, unlisted=False),
+                lambda chunks, value=value: (  # type: ignore[misc]
+                    next(c[field] for c in chunks if field in c) == value
+                ),
+                settings=few,
+            )
+
+
+def shortest(contract: Contract) -> int:
+    """How many chunks a valid stream has at least."""
+    tracks = contract.protocol.tracks
+    many = len(tracks.values) if tracks else 1
+    return sum(
+        max(stage.times[0], 1 if stage.charges else 0) * (many if stage.per_track else 1)
+        for stage in contract.protocol.stages
+    )
+
+
+@each_contract
+def test_a_failure_shrinks_to_the_necessary_chunks(contract: Contract) -> None:
+    found = find(samples.streams(contract), lambda chunks: True, settings=many)
+    assert len(found) == shortest(contract)
+    for stage in contract.protocol.stages:
+        if stage.times[1] is None:
+            some = find(
+                samples.streams(contract),
+                lambda chunks, stage=stage: sum(stage_of(contract, c) is stage for c in chunks) > 2,  # type: ignore[misc]
+                settings=many,
+            )
+            extra = 3 - (1 if stage.charges else 0)
+            assert len(some) == shortest(contract) + extra, [stage_of(contract, c) for c in some]
+
+
+@each_contract
+def test_values_shrink_to_plain_ones(contract: Contract) -> None:
+    (odd,) = {
+        c["song_name"]
+        for c in find(
+            samples.streams(contract),
+            lambda chunks: any(max(c.get("song_name") or " ") > "🎵" for c in chunks),
+            settings=many,
+        )
+        if c.get("song_name")
+    }
+    assert len(odd) == 1
