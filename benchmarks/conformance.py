@@ -26,8 +26,8 @@ def measure() -> list[Row]:
         bodies, many = _bodies(contract)
         ours, theirs = [], []
         for _ in range(_REPEATS):
-            ours.append(_rate(lambda: _check(contract, bodies), many))
-            theirs.append(_rate(lambda: _plain(contract, bodies[:4]), many * 4 / len(bodies)))
+            ours.append(_rate(_check, contract, bodies, many))
+            theirs.append(_rate(_plain, contract, bodies[:4], many * 4 / len(bodies)))
         best, reference = max(ours), max(theirs)
         rows.append(
             Row(
@@ -53,9 +53,14 @@ def _bodies(contract: Contract) -> tuple[list[bytes], int]:
     return bodies, many
 
 
-def _rate(run: Callable[[], None], chunks: float) -> float:
+def _rate(
+    run: Callable[[Contract, list[bytes]], None],
+    contract: Contract,
+    bodies: list[bytes],
+    chunks: float,
+) -> float:
     begun = time.process_time()
-    run()
+    run(contract, bodies)
     return chunks / (time.process_time() - begun)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import sys
+from pathlib import Path
 
 
 class Meter:
@@ -23,7 +24,7 @@ class Meter:
             "p99_ms": late[int(len(late) * 0.99)] / 1e6,
             "max_ms": late[-1] / 1e6,
             "cpu_us": cpu / len(late) * 1e6,
-            "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "rss_mb": _peak_mb(),
             "coarse": coarse,
             "violations": violations,
         }
@@ -33,3 +34,10 @@ class Meter:
     def _cpu() -> float:
         used = resource.getrusage(resource.RUSAGE_SELF)
         return used.ru_utime + used.ru_stime
+
+
+def _peak_mb() -> float:
+    """Peak resident memory of this program. (ru_maxrss would count the parent's before exec.)"""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    kilobytes = next(line.split()[1] for line in lines if line.startswith("VmHWM:"))
+    return int(kilobytes) / 1024

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import random
 import sys
@@ -93,7 +94,5 @@ if __name__ == "__main__":
     parser.add_argument("--events", type=int, required=True)
     parser.add_argument("--api", required=True)
     options = parser.parse_args()
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         uvloop.run(_serve(options.rate, options.events, options.api))
-    except KeyboardInterrupt:
-        pass

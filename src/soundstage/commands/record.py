@@ -169,7 +169,7 @@ def _why(exchange: Exchange) -> str:
 
 
 def _wanted(args: argparse.Namespace) -> list[Wanted]:
-    """What to record, in order: round after round, so that a budget that ends leaves some of each."""
+    """What to record, round after round: what ends early has some of each endpoint."""
     kinds = args.endpoint or ["stream"]
     given = _body(args.body) if args.body else None
     rng = random.Random(args.seed)

@@ -1,79 +1,125 @@
 """The contract as an OpenAPI 3.2 document, for tools that read one: schemathesis, editors.
 
-What OpenAPI cannot say (order, tracks, the index) is not in it; the engine reads the contract.
+An event stream is described by the `itemSchema` of its chunks. What OpenAPI cannot say (the order of
+stages, tracks, the index, what stays the same) stands in the extension `x-soundstage-protocol`.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from typing import Any
 
 from soundstage.contract.contract import Contract
-from soundstage.contract.protocol import Endpoint
-from soundstage.contract.schema import Schema
+from soundstage.contract.protocol import DocumentedError, Endpoint, Grounds, Stage
+from soundstage.contract.schema import Schema, pointer
 
 VERSION = "3.2.0"
-_OWN = ("x-basis", "x-source", "x-role", "$schema")
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+PROTOCOL = "x-soundstage-protocol"
+_OWN = ("x-role", "$schema")
+_REQUEST, _RESULT, _CHUNK, _ERROR = "request", "result", "chunk", "error"
+_OTHER = "error.other"
+_SSE, _LINES, _JSON = "text/event-stream", "application/x-ndjson", "application/json"
+
+_SUMMARIES = {
+    "stream": "Generate a song, streamed stage by stage",
+    "sync": "Generate a song and wait for it",
+    "status": "Where a generation is",
+}
 
 
 def document(contract: Contract) -> dict[str, Any]:
-    """An OpenAPI description of all endpoints, with references resolved."""
+    """An OpenAPI description of all endpoints; schemas are components, one a stage."""
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in contract.endpoints.values():
         operation = _operation(contract, endpoint)
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = operation
     return {
         "openapi": VERSION,
-        "info": {"title": contract.title, "version": contract.api},
+        "info": {
+            "title": contract.title,
+            "version": contract.api,
+            "description": "Generated from Soundstage's contract, which says of every constraint "
+            "what it rests on (x-basis) and where that stands (x-source). "
+            f"{PROTOCOL} holds what OpenAPI cannot say about streams.",
+            "x-soundstage-sha256": contract.sha256,
+        },
+        "jsonSchemaDialect": DIALECT,
         "servers": [{"url": contract.base_url}],
         "security": [{"key": []}],
         "paths": paths,
-        "components": {"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
+        "components": {
+            "schemas": schemas(contract),
+            "securitySchemes": {
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The API key, as a bearer token.",
+                }
+            },
+        },
+        PROTOCOL: protocol(contract),
     }
 
 
-def _operation(contract: Contract, endpoint: Endpoint) -> dict[str, Any]:
-    operation: dict[str, Any] = {
-        "operationId": f"{contract.api}_{endpoint.name}",
-        "responses": {"200": _success(contract, endpoint), **_errors(contract)},
+def schemas(contract: Contract) -> dict[str, dict[str, Any]]:
+    """Every schema of the contract by the name of its component: `request`, `result.sync`,
+    `chunk.STAGE`, `chunk` (any of them), `error.NAME`, `error.other`.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for endpoint in contract.endpoints.values():
+        if endpoint.request is not None:
+            examples = _payloads(contract, "request")
+            found[_request(contract, endpoint)] = _with(plain(endpoint.request), examples)
+        if endpoint.response is not None:
+            examples = _payloads(contract, "response") if endpoint.kind == "sync" else []
+            found[f"{_RESULT}.{endpoint.name}"] = _with(plain(endpoint.response), examples)
+    for stage in contract.protocol.stages:
+        examples = _payloads(contract, f"stage:{stage.name}")
+        found[_chunk(stage)] = _with(plain(stage.schema), examples)
+    found[_CHUNK] = {
+        "title": "A chunk of any documented stage",
+        "anyOf": [_ref(_chunk(stage)) for stage in contract.protocol.stages],
     }
-    names = [part[1:-1] for part in endpoint.path.split("/") if part.startswith("{")]
-    if names:
-        operation["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-            for name in names
-        ]
-    if endpoint.request is not None:
-        content = {"application/json": {"schema": plain(endpoint.request)}}
-        operation["requestBody"] = {"required": True, "content": content}
-    return operation
-
-
-def _success(contract: Contract, endpoint: Endpoint) -> dict[str, Any]:
-    if endpoint.kind != "stream":
-        schema = plain(endpoint.response or {})
-        return {"description": "The result", "content": {"application/json": {"schema": schema}}}
-    stages = [plain(stage.schema) for stage in contract.protocol.stages]
-    data = {"type": "string", "contentMediaType": "application/json"}
-    event = {"properties": {"data": {**data, "contentSchema": {"anyOf": stages}}}}
-    content = {"text/event-stream": {"itemSchema": event}}
-    return {"description": "Chunks as Server-Sent Events", "content": content}
-
-
-def _errors(contract: Contract) -> dict[str, Any]:
-    bodies: dict[int, list[dict[str, Any]]] = {}
     for error in contract.errors.known:
-        bodies.setdefault(error.status, []).append({"const": error.body})
-    return {
-        str(status): {
-            "description": "An error",
-            "content": {"application/json": {"schema": {"anyOf": [*found, {"type": "object"}]}}},
+        found[f"{_ERROR}.{error.name}"] = _error_schema(error)
+    grounds = contract.errors.grounds
+    found[_OTHER] = {"title": "Any other error", "type": "object", **_grounds(grounds)}
+    return found
+
+
+def protocol(contract: Contract) -> dict[str, Any]:
+    """What holds across the chunks of a stream. Stages are in the order in which they are tried:
+    a chunk is of the first whose `when` it meets.
+    """
+    rules, found = contract.protocol, {}
+    found["stages"] = [_stage(stage) for stage in rules.stages]
+    if (tracks := rules.tracks) is not None:
+        grounds = _grounds(tracks.grounds)
+        found["tracks"] = {"field": tracks.field, "values": list(tracks.values), **grounds}
+    if (index := rules.index) is not None:
+        step = {"start": index.start, "step": index.step}
+        found["index"] = {"field": index.field, **step, **_grounds(index.grounds)}
+    found["constant"] = [{"field": each.field, **_grounds(each.grounds)} for each in rules.constant]
+    found["never_decrease"] = [
+        {"field": each.field, "stages": list(each.stages), **_grounds(each.grounds)}
+        for each in rules.never_decrease
+    ]
+    if (flag := rules.completion) is not None:
+        found["completion"] = {
+            "field": flag.field,
+            "before_last": {"value": False, **_grounds(flag.before_last)},
+            "last": {"value": True, **_grounds(flag.last)},
         }
-        for status, found in sorted(bodies.items())
-    }
+    found["fields"] = {name: plain(field) for name, field in rules.fields.items()}
+    hosts = contract.hosts
+    found["hosts"] = {"values": list(hosts.values), **_grounds(hosts.grounds)}
+    return found
 
 
 def plain(schema: Schema) -> dict[str, Any]:
-    """A resolved schema without the keywords that are ours."""
+    """A resolved schema as JSON Schema 2020-12: without the keywords that only we read."""
 
     def strip(value: Any) -> Any:
         if isinstance(value, dict):
@@ -82,3 +128,162 @@ def plain(schema: Schema) -> dict[str, Any]:
 
     stripped: dict[str, Any] = strip(schema)
     return stripped
+
+
+# --- operations -----------------------------------------------------------------------------------
+
+
+def _operation(contract: Contract, endpoint: Endpoint) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": f"{contract.api}_{endpoint.name}",
+        "summary": _SUMMARIES.get(endpoint.kind, endpoint.name),
+        "description": "Each accepted request is billed." if endpoint.billed else "Not billed.",
+        "responses": {"200": _success(contract, endpoint), **_errors(contract)},
+        "x-soundstage-endpoint": endpoint.name,
+        "x-soundstage-billed": endpoint.billed,
+        **_grounds(endpoint.grounds),
+    }
+    names = [part[1:-1] for part in endpoint.path.split("/") if part.startswith("{")]
+    if names:
+        operation["parameters"] = [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in names
+        ]
+    if endpoint.request is not None:
+        media: dict[str, Any] = {"schema": _ref(_request(contract, endpoint))}
+        if examples := dict(_examples(contract, "request")):
+            media["examples"] = examples
+        operation["requestBody"] = {"required": True, "content": {_JSON: media}}
+    return operation
+
+
+def _success(contract: Contract, endpoint: Endpoint) -> dict[str, Any]:
+    if endpoint.kind != "stream":
+        media: dict[str, Any] = {}
+        if endpoint.response is not None:
+            media["schema"] = _ref(f"{_RESULT}.{endpoint.name}")
+        if endpoint.kind == "sync" and (examples := dict(_examples(contract, "response"))):
+            media["examples"] = examples
+        return {"description": "The result", "content": {_JSON: media}}
+    content = {}
+    printed = [each.payload for each in contract.examples if each.of.partition(":")[0] == "stage"]
+    if "sse" in endpoint.framings:
+        data = {"type": "string", "contentMediaType": _JSON, "contentSchema": _ref(_CHUNK)}
+        event = {"type": "object", "required": ["data"], "properties": {"data": data}}
+        text = "".join(f"data: {_compact(payload)}\n\n" for payload in printed)
+        content[_SSE] = {"itemSchema": event, **_serialized(text)}
+    if "lines" in endpoint.framings:
+        text = "".join(f"{_compact(payload)}\n" for payload in printed)
+        content[_LINES] = {"itemSchema": _ref(_CHUNK), **_serialized(text)}
+    return {
+        "description": f"Chunks, as they come to be; {PROTOCOL} says which and in what order",
+        "content": content,
+    }
+
+
+def _errors(contract: Contract) -> dict[str, Any]:
+    """A response for each status that the contract sends, and one for each class of statuses."""
+    by_status: dict[int, list[DocumentedError]] = {}
+    for error in contract.errors.known:
+        by_status.setdefault(error.status, []).append(error)
+    responses: dict[str, Any] = {}
+    for status, errors in sorted(by_status.items()):
+        named = [_ref(f"{_ERROR}.{error.name}") for error in errors]
+        media = {
+            "schema": {"anyOf": [*named, _ref(_OTHER)]},
+            "examples": {
+                error.name: {"summary": error.title, "value": error.body} for error in errors
+            },
+        }
+        titles = "; ".join(error.title for error in errors)
+        responses[str(status)] = {"description": titles, "content": {_JSON: media}}
+    statuses = contract.errors.statuses
+    for hundreds in range(statuses.start // 100, (statuses.stop - 1) // 100 + 1):
+        responses[f"{hundreds}XX"] = {
+            "description": "The page prints no statuses: any error may come with this one, too. "
+            "A bad request is never answered with a 500.",
+            "content": {_JSON: {"schema": _ref(_OTHER)}},
+            **_grounds(contract.errors.grounds),
+        }
+    return responses
+
+
+# --- parts ----------------------------------------------------------------------------------------
+
+
+def _stage(stage: Stage) -> dict[str, Any]:
+    return {
+        "name": stage.name,
+        "schema": _ref(_chunk(stage))["$ref"],
+        "when": plain(stage.when),
+        "after": [list(group) for group in stage.after],
+        "times": list(stage.times),
+        "per_track": stage.per_track,
+        "ends": stage.ends,
+        "failure": stage.failure,
+        "charges": stage.charges,
+        "milestones": [{"name": each.name, "at": each.at} for each in stage.milestones],
+        **_grounds(stage.grounds),
+    }
+
+
+def _error_schema(error: DocumentedError) -> dict[str, Any]:
+    asked: dict[str, Any] = {"const": error.body} if error.printed else {"type": "object"}
+    return {
+        "title": error.title,
+        **asked,
+        "examples": [error.body],
+        **_grounds(error.grounds),
+    }
+
+
+def _grounds(grounds: Grounds) -> dict[str, Any]:
+    severity = {"x-severity": grounds.severity} if grounds.severity else {}
+    return {"x-basis": grounds.basis, "x-source": grounds.source, **severity}
+
+
+def _request(contract: Contract, endpoint: Endpoint) -> str:
+    """The component of a request's schema; endpoints that share one share the component."""
+    distinct = list(
+        {id(each.request): each for each in contract.endpoints.values() if each.request}.values()
+    )
+    if len(distinct) == 1:
+        return _REQUEST
+    first = next(each for each in distinct if each.request is endpoint.request)
+    return f"{_REQUEST}.{first.name}"
+
+
+def _chunk(stage: Stage) -> str:
+    return f"{_CHUNK}.{stage.name}"
+
+
+def _ref(component: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas{pointer(component)}"}
+
+
+def _with(schema: dict[str, Any], examples: list[Any]) -> dict[str, Any]:
+    return {**schema, "examples": examples} if examples else schema
+
+
+def _payloads(contract: Contract, of: str) -> list[Any]:
+    return [each.payload for each in contract.examples if each.of == of]
+
+
+def _examples(contract: Contract, of: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for each in contract.examples:
+        if each.of == of:
+            example: dict[str, Any] = {"summary": each.source, "value": each.payload}
+            if each.mended:
+                example["description"] = each.mended
+            yield each.file.removesuffix(".json"), example
+
+
+def _serialized(text: str) -> dict[str, Any]:
+    if not text:
+        return {}
+    summary = "The printed chunks, one of each kind; whole streams have more"
+    return {"examples": {"printed": {"summary": summary, "serializedValue": text}}}
+
+
+def _compact(payload: Any) -> str:
+    return json.dumps(payload, ensure_ascii=False, separators=(",", ":"))

@@ -379,7 +379,11 @@ def _streams(
         if flag is not None and flag.field in payload:
             payload[flag.field] = complete and number == len(steps) - 1 and not stage.failure
         if unlisted and fields.others and draw(st.integers(0, 3)) == 3:
-            _add_unlisted(draw, contract, stage, payload, constants, fields.others)
+            name = draw(st.sampled_from(fields.others))
+            fitting = _unlisted(contract, stage, name, constants, steps[:number])
+            value = draw(fitting) if name not in payload and fitting is not None else None
+            if stage_of(contract, {**payload, name: value}) is stage and value is not None:
+                payload[name] = value
         if undocumented:
             payload = {**draw(_undocumented(contract)), **payload}
         chunks.append((step, payload))
@@ -398,29 +402,33 @@ def _rises(
     return sorted(found)
 
 
-def _add_unlisted(
-    draw: st.DrawFn,
+def _unlisted(
     contract: Contract,
     stage: Stage,
-    payload: Payload,
+    name: str,
     constants: Mapping[str, Any],
-    names: Sequence[str],
-) -> None:
-    """Give a chunk a documented field that its stage does not list, if it stays what it is."""
+    before: Sequence[Step],
+) -> st.SearchStrategy[Any] | None:
+    """What a documented field may be in a stage that does not list it; None if it had better not
+    be there.
+    """
     protocol = contract.protocol
-    name = draw(st.sampled_from(names))
-    if name in payload or (protocol.index and name == protocol.index.field):
-        return
-    if protocol.completion and name == protocol.completion.field:
-        return
-    if protocol.tracks and name == protocol.tracks.field:
-        value = draw(st.sampled_from(protocol.tracks.values))
-    elif name in constants:
-        value = constants[name]
-    else:
-        value = draw(values(protocol.fields[name]))
-    if stage_of(contract, {**payload, name: value}) is stage:
-        payload[name] = value
+    if name in {part.field for part in (protocol.index, protocol.completion) if part is not None}:
+        return None
+    if name in constants:
+        return st.just(constants[name])
+    if protocol.tracks is None or name != protocol.tracks.field:
+        return values(protocol.fields[name])
+    # A chunk that names a track comes after what must have come on that track.
+    fitting = [
+        track
+        for track in protocol.tracks.values
+        if all(
+            any(step.stage in group and step.track in (None, track) for step in before)
+            for group in stage.after
+        )
+    ]
+    return st.sampled_from(fitting) if fitting else None
 
 
 # --- near misses ----------------------------------------------------------------------------------

@@ -1,0 +1,92 @@
+"""`soundstage schema`: prints a contract for other tools, and for people."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+from soundstage.commands.printing import forgive_encoding
+from soundstage.contract import Contract, available, load
+from soundstage.contract.drawing import listing, mermaid
+from soundstage.contract.openapi import DIALECT, document, schemas
+from soundstage.errors import UsageError
+
+HELP = "print a contract: OpenAPI, JSON Schema, diagram"
+
+_EXAMPLES = """examples:
+  soundstage schema --api v6                        # stages and rules, to read
+  soundstage schema --api v6 --format openapi --output v6.openapi.json
+  soundstage schema --api v6 --format mermaid       # a diagram of the protocol
+  soundstage schema --format jsonschema | jq '."$defs" | keys'
+
+openapi is OpenAPI 3.2, one JSON document a version: `itemSchema` describes the chunks of a stream,
+the extension x-soundstage-protocol their order, tracks, index and all else that OpenAPI cannot say.
+"""
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="soundstage schema",
+        description="Print a contract for other tools, and for people.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    text = f"{', '.join(available())} (repeatable; default: all)"
+    parser.add_argument("--api", action="append", metavar="API", help=text)
+    parser.add_argument("--format", choices=tuple(FORMATS), default="text")
+    text = "where to, - is standard output (default); one version only"
+    parser.add_argument("--output", metavar="FILE", default="-", help=text)
+    return parser.parse_args(argv)
+
+
+def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
+    contracts = [load(api) for api in dict.fromkeys(args.api or available())]
+    texts = [FORMATS[args.format](contract) for contract in contracts]
+    if args.output == "-":
+        forgive_encoding(stdout)
+        stdout.write("\n".join(texts) if args.format == "text" else "".join(texts))
+        return 0
+    if len(texts) > 1:
+        raise UsageError("--output takes one version: say which with --api")
+    try:
+        Path(args.output).write_text(texts[0], encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--output {args.output}: {error.strerror}") from error
+    return 0
+
+
+def _openapi(contract: Contract) -> str:
+    return _json(document(contract))
+
+
+def _jsonschema(contract: Contract) -> str:
+    """All schemas of a contract as the definitions of one."""
+    definitions = _pointing_inside(schemas(contract))
+    return _json({"$schema": DIALECT, "title": contract.title, "$defs": definitions})
+
+
+def _pointing_inside(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: inner.replace("#/components/schemas/", "#/$defs/")
+            if key == "$ref" and isinstance(inner, str)
+            else _pointing_inside(inner)
+            for key, inner in value.items()
+        }
+    return [_pointing_inside(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _json(value: Any) -> str:
+    # ASCII, since a document in a pipe meets any locale.
+    return json.dumps(value, indent=2) + "\n"
+
+
+FORMATS: dict[str, Callable[[Contract], str]] = {
+    "text": listing,
+    "openapi": _openapi,
+    "jsonschema": _jsonschema,
+    "mermaid": mermaid,
+}
