@@ -119,7 +119,7 @@ def _smallest(rule: Rule) -> str:
     )
     parts = [
         f"<details><summary>Smallest stream that shows {code(rule.id)}</summary>",
-        f"In exchange {escaped(one.exchange, 40)} {one.sentence}.",
+        f"In exchange {escaped(one.exchange, 40)}, {one.sentence}.",
     ]
     for number, chunk in enumerate(one.chunks):
         if one.hidden and number == len(one.chunks) // 2:

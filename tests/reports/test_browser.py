@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from soundstage.reports import cli, html
 
+from soundstage.reports import cli, html
 from soundstage.results.bundle import Bundle
 
 CHROMIUM = Path("/usr/bin/chromium")

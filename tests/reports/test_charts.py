@@ -7,6 +7,7 @@ import math
 from xml.etree import ElementTree as ET
 
 import pytest
+
 from soundstage.reports import charts
 from soundstage.reports.summary import summarise
 from soundstage.reports.svg import Axis, element

@@ -13,10 +13,10 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from soundstage.reports import cli, html, junit, markdown
-from soundstage.reports.findings import Report
 
 from soundstage.errors import UsageError
+from soundstage.reports import cli, html, junit, markdown
+from soundstage.reports.findings import Report
 from soundstage.results.bundle import EXCHANGES, Bundle
 
 Make = Callable[..., Path]

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.stats import quantile_test
+
+from soundstage.errors import UsageError
 from soundstage.reports.summary import (
     Group,
     expected_milestones,
@@ -18,8 +20,6 @@ from soundstage.reports.summary import (
     rank_of,
     summarise,
 )
-
-from soundstage.errors import UsageError
 
 
 def row(outcome: str = "ok", complete: float | None = 1.0, **changes: Any) -> dict[str, Any]:

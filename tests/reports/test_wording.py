@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import pytest
+
 from soundstage.reports.wording import headline, percent, plain, plural, seconds
 
 

@@ -45,6 +45,8 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.loop and args.replay is None:
         parser.error("--loop needs --replay")
+    if args.replay is not None and (args.error or args.faults or args.stamp or args.state):
+        parser.error("--replay serves what was recorded: no --error, --fault, --stamp or --state")
     return args
 
 

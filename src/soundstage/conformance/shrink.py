@@ -270,7 +270,7 @@ def _numbered(violation: Violation, number: int) -> Violation:
 def _story(
     contract: Contract, endpoint: str, stream: Stream, place: int | None
 ) -> tuple[tuple[Passage, ...], tuple[str, ...]]:
-    """The stages of the whole stream, and what was due before the chunk at `place` or at its end."""
+    """The stages of the whole stream, and what was due before the chunk at `place` (or its end)."""
     check = StreamCheck(contract, endpoint)
     passages: list[Passage] = []
     due: tuple[str, ...] | None = None

@@ -1,7 +1,7 @@
 """The contract as an OpenAPI 3.2 document, for tools that read one: schemathesis, editors.
 
-An event stream is described by the `itemSchema` of its chunks. What OpenAPI cannot say (the order of
-stages, tracks, the index, what stays the same) stands in the extension `x-soundstage-protocol`.
+An event stream is described by the `itemSchema` of its chunks. What OpenAPI cannot say (the order
+of stages, tracks, the index, what stays the same) stands in the extension `x-soundstage-protocol`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 PROTOCOL = "x-soundstage-protocol"
 _OWN = ("x-role", "$schema")
 _REQUEST, _RESULT, _CHUNK, _ERROR = "request", "result", "chunk", "error"
-_OTHER = "error.other"
+_OTHER = "error"  # of no name
 _SSE, _LINES, _JSON = "text/event-stream", "application/x-ndjson", "application/json"
 
 _SUMMARIES = {
@@ -65,7 +65,7 @@ def document(contract: Contract) -> dict[str, Any]:
 
 def schemas(contract: Contract) -> dict[str, dict[str, Any]]:
     """Every schema of the contract by the name of its component: `request`, `result.sync`,
-    `chunk.STAGE`, `chunk` (any of them), `error.NAME`, `error.other`.
+    `chunk.STAGE`, `chunk` (any of them), `error.NAME`, `error` (any other).
     """
     found: dict[str, dict[str, Any]] = {}
     for endpoint in contract.endpoints.values():
@@ -93,8 +93,8 @@ def protocol(contract: Contract) -> dict[str, Any]:
     """What holds across the chunks of a stream. Stages are in the order in which they are tried:
     a chunk is of the first whose `when` it meets.
     """
-    rules, found = contract.protocol, {}
-    found["stages"] = [_stage(stage) for stage in rules.stages]
+    rules = contract.protocol
+    found: dict[str, Any] = {"stages": [_stage(stage) for stage in rules.stages]}
     if (tracks := rules.tracks) is not None:
         grounds = _grounds(tracks.grounds)
         found["tracks"] = {"field": tracks.field, "values": list(tracks.values), **grounds}

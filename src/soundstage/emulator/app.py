@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import re
 import secrets
 import time
@@ -24,7 +23,7 @@ from starlette.types import Receive, Scope, Send
 from soundstage.contract import Contract, load, load_all
 from soundstage.contract.protocol import Endpoint
 from soundstage.emulator import assets
-from soundstage.emulator.faults import Faults, inject, named_in
+from soundstage.emulator.faults import Faults, named_in
 from soundstage.emulator.generations import Factory, Generation, Store, tracks_of
 from soundstage.emulator.ledger import Ledger
 from soundstage.emulator.options import Options
@@ -33,7 +32,6 @@ from soundstage.emulator.requests import (
     BODY_LIMIT,
     PRECEDENCE,
     Answer,
-    Headers,
     Reader,
     Trigger,
     bearer_key,
@@ -44,9 +42,7 @@ from soundstage.emulator.requests import (
     triggers,
 )
 from soundstage.errors import UsageError
-from soundstage.generation.faults import Answer as BrokenAnswer
-from soundstage.generation.faults import Fault, valid_error
-from soundstage.generation.walk import Step
+from soundstage.generation.faults import Fault
 
 log = logging.getLogger("soundstage.emulator")
 
@@ -131,15 +127,15 @@ class Emulator:
             raise UsageError(self._no_error(options.error))
         if options.speed <= 0:
             raise UsageError(f"the speed must be above zero, not {options.speed:g}")
-        self._faults = Faults(options.faults, served)
+
         self._framing_exists(served)
         self.seed = secrets.randbits(32) if options.seed is None else options.seed
+        self._faults = Faults(options.faults, served, self.seed)
         self._factory = Factory(self.seed, profile(options.profile), options.speed, self._faults)
         self._triggers = triggers()
         self._store = Store()
         self._ledger = Ledger(options.state, self._triggers.default_balance)
         self._closed = False
-        self._refused = 0
         self._listeners: set[_Listener] = set()
         self._first = served[0]
         methods = self._methods()
@@ -261,7 +257,7 @@ class Emulator:
                 contract, endpoint, reader, framing, scope, receive, named
             )
             if isinstance(accepted, Answer):
-                await respond(scope, send, self._broken_error(contract, accepted, named))
+                await respond(scope, send, self._faults.in_refusal(contract, accepted, named))
                 return
             listener = _Listener(receive)
             self._listeners.add(listener)
@@ -284,23 +280,6 @@ class Emulator:
             return None
         fault = named_in(contract, name.decode("latin-1"), self.contracts)
         return plain(400, fault) if isinstance(fault, str) else fault
-
-    def _broken_error(self, contract: Contract, answer: Answer, named: Fault | None) -> Answer:
-        """A refusal with the faults of errors in it."""
-        if named is None and not self._faults.asked:
-            return answer
-        self._refused += 1
-        luck = random.Random(f"{self.seed}/refused/{self._refused}")
-        chosen = self._faults.chosen(contract, "error", named, luck)
-        body = orjson.loads(answer.body)
-        error = next((each for each in contract.errors.known if each.body == body), None)
-        if not chosen or error is None:
-            for fault in chosen:
-                self._faults.missed(fault)
-            return answer
-        broken = inject(chosen, valid_error(error), answer.status, "json", luck)
-        self._faults.tally(broken)
-        return _changed(broken.answer, answer.headers)
 
     async def _accept(
         self,
@@ -410,23 +389,13 @@ class Emulator:
         if not await listener.until(generation.end, loop):
             return
         generation.sent = len(generation.chunks)
+        contract = generation.contract
         if generation.failed:
-            answer = self._refusal(generation.contract, "service_unavailable")
+            answer = self._refusal(contract, "service_unavailable")
         else:
-            answer = self._result(generation, endpoint, named)
+            result, message_id = generation.result(), generation.story.message_id
+            answer = self._faults.in_result(contract, endpoint.name, result, message_id, named)
         await respond(scope, send, answer)
-
-    def _result(self, generation: Generation, endpoint: Endpoint, named: Fault | None) -> Answer:
-        """The synchronous answer, with the faults of results in it."""
-        contract, result = generation.contract, generation.result()
-        if named is None and not self._faults.asked:
-            return Answer(200, orjson.dumps(result))
-        luck = random.Random(f"{self.seed}/{generation.story.message_id}")
-        chosen = self._faults.chosen(contract, endpoint.name, named, luck)
-        chunks = [(Step(endpoint.name, None), result)]
-        broken = inject(chosen, chunks, 200, "json", luck)
-        self._faults.tally(broken)
-        return _changed(broken.answer, [])
 
     def _charge(self, generation: Generation) -> None:
         if generation.hold is not None and not self._closed:
@@ -509,12 +478,6 @@ class Emulator:
             "contracts": {api: contract.sha256 for api, contract in self.contracts.items()},
         }
         await respond(scope, send, Answer(200, orjson.dumps(facts)))
-
-
-def _changed(broken: BrokenAnswer, headers: Headers) -> Answer:
-    """What the emulator sends of an answer that faults were put into."""
-    body = b"".join(broken.body.frames)
-    return Answer(broken.status, body, broken.content_type, headers)
 
 
 def _by_precedence(words: Sequence[Trigger]) -> tuple[str | None, str | None]:

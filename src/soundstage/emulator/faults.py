@@ -11,7 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+import orjson
+
 from soundstage.contract import Contract
+from soundstage.emulator.requests import Answer as Sent
+from soundstage.emulator.requests import Headers
 from soundstage.errors import UsageError
 from soundstage.generation.faults import (
     MEDIA_TYPES,
@@ -22,7 +26,9 @@ from soundstage.generation.faults import (
     by_name,
     encoded,
     near,
+    valid_error,
 )
+from soundstage.generation.walk import Payload, Step
 
 log = logging.getLogger("soundstage.emulator")
 
@@ -72,7 +78,9 @@ def unknown(name: str, contracts: Sequence[Contract]) -> str:
 class Faults:
     """The faults that an emulator injects. Raises UsageError for one that no contract has."""
 
-    def __init__(self, texts: Sequence[str], contracts: Sequence[Contract]) -> None:
+    def __init__(self, texts: Sequence[str], contracts: Sequence[Contract], seed: int = 0) -> None:
+        self._seed = seed
+        self._refused = 0
         self.asked = tuple(parse(text) for text in texts)
         for each in self.asked:
             if not any(each.name in by_name(contract) for contract in contracts):
@@ -96,6 +104,40 @@ class Faults:
         faults = [(known[each.name], each) for each in self.asked if each.name in known]
         return [f for f, each in faults if f.of == of and rng.random() < each.probability]
 
+    def in_refusal(self, contract: Contract, refused: Sent, named: Fault | None) -> Sent:
+        """A refusal with the faults of errors in it."""
+        if named is None and not self.asked:
+            return refused
+        self._refused += 1
+        luck = random.Random(f"{self._seed}/refused/{self._refused}")
+        chosen = self.chosen(contract, "error", named, luck)
+        body = orjson.loads(refused.body)
+        error = next((each for each in contract.errors.known if each.body == body), None)
+        if not chosen or error is None:
+            for fault in chosen:
+                self.missed(fault)
+            return refused
+        broken = inject(chosen, valid_error(error), refused.status, "json", luck)
+        self.tally(broken)
+        return _sent(broken.answer, refused.headers)
+
+    def in_result(
+        self,
+        contract: Contract,
+        endpoint: str,
+        result: Payload,
+        message_id: str,
+        named: Fault | None,
+    ) -> Sent:
+        """A synchronous answer, with the faults of results in it."""
+        if named is None and not self.asked:
+            return Sent(200, orjson.dumps(result))
+        luck = random.Random(f"{self._seed}/{message_id}")
+        chosen = self.chosen(contract, endpoint, named, luck)
+        broken = inject(chosen, [(Step(endpoint, None), result)], 200, "json", luck)
+        self.tally(broken)
+        return _sent(broken.answer, [])
+
     def tally(self, broken: Broken) -> None:
         """Count what became of the faults of one answer."""
         for fault in broken.applied:
@@ -112,6 +154,12 @@ class Faults:
 
     def _count(self, name: str) -> dict[str, int]:
         return self.counts.setdefault(name, {"applied": 0, "not_applicable": 0})
+
+
+def _sent(broken: Answer, headers: Headers) -> Sent:
+    """What the emulator sends of an answer that faults were put into."""
+    body = b"".join(broken.body.frames)
+    return Sent(broken.status, body, broken.content_type, headers)
 
 
 def inject(

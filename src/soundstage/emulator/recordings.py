@@ -61,11 +61,13 @@ class Recording:
 
 
 def read(place: Path, contracts: list[Contract]) -> list[Recording]:
-    """The recordings in a folder (`*.ndjson` and `*.har`, by name) or in one file. Of an archive,
-    those at an endpoint of the contracts.
+    """The recordings in a folder (`*.ndjson` and `*.har`, by name), in a run bundle, or in one
+    file. Of an archive, those at an endpoint of the contracts.
 
     Raises UsageError for what cannot be read, NoDataError if there is nothing to replay.
     """
+    if (place / "run.json").is_file():
+        place = place / "transcripts"
     if place.is_dir():
         files = sorted(each for each in place.iterdir() if each.suffix in _SUFFIXES)
     else:

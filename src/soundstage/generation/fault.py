@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+import random
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
+from soundstage.contract import Contract
+from soundstage.contract.protocol import Endpoint
 from soundstage.generation.story import Payload, Step
 
 Level = Literal["payloads", "bytes", "http"]
@@ -22,6 +25,8 @@ MEDIA_TYPES: Final = {
     "lines": "application/x-ndjson",
     "json": "application/json",
 }
+#: What a proxy says instead of the API.
+HTML: Final = b"<!DOCTYPE html>\n<html><body><h1>502 Bad Gateway</h1></body></html>\n"
 
 
 class Body(NamedTuple):
@@ -87,3 +92,17 @@ def dumps(value: Any) -> bytes:
 def encoded(chunks: Iterable[Chunk], framing: str) -> Body:
     """The body that carries chunks ("sse", "lines"), or the one chunk of a single body ("json")."""
     return framed((dumps(payload) for _, payload in chunks), framing)
+
+
+def described_results(contract: Contract) -> Iterator[Endpoint]:
+    """The endpoints whose single result is described."""
+    for endpoint in contract.endpoints.values():
+        if endpoint.kind == "sync" and "properties" in (endpoint.response or {}):
+            yield endpoint
+
+
+def only_framed(
+    framings: tuple[str, ...], apply: Callable[[Body, random.Random], Body | None]
+) -> Callable[[Body, random.Random], Body | None]:
+    """The change, made only to bodies in one of these framings."""
+    return lambda body, rng: apply(body, rng) if body.framing in framings else None

@@ -185,10 +185,15 @@ def of_rising(contract: Contract) -> Iterator[Fault]:
             pairs = list(pairwise(holders))
             rng.shuffle(pairs)
             for before, number in pairs:
-                lower = chunks[before][1][field] - 1
-                result = _with(chunks, number, **{field: lower})
-                if _fits(contract, *result[number]):
-                    return result
+                value = chunks[before][1][field]
+                # Either the later one is too low, or the earlier one is too high.
+                schema = schema_of(contract, chunks[before][0].stage)["properties"][field]
+                highest = schema.get("maximum", value + 1)
+                for at, other in ((number, value - 1), (before, value + 1), (before, highest)):
+                    result = _with(chunks, at, **{field: other})
+                    fell = result[number][1][field] < result[before][1][field]
+                    if fell and _fits(contract, *result[at]):
+                        return result
             return None
 
         yield Fault(

@@ -13,11 +13,11 @@ from typing import Any, Final, NamedTuple
 
 from soundstage.contract import Contract
 from soundstage.contract.roles import role_of
-from soundstage.contract.schema import Schema, type_name
+from soundstage.contract.schema import Schema
 from soundstage.generation.fault import Chunks, Fault
 from soundstage.generation.filling import gathered
-from soundstage.generation.legality import Broken, Path, broken_at, broken_in_chunk
-from soundstage.generation.story import Payload, Step
+from soundstage.generation.legality import Broken, Path, broken_in_chunk
+from soundstage.generation.story import Payload
 
 
 class _Missing:
@@ -188,7 +188,7 @@ def changed(
 Judged = Callable[[Payload, Path], Broken | None]
 
 
-def _fault(
+def field_fault(
     name: str,
     of: str,
     stage: str,
@@ -265,7 +265,7 @@ def of_stages(contract: Contract, samples: dict[str, list[Payload]]) -> Iterator
             for place in places(schema):
                 for label, says, make in changes(place):
                     name = f"{family}/{stage.name}/{'.'.join(place.path)}/{label}"
-                    found = _fault(
+                    found = field_fault(
                         name,
                         "stream",
                         stage.name,
@@ -277,10 +277,13 @@ def of_stages(contract: Contract, samples: dict[str, list[Payload]]) -> Iterator
                     )
                     if found is not None:
                         yield found
-        yield _extra(contract, endpoint.name, "stream", stage.name, f"undocumented/{stage.name}")
+        yield extra_field(
+            contract, endpoint.name, "stream", stage.name, f"undocumented/{stage.name}"
+        )
 
 
-def _extra(contract: Contract, endpoint: str, of: str, stage: str, name: str) -> Fault:
+def extra_field(contract: Contract, endpoint: str, of: str, stage: str, name: str) -> Fault:
+    """A field in chunks of `stage`, or in the result, that no page documents."""
     known = {*contract.protocol.fields}
     for each in contract.protocol.stages:
         known |= each.schema.get("properties", {}).keys()
@@ -300,72 +303,3 @@ def _extra(contract: Contract, endpoint: str, of: str, stage: str, name: str) ->
     failing = stage in contract.protocol.by_name and contract.protocol.by_name[stage].failure
     codes = frozenset({"field.undocumented"})
     return Fault(name, "payloads", of, codes, rule.severity, says, apply, failing)
-
-
-def of_results(contract: Contract, samples: dict[str, Payload]) -> Iterator[Fault]:
-    """Faults of the fields of every single result; `samples` by endpoint."""
-    for endpoint, sample in samples.items():
-        schema = contract.endpoints[endpoint].response or {}
-
-        def judged(payload: Payload, path: Path, schema: Schema = schema) -> Broken | None:
-            return broken_at(schema, payload, path)
-
-        for place in places(schema):
-            for label, says, make in changes(place):
-                name = f"result/{endpoint}/{'.'.join(place.path)}/{label}"
-                what = (f"in the result of {endpoint}, {says}", make)
-                found = _fault(name, endpoint, endpoint, place, what, judged, [sample])
-                if found is not None:
-                    yield found
-        yield _extra(contract, endpoint, endpoint, endpoint, f"result/{endpoint}/undocumented")
-
-
-def of_errors(contract: Contract) -> Iterator[Fault]:
-    """Faults of the printed errors' bodies: those after which what is left still tells which error
-    is meant, since a body that is none of the printed ones may be anything.
-    """
-    for error in contract.errors.known:
-        if not error.printed:
-            continue
-        rule = contract.rules[f"{contract.api}/error/{error.name}/body"]
-
-        def told(payload: Payload, body: Payload = error.body) -> bool:
-            return payload != body and any(
-                not isinstance(value, bool) and name in payload and payload[name] == value
-                for name, value in body.items()
-            )
-
-        def fault(
-            label: str,
-            says: str,
-            make: Callable[[Payload], Payload],
-            name: str = error.name,
-            told: Callable[[Payload], bool] = told,
-            severity: str = rule.severity,
-        ) -> Fault:
-            def apply(chunks: Chunks, rng: random.Random) -> Chunks | None:
-                (step, payload), *_ = chunks
-                broken = make(copy.deepcopy(payload))
-                return [(step, broken)] if step.stage == name and told(broken) else None
-
-            codes = frozenset({"http.error_body"})
-            says = f"in the body of the error {name}, {says}"
-            return Fault(f"error/{name}/{label}", "payloads", "error", codes, severity, says, apply)
-
-        yield fault("extra", "there is a field too many", lambda body: {**body, EXTRA: 1})
-        for field, printed in error.body.items():
-            schema: Schema = {"const": printed, "type": type_name(printed)}
-            for label, says, make in changes(Place((field,), schema, True)):
-
-                def edit(body: Payload, field: str = field, make: Change = make) -> Payload:
-                    value = make(body.get(field))
-                    rest = {name: old for name, old in body.items() if name != field}
-                    return rest if value is MISSING else {**body, field: value}
-
-                if told(edit(dict(error.body))):
-                    yield fault(f"{field}/{label}", says, edit)
-
-
-def result_chunks(endpoint: str, payload: Payload) -> Chunks:
-    """A single result or error as the one chunk that faults are applied to."""
-    return [(Step(endpoint, None), payload)]

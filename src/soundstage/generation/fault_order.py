@@ -1,5 +1,5 @@
 """Faults of order: stages that are skipped, swapped, repeated, too early, too late or after the
-end, streams that stop short, and tracks that are lost, strange or mixed up.
+end, and streams that stop short.
 
 A change is made, everything else is put right again (index, completion flag, rising values), and
 the reference (`legality`) says whether the result is forbidden, and by what.
@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import copy
 import random
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Protocol, Stage
-from soundstage.generation.fault import Chunk, Chunks, Fault
+from soundstage.generation.fault import Chunks, Fault
 from soundstage.generation.legality import broken_order, ends_at, stream_rule
 from soundstage.generation.story import Step, Track
 
@@ -47,14 +46,6 @@ def settled(contract: Contract, chunks: Chunks) -> Chunks:
     return result
 
 
-def on_track(contract: Contract, chunk: Chunk, track: Track) -> Chunk:
-    """A copy of a chunk that speaks of another track."""
-    tracks = contract.protocol.tracks
-    assert tracks is not None
-    (stage, _), payload = chunk
-    return Step(stage, track), {**payload, tracks.field: track}
-
-
 def _at(chunks: Chunks, stage: str, track: Track | None) -> list[int]:
     return [number for number, (step, _) in enumerate(chunks) if step == Step(stage, track)]
 
@@ -70,7 +61,7 @@ def _values(protocol: Protocol) -> tuple[Track, ...]:
     return protocol.tracks.values if protocol.tracks else ()
 
 
-class _Family:
+class OrderFaults:
     """Makes the faults of one contract; each is kept only if a sample stream has a place for it."""
 
     def __init__(self, contract: Contract, samples: list[Chunks]) -> None:
@@ -277,117 +268,10 @@ class _Family:
         says = "the stream ends before its first chunk"
         yield from self.fault("truncated/empty", codes, "end/reached", says, lambda *_: [[]])
 
-    # --- tracks -----------------------------------------------------------------------------------
-
-    def tracks(self) -> Iterator[Fault]:
-        tracks = self.protocol.tracks
-        if tracks is None:
-            return
-        fault, contract, values = self.fault, self.contract, tracks.values
-        unknown: Track
-        if all(isinstance(value, int) for value in values):
-            unknown = max(int(value) for value in values) + 1
-        else:
-            unknown = "".join(map(str, values))
-
-        def without(test: Callable[[Step, Track], bool]) -> Variants:
-            def variants(chunks: Chunks, rng: random.Random) -> Iterator[Chunks]:
-                for track in rng.sample(values, len(values)):
-                    yield [each for each in chunks if not test(each[0], track)]
-
-            return variants
-
-        def renamed(names: dict[Track, Track], start: int = 0) -> Callable[[Chunks], Chunks]:
-            return lambda chunks: [
-                on_track(contract, each, names[each[0].track])
-                if number >= start and each[0].track in names
-                else each
-                for number, each in enumerate(chunks)
-            ]
-
-        def third(chunks: Chunks, rng: random.Random) -> Iterator[Chunks]:
-            track = rng.choice(values)
-            yield [
-                part
-                for each in chunks
-                for part in (
-                    [on_track(contract, each, unknown), each] if each[0].track == track else [each]
-                )
-            ]
-
-        ending = {stage.name for stage in self.protocol.ending}
-        yield from fault(
-            "track/lost",
-            {"track.missing"},
-            "tracks/all",
-            f"no chunk of one {tracks.field} comes",
-            without(lambda step, track: step.track == track),
-        )
-        if any(stage.ends == "track" for stage in self.protocol.ending):
-            yield from fault(
-                "track/without_final",
-                {"stream.truncated"},
-                "end/reached",
-                f"the last chunk of one {tracks.field} never comes",
-                without(lambda step, track: step.track == track and step.stage in ending),
-            )
-        yield from fault(
-            "track/third",
-            {"track.unknown"},
-            "tracks/values",
-            f"the chunks of one {tracks.field} come for {unknown} as well",
-            third,
-        )
-        below = [value - 1 if isinstance(value, int) else value for value in values]
-        if not set(below) <= set(values):
-            yield from fault(
-                "track/zero_based",
-                {"track.unknown"},
-                "tracks/values",
-                f"{tracks.field} counts from {min(map(str, below))}",
-                lambda chunks, rng: [renamed(dict(zip(values, below, strict=True)))(chunks)],
-            )
-        for stage in self.stages:
-            if not stage.per_track:
-                continue
-
-            def strange(
-                chunks: Chunks, rng: random.Random, name: str = stage.name
-            ) -> Iterator[Chunks]:
-                places = [n for n, (step, _) in enumerate(chunks) if step.stage == name]
-                if places:
-                    at = rng.choice(places)
-                    other = on_track(contract, chunks[at], unknown)
-                    yield [*chunks[:at], other, *chunks[at + 1 :]]
-
-            yield from fault(
-                f"track/{stage.name}/unknown",
-                {"track.unknown"},
-                "tracks/values",
-                f"in a chunk of {stage.name}, {tracks.field} is {unknown}",
-                strange,
-            )
-        if len(values) < 2:
-            return
-        turned = dict(zip(values, (*values[1:], values[0]), strict=True))
-
-        def swapped(chunks: Chunks, rng: random.Random) -> Iterator[Chunks]:
-            for start in rng.sample(range(1, len(chunks)), len(chunks) - 1):
-                yield renamed(turned, start)(chunks)
-
-        codes = {"stage.order", "stage.repeated", "track.after_end"}
-        rule = next((f"times/{s.name}" for s in self.stages if s.per_track), "tracks/all")
-        says = f"from a chunk on {tracks.field} names another track"
-        yield from fault("track/swapped_midway", codes, rule, says, swapped)
-        one = dict.fromkeys(values, values[0])
-        says = f"every chunk says that {tracks.field} is {values[0]}"
-        codes = {"stage.repeated", "track.after_end", "track.missing"}
-        yield from fault("track/merged", codes, rule, says, lambda c, _: [renamed(one)(c)])
-
 
 def of_order(contract: Contract, samples: list[Chunks]) -> Iterator[Fault]:
-    """Faults of order, truncation and tracks; `samples` are valid streams."""
-    family = _Family(contract, samples)
+    """Faults of order and truncation; `samples` are valid streams."""
+    family = OrderFaults(contract, samples)
     for stage in family.stages:
         yield from family.skipped(stage)
         yield from family.swapped(stage)
@@ -397,9 +281,3 @@ def of_order(contract: Contract, samples: list[Chunks]) -> Iterator[Fault]:
         yield from family.after_end(stage)
         yield from family.after_track(stage)
     yield from family.truncated()
-    yield from family.tracks()
-
-
-def counted(chunks: Chunks) -> Counter[Step]:
-    """How often each stage came, by track."""
-    return Counter(step for step, _ in chunks)

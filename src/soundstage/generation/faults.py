@@ -25,9 +25,13 @@ from soundstage.generation.fault import (
     encoded,
 )
 from soundstage.generation.fault_across import of_completion, of_identity, of_index, of_rising
-from soundstage.generation.fault_fields import of_errors, of_results, of_stages, result_chunks
+from soundstage.generation.fault_bodies import of_errors, of_results, result_chunks
+from soundstage.generation.fault_fields import of_stages
+from soundstage.generation.fault_framing import of_framing
+from soundstage.generation.fault_http import of_http
+from soundstage.generation.fault_json import of_json
 from soundstage.generation.fault_order import of_order
-from soundstage.generation.fault_wire import of_framing, of_http, of_json
+from soundstage.generation.fault_tracks import of_tracks
 from soundstage.generation.story import Payload
 from soundstage.generation.walk import payloads, plan, random_story, sync_result
 
@@ -80,6 +84,7 @@ def _faults(contract: Contract) -> Iterator[Fault]:
                 samples[step.stage].append(payload)
         yield from of_stages(contract, samples)
         yield from of_order(contract, streams)
+        yield from of_tracks(contract, streams)
         yield from of_index(contract)
         yield from of_identity(contract)
         yield from of_rising(contract)

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
+import jsonschema_rs
 from hypothesis import strategies as st
 
 from soundstage.contract import Contract
@@ -20,7 +21,7 @@ from soundstage.contract.protocol import Stage
 from soundstage.contract.roles import role_of
 from soundstage.contract.schema import Schema
 from soundstage.generation.fault import Answer, Chunks, Fault, dumps, framed
-from soundstage.generation.fault_fields import result_chunks
+from soundstage.generation.fault_bodies import result_chunks
 from soundstage.generation.faults import (
     broken_answer,
     catalogue,
@@ -50,7 +51,12 @@ _URL_ROLES: Final = frozenset(("url", "audio_url", "stream_url", "album_art", "r
 _IN_URLS: Final = st.characters(
     codec="utf-8", exclude_categories=("Cc", "Zs", "Zl", "Zp"), exclude_characters='"<>'
 )
-_TEXTS: Final = st.text() | st.text(min_size=1, max_size=3).map(lambda text: text * 500)
+#: Texts that software stumbles over: line ends that are none, marks, astral and combining ones.
+_ODD_TEXTS: Final = st.sampled_from(
+    ("\N{MULTIPLE MUSICAL NOTES}", "\u2028", "\u2029", "\x85", "\ufeff", "\x00", "\r\n\r\n",
+     "data: x\n\n", "e\u0301", "\u202eevil", '"\\', "\U0010ffff", "null", "NaN")
+)  # fmt: skip
+_TEXTS: Final = st.text() | _ODD_TEXTS | st.text(min_size=1, max_size=3).map(lambda text: text * 64)
 _NUMBERS: Final = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 _URLS: Final = st.builds(
     "{}://{}/{}".format,
@@ -64,10 +70,12 @@ json_values: Final = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
     ),
-    max_leaves=6,
+    max_leaves=4,
 )
 #: How often an unbounded stage comes at most, beyond what it must.
 _FEW, _MANY = 3, 12
+#: How many items an array has at most beyond those that it must have.
+_ITEMS: Final = 2
 _ANY_TRACK: tuple[Track | None, ...] = (None,)
 _SMALL = ("boolean", "null")
 
@@ -126,7 +134,8 @@ def _of_kind(kind: str, schema: Schema) -> st.SearchStrategy[Any]:
         return _strings(schema)
     if kind == "array":
         items = values(schema["items"]) if "items" in schema else json_values
-        return st.lists(items, min_size=schema.get("minItems", 0), max_size=schema.get("maxItems"))
+        least = schema.get("minItems", 0)
+        return st.lists(items, min_size=least, max_size=schema.get("maxItems", least + _ITEMS))
     return _objects(schema) if "properties" in schema else st.dictionaries(st.text(), json_values)
 
 
@@ -138,7 +147,7 @@ def _strings(schema: Schema) -> st.SearchStrategy[str]:
         found = st.from_regex(str(schema["pattern"]))
     else:
         return _TEXTS if not least else _TEXTS.filter(lambda text: len(text) >= least)
-    return found.filter(lambda text: is_legal(schema, text))
+    return found.filter(jsonschema_rs.Draft202012Validator(schema).is_valid)
 
 
 def _objects(schema: Schema) -> st.SearchStrategy[Payload]:
@@ -232,7 +241,7 @@ def _plans(draw: st.DrawFn, contract: Contract, failures: bool) -> list[Step]:
     came = 0
     while any(left):
         ready = order.ready(left, came)
-        number = draw(st.sampled_from(ready)) if len(ready) > 1 else ready[0]
+        number = ready[draw(_choice(len(ready)))] if len(ready) > 1 else ready[0]
         steps.append(order.items[number].step)
         left[number] -= 1
         came |= 1 << number
@@ -246,9 +255,24 @@ def _plans(draw: st.DrawFn, contract: Contract, failures: bool) -> list[Step]:
 def _draw_times(draw: st.DrawFn, stage: Stage) -> int:
     least, most = stage.times
     least = max(1, least) if stage.charges else least
+    return draw(_times(least, most)) if most != least else least
+
+
+@cache
+def _times(least: int, most: int | None) -> st.SearchStrategy[int]:
     if most is not None:
-        return draw(st.integers(least, most)) if most > least else least
-    return draw(st.integers(least, least + _FEW) | st.integers(least, least + _MANY))
+        return st.integers(least, most)
+    return st.integers(least, least + _FEW) | st.integers(least, least + _MANY)
+
+
+@cache
+def _choice(many: int) -> st.SearchStrategy[int]:
+    return st.integers(0, many - 1)
+
+
+@cache
+def _some(many: int) -> st.SearchStrategy[set[int]]:
+    return st.sets(_choice(many), max_size=3)
 
 
 class _Fields(NamedTuple):
@@ -336,9 +360,8 @@ def _constant_values(contract: Contract, name: str) -> st.SearchStrategy[Any]:
         s.schema["properties"][name] for s in protocol.stages if name in s.schema["properties"]
     ]
     schemas = [*schemas, *([protocol.fields[name]] if name in protocol.fields else [])]
-    return values(schemas[0]).filter(
-        lambda value: value is not None and all(is_legal(each, value) for each in schemas)
-    )
+    valid = jsonschema_rs.Draft202012Validator({"allOf": schemas, "not": {"type": "null"}})
+    return values(schemas[0]).filter(valid.is_valid)
 
 
 @st.composite
@@ -353,7 +376,7 @@ def _streams(
     constants = {
         each.field: draw(_constant_values(contract, each.field)) for each in protocol.constant
     }
-    known = {name: draw(st.integers(0, len(steps))) for name in constants}
+    known = {name: draw(_choice(len(steps) + 1)) for name in constants}
     rises = {
         each.field: iter(_rises(draw, contract, each.field, each.stages, steps))
         for each in protocol.never_decrease
@@ -361,6 +384,9 @@ def _streams(
     flag = protocol.completion
     loose = flag is not None and flag.last.severity == "info"
     complete = not loose or draw(st.booleans())
+    #: The chunks that may have fields which their stage does not list.
+    odd = draw(_some(len(steps))) if unlisted else set()
+    drift = draw(_some(len(steps))) if undocumented else set()
     chunks: Chunks = []
     for number, (step, payload) in enumerate(zip(steps, usual, strict=True)):
         stage = protocol.by_name[step.stage]
@@ -378,13 +404,12 @@ def _streams(
             payload[name] = next(rises[name])
         if flag is not None and flag.field in payload:
             payload[flag.field] = complete and number == len(steps) - 1 and not stage.failure
-        if unlisted and fields.others and draw(st.integers(0, 3)) == 3:
-            name = draw(st.sampled_from(fields.others))
+        for name in fields.others if number in odd else ():
             fitting = _unlisted(contract, stage, name, constants, steps[:number])
-            value = draw(fitting) if name not in payload and fitting is not None else None
-            if stage_of(contract, {**payload, name: value}) is stage and value is not None:
-                payload[name] = value
-        if undocumented:
+            if name not in payload and fitting is not None and draw(st.booleans()):
+                extended = {**payload, name: draw(fitting)}
+                payload = extended if stage_of(contract, extended) is stage else payload
+        if number in drift:
             payload = {**draw(_undocumented(contract)), **payload}
         chunks.append((step, payload))
     return chunks

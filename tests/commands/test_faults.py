@@ -1,0 +1,290 @@
+"""The kill matrix: every fault of every contract is caught under its code, and nothing else is.
+
+Also of contracts of other shapes, made up here, that no Python has ever heard of.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from soundstage.commands import faults as command
+from soundstage.contract import Contract, load, load_all
+from soundstage.errors import UsageError
+from soundstage.generation.faults import Fault, catalogue
+
+CONTRACTS = load_all()
+GROUNDS = {"basis": "documented", "source": "Made up > Everything"}
+ON_FIELDS = {"x-basis": "documented", "x-source": "Made up > Everything"}
+
+
+def ran(*argv: str) -> tuple[int, str]:
+    stdout = io.StringIO()
+    code = command.run(command.parse_args(list(argv)), stdout, io.StringIO())
+    return code, stdout.getvalue()
+
+
+def lives(matrix: command.Matrix) -> list[tuple[str, str, tuple[str, ...]]]:
+    trials = [*matrix.errors.trials, *matrix.warnings.trials]
+    return [(t.fault.name, t.outcome, t.found) for t in trials if t.outcome != "killed"]
+
+
+@pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
+def test_every_fault_is_caught_and_nothing_else_is(contract: Contract) -> None:
+    matrix = command.judge_all(contract, catalogue(contract), valid=300, seed=1)
+    assert lives(matrix) == []
+    assert matrix.alarms == []
+    assert matrix.clean
+
+
+def test_json_is_an_object_a_line_with_the_documented_keys() -> None:
+    code, text = ran("--format=json", "--only=index/*", "--valid=5")
+    rows = [json.loads(line) for line in text.splitlines()]
+    assert [row["api"] for row in rows] == list(CONTRACTS)
+    keys = ["api", "faults", "killed", "survivors", "wrong_code", "valid_streams", "false_alarms"]
+    for row in rows:
+        warnings = row.pop("warnings")
+        assert list(row) == list(warnings) == keys
+        assert row["faults"] == row["killed"] > 10
+        assert row["survivors"] == row["wrong_code"] == []
+        assert (row["valid_streams"], row["false_alarms"]) == (5, 0)
+    assert code == 0
+
+
+def test_the_table_has_a_row_a_family_and_names_false_alarms() -> None:
+    api = next(iter(CONTRACTS))
+    code, text = ran("--api", api, "--only=index/*", "--valid=7")
+    assert code == 0
+    assert f"{api}, faults that are errors: 13/13" in text
+    assert "index  " in text
+    assert f"{api}: 0 false alarms on 7 valid streams" in text
+
+
+def test_a_survivor_and_a_wrong_code_are_named_and_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    contract = next(iter(CONTRACTS.values()))
+
+    def fault(name: str, apply: Callable[..., Any]) -> Fault:
+        codes = frozenset({"track.missing"})
+        return Fault(f"x/{name}", "payloads", "stream", codes, "error", "says", apply)
+
+    made = [
+        fault("nothing", lambda chunks, rng: chunks),
+        fault("other", lambda chunks, rng: chunks[:-1]),
+        fault("nowhere", lambda chunks, rng: None),
+    ]
+    monkeypatch.setattr(command, "catalogue", lambda _: made)
+    code, text = ran("--api", contract.api, "--valid=0")
+    assert code == 1
+    assert "survived: x/nothing\n      expected track.missing; found nothing" in text
+    assert "wrong code: x/other\n      expected track.missing; found stream.truncated" in text
+    assert "survived: x/nowhere" in text
+    assert "no valid answer has a place for it" in text
+    code, text = ran("--api", contract.api, "--valid=0", "--format=json")
+    row = json.loads(text)
+    assert row["survivors"] == ["x/nothing", "x/nowhere"]
+    assert row["wrong_code"] == ["x/other"]
+
+
+def test_a_false_alarm_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    contract = next(iter(CONTRACTS.values()))
+    valid = command.valid_stream
+    monkeypatch.setattr(command, "valid_stream", lambda *a, **k: valid(*a, **k)[:-1])
+    code, text = ran("--api", contract.api, "--only=index/gap", "--valid=3")
+    assert code == 1
+    assert "3 false alarms on 3 valid streams" in text
+    assert "stream.truncated" in text
+
+
+def test_a_pattern_that_fits_nothing_names_what_is_near() -> None:
+    with pytest.raises(UsageError, match="index/gap"):
+        ran("--only=index/gaps")
+
+
+@pytest.mark.parametrize("argv", [["--valid=-1"], ["--valid=x"], ["--format=xml"]])
+def test_wrong_arguments_are_refused(argv: list[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        command.parse_args(argv)
+    assert stopped.value.code == 2
+
+
+def test_the_list_says_what_must_catch_each() -> None:
+    code, text = ran("--list", "--only=track/lost")
+    assert code == 0
+    assert "payloads of stream; error: track.missing" in text
+    code, text = ran("--list", "--only=track/lost", "--format=json")
+    assert json.loads(text.splitlines()[0])["codes"] == ["track.missing"]
+
+
+# --- contracts of other shapes --------------------------------------------------------------------
+
+
+def field(**schema: Any) -> dict[str, Any]:
+    return {**schema, **ON_FIELDS}
+
+
+def stage(name: str, phase: str | None, **more: Any) -> dict[str, Any]:
+    when: dict[str, Any] = {"properties": {"phase": {"const": phase}}, "required": ["phase"]}
+    return {
+        "name": name,
+        "when": when,
+        "chunk": f"chunks/{name}.json",
+        "after": [],
+        "times": [1, 1],
+        "per_track": False,
+        **GROUNDS,
+        **more,
+    }
+
+
+PLAIN = {
+    "phase": field(type="string"),
+    "n": field(type="integer"),
+    "job": field(type="string", minLength=1),
+    "done": field(type="boolean"),
+    "mood": field(type="string"),
+    "share": field(type="number", minimum=0, maximum=1),
+}
+
+
+def without_tracks() -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """No tracks, an index from 5 in steps of 5, a stage that may come anywhere, bare JSON lines."""
+    stages = [
+        stage("broken", "broken", times=[0, 1], ends="stream", failure=True),
+        stage("wake", "wake"),
+        stage("dream", "dream", after=[["wake"]], times=[2, 4]),
+        stage("hum", "hum", times=[0, None]),
+        stage("sing", "sing", after=[["dream"], ["wake"]], times=[0, None], charges=True),
+        stage("bow", "bow", after=[["sing"]], ends="stream"),
+    ]
+    protocol = {
+        "index": {"field": "n", "start": 5, "step": 5, **GROUNDS},
+        "completion": {"field": "done", "before_last": GROUNDS, "last": GROUNDS},
+        "constant": [{"field": "job", **GROUNDS}],
+        "never_decrease": [{"field": "share", "stages": ["sing"], **GROUNDS}],
+        "stages": stages,
+        "fields": PLAIN,
+    }
+    extra = {
+        "dream": {"mood": field(enum=["calm", "wild"])},
+        "sing": {"share": PLAIN["share"]},
+    }
+    return protocol, extra
+
+
+def with_string_tracks() -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Three tracks that are called by strings, each with an unbounded stage of its own."""
+    voices = {"voice": field(enum=["low", "mid", "high"])}
+    stages = [
+        stage("broken", "broken", times=[0, 1], ends="stream", failure=True),
+        stage("hello", "hello", charges=True),
+        stage("verse", "verse", after=[["hello"]], times=[1, None], per_track=True),
+        stage("bridge", "bridge", after=[["verse"]], times=[0, 1], per_track=True),
+        stage("coda", "coda", after=[["verse", "bridge"]], per_track=True, ends="track"),
+    ]
+    protocol = {
+        "index": {"field": "n", "start": 0, "step": 1, **GROUNDS},
+        "tracks": {"field": "voice", "values": ["low", "mid", "high"], **GROUNDS},
+        "constant": [],
+        "never_decrease": [],
+        "stages": stages,
+        "fields": {**PLAIN, "voice": field(type="string")},
+    }
+    return protocol, dict.fromkeys(("verse", "bridge", "coda"), voices)
+
+
+SHAPES: dict[str, tuple[Callable[[], tuple[dict[str, Any], Any]], list[str]]] = {
+    "no-tracks": (without_tracks, ["lines"]),
+    "string-tracks": (with_string_tracks, ["sse"]),
+}
+
+
+def write(place: Path, value: Any) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(json.dumps(value))
+
+
+def folder(root: Path, shape: str) -> Path:
+    """A folder of contracts with the one made-up contract of a shape."""
+    make, framings = SHAPES[shape]
+    protocol, extra = make()
+    installed = Path(str(files("soundstage.schemas")))
+    for name in ("protocol.schema.json", "fields.json"):
+        shutil.copy(installed / name, root / name)
+    home = root / shape
+    ends = {
+        "request": "request.json",
+        "billed": False,
+        **GROUNDS,
+    }
+    once = {"kind": "sync", "path": "/tune/once", "response": "response.json"}
+    endpoints = [
+        {"name": "tune", "kind": "stream", "method": "POST", "path": "/tune", "framings": framings},
+        {"name": "once", "method": "POST", **once},
+    ]
+    write(
+        home / "protocol.json",
+        {
+            "$schema": "../protocol.schema.json",
+            "api": shape,
+            "title": "Made up",
+            "base_url": "https://api.example",
+            "endpoints": [{**each, **ends} for each in endpoints],
+            "hosts": {"values": ["api.example"], **GROUNDS},
+            **protocol,
+        },
+    )
+    common = {name: PLAIN[name] for name in ("n", "job")}
+    if "completion" in protocol:
+        common["done"] = PLAIN["done"]
+    for each in protocol["stages"]:
+        phase = {"phase": field(const=each["when"]["properties"]["phase"]["const"])}
+        properties = {**phase, **({} if each.get("failure") else common)}
+        properties |= extra.get(each["name"], {})
+        schema = {"type": "object", "required": list(properties), "properties": properties}
+        write(home / each["chunk"], schema)
+    text = {"type": "object", "required": ["words"], "properties": {"words": field(type="string")}}
+    write(home / "request.json", text)
+    items = {
+        "type": "object",
+        "required": ["audio_url"],
+        "properties": {"audio_url": {"$ref": "../fields.json#/$defs/audio_url", **ON_FIELDS}},
+    }
+    result = {
+        "job": PLAIN["job"],
+        "songs": field(type="array", minItems=1, maxItems=3, items=items),
+    }
+    schema = {"type": "object", "required": list(result), "properties": result}
+    write(home / "response.json", schema)
+    error = {"name": "tired", "title": "Too tired", "status": 429, **GROUNDS}
+    body = {"code": "tired", "text": "Come back tomorrow."}
+    write(
+        home / "errors.json",
+        {
+            "statuses": {"minimum": 400, "maximum": 599, **GROUNDS},
+            "server_error": GROUNDS,
+            "printed": [{**error, "body": body}],
+            "unprinted": [],
+        },
+    )
+    write(home / "examples" / "index.json", {"examples": []})
+    return root
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_made_up_contract_is_covered_from_its_data_alone(shape: str, tmp_path: Path) -> None:
+    contract = load(shape, folder(tmp_path, shape))
+    matrix = command.judge_all(contract, catalogue(contract), valid=300)
+    assert lives(matrix) == []
+    assert matrix.alarms == []
+    assert len(matrix.errors.trials) > 200
+    names = {fault.name for fault in catalogue(contract)}
+    first = contract.protocol.stages[1].name
+    assert {f"order/{first}/skipped", f"order/{first}/too_late", "index/gap"} <= names
+    assert ("track/lost" in names) == (contract.protocol.tracks is not None)
