@@ -101,7 +101,8 @@ class Recording:
         # Chunks are kept for this alone.
         client = self.session.client
         client.keep_chunks = client.keep_chunks and min(self._looked.values()) < LOOKED_AT
-        seen = self._observation(exchange) if look else None
+        live = self.session.target.kind == "live"
+        seen = exchange.observation(live=live) if look else None
         self.matrix.add(
             exchange.id,
             *place,

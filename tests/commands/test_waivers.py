@@ -14,7 +14,7 @@ from soundstage.config import read_config
 from soundstage.errors import UsageError
 from soundstage.exchange.spawn import spawned_emulator
 
-FAULTY = ["--profile", "instant", "--fault", "drop-field:streaming_ready:stream_url"]
+FAULTY = ["--profile", "instant", "--fault", "field/streaming_ready/stream_url/missing"]
 RULE = "v6/stream/streaming_ready/field/stream_url/required"
 
 

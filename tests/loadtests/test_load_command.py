@@ -88,7 +88,7 @@ def test_the_contract_matrix_covers_the_endpoints_that_were_loaded(ran: Ran) -> 
 
 
 def test_a_broken_contract_fails_the_run_and_keeps_transcripts(tmp_path: Path) -> None:
-    fault = "--speed 200 --fault drop-field:streaming_ready:stream_url"
+    fault = "--speed 200 --fault field/streaming_ready/stream_url/missing"
     options = ["--target", "emulator", "--emulator-args", fault, "--api", "v6"]
     ran = load(tmp_path, *options, "--rate", "10", "--duration", "1s")
     assert ran.code == 1, ran.err

@@ -401,7 +401,7 @@ class StreamCheck:
         if stage.failure:
             return
         if value is True:
-            if not self._ledger.ended:
+            if not (self._ledger.ended or self._ledger.perhaps_ended()):
                 message = f"{field} is true; the stream goes on"
                 rule = "completion/before_last"
                 self._report("field.value", rule, number, pointer(field), message)

@@ -230,6 +230,10 @@ class Ledger:
             self._credits[stage.name] -= 1
         elif self._unknown:
             self._unknown -= 1
+            if stage.per_track and track is None:
+                # It was of some track; of which, what comes after it will tell.
+                self._credits[stage.name] += 1
+                return True
         else:
             return False
         key = (stage.name, track if stage.per_track else None)

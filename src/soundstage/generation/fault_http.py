@@ -38,7 +38,8 @@ def of_http(contract: Contract) -> Iterator[Fault]:
             yield from _of_endpoint(
                 contract, endpoint, endpoint.name, f"result/{endpoint.name}/http"
             )
-    yield from _of_errors(contract)
+    if contract.errors.known:
+        yield from _of_errors(contract)
 
 
 def _severity(contract: Contract, rule: str) -> str:

@@ -203,7 +203,8 @@ def errors(contract: Contract) -> st.SearchStrategy[Refusal]:
     details = _TEXTS.filter(lambda text: text not in said)
     others = st.dictionaries(st.sampled_from(("detail", "message", "error")), details, max_size=2)
     statuses = st.sampled_from(known.statuses)
-    return st.builds(Refusal, statuses, st.sampled_from(printed).map(dict) | others)
+    bodies = st.sampled_from(printed).map(dict) | others if printed else others
+    return st.builds(Refusal, statuses, bodies)
 
 
 # --- streams --------------------------------------------------------------------------------------
