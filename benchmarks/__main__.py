@@ -12,13 +12,13 @@ import platform
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import client, cold_start, conformance
+from benchmarks import client, cold_start, conformance, whole_path
 from benchmarks.result import Row
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("only", nargs="*", metavar="conformance|client|lint")
+    parser.add_argument("only", nargs="*", metavar="conformance|lint|faults|client")
     parser.add_argument("--streams", type=int, nargs="+", default=[500, 2000])
     parser.add_argument("--seconds", type=float, default=15.0, help="of each client measurement")
     args = parser.parse_args()
@@ -27,13 +27,16 @@ def main() -> None:
         f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     )
     rows: list[Row] = []
-    wanted = args.only or ["conformance", "client", "lint"]
+    wanted = args.only or ["conformance", "lint", "faults", "client"]
     if "conformance" in wanted:
         console.print("decoder and engine …")
         rows += conformance.measure()
     if "lint" in wanted:
         console.print("cold start of lint …")
         rows += cold_start.measure()
+    if "faults" in wanted:
+        console.print("every fault over the whole path …")
+        rows += whole_path.measure()
     if "client" in wanted:
         for streams in args.streams:
             console.print(f"client with {streams} streams …")

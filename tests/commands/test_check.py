@@ -71,6 +71,38 @@ def test_four_generations_are_enough_for_both_versions(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("fault", "rule"),
+    [
+        (
+            "field/streaming_ready/stream_url/missing",
+            "v6/stream/streaming_ready/field/stream_url/required",
+        ),
+        ("order/validated-streaming/swapped", "v6/stream/order/streaming/after/validated"),
+        ("track/lost", "v6/stream/tracks/all"),
+        ("truncated/after/running", "v6/stream/end/reached"),
+        ("index/gap", "v6/stream/index/consecutive"),
+        ("json/duplicate_key", "v6/stream/json"),
+    ],
+)
+def test_a_broken_target_is_red_and_junit_names_the_rule(
+    fault: str, rule: str, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "run"
+    done = check(
+        *("--target", "emulator", "--emulator-args", INSTANT, "--fault", fault),
+        *("--explore", "0", "--api", "v6", "--out", str(bundle)),
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert rule in failures(bundle)
+    assert rule in done.stdout
+
+
+def test_faults_need_an_emulator_that_is_started_here() -> None:
+    done = check("--target", "http://127.0.0.1:1", "--fault", "track/lost")
+    assert done.returncode == 2
+
+
 @pytest.mark.parametrize("status", ["service_unavailable", "rate_limit"])
 def test_an_outage_is_inconclusive_and_never_red(status: str, tmp_path: Path) -> None:
     bundle = tmp_path / "run"

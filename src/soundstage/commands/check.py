@@ -17,13 +17,14 @@ from soundstage.conformance.violations import fingerprint
 from soundstage.contract import available, load
 from soundstage.errors import UsageError
 from soundstage.exchange.gate import Gate
-from soundstage.exchange.run import CheckOptions, open_gate
+from soundstage.exchange.run import EMULATOR, CheckOptions, open_gate
 from soundstage.wire.redact import terminal_safe
 
 HELP = "check a target against the contract"
 
 _EXAMPLES = """examples:
   soundstage check --target emulator
+  soundstage check --target emulator --fault order/streaming/skipped
   soundstage check --target http://127.0.0.1:8000 --api v6
   soundstage check --target https://api.soundverse.ai --budget 4 --dry-run
   SOUNDVERSE_API_KEY=... soundstage check --target https://api.soundverse.ai --budget 4 --yes
@@ -70,6 +71,13 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--insecure", action="store_true", help="do not verify certificates")
     parser.add_argument(
         "--keep-private", action="store_true", help="do not redact prompts in bundles"
+    )
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="let the emulator that is started break every answer (`soundstage faults --list`)",
     )
     parser.add_argument(
         "--emulator-args",
@@ -119,7 +127,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         keep_private=args.keep_private,
         treat_as_live=args.treat_as_live,
         config=config,
-        emulator_arguments=tuple(shlex.split(args.emulator_args)),
+        emulator_arguments=_emulator_arguments(args, target),
     )
     if args.dry_run:
         print(planned(options, args.explore), file=stdout)
@@ -234,6 +242,13 @@ def _pytest_arguments(args: argparse.Namespace) -> list[str]:
     if args.only:
         arguments += ["-k", args.only]
     return arguments
+
+
+def _emulator_arguments(args: argparse.Namespace, target: str) -> tuple[str, ...]:
+    if args.fault and target != EMULATOR:
+        raise UsageError("--fault: only an emulator that is started here can be told to fail")
+    faults = [word for name in args.fault for word in ("--fault", name)]
+    return (*shlex.split(args.emulator_args), *faults)
 
 
 def _header(text: str) -> tuple[str, str]:
