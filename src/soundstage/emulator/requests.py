@@ -44,6 +44,20 @@ _OWN: Final[Mapping[str, tuple[int, str]]] = {
     "not_modelled": (501, "The emulator does not model this"),
     "internal": (500, "The emulator failed: this is a bug of Soundstage"),
 }
+#: What is answered where a contract has no word for an error that the emulator gives.
+_UNSAID: Final[Mapping[str, tuple[int, str]]] = {
+    "unauthorized": (401, "Missing or invalid API key"),
+    "wrong_media_type": (415, "The request body must be application/json"),
+    "broken_json": (400, "The request body is not valid JSON"),
+    "wrong_types": (422, "The request body does not meet its schema"),
+    "invalid_prompt": (400, "The prompt is not valid"),
+    "nsfw": (400, "The content is not allowed"),
+    "rate_limit": (429, "Too many requests"),
+    "insufficient_balance": (402, "The balance does not suffice"),
+    "service_unavailable": (503, "The service is not available"),
+    "not_found": (404, "Not found"),
+    "method_not_allowed": (405, "Method not allowed"),
+}
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -59,13 +73,14 @@ class Answer:
 
 
 def refusal(contract: Contract, name: str) -> Answer:
-    """The answer to a request that is refused; KeyError if neither the contract nor the emulator
-    knows the error.
+    """The answer to a request that is refused: the contract's where it knows the error. KeyError
+    if neither it nor the emulator does.
     """
-    if name in _OWN:
-        status, detail = _OWN[name]
+    known = {error.name: error for error in contract.errors.known}
+    if name not in known:
+        status, detail = _OWN[name] if name in _OWN else _UNSAID[name]
         return plain(status, detail)
-    error = contract.errors.named(name)
+    error = known[name]
     headers = [(b"www-authenticate", b"Bearer")] if error.status == 401 else []
     return Answer(error.status, orjson.dumps(error.body), headers=headers)
 

@@ -1,0 +1,90 @@
+"""An API that no Python has ever heard of gets every command from a folder of data alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from made_up_api import SHAPES, folder
+
+
+@pytest.fixture(params=["no-tracks", "string-tracks"])
+def shape(request: pytest.FixtureRequest) -> str:
+    assert request.param in SHAPES
+    return str(request.param)
+
+
+@pytest.fixture
+def schemas(shape: str, tmp_path: Path) -> Path:
+    home = tmp_path / "apis"
+    home.mkdir()
+    return folder(home, shape)
+
+
+def soundstage(schemas: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "soundstage", *arguments, "--schemas", str(schemas)]
+    return subprocess.run(
+        command, cwd=schemas.parent, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_check_and_report(shape: str, schemas: Path) -> None:
+    done = soundstage(
+        schemas,
+        *("check", "--target", "emulator", "--emulator-args", "--profile instant"),
+        *("--api", shape, "--explore", "2", "--out", "run"),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    rules = (schemas.parent / "run" / "rules.ndjson").read_text().splitlines()
+    assert len(rules) > 50
+    assert (schemas.parent / "run" / "report.html").stat().st_size > 10_000
+
+
+def test_check_finds_a_fault(shape: str, schemas: Path) -> None:
+    done = soundstage(
+        schemas,
+        *("check", "--target", "emulator", "--emulator-args", "--profile instant"),
+        *("--fault", "index/gap", "--api", shape, "--explore", "0", "--out", "run"),
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert f"{shape}/tune/index/consecutive" in done.stdout
+
+
+def test_faults(shape: str, schemas: Path) -> None:
+    done = soundstage(schemas, "faults", "--api", shape, "--valid", "100", "--format", "json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    row = json.loads(done.stdout)
+    assert row["killed"] == row["faults"] > 100
+
+
+def test_load(shape: str, schemas: Path) -> None:
+    done = soundstage(
+        schemas,
+        *("load", "--target", "emulator", "--emulator-args", "--profile instant", "--api", shape),
+        *("--rate", "10", "--duration", "1s", "--out", "run"),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_record_then_lint(shape: str, schemas: Path) -> None:
+    done = soundstage(
+        schemas,
+        *("record", "--target", "emulator", "--emulator-args", "--profile instant"),
+        *("--api", shape, "--out", "saved"),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (saved,) = (schemas.parent / "saved").glob("*.ndjson")
+    done = soundstage(schemas, "lint", str(saved), "--format", "json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["api"] == shape
+
+
+@pytest.mark.parametrize("form", ["text", "openapi", "jsonschema", "mermaid"])
+def test_schema(shape: str, schemas: Path, form: str) -> None:
+    done = soundstage(schemas, "schema", "--api", shape, "--format", form)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
