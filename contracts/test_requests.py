@@ -4,17 +4,22 @@ Requests come from the contract's own schemas: Schemathesis makes them, Hypothes
 the schema allows must give a conforming answer, what it rules out a documented error.
 """
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import hypothesis
 import pytest
 import schemathesis
+from schemathesis.generation.hypothesis import builder
 
 from soundstage.contract import Contract
 from soundstage.contract.openapi import document
 from soundstage.contract.rules import Rule
 from soundstage.generation.requests import breaking
+
+#: What a body can be; anything else that Schemathesis has in its place means: none.
+_JSON = (dict, list, str, int, float, bool, type(None))
 
 
 @pytest.mark.rules("request")
@@ -50,33 +55,48 @@ def test_a_refused_request_costs_nothing(contract: Contract, gate: Any, explore:
     assert gate.charges() == before
 
 
-@pytest.mark.each_contract
-@pytest.mark.parametrize("mode", ["positive", "negative"])
-def test_explored_requests(contract: Contract, gate: Any, explore: int, mode: str) -> None:
-    """`mode` is what Schemathesis aims at; what each request really is, the contract says."""
-    # Without a config of its own it would read a schemathesis.toml of the current folder.
-    config = schemathesis.Config()
-    described = schemathesis.openapi.from_dict(document(contract), config=config)
-    for endpoint in contract.endpoints.values():
-        if endpoint.request is not None:
-            operation = described[endpoint.path][endpoint.method]
-            cases = operation.as_strategy(generation_mode=schemathesis.GenerationMode(mode))
-            _explore(cases, explore, lambda body, to=endpoint: gate.explored(contract, to, body))
-
-
-def _explore(cases: Any, many: int, send: Callable[[Any], Any]) -> None:
-    @hypothesis.settings(
-        max_examples=many,
-        database=None,
-        deadline=None,
-        derandomize=True,
-        phases=[hypothesis.Phase.generate],
-        suppress_health_check=list(hypothesis.HealthCheck),
-    )
-    @hypothesis.given(case=cases)
+def _explorer(gate: Any, contract: Contract, endpoint: Any) -> Callable[[Any], None]:
     def explored(case: Any) -> None:
-        exchange = send(case.body)
+        body = case.body if isinstance(case.body, bytes) else b""
+        if isinstance(case.body, _JSON):
+            # Bytes, so that integers of any size are sent as they are.
+            body = json.dumps(case.body).encode()
+        exchange = gate.explored(
+            contract,
+            endpoint,
+            body,
+            method=case.method,
+            content_type=case.media_type or "application/json",
+        )
         broken = [each for each in exchange.violations if each.severity == "error"]
         assert not broken, f"{exchange.id}: {broken[0].message} [{broken[0].code}]"
 
-    explored()
+    return explored
+
+
+@pytest.mark.each_contract
+def test_explored_requests(contract: Contract, gate: Any, explore: int) -> None:
+    """All of Schemathesis' phases for a single operation: examples, coverage (boundaries, missing
+    and mistyped parameters, unexpected methods) and fuzzing, valid and not. What a request really
+    is, the contract says, not the phase that made it.
+    """
+    # Without a config of its own it would read a schemathesis.toml of the current folder.
+    config = schemathesis.Config()
+    described = schemathesis.openapi.from_dict(document(contract), config=config)
+    settings = hypothesis.settings(
+        max_examples=2 * explore,
+        database=None,
+        deadline=None,
+        derandomize=True,
+        phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    for endpoint in contract.endpoints.values():
+        if endpoint.request is not None:
+            operation = described[endpoint.path][endpoint.method]
+
+            explored = _explorer(gate, contract, endpoint)
+            config = builder.HypothesisTestConfig(
+                project=described.config, modes=list(builder.HypothesisTestMode), settings=settings
+            )
+            builder.create_test(operation=operation, test_func=explored, config=config)()

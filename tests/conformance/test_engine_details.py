@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from soundstage.conformance.engine import Seen, StreamCheck, marks_of
+from soundstage.conformance.engine import Seen, StreamCheck, _compile, marks_of
 from soundstage.contract import load
 from soundstage.contract.protocol import NeverDecrease
 from soundstage.contract.rules import rule_book
@@ -478,6 +478,30 @@ def test_values_that_are_equal_in_python_are_told_apart(v5, song_v5):
     check = StreamCheck(v5)
     for error, stage in ((1, "progress"), (True, "failed")):
         assert check.event(encoded({**song_v5[0], "error": error})).stage == stage
+
+
+def test_stages_may_be_told_by_what_is_there_alone(v5, song_v5):
+    """No value tells them, so there is no field to name where none of them fits."""
+    alone = {"final": {"when": {"required": ["audio_url", "success"]}}}
+    alone |= {"failed": {"when": {"required": ["error_text"]}}}
+    alone |= {"progress": {"when": {"required": ["tokens"]}}}
+    check = StreamCheck(changed(v5, stages=alone))
+    stages = [check.event(encoded(chunk)).stage for chunk in (song_v5[0], {"a": 1})]
+    assert stages == ["progress", None]
+    assert [each[:3] for each in exact(check)] == [("stage.unknown", 1, "")]
+
+
+def test_only_so_many_kinds_of_chunk_are_remembered_and_none_with_long_names(v6):
+    """A hostile stream of ever new names must not fill the memory."""
+    check, kinds = StreamCheck(v6), _compile(v6, "stream")._kinds
+    running = len("status") + len("running")  # counted, like the names
+    for size, many in ((1001, 0), (1000, 1), (2000, 1), (999, 2)):
+        check.event(encoded({"status": "running", "x" * (size - running): 1}))
+        check.event(encoded({"status": "dreaming", "x" * (size - running): 1}))
+        assert len(kinds) == many, size
+    for number in range(1100):
+        check.event(encoded({"status": "running", str(number): 1}))
+    assert len(kinds) == 1024
 
 
 @pytest.mark.parametrize(

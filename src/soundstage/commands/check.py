@@ -163,7 +163,7 @@ def _check(gate: Gate, args: argparse.Namespace) -> tuple[int, Path]:
         gate.finish(provided.outcomes, cli.INTERRUPTED, interrupted=True)
         raise KeyboardInterrupt
     code = gate.exit_code(provided.outcomes)
-    if code in (0, 4, 6) and provided.failures:
+    if code in (0, 4, 5, 6) and provided.failures:
         code = 1
     if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         code = {pytest.ExitCode.NO_TESTS_COLLECTED: 5}.get(pytest.ExitCode(status), cli.OUR_BUG)

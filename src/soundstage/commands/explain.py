@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import difflib
-from typing import TextIO
+import textwrap
+from collections.abc import Iterator
+from typing import Any, Final, TextIO
 
 from soundstage.commands.printing import forgive_encoding, json_line
-from soundstage.conformance.codes import CODES
-from soundstage.contract import load_all
+from soundstage.conformance.codes import Code, codes, codes_of, rules_of
+from soundstage.contract import Contract, load_all
+from soundstage.contract.rules import Rule
 from soundstage.errors import UsageError
 
 HELP = "explain a rule or a violation code"
@@ -18,7 +21,10 @@ _EXAMPLES = """examples:
   soundstage explain v6/stream/order/uploading/after/completed
   soundstage explain            # lists every code
   soundstage explain v6/stream  # lists the rules below a path
+  soundstage explain --format markdown  # the tables of docs/violations.md
 """
+#: How many rules of each API are shown for a code, where people read.
+_SHOWN: Final = 3
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
@@ -29,55 +35,146 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", nargs="?", help="a code, a rule id, or the beginning of one")
-    parser.add_argument("--format", choices=("text", "json"), default="text")
+    text = "markdown shows codes only"
+    parser.add_argument("--format", choices=("text", "json", "markdown"), default="text", help=text)
     return parser.parse_args(argv)
 
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     forgive_encoding(stdout)
-    rows = _rows(args.name)
-    if not rows:
-        raise UsageError(f"no rule or code is called {args.name!r}{_nearest(args.name)}")
-    for row in rows:
-        if args.format == "json":
+    contracts = list(load_all().values())
+    chosen = _codes(args.name)
+    rules = [] if chosen else _rules(contracts, args.name)
+    if not chosen and not rules:
+        raise UsageError(f"no rule or code is called {args.name!r}{_nearest(contracts, args.name)}")
+    if args.format == "markdown":
+        if not chosen:
+            raise UsageError("--format markdown shows codes, not rules")
+        print(markdown(chosen, contracts), file=stdout)
+    elif args.format == "json":
+        for row in (
+            *(_code_row(code, contracts) for code in chosen),
+            *(_rule_row(contract, rule) for contract, rule in rules),
+        ):
             print(json_line(row, stdout), file=stdout)
-        elif len(rows) == 1:
-            for name, value in row.items():
-                if value:
-                    print(f"{name + ':':<10} {value}", file=stdout)
-        else:
-            first, text = row.get("code") or row["rule"], row.get("meaning") or row["asks"]
-            print(f"{first}\n    {text}", file=stdout)
+    elif len(chosen) == 1:
+        _print_code(chosen[0], contracts, stdout)
+    elif len(rules) == 1:
+        row = _rule_row(*rules[0])
+        for name, value in row.items():
+            text = ", ".join(value) if isinstance(value, list) else value
+            print(f"{name + ':':<10} {text}", file=stdout)
+    else:
+        for code in chosen:
+            print(f"{code.code}\n    {code.meaning}", file=stdout)
+        for _, rule in rules:
+            print(f"{rule.id}\n    {rule.text}", file=stdout)
     return 0
 
 
-def _rows(name: str | None) -> list[dict[str, str]]:
-    codes = [
-        {"code": code.code, "meaning": code.meaning, "hint": code.hint} for code in CODES.values()
-    ]
+def markdown(chosen: list[Code], contracts: list[Contract]) -> str:
+    """Codes as a page shows them: a heading for each family, a part for each code."""
+    lines: list[str] = []
+    family = ""
+    for code in chosen:
+        if code.family != family:
+            family = code.family
+            lines += [f"## {family}", ""]
+        lines += [f"### `{code.code}`", "", code.meaning, ""]
+        lines += ["```text", *code.example.strip().splitlines(), "```", ""]
+        lines += [f"- **Usual cause:** {code.cause}", f"- **What to do:** {code.hint}"]
+        for contract, rules in _of_contracts(code, contracts):
+            shown = "; ".join(
+                f"`{rule.id}` ({rule.basis}, {rule.severity}: {rule.source})"
+                for rule in rules[:_SHOWN]
+            )
+            lines.append(f"- **Rules of {contract.api}:** {shown}{_more(rules, '; and {} more')}")
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
+def _print_code(code: Code, contracts: list[Contract], stdout: TextIO) -> None:
+    example = textwrap.indent(code.example.strip(), " " * 11).lstrip()
+    rows = {
+        "code": code.code,
+        "meaning": code.meaning,
+        "example": example,
+        "cause": code.cause,
+        "hint": code.hint,
+    }
+    for name, value in rows.items():
+        print(f"{name + ':':<10} {value}", file=stdout)
+    first = True
+    for _, rules in _of_contracts(code, contracts):
+        for rule in rules[:_SHOWN]:
+            label = "rules:" if first else ""
+            print(f"{label:<10} {rule.id}", file=stdout)
+            print(f"{'':<10}     {rule.severity}, {rule.basis}: {rule.source}", file=stdout)
+            first = False
+        if more := _more(rules, "and {} more"):
+            print(f"{'':<10} {more}", file=stdout)
+
+
+def _more(rules: list[Rule], text: str) -> str:
+    """How many rules are not shown, in words; "" if all are."""
+    return text.format(len(rules) - _SHOWN) if len(rules) > _SHOWN else ""
+
+
+def _of_contracts(code: Code, contracts: list[Contract]) -> Iterator[tuple[Contract, list[Rule]]]:
+    """The contracts with rules that can give a code, and those rules."""
+    for contract in contracts:
+        if rules := rules_of(contract, code.code):
+            yield contract, rules
+
+
+def _codes(name: str | None) -> list[Code]:
+    table = codes()
     if name is None:
-        return codes
-    if exact := [row for row in codes if row["code"] == name]:
-        return exact
-    if family := [row for row in codes if row["code"].startswith(name.rstrip(".") + ".")]:
-        return family
-    rules = [
-        {
-            "rule": rule.id,
-            "asks": rule.text,
-            "severity": rule.severity,
-            "basis": rule.basis,
-            "source": rule.source,
-        }
-        for contract in load_all().values()
-        for rule in contract.rules
-    ]
-    if exact := [row for row in rules if row["rule"] == name]:
-        return exact
-    return [row for row in rules if row["rule"].startswith(name.rstrip("/") + "/")]
+        return list(table.values())
+    if name in table:
+        return [table[name]]
+    return [code for code in table.values() if code.code.startswith(name.rstrip(".") + ".")]
 
 
-def _nearest(name: str) -> str:
-    known = [*CODES, *(rule.id for contract in load_all().values() for rule in contract.rules)]
+def _rules(contracts: list[Contract], name: str) -> list[tuple[Contract, Rule]]:
+    rules = [(contract, rule) for contract in contracts for rule in contract.rules]
+    if exact := [row for row in rules if row[1].id == name]:
+        return exact
+    return [row for row in rules if row[1].id.startswith(name.rstrip("/") + "/")]
+
+
+def _code_row(code: Code, contracts: list[Contract]) -> dict[str, Any]:
+    return {
+        "code": code.code,
+        "meaning": code.meaning,
+        "example": code.example.strip(),
+        "cause": code.cause,
+        "hint": code.hint,
+        "rules": [
+            {
+                "rule": rule.id,
+                "severity": rule.severity,
+                "basis": rule.basis,
+                "source": rule.source,
+            }
+            for _, rules in _of_contracts(code, contracts)
+            for rule in rules
+        ],
+    }
+
+
+def _rule_row(contract: Contract, rule: Rule) -> dict[str, Any]:
+    return {
+        "rule": rule.id,
+        "asks": rule.text,
+        "severity": rule.severity,
+        "basis": rule.basis,
+        "source": rule.source,
+        "codes": list(codes_of(contract, rule)),
+    }
+
+
+def _nearest(contracts: list[Contract], name: str) -> str:
+    known = [*codes(), *(rule.id for contract in contracts for rule in contract.rules)]
     near = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {near[0]}?" if near else "; `soundstage explain` lists the codes"

@@ -1,69 +1,107 @@
-"""The table of violation codes: what each means and what to do about it (`soundstage explain`)."""
+"""The table of violation codes (codes.toml), and which rules can give which code.
+
+Read only when asked for (`soundstage explain`, the page docs/violations.md): checks never need it.
+"""
 
 from __future__ import annotations
 
+import re
+import tomllib
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+from soundstage.contract import Contract
+from soundstage.contract.rules import Rule
+from soundstage.wire import jsontext
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A stable, dotted name for a kind of violation, with its meaning and what helps."""
+    """A stable, dotted name for a kind of violation: what it means, a line or a few that show it,
+    what usually causes it, and what to do about it. `family` is the title of its family.
+    """
 
     code: str
+    family: str
     meaning: str
+    example: str
+    cause: str
     hint: str
 
 
-_ROWS = """
-framing.unexpected | The body is cut into chunks in a way that the contract does not document. | Compare the content type and the first bytes with the endpoint's `framings`.
-framing.unterminated | The body ended inside an event: its blank line is missing, so no client may dispatch it. | End every event, the last one too, with an empty line.
-http.status | The status is neither the promised one nor that of a documented refusal. | Check the base path first: a 404 often means a wrong --target.
-http.content_type | The content type does not fit the promised body. | A proxy's HTML page or a JSON error looks like this; look at the transcript.
-http.error_under_success | A documented error body arrived under a status of success. | Send errors with 4xx or 5xx; clients look at the status first.
-http.server_error | A bad request was answered with a 500. | The request was wrong, the answer must say so: 4xx.
-http.accepted_invalid | A request that the documentation rules out was accepted. | Refuse it, or document that it is allowed.
-http.error_body | An error's body is not what the documentation prints, or not a JSON object. | Compare the body with the printed one in schemas/API/errors.json.
-http.reset | The connection was reset before the body was over. | Look at proxies and worker restarts on the server's side.
-http.truncated | The connection ended before the body was over: short Content-Length or no last chunk. | The server, or a proxy before it, gave up; look at its logs.
-http.framing | The HTTP/1.1 message itself is malformed. | Compare with RFC 9112, section 7.1.
-http.content_encoding | The compressed body is corrupt, cut, or of an unknown coding. | Flush and finish the compressor before the connection is closed.
-http.redirect | A redirect that cannot be followed safely: not 307 or 308, no target, a loop, or another host. | POST redirects keep method and body only with 307 and 308.
-json.empty | An event carries no data to parse. | Send comments (`:`) as heartbeats, not empty data.
-json.syntax | The data is not JSON (RFC 8259). | The message says at which byte.
-json.nan | NaN or Infinity stands where a number should: RFC 8259 has neither. | Send null, or leave the field out.
-json.duplicate_key | An object has the same key twice; parsers keep one or the other. | Send each key once.
-json.lone_surrogate | A string holds half of a surrogate pair, which no UTF-8 text can carry. | Cut strings between characters, not between UTF-16 units.
-json.invalid_utf8 | The data is not UTF-8. | Encode as UTF-8; cut between characters.
-json.trailing_text | Something follows the JSON text. | One JSON text an event.
-json.too_deep | The JSON is nested deeper than the cap. | Raise the cap if such depth is meant.
-json.not_object | The JSON text is not an object. | A chunk and a result are objects.
-field.missing | A required field is absent. | The rule's source names the part of the page that lists it.
-field.type | A field has a value of another JSON type than documented. | The message shows both types.
-field.value | A field has a value that the contract rules out. | The message shows the value and what is asked.
-field.undocumented | A field that the page does not document. | Drift: document it, or stop sending it.
-stage.unknown | A chunk belongs to no documented stage. | Its status may be new or misspelt.
-stage.order | A stage came before one that it must follow. | See the order of stages in `soundstage explain` of the rule.
-stage.repeated | A stage came more often than documented. | -
-stage.missing | A stage that is due was never sent although the stream came to its end. | -
-track.unknown | The number of a track is none of the documented ones. | Tracks are often counted from 0 by mistake.
-track.missing | A track was never delivered. | Every request yields all tracks.
-track.after_end | A chunk of a track came after that track's last. | -
-index.start | The first chunk has the wrong index. | -
-index.gap | An index was skipped: a chunk was lost or misnumbered. | -
-index.repeated | Two chunks have the same index. | -
-index.decreased | The index went back. | -
-identity.changed | A field that identifies the generation changed within the stream. | Chunks of two generations may have been mixed.
-progress.decreased | A progress value fell. | -
-stream.truncated | The stream ended before its last chunk. | The message lists what was still due.
-stream.after_end | A chunk came after the last one. | -
-stream.failed | The API reported a failure inside the stream: documented, but there is no song. | Not a violation: the verdict is inconclusive.
-stream.not_closed | The stream ended without ever saying that it is complete. | -
-asset.host | A URL points to a host that is neither the API's nor its storage's. | -
-"""
+@cache
+def codes() -> dict[str, Code]:
+    """Every code by name, in the order of the table."""
+    text = files("soundstage.conformance").joinpath("codes.toml").read_text(encoding="utf-8")
+    found = {}
+    for family, table in tomllib.loads(text).items():
+        title = table.pop("title")
+        for name, row in table.items():
+            found[f"{family}.{name}"] = Code(f"{family}.{name}", title, **row)
+    return found
 
-CODES: dict[str, Code] = {
-    code: Code(code, meaning, "" if hint == "-" else hint)
-    for code, meaning, hint in (
-        (part.strip() for part in row.split(" | ")) for row in _ROWS.strip().splitlines()
-    )
+
+_JSON: Final = tuple(jsontext.CODES)
+_FIELD: Final = re.compile(r"(?:[^/]+/)?field/.+/(required|type|value)(?:/[a-z]+)?")
+_ASPECTS: Final = {"required": "field.missing", "type": "field.type", "value": "field.value"}
+#: The shape of a rule's id after `API/ENDPOINT/` -> the codes that such a rule can give.
+_OF_ENDPOINT: Final[dict[str, tuple[str, ...]]] = {
+    "http/status": ("http.status", "http.redirect"),
+    "http/content_type": ("http.content_type",),
+    "http/answer": ("http.error_under_success",),
+    "http/body": ("http.reset", "http.truncated", "http.framing", "http.content_encoding"),
+    "framing": ("framing.unexpected", "framing.unterminated"),
+    "json": (*_JSON, "json.not_object"),
+    "end/reached": ("stream.truncated",),
+    "end/nothing_after": ("stream.after_end",),
+    "stages": ("stage.unknown",),
+    "times/*": ("stage.repeated", "stage.missing"),
+    "order/*": ("stage.order",),
+    "tracks/values": ("track.unknown",),
+    "tracks/all": ("track.missing",),
+    "tracks/ended": ("track.after_end",),
+    "index/start": ("index.start",),
+    "index/consecutive": ("index.gap", "index.repeated", "index.decreased"),
+    "constant/*": ("identity.changed",),
+    "never_decrease/*": ("progress.decreased",),
+    "completion/before_last": ("field.value",),
+    "completion/last": ("stream.not_closed",),
+    "undocumented": ("field.undocumented",),
+    "hosts": ("asset.host",),
 }
+#: The same for `API/error/`.
+_OF_ERRORS: Final[dict[str, tuple[str, ...]]] = {
+    "status": ("http.status",),
+    "no_500": ("http.server_error",),
+    "not_under_200": ("http.error_under_success",),
+    "other/body": ("http.error_body", *_JSON),
+    "*": ("http.error_body",),
+}
+
+
+def codes_of(contract: Contract, rule: Rule) -> tuple[str, ...]:
+    """The codes that a broken rule can be reported under."""
+    path = rule.id.split("/", 2)[2]
+    if rule.endpoint == "request":
+        return ("http.accepted_invalid",)
+    if rule.endpoint == "error":
+        return _OF_ERRORS.get(path) or _OF_ERRORS["*"]
+    if field := _FIELD.fullmatch(path):
+        return (_ASPECTS[field[1]],)
+    area, _, name = path.partition("/")
+    found = _OF_ENDPOINT.get(path) or _OF_ENDPOINT[f"{area}/*"]
+    if area == "times":
+        least, most = contract.protocol.by_name[name].times
+        possible = {"stage.repeated": most is not None, "stage.missing": least > 0}
+        return tuple(code for code in found if possible[code])
+    endpoint = contract.endpoints[rule.endpoint]
+    if path == "json" and endpoint.kind != "stream" and "type" not in (endpoint.response or {}):
+        return _JSON
+    return found
+
+
+def rules_of(contract: Contract, code: str) -> list[Rule]:
+    """The rules of a contract that can be reported under a code; none for `stream.failed`."""
+    return [rule for rule in contract.rules if code in codes_of(contract, rule)]

@@ -255,7 +255,8 @@ class Factory:
         rng = random.Random(digest)
         story = tell_story(contract, asked, base_url, rng)
         steps = plan(contract, rng, fails=fails)
-        filled = payloads(contract, steps, story, rng)
+        # Every field that a stage lists, as the pages print them, also where none is required.
+        filled = payloads(contract, steps, story, rng, optional=1.0)
         schedule = self.profile.schedule(steps, random.Random(digest + b"pacing"), self.speed)
         chunks = list(zip(steps, filled, strict=True))
         broken = None
@@ -268,7 +269,9 @@ class Factory:
                     break
                 # Another course of the same generation may have a place for the fault.
                 steps = plan(contract, luck, fails=fails)
-                chunks = list(zip(steps, payloads(contract, steps, story, luck), strict=True))
+                chunks = list(
+                    zip(steps, payloads(contract, steps, story, luck, optional=1.0), strict=True)
+                )
         if broken is not None:
             self.faults.tally(broken)
             chunks = broken.chunks

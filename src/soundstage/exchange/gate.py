@@ -229,18 +229,31 @@ class Gate:
         call = Call(contract, endpoint, body, scenario="refusals", expect_error=True)
         return self.send(replace(call, **changes))
 
-    def explored(self, contract: Contract, endpoint: Endpoint, body: Any) -> Exchange:
+    def explored(
+        self,
+        contract: Contract,
+        endpoint: Endpoint,
+        body: Any,
+        *,
+        method: str | None = None,
+        content_type: str = "application/json",
+    ) -> Exchange:
         """Send a request that was made up. Whether it is valid the contract's data says, not
         whoever made it; an invalid one should be refused. Raises BudgetError if not covered.
         """
         broken = self._broken_rule(contract, endpoint, body)
+        if media_type(content_type) != "application/json":
+            broken = "request/body"
+        other_method = method is not None and method.upper() != endpoint.method
         call = Call(
             contract,
             endpoint,
             body,
             scenario="explored",
-            expect_error=broken is not None,
-            broken_rule=broken,
+            method=method,
+            content_type=content_type,
+            expect_error=broken is not None or other_method,
+            broken_rule=None if other_method else broken,
         )
         return self.send(call)
 

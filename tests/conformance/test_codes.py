@@ -1,0 +1,130 @@
+"""The table of codes is whole, and the rules that can give a code are those that do."""
+
+from __future__ import annotations
+
+import ast
+import random
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from soundstage.commands.faults import judged
+from soundstage.conformance.codes import codes, codes_of, rules_of
+from soundstage.contract import load_all
+from soundstage.exchange.judge import Judge
+from soundstage.generation.faults import broken_answer, catalogue, valid_answer
+from soundstage.wire import jsontext
+from soundstage.wire.ending import FAULT_OF, End
+
+ROOT = Path(__file__).parents[2]
+CONTRACTS = load_all()
+#: Reasons for a verdict, no violations: no rule gives them.
+REASONS = {"stream.failed"}
+#: Documented in the contracts, and reported by nothing yet.
+UNUSED = {"asset.host"}
+
+
+def seen(contract):
+    """(code, rule) of everything that the faults of a contract and broken connections lead to."""
+    for fault in catalogue(contract):
+        for seed in range(6):
+            rng = random.Random(f"{fault.name}/{seed}")
+            answer = broken_answer(fault, *valid_answer(contract, fault, rng), rng)
+            if answer is not None:
+                for violation in judged(contract, fault, answer):
+                    yield violation.code, violation.rule
+    for endpoint in contract.endpoints.values():
+        for kind in FAULT_OF:
+            for body in (b"", b"data: {}", b"7", b"<html>"):
+                judge = Judge(contract, endpoint)
+                judge.head(200, "text/plain")
+                judge.feed(body)
+                judge.close(End.of(kind, "why", 0, answered=True))
+                for violation in judge.violations:
+                    yield violation.code, violation.rule
+
+
+SEEN = {api: set(seen(contract)) for api, contract in CONTRACTS.items()}
+each_contract = pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
+
+
+@each_contract
+def test_what_is_found_is_under_a_code_that_its_rule_can_give(contract):
+    wrong = {
+        (c, r) for c, r in SEEN[contract.api] if c not in codes_of(contract, contract.rules[r])
+    }
+    assert len(SEEN[contract.api]) > 100
+    assert not wrong
+
+
+def shape(rule):
+    """A rule's id without the names in it."""
+    path = rule.partition("/")[2]
+    path = re.sub(r"^(stream|sync|status)/(?:[^/]+/)?field/.*/([a-z]+)$", r"\1/field/\2", path)
+    path = re.sub(r"^request/.*", "request", path)
+    path = re.sub(r"^error/(?!other/)[^/]+/body$", "error/NAME/body", path)
+    return re.sub(r"/(times|order|constant|never_decrease)/.*", r"/\1", path)
+
+
+def test_a_code_is_promised_only_of_kinds_of_rules_that_give_it():
+    given = defaultdict(set)
+    promised = defaultdict(set)
+    for api, contract in CONTRACTS.items():
+        for code, rule in SEEN[api]:
+            given[code].add(shape(rule))
+        for code in codes():
+            promised[code] |= {shape(rule.id) for rule in rules_of(contract, code)}
+    idle = {
+        (code, each)
+        for code, shapes in promised.items()
+        for each in shapes - given[code]
+        if not each.startswith("status/")  # the catalogue breaks no answers of a status endpoint
+    }
+    assert {code for code, _ in idle} <= UNUSED, idle
+
+
+def test_every_rule_gives_a_code_and_every_code_has_a_rule():
+    for contract in CONTRACTS.values():
+        for rule in contract.rules:
+            assert codes_of(contract, rule)
+            assert set(codes_of(contract, rule)) <= codes().keys()
+    for code in codes():
+        has_rule = any(rules_of(contract, code) for contract in CONTRACTS.values())
+        assert has_rule is (code not in REASONS)
+
+
+def test_every_code_that_the_code_uses_is_in_the_table_and_no_other():
+    names = re.compile(rf"(?:{'|'.join({c.partition('.')[0] for c in codes()})})\.[a-z_0-9]+")
+    used = {
+        node.value
+        for folder in ("src/soundstage", "contracts", "loadtests", "reports")
+        for path in (ROOT / folder).rglob("*.py")
+        if path.name != "codes.py"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and names.fullmatch(node.value)
+    }
+    assert used - codes().keys() <= {"http.disconnect"}, "ASGI's, not ours"
+    assert codes().keys() - used == UNUSED
+    assert jsontext.CODES.keys() <= codes().keys()
+
+
+@pytest.mark.parametrize("code", codes().values(), ids=codes())
+def test_a_code_says_all_in_whole_sentences(code):
+    for text in (code.meaning, code.cause, code.hint):
+        assert re.fullmatch(r"[A-Zh].*\.", text), text  # one begins with "http"
+        assert len(text) < 140
+    assert code.example.strip() == code.example
+    assert code.example
+
+
+@pytest.mark.parametrize("code", jsontext.CODES)
+def test_an_example_of_bad_json_is_bad_in_that_way(code):
+    text = codes()[code].example.removeprefix("data:").strip()
+    if code == "json.too_deep":
+        text = text[:6] * 30
+    data = text.partition(" (")[0].encode().replace(b"<E9>", b"\xe9")
+    assert code in [problem.code for problem in jsontext.parse(data).problems]
