@@ -81,9 +81,9 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--emulator-args",
-        default="--speed 1000",
+        default="--profile instant",
         metavar="ARGS",
-        help="options for --target emulator (default: --speed 1000)",
+        help="options for --target emulator (default: --profile instant)",
     )
     parser.add_argument("--config", metavar="FILE", help="default: soundstage.toml, if it is here")
     parser.add_argument(

@@ -26,7 +26,7 @@ from soundstage.results.bundle import BundleWriter, new_folder
 #: The word that stands for an emulator of our own instead of a URL.
 EMULATOR = "emulator"
 #: How the emulator of a check is run: fast, as nobody measures it here.
-_EMULATOR_ARGUMENTS = ("--speed", "1000")
+_EMULATOR_ARGUMENTS = ("--profile", "instant")
 
 
 @dataclass(frozen=True, slots=True)
