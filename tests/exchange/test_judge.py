@@ -289,3 +289,19 @@ def test_an_error_under_a_success_is_an_error_by_its_own_rule_too():
     contract = load("v6")
     for rule in ("v6/stream/http/answer", "v6/sync/http/answer"):
         assert contract.rules[rule].severity == "error"
+
+
+def test_hosts_of_urls_are_held_against_the_contract_on_the_live_api_alone():
+    contract = load("v6")
+    example = next(each.payload for each in contract.examples if each.of == "stage:completed")
+    body = b"data: " + json.dumps({**example, "audio_url": "https://evil.example/a.mp3"}).encode()
+
+    def hosts(own_host):
+        judge = Judge(contract, contract.endpoints["stream"], own_host=own_host)
+        judge.feed(body + b"\n\n")
+        judge.close()
+        return [(v.code, v.severity, v.chunk) for v in judge.violations if v.code == "asset.host"]
+
+    assert hosts("api.soundverse.ai") == [("asset.host", "warning", 0)]
+    assert hosts("evil.example") == [], "the target's own host"
+    assert hosts(None) == [], "not the live API"

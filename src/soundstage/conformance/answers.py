@@ -8,11 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
+from urllib.parse import urlsplit
 
 from soundstage.conformance.fields import FieldCheck, shown
 from soundstage.conformance.violations import Severity, Violation
 from soundstage.contract import Contract
 from soundstage.contract.protocol import DocumentedError, Endpoint
+from soundstage.contract.roles import asset_urls
 from soundstage.contract.schema import Schema, type_name
 from soundstage.wire import jsontext
 
@@ -148,6 +150,26 @@ def check_content_type(
     message = f"the content type is {media or 'missing'}; expected {' or '.join(allowed[:2])}"
     rule = f"{endpoint.name}/http/content_type"
     return [violation(contract, "http.content_type", rule, message)]
+
+
+def check_hosts(
+    contract: Contract, endpoint: str, value: Any, own_host: str, chunk: int | None
+) -> list[Violation]:
+    """Whether the URLs in a chunk or a result lie on a host that the contract names, or on
+    `own_host`, the target's. Asked of the live API only: an emulator's assets are its own.
+    """
+    rule = contract.rules[f"{contract.api}/{endpoint}/hosts"]
+    found = []
+    for role, url in asset_urls(contract, [value]):
+        try:
+            host = urlsplit(url).hostname
+        except ValueError:
+            continue  # no URL at all: the field's own rule says so
+        if host is not None and host not in (own_host, *contract.hosts.values):
+            message = f"{role} lies on {shown(host)}; expected {' or '.join(contract.hosts.values)}"
+            severity = Severity(rule.severity)
+            found.append(Violation("asset.host", severity, chunk, "", message, rule.id))
+    return found
 
 
 def _unprinted_error(contract: Contract, value: Any, answer: Answer) -> None:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -265,6 +266,7 @@ class Client:
             caps=self.caps,
             expect_error=call.expect_error,
             broken_rule=call.broken_rule,
+            own_host=urlsplit(url).hostname if self.target.kind == "live" else None,
             on_event=lambda event, seen: judge_events.append((event, seen)),
             on_comment=comments.append if self.on_comment is not None else None,
         )

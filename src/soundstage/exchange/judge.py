@@ -13,6 +13,7 @@ from soundstage.conformance.answers import (
     Answer,
     check_content_type,
     check_error,
+    check_hosts,
     check_refusal,
     check_result,
     media_type,
@@ -56,7 +57,8 @@ class Judge:
     rule that the request itself broke on purpose (`request/field/prompt/required`), None if none.
 
     Call `head` if the status is known, `feed` with pieces of the body, `close` with the end.
-    `on_event` is called with each decoded event and what the engine saw in it.
+    `on_event` is called with each decoded event and what the engine saw in it. `own_host` is the
+    live target's host, None for any other target: only there the hosts of URLs are checked.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Judge:
         caps: Caps | None = None,
         expect_error: bool = False,
         broken_rule: str | None = None,
+        own_host: str | None = None,
         on_event: Callable[[Event, Seen], None] | None = None,
         on_comment: Callable[[bytes], None] | None = None,
     ) -> None:
@@ -84,6 +87,7 @@ class Judge:
         self.error_name: str | None = None
         self.value: Any = None
         self.pending = b""
+        self._own_host = own_host
         self._on_event = on_event
         self._on_comment = on_comment
         self._has_head = False
@@ -241,6 +245,8 @@ class Judge:
         assert self._check is not None
         self.events += 1
         seen = self._check.event(event.data)
+        if self._own_host is not None and seen.chunk is not None:
+            self._hosts(seen.chunk, self._own_host, self._check.events - 1)
         if self._on_event is not None:
             self._on_event(event, seen)
 
@@ -330,9 +336,15 @@ class Judge:
                     self.contract, self.endpoint, self.content_type, None
                 )
         self._violations += answer.violations
+        if self._own_host is not None and answer.error is None and self.endpoint.kind == "sync":
+            self._hosts(answer.value, self._own_host, None)
         self._reason = answer.reason
         self.value = answer.value
         self.error_name = answer.error.name if answer.error else None
+
+    def _hosts(self, value: Any, own_host: str, chunk: int | None) -> None:
+        name = self.endpoint.name
+        self._violations += check_hosts(self.contract, name, value, own_host, chunk)
 
     def _accepted(self, raw: bytes) -> bool:
         """Whether a success came that is not an error in disguise."""
