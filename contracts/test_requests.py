@@ -15,11 +15,19 @@ from schemathesis.generation.hypothesis import builder
 
 from soundstage.contract import Contract
 from soundstage.contract.openapi import document
+from soundstage.contract.roles import role_of
 from soundstage.contract.rules import Rule
 from soundstage.generation.requests import breaking
 
 #: What a body can be; anything else that Schemathesis has in its place means: none.
 _JSON = (dict, list, str, int, float, bool, type(None))
+#: The roles of parameters in which people write what they like, and what they may write.
+_WORDS = ("prompt", "lyrics")
+_UNUSUAL = (
+    "la " * 33_000,
+    "\U0001f3b6 cafe\u0301 \u05e9\u05d9\u05e8 \u202eabc\u202c \u200d",
+    "one\ntwo\r\nthree\ttab \u0000 nul \u2028 line",
+)
 
 
 @pytest.mark.rules("request")
@@ -52,7 +60,30 @@ def test_a_refused_request_costs_nothing(contract: Contract, gate: Any, explore:
                 gate.explored(contract, endpoint, {**valid, name: ["of another type"]})
             gate.explored(contract, endpoint, b"{")
             gate.explored(contract, endpoint, {})
+            gate.probe(contract, endpoint, key=None)
+            gate.probe(contract, endpoint, key="key-unknown")
     assert gate.charges() == before
+
+
+@pytest.mark.each_contract
+def test_unusual_requests_that_the_schema_allows(
+    contract: Contract, gate: Any, explore: int
+) -> None:
+    """Long lyrics and all kinds of Unicode must give a conforming answer."""
+    for endpoint in contract.endpoints.values():
+        if endpoint.request is None:
+            continue
+        valid = gate.valid_body(contract, endpoint)
+        texts = [
+            name
+            for name, schema in endpoint.request["properties"].items()
+            if role_of(schema) in _WORDS
+        ]
+        for name in texts:
+            for text in _UNUSUAL:
+                exchange = gate.explored(contract, endpoint, {**valid, name: text})
+                broken = [each for each in exchange.violations if each.severity == "error"]
+                assert not broken, f"{exchange.id}: {name}: {broken[0].message}"
 
 
 def _explorer(gate: Any, contract: Contract, endpoint: Any) -> Callable[[Any], None]:

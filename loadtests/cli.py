@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 from soundstage import cli
 from soundstage.contract import available
 from soundstage.errors import UsageError
+from soundstage.exchange import consent
+from soundstage.exchange.budget import is_loopback
 from soundstage.exchange.spawn import spawned_emulator
 
 if TYPE_CHECKING:
@@ -92,6 +94,8 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add("--timeout", type=duration, default=600.0, metavar="DURATION", help=text)
     text = "longest silence in an exchange (default 180s)"
     add("--idle-timeout", type=duration, default=180.0, metavar="DURATION", help=text)
+    add("--dry-run", action="store_true", help="say what would be sent, and stop")
+    add("--yes", action="store_true", help="do not ask before a live run")
     add("--budget", type=int, metavar="N", help="billable requests that may be sent")
     add("--key-file", metavar="FILE", help="file with the API key")
     add("--header", action="append", default=[], metavar="'NAME: VALUE'", help="send it along")
@@ -119,10 +123,16 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     """Run the load, report it; returns the exit code of design 12."""
-    import locust  # noqa: F401 - patches sockets, and must before anything uses one
-
     if not args.target:
         raise UsageError("--target is needed: a base URL, or `--target emulator`, which is free")
+    if args.dry_run:
+        print(_planned(args), file=stdout)
+        return 0
+    if args.budget and args.target != EMULATOR and not (args.yes or is_loopback(args.target)):
+        consent.ask(_planned(args), stderr)
+
+    import locust  # noqa: F401 - patches sockets, and must before anything uses one
+
     with ExitStack() as stack:
         url = args.target
         if url == EMULATOR:
@@ -134,6 +144,20 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     else:
         cli.run("report", [str(path)], stdout, stderr)
     return 0 if code == 4 and args.on_inconclusive == "warn" else code
+
+
+def _planned(args: argparse.Namespace) -> str:
+    """What would be sent, how long it takes and what it may cost, in words."""
+    seconds = args.warmup + args.duration
+    kinds = " and ".join(args.endpoint or ["stream"])
+    apis = ", ".join(args.api or available())
+    if args.users is not None:
+        load = f"{args.users} users, one request after another,"
+    else:
+        rate = args.rate or _DEFAULT_RATE
+        load = f"{rate:g} requests a second, about {rate * seconds:.0f} in all,"
+    limit = "no budget" if args.budget is None else f"at most {args.budget} of them billable"
+    return f"{args.target}: {load} for {seconds:g} s to {kinds} of {apis}; {limit}"
 
 
 def _load(options: LoadOptions, args: argparse.Namespace, stderr: TextIO) -> tuple[int, Path]:

@@ -212,3 +212,19 @@ def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
         record.parse_args(["--help"])
     assert stopped.value.code == 0
     assert "soundstage record --target emulator --out recordings" in capsys.readouterr().out
+
+
+def test_a_dry_run_sends_nothing_and_says_what_it_would() -> None:
+    argv = [
+        "--target",
+        "https://api.example.invalid",
+        "--out",
+        "never",
+        "--count",
+        "3",
+        "--dry-run",
+    ]
+    out = io.StringIO()
+    assert record.run(record.parse_args(argv), out, io.StringIO()) == 0
+    assert "3 x POST /v6/generate/song (v6 stream)" in out.getvalue()
+    assert "6 billable requests, no budget" in out.getvalue()

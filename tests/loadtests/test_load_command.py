@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from shlex import split
 
@@ -241,3 +242,24 @@ def test_values_of_headers_do_not_get_into_the_bundle() -> None:
     command = cli.parse_args(argv).command
     assert "hush" not in command
     assert "--target http://h" in command
+
+
+def test_a_dry_run_sends_nothing_and_a_live_run_asks_first(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "soundstage",
+        "load",
+        "--target",
+        "https://api.example.invalid",
+    ]
+    command += ["--rate", "2", "--duration", "30s", "--budget", "60"]
+    run = partial(
+        subprocess.run, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=tmp_path
+    )
+    planned = run([*command, "--dry-run"], timeout=60, check=False)
+    assert planned.returncode == 0
+    assert "2 requests a second, about 60 in all" in planned.stdout
+    asked = run(command, timeout=60, check=False)
+    assert asked.returncode == 2
+    assert "--yes" in asked.stderr

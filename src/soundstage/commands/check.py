@@ -16,6 +16,7 @@ from soundstage.config import find_config
 from soundstage.conformance.violations import fingerprint
 from soundstage.contract import available, load
 from soundstage.errors import UsageError
+from soundstage.exchange import consent
 from soundstage.exchange.gate import Gate
 from soundstage.exchange.run import EMULATOR, CheckOptions, open_gate
 from soundstage.wire.redact import terminal_safe
@@ -134,7 +135,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         return 0
     with open_gate(options) as gate:
         if gate.live and gate.session.budget.left and not args.yes:
-            _ask(planned(options, args.explore), stderr)
+            consent.ask(planned(options, args.explore), stderr)
         elif stderr.isatty() and not args.verbose:
             many = ", ".join(options.apis)
             print(f"checking {gate.session.target.url} ({many}) …", file=stderr)
@@ -188,16 +189,6 @@ def planned(options: CheckOptions, explore: int | None) -> str:
     limit = "no budget" if options.budget is None else f"a budget of {options.budget}"
     lines.append(f"{billable} billable requests, {limit}; requests without a key are free")
     return "\n".join(lines)
-
-
-def _ask(plan: str, stderr: TextIO) -> None:
-    """Show what a live run would spend and wait for a yes. Raises UsageError without one."""
-    if not (sys.stdin.isatty() and stderr.isatty()):
-        raise UsageError("a live run asks before it spends; where nobody can answer, give --yes")
-    print(plan, file=stderr)
-    print("send it? [y/N] ", end="", file=stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise UsageError("nothing was sent")
 
 
 def _draft_waivers(gate: Gate, file: Path, stdout: TextIO) -> None:

@@ -6,6 +6,7 @@ import argparse
 import json
 import random
 import shlex
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from soundstage.commands.printing import forgive_encoding, json_line
 from soundstage.contract import Contract, available, load
 from soundstage.contract.protocol import Endpoint
 from soundstage.errors import BudgetError, TargetError, UsageError
+from soundstage.exchange import consent
 from soundstage.exchange.client import Call, Exchange
 from soundstage.exchange.requests import request_body
 from soundstage.exchange.session import Session, open_session
@@ -76,6 +78,8 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add("--keep-private", action="store_true", help="do not redact prompts, lyrics, user ids")
     text = "options for --target emulator (default: --speed 100)"
     add("--emulator-args", default="--speed 100", metavar="ARGS", help=text)
+    add("--dry-run", action="store_true", help="say what would be sent, and stop")
+    add("--yes", action="store_true", help="do not ask before a live run")
     add("--format", choices=("text", "json"), default="text")
     return parser.parse_args(argv)
 
@@ -89,6 +93,9 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     if args.budget is not None and args.budget < 0:
         raise UsageError("--budget: 0 or more")
     wanted = _wanted(args)
+    if args.dry_run:
+        print(_planned(args, wanted), file=stdout)
+        return 0
     folder = _empty_folder(args.out)
     with ExitStack() as stack:
         target = args.target
@@ -106,7 +113,21 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         )
         stack.callback(session.close)
         _afford(session, wanted)
+        if session.target.kind == "live" and not args.yes:
+            consent.ask(_planned(args, wanted), stderr)
         return _record(session, wanted, folder, args.format, stdout, stderr)
+
+
+def _planned(args: argparse.Namespace, wanted: list[Wanted]) -> str:
+    """What would be sent, and how much of it is billable, in words."""
+    sent = Counter(
+        f"{each.endpoint.method} {each.endpoint.path} ({each.contract.api} {each.endpoint.name})"
+        for each in wanted
+    )
+    lines = [f"{args.target}:", *(f"  {many} x {what}" for what, many in sent.items())]
+    billable = sum(each.endpoint.billed for each in wanted)
+    limit = "no budget" if args.budget is None else f"a budget of {args.budget}"
+    return "\n".join([*lines, f"{billable} billable requests, {limit}"])
 
 
 def _record(
