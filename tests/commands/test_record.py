@@ -225,6 +225,6 @@ def test_a_dry_run_sends_nothing_and_says_what_it_would() -> None:
         "--dry-run",
     ]
     out = io.StringIO()
-    assert record.run(record.parse_args(argv), out, io.StringIO()) == 0
+    assert record.run(record.parse_args([*argv, "--count", "3"]), out, io.StringIO()) == 0
     assert "3 x POST /v6/generate/song (v6 stream)" in out.getvalue()
     assert "6 billable requests, no budget" in out.getvalue()
