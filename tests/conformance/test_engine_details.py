@@ -488,7 +488,9 @@ def test_stages_may_be_told_by_what_is_there_alone(v5, song_v5):
     check = StreamCheck(changed(v5, stages=alone))
     stages = [check.event(encoded(chunk)).stage for chunk in (song_v5[0], {"a": 1})]
     assert stages == ["progress", None]
-    assert [each[:3] for each in exact(check)] == [("stage.unknown", 1, "")]
+    assert [each[:4] for each in exact(check)] == [
+        ("stage.unknown", 1, "", "no stage is like this")
+    ]
 
 
 def test_only_so_many_kinds_of_chunk_are_remembered_and_none_with_long_names(v6):

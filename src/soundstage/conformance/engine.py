@@ -328,10 +328,12 @@ class StreamCheck:
             message = "a chunk of no known stage came after the last one"
             self._report("stream.after_end", "end/nothing_after", number, "", message)
             return
-        mark = self._c.mark
-        shows = f"{mark} is {shown(chunk[mark])}" if mark in chunk else f"{mark} is missing"
-        path = pointer(mark) if mark in chunk else ""
-        self._report("stage.unknown", "stages", number, path, f"no stage is like this: {shows}")
+        mark, path, message = self._c.mark, "", "no stage is like this"
+        if mark and mark in chunk:
+            path, message = pointer(mark), f"{message}: {mark} is {shown(chunk[mark])}"
+        elif mark:
+            message = f"{message}: {mark} is missing"
+        self._report("stage.unknown", "stages", number, path, message)
         self._ledger.see_unknown()
         index = self._index
         self._check_index(chunk.get(index.field) if index else None, number)
@@ -362,7 +364,8 @@ class StreamCheck:
         repeated = most is not None and ledger.times(stage, track) >= most
         if not (unmet or repeated or ledger.track_ended(track)):
             return False
-        of_track = f" of track {shown(track)}" if stage.per_track and track is not None else ""
+        named = f" of track {shown(track)}" if track is not None else ""
+        of_track = named if stage.per_track else ""
         if repeated:
             message = f"{stage.name}{of_track} comes for the {ledger.times(stage, track) + 1}. time"
             rule = f"times/{stage.name}"
@@ -373,7 +376,7 @@ class StreamCheck:
         for group in unmet:
             names = " or ".join(group)
             rule = f"order/{stage.name}/after/{'|'.join(group)}"
-            message = f"{stage.name}{of_track} came before {names}"
+            message = f"{stage.name}{named} came before {names}"
             self._report("stage.order", rule, number, "", message)
         return repeated or (stage.ends == "track" and bool(unmet))
 
