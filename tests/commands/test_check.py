@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import httpx
 import pytest
 
 from soundstage import cli
@@ -195,3 +197,30 @@ def test_help_and_unknown_commands_are_answered_without_a_process() -> None:
         cli.run("check", ["--help"], out, err)
     assert stopped.value.code == 0
     assert cli.main(["no-such-command"]) == 2
+
+
+def test_ctrl_c_while_a_song_is_made_ends_at_once_and_leaves_a_readable_bundle(
+    tmp_path: Path,
+) -> None:
+    with spawned_emulator(["--speed", "1", "--seed", "1"]) as url:
+        bundle = tmp_path / "run"
+        command = [sys.executable, "-m", "soundstage", "check", "--target", url, "--api", "v6"]
+        with subprocess.Popen(
+            [*command, "--out", str(bundle)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as running:
+            while "running" not in _generations(url):
+                assert running.poll() is None
+            running.send_signal(signal.SIGINT)
+            _, said = running.communicate(timeout=20)
+    assert running.returncode == 130, said
+    assert "interrupted" in said
+    assert "Traceback" not in said
+    assert json.loads((bundle / "run.json").read_bytes())["status"] == "interrupted"
+
+
+def _generations(url: str) -> str:
+    """Says "running" once the emulator has billed a generation."""
+    return "running" if httpx.get(f"{url}/_emulator/health").json()["charges"] else ""

@@ -9,10 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import date
 from random import Random
+from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -139,9 +139,24 @@ class Gate:
         todo = [pair for pair in dict.fromkeys(wanted) if pair not in self._captured]
         # What looks a generation up needs one first.
         first = [pair for pair in todo if self._endpoint(pair).kind != "status"]
-        with ThreadPoolExecutor(max_workers=self._at_once) as pool:
-            for _ in pool.map(lambda pair: self.captured(*pair), first):
-                pass
+        failed: list[BaseException] = []
+
+        def capture(pair: tuple[str, str]) -> None:
+            try:
+                self.captured(*pair)
+            except BaseException as error:  # noqa: BLE001 - given to the caller below
+                failed.append(error)
+
+        # Daemons, so that Ctrl-C need not wait for songs that take minutes.
+        threads = [Thread(target=capture, args=(pair,), daemon=True) for pair in first]
+        for number, thread in enumerate(threads):
+            if number >= self._at_once:
+                threads[number - self._at_once].join()
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if failed:
+            raise failed[0]
         for pair in todo:
             self.captured(*pair)
 
