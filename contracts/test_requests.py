@@ -81,9 +81,17 @@ def test_unusual_requests_that_the_schema_allows(
         ]
         for name in texts:
             for text in _UNUSUAL:
-                exchange = gate.explored(contract, endpoint, {**valid, name: text})
+                exchange = _sent(gate, contract, endpoint, {**valid, name: text})
                 broken = [each for each in exchange.violations if each.severity == "error"]
                 assert not broken, f"{exchange.id}: {name}: {broken[0].message}"
+
+
+def _sent(gate: Any, *arguments: Any, **more: Any) -> Any:
+    """An exchange with a made-up request; the test is skipped where no budget covers it."""
+    exchange = gate.explored(*arguments, **more)
+    if exchange is None:
+        pytest.skip("inconclusive: no budget for exploration is left (--explore-budget)")
+    return exchange
 
 
 def _explorer(gate: Any, contract: Contract, endpoint: Any) -> Callable[[Any], None]:
@@ -92,7 +100,8 @@ def _explorer(gate: Any, contract: Contract, endpoint: Any) -> Callable[[Any], N
         if isinstance(case.body, _JSON):
             # Bytes, so that integers of any size are sent as they are.
             body = json.dumps(case.body).encode()
-        exchange = gate.explored(
+        exchange = _sent(
+            gate,
             contract,
             endpoint,
             body,

@@ -26,7 +26,9 @@ def faulty():
 
 
 def check(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "soundstage", "check", "--api", "v6", "--explore", "0"]
+    command = [sys.executable, "-m", "soundstage", "check", "--api", "v6"]
+    if "--explore" not in arguments:
+        command += ["--explore", "0"]
     return subprocess.run(
         [*command, *arguments],
         cwd=folder,
@@ -154,3 +156,19 @@ def test_a_live_run_spends_exactly_its_budget(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout
         assert spent(url) == 2
     assert json.loads((tmp_path / "run" / "run.json").read_bytes())["budget"]["spent"] == 2
+
+
+def test_live_exploration_is_paid_from_a_budget_of_its_own(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("some-key")
+    with spawned_emulator(["--profile", "instant"]) as url:
+        live = (tmp_path, "--target", url, "--treat-as-live", "--yes", "--key-file", str(key))
+        done = check(*live, "--budget", "2", "--explore", "3", "--out", "none")
+        assert done.returncode in (0, 6), done.stdout
+        assert spent(url) == 2, "no budget, no exploration"
+        done = check(
+            *(*live, "--budget", "2", "--explore", "3", "--explore-budget", "5", "--out", "five")
+        )
+        assert spent(url) <= 2 + 2 + 5
+    budget = json.loads((tmp_path / "five" / "run.json").read_bytes())["budget"]
+    assert budget == {"limit": 7, "spent": 7}

@@ -62,6 +62,9 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--key-file", metavar="FILE", help="file with the API key")
     parser.add_argument("--out", metavar="DIR", help="folder of the run bundle (default: in runs/)")
     parser.add_argument("--explore", type=int, metavar="N", help="explored requests per endpoint")
+    parser.add_argument(
+        "--explore-budget", type=int, metavar="N", help="billable requests of exploration (live)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the requests (default 0)")
     parser.add_argument("--strict", action="store_true", help="warnings fail, too")
     parser.add_argument("--header", action="append", default=[], metavar="'NAME: VALUE'")
@@ -116,6 +119,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         target=target,
         apis=tuple(args.api or config.target.api or available()),
         budget=budget,
+        explore_budget=args.explore_budget,
         key_file=args.key_file or config.target.key_file,
         out=args.out,
         strict=args.strict,

@@ -27,13 +27,13 @@ class Budget:
     def __init__(self, limit: int | None, *, free: bool) -> None:
         self.limit = limit
         self.spent = 0
-        self._free = free
+        self.free = free
 
     @property
     def left(self) -> int | None:
         """How many billable requests may still be sent; None for no limit."""
         if self.limit is None:
-            return None if self._free else 0
+            return None if self.free else 0
         return max(0, self.limit - self.spent)
 
     def take(self) -> None:

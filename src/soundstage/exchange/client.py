@@ -245,7 +245,7 @@ class Client:
         self.keep_chunks = keep_chunks
         self.on_comment = on_comment
         counter = itertools.count(1)
-        self._next_id = ids or (lambda: f"e{next(counter):06d}")
+        self.next_id = ids or (lambda: f"e{next(counter):06d}")
 
     def exchange(self, call: Call) -> Exchange:
         """Send one request, read its answer to the end, and judge it.
@@ -274,7 +274,7 @@ class Client:
         with self.transport.open(request) as response:
             started = response.times.start_ns
             exchange = Exchange(
-                id=self._next_id(),
+                id=self.next_id(),
                 call=call,
                 intended_ns=call.intended_ns or started,
                 started_ns=started,

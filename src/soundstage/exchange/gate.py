@@ -25,7 +25,8 @@ from soundstage.contract import Contract
 from soundstage.contract.protocol import DocumentedError, Endpoint
 from soundstage.contract.rules import Rule
 from soundstage.errors import BudgetError
-from soundstage.exchange.client import Call, Exchange
+from soundstage.exchange.budget import Budget
+from soundstage.exchange.client import Call, Client, Exchange
 from soundstage.exchange.requests import request_body
 from soundstage.exchange.session import Session
 from soundstage.exchange.target import find
@@ -95,6 +96,7 @@ class Gate:
         strict: bool = False,
         at_once: int = 4,
         config: Config | None = None,
+        explore_budget: int | None = None,
         today: date | None = None,
     ) -> None:
         self.session = session
@@ -102,6 +104,17 @@ class Gate:
         self.bundle = bundle
         self.strict = strict
         self.config = config or Config()
+        # Requests that are made up are paid from a purse of their own: an "invalid" one may be
+        # accepted, and billed.
+        self.exploring = Budget(explore_budget, free=session.budget.free)
+        self._explorer = Client(
+            session.target,
+            session.transport,
+            self.exploring,
+            caps=session.client.caps,
+            keep_chunks=True,
+            ids=session.client.next_id,
+        )
         self.used_waivers: set[Waiver] = set()
         self._today = today or date.today()  # waivers hold by the user's calendar
         self.started_ns = time.monotonic_ns()
@@ -122,7 +135,8 @@ class Gate:
 
     def send(self, call: Call) -> Exchange:
         """Send one request and keep its story in the bundle. Raises BudgetError if not covered."""
-        exchange = self.session.client.exchange(call)
+        client = self.session.client if call.scenario == "check" else self._explorer
+        exchange = client.exchange(call)
         with self._lock:
             self.exchanges.append(exchange)
             if self.bundle is not None:
@@ -252,9 +266,9 @@ class Gate:
         *,
         method: str | None = None,
         content_type: str = "application/json",
-    ) -> Exchange:
+    ) -> Exchange | None:
         """Send a request that was made up. Whether it is valid the contract's data says, not
-        whoever made it; an invalid one should be refused. Raises BudgetError if not covered.
+        whoever made it; an invalid one should be refused. None where no budget covers it.
         """
         broken = self._broken_rule(contract, endpoint, body)
         if media_type(content_type) != "application/json":
@@ -270,7 +284,11 @@ class Gate:
             expect_error=broken is not None or other_method,
             broken_rule=None if other_method else broken,
         )
-        return self.send(call)
+        try:
+            return self.send(call)
+        except BudgetError as error:
+            self.not_sent[(contract.api, "request")] = f"budget: {error}"
+            return None
 
     @staticmethod
     def _broken_rule(contract: Contract, endpoint: Endpoint, body: Any) -> str | None:
@@ -284,7 +302,7 @@ class Gate:
 
     def charges(self) -> int | None:
         """How many generations an emulator has charged for; None where nobody says."""
-        if "charges" not in self.session.target.about:
+        if self.live or "charges" not in self.session.target.about:
             return None
         about = find(self.session.target.url, self.session.transport).about
         return int(about["charges"])
@@ -357,7 +375,10 @@ class Gate:
             rules=[outcome.to_json() for outcome in outcomes],
             voids=[{"kind": "target", "message": reasons[0]}] if hidden and reasons else [],
             status="interrupted" if interrupted else "complete",
-            budget={"limit": budget.limit, "spent": budget.spent},
+            budget={
+                "limit": _sum(budget.limit, self.exploring.limit),
+                "spent": budget.spent + self.exploring.spent,
+            },
             clock={
                 "source": sources.pop() if len(sources) == 1 else "mixed",
                 "stepped": transport.clock_stepped(),
@@ -416,6 +437,10 @@ class Gate:
             outcome.reason = (
                 "not provoked on this target: it may cost money, or cannot be asked for"
             )
+
+
+def _sum(limit: int | None, more: int | None) -> int | None:
+    return limit if more is None else (limit or 0) + more
 
 
 def _explained(exchange: Exchange) -> str:

@@ -38,6 +38,7 @@ class CheckOptions:
     target: str
     apis: tuple[str, ...]
     budget: int | None = None
+    explore_budget: int | None = None
     key_file: str | None = None
     out: str | None = None
     strict: bool = False
@@ -85,6 +86,7 @@ def open_gate(options: CheckOptions) -> Iterator[Gate]:
             seed=options.seed,
             strict=options.strict,
             config=options.config,
+            explore_budget=options.explore_budget,
         )
 
 
