@@ -365,6 +365,9 @@ class Gate:
             return
         outcomes = list(outcomes)
         budget, transport = self.session.budget, self.session.transport
+        exploring = self.exploring
+        # Where probes are free and only the generations have a limit, they are no part of it.
+        apart = exploring.limit is None and budget.limit is not None
         sources = {exchange.response.timing_source for exchange in self.exchanges}
         reasons = sorted({o.reason or "" for o in outcomes if o.outcome == "inconclusive"})
         hidden = exit_code == 6
@@ -376,8 +379,8 @@ class Gate:
             voids=[{"kind": "target", "message": reasons[0]}] if hidden and reasons else [],
             status="interrupted" if interrupted else "complete",
             budget={
-                "limit": _sum(budget.limit, self.exploring.limit),
-                "spent": budget.spent + self.exploring.spent,
+                "limit": _sum(budget.limit, exploring.limit),
+                "spent": budget.spent + (0 if apart else exploring.spent),
             },
             clock={
                 "source": sources.pop() if len(sources) == 1 else "mixed",
