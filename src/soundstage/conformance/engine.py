@@ -475,15 +475,3 @@ class StreamCheck:
 
     def _report(self, code: str, rule: str, chunk: int | None, path: str, message: str) -> None:
         self.violations.append(self._c.violation(code, rule, chunk, path, message))
-
-
-@cache
-def documented_fields(contract: Contract) -> frozenset[str]:
-    """The names of all fields that a contract documents for chunks and results."""
-    names = set(contract.protocol.fields)
-    for endpoint in contract.endpoints.values():
-        if endpoint.response:
-            names |= endpoint.response.get("properties", {}).keys()
-    for stage in contract.protocol.stages:
-        names |= stage.schema.get("properties", {}).keys()
-    return frozenset(names)
