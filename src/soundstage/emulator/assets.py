@@ -5,10 +5,18 @@ NumPy, Pillow and the MP3 encoder are loaded when the first file is asked for.
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 from functools import cache
 from typing import Final
+
+from starlette.types import Receive, Scope, Send
+
+from soundstage.contract import Contract
+from soundstage.emulator.asgi import respond
+from soundstage.emulator.generations import Store, tracks_of
+from soundstage.emulator.requests import Answer, header, refusal
 
 #: Media types by the ending of a file's name.
 MEDIA_TYPES: Final = {"mp3": "audio/mpeg", "webp": "image/webp"}
@@ -77,3 +85,42 @@ def byte_range(header: str, size: int) -> range | None:
         return None
     end = min(int(last) + 1, size) if last else size
     return range(int(first), max(int(first), end)) if int(first) < size else range(0)
+
+
+class Assets:
+    """The handler of the files; `contract` is whose words a file that is not there gets."""
+
+    def __init__(self, store: Store, contract: Contract) -> None:
+        self._store = store
+        self._first = contract
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        generation = self._store.get(scope["path_params"]["message_id"])
+        name = scope["path_params"]["name"]
+        content = None
+        if generation is not None:
+            story, now = generation.story, asyncio.get_running_loop().time()
+            if story.album_art.endswith(f"/{name}"):
+                content = await asyncio.to_thread(cover)
+            for place in range(len(tracks_of(generation.contract))):
+                for url in (story.audio_urls[place], story.stream_urls[place]):
+                    if url.endswith(f"/{name}") and generation.offers(url, now):
+                        content = await asyncio.to_thread(song, place)
+        if content is None:
+            await respond(scope, send, refusal(self._first, "not_found"))
+            return
+        media_type = MEDIA_TYPES[name.rpartition(".")[2]]
+        size = len(content)
+        asked = (header(scope["headers"], b"range") or b"").decode("latin-1")
+        part = byte_range(asked, size)
+        headers = [(b"accept-ranges", b"bytes")]
+        if part is None or scope["method"] == "HEAD":
+            answer = Answer(200, content, media_type, headers)
+        elif part:
+            place_in = f"bytes {part.start}-{part.stop - 1}/{size}"
+            headers.append((b"content-range", place_in.encode()))
+            answer = Answer(206, content[part.start : part.stop], media_type, headers)
+        else:
+            headers.append((b"content-range", f"bytes */{size}".encode()))
+            answer = Answer(416, b"", media_type, headers)
+        await respond(scope, send, answer)
