@@ -22,6 +22,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "record": ("soundstage.commands.record", "save the answers of a target as transcripts"),
     "load": ("soundstage.loadtests.cli", "run a load test"),
     "report": ("soundstage.reports.cli", "turn a run bundle into HTML, JUnit and Markdown"),
+    "runs": ("soundstage.commands.runs", "list, tag, pin and prune the runs there have been"),
+    "compare": ("soundstage.reports.compare_cli", "compare two runs: what got worse"),
     "faults": ("soundstage.commands.faults", "prove that every kind of fault is caught"),
     "schema": ("soundstage.commands.schema", "print a contract: OpenAPI, JSON Schema, diagram"),
     "explain": ("soundstage.commands.explain", "explain a rule or a violation code"),

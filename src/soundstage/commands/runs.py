@@ -1,0 +1,234 @@
+"""`soundstage runs`: the history of runs. Lists, tags, pins and prunes bundles."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+from soundstage.commands.printing import forgive_encoding, json_line
+from soundstage.results.index import ROOT, Entry, Runs
+
+HELP = "list, tag, pin and prune the runs there have been"
+
+_EPILOG = """\
+A RUN is the id of a run, the beginning of one, a pin, `latest`, or `latest~1` for the one before.
+
+examples:
+  soundstage runs                                  the latest 20
+  soundstage runs list --kind load --since 7d --format json
+  soundstage runs tag latest release-candidate
+  soundstage runs pin latest --as baseline         then: soundstage compare baseline latest
+  soundstage runs prune --keep 20 --older-than 30d --dry-run
+
+Pinned runs are never pruned. Tags and pins are kept in RUNS/marks.json.
+exit codes: 0 done, 2 wrong usage or no such run, 5 there is no folder of runs.
+"""
+_VERDICTS: Final = ("pass", "fail", "inconclusive", "invalid", "none")
+_AGE: Final = re.compile(r"([0-9]{1,6})([smhdw])")
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_SHOWN: Final = 20
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    """The arguments after `soundstage runs`."""
+    parser = argparse.ArgumentParser(
+        prog="soundstage runs",
+        description="List, tag, pin and prune the runs in a folder.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument(
+        "--runs", type=Path, default=ROOT, metavar="DIR", help="folder (default: %(default)s)"
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+
+    def action(name: str, text: str) -> argparse.ArgumentParser:
+        return actions.add_parser(name, help=text, description=text, parents=[shared])
+
+    listing = action("list", "list runs, the newest first (the default)")
+    add = listing.add_argument
+    add("--kind", choices=("check", "load"))
+    add("--api", help="that asked this API version")
+    add("--target-kind", choices=("emulator", "live", "local"))
+    add("--verdict", choices=_VERDICTS, help="none: incomplete ones")
+    add("--tag", help="with this tag")
+    add("--since", type=_moment, metavar="WHEN", help="7d, 12h or 2026-11-21")
+    add("--limit", type=int, default=_SHOWN, help="at most (0: all; default: %(default)s)")
+    add("--format", choices=("text", "json"), default="text")
+    show = action("show", "print what is known of one run, as JSON")
+    show.add_argument("run", metavar="RUN")
+    for name, text in (("tag", "give a run a tag"), ("untag", "take a tag from a run")):
+        tag = action(name, text)
+        tag.add_argument("run", metavar="RUN")
+        tag.add_argument("tag", metavar="TAG")
+    pin = action("pin", "let a name stand for a run, such as: baseline")
+    pin.add_argument("run", metavar="RUN")
+    pin.add_argument("--as", dest="name", required=True, metavar="NAME")
+    action("unpin", "forget a pin").add_argument("name", metavar="NAME")
+    prune = action("prune", "delete old bundles that are not pinned")
+    add = prune.add_argument
+    add("--keep", type=int, metavar="N", help="keep the N newest")
+    add("--older-than", type=_age, metavar="AGE", help="delete only those older than 30d, 12h …")
+    add("--incomplete", action="store_true", help="also those that were killed or are damaged")
+    add("--keep-tagged", action="store_true", help="keep those with a tag")
+    add("--dry-run", action="store_true", help="say what would go; delete nothing")
+    action("reindex", "read every bundle again")
+    words = argv or ["list"]
+    # `soundstage runs --kind load` is `soundstage runs list --kind load`.
+    if words[0].startswith("-") and words[0] not in ("-h", "--help"):
+        words = ["list", *words]
+    args = parser.parse_args(words)
+    if args.action == "prune" and args.keep is None and args.older_than is None:
+        parser.error("prune needs --keep N or --older-than AGE")
+    return args
+
+
+def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
+    """0; raises SoundstageError where there is no such run or folder."""
+    forgive_encoding(stdout)
+    with Runs(args.runs) as runs:
+        _ACTIONS[args.action](runs, args, stdout)
+    return 0
+
+
+def _list(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
+    found = [entry for entry in runs.entries() if _asked_for(entry, args)]
+    shown = found[: args.limit or None]
+    if args.format == "json":
+        print(json_line([_row(entry) for entry in shown], stdout), file=stdout)
+        return
+    if not found:
+        print(f"no such runs in {runs.root}", file=stdout)
+        return
+    print(_table(shown), file=stdout)
+    if len(found) > len(shown):
+        print(f"and {len(found) - len(shown)} older ones (--limit 0 shows all)", file=stdout)
+
+
+def _show(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
+    row = _row(runs.find(args.run))
+    print(json.dumps(row, indent=2, ensure_ascii=True), file=stdout)
+
+
+def _tag(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
+    print(f"{runs.tag(args.run, args.tag).id}: tagged {args.tag}", file=stdout)
+
+
+def _untag(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
+    print(f"{runs.untag(args.run, args.tag).id}: no longer {args.tag}", file=stdout)
+
+
+def _pin(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
+    print(f"{args.name}: {runs.pin(args.run, args.name).id}", file=stdout)
+
+
+def _unpin(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
+    print(f"{args.name} was {runs.unpin(args.name)}", file=stdout)
+
+
+def _prune(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
+    before = None if args.older_than is None else datetime.now(UTC) - args.older_than
+    kept = args.keep or 0
+    freed = many = left = 0
+    for number, entry in enumerate(runs.entries()):
+        if number < kept or entry.pins or (args.keep_tagged and entry.tags):
+            continue
+        # It may still run, and what cannot be read may be worth a look.
+        if (entry.fault is not None or entry.status == "running") and not args.incomplete:
+            left += 1
+            continue
+        if before is not None and entry.created is not None and _created(entry) >= before:
+            continue
+        size = _size(entry.path)
+        if not args.dry_run:
+            runs.remove(entry)
+        freed += size
+        many += 1
+        print(f"{'would delete' if args.dry_run else 'deleted'} {entry.id}", file=stdout)
+    if left:
+        print(f"{left} incomplete or damaged runs are left alone (--incomplete)", file=stdout)
+    verb = "would be freed" if args.dry_run else "freed"
+    print(f"{many} runs, {freed / 1e6:.1f} MB {verb}", file=stdout)
+
+
+def _reindex(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
+    print(f"{runs.rebuild()} runs in {runs.root}", file=stdout)
+
+
+_ACTIONS: Final[dict[str, Callable[[Runs, argparse.Namespace, TextIO], None]]] = {
+    "list": _list,
+    "show": _show,
+    "tag": _tag,
+    "untag": _untag,
+    "pin": _pin,
+    "unpin": _unpin,
+    "prune": _prune,
+    "reindex": _reindex,
+}
+
+
+def _asked_for(entry: Entry, args: argparse.Namespace) -> bool:
+    return (
+        args.kind in (None, entry.kind)
+        and (args.api is None or args.api in entry.apis)
+        and args.target_kind in (None, entry.target_kind)
+        and args.verdict in (None, entry.verdict or "none")
+        and (args.tag is None or args.tag in entry.tags)
+        and (args.since is None or (entry.created is not None and _created(entry) >= args.since))
+    )
+
+
+def _created(entry: Entry) -> datetime:
+    assert entry.created is not None
+    return datetime.fromisoformat(entry.created)
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    names = [name for name in Entry.__slots__ if name != "path"]
+    return {"path": str(entry.path), **{name: getattr(entry, name) for name in names}}
+
+
+def _table(entries: Sequence[Entry]) -> str:
+    """Columns as wide as they need to be. Nothing in it comes from the API."""
+    lines = [("RUN", "VERDICT", "TARGET", "APIS", "EXCHANGES", "MARKS")]
+    for entry in entries:
+        marks = [*(f"pin:{name}" for name in entry.pins), *entry.tags]
+        verdict = entry.verdict or ("unreadable" if entry.fault else "incomplete")
+        many = "" if entry.exchanges is None else f"{entry.exchanges:,}"
+        target = entry.target_kind or entry.fault or ""
+        lines.append((entry.id, verdict, target[:60], " ".join(entry.apis), many, " ".join(marks)))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if number == 4 else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _size(folder: Path) -> int:
+    return sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
+
+
+def _age(text: str) -> timedelta:
+    found = _AGE.fullmatch(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text}: expected an age such as 30d, 12h or 90m")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+def _moment(text: str) -> datetime:
+    if _AGE.fullmatch(text):
+        return datetime.now(UTC) - _age(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text}: expected 7d, 12h or 2026-11-21") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,102 @@
+"""`soundstage runs` as a user types it."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from run_bundles import bundle
+from soundstage import cli
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "runs"
+    root.mkdir()
+    contracts = {"v6": {"title": "Six", "sha256": "0" * 64}}
+    for day in range(1, 7):
+        kind = "load" if day % 2 else "check"
+        bundle(root / f"{kind}-{day}", day=day, kind=kind, contracts=contracts)
+    bundle(root / "killed", day=7, verdict=None)
+    return root
+
+
+def runs(root: Path, *arguments: str) -> tuple[int, str]:
+    out, err = io.StringIO(), io.StringIO()
+    code = cli.run("runs", [*arguments, "--runs", str(root)], out, err)
+    return code, out.getvalue() + err.getvalue()
+
+
+def listed(root: Path, *arguments: str) -> list[str]:
+    code, said = runs(root, "list", "--format", "json", *arguments)
+    assert code == 0, said
+    return [row["id"] for row in json.loads(said)]
+
+
+def test_runs_are_listed_newest_first_with_what_came_of_them(root: Path) -> None:
+    code, said = runs(root)
+    assert code == 0
+    lines = said.splitlines()
+    assert lines[1].split()[:2] == ["killed", "incomplete"]
+    assert lines[2].split() == ["check-6", "pass", "emulator", "v6"]
+    assert len(lines) == 8
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        (["--kind", "load"], ["load-5", "load-3", "load-1"]),
+        (["--verdict", "none"], ["killed"]),
+        (["--api", "v6", "--limit", "1"], ["check-6"]),
+        (["--since", "2026-01-06"], ["killed", "check-6"]),
+        (["--target-kind", "live"], []),
+        (["--tag", "candidate"], ["load-3"]),
+    ],
+)
+def test_filters_leave_what_was_asked_for(root: Path, filters: list[str], found: list[str]) -> None:
+    runs(root, "tag", "load-3", "candidate")
+    assert listed(root, *filters) == found
+
+
+def test_a_pin_shows_and_can_be_taken_away(root: Path) -> None:
+    assert runs(root, "pin", "check-2", "--as", "baseline") == (0, "baseline: check-2\n")
+    assert json.loads(runs(root, "show", "baseline")[1])["pins"] == ["baseline"]
+    assert runs(root, "unpin", "baseline") == (0, "baseline was check-2\n")
+    assert runs(root, "unpin", "baseline")[0] == 2
+
+
+def test_pruning_spares_the_newest_the_pinned_and_what_may_still_run(root: Path) -> None:
+    runs(root, "pin", "check-2", "--as", "baseline")
+    code, said = runs(root, "prune", "--keep", "3", "--dry-run")
+    assert code == 0
+    assert len(listed(root)) == 7, said
+    code, said = runs(root, "prune", "--keep", "3")
+    assert code == 0
+    assert listed(root) == ["killed", "check-6", "load-5", "check-2"]
+    code, said = runs(root, "prune", "--older-than", "1d", "--incomplete")
+    assert listed(root) == ["check-2"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["show", "nothing"], 2, "no run or pin"),
+        (["tag", "check-2", "two words"], 2, "is no name"),
+        (["untag", "check-2", "x"], 2, "not tagged"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_exit_2(
+    root: Path, arguments: list[str], code: int, said: str
+) -> None:
+    done, text = runs(root, *arguments)
+    assert done == code
+    assert said in text
+    assert text.count("\n") == 1
+
+
+def test_without_a_folder_there_is_no_data(tmp_path: Path) -> None:
+    code, said = runs(tmp_path / "none")
+    assert (code, said.count("\n")) == (5, 1)

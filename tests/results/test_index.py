@@ -1,0 +1,158 @@
+"""The history of runs: an index that follows its bundles, and marks that outlive it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from run_bundles import bundle
+from soundstage.errors import NoDataError, UsageError
+from soundstage.results.index import INDEX, MARKS, Runs, resolve
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Three runs: two that ended, and one that was killed."""
+    root = tmp_path / "runs"
+    root.mkdir()
+    bundle(root / "2026-01-01-check-aaaa", day=1)
+    bundle(root / "2026-01-02-load-bbbb", day=2, verdict="fail", kind="load")
+    bundle(root / "2026-01-03-check-cccc", day=3, verdict=None)
+    return root
+
+
+def ids(root: Path) -> list[str]:
+    with Runs(root) as runs:
+        return [entry.id[-4:] for entry in runs.entries()]
+
+
+def test_the_newest_run_comes_first(root: Path) -> None:
+    assert ids(root) == ["cccc", "bbbb", "aaaa"]
+
+
+def test_a_bundle_that_changes_is_read_again_and_one_that_goes_is_forgotten(root: Path) -> None:
+    assert ids(root) == ["cccc", "bbbb", "aaaa"]
+    shutil.rmtree(root / "2026-01-03-check-cccc")
+    bundle(root / "2026-01-03-check-cccc", day=4)
+    shutil.rmtree(root / "2026-01-01-check-aaaa")
+    with Runs(root) as runs:
+        newest, _ = runs.entries()
+    assert (newest.verdict, newest.created) == ("pass", "2026-01-04T08:00:00.000+00:00")
+
+
+@pytest.mark.parametrize("damage", [b"", b"this is no database at all, and long enough" * 100])
+def test_an_index_that_is_lost_or_damaged_is_made_anew(root: Path, damage: bytes) -> None:
+    assert len(ids(root)) == 3
+    for each in root.glob(f"{INDEX}*"):
+        each.unlink()
+    (root / INDEX).write_bytes(damage)
+    assert len(ids(root)) == 3
+
+
+def test_a_bundle_that_cannot_be_read_is_one_entry_with_its_fault(root: Path) -> None:
+    broken = root / "2026-01-05-check-dddd"
+    broken.mkdir()
+    (broken / "run.json").write_text("{")
+    (root / "no-bundle").mkdir()
+    with Runs(root) as runs:
+        last = runs.entries()[-1]
+        assert (last.id, last.kind) == (broken.name, None)
+        assert "run.json:1:2" in str(last.fault)
+        assert runs.find("latest").id.endswith("cccc"), "what cannot be read is not the latest"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("2026-01-02-load-bbbb", "bbbb"),
+        ("2026-01-02", "bbbb"),
+        ("latest", "cccc"),
+        ("latest~2", "aaaa"),
+        ("baseline", "aaaa"),
+    ],
+)
+def test_a_run_is_found_by_id_beginning_age_and_pin(root: Path, text: str, found: str) -> None:
+    with Runs(root) as runs:
+        runs.pin("latest~2", "baseline")
+    assert resolve(text, root).name.endswith(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("2026", "3 runs begin like this"),
+        ("yesterday", "`soundstage runs` lists them"),
+        ("latest~3", "only 3 runs"),
+    ],
+)
+def test_a_name_that_means_no_single_run_is_refused_with_a_way_on(
+    root: Path, text: str, said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        resolve(text, root)
+
+
+def test_a_folder_is_itself_whatever_the_index_says(root: Path, tmp_path: Path) -> None:
+    assert resolve(str(root / "2026-01-01-check-aaaa"), root).name.endswith("aaaa")
+    assert resolve(str(tmp_path / "not-there"), root) == tmp_path / "not-there"
+    with pytest.raises(NoDataError, match="no such folder"):
+        Runs(tmp_path / "not-there")
+
+
+def test_pins_and_tags_outlive_the_index_and_travel_with_the_folder(root: Path) -> None:
+    with Runs(root) as runs:
+        runs.pin("2026-01-01", "baseline")
+        runs.tag("2026-01-02", "candidate")
+    cached = root.with_name("cached")
+    shutil.copytree(root, cached, ignore=shutil.ignore_patterns(f"{INDEX}*"))
+    with Runs(cached) as runs:
+        assert runs.find("baseline").id.endswith("aaaa")
+        assert next(e.tags for e in runs.entries() if e.id.endswith("bbbb")) == ("candidate",)
+    shutil.rmtree(cached / "2026-01-01-check-aaaa")
+    with Runs(cached) as runs, pytest.raises(UsageError, match="any more"):
+        runs.find("baseline")
+
+
+@pytest.mark.parametrize("name", ["", "a b", "../x", "<b>", "x" * 65, "latest"])
+def test_a_pin_needs_a_name_that_is_one(root: Path, name: str) -> None:
+    with Runs(root) as runs, pytest.raises(UsageError):
+        runs.pin("2026-01-01", name)
+    assert not (root / MARKS).exists()
+
+
+def test_marks_that_are_not_ours_are_refused_by_file(root: Path) -> None:
+    (root / MARKS).write_text("[]")
+    with Runs(root) as runs, pytest.raises(UsageError, match=MARKS):
+        runs.entries()
+
+
+def test_processes_that_mark_at_once_lose_nothing(root: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from soundstage.results.index import Runs\n"
+        "for number in range(20):\n"
+        "    with Runs(Path(sys.argv[1])) as runs:\n"
+        "        runs.tag('2026-01-01', f'{sys.argv[2]}-{number}')\n"
+    )
+    children = [
+        subprocess.Popen([sys.executable, "-c", program, str(root), name]) for name in "abc"
+    ]
+    assert [child.wait(60) for child in children] == [0, 0, 0]
+    (tags,) = json.loads((root / MARKS).read_text())["tags"].values()
+    assert len(tags) == len(set(tags)) == 60
+
+
+def test_a_pinned_run_cannot_be_removed(root: Path) -> None:
+    with Runs(root) as runs:
+        entry = runs.pin("2026-01-01", "baseline")
+        with pytest.raises(UsageError, match="pinned"):
+            runs.remove(entry)
+        assert entry.path.exists()
+        runs.unpin("baseline")
+        runs.remove(entry)
+    assert not entry.path.exists()
+    assert len(ids(root)) == 2
