@@ -7,6 +7,8 @@ STAMP := $(VENV)/.installed
 # The tests start hundreds of processes: each would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
 
+PUBLISHED := tests/published/node_modules/.installed
+
 .PHONY: help setup demo test check bench lock clean
 
 help:
@@ -28,10 +30,16 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+# Schemas and rules that others publish, for tests of reports; those tests skip without npm.
+$(PUBLISHED): tests/published/package-lock.json
+	@if command -v npm >/dev/null; then \
+		echo "installing published schemas"; npm ci --silent --prefix tests/published && touch $@; \
+	else echo "no npm: tests against published schemas will be skipped"; fi
+
 demo: setup
 	@$(BIN)/soundstage demo
 
-test: setup
+test: setup $(PUBLISHED)
 	@$(BIN)/python -m pytest -n auto
 
 check: setup

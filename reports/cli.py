@@ -12,7 +12,7 @@ import orjson
 
 from soundstage.contract import Contract, load
 from soundstage.errors import SoundstageError, UsageError
-from soundstage.reports import html, junit, markdown
+from soundstage.reports import annotations, html, junit, markdown, sarif
 from soundstage.reports.evidence import TRANSCRIPT_LIMIT, Smallest, smallest
 from soundstage.reports.findings import Evidence, Report, Rule, build
 from soundstage.reports.summary import Group, Milestone, Quantile
@@ -27,6 +27,8 @@ from soundstage.reports.wording import (
     target_facts,
 )
 from soundstage.results.bundle import Bundle
+from soundstage.results.index import resolve
+from soundstage.results.verdicts import describe
 
 HELP = "turn run bundles into HTML, JUnit, Markdown or JSON"
 
@@ -36,6 +38,7 @@ examples:
       writes report.html, junit.xml and summary.md into the bundle, prints a summary
   soundstage report runs/* --format markdown >> "$GITHUB_STEP_SUMMARY"
   soundstage report runs/nightly --format json | jq .summary.endpoints
+  soundstage report latest --format sarif --output soundstage.sarif
 
 exit codes: 0 written, 2 wrong usage or not a bundle, 5 the bundle holds nothing.
 A report never gates: the run did that. Interrupted bundles are reported as such.
@@ -57,11 +60,14 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE", help="folder of a run")
+    parser.add_argument(
+        "bundles", nargs="+", metavar="BUNDLE", help="folder of a run, its id, a pin, or: latest"
+    )
     parser.add_argument(
         "--format",
-        choices=("html", "junit", "markdown", "json"),
-        help="print this one instead of writing all into the bundle",
+        choices=("html", "junit", "markdown", "json", "sarif", "annotations"),
+        help="print this one instead of writing all into the bundle; sarif: for code scanning, "
+        "annotations: workflow commands of GitHub Actions",
     )
     parser.add_argument(
         "--output", metavar="FILE", help="with --format: where to, - is standard output (default)"
@@ -76,9 +82,10 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     """Write what `args` asks for; returns 0, or 5 when no bundle holds anything."""
     if args.format in ("html", "junit") and len(args.bundles) > 1:
         raise UsageError(f"--format {args.format} takes one bundle, not {len(args.bundles)}")
-    reports = [read(Bundle.open(path)) for path in args.bundles]
+    paths = [resolve(each) for each in args.bundles]
+    reports = [read(Bundle.open(path)) for path in paths]
     if args.format is None:
-        for index, (path, report) in enumerate(zip(args.bundles, reports, strict=True)):
+        for index, (path, report) in enumerate(zip(paths, reports, strict=True)):
             for name, render in FILES.items():
                 _write(path / name, render(report))
             if index:
@@ -91,7 +98,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
             stdout.write(text)
         else:
             _write(Path(args.output), text)
-    empty = [path for path, report in zip(args.bundles, reports, strict=True) if report.empty]
+    empty = [path for path, report in zip(paths, reports, strict=True) if report.empty]
     for path in empty:
         stderr.write(f"{path}: no data: it holds no exchange and no rule\n")
     return 5 if len(empty) == len(reports) else 0
@@ -142,6 +149,8 @@ def print_summary(report: Report, stdout: TextIO) -> None:
         stdout.write(f"  {' · '.join(facts)}\n")
     for void in report.voids:
         stdout.write(f"  {void.kind}: {plain(void.message, 500)}\n")
+    for entry in report.run.get("slos", ()):
+        stdout.write(f"SLO {entry['verdict']}: {plain(describe(entry), 400)}\n")
     if report.rules:
         tally = report.outcomes().items()
         said = ", ".join(f"{count:,} {OUTCOMES[outcome][1]}" for outcome, count in tally)
@@ -192,6 +201,10 @@ def _formatted(name: str, reports: list[Report]) -> str:
         return html.render(reports[0])
     if name == "junit":
         return junit.render(reports[0])
+    if name == "sarif":
+        return sarif.render(reports)
+    if name == "annotations":
+        return "".join(annotations.render(report) for report in reports)
     if name == "markdown":
         return "\n".join(markdown.render(report) for report in reports)
     documents = [to_json(report) for report in reports]

@@ -39,7 +39,7 @@ _ICONS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "invalid": "⊘", "
 def render(report: Report) -> str:
     """The page, as text to be stored in UTF-8 beside the bundle's other files."""
     findings = report.findings()
-    return _template().render(
+    return template("page.html").render(
         report=report,
         run=report.run,
         summary=report.summary,
@@ -146,9 +146,16 @@ def csp_hash(text: str) -> str:
 
 
 @cache
-def _template() -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """A page of this room by its file's name. All pages share `shell.html`: the style sheet, and
+    how a chart stands with its table.
+    """
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=jinja2.FunctionLoader(_source),
     )
     environment.filters.update(
         csp_hash=csp_hash,
@@ -158,5 +165,8 @@ def _template() -> jinja2.Template:
         seconds=seconds,
     )
     environment.globals.update(percent=percent)
-    source = resources.files(__package__).joinpath("page.html").read_text("utf-8")
-    return environment.from_string(source)
+    return environment.get_template(name)
+
+
+def _source(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text("utf-8")

@@ -84,6 +84,10 @@ class Config:
         """The waivers that speak of a violation, expired ones too."""
         return [waiver for waiver in self.waivers if waiver.matches(violation)]
 
+    def waivers_for(self, mark: str) -> list[Waiver]:
+        """The waivers that name a fingerprint (of a contract's drift, say), expired ones too."""
+        return [waiver for waiver in self.waivers if waiver.fingerprint == mark]
+
     def reweighed(self, violation: Violation) -> Violation:
         """The violation with the severity that it has here."""
         severity = self.severity(violation)

@@ -140,12 +140,12 @@ def test_junit_has_a_case_for_each_rule(check_bundle: Path) -> None:
     warned = cases["v6/stream/running/field/status/value"]
     assert warned.find("failure") is None
     assert (warned.findtext("system-out") or "").startswith("warning:")
-    assert [root.get(name) for name in ("tests", "failures", "errors", "skipped")] == [
+    assert [root.get(name) for name in ("tests", "failures", "errors")] == [
         str(len(cases)),
         "3",
         "0",
-        "3",
     ]
+    assert sum(int(suite.get("skipped", "0")) for suite in root) == 3
     suite = root.findall("testsuite")[1]
     properties = {one.get("name"): one.get("value") for one in suite.iter("property")}
     assert properties["target.kind"] == "emulator"
@@ -226,7 +226,7 @@ def test_a_run_in_which_all_failed_shows_infinity(bundle: Make, runs: Any) -> No
     assert text.index("503 to 20 of 20") < text.index('id="findings"')
     root = ET.parse(path / "junit.xml").getroot()
     assert root.get("failures") == root.get("errors") == "0"
-    assert root.get("skipped") == root.get("tests")
+    assert sum(int(suite.get("skipped", "0")) for suite in root) == int(root.get("tests", "0"))
 
 
 def test_a_killed_run_is_reported_as_far_as_it_came(bundle: Make, runs: Any) -> None:

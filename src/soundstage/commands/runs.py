@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from soundstage.commands.printing import forgive_encoding, json_line
+from soundstage.errors import UsageError
 from soundstage.results.index import ROOT, Entry, Runs
 
 HELP = "list, tag, pin and prune the runs there have been"
@@ -23,6 +24,7 @@ examples:
   soundstage runs list --kind load --since 7d --format json
   soundstage runs tag latest release-candidate
   soundstage runs pin latest --as baseline         then: soundstage compare baseline latest
+  soundstage runs trend --milestone streaming_ready
   soundstage runs prune --keep 20 --older-than 30d --dry-run
 
 Pinned runs are never pruned. Tags and pins are kept in RUNS/marks.json.
@@ -79,6 +81,16 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add("--keep-tagged", action="store_true", help="keep those with a tag")
     add("--dry-run", action="store_true", help="say what would go; delete nothing")
     action("reindex", "read every bundle again")
+    trend = action("trend", "draw the times of milestones from run to run, with changes of level")
+    add = trend.add_argument
+    add("--milestone", action="append", default=[], help="this one only (repeatable)")
+    add("--kind", choices=("check", "load"), default="load", help="default: %(default)s")
+    add("--target-kind", choices=("emulator", "live", "local"))
+    add("--tag", help="runs with this tag")
+    add("--since", type=_moment, metavar="WHEN", help="7d, 12h or 2026-11-21")
+    add("--limit", type=int, default=50, help="the newest so many (default: %(default)s)")
+    add("--format", choices=("html", "json", "csv"), default="html")
+    add("--output", type=Path, metavar="FILE", help="default: trend.html in the folder of runs")
     words = argv or ["list"]
     # `soundstage runs --kind load` is `soundstage runs list --kind load`.
     if words[0].startswith("-") and words[0] not in ("-h", "--help"):
@@ -161,6 +173,29 @@ def _reindex(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
     print(f"{runs.rebuild()} runs in {runs.root}", file=stdout)
 
 
+def _trend(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
+    from soundstage.reports import trend_page
+
+    args.api = args.verdict = None
+    found = [entry for entry in runs.entries() if entry.fault is None and _asked_for(entry, args)]
+    place = args.output or runs.root / "trend.html"
+    series = trend_page.series_of(found[: args.limit], args.milestone, place.parent)
+    if args.format != "html":
+        text = trend_page.as_json(series) if args.format == "json" else trend_page.as_csv(series)
+        if args.output is None:
+            stdout.write(text)
+            return
+    else:
+        text = trend_page.render(series, str(runs.root))
+    try:
+        place.write_text(text, "utf-8")
+    except OSError as error:
+        raise UsageError(f"{place}: cannot be written: {error.strerror}") from error
+    for line in trend_page.lines(series):
+        print(line, file=stdout)
+    print(f"trend: {place}", file=stdout)
+
+
 _ACTIONS: Final[dict[str, Callable[[Runs, argparse.Namespace, TextIO], None]]] = {
     "list": _list,
     "show": _show,
@@ -170,6 +205,7 @@ _ACTIONS: Final[dict[str, Callable[[Runs, argparse.Namespace, TextIO], None]]] =
     "unpin": _unpin,
     "prune": _prune,
     "reindex": _reindex,
+    "trend": _trend,
 }
 
 

@@ -21,9 +21,15 @@ _EXAMPLES = """examples:
   soundstage schema --api v6 --format openapi --output v6.openapi.json
   soundstage schema --api v6 --format mermaid       # a diagram of the protocol
   soundstage schema --format jsonschema | jq '."$defs" | keys'
+  soundstage schema --observed runs/2026-11-21T08-36-15-check-3f2a     # inferred from a run
+  soundstage schema --observed recordings/ --docs-diff --format markdown
+
 
 openapi is OpenAPI 3.2, one JSON document a version: `itemSchema` describes the chunks of a stream,
 the extension x-soundstage-protocol their order, tracks, index and all else that OpenAPI cannot say.
+
+--observed prints the schemas that chunks and results were seen to have (docs/drift.md); --docs-diff
+what the documentation says otherwise, and what it should be changed to.
 """
 
 
@@ -36,18 +42,37 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     )
     text = f"{', '.join(available())} (repeatable; default: all)"
     parser.add_argument("--api", action="append", metavar="API", help=text)
-    parser.add_argument("--format", choices=tuple(FORMATS), default="text")
+    parser.add_argument(
+        "--format",
+        choices=(*FORMATS, "markdown", "json"),
+        help="default: text; jsonschema with --observed. markdown and json: of --docs-diff",
+    )
+    text = "run bundle, observed.json, transcript, or folder of transcripts (repeatable)"
+    parser.add_argument("--observed", action="append", metavar="PLACE", help=text)
+    text = "with --observed: where the documentation and what was seen differ"
+    parser.add_argument("--docs-diff", action="store_true", help=text)
     text = "where to, - is standard output (default); one version only"
     parser.add_argument("--output", metavar="FILE", default="-", help=text)
     return parser.parse_args(argv)
 
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
-    contracts = [load(api) for api in dict.fromkeys(args.api or available())]
-    texts = [FORMATS[args.format](contract) for contract in contracts]
+    if args.observed:
+        from soundstage.commands import observed
+
+        texts = observed.texts(args)
+    elif args.docs_diff or args.format in ("markdown", "json"):
+        raise UsageError(
+            f"{'--docs-diff' if args.docs_diff else f'--format {args.format}'}: "
+            "say with --observed PLACE what was seen"
+        )
+    else:
+        contracts = [load(api) for api in dict.fromkeys(args.api or available())]
+        texts = [FORMATS[args.format or "text"](contract) for contract in contracts]
     if args.output == "-":
         forgive_encoding(stdout)
-        stdout.write("\n".join(texts) if args.format == "text" else "".join(texts))
+        separate = "\n" if args.format in (None, "text", "markdown") else ""
+        stdout.write(separate.join(texts))
         return 0
     if len(texts) > 1:
         raise UsageError("--output takes one version: say which with --api")

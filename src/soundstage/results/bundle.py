@@ -4,6 +4,7 @@
     exchanges.ndjson.gz   a row an exchange, one gzip member a flush
     violations.ndjson     a row a violation
     rules.ndjson          a row for each rule at an endpoint, written at the end
+    observed.json         which shapes of chunks and results were seen, written at the end
     transcripts/          raw exchanges, those that a reader will want to see
 
 A killed run leaves a readable bundle: run.json then still says "running". Nothing here judges or
@@ -36,6 +37,7 @@ RUN = "run.json"
 EXCHANGES = "exchanges.ndjson.gz"
 VIOLATIONS = "violations.ndjson"
 RULES = "rules.ndjson"
+OBSERVED = "observed.json"
 TRANSCRIPTS = "transcripts"
 
 #: A flush is due at this many rows, or this many seconds after the oldest unwritten one.
@@ -112,6 +114,34 @@ def _line(definition: str, row: Mapping[str, Any]) -> bytes:
         return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
     except TypeError:
         return orjson.dumps(_portable(row), option=orjson.OPT_APPEND_NEWLINE)
+
+
+@cache
+def _observed_validator() -> jsonschema_rs.Validator:
+    text = resources.files(__package__).joinpath("observed.schema.json").read_text("utf-8")
+    return jsonschema_rs.validator_for(orjson.loads(text))
+
+
+def why_not_observed(document: object) -> str | None:
+    """None if `document` is what `observed.json` may hold, else "/pointer: reason"."""
+    for error in _observed_validator().iter_errors(document):
+        pointer = "".join(f"/{step}" for step in error.instance_path)
+        return f"{pointer or '(whole)'}: {str(error.message)[:300]}"
+    return None
+
+
+def read_observed(path: Path) -> Row:
+    """An `observed.json`, wherever it lies. Raises UsageError with file, place and reason."""
+    try:
+        document = orjson.loads(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{path}: cannot read: {error.strerror}") from error
+    except orjson.JSONDecodeError as error:
+        raise UsageError(f"{path}:{error.lineno}:{error.colno}: {error.msg}") from error
+    why = why_not_observed(document)
+    if why is not None:
+        raise UsageError(f"{path}: {why}")
+    return cast(Row, document)
 
 
 class BundleWriter:
@@ -210,6 +240,20 @@ class BundleWriter:
             raise TargetError(f"{place}: cannot write: {error.strerror}") from error
         return f"{TRANSCRIPTS}/{file_name}"
 
+    def observed(self, document: Mapping[str, Any]) -> None:
+        """Write `observed.json` (observed.schema.json), in place of one that is there already.
+        Raises ValueError if the document is not valid.
+        """
+        why = why_not_observed(document)
+        if why is not None:
+            raise ValueError(f"{OBSERVED} {why}")
+        with self._lock:
+            self._must_be_open()
+            try:
+                _replace(self.path / OBSERVED, orjson.dumps(document))
+            except OSError as error:
+                raise TargetError(f"{self.path}: cannot write: {error.strerror}") from error
+
     def flush(self) -> None:
         """Put the rows so far on disk, as one gzip member."""
         with self._lock:
@@ -233,11 +277,14 @@ class BundleWriter:
         status: str = "complete",
         budget: Mapping[str, Any] | None = None,
         clock: Mapping[str, Any] | None = None,
+        slos: Iterable[Mapping[str, Any]] | None = None,
+        capacity: Mapping[str, Any] | None = None,
     ) -> None:
         """End the run: write the rules and put the final run.json in place of the first one.
 
         `status` is "complete", or "interrupted" when the run was stopped; `budget` and `clock`
-        replace what `create` was given. Raises ValueError if the result is not valid.
+        replace what `create` was given; `slos` and `capacity` are there only if they are given.
+        Raises ValueError if the result is not valid.
         """
         with self._lock:
             self._must_be_open()
@@ -252,6 +299,8 @@ class BundleWriter:
                 "reason": reason,
                 "voids": [dict(void) for void in voids],
                 "totals": dict(totals or {}),
+                **({} if slos is None else {"slos": [dict(each) for each in slos]}),
+                **({} if capacity is None else {"capacity": dict(capacity)}),
             }
             why = _why_invalid(None, whole)
             if why is not None:
@@ -387,6 +436,13 @@ class Bundle:
             if why is not None:
                 raise UsageError(f"{self.path / RULES}:{number}: {why}")
             yield row
+
+    def observed(self) -> Row | None:
+        """The document of observed.json; None where the run wrote none. Raises UsageError at one
+        that is not valid.
+        """
+        path = self.path / OBSERVED
+        return read_observed(path) if path.is_file() else None
 
     def transcripts(self) -> list[str]:
         """The paths inside the bundle of its transcripts, sorted."""

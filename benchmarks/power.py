@@ -1,0 +1,107 @@
+"""What the gate of `soundstage compare` decides: the power table of docs/comparing.md.
+
+    python -m benchmarks.power [--pairs N] [--seed N]
+
+Two runs of lognormal times, one of them slower, are judged as `compare` judges single runs: exact
+intervals, MOVER, k = 3 gates, alpha = 0.05. Each cell is the share of pairs that pass, cannot
+tell, and fail. Prints Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+
+import numpy as np
+
+from soundstage.reports import ratio
+
+ALPHA, GATES = 0.05, 3
+LEVEL = 1 - ALPHA / GATES
+SIGMAS = (0.3, 0.5)
+SIZES = (100, 300, 1000, 5000)
+SHIFTS = (0.0, 0.05, 0.10, 0.20, 0.30, 0.50)
+MARGINS = (0.05, 0.10, 0.20)
+ORDERS = (0.5, 0.95)
+#: Runs that differ by more than their samples: standard deviation of a run's log times.
+RUN_NOISE = (0.0, 0.03)
+PAIRS_OF_RUNS = (1, 3, 5)
+WORDS = ("pass", "inconclusive", "fail")
+_MATRIX = 4_000_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.power", description=__doc__)
+    parser.add_argument("--pairs", type=int, default=1000, help="simulated for each cell")
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    rng = np.random.default_rng(args.seed)
+    print = sys.stdout.write
+    print(f"{args.pairs} pairs a cell, seed {args.seed}; pass / inconclusive / fail in percent.\n")
+    for q in ORDERS:
+        for sigma in SIGMAS:
+            print(f"\n**p{q * 100:g}, sigma {sigma}**\n\n")
+            heads = " | ".join(f"{shift:+.0%}" for shift in SHIFTS)
+            print(f"| n | margin | {heads} |\n|---:|---:|{':---:|' * len(SHIFTS)}\n")
+            for n in SIZES:
+                cells = {shift: single(rng, args.pairs, sigma, n, shift, q) for shift in SHIFTS}
+                for margin in MARGINS:
+                    row = " | ".join(shares(cells[shift], margin) for shift in SHIFTS)
+                    print(f"| {n:,} | {margin:.0%} | {row} |\n")
+    print("\n**Several runs an arm**, p50, sigma 0.3, n = 1,000 a run, margin 10%\n\n")
+    heads = " | ".join(f"{shift:+.0%}" for shift in SHIFTS)
+    print(
+        f"| noise between runs | pairs of runs | {heads} |\n|---:|---:|{':---:|' * len(SHIFTS)}\n"
+    )
+    for noise in RUN_NOISE:
+        for runs in PAIRS_OF_RUNS:
+            row = " | ".join(
+                shares(several(rng, args.pairs // 2, runs, noise, shift), 0.10) for shift in SHIFTS
+            )
+            print(f"| {noise:.0%} | {runs} | {row} |\n")
+
+
+def single(
+    rng: np.random.Generator, pairs: int, sigma: float, n: int, shift: float, q: float
+) -> list[tuple[float, float, float]]:
+    """The interval (d, L, U) of the log ratio for each of so many pairs of single runs."""
+    found: list[tuple[float, float, float]] = []
+    while len(found) < pairs:
+        size = (min(pairs - len(found), max(1, _MATRIX // n)), n)
+        base = np.sort(rng.lognormal(0.0, sigma, size), axis=1)
+        other = np.sort(rng.lognormal(math.log1p(shift), sigma, size), axis=1)
+        found += [
+            ratio.of_samples(one, two, q, LEVEL) for one, two in zip(base, other, strict=True)
+        ]
+    return found
+
+
+def several(
+    rng: np.random.Generator, pairs: int, runs: int, noise: float, shift: float
+) -> list[tuple[float, float, float]]:
+    """Likewise for so many comparisons of `runs` pairs of runs."""
+    found = []
+    for _ in range(pairs):
+        arms = [
+            [
+                np.sort(rng.lognormal(math.log1p(slower) + rng.normal(0, noise), 0.3, 1000))
+                for _ in range(runs)
+            ]
+            for slower in (0.0, shift)
+        ]
+        if runs == 1:
+            found.append(ratio.of_samples(arms[0][0], arms[1][0], 0.5, LEVEL))
+        else:
+            found.append(ratio.of_runs(arms[0], arms[1], 0.5, LEVEL, paired=True))
+    return found
+
+
+def shares(bounds: list[tuple[float, float, float]], margin: float) -> str:
+    """`92 / 8 / 0`"""
+    said = [ratio.verdict(low, high, margin) for _, low, high in bounds]
+    return " / ".join(f"{100 * said.count(word) / len(said):.0f}" for word in WORDS)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""`soundstage runs trend`: bundles in, the page, JSON or CSV of their trends out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from soundstage.errors import SoundstageError
+from soundstage.reports import html
+from soundstage.reports.summary import expected_milestones, summarise
+from soundstage.reports.trend import Run, Series, chart, csv_rows, sentence, trend
+from soundstage.reports.wording import plural
+from soundstage.results.bundle import Bundle
+from soundstage.results.index import Entry
+
+#: A page of more pictures than this is read by nobody.
+CHART_LIMIT = 60
+
+
+def series_of(entries: Iterable[Entry], milestones: Sequence[str], folder: Path) -> list[Series]:
+    """The series of these runs. Links are relative to `folder`, where the page will lie. A bundle
+    that is damaged is left out.
+    """
+    return trend(_runs(entries, folder), milestones)
+
+
+def _runs(entries: Iterable[Entry], folder: Path) -> Iterator[Run]:
+    for entry in entries:
+        try:
+            bundle = Bundle.open(entry.path)
+            expected = expected_milestones(bundle.run, list(bundle.rules()))
+            summary = summarise(bundle.exchanges(), expected)
+        except SoundstageError:
+            continue
+        report = entry.path / "report.html"
+        near = os.path.relpath(report if report.exists() else entry.path, folder)
+        target = str(entry.target_kind)
+        yield Run(entry.id, entry.created or "", target, quote(near), summary)
+
+
+def render(series: Sequence[Series], root: str) -> str:
+    """The page, as text to be stored in UTF-8."""
+    drawn = series[:CHART_LIMIT]
+    moved = [
+        (f"trend-{place}", each.name, sentence(each))
+        for place, each in enumerate(drawn)
+        if each.changes
+    ]
+    slower = [each for each in drawn if each.changes and each.changes[-1].ratio > 1]
+    title = "No change of level" if not moved else f"{plural(len(moved), 'series')} moved"
+    if slower:
+        title = f"{plural(len(slower), 'series')} slower than before"
+    return html.template("trend.html").render(
+        title=title,
+        tone="inconclusive" if slower else "pass",
+        icon="↗" if slower else "→",
+        runs=len({point.run for each in series for point in each.points}),
+        root=root,
+        moved=moved,
+        charts=[chart(each, place) for place, each in enumerate(drawn)],
+    )
+
+
+def lines(series: Iterable[Series]) -> list[str]:
+    """A line of text for each series."""
+    return [f"{each.name}: {sentence(each)}" for each in series]
+
+
+def as_json(series: Iterable[Series]) -> str:
+    """All series; null is a moment that never came, or an open bound. Times are seconds."""
+    document = [
+        {
+            "target": each.target,
+            "api": each.api,
+            "endpoint": each.endpoint,
+            "milestone": each.milestone,
+            "order": each.order,
+            "points": [
+                {
+                    "run": point.run,
+                    "created": point.created,
+                    "n": point.n,
+                    "seconds": _finite(point.value),
+                    "low": _finite(point.low),
+                    "high": _finite(point.high),
+                }
+                for point in each.points
+            ],
+            "changes": [
+                {"run": each.points[one.at].run, "ratio": one.ratio, "p": one.p}
+                for one in each.changes
+            ],
+        }
+        for each in series
+    ]
+    return json.dumps(document, indent=2) + "\n"
+
+
+def as_csv(series: Sequence[Series]) -> str:
+    """A row a run and a column a series, for other tools."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(csv_rows(series))
+    return text.getvalue()
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,260 @@
+"""Service level objectives: their grammar, and what they mean for the endpoints of a run.
+
+    [API[.ENDPOINT].]MILESTONE.pN<SECONDSs     v6.streaming_ready.p95<30s   complete.p99<=90s
+    [API[.ENDPOINT].]violations[(CODE)]==N     violations==0   v6.violations(field.missing)<=2
+    [API[.ENDPOINT].]OUTCOME_rate<N%           error_rate<1%   v5.timeout_rate<0.1%   ok_rate>=99%
+    [API[.ENDPOINT].]goodput(CONDITION, …)>=N% goodput(streaming_ready<=30s, no_violation)>=99%
+
+Times count from the intended start. A quantile or a goodput is judged for each endpoint that has
+the milestones it names; a count or a rate over all endpoints that it speaks of. Values only:
+`verdicts.py` holds rows against them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import NoReturn
+
+from soundstage.errors import UsageError
+
+#: (api, endpoint) -> the milestones that it promises.
+Catalogue = Mapping[tuple[str, str], Collection[str]]
+
+#: What a rate may count, by the word before `_rate`: outcomes of rows, and three more.
+ERROR, OK, VIOLATION = "error", "ok", "violation"
+OUTCOMES = ("failed", "refused", "timeout", "transport")
+RATES = (ERROR, OK, VIOLATION, *OUTCOMES)
+#: What a goodput may ask beside milestones.
+NO_VIOLATION, PLAYABLE = "no_violation", "playable"
+WORDS = (OK, NO_VIOLATION, PLAYABLE)
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0}
+_TIME = r"(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<unit>ms|s|m)"
+_SHARE = r"(?P<number>[0-9]+(?:\.[0-9]+)?)%"
+_SCOPE = r"(?:(?P<scope>[\w.-]+)\.)?"
+_QUANTILE = re.compile(rf"(?P<path>[\w.-]+)\.p(?P<order>[0-9]+(?:\.[0-9]+)?)(?P<op><=?){_TIME}")
+_COUNT = re.compile(
+    rf"{_SCOPE}violations(?:\((?P<code>[\w.-]+)\))?(?P<op>==|<=?)(?P<number>[0-9]+)"
+)
+_RATE = re.compile(rf"{_SCOPE}(?P<what>[a-z]+)_rate(?P<op>==|<=?|>=?){_SHARE}")
+_GOODPUT = re.compile(rf"{_SCOPE}goodput\((?P<conditions>[^()]*)\)(?P<op>>=?){_SHARE}")
+_CONDITION = re.compile(rf"(?P<milestone>[\w-]+)(?P<op><=?){_TIME}")
+_LONGEST = 300
+
+_OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    "<": lambda value, bound: value < bound,
+    "<=": lambda value, bound: value <= bound,
+    ">": lambda value, bound: value > bound,
+    ">=": lambda value, bound: value >= bound,
+    "==": lambda value, bound: value == bound,
+}
+_EXAMPLES = "v6.streaming_ready.p95<30s, violations==0, error_rate<1%, goodput(complete<=2m)>=99%"
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """A condition: the milestone is reached within `seconds` of the intended start."""
+
+    milestone: str
+    op: str
+    seconds: float
+
+    def holds(self, time: float) -> bool:
+        """Whether a time in seconds (+inf: never) is within it."""
+        return _OPERATORS[self.op](time, self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Slo:
+    """One objective. `kind`: "quantile", "count", "rate" or "goodput"; `bound` is in seconds, a
+    number of violations, or a share from 0 to 1. Of the others each kind has its own: a quantile
+    `order` (0.95) and one of `within`; a count `what` as a code or ""; a rate `what` as one of
+    `RATES`; a goodput `within` and `words`.
+    """
+
+    text: str
+    kind: str
+    op: str
+    bound: float
+    api: str | None = None
+    endpoint: str | None = None
+    order: float = 0.0
+    what: str = ""
+    within: tuple[Within, ...] = ()
+    words: tuple[str, ...] = ()
+
+    def met_by(self, value: float) -> bool:
+        """Whether a measured value is as asked."""
+        return _OPERATORS[self.op](value, self.bound)
+
+    @property
+    def unit(self) -> str:
+        """Of `bound` and of what is measured: "s", "violations" or "share"."""
+        return {"quantile": "s", "count": "violations"}.get(self.kind, "share")
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """An objective for certain endpoints, (api, endpoint) each, that are judged together."""
+
+    slo: Slo
+    places: frozenset[tuple[str, str]]
+    api: str | None
+    endpoint: str | None
+
+
+def parse(text: str) -> Slo:
+    """The objective that a text states. Raises UsageError that says what would be understood."""
+    plain = re.sub(r"\s+", "", text)
+    if len(plain) <= _LONGEST:
+        for pattern, read in (
+            (_GOODPUT, _goodput),
+            (_COUNT, _count),
+            (_RATE, _rate),
+            (_QUANTILE, _quantile),
+        ):
+            match = pattern.fullmatch(plain)
+            if match is not None:
+                return read(text.strip(), match)
+    hint = ""
+    if re.search(r"\.p[0-9.]+<=?[0-9.]+$", plain):
+        hint = " (the time needs a unit: s, ms or m)"
+    elif re.search(r"rate[<>=]+[0-9.]+$|\)[<>=]+[0-9.]+$", plain):
+        hint = " (the share needs a %)"
+    shown = text if len(text) < 100 else text[:100] + "…"
+    raise UsageError(f"SLO {shown!r}: not understood{hint}; try {_EXAMPLES}")
+
+
+def resolve(
+    texts: Iterable[str], catalogue: Catalogue, codes: Collection[str] = ()
+) -> list[Objective]:
+    """What objectives mean for a run with these endpoints. `codes`: those of violations.
+
+    Raises UsageError for a text that is not understood, and for an API, endpoint, milestone or
+    code that there is not, with those that there are.
+    """
+    return [found for text in texts for found in _resolved(parse(text), catalogue, codes)]
+
+
+def _resolved(slo: Slo, catalogue: Catalogue, codes: Collection[str]) -> list[Objective]:
+    places = _places(slo, catalogue)
+    if slo.kind == "count" and slo.what and codes:
+        groups = {code.rpartition(".")[0] for code in codes} - {""}
+        if slo.what not in codes and slo.what not in groups:
+            _no(slo, "violation code", slo.what, [*codes, *groups])
+    if slo.kind in ("count", "rate"):
+        return [Objective(slo, frozenset(places), slo.api, slo.endpoint)]
+    wanted = {each.milestone for each in slo.within}
+    fitting = [place for place in places if wanted <= set(catalogue[place])]
+    if not fitting:
+        known = list(dict.fromkeys(name for place in places for name in catalogue[place]))
+        missing = next((name for name in sorted(wanted) if name not in known), None)
+        where = ", ".join(" ".join(place) for place in places)
+        if missing is not None:
+            _no(slo, f"milestone of {where}", missing, known)
+        together = ", ".join(sorted(wanted))
+        raise UsageError(f"SLO {slo.text!r}: no endpoint of this run has all of {together}")
+    return [Objective(slo, frozenset([place]), *place) for place in fitting]
+
+
+def _places(slo: Slo, catalogue: Catalogue) -> list[tuple[str, str]]:
+    apis = list(dict.fromkeys(api for api, _ in catalogue))
+    if slo.api is not None and slo.api not in apis:
+        _no(slo, "API in this run", slo.api, apis)
+    places = [place for place in catalogue if slo.api in (None, place[0])]
+    if slo.endpoint is not None:
+        names = [endpoint for _, endpoint in places]
+        if slo.endpoint not in names:
+            _no(slo, f"endpoint of {slo.api} in this run", slo.endpoint, names)
+        places = [place for place in places if place[1] == slo.endpoint]
+    return places
+
+
+def _no(slo: Slo, what: str, given: str, known: Iterable[str]) -> NoReturn:
+    there = sorted(set(known))
+    near = difflib.get_close_matches(given, there, 1)
+    meant = f"; did you mean {near[0]}?" if near else ""
+    raise UsageError(
+        f"SLO {slo.text!r}: no {what} is called {given!r}; there are {', '.join(there)}{meant}"
+    )
+
+
+def _quantile(text: str, match: re.Match[str]) -> Slo:
+    order = float(match["order"]) / 100
+    if not 0 < order < 1:
+        raise UsageError(f"SLO {text!r}: p{match['order']} is no quantile; try p50, p95 or p99.9")
+    scope, _, milestone = match["path"].rpartition(".")
+    seconds = _seconds(match)
+    within = (Within(milestone, match["op"], seconds),)
+    return Slo(
+        text, "quantile", match["op"], seconds, *_scope(text, scope), order=order, within=within
+    )
+
+
+def _count(text: str, match: re.Match[str]) -> Slo:
+    bound, what = float(match["number"]), match["code"] or ""
+    return Slo(text, "count", match["op"], bound, *_scope(text, match["scope"]), what=what)
+
+
+def _rate(text: str, match: re.Match[str]) -> Slo:
+    what, bound, op = match["what"], _share(text, match), match["op"]
+    if what not in RATES:
+        names = ", ".join(f"{name}_rate" for name in RATES)
+        raise UsageError(f"SLO {text!r}: no rate is called {what}_rate; there are {names}")
+    wanted, best = (">", 1.0) if what == OK else ("<", 0.0)
+    if op == "==" and bound == best:
+        op = f"{wanted}="
+    if not op.startswith(wanted) or (op == wanted and bound == best):
+        raise UsageError(
+            f"SLO {text!r}: {what}_rate takes {wanted} or {wanted}=, and == {best:.0%} at the best"
+        )
+    return Slo(text, "rate", op, bound, *_scope(text, match["scope"]), what=what)
+
+
+def _goodput(text: str, match: re.Match[str]) -> Slo:
+    within, words = [], []
+    for condition in filter(None, match["conditions"].split(",")):
+        if condition in WORDS:
+            words.append(condition)
+            continue
+        found = _CONDITION.fullmatch(condition)
+        if found is None:
+            known = ", ".join(WORDS)
+            raise UsageError(
+                f"SLO {text!r}: {condition!r} is no condition; use MILESTONE<=SECONDSs, {known}"
+            )
+        within.append(Within(found["milestone"], found["op"], _seconds(found)))
+    if not within and not words:
+        raise UsageError(f"SLO {text!r}: goodput of what? try goodput(complete<=2m)>=99%")
+    return Slo(
+        text,
+        "goodput",
+        match["op"],
+        _share(text, match),
+        *_scope(text, match["scope"]),
+        within=tuple(within),
+        words=tuple(words),
+    )
+
+
+def _scope(text: str, scope: str | None) -> tuple[str | None, str | None]:
+    if not scope:
+        return None, None
+    api, _, endpoint = scope.partition(".")
+    if not api or "." in endpoint or scope.endswith("."):
+        raise UsageError(f"SLO {text!r}: {scope!r} is not API or API.ENDPOINT")
+    return api, endpoint or None
+
+
+def _seconds(match: re.Match[str]) -> float:
+    return float(match["number"]) * _UNITS[match["unit"]]
+
+
+def _share(text: str, match: re.Match[str]) -> float:
+    share = float(match["number"]) / 100
+    if not 0 <= share <= 1:
+        raise UsageError(f"SLO {text!r}: {match['number']}% is no share")
+    return share

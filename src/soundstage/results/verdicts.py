@@ -1,0 +1,346 @@
+"""Rows held against objectives: met, missed or not to be told, with the interval that says so.
+
+Every objective but a count is about a share: of the times below a bound (a quantile), of the
+exchanges without an error (a rate), of the good ones (a goodput). With `n` exchanges of which `k`
+did well, and a share `q` asked for, the order statistics of the binomial distribution decide: it
+is met if k reaches the rank that bounds the quantile of order `q` from above, missed if it stays
+below the one that bounds it from below, else inconclusive. That is the exact interval of the
+quantile (Conover 1999, 3.2) held against the bound, and the Clopper-Pearson interval of the share
+held against `q`: one and the same test.
+
+What failed or timed out did not do well, however early. What the harness itself cut short
+(outcomes `censored` and `cut`) is not known: it counts as bad where that speaks against a pass,
+and as good where that speaks against a fail, unless it was over its bound when it was cut.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from soundstage.results import quantiles
+from soundstage.results.slo import (
+    ERROR,
+    NO_VIOLATION,
+    OK,
+    OUTCOMES,
+    VIOLATION,
+    Objective,
+    Slo,
+    Within,
+)
+
+#: Of every interval, two-sided.
+LEVEL = 0.95
+PASS, FAIL, INCONCLUSIVE = "pass", "fail", "inconclusive"
+
+_UNKNOWN = ("censored", "cut")
+_VIOLATES = "violates"
+#: More exchanges than this are no advice.
+_MOST = 10_000_000
+
+
+@dataclass(slots=True)
+class Tally:
+    """The rows that one objective is about, as they come: `n` of them, of which `good` did well
+    and `unknown` may have. `times` are those of a quantile, in seconds from the intended start:
+    +inf where it was never reached, those that are unknown left out. `events` are violations.
+    """
+
+    objective: Objective
+    n: int = 0
+    good: int = 0
+    unknown: int = 0
+    events: int = 0
+    times: array[float] = field(default_factory=lambda: array("d"))
+    unprobed: bool = False
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Count a row of exchanges.ndjson.gz that is neither warm-up, probe nor dropped."""
+        slo = self.objective.slo
+        self.n += 1
+        if slo.kind == "count":
+            self.events += _errors(row, slo.what)
+            return
+        did_well = self._did_well(slo, row)
+        if did_well is None:
+            self.unknown += 1
+        else:
+            self.good += did_well
+
+    def _did_well(self, slo: Slo, row: Mapping[str, Any]) -> bool | None:
+        """Whether a row counts as good; None: nobody can know."""
+        if slo.kind == "quantile":
+            time, limit = _time(row, slo.within[0])
+            if time is None:
+                return self._late_already(limit)
+            self.times.append(time)
+            return slo.within[0].holds(time)
+        if slo.kind == "rate":
+            return _free_of(slo.what, row)
+        answers = [_condition(within, row) for within in slo.within]
+        answers += [self._word(word, row) for word in slo.words]
+        if False in answers:
+            return False
+        return None if None in answers else True
+
+    def _late_already(self, elapsed: float) -> bool | None:
+        """What is known of one that was cut after `elapsed` seconds without getting there."""
+        if self.objective.slo.within[0].holds(elapsed):
+            return None
+        self.times.append(math.inf)
+        return False
+
+    def _word(self, word: str, row: Mapping[str, Any]) -> bool | None:
+        if word == OK:
+            return _free_of(ERROR, row)
+        if word == NO_VIOLATION:
+            return _free_of(VIOLATION, row)
+        # Whether it plays is known only where playback was probed.
+        playback = row.get("playback")
+        if playback is None:
+            self.unprobed = True
+            return False if _free_of(ERROR, row) is False else None
+        return not playback.get("stalls")
+
+
+class Scorecard:
+    """The tallies of several objectives; give it every row of a run."""
+
+    def __init__(self, objectives: Iterable[Objective]) -> None:
+        self.tallies = [Tally(objective) for objective in objectives]
+        self._of: dict[tuple[str, str], list[Tally]] = {}
+        for tally in self.tallies:
+            for place in tally.objective.places:
+                self._of.setdefault(place, []).append(tally)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Count a row; warm-up, probes and what was never sent are left out."""
+        if row.get("warmup") or row.get("probe") or row["outcome"] == "dropped":
+            return
+        for tally in self._of.get((row["api"], row["endpoint"]), ()):
+            tally.add(row)
+
+    def results(self) -> list[dict[str, Any]]:
+        """What run.json says of each objective (`slos`)."""
+        return [result(tally) for tally in self.tallies]
+
+
+def overall(results: Iterable[Mapping[str, Any]]) -> str:
+    """The verdict of all together: one that is missed decides, then one that cannot be told."""
+    verdicts = [each["verdict"] for each in results]
+    return next((each for each in (FAIL, INCONCLUSIVE) if each in verdicts), PASS)
+
+
+def verdict(tally: Tally) -> str:
+    """Whether the objective is met: "pass", "fail" or "inconclusive"."""
+    slo = tally.objective.slo
+    if tally.n == 0:
+        return INCONCLUSIVE
+    if slo.kind == "count":
+        return PASS if slo.met_by(tally.events) else FAIL
+    low, high = tally.good, tally.good + tally.unknown
+    needs, misses = thresholds(required(slo), tally.n)
+    return PASS if low >= needs else FAIL if high < misses else INCONCLUSIVE
+
+
+def required(slo: Slo) -> float:
+    """The share of exchanges that have to do well."""
+    if slo.kind == "quantile":
+        return slo.order
+    return 1 - slo.bound if slo.op.startswith("<") else slo.bound
+
+
+def thresholds(share: float, n: int) -> tuple[int, int]:
+    """Of `n` exchanges, how many must do well for a pass (n + 1: so few never can), and below how
+    many it is a fail. That all or none must do well is a plain count, without any inference.
+    """
+    if share >= 1:
+        return n, n
+    if share <= 0:
+        return 0, 0
+    low, high = quantiles.interval_ranks(share, n, LEVEL)
+    return high, low
+
+
+def least_for_pass(share: float) -> int:
+    """The least number of exchanges that can pass, if all of them do well."""
+    if not 0 < share < 1:
+        return 1
+    # All n do well, and yet the true share may be below: share^n <= tail.
+    return math.ceil(math.log((1 - LEVEL) / 2) / math.log(share))
+
+
+def more_needed(share: float, n: int, good: int) -> int | None:
+    """About how many more exchanges would decide, if the rest does as well as these did; None if
+    none would: they are at what is asked for, or too near to it.
+    """
+    if n == 0:
+        return quantiles.needed(share, LEVEL) if 0 < share < 1 else 1
+
+    def decided(size: int) -> bool:
+        needs, misses = thresholds(share, size)
+        likely = good * size // n
+        return likely >= needs or likely < misses
+
+    least, most = n, max(2 * n, 8)
+    while not decided(most):
+        least, most = most, 2 * most
+        if most > _MOST:
+            return None
+    while most - least > 1:
+        middle = (least + most) // 2
+        least, most = (least, middle) if decided(middle) else (middle, most)
+    return most - n
+
+
+def result(tally: Tally) -> dict[str, Any]:
+    """An entry of `slos` in run.json: verdict, measured value, its interval, and what decides.
+
+    `value`, `low` and `high` have the unit of the objective. Of a time null means never; of a
+    bound, that so few exchanges cannot give one.
+    """
+    slo, n = tally.objective.slo, tally.n
+    said = verdict(tally)
+    value, low, high = _measured(tally)
+    more = None
+    if said == INCONCLUSIVE and not tally.unprobed:
+        more = more_needed(required(slo), n, tally.good) if slo.kind != "count" else 1
+    return {
+        "slo": slo.text,
+        "kind": slo.kind,
+        "api": tally.objective.api,
+        "endpoint": tally.objective.endpoint,
+        "milestone": slo.within[0].milestone if slo.kind == "quantile" else None,
+        "order": slo.order or None,
+        "op": slo.op,
+        "bound": slo.bound,
+        "unit": slo.unit,
+        "n": n,
+        "unknown": tally.unknown,
+        "value": _finite(value),
+        "low": _finite(low),
+        "high": _finite(high),
+        "level": LEVEL,
+        "verdict": said,
+        "reason": _reason(tally, said, more),
+        "more": more,
+    }
+
+
+def describe(entry: Mapping[str, Any]) -> str:
+    """An entry of `slos` in one line: `complete.p95<2m at v6 stream: 81 s (79 to 84, n = 400)`."""
+    place = [name for name in (entry["api"], entry["endpoint"]) if name]
+    said = entry["slo"].startswith("".join(f"{name}." for name in place))
+    where = "" if said else f" at {' '.join(place)}"
+    show = _shower(entry["unit"])
+    value = "never" if entry["value"] is None else show(entry["value"])
+    if entry["n"] == 0:
+        return f"{entry['slo']}{where}: {entry['reason']}"
+    interval = ""
+    if entry["unit"] != "violations":
+        low = show(entry["low"]) if entry["low"] is not None else "?"
+        high = show(entry["high"]) if entry["high"] is not None else "?"
+        interval = f"{low} to {high}, "
+    why = f"; {entry['reason']}" if entry["reason"] else ""
+    return f"{entry['slo']}{where}: {value} ({interval}n = {entry['n']:,}){why}"
+
+
+def _shower(unit: str) -> Any:
+    if unit == "s":
+        return lambda value: f"{value * 1000:.3g} ms" if value < 1 else f"{value:.4g} s"
+    if unit == "share":
+        return lambda value: f"{100 * value:.3g}%"
+    return lambda value: f"{value:,.0f}"
+
+
+def _measured(tally: Tally) -> tuple[float, float, float]:
+    """The value and its interval, in the unit of the objective."""
+    slo, n = tally.objective.slo, tally.n
+    if n == 0:
+        return math.inf, math.inf, math.inf
+    if slo.kind == "count":
+        return tally.events, tally.events, tally.events
+    if slo.kind == "quantile":
+        return _quantile(tally)
+    # The interval of the share, widened by what is not known.
+    low = quantiles.rate_interval(tally.good, n, LEVEL)[0]
+    high = quantiles.rate_interval(tally.good + tally.unknown, n, LEVEL)[1]
+    value = tally.good / n
+    return (1 - value, 1 - high, 1 - low) if slo.op.startswith("<") else (value, low, high)
+
+
+def _quantile(tally: Tally) -> tuple[float, float, float]:
+    """The quantile; its lower bound as if the unknown were the fastest, its upper as if never."""
+    import numpy as np
+
+    order, unknown = tally.objective.slo.order, tally.unknown
+    times = np.frombuffer(tally.times) if tally.times else np.empty(0)
+    late = np.concatenate([times, np.full(unknown, math.inf)])
+    early = np.concatenate([times, np.full(unknown, -math.inf)]) if unknown else late
+    return (
+        quantiles.quantile(late, order),
+        quantiles.interval(early, order, LEVEL)[0],
+        quantiles.interval(late, order, LEVEL)[1],
+    )
+
+
+def _reason(tally: Tally, said: str, more: int | None) -> str | None:
+    if said != INCONCLUSIVE:
+        return None
+    if tally.n == 0:
+        return "no exchange to judge it by"
+    if tally.unprobed:
+        return "nobody probed whether songs play (--probe-playback)"
+    if more is None:
+        return "too near to its bound to be told, however long the run"
+    return f"about {more:,} more exchanges would decide"
+
+
+def _time(row: Mapping[str, Any], within: Within) -> tuple[float | None, float]:
+    """(seconds from the intended start, 0), +inf if it never got there; (None, seconds that it
+    was watched without getting there) if the harness cut it short.
+    """
+    late = (row["started_ns"] - row["intended_ns"]) / 1e9
+    seconds = row["milestones"].get(within.milestone)
+    if seconds is not None:
+        return seconds + late, 0.0
+    if row["outcome"] in _UNKNOWN:
+        return None, (row.get("ended") or 0.0) + late
+    return math.inf, 0.0
+
+
+def _condition(within: Within, row: Mapping[str, Any]) -> bool | None:
+    time, watched = _time(row, within)
+    if time is not None:
+        return within.holds(time)
+    return None if within.holds(watched) else False
+
+
+def _free_of(what: str, row: Mapping[str, Any]) -> bool | None:
+    """Whether a row is free of what a rate counts (for "ok": whether it is ok)."""
+    outcome = row["outcome"]
+    if what == VIOLATION:
+        if row["verdict"] == _VIOLATES:
+            return False
+        return None if outcome in _UNKNOWN else True
+    if outcome in _UNKNOWN:
+        return None
+    if what in OUTCOMES:
+        return bool(outcome != what)
+    return bool(outcome == OK)
+
+
+def _errors(row: Mapping[str, Any], code: str) -> int:
+    """How many violations of severity error a row has: all, or those of a code or its group."""
+    errors: Mapping[str, int] = row.get("errors") or {}
+    if not code:
+        return sum(errors.values())
+    return sum(many for name, many in errors.items() if f"{name}.".startswith(f"{code}."))
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

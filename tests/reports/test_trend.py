@@ -1,0 +1,71 @@
+"""The trend over real bundles: where it moved, and a link to each run."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from soundstage import cli
+
+
+@pytest.fixture
+def root(tmp_path: Path, runs: ModuleType) -> Path:
+    """Twelve runs of 40 songs; from the eighth on each song takes half as long again."""
+    root = tmp_path / "runs"
+    for number in range(12):
+        rng = random.Random(number)
+        slow = 1.5 if number >= 7 else 1.0
+        rows = [runs.exchange(n + 1, rng, at=n * 0.1) for n in range(40)]
+        for row in rows:
+            row["milestones"] = {
+                name: value and round(value * slow, 6) for name, value in row["milestones"].items()
+            }
+        made = f"2026-02-{number + 1:02d}T00:00:00.000Z"
+        path = root / f"run-{number:02d}"
+        runs.write(path, rows, kind="load", created=made, finish={"verdict": "pass"})
+        (path / "report.html").write_text("a report")
+    return root
+
+
+def trend(root: Path, *arguments: str) -> str:
+    out, err = io.StringIO(), io.StringIO()
+    code = cli.run("runs", ["trend", "--runs", str(root), *arguments], out, err)
+    assert code == 0, err.getvalue()
+    return out.getvalue()
+
+
+def test_a_slow_down_shows_at_the_run_that_brought_it(root: Path) -> None:
+    found = json.loads(trend(root, "--format", "json", "--milestone", "complete"))
+    p50 = next(each for each in found if each["order"] == 0.5)
+    assert len(p50["points"]) == 12
+    assert [change["run"] for change in p50["changes"]] == ["run-07"]
+    assert p50["changes"][0]["ratio"] == pytest.approx(1.5, rel=0.1)
+
+
+def test_the_page_names_the_change_and_links_every_run(root: Path) -> None:
+    said = trend(root, "--milestone", "complete")
+    assert "slower since run-07" in said
+    page = (root / "trend.html").read_text()
+    assert "slower than before" in page
+    for number in range(12):
+        assert f'href="run-{number:02d}/report.html"' in page
+    assert "<script" not in page
+    assert "style=" not in page
+
+
+def test_csv_has_a_row_a_run_and_a_column_a_series(root: Path) -> None:
+    head, *rows = trend(root, "--format", "csv", "--milestone", "complete").splitlines()
+    assert head.split(",")[:2] == ["time", "run"]
+    assert len(head.split(",")) == 4
+    assert len(rows) == 12
+    assert rows[0].startswith("1769904000,run-00,")
+
+
+def test_without_two_runs_the_page_says_so(root: Path) -> None:
+    assert "trend:" in trend(root, "--limit", "1")
+    assert "no two runs" in (root / "trend.html").read_text()

@@ -1,0 +1,55 @@
+"""An emulator as a process of its own, whose process and workers a test can look at and kill."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from soundstage.emulator.options import Options
+
+
+class Running:
+    """An emulator with workers, as a process of its own."""
+
+    def __init__(self, options: Options) -> None:
+        self.parent = subprocess.Popen(
+            [sys.executable, "-m", "soundstage", "emulate", *options.arguments()],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.parent.stdout is not None
+        line = self.parent.stdout.readline()
+        assert line.startswith("listening on "), self.parent.communicate()
+        self.url = line.removeprefix("listening on ").strip()
+
+    def workers(self) -> list[int]:
+        path = f"/proc/{self.parent.pid}/task/{self.parent.pid}/children"
+        return [int(pid) for pid in Path(path).read_text().split()]
+
+    def resident(self) -> int:
+        """The memory of the parent, or of a single process, in bytes."""
+        pages = int(Path(f"/proc/{self.parent.pid}/statm").read_text().split()[1])
+        return pages * 4096
+
+    def open_files(self) -> int:
+        return len(list(Path(f"/proc/{self.parent.pid}/fd").iterdir()))
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> tuple[str, str]:
+        self.parent.send_signal(how)
+        return self.parent.communicate(timeout=10)
+
+
+@contextmanager
+def running(options: Options) -> Iterator[Running]:
+    emulator = Running(options)
+    with emulator.parent:
+        try:
+            yield emulator
+        finally:
+            if emulator.parent.poll() is None:
+                emulator.stop()
