@@ -126,12 +126,17 @@ class Filling:
         }
 
     def payloads(
-        self, steps: Sequence[Step], story: Story, rng: random.Random, optional: float
+        self,
+        steps: Sequence[Step],
+        story: Story,
+        rng: random.Random,
+        optional: float,
+        percentages: Sequence[int] | None = None,
     ) -> list[Payload]:
         """The chunks of `steps` (`walk.payloads`)."""
         last = len(steps) - 1
         chunk = _Chunk(story, rng, 0, last)
-        rises = self._progress(steps, rng)
+        rises = self._progress(steps, rng, percentages)
         in_turn = list(dict.fromkeys(step.track for step in steps if step.track is not None))
         turns: dict[str, int] = {}
         result = []
@@ -166,7 +171,9 @@ class Filling:
         assert isinstance(result, dict)
         return result
 
-    def _progress(self, steps: Sequence[Step], rng: random.Random) -> list[int]:
+    def _progress(
+        self, steps: Sequence[Step], rng: random.Random, known: Sequence[int] | None
+    ) -> list[int]:
         """A percentage for each chunk that never falls, whatever fixed ones stand between."""
         kinds = [
             self.templates[s.stage].progress if s.stage in self.templates else -1 for s in steps
@@ -175,7 +182,11 @@ class Filling:
             (n for n, kind in enumerate(kinds) if kind not in (None, -1)), len(kinds)
         )
         drawn = sum(kind is None for kind in kinds[:first_fixed])
-        rising = iter(sorted(rng.randint(1, 99) for _ in range(drawn)))
+        if known is None:
+            rising = iter(sorted(rng.randint(1, 99) for _ in range(drawn)))
+        else:
+            told = [known[n] for n, kind in enumerate(kinds[:first_fixed]) if kind is None]
+            rising = iter([min(max(value, 0), 99) for value in told])
         values = [
             (next(rising) if kind is None else 0) if number < first_fixed else max(kind or 0, 0)
             for number, kind in enumerate(kinds)

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Protocol, Stage
@@ -50,24 +51,44 @@ _RARELY = 20
 #: How eager a stage that must come is, beside one chunk (1.0) of the unbounded ones.
 _EAGERNESS = 0.7
 _NO_TRACK: tuple[Track | None, ...] = (None,)
+#: Draws how often a stage comes (on its track), where somebody knows better than the walk.
+Times = Callable[[random.Random], int]
+_UNKNOWN: Mapping[str, Times] = MappingProxyType({})
 
 
-def plan(contract: Contract, rng: random.Random, *, fails: bool = False) -> list[Step]:
+def plan(
+    contract: Contract,
+    rng: random.Random,
+    *,
+    fails: bool = False,
+    times: Mapping[str, Times] = _UNKNOWN,
+    fails_after: str | None = None,
+) -> list[Step]:
     """A legal sequence of stages from the first chunk to the last.
 
-    Which track leads, how tracks interleave and how often optional stages come vary with `rng`.
-    The stage that charges comes at least once. With `fails` the sequence is cut somewhere after
-    its first chunk and ends in the contract's stage of failure.
+    Which track leads, how tracks interleave and how often optional stages come vary with `rng`;
+    `times` says how often by the name of a stage, in place of the walk's own habits. The stage
+    that charges comes at least once. With `fails` the sequence is cut somewhere after its first
+    chunk and ends in the contract's stage of failure; with `fails_after` it is cut after one of
+    the chunks of that stage, if it has any.
 
     Raises ContractDataError if the stages' constraints cannot all be met, UsageError never.
     """
-    steps = order_of(contract).plan(rng)
+    steps = order_of(contract).plan(rng, times)
     if fails:
-        failure = next((s for s in contract.protocol.stages if s.failure), None)
-        if failure is None:
-            raise ContractDataError(f"{contract.api}: no stage reports a failure")
-        steps = [*steps[: rng.randint(1, len(steps) - 1)], Step(failure.name, None)]
+        return [*steps[: rng.randint(1, len(steps) - 1)], _failed(contract)]
+    if fails_after is not None:
+        places = [n for n, step in enumerate(steps[:-1], start=1) if step.stage == fails_after]
+        if places:
+            return [*steps[: rng.choice(places)], _failed(contract)]
     return steps
+
+
+def _failed(contract: Contract) -> Step:
+    failure = next((s for s in contract.protocol.stages if s.failure), None)
+    if failure is None:
+        raise ContractDataError(f"{contract.api}: no stage reports a failure")
+    return Step(failure.name, None)
 
 
 def payloads(
@@ -77,12 +98,14 @@ def payloads(
     rng: random.Random,
     *,
     optional: float = 0.0,
+    percentages: Sequence[int] | None = None,
 ) -> list[Payload]:
     """The chunks of `steps`: each meets its stage's schema, together they keep all that holds
     across chunks. Fields that a stage lists but does not require appear with the probability
-    `optional`.
+    `optional`. `percentages` says how far the generation is at each chunk, rising from 0 to 100;
+    without it that is drawn.
     """
-    return _prepared(contract).filling.payloads(steps, story, rng, optional)
+    return _prepared(contract).filling.payloads(steps, story, rng, optional, percentages)
 
 
 def sync_result(contract: Contract, story: Story) -> Payload:
@@ -200,9 +223,11 @@ class Order:
             )
         return items
 
-    def _times(self, item: Item, rng: random.Random) -> int:
+    def _times(self, item: Item, rng: random.Random, known: Mapping[str, Times]) -> int:
         least, most = item.stage.times
-        if most is not None:
+        if known and item.stage.name in known:
+            drawn = known[item.stage.name](rng)
+        elif most is not None:
             drawn = rng.randint(least, most)
         elif rng.randrange(_RARELY) == 0:
             drawn = least
@@ -211,10 +236,10 @@ class Order:
             drawn = max(least, rng.randint(low, high))
         return max(1, drawn) if item.stage.charges else drawn
 
-    def plan(self, rng: random.Random) -> list[Step]:
+    def plan(self, rng: random.Random, times: Mapping[str, Times] = _UNKNOWN) -> list[Step]:
         """A legal sequence of stages (`walk.plan`)."""
         items, draw = self.items, rng.random
-        left = [self._times(item, rng) for item in items]
+        left = [self._times(item, rng, times) for item in items]
         if self.optional_groups:
             self.make_possible(left)
         steps: list[Step] = []

@@ -1,0 +1,171 @@
+"""Makes a profile of the emulator out of a run bundle, for `soundstage emulate --profile-from`.
+
+Reads the rows and says what each was: a stream that came to its end, failed, was cut, or a request
+that was refused. The arithmetic is `emulator/fitting.py`'s.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from soundstage.errors import NoDataError, UsageError
+
+if TYPE_CHECKING:
+    from soundstage.contract import Contract
+    from soundstage.emulator.fitting import Recorded
+
+#: What the reason of a row begins with whose answer was a documented error: its name follows.
+_DOCUMENTED = "api."
+#: Statuses by which a service says that it has no room: nothing was wrong with these requests.
+_NO_ROOM = (429, 500)
+_NEVER_SENT = "dropped"
+
+
+def fitted_profile(folder: Path) -> dict[str, Any]:
+    """The JSON data of a profile that goes as the run in `folder` went.
+
+    Raises UsageError for what is no bundle, or holds API versions that there is no contract of,
+    NoDataError where no stream was recorded.
+    """
+    from soundstage import __version__
+    from soundstage.contract import available, load
+    from soundstage.emulator.fitting import Recording, fit
+    from soundstage.results.bundle import Bundle
+
+    bundle = Bundle.open(folder)
+    run = bundle.run
+    # An emulator in a hurry: its profile is told in the times of life, as all profiles are.
+    speed = run["target"].get("speed") or 1.0
+    contracts: dict[str, Contract] = {}
+    streams: dict[str, list[Recorded]] = defaultdict(list)
+    requests: Counter[str] = Counter()
+    refused: dict[str, Counter[str]] = defaultdict(Counter)
+    left_out: Counter[str] = Counter()
+    for row in bundle.exchanges():
+        api = row["api"]
+        if api not in contracts:
+            if api not in available():
+                raise UsageError(f"{folder}: API version {api!r}: there is no contract of it here")
+            contracts[api] = load(api)
+        reason = _left_out(row, contracts[api])
+        if reason is not None:
+            left_out[reason] += 1
+            continue
+        requests[api] += 1
+        if row["outcome"] == "refused":
+            error = _no_room(row, contracts[api])
+            if error is None:
+                left_out["refused for a reason of its own"] += 1
+                requests[api] -= 1
+            else:
+                refused[api][error] += 1
+        elif not row["stages"]:
+            left_out["no chunk came"] += 1
+        else:
+            streams[api].append(_recorded(row, contracts[api], speed))
+    recordings = {api: Recording(streams[api], requests[api], refused[api]) for api in contracts}
+    try:
+        data = fit(recordings, contracts)
+    except ValueError as error:
+        raise NoDataError(f"{folder}: nothing to fit a profile from: {error}") from None
+    target = run["target"]
+    told = sum(each["streams"] for each in data["fitted"]["apis"].values())
+    day = run["created"].partition("T")[0]
+    fitted = {
+        "run": run["id"],
+        "created": run["created"],
+        "kind": target["kind"],
+        **{name: target[name] for name in ("profile", "speed") if target.get(name) is not None},
+        "complete": bundle.complete,
+        "soundstage": __version__,
+        "left_out": dict(sorted(left_out.items())),
+        **data["fitted"],
+    }
+    of = "the live API" if target["kind"] == "live" else f"a target of the kind {target['kind']}"
+    origin = f"Run {_plain(run['id'])} of {_plain(day)}."
+    return {
+        "description": f"Fitted to {told} streams of {of}. {origin}",
+        "default": data["default"],
+        "stages": {},
+        "apis": data["apis"],
+        "fitted": fitted,
+    }
+
+
+def _plain(text: str) -> str:
+    """A bundle may come from anybody: nothing that a terminal would act on."""
+    return "".join(each if each.isprintable() else "?" for each in text[:200])
+
+
+def _left_out(row: Mapping[str, Any], contract: Contract) -> str | None:
+    """Why a row tells nothing about how generations go; None if it does."""
+    endpoint = contract.endpoints.get(row["endpoint"])
+    if endpoint is None or endpoint.kind != "stream":
+        return "not a stream"
+    if row.get("probe"):
+        return "a probe"
+    if row.get("warmup"):
+        return "warm-up"
+    return "never sent" if row["outcome"] == _NEVER_SENT else None
+
+
+def _no_room(row: Mapping[str, Any], contract: Contract) -> str | None:
+    """The error by which the service refused a request that was all right; None if it was not."""
+    status = row.get("http_status") or 0
+    if status != _NO_ROOM[0] and status < _NO_ROOM[1]:
+        return None
+    known = contract.errors.known
+    reason = row.get("reason") or ""
+    name = reason.removeprefix(_DOCUMENTED)
+    if reason.startswith(_DOCUMENTED) and any(error.name == name for error in known):
+        return name
+    return next((error.name for error in known if error.status == status), None)
+
+
+def _recorded(row: Mapping[str, Any], contract: Contract, speed: float) -> Recorded:
+    from soundstage.emulator.fitting import Recorded, Seen
+
+    stages = contract.protocol.by_name
+    seen = []
+    for label, (first, last, count) in row["stages"].items():
+        stage = label.partition("#")[0]
+        if stage in stages:
+            seen.append(Seen(stage, first * speed, last * speed, count))
+    latest = max((last for _, last, _ in row["stages"].values()), default=0.0)
+    end: Literal["whole", "failed", "cut"] = "cut"
+    if any(stages[each.stage].failure for each in seen):
+        end = "failed"
+    elif row["outcome"] == "ok":
+        end = "whole"
+    return Recorded(row["api"], tuple(seen), end, (row.get("ended") or latest) * speed)
+
+
+def write(data: Mapping[str, Any], path: Path) -> None:
+    """Write a profile's file; raises UsageError where it cannot."""
+    try:
+        path.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot write the profile: {error.strerror}") from error
+
+
+def told(data: Mapping[str, Any]) -> str:
+    """What was fitted, as lines for a person: a stage a line, medians in seconds."""
+    fitted = data["fitted"]
+    lines = [data["description"]]
+    if fitted["kind"] != "live":
+        lines.append("This says nothing about the live API: the run was not against it.")
+    for api, course in data["apis"].items():
+        used = fitted["apis"][api]
+        counted = ", ".join(f"{used[end]} {end}" for end in ("whole", "failed", "cut"))
+        lines.append(f"{api}: {used['streams']} streams ({counted})")
+        for stage, delay in course["stages"].items():
+            middle = delay.get("median", delay.get("constant", 0.0))
+            spread = f"  sigma {delay['sigma']:.2f}" if "sigma" in delay else ""
+            lines.append(f"  {stage:<20}{middle:9.3f} s{spread}  n={used['delays'][stage]}")
+        for word in ("failures", "refusals"):
+            lines += [f"  {word} {name:<20}{share:8.1%}" for name, share in course[word].items()]
+    return "\n".join(lines)

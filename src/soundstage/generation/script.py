@@ -1,0 +1,103 @@
+"""An answer as a sequence of moves on a connection, for faults that no body can show. Values only;
+the emulator plays them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from soundstage.generation.fault import Answer, Chunks
+
+
+class Say(NamedTuple):
+    """Send a part of the body, framed as HTTP asks."""
+
+    data: bytes
+
+
+class Raw(NamedTuple):
+    """Write octets on the connection as they are."""
+
+    data: bytes
+
+
+class Pause(NamedTuple):
+    """Let time pass; what was written before has left by then."""
+
+    seconds: float
+
+
+class Hold(NamedTuple):
+    """Send `data` (b"": nothing) every so many seconds until the client goes away."""
+
+    seconds: float
+    data: bytes
+
+
+class End(NamedTuple):
+    """End the body as HTTP asks."""
+
+
+class Close(NamedTuple):
+    """Close the connection in an orderly way."""
+
+
+class Reset(NamedTuple):
+    """Reset the connection."""
+
+
+Move = Say | Raw | Pause | Hold | End | Close | Reset
+Moves = tuple[Move, ...]
+
+
+class Script(NamedTuple):
+    """An answer as a sequence of moves. `opening` comes before the head; `chunks` has the moves for
+    each chunk, made when the chunk is due; `closing` comes after them. `headers` stand beside the
+    usual ones; `content_length` None sends the body in chunked coding.
+    """
+
+    chunks: list[Moves]
+    opening: Moves = ()
+    closing: Moves = (End(),)
+    headers: tuple[tuple[str, str], ...] = ()
+    content_length: int | None = None
+
+    @property
+    def needs_connection(self) -> bool:
+        """Whether it does what only the owner of the connection can do."""
+        moves = (*self.opening, *(move for each in self.chunks for move in each), *self.closing)
+        return any(isinstance(move, Raw | Close | Reset) for move in moves)
+
+
+class Whole(NamedTuple):
+    """A whole answer of something that stands before the API. `location` is relative to the path
+    of the request (b"" of it kept) if it begins with a question mark.
+    """
+
+    status: int
+    content_type: str
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+    location: str | None = None
+
+
+class Told(NamedTuple):
+    """What a fault of the wire is put into: an answer, the chunks that it carries (what they were
+    before their bytes were changed), the numbers of the frames where it may strike, and its
+    setting in seconds.
+    """
+
+    answer: Answer
+    chunks: Chunks
+    places: Sequence[int]
+    seconds: float
+
+
+Apply = Callable[[Told, random.Random], Script | Whole | None]
+
+
+def untouched(answer: Answer) -> list[Moves]:
+    """The moves that send each frame as it is."""
+    return [(Say(frame),) for frame in answer.body.frames]
