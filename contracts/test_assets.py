@@ -1,30 +1,14 @@
-"""What the payloads point to: each URL on a host that may be asked answers with its media."""
+"""Every rule of the files that payloads point to: songs that decode and are as long as they should
+be, covers that open, each at a place that may be asked.
+"""
 
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-from soundstage.contract import Contract
-from soundstage.contract.roles import asset_urls
-
-_MEDIA = {"audio_url": "audio/", "stream_url": "audio/", "album_art": "image/"}
+from soundstage.contract.rules import Rule
 
 
-@pytest.mark.each_contract
-@pytest.mark.parametrize("role", sorted(_MEDIA))
-def test_assets_answer(contract: Contract, gate: Any, role: str) -> None:
-    values = []
-    for endpoint in contract.endpoints.values():
-        if endpoint.request is not None:
-            exchange = gate.captured(contract.api, endpoint.name)
-            if exchange is not None:
-                values += [chunk for _, chunk in exchange.chunks] or [exchange.value]
-    urls = [url for found, url in asset_urls(contract, values) if found == role]
-    allowed = [url for url in urls if gate.may_fetch(contract, url)]
-    if not allowed:
-        pytest.skip(f"no {role} on a host that may be asked" if urls else f"no {role} was seen")
-    for url in allowed:
-        status, media, size = gate.fetch_head(url)
-        assert status == 200, f"{role} {url} answers with {status}"
-        assert media.startswith(_MEDIA[role]), f"{role} {url} is of type {media or 'none'}"
-        assert size > 0, f"{role} {url} is empty"
+@pytest.mark.rules("asset")
+def test_rule(rule: Rule, holds: Callable[[Rule], None]) -> None:
+    holds(rule)

@@ -222,6 +222,8 @@ def _has_target(config: pytest.Config) -> bool:
 
 
 def _kind(contract: Contract, rule: Rule) -> str:
+    if rule.id.startswith(f"{rule.api}/{rule.endpoint}/asset/"):
+        return "asset"
     endpoint = contract.endpoints.get(rule.endpoint)
     return endpoint.kind if endpoint is not None else rule.endpoint
 

@@ -70,6 +70,11 @@ _OF_ENDPOINT: Final[dict[str, tuple[str, ...]]] = {
     "completion/last": ("stream.not_closed",),
     "undocumented": ("field.undocumented",),
     "hosts": ("asset.host",),
+    "asset/address": ("asset.address",),
+    "asset/answer": ("asset.missing",),
+    "asset/media": ("asset.media_type",),
+    "asset/content": ("asset.broken",),
+    "asset/length": ("asset.length",),
 }
 #: The same for `API/error/`.
 _OF_ERRORS: Final[dict[str, tuple[str, ...]]] = {
@@ -91,6 +96,8 @@ def codes_of(contract: Contract, rule: Rule) -> tuple[str, ...]:
     if field := _FIELD.fullmatch(path):
         return (_ASPECTS[field[1]],)
     area, _, name = path.partition("/")
+    if area == "asset":
+        return _OF_ENDPOINT[path.rpartition("/")[0]]
     found = _OF_ENDPOINT.get(path) or _OF_ENDPOINT[f"{area}/*"]
     if area == "times":
         least, most = contract.protocol.by_name[name].times

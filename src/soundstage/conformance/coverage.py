@@ -54,6 +54,8 @@ def exercised(rule: Rule, seen: Observation) -> bool:
         return _error(area, seen)
     if area == "http":
         return rest[0] == "status" or seen.status == 200
+    if area == "asset":
+        return False  # no exchange shows it, only the files themselves: see exchange/assets.py
     if area == "hosts":
         return seen.live and (bool(seen.chunks) or seen.value is not None)
     if seen.status != 200:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import jsonschema_rs
 
-from soundstage.conformance.fields import FieldCheck, shown
+from soundstage.conformance.fields import REFUSED, FieldCheck, shown
 from soundstage.conformance.order import Ledger, Track
 from soundstage.conformance.violations import Severity, Verdict, Violation, verdict_of
 from soundstage.contract import Contract
@@ -35,6 +35,7 @@ class Seen(NamedTuple):
     milestones: tuple[str, ...]
 
 
+_NOWHERE: set[str] = set()
 _UNREADABLE = Seen(None, None, None, ())
 #: Values of these types are equal only if they are the same JSON value (1, 1.0 and true are not).
 _DISTINCT = frozenset((str, bool, type(None)))
@@ -47,12 +48,13 @@ _LONGEST_FAILURE = 200
 class _Kind(NamedTuple):
     """What follows from a chunk's names and from the values that stages are told by.
 
-    `listed`: all its names are documented. The rest: what there is to check in such a chunk.
+    `fits` says whether the fields of such a chunk are as they should be; None where they cannot
+    be, since not all of its names are documented. The rest: what there is to check in it.
     """
 
     stage: Stage
     fields: FieldCheck
-    listed: bool
+    fits: Callable[[Any], bool] | None
     tracked: bool
     constant: tuple[str, ...]
     values: Callable[[dict[str, Any]], Any] | None
@@ -116,7 +118,7 @@ class _Compiled:
         return _Kind(
             stage,
             fields,
-            listed=chunk.keys() <= fields.known,
+            fits=fields.is_valid if chunk.keys() <= fields.known else None,
             tracked=protocol.tracks is not None and protocol.tracks.field in chunk,
             constant=constant,
             values=_values_of(constant),
@@ -193,7 +195,7 @@ class StreamCheck:
         self._constants: dict[str, Any] = {}
         self._known: dict[tuple[str, ...], Any] = {}  # the last values of each set of constants
         self._others: dict[str, set[Any]] = {}
-        self._rising: dict[str, int] = {}
+        self._rising: dict[str, int | float | Decimal] = {}
         flag = self._c.protocol.completion
         self._flag = flag.field if flag is not None else None
         self._reached: set[str] = set()
@@ -222,18 +224,63 @@ class StreamCheck:
         """Check the data of the next event."""
         number = self.events
         self.events += 1
-        value, problems, readable = jsontext.parse(data, max_depth=self._max_depth)
-        if problems:
+        chunk, problems, readable = jsontext.parse(data, self._max_depth)
+        if problems or type(chunk) is not dict:
             for problem in problems:
                 self._report(problem.code, "json", number, problem.path, problem.message)
-        if type(value) is not dict:
-            if readable:
-                message = f"the chunk is {shown(value)}, of type {type_name(value)}; not an object"
-                self._report("json.not_object", "json", number, "", message)
-            self._ledger.see_unknown()
-            self._check_index(None, number)
-            return _UNREADABLE
-        return self._chunk(value, number)
+            if type(chunk) is not dict:
+                return self._no_chunk(chunk, readable, number)
+        kind = self._c.kind(chunk)
+        if kind is None:
+            self._unknown_stage(chunk, number)
+            return Seen(chunk, None, None, ())
+        stage, fields, fits, tracked, constant, values, rising = kind
+        ledger = self._ledger
+        track = self._track(chunk) if tracked else None
+        if ledger.ended and not ledger.reopened():
+            message = f"a chunk of {stage.name} came after the last one"
+            self._report("stream.after_end", "end/nothing_after", number, "", message)
+            return Seen(chunk, stage.name, track, ())
+        self.last_stage = name = stage.name
+        # The schema says yes or no in one call; only a no is worth a closer look.
+        try:
+            broken = _NOWHERE if fits is not None and fits(chunk) else None
+        except REFUSED:
+            broken = None
+        if broken is None:
+            broken = self._check_fields(fields, chunk, number)
+        if tracked:
+            self._check_track(track, number)
+        # A stage that may come any number of times from now on needs no counting, and it is that
+        # of nearly every chunk.
+        if track is not None or name not in ledger.settled or ledger.doubtful:
+            if stage.failure:
+                self.failed = self._failure(stage, chunk)
+                ledger.see(stage, track)
+            elif not ledger.advance(stage, track):
+                ledger.see(stage, track, slip=self._check_order(stage, track, number))
+        index = self._index
+        if index is not None:
+            value = chunk.get(index.field)
+            if value == self._due and type(value) is int:
+                self._due = value + index.step
+                self._or_due = None
+            else:
+                self._check_index(value, number)
+        if values is not None and (known := values(chunk)) != self._known.get(constant):
+            self._known[constant] = known
+            for field in constant:
+                if not (broken and pointer(field) in broken):
+                    self._check_constant(field, chunk[field], number)
+        for field in rising:
+            if not (broken and pointer(field) in broken):
+                self._check_rising(field, chunk[field], number)
+        flag = self._flag
+        if flag is not None and (chunk.get(flag) is not False or ledger.ended):
+            self._check_flag(flag, chunk.get(flag), stage, number)
+        reached = self._milestones(stage) if stage.milestones else ()
+        # Seen(...), in half the time: this line runs once per chunk.
+        return tuple.__new__(Seen, (chunk, name, track, reached))
 
     def framed(self, framing: str) -> None:
         """Say in which framing the events came: "sse" or "lines"."""
@@ -263,55 +310,19 @@ class StreamCheck:
 
     # ------------------------------------------------------------------ one chunk
 
-    def _chunk(self, chunk: dict[str, Any], number: int) -> Seen:
-        kind = self._c.kind(chunk)
-        if kind is None:
-            self._unknown_stage(chunk, number)
-            return Seen(chunk, None, None, ())
-        stage, fields, listed, tracked, constant, values, rising = kind
-        ledger = self._ledger
-        track = self._track(chunk) if tracked else None
-        if ledger.ended:
-            message = f"a chunk of {stage.name} came after the last one"
-            self._report("stream.after_end", "end/nothing_after", number, "", message)
-            return Seen(chunk, stage.name, track, ())
-        self.last_stage = stage.name
-        # The schema says yes or no in one call; only a no is worth a closer look.
-        broken: set[str] = set()
-        if not (listed and fields.fits(chunk)):
-            found = list(fields.violations(chunk, number))
-            self.violations += found
-            broken = {violation.path for violation in found}
-        if tracked:
-            self._check_track(track, number)
-        if stage.failure:
-            self.failed = self._failure(stage, chunk)
-            ledger.see(stage, track)
-        elif not ledger.advance(stage, track):
-            ledger.see(stage, track, slip=self._check_order(stage, track, number))
-        index = self._index
-        if index is not None:
-            value = chunk.get(index.field)
-            if value == self._due and type(value) is int:
-                self._due = value + index.step
-                self._or_due = None
-            else:
-                self._check_index(value, number)
-        if values is not None and (known := values(chunk)) != self._known.get(constant):
-            self._known[constant] = known
-            for field in constant:
-                if not (broken and pointer(field) in broken):
-                    self._check_constant(field, chunk[field], number)
-        for field in rising:
-            if broken and pointer(field) in broken:
-                continue
-            self._check_rising(field, chunk[field], number)
-        flag = self._flag
-        if flag is not None and (chunk.get(flag) is not False or ledger.ended):
-            self._check_flag(flag, chunk.get(flag), stage, number)
-        reached = self._milestones(stage) if stage.milestones else ()
-        # Seen(...), in half the time: this line runs once per chunk.
-        return tuple.__new__(Seen, (chunk, stage.name, track, reached))
+    def _no_chunk(self, value: Any, readable: bool, number: int) -> Seen:
+        if readable:
+            message = f"the chunk is {shown(value)}, of type {type_name(value)}; not an object"
+            self._report("json.not_object", "json", number, "", message)
+        self._ledger.see_unknown()
+        self._check_index(None, number)
+        return _UNREADABLE
+
+    def _check_fields(self, fields: FieldCheck, chunk: dict[str, Any], number: int) -> set[str]:
+        """The places (JSON pointers) of the fields that are broken."""
+        found = list(fields.violations(chunk, number))
+        self.violations += found
+        return {violation.path for violation in found}
 
     def _failure(self, stage: Stage, chunk: dict[str, Any]) -> str:
         """What a failure says of itself: the text that it is told by, or any text of the chunk."""
@@ -324,7 +335,7 @@ class StreamCheck:
         return " and ".join(f"{name} is {shown(chunk[name])}" for name in told_by)
 
     def _unknown_stage(self, chunk: dict[str, Any], number: int) -> None:
-        if self._ledger.ended:
+        if self._ledger.ended and not self._ledger.reopened():
             message = "a chunk of no known stage came after the last one"
             self._report("stream.after_end", "end/nothing_after", number, "", message)
             return
@@ -391,9 +402,9 @@ class StreamCheck:
             self._report("identity.changed", f"constant/{field}", number, pointer(field), message)
 
     def _check_rising(self, field: str, value: Any, number: int) -> None:
-        value, before = _whole(value), self._rising.get(field)
-        if value is None:
+        if type(value) is not int and type(value) is not float and type(value) is not Decimal:
             return
+        before = self._rising.get(field)
         if before is not None and value < before:
             message = f"{field} is {shown(value)}; it was {shown(before)}"
             rule = f"never_decrease/{field}"

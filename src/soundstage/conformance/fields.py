@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jsonschema_rs
@@ -15,6 +15,8 @@ from soundstage.conformance.violations import Severity, Violation
 from soundstage.contract.rules import Rule, RuleBook
 from soundstage.contract.schema import Schema, pointer, type_name
 
+#: What `FieldCheck.is_valid` raises where the fast library cannot judge (a Decimal, say).
+REFUSED = (TypeError, ValueError, OverflowError)
 _LONGEST_VALUE = 60
 _LONGEST_NUMBER = 180  # bits
 _ASPECTS = {"required": "required", "type": "type"}
@@ -51,17 +53,20 @@ class FieldCheck:
         self._prefix = prefix
         self._listed: Schema = schema.get("properties", {})
         self._schema = {**schema, "properties": {**(others or {}), **self._listed}}
-        self._is_valid = jsonschema_rs.Draft202012Validator(self._schema).is_valid
+        #: The fast library's own function; may raise one of `REFUSED`.
+        self.is_valid: Callable[[Any], bool] = jsonschema_rs.Draft202012Validator(
+            self._schema
+        ).is_valid
         self._open = others is None or not self._schema["properties"]
         self.known = frozenset(self._schema["properties"])
 
     def fits(self, value: dict[str, Any]) -> bool:
-        """Whether an object meets the schema. False where the fast library cannot judge (a
-        Decimal, say): then the reference library is asked.
+        """Whether an object meets the schema. False where the fast library cannot judge: then the
+        reference library is asked.
         """
         try:
-            return self._is_valid(value)
-        except (TypeError, ValueError, OverflowError):
+            return self.is_valid(value)
+        except REFUSED:
             return False
 
     def violations(self, value: dict[str, Any], chunk: int | None) -> Iterator[Violation]:

@@ -7,7 +7,6 @@ been is a credit: it counts as whatever was due, so that one broken chunk gives 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
 from soundstage.contract.protocol import Protocol, Stage
@@ -24,20 +23,44 @@ class Ledger:
     that it cannot be of (out of order, too often), is a credit for the stage on any track.
     """
 
+    # Thousands of streams are judged at once. For the same reason, sets that change rarely or never
+    # are frozen ones: all that are empty are one object.
+    __slots__ = (
+        "_assumed",
+        "_counts",
+        "_credited_ends",
+        "_credits",
+        "_ended",
+        "_kept",
+        "_perhaps_ended",
+        "_protocol",
+        "_seen_tracks",
+        "_unknown",
+        "_values",
+        "ended",
+        "settled",
+    )
+
     def __init__(self, protocol: Protocol) -> None:
         self._protocol = protocol
         self._values: tuple[int | str, ...] = protocol.tracks.values if protocol.tracks else ()
         self._counts: dict[_Key, int] = {}
         self._kept: set[_Key] = set()  # whose `after` is met, for good
-        self._settled: set[str] = set()  # stages that may come any number of times from now on
-        self._assumed: set[_Key] = set()
-        self._credits: Counter[str] = Counter()  # chunks of per-track stages, for any track
+        #: Stages that may come any number of times from now on, unless it is `doubtful`.
+        self.settled: frozenset[str] = frozenset()
+        self._assumed: frozenset[_Key] = frozenset()
+        self._credits: dict[str, int] = {}  # chunks of per-track stages, for any track
         self._unknown = 0  # chunks of no known stage
-        self._seen_tracks: set[Track] = set()
-        self._ended: set[Track] = set()
+        self._seen_tracks: frozenset[Track] = frozenset()
+        self._ended: frozenset[Track] = frozenset()
         self._credited_ends = 0
-        self._perhaps_ended: set[Track] = set()  # by a chunk of no known stage
+        self._perhaps_ended: frozenset[Track] = frozenset()  # by a chunk of no known stage
         self.ended = False
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether a chunk of no known stage may have ended the stream, or a track."""
+        return bool(self._perhaps_ended)
 
     def times(self, stage: Stage, track: Track) -> int:
         """How often the stage has been seen (on this track, if it counts by track)."""
@@ -56,7 +79,7 @@ class Ledger:
         """Count a chunk that comes as it should: nearly every one. False if there is something to
         say about it; then nothing is counted.
         """
-        if track is None and stage.name in self._settled and not self._perhaps_ended:
+        if track is None and stage.name in self.settled and not self._perhaps_ended:
             return True
         name, per_track = stage.name, stage.per_track
         if per_track and track not in self._values:
@@ -74,9 +97,9 @@ class Ledger:
         if self._perhaps_ended:
             self._perhaps_ended -= {None, track}
         if track is not None:
-            self._seen_tracks.add(track)
+            self._seen_tracks |= {track}
         elif most is None and not stage.ends and times + 1 >= stage.times[0]:
-            self._settled.add(name)
+            self.settled |= {name}
         if stage.ends:
             self._end(stage, track, credit=False)
         return True
@@ -114,7 +137,7 @@ class Ledger:
             return True
         if self._take_credit(stages[0], track):
             return True
-        self._assumed.add((stages[0].name, track if stages[0].per_track else None))
+        self._assumed |= {(stages[0].name, track if stages[0].per_track else None)}
         return False
 
     def _may_end(self, stage: Stage) -> set[Track]:
@@ -141,12 +164,12 @@ class Ledger:
         key = (stage.name, track if stage.per_track else None)
         new = track is not None and track not in self._seen_tracks
         if new:
-            self._seen_tracks.add(track)
+            self._seen_tracks |= {track}
         if self._perhaps_ended:
             self._perhaps_ended -= {None, track}
         credit = stage.per_track and (slip or track not in self._values)
         if credit:
-            self._credits[stage.name] += 1
+            self._credits[stage.name] = self._credits.get(stage.name, 0) + 1
         if not credit or key in self._counts or not (slip or track is None):
             self._counts[key] = self._counts.get(key, 0) + 1
         if stage.ends:
@@ -160,11 +183,21 @@ class Ledger:
         if credit:
             self._credited_ends += 1
         else:
-            self._ended.add(track)
+            self._ended |= {track}
         many = len(self._ended) + self._credited_ends
         self.ended = many >= len(self._values) and len(self._open()) <= self._credited_ends
 
-    def _open(self) -> set[Track]:
+    def reopened(self) -> bool:
+        """Another chunk came after the end: whether it shows that what was taken for the end of a
+        track on credit (a chunk that came too often, say) was none. The stream then goes on.
+        """
+        if not self._credited_ends:
+            return False
+        self._credited_ends = 0
+        self.ended = False
+        return True
+
+    def _open(self) -> frozenset[Track]:
         """The tracks that have begun and not ended."""
         return (self._seen_tracks & set(self._values)) - self._ended
 
@@ -220,25 +253,25 @@ class Ledger:
         if track is not None:
             return (stage.name, track) in self._counts or (stage.name, track) in self._assumed
         return (
-            self._credits[stage.name] > 0
+            self._credits.get(stage.name, 0) > 0
             or (stage.name, None) in self._assumed
             or any((stage.name, value) in self._counts for value in self._values)
         )
 
     def _take_credit(self, stage: Stage, track: Track) -> bool:
-        if stage.per_track and self._credits[stage.name]:
+        if stage.per_track and self._credits.get(stage.name):
             self._credits[stage.name] -= 1
         elif self._unknown:
             self._unknown -= 1
             if stage.per_track and track is None:
                 # It was of some track; of which, what comes after it will tell.
-                self._credits[stage.name] += 1
+                self._credits[stage.name] = self._credits.get(stage.name, 0) + 1
                 return True
         else:
             return False
         key = (stage.name, track if stage.per_track else None)
         if stage.per_track and track is None:
-            self._assumed.add(key)
+            self._assumed |= {key}
         else:
             self._counts[key] = self._counts.get(key, 0) + 1
         return True

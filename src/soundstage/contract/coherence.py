@@ -9,6 +9,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from soundstage.contract.assets import DURATION, duration_of
+from soundstage.contract.protocol import Endpoint, Protocol
+
 Finding = tuple[str, str]
 #: Parts of rule ids that no endpoint can have as its name.
 _RESERVED = ("error", "request")
@@ -33,6 +36,12 @@ def of_protocol(data: Mapping[str, Any]) -> Iterator[Finding]:
     if not any(stage.get("ends") and not stage.get("failure") for stage in stages):
         yield "/stages", "no stage ends the stream"
     yield from _never_comes(stages)
+
+
+def of_song_length(protocol: Protocol, endpoints: Iterable[Endpoint]) -> Iterator[Finding]:
+    """A length that nothing asks for."""
+    if protocol.song_length is not None and not any(duration_of(e.request) for e in endpoints):
+        yield "/song_length", f"no request has a parameter of the role {DURATION!r}"
 
 
 def of_errors(data: Mapping[str, Any]) -> Iterator[Finding]:

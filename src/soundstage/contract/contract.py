@@ -28,6 +28,7 @@ from soundstage.contract.protocol import (
     Milestone,
     NeverDecrease,
     Protocol,
+    SongLength,
     Stage,
     Tracks,
 )
@@ -108,6 +109,14 @@ def load(api: str, root: Traversable | None = None) -> Contract:
     raise UsageError(f"no contract for {api!r}: there are {known}")
 
 
+def folder_of(api: str) -> Traversable:
+    """The folder that a version's contract is read from. Raises UsageError if there is none."""
+    for each in _roots(None):
+        if api in _held(each):
+            return each.joinpath(api)
+    raise UsageError(f"no contract for {api!r}: there are {', '.join(available()) or 'none'}")
+
+
 def load_all(root: Traversable | None = None) -> dict[str, Contract]:
     """Every contract there is, by name of the API version."""
     return {api: load(api, root) for api in available(root)}
@@ -137,6 +146,7 @@ def _load(api: str, root: Traversable) -> Contract:
         for entry in data["endpoints"]
     }
     protocol = _protocol(folder, api, data)
+    _fits(folder, path, coherence.of_song_length(protocol, endpoints.values()))
     errors = _errors(folder, api)
     hosts = Hosts(tuple(data["hosts"]["values"]), Grounds.of(data["hosts"]))
     try:
@@ -193,6 +203,7 @@ def _protocol(folder: Folder, api: str, data: Mapping[str, Any]) -> Protocol:
             )
         )
     tracks, index, completion = data.get("tracks"), data.get("index"), data.get("completion")
+    length = data.get("song_length")
     return Protocol(
         stages=tuple(stages),
         fields={
@@ -212,6 +223,7 @@ def _protocol(folder: Folder, api: str, data: Mapping[str, Any]) -> Protocol:
             Grounds.of(completion["before_last"]),
             Grounds.of(completion["last"]),
         ),
+        song_length=length and SongLength(length["within_seconds"], Grounds.of(length)),
         by_name={stage.name: stage for stage in stages},
     )
 

@@ -117,6 +117,14 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True)
+class SongLength:
+    """How exactly a song has the length that its request asks for, in seconds."""
+
+    within_seconds: float
+    grounds: Grounds
+
+
+@dataclass(frozen=True, slots=True)
 class Hosts:
     """Hosts that URLs in payloads may name when the target is the live API."""
 
@@ -186,6 +194,7 @@ class Protocol:
     constant: tuple[Constant, ...]
     never_decrease: tuple[NeverDecrease, ...]
     completion: Completion | None
+    song_length: SongLength | None = None
     by_name: Mapping[str, Stage] = field(default_factory=dict)
 
     @property

@@ -9,18 +9,15 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
+from soundstage.contract.assets import KINDS, AssetField, asset_fields, role_of
 from soundstage.contract.contract import Contract
 from soundstage.contract.schema import Schema
 
+__all__ = ["asset_urls", "assets_of", "identifier", "identifiers", "role_of", "roles"]
+
 _IDENTIFIERS = ("message_id", "task_id")
-_ASSETS = frozenset({"audio_url", "stream_url", "album_art"})
 _LONGEST_ID = 200
 _DEEPEST = 32
-
-
-def role_of(schema: Schema) -> str:
-    """The role of a field, without the suffix that says that it may be null; "" if it has none."""
-    return str(schema.get("x-role", "")).removesuffix("_or_null")
 
 
 @cache
@@ -50,9 +47,21 @@ def identifier(contract: Contract, value: dict[str, Any]) -> str | None:
     return None
 
 
+@cache
+def assets_of(contract: Contract, name: str) -> dict[str, AssetField]:
+    """The fields that point to files, by name: those of the chunks or the result of the endpoint
+    that is called `name`.
+    """
+    endpoint = contract.endpoints[name]
+    if endpoint.kind == "stream":
+        stages = (stage.schema for stage in contract.protocol.stages)
+        return asset_fields([{"properties": contract.protocol.fields}, *stages])
+    return asset_fields([endpoint.response or {}])
+
+
 def asset_urls(contract: Contract, values: Iterable[Any]) -> list[tuple[str, str]]:
     """The (role, URL) of every asset that chunks or results point to: each once, in order."""
-    known = {name: role for name, role in roles(contract).items() if role in _ASSETS}
+    known = {name: role for name, role in roles(contract).items() if role in KINDS}
     return list(dict.fromkeys(pair for value in values for pair in _look(value, known, 0)))
 
 

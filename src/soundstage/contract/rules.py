@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from soundstage.contract.assets import ASPECTS, WHOLE, asset_fields, duration_of
 from soundstage.contract.protocol import Endpoint, Errors, Grounds, Hosts, Protocol, Stage
 from soundstage.contract.schema import Schema, constraints
 
@@ -96,11 +97,14 @@ def rule_book(
         _http_rules(book, endpoint)
         if endpoint.kind == "stream":
             _stream_rules(book, endpoint, protocol, hosts)
+            stages = [stage.schema for stage in protocol.stages]
+            _asset_rules(book, endpoint, protocol, [{"properties": protocol.fields}, *stages])
         elif endpoint.response is not None:
             book.add(endpoint.name, "json", endpoint.grounds, "The body is one JSON text.")
             book.add_schema(endpoint.name, "", endpoint.response, "the result")
             if endpoint.kind == "sync":
                 _open_world(book, endpoint, hosts)
+                _asset_rules(book, endpoint, protocol, [endpoint.response])
     _error_rules(book, errors)
     asking = [endpoint for endpoint in endpoints.values() if endpoint.request is not None]
     if asking:
@@ -128,6 +132,22 @@ def _open_world(book: RuleBook, endpoint: Endpoint, hosts: Hosts) -> None:
     add(endpoint.name, "undocumented", inferred, "Every field is one that the page documents.")
     text = f"URLs lie on {' or '.join(hosts.values)} (live API only)."
     add(endpoint.name, "hosts", hosts.grounds, text)
+
+
+def _asset_rules(
+    book: RuleBook, endpoint: Endpoint, protocol: Protocol, schemas: list[Schema]
+) -> None:
+    length, asked = protocol.song_length, duration_of(endpoint.request)
+    for field in asset_fields(schemas).values():
+        for aspect, (of_the_page, text) in ASPECTS.items():
+            basis = field.basis if of_the_page else "inferred"
+            text = text.format(field=field.name, kind=field.kind)
+            path = f"asset/{aspect}/{field.name}"
+            book.add(endpoint.name, path, Grounds(basis, field.source), text)
+        if field.role == WHOLE and length is not None and asked is not None:
+            within = f"within {length.within_seconds:g} s"
+            text = f"The song behind {field.name} is as long as {asked[0]} asks, {within}."
+            book.add(endpoint.name, f"asset/length/{field.name}", length.grounds, text)
 
 
 def _stream_rules(book: RuleBook, endpoint: Endpoint, protocol: Protocol, hosts: Hosts) -> None:

@@ -1,73 +1,40 @@
-"""The files that payloads point to: short MP3s that differ by track, and a WebP.
+"""The files that payloads point to, over HTTP: songs that are whole, songs that still grow, covers.
 
-NumPy, Pillow and the MP3 encoder are loaded when the first file is asked for.
+A whole song is a file like any other: Content-Length, single ranges, ETag, HEAD. One that is still
+being generated is read as it grows, from the moment a chunk named its URL: at playing pace (times
+the emulator's speed), and never more of it than the generation has got to.
 """
 
 from __future__ import annotations
 
 import asyncio
-import io
 import re
-from functools import cache
+from dataclasses import dataclass
+from functools import partial
+from math import inf
 from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
 from soundstage.contract import Contract
-from soundstage.emulator.asgi import respond
-from soundstage.emulator.generations import Store, tracks_of
-from soundstage.emulator.requests import Answer, header, refusal
+from soundstage.emulator.asgi import Listener, respond
+from soundstage.emulator.cover import cover
+from soundstage.emulator.generations import Generation, tracks_of
+from soundstage.emulator.mp3 import RATE, size_at, size_of
+from soundstage.emulator.music import compose
+from soundstage.emulator.requests import Headers, header, plain, refusal
+from soundstage.emulator.songs import NoRoom, Song, Songs
+from soundstage.emulator.store import Store
 
-#: Media types by the ending of a file's name.
-MEDIA_TYPES: Final = {"mp3": "audio/mpeg", "webp": "image/webp"}
+_AUDIO: Final = "audio/mpeg"
+_IMAGE: Final = "image/webp"
+#: Seconds between two looks at a song that grows.
+_TICK: Final = 0.1
+#: The most that is handed to the server at once, in bytes: it sends no more before that is gone.
+_PIECE: Final = 32 * 2**10
+_RETRY_SECONDS: Final = 2
 
-_SECONDS: Final = 2.0
-_RATE: Final = 44_100
-_SCALE: Final = (0, 4, 7, 12, 7, 4, 2, 5)  # semitones over the track's key note
-
-
-@cache
-def song(place: int) -> bytes:
-    """An MP3 of about two seconds. `place` is the track's place in the contract's list: each
-    track has its own key and tempo.
-    """
-    import lameenc
-    import numpy as np
-
-    root = 220.0 * 2 ** ((place * 5 % 12) / 12)
-    length = (0.25, 0.2, 0.125)[place % 3]
-    moments = np.arange(round(_SECONDS * _RATE)) / _RATE
-    notes = np.array(_SCALE)[(moments / length).astype(int) % len(_SCALE)]
-    phase = 2 * np.pi * np.cumsum(root * 2 ** (notes / 12)) / _RATE
-    decay = np.exp(-4 * (moments % length) / length)
-    tone = (np.sin(phase) + 0.4 * np.sin(2 * phase)) * decay
-    samples = (tone / np.abs(tone).max() * 0.7 * 32767).astype("<i2")
-    encoder = lameenc.Encoder()
-    encoder.set_bit_rate(64)
-    encoder.set_in_sample_rate(_RATE)
-    encoder.set_channels(1)
-    encoder.set_quality(7)
-    encoder.silence()
-    return bytes(encoder.encode(samples.tobytes())) + bytes(encoder.flush())
-
-
-@cache
-def cover() -> bytes:
-    """A WebP, 256 by 256."""
-    from PIL import Image, ImageDraw
-
-    image = Image.linear_gradient("L").convert("RGB").resize((256, 256))
-    draw = ImageDraw.Draw(image)
-    for ring in range(5):
-        inset = 24 + 22 * ring
-        colour = (40 + 40 * ring, 60, 200 - 30 * ring)
-        draw.ellipse((inset, inset, 256 - inset, 256 - inset), outline=colour, width=8)
-    file = io.BytesIO()
-    image.save(file, "WEBP", quality=70)
-    return file.getvalue()
-
-
-_RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)")
+_RANGE: Final = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 def byte_range(header: str, size: int) -> range | None:
@@ -87,40 +54,244 @@ def byte_range(header: str, size: int) -> range | None:
     return range(int(first), max(int(first), end)) if int(first) < size else range(0)
 
 
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """How a song grows. `ready`, `begun` and `whole` are moments of the event loop's clock: its
+    stream was told of, its generation began, all of it is there. `pace`: seconds of music that are
+    played in a second. Where the generation fails, `whole` never comes, and from `ends` on it grows
+    no more.
+    """
+
+    samples: int
+    begun: float
+    ready: float
+    whole: float
+    pace: float
+    ends: float
+
+    def grown(self, now: float) -> int:
+        """How many samples there are for a listener: what could have been played since it was
+        ready, at most the share that is generated.
+        """
+        now = min(now, self.ends)
+        played = (now - self.ready) * self.pace * RATE
+        share = 1.0
+        if self.begun < now < self.whole < inf:
+            share = (now - self.begun) / (self.whole - self.begun)
+        return max(0, round(min(played, share * self.samples, self.samples)))
+
+    def bytes(self, now: float) -> int:
+        """How much of the file there is, in bytes."""
+        grown = self.grown(now)
+        return size_of(self.samples) if grown == self.samples else size_at(grown)
+
+    def ended(self, now: float) -> bool:
+        """Whether it will grow no more."""
+        return now >= self.ends or self.grown(now) == self.samples
+
+
+def growth(generation: Generation, place: int, now: float) -> Growth | None:
+    """How the song of a track grows; None if it is whole. The track is at `place` in the contract's
+    list, and its stream has been told of.
+
+    It is whole when its audio is told of, at the latest at the end of the generation.
+    """
+    story = generation.story
+    audio = generation.told_at(story.audio_urls[place])
+    end = generation.end
+    whole = end if audio is None else audio
+    if not generation.failed and (generation.finished or now >= whole):
+        return None
+    ready = generation.told_at(story.stream_urls[place])
+    if ready is None or (generation.failed and audio is not None and now >= audio):
+        return None
+    ends = inf
+    if generation.failed and audio is None:
+        # Nobody knows when it would have been whole: it grew at the pace at which it is played.
+        whole, ends = inf, end
+    begun = generation.started
+    if (billed := generation.charged_with) is not None and billed < len(generation.schedule):
+        begun += generation.schedule[billed]
+    samples = round(generation.seconds * RATE)
+    return Growth(samples, min(begun, ready), ready, whole, generation.pace, ends)
+
+
 class Assets:
     """The handler of the files; `contract` is whose words a file that is not there gets."""
 
     def __init__(self, store: Store, contract: Contract) -> None:
         self._store = store
         self._first = contract
+        self.songs = Songs()
+        self._listeners: set[Listener] = set()
+
+    def stop(self) -> None:
+        """Cut every file that is being sent; the server is about to close."""
+        for listener in list(self._listeners):
+            listener.leave()
+
+    def close(self) -> None:
+        """Cut every file, and make no more songs."""
+        self.stop()
+        self.songs.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        generation = self._store.get(scope["path_params"]["message_id"])
         name = scope["path_params"]["name"]
-        content = None
+        generation = self._store.get(scope["path_params"]["message_id"])
+        now = asyncio.get_running_loop().time()
         if generation is not None:
-            story, now = generation.story, asyncio.get_running_loop().time()
+            story = generation.story
             if story.album_art.endswith(f"/{name}"):
-                content = await asyncio.to_thread(cover)
+                await self._cover(generation, scope, send)
+                return
             for place in range(len(tracks_of(generation.contract))):
                 for url in (story.audio_urls[place], story.stream_urls[place]):
                     if url.endswith(f"/{name}") and generation.offers(url, now):
-                        content = await asyncio.to_thread(song, place)
-        if content is None:
-            await respond(scope, send, refusal(self._first, "not_found"))
+                        live = url == story.stream_urls[place]
+                        await self._song(generation, place, live, scope, receive, send)
+                        return
+        await respond(scope, send, refusal(self._first, "not_found"))
+
+    async def _cover(self, generation: Generation, scope: Scope, send: Send) -> None:
+        story = generation.story
+        file = await asyncio.to_thread(cover, story.message_id, story.prompt)
+        head = _head(scope, len(file), f'"{story.message_id}-cover"', _IMAGE)
+        await _begin(send, head.status, head.headers)
+        body = b"" if scope["method"] == "HEAD" else file[head.part.start : head.part.stop]
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def _song(
+        self,
+        generation: Generation,
+        place: int,
+        live: bool,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        now = asyncio.get_running_loop().time()
+        grows = growth(generation, place, now) if live else None
+        samples = round(generation.seconds * RATE)
+        size = size_of(samples)
+        if grows is not None and now >= grows.ends:
+            # The generation failed: what had grown by then is all there will ever be.
+            size, grows = grows.bytes(now), None
+        message_id, prompt = generation.story.message_id, generation.story.prompt
+        head = None
+        if grows is None:
+            head = _head(scope, size, f'"{message_id}-{place}-{size:x}"', _AUDIO)
+        if scope["method"] == "HEAD" or (head is not None and not head.part):
+            await _begin(send, *((200, _GROWING) if head is None else (head.status, head.headers)))
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
-        media_type = MEDIA_TYPES[name.rpartition(".")[2]]
-        size = len(content)
-        asked = (header(scope["headers"], b"range") or b"").decode("latin-1")
-        part = byte_range(asked, size)
-        headers = [(b"accept-ranges", b"bytes")]
-        if part is None or scope["method"] == "HEAD":
-            answer = Answer(200, content, media_type, headers)
-        elif part:
-            place_in = f"bytes {part.start}-{part.stop - 1}/{size}"
-            headers.append((b"content-range", place_in.encode()))
-            answer = Answer(206, content[part.start : part.stop], media_type, headers)
-        else:
-            headers.append((b"content-range", f"bytes */{size}".encode()))
-            answer = Answer(416, b"", media_type, headers)
-        await respond(scope, send, answer)
+        write = partial(compose, message_id, prompt, place, generation.seconds)
+        listener = Listener(receive)
+        self._listeners.add(listener)
+        try:
+            with self.songs.reading((message_id, place), samples, write) as song:
+                if head is not None:
+                    await _whole(song, head, listener, send)
+                elif grows is not None:
+                    await _growing(song, grows, listener, send)
+        except NoRoom:
+            refused = plain(503, "The emulator has no room for another song")
+            refused.headers.append((b"retry-after", str(_RETRY_SECONDS).encode()))
+            await respond(scope, send, refused)
+        finally:
+            self._listeners.discard(listener)
+            listener.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What is answered about a whole file; `part` are the bytes that go with it."""
+
+    status: int
+    part: range
+    headers: Headers
+
+
+def _head(scope: Scope, size: int, etag: str, media_type: str) -> _Head:
+    """Status and headers for a whole file (RFC 9110, sections 13 and 14): ranges of GET, unless
+    If-Range names another file; If-None-Match.
+    """
+    asked = {
+        name: (header(scope["headers"], name) or b"").decode("latin-1").strip()
+        for name in (b"range", b"if-range", b"if-none-match")
+    }
+    common = [
+        (b"accept-ranges", b"bytes"),
+        (b"etag", etag.encode()),
+        (b"cache-control", b"no-cache"),
+    ]
+    known = {each.strip().removeprefix("W/") for each in asked[b"if-none-match"].split(",")}
+    if known & {"*", etag}:
+        return _Head(304, range(0), common)
+    status, part, place = 200, byte_range(asked[b"range"], size), ""
+    if part is None or scope["method"] == "HEAD" or asked[b"if-range"] not in ("", etag):
+        part = range(size)
+    elif part:
+        status, place = 206, f"bytes {part.start}-{part.stop - 1}/{size}"
+    else:
+        status, place = 416, f"bytes */{size}"
+    headers = [
+        (b"content-type", media_type.encode()),
+        (b"content-length", str(len(part)).encode()),
+        *common,
+    ]
+    if place:
+        headers.append((b"content-range", place.encode()))
+    return _Head(status, part, headers)
+
+
+#: The headers of a file whose length nobody knows yet.
+_GROWING: Final[Headers] = [
+    (b"content-type", _AUDIO.encode()),
+    (b"accept-ranges", b"none"),
+    (b"cache-control", b"no-store"),
+]
+
+
+async def _begin(send: Send, status: int, headers: Headers) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+
+
+async def _whole(song: Song, head: _Head, listener: Listener, send: Send) -> None:
+    """Send a part of a whole song, while it is being encoded if need be."""
+    await _begin(send, head.status, head.headers)
+    if await _send(song, head.part.start, head.part.stop, listener, send):
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _growing(song: Song, grows: Growth, listener: Listener, send: Send) -> None:
+    """Send a song as it grows: at once what there is, then the rest at its pace."""
+    loop = asyncio.get_running_loop()
+    await _begin(send, 200, _GROWING)
+    sent, ended = 0, False
+    while not ended:
+        now = loop.time()
+        ended = grows.ended(now)
+        there = min(grows.bytes(now), song.size)
+        if there > sent:
+            if not await _send(song, sent, there, listener, send):
+                return
+            sent = there
+        if not ended and not await listener.until(now + _TICK, loop):
+            return
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _send(song: Song, start: int, stop: int, listener: Listener, send: Send) -> bool:
+    """Send bytes of a song in pieces, each when the one before has left; False if the far end is
+    gone. A song that cannot be made cuts the answer short.
+    """
+    while start < stop:
+        if not await song.upto(start + 1, listener):
+            if song.failed and not listener.gone:
+                raise RuntimeError("the song could not be made")
+            return False
+        end = min(start + _PIECE, stop, song.done)
+        piece = song.piece(start, end)
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+        start = end
+    return not listener.gone

@@ -14,25 +14,27 @@ from datetime import date
 from random import Random
 from threading import Thread
 from typing import Any
-from urllib.parse import urlsplit
 
 from soundstage.config import Config, Waiver
 from soundstage.conformance.answers import media_type
 from soundstage.conformance.coverage import exercised
 from soundstage.conformance.fields import FieldCheck
+from soundstage.conformance.observed import Observed
 from soundstage.conformance.violations import Severity, Verdict, Violation
 from soundstage.contract import Contract
+from soundstage.contract.assets import duration_of
 from soundstage.contract.protocol import DocumentedError, Endpoint
 from soundstage.contract.rules import Rule
 from soundstage.errors import BudgetError
+from soundstage.exchange.assets import AssetChecks, inconclusive
 from soundstage.exchange.budget import Budget
 from soundstage.exchange.client import Call, Client, Exchange
+from soundstage.exchange.observing import observe
 from soundstage.exchange.requests import request_body
 from soundstage.exchange.session import Session
 from soundstage.exchange.target import find
 from soundstage.results.bundle import BundleWriter
 from soundstage.wire import jsontext
-from soundstage.wire.transport import Request
 
 #: Asks our emulator for an error; any other target ignores it.
 ERROR_HEADER = "Soundstage-Error"
@@ -106,6 +108,7 @@ class Gate:
         self.config = config or Config()
         # Requests that are made up are paid from a purse of their own: an "invalid" one may be
         # accepted, and billed.
+        self.assets = AssetChecks(session)
         self.exploring = Budget(explore_budget, free=session.budget.free)
         self._explorer = Client(
             session.target,
@@ -120,6 +123,7 @@ class Gate:
         self.started_ns = time.monotonic_ns()
         self.exchanges: list[Exchange] = []
         self.not_sent: dict[tuple[str, str], str] = {}
+        self.observed = Observed()
         self._at_once = at_once
         self._seed = seed
         self._lock = threading.Lock()
@@ -137,8 +141,11 @@ class Gate:
         """Send one request and keep its story in the bundle. Raises BudgetError if not covered."""
         client = self.session.client if call.scenario == "check" else self._explorer
         exchange = client.exchange(call)
+        if call.scenario == "check":
+            exchange.in_assets = self.assets.examine(exchange)
         with self._lock:
             self.exchanges.append(exchange)
+            self.observed.merge(observe(exchange))
             if self.bundle is not None:
                 if exchange.verdict is not Verdict.CONFORMS:
                     transcript = exchange.transcript(self.session.redactor).to_bytes()
@@ -201,7 +208,13 @@ class Gate:
             name = endpoint.path[endpoint.path.index("{") : endpoint.path.index("}") + 1]
             path = endpoint.path.replace(name, made.message_id)
             return self.send(Call(contract, endpoint, path=path))
-        return self.send(Call(contract, endpoint, self.valid_body(contract, endpoint)))
+        body = self.valid_body(contract, endpoint)
+        if endpoint.kind == "sync" and (asked := duration_of(endpoint.request)) is not None:
+            # Streams get the documented default, results another length: both must be kept to.
+            name, schema = asked
+            if isinstance(default := schema.get("default"), int):
+                body.setdefault(name, max(1, default * 2 // 3))
+        return self.send(Call(contract, endpoint, body))
 
     def valid_body(self, contract: Contract, endpoint: Endpoint) -> dict[str, Any]:
         """A request that the contract allows; the same for the same seed."""
@@ -307,25 +320,6 @@ class Gate:
         about = find(self.session.target.url, self.session.transport).about
         return int(about["charges"])
 
-    # ------------------------------------------------------------------ assets
-
-    def may_fetch(self, contract: Contract, url: str) -> bool:
-        """Whether an asset may be asked for: only on the target itself, and on the hosts that
-        the contract names if the target is live. Nothing else is ever contacted.
-        """
-        parts, base = urlsplit(url), urlsplit(self.session.target.url)
-        if (parts.scheme, parts.netloc) == (base.scheme, base.netloc):
-            return True
-        return self.live and parts.scheme == "https" and parts.netloc in contract.hosts.values
-
-    def fetch_head(self, url: str) -> tuple[int | None, str, int]:
-        """The status, media type and size in bytes of an asset; no key is sent, and the body is
-        read up to the transport's cap and dropped.
-        """
-        with self.session.transport.open(Request("GET", url)) as response:
-            size = sum(len(read.data) for read in response.reads())
-            return response.status, media_type(response.header("content-type")), size
-
     # ------------------------------------------------------------------ what is known
 
     def outcome(self, rule: Rule) -> RuleOutcome:
@@ -346,8 +340,14 @@ class Gate:
         outcome = RuleOutcome(rule, "passed", found=found, exchanges=len(concerned))
         if found:
             self._broken(outcome)
-        elif not any(exercised(rule, seen) for _, seen in concerned):
+        elif inconclusive(unknown := self.assets.unknown(rule)):
+            outcome.outcome, outcome.reason = "inconclusive", unknown
+        elif not self.assets.exercised(rule) and not any(
+            exercised(rule, seen) for _, seen in concerned
+        ):
             self._not_shown(outcome, [exchange for exchange, _ in concerned])
+            if outcome.outcome == "not_exercised" and unknown is not None:
+                outcome.reason = unknown
         return outcome
 
     def finish(
@@ -371,6 +371,7 @@ class Gate:
         sources = {exchange.response.timing_source for exchange in self.exchanges}
         reasons = sorted({o.reason or "" for o in outcomes if o.outcome == "inconclusive"})
         hidden = exit_code == 6
+        self.bundle.observed(self.observed.to_json())
         self.bundle.finish(
             verdict=None if interrupted else _VERDICTS.get(exit_code, "inconclusive"),
             exit_code=exit_code,

@@ -1,0 +1,280 @@
+"""Looks at the files that an answer points to: where they lie, if they are there, what they are.
+
+Each URL is fetched once, by GET and without the key, within bounds of bytes, seconds and number,
+and only where `places.py` allows it, redirects included. What is wrong becomes a violation of the
+exchange that named the URL; what could not be looked at is kept with its reason.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+from urllib.parse import urljoin
+
+from soundstage.conformance.answers import media_type
+from soundstage.conformance.fields import shown
+from soundstage.conformance.violations import Severity, Violation
+from soundstage.contract import Contract
+from soundstage.contract.assets import ASPECTS, Found, duration_of, found_in
+from soundstage.contract.protocol import Endpoint
+from soundstage.contract.roles import assets_of
+from soundstage.contract.rules import Rule
+from soundstage.exchange import media
+from soundstage.exchange.client import Exchange
+from soundstage.exchange.places import Place, place_of
+from soundstage.exchange.session import Session
+from soundstage.wire.settings import Limits
+from soundstage.wire.transport import Request, Transport
+
+#: A file may take so many bytes and seconds (between two pieces of it: `_IDLE_S`).
+MOST_BYTES: Final = 64 * 2**20
+TOTAL_S: Final = 120.0
+_IDLE_S: Final = 20.0
+#: Different URLs of one exchange that are looked at; no documented answer has half as many.
+MOST_URLS: Final = 24
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_MOST_REDIRECTS: Final = 4
+_OK: Final = 200
+#: Not the contract's fault, but an outage: nothing is known.
+_OUTAGES: Final = frozenset({429, 502, 503, 504})
+
+
+#: How reasons begin that leave a rule open; any other means that it was no place to look at.
+_OPEN: Final = ("environment.", "http.", "cap.")
+
+
+def inconclusive(reason: str | None) -> bool:
+    """Whether a file that should have been looked at could not be."""
+    return reason is not None and reason.startswith(_OPEN)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """What became of one URL. `wrong`: (aspect, message) of what breaks a rule; `seconds` of audio,
+    None where that is not known; `seen`: the aspects that were put to the test; `unknown`: why the
+    others were not, None if they were.
+    """
+
+    wrong: tuple[tuple[str, str], ...] = ()
+    seen: frozenset[str] = frozenset()
+    seconds: float | None = None
+    unknown: str | None = None
+
+
+class AssetChecks:
+    """The files of one contract check. Safe to use from several threads."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        settings = replace(
+            session.transport.settings,
+            limits=Limits(total_s=TOTAL_S, idle_s=_IDLE_S, body_bytes=MOST_BYTES, redirects=0),
+            keep_alive=False,
+            watched=False,
+        )
+        self._own = Transport(settings)
+        # Another host gets nothing that identifies us, and has to show who it is.
+        self._others = Transport(replace(settings, client_cert=None, verify=True))
+        self._files: dict[tuple[str, str], File] = {}
+        self._exercised: dict[str, int] = {}
+        self._unknown: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def exercised(self, rule: Rule) -> bool:
+        """Whether at least one file has put a rule to the test."""
+        return rule.id in self._exercised
+
+    def unknown(self, rule: Rule) -> str | None:
+        """Why a file could not be looked at, and so not put a rule to the test; None if all were,
+        or none was named.
+        """
+        return self._unknown.get(rule.id)
+
+    def examine(self, exchange: Exchange) -> list[Violation]:
+        """What is wrong with the files that an exchange points to. Fetches them."""
+        contract, endpoint = exchange.call.contract, exchange.call.endpoint
+        found: list[Violation] = []
+        urls: set[tuple[str, str]] = set()
+        for chunk, each in _named(contract, endpoint, exchange):
+            if (each.field.name, each.url) in urls:
+                continue
+            urls.add((each.field.name, each.url))
+            if len(urls) > MOST_URLS:
+                self._note(_rules(contract, endpoint, each), "cap.assets: too many URLs")
+                break
+            found += self._of_one(exchange, each, chunk)
+        return found
+
+    def _of_one(self, exchange: Exchange, found: Found, chunk: int | None) -> Iterator[Violation]:
+        contract, endpoint = exchange.call.contract, exchange.call.endpoint
+        file = self._looked_at(contract, found)
+        wrong, seen = list(file.wrong), set(file.seen)
+        rules = _rules(contract, endpoint, found)
+        if "length" in rules and file.seconds is not None:
+            seen.add("length")
+            wrong += self._length(exchange, file.seconds)
+        for aspect, rule in rules.items():
+            if aspect in seen:
+                with self._lock:
+                    self._exercised[rule.id] = self._exercised.get(rule.id, 0) + 1
+            elif file.unknown is not None:
+                self._note({aspect: rule}, file.unknown)
+        for aspect, message in wrong:
+            rule = rules[aspect]
+            url = shown(self._session.redactor.url(found.url))
+            yield Violation(
+                _CODES[aspect],
+                Severity(rule.severity),
+                chunk,
+                found.path,
+                f"{found.field.name} {url}: {message}",
+                rule.id,
+            )
+
+    def _note(self, rules: dict[str, Rule], reason: str) -> None:
+        with self._lock:
+            for rule in rules.values():
+                if not inconclusive(self._unknown.get(rule.id)):
+                    self._unknown[rule.id] = reason
+
+    def _looked_at(self, contract: Contract, found: Found) -> File:
+        key = (found.field.kind, found.url)
+        with self._lock:
+            known = self._files.get(key)
+        if known is None:
+            known = self._look(contract, found)
+            with self._lock:
+                self._files[key] = known
+        return known
+
+    @staticmethod
+    def _length(exchange: Exchange, seconds: float) -> Iterable[tuple[str, str]]:
+        """Whether the song is as long as the request asked, or as its parameter's default says."""
+        call, rule = exchange.call, exchange.call.contract.protocol.song_length
+        asked = duration_of(call.endpoint.request)
+        if rule is None or asked is None or not isinstance(call.body, dict):
+            return []
+        due = call.body.get(asked[0], asked[1].get("default"))
+        if due is None or abs(seconds - due) <= rule.within_seconds:
+            return []
+        return [("length", f"it is {seconds:.2f} s long; asked were {due:g} s")]
+
+    # ------------------------------------------------------------------ one file
+
+    def _place(self, contract: Contract, url: str) -> Place:
+        target = self._session.target
+        return place_of(url, target.url, contract.hosts.values, live=target.kind == "live")
+
+    def _look(self, contract: Contract, found: Found) -> File:
+        url, hops = found.url, 0
+        address = frozenset({"address"})
+        while True:
+            place = self._place(contract, url)
+            by = (
+                ""
+                if not hops
+                else f"it redirects to {shown(self._session.redactor.url(url))}, and "
+            )
+            if place.forbidden:
+                return File((("address", f"{by}{place.why}; it was not fetched"),), address)
+            if not place.allowed:
+                return File(seen=address, unknown=f"not fetched: {by}{place.why}")
+            following, file = self._fetch(found, url)
+            if following is None:
+                return replace(file, seen=file.seen | address)
+            hops += 1
+            if hops > _MOST_REDIRECTS:
+                message = f"it redirects more than {_MOST_REDIRECTS} times"
+                return File((("answer", message),), address | {"answer"})
+            url = following
+
+    def _fetch(self, found: Found, url: str) -> tuple[str | None, File]:
+        """One GET: where it redirects to, or what it gave."""
+        target = self._session.target
+        own = place_of(url, target.url, (), live=False).allowed
+        request = Request("GET", url, target.headers if own else ())
+        with (self._own if own else self._others).open(request) as response:
+            status, location = response.status, response.header("location")
+            if status in _REDIRECTS and location:
+                return _joined(url, location), File()
+            data = b"".join(read.data for read in response.reads()) if status == _OK else b""
+            end = response.end
+            kind = media_type(response.header("content-type"))
+        why = end.message if end is not None else "no answer"
+        if status is None:
+            return None, File(unknown=f"environment.asset: {why}")
+        if status in _OUTAGES:
+            return None, File(unknown=f"http.{status}: a file was answered with {status}")
+        answered = frozenset({"answer"})
+        if status != _OK:
+            return None, File((("answer", f"it answers with {status}"),), answered)
+        if end is not None and end.fault_of == "api":
+            return None, File((("content", f"it breaks off: {why}"),), answered | {"content"})
+        if end is not None and end.fault_of is not None:
+            prefix = "environment" if end.fault_of == "environment" else "cap"
+            return None, File(seen=answered, unknown=f"{prefix}.asset: {why}")
+        return None, _opened(found, data, kind)
+
+
+#: What a broken rule of an aspect is reported under.
+_CODES: Final = {
+    "address": "asset.address",
+    "answer": "asset.missing",
+    "media": "asset.media_type",
+    "content": "asset.broken",
+    "length": "asset.length",
+}
+
+
+def _opened(found: Found, data: bytes, kind: str) -> File:
+    """What a file is that came whole."""
+    wrong: list[tuple[str, str]] = []
+    seen = {"answer", "media"}
+    if not kind.startswith(f"{found.field.kind}/"):
+        wrong.append(("media", f"it is sent as {shown(kind) if kind else 'nothing in particular'}"))
+    seconds, unknown = None, None
+    try:
+        if found.field.kind == "audio":
+            seconds = media.audio(data).seconds
+        else:
+            media.image(data)
+        seen.add("content")
+    except media.Broken as error:
+        wrong.append(("content", str(error)))
+        seen.add("content")
+    except media.Unreadable as error:
+        unknown = f"cap.asset: {error}"
+    return File(tuple(wrong), frozenset(seen), seconds, unknown)
+
+
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return location
+
+
+def _rules(contract: Contract, endpoint: Endpoint, found: Found) -> dict[str, Rule]:
+    """The rules about the files of a field, by aspect."""
+    paths = {
+        aspect: f"{contract.api}/{endpoint.name}/asset/{aspect}/{found.field.name}"
+        for aspect in (*ASPECTS, "length")
+    }
+    book = contract.rules.rules
+    return {aspect: book[path] for aspect, path in paths.items() if path in book}
+
+
+def _named(
+    contract: Contract, endpoint: Endpoint, exchange: Exchange
+) -> Iterator[tuple[int | None, Found]]:
+    """Every URL in chunks or a result, with the number of its chunk."""
+    fields = assets_of(contract, endpoint.name)
+    if endpoint.kind != "stream":
+        yield from ((None, each) for each in found_in(fields, exchange.value))
+        return
+    # Where an event was no chunk, the numbers of the others are not known here.
+    exact = len(exchange.chunks) == exchange.judge.events
+    for number, (_, chunk) in enumerate(exchange.chunks):
+        yield from ((number if exact else None, each) for each in found_in(fields, chunk))
