@@ -7,7 +7,7 @@ same API version, against the same kind of target.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -73,9 +73,13 @@ class Run:
     summary: Summary
 
 
-def trend(runs: Iterable[Run], milestones: Sequence[str] = ()) -> list[Series]:
+def trend(
+    runs: Iterable[Run],
+    milestones: Sequence[str] = (),
+    detector: Callable[[Sequence[float]], list[Change]] = changes,
+) -> list[Series]:
     """The series of these runs, by endpoint and milestone; all milestones unless some are named.
-    A series has at least two runs.
+    A series has at least two runs. `detector` finds the changes in its logs.
     """
     found: dict[tuple[str, str, str, str, float], list[Point]] = {}
     for run in sorted(runs, key=lambda each: (each.created, each.id)):
@@ -97,15 +101,19 @@ def trend(runs: Iterable[Run], milestones: Sequence[str] = ()) -> list[Series]:
                                 run.href,
                             )
                         )
-    return [_series(key, points) for key, points in found.items() if len(points) > 1]
+    return [_series(key, points, detector) for key, points in found.items() if len(points) > 1]
 
 
-def _series(key: tuple[str, str, str, str, float], points: list[Point]) -> Series:
+def _series(
+    key: tuple[str, str, str, str, float],
+    points: list[Point],
+    detector: Callable[[Sequence[float]], list[Change]],
+) -> Series:
     places = [
         place for place, point in enumerate(points) if math.isfinite(point.value) and point.value
     ]
     logs = [math.log(points[place].value) for place in places]
-    moved = tuple(Change(places[each.at], each.ratio, each.p) for each in changes(logs))
+    moved = tuple(Change(places[each.at], each.ratio, each.p) for each in detector(logs))
     return Series(*key, tuple(points), moved, len(points) - len(places))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from soundstage.errors import SoundstageError
-from soundstage.reports import html
+from soundstage.reports import changepoints, html, otava
 from soundstage.reports.summary import expected_milestones, summarise
 from soundstage.reports.trend import Run, Series, chart, csv_rows, sentence, trend
 from soundstage.reports.wording import plural
@@ -23,11 +23,17 @@ from soundstage.results.index import Entry
 CHART_LIMIT = 60
 
 
-def series_of(entries: Iterable[Entry], milestones: Sequence[str], folder: Path) -> list[Series]:
+#: What can find changes of level, by name.
+DETECTORS = {"soundstage": changepoints.changes, "otava": otava.changes}
+
+
+def series_of(
+    entries: Iterable[Entry], milestones: Sequence[str], folder: Path, detector: str
+) -> list[Series]:
     """The series of these runs. Links are relative to `folder`, where the page will lie. A bundle
-    that is damaged is left out.
+    that is damaged is left out. Raises UsageError if the detector is not installed.
     """
-    return trend(_runs(entries, folder), milestones)
+    return trend(_runs(entries, folder), milestones, DETECTORS[detector])
 
 
 def _runs(entries: Iterable[Entry], folder: Path) -> Iterator[Run]:

@@ -69,3 +69,20 @@ def test_csv_has_a_row_a_run_and_a_column_a_series(root: Path) -> None:
 def test_without_two_runs_the_page_says_so(root: Path) -> None:
     assert "trend:" in trend(root, "--limit", "1")
     assert "no two runs" in (root / "trend.html").read_text()
+
+
+def test_otava_finds_the_same_change_where_it_is_installed(root: Path) -> None:
+    pytest.importorskip("otava", reason="an extra, which wants a NumPy of its own")
+    found = json.loads(trend(root, "--format", "json", "--detector", "otava"))
+    p50 = next(e for e in found if (e["order"], e["milestone"]) == (0.5, "complete"))
+    assert [change["run"] for change in p50["changes"]] == ["run-07"]
+
+
+def test_without_otava_one_line_says_how_to_get_it(root: Path) -> None:
+    try:
+        import otava  # noqa: F401
+    except ImportError:
+        out, err = io.StringIO(), io.StringIO()
+        code = cli.run("runs", ["trend", "--runs", str(root), "--detector", "otava"], out, err)
+        assert code == 2
+        assert "pip install 'soundstage[otava]'" in err.getvalue()
