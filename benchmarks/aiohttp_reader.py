@@ -5,38 +5,45 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import sys
+import ssl
 import time
 
 import aiohttp
 
-from benchmarks.figures import Meter
+from benchmarks.figures import SETTLED_S, Meter, asked, ramp_s
 
 _STAMP = re.compile(rb": (\d+)\ndata: (.*)\n\n")
 
 
-async def main(port: int, streams: int) -> None:
-    meter = Meter()
-    late: list[int] = []
+async def main() -> None:
+    options = asked()
+    tls = ssl.create_default_context(cafile=options.ca) if options.ca else True
+    meter, ramp = Meter(options.streams), ramp_s(options.streams)
 
     async def one(session: aiohttp.ClientSession, wait: float) -> None:
         await asyncio.sleep(wait)
         buffer = b""
-        async with session.post(f"http://127.0.0.1:{port}/", json={"prompt": "bench"}) as response:
+        async with session.post(options.url, json={"prompt": "bench"}, ssl=tls) as response:
             async for piece in response.content.iter_any():
                 now = time.monotonic_ns()
                 buffer += piece
                 while (end := buffer.find(b"\n\n")) >= 0:
                     if found := _STAMP.match(buffer[: end + 2]):
-                        late.append(now - int(found[1]))
                         json.loads(found[2])
+                        meter.seen(int(found[1]), now)
                     buffer = buffer[end + 2 :]
+        meter.ended()
+
+    async def watch() -> None:
+        await asyncio.sleep(ramp + SETTLED_S)
+        meter.opened()
 
     connector = aiohttp.TCPConnector(limit=0)
     timeout = aiohttp.ClientTimeout(total=None)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-        await asyncio.gather(*(one(session, 2 * n / streams) for n in range(streams)))
-    meter.report(late, coarse=0.0, violations=0)
+        streams = (one(session, ramp * n / options.streams) for n in range(options.streams))
+        await asyncio.gather(watch(), *streams)
+    meter.report()
 
 
-asyncio.run(main(int(sys.argv[1]), int(sys.argv[2])))
+asyncio.run(main())

@@ -12,6 +12,8 @@ import asyncio
 import contextlib
 import json
 import random
+import resource
+import ssl
 import sys
 import time
 from typing import cast
@@ -78,11 +80,15 @@ def stream_of(api: str, events: int) -> list[bytes]:
     return [json.dumps(c).encode() for c in payloads(contract, steps, random_story(rng), rng)]
 
 
-async def _serve(rate: float, events: int, api: str) -> None:
+async def _serve(rate: float, events: int, api: str, tls: list[str]) -> None:
     Stream.chunks = stream_of(api, events)
     Stream.gap = 1 / rate
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Stream, "127.0.0.1", 0, backlog=8192)
+    context = None
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*tls)
+    server = await loop.create_server(Stream, "127.0.0.1", 0, backlog=8192, ssl=context)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await server.serve_forever()
@@ -93,6 +99,9 @@ if __name__ == "__main__":
     parser.add_argument("--rate", type=float, default=2.5)
     parser.add_argument("--events", type=int, required=True)
     parser.add_argument("--api", required=True)
+    parser.add_argument("--tls", action="append", default=[], help="certificate, then key")
     options = parser.parse_args()
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with contextlib.suppress(KeyboardInterrupt):
-        uvloop.run(_serve(options.rate, options.events, options.api))
+        uvloop.run(_serve(options.rate, options.events, options.api, options.tls))

@@ -7,12 +7,13 @@ from __future__ import annotations
 import time
 
 from benchmarks.result import Row
+from soundstage.commands.wire_trials import found_on_the_wire
 from soundstage.contract import Contract, load_all
 from soundstage.exchange.client import Call
 from soundstage.exchange.session import Session, open_session
 from soundstage.exchange.spawn import spawned_emulator
 from soundstage.generation.fault import Fault
-from soundstage.generation.faults import catalogue
+from soundstage.generation.faults import catalogue, wire_faults
 
 _LINES = ("--framing", "lines")
 _FAILING_WORD = "failing-test-word"
@@ -33,9 +34,13 @@ def measure() -> list[Row]:
                 for fault in faults
                 if not any(_caught(contract, fault, session) for session in sessions)
             ]
+            on_the_wire = wire_faults(contract)
+            trials = found_on_the_wire(contract, on_the_wire, seed=1)
+            missed += [fault.name for fault, finding in trials if not finding.caught]
             seconds = time.perf_counter() - begun
+            many = len(faults) + len(on_the_wire)
             what = f"faults caught over the whole path, {contract.api}"
-            caught = f"{len(faults) - len(missed)} of {len(faults)} in {seconds:.0f} s"
+            caught = f"{many - len(missed)} of {many} in {seconds:.0f} s"
             rows.append(Row(what, caught, ", ".join(missed[:3]), "", "all"))
         for session in sessions:
             session.close()

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +18,30 @@ import jsonschema  # noqa: F401 - explains violations; loaded here, not in the m
 import orjson
 from locust.env import Environment
 
-from soundstage.contract import Contract
+from soundstage.conformance.codes import codes
+from soundstage.contract import Contract, available
 from soundstage.contract.protocol import Endpoint
 from soundstage.errors import BudgetError, SoundstageError
 from soundstage.exchange.client import Call
 from soundstage.exchange.judge import Judge
 from soundstage.exchange.run import run_facts
-from soundstage.exchange.session import (
-    IDLE_TIMEOUT_S,
-    TIMEOUT_S,
-    Session,
-    open_session,
+from soundstage.exchange.session import Session, open_session
+from soundstage.loadtests import hopeless
+from soundstage.loadtests.arrivals import rate_at
+from soundstage.loadtests.lag import LagMeter, Load, Sample, why_invalid
+from soundstage.loadtests.recording import (
+    Outlet,
+    Recording,
+    exact_statistics,
+    forget_old_seconds,
 )
-from soundstage.loadtests.lag import LagMeter, Load, quantile, why_invalid
-from soundstage.loadtests.recording import Recording, exact_statistics
+from soundstage.loadtests.scenario import Part, Scenario, spread
 from soundstage.loadtests.traffic import Traffic
+from soundstage.loadtests.wakeups import HubWakeups
+from soundstage.results import slo, verdicts
 from soundstage.results.bundle import BundleWriter, new_folder
 from soundstage.results.matrix import Matrix
+from soundstage.results.verdicts import Scorecard, Tally
 
 _SECOND_NS = 1_000_000_000
 #: A schedule begins this long after it is asked for, so that its driver is there in time.
@@ -47,26 +54,24 @@ _ENVIRONMENT = ("api.", "http.", "environment.", "harness.idle_timeout", "harnes
 _CANCELLED = "cancelled"
 #: How long what is in flight gets once somebody has interrupted the run.
 INTERRUPT_DRAIN_S = 5.0
-_VERDICTS = {0: "pass", 1: "fail", 6: "invalid"}
+_VERDICTS = {0: "pass", 1: "fail", 3: "fail", 6: "invalid"}
+#: The exit code of a search, by what it found.
+_OF_CAPACITY = {"found": 0, "at_least": 0, "none": 3, "unfinished": 4}
+#: Milestones that every endpoint has, and those that every stream has.
+_OF_ALL, _OF_STREAMS = ("accepted",), ("first_chunk",)
+#: Objectives that can no longer be met are looked for this often.
+_LOOK_S = 0.5
 INTERRUPTED = 130
 
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """What a load run was asked to do, apart from when its requests start. `kinds` are those of
-    the endpoints ("stream", "sync"); `out` is the folder of the bundle, None for a new one below
-    runs/; `command` and `parameters` stand in the bundle. Times are seconds.
+    """What a load run was asked to do, and against what. `out` is the folder of the bundle, None
+    for a new one below runs/; `command` and `parameters` stand in the bundle.
     """
 
     target: str
-    apis: tuple[str, ...]
-    kinds: tuple[str, ...] = ("stream",)
-    seed: int = 0
-    warmup_s: float = 0.0
-    drain_s: float = 120.0
-    timeout_s: float = TIMEOUT_S
-    idle_timeout_s: float = IDLE_TIMEOUT_S
-    max_in_flight: int | None = None
+    scenario: Scenario = field(default_factory=Scenario)
     budget: int | None = None
     key_file: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
@@ -87,22 +92,40 @@ class LoadRun:
     """
 
     def __init__(
-        self, session: Session, traffic: Traffic, recording: Recording, options: LoadOptions
+        self,
+        session: Session,
+        traffic: Traffic,
+        recording: Recording,
+        options: LoadOptions,
+        bundle: BundleWriter | None,
     ) -> None:
         self.session = session
         self.traffic = traffic
         self.recording = recording
         self.options = options
+        self._bundle = bundle
         self.stopping = gevent.event.Event()
         self.interrupted = False
         self.failure: BaseException | None = None
         self.asked = 0
         self.most_in_flight = 0
-        self._meter = LagMeter()
+        self.given_up: tuple[Tally, hopeless.Hopeless] | None = None
+        self.capacity: dict[str, Any] | None = None
+        self.meter = LagMeter(self._second)
         self._flying: dict[Any, Call] = {}
         self._cutting = gevent.event.Event()
         self._cut = False
-        self._expirer: gevent.Greenlet[..., None] | None = None
+        self._halt = self.stopping
+        self._background: list[gevent.Greenlet[..., None]] = []
+        self._before = (0, 0)
+        open_loop = options.scenario.users is None
+        self._phases = options.scenario.warmed() if open_loop else []
+
+    @property
+    def bundle(self) -> BundleWriter:
+        """The bundle of this run; on a worker there is none, its master writes it."""
+        assert self._bundle is not None
+        return self._bundle
 
     @property
     def in_flight(self) -> int:
@@ -116,24 +139,61 @@ class LoadRun:
     def begin(self, lead_s: float = 0.0) -> None:
         """The run begins `lead_s` from now; the generator is watched from here on."""
         self.recording.epoch_ns = time.monotonic_ns() + int(lead_s * _SECOND_NS)
-        self._meter.start()
-        self._expirer = gevent.spawn(self._expire)
+        self.meter.start()
+        self._background.append(gevent.spawn(self._expire))
 
-    def drive(self, moments: Iterable[float]) -> None:
+    def planned(self) -> Counter[tuple[str, str]]:
+        """How many exchanges of an open loop will be measured, by (api, endpoint)."""
+        scenario = self.options.scenario
+        first = whole = 0
+        for moment in scenario.schedule():
+            first += moment < scenario.warmup_s
+            whole += 1
+        return self.traffic.planned(first, whole)
+
+    def out_of_reach(self, planned: Mapping[tuple[str, str], int]) -> list[str]:
+        """The objectives that so few exchanges can never show to be met, in words."""
+        found = []
+        for tally in self.recording.scorecard.tallies:
+            of_it = tally.objective
+            many = sum(planned.get(place, 0) for place in of_it.places)
+            least = verdicts.least_for_pass(verdicts.required(of_it.slo))
+            if of_it.slo.kind != "count" and many < least:
+                where = f" at {of_it.api} {of_it.endpoint}" if of_it.endpoint else ""
+                found.append(
+                    f"SLO {of_it.slo.text}{where} is inconclusive at best: it takes {least} "
+                    f"exchanges, and {many} are planned"
+                )
+        return found
+
+    def give_up_when_hopeless(self, planned: Mapping[tuple[str, str], int] | None) -> None:
+        """Stop the run once an objective can no longer be met; `planned` as in `hopeless.first`."""
+        self._background.append(gevent.spawn(self._look, planned))
+
+    def drive(self, moments: Iterable[float], halt: gevent.event.Event | None = None) -> None:
         """Start a request at each of these moments (seconds since the beginning), whatever the
-        target does, until they end or the run is stopping.
+        target does, until they end, `halt` is set, or the run is stopping.
         """
+        self.follow(((self.traffic.next_number(), moment) for moment in moments), halt)
+
+    def follow(
+        self, arrivals: Iterable[tuple[int, float]], halt: gevent.event.Event | None = None
+    ) -> None:
+        """As `drive`, with the number of each request beside its moment."""
+        halt = self._halt = self.stopping if halt is None else halt
+        if self.stopping.is_set():
+            return
         epoch = self.recording.epoch_ns
-        for moment in moments:
+        for number, moment in arrivals:
             due = epoch + int(moment * _SECOND_NS)
-            call = self.traffic.next_call(due)
+            call = self.traffic.call(number, due)
             while (left := due - time.monotonic_ns()) > 0:
-                if self.stopping.wait(left / _SECOND_NS):
+                if halt.wait(left / _SECOND_NS):
                     return
-            if self.stopping.is_set():
+            if halt.is_set():
                 return
             self.asked += 1
-            cap = self.options.max_in_flight
+            cap = self.options.scenario.max_in_flight
             if cap is not None and self.in_flight >= cap:
                 self._note(call, "dropped", "generator.max_in_flight")
             else:
@@ -144,11 +204,12 @@ class LoadRun:
     def start(self) -> gevent.Greenlet[..., None]:
         """Start a request now, as a user of a closed loop does; join what is returned."""
         self.asked += 1
-        return self._launch(self.traffic.next_call())
+        return self._launch(self.traffic.call(self.traffic.next_number()))
 
     def stop(self) -> None:
         """No further request starts."""
         self.stopping.set()
+        self._halt.set()
 
     def interrupt(self) -> None:
         """Stop early: the first call stops new requests, the second cuts what is in flight."""
@@ -162,17 +223,22 @@ class LoadRun:
         the run is interrupted, it gets `INTERRUPT_DRAIN_S`.
         """
         self.stop()
+        self.settle(seconds)
+
+    def settle(self, seconds: float) -> int:
+        """As `drain`, but the run goes on. Returns how many exchanges were cut."""
         deadline = time.monotonic() + seconds
         hurried = False
         while self._flying and not self._cutting.is_set():
             now = time.monotonic()
-            if self.interrupted and not hurried:
+            if (self.interrupted or self.given_up) and not hurried:
                 hurried, deadline = True, min(deadline, now + INTERRUPT_DRAIN_S)
             if now >= deadline:
                 break
             self._cutting.wait(min(deadline - now, 0.05))
-        if not self._flying:
-            return
+        many = len(self._flying)
+        if not many:
+            return 0
         self._cut = True
         self.session.cut()
         gevent.joinall(list(self._flying), timeout=_CUT_S)
@@ -180,37 +246,80 @@ class LoadRun:
             # It is still connecting: it must not send its request after the run has ended.
             greenlet.kill()
             self._note(call, "censored", "generator.run_ended")
+        self._cut = False
+        return many
+
+    def unwatch(self) -> None:
+        """The generator is no longer watched; its figures stay."""
+        self.meter.stop()
+        for greenlet in self._background:
+            greenlet.kill()
 
     def conclude(self) -> int:
         """Finish the bundle after `drain`; returns the exit code (design 12)."""
-        self._meter.stop()
-        if self._expirer is not None:
-            self._expirer.kill()
+        self.unwatch()
         if self.failure is not None and not isinstance(self.failure, SoundstageError):
             raise self.failure
         recording, session = self.recording, self.session
         stepped = session.transport.clock_stepped()
         voids = self._voids(stepped)
-        code = self._exit_code(voids)
-        reasons = recording.matrix.reasons()
-        reason = voids[0]["message"] if voids else (reasons[0][0] if reasons else None)
+        slos = self.slo_results()
+        code = self._exit_code(voids, slos)
         sources = [source for source, count in recording.timing.items() if count]
-        recording.bundle.finish(
+        self.bundle.observed(recording.observed.to_json())
+        self.bundle.finish(
             verdict=None if self.interrupted else _VERDICTS.get(code, "inconclusive"),
             exit_code=code,
-            reason=None if code in (0, 1) else reason,
+            reason=None if code in (0, 1) else self._reason(voids, slos),
             rules=recording.matrix.rows(),
             voids=voids,
             totals=self._totals(),
             status="interrupted" if self.interrupted else "complete",
-            budget={"limit": session.budget.limit, "spent": session.budget.spent},
+            budget={"limit": session.budget.limit, "spent": self.spent()},
             clock={
                 "source": sources[0] if len(sources) == 1 else "mixed" if sources else "kernel",
                 "stepped": stepped,
             },
+            slos=slos,
+            capacity=self.capacity,
+            workers=self.workers(),
         )
         session.close()
         return code
+
+    def workers(self) -> list[dict[str, Any]] | None:
+        """What run.json says of the processes that sent the load; None if it was this one alone."""
+        return None
+
+    def spent(self) -> int:
+        """How much of the budget is spent."""
+        return self.session.budget.spent
+
+    def slo_results(self) -> list[dict[str, Any]]:
+        """What is known of each objective by now: the entries of `slos` in run.json.
+
+        Where the run was given up because of one, the usual interval would say too much: it was
+        looked at again and again. Then it is missed only if that is shown whatever was looked at.
+        """
+        entries = []
+        invalid = None if self.capacity is not None else why_invalid(self.loaded())
+        for tally in self.recording.scorecard.tallies:
+            entry = verdicts.result(tally)
+            if invalid is not None:
+                # Whatever the times are, they are not the target's alone.
+                entry["verdict"], entry["reason"], entry["more"] = (
+                    verdicts.INCONCLUSIVE,
+                    invalid,
+                    None,
+                )
+                entries.append(entry)
+                continue
+            if self.given_up is not None and self.given_up[0] is tally:
+                why = self.given_up[1]
+                entry["verdict"] = verdicts.FAIL if why.missed else verdicts.INCONCLUSIVE
+                entry["reason"], entry["more"] = f"given up: {why.reason}", None
+            entries.append(entry)
+        return entries
 
     # ------------------------------------------------------------------ within a run
 
@@ -223,6 +332,7 @@ class LoadRun:
 
     def _exchange(self, call: Call) -> None:
         try:
+            call = self.recording.sampled(call, time.monotonic_ns())
             exchange = self.session.client.exchange(call)
             cancelled = exchange.end is not None and exchange.end.kind == _CANCELLED
             self.recording.ended(exchange, cut=self._cut and cancelled)
@@ -240,33 +350,70 @@ class LoadRun:
             self.failure = self.failure or error
             self.stop()
 
+    def _look(self, planned: Mapping[tuple[str, str], int] | None) -> None:
+        while not self.stopping.wait(_LOOK_S):
+            self.given_up = hopeless.first(self.recording.scorecard.tallies, planned)
+            if self.given_up is not None:
+                self.stop()
+
     def _expire(self) -> None:
         while True:
             gevent.sleep(_EXPIRE_S)
             self.session.expire()
 
+    def _second(self, sample: Sample) -> None:
+        """Keep what was seen of the generator in one second."""
+        now = (self.asked, self.recording.outcomes["dropped"])
+        asked, dropped = now[0] - self._before[0], now[1] - self._before[1]
+        self._before = now
+        elapsed = self.elapsed_s
+        row = {
+            "t": round(elapsed, 3),
+            "rate": rate_at(self._phases, elapsed),
+            "asked": asked,
+            "started": max(0, asked - dropped),
+            "dropped": dropped,
+            "in_flight": self.in_flight,
+            **sample,
+        }
+        forget_old_seconds(self.recording.environment)
+        try:
+            self.recording.outlet.health(row)
+        except SoundstageError as error:
+            self.failure = self.failure or error
+            self.stop()
+
     # ------------------------------------------------------------------ at its end
 
-    def _load(self) -> Load:
+    def cpu_share(self) -> float:
+        """CPU seconds that the generator takes for each second: 1 is a whole core."""
+        return self.meter.cpu_share
+
+    def loaded(self) -> Load:
+        """What the generator has done so far."""
         outcomes = self.recording.outcomes
         return Load(
             asked=self.asked,
             started=self.asked - outcomes["dropped"],
             dropped=outcomes["dropped"],
             late=self.recording.late,
-            lags=self._meter.lags,
+            lags=self.meter.lags,
+            seconds=self.meter.seconds,
+            full_seconds=self.meter.full_seconds,
+            steal=self.meter.steal_share,
         )
 
     def _totals(self) -> dict[str, Any]:
-        load = self._load()
+        load = self.loaded()
         return {
             "arrivals_asked": load.asked,
             "arrivals_started": load.started,
             "dropped": load.dropped,
-            "late_p99_ms": round(quantile(load.late, 0.99) * 1000, 3),
-            "loop_lag_p50_ms": round(quantile(load.lags, 0.5) * 1000, 3),
-            "loop_lag_p99_ms": round(quantile(load.lags, 0.99) * 1000, 3),
-            "cpu_share": round(self._meter.cpu_share, 4),
+            "late_p99_ms": round(load.late.quantile(0.99) * 1000, 3),
+            "loop_lag_p50_ms": round(load.lags.quantile(0.5) * 1000, 3),
+            "loop_lag_p99_ms": round(load.lags.quantile(0.99) * 1000, 3),
+            "cpu_share": round(self.cpu_share(), 4),
+            "steal_share": None if load.steal is None else round(load.steal, 4),
             "most_in_flight": self.most_in_flight,
             "outcomes": dict(self.recording.outcomes),
             "violating": self.recording.violating,
@@ -280,7 +427,8 @@ class LoadRun:
             voids.append({"kind": "budget", "message": str(self.failure)})
         elif self.failure is not None:
             voids.append({"kind": "incomplete", "message": str(self.failure)})
-        if (why := why_invalid(self._load())) is not None:
+        # The trials of a search are valid or not each by itself.
+        if self.capacity is None and (why := why_invalid(self.loaded())) is not None:
             voids.append({"kind": "generator", "message": why})
         if stepped:
             message = "the system's clock was set during the run: its times are not to be trusted"
@@ -293,7 +441,7 @@ class LoadRun:
                 voids.append({"kind": "target", "message": message})
         return voids
 
-    def _exit_code(self, voids: list[dict[str, str]]) -> int:
+    def _exit_code(self, voids: list[dict[str, str]], slos: list[dict[str, Any]]) -> int:
         if self.interrupted:
             return INTERRUPTED
         if self.recording.matrix.broken:
@@ -302,7 +450,24 @@ class LoadRun:
             return 6
         if not self.recording.done:
             return 5
-        return 0 if self.recording.matrix.judged() else 4
+        if self.capacity is not None:
+            return _OF_CAPACITY[self.capacity["verdict"]]
+        kept = verdicts.overall(slos)
+        if kept == verdicts.FAIL:
+            return 3
+        return 0 if self.recording.matrix.judged() and kept == verdicts.PASS else 4
+
+    def _reason(self, voids: list[dict[str, str]], slos: list[dict[str, Any]]) -> str | None:
+        if voids:
+            return voids[0]["message"]
+        if self.capacity is not None:
+            return str(self.capacity["reason"])
+        for said in (verdicts.FAIL, verdicts.INCONCLUSIVE):
+            for entry in slos:
+                if entry["verdict"] == said:
+                    return f"SLO {verdicts.describe(entry)}"
+        reasons = self.recording.matrix.reasons()
+        return reasons[0][0] if reasons else None
 
 
 def open_run(environment: Environment, options: LoadOptions) -> LoadRun:
@@ -310,8 +475,48 @@ def open_run(environment: Environment, options: LoadOptions) -> LoadRun:
 
     Raises SoundstageError if the run cannot begin: wrong options, no target, no key, no budget.
     """
+    return LoadRun(*opened(environment, options))
+
+
+def opened(
+    environment: Environment, options: LoadOptions
+) -> tuple[Session, Traffic, Recording, LoadOptions, BundleWriter]:
+    """What `LoadRun` is made of, with a bundle that has begun."""
+    scenario = options.scenario
+    traffic = traffic_of(options)
+    objectives = slo.resolve(scenario.slos, catalogue(traffic), list(codes()))
+    if objectives:
+        import scipy.special  # type: ignore[import-untyped]  # noqa: F401 - not in midst of a run
+    session = session_of(options, traffic)
+    if session.budget.left == 0 and any(endpoint.billed for _, endpoint in traffic.places):
+        session.budget.take()  # says why nothing may be sent
+    facts = run_facts(
+        session,
+        "load",
+        options.command,
+        traffic.contracts,
+        seed=scenario.seed,
+        parameters={**dict(options.parameters), **traffic.facts()},
+        packages=("locust", "gevent"),
+    )
+    folder = Path(options.out) if options.out else new_folder("load")
+    bundle = BundleWriter.create(folder, facts)
+    scorecard = Scorecard(objectives)
+    recording = recording_of(environment, options, session, traffic, bundle, scorecard)
+    return session, traffic, recording, options, bundle
+
+
+def traffic_of(options: LoadOptions) -> Traffic:
+    """The requests that the options ask for. Raises UsageError if they cannot be made."""
     exact_statistics()
-    traffic = Traffic(options.apis, options.kinds, options.seed)
+    scenario = options.scenario
+    parts = spread(scenario.parts or (Part(""),), available())
+    return Traffic(parts, scenario.seed, corpus=scenario.corpus, scenario=scenario.name)
+
+
+def session_of(options: LoadOptions, traffic: Traffic) -> Session:
+    """A session with the target, ready for load. Raises SoundstageError if there is none."""
+    scenario = options.scenario
     session = open_session(
         options.target,
         key_file=options.key_file,
@@ -321,29 +526,49 @@ def open_run(environment: Environment, options: LoadOptions) -> LoadRun:
         client_cert=options.client_cert,
         insecure=options.insecure,
         keep_private=options.keep_private,
-        timeout_s=options.timeout_s,
-        idle_timeout_s=options.idle_timeout_s,
+        timeout_s=scenario.timeout_s,
+        idle_timeout_s=scenario.idle_timeout_s,
         watched=True,
+        wakeups=HubWakeups,
     )
-    if session.budget.left == 0 and any(endpoint.billed for _, endpoint in traffic.places):
-        session.budget.take()  # says why nothing may be sent
     session.client.keep_chunks = True
     for contract, endpoint in traffic.places:
         _rehearse(contract, endpoint)
-    facts = run_facts(
-        session,
-        "load",
-        options.command,
-        traffic.contracts,
-        seed=options.seed,
-        parameters=dict(options.parameters),
-        packages=("locust", "gevent"),
-    )
-    folder = Path(options.out) if options.out else new_folder("load")
-    bundle = BundleWriter.create(folder, facts)
+    return session
+
+
+def recording_of(
+    environment: Environment,
+    options: LoadOptions,
+    session: Session,
+    traffic: Traffic,
+    outlet: Outlet,
+    scorecard: Scorecard | None = None,
+) -> Recording:
+    """A recording that writes to `outlet`."""
     matrix = Matrix(rule for contract in traffic.contracts for rule in contract.rules)
-    recording = Recording(environment, session, bundle, matrix, warmup_s=options.warmup_s)
-    return LoadRun(session, traffic, recording, options)
+    return Recording(
+        environment,
+        session,
+        outlet,
+        matrix,
+        warmup_s=options.scenario.warmup_s,
+        scorecard=scorecard,
+    )
+
+
+def catalogue(traffic: Traffic) -> dict[tuple[str, str], list[str]]:
+    """The milestones of each (api, endpoint) that is loaded: what objectives may name."""
+    found = {}
+    for contract, endpoint in traffic.places:
+        if endpoint.kind == "stream":
+            stages = contract.protocol.stages
+            names = [each.name for stage in stages for each in stage.milestones]
+            of_it = [*_OF_ALL, *_OF_STREAMS, *names]
+        else:
+            of_it = [*_OF_ALL, "complete"]
+        found[contract.api, endpoint.name] = of_it
+    return found
 
 
 def _rehearse(contract: Contract, endpoint: Endpoint) -> None:

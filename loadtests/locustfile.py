@@ -27,6 +27,7 @@ from soundstage.contract import available
 from soundstage.errors import NoDataError, SoundstageError, UsageError
 from soundstage.loadtests import arrivals, users
 from soundstage.loadtests.loadrun import LEAD_S, LoadOptions, LoadRun, open_run
+from soundstage.loadtests.scenario import STREAM, Part, Scenario
 from soundstage.results.bundle import new_folder
 
 log = logging.getLogger("soundstage")
@@ -56,7 +57,9 @@ def add_options(parser: ArgumentParser, **_: Any) -> None:
     add("--soundstage-endpoint", default="stream", help="stream, sync, or both with a comma")
     text = "arrivals a second, an open loop (default: users in a closed loop)"
     add("--soundstage-rate", type=float, default=0.0, help=text)
-    add("--soundstage-arrivals", choices=list(arrivals.SCHEDULES), default="poisson")
+    add("--soundstage-arrivals", choices=arrivals.PROCESSES, default="poisson")
+    add("--soundstage-slo", default="", metavar="SLOS", help="objectives, split by semicolons")
+    add("--soundstage-corpus", default="", metavar="FILE", help="prompts, one a line, or .jsonl")
     add("--soundstage-max-in-flight", type=int, default=0, help="0: no limit")
     add("--soundstage-seed", type=int, default=0)
     add("--soundstage-warmup", type=float, default=0.0, help="seconds left out of the figures")
@@ -95,12 +98,12 @@ def open_bundle(environment: Environment, **_: Any) -> None:
     rate = _rate(environment)
 
     def schedule() -> arrivals.Schedule:
-        kind = options.soundstage_arrivals
-        return arrivals.schedule(kind, rate, math.inf, run.options.seed)
+        steady = arrivals.steady(rate, math.inf)
+        return arrivals.schedule(steady, options.soundstage_arrivals, run.options.scenario.seed)
 
     users.attach(environment, run, schedule)
     run.begin(LEAD_S if rate > 0 else 0.0)
-    log.info("run bundle: %s", run.recording.bundle.path)
+    log.info("run bundle: %s", run.bundle.path)
 
 
 @events.test_stop.add_listener
@@ -109,7 +112,7 @@ def close_bundle(environment: Environment, **_: Any) -> None:
     run = users.detach(environment)
     if run is None:
         return
-    run.drain(run.options.drain_s)
+    run.drain(run.options.scenario.drain_s)
     code = _conclude(run)
     idle = isinstance(environment.runner, WorkerRunner) and code == NoDataError.exit_code
     if environment.process_exit_code is None and code and not idle:
@@ -124,9 +127,9 @@ def stop_before_quitting(environment: Environment, **_: Any) -> None:
 
 
 def _conclude(run: LoadRun) -> int:
-    path = run.recording.bundle.path
+    path = run.bundle.path
     try:
-        with run.recording.bundle:
+        with run.bundle:
             code = run.conclude()
         if run.failure is not None:
             log.error("stopped early: %s", run.failure)
@@ -172,15 +175,21 @@ def _options(environment: Environment) -> LoadOptions:
         "warmup_s": given.soundstage_warmup,
         "worker": worker.client_id if worker is not None else None,
     }
-    return LoadOptions(
-        target=environment.host,
-        apis=_words(given.soundstage_api) or tuple(available()),
-        kinds=_words(given.soundstage_endpoint) or ("stream",),
+    apis = _words(given.soundstage_api) or ("",)
+    kinds = _words(given.soundstage_endpoint) or (STREAM,)
+    scenario = Scenario(
+        parts=tuple(Part(api, kind) for kind in kinds for api in apis),
         # Workers must not all send the same.
         seed=given.soundstage_seed + (max(0, worker.worker_index) if worker is not None else 0),
+        corpus=given.soundstage_corpus or None,
+        slos=tuple(filter(None, (text.strip() for text in given.soundstage_slo.split(";")))),
         warmup_s=given.soundstage_warmup,
         drain_s=given.soundstage_drain,
         max_in_flight=given.soundstage_max_in_flight or None,
+    )
+    return LoadOptions(
+        target=environment.host,
+        scenario=scenario,
         budget=given.soundstage_budget if given.soundstage_budget >= 0 else None,
         key_file=given.soundstage_key_file or None,
         out=str(folder),

@@ -6,19 +6,23 @@ Called as exchanges end; holds nothing of them but numbers.
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter, deque
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
 
 from locust import stats as locust_stats
 from locust.env import Environment
 
 from soundstage.conformance.coverage import exercised
-from soundstage.conformance.violations import Severity, Verdict
+from soundstage.conformance.observed import Observed
+from soundstage.conformance.violations import Severity, Verdict, Violation
 from soundstage.exchange.client import Call, Exchange
+from soundstage.exchange.observing import Sampler, observe
 from soundstage.exchange.session import Session
-from soundstage.results.bundle import BundleWriter
+from soundstage.loadtests.lateness import Lateness
 from soundstage.results.matrix import Matrix
+from soundstage.results.verdicts import Scorecard
 
 _SECOND_NS = 1_000_000_000
 #: At most so many transcripts are kept: of the first that fail.
@@ -27,6 +31,8 @@ MOST_TRANSCRIPTS = 50
 LOOKED_AT = 100
 #: The live median is that of the last so many exchanges.
 _RECENT = 500
+#: Of Locust's requests by the second, so many are kept; it shows the last dozen.
+_SECONDS_KEPT = 60
 #: The milestone that progress is shown by: the first of these that is reached.
 _HEADLINES = ("streaming_ready", "audio", "complete")
 
@@ -41,32 +47,62 @@ def exact_statistics() -> None:
         locust_stats.bucket_response_time = lambda response_time: round(response_time)
 
 
+def forget_old_seconds(environment: Environment) -> None:
+    """Locust counts requests by the second and never forgets; only the last few are ever shown.
+
+    In a soak of days they would fill the memory.
+    """
+    for entry in [environment.stats.total, *environment.stats.entries.values()]:
+        for counted in (entry.num_reqs_per_sec, entry.num_fail_per_sec):
+            if len(counted) > 2 * _SECONDS_KEPT:
+                for second in sorted(counted)[:-_SECONDS_KEPT]:
+                    del counted[second]
+
+
+class Outlet(Protocol):
+    """Where rows go: a bundle on disk (`BundleWriter`), or a master (`shipping.Shipment`)."""
+
+    def exchange(self, row: Mapping[str, Any]) -> None: ...
+    def violations(self, rows: Iterable[Mapping[str, Any]]) -> None: ...
+    def transcript(self, name: str, data: bytes) -> str: ...
+    def health(self, row: Mapping[str, Any]) -> None: ...
+
+
 class Recording:
-    """Takes exchanges as they end. `epoch_ns` is the beginning of the run (monotonic)."""
+    """Takes exchanges as they end. `epoch_ns` is the beginning of the run (monotonic); requests
+    that were due before `measured_from_ns` (since then) are warm-up. `scorecard` gets every row,
+    and so does everyone in `watchers`.
+    """
 
     def __init__(
         self,
         environment: Environment,
         session: Session,
-        bundle: BundleWriter,
+        outlet: Outlet,
         matrix: Matrix,
         *,
         warmup_s: float = 0.0,
+        scorecard: Scorecard | None = None,
     ) -> None:
         self.environment = environment
         self.session = session
-        self.bundle = bundle
+        self.outlet = outlet
         self.matrix = matrix
         self.epoch_ns = 0
         self.outcomes: Counter[str] = Counter()
         self.timing: Counter[str] = Counter()
+        self.codes: Counter[str] = Counter()
+        self.stages: Counter[str] = Counter()
         self.violating = 0
         self.transcripts = 0
-        self.late: array[float] = array("d")
+        self.late = Lateness()
         self.recent: dict[str, deque[float]] = {}
-        self._warmup_ns = int(warmup_s * _SECOND_NS)
+        self.measured_from_ns = int(warmup_s * _SECOND_NS)
+        self.scorecard = scorecard or Scorecard(())
+        self.observed = Observed()
+        self.watchers: list[Callable[[Mapping[str, Any]], None]] = []
+        self._sampler = Sampler()
         self._looked: Counter[tuple[str, str]] = Counter()
-        self._made_up = 0
 
     @property
     def done(self) -> int:
@@ -80,8 +116,20 @@ class Recording:
                 return name, sorted(recent)[(len(recent) - 1) // 2]
         return None
 
-    def ended(self, exchange: Exchange, *, cut: bool) -> None:
-        """An exchange is over. `cut`: the end of the run cut it, so it is censored."""
+    def sampled(self, call: Call, now_ns: int) -> Call:
+        """The call that is to be made for `call`: of a few in each second the chunks are kept, so
+        that their shapes are observed.
+        """
+        if not self._sampler.due(call.contract.api, call.endpoint.name, now_ns):
+            return call
+        return replace(call, keep_chunks=True)
+
+    def ended(
+        self, exchange: Exchange, *, cut: bool, playback: Mapping[str, Any] | None = None
+    ) -> None:
+        """An exchange is over. `cut`: the end of the run cut it, so it is censored. `playback`:
+        what a player of its stream met, if there was one.
+        """
         call = exchange.call
         if cut:
             exchange.outcome = "censored"
@@ -89,59 +137,85 @@ class Recording:
         self._keep_transcript(exchange, verdict)
         row = exchange.row(self.epoch_ns)
         row["warmup"] = self._in_warmup(row["intended_ns"])
-        self.bundle.exchange(row)
-        self.bundle.violations(exchange.violation_rows())
-        self.outcomes[exchange.outcome] += 1
-        self.timing[exchange.response.timing_source] += exchange.response.status is not None
-        self.violating += any(each.severity is Severity.ERROR for each in violations)
-        self.late.append((exchange.started_ns - exchange.intended_ns) / _SECOND_NS)
+        if playback is not None:
+            row["playback"] = dict(playback)
+        errors = Counter(each.code for each in violations if each.severity is Severity.ERROR)
+        if errors:
+            row["errors"] = dict(errors)
         place = (call.contract.api, call.endpoint.name)
         look = self._looked[place] < LOOKED_AT
         self._looked[place] += look
         # Chunks are kept for this alone.
         client = self.session.client
         client.keep_chunks = client.keep_chunks and min(self._looked.values()) < LOOKED_AT
+        if call.keep_chunks:
+            self.observed.merge(observe(exchange))
         live = self.session.target.kind == "live"
         seen = exchange.observation(live=live) if look else None
-        self.matrix.add(
-            exchange.id,
-            *place,
-            violations,
-            judged=verdict is not Verdict.INCONCLUSIVE,
-            reason=exchange.reason,
-            exercised=None if seen is None else lambda rule: exercised(rule, seen),
-        )
+        self.outlet.exchange(row)
+        self.outlet.violations(exchange.violation_rows())
+        self.count(row, violations, None if seen is None else lambda rule: exercised(rule, seen))
         self._tell_locust(exchange, verdict)
+
+    def count(
+        self,
+        row: Mapping[str, Any],
+        violations: Sequence[Violation] = (),
+        exercised_by: Callable[[Any], bool] | None = None,
+    ) -> None:
+        """Count a row that ended here or on a worker; see `Matrix.add` for `exercised_by`."""
+        outcome = row["outcome"]
+        self.outcomes[outcome] += 1
+        self.scorecard.add(row)
+        for watch in self.watchers:
+            watch(row)
+        if "timing" not in row:
+            return  # it was never sent, or not answered
+        late_s = (row["started_ns"] - row["intended_ns"]) / _SECOND_NS
+        self.timing[row["timing"]] += row["http_status"] is not None
+        self.violating += bool(row.get("errors"))
+        self.codes.update(row["codes"])
+        self.stages.update(name.partition("#")[0] for name in row["stages"])
+        self.late.add(late_s)
+        for name, seconds in row["milestones"].items():
+            self.recent.setdefault(name, deque(maxlen=_RECENT)).append(seconds + late_s)
+        self.matrix.add(
+            row["id"],
+            row["api"],
+            row["endpoint"],
+            violations,
+            judged=row["verdict"] != Verdict.INCONCLUSIVE.value,
+            reason=row["reason"],
+            exercised=exercised_by,
+        )
 
     def not_sent(self, call: Call, outcome: str, reason: str) -> None:
         """A request that was due and never came to anything: "dropped" by the cap on exchanges in
         flight, or "censored" by the end of the run before it was answered.
         """
         intended = (call.intended_ns or self.epoch_ns) - self.epoch_ns
-        self._made_up += 1
-        self.bundle.exchange(
-            {
-                "id": f"n{self._made_up:06d}",
-                "scenario": call.scenario,
-                "api": call.contract.api,
-                "endpoint": call.endpoint.name,
-                "message_id": None,
-                "intended_ns": intended,
-                "started_ns": intended,
-                "outcome": outcome,
-                "verdict": Verdict.INCONCLUSIVE.value,
-                "reason": reason,
-                "milestones": {},
-                "stages": {},
-                "codes": {},
-                "billed": outcome != "dropped" and call.endpoint.billed,
-                "warmup": self._in_warmup(intended),
-            }
-        )
-        self.outcomes[outcome] += 1
+        row = {
+            "id": f"{self.session.client.next_id()}-{outcome}",
+            "scenario": call.scenario,
+            "api": call.contract.api,
+            "endpoint": call.endpoint.name,
+            "message_id": None,
+            "intended_ns": intended,
+            "started_ns": intended,
+            "outcome": outcome,
+            "verdict": Verdict.INCONCLUSIVE.value,
+            "reason": reason,
+            "milestones": {},
+            "stages": {},
+            "codes": {},
+            "billed": outcome != "dropped" and call.endpoint.billed,
+            "warmup": self._in_warmup(intended),
+        }
+        self.outlet.exchange(row)
+        self.count(row)
 
     def _in_warmup(self, intended_ns: int) -> bool:
-        return self._warmup_ns > 0 and intended_ns < self._warmup_ns
+        return intended_ns < self.measured_from_ns
 
     def _keep_transcript(self, exchange: Exchange, verdict: Verdict) -> None:
         failing = verdict is Verdict.VIOLATES or exchange.outcome in ("failed", "transport")
@@ -150,7 +224,7 @@ class Recording:
             call = exchange.call
             name = f"{exchange.id}-{call.contract.api}-{call.endpoint.name}.ndjson"
             text = exchange.transcript(self.session.redactor).to_bytes()
-            exchange.transcript_name = self.bundle.transcript(name, text)
+            exchange.transcript_name = self.outlet.transcript(name, text)
 
     def _tell_locust(self, exchange: Exchange, verdict: Verdict) -> None:
         call = exchange.call
@@ -167,7 +241,6 @@ class Recording:
             ExchangeFailedError(said) if failed else None,
         )
         for name, seconds in exchange.milestones.items():
-            self.recent.setdefault(name, deque(maxlen=_RECENT)).append(seconds + late_s)
             if endpoint.kind == "stream":
                 self._fire("SSE", f"{api} {name}", seconds + late_s, 0, None)
 

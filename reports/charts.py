@@ -8,14 +8,15 @@ a light page and on a dark one.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
 from soundstage.reports.findings import Rule
-from soundstage.reports.summary import Group, Milestone, Timeline
+from soundstage.reports.summary import Group, Milestone
 from soundstage.reports.svg import Axis, element, line, number, svg, text, x_axis
 from soundstage.reports.wording import (
     HEADLINE_MILESTONES,
@@ -121,7 +122,7 @@ def matrix(rules: Sequence[Rule]) -> Chart | None:
         note=f"{plural(len(rules), 'rule')}: {said}. A cell is a rule at an endpoint.",
         svg=svg("matrix", "Contract matrix", f"{len(rules)} rules: {said}.", WIDTH, y + 4, parts),
         head=("outcome", "rule", "endpoint", "seen in, or why not"),
-        rows=_bounded(rows),
+        rows=bounded(rows),
     )
 
 
@@ -190,7 +191,7 @@ def waterfall(group: Group) -> Chart | None:
     if not group.stages:
         return None
     name = f"{plain(group.api, 20)} {plain(group.endpoint, 20)}"
-    chart = f"waterfall-{_slug(name)}"
+    chart = f"waterfall-{slug(name)}"
     stages = group.stages[:STAGE_LIMIT]
     axis = Axis.over((value for s in stages for value in (s.p50, s.p95)), 180, 665, log=False)
     top, pitch = 26, 26
@@ -269,7 +270,7 @@ def waterfall(group: Group) -> Chart | None:
             parts,
         ),
         head=("stage", "p50", "p95", "reached", "of"),
-        rows=_bounded(
+        rows=bounded(
             tuple(
                 (plain(s.name, 60), seconds(s.p50), seconds(s.p95), f"{s.reached:,}", f"{s.n:,}")
                 for s in group.stages
@@ -281,16 +282,20 @@ def waterfall(group: Group) -> Chart | None:
 # Distribution
 
 
-def distribution(group: Group) -> Chart | None:
-    """TTSR, audio and TTC as empirical distribution functions, p50 and p95 with intervals."""
+def distribution(group: Group, slos: Iterable[Mapping[str, Any]] = ()) -> Chart | None:
+    """TTSR, audio and TTC as empirical distribution functions: p50 and p95 with intervals, and
+    each objective of `slos` (run.json) on a quantile of this endpoint as the corner that the
+    curve has to pass.
+    """
     curves = [one for name in HEADLINE_MILESTONES if (one := group.milestone(name)) and one.n]
     if not curves:
         return None
     name = f"{plain(group.api, 20)} {plain(group.endpoint, 20)}"
-    chart = f"ecdf-{_slug(name)}"
+    chart = f"ecdf-{slug(name)}"
     width, top, bottom = 450, 12 + 18 * len(curves), 230
+    goals = _goals(group, slos)
     finite = [t for one in curves for t in (_first(one), _last(one))]
-    axis = Axis.over(finite, 44, width - 26)
+    axis = Axis.over([*finite, *(goal["bound"] for goal in goals)], 44, width - 26)
     parts = x_axis(axis, top, bottom)
 
     def height(share: float) -> float:
@@ -334,6 +339,7 @@ def distribution(group: Group) -> Chart | None:
                     )
                 )
             parts.append(element("circle", cx=x, cy=level, r=3.5, fill=colour))
+    parts.extend(_goal(goal, axis, height) for goal in goals)
     if not any(one.reached for one in curves):
         parts.append(
             text(
@@ -344,6 +350,7 @@ def distribution(group: Group) -> Chart | None:
                 opacity=".7",
             )
         )
+    said_goals = [f"{plain(goal['slo'], 80)}: {_GOALS[goal['verdict']][1]}" for goal in goals]
     title = f"Times of {name}"
     n = curves[0].n
     said = "; ".join(
@@ -355,12 +362,57 @@ def distribution(group: Group) -> Chart | None:
         id=chart,
         title=title,
         note=f"Share of {plural(n, 'exchange')} that got there, by seconds from the intended start"
-        f"{' (log scale)' if axis.log else ''}.",
-        svg=svg(chart, title, f"{said}; n = {n}.", width, bottom + 24, parts),
+        f"{' (log scale)' if axis.log else ''}. Thick: the 95% interval of p50 and p95."
+        + (f" Objectives are corners: {', '.join(said_goals)}." if goals else ""),
+        svg=svg(
+            chart,
+            title,
+            "; ".join([said, *said_goals, f"n = {n}."]),
+            width,
+            bottom + 24,
+            parts,
+        ),
         head=("share", *(milestone_label(one.name) for one in curves)),
         rows=tuple(
             (f"{share:.0%}", *(seconds(_at_share(one, share)) for one in curves))
             for share in (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
+        ),
+    )
+
+
+#: Colour of an objective, and the word for what became of it.
+_GOALS = {"pass": (GREEN, "met"), "fail": (RED, "missed"), "inconclusive": (AMBER, "undecided")}
+
+
+def _goals(group: Group, slos: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The objectives on quantiles of this endpoint's curves."""
+    return [
+        goal
+        for goal in slos
+        if goal["kind"] == "quantile"
+        and (goal["api"], goal["endpoint"]) == (group.api, group.endpoint)
+        and goal["milestone"] in CURVES
+    ][:8]
+
+
+def _goal(goal: Mapping[str, Any], axis: Axis, height: Callable[[float], float]) -> Markup:
+    """An objective as the corner at (bound, share): a curve that passes above meets it."""
+    colour, word = _GOALS[goal["verdict"]]
+    x, y, floor = axis.at(goal["bound"]), height(goal["order"]), height(0.0)
+    path = f"M{number(float(axis.left))} {number(y)}H{number(x)}V{number(floor)}"
+    label = f"≤ {seconds(goal['bound'])} {word}"
+    right = x > axis.right - 110
+    return element(
+        "g",
+        element("title", f"{plain(goal['slo'], 80)}: {word}"),
+        element("path", d=path, fill="none", stroke=colour, stroke_dasharray="2 3"),
+        element("path", d=f"M{number(x)} {number(y - 5)}v10", stroke=colour, stroke_width=3),
+        text(
+            x + (-6 if right else 6),
+            floor - 6,
+            label,
+            text_anchor="end" if right else "start",
+            font_size=11,
         ),
     )
 
@@ -388,78 +440,13 @@ def _steps(one: Milestone, axis: Axis, height: Callable[[float], float]) -> str:
     return "".join(path)
 
 
-# Load over time
-
-
-def over_time(timeline: Timeline) -> Chart:
-    """Arrivals asked and started, and exchanges in flight, over the run."""
-    slices = len(timeline.asked)
-    rates = [[n / timeline.width for n in counts] for counts in (timeline.asked, timeline.started)]
-    axis = Axis.until(slices * timeline.width, 60, WIDTH - 24)
-    parts: list[Markup] = []
-    panels = (
-        (30.0, 130.0, "arrivals per second", ((rates[0], GREY, "5 3"), (rates[1], BLUE, ""))),
-        (170.0, 270.0, "in flight", (([float(n) for n in timeline.in_flight], GREEN, ""),)),
-    )
-    for top, bottom, words, series in panels:
-        high = max(max(values) for values, _, _ in series) or 1.0
-        parts.extend(x_axis(axis, top, bottom) if bottom > 200 else ())
-        parts.append(text(axis.left, top - 10, words, font_weight=650))
-        for share in (0.0, 0.5, 1.0):
-            y = bottom - share * (bottom - top)
-            parts.append(
-                line(axis.left, y, axis.right, y, stroke="currentColor", stroke_opacity=".15")
-            )
-            parts.append(
-                text(
-                    52, y + 4, f"{high * share:.3g}", text_anchor="end", opacity=".7", font_size=11
-                )
-            )
-        for values, colour, dash in series:
-            path = f"M{number(axis.left)} {number(bottom)}"
-            for index, value in enumerate(values):
-                y = bottom - value / high * (bottom - top)
-                path += f"V{number(y)}H{number(axis.at((index + 1) * timeline.width))}"
-            parts.append(
-                element(
-                    "path",
-                    d=path,
-                    fill="none",
-                    stroke=colour,
-                    stroke_width=2,
-                    stroke_dasharray=dash,
-                )
-            )
-    for x, colour, dash, words in ((700, GREY, "5 3", "asked"), (790, BLUE, "", "started")):
-        parts.append(line(x, 16, x + 24, 16, stroke=colour, stroke_width=2, stroke_dasharray=dash))
-        parts.append(text(x + 32, 20, words))
-    asked, started, most = sum(timeline.asked), sum(timeline.started), max(timeline.in_flight)
-    said = f"{asked:,} asked, {started:,} started, at most {most:,} in flight."
-    every = max(1, math.ceil(slices / 60))
-    return Chart(
-        id="timeline",
-        title="Load over time",
-        note=f"{said} Warm-up included; a slice is {timeline.width:g} s.",
-        svg=svg("timeline", "Load over time", said, WIDTH, 296, parts),
-        head=("from", "asked", "started", "in flight"),
-        rows=tuple(
-            (
-                f"{index * timeline.width:g} s",
-                f"{sum(timeline.asked[index : index + every]):,}",
-                f"{sum(timeline.started[index : index + every]):,}",
-                f"{timeline.in_flight[index]:,}",
-            )
-            for index in range(0, slices, every)
-        ),
-    )
-
-
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
     """A name as an id: letters, digits and hyphens."""
     return "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower())
 
 
-def _bounded(rows: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+def bounded(rows: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+    """The rows of a chart's table, or the first of them and a row that says how many more."""
     if len(rows) <= TABLE_LIMIT:
         return rows
     more = (f"and {len(rows) - TABLE_LIMIT:,} more", *([""] * (len(rows[0]) - 1)))

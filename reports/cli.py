@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import gc
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -106,15 +108,28 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
 
 def read(bundle: Bundle) -> Report:
     """All that a report needs of a bundle, in one pass over its rows."""
-    return build(
-        bundle.run,
-        rules=bundle.rules(),
-        violations=bundle.violations(),
-        exchanges=bundle.exchanges(),
-        transcripts=bundle.transcripts(),
-        torn=lambda: bundle.torn,
-        smallest=lambda rule, evidence: _smallest(bundle, rule, evidence),
-    )
+    with _uncollected():
+        return build(
+            bundle.run,
+            rules=bundle.rules(),
+            violations=bundle.violations(),
+            exchanges=bundle.exchanges(),
+            transcripts=bundle.transcripts(),
+            torn=lambda: bundle.torn,
+            smallest=lambda rule, evidence: _smallest(bundle, rule, evidence),
+        )
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """No search for cycles meanwhile: rows have none, and a million of them are a fifth faster."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _smallest(bundle: Bundle, rule: Rule, evidence: Evidence) -> Smallest | None:

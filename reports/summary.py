@@ -16,23 +16,24 @@ Its 95% interval is that of the order statistics (Conover 1999, 3.2), exact for 
 from __future__ import annotations
 
 import math
-from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from soundstage.errors import UsageError
-from soundstage.reports.wording import MILESTONES
+from soundstage.reports.columns import Columns, RunColumns, count, is_probe
+from soundstage.reports.timeline import Course, Timeline, course, timeline
+from soundstage.reports.wording import HEADLINE_MILESTONES, MILESTONES
+from soundstage.results import quantiles as exact
+
+__all__ = ["is_probe"]
 
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 CONFIDENCE = 0.95
-
-#: At most this many different reasons or codes are told apart; the rest count as "(others)".
-DISTINCT_LIMIT = 200
 
 Floats = npt.NDArray[np.float64]
 
@@ -83,7 +84,11 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The exchanges of one endpoint of one API version."""
+    """The exchanges of one endpoint of one API version.
+
+    `ends` counts the measured ones that did not end well by (the last stage that they showed, ""
+    for none; outcome); `courses` are the headline milestones over time.
+    """
 
     api: str
     endpoint: str
@@ -96,20 +101,12 @@ class Group:
     reasons: dict[str, int]
     milestones: tuple[Milestone, ...]
     stages: tuple[Stage, ...]
+    ends: dict[tuple[str, str], int]
+    courses: tuple[Course, ...]
 
     def milestone(self, name: str) -> Milestone | None:
         """The milestone, or None where this endpoint has none of that name."""
         return next((one for one in self.milestones if one.name == name), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Timeline:
-    """The run in slices of `width` seconds: arrivals asked and started, and what was in flight."""
-
-    width: float
-    asked: tuple[int, ...]
-    started: tuple[int, ...]
-    in_flight: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,29 +136,12 @@ class Summary:
 
 def rank_of(order: float, n: int) -> int:
     """The rank, from 1, of the quantile of `order` among `n` values: ceil(n p), at least 1."""
-    return max(1, math.ceil(round(order * n, 9)))
+    return exact.rank(order, n)
 
 
 def interval_ranks(order: float, n: int, confidence: float = CONFIDENCE) -> tuple[int, int]:
-    """Ranks, from 1, of the values that bound the quantile; 0 and n + 1 mean unbounded.
-
-    The same as `scipy.stats.quantile_test(x, p=order).confidence_interval(confidence)`, whose
-    module takes a second to load.
-    """
-    from scipy.special import bdtr  # type: ignore[import-untyped]
-
-    def smallest_with(share: float) -> int:
-        low, high = 0, n
-        while low < high:
-            middle = (low + high) // 2
-            if bdtr(middle, n, order) >= share:
-                high = middle
-            else:
-                low = middle + 1
-        return low
-
-    tail = (1 - confidence) / 2
-    return smallest_with(tail), smallest_with(1 - tail) + 1
+    """Ranks, from 1, of the values that bound the quantile; 0 and n + 1 mean unbounded."""
+    return exact.interval_ranks(order, n, confidence)
 
 
 def quantiles(ordered: Floats, orders: Iterable[float] = QUANTILES) -> tuple[Quantile, ...]:
@@ -180,132 +160,67 @@ def quantiles(ordered: Floats, orders: Iterable[float] = QUANTILES) -> tuple[Qua
     return tuple(found)
 
 
-@dataclass(slots=True)
-class _StageColumn:
-    first: array[float] = field(default_factory=lambda: array("f"))
-    reached_badly: int = 0
-
-
-class _GroupColumns:
-    """Collects the rows of one endpoint as columns."""
-
-    def __init__(self) -> None:
-        self.exchanges = 0
-        self.warmup = 0
-        self.probes = 0
-        self.bad = 0
-        self.outcomes: Counter[str] = Counter()
-        self.verdicts: Counter[str] = Counter()
-        self.reasons: Counter[str] = Counter()
-        self.framings: Counter[str] = Counter()
-        self.late: array[float] = array("d")
-        self.milestones: dict[str, array[float]] = {}
-        self.stages: dict[str, _StageColumn] = {}
-
-    def add(self, row: Mapping[str, Any]) -> None:
-        self.exchanges += 1
-        outcome: str = row["outcome"]
-        _count(self.verdicts, row["verdict"])
-        framing = row.get("framing")
-        if framing:
-            _count(self.framings, framing)
-        reason = row.get("reason")
+def _group(
+    key: tuple[str, str], columns: Columns, expected: Iterable[str], line: Timeline | None
+) -> Group:
+    outcomes: Counter[str] = Counter()
+    verdicts: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    warmups = probes = 0
+    for (outcome, verdict, reason, *_, warmup, probe), number in columns.kinds():
+        count(verdicts, verdict, number)
         if reason:
-            _count(self.reasons, reason)
-        if row.get("warmup"):
-            self.warmup += 1
-            return
-        if is_probe(row):
-            self.probes += 1
-            return
-        _count(self.outcomes, outcome)
-        if outcome == "dropped":
-            return
-        self.late.append((row["started_ns"] - row["intended_ns"]) / 1e9)
-        n = len(self.late)
-        for name, value in row["milestones"].items():
-            if value is None:
-                continue
-            column = self.milestones.get(name)
-            if column is None:
-                column = self.milestones[name] = array("d")
-            if len(column) < n - 1:
-                column.extend([math.inf] * (n - 1 - len(column)))
-            column.append(value)
-        badly = outcome != "ok"
-        self.bad += badly
-        stages = self.stages
-        for name, times in row["stages"].items():
-            if name not in stages:
-                stages[name] = _StageColumn()
-            stage = stages[name]
-            stage.first.append(times[0])
-            if badly:
-                stage.reached_badly += 1
+            count(reasons, reason, number)
+        if warmup:
+            warmups += number
+        elif probe:
+            probes += number
+        else:
+            count(outcomes, outcome, number)
+    order = list(MILESTONES)
+    names = sorted(
+        {*columns.milestones(), *expected},
+        key=lambda name: (order.index(name) if name in order else len(order), name),
+    )
+    milestones: list[Milestone] = []
+    courses: list[Course] = []
+    if measured := columns.measured:
+        late, intended = columns.late(), columns.intended()
+        for name in names:
+            times = columns.times(name)
+            since_intended = times + late
+            if name in HEADLINE_MILESTONES and line is not None:
+                courses.append(course(name, intended, since_intended, line))
+            since_intended.sort()
+            times.sort()
+            reached = int(np.searchsorted(times, math.inf))
+            found = quantiles(since_intended), quantiles(times)
+            milestones.append(Milestone(name, measured, reached, *found, since_intended))
+    return Group(
+        *key,
+        exchanges=sum(number for _, number in columns.kinds()),
+        measured=measured,
+        warmup=warmups,
+        probes=probes,
+        outcomes=dict(outcomes.most_common()),
+        verdicts=dict(verdicts.most_common()),
+        reasons=dict(reasons.most_common()),
+        milestones=tuple(milestones),
+        stages=tuple(sorted(_stages(columns), key=lambda one: (one.p50, one.p95))),
+        ends=dict(columns.ends),
+        courses=tuple(courses),
+    )
 
-    def group(self, api: str, endpoint: str, expected: Iterable[str]) -> Group:
-        late = np.frombuffer(self.late) if self.late else np.empty(0)
-        order = list(MILESTONES)
-        names = sorted(
-            {*self.milestones, *expected},
-            key=lambda name: (order.index(name) if name in order else len(order), name),
-        )
-        return Group(
-            api=api,
-            endpoint=endpoint,
-            exchanges=self.exchanges,
-            measured=len(late),
-            warmup=self.warmup,
-            probes=self.probes,
-            outcomes=dict(self.outcomes.most_common()),
-            verdicts=dict(self.verdicts.most_common()),
-            reasons=dict(self.reasons.most_common()),
-            milestones=tuple(self._milestone(name, late) for name in names) if len(late) else (),
-            stages=tuple(sorted(map(self._stage, self.stages), key=lambda one: one.p50)),
-        )
 
-    def _milestone(self, name: str, late: Floats) -> Milestone:
-        n = len(late)
-        actual = np.full(n, math.inf)
-        column = self.milestones.get(name)
-        if column:
-            actual[: len(column)] = np.frombuffer(column)
-        intended = np.sort(actual + late)
-        actual.sort()
-        reached = int(np.isfinite(actual).sum())
-        return Milestone(name, n, reached, quantiles(intended), quantiles(actual), intended)
-
-    def _stage(self, name: str) -> Stage:
-        column = self.stages[name]
+def _stages(columns: Columns) -> Iterable[Stage]:
+    for name, column in columns.stages.items():
         reached = len(column.first)
-        n = reached + self.bad - column.reached_badly
+        n = reached + columns.bad - column.reached_badly
         times = np.full(n, math.inf)
         times[:reached] = np.frombuffer(column.first, dtype=np.float32)
-        times.sort()
-        return Stage(
-            name=name,
-            n=n,
-            reached=reached,
-            p50=float(times[rank_of(0.5, n) - 1]),
-            p95=float(times[rank_of(0.95, n) - 1]),
-        )
-
-
-def _count(counter: Counter[str], key: str, by: int = 1) -> None:
-    """Count, but never tell more than `DISTINCT_LIMIT` keys apart: some come from the API."""
-    if key not in counter and len(counter) >= DISTINCT_LIMIT:
-        key = "(others)"
-    counter[key] += by
-
-
-def is_probe(row: Mapping[str, Any]) -> bool:
-    """Whether the request was made to be refused.
-
-    The row says so, or shows it: where a song was due an error status never conforms.
-    """
-    return bool(row.get("probe")) or (
-        row["verdict"] == "conforms" and (row.get("http_status") or 0) >= 400
-    )
+        ranks = [rank_of(0.5, n) - 1, rank_of(0.95, n) - 1]
+        times.partition(ranks)
+        yield Stage(name, n, reached, float(times[ranks[0]]), float(times[ranks[1]]))
 
 
 def summarise(
@@ -317,107 +232,61 @@ def summarise(
     `expected` names the milestones that an endpoint promises by (api, endpoint), so that one
     that was never reached is shown as such. Raises UsageError at a row of another format.
     """
-    columns: dict[tuple[str, str], _GroupColumns] = {}
+    columns: dict[tuple[str, str], Columns] = {}
     violations: Counter[str] = Counter()
     exchanges_with: Counter[str] = Counter()
-    timing: Counter[str] = Counter()
-    intended, started, ended = array("d"), array("d"), array("d")
-    total = events = size = billed = 0
-    coarse = 0.0
-    for row in rows:
-        total += 1
+    whole = RunColumns()
+    total = 0
+    for total, row in enumerate(rows, 1):
         try:
             key = (row["api"], row["endpoint"])
             group = columns.get(key)
             if group is None:
-                group = columns[key] = _GroupColumns()
+                group = columns[key] = Columns()
             group.add(row)
-            for code, number in row["codes"].items():
-                _count(violations, code, number)
-                _count(exchanges_with, code)
-            intended.append(row["intended_ns"] / 1e9)
-            if row["outcome"] == "dropped":
-                continue
-            start = row["started_ns"] / 1e9
-            started.append(start)
-            ended.append(start + _duration(row))
-            of_row = row.get("events") or 0
-            events += of_row
-            coarse += of_row * (row.get("coarse") or 0.0)
-            size += row.get("bytes") or 0
-            billed += bool(row.get("billed"))
-            if row.get("timing"):
-                _count(timing, row["timing"])
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            whole.add(row)
+            if codes := row["codes"]:
+                for code, number in codes.items():
+                    count(violations, code, number)
+                    count(exchanges_with, code)
+        except (
+            AttributeError,
+            IndexError,
+            KeyError,
+            OverflowError,
+            TypeError,
+            ValueError,
+        ) as error:
             name = row.get("id", f"number {total}")
             raise UsageError(f"exchange {name}: not a row of format 1: {error!r}") from error
-    late = [np.frombuffer(group.late) for group in columns.values() if group.late]
+    line = timeline(whole.asked(), whole.begun(), whole.ended())
+    late = [group.late() for group in columns.values()]
     lateness = np.sort(np.concatenate(late)) if late else np.empty(0)
+    timing: Counter[str] = Counter()
+    framings: Counter[str] = Counter()
+    for (api, endpoint), group in sorted(columns.items()):
+        for (outcome, _, _, framing, source, *_), number in group.kinds():
+            if framing:
+                count(framings, f"{api} {endpoint}: {framing}", number)
+            if source and outcome != "dropped":
+                count(timing, source, number)
     return Summary(
         exchanges=total,
         groups=tuple(
-            group.group(*key, (expected or {}).get(key, ()))
+            _group(key, group, (expected or {}).get(key, ()), line)
             for key, group in sorted(columns.items())
         ),
         codes={
             code: Code(number, exchanges_with[code]) for code, number in violations.most_common()
         },
         timing=dict(timing),
-        framings={
-            f"{api} {endpoint}: {framing}": number
-            for (api, endpoint), group in sorted(columns.items())
-            for framing, number in group.framings.items()
-        },
-        coarse=coarse / events if events else 0.0,
-        events=events,
-        bytes=size,
-        billed=billed,
+        framings=dict(framings),
+        coarse=whole.coarse / whole.events if whole.events else 0.0,
+        events=whole.events,
+        bytes=whole.bytes,
+        billed=whole.billed,
         lateness=quantiles(lateness),
-        timeline=_timeline(_column(intended), _column(started), _column(ended)),
-    )
-
-
-def _duration(row: Mapping[str, Any]) -> float:
-    """Seconds that the exchange was in flight; without `ended`, until the last that it showed."""
-    ended = row.get("ended")
-    if ended is not None:
-        return float(ended)
-    last = 0.0
-    for value in row["milestones"].values():
-        if value is not None and value > last:
-            last = value
-    for times in row["stages"].values():
-        if times[1] > last:
-            last = times[1]
-    return last
-
-
-def _column(values: array[float]) -> Floats:
-    return np.frombuffer(values) if values else np.empty(0)
-
-
-def _timeline(intended: Floats, started: Floats, ended: Floats) -> Timeline | None:
-    """At most about 60 slices, of a width that people read easily."""
-    if not len(intended):
-        return None
-    span = max(float(intended.max()), float(ended.max()) if len(ended) else 0.0)
-    widths = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
-    width = next((width for width in widths if span / width <= 60), span / 60)
-    slices = math.floor(span / width) + 1
-    edges = np.arange(slices) * width
-
-    def arrivals(times: Floats) -> tuple[int, ...]:
-        # A thousandth of a slice keeps arrivals that fall on an edge from straying by rounding.
-        place = np.clip(np.floor(times / width + 0.001), 0, slices - 1).astype(np.int64)
-        return tuple(int(n) for n in np.bincount(place, minlength=slices))
-
-    begun, over = np.sort(started), np.sort(ended)
-    in_flight = np.searchsorted(begun, edges, "right") - np.searchsorted(over, edges, "right")
-    return Timeline(
-        width=float(width),
-        asked=arrivals(intended),
-        started=arrivals(started),
-        in_flight=tuple(int(n) for n in in_flight),
+        timeline=line,
     )
 
 

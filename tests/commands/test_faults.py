@@ -20,7 +20,13 @@ from made_up_api import SHAPES, folder
 from soundstage.commands import faults as command
 from soundstage.contract import Contract, load, load_all
 from soundstage.errors import UsageError
-from soundstage.generation.faults import Fault, broken_answer, catalogue, valid_answer
+from soundstage.generation.faults import (
+    Fault,
+    broken_answer,
+    catalogue,
+    valid_answer,
+    wire_faults,
+)
 
 CONTRACTS = load_all()
 
@@ -31,6 +37,10 @@ def ran(*argv: str) -> tuple[int, str]:
     return code, stdout.getvalue()
 
 
+def everything(contract: Contract) -> list[Fault]:
+    return [*catalogue(contract), *wire_faults(contract)]
+
+
 def lives(matrix: command.Matrix) -> list[tuple[str, str, tuple[str, ...]]]:
     trials = [*matrix.errors.trials, *matrix.warnings.trials]
     return [(t.fault.name, t.outcome, t.found) for t in trials if t.outcome != "killed"]
@@ -38,7 +48,7 @@ def lives(matrix: command.Matrix) -> list[tuple[str, str, tuple[str, ...]]]:
 
 @pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
 def test_every_fault_is_caught_and_nothing_else_is(contract: Contract) -> None:
-    matrix = command.judge_all(contract, catalogue(contract), valid=300, seed=1)
+    matrix = command.judge_all(contract, everything(contract), valid=300, seed=1)
     assert lives(matrix) == []
     assert matrix.alarms == []
     assert matrix.clean
@@ -80,10 +90,13 @@ def test_a_survivor_and_a_wrong_code_are_named_and_fail(monkeypatch: pytest.Monk
         fault("nowhere", lambda chunks, rng: None),
     ]
     monkeypatch.setattr(command, "catalogue", lambda _: made)
+    monkeypatch.setattr(command, "wire_faults", lambda _: ())
     code, text = ran("--api", contract.api, "--valid=0")
     assert code == 1
-    assert "survived: x/nothing\n      expected track.missing; found nothing" in text
-    assert "wrong code: x/other\n      expected track.missing; found stream.truncated" in text
+    assert "survived: x/nothing\n      expected error: track.missing; found nothing" in text
+    assert (
+        "wrong code: x/other\n      expected error: track.missing; found stream.truncated" in text
+    )
     assert "survived: x/nowhere" in text
     assert "no valid answer has a place for it" in text
     code, text = ran("--api", contract.api, "--valid=0", "--format=json")
@@ -135,7 +148,7 @@ def test_it_runs_as_a_program() -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_made_up_contract_is_covered_from_its_data_alone(shape: str, tmp_path: Path) -> None:
     contract = load(shape, folder(tmp_path, shape))
-    matrix = command.judge_all(contract, catalogue(contract), valid=300)
+    matrix = command.judge_all(contract, everything(contract), valid=300)
     assert lives(matrix) == []
     assert matrix.alarms == []
     assert len(matrix.errors.trials) > 150

@@ -19,7 +19,7 @@ from soundstage.contract import load_all
 from soundstage.emulator.app import Emulator
 from soundstage.emulator.options import Options
 from soundstage.emulator.pacing import profile, profiles
-from soundstage.emulator.requests import triggers
+from soundstage.emulator.triggers import triggers
 from soundstage.errors import TargetError, UsageError
 from soundstage.exchange.spawn import spawned_emulator
 
@@ -38,7 +38,17 @@ def test_help_shows_every_trigger_and_an_example(capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize(
-    "argv", [["--port", "x"], ["--port", "70000"], ["--speed", "0"], ["--profile", "none"]]
+    "argv",
+    [
+        ["--port", "x"],
+        ["--port", "70000"],
+        ["--speed", "0"],
+        ["--profile", "none"],
+        ["--rate-limit", "10 a minute"],
+        ["--balance", "-1"],
+        ["--workers", "0"],
+        ["--workers", "2", "--replay", "x"],
+    ],
 )
 def test_wrong_arguments_are_refused(argv: list[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
@@ -59,6 +69,14 @@ def test_options_survive_the_command_line() -> None:
         stamp=True,
         apis=("v5",),
         faults=("track/lost:0.5",),
+        accounts=Path("a.toml"),
+        balance=7,
+        rate_limit="10/minute",
+        triggers=Path("t.json"),
+        workers=3,
+        admin=True,
+        admin_token_file=Path("token"),
+        cors=("http://a.example", "http://b.example"),
     )
     args = emulate.parse_args(list(options.arguments()))
     assert {name: getattr(args, name) for name in Options.__slots__} == {
@@ -81,6 +99,13 @@ def test_options_survive_the_command_line() -> None:
         (Options(faults=("stream_url/missing",)), "field/streaming_ready/stream_url/missing"),
         (Options(faults=("index/gap:2",)), "from 0 to 1"),
         (Options(faults=("index/gap:often",)), "from 0 to 1"),
+        (Options(keys=("a b",)), "--key"),
+        (Options(keys=("a:much",)), "--key"),
+        (Options(rate_limit="1/blink"), "--rate-limit"),
+        (Options(accounts=Path("absent.toml")), "--accounts absent.toml"),
+        (Options(triggers=Path("absent.json")), "--triggers absent.json"),
+        (Options(host="0.0.0.0", admin=True), "--admin"),
+        (Options(cors=("nonsense",)), "--cors"),
     ],
 )
 def test_options_that_fit_no_contract_say_what_there_is(options: Options, says: str) -> None:
@@ -176,7 +201,7 @@ def test_the_realistic_profile_takes_as_long_as_it_says() -> None:
         for seed in range(300):
             rng = random.Random(seed)
             steps = plan(contract, rng)
-            schedule = profile("realistic").schedule(steps, rng, 1.0)
+            schedule = profile("realistic").schedule(api, steps, rng, 1.0)
             assert schedule == sorted(schedule)
             first.setdefault(api, []).append(schedule[0])
             whole.setdefault(api, []).append(schedule[-1])
@@ -199,12 +224,12 @@ def test_speed_divides_the_same_delays() -> None:
 
     from soundstage.generation.walk import plan
 
-    contract = next(iter(CONTRACTS.values()))
+    api, contract = next(iter(CONTRACTS.items()))
     steps = plan(contract, random.Random(1))
-    slow = profile("realistic").schedule(steps, random.Random(1), 1.0)
-    fast = profile("realistic").schedule(steps, random.Random(1), 10.0)
+    slow = profile("realistic").schedule(api, steps, random.Random(1), 1.0)
+    fast = profile("realistic").schedule(api, steps, random.Random(1), 10.0)
     assert fast == pytest.approx([due / 10 for due in slow])
-    assert profile("instant").schedule(steps, random.Random(1), 1.0) == [0.0] * len(steps)
+    assert profile("instant").schedule(api, steps, random.Random(1), 1.0) == [0.0] * len(steps)
 
 
 def test_the_emulator_loads_neither_hypothesis_nor_the_audio_libraries() -> None:

@@ -11,13 +11,17 @@ import httpx
 import pytest
 
 from soundstage.contract import load_all
-from soundstage.emulator.ledger import Ledger, account_of
+from soundstage.emulator.accounts import Account, account_of
+from soundstage.emulator.ledger import Hold, Ledger
 from soundstage.emulator.options import Options
-from soundstage.errors import UsageError
+from soundstage.emulator.server import claimed
+from soundstage.emulator.state import State
+from soundstage.errors import TargetError, UsageError
 from soundstage.exchange.spawn import spawned_emulator
 
 CONTRACTS = load_all()
 KEY = {"Authorization": "Bearer my-key"}
+MINE = Account(account_of("my-key"), 10)
 
 
 def states(path: Path) -> list[str]:
@@ -27,62 +31,132 @@ def states(path: Path) -> list[str]:
     return [state for (state,) in rows]
 
 
+def held(ledger: Ledger, account: Account, price: int) -> Hold:
+    hold = ledger.hold(account, price)
+    assert isinstance(hold, Hold), hold
+    ledger.note(hold)
+    return hold
+
+
 def test_a_hold_becomes_one_charge_and_no_more() -> None:
-    ledger = Ledger(None, 10)
-    hold = ledger.hold("key", "generation", 3)
-    assert hold is not None
-    assert ledger.balance("key") == 7
-    assert ledger.charge(hold)
-    assert not ledger.charge(hold)
-    ledger.release(hold)
-    assert ledger.balance("key") == 7
-    assert ledger.charges("key") == ["generation"]
-    ledger.close()
+    ledger = Ledger(State(None))
+    hold = held(ledger, MINE, 3)
+    assert ledger.balance(MINE) == 7
+    ledger.seal(hold, "generation", 100.0, charges=True)
+    ledger.settle(99.9)
+    assert ledger.charges(MINE.name) == []
+    for _ in range(2):
+        ledger.settle(200.0)
+        ledger.release(hold)
+        assert ledger.balance(MINE) == 7
+        assert ledger.charges(MINE.name) == ["generation"]
 
 
 def test_a_released_hold_is_given_back_once() -> None:
-    ledger = Ledger(None, 10)
-    hold = ledger.hold("key", "generation", 3)
-    assert hold is not None
+    ledger = Ledger(State(None))
+    hold = held(ledger, MINE, 3)
     ledger.release(hold)
     ledger.release(hold)
-    assert ledger.balance("key") == 10
-    assert not ledger.charge(hold)
-    ledger.close()
+    ledger.settle(1e9)
+    assert ledger.balance(MINE) == 10
+    other = ledger.hold(MINE, 4)
+    assert isinstance(other, Hold)
+    ledger.give_back(other)
+    assert ledger.balance(MINE) == 10
+    assert ledger.charges(MINE.name) == []
 
 
-def test_a_balance_is_never_overdrawn_and_keys_do_not_mix() -> None:
-    ledger = Ledger(None, 10)
-    assert [ledger.hold("poor", str(n), 2, opening=5) is not None for n in range(4)] == [
-        True,
-        True,
-        False,
-        False,
-    ]
-    assert ledger.balance("poor") == 1
-    assert ledger.balance("rich") == 10
-    ledger.close()
+def test_what_is_due_is_settled_by_whoever_looks_and_only_once() -> None:
+    ledger = Ledger(State(None))
+    for due, charges in ((1.0, True), (2.0, True), (1.0, False), (3.0, False)):
+        ledger.seal(held(ledger, MINE, 1), f"{due} {charges}", due, charges=charges)
+    ledger.settle(0.5)
+    assert ledger.balance(MINE) == 6
+    for _ in range(2):
+        ledger.settle(1.5)
+        assert ledger.charges(MINE.name) == ["1.0 True"]
+        assert ledger.balance(MINE) == 7
+    assert ledger.waiting()
+    ledger.settle(9.0)
+    assert ledger.charges(MINE.name) == ["1.0 True", "2.0 True"]
+    assert ledger.balance(MINE) == 8
+    assert not ledger.waiting()
+
+
+def test_numbers_are_given_to_those_who_pay_and_to_nobody_else() -> None:
+    state = State(None)
+    ledger = Ledger(state)
+    poor = Account("poor", 2)
+    assert [getattr(ledger.hold(poor, 1), "number", None) for _ in range(4)] == [1, 2, None, None]
+    assert held(ledger, MINE, 1).number == 3
+
+
+def test_a_balance_is_never_overdrawn_and_accounts_do_not_mix() -> None:
+    ledger = Ledger(State(None))
+    poor = Account("poor", 5)
+    assert [isinstance(ledger.hold(poor, 2), Hold) for _ in range(4)] == [True, True, False, False]
+    assert ledger.balance(poor) == 1
+    assert ledger.balance(MINE) == 10
+
+
+def test_a_worker_that_died_leaves_no_hold_without_a_generation(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    Ledger(State(path)).start()
+    workers = [Ledger(State(path, fresh=False, worker=number)) for number in range(2)]
+    begun, lost = held(workers[1], MINE, 1), held(workers[1], MINE, 2)
+    other = held(workers[0], MINE, 3)
+    workers[1].seal(begun, "begun", 5.0, charges=True)
+    workers[0].release_unsealed(1)
+    assert workers[0].balance(MINE) == 6
+    for hold, name in ((begun, "begun"), (other, "other")):
+        workers[0].seal(hold, name, 5.0, charges=True)
+    workers[0].settle(6.0)
+    assert workers[0].charges(MINE.name) == ["begun", "other"]
+    assert workers[0].balance(MINE) == 6
+    assert lost.number == 2
 
 
 def test_a_file_keeps_charges_gives_back_holds_and_names_no_key(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite"
-    first = Ledger(path, 10)
-    charged, _held = first.hold("secret-key", "one", 1), first.hold("secret-key", "two", 1)
-    assert charged is not None
-    first.charge(charged)
-    again = Ledger(path, 10)  # as after a crash: the first was never closed
-    assert again.balance("secret-key") == 9
-    assert again.charges("secret-key") == ["one"]
-    again.close()
-    first.close()
+    first = Ledger(State(path))
+    secret = Account(account_of("secret-key"), 10)
+    charged = held(first, secret, 1)
+    first.seal(charged, "one", 1.0, charges=True)
+    first.settle(2.0)
+    sealed = held(first, secret, 1)
+    first.seal(sealed, "two", 1.0, charges=True)
+    held(first, secret, 1)
+    state = State(path)  # as after a crash: the first was never closed
+    again = Ledger(state)
+    again.start()
+    assert again.balance(secret) == 9
+    assert again.charges(secret.name) == ["one"]
+    assert state.check() == "ok"
+    state.close()
     assert b"secret-key" not in path.read_bytes()
 
 
 def test_a_file_that_is_none_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("this is not a database, and it is long enough to tell")
-    for path in (tmp_path / "text", tmp_path / "absent" / "state"):
-        with pytest.raises(UsageError, match="cannot be used"):
-            Ledger(path, 10)
+    with sqlite3.connect(tmp_path / "other") as other:
+        other.execute("CREATE TABLE charges (id)")
+    other.close()
+    for name in ("text", "absent/state", "other"):
+        with pytest.raises(UsageError, match="cannot be used") as refused:
+            State(tmp_path / name)
+        assert "\n" not in str(refused.value)
+
+
+def test_a_file_in_use_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    with (
+        claimed(path),
+        pytest.raises(TargetError, match="in use by another emulator"),
+        spawned_emulator(Options(state=path).arguments()),
+    ):
+        pass
+    with claimed(path):
+        pass
 
 
 def test_every_generation_is_charged_once_also_when_its_client_leaves(tmp_path: Path) -> None:
@@ -112,6 +186,15 @@ def test_every_generation_is_charged_once_also_when_its_client_leaves(tmp_path: 
         while states(path).count("charged") < due and time.monotonic() < deadline:
             time.sleep(0.05)
         assert states(path).count("charged") == due
+        with sqlite3.connect(path) as database:
+            reasons = database.execute(
+                "SELECT reason, COUNT(*), COUNT(account) FROM refusals GROUP BY reason"
+            ).fetchall()
+        database.close()
+        asked = sum(e.request is not None for c in CONTRACTS.values() for e in c.endpoints.values())
+        assert reasons == [
+            (reason, asked, asked) for reason in ("invalid_prompt", "nsfw", "service_unavailable")
+        ]
     assert states(path).count("charged") == due
     assert states(path).count("held") == 0
     with sqlite3.connect(path) as database:
@@ -123,8 +206,7 @@ def test_every_generation_is_charged_once_also_when_its_client_leaves(tmp_path: 
     assert spent == due
 
 
-def test_a_race_for_the_last_credit_has_one_winner(instant: str) -> None:
-    # The other tests use up this key's only credit on the shared emulator: take another one.
+def test_a_race_for_the_last_credit_has_one_winner() -> None:
     contract = next(iter(CONTRACTS.values()))
     body = next(each.payload for each in contract.examples if each.of == "request")
     statuses: list[int] = []

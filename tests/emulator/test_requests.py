@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from soundstage.contract import Contract, load_all
-from soundstage.emulator.requests import BODY_LIMIT, bearer_key, is_json, triggers
+from soundstage.emulator.requests import BODY_LIMIT, bearer_key, is_json
+from soundstage.emulator.triggers import triggers
 
 CONTRACTS = load_all()
 ENDPOINTS = [
@@ -193,7 +194,7 @@ def test_unknown_paths_and_methods_get_json(client: httpx.Client) -> None:
             response = client.request(method, endpoint.path)
             assert_error(response, contract, "method_not_allowed")
             assert response.headers["allow"] == endpoint.method
-    assert client.get("/").status_code == 404
+    assert client.get("/nothing").status_code == 404
 
 
 @each_endpoint

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import time
 from pathlib import Path
@@ -12,7 +11,6 @@ import httpx
 import jsonschema_rs
 import pytest
 import requests
-from PIL import Image
 
 from soundstage.contract import Contract, load_all
 from soundstage.contract.protocol import Endpoint
@@ -145,68 +143,6 @@ def test_a_host_that_makes_no_url_is_not_repeated(client: httpx.Client) -> None:
         assert "http://127.0.0.1:" in response.text
 
 
-def urls_in(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value] if value.startswith("http") else []
-    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
-    return [url for each in inside for url in urls_in(each)]
-
-
-@each_contract
-def test_assets_are_real_files(client: httpx.Client, contract: Contract) -> None:
-    response = client.post(endpoint(contract, "stream").path, json=request_of(contract))
-    songs = set()
-    urls = set(urls_in(chunks_of(response.text)))
-    assert len(urls) >= 2
-    for url in urls:
-        answer = httpx.get(url)  # without a key, as a player would
-        assert answer.status_code == 200
-        assert int(answer.headers["content-length"]) == len(answer.content)
-        head = httpx.head(url)
-        assert (head.status_code, head.content) == (200, b"")
-        assert head.headers["content-length"] == answer.headers["content-length"]
-        if url.endswith(".webp"):
-            assert answer.headers["content-type"] == "image/webp"
-            with Image.open(io.BytesIO(answer.content)) as image:
-                assert (image.format, image.size) == ("WEBP", (256, 256))
-        else:
-            assert answer.headers["content-type"] == "audio/mpeg"
-            assert answer.content[0] == 0xFF  # the sync word of an MPEG frame
-            assert answer.content[1] & 0xE0 == 0xE0
-            assert len(answer.content) == pytest.approx(16_000, rel=0.2)  # 2 s of 64 kbit/s
-            songs.add(answer.content)
-    tracks = contract.protocol.tracks
-    assert len(songs) == (len(tracks.values) if tracks else 1)
-
-
-def test_ranges_of_an_asset(client: httpx.Client) -> None:
-    contract = next(iter(CONTRACTS.values()))
-    result = client.post(endpoint(contract, "sync").path, json=request_of(contract)).json()
-    whole = client.get(result["audio_url"])
-    size = len(whole.content)
-
-    def part(asked: str) -> tuple[int, bytes, str | None]:
-        answer = client.get(result["audio_url"], headers={"Range": asked})
-        return answer.status_code, answer.content, answer.headers.get("content-range")
-
-    assert part("bytes=0-9") == (206, whole.content[:10], f"bytes 0-9/{size}")
-    assert part("bytes=10-") == (206, whole.content[10:], f"bytes 10-{size - 1}/{size}")
-    assert part("bytes=-5") == (206, whole.content[-5:], f"bytes {size - 5}-{size - 1}/{size}")
-    assert part("bytes=0-999999")[1] == whole.content
-    assert part(f"bytes={size}-") == (416, b"", f"bytes */{size}")
-    for ignored in ("bytes=9-2", "bytes=-", "bytes=0-1,4-5", "lines=0-1", "bytes=x"):
-        assert part(ignored) == (200, whole.content, None)
-
-
-def test_assets_of_nothing_are_not_found(client: httpx.Client) -> None:
-    contract = next(iter(CONTRACTS.values()))
-    url = client.post(endpoint(contract, "sync").path, json=request_of(contract)).json()[
-        "audio_url"
-    ]
-    for other in (url + "x", url.replace("song-1", "song-9"), "/assets/none/song-1.mp3"):
-        assert client.get(other).status_code == 404
-
-
 def test_status_follows_a_generation_that_nobody_listens_to() -> None:
     contract = next(c for c in CONTRACTS.values() if c.endpoint_of_kind("status"))
     path = endpoint(contract, "status").path
@@ -227,11 +163,12 @@ def test_status_follows_a_generation_that_nobody_listens_to() -> None:
         assert not status["isComplete"]
         ready = {each["track"] for each in status["tracks"] if each["stream_url"]}
         assert ready == {chunk["version"]}
-        assert client.get(chunk["stream_url"]).status_code == 200
+        # HEAD: reading it would take as long as it grows, and the other may come meanwhile.
+        assert client.head(chunk["stream_url"]).status_code == 200
         other = chunk["stream_url"].replace(
             f"live-{chunk['version']}", f"live-{3 - chunk['version']}"
         )
-        assert client.get(other).status_code == 404
+        assert client.head(other).status_code == 404
         deadline = time.monotonic() + 10
         while not client.get(status_path).json()["isComplete"]:
             assert time.monotonic() < deadline

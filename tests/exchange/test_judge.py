@@ -305,3 +305,32 @@ def test_hosts_of_urls_are_held_against_the_contract_on_the_live_api_alone():
     assert hosts("api.soundverse.ai") == [("asset.host", "warning", 0)]
     assert hosts("evil.example") == [], "the target's own host"
     assert hosts(None) == [], "not the live API"
+
+
+BROKEN_LINES = [b'{"content": "a", "isComplete": fal', b'{content": 1}', b'{"content": NaN]']
+
+
+@pytest.mark.parametrize("broken", BROKEN_LINES)
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_broken_first_line_is_a_broken_chunk_of_a_stream_of_lines(stream_of, broken, whole):
+    lines = [part.removeprefix(b"data: ") for part in stream_of("v5").split(b"\n\n") if part]
+    body = b"\n".join([broken, *lines[1:], b""])
+    judge = Judge(load("v5"), load("v5").endpoints["stream"])
+    pieces = [body] if whole else [body[i : i + 1] for i in range(len(body))]
+    told = [each for piece in pieces for each in judge.feed(piece)]
+    told += judge.close()
+    codes = [each.code for each in judge.violations if each.severity == "error"]
+    assert codes == ["json.syntax"]
+    assert (judge.framing, judge.events, len(told)) == ("lines", len(lines), len(lines))
+    assert told[0][0].data == broken
+
+
+def test_a_document_over_several_lines_is_no_stream_of_lines(stream_of):
+    chunk = json.loads(stream_of("v5").split(b"\n\n")[0].removeprefix(b"data: "))
+    inner = json.dumps(chunk).encode()
+    for body in (b'{"a":\n%s\n}' % inner, b'{"a": [\n%s\n]}\n' % inner, b"[\n%s\n]\n" % inner):
+        judge = Judge(load("v5"), load("v5").endpoints["stream"])
+        judge.feed(body)
+        judge.close()
+        codes = [each.code for each in judge.violations if each.severity == "error"]
+        assert codes == ["framing.unexpected"], body

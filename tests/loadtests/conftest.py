@@ -55,6 +55,7 @@ def start(*words: str, cwd: Path) -> subprocess.Popen[str]:
 
 def load(tmp_path: Path, *options: str) -> Ran:
     """Run `soundstage load OPTIONS… --out tmp_path/run`."""
+    tmp_path.mkdir(exist_ok=True)
     folder = tmp_path / "run"
     words = ("-m", "soundstage", "load", *options, "--out", str(folder))
     process = start(*words, cwd=tmp_path)

@@ -14,7 +14,8 @@ from shlex import split
 import pytest
 
 from soundstage.loadtests import cli
-from soundstage.loadtests.arrivals import poisson
+from soundstage.loadtests.arrivals import steady
+from soundstage.loadtests.scenario import Scenario
 from soundstage.results.bundle import Bundle
 
 from .conftest import Ran, load, start
@@ -49,7 +50,8 @@ def test_a_run_passes_and_leaves_a_complete_bundle_with_reports(ran: Ran) -> Non
 
 def test_every_arrival_of_the_schedule_has_a_row_at_its_intended_moment(ran: Ran) -> None:
     intended = sorted(row["intended_ns"] for row in ran.rows)
-    asked = [int(moment * 1e9) for moment in poisson(20.0, 2.0, seed=8)]
+    scenario = Scenario(phases=tuple(steady(20.0, 1.5)), warmup_s=0.5, seed=8)
+    asked = [int(moment * 1e9) for moment in scenario.schedule()]
     assert intended == asked
     assert all(row["started_ns"] >= row["intended_ns"] for row in ran.rows)
     totals = ran.bundle.run["totals"]
@@ -228,6 +230,12 @@ def test_durations(text: str, seconds: float) -> None:
         ["--users", "3", "--arrivals", "poisson"],
         ["--users", "0"],
         ["--budget", "-1"],
+        ["--replay", "times.txt", "--rate", "2"],
+        ["--traffic", "v6", "--api", "v6"],
+        ["--duration", "0"],
+        ["--find-capacity", "--users", "3"],
+        ["--find-capacity", "--precision", "90%"],
+        ["--confirm", "-1"],
     ],
 )
 def test_wrong_options_are_refused(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -259,7 +267,19 @@ def test_a_dry_run_sends_nothing_and_a_live_run_asks_first(tmp_path: Path) -> No
     )
     planned = run([*command, "--dry-run"], timeout=60, check=False)
     assert planned.returncode == 0
-    assert "2 requests a second, about 60 in all" in planned.stdout
+    assert "2/s for 30 s: about 60 requests in 30 s" in planned.stdout
+    assert "about 60 billable requests (generations); a budget of 60" in planned.stdout
     asked = run(command, timeout=60, check=False)
     assert asked.returncode == 2
     assert "--yes" in asked.stderr
+
+
+def test_shapes_of_some_exchanges_of_each_endpoint_are_observed(ran: Ran) -> None:
+    document = ran.bundle.observed()
+    assert document is not None
+    rows = {(row["api"], row["endpoint"]) for row in ran.rows}
+    for api, endpoint in rows:
+        seen = document["apis"][api]["endpoints"][endpoint]
+        # Two a second, of a run of about two seconds.
+        assert 2 <= seen["exchanges"] <= 8
+        assert seen["whole"] == seen["exchanges"]

@@ -19,13 +19,14 @@ import locust
 from locust.env import Environment
 from soundstage.loadtests import arrivals, users
 from soundstage.loadtests.loadrun import LoadOptions, open_run
+from soundstage.loadtests.scenario import Part, Scenario
 
 class Arrivals(users.ArrivalsUser):
     pass
 
 url, out = sys.argv[1:]
 environment = Environment(user_classes=[Arrivals], host=url)
-run = open_run(environment, LoadOptions(url, ("v6",), out=out))
+run = open_run(environment, LoadOptions(url, Scenario(parts=(Part("v6"),)), out=out))
 users.attach(environment, run, lambda: arrivals.constant(20.0, 1.0))
 runner = environment.create_local_runner()
 run.begin(0.05)

@@ -16,7 +16,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from soundstage.errors import NoDataError, TargetError, UsageError
+from soundstage.errors import NoDataError, UsageError
 from soundstage.results import bundle as bundle_module
 from soundstage.results.bundle import Bundle, BundleWriter, new_folder
 
@@ -301,22 +301,49 @@ def test_text_that_utf8_cannot_carry_is_kept_readable(tmp_path: Path) -> None:
     assert read.run["totals"] == {"huge": str(2**80)}
 
 
-def test_a_full_disk_is_told_of_at_the_next_row(tmp_path: Path) -> None:
-    class Full:
-        def write(self, _: bytes) -> int:
-            raise OSError(28, "No space left on device")
+_FILLED = """
+import json, resource, sys
+from pathlib import Path
+from soundstage.errors import TargetError
+from soundstage.results.bundle import BundleWriter
 
-        def close(self) -> None:
-            pass
+run, row = map(json.loads, sys.argv[2:])
+writer = BundleWriter.create(Path(sys.argv[1]), run)
+_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+for number in range(100_000):
+    try:
+        writer.exchange({**row, "id": f"e{number:06d}"})
+    except TargetError as error:
+        print(number, error)
+        break
+try:
+    writer.finish(verdict="pass", exit_code=0, reason=None, rules=())
+except TargetError as error:
+    print("finish", error)
+writer.close()
+"""
 
-    writer = BundleWriter.create(tmp_path / "a", RUN)
-    writer._exchanges.close()
-    writer._exchanges = Full()  # type: ignore[assignment]
-    writer.exchange(row(1))
-    writer._flush_in_time()
-    with pytest.raises(TargetError, match="No space left"):
-        writer.exchange(row(2))
-    writer.close()
+
+def test_a_full_disk_is_told_of_and_what_was_written_stays_readable(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    said = subprocess.run(
+        [sys.executable, "-c", _FILLED, str(folder), json.dumps(RUN), json.dumps(row(0))],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout.splitlines()
+    assert "cannot write: File too large" in said[0]
+    assert said[1].startswith("finish")
+    many = int(said[0].split()[0])
+    bundle = Bundle.open(folder)
+    rows = list(bundle.exchanges())
+    assert not bundle.complete
+    assert bundle.torn == 0, "a piece that did not fit leaves no part of it"
+    assert 256 <= len(rows) < many
+    assert len(rows) % 256 == 0
+    assert [each["id"] for each in rows] == [row(n)["id"] for n in range(len(rows))]
 
 
 @pytest.mark.parametrize(

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
-import ipaddress
 import socket
 import ssl
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
+from authority import Authority
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from soundstage.errors import UsageError
 from soundstage.wire.proxy import Proxy
@@ -26,75 +20,6 @@ from soundstage.wire.transport import EndKind, Limits, Request, Settings, Transp
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 SIZED = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-
-@dataclass
-class Authority:
-    """A certificate authority in a folder; issues PEM files."""
-
-    folder: Path
-    name: str
-
-    def __post_init__(self):
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self.name)])
-        certificate = (
-            self._builder(self.subject, self.key)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .sign(self.key, hashes.SHA256())
-        )
-        self.file = self.folder / f"{self.name}.pem"
-        self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-
-    def _builder(self, subject, key):
-        now = datetime.datetime.now(datetime.UTC)
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self.subject)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(hours=1))
-        )
-
-    def issue(self, common_name, *names):
-        """Returns (certificate file, key file)."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-        builder = self._builder(subject, key)
-        if names:
-            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        certificate = builder.sign(self.key, hashes.SHA256())
-        files = self.folder / f"{common_name}.pem", self.folder / f"{common_name}.key"
-        files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        files[1].write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-        return files
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("pki"), "authority")
-
-
-@pytest.fixture(scope="module")
-def server_files(authority):
-    loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    return authority.issue("server", x509.DNSName("localhost"), loopback)
-
-
-@pytest.fixture
-def server_tls(server_files):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*server_files)
-    context.set_alpn_protocols(["h2", "http/1.1"])
-    return context
 
 
 def exchange(url, **settings):

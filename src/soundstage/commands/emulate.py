@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import math
+import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
+
+from soundstage.errors import UsageError
 
 HELP = "start the emulator of the API"
 
@@ -27,27 +31,65 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add("--port", type=_port, default=8000, help="0 takes a free one (default: %(default)s)")
     add("--seed", type=int, help="same seed and requests: same bytes and delays (default: random)")
     add("--speed", type=_speed, default=1.0, metavar="N", help="divide every delay by N")
-    names = list(profiles())
-    add("--profile", choices=names, default=names[0], help="delays (default: %(default)s)")
+    default = next(iter(profiles()))
+    text = "delays, slots and failures: one of those below, or a file (default: %(default)s)"
+    add("--profile", type=_profile, default=default, metavar="NAME|FILE.json", help=text)
+    text = "fit a profile to the run bundle of a recorded run, and serve with it"
+    add("--profile-from", type=Path, metavar="BUNDLE", help=text)
+    text = "with --profile-from: write the profile to this file instead of serving"
+    add("--profile-to", type=Path, metavar="FILE.json", help=text)
     add("--framing", choices=("sse", "lines"), default="sse", help="of streams that allow it")
-    text = "accept this key (repeatable; default: any on loopback, see below)"
-    add("--key", action="append", default=[], dest="keys", metavar="KEY", help=text)
     add("--error", metavar="NAME", help="answer every generation request with this error")
-    add("--state", type=Path, metavar="FILE", help="keep balances and charges here")
     add("--stamp", action="store_true", help="send `: sent=NANOSECONDS` with each chunk")
     text = "serve this version (repeatable; default: all)"
     add("--api", action="append", default=[], dest="apis", metavar="API", help=text)
-    text = "break answers in this way of the catalogue, NAME[:PROBABILITY] (repeatable)"
-    add("--fault", action="append", default=[], dest="faults", metavar="NAME", help=text)
+    text = "break answers in this way of the catalogue (repeatable, see below)"
+    add("--fault", action="append", default=[], dest="faults", metavar="FAULT", help=text)
+    _add_accounts(parser)
+    _add_operation(parser)
     text = "serve recorded answers instead: a folder of transcripts, a transcript, or a HAR file"
     add("--replay", type=Path, metavar="PLACE", help=text)
     add("--loop", action="store_true", help="with --replay: after the last recording, the first")
     args = parser.parse_args(argv)
+    if args.profile_to is not None and args.profile_from is None:
+        parser.error("--profile-to needs --profile-from")
+    if args.profile_to is not None and args.profile_to.suffix != ".json":
+        parser.error("--profile-to: the name of a profile's file ends in .json")
+    if args.profile_from is not None and args.replay is not None:
+        parser.error("--replay serves what was recorded: no --profile-from")
     if args.loop and args.replay is None:
         parser.error("--loop needs --replay")
     if args.replay is not None and (args.error or args.faults or args.stamp or args.state):
         parser.error("--replay serves what was recorded: no --error, --fault, --stamp or --state")
+    if args.replay is not None and args.workers != 1:
+        parser.error("--replay serves from one process: no --workers")
     return args
+
+
+def _add_accounts(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("keys, balances, rate limits").add_argument
+    text = "accept this key (repeatable; default: any on loopback, see below)"
+    add("--key", action="append", default=[], dest="keys", metavar="KEY[:BALANCE]", help=text)
+    add("--accounts", type=Path, metavar="FILE.toml", help="accept the keys of this file")
+    text = "credits of a key that has none of its own (default: plenty)"
+    add("--balance", type=_balance, metavar="N", help=text)
+    text = "of a key that has none of its own: COUNT/second, /minute, /hour or /day"
+    add("--rate-limit", type=_rate, metavar="RATE", help=text)
+    text = "more keys and words that refuse or fail on purpose"
+    add("--triggers", type=Path, metavar="FILE.json", help=text)
+    add("--state", type=Path, metavar="FILE", help="keep balances and charges here")
+
+
+def _add_operation(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("operation").add_argument
+    text = "serve from N processes that share everything (default: %(default)s)"
+    add("--workers", type=_workers, default=1, metavar="N", help=text)
+    text = "answer the admin API beyond loopback too, to who has its token"
+    add("--admin", action="store_true", help=text)
+    text = "token of the admin API (or $SOUNDSTAGE_ADMIN_TOKEN)"
+    add("--admin-token-file", type=Path, metavar="FILE", help=text)
+    text = "let pages of this origin call, `none` for no page (repeatable; default: all)"
+    add("--cors", action="append", default=[], metavar="ORIGIN", help=text)
 
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
@@ -63,9 +105,27 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     if args.replay is not None:
         _replay(args, ready, stderr)
         return 0
+    if args.profile_from is not None:
+        from soundstage.commands import fit_profile
+
+        data = fit_profile.fitted_profile(args.profile_from)
+        if args.profile_to is not None:
+            fit_profile.write(data, args.profile_to)
+            print(fit_profile.told(data), file=stdout)
+            print(f"written to {args.profile_to}", file=stdout)
+            return 0
+        print(fit_profile.told(data), file=stderr, flush=True)
     named = vars(args)
-    lists = {name: tuple(named[name]) for name in ("keys", "apis", "faults")}
-    serve(Options(**{name: named[name] for name in Options.__slots__} | lists), ready)
+    lists = {name: tuple(named[name]) for name in ("keys", "apis", "faults", "cors")}
+    options = Options(**{name: named[name] for name in Options.__slots__} | lists)
+    if args.profile_from is None:
+        serve(options, ready, stderr)
+        return 0
+    with tempfile.TemporaryDirectory(prefix="soundstage-") as folder:
+        # Processes of the emulator read profiles by name, as their own command line gives them.
+        file = Path(folder) / "fitted.json"
+        fit_profile.write(data, file)
+        serve(replace(options, profile=str(file)), ready, stderr)
     return 0
 
 
@@ -95,11 +155,49 @@ def _speed(text: str) -> float:
     return speed
 
 
+def _workers(text: str) -> int:
+    workers = int(text)
+    if not 1 <= workers <= 256:
+        raise argparse.ArgumentTypeError(f"{workers} is no number of processes: 1 to 256")
+    return workers
+
+
+def _balance(text: str) -> int:
+    balance = int(text)
+    if not 0 <= balance <= 10**15:
+        raise argparse.ArgumentTypeError(f"{text} is no number of credits")
+    return balance
+
+
+def _rate(text: str) -> str:
+    from soundstage.emulator import rates
+
+    try:
+        rates.parse(text, "the rate limit")
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def _profile(text: str) -> str:
+    from soundstage.emulator.pacing import profile
+
+    try:
+        profile(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
 def _epilog() -> str:
-    from soundstage.emulator.requests import triggers
+    from soundstage.emulator.pacing import profiles
+    from soundstage.emulator.triggers import triggers
 
     known = triggers()
     keys = "\n".join(f"  {key:<24}{entry.says}" for key, entry in known.keys.items())
+    paces = "\n".join(
+        f"  {each.name:<24}{_brief(each.description)}" for each in profiles().values()
+    )
     words = "\n".join(f"  {word:<24}{entry.says}" for word, entry in known.words.items())
     return f"""\
 keys: on loopback any key will do; elsewhere those of --key, or {known.default_key}.
@@ -109,17 +207,28 @@ These behave on purpose:
 words that do something:
 {words}
 
+profiles:
+{paces}
+
 The request header `Soundstage-Error: NAME` gives any error that the contract knows, before
-anything else about the request is looked at. `Soundstage-Fault: NAME` breaks the answer to one
-request; `soundstage faults --list` names all faults.
+anything else about the request is looked at. `Soundstage-Fault: FAULT` breaks the answer to one
+request. A FAULT is NAME[=SECONDS][@STAGE][#TRACK][:PROBABILITY][*COUNT];
+`soundstage faults --list` has all names.
 
 examples:
   soundstage emulate --port 8000 --speed 10
   soundstage emulate --port 0 --profile instant --seed 7
   soundstage emulate --error service_unavailable
+  soundstage emulate --key mine:100 --rate-limit 10/minute --state emulator.sqlite --workers 2
   soundstage emulate --replay recordings/ --speed 10 --loop
+  soundstage emulate --profile-from runs/2026-11-21T08-36-15-load-3f2a --profile-to live.json
   soundstage emulate --fault index/gap --fault track/lost:0.1
+  soundstage emulate --fault wire/reset@running:0.5*3
 """
+
+
+def _brief(text: str) -> str:
+    return text.partition(". ")[0].removesuffix(".")
 
 
 def _hint(url: str) -> str:

@@ -1,7 +1,8 @@
 """`soundstage faults`: the kill matrix. Every fault that the contracts' data describes is put into
 valid answers and judged as a client would; and valid answers are judged for false alarms.
 
-The one place where the fault catalogue and the conformance engine meet.
+Faults of the wire are sent over sockets (`wire_trials.py`). The one place where the fault catalogue
+and the conformance engine meet.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TextIO
 
+from soundstage.commands.wire_trials import found_on_the_wire
 from soundstage.conformance.violations import Severity, Verdict, Violation
 from soundstage.contract import Contract, available, load, load_all
 from soundstage.errors import NoDataError, UsageError
@@ -29,6 +31,7 @@ from soundstage.generation.faults import (
     near,
     valid_answer,
     valid_stream,
+    wire_faults,
 )
 
 HELP = "prove that every fault in the catalogue is caught"
@@ -158,8 +161,14 @@ def judge_all(
     """The kill matrix of a contract: each fault tried, and `valid` streams judged."""
     matrix = Matrix(Table(contract.api), Table(contract.api))
     for fault in faults:
-        table = matrix.errors if fault.severity == Severity.ERROR else matrix.warnings
-        table.trials.append(tried(contract, fault, seed))
+        if fault.level != "wire":
+            table = matrix.errors if fault.severity == Severity.ERROR else matrix.warnings
+            table.trials.append(tried(contract, fault, seed))
+    on_the_wire = [fault for fault in faults if fault.level == "wire"]
+    for fault, finding in found_on_the_wire(contract, on_the_wire, seed):
+        outcome = "killed" if finding.caught else "wrong_code"
+        found = () if finding.caught else finding.found
+        matrix.errors.trials.append(Trial(fault, outcome, found))
     for table in (matrix.errors, matrix.warnings):
         table.valid_streams = valid if contract.endpoint_of_kind("stream") else 0
     for number in range(matrix.errors.valid_streams):
@@ -245,7 +254,8 @@ def _alarm(contract: Contract, matrix: Matrix, seed: str) -> None:
 
 
 def _chosen(contract: Contract, pattern: str | None) -> list[Fault]:
-    return [f for f in catalogue(contract) if pattern is None or _matches(f.name, pattern)]
+    known = (*catalogue(contract), *wire_faults(contract))
+    return [fault for fault in known if pattern is None or _matches(fault.name, pattern)]
 
 
 def _matches(name: str, pattern: str) -> bool:
@@ -259,6 +269,14 @@ def _count(text: str) -> int:
     return number
 
 
+def expected(fault: Fault) -> str:
+    """What a client must make of a fault, in words."""
+    if fault.codes:
+        return f"{fault.severity}: {' or '.join(sorted(fault.codes))}"
+    reasons = " or ".join(sorted(fault.reasons))
+    return f"{fault.verdict}: {reasons}" if fault.verdict == "inconclusive" else fault.verdict
+
+
 def _list(contract: Contract, faults: Sequence[Fault], form: str, stdout: TextIO) -> None:
     for fault in faults:
         row = {
@@ -269,13 +287,15 @@ def _list(contract: Contract, faults: Sequence[Fault], form: str, stdout: TextIO
             "codes": sorted(fault.codes),
             "severity": fault.severity,
             "description": fault.description,
+            "verdict": fault.verdict,
+            "reasons": sorted(fault.reasons),
+            "seconds": fault.setting,
         }
         if form == "json":
             print(json.dumps(row, ensure_ascii=False), file=stdout)
         else:
-            caught = " or ".join(sorted(fault.codes))
             print(f"{contract.api} {fault.name}: {fault.description}", file=stdout)
-            print(f"    {fault.level} of {fault.of}; {fault.severity}: {caught}", file=stdout)
+            print(f"    {fault.level} of {fault.of}; {expected(fault)}", file=stdout)
 
 
 def _print(matrix: Matrix, stdout: TextIO) -> None:
@@ -288,10 +308,9 @@ def _print(matrix: Matrix, stdout: TextIO) -> None:
             print(f"  {row}", file=stdout)
         for trial in (*table.of("survived"), *table.of("wrong_code")):
             found = ", ".join(trial.found) or "nothing"
-            expected = " or ".join(sorted(trial.fault.codes))
             what = "survived" if trial.outcome == "survived" else "wrong code"
             print(f"  {what}: {trial.fault.name}", file=stdout)
-            print(f"      expected {expected}; found {found}", file=stdout)
+            print(f"      expected {expected(trial.fault)}; found {found}", file=stdout)
     many = matrix.errors.valid_streams
     wrong = matrix.errors.false_alarms + matrix.warnings.false_alarms
     print(f"{matrix.errors.api}: {wrong} false alarms on {many} valid streams", file=stdout)

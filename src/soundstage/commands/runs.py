@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -176,8 +177,7 @@ def _reindex(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
 
 
 def _trend(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
-    from soundstage.reports import trend_page
-
+    trend_page = import_module("soundstage.reports.trend_page")
     args.api = args.verdict = None
     found = [entry for entry in runs.entries() if entry.fault is None and _asked_for(entry, args)]
     place = args.output or runs.root / "trend.html"

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import jsonschema_rs
 
 from soundstage.conformance.fields import REFUSED, FieldCheck, shown
-from soundstage.conformance.order import Ledger, Track
+from soundstage.conformance.order import EMPTY, Ledger, Track
 from soundstage.conformance.violations import Severity, Verdict, Violation, verdict_of
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint, Stage
@@ -180,6 +180,28 @@ class StreamCheck:
     `endpoint` is the name of a stream endpoint, by default the contract's first.
     """
 
+    __slots__ = (
+        "_c",
+        "_constants",
+        "_due",
+        "_flag",
+        "_flag_seen",
+        "_index",
+        "_known",
+        "_ledger",
+        "_max_depth",
+        "_or_due",
+        "_others",
+        "_reached",
+        "_rising",
+        "events",
+        "failed",
+        "framing",
+        "last_stage",
+        "reason",
+        "violations",
+    )
+
     def __init__(
         self, contract: Contract, endpoint: str | None = None, *, max_depth: int = 128
     ) -> None:
@@ -194,11 +216,11 @@ class StreamCheck:
         self._or_due: int | None = None
         self._constants: dict[str, Any] = {}
         self._known: dict[tuple[str, ...], Any] = {}  # the last values of each set of constants
-        self._others: dict[str, set[Any]] = {}
+        self._others: dict[str, frozenset[Any]] = {}
         self._rising: dict[str, int | float | Decimal] = {}
         flag = self._c.protocol.completion
         self._flag = flag.field if flag is not None else None
-        self._reached: set[str] = set()
+        self._reached: frozenset[str] = EMPTY
         self._flag_seen = False
         self.violations: list[Violation] = []
         self.reason: str | None = None
@@ -395,9 +417,9 @@ class StreamCheck:
         if value is None or isinstance(value, dict | list):
             return
         first = self._constants.setdefault(field, value)
-        others = self._others.setdefault(field, set())
+        others = self._others.get(field, EMPTY)
         if type(value) is type(first) and value != first and value not in others:
-            others.add(value)
+            self._others[field] = others | {value}
             message = f"{field} is {shown(value)}; it was {shown(first)}"
             self._report("identity.changed", f"constant/{field}", number, pointer(field), message)
 
@@ -457,7 +479,7 @@ class StreamCheck:
             if milestone.name in self._reached:
                 continue
             if milestone.at == "first" or self._ledger.on_all_tracks(stage):
-                self._reached.add(milestone.name)
+                self._reached |= {milestone.name}
                 names.append(milestone.name)
         return tuple(names)
 

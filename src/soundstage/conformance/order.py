@@ -8,11 +8,13 @@ been is a credit: it counts as whatever was due, so that one broken chunk gives 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from soundstage.contract.protocol import Protocol, Stage
 
 Track = int | str | None
 _Key = tuple[str, Track]
+EMPTY: frozenset[Any] = frozenset()
 _NOTHING: tuple[tuple[str, ...], ...] = ()
 
 
@@ -23,8 +25,8 @@ class Ledger:
     that it cannot be of (out of order, too often), is a credit for the stage on any track.
     """
 
-    # Thousands of streams are judged at once. For the same reason, sets that change rarely or never
-    # are frozen ones: all that are empty are one object.
+    # Thousands of streams are judged at once, so they are to be small. For the same reason, sets
+    # that change rarely or never are frozen ones: all that are empty are one object.
     __slots__ = (
         "_assumed",
         "_counts",
@@ -47,14 +49,14 @@ class Ledger:
         self._counts: dict[_Key, int] = {}
         self._kept: set[_Key] = set()  # whose `after` is met, for good
         #: Stages that may come any number of times from now on, unless it is `doubtful`.
-        self.settled: frozenset[str] = frozenset()
-        self._assumed: frozenset[_Key] = frozenset()
+        self.settled: frozenset[str] = EMPTY
+        self._assumed: frozenset[_Key] = EMPTY
         self._credits: dict[str, int] = {}  # chunks of per-track stages, for any track
         self._unknown = 0  # chunks of no known stage
-        self._seen_tracks: frozenset[Track] = frozenset()
-        self._ended: frozenset[Track] = frozenset()
+        self._seen_tracks: frozenset[Track] = EMPTY
+        self._ended: frozenset[Track] = EMPTY
         self._credited_ends = 0
-        self._perhaps_ended: frozenset[Track] = frozenset()  # by a chunk of no known stage
+        self._perhaps_ended: frozenset[Track] = EMPTY  # by a chunk of no known stage
         self.ended = False
 
     @property
@@ -89,10 +91,11 @@ class Ledger:
         most = stage.times[1]
         if (most is not None and times >= most) or (per_track and track in self._ended):
             return False
-        if (name, track) not in self._kept:
+        kept = key if key[1] == track else (name, track)
+        if kept not in self._kept:
             if stage.after and not self._all_come(stage, track):
                 return False
-            self._kept.add((name, track))
+            self._kept.add(kept)
         self._counts[key] = times + 1
         if self._perhaps_ended:
             self._perhaps_ended -= {None, track}
@@ -239,7 +242,7 @@ class Ledger:
             if self.times(stage, track) < stage.times[0]
         ]
 
-    def _depth(self, stage: Stage, seen: frozenset[str] = frozenset()) -> int:
+    def _depth(self, stage: Stage, seen: frozenset[str] = EMPTY) -> int:
         """How many stages must come before this one, for an order that reads well."""
         seen |= {stage.name}
         before = {name for group in stage.after for name in group} - seen

@@ -7,11 +7,11 @@ cannot be told more precisely is put at the nearest data that contains it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from functools import cache
 from importlib.resources.abc import Traversable
-from json.decoder import scanstring
-from typing import Any, NamedTuple
+from json.decoder import scanstring  # type: ignore[attr-defined]
+from typing import Any, NamedTuple, cast
 
 from soundstage.contract.contract import folder_of
 
@@ -85,8 +85,13 @@ def _skip(text: str, at: int) -> int:
     return at
 
 
-@cache
 def _read(file: Traversable) -> Any:
+    # A folder of this machine or one in an archive: both are hashable, which their type cannot say.
+    return _parsed(cast(Hashable, file))
+
+
+@cache
+def _parsed(file: Any) -> Any:
     return json.loads(file.read_bytes())
 
 
@@ -96,7 +101,7 @@ def _data(protocol: Any, folder: Traversable, path: Sequence[str]) -> tuple[str,
     numbers = {entry["name"]: n for n, entry in enumerate(protocol["endpoints"])}
     if endpoint == "error":
         return "errors.json", _of_error(_read(folder.joinpath("errors.json")), rest)
-    entry = protocol["endpoints"][numbers[endpoint]] if endpoint in numbers else {}
+    entry: dict[str, Any] = protocol["endpoints"][numbers[endpoint]] if endpoint in numbers else {}
     if endpoint == "request":
         entry = next((each for each in protocol["endpoints"] if "request" in each), {})
         return entry.get("request", "protocol.json"), _of_field(rest)

@@ -1,5 +1,5 @@
 """The emulator as an ASGI application: every endpoint of the contracts, the status of
-generations, their assets, and `/_emulator/health`. What becomes of a request is decided in
+generations, their assets, and the admin API. What becomes of a request is decided in
 `admission.py`, the answer is told in `telling.py`.
 
 There is no middleware: the fewer frames a stream's coroutine has, the less a chunk costs.
@@ -12,8 +12,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from importlib.metadata import version
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from starlette.routing import Route, Router
@@ -21,15 +20,26 @@ from starlette.types import Receive, Scope, Send
 
 from soundstage.contract import Contract, load, load_all
 from soundstage.contract.protocol import Endpoint
-from soundstage.emulator.admission import Admission
+from soundstage.emulator import rates, triggers
+from soundstage.emulator.accounts import Accounts
+from soundstage.emulator.admin import PREFIX, Admin
+from soundstage.emulator.admission import Admission, Declined
 from soundstage.emulator.asgi import respond
 from soundstage.emulator.assets import Assets
+from soundstage.emulator.control import Control
+from soundstage.emulator.cors import Cors
 from soundstage.emulator.faults import Faults
-from soundstage.emulator.generations import Factory, Store
+from soundstage.emulator.generations import Factory
+from soundstage.emulator.guard import Guard
+from soundstage.emulator.journal import ENTRY, Entry, Journal, noting
 from soundstage.emulator.ledger import Ledger
 from soundstage.emulator.options import Options
 from soundstage.emulator.pacing import profile
-from soundstage.emulator.requests import Answer, Reader, refusal, triggers
+from soundstage.emulator.page import Page
+from soundstage.emulator.requests import Answer, Reader, header, refusal
+from soundstage.emulator.state import State
+from soundstage.emulator.status import status_of
+from soundstage.emulator.store import Store
 from soundstage.emulator.telling import Telling
 from soundstage.errors import UsageError
 
@@ -37,29 +47,46 @@ log = logging.getLogger("soundstage.emulator")
 
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+#: Seconds between two looks at what is due, while something is.
+_TEND_S: Final = 0.05
+
 
 class _Methods:
     """What a path answers, by method; 405 for any other."""
 
-    def __init__(self, contract: Contract) -> None:
+    def __init__(self, contract: Contract, cors: Cors) -> None:
         self.contract = contract
         self.handlers: dict[str, Handler] = {}
+        self._cors = cors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         handler = self.handlers.get(scope["method"])
-        if handler is None:
+        if handler is not None:
+            await handler(scope, receive, send)
+            return
+        answer = None
+        if scope["method"] == "OPTIONS":
+            answer = self._cors.preflight(scope, self.handlers)
+        if answer is None:
             refused = refusal(self.contract, "method_not_allowed")
             allow = ", ".join(sorted(self.handlers)).encode()
             answer = Answer(refused.status, refused.body, headers=[(b"allow", allow)])
-            await respond(scope, send, answer)
-        else:
-            await handler(scope, receive, send)
+        await respond(scope, send, answer)
 
 
 class Emulator:
-    """The application. Raises UsageError for options that do not fit the contracts."""
+    """The application. Raises UsageError for options that do not fit the contracts.
 
-    def __init__(self, options: Options, contracts: Mapping[str, Contract] | None = None) -> None:
+    `state` is the database that it shares with other workers; without one it makes its own, and
+    closes the books at the end.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        contracts: Mapping[str, Contract] | None = None,
+        state: State | None = None,
+    ) -> None:
         if contracts is None:
             contracts = {api: load(api) for api in options.apis} if options.apis else load_all()
         self.options = options
@@ -70,16 +97,69 @@ class Emulator:
 
         self._framing_exists(served)
         self.seed = secrets.randbits(32) if options.seed is None else options.seed
-        self._faults = Faults(options.faults, served, self.seed)
-        self._factory = Factory(self.seed, profile(options.profile), options.speed, self._faults)
-        self._store = Store()
-        self._ledger = Ledger(options.state, triggers().default_balance)
-        self._admission = Admission(
-            options, self.contracts, self._factory, self._ledger, self._store
+        known = triggers.with_file(options.triggers)
+        rate = options.rate_limit
+        accounts = Accounts(
+            known,
+            keys=options.keys,
+            file=options.accounts,
+            balance=options.balance,
+            rate=None if rate is None else rates.parse(rate, "--rate-limit"),
+            on_loopback=options.on_loopback,
         )
-        self._telling = Telling(options, self._admission, self._faults, self._ledger)
+        self.guard = Guard(options)
+        self._cors = Cors(options.cors)
+        pace = profile(options.profile)
+        self._alone = state is None
+        self._state = State(options.state) if state is None else state
+        self._ledger = Ledger(self._state)
+        if self._alone:
+            self._ledger.start()
+        else:
+            self._ledger.release_unsealed(self._state.worker)
+        self._faults = Faults(options.faults, served, self.seed, self._state)
+        self._factory = Factory(self.seed, pace, options.speed, self._faults)
+        self._store = Store(self._state, self.contracts)
+        self._journal = Journal(self._state)
+        self._admission = Admission(
+            self.contracts,
+            self._factory,
+            self._state,
+            self._ledger,
+            self._store,
+            accounts,
+            known,
+            alone=self._alone,
+        )
+        self.control = Control(
+            options,
+            self.contracts,
+            self._state,
+            self._ledger,
+            self._store,
+            self._journal,
+            self._factory,
+            self._admission,
+            self._faults,
+            alone=self._alone,
+        )
+        self._telling = Telling(options, self._admission, self._faults)
         self._first = served[0]
+        self._files = Assets(self._store, self._first)
+        self._admin = Admin(self.control, self.guard, refusal(self._first, "not_found"))
+        # Keys that were made for somebody are not shown to everybody.
+        own = options.keys or options.accounts is not None
+        key = "YOUR-KEY" if own else "any-key" if accounts.any_key else known.default_key
+        self._page = Page(self.contracts, self.guard, key)
+        self._tending: asyncio.AbstractEventLoop | None = None
         methods = self._methods()
+        #: The methods and paths that make songs: faults are about their answers.
+        self._songs = {
+            (endpoint.method, endpoint.path)
+            for contract in served
+            for endpoint in contract.endpoints.values()
+            if endpoint.kind in ("stream", "sync")
+        }
         self._places = {path: place for path, place in methods.items() if "{" not in path}
         routes = [Route(path, endpoint=place) for path, place in methods.items()]
         self._router = Router(
@@ -104,7 +184,7 @@ class Emulator:
         methods: dict[str, _Methods] = {}
 
         def add(contract: Contract, method: str, path: str, handler: Handler) -> None:
-            place = methods.setdefault(path, _Methods(contract))
+            place = methods.setdefault(path, _Methods(contract, self._cors))
             place.handlers.setdefault(method, handler)
 
         kinds = {"stream": self._generation, "sync": self._generation, "status": self._status}
@@ -112,36 +192,84 @@ class Emulator:
             for endpoint in contract.endpoints.values():
                 make = kinds.get(endpoint.kind, self._not_modelled)
                 add(contract, endpoint.method, endpoint.path, make(contract, endpoint))
-        files = Assets(self._store, self._first)
         for method in ("GET", "HEAD"):
-            add(self._first, method, "/assets/{message_id}/{name}", files)
-            add(self._first, method, "/_emulator/health", self._health)
+            add(self._first, method, "/assets/{message_id}/{name}", self._asset)
+            add(self._first, method, "/", self._page)
         return methods
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # A path without parameters is looked up, not matched: the fewer frames a stream's
-        # coroutine has, the less each of its chunks costs.
-        place = self._places.get(scope["path"]) if scope["type"] == "http" else None
+        if scope["type"] != "http":
+            await self._router(scope, receive, send)
+            return
+        loop = asyncio.get_running_loop()
+        self._tend(loop)
+        path = scope["path"]
+        entry: Entry | None = None
+        began = loop.time()
         try:
-            await (place or self._router)(scope, receive, send)
+            if path.startswith(PREFIX):
+                await self._admin(scope, receive, send)
+                return
+            entry = scope[ENTRY] = self._journal.begin(scope["method"], path)
+            origin = header(scope["headers"], b"origin")
+            if origin is not None:
+                send = self._cors.sending(origin, send)
+            if (scope["method"], path) not in self._songs:
+                send = self._faults.without_place(scope["headers"], send)
+            # A path without parameters is looked up, not matched: the fewer frames a stream's
+            # coroutine has, the less each of its chunks costs.
+            await (self._places.get(path) or self._router)(scope, receive, send)
         except Exception:
-            log.exception("the emulator failed on %s", scope.get("path"))
-            if scope["type"] != "http":
-                raise
+            log.exception("the emulator failed on %s", path)
             # Where a response has begun already, this fails too, and the server cuts it.
             await respond(scope, send, refusal(self._first, "internal"))
+        finally:
+            if entry is not None:
+                entry.seconds = round(loop.time() - began, 6)
+                self._journal.note(entry)
 
     @asynccontextmanager
     async def _lifespan(self, app: Any) -> AsyncIterator[None]:
+        loop = asyncio.get_running_loop()
+        self._tend(loop)
         try:
             yield
         finally:
-            self._telling.close()
-            self._ledger.close()
+            self._telling.stop()
+            self._files.close()
+            self._journal.close()
+            if self._alone:
+                self._ledger.end(loop.time())
+            self._tending = None
+            self._closed = True
+            self._state.close()
+
+    _closed = False
 
     def stop(self) -> None:
         """Cut every response that is still running; the server is about to close."""
         self._telling.stop()
+        self._files.stop()
+
+    def _tend(self, loop: asyncio.AbstractEventLoop) -> None:
+        """See to it that somebody looks after what is due, in this event loop."""
+        if self._tending is not loop:
+            self._tending = loop
+            loop.call_later(_TEND_S, self._look_after, loop)
+
+    def _look_after(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Settle holds that are due, also those of workers that died; write the journal; forget
+        what is too old. Goes on as long as there is anything to wait for.
+        """
+        if self._closed or self._tending is not loop:
+            return
+        self._journal.flush()
+        self._ledger.settle(loop.time())
+        self._store.prune(loop.time())
+        if self._alone and not self._ledger.waiting():
+            self._tending = None
+        else:
+            loop.call_later(_TEND_S, self._look_after, loop)
 
     # --- requests ---------------------------------------------------------------------------------
 
@@ -169,49 +297,64 @@ class Emulator:
         if endpoint.framings and framing not in endpoint.framings:
             framing = endpoint.framings[0]
 
-        admission, telling = self._admission, self._telling
+        admission, telling, faults = self._admission, self._telling, self._faults
+        control, ledger, store = self.control, self._ledger, self._store
 
         async def handle(scope: Scope, receive: Receive, send: Send) -> None:
+            control.refresh()
+            entry: Entry = scope[ENTRY]
+            entry.api, entry.endpoint = contract.api, endpoint.name
             named = admission.named(contract, scope)
             if isinstance(named, Answer):
                 await respond(scope, send, named)
                 return
+            query = scope.get("query_string", b"")
+            before = faults.before(contract, scope["path"], query, named)
+            if before is not None:
+                await respond(scope, send, before)
+                return
             accepted = await admission.accept(
-                contract, endpoint, reader, framing, scope, receive, named
+                contract, endpoint, reader, framing, scope, receive, named, entry
             )
-            if isinstance(accepted, Answer):
-                await respond(scope, send, self._faults.in_refusal(contract, accepted, named))
-            else:
-                await telling.tell(accepted, endpoint, framing, named, scope, receive, send)
+            if isinstance(accepted, Declined):
+                entry.reason, answer = accepted.reason, accepted.answer
+                ledger.refused(
+                    entry.account, contract.api, endpoint.name, entry.reason, answer.status
+                )
+                await respond(scope, send, faults.in_refusal(contract, answer, named))
+                return
+            generation = accepted.generation
+            if endpoint.kind == "stream":
+                entry.status = 200 if generation.head is None else generation.head[0]
+            try:
+                await telling.tell(generation, endpoint, framing, named, scope, receive, send)
+            finally:
+                store.leave(accepted.row)
+                entry.chunks = generation.sent
 
         return handle
 
     def _status(self, contract: Contract, endpoint: Endpoint) -> Handler:
         async def handle(scope: Scope, receive: Receive, send: Send) -> None:
+            entry: Entry = scope[ENTRY]
+            entry.api, entry.endpoint = contract.api, endpoint.name
+            account = self._admission.account(scope)
+            if account is None:
+                await respond(scope, send, refusal(contract, "unauthorized"))
+                return
+            entry.account = account.name
             found = self._store.get(next(iter(scope["path_params"].values()), ""))
-            if self._admission.key(scope) is None:
-                answer = refusal(contract, "unauthorized")
-            elif found is None:
+            if found is None:
                 answer = refusal(contract, "not_found")
             else:
+                entry.message_id = found.story.message_id
                 now = asyncio.get_running_loop().time()
-                answer = Answer(200, orjson.dumps(found.status(now)))
+                answer = Answer(200, orjson.dumps(status_of(found, now)))
             await respond(scope, send, answer)
 
         return handle
 
-    # --- assets, health ---------------------------------------------------------------------------
-
-    async def _health(self, scope: Scope, receive: Receive, send: Send) -> None:
-        facts = {
-            "emulator": "soundstage",
-            "version": version("soundstage"),
-            "profile": self.options.profile,
-            "speed": self.options.speed,
-            "seed": self.seed,
-            "error": self.options.error,
-            "faults": self._faults.counts,
-            "charges": self._ledger.charged(),
-            "contracts": {api: contract.sha256 for api, contract in self.contracts.items()},
-        }
-        await respond(scope, send, Answer(200, orjson.dumps(facts)))
+    async def _asset(self, scope: Scope, receive: Receive, send: Send) -> None:
+        entry: Entry = scope[ENTRY]
+        entry.message_id = scope["path_params"]["message_id"][:100]
+        await self._files(scope, receive, noting(entry, send))

@@ -8,6 +8,7 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
+from soundstage.emulator.journal import answered
 from soundstage.emulator.requests import BODY_LIMIT, Answer, header
 
 #: Of a body that is too large this much is read and thrown away, so that the client, still
@@ -82,7 +83,8 @@ def base_url(scope: Scope) -> str:
 
 
 async def respond(scope: Scope, send: Send, answer: Answer) -> None:
-    """Send a whole response; to HEAD its headers only."""
+    """Send a whole response, and note its status; to HEAD its headers only."""
+    answered(scope, answer.status)
     kind = [(b"content-type", answer.media_type.encode())] if answer.media_type else []
     headers = [
         *kind,

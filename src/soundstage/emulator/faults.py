@@ -1,125 +1,186 @@
-"""Breaks answers on purpose, in the ways of the fault catalogue, and keeps count of what it did.
+"""Which faults an emulator injects into which answers, and the count of what became of them.
 
-Which faults there are, and how each is made, is the catalogue's business (`generation/faults.py`).
+Which faults there are is the catalogue's business (`generation/faults.py`), how one is asked for
+`asked.py`'s, and how it gets into an answer `injection.py`'s.
 """
 
 from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
 
 import orjson
+from starlette.types import Message, Send
 
 from soundstage.contract import Contract
+from soundstage.emulator.asked import Asked, checked, misfit, parse, shown, unknown
+from soundstage.emulator.injection import Broken, Chosen, in_step, inject, scripted
 from soundstage.emulator.requests import Answer as Sent
 from soundstage.emulator.requests import Headers
 from soundstage.errors import UsageError
-from soundstage.generation.faults import (
-    MEDIA_TYPES,
-    Answer,
-    Body,
-    Chunks,
-    Fault,
-    by_name,
-    encoded,
-    near,
-    valid_error,
-)
+from soundstage.generation.fault_wire import REDIRECTED
+from soundstage.generation.faults import Answer, Body, Chunks, Fault, by_name, valid_error
+from soundstage.generation.script import Script, Whole
 from soundstage.generation.walk import Payload, Step
+
+__all__ = ["Asked", "Broken", "Chosen", "Faults", "Playing", "in_step", "missed_header"]
 
 log = logging.getLogger("soundstage.emulator")
 
-_LEVELS: Final = ("payloads", "bytes", "http")
+#: Asks for faults in one answer.
+FAULT_HEADER: Final = b"soundstage-fault"
+#: Names, in a response, the faults that were asked for and had no place in it.
+MISSED_HEADER: Final = "Soundstage-Fault-Missed"
+#: How many courses of a generation are drawn until a fault has a place in one.
+_REDRAWN: Final = 50
+_NAMED_AT_MOST: Final = 8
+_OUTCOMES: Final = ("applied", "not_applicable")
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A fault that was asked for by name, and how likely it is to be injected (0 to 1)."""
+class Counters(Protocol):
+    """Numbers by name, which several processes may share (`State`)."""
 
-    name: str
-    probability: float = 1.0
+    def count(self, name: str, by: int = 1) -> int:
+        """Add to a number; returns what it is then."""
 
-
-class Broken(NamedTuple):
-    """An answer after faults were put into it. `chunks` are those that are still being told;
-    `applied` and `missed` are the faults that found a place, and those that did not.
-    """
-
-    answer: Answer
-    chunks: Chunks
-    applied: tuple[Fault, ...]
-    missed: tuple[Fault, ...]
+    def counts(self, prefix: str) -> dict[str, int]:
+        """The numbers whose names begin so, by the rest of the name."""
 
 
-def parse(text: str) -> Asked:
-    """`NAME` or `NAME:PROBABILITY`; raises UsageError for a probability that is none."""
-    name, colon, probability = text.partition(":")
-    if not colon:
-        return Asked(name)
-    try:
-        likely = float(probability)
-    except ValueError:
-        likely = -1.0
-    if not 0.0 <= likely <= 1.0:
-        raise UsageError(f"--fault {text}: the probability must be from 0 to 1")
-    return Asked(name, likely)
+class _OwnCounters:
+    """Numbers of this process alone."""
+
+    def __init__(self) -> None:
+        self._all: Counter[str] = Counter()
+
+    def count(self, name: str, by: int = 1) -> int:
+        self._all[name] += by
+        return self._all[name]
+
+    def counts(self, prefix: str) -> dict[str, int]:
+        return {n.removeprefix(prefix): v for n, v in self._all.items() if n.startswith(prefix)}
 
 
-def unknown(name: str, contracts: Sequence[Contract]) -> str:
-    """What to say about a fault that no contract has."""
-    alike = ", ".join(near(name, list(contracts)))
-    more = f": did you mean {alike}?" if alike else ""
-    return f"no fault is called {name!r}{more} (`soundstage faults --list` names all)"
+class Playing(NamedTuple):
+    """How an answer is sent when a fault of the wire is in it."""
+
+    script: Script
+    chosen: Chosen
 
 
 class Faults:
-    """The faults that an emulator injects. Raises UsageError for one that no contract has."""
+    """The faults that an emulator injects. Those that a request names come before those set by
+    `replace`, and these before `texts`, the options.
 
-    def __init__(self, texts: Sequence[str], contracts: Sequence[Contract], seed: int = 0) -> None:
+    Raises UsageError for one that none of the contracts can have.
+    """
+
+    def __init__(
+        self,
+        texts: Sequence[str],
+        contracts: Sequence[Contract],
+        seed: int = 0,
+        counters: Counters | None = None,
+    ) -> None:
         self._seed = seed
-        self._refused = 0
-        self.asked = tuple(parse(text) for text in texts)
-        for each in self.asked:
-            if not any(each.name in by_name(contract) for contract in contracts):
-                raise UsageError(unknown(each.name, contracts))
-        self.counts: dict[str, dict[str, int]] = {}
-        for each in self.asked:
-            self._count(each.name)
+        self._contracts = tuple(contracts)
+        self._counters: Counters = counters or _OwnCounters()
+        self._options = checked(texts, self._contracts)
+        self._set: tuple[Asked, ...] | None = None
+        self._version = 0
 
-    def chosen(
-        self, contract: Contract, of: str, named: Fault | None, rng: random.Random
-    ) -> list[Fault]:
-        """The faults for one answer of a kind ("stream", "error", or the name of an endpoint):
-        the one that the request names; else of all that were asked for those that `rng` picks.
+    @property
+    def asked(self) -> tuple[Asked, ...]:
+        """Those that any answer may get."""
+        return self._options if self._set is None else self._set
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """By the name of the fault: answers that got it, and answers that had no place for it."""
+        found: dict[str, dict[str, int]] = {
+            each.name: dict.fromkeys(_OUTCOMES, 0) for each in self.asked
+        }
+        for key, number in self._counters.counts("fault ").items():
+            outcome, _, name = key.partition(" ")
+            found.setdefault(name, dict.fromkeys(_OUTCOMES, 0))[outcome] = number
+        return found
+
+    def replace(self, texts: Sequence[str] | None, version: int | None = None) -> None:
+        """Inject these in place of those of the options; None goes back to the options. What is
+        limited to a count begins anew, once for each `version` (where processes share counters).
+
+        Raises UsageError, and changes nothing, for one that none of the contracts can have.
         """
-        if named is not None:
-            if named.of == of:
-                return [named]
-            self.missed(named)
-            return []
-        known = by_name(contract) if self.asked else {}
-        faults = [(known[each.name], each) for each in self.asked if each.name in known]
-        return [f for f, each in faults if f.of == of and rng.random() < each.probability]
+        asked = None if texts is None else checked(texts, self._contracts)
+        self._set = asked
+        self._version = self._version + 1 if version is None else version
 
-    def in_refusal(self, contract: Contract, refused: Sent, named: Fault | None) -> Sent:
+    # --- in answers -------------------------------------------------------------------------------
+
+    def before(
+        self, contract: Contract, path: str, query: bytes, named: tuple[Asked, ...] | None
+    ) -> Sent | None:
+        """What something before the API answers in its place; None if nothing does."""
+        if named is None and not self.asked:
+            return None
+        early = [each for each in self._known(contract, named) if each.fault.early]
+        if not early or query == REDIRECTED.encode():
+            return None
+        luck = self._luck("before")
+        for each in early:
+            if luck.random() < each.asked.probability and self._take(each):
+                made = scripted(each, Answer(200, None, Body("json", [])), [], luck)
+                assert isinstance(made, Whole)
+                self._count(each, "applied")
+                return _whole(made, path)
+        return None
+
+    def in_stream(
+        self,
+        contract: Contract,
+        chunks: Chunks,
+        framing: str,
+        named: tuple[Asked, ...] | None,
+        rng: random.Random,
+        redrawn: Callable[[random.Random], Chunks],
+    ) -> Broken | None:
+        """A stream with the faults of streams in it, None where there is nothing to do. `redrawn`
+        gives another course of the same generation, which may have a place for a fault.
+        """
+        chosen = self._chosen(contract, "stream", named, rng)
+        astray = self._astray(contract, "stream", named)
+        if not chosen and not astray:
+            return None
+        failing = contract.protocol.by_name[chunks[-1][0].stage].failure
+        broken = inject(chosen, chunks, 200, framing, rng)
+        for _ in range(_REDRAWN - 1):
+            if not broken.missed or any(c.fault.of_failure is not failing for c in broken.missed):
+                break
+            broken = inject(chosen, redrawn(rng), 200, framing, rng)
+        return self._tallied(broken, astray)
+
+    def in_refusal(
+        self, contract: Contract, refused: Sent, named: tuple[Asked, ...] | None
+    ) -> Sent:
         """A refusal with the faults of errors in it."""
         if named is None and not self.asked:
             return refused
-        self._refused += 1
-        luck = random.Random(f"{self._seed}/refused/{self._refused}")
-        chosen = self.chosen(contract, "error", named, luck)
+        luck = self._luck("refused")
+        chosen = self._chosen(contract, "error", named, luck)
+        astray = self._astray(contract, "error", named)
+        if not chosen and not astray:
+            return refused
         body = orjson.loads(refused.body)
         error = next((each for each in contract.errors.known if each.body == body), None)
-        if not chosen or error is None:
-            for fault in chosen:
-                self.missed(fault)
-            return refused
-        broken = inject(chosen, valid_error(error), refused.status, "json", luck)
-        self.tally(broken)
-        return _sent(broken.answer, refused.headers)
+        if error is None or not chosen:
+            as_it_is = Answer(refused.status, refused.media_type, Body("json", [refused.body]))
+            broken = Broken(as_it_is, [], missed=tuple(chosen))
+        else:
+            broken = inject(chosen, valid_error(error), refused.status, "json", luck)
+        return _sent(self._tallied(broken, astray), refused.headers)
 
     def in_result(
         self,
@@ -127,75 +188,173 @@ class Faults:
         endpoint: str,
         result: Payload,
         message_id: str,
-        named: Fault | None,
-    ) -> Sent:
-        """A synchronous answer, with the faults of results in it."""
+        named: tuple[Asked, ...] | None,
+    ) -> tuple[Sent, Playing | None]:
+        """A synchronous answer with the faults of results in it, and how it is sent."""
         if named is None and not self.asked:
-            return Sent(200, orjson.dumps(result))
+            return Sent(200, orjson.dumps(result)), None
         luck = random.Random(f"{self._seed}/{message_id}")
-        chosen = self.chosen(contract, endpoint, named, luck)
+        chosen = self._chosen(contract, endpoint, named, luck)
+        astray = self._astray(contract, endpoint, named)
         broken = inject(chosen, [(Step(endpoint, None), result)], 200, "json", luck)
-        self.tally(broken)
-        return _sent(broken.answer, [])
+        broken = self._tallied(broken, astray)
+        return _sent(broken, []), playing(broken)
 
-    def tally(self, broken: Broken) -> None:
-        """Count what became of the faults of one answer."""
-        for fault in broken.applied:
-            self._count(fault.name)["applied"] += 1
-        for fault in broken.missed:
-            self.missed(fault)
+    def played(self, chosen: Chosen) -> None:
+        """Count a fault of the wire that was carried out."""
+        self._count(chosen, "applied")
 
-    def missed(self, fault: Fault) -> None:
-        """Count a fault that an answer had no place for; the first time, say so."""
-        counts = self._count(fault.name)
-        if not counts["not_applicable"]:
-            log.warning("the fault %s had no place in an answer; it was sent whole", fault.name)
-        counts["not_applicable"] += 1
+    def missed(self, chosen: Chosen) -> None:
+        """Count a fault that was chosen for an answer and had no place in it; the first time, say
+        so.
+        """
+        if chosen.asked.count is not None:
+            self._counters.count(self._budget(chosen.asked), -1)
+        self._lost(chosen)
 
-    def _count(self, name: str) -> dict[str, int]:
-        return self.counts.setdefault(name, {"applied": 0, "not_applicable": 0})
+    def without_place(self, headers: Iterable[tuple[bytes, bytes]], send: Send) -> Send:
+        """For an answer in which no fault has a place: where a request names some all the same,
+        a `send` that says so.
+        """
+        text = header_list(headers, FAULT_HEADER)
+        if text is None:
+            return send
+        named = _parsed(text)
+        for each in () if isinstance(named, str) else named:
+            known = (by_name(contract).get(each.name) for contract in self._contracts)
+            fault = next(filter(None, known), None)
+            if fault is not None:
+                self._lost(Chosen(fault, each))
+        note = (MISSED_HEADER.lower().encode(), shown(text).encode("latin-1", "replace"))
+
+        async def noted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], note]}
+            await send(message)
+
+        return noted
+
+    # --- choosing, counting -----------------------------------------------------------------------
+
+    def _known(self, contract: Contract, named: tuple[Asked, ...] | None) -> list[Chosen]:
+        asked = self.asked if named is None else named
+        known = by_name(contract)
+        return [Chosen(known[each.name], each) for each in asked if misfit(each, contract) is None]
+
+    def _chosen(
+        self, contract: Contract, of: str, named: tuple[Asked, ...] | None, rng: random.Random
+    ) -> list[Chosen]:
+        """The faults for one answer of a kind: "stream", "error", or the name of an endpoint."""
+        known = self._known(contract, named)
+        likely = [
+            each
+            for each in known
+            if _concerns(each.fault, of) and rng.random() < each.asked.probability
+        ]
+        return [each for each in likely if self._take(each)]
+
+    def _astray(self, contract: Contract, of: str, named: tuple[Asked, ...] | None) -> list[Chosen]:
+        """Faults that a request names although its answer is of another kind."""
+        known = self._known(contract, named) if named is not None else []
+        return [each for each in known if not _concerns(each.fault, of) and not each.fault.early]
+
+    def _take(self, chosen: Chosen) -> bool:
+        """Whether a fault that is limited to a count may strike once more; takes one off."""
+        asked = chosen.asked
+        if asked.count is None:
+            return True
+        if self._counters.count(self._budget(asked)) <= asked.count:
+            return True
+        self._counters.count(self._budget(asked), -1)
+        return False
+
+    def _budget(self, asked: Asked) -> str:
+        return f"taken {self._version} {asked.text}"
+
+    def _tallied(self, broken: Broken, astray: Sequence[Chosen]) -> Broken:
+        """Count what became of the faults of one answer; that of the wire is still to come."""
+        for each in broken.applied:
+            self._count(each, "applied")
+        for each in broken.missed:
+            self.missed(each)
+        for each in astray:
+            self._lost(each)
+        return broken._replace(missed=(*broken.missed, *astray))
+
+    def _lost(self, chosen: Chosen) -> None:
+        if self._count(chosen, "not_applicable") == 1:
+            name = chosen.fault.name
+            log.warning("the fault %s had no place in an answer, which was sent without it", name)
+
+    def _count(self, chosen: Chosen, outcome: str) -> int:
+        return self._counters.count(f"fault {outcome} {chosen.fault.name}")
+
+    def _luck(self, what: str) -> random.Random:
+        drawn = self._counters.count(f"drawn {what}")
+        return random.Random(f"{self._seed}/{what}/{drawn}")
 
 
-def _sent(broken: Answer, headers: Headers) -> Sent:
+def _concerns(fault: Fault, of: str) -> bool:
+    if fault.of == "any":
+        return of != "error" and not fault.early
+    return fault.of == of
+
+
+def playing(broken: Broken) -> Playing | None:
+    """How a broken answer is sent; None for as usual."""
+    if broken.script is None or broken.wire is None:
+        return None
+    return Playing(broken.script, broken.wire)
+
+
+def missed_header(missed: Sequence[Chosen]) -> Headers:
+    """The header that names faults without a place, if there are any."""
+    if not missed:
+        return []
+    return [(MISSED_HEADER.lower().encode(), ", ".join(m.asked.text for m in missed).encode())]
+
+
+def _sent(broken: Broken, headers: Headers) -> Sent:
     """What the emulator sends of an answer that faults were put into."""
-    body = b"".join(broken.body.frames)
-    return Sent(broken.status, body, broken.content_type, headers)
+    answer = broken.answer
+    body = b"".join(answer.body.frames)
+    headers = [*headers, *missed_header(broken.missed)]
+    return Sent(answer.status, body, answer.content_type, headers)
 
 
-def inject(
-    faults: Sequence[Fault], chunks: Chunks, status: int, framing: str, rng: random.Random
-) -> Broken:
-    """A valid answer with faults in it: those of payloads first, then of bytes, then of HTTP."""
-    applied: list[Fault] = []
-    missed: list[Fault] = []
-    body: Body = encoded(chunks, framing)
-    answer = Answer(status, MEDIA_TYPES[framing], body)
-    for fault in sorted(faults, key=lambda fault: _LEVELS.index(fault.level)):
-        changed: Any
-        if fault.level == "payloads":
-            changed = fault.apply(chunks, rng)
-            if changed is not None:
-                chunks = changed
-                answer = answer._replace(body=encoded(chunks, framing))
-        elif fault.level == "bytes":
-            changed = fault.apply(answer.body, rng)
-            if changed is not None:
-                answer = answer._replace(body=changed)
-        else:
-            changed = fault.apply(answer, rng)
-            answer = answer if changed is None else changed
-        (missed if changed is None else applied).append(fault)
-    return Broken(answer, chunks, tuple(applied), tuple(missed))
+def _whole(made: Whole, path: str) -> Sent:
+    headers: Headers = [(name.encode(), value.encode()) for name, value in made.headers]
+    if made.location is not None:
+        here = made.location.startswith("?")
+        location = path + made.location if here else made.location
+        headers.append((b"location", location.encode()))
+    return Sent(made.status, made.body, made.content_type, headers)
 
 
-def in_step(frames: list[bytes], many: int) -> list[bytes]:
-    """The same bytes in so many frames that there is one for each chunk."""
-    if len(frames) > many:
-        frames = [*frames[: max(0, many - 1)], b"".join(frames[max(0, many - 1) :])]
-    return [*frames, *[b""] * (many - len(frames))]
+def header_list(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
+    """The value of a header whose values are a list, however many lines it comes in (RFC 9110,
+    section 5.3); None if it is absent.
+    """
+    values = [value.decode("latin-1") for key, value in headers if key == name]
+    return ", ".join(values) if values else None
 
 
-def named_in(contract: Contract, name: str, contracts: Mapping[str, Contract]) -> Fault | str:
-    """The fault of a request's header, or what is wrong with the name."""
-    fault = by_name(contract).get(name)
-    return fault if fault is not None else unknown(name, [contract, *contracts.values()])
+def named_in(
+    contract: Contract, text: str, contracts: Mapping[str, Contract]
+) -> tuple[Asked, ...] | str:
+    """The faults of a request's header, parted by commas; or what is wrong with the header."""
+    asked = _parsed(text)
+    for each in () if isinstance(asked, str) else asked:
+        if (wrong := misfit(each, contract)) is not None:
+            return wrong or unknown(each.name, [contract, *contracts.values()])
+    return asked
+
+
+def _parsed(text: str) -> tuple[Asked, ...] | str:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not 0 < len(parts) <= _NAMED_AT_MOST:
+        return f"name one fault, or up to {_NAMED_AT_MOST} with commas between them"
+    try:
+        return tuple(parse(part) for part in parts)
+    except UsageError as error:
+        return str(error)

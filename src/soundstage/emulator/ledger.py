@@ -1,137 +1,256 @@
-"""Balances and charges, in SQLite: in memory, or in a file that outlives the process.
+"""Balances and charges.
 
-A generation's price is first *held* (taken from the balance, so that no race can overdraw it),
-then *charged* when the generation reaches the stage that bills. A hold that was never charged is
-released. Keys are stored as digests only.
+A generation's price is first *held*: taken from the balance, so that no race can overdraw it. The
+hold says when it is *due* and what it becomes then: a charge, at the moment of the chunk that
+bills, or, where the generation fails before, released. Whoever looks first makes it so, once: the
+worker that tells the generation, any other worker, one that was started in the place of one that
+died. What is held and not due when the whole emulator ends is given back.
+
+Every charge and every refusal is a row. Keys are not stored, only accounts (`accounts.py`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import sqlite3
 import time
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Any, Final
 
-from soundstage.errors import UsageError
+from soundstage.emulator.accounts import Account
+from soundstage.emulator.rates import Rate
+from soundstage.emulator.state import State
 
-_TABLES = """
-CREATE TABLE IF NOT EXISTS accounts (
-    account TEXT PRIMARY KEY,
-    balance INTEGER NOT NULL CHECK (balance >= 0)
-);
-CREATE TABLE IF NOT EXISTS charges (
-    id INTEGER PRIMARY KEY,
-    account TEXT NOT NULL REFERENCES accounts,
-    generation TEXT NOT NULL,
-    price INTEGER NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('held', 'charged', 'released')),
-    time REAL NOT NULL
-);
-CREATE INDEX IF NOT EXISTS held_charges ON charges (state) WHERE state = 'held';
+_GIVE_BACK: Final = """
+UPDATE accounts SET balance = balance + held.price FROM
+    (SELECT account, SUM(price) AS price FROM charges WHERE state = 'held' AND {which}
+     GROUP BY account) AS held
+WHERE accounts.account = held.account
+"""
+_ABOUT: Final = ("account", "balance", "held", "charged")
+_ACCOUNTS: Final = """
+SELECT a.account, balance, COALESCE(SUM(state = 'held'), 0),
+    COALESCE(SUM(state = 'charged'), 0) AS charged
+FROM accounts a LEFT JOIN charges c ON c.account = a.account
+WHERE {which} GROUP BY a.account ORDER BY charged DESC, a.account
 """
 
 
-def account_of(key: str) -> str:
-    """The name under which a key's account is stored; the key cannot be read from it."""
-    return hashlib.sha256(b"soundstage account\0" + key.encode()).hexdigest()[:32]
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A price that is held: its row, whose, and the number of the generation to be."""
+
+    id: int
+    number: int
+    account: str
+    price: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why nothing was held: the name of an error, and after how many seconds to try again."""
+
+    error: str
+    wait_s: float = 0.0
 
 
 class Ledger:
-    """All accounts of one emulator. Not for several processes at once yet: opening it releases
-    whatever an earlier process held and did not charge.
-    """
+    """All accounts of one emulator, in the database that its workers share."""
 
-    def __init__(self, path: Path | None, default_balance: int) -> None:
-        self._default_balance = default_balance
-        try:
-            self._database = sqlite3.connect(path or ":memory:", isolation_level=None)
-            if path:
-                self._database.execute("PRAGMA journal_mode = WAL")
-                self._database.execute("PRAGMA synchronous = NORMAL")
-            self._database.executescript(_TABLES)
-        except sqlite3.Error as error:
-            raise UsageError(f"the state file {path} cannot be used: {error}") from error
-        self.release_all()
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._run = state.run
 
-    def hold(self, key: str, generation: str, price: int, opening: int | None = None) -> int | None:
-        """Take `price` from the key's balance; None if it does not cover it.
-
-        A key that is new here gets an account with the balance `opening`, or the default one.
-        Returns the number under which the hold is charged or released.
+    def start(self) -> None:
+        """A fresh start: give back what an earlier run held and had not charged, and forget what
+        belonged to that run. By the first process, before any other joins.
         """
-        account = account_of(key)
-        balance = self._default_balance if opening is None else opening
-        run = self._database.execute
-        with self._database:
-            run("BEGIN IMMEDIATE")
-            run("INSERT OR IGNORE INTO accounts VALUES (?, ?)", (account, balance))
-            taken = run(
-                "UPDATE accounts SET balance = balance - ? WHERE account = ? AND balance >= ?",
-                (price, account, price),
-            )
-            if not taken.rowcount:
-                return None
-            made = run(
-                "INSERT INTO charges (account, generation, price, state, time)"
-                " VALUES (?, ?, ?, 'held', ?)",
-                (account, generation, price, time.time()),
-            )
-            return made.lastrowid
+        with self._state.transaction():
+            self.release_all()
+            self._state.forget_run()
+            self._state.store_settings(None)
 
-    def charge(self, hold: int) -> bool:
-        """Make a hold a charge; False if it is one already, or was released."""
-        with self._database:
-            done = self._database.execute(
-                "UPDATE charges SET state = 'charged', time = ? WHERE id = ? AND state = 'held'",
-                (time.time(), hold),
-            )
-        return done.rowcount == 1
+    def end(self, now: float) -> None:
+        """The end of the run: what is due by `now` is settled, what is not is given back. By the
+        last process.
+        """
+        self.settle(now)
+        with self._state.transaction():
+            self.release_all()
 
-    def release(self, hold: int) -> None:
-        """Give a hold back to its account, unless it is a charge by now."""
-        run = self._database.execute
-        with self._database:
-            run("BEGIN IMMEDIATE")
+    def waiting(self) -> bool:
+        """Whether anything is held."""
+        return (
+            self._run("SELECT 1 FROM charges WHERE state = 'held' LIMIT 1").fetchone() is not None
+        )
+
+    def hold(
+        self, account: Account, price: int, rate: Rate | None = None, now: float | None = None
+    ) -> Hold | Refused:
+        """Take `price` from an account; one that is new gets its opening balance. `rate` is its
+        limit, None for none; `now` is in seconds of the monotonic clock. Within the caller's
+        transaction; if that ends before `seal`, `note` must be called in it too.
+        """
+        moment = time.monotonic() if now is None else now
+        run = self._run
+        query = "SELECT balance, even FROM accounts WHERE account = ?"
+        row = run(query, (account.name,)).fetchone()
+        if row is None:
+            row = (account.balance, 0.0)
+            run("INSERT INTO accounts (account, balance) VALUES (?, ?)", (account.name, row[0]))
+        balance, even = row
+        if rate is not None:
+            turn = rate.turn(even, moment)
+            if turn.wait_s:
+                return Refused("rate_limit", turn.wait_s)
+            even = turn.even
+        enough = balance >= price
+        if enough or rate is not None:
             run(
-                "UPDATE accounts SET balance = balance + charges.price FROM charges"
-                " WHERE charges.id = ? AND state = 'held' AND accounts.account = charges.account",
-                (hold,),
+                "UPDATE accounts SET balance = ?, even = ? WHERE account = ?",
+                (balance - price if enough else balance, even, account.name),
             )
-            run("UPDATE charges SET state = 'released' WHERE id = ? AND state = 'held'", (hold,))
+        if not enough:
+            return Refused("insufficient_balance")
+        number = self._state.next_number()
+        return Hold(self._state.new_id(time.time_ns()), number, account.name, price)
+
+    def note(self, hold: Hold) -> None:
+        """Enter a hold before it is known what it is for, so that it is not lost with its worker.
+        Within the caller's transaction.
+        """
+        self._write(hold, "held", None, None, None)
+
+    def seal(self, hold: Hold, generation: str, due: float, *, charges: bool) -> None:
+        """Enter what a hold is for, when it is due (monotonic seconds), and whether it becomes a
+        charge then or is released. Within the caller's transaction.
+        """
+        self._write(hold, "held", generation, due, "charged" if charges else "released")
+
+    def give_back(self, hold: Hold) -> None:
+        """Release a hold that is not sealed. Within the caller's transaction."""
+        self._run(
+            "UPDATE accounts SET balance = balance + ? WHERE account = ?",
+            (hold.price, hold.account),
+        )
+        self._write(hold, "released", None, None, None)
+
+    def release(self, hold: Hold) -> None:
+        """Give a noted hold back, in a transaction of its own, unless it is settled by now."""
+        with self._state.transaction():
+            self._release("id = ?", hold.id)
+
+    def _write(
+        self, hold: Hold, state: str, generation: str | None, due: float | None, becomes: str | None
+    ) -> None:
+        self._run(
+            "INSERT OR REPLACE INTO charges"
+            " (id, account, generation, price, state, becomes, due, worker, time)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                hold.id,
+                hold.account,
+                generation,
+                hold.price,
+                state,
+                becomes,
+                due,
+                self._state.worker,
+                time.time(),
+            ),
+        )
+
+    def settle(self, now: float) -> None:
+        """Make of every hold that is due by `now` what it becomes."""
+        due = self._run(
+            "SELECT 1 FROM charges WHERE state = 'held' AND due <= ? LIMIT 1", (now,)
+        ).fetchone()
+        if due is None:
+            return
+        with self._state.transaction():
+            self._run(_GIVE_BACK.format(which="due <= ? AND becomes = 'released'"), (now,))
+            self._run(
+                "UPDATE charges SET state = becomes, time = ? WHERE state = 'held' AND due <= ?",
+                (time.time(), now),
+            )
+
+    def release_unsealed(self, worker: int) -> None:
+        """Give back what a worker that died had held for generations that it never began."""
+        with self._state.transaction():
+            self._release("due IS NULL AND worker = ?", worker)
 
     def release_all(self) -> None:
-        """Give back what is held and not charged."""
-        run = self._database.execute
-        with self._database:
-            run("BEGIN IMMEDIATE")
-            run(
-                "UPDATE accounts SET balance = balance + held.price FROM"
-                " (SELECT account, SUM(price) AS price FROM charges WHERE state = 'held'"
-                " GROUP BY account) AS held WHERE accounts.account = held.account"
-            )
-            run("UPDATE charges SET state = 'released' WHERE state = 'held'")
+        """Give back what is held and not charged. Within the caller's transaction."""
+        self._release("1 = ?", 1)
 
-    def balance(self, key: str) -> int:
-        """What is left of a key's balance, holds taken off."""
-        row = self._database.execute(
-            "SELECT balance FROM accounts WHERE account = ?", (account_of(key),)
-        ).fetchone()
-        return self._default_balance if row is None else int(row[0])
-
-    def charges(self, key: str) -> list[str]:
-        """The generations that a key was charged for, oldest first."""
-        rows = self._database.execute(
-            "SELECT generation FROM charges WHERE account = ? AND state = 'charged' ORDER BY id",
-            (account_of(key),),
+    def _release(self, which: str, value: int) -> None:
+        self._run(_GIVE_BACK.format(which=which), (value,))
+        self._run(
+            f"UPDATE charges SET state = 'released' WHERE state = 'held' AND {which}", (value,)
         )
-        return [generation for (generation,) in rows]
+
+    def refused(
+        self, account: str | None, api: str, endpoint: str, reason: str, status: int
+    ) -> None:
+        """Enter a refusal; `account` None where the key was not accepted."""
+        self._run(
+            "INSERT INTO refusals (account, api, endpoint, reason, status, time)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (account, api, endpoint, reason, status, time.time()),
+        )
+
+    # --- what there is ----------------------------------------------------------------------------
+
+    def balance(self, account: Account) -> int:
+        """What is left of an account's balance, holds taken off."""
+        query = "SELECT balance FROM accounts WHERE account = ?"
+        row = self._run(query, (account.name,)).fetchone()
+        return account.balance if row is None else int(row[0])
+
+    def set_balance(self, name: str, balance: int) -> None:
+        """Set an account's balance; what it holds comes out of what it had before."""
+        self._run(
+            "INSERT INTO accounts (account, balance) VALUES (?, ?)"
+            " ON CONFLICT (account) DO UPDATE SET balance = excluded.balance",
+            (name, balance),
+        )
+
+    def charges(self, account: str) -> list[str]:
+        """The generations that an account was charged for, oldest first."""
+        query = "SELECT generation FROM charges WHERE account = ? AND state = 'charged' ORDER BY id"
+        return [generation for (generation,) in self._run(query, (account,))]
 
     def charged(self) -> int:
         """How many generations have been charged for, whoever asked for them."""
         query = "SELECT COUNT(*) FROM charges WHERE state = 'charged'"
-        return int(self._database.execute(query).fetchone()[0])
+        return int(self._run(query).fetchone()[0])
 
-    def close(self) -> None:
-        """Release what is held and close the file."""
-        self.release_all()
-        self._database.close()
+    def totals(self) -> dict[str, Any]:
+        """Charges by state, in number and in credits, and refusals by reason."""
+        states = "SELECT state, COUNT(*), SUM(price) FROM charges GROUP BY state"
+        reasons = "SELECT reason, COUNT(*) FROM refusals GROUP BY reason ORDER BY reason"
+        found = {
+            state: {"number": n, "credits": credits} for state, n, credits in self._run(states)
+        }
+        return {
+            "charges": {
+                state: found.get(state, {"number": 0, "credits": 0})
+                for state in ("held", "charged", "released")
+            },
+            "refusals": dict(self._run(reasons).fetchall()),
+        }
+
+    def accounts(self, limit: int) -> list[dict[str, Any]]:
+        """The accounts that were used, with what became of their requests; those with the most
+        charges first.
+        """
+        rows = self._run(_ACCOUNTS.format(which="1 = 1") + " LIMIT ?", (limit,))
+        return [dict(zip(_ABOUT, row, strict=True)) for row in rows]
+
+    def account(self, name: str) -> dict[str, Any] | None:
+        """One of them; None if it was never used."""
+        row = self._run(_ACCOUNTS.format(which="a.account = ?"), (name,)).fetchone()
+        return None if row is None else dict(zip(_ABOUT, row, strict=True))
+
+    def forget(self) -> None:
+        """Forget all accounts, charges and refusals. Within the caller's transaction."""
+        for table in ("charges", "refusals", "accounts"):
+            self._run(f"DELETE FROM {table}")

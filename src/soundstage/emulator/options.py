@@ -9,13 +9,21 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`port` 0 takes a free one; `seed` None draws one; `keys` empty accepts any key on loopback.
+    """`port` 0 takes a free one; `seed` None draws one.
 
-    `speed` divides every delay. `framing` is used where an endpoint allows it. `error` names an
-    error that every generation request gets. `state` is the file of balances and charges, None
-    for memory. `stamp` sends the time of sending with each chunk. `apis` empty serves every
-    contract. `faults` are names of the fault catalogue, `NAME` or
-    `NAME:PROBABILITY`.
+    `speed` divides every delay. `profile` is a name or a file. `framing` is used where an endpoint
+    allows it. `error` names an error that every generation request gets. `stamp` sends the time of
+    sending with each chunk. `apis` empty serves every contract. `faults` are written as
+    `asked.py` says.
+
+    `keys` are `KEY` or `KEY:BALANCE`, `accounts` a TOML file of more; none of both accepts any key
+    on loopback. `balance` and `rate_limit` (`COUNT/UNIT`) are for keys that have none of their own.
+    `triggers` is a file of keys and words that do something, beside the documented ones. `state`
+    is the file of balances and charges, None to forget them.
+
+    `workers` is the number of processes. `admin` lets the admin API answer beyond loopback, to who
+    has the token of `admin_token_file` (or of the environment). `cors` are the origins whose pages
+    may call: empty for any, `none` for none.
     """
 
     host: str = "127.0.0.1"
@@ -30,6 +38,14 @@ class Options:
     stamp: bool = False
     apis: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
+    accounts: Path | None = None
+    balance: int | None = None
+    rate_limit: str | None = None
+    triggers: Path | None = None
+    workers: int = 1
+    admin: bool = False
+    admin_token_file: Path | None = None
+    cors: tuple[str, ...] = ()
 
     @property
     def on_loopback(self) -> bool:
@@ -39,14 +55,20 @@ class Options:
         """The command line that gives these options."""
         yield from (f"--host={self.host}", f"--port={self.port}", f"--speed={self.speed}")
         yield from (f"--profile={self.profile}", f"--framing={self.framing}")
-        if self.seed is not None:
-            yield f"--seed={self.seed}"
-        if self.error is not None:
-            yield f"--error={self.error}"
-        if self.state is not None:
-            yield f"--state={self.state}"
-        if self.stamp:
-            yield "--stamp"
+        named = {
+            "seed": self.seed,
+            "error": self.error,
+            "state": self.state,
+            "accounts": self.accounts,
+            "balance": self.balance,
+            "rate-limit": self.rate_limit,
+            "triggers": self.triggers,
+            "workers": self.workers if self.workers != 1 else None,
+            "admin-token-file": self.admin_token_file,
+        }
+        yield from (f"--{name}={value}" for name, value in named.items() if value is not None)
+        yield from (f"--{name}" for name in ("stamp", "admin") if getattr(self, name))
         yield from (f"--key={key}" for key in self.keys)
         yield from (f"--api={api}" for api in self.apis)
         yield from (f"--fault={fault}" for fault in self.faults)
+        yield from (f"--cors={origin}" for origin in self.cors)

@@ -1,17 +1,13 @@
 """What is asked of the emulator, and on what grounds it refuses.
 
-The errors and their bodies come from the contract, what provokes them from `triggers.json`. No
-I/O: headers and bytes in, values out.
+The errors and their bodies come from the contract. No I/O: headers and bytes in, values out.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.resources import files
 from typing import Any, Final
 
 import jsonschema_rs
@@ -85,57 +81,14 @@ def refusal(contract: Contract, name: str) -> Answer:
     return Answer(error.status, orjson.dumps(error.body), headers=headers)
 
 
+def refusal_of_size() -> Answer:
+    """The answer to a body that is too large, where no contract is concerned."""
+    return plain(*_OWN["too_large"])
+
+
 def plain(status: int, detail: str) -> Answer:
     """An answer that says one thing, in the form of the contracts' other errors."""
     return Answer(status, orjson.dumps({"detail": detail}))
-
-
-# --- triggers -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Trigger:
-    """What a documented key or word does: gives an error, sets an opening balance, or makes the
-    generation fail midway.
-    """
-
-    says: str
-    error: str | None = None
-    balance: int | None = None
-    fails: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Triggers:
-    """All of `triggers.json`."""
-
-    default_key: str
-    default_balance: int
-    price: int
-    keys: Mapping[str, Trigger]
-    words: Mapping[str, Trigger]
-
-    def words_in(self, text: str) -> list[Trigger]:
-        """The triggers of the words that stand in a text, whole and in any case."""
-        lowered = text.casefold()
-        return [
-            trigger
-            for word, trigger in self.words.items()
-            if word in lowered and re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", lowered)
-        ]
-
-
-@cache
-def triggers() -> Triggers:
-    """The documented keys and words."""
-    data = json.loads(files(__package__).joinpath("triggers.json").read_bytes())
-    return Triggers(
-        default_key=data["default_key"],
-        default_balance=data["default_balance"],
-        price=data["price"],
-        keys={key: Trigger(**entry) for key, entry in data["keys"].items()},
-        words={word: Trigger(**entry) for word, entry in data["words"].items()},
-    )
 
 
 # --- headers --------------------------------------------------------------------------------------
@@ -171,16 +124,19 @@ def is_json(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a request asks for, once it is found to be in order."""
+    """What a request asks for, once it is found to be in order. `seconds` is the length of the
+    song, None where the contract has no parameter for it.
+    """
 
     prompt: str
     lyrics: str | None
     body: Mapping[str, Any]
+    seconds: int | float | None = None
 
 
 class Reader:
-    """Reads the bodies of one endpoint's requests by its schema. The prompt and the lyrics are
-    the fields that have these roles.
+    """Reads the bodies of one endpoint's requests by its schema. The prompt, the lyrics and the
+    duration are the fields that have these roles.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -190,6 +146,9 @@ class Reader:
         roles = {sub.get("x-role"): name for name, sub in schema.get("properties", {}).items()}
         self._prompt: str | None = roles.get("prompt")
         self._lyrics: str | None = roles.get("lyrics")
+        self._duration: str | None = roles.get("duration")
+        length = schema.get("properties", {}).get(self._duration, {})
+        self._seconds: int | float | None = length.get("default")
 
     def read(self, raw: bytes) -> Asked | str:
         """What a body asks for, or the name of the error that it deserves."""
@@ -201,7 +160,8 @@ class Reader:
             return "wrong_types"
         if not self._validator.is_valid(body):
             return self._fault_of(body)
-        return Asked(str(body.get(self._prompt, "")), body.get(self._lyrics), body)
+        prompt, lyrics = str(body.get(self._prompt, "")), body.get(self._lyrics)
+        return Asked(prompt, lyrics, body, body.get(self._duration, self._seconds))
 
     def _fault_of(self, body: Mapping[str, Any]) -> str:
         """A missing, empty or blank prompt has an error of its own; it yields to any other."""

@@ -7,16 +7,25 @@ import errno
 import gc
 import logging
 import os
+import secrets
 import signal
 import socket
-from collections.abc import Callable, Generator
-from typing import Final
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, TextIO
 
 import uvicorn
 
 from soundstage.emulator.app import Emulator
+from soundstage.emulator.connection import OpenProtocol
 from soundstage.emulator.options import Options
-from soundstage.errors import TargetError
+from soundstage.errors import TargetError, UsageError
+
+try:
+    import fcntl
+except ImportError:  # not on every platform
+    fcntl = None  # type: ignore[assignment]
 
 #: What the command prints, with the URL after it, when the emulator can be used.
 READY: Final = "listening on "
@@ -60,20 +69,40 @@ class _Server(uvicorn.Server):
                 signal.signal(each, handler)
 
 
-def serve(options: Options, ready: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT; `ready` gets the base URL once requests are answered.
+def serve(options: Options, ready: Callable[[str], None], stderr: TextIO | None = None) -> None:
+    """Serve until SIGTERM or SIGINT; `ready` gets the base URL once requests are answered. What
+    becomes of workers is told on `stderr`.
 
     Raises UsageError for options that make no sense, TargetError if the address cannot be had.
     """
-    emulator = Emulator(options)
+    # Workers must agree on the seed; one that is drawn is drawn here.
+    if options.seed is None:
+        options = replace(options, seed=secrets.randbits(32))
+    with claimed(options.state):
+        if options.workers > 1:
+            from soundstage.emulator import workers
+
+            workers.serve(options, ready, stderr)
+            return
+        emulator = Emulator(options)
+        with bound(options.host, options.port) as listening:
+            url = url_of(listening)
+            run(emulator, listening, lambda: ready(url))
+
+
+def run(emulator: Emulator, listening: socket.socket, ready: Callable[[], None]) -> None:
+    """Serve one application in this process, until SIGTERM or SIGINT."""
+    server(emulator, ready).run(sockets=[listening])
+
+
+def server(emulator: Emulator, ready: Callable[[], None]) -> uvicorn.Server:
+    """uvicorn as the emulator needs it; `ready` is called when it answers."""
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-    listening = bound(options.host, options.port)
-    url = url_of(listening)
     config = uvicorn.Config(
         emulator,
         interface="asgi3",
         loop="auto",
-        http="httptools",
+        http=OpenProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -84,8 +113,27 @@ def serve(options: Options, ready: Callable[[str], None]) -> None:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=1,
     )
-    with listening:
-        _Server(config, emulator, lambda: ready(url)).run(sockets=[listening])
+    return _Server(config, emulator, ready)
+
+
+@contextlib.contextmanager
+def claimed(path: Path | None) -> Iterator[None]:
+    """Keep a state file to this emulator: another would give back what this one holds. Raises
+    UsageError if it is in use. The claim ends with the process, however that ends.
+    """
+    if path is None or fcntl is None:
+        yield
+        return
+    try:
+        claim = open(f"{path}.lock", "w")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise UsageError(f"the state file {path} cannot be used: {error.strerror}") from error
+    with claim:
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UsageError(f"the state file {path} is in use by another emulator") from error
+        yield
 
 
 def url_of(listening: socket.socket) -> str:
@@ -94,8 +142,10 @@ def url_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def bound(host: str, port: int) -> socket.socket:
-    """A socket that listens at an address. Raises TargetError if the address cannot be had."""
+def bound(host: str, port: int, *, listen: bool = True, share: bool = False) -> socket.socket:
+    """A socket that listens at an address; with `share`, beside others of this user that share it.
+    Raises TargetError if the address cannot be had.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -104,9 +154,12 @@ def bound(host: str, port: int) -> socket.socket:
         try:
             if os.name == "posix":
                 bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if share:
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             bound.bind(address)
-            # Listening right away finds out about a port in use; uvicorn listens again.
-            bound.listen(_BACKLOG)
+            if listen:
+                # Listening right away finds out about a port in use; uvicorn listens again.
+                bound.listen(_BACKLOG)
         except BaseException:
             bound.close()
             raise

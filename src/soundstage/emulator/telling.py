@@ -1,5 +1,5 @@
-"""Tells a generation to whoever asked for it, chunk by chunk or as one result, and lets it run to
-its end when nobody listens any more.
+"""Tells a generation to whoever asked for it, chunk by chunk or as one result. Whether or not
+somebody listens, it runs to its end by the clock, and is charged for when it is due (`ledger.py`).
 
 The way of a chunk is kept short on purpose: one timer and one `send` each.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from starlette.types import Receive, Scope, Send
@@ -15,11 +16,13 @@ from starlette.types import Receive, Scope, Send
 from soundstage.contract.protocol import Endpoint
 from soundstage.emulator.admission import Admission
 from soundstage.emulator.asgi import Listener, respond
-from soundstage.emulator.faults import Faults
+from soundstage.emulator.asked import Asked
+from soundstage.emulator.connection import connection_of
+from soundstage.emulator.faults import Faults, Playing, missed_header
 from soundstage.emulator.generations import Generation
-from soundstage.emulator.ledger import Ledger
 from soundstage.emulator.options import Options
-from soundstage.generation.faults import Fault
+from soundstage.emulator.requests import Headers
+from soundstage.emulator.wire_faults import Player
 
 _MEDIA_TYPES: Final = {"sse": b"text/event-stream", "lines": b"application/x-ndjson"}
 
@@ -27,14 +30,10 @@ _MEDIA_TYPES: Final = {"sse": b"text/event-stream", "lines": b"application/x-ndj
 class Telling:
     """The answers that are under way."""
 
-    def __init__(
-        self, options: Options, admission: Admission, faults: Faults, ledger: Ledger
-    ) -> None:
+    def __init__(self, options: Options, admission: Admission, faults: Faults) -> None:
         self._options = options
         self._admission = admission
         self._faults = faults
-        self._ledger = ledger
-        self._closed = False
         self._listeners: set[Listener] = set()
 
     def stop(self) -> None:
@@ -42,36 +41,35 @@ class Telling:
         for listener in list(self._listeners):
             listener.leave()
 
-    def close(self) -> None:
-        """Cut every answer, and charge nothing any more."""
-        self.stop()
-        self._closed = True
-
     async def tell(
         self,
         generation: Generation,
         endpoint: Endpoint,
         framing: str,
-        named: Fault | None,
+        named: tuple[Asked, ...] | None,
         scope: Scope,
         receive: Receive,
         send: Send,
     ) -> None:
-        """Answer a request that was accepted; `named` is the fault that it asked for."""
+        """Answer a request that was accepted; `named` are the faults that it asked for."""
         listener = Listener(receive)
         self._listeners.add(listener)
         try:
             if endpoint.kind == "stream":
-                await self._stream(generation, framing, listener, send)
+                await self._stream(generation, framing, listener, scope, send)
             else:
                 await self._wait(generation, endpoint, named, listener, scope, send)
         finally:
             self._listeners.discard(listener)
             listener.close()
-            self._go_on(generation)
 
     async def _stream(
-        self, generation: Generation, framing: str, listener: Listener, send: Send
+        self,
+        generation: Generation,
+        framing: str,
+        listener: Listener,
+        scope: Scope,
+        send: Send,
     ) -> None:
         loop = asyncio.get_running_loop()
         headers = [(b"content-type", _MEDIA_TYPES[framing]), (b"cache-control", b"no-cache")]
@@ -79,14 +77,20 @@ class Telling:
         if generation.head is not None:
             status, media_type = generation.head
             headers[:1] = [(b"content-type", media_type.encode())] if media_type else []
+        headers += generation.notes
+        if generation.playing is not None:
+            moments = [generation.started + due for due in generation.schedule]
+            playing = generation.playing
+            if await self._play(
+                playing, generation, moments, status, headers, listener, scope, send
+            ):
+                return
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        charged_with, stamp = generation.charged_with, self._options.stamp
+        stamp = self._options.stamp
         started, schedule = generation.started, generation.schedule
         for number, chunk in enumerate(generation.chunks):
             if not await listener.until(started + schedule[number], loop):
                 return
-            if number == charged_with:
-                self._charge(generation)
             generation.sent = number + 1
             if stamp:
                 now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
@@ -98,18 +102,12 @@ class Telling:
         self,
         generation: Generation,
         endpoint: Endpoint,
-        named: Fault | None,
+        named: tuple[Asked, ...] | None,
         listener: Listener,
         scope: Scope,
         send: Send,
     ) -> None:
         loop = asyncio.get_running_loop()
-        charged_with = generation.charged_with
-        if charged_with is not None:
-            due = generation.started + generation.schedule[charged_with]
-            if not await listener.until(due, loop):
-                return
-            self._charge(generation)
         if not await listener.until(generation.end, loop):
             return
         generation.sent = len(generation.chunks)
@@ -118,26 +116,50 @@ class Telling:
             answer = self._admission.refusal(contract, "service_unavailable")
         else:
             result, message_id = generation.result(), generation.story.message_id
-            answer = self._faults.in_result(contract, endpoint.name, result, message_id, named)
+            answer, playing = self._faults.in_result(
+                contract, endpoint.name, result, message_id, named
+            )
+            if playing is not None:
+                kind = [(b"content-type", answer.media_type.encode())] if answer.media_type else []
+                headers = [*kind, *answer.headers]
+                if await self._play(
+                    playing, generation, [], answer.status, headers, listener, scope, send
+                ):
+                    return
+                answer.headers[:] = headers[len(kind) :]
         await respond(scope, send, answer)
 
-    def _charge(self, generation: Generation) -> None:
-        if generation.hold is not None and not self._closed:
-            self._ledger.charge(generation.hold)
-            generation.hold = None
-
-    def _go_on(self, generation: Generation) -> None:
-        """After the response: the generation itself runs to its end, heard or not."""
+    async def _play(
+        self,
+        playing: Playing,
+        generation: Generation,
+        moments: Sequence[float],
+        status: int,
+        headers: Headers,
+        listener: Listener,
+        scope: Scope,
+        send: Send,
+    ) -> bool:
+        """Send an answer with a fault of the wire in it: a stream, whose chunks are due at
+        `moments`, or a result ([]). False if that needs a connection of its own, and there is
+        none: nothing was sent, and `headers` now say which fault is missing.
+        """
+        connection = connection_of(scope)
+        if playing.script.needs_connection and connection is None:
+            self._faults.missed(playing.chosen)
+            headers.extend(missed_header([playing.chosen]))
+            return False
+        self._faults.played(playing.chosen)
+        player = Player(playing.script, len(moments) or 1, listener, send, connection)
         loop = asyncio.get_running_loop()
-        if generation.hold is not None and (charged_with := generation.charged_with) is not None:
-            due = generation.started + generation.schedule[charged_with]
-            loop.call_at(due, self._charge, generation)
-        loop.call_at(generation.end, self._finish, generation)
-
-    def _finish(self, generation: Generation) -> None:
-        if generation.charged_with is not None:
-            self._charge(generation)
-        elif generation.hold is not None and not self._closed:
-            self._ledger.release(generation.hold)
-            generation.hold = None
-        generation.finish()
+        if not await player.open(status, headers):
+            return True
+        for number, moment in enumerate(moments):
+            if not await listener.until(moment, loop):
+                return True
+            generation.sent = number + 1
+            if not await player.chunk(number):
+                return True
+        if moments or await player.chunk(0):
+            await player.close()
+        return True

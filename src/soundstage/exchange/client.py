@@ -16,26 +16,24 @@ from urllib.parse import urlsplit
 import orjson
 
 from soundstage.conformance.coverage import Observation
-from soundstage.conformance.engine import Seen
-from soundstage.conformance.violations import Verdict, Violation
+from soundstage.conformance.violations import Verdict, Violation, verdict_of
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
 from soundstage.contract.roles import identifier
 from soundstage.errors import UsageError
 from soundstage.exchange.budget import Budget
 from soundstage.exchange.judge import Caps, Judge
+from soundstage.exchange.reading import Reading
+from soundstage.exchange.tape import Piece, Tape
 from soundstage.exchange.target import Target
 from soundstage.exchange.transcript import redacted
 from soundstage.wire.ending import End, EndKind
 from soundstage.wire.redact import Redactor
-from soundstage.wire.sse import Event
 from soundstage.wire.transcript import Transcript
 from soundstage.wire.transport import Request, Response, Transport
 
 _SECOND_NS = 1_000_000_000
 _OK = 200
-#: More kinds of stage#track than this are an attack on the bundle, not a protocol.
-_MOST_STAGES = 64
 _TIMEOUTS = (EndKind.IDLE_TIMEOUT, EndKind.TOTAL_TIMEOUT, EndKind.CONNECT_TIMEOUT)
 
 
@@ -46,7 +44,8 @@ class Call:
     `key`: "own" sends the target's key; anything else is sent instead, None sends none.
     `intended_ns`: when it should have started (monotonic ns; None: when it does). `expect_error`:
     the answer should be a documented error. `broken_rule`: the rule that the request breaks on
-    purpose (`request/field/prompt/required`), None if it breaks none.
+    purpose (`request/field/prompt/required`), None if it breaks none. `keep_chunks`: keep the
+    chunks of this exchange, even if the client keeps none.
     """
 
     contract: Contract
@@ -61,13 +60,14 @@ class Call:
     intended_ns: int | None = None
     expect_error: bool = False
     broken_rule: str | None = None
+    keep_chunks: bool = False
 
 
 @dataclass(slots=True)
 class Exchange:
     """One request with all that came back. Times are monotonic ns; `milestones` and `stages`
-    (first, last, count) are seconds since `started_ns`. `pieces`: (ns, raw bytes, coarse);
-    `chunks`: (stage, chunk), kept only if the client is asked to.
+    (first, last, count) are seconds since `started_ns`. `tape` holds the raw bytes; `chunks`:
+    (stage, chunk), kept only if the client is asked to.
     """
 
     id: str
@@ -82,19 +82,26 @@ class Exchange:
     outcome: str = "ok"
     milestones: dict[str, float] = field(default_factory=dict)
     stages: dict[str, list[float]] = field(default_factory=dict)
-    pieces: list[tuple[int, bytes, bool]] = field(default_factory=list)
+    tape: Tape = field(default_factory=Tape)
     chunks: list[tuple[str | None, dict[str, Any]]] = field(default_factory=list)
     coarse_events: int = 0
     transcript_name: str | None = None
     message_id: str | None = None
+    #: What is wrong with the files that it points to; found by `assets.py`, if anybody looks.
+    in_assets: list[Violation] = field(default_factory=list)
 
     @property
     def violations(self) -> list[Violation]:
-        return self.judge.violations
+        return self.judge.violations + self.in_assets
 
     @property
     def verdict(self) -> Verdict:
-        return self.judge.verdict()
+        return verdict_of(self.violations, self.reason)
+
+    @property
+    def pieces(self) -> list[Piece]:
+        """The raw bytes as they came: (ns, bytes, coarse); empty if they were not kept."""
+        return self.tape.pieces()
 
     @property
     def reason(self) -> str | None:
@@ -258,7 +265,6 @@ class Client:
         head, body = self._request(call)
         if call.endpoint.billed and method == "POST" and self._key(call) is not None:
             self.budget.take()
-        judge_events: list[tuple[Event, Seen]] = []
         comments: list[bytes] = []
         judge = Judge(
             call.contract,
@@ -267,11 +273,9 @@ class Client:
             expect_error=call.expect_error,
             broken_rule=call.broken_rule,
             own_host=urlsplit(url).hostname if self.target.kind == "live" else None,
-            on_event=lambda event, seen: judge_events.append((event, seen)),
             on_comment=comments.append if self.on_comment is not None else None,
         )
-        request = Request(method, url, head, body)
-        with self.transport.open(request) as response:
+        with self.transport.open(Request(method, url, head, body)) as response:
             started = response.times.start_ns
             exchange = Exchange(
                 id=self.next_id(),
@@ -283,11 +287,12 @@ class Client:
                 request_head=head,
                 url=url,
             )
-            self._read(exchange, judge_events, comments)
+            reading = self._read(exchange, comments)
         exchange.ended_ns = time.monotonic_ns()
-        judge.close(response.end)
         # Closing may find a last event (a line without its end), which came with the last read.
-        self._seen(exchange, judge_events, exchange.ended_ns, exact=False)
+        if told := judge.close(response.end):
+            assert reading is not None
+            reading.tell(told, exchange.ended_ns, exact=False)
         self._conclude(exchange)
         return exchange
 
@@ -302,7 +307,10 @@ class Client:
         body = b""
         if call.body is not None:
             try:
-                body = call.body if isinstance(call.body, bytes) else orjson.dumps(call.body)
+                # orjson's own result holds on to the four kilobytes that it began with.
+                body = (
+                    call.body if isinstance(call.body, bytes) else b"%b" % orjson.dumps(call.body)
+                )
             except orjson.JSONEncodeError as error:
                 raise UsageError(f"the body of the request is no JSON: {error}") from error
             head.append(("Content-Type", call.content_type))
@@ -312,67 +320,28 @@ class Client:
             head.append(("Accept", "application/json"))
         return (*head, *self.target.headers, *call.headers), body
 
-    def _read(
-        self, exchange: Exchange, seen: list[tuple[Event, Seen]], comments: list[bytes]
-    ) -> None:
+    def _read(self, exchange: Exchange, comments: list[bytes]) -> Reading | None:
+        """Read the body to its end; None if there is not even a head."""
         response, judge = exchange.response, exchange.judge
         head_ns = response.times.head_ns
         if response.status is None or head_ns is None:
-            return
+            return None
         exchange.milestones["accepted"] = (head_ns - exchange.started_ns) / _SECOND_NS
         judge.head(response.status, response.header("content-type"))
-        last_ns = head_ns
-        streaming = judge.streaming
-        for read in response.reads():
-            judge.feed(read.data)
-            last_ns = read.at_ns
-            if comments and self.on_comment is not None:
-                for comment in comments:
-                    self.on_comment(last_ns, comment)
-                comments.clear()
-            if streaming:
-                if seen:
-                    # The stamp is that of the newest segment: only an event whose last byte is the
-                    # last of the read is sure to have come with it.
-                    self._seen(exchange, seen, last_ns, exact=not (judge.mid_event or read.last))
-            elif self.keep_bytes:
-                exchange.pieces.append((last_ns, read.data, False))
-            if judge.capped:
-                break
-        exchange.ended_ns = last_ns
+        reading = Reading(
+            exchange,
+            keep_bytes=self.keep_bytes,
+            keep_chunks=self.keep_chunks or exchange.call.keep_chunks,
+            comments=comments,
+            on_comment=self.on_comment,
+        )
+        response.pump(reading.take)
+        exchange.ended_ns = reading.last_ns
         whole = response.end is not None and response.end.fault_of is None
         if exchange.call.endpoint.kind != "stream" and whole and response.status == _OK:
-            exchange.milestones["complete"] = (last_ns - exchange.started_ns) / _SECOND_NS
-
-    def _seen(
-        self, exchange: Exchange, seen: list[tuple[Event, Seen]], at_ns: int, *, exact: bool
-    ) -> None:
-        """Time the events of one read. The last is exact if `exact`; the others are coarse."""
-        seconds = (at_ns - exchange.started_ns) / _SECOND_NS
-        milestones, stages = exchange.milestones, exchange.stages
-        last = len(seen) - 1
-        for number, (event, what) in enumerate(seen):
-            coarse = number < last or not exact
-            exchange.coarse_events += coarse
-            if self.keep_bytes:
-                exchange.pieces.append((at_ns, event.raw, coarse))
-            milestones.setdefault("first_chunk", seconds)
-            for name in what.milestones:
-                milestones[name] = seconds
-            if what.stage is not None:
-                name = what.stage if what.track is None else f"{what.stage}#{what.track}"
-                if name in stages:
-                    times = stages[name]
-                    times[1] = seconds
-                    times[2] += 1
-                elif len(stages) < _MOST_STAGES:
-                    stages[name] = [seconds, seconds, 1]
-            if what.chunk is not None:
-                if self.keep_chunks:
-                    exchange.chunks.append((what.stage, what.chunk))
-                if exchange.message_id is None:
-                    exchange.message_id = identifier(exchange.call.contract, what.chunk)
-        seen.clear()
+            seconds = (reading.last_ns - exchange.started_ns) / _SECOND_NS
+            exchange.milestones["complete"] = seconds
+        return reading
 
     def _conclude(self, exchange: Exchange) -> None:
         judge, response = exchange.judge, exchange.response
@@ -380,7 +349,7 @@ class Client:
         if exchange.message_id is None and isinstance(judge.value, dict):
             exchange.message_id = identifier(call.contract, judge.value)
         if self.keep_bytes and judge.pending:
-            exchange.pieces.append((exchange.ended_ns, judge.pending, False))
+            exchange.tape.append(exchange.ended_ns, judge.pending, False)
         if end is not None and end.kind in _TIMEOUTS and not judge.ended:
             exchange.outcome = "timeout"
         elif response.status is None or (

@@ -37,6 +37,8 @@ _BROKEN = {
     EndKind.REDIRECT: ("http.redirect", "http/status"),
 }
 _OK = 200
+#: An event, and what the engine saw in it.
+Told = tuple[Event, Seen]
 #: A framing that shows only after so many bytes is none.
 _SNIFFED_BYTES = 65_536
 
@@ -60,6 +62,34 @@ class Judge:
     `on_event` is called with each decoded event and what the engine saw in it. `own_host` is the
     live target's host, None for any other target: only there the hosts of URLs are checked.
     """
+
+    __slots__ = (
+        "_body",
+        "_check",
+        "_decoder",
+        "_has_head",
+        "_look_closer",
+        "_no_stream",
+        "_on_comment",
+        "_on_event",
+        "_own_host",
+        "_reason",
+        "_violations",
+        "body_bytes",
+        "broken_rule",
+        "capped",
+        "caps",
+        "content_type",
+        "contract",
+        "endpoint",
+        "error_name",
+        "events",
+        "expect_error",
+        "framing",
+        "pending",
+        "status",
+        "value",
+    )
 
     def __init__(
         self,
@@ -89,6 +119,7 @@ class Judge:
         self.pending = b""
         self._own_host = own_host
         self._on_event = on_event
+        self._look_closer = own_host is not None or on_event is not None
         self._on_comment = on_comment
         self._has_head = False
         self._violations: list[Violation] = []
@@ -149,21 +180,19 @@ class Judge:
         if status != _OK or (self._check is not None and not self._could_be_stream()):
             self._check_later()
 
-    def feed(self, piece: bytes) -> None:
-        """The next bytes of the body, in any split."""
+    def feed(self, piece: bytes) -> list[Told]:
+        """The next bytes of the body, in any split; returns the events that they completed."""
         self.body_bytes += len(piece)
-        if self._check is None:
-            self._body += piece
-        elif self._decoder is None:
-            self._body += piece
-            self._sniff(ended=False)
-        else:
-            self._decode(piece)
+        if self._decoder is not None:
+            return self._decode(self._decoder, piece)
+        self._body += piece
+        return [] if self._check is None else self._sniff(ended=False)
 
-    def close(self, end: End | None = None, *, cut: str | None = None) -> None:
+    def close(self, end: End | None = None, *, cut: str | None = None) -> list[Told]:
         """No more bytes come. `end` says why (None: the body is whole, as in a file); `cut` is
-        the harness's own reason for having stopped.
+        the harness's own reason for having stopped. Returns the events that only the end showed.
         """
+        told: list[Told] = []
         cut = cut or self.capped
         if end is not None and end.fault_of == "environment":
             cut = f"environment.{end.kind}"
@@ -173,12 +202,13 @@ class Judge:
             code, rule = _BROKEN.get(end.kind, ("http.framing", "http/body"))
             self._add(code, f"{self.endpoint.name}/{rule}", end.message)
         if self._check is not None:
-            self._close_stream(cut, broken=end is not None and end.fault_of == "api")
+            told = self._close_stream(cut, broken=end is not None and end.fault_of == "api")
         elif cut is not None:
             self._reason = cut
         elif end is None or end.fault_of != "api":
             self._close_body()
         self._body = bytearray()
+        return told
 
     # ------------------------------------------------------------------ streams
 
@@ -195,10 +225,10 @@ class Judge:
         """The body is not a stream, whatever is due: keep it, and look at it when it is whole."""
         self._check = None
 
-    def _sniff(self, *, ended: bool) -> None:
+    def _sniff(self, *, ended: bool) -> list[Told]:
         """Start decoding as soon as the first bytes show a framing; until then they are kept."""
         if self._no_stream:
-            return
+            return []
         framing = sniff_framing(bytes(self._body), ended=ended)
         if framing == "json" and "lines" in self.endpoint.framings and b"\n" not in self._body:
             framing = "lines"  # a single line whose end is missing
@@ -210,45 +240,54 @@ class Judge:
         elif framing == "json":
             self._no_stream = ended
         if framing in ("sse", "lines") and not self._no_stream:
-            self._start(framing)
+            return self._start(framing)
+        return []
 
-    def _start(self, framing: str) -> None:
+    def _start(self, framing: str) -> list[Told]:
         assert self._check is not None
         self.framing = framing
         self._check.framed(framing)
         limit = self.caps.event_bytes
+        decoder: Decoder | LineDecoder
         if framing == "lines":
-            self._decoder = LineDecoder(max_event_bytes=limit)
+            decoder = LineDecoder(max_event_bytes=limit)
         else:
-            self._decoder = Decoder(max_event_bytes=limit, on_comment=self._on_comment)
+            decoder = Decoder(max_event_bytes=limit, on_comment=self._on_comment)
+        self._decoder = decoder
         if self._has_head:
             self._violations += check_content_type(
                 self.contract, self.endpoint, self.content_type, framing
             )
         held, self._body = bytes(self._body), bytearray()
-        self._decode(held)
+        return self._decode(decoder, held)
 
-    def _decode(self, piece: bytes) -> None:
-        if self.capped or self._decoder is None:
-            return
+    def _decode(self, decoder: Decoder | LineDecoder, piece: bytes) -> list[Told]:
+        if self.capped:
+            return []
         try:
-            events = self._decoder.feed(piece)
+            events = decoder.feed(piece)
         except EventTooLarge as error:
             events, self.capped = error.events, "cap.event_bytes"
-        for event in events:
-            if self.events >= self.caps.events:
-                self.capped = "cap.events"
-                return
-            self._event(event)
-
-    def _event(self, event: Event) -> None:
+        if not events:
+            return []
+        room = self.caps.events - self.events
+        if len(events) > room:
+            events, self.capped = events[:room], "cap.events"
         assert self._check is not None
-        self.events += 1
+        check = self._check.event
+        self.events += len(events)
+        if self._look_closer:
+            return [(event, self._event(event)) for event in events]
+        return [(event, check(event.data)) for event in events]
+
+    def _event(self, event: Event) -> Seen:
+        assert self._check is not None
         seen = self._check.event(event.data)
         if self._own_host is not None and seen.chunk is not None:
             self._hosts(seen.chunk, self._own_host, self._check.events - 1)
         if self._on_event is not None:
             self._on_event(event, seen)
+        return seen
 
     def _not_a_stream(self, body: bytes) -> None:
         """Say what came whole where a stream is due: a JSON document, or something else again."""
@@ -269,22 +308,26 @@ class Judge:
                 self.contract, self.endpoint, self.content_type, None
             )
 
-    def _close_stream(self, cut: str | None, *, broken: bool) -> None:
+    def _close_stream(self, cut: str | None, *, broken: bool) -> list[Told]:
         assert self._check is not None
+        told: list[Told] = []
         if self._decoder is None and self._body:
-            self._sniff(ended=True)
+            told += self._sniff(ended=True)
         if self._decoder is None:
             self._close_unstarted(cut, broken=broken)
-            return
+            return told
         pending = self._decoder.close()
         self.pending = pending.raw
         unterminated = pending.unterminated
         if unterminated and isinstance(self._decoder, LineDecoder) and not cut:
             # The last line's end is often left out; the line itself says whether it is whole.
-            self._event(Event(pending.data, "message", "", pending.raw))
+            event = Event(pending.data, "message", "", pending.raw)
+            self.events += 1
+            told.append((event, self._event(event)))
             unterminated, self.pending = False, b""
         # What was cut by the connection needs no second violation for the event it was cut in.
         self._check.close(cut=cut or self.capped, unterminated=unterminated and not broken)
+        return told
 
     def _close_unstarted(self, cut: str | None, *, broken: bool) -> None:
         """No framing showed: nothing came, or nothing that is a stream."""

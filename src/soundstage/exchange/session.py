@@ -19,6 +19,7 @@ from soundstage.exchange.target import KEY_VARIABLE, Target, find, read_key
 from soundstage.wire.redact import Redactor
 from soundstage.wire.settings import SECRET_HEADERS, Limits, Settings
 from soundstage.wire.transport import Transport
+from soundstage.wire.wakeups import WakeupsOf
 
 #: On loopback our emulator takes any key; this one is sent where none was given.
 EMULATOR_KEY = "soundstage-emulator-key"
@@ -66,13 +67,15 @@ def open_session(
     timeout_s: float = TIMEOUT_S,
     idle_timeout_s: float = IDLE_TIMEOUT_S,
     watched: bool = False,
+    wakeups: WakeupsOf | None = None,
     treat_as_live: bool = False,
 ) -> Session:
     """Find the target and make a client for it. Sends nothing that could be billed.
 
     `budget`: billable requests that may be sent, None for any number to this machine and none to
-    another. `watched`: somebody will call `Session.expire` every second or so. `treat_as_live`:
-    whatever answers counts as the live API (to rehearse a live run on an emulator).
+    another. `watched`: somebody will call `Session.expire` every second or so; `wakeups`: see
+    `Settings`. `treat_as_live`: whatever answers counts as the live API (to rehearse a live run on
+    an emulator).
 
     Raises UsageError for a wrong URL, key, header or certificate, TargetError if nothing answers
     or a key is needed and missing.
@@ -87,6 +90,7 @@ def open_session(
         limits=Limits(total_s=timeout_s, idle_s=idle_timeout_s),
         secret_headers=(*SECRET_HEADERS, *names),
         watched=watched,
+        wakeups=wakeups,
     )
     transport = Transport(settings.with_proxy_from(os.environ))
     live = {urlsplit(each.base_url).hostname or "" for each in load_all().values()}

@@ -12,7 +12,7 @@ from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
 from soundstage.generation.story import Payload, Step
 
-Level = Literal["payloads", "bytes", "http"]
+Level = Literal["payloads", "bytes", "http", "wire"]
 #: One chunk to be sent: what it is meant to be, and its object. A result or an error is a single
 #: chunk whose step names its endpoint or its error.
 Chunk = tuple[Step, Payload]
@@ -52,8 +52,14 @@ class Fault:
     `codes`: each of them must catch it; one, at `severity` ("error" or "warning"), is enough.
     `rule` says what forbids it where no single payload shows it: of a request that is refused, the
     rule that the request broke. `of_failure`: only a stream that reports a failure has a place for
-    it. Made by the families of the catalogue; use `apply_to_chunks`, `apply_to_body` and
-    `apply_to_answer` of its level.
+    it. What `apply` takes and gives follows from the level: chunks, a `Body`, an `Answer`, or
+    (`wire`) what `fault_wire.py` says.
+
+    What no code names is judged by `verdict`: "inconclusive" for one of `reasons`, or "conforms"
+    where HTTP allows what is done (with `reasons`: a single body may be inconclusive). `setting` is
+    the number that may be given with the name, in seconds. `early`: it stands in place of the API,
+    which never sees the request. `placed`: it strikes at one chunk, which may be chosen by its
+    stage and track.
     """
 
     name: str
@@ -65,6 +71,11 @@ class Fault:
     apply: Callable[[Any, Any], Any] = field(repr=False, compare=False)
     of_failure: bool = False
     broken_rule: str | None = None
+    verdict: str = "violates"
+    reasons: frozenset[str] = frozenset()
+    setting: float | None = None
+    early: bool = False
+    placed: bool = False
 
     @property
     def family(self) -> str:

@@ -32,6 +32,7 @@ from soundstage.generation.fault_http import of_http
 from soundstage.generation.fault_json import of_json
 from soundstage.generation.fault_order import of_order
 from soundstage.generation.fault_tracks import of_tracks
+from soundstage.generation.fault_wire import of_wire
 from soundstage.generation.story import Payload
 from soundstage.generation.walk import payloads, plan, random_story, sync_result
 
@@ -52,6 +53,7 @@ __all__ = [
     "valid_error",
     "valid_result",
     "valid_stream",
+    "wire_faults",
 ]
 
 #: How many streams are drawn to find out where faults have a place.
@@ -102,9 +104,15 @@ def _faults(contract: Contract) -> Iterator[Fault]:
 
 
 @cache
+def wire_faults(contract: Contract) -> tuple[Fault, ...]:
+    """The faults below the body, which only a connection can show (`fault_wire.py`)."""
+    return tuple(of_wire(contract))
+
+
+@cache
 def by_name(contract: Contract) -> dict[str, Fault]:
-    """The catalogue by name."""
-    return {fault.name: fault for fault in catalogue(contract)}
+    """All faults by name, those of the wire too."""
+    return {fault.name: fault for fault in (*catalogue(contract), *wire_faults(contract))}
 
 
 def near(name: str, contracts: list[Contract]) -> list[str]:

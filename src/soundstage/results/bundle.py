@@ -5,6 +5,7 @@
     violations.ndjson     a row a violation
     rules.ndjson          a row for each rule at an endpoint, written at the end
     observed.json         which shapes of chunks and results were seen, written at the end
+    health.ndjson         how the load generator itself did, a row a second (load runs only)
     transcripts/          raw exchanges, those that a reader will want to see
 
 A killed run leaves a readable bundle: run.json then still says "running". Nothing here judges or
@@ -13,18 +14,21 @@ draws; rows are checked against the schema on their way in.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
+import queue
 import re
 import secrets
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, BinaryIO, Self, cast
+from typing import Any, Self, cast
 
 import jsonschema_rs
 import orjson
@@ -38,6 +42,7 @@ EXCHANGES = "exchanges.ndjson.gz"
 VIOLATIONS = "violations.ndjson"
 RULES = "rules.ndjson"
 OBSERVED = "observed.json"
+HEALTH = "health.ndjson"
 TRANSCRIPTS = "transcripts"
 
 #: A flush is due at this many rows, or this many seconds after the oldest unwritten one.
@@ -48,6 +53,8 @@ FLUSH_SECONDS = 1.0
 LINE_LIMIT = 16 * 1024 * 1024
 
 _PIECE = 256 * 1024
+#: A file of exchanges of so many bytes is inflated by a thread of its own, so many pieces ahead.
+_LARGE, _AHEAD = 8 * 2**20, 8
 _TRANSCRIPT_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,120}")
 
 Row = dict[str, Any]
@@ -155,8 +162,9 @@ class BundleWriter:
         self._timer: threading.Timer | None = None
         self._broken: OSError | None = None
         self._open = True
-        self._exchanges: BinaryIO = (path / EXCHANGES).open("xb")
-        self._violations: BinaryIO = (path / VIOLATIONS).open("xb")
+        self._exchanges = _Appended(path / EXCHANGES)
+        self._violations = _Appended(path / VIOLATIONS)
+        self._health: _Appended | None = None
 
     @classmethod
     def create(cls, dir: Path, run: Mapping[str, Any]) -> BundleWriter:
@@ -237,8 +245,19 @@ class BundleWriter:
         except FileExistsError:
             raise UsageError(f"{place}: there is a transcript of this name already") from None
         except OSError as error:
+            with suppress(OSError):
+                place.unlink()  # half a transcript would only confuse
             raise TargetError(f"{place}: cannot write: {error.strerror}") from error
         return f"{TRANSCRIPTS}/{file_name}"
+
+    def health(self, row: Mapping[str, Any]) -> None:
+        """Add a sample of how the load generator does; it is on disk when this returns."""
+        line = _line("health", row)
+        with self._lock:
+            self._must_be_open()
+            if self._health is None:
+                self._health = _Appended(self.path / HEALTH)
+            self._write(self._health, line)
 
     def observed(self, document: Mapping[str, Any]) -> None:
         """Write `observed.json` (observed.schema.json), in place of one that is there already.
@@ -279,11 +298,13 @@ class BundleWriter:
         clock: Mapping[str, Any] | None = None,
         slos: Iterable[Mapping[str, Any]] | None = None,
         capacity: Mapping[str, Any] | None = None,
+        workers: Iterable[Mapping[str, Any]] | None = None,
     ) -> None:
         """End the run: write the rules and put the final run.json in place of the first one.
 
         `status` is "complete", or "interrupted" when the run was stopped; `budget` and `clock`
-        replace what `create` was given; `slos` and `capacity` are there only if they are given.
+        replace what `create` was given; `slos`, `capacity` and `workers` are there only if they are
+        given.
         Raises ValueError if the result is not valid.
         """
         with self._lock:
@@ -301,6 +322,7 @@ class BundleWriter:
                 "totals": dict(totals or {}),
                 **({} if slos is None else {"slos": [dict(each) for each in slos]}),
                 **({} if capacity is None else {"capacity": dict(capacity)}),
+                **({} if workers is None else {"workers": [dict(each) for each in workers]}),
             }
             why = _why_invalid(None, whole)
             if why is not None:
@@ -347,13 +369,41 @@ class BundleWriter:
             self._open = False
             self._exchanges.close()
             self._violations.close()
+            if self._health is not None:
+                self._health.close()
 
-    def _write(self, file: BinaryIO, data: bytes) -> None:
+    def _write(self, file: _Appended, data: bytes) -> None:
         try:
-            file.write(data)
-            file.flush()
+            file.append(data)
         except OSError as error:
+            self._broken = error
             raise TargetError(f"{self.path}: cannot write: {error.strerror}") from error
+
+
+class _Appended:
+    """A file that only grows, by whole pieces: one that does not fit leaves no part of it behind,
+    so that the file stays readable when the disk is full.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("xb", buffering=0)
+        self._size = 0
+
+    def append(self, data: bytes) -> None:
+        """Raises OSError if there is no room for all of it."""
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError:
+            with suppress(OSError):
+                self._file.truncate(self._size)
+                self._file.seek(self._size)
+            raise
+        self._size += len(data)
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def _document(run: Row) -> bytes:
@@ -366,11 +416,16 @@ def _document(run: Row) -> bytes:
 def _replace(path: Path, data: bytes) -> None:
     """Write `path` so that a reader sees the old file or the new one, never a part."""
     temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
 
 
 class Bundle:
@@ -423,11 +478,17 @@ class Bundle:
 
     def exchanges(self) -> Iterator[Row]:
         """The rows of exchanges.ndjson.gz. Raises UsageError at a damaged one."""
-        return self._rows(EXCHANGES, self._inflated)
+        return self._rows(EXCHANGES, lambda path: _ahead(path, self._inflated(path)))
 
     def violations(self) -> Iterator[Row]:
         """The rows of violations.ndjson. Raises UsageError at a damaged one."""
         return self._rows(VIOLATIONS, _pieces)
+
+    def health(self) -> Iterator[Row]:
+        """The rows of health.ndjson; none where the generator was not watched. Raises UsageError at
+        a damaged one.
+        """
+        return self._rows(HEALTH, _pieces)
 
     def rules(self) -> Iterator[Row]:
         """The rows of rules.ndjson, checked against the schema; none before the run's end."""
@@ -500,6 +561,46 @@ class Bundle:
             yield member.flush()
             if not member.eof:
                 self._torn.add(path.name)
+
+
+def _ahead(path: Path, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """`pieces` of a large file, made by a thread some pieces ahead of whoever takes them: zlib lets
+    the interpreter go meanwhile. What is raised there is raised here.
+    """
+    try:
+        large = path.stat().st_size > _LARGE
+    except OSError:
+        large = False
+    if not large:
+        yield from pieces
+        return
+    made: queue.Queue[bytes | BaseException | None] = queue.Queue(_AHEAD)
+    stop = threading.Event()
+
+    def make() -> None:
+        last: BaseException | None = None
+        try:
+            for piece in pieces:
+                if stop.is_set():
+                    return
+                made.put(piece)
+        except BaseException as error:  # noqa: BLE001 -- raised again by who takes the pieces
+            last = error
+        made.put(last)
+
+    maker = threading.Thread(target=make, daemon=True, name="inflate")
+    maker.start()
+    try:
+        while isinstance(piece := made.get(), bytes):
+            yield piece
+        if piece is not None:
+            raise piece
+    finally:
+        stop.set()
+        while maker.is_alive():  # it may wait for room
+            with contextlib.suppress(queue.Empty):
+                made.get_nowait()
+            maker.join(0.01)
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

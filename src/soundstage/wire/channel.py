@@ -13,10 +13,19 @@ import ssl
 import time
 
 from soundstage.wire.clock import Clock
-from soundstage.wire.stamps import ANCILLARY_BYTES, SO_TIMESTAMPNS, SUPPORTED, TIMESPEC, ask
+from soundstage.wire.stamps import (
+    ANCILLARY_BYTES,
+    DONT_WAIT,
+    SO_TIMESTAMPNS,
+    SUPPORTED,
+    TIMESPEC,
+    ask,
+)
 
 #: Bytes asked for in one socket read.
 READ_BYTES = 16_384
+#: Whether `Channel.poll` works here (not on Windows).
+CAN_POLL = hasattr(socket.socket, "recvmsg") and bool(DONT_WAIT)
 _timespec = TIMESPEC.unpack
 _SECOND_NS = 1_000_000_000
 
@@ -33,7 +42,16 @@ class Channel:
     none. `clean_close`: the end of the stream was announced by the layer that is on top.
     """
 
-    __slots__ = ("_offset_ns", "_recvmsg", "at_ns", "clean_close", "sock", "stamped", "unstamped")
+    __slots__ = (
+        "_offset_ns",
+        "_recvmsg",
+        "_recvmsg_now",
+        "at_ns",
+        "clean_close",
+        "sock",
+        "stamped",
+        "unstamped",
+    )
 
     def __init__(self, sock: socket.socket, offset_ns: int, *, kernel_timestamps: bool) -> None:
         self.sock = sock
@@ -43,6 +61,15 @@ class Channel:
         self.clean_close = True
         self._offset_ns = offset_ns
         self._recvmsg = sock.recvmsg if kernel_timestamps and SUPPORTED else None
+        # gevent's sockets wrap one that never waits.
+        bare: socket.socket = getattr(sock, "_sock", sock)
+        if CAN_POLL:
+            self._recvmsg_now = bare.recvmsg
+
+    @property
+    def more(self) -> bool:
+        """Whether `receive` or `poll` has something to give without a look at the socket."""
+        return False
 
     def _receive(self) -> bytes:
         """One socket read: b"" at the end of the stream. Raises TimeoutError, OSError."""
@@ -69,6 +96,22 @@ class Channel:
         Blocks for at most the time given to `set_timeout`. Raises TimeoutError, OSError, TlsError.
         """
         return self._receive()
+
+    def poll(self) -> bytes | None:
+        """As `receive`, but never waits, whatever was given to `set_timeout`: None at once."""
+        try:
+            data, ancillary, _, _ = self._recvmsg_now(READ_BYTES, ANCILLARY_BYTES, DONT_WAIT)
+        except (BlockingIOError, InterruptedError):
+            return None
+        if ancillary and ancillary[0][1] == SO_TIMESTAMPNS:
+            seconds, nanoseconds = _timespec(ancillary[0][2])
+            self.at_ns = seconds * _SECOND_NS + nanoseconds + self._offset_ns
+            self.stamped += 1
+        else:
+            self.at_ns = time.monotonic_ns()
+            if data:
+                self.unstamped += 1
+        return data
 
     def send(self, data: bytes) -> None:
         """Send all of `data` within the timeout. Raises TimeoutError, OSError, TlsError."""
@@ -103,7 +146,7 @@ class Channel:
 class TlsChannel(Channel):
     """TLS in memory (`ssl.MemoryBIO`) over the socket of a channel."""
 
-    __slots__ = ("_failed", "_incoming", "_outgoing", "_tls")
+    __slots__ = ("_failed", "_incoming", "_outgoing", "_tls", "_unsent")
 
     def __init__(self, below: Channel, context: ssl.SSLContext, host: str) -> None:
         """Take over the socket of `below`; `host` is the name (or address) that is verified."""
@@ -112,6 +155,8 @@ class TlsChannel(Channel):
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
         self._failed: TlsError | None = None
+        # What `poll` could not send without waiting; nearly always nothing.
+        self._unsent = b""
         self.clean_close = False
 
     def handshake(self, deadline_ns: int) -> None:
@@ -136,18 +181,46 @@ class TlsChannel(Channel):
                 self._flush()
                 return
 
+    @property
+    def more(self) -> bool:
+        """See `Channel.more`: records that came with the handshake, or how the connection ended."""
+        return (
+            self.clean_close
+            or self._failed is not None
+            or self._incoming.pending > 0
+            or self._tls.pending() > 0
+        )
+
     def receive(self) -> bytes | None:
         """One socket read, decrypted; None while a record is incomplete. See `Channel.receive`."""
-        if self._failed is not None:
-            raise self._failed
-        if self.clean_close:
-            return b""
-        # A reused or freshly shaken connection may hold decrypted bytes or whole records already.
-        if not (self._incoming.pending or self._tls.pending()):
+        if not self.more:
             data = self._receive()
             if not data:
                 return b""
             self._incoming.write(data)
+        found = self._decrypt()
+        if self._outgoing.pending or self._unsent:
+            self._flush()
+        return found
+
+    def poll(self) -> bytes | None:
+        """See `Channel.poll`."""
+        if not self.more:
+            data = super().poll()
+            if not data:
+                return data
+            self._incoming.write(data)
+        found = self._decrypt()
+        if self._outgoing.pending or self._unsent:
+            self._flush_now()
+        return found
+
+    def _decrypt(self) -> bytes | None:
+        """What the records that have come say; see `receive`."""
+        if self._failed is not None:
+            raise self._failed
+        if self.clean_close:
+            return b""
         pieces: list[bytes] = []
         try:
             while True:
@@ -164,13 +237,12 @@ class TlsChannel(Channel):
             self.clean_close = True
         except ssl.SSLError as error:
             self._failed = TlsError(f"TLS failed: {_reason(error)}")
-        if self._outgoing.pending:
-            self._flush()
         if pieces:
             return pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if self.clean_close:
             return b""
         if self._failed is not None:
+            self._say_why()
             raise self._failed
         return None
 
@@ -193,9 +265,18 @@ class TlsChannel(Channel):
         super().close()
 
     def _flush(self) -> None:
-        data = self._outgoing.read()
+        data = self._unsent + self._outgoing.read()
         if data:
+            self._unsent = b""
             self.sock.sendall(data)
+
+    def _flush_now(self) -> None:
+        """Send what the socket takes at once; the rest goes with the next piece."""
+        data = self._unsent + self._outgoing.read()
+        sent = 0
+        with contextlib.suppress(BlockingIOError, InterruptedError):
+            sent = getattr(self.sock, "_sock", self.sock).send(data, DONT_WAIT)
+        self._unsent = data[sent:]
 
     def _say_why(self, *, farewell: bool = False) -> None:
         """Send a pending alert or close_notify, if the socket takes it at once."""

@@ -67,7 +67,7 @@ _KEY_END: Final = re.compile(rb'"[ \t\n\r]*:')
 _FLOAT_IS_FLOAT: Final = 2.0**63
 
 
-def parse(raw: bytes, *, max_depth: int = 128) -> Parsed:
+def parse(raw: bytes, max_depth: int = 128) -> Parsed:
     """Read one JSON text; never raises for anything in `raw`.
 
     `max_depth` is how many arrays and objects may be open at once (`[]` is 1). Whatever is asked

@@ -78,6 +78,8 @@ _FIELD: Final = re.compile(rb"(?:data|event|id|retry)?:|(?:data|event|id|retry)[
 #: How arrays, and objects over several lines, begin; "[notice] ..." of a log does not.
 _ARRAY: Final = re.compile(rb'\[[ \t\r\n]*(?:[\[\]{"0-9-]|true|false|null)')
 _OBJECT: Final = re.compile(rb'\{[ \t\r\n]*["}]')
+#: How a line ends within a document that an object may come next in.
+_GOES_ON: Final = (b":", b",", b"[", b"{")
 _SCALAR: Final = re.compile(rb'"|-?[0-9]|true|false|null')
 _NOT_ONE_TEXT: Final = {"json.syntax", "json.trailing_text", "json.empty"}
 
@@ -91,7 +93,8 @@ def sniff_framing(head: bytes, *, ended: bool = True) -> Framing:
     - "sse": the first line that is not empty, after a byte order mark or none, is a field line.
     - "lines": the first line that is not empty is a whole JSON object and has its line end. A
       body of just that is one line and also one document with a newline: "lines", by design, as
-      it gives the same single chunk.
+      it gives the same single chunk. Also if it is a broken object, which does not go on in the
+      next line, and the next line a whole one.
     - "json": an array, an object that its first line does not finish, a scalar that is the whole
       body, or a one-line object that the body ends without a newline.
     - "unknown": anything else: HTML, plain text, an object cut off within its first line.
@@ -104,13 +107,27 @@ def sniff_framing(head: bytes, *, ended: bool = True) -> Framing:
     body = body.lstrip(b" \t\r\n")
     if _ARRAY.match(body):
         return "json"
+    line, newline, rest = body.partition(b"\n")
+    if newline and _is_broken_object(line) and _begins_with_object(rest):
+        return "lines"
     if not _OBJECT.match(body):
         return "json" if ended and _SCALAR.match(body) and _is_one_text(body) else "unknown"
-    line, newline, _ = body.partition(b"\n")
     whole = _is_one_text(line)
     if newline:
         return "lines" if whole else "json"
     return "json" if whole and ended else "unknown"
+
+
+def _is_broken_object(line: bytes) -> bool:
+    """Whether it begins as an object and is none, nor the first line of one over several lines."""
+    line = line.rstrip(b" \t\r")
+    return line.startswith(b"{") and not line.endswith(_GOES_ON) and not _is_one_text(line)
+
+
+def _begins_with_object(text: bytes) -> bool:
+    """Whether the first line that is not empty is a whole object and has its line end."""
+    line, newline, _ = text.lstrip(b"\r\n").partition(b"\n")
+    return bool(newline) and _OBJECT.match(line) is not None and _is_one_text(line)
 
 
 def _is_one_text(line: bytes) -> bool:

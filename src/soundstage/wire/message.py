@@ -6,6 +6,8 @@ not, or cannot know (HEAD), is decided here.
 
 from __future__ import annotations
 
+import sys
+
 import httptools
 
 from soundstage.wire.settings import Limits
@@ -145,7 +147,9 @@ class Message:
         self._reason.append(status)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        field = (name.decode("latin-1").lower(), value.decode("latin-1").strip(" \t"))
+        # Interned: all responses of a target have the same few names.
+        key = sys.intern(name.decode("latin-1").lower())
+        field = (key, value.decode("latin-1").strip(" \t"))
         if self.head_complete:
             self.trailers.append(field)
         else:

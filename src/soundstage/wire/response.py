@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import TracebackType
 from typing import Literal, Self
 
@@ -16,7 +17,10 @@ from soundstage.wire.ending import End, EndKind
 from soundstage.wire.message import FramingError, HeadTooLargeError, Message
 from soundstage.wire.observed import Hop, Read, Times
 from soundstage.wire.settings import Limits
+from soundstage.wire.wakeups import Wakeups, WakeupsOf
 
+#: Takes a piece of body as `Read` has it: data, at_ns, last. True: no more is wanted.
+Take = Callable[[bytes, int, bool], bool]
 _SECOND_NS = 1_000_000_000
 # A body of one-byte chunks takes six bytes each; what needs more than this is an attack.
 _WIRE_PER_BODY = 8
@@ -51,6 +55,8 @@ class Response:
         "_total_is_next",
         "_unstamped",
         "_waiting_ns",
+        "_wakeups",
+        "_wakeups_of",
         "_watched",
         "_wire_limit",
         "body_bytes",
@@ -68,7 +74,13 @@ class Response:
     )
 
     def __init__(
-        self, start_ns: int, limits: Limits, *, decode_content: bool, watched: bool = False
+        self,
+        start_ns: int,
+        limits: Limits,
+        *,
+        decode_content: bool,
+        watched: bool = False,
+        wakeups: WakeupsOf | None = None,
     ) -> None:
         self._channel: Channel | None = None
         self._message: Message | None = None
@@ -83,6 +95,8 @@ class Response:
         # The socket's timeout between pieces of body; None if somebody calls `expire`.
         self._relaxed_s = None if watched else limits.idle_s
         self._watched = watched
+        self._wakeups_of = wakeups
+        self._wakeups: Wakeups | None = None
         # Since when a read is waited for without a timeout, 0 if none is.
         self._waiting_ns = 0
         self._expired: EndKind | None = None
@@ -140,6 +154,32 @@ class Response:
             read = self._next()
             if read is not None:
                 yield read
+
+    def pump(self, take: Take) -> None:
+        """Give each piece of body to `take` as it arrives, until the body is over (`end` says why)
+        or `take` says True.
+
+        As `reads`, but with `Settings.wakeups` it is the event loop that calls `take`, which then
+        must not wait for anything. What `take` raises is raised here.
+        """
+        pending, self._pending = self._pending, None
+        if pending is not None and take(*pending):
+            return
+        channel = self._channel
+        if self._wakeups_of is None or channel is None or self.end is not None:
+            for read in self.reads():
+                if take(*read):
+                    return
+            return
+        self._waiting_ns = self._waiting_ns or time.monotonic_ns()
+        if channel.more and self._ready(take):
+            return
+        wakeups = self._wakeups = self._wakeups_of(channel.sock.fileno())
+        try:
+            wakeups.run(partial(self._ready, take))
+        finally:
+            self._wakeups = None
+            self._waiting_ns = 0
 
     def close(self) -> None:
         """Give the connection up. If the body was not over, the end is `cancelled`.
@@ -266,37 +306,81 @@ class Response:
             self._waiting_ns = time.monotonic_ns()
         try:
             data = channel.receive()
-        except TimeoutError as error:
-            if error.errno is not None:  # the kernel gave up resending: ETIMEDOUT
-                self._finish(EndKind.RESET, "the connection was lost")
-            elif self._total_is_next:
-                self._total_timeout()
-            else:
-                self._idle_timeout()
-            return None
-        except OSError as error:
-            if self._expired is not None:
-                self._expire_now()
-                return None
-            lost = "reset by the peer" if isinstance(error, ConnectionError) else "lost"
-            where = "" if self.status is not None else " before the response head"
-            self._finish(EndKind.RESET, f"the connection was {lost}{where}")
-            return None
-        except TlsError as error:
-            self._finish(EndKind.TLS, str(error))
+        except (OSError, TlsError) as error:
+            self._lost(error)
             return None
         self._waiting_ns = 0
         if self.end is not None:  # closed meanwhile
             return None
+        body = self._digest(data, channel, message)
+        if self._channel is None:  # that was the end
+            pass
+        elif not body:
+            self._fruitless(began)
+        else:
+            now = time.monotonic_ns()
+            if self._tight or now > self._relaxed_until_ns:
+                # Back to the plain idle timeout, unless the end of all time is near.
+                self._idle_left_ns = self._idle_ns
+                self._total_is_next = False
+                self._tight = now > self._relaxed_until_ns
+                channel.set_timeout(self._relaxed_s)
+            if now >= self._deadline_ns:
+                self._total_timeout()
+        return Read(body, channel.at_ns, message.complete) if body else None
+
+    def _ready(self, take: Take) -> bool:
+        """The socket can be read: read it, once, without waiting. Whether `pump` is done."""
+        while True:
+            channel, message = self._channel, self._message
+            if channel is None or message is None:
+                return True
+            try:
+                data = channel.poll()
+            except (OSError, TlsError) as error:
+                self._lost(error)
+                return True
+            if data is None:
+                return False
+            body = self._digest(data, channel, message)
+            if body:
+                # Since when more is waited for, by the clock that `expire` goes by.
+                self._waiting_ns = time.monotonic_ns()
+                if take(body, channel.at_ns, message.complete):
+                    return True
+            if self.end is not None:
+                return True
+            if not channel.more:
+                return False
+
+    def _lost(self, error: OSError | TlsError) -> None:
+        """End the exchange, as a read has failed."""
+        if isinstance(error, TlsError):
+            self._finish(EndKind.TLS, str(error))
+        elif self._expired is not None:
+            self._expire_now()
+        elif isinstance(error, TimeoutError) and error.errno is None:
+            if self._total_is_next:
+                self._total_timeout()
+            else:
+                self._idle_timeout()
+        elif isinstance(error, TimeoutError):  # the kernel gave up resending: ETIMEDOUT
+            self._finish(EndKind.RESET, "the connection was lost")
+        else:
+            lost = "reset by the peer" if isinstance(error, ConnectionError) else "lost"
+            where = "" if self.status is not None else " before the response head"
+            self._finish(EndKind.RESET, f"the connection was {lost}{where}")
+
+    def _digest(self, data: bytes | None, channel: Channel, message: Message) -> bytes:
+        """What a socket read adds to the body, b"" if nothing; may set `end`."""
         if not data:
             if data is None:
-                self._fruitless(began)
+                pass
             elif self._expired is not None:
                 self._expire_now()
             else:
                 self._closed(channel, message)
-            return None
-        at_ns = channel.at_ns
+            return b""
         self.wire_bytes += len(data)
         trouble: tuple[EndKind, str] | None = None
         try:
@@ -308,26 +392,21 @@ class Response:
             trouble = (EndKind.CAP, str(error))
             body = b""
         if self.status is None:
-            trouble = self._take_head(message, at_ns) or trouble
-        now = time.monotonic_ns()
+            trouble = self._take_head(message, channel.at_ns) or trouble
         if body:
-            if self._tight or now > self._relaxed_until_ns:
-                # Back to the plain idle timeout, unless the end of all time is near.
-                self._idle_left_ns = self._idle_ns
-                self._total_is_next = False
-                self._tight = now > self._relaxed_until_ns
-                if trouble is None:
-                    channel.set_timeout(self._relaxed_s)
-            body, over = self._accept(body)
-            trouble = over or trouble
-            if now >= self._deadline_ns and trouble is None and not message.complete:
-                self._total_timeout()
-        else:
-            self._fruitless(began)
-        last = message.complete and trouble is None
+            size = self.body_bytes + len(body)
+            if (
+                self._decoder is None
+                and size <= self._limits.body_bytes
+                and self.wire_bytes <= self._wire_limit
+            ):
+                self.body_bytes = size
+            else:
+                body, over = self._accept(body)
+                trouble = over or trouble
         if message.complete or trouble is not None:
-            self._conclude(message, trouble, at_ns)
-        return Read(body, at_ns, last) if body else None
+            self._conclude(message, trouble, channel.at_ns)
+        return body
 
     def _arm(self, channel: Channel, now: int) -> bool:
         """Set the socket's timeout to what is left; end the exchange if that is nothing."""
@@ -470,6 +549,8 @@ class Response:
     def _leave(self, *, reusable: bool) -> None:
         channel, release, message = self._channel, self._release, self._message
         self._channel = self._release = self._message = None
+        if self._wakeups is not None:
+            self._wakeups.stop()
         if channel is not None:
             self._stamped += channel.stamped
             self._unstamped += channel.unstamped

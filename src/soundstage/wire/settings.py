@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from soundstage.wire.wakeups import WakeupsOf
+
 #: Headers that are not sent on to another origin.
 SECRET_HEADERS = ("authorization", "proxy-authorization", "cookie", "x-api-key", "api-key")
 
@@ -57,7 +59,8 @@ class Settings:
     `decode_content`: undo gzip and deflate. `secret_headers`: lower-case names that do not follow a
     redirect to another origin. `kernel_timestamps`: False forces the userspace clock. `watched`:
     somebody calls `Transport.expire` regularly, so that reads of a body need no timer of their own
-    (gevent's costs 5 to 10 us a read).
+    (gevent's costs 5 to 10 us a read). `wakeups`: where `watched`, how `Response.pump` is told that
+    there is something to read; None: it waits in the read itself.
     """
 
     allowed_hosts: frozenset[str] | None = None
@@ -72,6 +75,7 @@ class Settings:
     secret_headers: tuple[str, ...] = SECRET_HEADERS
     kernel_timestamps: bool = True
     watched: bool = False
+    wakeups: WakeupsOf | None = None
 
     def with_proxy_from(self, environ: Mapping[str, str]) -> Settings:
         """These settings with HTTPS_PROXY and NO_PROXY (or lower case) of `environ` applied.

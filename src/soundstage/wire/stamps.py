@@ -18,6 +18,8 @@ TIMESPEC = struct.Struct("@ll")
 SUPPORTED = sys.platform == "linux" and hasattr(socket.socket, "recvmsg")
 #: Room for the control message in `recvmsg`.
 ANCILLARY_BYTES = socket.CMSG_SPACE(TIMESPEC.size) if SUPPORTED else 0
+#: Makes one read or write return at once, whatever timeout its socket has (0: no such flag).
+DONT_WAIT: int = getattr(socket, "MSG_DONTWAIT", 0)
 
 _ATTEMPTS = 50
 _PAUSE_S = 0.001

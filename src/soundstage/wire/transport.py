@@ -13,6 +13,7 @@ from functools import partial
 
 from soundstage.errors import UsageError
 from soundstage.wire.channel import (
+    CAN_POLL,
     Address,
     Channel,
     TlsChannel,
@@ -84,6 +85,7 @@ class Transport:
             limits,
             decode_content=self.settings.decode_content,
             watched=self.settings.watched,
+            wakeups=self.settings.wakeups if self.settings.watched and CAN_POLL else None,
         )
         if self.settings.watched:
             self._open.add(response)

@@ -1,0 +1,319 @@
+"""The request side of the emulator under attack: all phases of Schemathesis, then many thousand
+mutated bodies over several connections. No 500, no traceback in a response, no memory that grows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import re
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from benchmarks.result import Row
+from soundstage.contract import Contract, load_all
+from soundstage.contract.openapi import document
+from soundstage.contract.protocol import Endpoint
+from soundstage.emulator import Options, running
+
+BODIES: Final = 100_000
+CONNECTIONS: Final = 8
+EXAMPLES: Final = 200
+#: What no response may hold: the signs of an exception that got out.
+_SIGNS: Final = re.compile(
+    rb"Traceback \(most recent|File \"[^\"]+\", line \d|Internal Server Error"
+)
+_TRIGGERS: Final = ("nsfw-test-word", "unavailable-test-word", "failing-test-word")
+
+
+@dataclass
+class Outcome:
+    """What came of many requests."""
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    bad: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    memory_mb: tuple[float, float] = (0.0, 0.0)
+
+    def took(self, status: int, answer: bytes, body: bytes) -> None:
+        self.statuses[status] += 1
+        if (status == 500 or status >= 505 or _SIGNS.search(answer)) and len(self.bad) < 5:
+            self.bad.append(f"{status} to {body[:200]!r}: {answer[:200]!r}")
+
+
+# --- mutants --------------------------------------------------------------------------------------
+
+
+def mutant(valid: dict[str, Any], rng: random.Random) -> bytes:
+    """A body near a valid one: changed as JSON, as bytes, or both."""
+    value: Any = dict(valid)
+    for _ in range(rng.choice((0, 1, 1, 2, 4))):
+        value = rng.choice(_OF_JSON)(value, rng)
+    try:
+        raw = json.dumps(value, ensure_ascii=rng.random() < 0.5).encode("utf-8", "surrogatepass")
+    except (RecursionError, ValueError):
+        raw = b"[" * 5000
+    for _ in range(rng.choice((0, 0, 0, 1, 1, 3, 9))):
+        raw = rng.choice(_OF_BYTES)(raw, rng)
+    return raw[:200_000]
+
+
+_VALUES: Final = (
+    None, True, False, 0, -1, 2**63, 2**64, -(2**63), 1e308, 1.5, "", " ", "x" * 10_000, "\0",
+    "\ud800", "\u2028", "\U0001f3b5", "nan", [], {}, [[]], {"": ""}, ["a"] * 100, "http://", "file:///etc",
+    "https://example.invalid/a.mp3", "-1", "1e999", "__proto__", "%s%n", "{{7*7}}", *_TRIGGERS,
+)  # fmt: skip
+
+
+def _set(value: Any, rng: random.Random) -> Any:
+    if not isinstance(value, dict) or not value:
+        return rng.choice(_VALUES)
+    return {**value, rng.choice(list(value)): rng.choice(_VALUES)}
+
+
+def _drop(value: Any, rng: random.Random) -> Any:
+    if not isinstance(value, dict) or not value:
+        return value
+    lost = rng.choice(list(value))
+    return {name: each for name, each in value.items() if name != lost}
+
+
+def _add(value: Any, rng: random.Random) -> Any:
+    name = rng.choice(
+        ("duration", "lyrics", "seed", "model", "", "prompt ", "PROMPT", "reference_url")
+    )
+    return {**value, name: rng.choice(_VALUES)} if isinstance(value, dict) else value
+
+
+def _nest(value: Any, rng: random.Random) -> Any:
+    for _ in range(rng.choice((1, 3, 200, 900))):
+        value = [value] if rng.random() < 0.5 else {"a": value}
+    return value
+
+
+def _flip(raw: bytes, rng: random.Random) -> bytes:
+    if not raw:
+        return raw
+    at = rng.randrange(len(raw))
+    return raw[:at] + bytes([rng.randrange(256)]) + raw[at + 1 :]
+
+
+def _cut(raw: bytes, rng: random.Random) -> bytes:
+    return raw[: rng.randrange(len(raw) + 1)]
+
+
+def _twice(raw: bytes, rng: random.Random) -> bytes:
+    at = rng.randrange(len(raw) + 1)
+    return raw[:at] + raw[rng.randrange(len(raw) + 1) :] + raw[at:]
+
+
+def _insert(raw: bytes, rng: random.Random) -> bytes:
+    at = rng.randrange(len(raw) + 1)
+    odd = (
+        b"\xff",
+        b"\xef\xbb\xbf",
+        b"\0",
+        b"NaN",
+        b"1e400",
+        b'\\ud800"',
+        b'"prompt":1,',
+        b"//",
+        b",",
+    )
+    return raw[:at] + rng.choice(odd) + raw[at:]
+
+
+_OF_JSON: Final[tuple[Callable[[Any, random.Random], Any], ...]] = (_set, _set, _drop, _add, _nest)
+_OF_BYTES: Final = (_flip, _flip, _cut, _twice, _insert)
+
+
+# --- sending them ---------------------------------------------------------------------------------
+
+
+async def _connection(
+    url: str, places: list[tuple[str, dict[str, Any]]], many: int, seed: str, outcome: Outcome
+) -> None:
+    """One kept-alive connection that sends `many` mutants, one after another."""
+    rng = random.Random(seed)
+    place = urlsplit(url)
+    reader: asyncio.StreamReader | None = None
+    writer: asyncio.StreamWriter | None = None
+    for _ in range(many):
+        if writer is None or reader is None:
+            reader, writer = await asyncio.open_connection(place.hostname, place.port, limit=2**20)
+        path, valid = rng.choice(places)
+        body = mutant(valid, rng)
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: {place.netloc}\r\nAuthorization: Bearer any-key\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        writer.write(head.encode() + body)
+        status, answer, open_still = await _answer(reader)
+        outcome.took(status, answer, body)
+        if not open_still:
+            writer.close()
+            writer = None
+    if writer is not None:
+        writer.close()
+
+
+async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes, bool]:
+    """(status, body, whether the connection stays open) of the next response."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    status = int(head[9:12])
+    headers = head.lower()
+    if b"transfer-encoding: chunked" in headers:
+        body = b""
+        while size := int(await reader.readline(), 16):
+            body += (await reader.readexactly(size + 2))[:-2]
+        await reader.readline()
+    else:
+        length = re.search(rb"content-length: (\d+)", headers)
+        body = await reader.readexactly(int(length[1]) if length else 0)
+    return status, body, b"connection: close" not in headers
+
+
+def _places(contracts: list[Contract]) -> list[tuple[str, dict[str, Any]]]:
+    """The path and a valid body of each endpoint that takes one."""
+    found = []
+    for contract in contracts:
+        printed = [each.payload for each in contract.examples if each.of == "request"]
+        for endpoint in contract.endpoints.values():
+            if endpoint.request is not None:
+                found += [(endpoint.path, dict(payload)) for payload in printed]
+    return found
+
+
+async def _attack(url: str, many: int, seed: int, outcome: Outcome) -> None:
+    places = _places(list(load_all().values()))
+    share = [many // CONNECTIONS + (n < many % CONNECTIONS) for n in range(CONNECTIONS)]
+    await asyncio.gather(
+        *(_connection(url, places, each, f"{seed}/{n}", outcome) for n, each in enumerate(share))
+    )
+
+
+def mutated(url: str, many: int, seed: int = 0) -> Outcome:
+    """Send so many mutants of valid bodies to an emulator."""
+    outcome = Outcome()
+    begun = time.perf_counter()
+    asyncio.run(_attack(url, many, seed, outcome))
+    outcome.seconds = time.perf_counter() - begun
+    return outcome
+
+
+def explored(url: str, examples: int) -> Outcome:
+    """All phases of Schemathesis for single operations, against every endpoint: examples, coverage,
+    and fuzzing of what the schema allows and what it rules out.
+    """
+    import hypothesis
+    import schemathesis
+    from schemathesis.generation.hypothesis import builder
+
+    outcome = Outcome()
+    begun = time.perf_counter()
+    settings = hypothesis.settings(
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        derandomize=True,
+        phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    for contract in load_all().values():
+        # Without a config of its own it would read a schemathesis.toml of the current folder.
+        described = schemathesis.openapi.from_dict(document(contract), config=schemathesis.Config())
+        described.config.update(base_url=url)
+        for endpoint in contract.endpoints.values():
+            if endpoint.path in described:
+                _explore(described, endpoint, url, outcome, settings, builder)
+    outcome.seconds = time.perf_counter() - begun
+    return outcome
+
+
+def _explore(
+    described: Any, endpoint: Endpoint, url: str, outcome: Outcome, settings: Any, builder: Any
+) -> None:
+    def sent(case: Any) -> None:
+        answer = case.call(base_url=url, headers={"Authorization": "Bearer any-key"})
+        outcome.took(answer.status_code, answer.content, repr(case.body).encode()[:200])
+
+    config = builder.HypothesisTestConfig(
+        project=described.config, modes=list(builder.HypothesisTestMode), settings=settings
+    )
+    operation = described[endpoint.path][endpoint.method]
+    builder.create_test(operation=operation, test_func=sent, config=config)()
+
+
+# --- the measurement ------------------------------------------------------------------------------
+
+
+def resident_mb(port: int) -> float:
+    """Resident memory of the process that listens at a port of this machine."""
+    inode = None
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        local, state, number = (line.split()[n] for n in (1, 3, 9))
+        if state == "0A" and int(local.rpartition(":")[2], 16) == port:
+            inode = number
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            links = [os.readlink(each) for each in (folder / "fd").iterdir()]
+        except OSError:
+            continue
+        if f"socket:[{inode}]" in links:
+            found = re.search(r"VmRSS:\s+(\d+)", (folder / "status").read_text())
+            return int(found[1]) / 1024 if found else 0.0
+    raise ProcessLookupError(f"no process listens at port {port}")
+
+
+def attacked(bodies: int, examples: int) -> tuple[Outcome, Outcome]:
+    """(what Schemathesis found, what the mutants found), on an emulator in its own process; the
+    memory is taken after a tenth of the mutants, when all caches are warm, and at the end.
+    """
+    options = Options(profile="instant", seed=1)
+    with running(options, process=True) as emulator:
+        port = int(emulator.url.rpartition(":")[2])
+        found = explored(emulator.url, examples)
+        warm = mutated(emulator.url, bodies // 10, seed=1)
+        before = resident_mb(port)
+        rest = mutated(emulator.url, bodies - bodies // 10, seed=2)
+        rest.memory_mb = (before, resident_mb(port))
+        rest.statuses += warm.statuses
+        rest.bad = [*warm.bad, *rest.bad]
+        rest.seconds += warm.seconds
+    return found, rest
+
+
+def measure(bodies: int = BODIES, examples: int = EXAMPLES) -> list[Row]:
+    """Rows of the table."""
+    found, rest = attacked(bodies, examples)
+    many = sum(rest.statuses.values())
+    accepted = rest.statuses[200]
+    before, after = rest.memory_mb
+    first = next(iter([*found.bad, *rest.bad]), "")
+    return [
+        Row(
+            "Schemathesis, all phases: 500s and tracebacks",
+            f"{len(found.bad)} of {sum(found.statuses.values()):,} requests",
+            target="0",
+        ),
+        Row(
+            "mutated bodies: 500s and tracebacks",
+            f"{len(rest.bad)} of {many:,} ({accepted:,} accepted), {many / rest.seconds:,.0f}/s",
+            first[:60],
+            target="0",
+        ),
+        Row(
+            "emulator's memory from 10% of them to the last",
+            f"{before:.0f} to {after:.0f} MB",
+            "",
+            f"{after / before:.2f}",
+            "flat",
+        ),
+    ]

@@ -1,0 +1,222 @@
+"""Runs the trials of a search for a capacity, one after another, in a load run that is open."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterable, Mapping
+from typing import Any, TextIO
+
+import gevent
+import gevent.event
+import numpy as np
+
+from soundstage.loadtests import arrivals, hopeless, search
+from soundstage.loadtests.lag import Load, why_invalid
+from soundstage.loadtests.loadrun import LEAD_S, LoadRun, catalogue
+from soundstage.loadtests.search import Counts, Limits, Outcome, Search
+from soundstage.results import quantiles, verdicts
+from soundstage.results.slo import Objective
+from soundstage.results.verdicts import Scorecard, Tally
+
+_LOOK_S = 0.2
+#: A trial goes on at least for this share of its exchanges, so that no hiccup decides it.
+_LEAST_SHARE = 0.5
+_SECOND_NS = 1_000_000_000
+_ORDERS = (0.5, 0.9, 0.95, 0.99)
+
+
+class Times(Scorecard):
+    """A scorecard that also keeps the times of milestones, by `api.endpoint.milestone`, and what
+    became of each exchange in turn, for each objective.
+    """
+
+    def __init__(self, objectives: Iterable[Objective], names: Mapping[tuple[str, str], Any]):
+        super().__init__(objectives)
+        self._names = names
+        self.times: dict[str, array[float]] = {}
+        self.flags: list[list[bool | None]] = [[] for _ in self.tallies]
+        self.n = 0
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        if row.get("warmup") or row["outcome"] == "dropped":
+            return
+        before = [(tally.n, tally.good, tally.unknown) for tally in self.tallies]
+        super().add(row)
+        for flags, tally, (n, good, unknown) in zip(self.flags, self.tallies, before, strict=True):
+            if tally.n > n:
+                flags.append(None if tally.unknown > unknown else tally.good > good)
+        self.n += 1
+        late = (row["started_ns"] - row["intended_ns"]) / _SECOND_NS
+        api, endpoint = row["api"], row["endpoint"]
+        for name in self._names.get((api, endpoint), ()):
+            seconds = row["milestones"].get(name)
+            column = self.times.setdefault(f"{api}.{endpoint}.{name}", array("d"))
+            column.append(math.inf if seconds is None else seconds + late)
+
+    def counts(self) -> tuple[Counts, ...]:
+        """Of each objective; one about a number of violations is one exchange that did well, or
+        did not.
+        """
+        return tuple(
+            Counts.of(1.0, [slo.met_by(tally.events)])
+            if (slo := tally.objective.slo).kind == "count"
+            else Counts.of(verdicts.required(slo), flags)
+            for tally, flags in zip(self.tallies, self.flags, strict=True)
+        )
+
+    def quantiles(self) -> dict[str, dict[str, float | None]]:
+        """Of each milestone, by p50 and so on, in seconds; None for never."""
+        return {
+            name: {
+                f"p{order * 100:g}": _finite(quantiles.quantile(np.frombuffer(column), order))
+                for order in _ORDERS
+            }
+            for name, column in self.times.items()
+        }
+
+
+def find_capacity(load: LoadRun, limits: Limits, stdout: TextIO, stderr: TextIO) -> None:
+    """Search until the capacity is found or the run is stopped; `load.capacity` holds what is
+    known, and `stdout` shows it.
+    """
+    found = Search(limits)
+    rows: list[dict[str, Any]] = []
+    objectives = [tally.objective for tally in load.recording.scorecard.tallies]
+    load.begin()
+    while not load.stopping.is_set() and (rate := found.next_trial()) is not None:
+        if stderr.isatty():
+            stderr.write(f"\r\x1b[Ktrial {len(rows) + 1}: {rate:.4g}/s …")
+            stderr.flush()
+        outcome, row = _trial(load, limits, objectives, rate, len(rows))
+        if row is None:
+            break
+        rows.append(row)
+        found.add(outcome)
+        if stderr.isatty():
+            said = row["reason"] or ""
+            stderr.write(f"\r\x1b[Ktrial {len(rows)}: {rate:.4g}/s {row['verdict']} {said}\n")
+    load.stop()
+    load.drain(load.options.scenario.drain_s)
+    # What a whole run would say of the objectives is of no rate in particular.
+    load.recording.scorecard = Scorecard(())
+    finding = found.finding()
+    load.capacity = {
+        "slos": list(load.options.scenario.slos),
+        "rate": finding.rate,
+        "low": finding.low,
+        "high": finding.high,
+        "verdict": finding.verdict,
+        "reason": finding.reason,
+        "precision": limits.precision,
+        "trials": rows,
+    }
+    named = {within.milestone for each in objectives for within in each.slo.within}
+    for line in search.table(rows, named):
+        print(line, file=stdout)
+    print(describe(load.capacity), file=stdout)
+
+
+def _trial(
+    load: LoadRun, limits: Limits, objectives: list[Objective], rate: float, number: int
+) -> tuple[Outcome, dict[str, Any] | None]:
+    """One trial at `rate`; no row if the run was stopped in its midst."""
+    scenario, recording = load.options.scenario, load.recording
+    names = catalogue(load.traffic)
+    card = recording.scorecard = Times(objectives, names)
+    seed = scenario.seed + number
+    warm, length = limits.warmup(rate), limits.length(rate)
+    start = load.elapsed_s + LEAD_S
+    moments = list(arrivals.schedule(arrivals.steady(rate, warm + length), scenario.process, seed))
+    recording.measured_from_ns = int((start + warm) * _SECOND_NS)
+    first = load.traffic.number
+    planned = load.traffic.planned(
+        first + sum(moment < warm for moment in moments), first + len(moments)
+    )
+    before = load.loaded()
+    late, lags = before.late.copy(), before.lags.copy()
+    halt = gevent.event.Event()
+    found: list[hopeless.Hopeless] = []
+    watcher = gevent.spawn(_watch, card.tallies, planned, halt, found)
+    began = load.elapsed_s
+    load.drive((start + moment for moment in moments), halt)
+    seconds = max(load.elapsed_s - began, 1e-9)
+    watcher.kill()
+    cut = load.settle(scenario.drain_s)
+    after = load.loaded()
+    if load.stopping.is_set():
+        return Outcome(rate), None
+    invalid = why_invalid(
+        Load(
+            asked=after.asked - before.asked,
+            started=after.started - before.started,
+            dropped=after.dropped - before.dropped,
+            late=after.late - late,
+            lags=after.lags - lags,
+        )
+    )
+    missed = [each for each in found if each.missed]
+    outcome = Outcome(rate, card.counts(), bool(missed), invalid)
+    entries = card.results()
+    verdict = verdicts.FAIL if missed else verdicts.overall(entries)
+    reason = missed[0].slo + ": " + missed[0].reason if missed else _why(entries)
+    if cut:
+        backlog = f"{cut} were cut after {scenario.drain_s:g} s: their backlog may be there still"
+        reason = f"{reason}; {backlog}" if reason else backlog
+    return outcome, {
+        "rate": rate,
+        "delivered": (after.started - before.started) / seconds,
+        "seed": seed,
+        "seconds": round(seconds, 3),
+        "exchanges": card.n,
+        "verdict": search.INVALID if invalid else verdict,
+        "reason": invalid or reason,
+        "stopped": bool(missed),
+        "slos": entries,
+        "quantiles": card.quantiles(),
+    }
+
+
+def _watch(
+    tallies: list[Tally],
+    planned: Mapping[tuple[str, str], int],
+    halt: gevent.event.Event,
+    found: list[hopeless.Hopeless],
+) -> None:
+    """Set `halt` once an objective is shown to be missed; one that merely cannot be shown to be
+    met may still be of use together with other trials.
+    """
+    while not halt.wait(_LOOK_S):
+        for tally in tallies:
+            whole = sum(planned.get(place, 0) for place in tally.objective.places)
+            if tally.objective.slo.kind != "count" and tally.n < _LEAST_SHARE * whole:
+                continue
+            why = hopeless.hopeless(tally, whole)
+            if why is not None and why.missed:
+                found.append(why)
+                halt.set()
+                return
+
+
+def _why(entries: list[dict[str, Any]]) -> str | None:
+    for said in (verdicts.FAIL, verdicts.INCONCLUSIVE):
+        for entry in entries:
+            if entry["verdict"] == said:
+                return verdicts.describe(entry)
+    return None
+
+
+def describe(capacity: Mapping[str, Any]) -> str:
+    """The answer in a line."""
+    why = f"; {capacity['reason']}" if capacity["reason"] else ""
+    if capacity["rate"] is None:
+        return f"capacity: none found{why}"
+    low = "no rate" if capacity["low"] is None else f"{capacity['low']:.4g}/s"
+    high = "no rate" if capacity["high"] is None else f"{capacity['high']:.4g}/s"
+    word = "at least " if capacity["verdict"] in ("at_least", "unfinished") else ""
+    shown = f"shown to be met at {low}, missed at {high}"
+    return f"capacity: {word}{capacity['rate']:.4g}/s ({shown}){why}"
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

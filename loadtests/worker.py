@@ -1,0 +1,241 @@
+"""A worker of a load run on several processes or machines: sends its share, ships its rows.
+
+Its master (`crew`) says when the run begins, which arrivals are this worker's, and when it is over.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import gevent
+import gevent.event
+from locust.env import Environment
+from locust.runners import WorkerRunner
+
+from soundstage.errors import BudgetError
+from soundstage.loadtests import clocks, shipping
+from soundstage.loadtests.arrivals import Schedule
+from soundstage.loadtests.clocks import Offset
+from soundstage.loadtests.leases import LeasedBudget
+from soundstage.loadtests.loadrun import LoadOptions, LoadRun, recording_of, session_of, traffic_of
+from soundstage.loadtests.plan import DECIDE_S, Plan
+from soundstage.loadtests.shipping import Shipment
+from soundstage.results.matrix import Matrix
+
+_SECOND_NS = 1_000_000_000
+#: Requests of a closed loop are numbered from here on for each worker, so that no two are the same.
+_APART = 2**40
+#: So long a worker tries to ship the rest of its rows.
+_SHIP_TIMEOUT_S = 30.0
+
+
+class WorkerRun(LoadRun):
+    """A load run on a worker. `join` announces it; all else follows from messages. `over` is set
+    when it has shipped everything, or given up.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        runner: WorkerRunner,
+        options: LoadOptions,
+        schedule: Callable[[], Schedule] | None,
+    ) -> None:
+        self.runner = runner
+        self.name: str = runner.client_id
+        self.shipment = Shipment(self._send, self.figures)
+        traffic = traffic_of(options)
+        session = session_of(options, traffic)
+        recording = recording_of(environment, options, session, traffic, self.shipment)
+        recording.matrix = _Noting(recording.matrix, self.shipment)
+        super().__init__(session, traffic, recording, options, None)
+        self.over = gevent.event.Event()
+        self._schedule = schedule
+        self._plan = Plan([])
+        self._begun = False
+        self._ended = False
+        self._answer: gevent.event.AsyncResult[tuple[int, int]] | None = None
+        self._offset: Offset | None = None
+        self._offset_at_end: Offset | None = None
+        self._drain_s = options.scenario.drain_s
+        _runs[runner] = self
+        _listen(runner)
+
+    # ------------------------------------------------------------------ the master says
+
+    def join(self) -> None:
+        """Tell the master that this worker is ready, and wait for what it says."""
+        self._offset = clocks.measure(self._ask_the_time)
+        index = self.runner.worker_index
+        prefix, number = f"w{max(0, index)}", iter(range(1, 2**62))
+        self.session.client.next_id = lambda: f"{prefix}e{next(number):06d}"
+        self.traffic.number = max(0, index) * _APART
+        self._send(
+            shipping.HELLO,
+            {"index": index, "host": socket.gethostname(), "pid": os.getpid()},
+        )
+
+    def heard(self, kind: str, data: Mapping[str, Any]) -> None:
+        """A message from the master has come."""
+        if kind == shipping.CLOCK and self._answer is not None:
+            self._answer.set((int(data["monotonic_ns"]), int(data["wall_ns"])))
+        elif kind == shipping.BEGIN:
+            self._on_begin(data)
+        elif kind == shipping.PLAN:
+            self._plan = _plan(data)
+        elif kind == shipping.ACK:
+            self.shipment.acknowledged(int(data["number"]))
+        elif kind == shipping.GRANT and isinstance(self.session.budget, LeasedBudget):
+            self.session.budget.grant(int(data["many"]))
+        elif kind == shipping.STOP:
+            self.end(float(data["drain_s"]), cut=bool(data["cut"]))
+
+    def end(self, drain_s: float | None = None, *, cut: bool = False) -> None:
+        """Start nothing more, drain, ship the rest. At once if `cut`. Returns immediately."""
+        self.stop()
+        if drain_s is not None and drain_s < self._drain_s:
+            self.interrupted = True
+        if cut:
+            self._cutting.set()
+        if not self._ended:
+            self._ended = True
+            gevent.spawn(self._wind_up, self._drain_s if drain_s is None else drain_s)
+
+    def _on_begin(self, data: Mapping[str, Any]) -> None:
+        self._plan = _plan(data)
+        if self._begun:
+            return
+        self._begun = True
+        if data["limit"] is not None:
+            budget = LeasedBudget(int(data["limit"]), lambda: self._send(shipping.LEASE, {}))
+            self.session.budget = self.session.client.budget = budget
+        offset = self._offset.of_start if self._offset is not None else 0
+        self.begin(at_ns=int(data["epoch_ns"]) - offset)
+        self.shipment.start()
+        if self._schedule is not None:
+            gevent.spawn(self._drive)
+
+    # ------------------------------------------------------------------ what it does
+
+    def _drive(self) -> None:
+        self.follow(self._mine())
+        if not self.stopping.is_set():
+            self._send(shipping.DRIVEN, {})
+
+    def _mine(self) -> Iterator[tuple[int, float]]:
+        """The arrivals of the schedule that are this worker's."""
+        assert self._schedule is not None
+        for number, moment in enumerate(self._schedule()):
+            early = moment - self.elapsed_s - DECIDE_S
+            if early > 0 and self.stopping.wait(early):
+                return
+            if self._plan.owner(number, moment) == self.name:
+                yield number, moment
+
+    def stop(self) -> None:
+        super().stop()
+        if self.failure is not None and not self._ended:
+            kind = "budget" if isinstance(self.failure, BudgetError) else "other"
+            self._send(shipping.FAILED, {"kind": kind, "message": str(self.failure)})
+
+    def _wind_up(self, drain_s: float) -> None:
+        self.drain(drain_s)
+        if self._begun:
+            self.unwatch()
+            self._offset_at_end = clocks.measure(self._ask_the_time, 4)
+        whole = self.shipment.finish(_SHIP_TIMEOUT_S)
+        observed = self.recording.observed.to_json()
+        self._send(shipping.DONE, {"figures": self.figures(), "observed": observed, "whole": whole})
+        self.session.close()
+        self.over.set()
+
+    def figures(self) -> dict[str, Any]:
+        """What is known of this worker as a whole, by now."""
+        load = self.loaded()
+        first, last = self._offset, self._offset_at_end
+        return {
+            "asked": load.asked,
+            "in_flight": self.in_flight,
+            "most_in_flight": self.most_in_flight,
+            "spent": self.session.budget.spent,
+            "lags": load.lags.to_json(),
+            "seconds": load.seconds,
+            "full_seconds": load.full_seconds,
+            "steal": load.steal,
+            "cpu_share": self.cpu_share(),
+            "stepped": self.session.transport.clock_stepped(),
+            "offset": None if first is None else [first.ns, first.error_ns, first.wall_ns],
+            "drift_ns": None if first is None or last is None else last.ns - first.ns,
+        }
+
+    def _ask_the_time(self, timeout_s: float) -> tuple[int, int] | None:
+        self._answer = gevent.event.AsyncResult()
+        self._send(shipping.CLOCK, {})
+        try:
+            return self._answer.get(timeout=timeout_s)
+        except gevent.Timeout:
+            return None
+        finally:
+            self._answer = None
+
+    def _send(self, kind: str, data: dict[str, Any]) -> None:
+        self.runner.send_message(kind, data)
+
+
+class _Noting(Matrix):
+    """A matrix that also ships which rules were put to the test."""
+
+    def __init__(self, matrix: Matrix, shipment: Shipment) -> None:
+        self.__dict__.update(matrix.__dict__)
+        self._shipment = shipment
+
+    def add(self, exchange: str, api: str, endpoint: str, violations: Any, **facts: Any) -> None:
+        asked = facts.pop("exercised", None)
+        if asked is None:
+            super().add(exchange, api, endpoint, violations, **facts)
+            return
+        found: list[str] = []
+
+        def noted(rule: Any) -> bool:
+            if seen := asked(rule):
+                found.append(rule.id)
+            return bool(seen)
+
+        super().add(exchange, api, endpoint, violations, exercised=noted, **facts)
+        self._shipment.exercised(found)
+
+
+def _plan(data: Mapping[str, Any]) -> Plan:
+    return Plan([(float(since), list(names)) for since, names in data["plan"]])
+
+
+_runs: WeakKeyDictionary[WorkerRunner, WorkerRun] = WeakKeyDictionary()
+_listening: WeakKeyDictionary[WorkerRunner, bool] = WeakKeyDictionary()
+_FROM_MASTER = (
+    shipping.BEGIN,
+    shipping.PLAN,
+    shipping.ACK,
+    shipping.GRANT,
+    shipping.STOP,
+    shipping.CLOCK,
+)
+
+
+def _listen(runner: WorkerRunner) -> None:
+    """Hand messages of the master to whichever run `runner` has."""
+    if runner in _listening:
+        return
+    _listening[runner] = True
+
+    def heard(environment: Environment, msg: Any) -> None:
+        del environment
+        run = _runs.get(runner)
+        if run is not None:
+            run.heard(msg.type, msg.data or {})
+
+    for kind in _FROM_MASTER:
+        runner.register_message(kind, heard)

@@ -1,0 +1,225 @@
+"""Rows of exchanges as columns of numbers: what a run of a million exchanges is kept as.
+
+A row costs a few appends to typed arrays, and is let go. Nothing is computed here: `summary` and
+`timeline` do that. Rows that reached the same milestones share a table, so that their times go
+in as one.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+#: At most this many different reasons or codes are told apart; the rest count as "(others)".
+DISTINCT_LIMIT = 200
+OTHERS = "(others)"
+
+#: Combinations of outcome, verdict, reason and framing that are told apart while counting.
+_KINDS_LIMIT = 5_000
+
+
+def count(counter: Counter[str], key: str, by: int = 1) -> None:
+    """Count, but never tell more than `DISTINCT_LIMIT` keys apart: some come from the API."""
+    if key not in counter and len(counter) >= DISTINCT_LIMIT:
+        key = OTHERS
+    counter[key] += by
+
+
+def is_probe(row: Mapping[str, Any]) -> bool:
+    """Whether the request was made to be refused.
+
+    The row says so, or shows it: where a song was due an error status never conforms.
+    """
+    return bool(row.get("probe")) or (
+        row["verdict"] == "conforms" and (row.get("http_status") or 0) >= 400
+    )
+
+
+class _Table:
+    """Rows that reached the same milestones: start times, and a row of `times` for each."""
+
+    __slots__ = ("intended", "started", "times")
+
+    def __init__(self) -> None:
+        self.intended, self.started = array("q"), array("q")
+        self.times = array("d")
+
+
+class _StageColumn:
+    """The first arrivals of a stage, and how many of them in exchanges that ended badly."""
+
+    __slots__ = ("append", "first", "reached_badly")
+
+    def __init__(self) -> None:
+        self.first = array("f")
+        self.append = self.first.append
+        self.reached_badly = 0
+
+
+class Columns:
+    """The rows of one endpoint. `bad` measured rows did not end well; `ends` says after which
+    stage ("" before any) and how.
+    """
+
+    __slots__ = ("_kinds", "_tables", "bad", "ends", "stages")
+
+    def __init__(self) -> None:
+        self.stages: dict[str, _StageColumn] = {}
+        self.ends: Counter[tuple[str, str]] = Counter()
+        self.bad = 0
+        self._kinds: dict[tuple[Any, ...], list[int]] = {}
+        self._tables: dict[tuple[str, ...], _Table] = {}
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Take a row of exchanges.ndjson.gz in. Raises what a row of another shape raises."""
+        get = row.get
+        outcome, verdict, warmup = row["outcome"], row["verdict"], get("warmup")
+        # `is_probe`, said again: a call for each of a million rows is a call too many.
+        probe = get("probe") or (verdict == "conforms" and (get("http_status") or 0) >= 400)
+        kind = (outcome, verdict, get("reason"), get("framing"), get("timing"), warmup, probe)
+        try:
+            self._kinds[kind][0] += 1
+        except KeyError:
+            if len(self._kinds) >= _KINDS_LIMIT:
+                kind = (outcome, verdict, OTHERS, *kind[3:])
+            self._kinds.setdefault(kind, [0])[0] += 1
+        if warmup or probe or outcome == "dropped":
+            return
+        reached = row["milestones"]
+        names = tuple(reached)
+        table = self._tables.get(names)
+        if table is None:
+            table = self._tables[names] = _Table()
+        before = len(table.times)
+        try:
+            table.times.extend(reached.values())
+        except TypeError:
+            del table.times[before:]
+            names = tuple(name for name in names if reached[name] is not None)
+            table = self._tables.setdefault(names, _Table())
+            table.times.extend([reached[name] for name in names])
+        table.intended.append(row["intended_ns"])
+        table.started.append(row["started_ns"])
+        stages = self.stages
+        passed = row["stages"]
+        try:
+            for name, times in passed.items():
+                stages[name].append(times[0])
+        except KeyError:
+            self._add_stages(passed, name)
+        if outcome != "ok":
+            self.bad += 1
+            for name in passed:
+                stages[name].reached_badly += 1
+            last = max(passed, key=lambda name: float(passed[name][1]), default="")
+            self.ends[last, outcome] += 1
+
+    def _add_stages(self, passed: Mapping[str, Any], first_new: str) -> None:
+        """Take in the stages from `first_new` on, of which nobody has heard yet."""
+        names = list(passed)
+        for name in names[names.index(first_new) :]:
+            self.stages.setdefault(name, _StageColumn()).append(passed[name][0])
+
+    def kinds(self) -> Iterator[tuple[tuple[Any, ...], int]]:
+        """(outcome, verdict, reason, framing, timing, warm-up, probe) of rows, and how many."""
+        return ((kind, number) for kind, (number,) in self._kinds.items())
+
+    @property
+    def measured(self) -> int:
+        """How many rows count for times: neither warm-up nor probe, and sent at all."""
+        return sum(len(table.intended) for table in self._tables.values())
+
+    def milestones(self) -> set[str]:
+        """The milestones that any measured row reached."""
+        return {name for names in self._tables for name in names}
+
+    def intended(self) -> Floats:
+        """Intended starts in seconds since the run began, in the order of all columns."""
+        return _joined([_seconds(table.intended) for table in self._tables.values()])
+
+    def late(self) -> Floats:
+        """Seconds by which each start was late."""
+        return _joined(
+            [_seconds(table.started) - _seconds(table.intended) for table in self._tables.values()]
+        )
+
+    def times(self, milestone: str) -> Floats:
+        """Seconds from the actual start; +inf for a row that did not get there."""
+        found = []
+        for names, table in self._tables.items():
+            rows = len(table.intended)
+            if milestone in names:
+                whole = np.frombuffer(table.times).reshape(rows, len(names))
+                found.append(whole[:, names.index(milestone)])
+            else:
+                found.append(np.full(rows, math.inf))
+        return _joined(found)
+
+
+class RunColumns:
+    """What all rows of a run have in common: when they were asked for, began and ended."""
+
+    def __init__(self) -> None:
+        self.intended, self.started = array("q"), array("q")
+        self.lasted = array("d")
+        self.events = self.bytes = self.billed = 0
+        self.coarse = 0.0
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Take a row in, whatever became of it."""
+        get = row.get
+        self.intended.append(row["intended_ns"])
+        if row["outcome"] == "dropped":
+            return
+        self.started.append(row["started_ns"])
+        ended = get("ended")
+        self.lasted.append(_last_seen(row) if ended is None else ended)
+        if events := get("events"):
+            self.events += events
+            if coarse := get("coarse"):
+                self.coarse += events * coarse
+        self.bytes += get("bytes") or 0
+        if get("billed"):
+            self.billed += 1
+
+    def asked(self) -> Floats:
+        """Intended starts, seconds since the run began."""
+        return _seconds(self.intended)
+
+    def begun(self) -> Floats:
+        """Actual starts of what was sent, seconds since the run began."""
+        return _seconds(self.started)
+
+    def ended(self) -> Floats:
+        """Ends of what was sent, seconds since the run began."""
+        return self.begun() + (np.frombuffer(self.lasted) if self.lasted else np.empty(0))
+
+
+def _last_seen(row: Mapping[str, Any]) -> float:
+    """Seconds until the last thing that an exchange showed: how long it was in flight at least."""
+    last = 0.0
+    for value in row["milestones"].values():
+        if value is not None and value > last:
+            last = value
+    for times in row["stages"].values():
+        if times[1] > last:
+            last = times[1]
+    return last
+
+
+def _seconds(nanoseconds: array[int]) -> Floats:
+    if not nanoseconds:
+        return np.empty(0)
+    return np.frombuffer(nanoseconds, dtype=np.int64) / 1e9
+
+
+def _joined(parts: list[Floats]) -> Floats:
+    return np.concatenate(parts) if parts else np.empty(0)

@@ -1,0 +1,100 @@
+"""A run in slices of time: what was asked, started and in flight, and how quantiles moved."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from soundstage.results.quantiles import rank
+
+Floats = npt.NDArray[np.float64]
+
+#: Widths of a slice, in seconds, that people read easily; a run has at most about `_SLICES`.
+_WIDTHS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
+_SLICES = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The run in slices of `width` seconds: arrivals asked, started and ended in each, and what
+    was in flight at its beginning.
+    """
+
+    width: float
+    asked: tuple[int, ...]
+    started: tuple[int, ...]
+    ended: tuple[int, ...]
+    in_flight: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How a milestone went over the run: by slice of the intended start, how many exchanges (`n`)
+    and their p50 and p95 in seconds (+inf: never; nan: nobody started).
+    """
+
+    milestone: str
+    width: float
+    n: tuple[int, ...]
+    p50: tuple[float, ...]
+    p95: tuple[float, ...]
+
+
+def width_of(span: float) -> float:
+    """The width of a slice, in seconds, for a run of `span` seconds."""
+    return float(next((each for each in _WIDTHS if span / each <= _SLICES), span / _SLICES))
+
+
+def timeline(asked: Floats, begun: Floats, ended: Floats) -> Timeline | None:
+    """The timeline of a run from moments in seconds since it began; None of no exchange."""
+    if not len(asked):
+        return None
+    span = max(float(asked.max()), float(ended.max()) if len(ended) else 0.0)
+    width = width_of(span)
+    slices = math.floor(span / width) + 1
+    edges = np.arange(slices) * width
+    starts, ends = np.sort(begun), np.sort(ended)
+    in_flight = np.searchsorted(starts, edges, "right") - np.searchsorted(ends, edges, "right")
+    return Timeline(
+        width=width,
+        asked=_counted(asked, width, slices),
+        started=_counted(begun, width, slices),
+        ended=_counted(ended, width, slices),
+        in_flight=tuple(int(n) for n in in_flight),
+    )
+
+
+def course(milestone: str, intended: Floats, times: Floats, line: Timeline) -> Course:
+    """The quantiles of `times` by slice of `intended`, both in the same order, in seconds."""
+    slices = len(line.asked)
+    place = _places(intended, line.width, slices)
+    order = np.argsort(place, kind="stable")
+    bounds = np.searchsorted(place[order], np.arange(slices + 1))
+    sorted_times = times[order]
+    counts, medians, tails = [], [], []
+    for low, high in itertools.pairwise(bounds):
+        n = int(high - low)
+        counts.append(n)
+        if n == 0:
+            medians.append(math.nan)
+            tails.append(math.nan)
+            continue
+        ranks = [rank(0.5, n) - 1, rank(0.95, n) - 1]
+        parted = np.partition(sorted_times[low:high], ranks)
+        medians.append(float(parted[ranks[0]]))
+        tails.append(float(parted[ranks[1]]))
+    return Course(milestone, line.width, tuple(counts), tuple(medians), tuple(tails))
+
+
+def _places(times: Floats, width: float, slices: int) -> npt.NDArray[np.int64]:
+    # A thousandth of a slice keeps arrivals that fall on an edge from straying by rounding.
+    return np.clip(np.floor(times / width + 0.001), 0, slices - 1).astype(np.int64)
+
+
+def _counted(times: Floats, width: float, slices: int) -> tuple[int, ...]:
+    counts = np.bincount(_places(times, width, slices), minlength=slices)
+    return tuple(int(n) for n in counts)

@@ -1,0 +1,124 @@
+"""The part of the kill matrix that needs a connection: the faults of the wire, asked of an emulator
+in this process, sent over sockets, and judged by the client that the gate and the load test use.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Final, NamedTuple
+
+from soundstage.conformance.violations import Verdict
+from soundstage.contract import Contract
+from soundstage.contract.protocol import Endpoint
+from soundstage.exchange.client import Call, Exchange
+from soundstage.exchange.requests import request_body
+from soundstage.exchange.session import Session, open_session
+from soundstage.generation.faults import Fault
+
+#: What faults that take time are asked to take where they need not outlast the client's patience.
+_SHORT_S: Final = 0.05
+#: How long a client waits for what never comes: seconds without a byte, and for the whole exchange.
+#: A busy machine may need longer to send what does come, so it is tried again with more patience.
+_HASTY_S: Final = ((0.25, 0.6), (1.0, 2.5), (4.0, 10.0))
+#: The patience of a client that waits for what comes.
+_PATIENT_S: Final = 30.0
+
+
+class Finding(NamedTuple):
+    """What a client made of a fault. `caught`: as the catalogue says it must."""
+
+    caught: bool
+    found: tuple[str, ...]
+
+
+class _Place(NamedTuple):
+    """An emulator with one framing of streams, and clients of it: one that is patient, and others
+    that are ever less hasty.
+    """
+
+    framing: str
+    patient: Session
+    hasty: tuple[Session, ...]
+
+
+def found_on_the_wire(
+    contract: Contract, faults: Sequence[Fault], seed: int = 0
+) -> Iterator[tuple[Fault, Finding]]:
+    """Each fault of the wire in a stream of each framing and in a result; the first that is not
+    caught says what was found in its place.
+    """
+    if not faults:
+        return
+    with _emulators(contract, seed) as places:
+        for fault in faults:
+            yield fault, _tried(contract, fault, places, seed)
+
+
+@contextmanager
+def _emulators(contract: Contract, seed: int) -> Iterator[list[_Place]]:
+    from soundstage.emulator import Options, running
+
+    stream = contract.endpoint_of_kind("stream")
+    framings = stream.framings if stream is not None else ()
+    with ExitStack() as stack:
+        places = []
+        for framing in framings:
+            options = Options(profile="instant", seed=seed, framing=framing)
+            served = stack.enter_context(running(options, contracts={contract.api: contract}))
+            patient = open_session(served.url, timeout_s=_PATIENT_S)
+            hasty = tuple(
+                open_session(served.url, timeout_s=total_s, idle_timeout_s=idle_s)
+                for idle_s, total_s in _HASTY_S
+            )
+            for session in (patient, *hasty):
+                stack.callback(session.close)
+            places.append(_Place(framing, patient, hasty))
+        yield places
+
+
+def _tried(contract: Contract, fault: Fault, places: Sequence[_Place], seed: int) -> Finding:
+    rng = random.Random(f"{seed}/{fault.name}")
+    endless = any(reason.endswith("_timeout") for reason in fault.reasons)
+    for place in places:
+        for endpoint in contract.endpoints.values():
+            if endpoint.kind not in ("stream", "sync"):
+                continue
+            finding = Finding(False, ())
+            for session in place.hasty if endless else (place.patient,):
+                finding = judged(fault, _exchange(contract, endpoint, fault, session, rng))
+                if finding.caught:
+                    break
+            if not finding.caught:
+                where = f"{endpoint.name}, {place.framing}"
+                return finding._replace(found=tuple(f"{what} ({where})" for what in finding.found))
+    return Finding(bool(places), () if places else ("no stream has a place for it",))
+
+
+def _exchange(
+    contract: Contract, endpoint: Endpoint, fault: Fault, session: Session, rng: random.Random
+) -> Exchange:
+    text = fault.name
+    if fault.setting is not None and fault.setting < _PATIENT_S:
+        text = f"{fault.name}={min(fault.setting, _SHORT_S):g}"
+    body = request_body(contract, endpoint, rng)
+    call = Call(contract, endpoint, body, headers=(("Soundstage-Fault", text),))
+    return session.client.exchange(call)
+
+
+def judged(fault: Fault, exchange: Exchange) -> Finding:
+    """Whether a client made of an answer what the catalogue says of its fault."""
+    missed = exchange.response.header("soundstage-fault-missed")
+    found = [f"{v.code} ({v.severity})" for v in exchange.violations if v.severity != "info"]
+    verdict, reason = exchange.verdict, exchange.judge.reason
+    if missed is not None:
+        return Finding(False, ("the emulator had no place for it",))
+    if fault.codes:
+        caught = any(v.code in fault.codes and v.severity == "error" for v in exchange.violations)
+    elif verdict is Verdict.INCONCLUSIVE and reason in fault.reasons:
+        # Of a single body that never ends nothing can be known; a stream has said its last chunk.
+        caught = fault.verdict == "inconclusive" or exchange.call.endpoint.kind != "stream"
+    else:
+        caught = verdict.value == fault.verdict == "conforms" and not found
+    return Finding(caught, (*dict.fromkeys(found), f"{verdict.value}: {reason or 'no reason'}"))

@@ -1,0 +1,99 @@
+"""Who may use the admin API: on loopback whoever is on this machine, elsewhere nobody unless asked
+for, and then only who has its token.
+
+A browser is on this machine too, with whatever page it shows. So no page of another origin gets in:
+not by a request across origins (there is no CORS here, and a request that says where it comes from
+is held to it), nor by a name that was made to point here (DNS rebinding: on loopback, without a
+token, the `Host` must be an address or `localhost`).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.types import Scope
+
+from soundstage.emulator.options import Options
+from soundstage.emulator.requests import Answer, bearer_key, header, is_json, plain
+from soundstage.errors import UsageError
+
+#: The environment variable that may hold the token.
+TOKEN_VARIABLE: Final = "SOUNDSTAGE_ADMIN_TOKEN"
+_SHORTEST: Final = 16
+_BODIED: Final = frozenset({"POST", "PUT", "PATCH"})
+_SAME_SITE: Final = frozenset({b"same-origin", b"none"})
+
+
+class Guard:
+    """Raises UsageError where the admin API is asked for beyond loopback without a token."""
+
+    def __init__(self, options: Options, environ: Mapping[str, str] = os.environ) -> None:
+        self._token = _token(options.admin_token_file, environ)
+        self.on = options.on_loopback or options.admin
+        if options.admin and not options.on_loopback and self._token is None:
+            raise UsageError(
+                f"--admin on {options.host}: give it a token of its own, by --admin-token-file or"
+                f" {TOKEN_VARIABLE}"
+            )
+
+    def refuses(self, scope: Scope) -> Answer | None:
+        """The answer to a request that may not use the admin API; None if it may."""
+        headers = scope["headers"]
+        host = header(headers, b"host") or b""
+        origin = header(headers, b"origin")
+        if origin is not None and origin != b"http://" + host:
+            return plain(403, "Requests from other origins are not answered here")
+        if (header(headers, b"sec-fetch-site") or b"none") not in _SAME_SITE:
+            return plain(403, "Requests from other sites are not answered here")
+        if self._token is not None:
+            given = bearer_key(headers) or ""
+            if not secrets.compare_digest(given.encode(), self._token.encode()):
+                answer = plain(401, "The admin API wants its token: Authorization: Bearer TOKEN")
+                answer.headers.append((b"www-authenticate", b"Bearer"))
+                return answer
+        elif not _is_here(host.decode("latin-1")):
+            return plain(403, "Name this host by its address or as localhost")
+        if scope["method"] in _BODIED and not is_json(headers):
+            return plain(415, "The request body must be application/json")
+        return None
+
+
+def _is_here(host: str) -> bool:
+    """Whether a `Host` is an address or `localhost`, that is, no name that may point anywhere."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        if name == "localhost":
+            return True
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _token(file: Path | None, environ: Mapping[str, str]) -> str | None:
+    if file is None:
+        token, place = environ.get(TOKEN_VARIABLE, "").strip(), TOKEN_VARIABLE
+        if not token:
+            return None
+    else:
+        place = f"--admin-token-file {file}"
+        try:
+            token = file.read_text(encoding="ascii").strip()
+        except OSError as error:
+            raise UsageError(f"{place}: {error.strerror or error}") from error
+        except UnicodeDecodeError:
+            token = ""
+    if (
+        len(token) < _SHORTEST
+        or bearer_key([(b"authorization", b"Bearer " + token.encode())]) is None
+    ):
+        raise UsageError(
+            f"{place}: a token has at least {_SHORTEST} letters, digits and . _ ~ + / = -"
+        )
+    return token

@@ -1,0 +1,166 @@
+"""What was received stands in the journal, with what came of it, and without any key."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from soundstage.contract import load_all
+from soundstage.emulator.accounts import account_of
+from soundstage.emulator.journal import BODY_KEPT, KEPT, Journal
+from soundstage.emulator.options import Options
+from soundstage.emulator.state import State
+from soundstage.exchange.spawn import spawned_emulator
+
+CONTRACTS = load_all()
+CONTRACT = CONTRACTS["v6"]
+PATHS = {kind: e.path for e in CONTRACT.endpoints.values() for kind in [e.kind]}
+BODY = {"prompt": "a song"}
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """An emulator of this module's own."""
+    with spawned_emulator(Options(profile="instant", seed=1).arguments()) as url:
+        yield url
+
+
+@pytest.fixture
+def client(url: str) -> Iterator[httpx.Client]:
+    """A client of an emulator whose journal is empty."""
+    with httpx.Client(base_url=url, headers={"Authorization": "Bearer my-key"}) as client:
+        client.delete("/_emulator/journal")
+        yield client
+
+
+def entries(client: httpx.Client, **filters: Any) -> list[dict[str, Any]]:
+    answer = client.get("/_emulator/journal", params=filters)
+    assert answer.status_code == 200, answer.text
+    found = answer.json()["entries"]
+    assert isinstance(found, list)
+    return found
+
+
+def test_every_request_is_entered_with_its_answer(client: httpx.Client) -> None:
+    streamed = client.post(PATHS["stream"], json=BODY)
+    result = client.post(PATHS["sync"], json=BODY).json()
+    client.post(PATHS["sync"], json={"prompt": ""})
+    client.post(PATHS["sync"], json=BODY, headers={"Authorization": "Basic x"})
+    client.get(PATHS["status"].replace("{message_id}", result["message_id"]))
+    client.get("/assets/a/b")
+    client.get("/nothing")
+    client.options(PATHS["stream"])
+    found = entries(client)
+    mine = account_of("my-key")
+    assert [(e["status"], e["endpoint"], e["reason"], e["account"]) for e in found] == [
+        (200, "stream", None, mine),
+        (200, "sync", None, mine),
+        (CONTRACT.errors.named("invalid_prompt").status, "sync", "invalid_prompt", mine),
+        (401, "sync", "unauthorized", None),
+        (200, "status", None, mine),
+        (404, None, None, None),
+        (404, None, None, None),
+        (405, None, None, None),
+    ]
+    stream, sync = found[:2]
+    assert json.loads(stream["body"]) == BODY
+    assert stream["body_bytes"] == len(stream["body"])
+    assert stream["chunks"] == streamed.text.count("data: ")
+    assert all(entry["seconds"] >= 0 for entry in found)
+    assert sync["message_id"] == result["message_id"] == found[4]["message_id"]
+    assert [int(entry["id"]) for entry in found] == sorted(int(entry["id"]) for entry in found)
+
+
+def test_the_journal_can_be_filtered(client: httpx.Client) -> None:
+    for contract in CONTRACTS.values():
+        body = next(each.payload for each in contract.examples if each.of == "request")
+        for endpoint in contract.endpoints.values():
+            if endpoint.request:
+                client.post(endpoint.path, json=body)
+                client.post(endpoint.path, json={**body, "prompt": ""})
+    client.post(PATHS["sync"], json=BODY, headers={"Authorization": "Bearer other"})
+    whole = entries(client)
+    assert len(whole) == 9
+    assert {e["api"] for e in entries(client, api="v5")} == {"v5"}
+    assert len(entries(client, endpoint="stream")) == 4
+    assert len(entries(client, path=PATHS["stream"])) == 2
+    assert len(entries(client, path=PATHS["stream"] + "*")) == 5
+    assert len(entries(client, reason="invalid_prompt")) == 4
+    assert len(entries(client, status=200, method="POST")) == 5
+    assert len(entries(client, account=account_of("other"))) == 1
+    one = entries(client, message_id=whole[0]["message_id"])
+    assert [entry["id"] for entry in one] == [whole[0]["id"]]
+    assert entries(client, since=whole[6]["id"]) == whole[7:]
+    assert entries(client, limit=2) == whole[7:]
+    assert entries(client, method="PUT") == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["limit=0", "limit=1001", "limit=x", "limit=1&limit=2", "since=x", "status=1000",
+     "account=my-key", "nonsense=1", "key=my-key", "limit=" + "9" * 400],
+)  # fmt: skip
+def test_a_filter_that_makes_no_sense_is_refused(client: httpx.Client, query: str) -> None:
+    answer = client.get(f"/_emulator/journal?{query}")
+    assert answer.status_code == 400
+    assert answer.json().keys() == {"detail"}
+    assert "my-key" not in answer.text
+
+
+def test_bodies_are_cut_and_bad_ones_are_shown_as_far_as_possible(client: httpx.Client) -> None:
+    client.post(PATHS["sync"], json={"prompt": "x" * 10_000})
+    client.post(
+        PATHS["sync"], content=b'{"prompt": "\xff"}', headers={"Content-Type": "application/json"}
+    )
+    large, bad = entries(client)
+    assert (len(large["body"]), large["body_cut"]) == (BODY_KEPT, True)
+    assert large["body_bytes"] == len('{"prompt":""}') + 10_000
+    assert bad["body"] == '{"prompt": "\ufffd"}'
+
+
+def test_no_key_is_kept_anywhere(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    secret = "a-secret-key-that-must-not-stay"
+    options = Options(profile="instant", keys=(secret,), state=path)
+    with spawned_emulator(options.arguments()) as url:
+        headers = {"Authorization": f"Bearer {secret}"}
+        answer = httpx.post(url + PATHS["sync"], json=BODY, headers=headers)
+        assert answer.status_code == 200
+        shown = [
+            httpx.get(f"{url}/_emulator/{what}").text for what in ("state", "journal", "accounts")
+        ]
+        assert not any(secret in text for text in shown)
+        assert account_of(secret) in shown[1]
+        kept = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+        assert account_of(secret).encode() in kept
+        assert secret.encode() not in kept
+
+
+def test_the_journal_keeps_the_newest_and_is_bounded() -> None:
+    async def fill() -> tuple[int, list[dict[str, Any]]]:
+        state = State(None)
+        journal = Journal(state)
+        for number in range(KEPT + 1200):
+            journal.begin("GET", f"/{number}")
+            if number % 100 == 0:
+                journal.flush()
+        newest = journal.read({}, limit=3)
+        return state.run("SELECT COUNT(*) FROM journal").fetchone()[0], newest
+
+    kept, newest = asyncio.run(fill())
+    assert KEPT <= kept < KEPT + 600
+    assert [entry["path"] for entry in newest] == [f"/{KEPT + n}" for n in (1197, 1198, 1199)]
+
+
+def test_the_ids_of_workers_never_meet(tmp_path: Path) -> None:
+    states = [State(tmp_path / "s")]
+    states += [State(tmp_path / "s", fresh=False, worker=number) for number in (1, 2)]
+    ids = [state.new_id(1_700_000_000_000_000_000) for _ in range(1000) for state in states]
+    assert len(set(ids)) == 3000
+    assert ids[::3] == sorted(ids[::3])

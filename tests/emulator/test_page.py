@@ -1,0 +1,232 @@
+"""The page at `/`: what it says, to whom, and how it looks in a real Chromium."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import shlex
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from made_up_api import SHAPES, folder
+from soundstage.contract import Contract, load, load_all
+from soundstage.emulator import Emulator, Options, Running, running
+
+CONTRACTS = load_all()
+CHROMIUM = Path("/usr/bin/chromium")
+HOSTILE = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"
+TRACKED = next(contract for contract in CONTRACTS.values() if contract.protocol.tracks)
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Running]:
+    with running(Options(profile="instant", seed=2)) as started:
+        yield started
+
+
+def post(url: str, contract: Contract, kind: str = "stream", **fields: Any) -> httpx.Response:
+    endpoint = contract.endpoint_of_kind(kind)
+    assert endpoint is not None
+    body = dict(next(each.payload for each in contract.examples if each.of == "request"))
+    headers = {"Authorization": "Bearer k"}
+    return httpx.post(url + endpoint.path, json=body | fields, headers=headers, timeout=60)
+
+
+def inside(options: Options, **headers: str) -> httpx.Response:
+    """The page of an emulator that listens where the options say, as far as it knows."""
+
+    async def get() -> httpx.Response:
+        transport = httpx.ASGITransport(Emulator(options))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            return await client.get("/", headers=headers)
+
+    return asyncio.run(get())
+
+
+# --- what it says ---------------------------------------------------------------------------------
+
+
+def commands(page: str) -> list[str]:
+    return [
+        html.unescape(part.partition("</code>")[0])
+        for part in page.split('<pre tabindex="0"><code>')[1:]
+    ]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_each_command_line_of_the_page_makes_a_song(emulator: Running) -> None:
+    lines = commands(httpx.get(emulator.url).text)
+    wanted = [e for c in CONTRACTS.values() for e in c.endpoints.values() if e.kind != "status"]
+    assert len(lines) == len(wanted)
+    for line, endpoint in zip(lines, wanted, strict=True):
+        assert endpoint.path in line
+        done = subprocess.run(
+            shlex.split(line.replace("\\\n", " ")), capture_output=True, timeout=60, check=True
+        )
+        assert b"http" in done.stdout, line
+
+
+def test_a_made_up_api_has_a_page_from_its_data_alone(tmp_path: Path) -> None:
+    for shape in SHAPES:
+        place = tmp_path / shape
+        place.mkdir()
+        contract = load(shape, folder(place, shape))
+        framing = contract.endpoint_of_kind("stream").framings[0]
+        with running(Options(framing=framing), contracts={shape: contract}) as made_up:
+            page = httpx.get(made_up.url).text
+        assert f"{made_up.url}/tune" in page
+        assert "{&#34;words&#34;:" in page
+
+
+def test_it_forbids_the_browser_all_but_itself(emulator: Running) -> None:
+    answer = httpx.get(emulator.url)
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert httpx.head(emulator.url).status_code == 200
+    assert httpx.post(emulator.url).status_code == 405
+
+
+def test_it_is_light(emulator: Running) -> None:
+    assert len(httpx.get(emulator.url).content) < 20_000
+
+
+@pytest.mark.parametrize("host", [HOSTILE, '"><script>', "a b", "[::1"])
+def test_a_host_that_makes_no_url_is_not_repeated(emulator: Running, host: str) -> None:
+    page = httpx.get(emulator.url, headers={"Host": host}).text
+    assert host not in page
+    assert "<script>alert" not in page
+    assert page.count("<script>") == 1
+
+
+def test_songs_are_shown_only_where_the_admin_api_may_be_used() -> None:
+    assert 'id="songs"' in inside(Options()).text
+    assert 'id="songs"' not in inside(Options(host="0.0.0.0")).text
+    assert 'id="songs"' not in inside(Options(), Host="evil.example").text
+    assert "how to call it" in inside(Options(host="0.0.0.0")).text.lower()
+
+
+def test_keys_that_were_given_to_somebody_are_not_shown() -> None:
+    page = inside(Options(keys=("a-key-of-mine",))).text
+    assert "a-key-of-mine" not in page
+    assert "Bearer YOUR-KEY" in page
+
+
+# --- how it looks ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if not CHROMIUM.exists():
+        pytest.skip(f"needs {CHROMIUM} (apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield started
+        started.close()
+
+
+class Looked:
+    """A page that is open, with what it complained of and what it asked for."""
+
+    def __init__(self, browser: Any, url: str, scheme: str = "light", width: int = 1200) -> None:
+        self.page = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.complaints.append(f"dialog {dialog.message}"))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(url)
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 390)])
+def test_it_shows_songs_with_stages_and_players(
+    browser: Any, emulator: Running, scheme: str, width: int
+) -> None:
+    answers = {api: post(emulator.url, contract) for api, contract in CONTRACTS.items()}
+    assert all(answer.status_code == 200 for answer in answers.values())
+    looked = Looked(browser, emulator.url, scheme, width)
+    page = looked.page
+    page.wait_for_selector(".song audio")
+    first = page.locator(".song").first
+    last_asked = list(CONTRACTS.values())[-1]
+    assert f"{last_asked.api}, " in first.locator("p").inner_text()
+    tracks = last_asked.protocol.tracks
+    assert first.locator("audio").count() == (len(tracks.values) if tracks else 1)
+    assert first.locator("li.done").count() == first.locator("li").count() > 1
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert ground == {"light": "rgb(251, 251, 250)", "dark": "rgb(16, 18, 20)"}[scheme]
+    assert looked.complaints == []
+    assert all(url.startswith(emulator.url) for url in looked.requests)
+    assert not any("/assets/" in url for url in looked.requests), "players fetch unasked"
+    page.close()
+
+
+def test_a_player_plays(browser: Any, emulator: Running) -> None:
+    """Not from the same name of the host as the song was asked for under."""
+    post(emulator.url, TRACKED)
+    looked = Looked(browser, emulator.url.replace("127.0.0.1", "localhost"))
+    looked.page.wait_for_selector(".song audio")
+    seconds = looked.page.evaluate(
+        """async () => {
+            const audio = document.querySelector(".song audio");
+            const known = new Promise((yes, no) => {
+                audio.onloadedmetadata = () => yes(audio.duration);
+                audio.onerror = () => no(new Error(audio.error.message));
+            });
+            audio.preload = "metadata";
+            audio.load();
+            return await known;
+        }"""
+    )
+    assert seconds > 1
+    assert looked.complaints == []
+    looked.page.close()
+
+
+def test_hostile_prompts_are_only_text(browser: Any, emulator: Running) -> None:
+    post(emulator.url, TRACKED, prompt=HOSTILE)
+    looked = Looked(browser, emulator.url)
+    looked.page.wait_for_selector(".song")
+    assert HOSTILE in looked.page.locator(".song").first.inner_text()
+    assert looked.page.locator("img").count() == 0
+    assert looked.page.locator("script").count() == 1
+    assert looked.complaints == []
+    looked.page.close()
+
+
+def test_stages_go_on_while_one_looks(browser: Any) -> None:
+    with running(Options(profile="realistic", speed=20, seed=3)) as own:
+        looked = Looked(browser, own.url)
+        page = looked.page
+        page.locator("#state", has_text="None yet.").wait_for()
+        asking = threading.Thread(target=post, args=(own.url, TRACKED))
+        asking.start()
+        page.wait_for_selector("li.now[aria-current=step]", timeout=30_000)
+        page.wait_for_selector(".song progress[hidden]", state="attached", timeout=60_000)
+        asking.join()
+        assert page.locator("li.now").count() == 0
+        assert page.locator(".song audio").count() == len(TRACKED.protocol.tracks.values)
+        assert looked.complaints == []
+        page.close()
+
+
+def test_a_failed_song_says_so(browser: Any, emulator: Running) -> None:
+    post(emulator.url, TRACKED, prompt="a song with the failing-test-word")
+    looked = Looked(browser, emulator.url)
+    looked.page.wait_for_selector(".song li.bad")
+    assert looked.page.locator(".song").first.locator("audio").count() == 0
+    looked.page.close()

@@ -1,0 +1,50 @@
+"""The tape of an exchange: gives back what it was given, and is small."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from soundstage.exchange.tape import Tape
+
+PIECES = st.lists(
+    st.tuples(
+        st.integers(0, 2**62),
+        st.one_of(st.binary(max_size=40), st.integers(0, 20_000).map(bytes)),
+        st.booleans(),
+    ),
+    max_size=30,
+)
+
+
+def filled(pieces):
+    tape = Tape()
+    for piece in pieces:
+        tape.append(*piece)
+    return tape
+
+
+@given(PIECES)
+def test_a_tape_gives_back_every_piece_as_it_was(pieces):
+    tape = filled(pieces)
+    assert tape.pieces() == pieces
+    assert tape.pieces() == pieces, "looking at it changes nothing"
+    assert len(tape) == len(pieces)
+
+
+def test_a_tape_can_be_added_to_after_it_was_looked_at():
+    tape = filled([(1, b"a" * 9_000, False)])
+    assert tape.pieces() == [(1, b"a" * 9_000, False)]
+    tape.append(2, b"b", True)
+    assert tape.pieces() == [(1, b"a" * 9_000, False), (2, b"b", True)]
+
+
+def test_a_long_stream_takes_a_fraction_of_its_bytes(stream_of):
+    body = stream_of("v6")
+    events = [part + b"\n\n" for part in body.split(b"\n\n") if part] * 20
+    tape = filled((number, event, False) for number, event in enumerate(events))
+    size = sum(map(len, events))
+    assert size > 50_000
+    # A block waits unpacked; times and lengths take 16 bytes an event.
+    assert tape.kept_bytes < 8_192 + 16 * len(events) + size / 5
+    assert [raw for _, raw, _ in tape.pieces()] == events

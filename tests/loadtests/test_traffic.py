@@ -1,0 +1,151 @@
+"""What is sent: the mixture, and bodies that are made up or come from a corpus."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+import made_up_api
+from soundstage.contract import available, load
+from soundstage.contract.roles import role_of
+from soundstage.errors import UsageError
+from soundstage.loadtests.scenario import Part
+from soundstage.loadtests.traffic import Traffic, turns
+
+_BOTH = tuple(Part(api, kind) for api in ("v5", "v6") for kind in ("stream", "sync"))
+
+
+def prompt_of(traffic: Traffic, number: int) -> Any:
+    call = traffic.call(number)
+    fields = (call.endpoint.request or {})["properties"]
+    return next(call.body[name] for name in fields if role_of(fields[name]) == "prompt")
+
+
+def test_requests_are_valid_and_no_prompt_comes_twice() -> None:
+    traffic = Traffic(_BOTH, seed=1)
+    prompts = Counter()
+    for number in range(2000):
+        call = traffic.call(number)
+        assert call.endpoint.request is not None
+        assert jsonschema_rs.is_valid(call.endpoint.request, call.body)
+        prompts[prompt_of(traffic, number)] += 1
+    assert max(prompts.values()) == 1
+
+
+def test_the_same_seed_gives_the_same_requests_and_another_others() -> None:
+    one, same, other = (Traffic(_BOTH, seed=seed) for seed in (1, 1, 2))
+    bodies = [[each.next_call().body for _ in range(40)] for each in (one, same, other)]
+    assert bodies[0] == bodies[1]
+    assert bodies[0] != bodies[2]
+
+
+@pytest.mark.parametrize("of", [2, 3])
+def test_workers_send_together_what_one_would_have_sent(of: int) -> None:
+    def key(call: Any) -> tuple[str, str, str]:
+        return call.contract.api, call.endpoint.name, str(call.body)
+
+    alone = Traffic(_BOTH, seed=4)
+    whole = Counter(key(alone.next_call()) for _ in range(60))
+    shared: Counter[tuple[str, str, str]] = Counter()
+    for which in range(of):
+        worker = Traffic(_BOTH, seed=4, which=which, of=of)
+        shared += Counter(key(worker.next_call()) for _ in range(60 // of))
+    assert shared == whole
+
+
+def test_endpoints_get_requests_in_proportion_to_their_weights() -> None:
+    parts = (Part("v6", "stream", 3.0), Part("v5", "stream", 1.5), Part("v5", "sync", 0.5))
+    traffic = Traffic(parts, seed=0)
+    sent = Counter(traffic.place(number) for number in range(1000))
+    assert sent == {("v6", "stream"): 600, ("v5", "stream"): 300, ("v5", "sync"): 100}
+    assert traffic.planned(0, 1000) == sent
+    for first, until in ((0, 7), (3, 3), (5, 28), (13, 14)):
+        counted = Counter(traffic.place(number) for number in range(first, until))
+        assert traffic.planned(first, until) == counted
+    assert traffic.facts()["mixture"] == {"v6.stream": 0.6, "v5.stream": 0.3, "v5.sync": 0.1}
+
+
+def test_a_mixture_is_as_even_as_it_can_be() -> None:
+    assert turns([1, 1]) == (0, 1)
+    assert turns([5.0]) == (0,)
+    order = turns([5, 1, 1]) * 3
+    for length in range(1, len(order) + 1):
+        assert abs(order[:length].count(0) - length * 5 / 7) < 1.0
+    with pytest.raises(UsageError, match="too far apart"):
+        turns([1000.0, 0.013])
+
+
+def test_an_endpoint_that_there_is_not_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(UsageError, match=r"'status' that makes songs; there are stream, sync"):
+        Traffic([Part("v6", "status")], seed=0)
+
+
+def test_a_made_up_api_is_loaded_by_its_own_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOUNDSTAGE_SCHEMAS", str(made_up_api.folder(tmp_path, "no-tracks")))
+    assert "no-tracks" in available()
+    traffic = Traffic([Part("no-tracks", "tune"), Part("no-tracks", "sync")], seed=0)
+    assert [traffic.place(number)[1] for number in range(2)] == ["tune", "once"]
+    corpus = tmp_path / "words.jsonl"
+    corpus.write_text('{"words": "la la"}\n')
+    traffic = Traffic([Part("no-tracks", "tune")], seed=0, corpus=str(corpus))
+    assert traffic.next_call().body == {"words": "la la"}
+    text = tmp_path / "prompts.txt"
+    text.write_text("la la\n")
+    with pytest.raises(UsageError, match="no request has a field for 'prompt'; there are words"):
+        Traffic([Part("no-tracks", "tune")], seed=0, corpus=str(text))
+
+
+def test_a_text_corpus_is_a_prompt_a_line_in_turn(tmp_path: Path) -> None:
+    file = tmp_path / "prompts.txt"
+    file.write_text("\ufeffA song\u2028in two lines\r\n\n  A waltz  \n", encoding="utf-8")
+    traffic = Traffic(_BOTH, seed=0, corpus=str(file))
+    prompts = [prompt_of(traffic, number) for number in range(4)]
+    assert prompts == ["A song\u2028in two lines", "A waltz"] * 2
+    facts = traffic.facts()["corpus"]
+    assert (facts["file"], facts["entries"]) == ("prompts.txt", 2)
+    assert len(facts["sha256"]) == 64
+
+
+def test_a_corpus_of_objects_fills_fields_by_role_and_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "songs.jsonl"
+    file.write_text(
+        '{"prompt": "A waltz", "lyrics": "la la la"}\n'
+        '{"prompt": "A march", "melody_url": "https://example.com/m.mp3"}\n'
+    )
+    traffic = Traffic([Part("v6")], seed=0, corpus=str(file))
+    assert traffic.call(0).body == {"prompt": "A waltz", "lyrics": "la la la"}
+    assert traffic.call(1).body == {"prompt": "A march", "melody_url": "https://example.com/m.mp3"}
+    mixed = Traffic([Part("v5"), Part("v6")], seed=0, corpus=str(file))
+    fields = (load("v5").endpoints["stream"].request or {})["required"]
+    assert set(mixed.call(0).body) == {*fields, "lyrics"}
+    assert "melody_url" in mixed.call(1).body
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.jsonl", '{"prompt": "x"}\n{"prompt"', ":2:"),
+        ("a.jsonl", "[]", ":1: no JSON object"),
+        ("a.jsonl", '{"promt": "x"}', ":1: no request has a field for 'promt'; there are"),
+        ("a.jsonl", '{"prompt": 3}', ":1: prompt: v6 stream refuses it"),
+        ("a.txt", "\n \n", "no entry in it"),
+        ("a.txt", b"\xff\xfe", "not UTF-8"),
+        ("missing.txt", None, "cannot read: No such file"),
+    ],
+)
+def test_a_corpus_that_does_not_fit_is_refused_by_file_and_line(
+    name: str, text: str | bytes | None, said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / name
+    if text is not None:
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UsageError) as refused:
+        Traffic([Part("v6")], seed=0, corpus=str(file))
+    assert str(refused.value).startswith(str(file))
+    assert said in str(refused.value)

@@ -1,0 +1,247 @@
+"""Bodies that an event loop reads: the same as those that are waited for, whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+
+import gevent
+import pytest
+
+from soundstage.loadtests.wakeups import HubWakeups
+from soundstage.wire.transport import EndKind, Limits, Request, Settings, Transport
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+LAST = b"0\r\n\r\n"
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def opened(server, **settings):
+    transport = Transport(Settings(watched=True, wakeups=HubWakeups, **settings))
+    return transport, transport.open(Request("POST", server.url(), (), b"{}"))
+
+
+def pumped(server, **settings):
+    """(response, pieces) of an exchange that the hub reads."""
+    pieces = []
+    _, response = opened(server, **settings)
+    with response:
+        response.pump(lambda *piece: pieces.append(piece) or False)
+    return response, pieces
+
+
+def waited_for(server, **settings):
+    with Transport(Settings(**settings)).open(Request("POST", server.url(), (), b"{}")) as response:
+        return response, list(response.reads())
+
+
+@pytest.fixture(params=["plain", "tls"])
+def serve(request, raw_server):
+    """Start a server, with or without TLS; returns it and the settings to reach it with."""
+    if request.param == "plain":
+        return lambda *steps, **options: (raw_server(*steps, **options), {})
+    tls = request.getfixturevalue("server_tls")
+    authority = request.getfixturevalue("authority")
+    return lambda *steps, **options: (
+        raw_server(*steps, tls=tls, **options),
+        {"ca_file": authority.file},
+    )
+
+
+ENDINGS = {
+    "complete": (chunk(b"one") + chunk(b"two") + LAST, EndKind.COMPLETE, b"onetwo"),
+    "truncated": (chunk(b"one") + b"9\r\ntwo", EndKind.TRUNCATED, b"onetwo"),
+    "framing": (chunk(b"one") + b"-5\r\ntwo\r\n", EndKind.FRAMING, b"one"),
+    "surplus": (chunk(b"one") + LAST + b"HTTP", EndKind.FRAMING, b"one"),
+}
+DRIPPED = ("drip", "surplus")
+
+
+# What follows the end of a message is only seen if it comes with it, which dripping leaves open.
+@pytest.mark.parametrize(
+    ("how", "ending"),
+    [(how, ending) for how in ("send", "drip") for ending in ENDINGS if (how, ending) != DRIPPED],
+)
+def test_what_the_loop_reads_is_what_a_wait_would_have_read(serve, how, ending):
+    answer, kind, body = ENDINGS[ending]
+    step = ("drip", CHUNKED + answer, 0) if how == "drip" else ("send", CHUNKED + answer)
+    server, settings = serve([step], repeat=True)
+    response, pieces = pumped(server, **settings)
+    other, reads = waited_for(server, **settings)
+    assert (response.end.kind, b"".join(data for data, _, _ in pieces)) == (kind, body)
+    assert (other.end.kind, b"".join(read.data for read in reads)) == (kind, body)
+    assert response.end.message == other.end.message
+    assert [at for _, at, _ in pieces] == sorted(at for _, at, _ in pieces)
+    if kind is not EndKind.FRAMING:  # then reading stops somewhere in it
+        assert response.wire_bytes == len(CHUNKED + answer) == other.wire_bytes
+    assert response.timing_source == other.timing_source
+
+
+def test_pieces_come_when_they_come_and_the_last_is_marked(serve):
+    seen = threading.Event()
+    server, settings = serve(
+        [("send", CHUNKED), ("send", chunk(b"one")), ("wait", seen), ("send", chunk(b"two") + LAST)]
+    )
+    transport, response = opened(server, **settings)
+    pieces = []
+
+    def take(data, at_ns, last):
+        pieces.append((data, last))
+        assert abs(time.monotonic_ns() - at_ns) < 5_000_000_000
+        seen.set()
+        return False
+
+    with response:
+        response.pump(take)
+    assert pieces == [(b"one", False), (b"two", True)]
+    transport.close()
+
+
+def test_streams_are_read_side_by_side(serve):
+    both = threading.Barrier(2, timeout=10)
+    server, settings = serve(
+        [("send", CHUNKED + chunk(b"a")), ("call", lambda _: both.wait()), ("send", LAST)],
+        repeat=True,
+    )
+    jobs = []
+    for _ in range(2):
+        _, response = opened(server, **settings)
+        jobs.append((response, gevent.spawn(response.pump, lambda *_: False)))
+    gevent.joinall([job for _, job in jobs], timeout=10, raise_error=True)
+    assert [response.end.kind for response, _ in jobs] == [EndKind.COMPLETE] * 2
+
+
+def test_reading_stops_once_no_more_is_wanted(serve):
+    server, settings = serve([("send", CHUNKED), ("send", chunk(b"one")), ("hold",)])
+    _, response = opened(server, **settings)
+    with response:
+        response.pump(lambda *_: True)
+        assert response.end is None
+    assert response.end.kind is EndKind.CANCELLED
+
+
+def test_what_is_raised_in_the_loop_is_raised_where_it_is_waited_for(serve):
+    server, settings = serve([("send", CHUNKED), ("sleep", 0.01), ("send", chunk(b"a")), ("hold",)])
+    _, response = opened(server, **settings)
+
+    def take(*_):
+        raise ZeroDivisionError("ours")
+
+    with pytest.raises(ZeroDivisionError, match="ours"), response:
+        response.pump(take)
+    assert response.end.kind is EndKind.CANCELLED
+
+
+def test_cutting_wakes_those_that_read(serve):
+    server, settings = serve([("send", CHUNKED + chunk(b"one")), ("hold",)], repeat=True)
+    transport = Transport(Settings(watched=True, wakeups=HubWakeups, **settings))
+    responses = [transport.open(Request("POST", server.url(), (), b"{}")) for _ in range(3)]
+    seen = []
+    jobs = [
+        gevent.spawn(response.pump, lambda data, *_: seen.append(data) or False)
+        for response in responses
+    ]
+    while len(seen) < 3:
+        gevent.sleep(0.005)
+    transport.cut()
+    gevent.joinall(jobs, timeout=10, raise_error=True)
+    assert all(job.ready() for job in jobs)
+    assert [response.end.kind for response in responses] == [EndKind.CANCELLED] * 3
+
+
+@pytest.mark.parametrize(
+    ("limits", "kind"),
+    [
+        (Limits(idle_s=0.15), EndKind.IDLE_TIMEOUT),
+        (Limits(idle_s=9, total_s=0.2), EndKind.TOTAL_TIMEOUT),
+    ],
+)
+def test_deadlines_are_kept_by_whoever_watches(serve, limits, kind):
+    server, settings = serve([("send", CHUNKED + chunk(b"one")), ("hold",)])
+    transport, response = opened(server, limits=limits, **settings)
+    pieces = []
+    job = gevent.spawn(response.pump, lambda data, *_: pieces.append(data) or False)
+    deadline = time.monotonic() + 10
+    while not job.ready() and time.monotonic() < deadline:
+        gevent.sleep(0.02)
+        transport.expire()
+    job.get(timeout=1)
+    assert (response.end.kind, b"".join(pieces)) == (kind, b"one")
+
+
+def test_bytes_that_bring_nothing_do_not_keep_an_exchange_alive(serve):
+    # Chunk extensions that never end: bytes come all the time, but no body does.
+    server, settings = serve(
+        [("send", CHUNKED + chunk(b"one")), ("drip", b"5;" + b"x" * 4000, 0.005)]
+    )
+    transport, response = opened(server, limits=Limits(idle_s=0.2), **settings)
+    job = gevent.spawn(response.pump, lambda *_: False)
+    began = time.monotonic()
+    while not job.ready() and time.monotonic() - began < 10:
+        gevent.sleep(0.02)
+        transport.expire()
+    assert response.end.kind is EndKind.IDLE_TIMEOUT
+
+
+def test_a_greenlet_that_is_killed_leaves_nothing_behind(serve):
+    server, settings = serve([("send", CHUNKED + chunk(b"one")), ("hold",)])
+    _, response = opened(server, **settings)
+    seen = []
+
+    def listen():
+        with response:
+            response.pump(lambda data, *_: seen.append(data) or False)
+
+    job = gevent.spawn(listen)
+    while not seen:
+        gevent.sleep(0.005)
+    job.kill(timeout=5)
+    assert job.ready()
+    assert response.end.kind is EndKind.CANCELLED
+
+
+def test_a_reset_keeps_what_came_before(raw_server):
+    seen = threading.Event()
+    server = raw_server([("send", CHUNKED + chunk(b"one")), ("wait", seen), ("rst",)])
+    _, response = opened(server)
+    pieces = []
+
+    def take(data, *_):
+        pieces.append(data)
+        seen.set()
+        return False
+
+    with response:
+        response.pump(take)
+    assert pieces == [b"one"]
+    assert (response.end.kind, response.end.fault_of) == (EndKind.RESET, "api")
+
+
+def test_goodbye_over_tls_is_an_end_though_the_connection_stays_open(
+    raw_server, authority, server_tls
+):
+    def say_goodbye(sock):
+        sock.settimeout(0.05)
+        with contextlib.suppress(OSError):
+            sock.unwrap()
+
+    answer = b"HTTP/1.1 200 OK\r\n\r\nwhole"
+    server = raw_server([("send", answer), ("call", say_goodbye), ("hold",)], tls=server_tls)
+    began = time.monotonic()
+    response, pieces = pumped(server, ca_file=authority.file, limits=Limits(idle_s=30))
+    assert (response.end.kind, b"".join(data for data, *_ in pieces)) == (EndKind.CLOSED, b"whole")
+    assert time.monotonic() - began < 10
+
+
+def test_without_goodbye_a_body_without_a_length_may_have_been_cut(
+    raw_server, authority, server_tls
+):
+    answer = b"HTTP/1.1 200 OK\r\n\r\nwhole"
+    server = raw_server([("send", answer), ("tls_eof",)], tls=server_tls)
+    response, pieces = pumped(server, ca_file=authority.file)
+    assert response.end.kind is EndKind.TRUNCATED
+    assert b"".join(data for data, *_ in pieces) == b"whole"
