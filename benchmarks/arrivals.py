@@ -56,7 +56,7 @@ def measure(seconds: float) -> list[Row]:
     rows = []
     with spawned_emulator(list(_EMULATOR)) as url, tempfile.TemporaryDirectory() as folder:
         for kind, users_kind in (("poisson", "poisson"), ("constant", "constant_throughput")):
-            ours = _soundstage(url, Path(folder), kind, seconds)
+            asked, ours = _soundstage(url, Path(folder), kind, seconds)
             theirs = _locust(url, Path(folder), users_kind, seconds)
             ours_rate, theirs_rate = len(ours) / seconds, len(theirs) / seconds
             rows.append(
@@ -68,15 +68,18 @@ def measure(seconds: float) -> list[Row]:
                     f"{_RATE:g}/s in the interval",
                 )
             )
-            rows.append(_shape(kind, ours, theirs))
+            rows.append(_shape(kind, asked, ours, theirs))
     return rows
 
 
-def _shape(kind: str, ours: list[float], theirs: list[float]) -> Row:
+def _shape(kind: str, asked: list[float], ours: list[float], theirs: list[float]) -> Row:
+    """How well gaps fit. How late a busy machine starts requests shows in those of an evenly spaced
+    schedule; of a random one, in how much further its starts are from the ideal than it is itself.
+    """
     if kind == "poisson":
         return Row(
             "poisson arrivals, Kolmogorov's distance of gaps from exponential at the asked rate",
-            f"{_distance(ours):.3f}",
+            f"{_distance(ours):.3f} (its schedule {_distance(asked):.3f})",
             f"Locust {_distance(theirs):.3f}",
             f"{_distance(ours) / _distance(theirs):.2f}x",
             f"< {1.36 / math.sqrt(len(ours)):.3f} (5%)",
@@ -116,14 +119,23 @@ def _jitter(moments: list[float]) -> float:
     return quantile(np.abs(np.array(_gaps(moments)) - 1 / _RATE), 0.99)
 
 
-def _soundstage(url: str, folder: Path, kind: str, seconds: float) -> list[float]:
+def _soundstage(
+    url: str, folder: Path, kind: str, seconds: float
+) -> tuple[list[float], list[float]]:
+    """When requests were due, and when they started, in order."""
     bundle = folder / f"ours-{kind}"
     options = ["--rate", f"{_RATE}", "--duration", f"{seconds}s", "--arrivals", kind]
-    _run(
+    said = _run(
         *("-m", "soundstage", "load", "--target", url, "--out", str(bundle), *options),
         seconds=seconds,
     )
-    return sorted(row["started_ns"] / 1e9 for row in Bundle.open(bundle).exchanges())
+    if not bundle.is_dir():
+        raise RuntimeError(said)
+    rows = list(Bundle.open(bundle).exchanges())
+    due, started = (
+        sorted(row[name] / 1e9 for row in rows) for name in ("intended_ns", "started_ns")
+    )
+    return due, started
 
 
 def _locust(url: str, folder: Path, kind: str, seconds: float) -> list[float]:
@@ -155,10 +167,13 @@ def _request() -> tuple[str, dict[str, Any]]:
     return endpoint.path, request_body(contract, endpoint, Random(1))
 
 
-def _run(*words: str, seconds: float) -> None:
-    """Run Python with these words; a load run may end with any code of its own."""
+def _run(*words: str, seconds: float) -> str:
+    """Run Python with these words; a load run may end with any code of its own. Returns what it
+    said on standard error.
+    """
     done = subprocess.run(
         [sys.executable, *words], capture_output=True, text=True, timeout=seconds + 120, check=False
     )
     if "Traceback" in done.stderr:
         raise RuntimeError(done.stderr[-2000:])
+    return done.stderr

@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.certificate import self_signed
 from benchmarks.figures import SETTLED_S, ramp_s
-from benchmarks.result import Row
+from benchmarks.result import Grid
 from soundstage.contract import available
 
 RATE = 2.5
@@ -27,57 +27,67 @@ READERS = {
     "soundstage": "benchmarks.soundstage_reader",
     "gevent": "benchmarks.gevent_reader",
     "aiohttp": "benchmarks.aiohttp_reader",
-    "locust iter_lines": "benchmarks.locust_reader",
+    "locust": "benchmarks.locust_reader",
 }
-#: What has to be reached, by (number of streams, TLS).
-_TARGETS = {
-    (4000, False): {"p99": "<= 0.2 ms", "cpu": "<= 70 us", "memory": "<= 130 MB"},
-    (1000, True): {"p99": "<= 0.3 ms"},
-}
+#: Streams of the table, and of its part over TLS.
+STREAMS, TLS_STREAMS = (500, 2000, 4000), (1000,)
+_HEADINGS = (
+    "streams",
+    "reader",
+    "events/s",
+    "error p50",
+    "p99",
+    "p99.9 ms",
+    "CPU us/event",
+    "to ours",
+    "KB/stream",
+    "MB in all",
+    "coarse",
+)
+_NOTE = (
+    "Targets of soundstage: at 4,000 streams p99 <= 0.2 ms, <= 70 us an event, <= 130 MB; "
+    "over TLS at 1,000 p99 <= 0.3 ms. Only soundstage checks the chunks. CPU: while all streams "
+    "are open, opening and closing left out; of a reader that falls behind it says nothing."
+)
 
 
 def measure(
-    streams: int, seconds: float, *, tls: bool = False, readers: Sequence[str] = tuple(READERS)
-) -> list[Row]:
-    """Timing error, CPU per event and memory at `streams` streams of 2.5 events a second each,
-    which are all open for `seconds`.
+    streams: tuple[int, ...] = STREAMS,
+    tls_streams: tuple[int, ...] = TLS_STREAMS,
+    seconds: float = 4.0,
+    readers: tuple[str, ...] = tuple(READERS),
+) -> Grid:
+    """Timing error, CPU per event and memory, at so many streams of 2.5 events a second each
+    (`tls-streams`: over TLS), which are all open for `seconds`, of each of the `readers`.
     """
-    found = {name: _run(READERS[name], streams, seconds, tls=tls) for name in readers}
-    targets = _TARGETS.get((streams, tls), {})
-    title = f"{streams:,} streams{', TLS' if tls else ''}"
-    rows = []
-    first = next(iter(found.values()))
-    for name, it in found.items():
-        ours = name == "soundstage"
-        error = " / ".join(_ms(it[quantile]) for quantile in ("p50_ms", "p99_ms", "p999_ms"))
-        cpu = it["cpu_us"]
-        rows += [
-            Row(
-                f"{title}: {name}, error",
-                f"{error} ms",
-                f"{it['events_s']:,.0f} events/s",
-                f"{it['p99_ms'] / first['p99_ms']:,.3g}x",
-                targets.get("p99", "p50 / p99 / p99.9") if ours else "",
-            ),
-            Row(
-                f"{title}: {name}, CPU an event",
-                f"{cpu:.0f} us" if cpu else "saturated",
-                f"with opening {it['cpu_all_us']:.0f} us",
-                f"{cpu / first['cpu_us']:.2f}x" if cpu and first["cpu_us"] else "",
-                targets.get("cpu", "") if ours else "",
-            ),
-            Row(
-                f"{title}: {name}, memory",
-                f"{it['kb_stream']:.0f} KB a stream",
-                f"in all {it['mb']:.0f} MB",
-                f"{it['kb_stream'] / first['kb_stream']:.2f}x",
-                targets.get("memory", "") if ours else "",
-            ),
-        ]
-        if ours:
-            what = f"{it['coarse']:.1%} coarse", f"{it['violations']} violations"
-            rows.append(Row(f"{title}: {name}, every chunk checked", *what))
-    return rows
+    if unknown := [name for name in readers if name not in READERS]:
+        raise ValueError(f"no reader {', '.join(unknown)}; there are {', '.join(READERS)}")
+    rows: list[Sequence[str]] = []
+    loads = [(many, False) for many in streams] + [(many, True) for many in tls_streams]
+    for many, tls in loads:
+        title = f"{many:,}{' TLS' if tls else ''}"
+        found = {name: _run(READERS[name], many, seconds, tls=tls) for name in readers}
+        ours = next(iter(found.values()))["cpu_us"]
+        rows += [("",) * len(_HEADINGS)] * bool(rows)
+        rows += [_row(title, name, it, ours) for name, it in found.items()]
+        if broken := found.get("soundstage", {}).get("violations"):
+            raise ValueError(f"{broken} violations in streams that have none")
+    return Grid("", _HEADINGS, rows, _NOTE)
+
+
+def _row(title: str, name: str, it: dict[str, Any], ours: float | None) -> Sequence[str]:
+    cpu = it["cpu_us"]
+    return (
+        title,
+        name,
+        f"{it['events_s']:,.0f}",
+        *(_ms(it[quantile]) for quantile in ("p50_ms", "p99_ms", "p999_ms")),
+        f"{cpu:.0f}" if cpu else "behind",
+        f"{cpu / ours:.2f}x" if cpu and ours else "",
+        f"{it['kb_stream']:.0f}",
+        f"{it['mb']:.0f}",
+        f"{it['coarse']:.1%}" if name == "soundstage" else "",
+    )
 
 
 def _ms(value: float) -> str:
@@ -90,7 +100,7 @@ def _run(module: str, streams: int, seconds: float, *, tls: bool) -> dict[str, A
         command += ["--ca", ca] if ca else []
         done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     if done.returncode:
-        raise SystemExit(f"{module} with {streams} streams failed:\n{done.stderr[-2000:]}")
+        raise RuntimeError(f"{module} with {streams} streams failed:\n{done.stderr[-2000:]}")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 

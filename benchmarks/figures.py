@@ -21,7 +21,7 @@ _QUANTILES = {"p50_ms": 0.5, "p99_ms": 0.99, "p999_ms": 0.999}
 
 def ramp_s(streams: int) -> float:
     """The streams are started evenly over so many seconds: all at once is another test."""
-    return max(2.0, streams / 1000)
+    return max(1.0, streams / 1000)
 
 
 class Meter:

@@ -20,7 +20,6 @@ from urllib.parse import urlsplit
 from benchmarks.result import Row
 from soundstage.contract import Contract, load_all
 from soundstage.contract.openapi import document
-from soundstage.contract.protocol import Endpoint
 from soundstage.emulator import Options, running
 
 BODIES: Final = 100_000
@@ -209,8 +208,8 @@ def mutated(url: str, many: int, seed: int = 0) -> Outcome:
 
 
 def explored(url: str, examples: int) -> Outcome:
-    """All phases of Schemathesis for single operations, against every endpoint: examples, coverage,
-    and fuzzing of what the schema allows and what it rules out.
+    """All phases of Schemathesis, against every endpoint: examples, coverage, fuzzing of what the
+    schema allows and what it rules out, and sequences of requests.
     """
     import hypothesis
     import schemathesis
@@ -226,29 +225,69 @@ def explored(url: str, examples: int) -> Outcome:
         phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
         suppress_health_check=list(hypothesis.HealthCheck),
     )
+
+    def sent(case: Any) -> Any:
+        answer = case.call(base_url=url, headers=_KEY)
+        outcome.took(answer.status_code, answer.content, repr(case.body).encode()[:200])
+        return answer
+
+    def tried(case: Any) -> None:
+        sent(case)
+
     for contract in load_all().values():
         # Without a config of its own it would read a schemathesis.toml of the current folder.
-        described = schemathesis.openapi.from_dict(document(contract), config=schemathesis.Config())
+        text = linked(contract, document(contract))
+        described = schemathesis.openapi.from_dict(text, config=schemathesis.Config())
         described.config.update(base_url=url)
-        for endpoint in contract.endpoints.values():
-            if endpoint.path in described:
-                _explore(described, endpoint, url, outcome, settings, builder)
+        config = builder.HypothesisTestConfig(
+            project=described.config, modes=list(builder.HypothesisTestMode), settings=settings
+        )
+        for path in described:
+            for operation in described[path].values():
+                builder.create_test(operation=operation, test_func=tried, config=config)()
+        if '"links"' in json.dumps(text):
+            few = hypothesis.settings(
+                settings, max_examples=max(1, examples // 4), stateful_step_count=6
+            )
+            _in_sequence(described, sent, few)
     outcome.seconds = time.perf_counter() - begun
     return outcome
 
 
-def _explore(
-    described: Any, endpoint: Endpoint, url: str, outcome: Outcome, settings: Any, builder: Any
-) -> None:
-    def sent(case: Any) -> None:
-        answer = case.call(base_url=url, headers={"Authorization": "Bearer any-key"})
-        outcome.took(answer.status_code, answer.content, repr(case.body).encode()[:200])
+_KEY: Final = {"Authorization": "Bearer any-key"}
 
-    config = builder.HypothesisTestConfig(
-        project=described.config, modes=list(builder.HypothesisTestMode), settings=settings
-    )
-    operation = described[endpoint.path][endpoint.method]
-    builder.create_test(operation=operation, test_func=sent, config=config)()
+
+def linked(contract: Contract, described: dict[str, Any]) -> dict[str, Any]:
+    """A description that also says which field of a result another endpoint asks for in its path:
+    Schemathesis makes no sequences without (OpenAPI, Link Object).
+    """
+    asking = [e for e in contract.endpoints.values() if e.request is None and "{" in e.path]
+    for giving in contract.endpoints.values():
+        fields = (giving.response or {}).get("properties", {})
+        for endpoint in asking:
+            names = re.findall(r"{([^}]+)}", endpoint.path)
+            if set(names) <= fields.keys():
+                operation = described["paths"][endpoint.path][endpoint.method.lower()]
+                link = {
+                    "operationId": operation["operationId"],
+                    "parameters": {name: f"$response.body#/{name}" for name in names},
+                }
+                given = described["paths"][giving.path][giving.method.lower()]["responses"]["200"]
+                given.setdefault("links", {})[endpoint.name] = link
+    return described
+
+
+def _in_sequence(described: Any, sent: Callable[[Any], Any], settings: Any) -> None:
+    machine = described.as_state_machine()
+
+    def call(self: Any, case: Any, **_: Any) -> Any:
+        return sent(case)
+
+    def validate_response(self: Any, answer: Any, case: Any, **_: Any) -> None:
+        """What is wrong is told by what was sent."""
+
+    methods = {"call": call, "validate_response": validate_response}
+    type("InSequence", (machine,), methods).run(settings=settings)
 
 
 # --- the measurement ------------------------------------------------------------------------------

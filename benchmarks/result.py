@@ -1,5 +1,6 @@
-"""One line of the table."""
+"""What a benchmark says: lines of the common table, or a table of its own."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -13,3 +14,15 @@ class Row(NamedTuple):
     reference: str = ""
     ratio: str = ""
     target: str = ""
+
+
+class Grid(NamedTuple):
+    """A table where one column is not enough: several readers, or several loads, side by side. A
+    row without any text is a line between two groups.
+    """
+
+    title: str
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    #: What there is to say below it: the numbers to reach.
+    note: str = ""

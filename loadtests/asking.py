@@ -16,7 +16,9 @@ from soundstage.contract import available, load
 from soundstage.errors import UsageError
 from soundstage.loadtests import arrivals
 from soundstage.loadtests.moments import read_moments
-from soundstage.loadtests.scenario import STREAM, Part, Scenario, find_scenario, span, spread
+from soundstage.loadtests.scenario import STREAM, Part, Scenario, endpoint_of, span, spread
+from soundstage.loadtests.scenario_file import find_scenario
+from soundstage.results import slo
 
 _RATE = 5.0
 _SECONDS = 30.0
@@ -43,11 +45,36 @@ def scenario_of(args: argparse.Namespace, config: Config) -> Scenario:
         raise UsageError("--max-in-flight is for an open loop: N users have at most N in flight")
     found = replace(found, parts=_parts(found, args, config))
     found.warmed()  # says what is wrong with a warm-up
+    try:
+        check(found, args.probe_playback)
+    except UsageError as error:
+        raise UsageError(f"{args.scenario}: {error}" if args.scenario else str(error)) from error
     return found
+
+
+def check(scenario: Scenario, probed: float = 1.0) -> None:
+    """Raises UsageError for what could not be sent, or objectives that nothing would be held
+    against: before anybody is asked for money. `probed`: the share of songs that is played.
+    """
+    from soundstage.conformance.codes import codes
+    from soundstage.loadtests.traffic import Traffic, catalogue, playable
+
+    traffic = Traffic(scenario.parts, scenario.seed, corpus=scenario.corpus)
+    for objective in slo.resolve(
+        scenario.slos, catalogue(traffic), list(codes()), playable(traffic)
+    ):
+        if slo.PLAYABLE in objective.slo.words and probed < 1:
+            raise UsageError(
+                f"SLO {objective.slo.text!r}: whether songs play is known only if all of them are "
+                "played: --probe-playback"
+            )
 
 
 def _timed(base: Scenario, args: argparse.Namespace) -> Scenario:
     """The scenario with the load that options ask for instead of its own."""
+    if args.find_capacity and base.users is not None:
+        # A search is an open loop at rates of its own choice, whatever the scenario's load is.
+        base = replace(base, users=None, phases=tuple(arrivals.steady(_RATE, base.seconds)))
     if args.users is not None:
         seconds = args.duration or base.length or _SECONDS
         return replace(base, users=args.users, seconds=seconds, phases=(), max_in_flight=None)
@@ -131,6 +158,8 @@ def planned(target: str, scenario: Scenario, budget: int | None) -> str:
     else:
         cost = f"about {round(many * billed / whole)} billable requests (generations)"
     limit = "no budget" if budget is None else f"a budget of {budget}"
+    if budget is not None and many is not None and budget < round(many * billed / whole):
+        limit += ", which is less: the run ends when it is spent"
     lines.append(f"{cost}; {limit}")
     return f"{target}: " + "\n  ".join(lines)
 
@@ -141,8 +170,5 @@ def _has_warmup_before(scenario: Scenario) -> bool:
 
 
 def _place(part: Part) -> tuple[str, float, bool]:
-    contract = load(part.api)
-    endpoint = contract.endpoints.get(part.endpoint) or contract.endpoint_of_kind(part.endpoint)
-    if endpoint is None:
-        raise UsageError(f"{part.api} has no endpoint of the kind {part.endpoint!r}")
+    endpoint = endpoint_of(load(part.api), part.endpoint)
     return f"{part.api} {endpoint.name}", part.weight, endpoint.billed

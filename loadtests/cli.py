@@ -11,8 +11,8 @@ import io
 import json
 import shlex
 import signal
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -24,11 +24,13 @@ from soundstage.exchange.budget import is_loopback
 from soundstage.exchange.spawn import spawned_emulator
 from soundstage.loadtests.asking import parameters, planned, scenario_of
 from soundstage.loadtests.options import duration, parse_args
-from soundstage.loadtests.scenario import Scenario, ready
+from soundstage.loadtests.scenario import Scenario
+from soundstage.loadtests.scenario_file import ready
 
 if TYPE_CHECKING:
     from locust.env import Environment
 
+    from soundstage.loadtests.board import Board
     from soundstage.loadtests.loadrun import LoadOptions, LoadRun
 
 __all__ = ["HELP", "duration", "parse_args", "run"]
@@ -53,11 +55,11 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     budget = args.budget if args.budget is not None else config.target.budget
     plan = planned(target, scenario, budget)
     if args.find_capacity:
-        from soundstage.loadtests import search
+        from soundstage.loadtests import search_words
 
         if not scenario.slos:
             raise UsageError("--find-capacity needs an objective: --slo 'complete.p95<2m'")
-        plan = search.planned(target, scenario, search.limits_of(args), budget)
+        plan = search_words.planned(target, scenario, search_words.limits_of(args), budget)
     if args.dry_run:
         print(plan, file=stdout)
         return 0
@@ -75,8 +77,8 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         if url == EMULATOR:
             url = stack.enter_context(spawned_emulator(shlex.split(args.emulator_args)))
         options = _options(args, config, scenario, url, budget)
-        drive = _search(args, stdout, stderr) if args.find_capacity else _measure(stderr)
-        code, path = _load(options, drive, stderr)
+        drive = _search(args, stdout, stderr) if args.find_capacity else _measure(args, stderr)
+        code, path = _load(options, drive, stderr, args.processes)
     if args.format == "json":
         cli.run("report", [str(path)], io.StringIO(), stderr)
         print(json.dumps(json.loads((path / "run.json").read_bytes())), file=stdout)
@@ -97,44 +99,69 @@ def _list(stdout: TextIO) -> None:
 Drive = Callable[["LoadRun", "Environment"], None]
 
 
-def _load(options: LoadOptions, drive: Drive, stderr: TextIO) -> tuple[int, Path]:
-    """The run itself, as `drive` drives it; its exit code and its bundle."""
+def _load(options: LoadOptions, drive: Drive, stderr: TextIO, many: int) -> tuple[int, Path]:
+    """The run itself, as `drive` drives it, in this process or on so many others; its exit code and
+    its bundle.
+    """
     import gc
 
     import gevent
     from locust.env import Environment
 
     from soundstage.loadtests import users
-    from soundstage.loadtests.loadrun import open_run
+    from soundstage.loadtests.opening import open_run
+    from soundstage.loadtests.processes import Processes
 
     open_loop = options.scenario.users is None
     user: Any = users.ArrivalsUser if open_loop else users.SongUser
     user_class = type("Arrivals" if open_loop else "Songs", (user,), {"host": options.target})
-    environment = Environment(user_classes=[user_class], host=options.target)
-    load = open_run(environment, options)
-    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
-    watchers = [gevent.signal_handler(each, load.interrupt) for each in before]
-    runner = environment.create_local_runner()
-    users.attach(environment, load, options.scenario.schedule)
-    try:
+    team = Processes(many, options, user_class) if many > 1 else None
+    with ExitStack() as stack:
+        if team is not None:
+            stack.callback(team.end)
+        environment = Environment(user_classes=[user_class], host=options.target)
+        load = team.crew(environment) if team is not None else open_run(environment, options)
+        for each in (signal.SIGINT, signal.SIGTERM):
+            stack.callback(signal.signal, each, signal.getsignal(each))
+            stack.callback(gevent.signal_handler(each, load.interrupt).cancel)
+        runner: Any = (
+            environment.create_local_runner() if team is None else team.runner(environment)
+        )
+        stack.callback(runner.quit)
+        users.attach(environment, load, options.scenario.schedule)
+        stack.callback(users.detach, environment)
         with load.bundle:
             gc.collect()
             gc.freeze()
+            if team is not None:
+                team.lead(runner)
             drive(load, environment)
             code = load.conclude()
-    finally:
-        users.detach(environment)
-        runner.quit()
-        for watcher in watchers:
-            watcher.cancel()
-        for each, handler in before.items():
-            signal.signal(each, handler)
     if load.failure is not None:
         print(f"soundstage load: stopped early: {load.failure}", file=stderr)
     return code, load.bundle.path
 
 
-def _measure(stderr: TextIO) -> Drive:
+@contextmanager
+def _served(load: LoadRun, args: argparse.Namespace, stderr: TextIO) -> Iterator[Board]:
+    """A board of the run, whose metrics are served if that is asked for."""
+    from soundstage.loadtests.board import Board
+
+    scenario = load.options.scenario
+    board = Board(load, scenario.length + scenario.warmup_s)
+    if args.metrics_port is None:
+        yield board
+        return
+    from soundstage.loadtests import metrics
+
+    host, port = args.metrics_port
+    with metrics.served(board, host, port) as port:
+        where = f"[{host}]" if ":" in host else host
+        print(f"soundstage load: metrics at http://{where}:{port}/metrics", file=stderr, flush=True)
+        yield board
+
+
+def _measure(args: argparse.Namespace, stderr: TextIO) -> Drive:
     """One run of the whole scenario."""
 
     def drive(load: LoadRun, environment: Environment) -> None:
@@ -146,7 +173,10 @@ def _measure(stderr: TextIO) -> Drive:
         scenario, runner = load.options.scenario, environment.runner
         assert runner is not None
         length = scenario.length + scenario.warmup_s
-        with progress.shown(load, length, stderr):
+        with (
+            _served(load, args, stderr) as board,
+            progress.shown(load, length, stderr, board=board),
+        ):
             if scenario.users is None:
                 counted = load.planned()
                 for text in load.out_of_reach(counted):
@@ -157,7 +187,8 @@ def _measure(stderr: TextIO) -> Drive:
             if scenario.abort_on_hopeless:
                 load.give_up_when_hopeless(counted)
             if scenario.users is None:
-                gevent.spawn(runner.start, 1, 1)
+                if not load.by_workers:
+                    gevent.spawn(runner.start, 1, 1)
                 load.stopping.wait()
             else:
                 spread = max(0.001, min(_SPREAD_S, length / 4))
@@ -174,10 +205,14 @@ def _search(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> Drive:
     """Many short runs: the search for the capacity."""
 
     def drive(load: LoadRun, environment: Environment) -> None:
-        from soundstage.loadtests import search, trials
+        from soundstage.loadtests import search_words, trials
 
         shown = stdout if args.format == "text" else stderr
-        trials.find_capacity(load, search.limits_of(args), shown, stderr)
+        limits = search_words.limits_of(args)
+        if (short := search_words.too_short(limits)) is not None:
+            print(f"soundstage load: {short}", file=stderr)
+        with _served(load, args, stderr):
+            trials.find_capacity(load, limits, shown, stderr)
 
     return drive
 
@@ -187,6 +222,8 @@ def _options(
 ) -> LoadOptions:
     from soundstage.loadtests.loadrun import LoadOptions
 
+    # Players are load, too: runs with and without them are not alike.
+    probed = {"probe_playback": args.probe_playback} if args.probe_playback else {}
     return LoadOptions(
         target=url,
         scenario=scenario,
@@ -199,7 +236,8 @@ def _options(
         keep_private=args.keep_private,
         out=args.out,
         command=args.command,
-        parameters=tuple(parameters(scenario).items()),
+        parameters=tuple({**parameters(scenario), **probed}.items()),
+        probe_playback=args.probe_playback,
     )
 
 

@@ -76,6 +76,10 @@ class Lateness:
                 return _value(place)
         return 0.0
 
+    def counted(self) -> list[tuple[float, int]]:
+        """How many there were of each size: (seconds within half a percent, number), ascending."""
+        return [(_value(place), self._counts[place]) for place in sorted(self._counts)]
+
     def to_json(self) -> dict[str, object]:
         """As it is shipped to a master."""
         counts = {str(place): count for place, count in self._counts.items()}

@@ -1,6 +1,7 @@
-"""One load run from its opening to its verdict, whoever drives it: `soundstage load` or Locust.
+"""One load run while it goes on, whoever drives it: `soundstage load` or Locust.
 
-Starts exchanges, counts those in flight, drains or cuts them at the end, and finishes the bundle.
+Starts exchanges, counts those in flight, drains or cuts them at the end. `opening` makes one,
+`concluding` finishes its bundle.
 """
 
 from __future__ import annotations
@@ -9,39 +10,25 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import gevent
 import gevent.event
-import jsonschema  # noqa: F401 - explains violations; loaded here, not in the middle of a run
-import orjson
-from locust.env import Environment
 
-from soundstage.conformance.codes import codes
-from soundstage.contract import Contract, available
-from soundstage.contract.protocol import Endpoint
-from soundstage.errors import BudgetError, SoundstageError
+from soundstage.errors import SoundstageError
 from soundstage.exchange.client import Call
-from soundstage.exchange.judge import Judge
-from soundstage.exchange.run import run_facts
-from soundstage.exchange.session import Session, open_session
+from soundstage.exchange.session import Session
 from soundstage.loadtests import hopeless
 from soundstage.loadtests.arrivals import rate_at
+from soundstage.loadtests.concluding import conclude
 from soundstage.loadtests.lag import LagMeter, Load, Sample, why_invalid
-from soundstage.loadtests.recording import (
-    Outlet,
-    Recording,
-    exact_statistics,
-    forget_old_seconds,
-)
-from soundstage.loadtests.scenario import Part, Scenario, spread
+from soundstage.loadtests.playback import Probes
+from soundstage.loadtests.recording import Recording, forget_old_seconds
+from soundstage.loadtests.scenario import Scenario
 from soundstage.loadtests.traffic import Traffic
-from soundstage.loadtests.wakeups import HubWakeups
-from soundstage.results import slo, verdicts
-from soundstage.results.bundle import BundleWriter, new_folder
-from soundstage.results.matrix import Matrix
-from soundstage.results.verdicts import Scorecard, Tally
+from soundstage.results import verdicts
+from soundstage.results.bundle import BundleWriter
+from soundstage.results.verdicts import Tally
 
 _SECOND_NS = 1_000_000_000
 #: A schedule begins this long after it is asked for, so that its driver is there in time.
@@ -49,25 +36,18 @@ LEAD_S = 0.05
 _EXPIRE_S = 0.5
 #: How long exchanges that were cut get to say so.
 _CUT_S = 2.0
-#: Reasons that are the target's or the environment's, not the contract's.
-_ENVIRONMENT = ("api.", "http.", "environment.", "harness.idle_timeout", "harness.total_timeout")
 _CANCELLED = "cancelled"
 #: How long what is in flight gets once somebody has interrupted the run.
 INTERRUPT_DRAIN_S = 5.0
-_VERDICTS = {0: "pass", 1: "fail", 3: "fail", 6: "invalid"}
-#: The exit code of a search, by what it found.
-_OF_CAPACITY = {"found": 0, "at_least": 0, "none": 3, "unfinished": 4}
-#: Milestones that every endpoint has, and those that every stream has.
-_OF_ALL, _OF_STREAMS = ("accepted",), ("first_chunk",)
 #: Objectives that can no longer be met are looked for this often.
 _LOOK_S = 0.5
-INTERRUPTED = 130
 
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
     """What a load run was asked to do, and against what. `out` is the folder of the bundle, None
-    for a new one below runs/; `command` and `parameters` stand in the bundle.
+    for a new one below runs/; `command` and `parameters` stand in the bundle. `probe_playback`: of
+    this share of the exchanges the stream is played while the song is being made.
     """
 
     target: str
@@ -82,6 +62,7 @@ class LoadOptions:
     out: str | None = None
     command: str = ""
     parameters: tuple[tuple[str, Any], ...] = ()
+    probe_playback: float = 0.0
 
 
 class LoadRun:
@@ -90,6 +71,9 @@ class LoadRun:
     `stopping` is set once no further request may start. `failure` is what stopped it, if that was
     neither the schedule's end nor somebody's wish.
     """
+
+    #: Whether others send the load, and this run only takes what comes of it.
+    by_workers = False
 
     def __init__(
         self,
@@ -118,6 +102,9 @@ class LoadRun:
         self._halt = self.stopping
         self._background: list[gevent.Greenlet[..., None]] = []
         self._before = (0, 0)
+        self._stepped = False
+        share = options.probe_playback
+        self._probes = Probes(session, share) if share and not self.by_workers else None
         open_loop = options.scenario.users is None
         self._phases = options.scenario.warmed() if open_loop else []
 
@@ -133,12 +120,18 @@ class LoadRun:
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the run's beginning."""
+        """Seconds since the run's beginning; 0 where it has not begun."""
+        if not self.recording.epoch_ns:
+            return 0.0
         return (time.monotonic_ns() - self.recording.epoch_ns) / _SECOND_NS
 
-    def begin(self, lead_s: float = 0.0) -> None:
-        """The run begins `lead_s` from now; the generator is watched from here on."""
-        self.recording.epoch_ns = time.monotonic_ns() + int(lead_s * _SECOND_NS)
+    def begin(self, lead_s: float = 0.0, *, at_ns: int | None = None) -> None:
+        """The run begins `lead_s` from now, or has begun or will begin at `at_ns` (monotonic); the
+        generator is watched from here on.
+        """
+        if at_ns is None:
+            at_ns = time.monotonic_ns() + int(lead_s * _SECOND_NS)
+        self.recording.epoch_ns = at_ns
         self.meter.start()
         self._background.append(gevent.spawn(self._expire))
 
@@ -193,7 +186,7 @@ class LoadRun:
             if halt.is_set():
                 return
             self.asked += 1
-            cap = self.options.scenario.max_in_flight
+            cap = self.cap()
             if cap is not None and self.in_flight >= cap:
                 self._note(call, "dropped", "generator.max_in_flight")
             else:
@@ -205,6 +198,14 @@ class LoadRun:
         """Start a request now, as a user of a closed loop does; join what is returned."""
         self.asked += 1
         return self._launch(self.traffic.call(self.traffic.next_number()))
+
+    def cap(self) -> int | None:
+        """How many exchanges may be in flight at most; None: any number."""
+        return self.options.scenario.max_in_flight
+
+    def wait_for_beginning(self) -> bool:
+        """Wait until the run has begun; False if it will not any more."""
+        return not self.stopping.is_set()
 
     def stop(self) -> None:
         """No further request starts."""
@@ -257,35 +258,7 @@ class LoadRun:
 
     def conclude(self) -> int:
         """Finish the bundle after `drain`; returns the exit code (design 12)."""
-        self.unwatch()
-        if self.failure is not None and not isinstance(self.failure, SoundstageError):
-            raise self.failure
-        recording, session = self.recording, self.session
-        stepped = session.transport.clock_stepped()
-        voids = self._voids(stepped)
-        slos = self.slo_results()
-        code = self._exit_code(voids, slos)
-        sources = [source for source, count in recording.timing.items() if count]
-        self.bundle.observed(recording.observed.to_json())
-        self.bundle.finish(
-            verdict=None if self.interrupted else _VERDICTS.get(code, "inconclusive"),
-            exit_code=code,
-            reason=None if code in (0, 1) else self._reason(voids, slos),
-            rules=recording.matrix.rows(),
-            voids=voids,
-            totals=self._totals(),
-            status="interrupted" if self.interrupted else "complete",
-            budget={"limit": session.budget.limit, "spent": self.spent()},
-            clock={
-                "source": sources[0] if len(sources) == 1 else "mixed" if sources else "kernel",
-                "stepped": stepped,
-            },
-            slos=slos,
-            capacity=self.capacity,
-            workers=self.workers(),
-        )
-        session.close()
-        return code
+        return conclude(self)
 
     def workers(self) -> list[dict[str, Any]] | None:
         """What run.json says of the processes that sent the load; None if it was this one alone."""
@@ -295,31 +268,25 @@ class LoadRun:
         """How much of the budget is spent."""
         return self.session.budget.spent
 
-    def slo_results(self) -> list[dict[str, Any]]:
-        """What is known of each objective by now: the entries of `slos` in run.json.
+    def due(self, elapsed_s: float) -> float | None:
+        """Arrivals a second that are asked for just then; None if the scenario does not say."""
+        return rate_at(self._phases, elapsed_s)
 
-        Where the run was given up because of one, the usual interval would say too much: it was
-        looked at again and again. Then it is missed only if that is shown whatever was looked at.
-        """
-        entries = []
-        invalid = None if self.capacity is not None else why_invalid(self.loaded())
-        for tally in self.recording.scorecard.tallies:
-            entry = verdicts.result(tally)
-            if invalid is not None:
-                # Whatever the times are, they are not the target's alone.
-                entry["verdict"], entry["reason"], entry["more"] = (
-                    verdicts.INCONCLUSIVE,
-                    invalid,
-                    None,
-                )
-                entries.append(entry)
-                continue
-            if self.given_up is not None and self.given_up[0] is tally:
-                why = self.given_up[1]
-                entry["verdict"] = verdicts.FAIL if why.missed else verdicts.INCONCLUSIVE
-                entry["reason"], entry["more"] = f"given up: {why.reason}", None
-            entries.append(entry)
-        return entries
+    def missing(self) -> list[str]:
+        """What is lacking in the bundle, and why: each a sentence that voids the run."""
+        return []
+
+    def why_invalid(self) -> str | None:
+        """Why the load was not what was asked for; None if it was."""
+        return why_invalid(self.loaded())
+
+    def clock_stepped(self) -> bool:
+        """Whether a system's clock was set while it was relied on."""
+        return self._stepped or self.session.transport.clock_stepped()
+
+    def further_totals(self) -> dict[str, Any]:
+        """What else run.json says in `totals`."""
+        return {}
 
     # ------------------------------------------------------------------ within a run
 
@@ -333,9 +300,12 @@ class LoadRun:
     def _exchange(self, call: Call) -> None:
         try:
             call = self.recording.sampled(call, time.monotonic_ns())
-            exchange = self.session.client.exchange(call)
+            probe = self._probes.of(call) if self._probes is not None else None
+            exchange = self.session.client.exchange(call if probe is None else probe.call)
             cancelled = exchange.end is not None and exchange.end.kind == _CANCELLED
-            self.recording.ended(exchange, cut=self._cut and cancelled)
+            cut = self._cut and cancelled
+            playback = None if probe is None else probe.result(lambda: self._cut)
+            self.recording.ended(exchange, cut=cut, playback=playback)
         except Exception as error:  # noqa: BLE001 - kept, and given to whoever concludes
             if self.failure is None:
                 self.failure = error
@@ -367,9 +337,11 @@ class LoadRun:
         asked, dropped = now[0] - self._before[0], now[1] - self._before[1]
         self._before = now
         elapsed = self.elapsed_s
+        # A step that is undone before the end is seen only by looking now and then.
+        self._stepped = self.clock_stepped()
         row = {
             "t": round(elapsed, 3),
-            "rate": rate_at(self._phases, elapsed),
+            "rate": self.due(elapsed),
             "asked": asked,
             "started": max(0, asked - dropped),
             "dropped": dropped,
@@ -402,185 +374,3 @@ class LoadRun:
             full_seconds=self.meter.full_seconds,
             steal=self.meter.steal_share,
         )
-
-    def _totals(self) -> dict[str, Any]:
-        load = self.loaded()
-        return {
-            "arrivals_asked": load.asked,
-            "arrivals_started": load.started,
-            "dropped": load.dropped,
-            "late_p99_ms": round(load.late.quantile(0.99) * 1000, 3),
-            "loop_lag_p50_ms": round(load.lags.quantile(0.5) * 1000, 3),
-            "loop_lag_p99_ms": round(load.lags.quantile(0.99) * 1000, 3),
-            "cpu_share": round(self.cpu_share(), 4),
-            "steal_share": None if load.steal is None else round(load.steal, 4),
-            "most_in_flight": self.most_in_flight,
-            "outcomes": dict(self.recording.outcomes),
-            "violating": self.recording.violating,
-            "judged": self.recording.matrix.judged(),
-            "seconds": round(self.elapsed_s, 3),
-        }
-
-    def _voids(self, stepped: bool) -> list[dict[str, str]]:
-        voids = []
-        if isinstance(self.failure, BudgetError):
-            voids.append({"kind": "budget", "message": str(self.failure)})
-        elif self.failure is not None:
-            voids.append({"kind": "incomplete", "message": str(self.failure)})
-        # The trials of a search are valid or not each by itself.
-        if self.capacity is None and (why := why_invalid(self.loaded())) is not None:
-            voids.append({"kind": "generator", "message": why})
-        if stepped:
-            message = "the system's clock was set during the run: its times are not to be trusted"
-            voids.append({"kind": "clock", "message": message})
-        reasons = self.recording.matrix.reasons()
-        if reasons and not self.recording.matrix.judged() and not self.interrupted:
-            reason, many = reasons[0]
-            if reason.startswith(_ENVIRONMENT):
-                message = f"no answer could be judged: {reason} ({many} times)"
-                voids.append({"kind": "target", "message": message})
-        return voids
-
-    def _exit_code(self, voids: list[dict[str, str]], slos: list[dict[str, Any]]) -> int:
-        if self.interrupted:
-            return INTERRUPTED
-        if self.recording.matrix.broken:
-            return 1
-        if voids:
-            return 6
-        if not self.recording.done:
-            return 5
-        if self.capacity is not None:
-            return _OF_CAPACITY[self.capacity["verdict"]]
-        kept = verdicts.overall(slos)
-        if kept == verdicts.FAIL:
-            return 3
-        return 0 if self.recording.matrix.judged() and kept == verdicts.PASS else 4
-
-    def _reason(self, voids: list[dict[str, str]], slos: list[dict[str, Any]]) -> str | None:
-        if voids:
-            return voids[0]["message"]
-        if self.capacity is not None:
-            return str(self.capacity["reason"])
-        for said in (verdicts.FAIL, verdicts.INCONCLUSIVE):
-            for entry in slos:
-                if entry["verdict"] == said:
-                    return f"SLO {verdicts.describe(entry)}"
-        reasons = self.recording.matrix.reasons()
-        return reasons[0][0] if reasons else None
-
-
-def open_run(environment: Environment, options: LoadOptions) -> LoadRun:
-    """Find the target and start a bundle. Sends nothing that could be billed.
-
-    Raises SoundstageError if the run cannot begin: wrong options, no target, no key, no budget.
-    """
-    return LoadRun(*opened(environment, options))
-
-
-def opened(
-    environment: Environment, options: LoadOptions
-) -> tuple[Session, Traffic, Recording, LoadOptions, BundleWriter]:
-    """What `LoadRun` is made of, with a bundle that has begun."""
-    scenario = options.scenario
-    traffic = traffic_of(options)
-    objectives = slo.resolve(scenario.slos, catalogue(traffic), list(codes()))
-    if objectives:
-        import scipy.special  # type: ignore[import-untyped]  # noqa: F401 - not in midst of a run
-    session = session_of(options, traffic)
-    if session.budget.left == 0 and any(endpoint.billed for _, endpoint in traffic.places):
-        session.budget.take()  # says why nothing may be sent
-    facts = run_facts(
-        session,
-        "load",
-        options.command,
-        traffic.contracts,
-        seed=scenario.seed,
-        parameters={**dict(options.parameters), **traffic.facts()},
-        packages=("locust", "gevent"),
-    )
-    folder = Path(options.out) if options.out else new_folder("load")
-    bundle = BundleWriter.create(folder, facts)
-    scorecard = Scorecard(objectives)
-    recording = recording_of(environment, options, session, traffic, bundle, scorecard)
-    return session, traffic, recording, options, bundle
-
-
-def traffic_of(options: LoadOptions) -> Traffic:
-    """The requests that the options ask for. Raises UsageError if they cannot be made."""
-    exact_statistics()
-    scenario = options.scenario
-    parts = spread(scenario.parts or (Part(""),), available())
-    return Traffic(parts, scenario.seed, corpus=scenario.corpus, scenario=scenario.name)
-
-
-def session_of(options: LoadOptions, traffic: Traffic) -> Session:
-    """A session with the target, ready for load. Raises SoundstageError if there is none."""
-    scenario = options.scenario
-    session = open_session(
-        options.target,
-        key_file=options.key_file,
-        budget=options.budget,
-        headers=options.headers,
-        ca_file=options.ca_file,
-        client_cert=options.client_cert,
-        insecure=options.insecure,
-        keep_private=options.keep_private,
-        timeout_s=scenario.timeout_s,
-        idle_timeout_s=scenario.idle_timeout_s,
-        watched=True,
-        wakeups=HubWakeups,
-    )
-    session.client.keep_chunks = True
-    for contract, endpoint in traffic.places:
-        _rehearse(contract, endpoint)
-    return session
-
-
-def recording_of(
-    environment: Environment,
-    options: LoadOptions,
-    session: Session,
-    traffic: Traffic,
-    outlet: Outlet,
-    scorecard: Scorecard | None = None,
-) -> Recording:
-    """A recording that writes to `outlet`."""
-    matrix = Matrix(rule for contract in traffic.contracts for rule in contract.rules)
-    return Recording(
-        environment,
-        session,
-        outlet,
-        matrix,
-        warmup_s=options.scenario.warmup_s,
-        scorecard=scorecard,
-    )
-
-
-def catalogue(traffic: Traffic) -> dict[tuple[str, str], list[str]]:
-    """The milestones of each (api, endpoint) that is loaded: what objectives may name."""
-    found = {}
-    for contract, endpoint in traffic.places:
-        if endpoint.kind == "stream":
-            stages = contract.protocol.stages
-            names = [each.name for stage in stages for each in stage.milestones]
-            of_it = [*_OF_ALL, *_OF_STREAMS, *names]
-        else:
-            of_it = [*_OF_ALL, "complete"]
-        found[contract.api, endpoint.name] = of_it
-    return found
-
-
-def _rehearse(contract: Contract, endpoint: Endpoint) -> None:
-    """Judge a printed example, so that nothing is compiled while the first answers come in."""
-    judge = Judge(contract, endpoint)
-    examples = Counter(each.of.partition(":")[0] for each in contract.examples)
-    kind = "stage" if endpoint.kind == "stream" and examples["stage"] else "response"
-    judge.head(200, "text/event-stream" if kind == "stage" else "application/json")
-    for example in contract.examples:
-        if example.of.partition(":")[0] == kind:
-            text = orjson.dumps(example.payload)
-            judge.feed(b"data: " + text + b"\n\n" if kind == "stage" else text)
-            if kind == "response":
-                break
-    judge.close()

@@ -77,6 +77,8 @@ def _of_target(parser: argparse.ArgumentParser) -> None:
     add("--out", metavar="DIR", help="folder of the run bundle (default: in runs/)")
     text = "json prints run.json"
     add("--format", choices=("text", "json"), default="text", help=text)
+    text = "serve Prometheus metrics while it runs (HOST default 127.0.0.1: this machine only)"
+    add("--metrics-port", type=_address, metavar="[HOST:]PORT", help=text)
 
 
 def _of_load(parser: argparse.ArgumentParser) -> None:
@@ -99,6 +101,10 @@ def _of_load(parser: argparse.ArgumentParser) -> None:
     add("--users", type=_count, metavar="N", help="a closed loop of N users instead of --rate")
     text = "drop arrivals beyond N exchanges in flight, and count them"
     add("--max-in-flight", type=_count, metavar="N", help=text)
+    text = "send from N processes of this machine (default 1)"
+    add("--processes", type=_count, default=1, metavar="N", help=text)
+    text = "play the streams of songs (of all, or of P%%) while they are made; count stalls"
+    add("--probe-playback", type=_share, nargs="?", const=1.0, default=0.0, metavar="P%", help=text)
     text = "prompts, one a line, or .jsonl with fields by role (default: made up, all different)"
     add("--corpus", metavar="FILE", help=text)
     add("--seed", type=int, metavar="N", help="of arrivals and requests (default 0)")
@@ -151,6 +157,8 @@ def _agree(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
         parser.error("--max-in-flight is for --rate: N users have at most N in flight")
     if args.traffic and (args.api or args.endpoint):
         parser.error("--traffic names APIs and endpoints itself: no --api or --endpoint beside it")
+    if args.max_in_flight is not None and args.max_in_flight < args.processes:
+        parser.error("--max-in-flight: at least one for each of --processes")
     if args.budget is not None and args.budget < 0:
         parser.error("--budget: 0 or more")
     if args.duration is not None and args.duration <= 0:
@@ -160,6 +168,8 @@ def _agree(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     if args.find_capacity:
         if args.users is not None or args.replay is not None:
             parser.error("--find-capacity chooses the rates itself: no --users or --replay")
+        if args.processes > 1:
+            parser.error("--find-capacity runs in one process: no --processes")
         if args.abort_on_hopeless:
             parser.error("--find-capacity gives up hopeless trials anyway")
 
@@ -189,10 +199,24 @@ def _positive(text: str) -> float:
     return value
 
 
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise argparse.ArgumentTypeError(f"{text}: expected PORT or HOST:PORT")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
 def _count(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text}: 1 or more")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text.removesuffix("%")) / 100
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text}: above 0%, up to 100%")
     return value
 
 

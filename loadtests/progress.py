@@ -1,32 +1,51 @@
-"""A line that says how a run is going: on a terminal only, rewritten twice a second."""
+"""How a run is going, while it goes: a picture on a terminal, a line now and then in CI, and
+nothing in any other pipe.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import gevent
 
-from soundstage.loadtests.loadrun import LoadRun
+from soundstage.loadtests.board import Board
 
-_PERIOD_S = 0.5
+if TYPE_CHECKING:
+    from soundstage.loadtests.loadrun import LoadRun
+
+#: Seconds between two lines in CI.
+PERIOD_S = 10.0
 _LABELS = {"streaming_ready": "TTSR", "audio": "audio", "complete": "TTC"}
 
 
 @contextmanager
-def shown(run: LoadRun, duration_s: float, terminal: TextIO) -> Iterator[None]:
-    """Show the progress of `run` on `terminal` if it is one."""
-    if not terminal.isatty():
-        yield
+def shown(
+    run: LoadRun,
+    duration_s: float,
+    terminal: TextIO,
+    environ: Mapping[str, str] = os.environ,
+    board: Board | None = None,
+) -> Iterator[None]:
+    """Show the progress of `run` on `terminal`; `board` is one that listens already. CI services
+    set the variable CI, by which their pipes are told from others.
+    """
+    if terminal.isatty() and environ.get("TERM") != "dumb":
+        from soundstage.loadtests import live
+
+        with live.drawn(board or Board(run, duration_s), terminal):
+            yield
         return
-    greenlet = gevent.spawn(_show, run, duration_s, terminal)
-    try:
-        yield
-    finally:
-        greenlet.kill()
-        terminal.write("\r\x1b[K")
-        terminal.flush()
+    if environ.get("CI", "").lower() not in ("", "0", "false"):
+        greenlet = gevent.spawn(_say, run, duration_s, terminal)
+        try:
+            yield
+        finally:
+            greenlet.kill()
+        return
+    yield
 
 
 def line(run: LoadRun, duration_s: float) -> str:
@@ -46,11 +65,12 @@ def line(run: LoadRun, duration_s: float) -> str:
     if (headline := recording.headline()) is not None:
         name, seconds = headline
         parts.append(f"{_LABELS[name]} p50 {seconds:.2f} s")
+    if (invalid := run.why_invalid()) is not None:
+        parts.append(f"invalid: {invalid}")
     return " · ".join(parts)
 
 
-def _show(run: LoadRun, duration_s: float, terminal: TextIO) -> None:
+def _say(run: LoadRun, duration_s: float, terminal: TextIO) -> None:
     while True:
-        terminal.write(f"\r\x1b[K{line(run, duration_s)}")
-        terminal.flush()
-        gevent.sleep(_PERIOD_S)
+        gevent.sleep(PERIOD_S)
+        print(f"soundstage load: {line(run, duration_s)}", file=terminal, flush=True)

@@ -6,6 +6,7 @@ Called as exchanges end; holds nothing of them but numbers.
 
 from __future__ import annotations
 
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -211,6 +212,9 @@ class Recording:
             "billed": outcome != "dropped" and call.endpoint.billed,
             "warmup": self._in_warmup(intended),
         }
+        if outcome == "censored":
+            # It had lasted so long at least, from when it was due.
+            row["ended"] = round((time.monotonic_ns() - self.epoch_ns - intended) / _SECOND_NS, 6)
         self.outlet.exchange(row)
         self.count(row)
 

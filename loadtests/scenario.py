@@ -1,32 +1,22 @@
-"""A scenario: what a load run sends, when, and what it has to show. Read from `scenario.toml`.
+"""A scenario: what a load run sends, when, and what it has to show.
 
-Values only: nothing here sends. A file that is not fully understood is refused by file, place and
-reason (`scenario.schema.json`); it is never half-read.
+Values only: nothing here sends, or reads a file (`scenario_file.py` does).
 """
 
 from __future__ import annotations
 
-import math
 import re
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.resources import files
-from pathlib import Path
-from typing import Any
 
-import orjson
-
+from soundstage.contract import Contract
+from soundstage.contract.protocol import Endpoint
 from soundstage.errors import UsageError
 from soundstage.loadtests import arrivals
 from soundstage.loadtests.arrivals import Phase, Piece, Recorded
-from soundstage.loadtests.moments import read_moments
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|)")
-_ROOM = "soundstage.loadtests"
-_FOLDER = "scenarios"
 #: The kind of endpoint that is loaded where nothing else is asked for.
 STREAM = "stream"
 
@@ -129,154 +119,12 @@ def span(duration_s: float) -> str:
     return f"{duration_s:.4g} s"
 
 
-def ready() -> dict[str, Scenario]:
-    """The scenarios that come along, by name, the lightest first."""
-    folder = files(_ROOM).joinpath(_FOLDER)
-    names = (each.name.removesuffix(".toml") for each in folder.iterdir())
-    found = {name: find_scenario(name) for name in names if not name.startswith(("_", "."))}
-    return dict(sorted(found.items(), key=lambda item: arrivals.expected(item[1].phases)))
-
-
-def find_scenario(name: str) -> Scenario:
-    """The scenario that comes along under a name, or else the one in a file.
-
-    Raises UsageError if there is neither, or the file is not understood.
-    """
-    if re.fullmatch(r"[a-z][a-z0-9-]*", name):
-        place = files(_ROOM).joinpath(_FOLDER, f"{name}.toml")
-        if place.is_file():
-            return parse_scenario(place.read_text("utf-8"), Path(f"{name}.toml"))
-    path = Path(name)
-    if not path.is_file():
-        names = ", ".join(ready())
-        raise UsageError(f"--scenario {name}: no such file, and none that comes along: {names}")
-    try:
-        return parse_scenario(path.read_text("utf-8"), path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot read: {error}") from error
-
-
-def parse_scenario(text: str, path: Path) -> Scenario:
-    """The scenario that a TOML text describes; `path` names it, and files that it names lie
-    beside it. Raises UsageError with file, place and reason.
-    """
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: not TOML: {error}") from error
-    _refuse(data, path)
-    parts = tuple(
-        Part(row.get("api", ""), row.get("endpoint", STREAM), float(row.get("weight", 1.0)))
-        for row in data.get("traffic", ())
-    )
-    phases: list[Phase] = []
-    for number, row in enumerate(data.get("phase", ())):
-        try:
-            phases += _phases(row, path)
-        except ValueError as error:
-            raise UsageError(f"{path}: [phase][{number}]: {error}") from error
-    corpus = data.get("corpus")
-    times = {
-        name: _time(data[key])
-        for key, name in (
-            ("duration", "seconds"),
-            ("warmup", "warmup_s"),
-            ("drain", "drain_s"),
-            ("timeout", "timeout_s"),
-            ("idle_timeout", "idle_timeout_s"),
-        )
-        if key in data
-    }
-    scenario = Scenario(
-        name=path.stem,
-        description=data.get("description", ""),
-        phases=tuple(phases),
-        process=data.get("arrivals", "poisson"),
-        users=data.get("users"),
-        max_in_flight=data.get("max_in_flight"),
-        seed=data.get("seed", 0),
-        parts=parts,
-        corpus=None if corpus is None else str(path.parent / Path(corpus).expanduser()),
-        slos=tuple(data.get("slo", ())),
-        abort_on_hopeless=data.get("abort_on_hopeless", False),
-        **times,
-    )
-    if scenario.users is None and not arrivals.expected(scenario.phases) > 0:
-        raise UsageError(f"{path}: [phase]: no arrivals at all")
-    if scenario.users is not None and scenario.max_in_flight is not None:
-        raise UsageError(f"{path}: [max_in_flight]: users have at most one in flight each")
-    try:
-        scenario.warmed()
-    except UsageError as error:
-        raise UsageError(f"{path}: [warmup]: {error}") from error
-    return scenario
-
-
-def _phases(row: Mapping[str, Any], path: Path) -> list[Phase]:
-    kind = row["kind"]
-    if kind == "constant":
-        return arrivals.steady(row["rate"], _time(row["duration"]))
-    if kind == "ramp":
-        return arrivals.ramp(row["from"], row["to"], _time(row["duration"]))
-    if kind == "steps":
-        return arrivals.steps(row["rates"], _time(row["each"]))
-    if kind == "spike":
-        around = (_time(row[name]) for name in ("before", "during", "after"))
-        return arrivals.spike(row["rate"], row["peak"], *around)
-    if kind == "soak":
-        rise, whole = _time(row.get("rise", 0)), _time(row["duration"])
-        if rise >= whole:
-            raise ValueError("rise: shorter than the duration")
-        return arrivals.soak(row["rate"], rise, whole)
-    recorded = path.parent / Path(row["file"]).expanduser()
-    return arrivals.replay(read_moments(recorded), row.get("pace", 1.0))
-
-
-def _time(value: str | float) -> float:
-    return seconds(value) if isinstance(value, str) else float(value)
-
-
 def _phase_words(phase: Phase) -> str:
     if isinstance(phase, Recorded):
         return f"{len(phase.moments)} recorded arrivals in {span(phase.seconds)}"
     if phase.start == phase.end:
         return f"{phase.start:g}/s for {span(phase.seconds)}"
     return f"{phase.start:g} to {phase.end:g}/s in {span(phase.seconds)}"
-
-
-def _refuse(data: Any, path: Path) -> None:
-    for wrong in _validator().iter_errors(_plain(data)):
-        place = "".join(f"[{part}]" for part in wrong.instance_path)
-        raise UsageError(f"{path}: {place or 'the file'}: {_reason(wrong)}")
-
-
-def _reason(wrong: Any) -> str:
-    """The validator's own words, but for those that only speak of the schema."""
-    keyword = wrong.schema_path[-1] if wrong.schema_path else ""
-    if keyword == "oneOf":
-        return "either phases, or users with a duration"
-    if keyword == "anyOf":
-        return f"{wrong.instance!r} is no duration; try '30s', '2m' or '500ms'"
-    return str(wrong.message)
-
-
-def _plain(value: Any) -> Any:
-    """TOML has dates, inf and nan, which JSON has not; as text they are refused with a reason."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value if isinstance(value, str | int | float | bool) else str(value)
-
-
-@cache
-def _validator() -> Any:
-    import jsonschema_rs
-
-    schema = files(_ROOM).joinpath("scenario.schema.json").read_bytes()
-    return jsonschema_rs.Draft202012Validator(orjson.loads(schema))
 
 
 def spread(parts: Iterable[Part], apis: Iterable[str]) -> tuple[Part, ...]:
@@ -286,3 +134,18 @@ def spread(parts: Iterable[Part], apis: Iterable[str]) -> tuple[Part, ...]:
     for part in parts:
         found += [part] if part.api else [replace(part, api=api) for api in known]
     return tuple(found)
+
+
+def endpoint_of(contract: Contract, called: str) -> Endpoint:
+    """The endpoint of that name, or else of that kind, that makes songs.
+
+    Raises UsageError with those that there are.
+    """
+    endpoint = contract.endpoints.get(called) or contract.endpoint_of_kind(called)
+    if endpoint is None or endpoint.request is None:
+        names = ", ".join(e.name for e in contract.endpoints.values() if e.request is not None)
+        raise UsageError(
+            f"{contract.api} has no endpoint of the kind {called!r} that makes songs; "
+            f"there are {names}"
+        )
+    return endpoint

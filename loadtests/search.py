@@ -4,24 +4,19 @@ A state machine without I/O: ask it for the `next_trial`, give it what came out,
 the rate is doubled (or halved) until one rate meets the objectives and another does not, then the
 bracket is halved on the logarithmic scale. A trial that cannot tell is repeated, and its counts
 are taken together; what still cannot tell goes by the measured values. In the end both sides are
-tried again, and a side that does not hold is given up: one lucky trial decides nothing.
+tried again, and a side that does not hold is given up: one lucky trial decides nothing. A side
+that counts as missed without that being shown is tried some more.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from soundstage.errors import UsageError
-from soundstage.loadtests.asking import planned as planned_once
-from soundstage.loadtests.scenario import Scenario, span
-from soundstage.results.verdicts import FAIL, INCONCLUSIVE, PASS, thresholds
+from soundstage.loadtests.counts import Counts, Outcome, worst
+from soundstage.results.verdicts import FAIL, INCONCLUSIVE, PASS
 
-INVALID = "invalid"
 #: The first rate is halved at most this often before it is said that there is none.
 _HALVINGS = 10
 #: A bracket is never halved more often than this, whatever the noise.
@@ -29,9 +24,7 @@ _MOST_TRIALS = 60
 #: A trial in which the generator gave out is run so many times more before it counts as its limit:
 #: a machine may have other things to do for a moment.
 _MORE_TRIES = 2
-_FIRST_RATE = 1.0
-#: A trial is looked at in so many parts to see how much exchanges depend on each other.
-_BATCHES = 8
+FIRST_RATE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +35,7 @@ class Limits:
     trials the answer has to pass.
     """
 
-    first: float = _FIRST_RATE
+    first: float = FIRST_RATE
     most: float | None = None
     precision: float = 0.05
     exchanges: int = 1000
@@ -57,81 +50,6 @@ class Limits:
     def warmup(self, rate: float) -> float:
         """Seconds of its warm-up: queues that begin empty have to fill first."""
         return self.length(rate) / 3 if self.warmup_s is None else self.warmup_s
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """One objective in one trial or several: `share` of the exchanges have to do well. `batches`
-    are of exchanges that came after one another: (how many, how many did well, how many may have).
-
-    Exchanges under load are not independent: who queues behind a long one waits, too. How much
-    less they tell than independent ones shows in how much the batches differ: the verdict is that
-    of n / D exchanges, with D the variance of the batches' shares over the binomial one (the
-    design effect of cluster samples; Kish 1965, Survey Sampling, 5.4), at least 1.
-    """
-
-    share: float
-    batches: tuple[tuple[int, int, int], ...]
-
-    @classmethod
-    def of(cls, share: float, flags: Sequence[bool | None]) -> Counts:
-        """From what became of each exchange in order: True, False, or None where nobody knows."""
-        size = max(1, math.ceil(len(flags) / _BATCHES))
-        parts = (flags[at : at + size] for at in range(0, len(flags), size))
-        return cls(share, tuple((len(p), p.count(True), p.count(None)) for p in parts))
-
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(self.share, self.batches + other.batches)
-
-    @property
-    def n(self) -> int:
-        """How many exchanges there are."""
-        return sum(n for n, _, _ in self.batches)
-
-    @property
-    def good(self) -> int:
-        """How many did well."""
-        return sum(good for _, good, _ in self.batches)
-
-    @property
-    def design_effect(self) -> float:
-        """How many of these exchanges tell as much as one independent one: 1 or more."""
-        n, good = self.n, self.good
-        if len(self.batches) < 2 or good in (0, n):
-            return 1.0
-        mean = good / n
-        apart = sum(size * (well / size - mean) ** 2 for size, well, _ in self.batches)
-        return max(1.0, apart / (len(self.batches) - 1) / (mean * (1 - mean)))
-
-    @property
-    def verdict(self) -> str:
-        """Whether the share is shown to be reached, or to be missed."""
-        n, good, unknown = self.n, self.good, sum(unknown for _, _, unknown in self.batches)
-        if n == 0:
-            return INCONCLUSIVE
-        effect = self.design_effect
-        whole = max(1, int(n / effect))
-        needs, misses = thresholds(self.share, whole)
-        if int(good / n * whole + 1e-9) >= needs:
-            return PASS
-        return FAIL if math.ceil((good + unknown) / n * whole - 1e-9) < misses else INCONCLUSIVE
-
-    @property
-    def met(self) -> bool:
-        """Whether the share that was measured is the one asked for."""
-        return self.n > 0 and self.good >= self.share * self.n
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A trial: its rate, the counts of each objective, and if it was invalid, why. `missed`: it
-    was stopped because an objective was shown to be missed, however often one looks.
-    """
-
-    rate: float
-    counts: tuple[Counts, ...] = ()
-    missed: bool = False
-    invalid: str | None = None
 
 
 @dataclass(slots=True)
@@ -150,11 +68,14 @@ class _Rate:
 
     @property
     def verdict(self) -> str:
-        """Of each trial by itself (most were stopped for it), then of all taken together."""
-        if 2 * sum(trial.missed for trial in self.trials) > len(self.trials):
-            return FAIL
-        verdicts = [counts.verdict for counts in self.counts]
-        return next((each for each in (FAIL, INCONCLUSIVE) if each in verdicts), PASS)
+        """That of most trials by themselves, so that one in which the machine had a hiccup does not
+        decide; else of all taken together, since several may tell what one cannot.
+        """
+        own = [trial.verdict for trial in self.trials]
+        for said in (FAIL, PASS):
+            if 2 * own.count(said) > len(own):
+                return said
+        return worst(counts.verdict for counts in self.counts)
 
     @property
     def met(self) -> bool:
@@ -207,7 +128,7 @@ class Search:
 
     def finding(self) -> Finding:
         """What is known by now."""
-        met, missed = self._bracket()
+        met, missed = self.bracket()
         shown = [rate for rate, each in self.rates.items() if each.verdict == PASS]
         low = max((rate for rate in shown if met is not None and rate <= met), default=None)
         over = [rate for rate, each in self.rates.items() if each.verdict == FAIL]
@@ -232,7 +153,7 @@ class Search:
 
     # ------------------------------------------------------------------ the order of trials
 
-    def _bracket(self) -> tuple[float | None, float | None]:
+    def bracket(self) -> tuple[float | None, float | None]:
         """The highest rate below every one that misses, and the lowest that misses."""
         missed = min((rate for rate, each in self.rates.items() if not each.met), default=None)
         bound = math.inf if missed is None else missed
@@ -245,7 +166,7 @@ class Search:
         for rate, each in self.rates.items():
             if each.verdict == INCONCLUSIVE and self._unconfirmed(rate):
                 return rate
-        met, missed = self._bracket()
+        met, missed = self.bracket()
         if met is None and missed is None:
             return None if self._first > self._most else self._first
         if met is None:
@@ -262,88 +183,17 @@ class Search:
         between = min(math.sqrt(met * missed), self._most)
         if missed / met > 1 + self.limits.precision and between > met * (1 + 1e-9):
             return between
-        return self._unconfirmed(met) or self._unconfirmed(missed)
-
-    def _unconfirmed(self, rate: float) -> float | None:
-        """The rate if it has not yet been tried as often as the answer has to be, and can be."""
-        done = len(self.rates[rate].trials) > self.limits.confirm
-        return None if done or self._invalid[rate] > _MORE_TRIES else rate
-
-
-def limits_of(args: argparse.Namespace) -> Limits:
-    """The limits that options ask for."""
-    return Limits(
-        first=args.rate or _FIRST_RATE,
-        most=args.max_rate,
-        precision=args.precision,
-        exchanges=args.exchanges,
-        seconds=args.duration or 0.0,
-        warmup_s=args.warmup,
-        confirm=args.confirm,
-    )
-
-
-def estimate(limits: Limits, capacity: float) -> tuple[int, float, float]:
-    """(trials, requests, seconds) that a search would take if that is the capacity, and no trial
-    has to be repeated or can be stopped early.
-    """
-    search = Search(limits)
-    requests = seconds = 0.0
-    trials = 0
-    sure = Counts.of(0.5, [True] * 100), Counts.of(0.5, [False] * 100)
-    while (rate := search.next_trial()) is not None:
-        length = limits.warmup(rate) + limits.length(rate)
-        trials, requests, seconds = trials + 1, requests + rate * length, seconds + length
-        search.add(Outcome(rate, (sure[rate > capacity],)))
-    return trials, requests, seconds
-
-
-def planned(target: str, scenario: Scenario, limits: Limits, budget: int | None) -> str:
-    """What a search would send and take, in words: nobody knows the capacity beforehand, so for
-    some that it may have. Raises UsageError for a mixture that does not exist.
-    """
-    lines = [f"{target}: a search for the highest rate that meets {', '.join(scenario.slos)}"]
-    most = limits.most or math.inf
-    for factor in (1, 8, 64):
-        capacity = limits.first * factor * 1.3
-        if capacity > 2 * most:
-            break
-        trials, requests, seconds = estimate(limits, capacity)
-        lines.append(
-            f"  if it is about {capacity:.3g}/s: {trials} trials, {requests:,.0f} requests, "
-            f"{span(round(seconds))} or more with the answers' own times"
+        undecided = missed if self.rates[missed].verdict != FAIL else None
+        return (
+            self._unconfirmed(met)
+            or self._unconfirmed(missed)
+            or (undecided and self._unconfirmed(undecided, 2 * self.limits.confirm))
         )
-    once = planned_once(target, scenario, budget).splitlines()
-    if len(once) < 2:
-        raise UsageError("nothing would be sent")
-    limit = "no budget" if budget is None else f"a budget of {budget}"
-    lines += [once[1], f"  requests may be billable; {limit}; a live search stops when it is spent"]
-    return "\n".join(lines)
 
-
-def table(trials: Iterable[dict[str, Any]], milestones: Collection[str] = ()) -> list[str]:
-    """The curve as lines of text: each rate once per trial, in order of the rate, with these
-    milestones or, if there are none, all of them.
-    """
-    rows = sorted(trials, key=lambda trial: (trial["rate"], trial["seed"]))
-    every = dict.fromkeys(name for trial in rows for name in trial["quantiles"])
-    names = [name for name in every if name.rpartition(".")[2] in milestones] or list(every)
-    heads = ["rate/s", "exchanges", "verdict", *(f"{name} p50 / p95 / p99" for name in names)]
-    lines = [heads]
-    for trial in rows:
-        line = [f"{trial['rate']:.4g}", f"{trial['exchanges']:,}", trial["verdict"]]
-        for name in names:
-            values = trial["quantiles"].get(name, {})
-            line.append(" / ".join(_time(values.get(order)) for order in ("p50", "p95", "p99")))
-        lines.append(line)
-    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
-    return [
-        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
-        for line in lines
-    ]
-
-
-def _time(value: float | None) -> str:
-    if value is None:
-        return "never"
-    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.2f} s"
+    def _unconfirmed(self, rate: float, more: int | None = None) -> float | None:
+        """The rate if it has not yet been tried so many times `more` (as often as the answer has
+        to be), and can be.
+        """
+        wanted = self.limits.confirm if more is None else more
+        done = len(self.rates[rate].trials) > wanted
+        return None if done or self._invalid[rate] > _MORE_TRIES else rate

@@ -17,6 +17,7 @@ import gevent.event
 import orjson
 
 from soundstage.errors import TargetError
+from soundstage.results.bundle import portable
 
 #: The kinds of messages. To the master:
 HELLO = "soundstage_hello"  # this worker is ready
@@ -25,6 +26,7 @@ LEASE = "soundstage_lease"  # grant me a lot of the budget
 CLOCK = "soundstage_clock"  # what time is it? (and the answer)
 DRIVEN = "soundstage_driven"  # its share of the schedule is over
 FAILED = "soundstage_failed"  # it cannot go on, and why
+LEAVE = "soundstage_leave"  # it will end soon, and wants no further share
 DONE = "soundstage_done"  # all is shipped
 #: To the workers:
 BEGIN = "soundstage_begin"  # the run begins, or has begun, at such a time
@@ -33,12 +35,22 @@ ACK = "soundstage_ack"  # a batch has been taken
 GRANT = "soundstage_grant"  # a lot of the budget
 STOP = "soundstage_stop"  # start nothing more, and drain
 
+#: What a master hears, and what a worker does.
+TO_MASTER = (HELLO, ROWS, LEASE, CLOCK, DRIVEN, FAILED, LEAVE, DONE)
+TO_WORKER = (BEGIN, PLAN, ACK, GRANT, STOP, CLOCK)
+
 #: A batch goes after so many seconds, or rows.
 SHIP_S = 0.5
 BATCH_ROWS = 200
 #: At most so many batches are under way; one that is not acknowledged in time is sent again.
 _WINDOW = 8
 _AGAIN_S = 5.0
+#: A master that does not take a batch for so long is not there any more.
+PATIENCE_S = 30.0
+#: So long a worker tries to ship the rest of its rows.
+SHIP_TIMEOUT_S = 30.0
+#: And so long once somebody is in a hurry.
+HURRY_S = 3.0
 #: More rows than this are not kept for a master that does not take them.
 MOST_WAITING = 100_000
 
@@ -54,19 +66,26 @@ class _Entry:
 
 @dataclass(slots=True)
 class _Batch:
-    number: int
     data: dict[str, Any]
+    made: float
     sent: float
 
 
 class Shipment:
     """What a worker has to ship. Takes rows as a `BundleWriter` does; `figures` is called for each
-    batch, for what is known of the worker as a whole (see `worker`).
+    batch, for what is known of the worker as a whole (see `worker`); `abandoned` once the master
+    has not taken any for long.
     """
 
-    def __init__(self, send: Send, figures: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        send: Send,
+        figures: Callable[[], dict[str, Any]],
+        abandoned: Callable[[], None] = lambda: None,
+    ) -> None:
         self._send = send
         self._figures = figures
+        self._abandoned = abandoned
         self._entries: deque[_Entry] = deque()
         self._transcripts: dict[str, bytes] = {}
         self._health: list[dict[str, Any]] = []
@@ -136,6 +155,8 @@ class Shipment:
             self._wake.clear()
             now = time.monotonic()
             for batch in list(self._under_way.values()):
+                if now - batch.made > PATIENCE_S:
+                    self._abandoned()
                 if now - batch.sent > _AGAIN_S:
                     batch.sent = now
                     self._send(ROWS, batch.data)
@@ -155,11 +176,19 @@ class Shipment:
             "figures": self._figures(),
         }
         self._number += 1
+        now = time.monotonic()
         data = {
             "number": self._number,
-            "document": orjson.dumps(document),
+            "document": _packed(document),
             "transcripts": self._transcripts,
         }
         self._health, self._transcripts = [], {}
-        self._under_way[self._number] = _Batch(self._number, data, time.monotonic())
+        self._under_way[self._number] = _Batch(data, now, now)
         self._send(ROWS, data)
+
+
+def _packed(document: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(document)
+    except TypeError:  # a lone surrogate, or a huge integer, of an API
+        return orjson.dumps(portable(document))

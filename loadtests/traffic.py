@@ -17,16 +17,20 @@ import jsonschema_rs
 
 from soundstage.contract import Contract, load
 from soundstage.contract.protocol import Endpoint
+from soundstage.contract.roles import assets_of
 from soundstage.errors import UsageError
 from soundstage.exchange.client import Call
+from soundstage.exchange.playback import STREAMED
 from soundstage.exchange.requests import request_body
 from soundstage.loadtests.corpus import Corpus, distinct, read_corpus
-from soundstage.loadtests.scenario import Part
+from soundstage.loadtests.scenario import Part, endpoint_of
 
 #: The scenario that rows of a load run carry.
 SCENARIO = "load"
 #: The kinds of endpoint that make songs.
 KINDS = ("stream", "sync")
+#: Milestones that every endpoint has, and those that every stream has.
+_OF_ALL, _OF_STREAMS = ("accepted",), ("first_chunk",)
 #: Weights are taken as whole parts of at most so many requests.
 _LONGEST_TURN = 10_000
 
@@ -54,7 +58,7 @@ class Traffic:
         found: dict[tuple[str, str], tuple[Contract, Endpoint]] = {}
         for part in parts:
             contract = load(part.api)
-            endpoint = _endpoint(contract, part.endpoint)
+            endpoint = endpoint_of(contract, part.endpoint)
             key = (contract.api, endpoint.name)
             found[key] = (contract, endpoint)
             weights[key] = weights.get(key, 0.0) + part.weight
@@ -149,12 +153,25 @@ def turns(weights: list[float]) -> tuple[int, ...]:
     return tuple(order)
 
 
-def _endpoint(contract: Contract, called: str) -> Endpoint:
-    endpoint = contract.endpoints.get(called) or contract.endpoint_of_kind(called)
-    if endpoint is None or endpoint.request is None:
-        names = ", ".join(e.name for e in contract.endpoints.values() if e.request is not None)
-        raise UsageError(
-            f"{contract.api} has no endpoint of the kind {called!r} that makes songs; "
-            f"there are {names}"
-        )
-    return endpoint
+def catalogue(traffic: Traffic) -> dict[tuple[str, str], list[str]]:
+    """The milestones of each (api, endpoint) that is loaded: what objectives may name."""
+    found = {}
+    for contract, endpoint in traffic.places:
+        if endpoint.kind == "stream":
+            stages = contract.protocol.stages
+            names = [each.name for stage in stages for each in stage.milestones]
+            of_it = [*_OF_ALL, *_OF_STREAMS, *names]
+        else:
+            of_it = [*_OF_ALL, "complete"]
+        found[contract.api, endpoint.name] = of_it
+    return found
+
+
+def playable(traffic: Traffic) -> set[tuple[str, str]]:
+    """Each (api, endpoint) that is loaded whose songs can be played while they are made."""
+    return {
+        (contract.api, endpoint.name)
+        for contract, endpoint in traffic.places
+        if endpoint.kind == "stream"
+        and any(each.role == STREAMED for each in assets_of(contract, endpoint.name).values())
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from array import array
 from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
@@ -11,10 +12,12 @@ import gevent
 import gevent.event
 import numpy as np
 
-from soundstage.loadtests import arrivals, hopeless, search
+from soundstage.loadtests import arrivals, hopeless, search_words
+from soundstage.loadtests.counts import Counts, Outcome
 from soundstage.loadtests.lag import Load, why_invalid
-from soundstage.loadtests.loadrun import LEAD_S, LoadRun, catalogue
-from soundstage.loadtests.search import Counts, Limits, Outcome, Search
+from soundstage.loadtests.loadrun import LEAD_S, LoadRun
+from soundstage.loadtests.search import Limits, Search
+from soundstage.loadtests.traffic import catalogue
 from soundstage.results import quantiles, verdicts
 from soundstage.results.slo import Objective
 from soundstage.results.verdicts import Scorecard, Tally
@@ -23,6 +26,7 @@ _LOOK_S = 0.2
 #: A trial goes on at least for this share of its exchanges, so that no hiccup decides it.
 _LEAST_SHARE = 0.5
 _SECOND_NS = 1_000_000_000
+_INVALID = "invalid"
 _ORDERS = (0.5, 0.9, 0.95, 0.99)
 
 
@@ -93,9 +97,7 @@ def find_capacity(load: LoadRun, limits: Limits, stdout: TextIO, stderr: TextIO)
             break
         rows.append(row)
         found.add(outcome)
-        if stderr.isatty():
-            said = row["reason"] or ""
-            stderr.write(f"\r\x1b[Ktrial {len(rows)}: {rate:.4g}/s {row['verdict']} {said}\n")
+        _tell(stderr, f"trial {len(rows)}: {search_words.so_far(row, found)}")
     load.stop()
     load.drain(load.options.scenario.drain_s)
     # What a whole run would say of the objectives is of no rate in particular.
@@ -112,9 +114,17 @@ def find_capacity(load: LoadRun, limits: Limits, stdout: TextIO, stderr: TextIO)
         "trials": rows,
     }
     named = {within.milestone for each in objectives for within in each.slo.within}
-    for line in search.table(rows, named):
+    for line in search_words.table(rows, named):
         print(line, file=stdout)
-    print(describe(load.capacity), file=stdout)
+    print(search_words.describe(load.capacity), file=stdout)
+
+
+def _tell(stderr: TextIO, text: str) -> None:
+    """A line on a terminal, and in CI, whose pipes are told from others by the variable CI."""
+    if stderr.isatty():
+        stderr.write(f"\r\x1b[K{text}\n")
+    elif os.environ.get("CI", "").lower() not in ("", "0", "false"):
+        print(f"soundstage load: {text}", file=stderr, flush=True)
 
 
 def _trial(
@@ -169,7 +179,7 @@ def _trial(
         "seed": seed,
         "seconds": round(seconds, 3),
         "exchanges": card.n,
-        "verdict": search.INVALID if invalid else verdict,
+        "verdict": _INVALID if invalid else verdict,
         "reason": invalid or reason,
         "stopped": bool(missed),
         "slos": entries,
@@ -204,18 +214,6 @@ def _why(entries: list[dict[str, Any]]) -> str | None:
             if entry["verdict"] == said:
                 return verdicts.describe(entry)
     return None
-
-
-def describe(capacity: Mapping[str, Any]) -> str:
-    """The answer in a line."""
-    why = f"; {capacity['reason']}" if capacity["reason"] else ""
-    if capacity["rate"] is None:
-        return f"capacity: none found{why}"
-    low = "no rate" if capacity["low"] is None else f"{capacity['low']:.4g}/s"
-    high = "no rate" if capacity["high"] is None else f"{capacity['high']:.4g}/s"
-    word = "at least " if capacity["verdict"] in ("at_least", "unfinished") else ""
-    shown = f"shown to be met at {low}, missed at {high}"
-    return f"capacity: {word}{capacity['rate']:.4g}/s ({shown}){why}"
 
 
 def _finite(value: float) -> float | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
+import gevent.event
 from locust import User, constant, task
 from locust.env import Environment
 from locust.exception import StopUser
@@ -19,6 +20,7 @@ from soundstage.loadtests.loadrun import LoadRun
 _runs: WeakKeyDictionary[Environment, tuple[LoadRun, Callable[[], Schedule] | None]] = (
     WeakKeyDictionary()
 )
+_coming: WeakKeyDictionary[Environment, gevent.event.Event] = WeakKeyDictionary()
 
 
 def attach(
@@ -26,12 +28,24 @@ def attach(
 ) -> None:
     """Let the users of `environment` work for `run`; `schedule` is the one that is driven."""
     _runs[environment] = (run, schedule)
+    decided(environment)
 
 
 def detach(environment: Environment) -> LoadRun | None:
     """The run that `environment` worked for, if any; its users stop."""
     found = _runs.pop(environment, None)
     return found[0] if found is not None else None
+
+
+def expect(environment: Environment) -> None:
+    """A run will be attached soon: users wait for it, until it is `decided`."""
+    _coming[environment] = gevent.event.Event()
+
+
+def decided(environment: Environment) -> None:
+    """A run is attached, or none will be."""
+    if (coming := _coming.pop(environment, None)) is not None:
+        coming.set()
 
 
 def attached(environment: Environment) -> LoadRun | None:
@@ -48,8 +62,10 @@ class SongUser(User):
 
     @task
     def song(self) -> None:
+        if (coming := _coming.get(self.environment)) is not None:
+            coming.wait()
         run = attached(self.environment)
-        if run is None or run.stopping.is_set():
+        if run is None or not run.wait_for_beginning():
             raise StopUser
         run.start().join()
 

@@ -7,35 +7,38 @@ from __future__ import annotations
 
 import os
 import socket
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import gevent
 import gevent.event
+import orjson
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
-from soundstage.errors import BudgetError
+from soundstage.errors import BudgetError, SoundstageError, TargetError
 from soundstage.loadtests import clocks, shipping
 from soundstage.loadtests.arrivals import Schedule
 from soundstage.loadtests.clocks import Offset
 from soundstage.loadtests.leases import LeasedBudget
-from soundstage.loadtests.loadrun import LoadOptions, LoadRun, recording_of, session_of, traffic_of
-from soundstage.loadtests.plan import DECIDE_S, Plan
+from soundstage.loadtests.loadrun import INTERRUPT_DRAIN_S, LoadOptions, LoadRun
+from soundstage.loadtests.opening import recording_of, session_of, traffic_of
+from soundstage.loadtests.plan import DECIDE_S, LEAD_S, Plan, share
+from soundstage.loadtests.routing import route
 from soundstage.loadtests.shipping import Shipment
+from soundstage.results.bundle import portable
 from soundstage.results.matrix import Matrix
 
-_SECOND_NS = 1_000_000_000
 #: Requests of a closed loop are numbered from here on for each worker, so that no two are the same.
 _APART = 2**40
-#: So long a worker tries to ship the rest of its rows.
-_SHIP_TIMEOUT_S = 30.0
+#: A worker that joins late lets others run after so many arrivals that it has missed.
+_MISSED = 1000
 
 
 class WorkerRun(LoadRun):
     """A load run on a worker. `join` announces it; all else follows from messages. `over` is set
-    when it has shipped everything, or given up.
+    when it has shipped everything, or given up. `schedule` is None for a closed loop.
     """
 
     def __init__(
@@ -47,7 +50,7 @@ class WorkerRun(LoadRun):
     ) -> None:
         self.runner = runner
         self.name: str = runner.client_id
-        self.shipment = Shipment(self._send, self.figures)
+        self.shipment = Shipment(self._send, self.figures, self._abandoned)
         traffic = traffic_of(options)
         session = session_of(options, traffic)
         recording = recording_of(environment, options, session, traffic, self.shipment)
@@ -56,37 +59,41 @@ class WorkerRun(LoadRun):
         self.over = gevent.event.Event()
         self._schedule = schedule
         self._plan = Plan([])
-        self._begun = False
-        self._ended = False
+        self._begun = gevent.event.Event()
+        self._ended = self._leaving = False
         self._answer: gevent.event.AsyncResult[tuple[int, int]] | None = None
         self._offset: Offset | None = None
         self._offset_at_end: Offset | None = None
         self._drain_s = options.scenario.drain_s
-        _runs[runner] = self
-        _listen(runner)
+        route(runner, shipping.TO_WORKER, self.heard)
 
     # ------------------------------------------------------------------ the master says
 
     def join(self) -> None:
-        """Tell the master that this worker is ready, and wait for what it says."""
+        """Tell the master that this worker is ready. Not to be called where messages come in."""
         self._offset = clocks.measure(self._ask_the_time)
-        index = self.runner.worker_index
-        prefix, number = f"w{max(0, index)}", iter(range(1, 2**62))
-        self.session.client.next_id = lambda: f"{prefix}e{next(number):06d}"
-        self.traffic.number = max(0, index) * _APART
+        if self._offset is None:
+            self.failure = TargetError("the master does not answer")
+            self.stop()
+            self.over.set()
+            return
+        index = max(0, self.runner.worker_index)
+        number = iter(range(1, 2**62))
+        self.session.client.next_id = lambda: f"w{index}e{next(number):06d}"
+        self.traffic.number = index * _APART
         self._send(
-            shipping.HELLO,
-            {"index": index, "host": socket.gethostname(), "pid": os.getpid()},
+            shipping.HELLO, {"index": index, "host": socket.gethostname(), "pid": os.getpid()}
         )
 
-    def heard(self, kind: str, data: Mapping[str, Any]) -> None:
+    def heard(self, kind: str, data: Mapping[str, Any], sender: str = "") -> None:
         """A message from the master has come."""
+        del sender
         if kind == shipping.CLOCK and self._answer is not None:
             self._answer.set((int(data["monotonic_ns"]), int(data["wall_ns"])))
         elif kind == shipping.BEGIN:
             self._on_begin(data)
         elif kind == shipping.PLAN:
-            self._plan = _plan(data)
+            self._plan = Plan.of(data["plan"])
         elif kind == shipping.ACK:
             self.shipment.acknowledged(int(data["number"]))
         elif kind == shipping.GRANT and isinstance(self.session.budget, LeasedBudget):
@@ -105,21 +112,53 @@ class WorkerRun(LoadRun):
             self._ended = True
             gevent.spawn(self._wind_up, self._drain_s if drain_s is None else drain_s)
 
-    def _on_begin(self, data: Mapping[str, Any]) -> None:
-        self._plan = _plan(data)
-        if self._begun:
+    def leave(self) -> None:
+        """Somebody wants this worker to go, and only this one: others take over its share, then it
+        drains for a moment and ships what it has. Once more: at once. Returns immediately.
+        """
+        if self._leaving:
+            self.end(0.0, cut=True)
             return
-        self._begun = True
+        self._leaving = True
+        self._send(shipping.LEAVE, {})
+        gevent.spawn(self._hand_over)
+
+    def _hand_over(self) -> None:
+        self.stopping.wait(LEAD_S + DECIDE_S if self._begun.is_set() else 0.0)
+        self.end(min(INTERRUPT_DRAIN_S, self._drain_s))
+
+    def _on_begin(self, data: Mapping[str, Any]) -> None:
+        self._plan = Plan.of(data["plan"])
+        if self._begun.is_set():
+            return
         if data["limit"] is not None:
             budget = LeasedBudget(int(data["limit"]), lambda: self._send(shipping.LEASE, {}))
             self.session.budget = self.session.client.budget = budget
         offset = self._offset.of_start if self._offset is not None else 0
         self.begin(at_ns=int(data["epoch_ns"]) - offset)
+        self._begun.set()
         self.shipment.start()
         if self._schedule is not None:
             gevent.spawn(self._drive)
 
+    def _abandoned(self) -> None:
+        """Nobody takes what is shipped: to go on would only cost."""
+        self.failure = self.failure or TargetError("the master does not take rows")
+        self.end(0.0, cut=True)
+
     # ------------------------------------------------------------------ what it does
+
+    def wait_for_beginning(self) -> bool:
+        while not self._begun.wait(0.1):
+            if self.stopping.is_set():
+                return False
+        return not self.stopping.is_set()
+
+    def cap(self) -> int | None:
+        whole, workers = self.options.scenario.max_in_flight, self._plan.workers
+        if whole is None or self.name not in workers:
+            return whole
+        return share(whole, workers.index(self.name), len(workers))
 
     def _drive(self) -> None:
         self.follow(self._mine())
@@ -129,26 +168,30 @@ class WorkerRun(LoadRun):
     def _mine(self) -> Iterator[tuple[int, float]]:
         """The arrivals of the schedule that are this worker's."""
         assert self._schedule is not None
+        missed = 0
         for number, moment in enumerate(self._schedule()):
             early = moment - self.elapsed_s - DECIDE_S
-            if early > 0 and self.stopping.wait(early):
-                return
+            if early > 0:
+                if self.stopping.wait(early):
+                    return
+            elif (missed := missed + 1) % _MISSED == 0:
+                gevent.sleep(0)
             if self._plan.owner(number, moment) == self.name:
                 yield number, moment
 
     def stop(self) -> None:
         super().stop()
         if self.failure is not None and not self._ended:
-            kind = "budget" if isinstance(self.failure, BudgetError) else "other"
-            self._send(shipping.FAILED, {"kind": kind, "message": str(self.failure)})
+            self._send(shipping.FAILED, failed(self.failure))
 
     def _wind_up(self, drain_s: float) -> None:
         self.drain(drain_s)
-        if self._begun:
+        if self._begun.is_set():
             self.unwatch()
             self._offset_at_end = clocks.measure(self._ask_the_time, 4)
-        whole = self.shipment.finish(_SHIP_TIMEOUT_S)
-        observed = self.recording.observed.to_json()
+        timeout = shipping.HURRY_S if self._cutting.is_set() else shipping.SHIP_TIMEOUT_S
+        whole = self.shipment.finish(timeout)
+        observed = orjson.dumps(portable(self.recording.observed.to_json()))
         self._send(shipping.DONE, {"figures": self.figures(), "observed": observed, "whole": whole})
         self.session.close()
         self.over.set()
@@ -166,8 +209,8 @@ class WorkerRun(LoadRun):
             "seconds": load.seconds,
             "full_seconds": load.full_seconds,
             "steal": load.steal,
-            "cpu_share": self.cpu_share(),
-            "stepped": self.session.transport.clock_stepped(),
+            "cpu_share": round(self.cpu_share(), 4),
+            "stepped": self.clock_stepped(),
             "offset": None if first is None else [first.ns, first.error_ns, first.wall_ns],
             "drift_ns": None if first is None or last is None else last.ns - first.ns,
         }
@@ -184,6 +227,16 @@ class WorkerRun(LoadRun):
 
     def _send(self, kind: str, data: dict[str, Any]) -> None:
         self.runner.send_message(kind, data)
+
+
+def failed(error: BaseException) -> dict[str, Any]:
+    """What a worker says that cannot go on: the data of `shipping.FAILED`."""
+    if isinstance(error, BudgetError):
+        return {"kind": "budget", "message": str(error)}
+    if isinstance(error, SoundstageError):
+        return {"kind": "other", "message": str(error)}
+    said = "".join(traceback.format_exception(error))
+    return {"kind": "bug", "message": said}
 
 
 class _Noting(Matrix):
@@ -207,35 +260,3 @@ class _Noting(Matrix):
 
         super().add(exchange, api, endpoint, violations, exercised=noted, **facts)
         self._shipment.exercised(found)
-
-
-def _plan(data: Mapping[str, Any]) -> Plan:
-    return Plan([(float(since), list(names)) for since, names in data["plan"]])
-
-
-_runs: WeakKeyDictionary[WorkerRunner, WorkerRun] = WeakKeyDictionary()
-_listening: WeakKeyDictionary[WorkerRunner, bool] = WeakKeyDictionary()
-_FROM_MASTER = (
-    shipping.BEGIN,
-    shipping.PLAN,
-    shipping.ACK,
-    shipping.GRANT,
-    shipping.STOP,
-    shipping.CLOCK,
-)
-
-
-def _listen(runner: WorkerRunner) -> None:
-    """Hand messages of the master to whichever run `runner` has."""
-    if runner in _listening:
-        return
-    _listening[runner] = True
-
-    def heard(environment: Environment, msg: Any) -> None:
-        del environment
-        run = _runs.get(runner)
-        if run is not None:
-            run.heard(msg.type, msg.data or {})
-
-    for kind in _FROM_MASTER:
-        runner.register_message(kind, heard)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
 
 from soundstage.reports.charts import AMBER, BLUE, GREEN, GREY, ORANGE, RED, WIDTH, Chart
 from soundstage.reports.svg import Axis, element, line, number, svg, text
-from soundstage.reports.wording import milestone_label, plain, plural, seconds
+from soundstage.reports.wording import (
+    HEADLINE_MILESTONES,
+    milestone_label,
+    plain,
+    plural,
+    seconds,
+)
 
 _TRIALS = {
     "pass": (GREEN, "met"),
@@ -37,12 +43,14 @@ def capacity(found: Mapping[str, Any] | None) -> Chart | None:
         return None
     trials = sorted(found["trials"], key=lambda trial: float(trial["rate"]))
     names = list(dict.fromkeys(name for trial in trials for name in trial["quantiles"]))
-    shown = names[:_SERIES]
+    shown = [name for name in names if _wanted(name, found["slos"])][:_SERIES] or names[:_SERIES]
+    bounds = _bounds(trials)
     rates = Axis.over((trial["rate"] for trial in trials), _LEFT, WIDTH - 24, log=False)
-    values = [_p95(trial, name) for trial in trials for name in shown]
+    values = [*(_p95(trial, name) for trial in trials for name in shown), *bounds]
     heights = Axis.over(values, 0, _BOTTOM - _TOP, log=False)
     parts = _frame(rates, heights)
     parts += _bracket(found, rates)
+    parts += _objectives(bounds, heights)
     for index, name in enumerate(shown):
         points = [(trial["rate"], _p95(trial, name)) for trial in trials]
         path = "".join(
@@ -59,7 +67,7 @@ def capacity(found: Mapping[str, Any] | None) -> Chart | None:
         x = rates.at(trial["rate"])
         name = element("title", f"{trial['rate']:g} a second: objectives {word}")
         parts.append(element("circle", name, cx=x, cy=float(_BOTTOM), r=6, fill=colour))
-    said = _sentence(found)
+    said = capacity_sentence(found)
     return Chart(
         id="capacity",
         title="Capacity",
@@ -87,7 +95,8 @@ def capacity(found: Mapping[str, Any] | None) -> Chart | None:
     )
 
 
-def _sentence(found: Mapping[str, Any]) -> str:
+def capacity_sentence(found: Mapping[str, Any]) -> str:
+    """`12.5 arrivals a second (found; met at 12, missed at 13; 9 trials).`"""
     word = _WORDS[found["verdict"]]
     if found["rate"] is None:
         return f"No rate: {word}."
@@ -112,6 +121,27 @@ def _p95(trial: Mapping[str, Any], name: str) -> float:
         return math.nan
     value = quantiles["p95"]
     return math.inf if value is None else float(value)
+
+
+def _wanted(name: str, slos: Sequence[str]) -> bool:
+    """Whether a milestone is one that a run is known by, or that an objective speaks of."""
+    milestone = name.rpartition(".")[2]
+    return milestone in HEADLINE_MILESTONES or any(milestone in slo for slo in slos)
+
+
+def _bounds(trials: Sequence[Mapping[str, Any]]) -> list[float]:
+    """The bounds of the objectives on quantiles, in seconds."""
+    slos = (slo for trial in trials for slo in trial["slos"] if slo["kind"] == "quantile")
+    return sorted({float(slo["bound"]) for slo in slos})[:_SERIES]
+
+
+def _objectives(bounds: Sequence[float], heights: Axis) -> list[Markup]:
+    parts: list[Markup] = []
+    for bound in bounds:
+        y = _BOTTOM - heights.at(bound)
+        parts.append(line(_LEFT, y, WIDTH - 24, y, stroke=RED, stroke_dasharray="4 4"))
+        parts.append(text(_LEFT + 6, y - 5, f"objective {seconds(bound)}", font_size=11))
+    return parts
 
 
 def _frame(rates: Axis, heights: Axis) -> list[Markup]:

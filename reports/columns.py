@@ -16,12 +16,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from soundstage.reports.playback import Heard
+from soundstage.reports.stage_lengths import Sample
+
 Floats = npt.NDArray[np.float64]
 
 #: At most this many different reasons or codes are told apart; the rest count as "(others)".
 DISTINCT_LIMIT = 200
 OTHERS = "(others)"
 
+#: Outcomes after which nobody knows when the milestones that were not reached would have come.
+CUT_SHORT = frozenset({"censored", "cut"})
 #: Combinations of outcome, verdict, reason and framing that are told apart while counting.
 _KINDS_LIMIT = 5_000
 
@@ -44,13 +49,16 @@ def is_probe(row: Mapping[str, Any]) -> bool:
 
 
 class _Table:
-    """Rows that reached the same milestones: start times, and a row of `times` for each."""
+    """Rows that reached the same milestones: start times, and a row of `times` for each. `cut`:
+    of those that the harness cut, how long they had lasted by then, by number of the row.
+    """
 
-    __slots__ = ("intended", "started", "times")
+    __slots__ = ("cut", "intended", "started", "times")
 
     def __init__(self) -> None:
         self.intended, self.started = array("q"), array("q")
         self.times = array("d")
+        self.cut: dict[int, float] = {}
 
 
 class _StageColumn:
@@ -69,10 +77,12 @@ class Columns:
     stage ("" before any) and how.
     """
 
-    __slots__ = ("_kinds", "_tables", "bad", "ends", "stages")
+    __slots__ = ("_kinds", "_tables", "bad", "ends", "heard", "sample", "stages")
 
     def __init__(self) -> None:
         self.stages: dict[str, _StageColumn] = {}
+        self.heard: Heard | None = None
+        self.sample = Sample()
         self.ends: Counter[tuple[str, str]] = Counter()
         self.bad = 0
         self._kinds: dict[tuple[Any, ...], list[int]] = {}
@@ -108,6 +118,9 @@ class Columns:
             table.times.extend([reached[name] for name in names])
         table.intended.append(row["intended_ns"])
         table.started.append(row["started_ns"])
+        if (playback := get("playback")) is not None:
+            self.heard = self.heard or Heard()
+            self.heard.add(playback)
         stages = self.stages
         passed = row["stages"]
         try:
@@ -115,7 +128,12 @@ class Columns:
                 stages[name].append(times[0])
         except KeyError:
             self._add_stages(passed, name)
+        if passed:
+            self.sample.add(passed, get("silence"))
         if outcome != "ok":
+            if outcome in CUT_SHORT:
+                lasted = get("ended")
+                table.cut[len(table.started) - 1] = _last_seen(row) if lasted is None else lasted
             self.bad += 1
             for name in passed:
                 stages[name].reached_badly += 1
@@ -150,6 +168,15 @@ class Columns:
         return _joined(
             [_seconds(table.started) - _seconds(table.intended) for table in self._tables.values()]
         )
+
+    def cut(self) -> Floats:
+        """Seconds from the actual start after which the harness cut a row; nan where it did not."""
+        found = []
+        for table in self._tables.values():
+            column = np.full(len(table.intended), math.nan)
+            column[list(table.cut)] = list(table.cut.values())
+            found.append(column)
+        return _joined(found)
 
     def times(self, milestone: str) -> Floats:
         """Seconds from the actual start; +inf for a row that did not get there."""

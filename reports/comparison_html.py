@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from soundstage.reports import comparison_charts, html
-from soundstage.reports.compare import Comparison, breaks, change_of, detail, label_of, title
+from soundstage.reports import comparison_charts, gate_chart, html
+from soundstage.reports.compare import Comparison, breaks
+from soundstage.reports.comparison_headline import change_of, detail, label_of, title
 from soundstage.reports.comparison_text import NOISE_HEAD, RULE_WORDS, noise_rows
 from soundstage.reports.comparison_words import (
     LINE_LIMIT,
@@ -62,7 +63,7 @@ def render(made: Comparison) -> str:
         noise_head=NOISE_HEAD,
         noise=noise_rows(made.calibration, made) if made.calibration else [],
         charts={
-            "gates": comparison_charts.intervals(made),
+            "gates": gate_chart.intervals(made),
             "half": comparison_charts.distributions(made) if made.gates else [],
             "wide": comparison_charts.waterfalls(made),
         },

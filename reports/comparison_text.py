@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from soundstage.reports.calibrate import Calibration, advice
-from soundstage.reports.compare import Comparison, breaks, change_of, detail, label_of, title
+from soundstage.reports.compare import Comparison, breaks
+from soundstage.reports.comparison_headline import change_of, detail, label_of, title
 from soundstage.reports.comparison_words import (
     LINE_LIMIT,
     arm_words,

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from soundstage.reports.arms import Arm
-from soundstage.reports.compare import Comparison, detail, label_of, title
+from soundstage.reports.compare import Comparison
+from soundstage.reports.comparison_headline import detail, label_of, title
 from soundstage.reports.gates import Outcome
 from soundstage.reports.ratio import Estimate, Ratio
 from soundstage.reports.stage_change import StageChange, signed

@@ -173,7 +173,7 @@ def waived(findings: Iterable[Finding], config: Config, today: date) -> list[Fin
     """The findings, of which those that a waiver holds for get the verdict "known"."""
     marked = []
     for finding in findings:
-        holding = [w for w in config.waivers_for(finding.fingerprint) if w.holds(today)]
+        holding = [w for w in config.waivers_of_drift(finding.fingerprint) if w.holds(today)]
         if holding:
             finding = replace(finding, verdict="known", waiver=holding[0].describe())
         marked.append(finding)

@@ -88,6 +88,15 @@ def smallest(
     return None if shrunk is None else _shown(shrunk, stream, exchange)
 
 
+def request_of(raw: bytes) -> object:
+    """What was asked, as the header line of a transcript has it; None where it has none."""
+    try:
+        header = json.loads(raw[: raw.find(b"\n")] if b"\n" in raw else raw)
+    except (ValueError, RecursionError):
+        return None
+    return header.get("request") if isinstance(header, dict) else None
+
+
 def _shown(shrunk: Shrunk, stream: Stream, exchange: str) -> Smallest:
     kept = shrunk.kept
     if len(kept) > CHUNK_LIMIT:

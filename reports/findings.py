@@ -12,6 +12,7 @@ from typing import Any
 
 from soundstage.reports.evidence import FINDING_LIMIT, Smallest
 from soundstage.reports.summary import Summary, expected_milestones, summarise
+from soundstage.reports.timeline import Generator, generator
 from soundstage.reports.wording import OUTCOMES, Headline, headline, plural
 
 #: The severity of a violation, as the outcome of its rule when the run had no time to write one.
@@ -34,8 +35,9 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule at an endpoint, and what became of it. `codes` are those of its violations;
-    `smallest` is the smallest stream that shows it, where a transcript was kept.
+    """A rule at an endpoint, and what became of it. `exchanges` were held against it, `broken_in`
+    of them broke it; `codes` are those of its violations. Where a transcript was kept, `smallest`
+    is the smallest stream that shows it, and `curl` the request as a line for a shell.
     """
 
     id: str
@@ -49,16 +51,33 @@ class Rule:
     text: str | None
     violations: int
     exchanges: int
+    broken_in: int
     seconds: float | None
     codes: tuple[str, ...]
     evidence: tuple[Evidence, ...]
     smallest: Smallest | None = None
+    curl: str | None = None
 
     @property
     def subject(self) -> str:
         """What the rule is about: the third step of its id, a stage or `order`, `index`, …"""
         steps = self.id.split("/")
         return steps[2] if len(steps) > 2 else steps[-1]
+
+    @property
+    def flaky(self) -> bool:
+        """Whether some exchanges broke it and others, held against it too, did not."""
+        return 0 < self.broken_in < self.exchanges
+
+    @property
+    def times(self) -> str:
+        """`3 times in 2 of 40 exchanges`."""
+        often = plural(self.violations, "time")
+        if not self.broken_in:
+            return often
+        if self.exchanges < self.broken_in:
+            return f"{often} in {plural(self.broken_in, 'exchange')}"
+        return f"{often} in {self.broken_in:,} of {plural(self.exchanges, 'exchange')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +98,26 @@ class Report:
     summary: Summary
     rules: tuple[Rule, ...]
     transcripts: tuple[str, ...]
+    generator: Generator | None = None
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to judge."""
         return not self.summary.exchanges and not self.rules
+
+    @property
+    def apis(self) -> tuple[str, ...]:
+        """The API versions that exchanges, rules or contracts of the run speak of, sorted."""
+        names = {*self.run["contracts"], *(group.api for group in self.summary.groups)}
+        return tuple(sorted(names | {rule.api for rule in self.rules}))
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages that were seen, in their order, then those that only rules speak of."""
+        seen = (one.name for group in self.summary.groups for one in group.stages)
+        steps = (rule.id.split("/") for rule in self.rules)
+        asked = (each[2] for each in steps if each[3:4] == ["field"])
+        return tuple(dict.fromkeys([*(name.partition("#")[0] for name in seen), *asked]))
 
     def findings(self) -> list[Rule]:
         """The rules that were broken, waived or noted: worst first, then the most frequent."""
@@ -108,22 +142,29 @@ def build(
     violations: Iterable[Mapping[str, Any]],
     exchanges: Iterable[Mapping[str, Any]],
     transcripts: Iterable[str] = (),
+    health: Iterable[Mapping[str, Any]] = (),
     torn: Callable[[], int] = lambda: 0,
-    smallest: Callable[[Rule, Evidence], Smallest | None] | None = None,
+    evidence: Callable[[Rule, Evidence], tuple[Smallest | None, str | None]] | None = None,
 ) -> Report:
-    """The report of a run from its rows; `torn` is asked when all rows have been read, `smallest`
-    for the smallest stream that shows a finding.
+    """The report of a run from its rows; `torn` is asked when all rows have been read, `evidence`
+    for the smallest stream that shows a finding, and its request.
     """
     rows = [dict(rule) for rule in rules]
     known_rules = {row["rule"] for row in rows}
     codes: dict[str, Counter[str]] = {}
+    broken_in: Counter[str] = Counter()
+    last: dict[str, str] = {}
     rebuilt: dict[tuple[str, str, str], dict[str, Any]] = {}
     for violation in violations:
-        rule = violation.get("rule", "")
+        rule, exchange = violation.get("rule", ""), violation.get("exchange", "")
         codes.setdefault(rule, Counter())[violation.get("code", "")] += 1
+        # The violations of an exchange were written together: no set of ids is needed.
+        if last.get(rule) != exchange:
+            broken_in[rule] += 1
+            last[rule] = exchange
         if rule not in known_rules:
             _note(rebuilt, violation)
-    rows.extend(_without_set(row) for row in rebuilt.values())
+    rows.extend(rebuilt.values())
 
     wanted = {item["exchange"] for row in rows for item in row.get("evidence", ())}
     kept = set(transcripts)
@@ -140,19 +181,26 @@ def build(
         headline=headline(run, empty=not summary.exchanges and not rows),
         voids=tuple(_voids(run, summary.exchanges, torn())),
         summary=summary,
-        rules=tuple(_rule(row, codes.get(row["rule"], Counter()), places) for row in rows),
+        rules=tuple(
+            _rule(row, codes.get(row["rule"], Counter()), broken_in[row["rule"]], places)
+            for row in rows
+        ),
         transcripts=tuple(sorted(kept)),
+        generator=generator(health),
     )
-    return report if smallest is None else _with_smallest(report, smallest)
+    return report if evidence is None else _with_evidence(report, evidence)
 
 
-def _with_smallest(report: Report, smallest: Callable[[Rule, Evidence], Smallest | None]) -> Report:
-    """The report, with the smallest stream that shows it for each of the worst findings."""
+def _with_evidence(
+    report: Report, evidence: Callable[[Rule, Evidence], tuple[Smallest | None, str | None]]
+) -> Report:
+    """The report, with stream and request for each of the worst findings."""
     found: dict[int, Rule] = {}
     for rule in report.findings()[:FINDING_LIMIT]:
         kept = next((each for each in rule.evidence if each.transcript is not None), None)
-        if kept is not None and (shown := smallest(rule, kept)) is not None:
-            found[id(rule)] = replace(rule, smallest=shown)
+        if kept is not None:
+            smallest, curl = evidence(rule, kept)
+            found[id(rule)] = replace(rule, smallest=smallest, curl=curl)
     return replace(report, rules=tuple(found.get(id(rule), rule) for rule in report.rules))
 
 
@@ -172,11 +220,9 @@ def _note(
             "outcome": _OUTCOME_OF_SEVERITY.get(violation.get("severity", ""), "failed"),
             "severity": violation.get("severity"),
             "violations": 0,
-            "seen": set(),
             "evidence": [],
         }
     row["violations"] += 1
-    row["seen"].add(violation.get("exchange", ""))
     if len(row["evidence"]) < EVIDENCE_LIMIT:
         row["evidence"].append(
             {
@@ -186,11 +232,6 @@ def _note(
                 "message": violation.get("message", ""),
             }
         )
-
-
-def _without_set(row: dict[str, Any]) -> dict[str, Any]:
-    seen = row.pop("seen")
-    return {**row, "exchanges": len(seen)}
 
 
 def _noting(
@@ -204,7 +245,9 @@ def _noting(
         yield row
 
 
-def _rule(row: Mapping[str, Any], codes: Counter[str], places: Mapping[str, str]) -> Rule:
+def _rule(
+    row: Mapping[str, Any], codes: Counter[str], broken_in: int, places: Mapping[str, str]
+) -> Rule:
     return Rule(
         id=row["rule"],
         api=row["api"],
@@ -217,6 +260,7 @@ def _rule(row: Mapping[str, Any], codes: Counter[str], places: Mapping[str, str]
         text=row.get("text"),
         violations=row.get("violations", 0),
         exchanges=row.get("exchanges", 0),
+        broken_in=broken_in,
         seconds=row.get("seconds"),
         codes=tuple(code for code, _ in codes.most_common(5)),
         evidence=tuple(

@@ -7,50 +7,54 @@ from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup
 
-from soundstage.reports.charts import AMBER, GREY, RED, WIDTH, Chart, bounded
+from soundstage.reports.charts import AMBER, GREY, RED, WIDTH, Chart, bounded, slug
 from soundstage.reports.findings import Rule
 from soundstage.reports.svg import element, svg, text
 from soundstage.reports.wording import plain, plural
 
 #: Rows and columns that a screen can show; the table has more.
 _ROWS, _COLUMNS = 40, 16
-_ELSEWHERE = "(no stage)"
 _LABEL = 300
 _PITCH = 24
+#: Room for the slanted name of the last stage.
+_SLANT = 84
 
 
-def heat_map(rules: Sequence[Rule], stages: Iterable[str]) -> Chart | None:
-    """Each cell: how often a rule was violated at a stage; None where nothing was.
+def heat_map(api: str, rules: Iterable[Rule], stages: Iterable[str]) -> Chart | None:
+    """Each cell: how often a rule of an API version was violated at a stage; None where none was.
 
     `stages` are the known names of stages, in their order: a rule belongs to the first of them
-    that its id names, and what is left of the id is what was asked there.
+    that its id names, and what is left of the id is what was asked there. What names no stage
+    stands under its endpoint.
     """
     order = list(dict.fromkeys(stages))
     cells: dict[str, dict[str, int]] = {}
     worst: dict[str, str] = {}
     for rule in rules:
-        if not rule.violations:
+        if not rule.violations or rule.api != api:
             continue
-        asked, stage = _place(rule.id, order)
+        asked, stage = _place(rule, order)
+        if stage not in order:
+            order.append(stage)
         row = cells.setdefault(asked, {})
         row[stage] = row.get(stage, 0) + rule.violations
         if rule.outcome == "failed" or asked not in worst:
             worst[asked] = rule.outcome
     if not cells:
         return None
-    seen = [each for each in (*order, _ELSEWHERE) if any(each in row for row in cells.values())]
+    seen = [each for each in order if any(each in row for row in cells.values())]
     columns = seen[:_COLUMNS]
     asked_first = sorted(
         cells, key=lambda each: (worst[each] != "failed", -sum(cells[each].values()))
     )
     most = max(number for row in cells.values() for number in row.values())
-    width = min(76.0, (WIDTH - _LABEL) / len(columns))
-    top = 92
+    width = min(76.0, (WIDTH - _LABEL - _SLANT) / len(columns))
+    top = 24 + 4.2 * max(len(plain(stage, 22)) for stage in columns)
     parts: list[Markup] = []
     for index, stage in enumerate(columns):
         x = _LABEL + width * index + width / 2
         parts.append(
-            text(0, 0, plain(stage, 22), transform=f"translate({x:.1f} {top - 8}) rotate(-35)")
+            text(0, 0, plain(stage, 22), transform=f"translate({x:.1f} {top - 8:.1f}) rotate(-35)")
         )
     for index, asked in enumerate(asked_first[:_ROWS]):
         y = top + _PITCH * index
@@ -70,14 +74,18 @@ def heat_map(rules: Sequence[Rule], stages: Iterable[str]) -> Chart | None:
     kinds = f"{plural(len(cells), 'kind')} at {plural(len(seen), 'stage')}"
     said = f"{plural(total, 'violation')} of {kinds}"
     more = len(cells) - _ROWS
+    chart, title = (
+        f"heat-{slug(plain(api, 20))}",
+        f"Violations of {plain(api, 20)} by rule and stage",
+    )
     return Chart(
-        id="heat",
-        title="Violations by rule and stage",
+        id=chart,
+        title=title,
         note=f"{said}. The darker, the more (log scale); red breaks the contract, amber warns, grey"
         f" is noted or known.{f' And {more:,} more kinds.' if more > 0 else ''}",
         svg=svg(
-            "heat",
-            "Violations by rule and stage",
+            chart,
+            title,
             f"{said}; most: {plain(asked_first[0], 80)}.",
             WIDTH,
             top + _PITCH * min(len(cells), _ROWS) + 6,
@@ -96,14 +104,14 @@ def heat_map(rules: Sequence[Rule], stages: Iterable[str]) -> Chart | None:
     )
 
 
-def _place(rule: str, stages: Sequence[str]) -> tuple[str, str]:
+def _place(rule: Rule, stages: Sequence[str]) -> tuple[str, str]:
     """What a rule asks, and the stage that it asks it of, from its id."""
-    steps = rule.split("/")[2:] or [rule]
+    steps = rule.id.split("/")[2:] or [rule.id]
     for index, step in enumerate(steps):
         if step in stages:
             rest = [*steps[:index], *steps[index + 1 :]]
             return "/".join(rest) or step, step
-    return "/".join(steps), _ELSEWHERE
+    return "/".join(steps), f"({rule.endpoint})"
 
 
 def _cell(x: float, y: float, width: float, number: int, most: int, outcome: str) -> Markup:

@@ -8,15 +8,24 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
+from collections import Counter
 from functools import cache
 from importlib import resources
 from typing import Any
 
 import jinja2
 
-from soundstage.reports import charts
+from soundstage.reports.capacity_chart import capacity
+from soundstage.reports.charts import Chart
+from soundstage.reports.contract_matrix import matrix
+from soundstage.reports.distribution import distribution
 from soundstage.reports.findings import Report, Rule
+from soundstage.reports.heat_map import heat_map
+from soundstage.reports.objectives import told
 from soundstage.reports.summary import Group, Milestone, Quantile
+from soundstage.reports.survival import survival
+from soundstage.reports.time_charts import courses, generator_chart, over_time
+from soundstage.reports.waterfall import waterfall
 from soundstage.reports.wording import (
     HEADLINE_MILESTONES,
     OUTCOMES,
@@ -33,12 +42,17 @@ from soundstage.reports.wording import (
 FINDING_LIMIT = 60
 ID_LIMIT = 40
 
+#: Endpoints that findings can be narrowed to; the style sheet has a rule for each.
+_FILTERS = 12
+
 _ICONS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "invalid": "⊘", "incomplete": "…"}
 
 
 def render(report: Report) -> str:
     """The page, as text to be stored in UTF-8 beside the bundle's other files."""
     findings = report.findings()
+    places = Counter((rule.api, rule.endpoint) for rule in findings)
+    filters = sorted(places)[:_FILTERS]
     return template("page.html").render(
         report=report,
         run=report.run,
@@ -46,8 +60,9 @@ def render(report: Report) -> str:
         headline=report.headline,
         icon=_ICONS[report.headline.tone],
         facts=target_facts(report.run),
-        apis=sorted({*report.run["contracts"], *(group.api for group in report.summary.groups)}),
+        apis=report.apis,
         glance=_glance(report),
+        objectives=told(report.run),
         tally=report.outcomes(),
         outcomes=OUTCOMES,
         findings=[
@@ -56,6 +71,11 @@ def render(report: Report) -> str:
             if any(rule.outcome == outcome for rule in findings)
         ],
         finding_limit=FINDING_LIMIT,
+        filters=[
+            (f"{plain(api, 20)} {plain(endpoint, 20)}", places[api, endpoint])
+            for api, endpoint in filters
+        ],
+        filter_class={place: f"only-{number}" for number, place in enumerate(filters)},
         unjudged=_unjudged(report),
         id_limit=ID_LIMIT,
         charts=_charts(report),
@@ -64,17 +84,30 @@ def render(report: Report) -> str:
             for group in report.summary.groups
             if group.milestones
         ],
-        matrix=charts.matrix(report.rules),
+        matrix=matrix(report.rules),
+        listened=[group for group in report.summary.groups if group.playback],
     )
 
 
-def _charts(report: Report) -> dict[str, list[charts.Chart]]:
-    groups = report.summary.groups
-    timeline = report.summary.timeline
+def _charts(report: Report) -> dict[str, list[Chart]]:
+    """The charts by where they stand: two in a row, or one as wide as the page."""
+    groups, timeline = report.summary.groups, report.summary.timeline
+    load = report.run["kind"] == "load"
+    slos = report.run.get("slos", ())
+    wide = [
+        *(waterfall(group) for group in groups),
+        over_time(timeline) if load and timeline else None,
+        *(courses(group) for group in groups if load),
+        generator_chart(report.generator) if report.generator else None,
+        *(survival(group) for group in groups),
+    ]
     return {
-        "wide": [chart for group in groups if (chart := charts.waterfall(group))],
-        "half": [chart for group in groups if (chart := charts.distribution(group))],
-        "time": [charts.over_time(timeline)] if timeline and report.run["kind"] == "load" else [],
+        "first": [chart for chart in [capacity(report.run.get("capacity"))] if chart],
+        "half": [chart for group in groups if (chart := distribution(group, slos))],
+        "wide": [chart for chart in wide if chart],
+        "breaks": [
+            chart for api in report.apis if (chart := heat_map(api, report.rules, report.stages))
+        ],
     }
 
 
@@ -96,7 +129,7 @@ def _glance(report: Report) -> list[dict[str, Any]]:
                 ],
                 "outcomes": outcome_words(group.outcomes, group.probes, group.warmup)
                 if group
-                else "none sent",
+                else "–",
                 "times": [_short(group, name) for name in HEADLINE_MILESTONES],
             }
         )
@@ -108,13 +141,13 @@ def _short(group: Group | None, name: str) -> tuple[str, str] | None:
     one = group.milestone(name) if group else None
     if one is None:
         return None
-    return seconds(one.intended[0].value), seconds(one.intended[2].value)
+    return one.intended[0].words, one.intended[2].words
 
 
 def _cells(one: Milestone) -> list[tuple[str, str, str]]:
     """For each quantile: its value, its interval, and the value from the actual start."""
     return [
-        (seconds(quantile.value), interval(quantile), seconds(actual.value))
+        (quantile.words, interval(quantile), actual.words)
         for quantile, actual in zip(one.intended, one.actual, strict=True)
     ]
 

@@ -1,14 +1,19 @@
 """The report as JUnit XML: a suite an endpoint, a case for each rule there, named by its id.
 
 Inconclusive, unexercised and known rules are skipped with their reason; a warning passes and says
-so in its output. A run that did not end, or measured nothing, is an error: it is never green.
+so in its output. Objectives are cases of their own. A run that did not end, or measured nothing,
+is an error: it is never green. What a case has to show (what is asked, where it was broken, the
+request, the smallest stream) stands in its `system-out`, which GitLab and Jenkins unfold, and in
+short in the failure, which GitHub's readers of JUnit print.
 """
 
 from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
+from soundstage.reports.evidence import Smallest
 from soundstage.reports.findings import Report, Rule
+from soundstage.reports.objectives import Told, told
 from soundstage.reports.wording import plain, target_facts
 
 _SKIPPED = {
@@ -25,6 +30,11 @@ def render(report: Report) -> str:
     target = report.headline.target.removeprefix("the ").removeprefix("a ").upper()
     root = ET.Element("testsuites", name=f"Soundstage {kind} against the {target}")
     _run_suite(root, report)
+    if objectives := told(run):
+        suite = _suite(root, f"objectives against the {target}", report)
+        for each in objectives:
+            _objective(suite, each)
+        _count(suite)
     keys = dict.fromkeys((rule.api, rule.endpoint) for rule in report.rules)
     for api, endpoint in keys:
         rules = [rule for rule in report.rules if (rule.api, rule.endpoint) == (api, endpoint)]
@@ -51,6 +61,8 @@ def _suite(root: ET.Element, name: str, report: Report) -> ET.Element:
         "headline": report.headline.sentence,
         "budget.spent": run["budget"]["spent"],
         "budget.limit": run["budget"]["limit"],
+        "seed": run["seed"],
+        **{f"target.{key}": run["target"].get(key) for key in ("profile", "speed", "seed")},
         **{f"contract.{api}.sha256": one["sha256"] for api, one in run["contracts"].items()},
         **{f"version.{name}": version for name, version in run["versions"].items()},
     }
@@ -90,15 +102,34 @@ def _case(suite: ET.Element, rule: Rule) -> None:
         first = rule.evidence[0].message if rule.evidence else rule.reason or "broken"
         kind = rule.codes[0] if rule.codes else "rule"
         _outcome(case, "failure", kind, plain(first, 300), _story(rule))
+        if shown := _shown(rule):
+            _output(case, shown)
     elif rule.outcome in _SKIPPED:
         word = _SKIPPED[rule.outcome]
         reason = f"{word}: {plain(rule.reason, 300)}" if rule.reason else word
         _outcome(case, "skipped", None, reason, [])
         if rule.outcome == "known":
-            ET.SubElement(case, "system-out").text = "\n".join(_story(rule))
+            _output(case, [f"{reason}:", *_story(rule), *_shown(rule)])
     elif rule.violations:
         word = "warning" if rule.outcome == "warned" else "note"
-        ET.SubElement(case, "system-out").text = "\n".join([f"{word}:", *_story(rule)])
+        _output(case, [f"{word}:", *_story(rule), *_shown(rule)])
+    if rule.violations and rule.outcome in ("failed", "warned", "known"):
+        known = "known " if rule.outcome == "known" else ""
+        case.set("status", f"{known}{'flaky' if rule.flaky else 'steady'}")
+
+
+def _objective(suite: ET.Element, one: Told) -> None:
+    case = ET.SubElement(
+        suite, "testcase", classname="soundstage.objectives", name=f"{one.slo} at {one.where}"
+    )
+    interval = f" ({one.interval})" if one.interval else ""
+    why = f": {one.why}" if one.why else ""
+    said = f"{one.answer[2]}: {one.value}{interval}, n = {one.n:,}{why}"
+    if one.verdict == "fail":
+        _outcome(case, "failure", "objective", said, [])
+    elif one.verdict == "inconclusive":
+        _outcome(case, "skipped", None, said, [])
+    _output(case, [said])
 
 
 def _outcome(case: ET.Element, name: str, kind: str | None, message: str, lines: list[str]) -> None:
@@ -109,6 +140,29 @@ def _outcome(case: ET.Element, name: str, kind: str | None, message: str, lines:
         child.text = "\n".join(lines)
 
 
+def _output(case: ET.Element, lines: list[str]) -> None:
+    ET.SubElement(case, "system-out").text = "\n".join(lines)
+
+
+def _shown(rule: Rule) -> list[str]:
+    """How to ask again, and the smallest stream that shows it; a line each."""
+    asked = ["", "ask it again:", rule.curl] if rule.curl else []
+    return [*asked, *(_stream(rule.smallest) if rule.smallest else [])]
+
+
+def _stream(one: Smallest) -> list[str]:
+    lines = ["", f"smallest stream that shows it, in exchange {plain(one.exchange, 60)}:"]
+    lines.append(one.sentence)
+    for number, chunk in enumerate(one.chunks):
+        if one.hidden and number == len(one.chunks) // 2:
+            lines.append(f"… {one.hidden:,} chunks not shown …")
+        lines.append(f"chunk {chunk.number}{' · the violation' if chunk.here else ''}")
+        lines += [f"  {line}" for line in chunk.lines]
+    seen = (f"[{each.label}]" if each.here else each.label for each in one.trace)
+    due = [f"still due there: {', '.join(one.due)}"] if one.due else []
+    return [*lines, f"asked: {one.expected}", *due, f"stages seen: {', '.join(seen)}"]
+
+
 def _story(rule: Rule) -> list[str]:
     """What is asked, by what, and where it was broken; a line each."""
     lines = []
@@ -117,7 +171,7 @@ def _story(rule: Rule) -> list[str]:
     if rule.source:
         basis = f" ({rule.basis})" if rule.basis else ""
         lines.append(f"source: {plain(rule.source, 300)}{basis}")
-    lines.append(f"seen: {rule.violations} times in {rule.exchanges} exchanges")
+    lines.append(f"seen: {rule.times}{' (flaky: not in all)' if rule.flaky else ''}")
     for item in rule.evidence:
         chunk = "" if item.chunk is None else f" chunk {item.chunk}"
         path = f" {plain(item.path, 200)}" if item.path else ""

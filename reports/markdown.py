@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
+from soundstage.reports.capacity_chart import capacity_sentence
 from soundstage.reports.findings import Report, Rule
+from soundstage.reports.objectives import Told, told
 from soundstage.reports.summary import Group
 from soundstage.reports.wording import (
     HEADLINE_MILESTONES,
@@ -13,7 +15,6 @@ from soundstage.reports.wording import (
     outcome_words,
     plain,
     plural,
-    seconds,
 )
 
 #: GitHub refuses a summary over 1 MiB; ours stay far below (and below 900 KB whatever comes).
@@ -52,6 +53,10 @@ def render(report: Report) -> str:
             f"{OUTCOMES[key][0]} {count:,} {OUTCOMES[key][1]}" for key, count in tally
         )
         parts.append(f"**{plural(len(report.rules), 'rule')}**: {said}")
+    if found := run.get("capacity"):
+        parts.append(f"**Capacity**: {escaped(capacity_sentence(found), 300)}")
+    if objectives := told(run):
+        parts.append(_objectives(objectives))
     if report.summary.groups:
         parts.append(_times(report))
     findings = [rule for rule in report.findings() if rule.outcome in ("failed", "warned")]
@@ -65,6 +70,16 @@ def render(report: Report) -> str:
     if len(text.encode("utf-8")) > SIZE_LIMIT:
         return "\n\n".join([*parts[:2], "The rest is too long for a summary: see report.html.", ""])
     return text
+
+
+def _objectives(objectives: list[Told]) -> str:
+    lines = ["| | objective | of | measured | 95% interval | n |", "|---|---|---|---:|---:|---:|"]
+    for one in objectives:
+        sign = {"pass": "✅", "fail": "❌", "inconclusive": "❔"}[one.verdict]
+        why = f"<br>{escaped(one.why, 300)}" if one.why else ""
+        cells = [escaped(each, 80) for each in (one.where, one.value, one.interval)]
+        lines.append(f"| {sign} | {code(one.slo)}{why} | {' | '.join(cells)} | {one.n:,} |")
+    return "\n".join(lines)
 
 
 def _times(report: Report) -> str:
@@ -85,7 +100,7 @@ def _rows(group: Group) -> list[tuple[str, str]]:
         one = group.milestone(milestone)
         if one is not None:
             picked = [one.intended[index] for index in (0, 2, 3)]
-            cells = " | ".join(seconds(quantile.value) for quantile in picked)
+            cells = " | ".join(quantile.words for quantile in picked)
             rows.append((milestone_label(milestone), cells))
         elif milestone == "streaming_ready" and group.endpoint == "stream":
             rows.append((milestone_label(milestone), "n/a | n/a | n/a"))
@@ -131,4 +146,6 @@ def _smallest(rule: Rule) -> str:
     if one.due:
         parts.append(f"Still due there: {escaped(', '.join(one.due), 1000)}")
     parts.append(f"Stages seen: {trace}")
+    if rule.curl:
+        parts.append(f"<pre>{escaped(rule.curl, 6000)}</pre>")
     return "\n\n".join([*parts, "</details>"])

@@ -83,7 +83,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
 def _result(rule: Rule, number: int) -> dict[str, Any]:
     first = rule.evidence[0] if rule.evidence else None
     what = plain(first.message, 500) if first else plain(rule.reason or "broken", 500)
-    seen = f"{rule.violations} times in {rule.exchanges} exchanges"
+    seen = rule.times
     code = plain(rule.codes[0], 80) if rule.codes else ""
     mark = hashlib.sha256(f"{rule.id}\0{code}".encode()).hexdigest()[:32]
     result: dict[str, Any] = {

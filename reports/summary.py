@@ -5,8 +5,9 @@ Columns of numbers are kept, rows never, so a million exchanges fit.
 **Who counts.** Times are over the exchanges of the measured window in which a song (or a result)
 was due: warm-up rows and probes (requests made to be refused) are left out, and counted. A row
 that did not reach a milestone, for whatever reason, counts as +inf: nothing is dropped from a
-quantile, so failures cannot flatter it. Censored rows (still in flight at the end of the run)
-count as +inf too, which is pessimistic; dropped ones were never sent and count in outcomes only.
+quantile, so failures cannot flatter it. Of rows that the harness cut (still in flight at the end of
+the run) it is known only that they took longer: quantiles that reach into them are estimated
+(`results/survival.py`) and say so. Dropped rows were never sent and count in outcomes only.
 
 **Quantile** of order p over n values is the value of rank ceil(n p): the inverse of the empirical
 distribution function, Hyndman and Fan (1996) definition 1. It is always a value that occurred.
@@ -18,7 +19,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,9 +27,12 @@ import numpy.typing as npt
 
 from soundstage.errors import UsageError
 from soundstage.reports.columns import Columns, RunColumns, count, is_probe
+from soundstage.reports.playback import Playback
+from soundstage.reports.stage_lengths import Length, Silence
 from soundstage.reports.timeline import Course, Timeline, course, timeline
-from soundstage.reports.wording import HEADLINE_MILESTONES, MILESTONES
+from soundstage.reports.wording import HEADLINE_MILESTONES, MILESTONES, seconds
 from soundstage.results import quantiles as exact
+from soundstage.results import survival
 
 __all__ = ["is_probe"]
 
@@ -43,12 +47,19 @@ class Quantile:
     """A quantile in seconds, +inf if that share never got there.
 
     `low` and `high` bound it with 95% confidence; nan where n is too small to bound it.
+    `estimated`: it reaches into exchanges that were cut, so it is that of Kaplan and Meier.
     """
 
     order: float
     value: float
     low: float
     high: float
+    estimated: bool = False
+
+    @property
+    def words(self) -> str:
+        """`1.24 s`, `∞`; `≈ 1.24 s` where it is estimated."""
+        return f"≈ {seconds(self.value)}" if self.estimated else seconds(self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +98,9 @@ class Group:
     """The exchanges of one endpoint of one API version.
 
     `ends` counts the measured ones that did not end well by (the last stage that they showed, ""
-    for none; outcome); `courses` are the headline milestones over time.
+    for none; outcome); `courses` are the headline milestones over time; `lengths` (by
+    stage) and `silence` are those of a sample (`stage_lengths`); `playback` is None where nobody
+    listened.
     """
 
     api: str
@@ -103,6 +116,9 @@ class Group:
     stages: tuple[Stage, ...]
     ends: dict[tuple[str, str], int]
     courses: tuple[Course, ...]
+    lengths: Mapping[str, Length] = field(default_factory=dict)
+    silence: Silence | None = None
+    playback: Playback | None = None
 
     def milestone(self, name: str) -> Milestone | None:
         """The milestone, or None where this endpoint has none of that name."""
@@ -134,16 +150,6 @@ class Summary:
     timeline: Timeline | None
 
 
-def rank_of(order: float, n: int) -> int:
-    """The rank, from 1, of the quantile of `order` among `n` values: ceil(n p), at least 1."""
-    return exact.rank(order, n)
-
-
-def interval_ranks(order: float, n: int, confidence: float = CONFIDENCE) -> tuple[int, int]:
-    """Ranks, from 1, of the values that bound the quantile; 0 and n + 1 mean unbounded."""
-    return exact.interval_ranks(order, n, confidence)
-
-
 def quantiles(ordered: Floats, orders: Iterable[float] = QUANTILES) -> tuple[Quantile, ...]:
     """Exact quantiles of sorted values with their intervals; none of no values."""
     n = len(ordered)
@@ -155,9 +161,18 @@ def quantiles(ordered: Floats, orders: Iterable[float] = QUANTILES) -> tuple[Qua
 
     found = []
     for order in orders:
-        low, high = interval_ranks(order, n)
-        found.append(Quantile(order, at(rank_of(order, n)), at(low), at(high)))
+        low, high = exact.interval_ranks(order, n, CONFIDENCE)
+        found.append(Quantile(order, at(exact.rank(order, n)), at(low), at(high)))
     return tuple(found)
+
+
+def _with_cut(times: Floats, cut: Floats) -> tuple[Quantile, ...]:
+    """The quantiles of times of which some are not known, as they were cut (nan: it was not)."""
+    unknown = np.isinf(times) & ~np.isnan(cut)
+    if not unknown.any():
+        return quantiles(np.sort(times))
+    found = survival.quantiles(times[~unknown], cut[unknown], QUANTILES, CONFIDENCE)
+    return tuple(Quantile(*astuple(each)) for each in found)
 
 
 def _group(
@@ -185,16 +200,15 @@ def _group(
     milestones: list[Milestone] = []
     courses: list[Course] = []
     if measured := columns.measured:
-        late, intended = columns.late(), columns.intended()
+        late, intended, cut = columns.late(), columns.intended(), columns.cut()
         for name in names:
             times = columns.times(name)
             since_intended = times + late
             if name in HEADLINE_MILESTONES and line is not None:
                 courses.append(course(name, intended, since_intended, line))
+            found = _with_cut(since_intended, cut + late), _with_cut(times, cut)
             since_intended.sort()
-            times.sort()
-            reached = int(np.searchsorted(times, math.inf))
-            found = quantiles(since_intended), quantiles(times)
+            reached = int(np.count_nonzero(np.isfinite(times)))
             milestones.append(Milestone(name, measured, reached, *found, since_intended))
     return Group(
         *key,
@@ -206,19 +220,35 @@ def _group(
         verdicts=dict(verdicts.most_common()),
         reasons=dict(reasons.most_common()),
         milestones=tuple(milestones),
-        stages=tuple(sorted(_stages(columns), key=lambda one: (one.p50, one.p95))),
+        stages=tuple(_stages(columns)),
         ends=dict(columns.ends),
         courses=tuple(courses),
+        lengths=columns.sample.lengths(),
+        silence=columns.sample.silence(),
+        playback=columns.heard.value() if columns.heard else None,
     )
 
 
+def _in_order(columns: Columns) -> list[str]:
+    """The stages by their mean place in the exchanges of the sample. Not by their quantiles: those
+    of a stage that few exchanges have are the quantiles of these few.
+    """
+    places: dict[str, list[int]] = {name: [] for name in columns.stages}
+    for passed, _ in columns.sample.kept:
+        for place, name in enumerate(passed):
+            places[name].append(place)
+    mean = {name: sum(at) / len(at) if at else math.inf for name, at in places.items()}
+    return sorted(places, key=lambda name: mean[name])
+
+
 def _stages(columns: Columns) -> Iterable[Stage]:
-    for name, column in columns.stages.items():
+    for name in _in_order(columns):
+        column = columns.stages[name]
         reached = len(column.first)
         n = reached + columns.bad - column.reached_badly
         times = np.full(n, math.inf)
         times[:reached] = np.frombuffer(column.first, dtype=np.float32)
-        ranks = [rank_of(0.5, n) - 1, rank_of(0.95, n) - 1]
+        ranks = [exact.rank(0.5, n) - 1, exact.rank(0.95, n) - 1]
         times.partition(ranks)
         yield Stage(name, n, reached, float(times[ranks[0]]), float(times[ranks[1]]))
 

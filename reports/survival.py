@@ -9,7 +9,7 @@ from collections import Counter
 from markupsafe import Markup
 
 from soundstage.reports.charts import (
-    AMBER,
+    BLUE,
     GREEN,
     GREY,
     ORANGE,
@@ -28,7 +28,7 @@ from soundstage.reports.wording import percent, plain, plural
 _COLOURS = {
     "failed": RED,
     "transport": ORANGE,
-    "timeout": AMBER,
+    "timeout": BLUE,
     "refused": "#9b59d0",
     "cut": "#4f6d8f",
     "censored": GREY,

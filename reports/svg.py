@@ -41,16 +41,24 @@ def line(x1: float, y1: float, x2: float, y2: float, **attributes: object) -> Ma
 
 
 def svg(
-    chart: str, title: str, description: str, width: int, height: float, parts: Iterable[Markup]
+    chart: str,
+    title: str,
+    description: str,
+    width: int,
+    height: float,
+    parts: Iterable[Markup],
+    role: str = "img",
 ) -> Markup:
-    """A picture of `parts` with its accessible name and description, in currentColor."""
+    """A picture of `parts` with its accessible name and description, in currentColor. One that
+    holds links has the role "group": what stands in an "img" cannot be reached by a keyboard.
+    """
     return element(
         "svg",
         element("title", title, id=f"{chart}-t"),
         element("desc", description, id=f"{chart}-d"),
         *parts,
         id=chart,
-        role="img",
+        role=role,
         aria_labelledby=f"{chart}-t {chart}-d",
         viewBox=f"0 0 {width} {number(float(height))}",
         width=width,

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from soundstage.reports.charts import BLUE, CURVES, GREEN, GREY, ORANGE, WIDTH, Chart, slug
 from soundstage.reports.summary import Group
 from soundstage.reports.svg import Axis, element, line, number, svg, text, x_axis
-from soundstage.reports.timeline import Course, Timeline
+from soundstage.reports.timeline import Course, Generator, Timeline
 from soundstage.reports.wording import milestone_label, plain, plural, seconds
 
 #: A series of a panel: values, one a slice (nan: none, +inf: never), colour, dash.
@@ -47,6 +47,40 @@ def over_time(timeline: Timeline) -> Chart:
                 f"{timeline.started[index]:,}",
                 f"{timeline.ended[index]:,}",
                 f"{timeline.in_flight[index]:,}",
+            )
+            for index in range(slices)
+        ),
+    )
+
+
+def generator_chart(seen: Generator) -> Chart:
+    """The load generator's own event loop and CPU over the run: whether to believe the rest."""
+    slices, width = len(seen.lag), seen.width
+    axis = Axis.until(slices * width, _LEFT, WIDTH - 24)
+    parts = _panel(
+        axis,
+        30,
+        100,
+        "latest that its event loop was, ms",
+        [([each * 1000 for each in seen.lag], ORANGE, "")],
+        width,
+    )
+    parts += x_axis(axis, 140, 210)
+    parts += _panel(axis, 140, 210, "CPU, of one core", [(seen.cpu, BLUE, "")], width)
+    lags, cpus = ([each for each in v if not math.isnan(each)] for v in (seen.lag, seen.cpu))
+    several = f" (the worst of {seen.processes} processes)" if seen.processes > 1 else ""
+    said = f"At most {seconds(max(lags))} late and {max(cpus):.0%} of a core{several}."
+    return Chart(
+        id="generator",
+        title="The load generator itself",
+        note=f"{said} Where it is late or busy, the times of the API are in doubt.",
+        svg=svg("generator", "The load generator itself", said, WIDTH, 236, parts),
+        head=("from", "latest", "CPU"),
+        rows=tuple(
+            (
+                f"{index * width:g} s",
+                seconds(seen.lag[index]),
+                "–" if math.isnan(seen.cpu[index]) else f"{seen.cpu[index]:.1%}",
             )
             for index in range(slices)
         ),

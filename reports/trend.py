@@ -173,7 +173,7 @@ def chart(series: Series, place: int) -> Chart:
         id=f"trend-{place}",
         title=name,
         note=sentence(series),
-        svg=svg(f"trend-{place}", name, sentence(series), WIDTH, _HEIGHT, parts),
+        svg=svg(f"trend-{place}", name, sentence(series), WIDTH, _HEIGHT, parts, role="group"),
         head=("run", "when (UTC)", "n", "seconds", "95% interval"),
         rows=tuple(
             (

@@ -15,7 +15,7 @@ from soundstage.errors import SoundstageError
 from soundstage.reports import changepoints, html, otava
 from soundstage.reports.summary import expected_milestones, summarise
 from soundstage.reports.trend import Run, Series, chart, csv_rows, sentence, trend
-from soundstage.reports.wording import plural
+from soundstage.reports.wording import plain, plural
 from soundstage.results.bundle import Bundle
 from soundstage.results.index import Entry
 
@@ -111,8 +111,17 @@ def as_json(series: Iterable[Series]) -> str:
 def as_csv(series: Sequence[Series]) -> str:
     """A row a run and a column a series, for other tools."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(csv_rows(series))
+    rows = ([_cell(each) for each in row] for row in csv_rows(series))
+    csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
+
+
+def _cell(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula (OWASP, CSV injection), and no terminal for
+    a command: ids of runs are whatever a bundle says.
+    """
+    shown = plain(text, 300)
+    return f"'{shown}" if shown.startswith(("=", "+", "-", "@")) else shown
 
 
 def _finite(value: float) -> float | None:

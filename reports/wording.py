@@ -100,8 +100,8 @@ def percent(part: float, whole: float) -> str:
 
 
 def plural(number: int, noun: str) -> str:
-    """`1 rule`, `2 rules`, `1,000 rules`."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+    """`1 rule`, `2 rules`, `1,000 rules`; `2 series`."""
+    return f"{number:,} {noun}" + ("" if number == 1 or noun.endswith("s") else "s")
 
 
 def milestone_label(name: str) -> str:
@@ -166,6 +166,10 @@ def _answer(run: Mapping[str, Any]) -> tuple[str, str]:
         return "inconclusive", "Inconclusive: this run cannot tell"
     if verdict == "invalid":
         return "invalid", "Invalid: this run measures nothing"
+    found = run.get("capacity")
+    if found and verdict == "pass" and found["rate"] is not None:
+        least = "at least " if found["verdict"] == "at_least" else ""
+        return "pass", f"Capacity: {least}{found['rate']:.3g} arrivals a second"
     return _VERDICTS[kind, verdict]
 
 

@@ -68,7 +68,7 @@ KEPT_TO: dict[str, set[str]] = {
     "schemathesis": {"contracts/", "pytest_plugin.py"},
     "starlette": {"emulator/"},
     "uvicorn": {"emulator/"},
-    "scipy": {"reports/", "loadtests/", "results/quantiles.py"},
+    "scipy": {"reports/", "loadtests/", "results/quantiles.py", "results/survival.py"},
 }
 
 

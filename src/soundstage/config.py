@@ -25,16 +25,21 @@ FILE_NAME = "soundstage.toml"
 
 @dataclass(frozen=True, slots=True)
 class Waiver:
-    """A known finding: by fingerprint, or by rule and code. Holds until the end of `until`."""
+    """A known finding: by fingerprint, or by rule and code; or, by its own fingerprint, a `drift`
+    between two runs. Holds until the end of `until`.
+    """
 
     reason: str
     until: date
     fingerprint: str | None = None
+    drift: str | None = None
     rule: str | None = None
     code: str | None = None
 
     def matches(self, violation: Violation) -> bool:
         """Whether it speaks of this violation, whatever the date."""
+        if self.drift is not None:
+            return False
         if self.fingerprint is not None:
             return self.fingerprint == fingerprint(violation)
         return (self.rule, self.code) == (violation.rule, violation.code)
@@ -45,7 +50,12 @@ class Waiver:
 
     def describe(self) -> str:
         """What it waives, in words."""
-        what = f"fingerprint {self.fingerprint}" if self.fingerprint else f"{self.code} {self.rule}"
+        if self.drift is not None:
+            what = f"drift {self.drift}"
+        elif self.fingerprint is not None:
+            what = f"fingerprint {self.fingerprint}"
+        else:
+            what = f"{self.code} {self.rule}"
         return f"{what} (until {self.until}: {self.reason})"
 
 
@@ -84,9 +94,9 @@ class Config:
         """The waivers that speak of a violation, expired ones too."""
         return [waiver for waiver in self.waivers if waiver.matches(violation)]
 
-    def waivers_for(self, mark: str) -> list[Waiver]:
-        """The waivers that name a fingerprint (of a contract's drift, say), expired ones too."""
-        return [waiver for waiver in self.waivers if waiver.fingerprint == mark]
+    def waivers_of_drift(self, mark: str) -> list[Waiver]:
+        """The waivers that name a drift by its fingerprint, expired ones too."""
+        return [waiver for waiver in self.waivers if waiver.drift == mark]
 
     def reweighed(self, violation: Violation) -> Violation:
         """The violation with the severity that it has here."""
@@ -146,6 +156,7 @@ def _waiver(path: Path, number: int, row: Mapping[str, Any]) -> Waiver:
         reason=row["reason"],
         until=until,
         fingerprint=row.get("fingerprint"),
+        drift=row.get("drift"),
         rule=row.get("rule"),
         code=row.get("code"),
     )

@@ -18,7 +18,8 @@ from soundstage.conformance.violations import Violation
 from soundstage.contract import Contract, available, load
 from soundstage.contract.rules import Rule
 from soundstage.errors import SoundstageError
-from soundstage.exchange.gate import Gate, RuleOutcome
+from soundstage.exchange.gate import Gate
+from soundstage.exchange.outcomes import RuleOutcome
 from soundstage.exchange.run import CheckOptions, open_gate
 
 _GATE = pytest.StashKey[Gate]()

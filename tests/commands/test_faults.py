@@ -47,8 +47,12 @@ def lives(matrix: command.Matrix) -> list[tuple[str, str, tuple[str, ...]]]:
 
 
 @pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
-def test_every_fault_is_caught_and_nothing_else_is(contract: Contract) -> None:
-    matrix = command.judge_all(contract, everything(contract), valid=300, seed=1)
+def test_every_fault_is_caught_and_nothing_else_is(
+    contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As many answers as there are framings; the program itself tries more.
+    monkeypatch.setattr(command, "TRIES", 2)
+    matrix = command.judge_all(contract, everything(contract), valid=200, seed=1)
     assert lives(matrix) == []
     assert matrix.alarms == []
     assert matrix.clean
@@ -167,7 +171,7 @@ def test_a_fault_in_one_field_starts_no_avalanche(contract: Contract) -> None:
     for fault in catalogue(contract):
         if fault.family not in ("field", "unlisted"):
             continue
-        for seed in range(6):
+        for seed in range(2):
             rng = random.Random(f"{fault.name}/{seed}")
             answer = broken_answer(fault, *valid_answer(contract, fault, rng), rng)
             if answer is not None:

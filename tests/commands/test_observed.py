@@ -123,7 +123,7 @@ def test_a_field_that_is_gone_is_breaking_drift_with_its_evidence(home: Path, ba
     # Waived in soundstage.toml, it is known.
     file = home / "soundstage.toml"
     file.write_text(
-        f'[[waiver]]\nfingerprint = "{finding.fingerprint}"\nreason = "x"\nuntil = 2099-01-01\n'
+        f'[[waiver]]\ndrift = "{finding.fingerprint}"\nreason = "x"\nuntil = 2099-01-01\n'
     )
     marked = waived(findings, read_config(file), date(2026, 11, 21))
     assert not broken(marked)

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from soundstage.conformance.engine import Seen, StreamCheck, _compile, marks_of
+from soundstage.conformance.engine import Seen, StreamCheck
+from soundstage.conformance.kinds import compiled, marks_of
 from soundstage.contract import load
 from soundstage.contract.protocol import NeverDecrease
 from soundstage.contract.rules import rule_book
@@ -495,7 +496,7 @@ def test_stages_may_be_told_by_what_is_there_alone(v5, song_v5):
 
 def test_only_so_many_kinds_of_chunk_are_remembered_and_none_with_long_names(v6):
     """A hostile stream of ever new names must not fill the memory."""
-    check, kinds = StreamCheck(v6), _compile(v6, "stream")._kinds
+    check, kinds = StreamCheck(v6), compiled(v6, "stream")._kinds
     running = len("status") + len("running")  # counted, like the names
     for size, many in ((1001, 0), (1000, 1), (2000, 1), (999, 2)):
         check.event(encoded({"status": "running", "x" * (size - running): 1}))

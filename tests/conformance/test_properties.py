@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from soundstage.conformance.engine import StreamCheck, _compile
+from soundstage.conformance.engine import StreamCheck
 from soundstage.conformance.fields import FieldCheck, shown
+from soundstage.conformance.kinds import compiled
 from soundstage.contract import load
 from soundstage.contract.schema import pointer
 from soundstage.exchange.judge import Judge
@@ -63,10 +64,10 @@ def chunks_like(draw, api):
 
 
 @pytest.mark.parametrize("api", APIS)
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=75)
 @given(data=st.data())
 def test_no_sequence_of_json_values_raises(api, data):
-    values = data.draw(st.lists(chunks_like(api) | json_values, max_size=12))
+    values = data.draw(st.lists(chunks_like(api) | json_values, max_size=8))
     check = StreamCheck(contract(api))
     for value in values:
         check.event(json.dumps(value).encode())
@@ -139,10 +140,10 @@ def test_a_field_that_is_nested_very_deeply_elsewhere_does_not_hide_the_stage(ap
 
 def test_a_change_of_identity_with_every_chunk_takes_linear_time(v6):
     check = StreamCheck(v6)
-    for number in range(2_000):
+    for number in range(1_000):
         check.event(b'{"status":"running","message_id":"%d","version":%d}' % (number, number))
     check.close()
-    assert sum(v.code == "identity.changed" for v in check.violations) == 1_999
+    assert sum(v.code == "identity.changed" for v in check.violations) == 999
 
 
 @pytest.mark.parametrize("api", APIS)
@@ -176,11 +177,11 @@ def test_any_fault_in_one_field_other_than_status_keeps_a_chunks_stage(api):
     """Design 3. What makes another documented stage of it is no fault: an error is a failure, and
     in v5 all that says COMPLETED and complete is the last chunk.
     """
-    compiled = _compile(contract(api), "stream")
+    known = compiled(contract(api), "stream")
     failure = {"error"}
     for seed in range(10):
         for chunk in stream(api, seed):
-            stage = compiled.kind(chunk).stage.name
+            stage = known.kind(chunk).stage.name
             for field in {*chunk, *contract(api).protocol.fields} - {"status"} - failure:
                 for value in (*FAULTY, ...):
                     broken = dict(chunk)
@@ -189,31 +190,31 @@ def test_any_fault_in_one_field_other_than_status_keeps_a_chunks_stage(api):
                         broken[field] = value
                     if field not in chunk and value is not ...:
                         continue  # a field too many is another matter
-                    kind = compiled.kind(broken)
+                    kind = known.kind(broken)
                     assert kind is not None, (stage, field, value)
                     assert kind.stage.name == stage, (stage, field, value)
 
 
 @pytest.mark.parametrize("api", APIS)
 def test_what_is_remembered_of_a_chunk_is_what_it_is_found_to_be(api):
-    compiled = _compile(contract(api), "stream")
+    known = compiled(contract(api), "stream")
     rng = random.Random(1)
     marks = [None, True, False, 0, 1, 1.0, "", "x", "completed", "COMPLETED", "streaming", [], {}]
     for _ in range(2_000):
         chunk = dict(rng.choice(stream(api, rng.randrange(5))))
         for field in rng.sample(["status", "error", "isComplete", "version", "audio_url"], 2):
             chunk[field] = rng.choice(marks)
-        assert compiled.kind(chunk) == compiled._recognised(chunk), chunk
-        assert compiled.kind(chunk) == compiled._recognised(chunk), chunk
+        assert known.kind(chunk) == known._recognised(chunk), chunk
+        assert known.kind(chunk) == known._recognised(chunk), chunk
 
 
 def test_what_is_remembered_has_bounds(v6):
-    compiled = _compile(v6, "stream")
+    known = compiled(v6, "stream")
     for number in range(3_000):
-        compiled.kind({"status": "running", f"field {number}": 1})
-        compiled.kind({"status": "running", "x" * 10_000 + str(number): 1})
-    assert len(compiled._kinds) <= 1024
-    assert all(sum(map(len, names)) <= 1000 for names, _ in compiled._kinds)
+        known.kind({"status": "running", f"field {number}": 1})
+        known.kind({"status": "running", "x" * 10_000 + str(number): 1})
+    assert len(known._kinds) <= 1024
+    assert all(sum(map(len, names)) <= 1000 for names, _ in known._kinds)
 
 
 def schemas(api):

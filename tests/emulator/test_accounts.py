@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 
 import httpx
@@ -13,9 +14,9 @@ import pytest
 from soundstage.contract import load_all
 from soundstage.emulator import rates, triggers
 from soundstage.emulator.accounts import Accounts, account_of
-from soundstage.emulator.app import Emulator
 from soundstage.emulator.options import Options
 from soundstage.emulator.rates import Rate
+from soundstage.emulator.requests import PRECEDENCE
 from soundstage.errors import UsageError
 from soundstage.exchange.spawn import spawned_emulator
 
@@ -154,6 +155,7 @@ def test_a_file_may_welcome_everybody(tmp_path: Path) -> None:
         ("[[key]]\nkey = 'a'\nbalance = -1", "/key/0/balance"),
         ("[[key]]\nkey = 'a'\nrate_limit = '10 per minute'", "/key/0/rate_limit"),
         ("[[key]]\nkey = 'a'\nlimit = 1", "limit"),
+        ("[[key]]\nkey = 'a'\nerror = 'nonsense'", "/key/0/error"),
         ("[[key]]\nkey = 'a'\n[[key]]\nkey = 'a'", "/key/1: the same key as /key/0"),
         ("[keys]", "keys"),
         ("key = ", "not TOML"),
@@ -202,21 +204,43 @@ def test_triggers_of_ones_own_stand_beside_the_documented_ones(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", '{"words": {"a": {}}}', '{"words": {"": {"error": "nsfw"}}}', '{"x": 1}']
+    ("text", "place"),
+    [
+        ("{", "not JSON"),
+        ("[]", "/"),
+        ('{"words": {"a": {}}}', "/words/a"),
+        ('{"words": {"": {"error": "nsfw"}}}', "/words"),
+        ('{"words": {"boo": {"error": "nonsense"}}}', "/words/boo/error"),
+        ('{"words": {"boo": {"error": "nsfw"}, "boo": {"fails": true}}}', "/words/boo"),
+        ('{"x": 1}', "/"),
+    ],
 )
-def test_a_wrong_file_of_triggers_is_one_line(tmp_path: Path, text: str) -> None:
+def test_a_wrong_file_of_triggers_is_one_line_with_the_place(
+    tmp_path: Path, text: str, place: str
+) -> None:
     path = written(tmp_path, text, "own.json")
-    with pytest.raises(UsageError, match=r"^--triggers .*own.json: ") as refused:
+    with pytest.raises(UsageError, match=rf"^--triggers .*own.json: {place}:") as refused:
         triggers.with_file(path)
     assert "\n" not in str(refused.value)
 
 
-def test_a_trigger_for_an_error_that_nobody_gives_is_refused(tmp_path: Path) -> None:
-    path = written(tmp_path, '{"words": {"boo": {"error": "nonsense"}}}', "own.json")
-    with pytest.raises(UsageError, match="nonsense"):
-        Emulator(Options(triggers=path))
-    with pytest.raises(UsageError, match="nonsense"):
-        Emulator(Options(accounts=written(tmp_path, "[[key]]\nkey='a'\nerror='nonsense'")))
+def test_the_errors_that_keys_and_words_can_ask_for_are_those_that_are_given() -> None:
+    for name in ("accounts", "triggers"):
+        schema = json.loads(
+            files("soundstage.emulator").joinpath(f"{name}.schema.json").read_text()
+        )
+        assert schema["$defs"]["error"]["enum"] == list(PRECEDENCE)
+
+
+def test_a_file_of_triggers_may_set_the_key_the_price_and_the_balance(tmp_path: Path) -> None:
+    own = {"default_key": "house-key", "default_balance": 5, "price": 2}
+    known = triggers.with_file(written(tmp_path, json.dumps(own)))
+    accounts = Accounts(known, on_loopback=False)
+    assert accounts.price == 2
+    assert accounts.of(triggers.triggers().default_key) is None
+    house = accounts.of("house-key")
+    assert house is not None
+    assert house.balance == 5
 
 
 # --- over sockets ---------------------------------------------------------------------------------

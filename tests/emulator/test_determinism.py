@@ -1,21 +1,26 @@
 """The same seed and the same requests in the same order give the same bytes, ids, delays and files.
 
-`golden.json` holds a digest of each of 20 exchanges. When what the emulator says is changed on
-purpose, `python tests/emulator/test_determinism.py` writes it anew.
+`golden.json` holds a digest of each of 20 exchanges, of their files, and of delays as drawn. When
+what the emulator says is changed on purpose, `python tests/emulator/test_determinism.py` writes it
+anew.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import platform
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from soundstage.contract import load_all
 from soundstage.emulator.app import Emulator
+from soundstage.emulator.music import compose
 from soundstage.emulator.options import Options
 from soundstage.emulator.requests import Asked
 from soundstage.exchange.spawn import spawned_emulator
@@ -45,35 +50,50 @@ def exchanges() -> Iterator[tuple[str, str, str, dict[str, Any] | None, dict[str
                 yield f"{name} faulty", "POST", path, body, faulty
 
 
-def digest(answer: httpx.Response) -> str:
-    told = [str(answer.status_code), answer.headers.get("content-type", "")]
-    return hashlib.sha256("\n".join(told).encode() + b"\n" + answer.content).hexdigest()[:16]
+def digest(data: str | bytes) -> str:
+    return hashlib.sha256(data.encode() if isinstance(data, str) else data).hexdigest()[:16]
 
 
-def digests(seed: int) -> dict[str, str]:
-    """A digest of each of the 20 exchanges."""
-    found = {}
+def digest_of(answer: httpx.Response) -> str:
+    kind = answer.headers.get("content-type", "")
+    return digest(f"{answer.status_code}\n{kind}\n".encode() + answer.content)
+
+
+def said(seed: int, *, listen: bool = True) -> dict[str, dict[str, str]]:
+    """What a fresh emulator says: a digest of each of the 20 exchanges and, to who listens, of
+    each file that a plain stream names.
+    """
+    found: dict[str, str] = {}
+    files: dict[str, str] = {}
     with (
         spawned_emulator(Options(profile="instant", seed=seed).arguments()) as url,
-        httpx.Client(base_url=url, headers=HOST) as client,
+        httpx.Client(base_url=url, headers=HOST, timeout=30) as client,
     ):
-        result: dict[str, Any] = {}
+        last: dict[str, Any] = {}
         for name, method, path, body, headers in exchanges():
             answer = client.request(method, path, json=body, headers=headers)
-            found[name] = digest(answer)
-            if name.endswith("sync"):
-                result = answer.json()
+            found[name] = digest_of(answer)
+            if name.endswith(" sync"):
+                last = answer.json()
+            if listen and name.endswith(" stream"):
+                for file in paths_in(answer.text):
+                    files[f"{name} {file.rpartition('/')[2]}"] = digest_of(client.get(file))
         contract = next(c for c in CONTRACTS.values() if c.endpoint_of_kind("status"))
         status = contract.endpoint_of_kind("status")
         assert status is not None
-        path = status.path.replace("{message_id}", result["message_id"])
-        found["status"] = digest(client.get(path, headers=KEY))
-        # Of a file the head: its bytes depend on the encoder.
-        urls = sorted(url for url in json.dumps(result).split('"') if "/assets/" in url)
-        head = client.head(urls[0].partition("1234")[2])
-        found["asset"] = digest(head)
+        path = status.path.replace("{message_id}", last["message_id"])
+        found["status"] = digest_of(client.get(path, headers=KEY))
+        # The head of a file, which is the same whatever encodes it.
+        head = client.head(paths_in(json.dumps(last))[0])
+        found["asset"] = digest_of(head)
         assert head.status_code == 200
-    return found
+    return {"exchanges": found, "files": files}
+
+
+def paths_in(text: str) -> list[str]:
+    """Where the files are that a payload names."""
+    urls = {each for each in text.split('"') if each.startswith("http") and "/assets/" in each}
+    return sorted(httpx.URL(url).path for url in urls)
 
 
 def delays(seed: int) -> list[list[float]]:
@@ -99,41 +119,68 @@ def delays(seed: int) -> list[list[float]]:
     return drawn
 
 
+def samples() -> bytes:
+    """Some seconds of music, before any encoder has its say."""
+    scores = [compose("golden", "a sad waltz", place, 4.0) for place in range(2)]
+    return b"".join(score.render(0, score.samples).astype("<i2").tobytes() for score in scores)
+
+
+def encoders() -> dict[str, str]:
+    """What the bytes of a file depend on beside the seed."""
+    names = ("lameenc", "numpy", "pillow")
+    built = {name: version(name) for name in names}
+    return {**built, "machine": f"{platform.system()} {platform.machine()}"}
+
+
 def golden() -> dict[str, Any]:
-    drawn = hashlib.sha256(json.dumps(delays(SEED)).encode()).hexdigest()[:16]
-    return {"exchanges": digests(SEED), "delays": drawn}
+    return {
+        **said(SEED),
+        "delays": digest(json.dumps(delays(SEED))),
+        "samples": digest(samples()),
+        "encoders": encoders(),
+    }
 
 
-def test_twenty_exchanges_and_their_delays_are_as_they_ever_were() -> None:
+@pytest.fixture(scope="module")
+def first() -> dict[str, dict[str, str]]:
+    return said(SEED)
+
+
+def test_twenty_exchanges_are_as_they_ever_were(first: dict[str, dict[str, str]]) -> None:
+    known = json.loads(GOLDEN.read_bytes())["exchanges"]
+    assert len(known) == 20
+    assert first["exchanges"] == known
+
+
+def test_delays_and_music_are_as_they_ever_were() -> None:
     known = json.loads(GOLDEN.read_bytes())
-    assert len(known["exchanges"]) == 20
-    assert golden() == known
+    assert digest(json.dumps(delays(SEED))) == known["delays"]
+    assert digest(samples()) == known["samples"]
 
 
-def test_another_seed_gives_other_bytes_where_there_is_a_choice() -> None:
-    one, other = digests(SEED), digests(SEED + 1)
+def test_files_are_as_they_ever_were(first: dict[str, dict[str, str]]) -> None:
+    known = json.loads(GOLDEN.read_bytes())
+    assert {name.rpartition(".")[2] for name in known["files"]} == {"mp3", "webp"}
+    assert set(first["files"]) == set(known["files"])
+    if known["encoders"] != encoders():
+        pytest.skip(f"other encoders make other bytes: {encoders()}, not {known['encoders']}")
+    assert first["files"] == known["files"]
+
+
+def test_another_process_says_the_same_and_makes_the_same_files(
+    first: dict[str, dict[str, str]],
+) -> None:
+    assert said(SEED) == first
+
+
+def test_another_seed_gives_other_bytes_where_there_is_a_choice(
+    first: dict[str, dict[str, str]],
+) -> None:
+    one, other = first["exchanges"], said(SEED + 1, listen=False)["exchanges"]
     assert {name for name in one if one[name] == other[name]} == {
         name for name in one if "refused" in name or "sync fails" in name or name == "asset"
     }
     assert delays(SEED) != delays(SEED + 1)
-
-
-def test_files_are_the_same_bytes_for_the_same_seed() -> None:
-    def files() -> list[bytes]:
-        with (
-            spawned_emulator(Options(profile="instant", seed=SEED).arguments()) as url,
-            httpx.Client(base_url=url, headers=HOST) as client,
-        ):
-            [method, path, body, headers] = next(
-                each[1:] for each in exchanges() if each[0].endswith("sync")
-            )
-            told = json.dumps(client.request(method, path, json=body, headers=headers).json())
-            paths = {u.partition("1234")[2] for u in told.split('"') if "/assets/" in u}
-            return [client.get(path).content for path in sorted(paths)]
-
-    first = files()
-    assert len(first) >= 2
-    assert files() == first
 
 
 if __name__ == "__main__":

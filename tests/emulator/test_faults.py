@@ -15,11 +15,19 @@ import pytest
 from soundstage.contract import Contract, load_all
 from soundstage.contract.protocol import Endpoint
 from soundstage.emulator import Emulator, Options, running
+from soundstage.emulator.asked import parse
 from soundstage.emulator.faults import Faults
+from soundstage.emulator.injection import Chosen, inject
 from soundstage.exchange.client import Call, Exchange
 from soundstage.exchange.session import Session, open_session
-from soundstage.exchange.spawn import spawned_emulator
-from soundstage.generation.faults import Fault, by_name, catalogue, valid_stream
+from soundstage.generation.faults import (
+    Fault,
+    by_name,
+    catalogue,
+    valid_answer,
+    valid_stream,
+    wire_faults,
+)
 from soundstage.generation.legality import stage_of
 
 CONTRACTS = load_all()
@@ -127,10 +135,10 @@ def test_options_break_every_answer_they_concern_and_are_counted() -> None:
     contract = next(c for c in CONTRACTS.values() if c.protocol.tracks)
     field, rest = "track/lost", "result/sync/message_id/missing"
     options = Options(profile="instant", seed=3, faults=(field, rest, "index/gap:0"))
-    with spawned_emulator(list(options.arguments())) as url:
-        streams = [post(contract, url, "stream").text for _ in range(3)]
-        result = post(contract, url, "sync").json()
-        health = httpx.get(url + "/_emulator/health").json()
+    with running(options) as emulator:
+        streams = [post(contract, emulator.url, "stream").text for _ in range(3)]
+        result = post(contract, emulator.url, "sync").json()
+        health = httpx.get(emulator.url + "/_emulator/health").json()
     tracks = contract.protocol.tracks
     assert tracks is not None
     for text in streams:
@@ -148,8 +156,9 @@ def test_a_probability_breaks_some_answers_and_the_seed_says_which() -> None:
     options = Options(profile="instant", seed=3, faults=("framing/unterminated:0.5",))
 
     def endings() -> list[bool]:
-        with spawned_emulator(list(options.arguments())) as url:
-            return [post(contract, url, "stream").text.endswith("\n\n") for _ in range(12)]
+        with running(options) as emulator:
+            texts = [post(contract, emulator.url, "stream").text for _ in range(12)]
+        return [text.endswith("\n\n") for text in texts]
 
     first = endings()
     assert set(first) == {True, False}
@@ -159,8 +168,9 @@ def test_a_probability_breaks_some_answers_and_the_seed_says_which() -> None:
 def test_the_header_takes_precedence_over_the_options() -> None:
     contract = next(c for c in CONTRACTS.values() if c.protocol.tracks)
     options = Options(profile="instant", faults=("track/lost",))
-    with spawned_emulator(list(options.arguments())) as url:
-        text = post(contract, url, "stream", **{"Soundstage-Fault": "framing/unterminated"}).text
+    with running(options) as emulator:
+        named = {"Soundstage-Fault": "framing/unterminated"}
+        text = post(contract, emulator.url, "stream", **named).text
     tracks = contract.protocol.tracks
     assert tracks is not None
     assert all(f'"{tracks.field}":{value}' in text for value in tracks.values)
@@ -325,6 +335,87 @@ def test_an_answer_names_the_faults_that_had_no_place_in_it(client: httpx.Client
     both = streamed(client, TRACKED, "wire/gzip,wire/buffered")
     assert both.headers["soundstage-fault-missed"] == "wire/buffered"
     assert "soundstage-fault-missed" not in streamed(client, TRACKED, "wire/gzip").headers
+
+
+def test_a_fault_that_another_left_nothing_to_has_no_place(client: httpx.Client) -> None:
+    sync = TRACKED.endpoint_of_kind("sync")
+    assert sync is not None
+    names = [f"result/{sync.name}/json/{name}" for name in ("empty", "duplicate_key", "half")]
+    asked = {"Soundstage-Fault": ",".join(names)}
+    answer = client.post(sync.path, json=request_of(TRACKED), headers=asked)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["soundstage-fault-missed"] == ", ".join(names[1:])
+
+
+@each_contract
+def test_whatever_faults_are_named_together_each_is_applied_or_missed(contract: Contract) -> None:
+    rng = random.Random(f"together {contract.api}")
+    for of in ("stream", "error", *(e.name for e in contract.endpoints.values())):
+        faults = [f for f in catalogue(contract) if f.of == of and not f.of_failure]
+        if of != "error":
+            faults += [f for f in wire_faults(contract) if not f.early]
+        # One of a kind: what is done to each field of each stage is done by the same code.
+        kinds = list({(f.level, f.family, f.name.rpartition("/")[2]): f for f in faults}.values())
+        for _ in range(150 if any(f.of == of for f in faults) else 0):
+            some = rng.sample(kinds, min(len(kinds), rng.randint(2, 8)))
+            chosen = [Chosen(fault, parse(fault.name)) for fault in some]
+            first = next((fault for fault in some if fault.of == of), kinds[0])
+            status, framing, chunks = valid_answer(contract, first, rng)
+            broken = inject(chosen, chunks, status, framing, rng)
+            met = [*broken.applied, *broken.missed, *([broken.wire] if broken.wire else [])]
+            assert sorted(each.asked.name for each in met) == sorted(f.name for f in some)
+
+
+def test_what_stands_in_place_of_the_api_leaves_no_place_for_the_rest(client: httpx.Client) -> None:
+    later = "index/gap, wire/retry_after_503"
+    answer = streamed(client, TRACKED, f"wire/html_502,{later}")
+    assert answer.status_code == 502
+    assert answer.headers["soundstage-fault-missed"] == later
+    # A redirect to the same path is followed by another answer, which the rest may be in.
+    redirect = streamed(client, TRACKED, "wire/redirect_307,index/gap")
+    assert redirect.status_code == 307
+    assert "soundstage-fault-missed" not in redirect.headers
+    away = streamed(client, TRACKED, "wire/redirect_elsewhere,index/gap")
+    assert away.headers["soundstage-fault-missed"] == "index/gap"
+
+
+def test_a_result_that_fails_is_a_refusal_and_has_places_as_one(client: httpx.Client) -> None:
+    sync = TRACKED.endpoint_of_kind("sync")
+    assert sync is not None
+    body = request_of(TRACKED) | {"prompt": "a song with the failing-test-word"}
+    error = next(f.name for f in catalogue(TRACKED) if f.of == "error" and f.level == "http")
+    asked = {"Soundstage-Fault": f"wire/gzip,{error}"}
+    answer = client.post(sync.path, json=body, headers=asked)
+    assert answer.headers["soundstage-fault-missed"] == "wire/gzip"
+    assert "content-encoding" not in answer.headers
+    counts = client.get("/_emulator/health").json()["faults"][error]
+    assert counts == {"applied": 1, "not_applicable": 0}
+
+
+def test_faults_set_or_named_come_before_the_options_in_all_workers() -> None:
+    """Of faults of the wire, on real connections."""
+    options = Options(profile="instant", seed=3, faults=("wire/cut",), workers=2)
+
+    def seen(**headers: str) -> str:
+        try:
+            answer = post(TRACKED, emulator.url, "stream", **headers)
+        except httpx.RemoteProtocolError:
+            return "cut"
+        except httpx.ReadError:
+            return "reset"
+        return str(answer.status_code)
+
+    with running(options, process=True) as emulator:
+        assert seen() == "cut"
+        faults = emulator.url + "/_emulator/faults"
+        httpx.put(faults, json={"faults": ["wire/reset"]}).raise_for_status()
+        assert {seen() for _ in range(4)} == {"reset"}
+        assert seen(**{"Soundstage-Fault": "wire/html_502"}) == "502"
+        assert seen(**{"Soundstage-Fault": "wire/gzip"}) == "200"
+        httpx.delete(faults).raise_for_status()
+        assert {seen() for _ in range(4)} == {"200"}
+        httpx.post(emulator.url + "/_emulator/reset", json={}).raise_for_status()
+        assert {seen() for _ in range(4)} == {"cut"}
 
 
 def test_a_fault_has_no_place_where_no_song_is_made(client: httpx.Client) -> None:

@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from soundstage.contract import load_all
 from soundstage.emulator import Options, running
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +35,19 @@ def test_mutated_bodies_get_neither_a_500_nor_a_traceback(fuzz: Any) -> None:
     # Some are still valid, most are wrong in one way or the other.
     assert {200, 400, 422} <= outcome.statuses.keys()
     assert outcome.statuses[200] > BODIES // 20
+
+
+def test_all_phases_of_schemathesis_find_neither(fuzz: Any) -> None:
+    with running(Options(profile="instant", seed=1)) as emulator:
+        outcome = fuzz.explored(emulator.url, 8)
+        asked = httpx.get(emulator.url + "/_emulator/journal?limit=1000").json()["entries"]
+    assert outcome.bad == []
+    assert {200, 401, 404, 405, 415, 422} <= outcome.statuses.keys()
+    # Only a sequence of requests comes by the id of a song.
+    found = {(entry["endpoint"], entry["status"]) for entry in asked}
+    for contract in load_all().values():
+        for endpoint in contract.endpoints.values():
+            assert (endpoint.name, 200) in found
 
 
 def test_the_search_knows_what_a_failure_looks_like(fuzz: Any) -> None:

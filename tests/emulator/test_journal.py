@@ -56,6 +56,9 @@ def test_every_request_is_entered_with_its_answer(client: httpx.Client) -> None:
     client.get("/assets/a/b")
     client.get("/nothing")
     client.options(PATHS["stream"])
+    client.get(PATHS["status"].replace("{message_id}", "nobody"))
+    client.get(PATHS["status"], headers={"Authorization": "Basic x"})
+    client.post(PATHS["sync"], json=BODY, headers={"Soundstage-Fault": "no/such"})
     found = entries(client)
     mine = account_of("my-key")
     assert [(e["status"], e["endpoint"], e["reason"], e["account"]) for e in found] == [
@@ -67,6 +70,9 @@ def test_every_request_is_entered_with_its_answer(client: httpx.Client) -> None:
         (404, None, None, None),
         (404, None, None, None),
         (405, None, None, None),
+        (404, "status", "not_found", mine),
+        (401, "status", "unauthorized", None),
+        (400, "sync", "unknown_fault", None),
     ]
     stream, sync = found[:2]
     assert json.loads(stream["body"]) == BODY

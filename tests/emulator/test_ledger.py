@@ -163,7 +163,7 @@ def test_every_generation_is_charged_once_also_when_its_client_leaves(tmp_path: 
     path = tmp_path / "state.sqlite"
     due = 0
     with (
-        spawned_emulator(Options(profile="fast", speed=2, state=path).arguments()) as url,
+        spawned_emulator(Options(profile="fast", speed=5, state=path).arguments()) as url,
         httpx.Client(base_url=url, headers=KEY) as client,
     ):
         for contract in CONTRACTS.values():
@@ -210,12 +210,15 @@ def test_a_race_for_the_last_credit_has_one_winner() -> None:
     contract = next(iter(CONTRACTS.values()))
     body = next(each.payload for each in contract.examples if each.of == "request")
     statuses: list[int] = []
-    with spawned_emulator(Options(profile="instant").arguments()) as url:
+    with (
+        spawned_emulator(Options(profile="instant").arguments()) as url,
+        httpx.Client(base_url=url) as client,
+    ):
         path = next(e.path for e in contract.endpoints.values() if e.kind == "sync")
 
         def ask() -> None:
             headers = {"Authorization": "Bearer key-with-one-credit"}
-            statuses.append(httpx.post(url + path, json=body, headers=headers).status_code)
+            statuses.append(client.post(path, json=body, headers=headers).status_code)
 
         threads = [threading.Thread(target=ask) for _ in range(20)]
         for thread in threads:

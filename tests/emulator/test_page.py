@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import html
+import json
 import shlex
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 from made_up_api import SHAPES, folder
 from soundstage.contract import Contract, load, load_all
 from soundstage.emulator import Emulator, Options, Running, running
+from soundstage.generation.legality import stage_of
 
 CONTRACTS = load_all()
 CHROMIUM = Path("/usr/bin/chromium")
@@ -224,9 +226,14 @@ def test_stages_go_on_while_one_looks(browser: Any) -> None:
         page.close()
 
 
-def test_a_failed_song_says_so(browser: Any, emulator: Running) -> None:
-    post(emulator.url, TRACKED, prompt="a song with the failing-test-word")
+def test_a_failed_song_shows_how_far_it_came(browser: Any, emulator: Running) -> None:
+    answer = post(emulator.url, TRACKED, prompt="a song with the failing-test-word")
+    said = [json.loads(line[6:]) for line in answer.text.splitlines() if line]
+    stages = [stage.name for stage in (stage_of(TRACKED, chunk) for chunk in said) if stage]
     looked = Looked(browser, emulator.url)
     looked.page.wait_for_selector(".song li.bad")
-    assert looked.page.locator(".song").first.locator("audio").count() == 0
+    first = looked.page.locator(".song").first
+    assert sorted(first.locator("li").all_inner_texts()) == sorted(set(stages))
+    assert first.locator("li.bad").inner_text() == stages[-1]
+    assert first.locator("li.done").count() == len(set(stages)) - 1
     looked.page.close()

@@ -26,6 +26,7 @@ from soundstage.generation.faults import (
     valid_stream,
 )
 from soundstage.generation.legality import broken_order
+from soundstage.generation.walk import Step
 from soundstage.wire import jsontext
 
 CONTRACTS = load_all()
@@ -178,3 +179,17 @@ def test_a_fault_is_shown_by_its_name() -> None:
     fault = catalogue(contract)[0]
     assert fault.name in repr(fault)
     assert json.dumps(sorted(fault.codes))
+
+
+@each_contract
+@pytest.mark.parametrize("name", ["json/half", "framing/split_line"])
+def test_a_text_is_cut_between_characters(contract: Contract, name: str) -> None:
+    """Half a character is another fault."""
+    fault = by_name(contract).get(name)
+    if fault is None:
+        pytest.skip(f"{contract.api} has no {name}")
+    for width in range(1, 9):
+        chunks = [(Step("any", None), {"a" * width: "\N{CHECK MARK}" * 20})] * 3
+        broken = fault.apply(encoded(chunks, "sse"), random.Random(width))
+        assert broken is not None
+        b"".join(broken.frames).decode()

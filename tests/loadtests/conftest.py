@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import select
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import split
 from typing import Any
 
 import pytest
@@ -15,11 +18,14 @@ import pytest
 from soundstage.exchange.spawn import spawned_emulator
 from soundstage.results.bundle import Bundle
 
-#: Nothing that the tests start may find a key or a proxy in the environment.
+_PREFORK = Path(__file__).parent.parent / "support" / "prefork.py"
+#: So long a run may take on a busy machine.
+_PATIENCE_S = 120.0
+#: Nothing that the tests start may find a key, a proxy or a CI in the environment.
 _ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()
-    if name != "SOUNDVERSE_API_KEY" and not name.lower().endswith("_proxy")
+    if name not in ("SOUNDVERSE_API_KEY", "CI") and not name.lower().endswith("_proxy")
 }
 
 
@@ -53,14 +59,59 @@ def start(*words: str, cwd: Path) -> subprocess.Popen[str]:
     )
 
 
+class Forked:
+    """Runs commands one after another in children of one process (`tests/support/prefork.py`), so
+    that Locust is imported once and not for each of them.
+    """
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+
+    def run(self, words: list[str], cwd: Path) -> tuple[int, str, str]:
+        """(exit code, standard output, standard error) of `soundstage WORDS…` in `cwd`."""
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, str(_PREFORK)],
+                env=_ENVIRONMENT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        said, asked = self._process.stdout, self._process.stdin
+        assert said is not None
+        assert asked is not None
+        out, err = cwd / "stdout.txt", cwd / "stderr.txt"
+        order = {"words": words, "cwd": str(cwd), "out": str(out), "err": str(err)}
+        print(json.dumps(order), file=asked, flush=True)
+        ready, _, _ = select.select([said], [], [], _PATIENCE_S)
+        if not ready or not (code := said.readline()):
+            self.stop()
+            raise AssertionError(f"soundstage {words}: no end to it, or none that it could tell")
+        return int(code), out.read_text(), err.read_text()
+
+    def stop(self) -> None:
+        """End that process."""
+        if self._process is not None:
+            with self._process as process:
+                process.kill()
+        self._process = None
+
+
+_FORKED = Forked()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _stop() -> Iterator[None]:
+    yield
+    _FORKED.stop()
+
+
 def load(tmp_path: Path, *options: str) -> Ran:
     """Run `soundstage load OPTIONS… --out tmp_path/run`."""
     tmp_path.mkdir(exist_ok=True)
     folder = tmp_path / "run"
-    words = ("-m", "soundstage", "load", *options, "--out", str(folder))
-    process = start(*words, cwd=tmp_path)
-    out, err = process.communicate(timeout=60)
-    return Ran(process.returncode, out, err, folder)
+    code, out, err = _FORKED.run(["load", *options, "--out", str(folder)], tmp_path)
+    return Ran(code, out, err, folder)
 
 
 @pytest.fixture(scope="session")
@@ -68,3 +119,13 @@ def emulator() -> Iterator[str]:
     """The URL of an emulator that is 200 times as fast as the real thing."""
     with spawned_emulator(["--speed", "200", "--seed", "5"]) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    """A run against a target that breaks its contract, is too slow, and keeps one objective."""
+    fault = "--speed 200 --fault field/streaming_ready/stream_url/missing"
+    options = ["--target", "emulator", "--emulator-args", fault, "--api", "v6"]
+    options += split("--rate 20 --duration 1s --slo complete.p50<1ms --slo violations==0")
+    options += ["--slo", "violations(field.missing)<=1000000"]
+    return load(tmp_path_factory.mktemp("broken"), *options)

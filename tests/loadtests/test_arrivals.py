@@ -120,16 +120,12 @@ def test_poisson_arrivals_follow_the_rate_as_it_changes(name: str) -> None:
     whole = arrivals.expected(phases)
 
     def integral(moment: float) -> float:
-        steps = 2000
         passed = 0.0
         for phase in phases:
             assert isinstance(phase, arrivals.Piece)
             inside = min(max(moment, 0.0), phase.seconds)
             slope = (phase.end - phase.start) / phase.seconds
-            passed += sum(
-                (phase.start + slope * (i + 0.5) * inside / steps) * inside / steps
-                for i in range(steps if inside else 0)
-            )
+            passed += inside * (phase.start + phase.start + slope * inside) / 2
             moment -= phase.seconds
         return passed
 

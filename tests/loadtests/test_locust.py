@@ -18,7 +18,8 @@ import json, sys
 import locust
 from locust.env import Environment
 from soundstage.loadtests import arrivals, users
-from soundstage.loadtests.loadrun import LoadOptions, open_run
+from soundstage.loadtests.loadrun import LoadOptions
+from soundstage.loadtests.opening import open_run
 from soundstage.loadtests.scenario import Part, Scenario
 
 class Arrivals(users.ArrivalsUser):
@@ -98,18 +99,22 @@ def test_the_locustfile_runs_headless_and_leaves_a_bundle(emulator: str, tmp_pat
     assert (bundles[0] / "report.html").is_file()
 
 
-def test_the_locustfile_drives_an_open_loop_on_one_of_several_workers(
+def test_locusts_own_processes_share_a_schedule_and_leave_one_bundle(
     emulator: str, tmp_path: Path
 ) -> None:
     options = split("-u 1 -t 2s --processes 2 --soundstage-rate 20 --soundstage-api v6")
-    code, said, bundles = _locust(tmp_path, emulator, *options)
+    code, said, bundles = _locust(tmp_path, emulator, *options, "--soundstage-budget", "1000")
     assert "Traceback" not in said
-    assert len(bundles) == 2, "each worker writes its own"
-    counts = sorted(len(list(Bundle.open(each).exchanges())) for each in bundles)
-    assert counts[0] == 0, "one worker drives the schedule"
-    assert counts[1] > 20
-    assert code == 0, said
     assert "Bad response code" not in said
+    assert len(bundles) == 1, "the master's"
+    bundle = Bundle.open(bundles[0])
+    rows = list(bundle.exchanges())
+    assert {row["outcome"] for row in rows} == {"ok"}
+    assert len({row["intended_ns"] for row in rows}) == len(rows) > 20
+    assert [each["state"] for each in bundle.run["workers"]] == ["finished"] * 2
+    assert {each["name"] for each in bundle.run["workers"]} == {row["id"][:2] for row in rows}
+    assert bundle.run["budget"] == {"limit": 1000, "spent": len(rows)}
+    assert code == bundle.run["exit_code"], said
 
 
 def test_the_locustfile_says_in_a_line_why_it_cannot_start(tmp_path: Path) -> None:

@@ -74,11 +74,8 @@ def test_too_few_exchanges_are_inconclusive_and_say_how_many_would_do(
     assert "inconclusive at best: it takes 368 exchanges" in ran.err
 
 
-def test_a_broken_contract_outranks_an_objective_that_is_missed(tmp_path: Path) -> None:
-    fault = "--speed 200 --fault field/streaming_ready/stream_url/missing"
-    options = ["--target", "emulator", "--emulator-args", fault, "--api", "v6"]
-    options += split("--rate 20 --duration 1s --slo complete.p50<1ms --slo violations==0")
-    ran = load(tmp_path, *options, "--slo", "violations(field.missing)<=1000000")
+def test_a_broken_contract_outranks_an_objective_that_is_missed(broken: Ran) -> None:
+    ran = broken
     assert ran.code == 1, ran.err
     found = slos(ran)
     assert found["violations==0"] == found["complete.p50<1ms"] == "fail"
@@ -97,14 +94,14 @@ def test_a_misspelt_objective_is_one_line_and_nothing_is_sent(
 
 
 def test_a_hopeless_run_is_stopped_early(emulator: str, tmp_path: Path) -> None:
-    options = split("--rate 20 --duration 60s --api v6 --slo complete.p50<1ms --abort-on-hopeless")
+    options = split("--rate 40 --duration 60s --api v5 --endpoint sync --slo complete.p50<1ms")
     began = time.monotonic()
-    ran = load(tmp_path, "--target", emulator, *options)
+    ran = load(tmp_path, "--target", emulator, *options, "--abort-on-hopeless")
     assert time.monotonic() - began < 40
     assert ran.code == 3, ran.err
     (entry,) = ran.bundle.run["slos"]
     assert entry["reason"].startswith("given up: ")
-    assert ran.bundle.run["totals"]["arrivals_asked"] < 600
+    assert ran.bundle.run["totals"]["arrivals_asked"] < 1200
 
 
 def test_a_scenario_that_comes_along_runs_on_the_target_of_soundstage_toml(
@@ -176,30 +173,30 @@ def test_a_live_run_without_a_budget_sends_nothing(tmp_path: Path) -> None:
 
 
 def test_the_capacity_of_a_queue_is_searched_and_stands_in_the_bundle(tmp_path: Path) -> None:
-    """Four slots of 100 ms each, exponential: at most 40/s. How near the answer comes is tested in
+    """Four slots of 80 ms each, exponential: at most 50/s. How near the answer comes is tested in
     virtual time (test_search.py) and measured in docs/load-tests.md: this machine is shared.
     """
-    target = ["--target", "emulator", "--emulator-args", "--profile mmc --speed 20 --seed 1"]
-    options = split("--api v6 --endpoint sync --find-capacity --rate 10 --exchanges 60")
-    options += split("--confirm 0 --precision 50% --warmup 500ms --slo complete.p50<300ms")
+    target = ["--target", "emulator", "--emulator-args", "--profile mmc --speed 25 --seed 1"]
+    options = split("--api v6 --endpoint sync --find-capacity --rate 40 --exchanges 40")
+    options += split("--confirm 0 --precision 50% --warmup 400ms --slo complete.p50<240ms")
     ran = load(tmp_path, *target, *options)
     capacity = ran.bundle.run["capacity"]
     assert ran.code == 0, (ran.err, capacity["reason"])
     assert capacity["verdict"] == "found"
-    assert 10 <= capacity["rate"] < 80
+    assert 20 <= capacity["rate"] < 80
     rates = [trial["rate"] for trial in capacity["trials"]]
-    assert rates[:2] == [10, 20]
-    assert all(trial["exchanges"] >= 30 for trial in capacity["trials"])
+    assert rates[0] == 40
+    assert all(trial["exchanges"] >= 20 for trial in capacity["trials"])
     curve = {t["rate"]: t["quantiles"]["v6.sync.complete"]["p50"] for t in capacity["trials"]}
-    assert curve[max(curve)] > 0.3 > curve[min(curve)]
+    assert curve[max(curve)] > 0.24 > curve[min(curve)]
     assert f"capacity: {capacity['rate']:.4g}/s" in ran.out
     assert len(ran.out.splitlines()) > len(rates)
 
 
 def test_an_interrupted_search_keeps_what_is_known(emulator: str, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    options = split("--api v6 --endpoint sync --find-capacity --rate 10 --exchanges 10")
-    options += split("--duration 1s --warmup 0 --confirm 0 --slo ok_rate>=5%")
+    options = split("--api v6 --endpoint sync --find-capacity --rate 20 --exchanges 10")
+    options += split("--duration 500ms --warmup 0 --confirm 0 --slo ok_rate>=5%")
     command = ("-m", "soundstage", "load", "--target", emulator, *options, "--out", str(folder))
     process = start(*command, cwd=tmp_path)
     deadline = time.monotonic() + 60
@@ -213,8 +210,8 @@ def test_an_interrupted_search_keeps_what_is_known(emulator: str, tmp_path: Path
     run = Bundle.open(folder).run
     assert run["status"] == "interrupted"
     assert run["capacity"]["verdict"] == "unfinished"
-    assert run["capacity"]["rate"] >= 10
-    assert run["capacity"]["trials"][0]["rate"] == 10
+    assert run["capacity"]["rate"] >= 20
+    assert run["capacity"]["trials"][0]["rate"] == 20
     assert "capacity: at least " in out
 
 

@@ -12,15 +12,8 @@ from soundstage.contract import available
 from soundstage.errors import UsageError
 from soundstage.loadtests import asking, cli
 from soundstage.loadtests.arrivals import Piece, Recorded, expected
-from soundstage.loadtests.scenario import (
-    Part,
-    Scenario,
-    find_scenario,
-    parse_scenario,
-    ready,
-    seconds,
-    span,
-)
+from soundstage.loadtests.scenario import Part, Scenario, seconds, span
+from soundstage.loadtests.scenario_file import find_scenario, parse_scenario, ready
 from soundstage.results import slo
 
 _WHOLE = """
@@ -127,20 +120,28 @@ def test_a_closed_loop_has_users_and_a_duration() -> None:
     ("text", "said"),
     [
         ("users = [", "not TOML"),
-        ("rate = 3\n" + _PHASE, "the file: Additional properties are not allowed ('rate'"),
+        ("rate = 3\n" + _PHASE, "the file: 'rate' is not known; there are description, arrivals"),
         ("", "the file: either phases, or users with a duration"),
         ("users = 3", "the file: either phases, or users with a duration"),
         ("users = 3\nduration = 5\n" + _PHASE, "either phases, or users"),
         ("phase = []", "[phase]: [] has less than 1 item"),
-        ('[[phase]]\nkind = "ramp"\nrate = 1', '[phase][0]: "from" is a required property'),
-        (_PHASE + '[[phase]]\nkind = "rampp"', '[phase][1][kind]: "rampp" is not one of'),
+        ('[[phase]]\nkind = "ramp"\nto = 1', '[phase][0]: "from" is a required property'),
+        (_PHASE.replace("duration", "duraton"), "'duraton' is not known; there are kind, rate"),
+        (_PHASE.replace("duration", "duraton"), "did you mean duration?"),
+        (
+            _PHASE + '[[phase]]\nkind = "rampp"',
+            "[phase][1][kind]: 'rampp' is none of constant, ramp",
+        ),
         (_PHASE.replace("5s", "5 parsecs"), "[phase][0][duration]: '5 parsecs' is no duration"),
         (_PHASE.replace("rate = 1", "rate = inf"), '[phase][0][rate]: "inf" is not of type'),
         (_PHASE.replace("rate = 1", "rate = -1"), "[phase][0][rate]: -1 is less than"),
         (_PHASE.replace("rate = 1", "rate = 0"), "[phase]: no arrivals at all"),
-        (_PHASE + "peak = 3", "[phase][0]: Additional properties are not allowed ('peak'"),
+        (_PHASE + "peak = 3", "[phase][0]: 'peak' is not known; there are kind, rate"),
         ("seed = 1979-05-27\n" + _PHASE, "[seed]"),
         ("[[traffic]]\nweight = 0\n" + _PHASE, "[traffic][0][weight]: 0 is less than"),
+        ('[[traffic]]\napi = "v0"\n' + _PHASE, "[traffic][0]: no contract for 'v0': there are"),
+        ('[[traffic]]\napi = "v6"\nendpoint = "?"\n' + _PHASE, "[traffic][0]: v6 has no endpoint"),
+        ('slo = ["complete.p95<30"]\n' + _PHASE, "[slo][0]: SLO 'complete.p95<30': not underst"),
         ('[[phase]]\nkind = "replay"\nfile = "none.txt"', "none.txt: cannot read: No such file"),
         (
             '[[phase]]\nkind = "soak"\nrate = 1\nrise = "9s"\nduration = "9s"',
@@ -163,6 +164,18 @@ def test_a_file_that_is_not_understood_is_refused_with_place_and_reason(
     assert "\n" not in str(refused.value)
 
 
+def test_objectives_of_nothing_that_is_loaded_are_refused_before_anything_is_asked(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(UsageError, match="did you mean streaming_ready"):
+        asked("--api v6 --slo streaming_redy.p95<30s")
+    file = tmp_path / "my.toml"
+    file.write_text('slo = ["v6.complete.p95<2m"]\n' + _PHASE)
+    assert asked(f"--scenario {file}").slos
+    with pytest.raises(UsageError, match=r"my\.toml: SLO .*: no API in this run is called 'v6'"):
+        asked(f"--scenario {file} --api v5")
+
+
 @pytest.mark.parametrize("name", ["smoke", "steady", "ramp", "spike", "soak"])
 def test_five_scenarios_come_along_and_fit_every_version(name: str) -> None:
     found = find_scenario(name)
@@ -174,6 +187,16 @@ def test_five_scenarios_come_along_and_fit_every_version(name: str) -> None:
         ("v5", "stream"): ["audio", "complete"],
     }
     assert slo.resolve(found.slos, catalogue)
+
+
+def test_whether_songs_play_has_to_be_probed_to_be_an_objective() -> None:
+    slos = "--slo goodput(complete<=2m,playable)>=90%"
+    assert asked(f"{slos} --probe-playback").slos
+    for probing in ("", "--probe-playback 10%"):
+        with pytest.raises(UsageError, match="--probe-playback"):
+            asked(f"{slos} {probing}")
+    with pytest.raises(UsageError, match="nothing in this run can be played"):
+        asked(f"{slos} --probe-playback --endpoint sync")
 
 
 def test_a_scenario_that_there_is_not_is_refused_with_those_that_there_are() -> None:
@@ -195,6 +218,14 @@ def test_options_win_over_a_scenario(tmp_path: Path) -> None:
     assert asked(f"--scenario {file} --rate 7").phases == (Piece(10.0, 7, 7),)
     closed = asked(f"--scenario {file} --users 3")
     assert (closed.users, closed.length, closed.phases) == (3, 10.0, ())
+
+
+def test_a_search_is_an_open_loop_even_where_the_scenario_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "closed.toml"
+    file.write_text('users = 3\nduration = "5s"\nslo = ["violations==0"]')
+    found = asked(f"--scenario {file} --find-capacity")
+    assert (found.users, found.slos) == (None, ("violations==0",))
+    assert found.phases
 
 
 def test_without_a_scenario_there_are_defaults() -> None:
@@ -263,6 +294,8 @@ def test_the_plan_says_how_many_how_long_where_and_what_it_costs() -> None:
     assert "2/s for 5 min: about 720 requests in 6 min" in plan
     assert "to v6 stream (weight 3), v5 sync (weight 1)" in plan
     assert "about 720 billable requests (generations); a budget of 1000" in plan
+    scant = asking.planned("https://api.example.invalid", scenario, 700)
+    assert "a budget of 700, which is less: the run ends when it is spent" in scant
     closed = asking.planned("http://h", asked("--users 3 --duration 1m"), None)
     assert "3 users, one request after another, for 1 min" in closed
     assert "no budget" in closed

@@ -191,6 +191,7 @@ def write(
     violations: Iterable[dict[str, Any]] = (),
     finish: dict[str, Any] | None = None,
     transcripts: Iterable[str] = (),
+    health: Iterable[dict[str, Any]] = (),
     **facts: Any,
 ) -> Path:
     """A bundle at `path`; `finish` is what the verdict is, {} leaves the run unfinished."""
@@ -198,12 +199,87 @@ def write(
         for row in exchanges:
             writer.exchange(row)
         writer.violations(violations)
+        for second in health:
+            writer.health(second)
         for name in transcripts:
             writer.transcript(name, b'{"made":"up"}\n')
         if finish != {}:
             end: dict[str, Any] = {"verdict": "pass", "exit_code": 0, "reason": None}
             writer.finish(**{**end, "rules": rules, **(finish or {})})
     return path
+
+
+def slo(text: str, verdict: str = "fail", **changes: Any) -> dict[str, Any]:
+    """An objective on a quantile of v6 stream, `complete.p95<2s`, as run.json holds it."""
+    name, _, rest = text.rpartition(".p95<")
+    entry = {
+        "slo": text,
+        "kind": "quantile",
+        "api": "v6",
+        "endpoint": "stream",
+        "milestone": name.rpartition(".")[2],
+        "order": 0.95,
+        "op": "<",
+        "bound": float(rest.removesuffix("s")),
+        "unit": "s",
+        "n": 120,
+        "unknown": 0,
+        "value": 3.25,
+        "low": 3.0,
+        "high": None,
+        "level": 0.95,
+        "verdict": verdict,
+        "reason": None,
+        "more": None,
+    }
+    return {**entry, **changes}
+
+
+def capacity(**changes: Any) -> dict[str, Any]:
+    """What a search for capacity found in three trials."""
+    trials = [
+        {
+            "rate": rate,
+            "delivered": rate,
+            "seed": 1,
+            "seconds": 10.0,
+            "exchanges": 100,
+            "verdict": "pass" if p95 and p95 < 2 else "fail",
+            "reason": None,
+            "stopped": False,
+            "slos": [slo("complete.p95<2s")],
+            "quantiles": {"v6.stream.complete": {"p50": 1.0, "p95": p95}},
+        }
+        for rate, p95 in ((10.0, 1.2), (40.0, None), (20.0, 1.6))
+    ]
+    found = {
+        "slos": ["complete.p95<2s"],
+        "rate": 20.0,
+        "low": 20.0,
+        "high": 40.0,
+        "verdict": "found",
+        "reason": None,
+        "precision": 0.5,
+        "trials": trials,
+    }
+    return {**found, **changes}
+
+
+def health(second: int, **changes: Any) -> dict[str, Any]:
+    """How the generator did in one second."""
+    row = {
+        "t": second + 0.98,
+        "rate": 10.0,
+        "asked": 10,
+        "started": 10,
+        "dropped": 0,
+        "in_flight": 7,
+        "lag_max_s": 0.002,
+        "cpu": 0.2,
+        "steal": None,
+        "rss": 80e6,
+    }
+    return {**row, **changes}
 
 
 REQUIRED = "v6/stream/streaming_ready/field/version/required"
@@ -295,7 +371,7 @@ def load_run(path: Path, number: int = 2000, **changes: Any) -> Path:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def runs() -> ModuleType:
     """The builders of this file."""
     return sys.modules[__name__]

@@ -1,20 +1,31 @@
-"""The page in a real Chromium: no request, no complaint, all parts there, light and dark."""
+"""The pages in a real Chromium: no request, no complaint, all parts there, light and dark, narrow,
+under a policy that forbids their style sheet, and for those who do not use a mouse or a screen.
+"""
 
 from __future__ import annotations
 
+import http.server
+import io
+import random
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
+from soundstage import cli as commands
 from soundstage.reports import cli, html
 from soundstage.results.bundle import Bundle
 
 CHROMIUM = Path("/usr/bin/chromium")
+AXE = Path(__file__).parents[1] / "published" / "node_modules" / "axe-core" / "axe.min.js"
 
 pytestmark = pytest.mark.skipif(
     not CHROMIUM.exists(), reason=f"needs {CHROMIUM} (apt-get install chromium)"
 )
+GROUND = {"light": "rgb(251, 251, 250)", "dark": "rgb(16, 18, 20)"}
 
 
 @pytest.fixture(scope="module")
@@ -29,26 +40,94 @@ def browser() -> Any:
         running.close()
 
 
-def opened(browser: Any, place: Path, scheme: str, width: int) -> tuple[Any, list[str], list[str]]:
-    page = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
-    complaints: list[str] = []
-    requests: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("dialog", lambda dialog: complaints.append(f"dialog {dialog.message}"))
-    page.on("request", lambda request: requests.append(request.url))
-    page.goto(place.as_uri())
-    return page, complaints, requests
+@pytest.fixture
+def opened(browser: Any) -> Iterator[Callable[..., tuple[Any, list[str], list[str]]]]:
+    """Opens a URL: the page, what the browser complained of, what was asked of a network."""
+    pages: list[Any] = []
+
+    def open_(url: str, **how: Any) -> tuple[Any, list[str], list[str]]:
+        page = browser.new_page(viewport={"width": 1280, "height": 900}, **how)
+        pages.append(page)
+        complaints: list[str] = []
+        requests: list[str] = []
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("dialog", lambda dialog: complaints.append(f"dialog {dialog.message}"))
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto(url)
+        return page, complaints, requests
+
+    yield open_
+    for page in pages:
+        page.close()
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_opens_without_complaint_or_request(
-    browser: Any, check_bundle: Path, scheme: str, width: int
-) -> None:
-    place = check_bundle / "report.html"
-    place.write_text(html.render(cli.read(Bundle.open(check_bundle))), encoding="utf-8")
-    page, complaints, requests = opened(browser, place, scheme, width)
+def written(path: Path) -> Path:
+    place = path / "report.html"
+    place.write_text(html.render(cli.read(Bundle.open(path))), encoding="utf-8")
+    return place
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory, runs: ModuleType) -> Path:
+    """The report of a load run in which there is something for each chart to show."""
+    rng = random.Random(3)
+    outcomes = ["ok"] * 12 + ["timeout", "transport"]
+    rows = [
+        runs.exchange(n + 1, rng, at=n / 10, outcome=outcomes[n % len(outcomes)])
+        for n in range(140)
+    ]
+    rules = [
+        runs.broken(row["rule"], "“version” is missing") if row["rule"] == runs.REQUIRED else row
+        for row in runs.contract_rules()
+    ]
+    rules.append(runs.rule("v5/stream/index/consecutive", "warned", violations=1))
+    place = runs.write(
+        tmp_path_factory.mktemp("everything") / "run",
+        rows,
+        kind="load",
+        rules=rules,
+        violations=[runs.violation(runs.REQUIRED, "field.missing", "“version” is missing")],
+        finish={
+            "verdict": "fail",
+            "exit_code": 1,
+            "reason": "1 rule is broken",
+            "voids": [{"kind": "generator", "message": "the generator was late"}],
+            "slos": [runs.slo("streaming_ready.p95<9s", "pass"), runs.slo("v6.complete.p95<1s")],
+            "capacity": runs.capacity(),
+        },
+        health=[runs.health(second) for second in range(14)],
+    )
+    return written(place)
+
+
+@pytest.fixture
+def pages(tmp_path: Path, everything: Path, runs: ModuleType) -> dict[str, Path]:
+    """A report, a comparison and a trend."""
+    found = {"report": everything}
+    folder = tmp_path / "runs"
+    for name, day, slow in (("a", 1, 1.0), ("b", 2, 2.0)):
+        rng = random.Random(day)
+        rows = [runs.exchange(n, rng, at=n / 5) for n in range(80)]
+        for row in rows:
+            row["milestones"] = {key: at * slow for key, at in row["milestones"].items()}
+        created = f"2026-02-{day:02d}T00:00:00.000Z"
+        rules = runs.contract_rules()
+        runs.write(folder / name, rows, kind="load", created=created, rules=rules)
+    out, err = io.StringIO(), io.StringIO()
+    arms = [str(folder / "a"), str(folder / "b")]
+    assert commands.run("compare", [*arms, "--format", "html"], out, err) == 3, err.getvalue()
+    found["comparison"] = tmp_path / "comparison.html"
+    found["comparison"].write_text(out.getvalue(), encoding="utf-8")
+    trend = ["trend", "--runs", str(folder), "--milestone", "complete"]
+    assert commands.run("runs", trend, out, err) == 0, err.getvalue()
+    found["trend"] = folder / "trend.html"
+    return found
+
+
+def test_the_page_opens_without_complaint_or_request(opened: Any, check_bundle: Path) -> None:
+    place = written(check_bundle)
+    page, complaints, requests = opened(place.as_uri())
     assert complaints == []
     assert requests == [place.as_uri()]
     assert page.locator("h1").inner_text().strip().endswith("Contract broken")
@@ -60,23 +139,155 @@ def test_the_page_opens_without_complaint_or_request(
         "Not judged",
         "About this run",
     ]
-    assert page.locator("svg[role=img]").count() == 7
-    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert ground == {"light": "rgb(251, 251, 250)", "dark": "rgb(16, 18, 20)"}[scheme]
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.close()
+    assert page.locator("svg[role=img]").count() == page.locator("figure").count() > 7
+    for scheme, width in (("light", 1280), ("dark", 1280), ("dark", 390), ("light", 390)):
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == GROUND[scheme]
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_no_script_of_the_api_runs(browser: Any, bundle: Any, runs: Any) -> None:
-    path = bundle(
-        rules=[runs.broken(runs.REQUIRED, runs.HOSTILE, text=runs.HOSTILE)],
-        finish={"verdict": "fail", "exit_code": 1, "reason": runs.HOSTILE},
+def test_each_chart_of_a_load_run_has_a_name_words_and_its_table(
+    opened: Any, everything: Path
+) -> None:
+    page, complaints, requests = opened(everything.as_uri())
+    assert complaints == []
+    assert requests == [everything.as_uri()]
+    drawn = page.locator("figure svg").evaluate_all("all => all.map(one => one.id)")
+    assert set(drawn) == {
+        "capacity",
+        "ecdf-v6-stream",
+        "waterfall-v6-stream",
+        "timeline",
+        "course-v6-stream",
+        "generator",
+        "survival-v6-stream",
+        "heat-v6",
+        "heat-v5",
+        "matrix",
+    }
+    for chart in drawn:
+        figure = page.locator(f"figure:has(> div > svg#{chart})")
+        assert figure.locator("svg > title").text_content().strip()
+        assert len(figure.locator("svg > desc").text_content()) > 10
+        assert figure.locator("details table tbody tr").count() > 0
+        box = figure.locator("svg").bounding_box()
+        assert box["width"] > 300
+        assert box["height"] > 40
+    # What voids the answer stands above all else.
+    assert (
+        page.locator(".voids").bounding_box()["y"] < page.locator("table").first.bounding_box()["y"]
     )
-    report = path / "report.html"
-    report.write_text(html.render(cli.read(Bundle.open(path))), encoding="utf-8")
-    page, complaints, requests = opened(browser, report, "light", 1280)
+
+
+def test_findings_narrow_to_an_endpoint_without_a_script(opened: Any, everything: Path) -> None:
+    page, _, _ = opened(everything.as_uri(), java_script_enabled=False)
+    findings = page.locator("details.finding")
+    assert [each.is_visible() for each in findings.all()] == [True, True]
+    page.get_by_label("v5 stream").check()
+    assert [each.is_visible() for each in findings.all()] == [False, True]
+    page.get_by_label("all", exact=True).check()
+    assert [each.is_visible() for each in findings.all()] == [True, True]
+
+
+class _Strict(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder as Jenkins serves artifacts: no style of the page's own, no script."""
+
+    def end_headers(self) -> None:
+        policy = "sandbox; default-src 'none'; img-src 'self'; style-src 'self'"
+        self.send_header("Content-Security-Policy", policy)
+        super().end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def strict(everything: Path) -> Iterator[str]:
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), lambda *given: _Strict(*given, directory=str(everything.parent))
+    )
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/report.html"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_under_a_strict_policy_the_charts_still_show(opened: Any, strict: str, scheme: str) -> None:
+    page, _, requests = opened(strict, color_scheme=scheme)
+    assert [each for each in requests if not each.endswith("favicon.ico")] == [strict]
+    assert page.evaluate("getComputedStyle(document.body).marginTop") == "8px", "a style applied"
+    svgs = page.locator("figure svg")
+    assert svgs.count() == 10
+    for each in svgs.all():
+        box = each.bounding_box()
+        assert box["width"] > 300
+        assert box["height"] > 40
+    # Marks keep their colours, and words are not painted in the colour of the ground.
+    paint = "all => [...new Set(all.map(one => getComputedStyle(one).fill))]"
+    assert "rgb(63, 131, 240)" in page.locator("svg rect").evaluate_all(paint)
+    ink = {"light": "rgb(0, 0, 0)", "dark": "rgb(255, 255, 255)"}[scheme]
+    assert ink in page.locator("svg text").evaluate_all(paint)
+    table = page.locator("figure details").first
+    table.locator("summary").click()
+    assert table.locator("table").is_visible()
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="needs npm: make test installs axe-core")
+def test_axe_finds_no_serious_violation(opened: Any, pages: dict[str, Path]) -> None:
+    axe = AXE.read_text("utf-8")
+    for name, place in pages.items():
+        page, _, _ = opened(place.as_uri())
+        page.evaluate(axe)
+        # Narrow, as then things scroll. The dark page differs from the light one in colours only.
+        page.set_viewport_size({"width": 390, "height": 900})
+        for scheme, rules in (("light", ""), ("dark", ", runOnly: ['color-contrast']")):
+            page.emulate_media(color_scheme=scheme)
+            found = page.evaluate(f"axe.run(document, {{resultTypes: ['violations']{rules}}})")
+            serious = [
+                (each["id"], each["nodes"][0]["html"][:200])
+                for each in found["violations"]
+                if each["impact"] in ("serious", "critical")
+            ]
+            assert serious == [], f"{name}, {scheme}"
+
+
+def test_no_script_of_the_api_runs(opened: Any, bundle: Any, runs: Any) -> None:
+    hostile = runs.HOSTILE.replace("\ud800", "")
+    row = runs.exchange(1, random.Random(1), at=0.1)
+    row["stages"][hostile] = [0.1, 0.1, 1]
+    row["codes"][hostile] = 1
+    path = bundle(
+        [row, runs.exchange(2, random.Random(2), outcome="timeout", reason=hostile)],
+        kind="load",
+        rules=[
+            runs.broken(runs.REQUIRED, runs.HOSTILE, text=runs.HOSTILE, source=hostile),
+            runs.broken(f"v6/stream/{hostile}/field/x", "x" * 10_000_000),
+        ],
+        violations=[runs.violation(runs.REQUIRED, hostile, hostile)],
+        finish={
+            "verdict": "fail",
+            "exit_code": 1,
+            "reason": runs.HOSTILE,
+            "voids": [{"kind": "target", "message": hostile}],
+            "slos": [{**runs.slo("streaming_ready.p95<9s"), "slo": hostile, "reason": hostile}],
+            "capacity": {**runs.capacity(), "slos": [hostile]},
+            "totals": {hostile: hostile},
+        },
+        command=hostile,
+        parameters={hostile: hostile},
+    )
+    report = written(path)
+    assert report.stat().st_size < 300_000
+    page, complaints, requests = opened(report.as_uri())
+    for each in page.locator("details").all():
+        each.evaluate("one => one.open = true")
     assert complaints == []
     assert requests == [report.as_uri()]
-    assert page.locator("script, img").count() == 0
-    assert "<script>alert(1)</script>" in page.locator(".evidence").inner_text()
-    page.close()
+    assert page.locator("script, img, iframe, object, link").count() == 0
+    assert "<script>alert(1)</script>" in page.locator(".evidence").first.inner_text()
+    shown = page.locator("body").inner_text()
+    assert not {"\u202e", "\x1b", "\x00"} & set(shown)

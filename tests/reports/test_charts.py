@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from soundstage.reports import charts
+from soundstage.errors import UsageError
+from soundstage.reports.capacity_chart import capacity
+from soundstage.reports.charts import Chart
+from soundstage.reports.contract_matrix import matrix
+from soundstage.reports.distribution import distribution
+from soundstage.reports.findings import Rule
+from soundstage.reports.heat_map import heat_map
 from soundstage.reports.summary import summarise
+from soundstage.reports.survival import survival
 from soundstage.reports.svg import Axis, element
+from soundstage.reports.time_charts import courses, generator_chart, over_time
+from soundstage.reports.timeline import generator
+from soundstage.reports.waterfall import waterfall
 
 
 @pytest.mark.parametrize("high", [1e-4, 0.07, 0.999, 1, 3.23, 4.99, 9.7, 61, 700, 12345])
@@ -66,7 +77,7 @@ def row(complete: float | None, **stages: list[float]) -> dict[str, object]:
 def test_distribution_and_waterfall_are_well_formed(times: list[float | None]) -> None:
     rows = [row(time, final=[time or 0.5, time or 0.5, 1]) for time in times]
     (group,) = summarise(rows, {("v6", "stream"): {"complete"}}).groups
-    for chart in (charts.distribution(group), charts.waterfall(group)):
+    for chart in (distribution(group), waterfall(group)):
         assert chart is not None
         root = ET.fromstring(str(chart.svg))
         assert root.get("role") == "img"
@@ -77,7 +88,214 @@ def test_distribution_and_waterfall_are_well_formed(times: list[float | None]) -
 
 
 def test_nothing_gives_no_chart() -> None:
-    assert charts.matrix([]) is None
+    assert matrix([]) is None
     (group,) = summarise([{**row(None), "outcome": "dropped"}]).groups
-    assert charts.distribution(group) is None
-    assert charts.waterfall(group) is None
+    assert distribution(group) is None
+    assert waterfall(group) is None
+
+
+def well_formed(chart: Chart | None) -> Chart:
+    """The chart, with its picture held against what any picture must be."""
+    assert chart is not None
+    root = ET.fromstring(str(chart.svg))
+    assert root.get("role") == "img"
+    assert [each.tag for each in list(root)[:2]] == ["title", "desc"]
+    drawn = str(chart.svg).lower()
+    assert "nan" not in drawn
+    assert not re.search(r'[="(, -]inf', drawn)
+    assert "style" not in drawn
+    assert all(len(one) == len(chart.head) for one in chart.rows)
+    assert chart.rows
+    return chart
+
+
+def rule_at(rule: str, times: int, outcome: str = "failed") -> Rule:
+    api, endpoint = rule.split("/")[:2]
+    return Rule(
+        id=rule,
+        api=api,
+        endpoint=endpoint,
+        outcome=outcome,
+        reason=None,
+        severity="error",
+        basis=None,
+        source=None,
+        text=None,
+        violations=times,
+        exchanges=10,
+        broken_in=times,
+        seconds=None,
+        codes=(),
+        evidence=(),
+    )
+
+
+def test_a_heat_map_counts_what_is_asked_by_stage() -> None:
+    rules = [
+        rule_at("v6/stream/running/field/progress/type", 3),
+        rule_at("v6/stream/final/field/progress/type", 4),
+        rule_at("v6/stream/order/final/after/running", 5, "warned"),
+        rule_at("v6/stream/index/consecutive", 6, "passed"),
+        rule_at("v6/sync/field/status/value", 7),
+        rule_at("v5/stream/final/field/x/type", 8),
+        rule_at("v6/stream/running/field/status/value", 0),
+    ]
+    chart = well_formed(heat_map("v6", rules, ["running", "final"]))
+    assert chart.head == ("what is asked", "running", "final", "(stream)", "(sync)")
+    assert {row[0]: row[1:] for row in chart.rows} == {
+        "field/progress/type": ("3", "4", "", ""),
+        "field/status/value": ("", "", "", "7"),
+        "order/after/running": ("", "5", "", ""),
+        "index/consecutive": ("", "", "6", ""),
+    }
+    assert heat_map("v6", rules[-1:], ["running"]) is None
+
+
+def test_a_heat_map_of_thousands_stays_small() -> None:
+    rules = [rule_at(f"v6/stream/s{n % 90}/field/{'x' * 300}{n}/type", n + 1) for n in range(3000)]
+    chart = well_formed(heat_map("v6", rules, [f"s{n}" for n in range(90)]))
+    assert len(str(chart.svg)) < 300_000
+    assert "more kinds" in chart.note
+
+
+@pytest.mark.parametrize(
+    ("ends", "left"),
+    [
+        ({("a", "timeout"): 1}, ["3", "2", "2"]),
+        ({("", "transport"): 3}, ["0", "0", "0"]),
+        ({("b", "odd"): 1, ("a", "cut"): 1, ("", "censored"): 1}, ["2", "1", "0"]),
+    ],
+)
+def test_survival_loses_each_exchange_after_its_last_stage(
+    ends: dict[tuple[str, str], int], left: list[str]
+) -> None:
+    rows = []
+    for (last, outcome), number in ends.items():
+        passed = {"": [], "a": ["a"], "b": ["a", "b"]}[last]
+        rows += [{**row(None), "outcome": outcome, "stages": stages(passed)}] * number
+    while len(rows) < 3:
+        rows.append(row(2.0, **stages(["a", "b"])))
+    (group,) = summarise(rows).groups
+    known = [stage.name for stage in group.stages]
+    chart = well_formed(survival(group))
+    assert [each[0] for each in chart.rows] == ["(before any stage)", *known]
+    assert [each[-2] for each in chart.rows] == left[: len(chart.rows)]
+
+
+def stages(names: list[str]) -> dict[str, list[float]]:
+    return {name: [n + 1.0, n + 1.0, 1] for n, name in enumerate(names)}
+
+
+def test_survival_has_nothing_to_show_where_all_went_well() -> None:
+    (group,) = summarise([row(2.0, **stages(["a"]))]).groups
+    assert survival(group) is None
+
+
+@pytest.mark.parametrize("seconds", [0.05, 3.0, 100.0, 90_000.0])
+def test_charts_over_time_hold_short_and_long_runs(seconds: float) -> None:
+    rows = [
+        {**row(1.0 if n % 3 else None), "intended_ns": int(n * seconds / 40 * 1e9)}
+        for n in range(41)
+    ]
+    rows = [{**each, "started_ns": each["intended_ns"]} for each in rows]
+    summary = summarise(rows)
+    assert summary.timeline is not None
+    chart = well_formed(over_time(summary.timeline))
+    assert len(chart.rows) <= 62
+    assert "41 asked, 41 started" in chart.note
+    moved = courses(summary.groups[0])
+    if len({each["intended_ns"] // int(summary.timeline.width * 1e9) for each in rows}) >= 3:
+        well_formed(moved)
+
+
+def test_what_is_in_flight_at_most_is_counted_at_every_start() -> None:
+    # Three at once for a moment in the middle of a slice, none at any edge of one.
+    rows = [
+        {
+            **row(None),
+            "intended_ns": int(at * 1e9),
+            "started_ns": int(at * 1e9),
+            "ended": 0.02,
+        }
+        for at in (0.41, 0.415, 0.42, 9.0)
+    ]
+    line = summarise(rows).timeline
+    assert line is not None
+    assert max(line.in_flight) == 3
+
+
+def test_the_generator_is_drawn_by_its_worst_process() -> None:
+    rows = [
+        {"t": second + 0.9, "lag_max_s": lag, "cpu": cpu, "worker": worker}
+        for second in (0, 1, 9)
+        for worker, lag, cpu in (("a", 0.001, 0.1), ("b", 0.25, 0.9))
+    ]
+    seen = generator(rows)
+    assert seen is not None
+    assert seen.processes == 2
+    chart = well_formed(generator_chart(seen))
+    assert "250 ms late and 90% of a core (the worst of 2 processes)" in chart.note
+    assert chart.rows[1] == ("2 s", "–", "–")
+    assert generator([]) is None
+    with pytest.raises(UsageError, match=r"health\.ndjson:2: not a row"):
+        generator([rows[0], {"t": 1}])
+
+
+def found(*trials: tuple[float, str, float | None], **changes: object) -> dict[str, object]:
+    made = [
+        {
+            "rate": rate,
+            "delivered": None,
+            "exchanges": 10,
+            "verdict": verdict,
+            "stopped": p95 is None,
+            "slos": [{"kind": "quantile", "bound": 2.0}],
+            "quantiles": {"v6.stream.complete": {"p95": p95}},
+        }
+        for rate, verdict, p95 in trials
+    ]
+    answer = {"rate": 20.0, "low": 20.0, "high": 40.0, "verdict": "found"}
+    return {"slos": ["complete.p95<2s"], "trials": made, **answer, **changes}
+
+
+@pytest.mark.parametrize(
+    ("search", "said"),
+    [
+        (
+            found((40, "fail", None), (10, "pass", 1.0), (20, "pass", 1.5)),
+            "20 arrivals a second (found; met at 20, missed at 40; 3 trials).",
+        ),
+        (found((1, "fail", None), rate=None, low=None, high=1.0, verdict="none"), "No rate: none"),
+        (found((9, "pass", 1.0), rate=9.0, low=9.0, high=None, verdict="at_least"), "at least: no"),
+        (found((9, "invalid", 1.0), rate=None, low=None, high=None, verdict="unfinished"), "No ra"),
+    ],
+)
+def test_the_curve_of_a_search_says_what_it_found(search: dict[str, object], said: str) -> None:
+    chart = well_formed(capacity(search))
+    assert said in chart.note
+    assert "objective 2.00 s" in str(chart.svg)
+    assert [float(each[0]) for each in chart.rows] == sorted(float(each[0]) for each in chart.rows)
+
+
+def test_a_search_without_a_trial_has_no_curve() -> None:
+    assert capacity(None) is None
+    assert capacity(found()) is None
+
+
+def test_objectives_stand_in_the_distribution_as_corners() -> None:
+    (group,) = summarise([row(float(n)) for n in range(1, 40)]).groups
+    goal = {
+        "slo": "complete.p95<30s",
+        "kind": "quantile",
+        "api": "v6",
+        "endpoint": "stream",
+        "milestone": "complete",
+        "order": 0.95,
+        "bound": 30.0,
+        "verdict": "fail",
+    }
+    other = {**goal, "endpoint": "sync", "slo": "elsewhere"}
+    chart = well_formed(distribution(group, [goal, other]))
+    assert "complete.p95<30s: missed" in chart.note
+    assert "elsewhere" not in chart.note
+    assert "30.0 s missed" in str(chart.svg)

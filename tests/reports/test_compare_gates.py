@@ -19,9 +19,9 @@ from soundstage.reports.gates import (
     Pairing,
     Rules,
     default_gates,
-    judge,
     named_gates,
 )
+from soundstage.reports.judging import judge
 from soundstage.reports.ratio import Estimate, Noise
 
 ALPHA = 0.05

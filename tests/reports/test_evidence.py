@@ -7,12 +7,13 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
 from soundstage.contract import load
 from soundstage.generation import walk
-from soundstage.reports import cli, html, markdown
+from soundstage.reports import cli, html, junit, markdown
 from soundstage.reports.evidence import CHUNK_LIMIT, Smallest, bounded, pretty, smallest
 from soundstage.reports.findings import Report
 from soundstage.results.bundle import Bundle
@@ -36,7 +37,9 @@ def chunks() -> list[dict[str, Any]]:
 
 
 def transcript(events: list[bytes]) -> bytes:
-    header = {"api": "v6", "endpoint": "stream", "response": {"status": 200, "headers": []}}
+    asked = {"method": "POST", "url": "http://127.0.0.1:1/v6/generate/song", "body": {}}
+    header = {"api": "v6", "endpoint": "stream", "request": asked}
+    header["response"] = {"status": 200, "headers": []}
     end = {"kind": "complete", "fault_of": None, "message": "", "cut": None}
     pieces = [(0.1, b"data: " + event + b"\n\n", False) for event in events]
     return Transcript(header, pieces, end).to_bytes()
@@ -85,11 +88,23 @@ def test_the_page_and_the_summary_show_it_and_take_no_string_at_its_word(found: 
         assert "Stages seen" in report
         assert "<script" not in report
         assert "\u202e" not in report
-    assert '<pre class="here"><b>chunk ' in page
+    assert '<pre tabindex="0" class="here"><b>chunk ' in page
     assert "<mark>uploading (" in page
     assert "1 of " in page
     assert "is enough to show it" in page
     assert len(page.encode()) < 300_000
+
+
+def test_junit_shows_it_where_ci_servers_print_it_and_a_line_to_ask_again(found: Report) -> None:
+    root = ET.fromstring(junit.render(found))
+    case = next(each for each in root.iter("testcase") if each.get("name") == ORDER)
+    output = case.findtext("system-out") or ""
+    assert "smallest stream that shows it, in exchange e000001:" in output
+    assert "still due there: " in output
+    assert "completed" in output
+    assert '"status": "uploading"' in output
+    assert "curl -N -X POST 'http://127.0.0.1:1/v6/generate/song'" in output
+    assert case.get("status") == "steady"
 
 
 def test_a_rule_that_is_not_about_events_has_no_smallest_stream(found: Report) -> None:

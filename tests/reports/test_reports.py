@@ -68,7 +68,7 @@ def test_without_a_format_all_reports_land_in_the_bundle(check_bundle: Path) -> 
     assert out.startswith("FAIL  Contract broken, against the emulator — proves nothing about")
     assert "v5 stream: ok 1 (100%)\n  TTSR   n/a\n" in out
     assert re.search(r"  TTSR   p50 +[0-9.]+ m?s  p95 +[0-9.]+ m?s  p99 .*\(n = 3\)", out)
-    assert "v6/stream/streaming_ready/field/version/required (3 times)" in out
+    assert "v6/stream/streaming_ready/field/version/required (3 times in 1 of 2 exchanges)" in out
     assert "field.missing" in out
     assert out.endswith(f"report: {check_bundle / 'report.html'}\n")
 
@@ -242,7 +242,7 @@ def test_a_killed_run_is_reported_as_far_as_it_came(bundle: Make, runs: Any) -> 
     assert code == 0
     assert out.startswith("INCOMPLETE  The run did not come to its end")
     assert "1 file of the bundle ended inside a row" in out
-    assert "v6/stream/order/uploading (5 times)" in out
+    assert "v6/stream/order/uploading (5 times in 1 exchange)" in out
     root = ET.parse(path / "junit.xml").getroot()
     assert root.get("errors") == "1"
     assert root.get("failures") == "1"

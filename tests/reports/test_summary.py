@@ -15,9 +15,7 @@ from soundstage.errors import UsageError
 from soundstage.reports.summary import (
     Group,
     expected_milestones,
-    interval_ranks,
     quantiles,
-    rank_of,
     summarise,
 )
 
@@ -59,35 +57,36 @@ def test_quantiles_are_values_that_occurred_hyndman_fan_1() -> None:
             assert found.value == expected, (n, found.order)
 
 
-def test_ranks_do_not_stumble_over_binary_fractions() -> None:
-    assert [rank_of(0.95, 20), rank_of(0.07, 100), rank_of(0.99, 100), rank_of(0.5, 1)] == [
-        19,
-        7,
-        99,
-        1,
-    ]
-
-
 @pytest.mark.parametrize("order", [0.5, 0.9, 0.95, 0.99])
 @pytest.mark.parametrize("n", [1, 2, 5, 6, 20, 72, 368, 1000, 4999])
 def test_intervals_are_those_of_scipy(order: float, n: int) -> None:
     values = np.arange(1.0, n + 1)
     low, high = quantile_test(values, p=order).confidence_interval(0.95)
-    found = interval_ranks(order, n)
-    assert found == (0 if math.isnan(low) else low, n + 1 if math.isnan(high) else high)
+    (found,) = quantiles(values, [order])
+    assert (found.low, found.high) == pytest.approx((low, high), nan_ok=True)
 
 
 def test_whoever_did_not_get_there_counts_as_infinitely_late() -> None:
-    bad = [
-        row(outcome, None)
-        for outcome in ("failed", "refused", "timeout", "transport", "cut", "censored")
-    ]
-    group = only_group([row(complete=n / 10) for n in range(1, 15)] + bad)
+    bad = [row(outcome, None) for outcome in ("failed", "refused", "timeout", "transport")] * 2
+    group = only_group([row(complete=n / 10) for n in range(1, 13)] + bad)
     assert group.measured == 20
     assert complete(group) == [1.0, math.inf, math.inf, math.inf]
     one = group.milestone("complete")
     assert one is not None
-    assert (one.n, one.reached) == (20, 14)
+    assert (one.n, one.reached) == (20, 12)
+
+
+def test_a_quantile_that_reaches_into_exchanges_that_were_cut_is_estimated_and_says_so() -> None:
+    rows = [row(complete=n / 10) for n in range(1, 91)]
+    rows += [row("censored", None, ended=4.55) for _ in range(10)]
+    one = only_group(rows).milestone("complete")
+    assert one is not None
+    assert (one.n, one.reached) == (100, 90)
+    p50, p90, *_ = one.intended
+    # 45 of 100 were done at 4.5 s; of the 55 that went on, 10 were cut: the others stand for them.
+    assert (p50.value, p50.estimated) == (pytest.approx(5.0), True)
+    assert (p90.value, p90.estimated) == (pytest.approx(8.2), True)
+    assert p90.low < 8.2 < p90.high
 
 
 def test_a_failed_exchange_counts_for_the_milestones_that_it_reached() -> None:
@@ -151,6 +150,12 @@ def test_promised_milestones_come_from_the_contract_or_its_rules() -> None:
     assert expected_milestones(stated, rules)["v6", "stream"] == {"audio"}
 
 
+def test_stages_stand_in_the_order_in_which_they_come_however_late_one_is_first_seen() -> None:
+    whole = {"first": [9, 9, 1], "a": [9, 9, 1], "b": [0.5, 1, 1], "c": [9, 9, 1]}
+    rows = [row(stages={"a": [0.2, 1, 1], "c": [0.1, 1, 1]}), *[row(stages=whole)] * 3]
+    assert [stage.name for stage in only_group(rows).stages] == ["first", "a", "b", "c"]
+
+
 def test_an_optional_stage_is_held_against_those_only_who_died_before_it() -> None:
     rows = [
         row(stages={"processing": [0.5, 0.6, 2], "final": [1, 1, 1]}),
@@ -210,3 +215,19 @@ def test_no_rows_give_an_empty_summary() -> None:
 def test_a_row_of_another_format_is_named(damage: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="exchange e1: not a row of format 1"):
         summarise([row(**damage)])
+
+
+def test_what_listeners_met_is_counted_and_said() -> None:
+    def heard(stalls: int | None, silent: float = 0.0, **changes: Any) -> dict[str, Any]:
+        played = {"stalls": stalls, "stalled_s": silent, "first_byte_s": 0.5, "played_s": 9.0}
+        return row(playback={**played, "reason": None, **changes})
+
+    nothing = heard(None, first_byte_s=None, reason="\x1b[31m404")
+    group = only_group([heard(0), heard(0), heard(3, 1.5), nothing, row(playback=None), row()])
+    assert group.playback is not None
+    assert (group.playback.probed, group.playback.never, group.playback.whole) == (4, 1, 2)
+    assert group.playback.words == (
+        "50.0% of 4 songs played without a stall; 1 never played; 3 stalls in 3 songs; "
+        "silent p50 0.0 ms, p95 1.50 s; first byte p50 500 ms, p95 500 ms; \\x1b[31m404 (1)"
+    )
+    assert only_group([row()]).playback is None

@@ -206,9 +206,9 @@ import sys, time
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
 from test_bundle import RUN, row
-from soundstage.results import bundle
-bundle.FLUSH_SECONDS = 0.05
-writer = bundle.BundleWriter.create(Path({str(tmp_path / "a")!r}), RUN)
+from soundstage.results import writer
+writer.FLUSH_SECONDS = 0.05
+writer = writer.BundleWriter.create(Path({str(tmp_path / "a")!r}), RUN)
 writer.exchange(row(1))
 time.sleep(0.5)
 print("ready", flush=True)

@@ -212,6 +212,16 @@ def test_whether_a_song_plays_is_known_only_where_somebody_listened() -> None:
     assert judged(text, [row(1.0, playback={"stalls": 2})] * 100)["verdict"] == "fail"
 
 
+def test_whether_a_song_plays_is_asked_only_where_there_is_something_to_play() -> None:
+    places = {("a", "stream"): ["complete"], ("b", "stream"): ["complete"]}
+    text = "goodput(complete<=2s, playable)>=50%"
+    (found,) = slo.resolve([text], places, playable=[("b", "stream")])
+    assert found.places == {("b", "stream")}
+    assert len(slo.resolve(["goodput(complete<=2s)>=50%"], places, playable=[])) == 2
+    with pytest.raises(UsageError, match="nothing in this run can be played"):
+        slo.resolve([text], places, playable=[])
+
+
 def test_no_exchange_is_no_pass() -> None:
     for text in ("complete.p95<2s", "violations==0", "error_rate<1%", "ok_rate==100%"):
         entry = judged(text, [])

@@ -170,6 +170,14 @@ def test_a_stream_that_stalls_meets_the_idle_timeout(raw_server):
     assert 0.25 < time.monotonic() - began < 2
 
 
+def test_the_wait_for_the_head_is_not_taken_off_the_wait_for_the_body(raw_server):
+    server = raw_server(
+        [("sleep", 0.4), ("send", CHUNKED), ("sleep", 0.4), ("send", chunk(b"one") + b"0\r\n\r\n")]
+    )
+    response, body, _ = exchange(server.url(), limits=Limits(idle_s=0.7))
+    assert (response.end.kind, body) == (EndKind.COMPLETE, b"one")
+
+
 @pytest.mark.parametrize(
     "before", [b"HTTP/1.1 200 OK\r\nX: ", CHUNKED + chunk(b"one") + b"5;x="], ids=["head", "chunk"]
 )

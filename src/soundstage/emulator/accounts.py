@@ -96,10 +96,6 @@ class Accounts:
         self.any_key: bool = data.get("any_key", any_key)
         self._default_key = None if self._entries else triggers.default_key
 
-    def errors(self) -> set[str]:
-        """The errors that keys ask for, so that whoever knows the contracts can check them."""
-        return {entry.error for entry in self._entries.values() if entry.error is not None}
-
     def of(self, key: str | None) -> Account | None:
         """The account of a key; None if the key is not accepted."""
         if key is None:

@@ -16,10 +16,10 @@ from soundstage.contract.protocol import Endpoint
 from soundstage.emulator import rates
 from soundstage.emulator.accounts import Account, Accounts
 from soundstage.emulator.asgi import base_url, body_of
-from soundstage.emulator.asked import Asked
+from soundstage.emulator.asked import FAULT_HEADER, Asked, header_list, named_in
 from soundstage.emulator.capacity import Capacity
-from soundstage.emulator.faults import FAULT_HEADER, header_list, named_in
-from soundstage.emulator.generations import Factory, Generation
+from soundstage.emulator.factory import Factory
+from soundstage.emulator.generations import Generation
 from soundstage.emulator.journal import Entry
 from soundstage.emulator.ledger import Hold, Ledger, Refused
 from soundstage.emulator.profile import Profile
@@ -60,9 +60,7 @@ class Declined:
 
 
 class Admission:
-    """The way in. Raises UsageError for keys and words that ask for an error that no contract
-    knows.
-    """
+    """The way in."""
 
     def __init__(
         self,
@@ -89,11 +87,6 @@ class Admission:
         self._limits: Mapping[str, Rate | None] = {}
         served = contracts.values()
         self._errors = {error.name for contract in served for error in contract.errors.known}
-        asked = [*triggers.keys.values(), *triggers.words.values()]
-        for name in {each.error for each in asked} | accounts.errors():
-            if name is not None and name not in PRECEDENCE:
-                wanted = ", ".join(PRECEDENCE)
-                raise UsageError(f"no key or word can ask for the error {name!r}, only {wanted}")
 
     def check(self, error: str | None) -> None:
         """Raises UsageError for an error to be forced that no contract knows."""
@@ -224,6 +217,8 @@ class Admission:
             # Others wait for the end of each transaction: a generation is made outside of them.
             generation = make(held.number)
             with self._state.transaction():
+                if not self._ledger.noted(held):
+                    return Accepted(generation, held.id)  # told, but forgotten
                 return self._given_back(held, late) or self._put(held, endpoint, generation)
         except BaseException:
             self._ledger.release(held)

@@ -1,6 +1,5 @@
-"""The emulator as an ASGI application: every endpoint of the contracts, the status of
-generations, their assets, and the admin API. What becomes of a request is decided in
-`admission.py`, the answer is told in `telling.py`.
+"""The emulator as an ASGI application: every endpoint of the contracts (`endpoints.py`), the assets
+of generations, the admin API and the page, put together and looked after.
 
 There is no middleware: the fewer frames a stream's coroutine has, the less a chunk costs.
 """
@@ -10,68 +9,42 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-import orjson
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from soundstage.contract import Contract, load, load_all
-from soundstage.contract.protocol import Endpoint
 from soundstage.emulator import rates, triggers
 from soundstage.emulator.accounts import Accounts
 from soundstage.emulator.admin import PREFIX, Admin
-from soundstage.emulator.admission import Admission, Declined
+from soundstage.emulator.admission import Admission
 from soundstage.emulator.asgi import respond
 from soundstage.emulator.assets import Assets
 from soundstage.emulator.control import Control
 from soundstage.emulator.cors import Cors
+from soundstage.emulator.endpoints import Endpoints, Handler, Methods
+from soundstage.emulator.factory import Factory
 from soundstage.emulator.faults import Faults
-from soundstage.emulator.generations import Factory
 from soundstage.emulator.guard import Guard
 from soundstage.emulator.journal import ENTRY, Entry, Journal, noting
 from soundstage.emulator.ledger import Ledger
 from soundstage.emulator.options import Options
 from soundstage.emulator.pacing import profile
 from soundstage.emulator.page import Page
-from soundstage.emulator.requests import Answer, Reader, header, refusal
+from soundstage.emulator.requests import header, refusal
 from soundstage.emulator.state import State
-from soundstage.emulator.status import status_of
 from soundstage.emulator.store import Store
 from soundstage.emulator.telling import Telling
 from soundstage.errors import UsageError
 
 log = logging.getLogger("soundstage.emulator")
 
-Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
-
 #: Seconds between two looks at what is due, while something is.
 _TEND_S: Final = 0.05
-
-
-class _Methods:
-    """What a path answers, by method; 405 for any other."""
-
-    def __init__(self, contract: Contract, cors: Cors) -> None:
-        self.contract = contract
-        self.handlers: dict[str, Handler] = {}
-        self._cors = cors
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        handler = self.handlers.get(scope["method"])
-        if handler is not None:
-            await handler(scope, receive, send)
-            return
-        answer = None
-        if scope["method"] == "OPTIONS":
-            answer = self._cors.preflight(scope, self.handlers)
-        if answer is None:
-            refused = refusal(self.contract, "method_not_allowed")
-            allow = ", ".join(sorted(self.handlers)).encode()
-            answer = Answer(refused.status, refused.body, headers=[(b"allow", allow)])
-        await respond(scope, send, answer)
 
 
 class Emulator:
@@ -152,7 +125,16 @@ class Emulator:
         key = "YOUR-KEY" if own else "any-key" if accounts.any_key else known.default_key
         self._page = Page(self.contracts, self.guard, key)
         self._tending: asyncio.AbstractEventLoop | None = None
-        methods = self._methods()
+        endpoints = Endpoints(
+            options.framing,
+            self._admission,
+            self._telling,
+            self._faults,
+            self.control,
+            self._ledger,
+            self._store,
+        )
+        methods = self._methods(endpoints)
         #: The methods and paths that make songs: faults are about their answers.
         self._songs = {
             (endpoint.method, endpoint.path)
@@ -180,18 +162,17 @@ class Emulator:
         if self.options.stamp and framing != "sse":
             raise UsageError("send times can only be stamped into Server-Sent Events")
 
-    def _methods(self) -> dict[str, _Methods]:
-        methods: dict[str, _Methods] = {}
+    def _methods(self, endpoints: Endpoints) -> dict[str, Methods]:
+        methods: dict[str, Methods] = {}
 
         def add(contract: Contract, method: str, path: str, handler: Handler) -> None:
-            place = methods.setdefault(path, _Methods(contract, self._cors))
+            place = methods.setdefault(path, Methods(contract, self._cors))
             place.handlers.setdefault(method, handler)
 
-        kinds = {"stream": self._generation, "sync": self._generation, "status": self._status}
         for contract in self.contracts.values():
             for endpoint in contract.endpoints.values():
-                make = kinds.get(endpoint.kind, self._not_modelled)
-                add(contract, endpoint.method, endpoint.path, make(contract, endpoint))
+                handler = endpoints.handler(contract, endpoint)
+                add(contract, endpoint.method, endpoint.path, handler)
         for method in ("GET", "HEAD"):
             add(self._first, method, "/assets/{message_id}/{name}", self._asset)
             add(self._first, method, "/", self._page)
@@ -205,7 +186,7 @@ class Emulator:
         self._tend(loop)
         path = scope["path"]
         entry: Entry | None = None
-        began = loop.time()
+        began = time.monotonic()  # the loop's own clock stands still within a turn
         try:
             if path.startswith(PREFIX):
                 await self._admin(scope, receive, send)
@@ -225,7 +206,7 @@ class Emulator:
             await respond(scope, send, refusal(self._first, "internal"))
         finally:
             if entry is not None:
-                entry.seconds = round(loop.time() - began, 6)
+                entry.seconds = round(time.monotonic() - began, 6)
                 self._journal.note(entry)
 
     @asynccontextmanager
@@ -284,75 +265,6 @@ class Emulator:
             if endpoint.path.split("/")[1] == first
         )
         await respond(scope, send, refusal(next(near, self._first), "not_found"))
-
-    def _not_modelled(self, contract: Contract, endpoint: Endpoint) -> Handler:
-        async def handle(scope: Scope, receive: Receive, send: Send) -> None:
-            await respond(scope, send, refusal(contract, "not_modelled"))
-
-        return handle
-
-    def _generation(self, contract: Contract, endpoint: Endpoint) -> Handler:
-        reader = Reader(endpoint)
-        framing = self.options.framing
-        if endpoint.framings and framing not in endpoint.framings:
-            framing = endpoint.framings[0]
-
-        admission, telling, faults = self._admission, self._telling, self._faults
-        control, ledger, store = self.control, self._ledger, self._store
-
-        async def handle(scope: Scope, receive: Receive, send: Send) -> None:
-            control.refresh()
-            entry: Entry = scope[ENTRY]
-            entry.api, entry.endpoint = contract.api, endpoint.name
-            named = admission.named(contract, scope)
-            if isinstance(named, Answer):
-                await respond(scope, send, named)
-                return
-            query = scope.get("query_string", b"")
-            before = faults.before(contract, scope["path"], query, named)
-            if before is not None:
-                await respond(scope, send, before)
-                return
-            accepted = await admission.accept(
-                contract, endpoint, reader, framing, scope, receive, named, entry
-            )
-            if isinstance(accepted, Declined):
-                entry.reason, answer = accepted.reason, accepted.answer
-                ledger.refused(
-                    entry.account, contract.api, endpoint.name, entry.reason, answer.status
-                )
-                await respond(scope, send, faults.in_refusal(contract, answer, named))
-                return
-            generation = accepted.generation
-            if endpoint.kind == "stream":
-                entry.status = 200 if generation.head is None else generation.head[0]
-            try:
-                await telling.tell(generation, endpoint, framing, named, scope, receive, send)
-            finally:
-                store.leave(accepted.row)
-                entry.chunks = generation.sent
-
-        return handle
-
-    def _status(self, contract: Contract, endpoint: Endpoint) -> Handler:
-        async def handle(scope: Scope, receive: Receive, send: Send) -> None:
-            entry: Entry = scope[ENTRY]
-            entry.api, entry.endpoint = contract.api, endpoint.name
-            account = self._admission.account(scope)
-            if account is None:
-                await respond(scope, send, refusal(contract, "unauthorized"))
-                return
-            entry.account = account.name
-            found = self._store.get(next(iter(scope["path_params"].values()), ""))
-            if found is None:
-                answer = refusal(contract, "not_found")
-            else:
-                entry.message_id = found.story.message_id
-                now = asyncio.get_running_loop().time()
-                answer = Answer(200, orjson.dumps(status_of(found, now)))
-            await respond(scope, send, answer)
-
-        return handle
 
     async def _asset(self, scope: Scope, receive: Receive, send: Send) -> None:
         entry: Entry = scope[ENTRY]

@@ -2,13 +2,14 @@
 
     NAME [=SECONDS] [@STAGE] [#TRACK] [:PROBABILITY] [*COUNT]
 
-in this order and without blanks: `wire/stall=3@running#2:0.5*10`.
+in this order and without blanks: `wire/stall=3@running#2:0.5*10`. A request may ask for several, in
+a header, with commas between them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,9 +24,12 @@ _TEXT: Final = re.compile(
     r"(?::(?P<probability>[^*]*))?(?:\*(?P<count>[0-9]+))?"
 )
 GRAMMAR: Final = "NAME[=SECONDS][@STAGE][#TRACK][:PROBABILITY][*COUNT]"
+#: The header of a request that asks for faults in its own answer.
+FAULT_HEADER: Final = b"soundstage-fault"
 #: The longest that a fault may be asked to wait.
 _LONGEST_S: Final = 86_400.0
 _LONGEST_TEXT: Final = 300
+_NAMED_AT_MOST: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,3 +146,36 @@ def unknown(name: str, contracts: Sequence[Contract]) -> str:
 def shown(text: str) -> str:
     """A text that somebody sent, short enough to be repeated."""
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
+
+
+# --- in the header of a request -------------------------------------------------------------------
+
+
+def header_list(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
+    """The value of a header whose values are a list, however many lines it comes in (RFC 9110,
+    section 5.3); None if it is absent.
+    """
+    values = [value.decode("latin-1") for key, value in headers if key == name]
+    return ", ".join(values) if values else None
+
+
+def named_in(
+    contract: Contract, text: str, contracts: Mapping[str, Contract]
+) -> tuple[Asked, ...] | str:
+    """The faults of a request's header, parted by commas; or what is wrong with the header."""
+    asked = listed(text)
+    for each in () if isinstance(asked, str) else asked:
+        if (wrong := misfit(each, contract)) is not None:
+            return wrong or unknown(each.name, [contract, *contracts.values()])
+    return asked
+
+
+def listed(text: str) -> tuple[Asked, ...] | str:
+    """What a list of texts asks for, or what is wrong with it, whatever faults there are."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not 0 < len(parts) <= _NAMED_AT_MOST:
+        return f"name one fault, or up to {_NAMED_AT_MOST} with commas between them"
+    try:
+        return tuple(parse(part) for part in parts)
+    except UsageError as error:
+        return str(error)

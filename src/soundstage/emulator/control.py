@@ -14,8 +14,8 @@ from typing import Any, Final
 from soundstage.contract import Contract
 from soundstage.emulator import rates
 from soundstage.emulator.admission import Admission
+from soundstage.emulator.factory import Factory
 from soundstage.emulator.faults import Faults
-from soundstage.emulator.generations import Factory
 from soundstage.emulator.journal import Journal
 from soundstage.emulator.ledger import Ledger
 from soundstage.emulator.options import Options
@@ -224,7 +224,10 @@ class Control:
             about = {name: facts[name] for name in ("number", "time", "api", "endpoint", "account")}
             about["album_art"] = generation.story.album_art
             about["prompt"] = generation.story.prompt[:500]
-            about["failed"] = generation.failed and generation.reached(now) >= len(generation.steps)
+            reached = generation.reached(now)
+            stages = (step.stage for step in generation.steps[:reached])
+            about["stages"] = list(dict.fromkeys(stages))
+            about["failed"] = generation.failed and reached >= len(generation.steps)
             shown.append({**status_of(generation, now), **about})
         return shown
 

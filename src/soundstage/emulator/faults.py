@@ -1,26 +1,32 @@
-"""Which faults an emulator injects into which answers, and the count of what became of them.
+"""Which faults an emulator injects into which answers.
 
 Which faults there are is the catalogue's business (`generation/faults.py`), how one is asked for
-`asked.py`'s, and how it gets into an answer `injection.py`'s.
+`asked.py`'s, how it gets into an answer `injection.py`'s, and what became of it `tally.py`'s.
 """
 
 from __future__ import annotations
 
-import logging
 import random
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple
 
 import orjson
 from starlette.types import Message, Send
 
 from soundstage.contract import Contract
-from soundstage.emulator.asked import Asked, checked, misfit, parse, shown, unknown
+from soundstage.emulator.asked import (
+    FAULT_HEADER,
+    Asked,
+    checked,
+    header_list,
+    listed,
+    misfit,
+    shown,
+)
 from soundstage.emulator.injection import Broken, Chosen, in_step, inject, scripted
 from soundstage.emulator.requests import Answer as Sent
 from soundstage.emulator.requests import Headers
-from soundstage.errors import UsageError
+from soundstage.emulator.tally import Counters, Tally
 from soundstage.generation.fault_wire import REDIRECTED
 from soundstage.generation.faults import Answer, Body, Chunks, Fault, by_name, valid_error
 from soundstage.generation.script import Script, Whole
@@ -28,40 +34,10 @@ from soundstage.generation.walk import Payload, Step
 
 __all__ = ["Asked", "Broken", "Chosen", "Faults", "Playing", "in_step", "missed_header"]
 
-log = logging.getLogger("soundstage.emulator")
-
-#: Asks for faults in one answer.
-FAULT_HEADER: Final = b"soundstage-fault"
 #: Names, in a response, the faults that were asked for and had no place in it.
 MISSED_HEADER: Final = "Soundstage-Fault-Missed"
 #: How many courses of a generation are drawn until a fault has a place in one.
 _REDRAWN: Final = 50
-_NAMED_AT_MOST: Final = 8
-_OUTCOMES: Final = ("applied", "not_applicable")
-
-
-class Counters(Protocol):
-    """Numbers by name, which several processes may share (`State`)."""
-
-    def count(self, name: str, by: int = 1) -> int:
-        """Add to a number; returns what it is then."""
-
-    def counts(self, prefix: str) -> dict[str, int]:
-        """The numbers whose names begin so, by the rest of the name."""
-
-
-class _OwnCounters:
-    """Numbers of this process alone."""
-
-    def __init__(self) -> None:
-        self._all: Counter[str] = Counter()
-
-    def count(self, name: str, by: int = 1) -> int:
-        self._all[name] += by
-        return self._all[name]
-
-    def counts(self, prefix: str) -> dict[str, int]:
-        return {n.removeprefix(prefix): v for n, v in self._all.items() if n.startswith(prefix)}
 
 
 class Playing(NamedTuple):
@@ -87,10 +63,9 @@ class Faults:
     ) -> None:
         self._seed = seed
         self._contracts = tuple(contracts)
-        self._counters: Counters = counters or _OwnCounters()
+        self._tally = Tally(counters)
         self._options = checked(texts, self._contracts)
         self._set: tuple[Asked, ...] | None = None
-        self._version = 0
 
     @property
     def asked(self) -> tuple[Asked, ...]:
@@ -100,13 +75,7 @@ class Faults:
     @property
     def counts(self) -> dict[str, dict[str, int]]:
         """By the name of the fault: answers that got it, and answers that had no place for it."""
-        found: dict[str, dict[str, int]] = {
-            each.name: dict.fromkeys(_OUTCOMES, 0) for each in self.asked
-        }
-        for key, number in self._counters.counts("fault ").items():
-            outcome, _, name = key.partition(" ")
-            found.setdefault(name, dict.fromkeys(_OUTCOMES, 0))[outcome] = number
-        return found
+        return self._tally.counts(self.asked)
 
     def replace(self, texts: Sequence[str] | None, version: int | None = None) -> None:
         """Inject these in place of those of the options; None goes back to the options. What is
@@ -116,7 +85,7 @@ class Faults:
         """
         asked = None if texts is None else checked(texts, self._contracts)
         self._set = asked
-        self._version = self._version + 1 if version is None else version
+        self._tally.version = self._tally.version + 1 if version is None else version
 
     # --- in answers -------------------------------------------------------------------------------
 
@@ -126,16 +95,22 @@ class Faults:
         """What something before the API answers in its place; None if nothing does."""
         if named is None and not self.asked:
             return None
-        early = [each for each in self._known(contract, named) if each.fault.early]
+        known = self._known(contract, named)
+        early = [each for each in known if each.fault.early]
         if not early or query == REDIRECTED.encode():
             return None
         luck = self._luck("before")
         for each in early:
-            if luck.random() < each.asked.probability and self._take(each):
+            if luck.random() < each.asked.probability and self._tally.take(each):
                 made = scripted(each, Answer(200, None, Body("json", [])), [], luck)
                 assert isinstance(made, Whole)
-                self._count(each, "applied")
-                return _whole(made, path)
+                self._tally.applied(each)
+                rest = [other for other in known if other is not each]
+                # A redirect to this place is followed by an answer that the rest may be in.
+                lost = [] if named is None or _leads_back(made) else rest
+                for other in lost:
+                    self._tally.lost(other)
+                return _whole(made, path, lost)
         return None
 
     def in_stream(
@@ -202,15 +177,11 @@ class Faults:
 
     def played(self, chosen: Chosen) -> None:
         """Count a fault of the wire that was carried out."""
-        self._count(chosen, "applied")
+        self._tally.applied(chosen)
 
     def missed(self, chosen: Chosen) -> None:
-        """Count a fault that was chosen for an answer and had no place in it; the first time, say
-        so.
-        """
-        if chosen.asked.count is not None:
-            self._counters.count(self._budget(chosen.asked), -1)
-        self._lost(chosen)
+        """Count a fault that was chosen for an answer and had no place in it."""
+        self._tally.missed(chosen)
 
     def without_place(self, headers: Iterable[tuple[bytes, bytes]], send: Send) -> Send:
         """For an answer in which no fault has a place: where a request names some all the same,
@@ -219,12 +190,12 @@ class Faults:
         text = header_list(headers, FAULT_HEADER)
         if text is None:
             return send
-        named = _parsed(text)
+        named = listed(text)
         for each in () if isinstance(named, str) else named:
             known = (by_name(contract).get(each.name) for contract in self._contracts)
             fault = next(filter(None, known), None)
             if fault is not None:
-                self._lost(Chosen(fault, each))
+                self._tally.lost(Chosen(fault, each))
         note = (MISSED_HEADER.lower().encode(), shown(text).encode("latin-1", "replace"))
 
         async def noted(message: Message) -> None:
@@ -234,7 +205,7 @@ class Faults:
 
         return noted
 
-    # --- choosing, counting -----------------------------------------------------------------------
+    # --- choosing ---------------------------------------------------------------------------------
 
     def _known(self, contract: Contract, named: tuple[Asked, ...] | None) -> list[Chosen]:
         asked = self.asked if named is None else named
@@ -251,47 +222,25 @@ class Faults:
             for each in known
             if _concerns(each.fault, of) and rng.random() < each.asked.probability
         ]
-        return [each for each in likely if self._take(each)]
+        return [each for each in likely if self._tally.take(each)]
 
     def _astray(self, contract: Contract, of: str, named: tuple[Asked, ...] | None) -> list[Chosen]:
         """Faults that a request names although its answer is of another kind."""
         known = self._known(contract, named) if named is not None else []
         return [each for each in known if not _concerns(each.fault, of) and not each.fault.early]
 
-    def _take(self, chosen: Chosen) -> bool:
-        """Whether a fault that is limited to a count may strike once more; takes one off."""
-        asked = chosen.asked
-        if asked.count is None:
-            return True
-        if self._counters.count(self._budget(asked)) <= asked.count:
-            return True
-        self._counters.count(self._budget(asked), -1)
-        return False
-
-    def _budget(self, asked: Asked) -> str:
-        return f"taken {self._version} {asked.text}"
-
     def _tallied(self, broken: Broken, astray: Sequence[Chosen]) -> Broken:
         """Count what became of the faults of one answer; that of the wire is still to come."""
         for each in broken.applied:
-            self._count(each, "applied")
+            self._tally.applied(each)
         for each in broken.missed:
-            self.missed(each)
+            self._tally.missed(each)
         for each in astray:
-            self._lost(each)
+            self._tally.lost(each)
         return broken._replace(missed=(*broken.missed, *astray))
 
-    def _lost(self, chosen: Chosen) -> None:
-        if self._count(chosen, "not_applicable") == 1:
-            name = chosen.fault.name
-            log.warning("the fault %s had no place in an answer, which was sent without it", name)
-
-    def _count(self, chosen: Chosen, outcome: str) -> int:
-        return self._counters.count(f"fault {outcome} {chosen.fault.name}")
-
     def _luck(self, what: str) -> random.Random:
-        drawn = self._counters.count(f"drawn {what}")
-        return random.Random(f"{self._seed}/{what}/{drawn}")
+        return random.Random(f"{self._seed}/{what}/{self._tally.drawn(what)}")
 
 
 def _concerns(fault: Fault, of: str) -> bool:
@@ -322,39 +271,14 @@ def _sent(broken: Broken, headers: Headers) -> Sent:
     return Sent(answer.status, body, answer.content_type, headers)
 
 
-def _whole(made: Whole, path: str) -> Sent:
+def _leads_back(made: Whole) -> bool:
+    """Whether an answer sends the client to where it asked."""
+    return made.location is not None and made.location.startswith("?")
+
+
+def _whole(made: Whole, path: str, lost: Sequence[Chosen]) -> Sent:
     headers: Headers = [(name.encode(), value.encode()) for name, value in made.headers]
     if made.location is not None:
-        here = made.location.startswith("?")
-        location = path + made.location if here else made.location
+        location = path + made.location if _leads_back(made) else made.location
         headers.append((b"location", location.encode()))
-    return Sent(made.status, made.body, made.content_type, headers)
-
-
-def header_list(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
-    """The value of a header whose values are a list, however many lines it comes in (RFC 9110,
-    section 5.3); None if it is absent.
-    """
-    values = [value.decode("latin-1") for key, value in headers if key == name]
-    return ", ".join(values) if values else None
-
-
-def named_in(
-    contract: Contract, text: str, contracts: Mapping[str, Contract]
-) -> tuple[Asked, ...] | str:
-    """The faults of a request's header, parted by commas; or what is wrong with the header."""
-    asked = _parsed(text)
-    for each in () if isinstance(asked, str) else asked:
-        if (wrong := misfit(each, contract)) is not None:
-            return wrong or unknown(each.name, [contract, *contracts.values()])
-    return asked
-
-
-def _parsed(text: str) -> tuple[Asked, ...] | str:
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    if not 0 < len(parts) <= _NAMED_AT_MOST:
-        return f"name one fault, or up to {_NAMED_AT_MOST} with commas between them"
-    try:
-        return tuple(parse(part) for part in parts)
-    except UsageError as error:
-        return str(error)
+    return Sent(made.status, made.body, made.content_type, [*headers, *missed_header(lost)])

@@ -1,7 +1,8 @@
 """Puts faults into a valid answer: those of payloads first, then of bytes, of HTTP, of the wire.
 
 Values in, values out. A fault that was asked for at a stage or a track is drawn until the first
-chunk that it changes lies there.
+chunk that it changes lies there. Faults are made for valid answers: one that cannot make anything
+of what others left has no place.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ _LEVELS: Final = ("payloads", "bytes", "http", "wire")
 #: How often a fault is drawn until it strikes where it was asked for: of 40 chunks one is missed
 #: by all draws less than once in 10,000 times.
 _DRAWN: Final = 400
+#: What code runs into that reads a broken answer as a valid one.
+_UNREADABLE: Final = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 
 
 class Chosen(NamedTuple):
@@ -52,27 +55,32 @@ def inject(
     script: Script | None = None
     wire: Chosen | None = None
     for each in sorted(chosen, key=lambda each: _LEVELS.index(each.fault.level)):
-        fault, asked = each
-        changed: Any
-        if fault.level == "payloads":
-            changed = _payloads(fault, asked, chunks, rng)
-            if changed is not None:
+        level = each.fault.level
+        changed: Any = None
+        try:
+            if level == "payloads":
+                changed = _payloads(each, chunks, rng)
+            elif level == "bytes":
+                changed = _bytes(each, chunks, answer.body, rng)
+            elif level == "http":
+                changed = each.fault.apply(answer, rng)
+            elif wire is None:
+                # Two ways to send one answer exclude each other.
+                changed = scripted(each, answer, chunks, rng)
+        except _UNREADABLE:
+            if not applied:
+                raise
+        if changed is None:
+            missed.append(each)
+        elif level == "wire":
+            script, wire = changed, each
+        else:
+            applied.append(each)
+            if level == "payloads":
                 chunks = changed
                 answer = answer._replace(body=encoded(chunks, framing))
-        elif fault.level == "bytes":
-            changed = _bytes(fault, asked, chunks, answer.body, rng)
-            if changed is not None:
-                answer = answer._replace(body=changed)
-        elif fault.level == "http":
-            changed = fault.apply(answer, rng)
-            answer = answer if changed is None else changed
-        else:
-            # Two ways to send one answer exclude each other.
-            changed = None if wire is not None else scripted(each, answer, chunks, rng)
-            if isinstance(changed, Script):
-                script, wire = changed, each
-                continue
-        (missed if changed is None else applied).append(each)
+            else:
+                answer = answer._replace(body=changed) if level == "bytes" else changed
     return Broken(answer, chunks, tuple(applied), tuple(missed), script, wire)
 
 
@@ -87,7 +95,8 @@ def scripted(
     return made
 
 
-def _payloads(fault: Fault, asked: Asked, chunks: Chunks, rng: random.Random) -> Chunks | None:
+def _payloads(chosen: Chosen, chunks: Chunks, rng: random.Random) -> Chunks | None:
+    fault, asked = chosen
     for _ in range(_DRAWN if asked.somewhere else 1):
         changed: Chunks | None = fault.apply(chunks, rng)
         if changed is None or not asked.somewhere:
@@ -104,9 +113,8 @@ def _first_changes(before: Chunks, after: Chunks) -> list[Chunk]:
     return [*before[at : at + 1], *after[at : at + 1]]
 
 
-def _bytes(
-    fault: Fault, asked: Asked, chunks: Chunks, body: Body, rng: random.Random
-) -> Body | None:
+def _bytes(chosen: Chosen, chunks: Chunks, body: Body, rng: random.Random) -> Body | None:
+    fault, asked = chosen
     for _ in range(_DRAWN if asked.somewhere else 1):
         changed: Body | None = fault.apply(body, rng)
         if changed is None or not asked.somewhere:

@@ -119,6 +119,11 @@ class Ledger:
         """
         self._write(hold, "held", None, None, None)
 
+    def noted(self, hold: Hold) -> bool:
+        """Whether a hold that was noted is still there: a reset may have come between."""
+        query = "SELECT 1 FROM charges WHERE id = ? AND state = 'held'"
+        return self._run(query, (hold.id,)).fetchone() is not None
+
     def seal(self, hold: Hold, generation: str, due: float, *, charges: bool) -> None:
         """Enter what a hold is for, when it is due (monotonic seconds), and whether it becomes a
         charge then or is released. Within the caller's transaction.

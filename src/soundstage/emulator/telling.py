@@ -113,7 +113,8 @@ class Telling:
         generation.sent = len(generation.chunks)
         contract = generation.contract
         if generation.failed:
-            answer = self._admission.refusal(contract, "service_unavailable")
+            refused = self._admission.refusal(contract, "service_unavailable")
+            answer = self._faults.in_refusal(contract, refused, named)
         else:
             result, message_id = generation.result(), generation.story.message_id
             answer, playing = self._faults.in_result(

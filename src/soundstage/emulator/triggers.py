@@ -16,6 +16,7 @@ from typing import Any, Final
 import jsonschema_rs
 
 from soundstage.errors import UsageError
+from soundstage.wire import jsontext
 
 _LARGEST: Final = 4 * 2**20
 _TOKEN: Final = re.compile(r"[\w-]+")
@@ -89,6 +90,7 @@ def with_file(path: Path | None) -> Triggers:
     data = _own(path)
     return replace(
         known,
+        default_key=data.get("default_key", known.default_key),
         price=data.get("price", known.price),
         default_balance=data.get("default_balance", known.default_balance),
         keys={**known.keys, **_read(data.get("keys", {}))},
@@ -101,13 +103,16 @@ def _own(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _LARGEST:
             raise UsageError(f"{where}: larger than {_LARGEST} bytes")
-        data = json.loads(path.read_bytes())
+        parsed = jsontext.parse(path.read_bytes())
     except OSError as error:
         raise UsageError(f"{where}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{where}: not JSON: {str(error)[:200]}") from error
-    schema = jsonschema_rs.validator_for(json.loads(_packaged("triggers.schema.json")))
-    for wrong in schema.iter_errors(data):
+    for problem in parsed.problems:
+        place = problem.path or "not JSON"
+        raise UsageError(f"{where}: {place}: {problem.message[:200]}")
+    data = parsed.value
+    schema = json.loads(_packaged("triggers.schema.json"))
+    # A message would repeat the value, and the value may be a key.
+    for wrong in jsonschema_rs.validator_for(schema, mask="the value").iter_errors(data):
         place = "/".join(str(each) for each in wrong.instance_path)
         raise UsageError(f"{where}: /{place}: {wrong.message[:200]} (triggers.schema.json)")
     assert isinstance(data, dict)

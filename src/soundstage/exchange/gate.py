@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import date
 from random import Random
 from threading import Thread
@@ -20,7 +20,7 @@ from soundstage.conformance.answers import media_type
 from soundstage.conformance.coverage import exercised
 from soundstage.conformance.fields import FieldCheck
 from soundstage.conformance.observed import Observed
-from soundstage.conformance.violations import Severity, Verdict, Violation
+from soundstage.conformance.violations import Verdict
 from soundstage.contract import Contract
 from soundstage.contract.assets import duration_of
 from soundstage.contract.protocol import DocumentedError, Endpoint
@@ -30,6 +30,7 @@ from soundstage.exchange.assets import AssetChecks, inconclusive
 from soundstage.exchange.budget import Budget
 from soundstage.exchange.client import Call, Client, Exchange
 from soundstage.exchange.observing import observe
+from soundstage.exchange.outcomes import RuleOutcome, Weights, exit_code, not_shown
 from soundstage.exchange.requests import request_body
 from soundstage.exchange.session import Session
 from soundstage.exchange.target import find
@@ -38,51 +39,7 @@ from soundstage.wire import jsontext
 
 #: Asks our emulator for an error; any other target ignores it.
 ERROR_HEADER = "Soundstage-Error"
-#: Reasons that are the target's or the environment's, not the contract's: exit code 6.
-_ENVIRONMENT = ("api.", "http.", "environment.", "budget")
-_EVIDENCE = 3
 _VERDICTS = {0: "pass", 1: "fail"}
-
-
-@dataclass(slots=True)
-class RuleOutcome:
-    """What is known about one rule. `outcome`: "passed", "failed", "warned", "known" (broken, and
-    waived), "inconclusive" or "not_exercised"; `reason` says why where it is one of the last
-    three, or what became of a waiver.
-    """
-
-    rule: Rule
-    outcome: str
-    reason: str | None = None
-    found: list[tuple[str, Violation]] = field(default_factory=list)
-    exchanges: int = 0
-
-    def to_json(self) -> dict[str, Any]:
-        """The row of `rules.ndjson` (design 9)."""
-        rule = self.rule
-        return {
-            "rule": rule.id,
-            "api": rule.api,
-            "endpoint": rule.endpoint,
-            "outcome": self.outcome,
-            "reason": self.reason,
-            "severity": rule.severity,
-            "basis": rule.basis,
-            "source": rule.source,
-            "text": rule.text,
-            "violations": len(self.found),
-            "exchanges": self.exchanges,
-            "evidence": [
-                {
-                    "exchange": exchange,
-                    "chunk": violation.chunk,
-                    "path": violation.path,
-                    "message": violation.message,
-                }
-                for exchange, violation in self.found[:_EVIDENCE]
-            ],
-            "seconds": None,
-        }
 
 
 class Gate:
@@ -104,7 +61,6 @@ class Gate:
         self.session = session
         self.contracts = {contract.api: contract for contract in contracts}
         self.bundle = bundle
-        self.strict = strict
         self.config = config or Config()
         # Requests that are made up are paid from a purse of their own: an "invalid" one may be
         # accepted, and billed.
@@ -118,8 +74,8 @@ class Gate:
             keep_chunks=True,
             ids=session.client.next_id,
         )
-        self.used_waivers: set[Waiver] = set()
-        self._today = today or date.today()  # waivers hold by the user's calendar
+        # Waivers hold by the user's calendar.
+        self._weights = Weights(self.config, strict=strict, today=today or date.today())
         self.started_ns = time.monotonic_ns()
         self.exchanges: list[Exchange] = []
         self.not_sent: dict[tuple[str, str], str] = {}
@@ -339,13 +295,14 @@ class Gate:
                 concerned.append((exchange, seen))
         outcome = RuleOutcome(rule, "passed", found=found, exchanges=len(concerned))
         if found:
-            self._broken(outcome)
+            self._weights.weigh(outcome)
         elif inconclusive(unknown := self.assets.unknown(rule)):
             outcome.outcome, outcome.reason = "inconclusive", unknown
         elif not self.assets.exercised(rule) and not any(
             exercised(rule, seen) for _, seen in concerned
         ):
-            self._not_shown(outcome, [exchange for exchange, _ in concerned])
+            not_sent = self.not_sent.get((rule.api, rule.endpoint))
+            not_shown(outcome, [exchange for exchange, _ in concerned], not_sent)
             if outcome.outcome == "not_exercised" and unknown is not None:
                 outcome.reason = unknown
         return outcome
@@ -390,69 +347,13 @@ class Gate:
         )
 
     def exit_code(self, outcomes: Iterable[RuleOutcome]) -> int:
-        """The exit code that follows (design 12): 1, 6, 5, 4 or 0, the first that applies."""
-        outcomes = list(outcomes)
-        if any(outcome.outcome == "failed" for outcome in outcomes):
-            return 1
-        hidden = [o for o in outcomes if o.outcome == "inconclusive"]
-        if any((o.reason or "").startswith(_ENVIRONMENT) for o in hidden):
-            return 6
-        if not self.exchanges:
-            return 5
-        return 4 if hidden else 0
-
-    def _broken(self, outcome: RuleOutcome) -> None:
-        """How much the violations of a rule weigh, once severities and waivers are applied."""
-        failing = {Severity.ERROR, Severity.WARNING} if self.strict else {Severity.ERROR}
-        open_, expired, holding = [], [], []
-        for _, violation in outcome.found:
-            waivers = self.config.waivers_of(violation)
-            self.used_waivers.update(waivers)
-            holds = [waiver for waiver in waivers if waiver.holds(self._today)]
-            holding += holds
-            if not holds:
-                open_.append(violation.severity)
-                expired += waivers
-        if failing & set(open_):
-            outcome.outcome = "failed"
-            if expired:
-                outcome.reason = f"its waiver has expired: {expired[0].describe()}"
-        elif holding:
-            outcome.outcome, outcome.reason = "known", f"waived: {holding[0].describe()}"
-        elif Severity.WARNING in open_:
-            outcome.outcome = "warned"
+        """The exit code that follows (design 12)."""
+        return exit_code(outcomes, sent=bool(self.exchanges))
 
     def unused_waivers(self) -> list[Waiver]:
         """Waivers that spoke of nothing that was found; known only when all outcomes are."""
-        return [waiver for waiver in self.config.waivers if waiver not in self.used_waivers]
-
-    def _not_shown(self, outcome: RuleOutcome, exchanges: list[Exchange]) -> None:
-        rule = outcome.rule
-        if reason := self.not_sent.get((rule.api, rule.endpoint)):
-            outcome.outcome, outcome.reason = "inconclusive", reason
-            return
-        reasons = [exchange.reason for exchange in exchanges if exchange.reason]
-        if reasons and len(reasons) == len(exchanges):
-            outcome.outcome, outcome.reason = "inconclusive", _explained(exchanges[0])
-            return
-        outcome.outcome = "not_exercised"
-        outcome.reason = "nothing that was sent or seen could have broken it"
-        if rule.endpoint in ("error", "request") and not exchanges:
-            outcome.reason = (
-                "not provoked on this target: it may cost money, or cannot be asked for"
-            )
+        return self._weights.unused()
 
 
 def _sum(limit: int | None, more: int | None) -> int | None:
     return limit if more is None else (limit or 0) + more
-
-
-def _explained(exchange: Exchange) -> str:
-    reason = exchange.reason or ""
-    if exchange.judge.failed:
-        return f"{reason}: {exchange.judge.failed}"
-    if exchange.end is not None and exchange.end.message and reason.startswith("environment"):
-        return f"{reason}: {exchange.end.message}"
-    if exchange.response.status not in (None, 200):
-        return f"{reason}: the answer was {exchange.response.status}"
-    return reason

@@ -10,12 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from soundstage.conformance.answers import (
-    Answer,
     check_content_type,
-    check_error,
     check_hosts,
-    check_refusal,
-    check_result,
     media_type,
     violation,
 )
@@ -23,6 +19,7 @@ from soundstage.conformance.engine import Seen, StreamCheck
 from soundstage.conformance.violations import Verdict, Violation, verdict_of
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
+from soundstage.exchange.whole import Asked, Whole, judge_no_stream, judge_whole
 from soundstage.wire import jsontext
 from soundstage.wire.ending import End, EndKind
 from soundstage.wire.lines import LineDecoder, sniff_framing
@@ -206,7 +203,7 @@ class Judge:
         elif cut is not None:
             self._reason = cut
         elif end is None or end.fault_of != "api":
-            self._close_body()
+            self._whole(judge_whole, bytes(self._body))
         self._body = bytearray()
         return told
 
@@ -289,25 +286,6 @@ class Judge:
             self._on_event(event, seen)
         return seen
 
-    def _not_a_stream(self, body: bytes) -> None:
-        """Say what came whole where a stream is due: a JSON document, or something else again."""
-        framing = sniff_framing(body)
-        self.framing = "json" if framing in ("json", "lines") else None
-        answer = check_error(self.contract, body) if self.framing else Answer()
-        if answer.error is not None:
-            self.error_name = answer.error.name
-            message = f"the body is the error “{answer.error.title}” where a stream is due"
-            self._add("http.error_under_success", f"{self.endpoint.name}/http/answer", message)
-            return
-        if framing != "sse":
-            what = "one JSON document" if self.framing else "neither events nor JSON"
-            message = f"the body is {what}; expected {' or '.join(self.endpoint.framings)}"
-            self._add("framing.unexpected", f"{self.endpoint.name}/framing", message)
-        if self._has_head:
-            self._violations += check_content_type(
-                self.contract, self.endpoint, self.content_type, None
-            )
-
     def _close_stream(self, cut: str | None, *, broken: bool) -> list[Told]:
         assert self._check is not None
         told: list[Told] = []
@@ -340,59 +318,31 @@ class Judge:
                 )
             self._check.close(cut=cut)
             return
-        self._not_a_stream(self.pending)
+        self._whole(judge_no_stream, self.pending)
 
-    # ------------------------------------------------------------------ single bodies
+    # ------------------------------------------------------------------ whole bodies
 
-    def _close_body(self) -> None:
-        raw, depth = bytes(self._body), self.caps.json_depth
-        self.framing = "json"
-        if self.expect_error and self.broken_rule and self._accepted(raw):
-            message = "a request that the documentation rules out was accepted"
-            self._add("http.accepted_invalid", self.broken_rule, message)
-            return
-        if self.expect_error:
-            answer = check_error(
-                self.contract,
-                raw,
-                status=self.status,
-                bad_request=self.broken_rule is not None,
-                max_depth=depth,
-            )
-        elif self.status is not None and self.status != _OK:
-            answer = check_refusal(self.contract, self.endpoint, self.status, raw)
-        elif self.endpoint.kind == "stream":
-            if raw:
-                self._not_a_stream(raw)
-            else:
-                self._add(
-                    "stream.truncated", f"{self.endpoint.name}/end/reached", "the body is empty"
-                )
-                self._violations += check_content_type(
-                    self.contract, self.endpoint, self.content_type, None
-                )
-            return
-        else:
-            answer = check_result(self.contract, self.endpoint.name, raw, max_depth=depth)
-            if self._has_head:
-                self._violations += check_content_type(
-                    self.contract, self.endpoint, self.content_type, None
-                )
-        self._violations += answer.violations
-        if self._own_host is not None and answer.error is None and self.endpoint.kind == "sync":
-            self._hosts(answer.value, self._own_host, None)
-        self._reason = answer.reason
-        self.value = answer.value
-        self.error_name = answer.error.name if answer.error else None
+    def _whole(self, judge: Callable[[Asked, bytes], Whole], raw: bytes) -> None:
+        """Take over what a body that is no stream of events was found to be."""
+        asked = Asked(
+            self.contract,
+            self.endpoint,
+            has_head=self._has_head,
+            status=self.status,
+            content_type=self.content_type,
+            expect_error=self.expect_error,
+            broken_rule=self.broken_rule,
+            own_host=self._own_host,
+            max_depth=self.caps.json_depth,
+        )
+        found = judge(asked, raw)
+        self._violations += found.violations
+        self.framing, self.value = found.framing, found.value
+        self.error_name, self._reason = found.error_name, found.reason
 
     def _hosts(self, value: Any, own_host: str, chunk: int | None) -> None:
         name = self.endpoint.name
         self._violations += check_hosts(self.contract, name, value, own_host, chunk)
-
-    def _accepted(self, raw: bytes) -> bool:
-        """Whether a success came that is not an error in disguise."""
-        value = jsontext.parse(raw).value
-        return self.status == _OK and self.contract.errors.matching(value) is None
 
     def _add(self, code: str, rule: str, message: str) -> None:
         self._violations.append(violation(self.contract, code, rule, message))

@@ -65,7 +65,7 @@ def audio(data: bytes, *, most_seconds: float = MOST_SECONDS) -> Audio:
     """
     import miniaudio  # type: ignore[import-untyped]  # ships no types
 
-    _known_to_be_other(data)
+    known_to_be_other(data)
     samples, loud = 0, False
     try:
         for block in miniaudio.stream_memory(
@@ -104,7 +104,8 @@ def image(data: bytes) -> Picture:
         raise Broken(f"it does not open as an image; it begins with {_beginning(data)}") from error
 
 
-def _known_to_be_other(data: bytes) -> None:
+def known_to_be_other(data: bytes) -> None:
+    """Raises Unreadable if a file that begins so is audio of a kind that is not decoded here."""
     for (offset, mark), name in _OTHERS.items():
         if data[offset : offset + len(mark)] == mark:
             raise Unreadable(f"it is {name}, which is not decoded here")

@@ -6,13 +6,10 @@ This runs once for each event of each stream under load, so it is written to be 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from soundstage.contract.roles import identifier
+from soundstage.exchange.exchange import Exchange
 from soundstage.exchange.judge import Told
-
-if TYPE_CHECKING:
-    from soundstage.exchange.client import Exchange
 
 _SECOND_NS = 1_000_000_000
 #: More kinds of stage#track than this are an attack on the bundle, not a protocol.
@@ -35,6 +32,7 @@ class Reading:
         "_started_ns",
         "_streaming",
         "_tape",
+        "_told_ns",
         "last_ns",
     )
 
@@ -56,6 +54,7 @@ class Reading:
         self._comments = comments
         self._on_comment = on_comment
         self._streaming = exchange.judge.streaming
+        self._told_ns = 0
         self.last_ns = exchange.response.times.head_ns or exchange.started_ns
 
     def take(self, data: bytes, at_ns: int, last: bool) -> bool:
@@ -82,6 +81,11 @@ class Reading:
         milestones, stages = exchange.milestones, exchange.stages
         if not milestones or "first_chunk" not in milestones:
             milestones["first_chunk"] = seconds
+        else:
+            silent = (at_ns - self._told_ns) / _SECOND_NS
+            if exchange.silence is None or silent > exchange.silence[0]:
+                exchange.silence = silent, seconds - silent
+        self._told_ns = at_ns
         left = len(told)
         for event, (chunk, stage, track, reached) in told:
             left -= 1
@@ -102,5 +106,7 @@ class Reading:
             if chunk is not None:
                 if self._keep_chunks:
                     exchange.chunks.append((stage, chunk))
+                    if (heard := exchange.call.on_chunk) is not None:
+                        heard(chunk)
                 if exchange.message_id is None:
                     exchange.message_id = identifier(exchange.call.contract, chunk)

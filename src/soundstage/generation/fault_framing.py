@@ -21,6 +21,12 @@ from soundstage.generation.legality import stream_rule
 _BOM: Final = b"\xef\xbb\xbf"
 
 
+def _line_end_inside(frame: bytes) -> bytes:
+    """With a line end after some characters; half a character is another fault."""
+    characters = frame.decode()
+    return f"{characters[:20]}\n{characters[20:]}".encode()
+
+
 def of_framing(contract: Contract) -> Iterator[Fault]:
     """Faults of how a stream's body is cut into events: what design 4.14 makes an error."""
     endpoint = contract.endpoint_of_kind("stream")
@@ -77,7 +83,7 @@ def of_framing(contract: Contract) -> Iterator[Fault]:
         glued = inner(lambda frame: frame[:-1])
         yield fault("glued", {"json.trailing_text"}, says, sse(glued), json_severity)
         says = "a raw line end stands in the text of an event"
-        broken = inner(lambda frame: frame[:20] + b"\n" + frame[20:])
+        broken = inner(_line_end_inside)
         yield fault("split_line", {"json.syntax"}, says, sse(broken), json_severity)
         says = "an event is marked as data twice"
         twice = inner(lambda frame: b"data: " + frame)

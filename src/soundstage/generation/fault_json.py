@@ -76,6 +76,12 @@ def _python(text: bytes, rng: random.Random) -> bytes:
     return repr(json.loads(text)).encode()
 
 
+def _half(text: bytes) -> bytes:
+    """Up to the middle; half a character is another fault."""
+    characters = text.decode()
+    return characters[: len(characters) // 2].encode()
+
+
 def _json_edits(avoid: frozenset[str]) -> Iterator[tuple[str, str, str, Edit]]:
     """(name, code, what it does, edit) of each fault of a JSON text."""
     put = _in_string
@@ -91,7 +97,7 @@ def _json_edits(avoid: frozenset[str]) -> Iterator[tuple[str, str, str, Edit]]:
         "half",
         syntax,
         "only the first half of the text comes",
-        always(lambda text: text[: len(text) // 2]),
+        always(_half),
     )
     yield "python", syntax, "the text is Python's repr", _python
     yield "comma", syntax, "a comma too many", always(lambda text: text[:-1] + b",}")

@@ -199,7 +199,7 @@ def _of_http_framing() -> Iterator[Fault]:
     yield _fault("content_length_above", says, announced(+16), codes=truncated)
     says = "Content-Length announces less than comes"
     # A client that stops at the announced length sees an event, or a text, that is cut.
-    codes = framing | {"framing.unterminated", "json.syntax"}
+    codes = framing | {"framing.unterminated", "json.syntax", "json.invalid_utf8"}
     yield _fault("content_length_below", says, announced(-16), codes=codes)
 
 

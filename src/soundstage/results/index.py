@@ -278,11 +278,13 @@ class Runs:
                 database = sqlite3.connect(place, timeout=_BUSY_SECONDS, isolation_level=None)
                 database.execute("PRAGMA journal_mode = WAL")
                 database.execute("PRAGMA synchronous = NORMAL")
-                if database.execute("PRAGMA user_version").fetchone()[0] != _LAYOUT:
+                if _layout_of(database) != _LAYOUT:
                     database.execute("BEGIN IMMEDIATE")
-                    database.execute("DROP TABLE IF EXISTS runs")
-                    database.execute(_TABLE)
-                    database.execute(f"PRAGMA user_version = {_LAYOUT}")
+                    # Another process may have made it meanwhile, and may be using it.
+                    if _layout_of(database) != _LAYOUT:
+                        database.execute("DROP TABLE IF EXISTS runs")
+                        database.execute(_TABLE)
+                        database.execute(f"PRAGMA user_version = {_LAYOUT}")
                     database.execute("COMMIT")
                 database.execute("SELECT COUNT(*) FROM runs").fetchone()
                 return database
@@ -355,6 +357,10 @@ def _folders(root: Path) -> Iterator[Path]:
     except OSError as error:
         raise UsageError(f"{root}: cannot be read: {error.strerror}") from error
     return (root / name for name in names if (root / name / RUN).exists())
+
+
+def _layout_of(database: sqlite3.Connection) -> int:
+    return int(database.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _stamp(folder: Path) -> str:

@@ -43,6 +43,7 @@ _RATE = re.compile(rf"{_SCOPE}(?P<what>[a-z]+)_rate(?P<op>==|<=?|>=?){_SHARE}")
 _GOODPUT = re.compile(rf"{_SCOPE}goodput\((?P<conditions>[^()]*)\)(?P<op>>=?){_SHARE}")
 _CONDITION = re.compile(rf"(?P<milestone>[\w-]+)(?P<op><=?){_TIME}")
 _LONGEST = 300
+_MANY = 15
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<": lambda value, bound: value < bound,
@@ -129,17 +130,26 @@ def parse(text: str) -> Slo:
 
 
 def resolve(
-    texts: Iterable[str], catalogue: Catalogue, codes: Collection[str] = ()
+    texts: Iterable[str],
+    catalogue: Catalogue,
+    codes: Collection[str] = (),
+    playable: Collection[tuple[str, str]] | None = None,
 ) -> list[Objective]:
     """What objectives mean for a run with these endpoints. `codes`: those of violations.
+    `playable`: the endpoints whose songs can be played while they are made; None for any.
 
     Raises UsageError for a text that is not understood, and for an API, endpoint, milestone or
     code that there is not, with those that there are.
     """
-    return [found for text in texts for found in _resolved(parse(text), catalogue, codes)]
+    return [found for text in texts for found in _resolved(parse(text), catalogue, codes, playable)]
 
 
-def _resolved(slo: Slo, catalogue: Catalogue, codes: Collection[str]) -> list[Objective]:
+def _resolved(
+    slo: Slo,
+    catalogue: Catalogue,
+    codes: Collection[str],
+    playable: Collection[tuple[str, str]] | None,
+) -> list[Objective]:
     places = _places(slo, catalogue)
     if slo.kind == "count" and slo.what and codes:
         groups = {code.rpartition(".")[0] for code in codes} - {""}
@@ -157,6 +167,12 @@ def _resolved(slo: Slo, catalogue: Catalogue, codes: Collection[str]) -> list[Ob
             _no(slo, f"milestone of {where}", missing, known)
         together = ", ".join(sorted(wanted))
         raise UsageError(f"SLO {slo.text!r}: no endpoint of this run has all of {together}")
+    if PLAYABLE in slo.words and playable is not None:
+        fitting = [place for place in fitting if place in playable]
+        if not fitting:
+            raise UsageError(
+                f"SLO {slo.text!r}: nothing in this run can be played while it is made"
+            )
     return [Objective(slo, frozenset([place]), *place) for place in fitting]
 
 
@@ -176,10 +192,11 @@ def _places(slo: Slo, catalogue: Catalogue) -> list[tuple[str, str]]:
 def _no(slo: Slo, what: str, given: str, known: Iterable[str]) -> NoReturn:
     there = sorted(set(known))
     near = difflib.get_close_matches(given, there, 1)
-    meant = f"; did you mean {near[0]}?" if near else ""
-    raise UsageError(
-        f"SLO {slo.text!r}: no {what} is called {given!r}; there are {', '.join(there)}{meant}"
-    )
+    meant = f"did you mean {near[0]}?" if near else ""
+    # There are dozens of codes: whoever has misspelt one need not read them all.
+    listed = "" if near and len(there) > _MANY else f"there are {', '.join(there)}"
+    said = "; ".join(filter(None, (listed, meant)))
+    raise UsageError(f"SLO {slo.text!r}: no {what} is called {given!r}; {said}")
 
 
 def _quantile(text: str, match: re.Match[str]) -> Slo:

@@ -22,23 +22,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from soundstage.results import quantiles
-from soundstage.results.slo import (
-    ERROR,
-    NO_VIOLATION,
-    OK,
-    OUTCOMES,
-    VIOLATION,
-    Objective,
-    Slo,
-    Within,
-)
+from soundstage.results.row_facts import errors_of, is_free_of, is_within, time_of
+from soundstage.results.slo import ERROR, NO_VIOLATION, OK, VIOLATION, Objective, Slo
 
 #: Of every interval, two-sided.
 LEVEL = 0.95
 PASS, FAIL, INCONCLUSIVE = "pass", "fail", "inconclusive"
 
-_UNKNOWN = ("censored", "cut")
-_VIOLATES = "violates"
 #: More exchanges than this are no advice.
 _MOST = 10_000_000
 
@@ -63,7 +53,7 @@ class Tally:
         slo = self.objective.slo
         self.n += 1
         if slo.kind == "count":
-            self.events += _errors(row, slo.what)
+            self.events += errors_of(row, slo.what)
             return
         did_well = self._did_well(slo, row)
         if did_well is None:
@@ -74,14 +64,14 @@ class Tally:
     def _did_well(self, slo: Slo, row: Mapping[str, Any]) -> bool | None:
         """Whether a row counts as good; None: nobody can know."""
         if slo.kind == "quantile":
-            time, limit = _time(row, slo.within[0])
+            time, limit = time_of(row, slo.within[0])
             if time is None:
                 return self._late_already(limit)
             self.times.append(time)
             return slo.within[0].holds(time)
         if slo.kind == "rate":
-            return _free_of(slo.what, row)
-        answers = [_condition(within, row) for within in slo.within]
+            return is_free_of(slo.what, row)
+        answers = [is_within(within, row) for within in slo.within]
         answers += [self._word(word, row) for word in slo.words]
         if False in answers:
             return False
@@ -96,15 +86,16 @@ class Tally:
 
     def _word(self, word: str, row: Mapping[str, Any]) -> bool | None:
         if word == OK:
-            return _free_of(ERROR, row)
+            return is_free_of(ERROR, row)
         if word == NO_VIOLATION:
-            return _free_of(VIOLATION, row)
+            return is_free_of(VIOLATION, row)
         # Whether it plays is known only where playback was probed.
         playback = row.get("playback")
         if playback is None:
             self.unprobed = True
-            return False if _free_of(ERROR, row) is False else None
-        return not playback.get("stalls")
+            return False if is_free_of(ERROR, row) is False else None
+        # None: it never played at all.
+        return bool(playback.get("stalls") == 0)
 
 
 class Scorecard:
@@ -294,52 +285,10 @@ def _reason(tally: Tally, said: str, more: int | None) -> str | None:
     if tally.n == 0:
         return "no exchange to judge it by"
     if tally.unprobed:
-        return "nobody probed whether songs play (--probe-playback)"
+        return "not every song was probed for whether it plays (--probe-playback)"
     if more is None:
         return "too near to its bound to be told, however long the run"
     return f"about {more:,} more exchanges would decide"
-
-
-def _time(row: Mapping[str, Any], within: Within) -> tuple[float | None, float]:
-    """(seconds from the intended start, 0), +inf if it never got there; (None, seconds that it
-    was watched without getting there) if the harness cut it short.
-    """
-    late = (row["started_ns"] - row["intended_ns"]) / 1e9
-    seconds = row["milestones"].get(within.milestone)
-    if seconds is not None:
-        return seconds + late, 0.0
-    if row["outcome"] in _UNKNOWN:
-        return None, (row.get("ended") or 0.0) + late
-    return math.inf, 0.0
-
-
-def _condition(within: Within, row: Mapping[str, Any]) -> bool | None:
-    time, watched = _time(row, within)
-    if time is not None:
-        return within.holds(time)
-    return None if within.holds(watched) else False
-
-
-def _free_of(what: str, row: Mapping[str, Any]) -> bool | None:
-    """Whether a row is free of what a rate counts (for "ok": whether it is ok)."""
-    outcome = row["outcome"]
-    if what == VIOLATION:
-        if row["verdict"] == _VIOLATES:
-            return False
-        return None if outcome in _UNKNOWN else True
-    if outcome in _UNKNOWN:
-        return None
-    if what in OUTCOMES:
-        return bool(outcome != what)
-    return bool(outcome == OK)
-
-
-def _errors(row: Mapping[str, Any], code: str) -> int:
-    """How many violations of severity error a row has: all, or those of a code or its group."""
-    errors: Mapping[str, int] = row.get("errors") or {}
-    if not code:
-        return sum(errors.values())
-    return sum(many for name, many in errors.items() if f"{name}.".startswith(f"{code}."))
 
 
 def _finite(value: float) -> float | None:

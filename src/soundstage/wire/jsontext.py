@@ -61,6 +61,7 @@ class Parsed(NamedTuple):
 
 
 _SCALARS: Final = frozenset((str, int, bool, type(None)))
+_NO_OBJECT: Final[list[type]] = [object]
 #: What ends a key. Also matches inside strings (`:` first in a value, after an escaped quote).
 _KEY_END: Final = re.compile(rb'"[ \t\n\r]*:')
 #: Below this, an orjson float cannot be an integer that did not fit into 64 bits.
@@ -77,30 +78,33 @@ def parse(raw: bytes, max_depth: int = 128) -> Parsed:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError:
         return parse_strictly(raw, max_depth=max_depth)
-    if type(value) is dict and _SCALARS.issuperset(map(type, value.values())) and max_depth > 0:
-        members = len(value)
+    kinds = [*map(type, value.values())] if type(value) is dict else _NO_OBJECT
+    if _SCALARS.issuperset(kinds) and max_depth > 0:
+        members, strings = len(kinds), kinds.count(str)
     else:
         # Brackets inside strings count too: too many is a doubt, never a miss.
         if raw.count(b"{") + raw.count(b"[") > max_depth:
             return parse_strictly(raw, max_depth=max_depth)
-        members = _members(value)
-    # A text has at least as many colons as members, equal keys included; orjson's value has
-    # fewer members if keys were equal. `:/` is never the colon of a member, so it may be left out
-    # (URLs). Equal counts are therefore proof that no key came twice; unequal ones are a doubt.
-    colons = raw.count(b":")
-    if (
-        colons == members
-        or colons - raw.count(b":/") == members
-        or len(_KEY_END.findall(raw)) == members
-    ):
+        members, strings = _counted(value)
+    # A text has two quotes for each member's key and for each string, equal keys included, and
+    # those that are escaped; orjson's value has fewer members if keys were equal. Equal counts are
+    # therefore proof that no key came twice; unequal ones are a doubt. So it is with the ends of
+    # keys, which look like one inside strings at times.
+    if raw.count(b'"') == 2 * (members + strings) or len(_KEY_END.findall(raw)) == members:
         # Parsed(value, (), True), in half the time: this line runs once per chunk.
         return tuple.__new__(Parsed, (value, (), True))
     return parse_strictly(raw, max_depth=max_depth)
 
 
-def _members(value: Any) -> int:
-    """How many members all objects in an orjson value have; -1 if a float may hide something."""
-    members = 0
+#: No text has as many quotes, or members.
+_DOUBTFUL: Final = (-1, 0)
+
+
+def _counted(value: Any) -> tuple[int, int]:
+    """How many members and strings there are in an orjson value; `_DOUBTFUL` if a float may hide
+    something.
+    """
+    members = strings = 0
     containers: list[Any] = [(value,)]  # grows while it is walked
     for container in containers:
         items: Iterable[Any] = container
@@ -109,11 +113,13 @@ def _members(value: Any) -> int:
             items = container.values()
         for item in items:
             kind = type(item)
-            if kind is dict or kind is list:
+            if kind is str:
+                strings += 1
+            elif kind is dict or kind is list:
                 containers.append(item)
             elif kind is float and (item == 0.0 or abs(item) >= _FLOAT_IS_FLOAT):
-                return -1
-    return members
+                return _DOUBTFUL
+    return members, strings
 
 
 # --- the strict way ---------------------------------------------------------------------------

@@ -1,4 +1,5 @@
-"""The body of a response as it arrives, with arrival times, until it ends for whatever reason.
+"""Reads the answer to a request as it arrives, with arrival times, until it ends for whatever
+reason: sockets, waiting, deadlines. What the bytes say is `answer.py`'s.
 
 The network and the server never raise here: what they do becomes `Response.end`.
 """
@@ -11,40 +12,28 @@ from functools import partial
 from types import TracebackType
 from typing import Literal, Self
 
+from soundstage.wire.answer import Answer
 from soundstage.wire.channel import Channel, TlsError
-from soundstage.wire.decoding import Decoder, DecodingError, decoder_for
 from soundstage.wire.ending import End, EndKind
-from soundstage.wire.message import FramingError, HeadTooLargeError, Message
-from soundstage.wire.observed import Hop, Read, Times
+from soundstage.wire.message import Message
+from soundstage.wire.observed import Read
 from soundstage.wire.settings import Limits
 from soundstage.wire.wakeups import Wakeups, WakeupsOf
 
 #: Takes a piece of body as `Read` has it: data, at_ns, last. True: no more is wanted.
 Take = Callable[[bytes, int, bool], bool]
 _SECOND_NS = 1_000_000_000
-# A body of one-byte chunks takes six bytes each; what needs more than this is an attack.
-_WIRE_PER_BODY = 8
 
 
-class Response:
-    """The answer to one request. A context manager; made by `Transport.open` only.
-
-    `status` is None when no head came. `reason`, `http_version` ("1.1"), `headers` ((lower-case
-    name, value), in order), `trailers`: of the last hop. `hops`: redirects, followed or not.
-    `informational`: statuses of skipped 1xx responses. `reused`: on a kept-alive connection.
-    `wire_bytes`: bytes received over all hops, heads and framing included, after TLS.
-    `body_bytes`: body so far, decoded. `end`: set when the exchange is over.
-    """
+class Response(Answer):
+    """The answer to one request, being read. A context manager; made by `Transport.open` only."""
 
     __slots__ = (
         "_channel",
         "_deadline_ns",
-        "_decode",
-        "_decoder",
         "_expired",
         "_idle_left_ns",
         "_idle_ns",
-        "_limits",
         "_message",
         "_pending",
         "_relaxed_s",
@@ -58,19 +47,6 @@ class Response:
         "_wakeups",
         "_wakeups_of",
         "_watched",
-        "_wire_limit",
-        "body_bytes",
-        "end",
-        "headers",
-        "hops",
-        "http_version",
-        "informational",
-        "reason",
-        "reused",
-        "status",
-        "times",
-        "trailers",
-        "wire_bytes",
     )
 
     def __init__(
@@ -82,12 +58,10 @@ class Response:
         watched: bool = False,
         wakeups: WakeupsOf | None = None,
     ) -> None:
+        super().__init__(start_ns, limits, decode_content=decode_content)
         self._channel: Channel | None = None
         self._message: Message | None = None
         self._release: Callable[[Channel], None] | None = None
-        self._limits = limits
-        self._decode = decode_content
-        self._decoder: Decoder | None = None
         self._pending: Read | None = None
         self._idle_ns = int(limits.idle_s * _SECOND_NS)
         self._deadline_ns = start_ns + int(limits.total_s * _SECOND_NS)
@@ -107,24 +81,6 @@ class Response:
         self._total_is_next = False
         self._stamped = 0
         self._unstamped = 0
-        self._wire_limit = limits.head_bytes + _WIRE_PER_BODY * limits.body_bytes
-        self.times = Times(start_ns)
-        self.status: int | None = None
-        self.reason = ""
-        self.http_version = ""
-        self.headers: list[tuple[str, str]] = []
-        self.trailers: list[tuple[str, str]] = []
-        self.hops: list[Hop] = []
-        self.informational: list[int] = []
-        self.reused = False
-        self.wire_bytes = 0
-        self.body_bytes = 0
-        self.end: End | None = None
-
-    def header(self, name: str) -> str | None:
-        """The first value of a response header, by its name in any case; None if absent."""
-        wanted = name.lower()
-        return next((value for key, value in self.headers if key == wanted), None)
 
     @property
     def stamped_reads(self) -> int:
@@ -197,7 +153,7 @@ class Response:
             )
             if channel is not None:
                 channel.interrupt()
-        self._leave(reusable=False)
+        self._leave()
 
     def __enter__(self) -> Self:
         return self
@@ -253,15 +209,9 @@ class Response:
 
     def next_hop(self) -> None:
         """Forget this hop's connection, head and body, for a redirect that is followed."""
-        self._leave(reusable=False)
+        self._leave()
         self._pending = None
-        self._decoder = None
-        self.status = None
-        self.reason = self.http_version = ""
-        self.headers, self.trailers = [], []
-        self.body_bytes = 0
-        self.end = None
-        self.times = Times(self.times.start_ns)
+        self.forget()
 
     def refuse_redirect(self, message: str, *, ours: bool) -> None:
         """End the exchange at a redirect; `ours` if a limit of the harness is the reason."""
@@ -297,7 +247,7 @@ class Response:
         channel, message = self._channel, self._message
         if channel is None or message is None:
             return None
-        began = 0
+        began, heads = 0, self._heads
         if self._tight:
             began = time.monotonic_ns()
             if not self._arm(channel, began):
@@ -310,13 +260,18 @@ class Response:
             self._lost(error)
             return None
         self._waiting_ns = 0
-        if self.end is not None:  # closed meanwhile
+        cancelled = self.end
+        if cancelled is not None:  # closed meanwhile
             return None
-        body = self._digest(data, channel, message)
-        if self._channel is None:  # that was the end
-            pass
+        body = self.feed(data, message, channel.at_ns) if data else self._nothing(data)
+        if self.end is not None:
+            self._leave()
         elif not body:
-            self._fruitless(began)
+            self._tight = True
+            if self._heads != heads:  # a head is worth waiting for, too
+                self._idle_left_ns = self._idle_ns
+            elif began:
+                self._idle_left_ns -= time.monotonic_ns() - began
         else:
             now = time.monotonic_ns()
             if self._tight or now > self._relaxed_until_ns:
@@ -342,7 +297,9 @@ class Response:
                 return True
             if data is None:
                 return False
-            body = self._digest(data, channel, message)
+            body = self.feed(data, message, channel.at_ns) if data else self._nothing(data)
+            if self.end is not None:
+                self._leave()
             if body:
                 # Since when more is waited for, by the clock that `expire` goes by.
                 self._waiting_ns = time.monotonic_ns()
@@ -352,6 +309,14 @@ class Response:
                 return True
             if not channel.more:
                 return False
+
+    def _nothing(self, data: bytes | None) -> bytes:
+        """A read brought nothing: not yet (None), or the connection is at its end."""
+        if data is not None and self._expired is not None:
+            self._expire_now()
+        elif data is not None and self._channel is not None and self._message is not None:
+            self.closed(self._message, clean=self._channel.clean_close)
+        return b""
 
     def _lost(self, error: OSError | TlsError) -> None:
         """End the exchange, as a read has failed."""
@@ -371,43 +336,6 @@ class Response:
             where = "" if self.status is not None else " before the response head"
             self._finish(EndKind.RESET, f"the connection was {lost}{where}")
 
-    def _digest(self, data: bytes | None, channel: Channel, message: Message) -> bytes:
-        """What a socket read adds to the body, b"" if nothing; may set `end`."""
-        if not data:
-            if data is None:
-                pass
-            elif self._expired is not None:
-                self._expire_now()
-            else:
-                self._closed(channel, message)
-            return b""
-        self.wire_bytes += len(data)
-        trouble: tuple[EndKind, str] | None = None
-        try:
-            body = message.feed(data)
-        except FramingError as error:
-            trouble = (EndKind.FRAMING, str(error))
-            body = message.rest()
-        except HeadTooLargeError as error:
-            trouble = (EndKind.CAP, str(error))
-            body = b""
-        if self.status is None:
-            trouble = self._take_head(message, channel.at_ns) or trouble
-        if body:
-            size = self.body_bytes + len(body)
-            if (
-                self._decoder is None
-                and size <= self._limits.body_bytes
-                and self.wire_bytes <= self._wire_limit
-            ):
-                self.body_bytes = size
-            else:
-                body, over = self._accept(body)
-                trouble = over or trouble
-        if message.complete or trouble is not None:
-            self._conclude(message, trouble, channel.at_ns)
-        return body
-
     def _arm(self, channel: Channel, now: int) -> bool:
         """Set the socket's timeout to what is left; end the exchange if that is nothing."""
         left = self._deadline_ns - now
@@ -421,98 +349,6 @@ class Response:
             channel.set_timeout(min(idle, left) / _SECOND_NS)
             return True
         return False
-
-    def _fruitless(self, began_ns: int) -> None:
-        """A read, waited for since `began_ns` (0: not known), brought no head and no body."""
-        self._tight = True
-        if began_ns:
-            self._idle_left_ns -= time.monotonic_ns() - began_ns
-
-    def _take_head(self, message: Message, at_ns: int) -> tuple[EndKind, str] | None:
-        """Note what the first reads of a response tell; return the trouble with it, if any."""
-        if self.times.first_byte_ns is None:
-            self.times.first_byte_ns = at_ns
-        if message.informational:
-            self.informational += message.informational
-            message.informational.clear()
-            self._idle_left_ns = self._idle_ns
-        if not message.head_complete:
-            return None
-        self.times.head_ns = at_ns
-        self.status = message.status
-        self.reason = message.reason
-        self.http_version = message.http_version
-        self.headers = message.headers
-        self.trailers = message.trailers
-        self._idle_left_ns = self._idle_ns
-        if self._decode:
-            codings = ",".join(v for k, v in message.headers if k == "content-encoding")
-            try:
-                self._decoder = decoder_for(codings)
-            except DecodingError as error:
-                return (EndKind.CONTENT_ENCODING, str(error))
-        return None
-
-    def _accept(self, body: bytes) -> tuple[bytes, tuple[EndKind, str] | None]:
-        """Decode and count a piece of body; return it, cut at the cap, and the trouble with it."""
-        limit = self._limits.body_bytes
-        room = limit - self.body_bytes
-        trouble: tuple[EndKind, str] | None = None
-        if self._decoder is not None:
-            body = self._decoder.feed(body, room + 1)
-            if self._decoder.error is not None:
-                trouble = (EndKind.CONTENT_ENCODING, str(self._decoder.error))
-        if len(body) > room:
-            body = body[:room]
-            trouble = (EndKind.CAP, f"the body is larger than {limit} bytes")
-        elif self.wire_bytes > self._wire_limit:
-            trouble = (EndKind.CAP, f"more than {self._wire_limit} bytes for a capped body")
-        self.body_bytes += len(body)
-        return body, trouble
-
-    def _closed(self, channel: Channel, message: Message) -> None:
-        """The peer ended the connection: is that an end of the message?"""
-        if not message.head_complete:
-            if self.reused and self.times.first_byte_ns is None:
-                # Both ends gave the idle connection up at once: nobody broke a rule.
-                self._finish(EndKind.RESET, "the kept-alive connection had just been closed")
-                return
-            what = "without a response" if self.times.first_byte_ns is None else "in the head"
-            self._finish(EndKind.TRUNCATED, f"the server closed the connection {what}")
-        elif not message.close_delimited:
-            if message.content_length is None:
-                cut = "before the last chunk"
-            else:
-                cut = f"after {message.body_bytes} of {message.content_length} bytes of body"
-            self._finish(EndKind.TRUNCATED, f"the server closed the connection {cut}")
-        elif not channel.clean_close:
-            # RFC 9112 section 9.8: without close_notify such a body may have been cut.
-            self._finish(
-                EndKind.TRUNCATED, "the connection ended without TLS close_notify, body incomplete"
-            )
-        else:
-            self._conclude(message, None, time.monotonic_ns(), EndKind.CLOSED)
-
-    def _conclude(
-        self,
-        message: Message,
-        trouble: tuple[EndKind, str] | None,
-        at_ns: int,
-        good: EndKind = EndKind.COMPLETE,
-    ) -> None:
-        """The message is over, or in trouble: decide which end that is."""
-        if trouble is None and self._decoder is not None and message.body_bytes:
-            try:
-                self._decoder.finish()
-            except DecodingError as error:
-                trouble = (EndKind.CONTENT_ENCODING, str(error))
-        if trouble is None and message.surplus:
-            trouble = (EndKind.FRAMING, "bytes follow the end of the message")
-        if trouble is not None:
-            self._finish(trouble[0], trouble[1], at_ns)
-        else:
-            reusable = good is EndKind.COMPLETE and message.keep_alive
-            self._finish(good, "", at_ns, reusable=reusable)
 
     def _expire_now(self) -> None:
         if self._expired is EndKind.TOTAL_TIMEOUT:
@@ -531,22 +367,13 @@ class Response:
             EndKind.TOTAL_TIMEOUT, f"the exchange was not over after {self._limits.total_s:g} s"
         )
 
-    def _finish(
-        self,
-        kind: EndKind,
-        message: str,
-        at_ns: int | None = None,
-        *,
-        ours: bool = False,
-        reusable: bool = False,
-    ) -> None:
+    def _finish(self, kind: EndKind, message: str, *, ours: bool = False) -> None:
         """Set the end, once, and let the connection go."""
-        if self.end is None:
-            at_ns = time.monotonic_ns() if at_ns is None else at_ns
-            self.end = End.of(kind, message, at_ns, answered=self.status is not None, ours=ours)
-        self._leave(reusable=reusable)
+        self.over(kind, message, ours=ours)
+        self._leave()
 
-    def _leave(self, *, reusable: bool) -> None:
+    def _leave(self) -> None:
+        """Let the connection go: back to where others get it, or closed."""
         channel, release, message = self._channel, self._release, self._message
         self._channel = self._release = self._message = None
         if self._wakeups is not None:
@@ -554,7 +381,7 @@ class Response:
         if channel is not None:
             self._stamped += channel.stamped
             self._unstamped += channel.unstamped
-            if reusable and release is not None:
+            if self._reusable and release is not None:
                 channel.stamped = channel.unstamped = 0
                 release(channel)
             else:

@@ -141,14 +141,15 @@ class Decoder:
         start = line = 0  # of the next event, and of its next line
         while True:
             end = piece.find(b"\n", line)
-            if piece.startswith(b":", line) and end > 0:
-                comments.append(piece[line + 1 : end])
-                if b"\r" in comments[-1]:
+            if end < 0:
+                break
+            if not piece.startswith(b"data: ", line):
+                comment = piece[line + 1 : end]
+                if not piece.startswith(b":", line) or b"\r" in comment:
                     break
+                comments.append(comment)
                 line = end + 1
                 continue
-            if end < 0 or not piece.startswith(b"data: ", line):
-                break
             data = piece[line + 6 : end]
             stop = end + 2
             if not piece.startswith(b"\n", end + 1):

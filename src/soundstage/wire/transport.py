@@ -12,16 +12,7 @@ from collections import defaultdict, deque
 from functools import partial
 
 from soundstage.errors import UsageError
-from soundstage.wire.channel import (
-    CAN_POLL,
-    Address,
-    Channel,
-    TlsChannel,
-    TlsError,
-    connect,
-    resolve,
-    tls_context,
-)
+from soundstage.wire.channel import CAN_POLL, Address, Channel, TlsError, connect, resolve
 from soundstage.wire.clock import Clock
 from soundstage.wire.ending import End, EndKind
 from soundstage.wire.observed import Hop, Read, Times
@@ -30,6 +21,7 @@ from soundstage.wire.response import Response
 from soundstage.wire.settings import Limits, Request, Settings
 from soundstage.wire.stamps import switch_on
 from soundstage.wire.target import Target, check_request, parse_target, redirected, serialise
+from soundstage.wire.tls import TlsChannel, tls_context
 
 __all__ = [
     "End",

@@ -1,0 +1,129 @@
+"""Judges a body that came whole and is no stream of events: a result, an error, or what came where
+a stream was due.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from soundstage.conformance.answers import (
+    Answer,
+    check_content_type,
+    check_error,
+    check_hosts,
+    check_refusal,
+    check_result,
+    violation,
+)
+from soundstage.conformance.violations import Violation
+from soundstage.contract import Contract
+from soundstage.contract.protocol import Endpoint
+from soundstage.wire import jsontext
+from soundstage.wire.lines import sniff_framing
+
+_OK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the body is the answer to, and what came with it; see `Judge`. `has_head`: status and
+    Content-Type are known, which those of a file are not.
+    """
+
+    contract: Contract
+    endpoint: Endpoint
+    has_head: bool
+    status: int | None
+    content_type: str | None
+    expect_error: bool
+    broken_rule: str | None
+    own_host: str | None
+    max_depth: int
+
+
+@dataclass(slots=True)
+class Whole:
+    """What was found out: `framing` is "json" or None, `error_name` that of the printed error that
+    the body is; `reason` says why it is inconclusive if nothing is wrong with it.
+    """
+
+    violations: list[Violation] = field(default_factory=list)
+    framing: str | None = "json"
+    value: Any = None
+    error_name: str | None = None
+    reason: str | None = None
+
+
+def judge_whole(asked: Asked, raw: bytes) -> Whole:
+    """A body of which no stream is made: the answer of a synchronous endpoint, one that should be
+    an error, or one whose status or media type rules a stream out.
+    """
+    contract, endpoint = asked.contract, asked.endpoint
+    found = Whole()
+    if asked.expect_error and asked.broken_rule and _accepted(asked, raw):
+        message = "a request that the documentation rules out was accepted"
+        _add(found, asked, "http.accepted_invalid", asked.broken_rule, message)
+        return found
+    if asked.expect_error:
+        answer = check_error(
+            contract,
+            raw,
+            status=asked.status,
+            bad_request=asked.broken_rule is not None,
+            max_depth=asked.max_depth,
+        )
+    elif asked.status is not None and asked.status != _OK:
+        answer = check_refusal(contract, endpoint, asked.status, raw)
+    elif endpoint.kind == "stream":
+        if raw:
+            return judge_no_stream(asked, raw)
+        _add(found, asked, "stream.truncated", f"{endpoint.name}/end/reached", "the body is empty")
+        _check_type(found, asked)
+        return found
+    else:
+        answer = check_result(contract, endpoint.name, raw, max_depth=asked.max_depth)
+        _check_type(found, asked)
+    found.violations += answer.violations
+    if asked.own_host is not None and answer.error is None and endpoint.kind == "sync":
+        found.violations += check_hosts(contract, endpoint.name, answer.value, asked.own_host, None)
+    found.reason = answer.reason
+    found.value = answer.value
+    found.error_name = answer.error.name if answer.error else None
+    return found
+
+
+def judge_no_stream(asked: Asked, raw: bytes) -> Whole:
+    """What came whole where a stream is due: a JSON document, or something else again."""
+    contract, endpoint = asked.contract, asked.endpoint
+    framing = sniff_framing(raw)
+    found = Whole(framing="json" if framing in ("json", "lines") else None)
+    answer = check_error(contract, raw) if found.framing else Answer()
+    if answer.error is not None:
+        found.error_name = answer.error.name
+        message = f"the body is the error “{answer.error.title}” where a stream is due"
+        _add(found, asked, "http.error_under_success", f"{endpoint.name}/http/answer", message)
+        return found
+    if framing != "sse":
+        what = "one JSON document" if found.framing else "neither events nor JSON"
+        message = f"the body is {what}; expected {' or '.join(endpoint.framings)}"
+        _add(found, asked, "framing.unexpected", f"{endpoint.name}/framing", message)
+    _check_type(found, asked)
+    return found
+
+
+def _check_type(found: Whole, asked: Asked) -> None:
+    if asked.has_head:
+        found.violations += check_content_type(
+            asked.contract, asked.endpoint, asked.content_type, None
+        )
+
+
+def _accepted(asked: Asked, raw: bytes) -> bool:
+    """Whether a success came that is not an error in disguise."""
+    value = jsontext.parse(raw).value
+    return asked.status == _OK and asked.contract.errors.matching(value) is None
+
+
+def _add(found: Whole, asked: Asked, code: str, rule: str, message: str) -> None:
+    found.violations.append(violation(asked.contract, code, rule, message))

@@ -1,0 +1,59 @@
+"""What a row of exchanges.ndjson.gz says of the things that objectives ask for.
+
+What failed or timed out did not get there, however early. What the harness itself cut short
+(outcomes `censored` and `cut`) is not known: None.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from soundstage.results.slo import OK, OUTCOMES, VIOLATION, Within
+
+_UNKNOWN = ("censored", "cut")
+_VIOLATES = "violates"
+
+
+def time_of(row: Mapping[str, Any], within: Within) -> tuple[float | None, float]:
+    """(seconds from the intended start, 0), +inf if it never got there; (None, seconds that it
+    was watched without getting there) if the harness cut it short.
+    """
+    late = (row["started_ns"] - row["intended_ns"]) / 1e9
+    seconds = row["milestones"].get(within.milestone)
+    if seconds is not None:
+        return seconds + late, 0.0
+    if row["outcome"] in _UNKNOWN:
+        return None, (row.get("ended") or 0.0) + late
+    return math.inf, 0.0
+
+
+def is_within(within: Within, row: Mapping[str, Any]) -> bool | None:
+    """Whether a row reached its milestone in time."""
+    time, watched = time_of(row, within)
+    if time is not None:
+        return within.holds(time)
+    return None if within.holds(watched) else False
+
+
+def is_free_of(what: str, row: Mapping[str, Any]) -> bool | None:
+    """Whether a row is free of what a rate counts (for "ok": whether it is ok)."""
+    outcome = row["outcome"]
+    if what == VIOLATION:
+        if row["verdict"] == _VIOLATES:
+            return False
+        return None if outcome in _UNKNOWN else True
+    if outcome in _UNKNOWN:
+        return None
+    if what in OUTCOMES:
+        return bool(outcome != what)
+    return bool(outcome == OK)
+
+
+def errors_of(row: Mapping[str, Any], code: str) -> int:
+    """How many violations of severity error a row has: all, or those of a code or its group."""
+    errors: Mapping[str, int] = row.get("errors") or {}
+    if not code:
+        return sum(errors.values())
+    return sum(many for name, many in errors.items() if f"{name}.".startswith(f"{code}."))

@@ -1,0 +1,252 @@
+"""One load run on several processes: real ones, one of which is killed, leaves, or comes late."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from shlex import split
+from typing import Any
+
+import pytest
+
+from soundstage.errors import SoundstageError
+from soundstage.exchange.spawn import spawned_emulator
+from soundstage.loadtests.arrivals import steady
+from soundstage.loadtests.scenario import Scenario
+from soundstage.results.bundle import Bundle
+
+from .conftest import load, start
+
+_LOCUSTFILE = Path(__file__).parents[2] / "loadtests" / "locustfile.py"
+#: So long anything may take on a busy machine.
+_PATIENCE_S = 60.0
+
+
+def _until(process: subprocess.Popen[str], happened: Callable[[], Any]) -> Any:
+    """Wait until something has happened while `process` runs."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while not (found := happened()):
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
+            raise AssertionError(process.communicate())
+        time.sleep(0.05)
+    return found
+
+
+def _asked(rate: float, seconds: float, seed: int) -> list[int]:
+    """When the arrivals of such a run are due, in ns since its beginning."""
+    scenario = Scenario(phases=tuple(steady(rate, seconds)), seed=seed)
+    return [int(moment * 1e9) for moment in scenario.schedule()]
+
+
+def _seen(folder: Path) -> list[dict[str, Any]]:
+    """The rows that are on disk by now."""
+    try:
+        return list(Bundle.open(folder).exchanges())
+    except SoundstageError:
+        return []  # it is just being made
+
+
+def _of(rows: list[dict[str, Any]]) -> Counter[str]:
+    """How many rows each worker shipped."""
+    return Counter(row["id"].partition("e")[0] for row in rows)
+
+
+def _children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii")
+    return [int(each) for each in text.split()]
+
+
+def _start(folder: Path, url: str, options: str) -> subprocess.Popen[str]:
+    words = ["-m", "soundstage", "load", "--target", url, *split(options), "--out", str(folder)]
+    return start(*words, cwd=folder.parent)
+
+
+def test_several_processes_send_what_one_would_and_leave_one_bundle(
+    emulator: str, tmp_path: Path
+) -> None:
+    options = "--rate 30 --duration 2s --seed 8 --processes 2 --slo complete.p50<20s --budget 500"
+    ran = load(tmp_path, "--target", emulator, *split(options))
+    run, rows = ran.bundle.run, ran.rows
+    assert sorted(row["intended_ns"] for row in rows) == (asked := _asked(30, 2, 8))
+    assert len({row["id"] for row in rows}) == len({row["message_id"] for row in rows}) == len(rows)
+    assert {each["name"]: each["exchanges"] for each in run["workers"]} == _of(rows)
+    assert {each["state"] for each in run["workers"]} == {"finished"}
+    assert min(_of(rows).values()) >= len(rows) // 2
+    assert run["totals"]["arrivals_asked"] == run["totals"]["arrivals_started"] == len(asked)
+    assert run["totals"]["unaccounted"] == 0
+    assert run["budget"] == {"limit": 500, "spent": len(rows)}
+    # What follows from rows, and from what was looked at, is there as if one process had sent it.
+    rules = {rule["rule"]: rule for rule in ran.bundle.rules()}
+    rule = rules["v6/stream/streaming_ready/field/stream_url/required"]
+    assert (rule["outcome"], rule["exchanges"]) == ("passed", sum(r["api"] == "v6" for r in rows))
+    assert {each["api"]: each["n"] for each in run["slos"]} == Counter(r["api"] for r in rows)
+    assert json.loads((ran.folder / "observed.json").read_bytes())["apis"].keys() == {"v5", "v6"}
+    health = list(ran.bundle.health())
+    assert {sample["worker"] for sample in health} == {"w0", "w1"}
+    for each in run["workers"]:
+        assert each["clock_error_ms"] >= 0
+        assert abs(each["clock_offset_ms"]) <= each["clock_error_ms"], "they share a clock"
+    assert not _alive(each["pid"] for each in run["workers"])
+    if run["verdict"] != "invalid":  # nobody promises that this machine has time
+        assert ran.code == 0, ran.err
+        assert run["verdict"] == "pass"
+
+
+def _alive(pids: Any) -> list[int]:
+    return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+def test_a_killed_worker_is_named_and_costs_what_it_had_not_shipped(
+    emulator: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    options = "--rate 50 --duration 5s --api v6 --seed 3 --processes 3 --format json"
+    process = _start(folder, emulator, options)
+    _until(process, lambda: len(_of(_seen(folder))) == 3)
+    killed = _children(process.pid)[1]
+    os.kill(killed, signal.SIGKILL)
+    out, err = process.communicate(timeout=_PATIENCE_S)
+    assert process.returncode == 6, err
+    run = json.loads(out)
+    rows = list(Bundle.open(folder).exchanges())
+    lost = [each for each in run["workers"] if each["state"] == "lost"]
+    assert [each["pid"] for each in lost] == [killed]
+    [lost_one] = lost
+    assert lost_one["exchanges"] == _of(rows)[lost_one["name"]] > 0, "what it had shipped is kept"
+    # What is not there is accounted for, to the last arrival.
+    asked = _asked(50, 5, 3)
+    assert len(rows) + lost_one["unaccounted"] == len(asked)
+    assert {row["intended_ns"] for row in rows} <= set(asked)
+    assert run["totals"]["arrivals_asked"] == len(asked)
+    assert run["totals"]["unaccounted"] == lost_one["unaccounted"] > 0
+    # The others took over its share, a second after it was found to be lost.
+    since = (lost_one["lost_s"] + 1.2) * 1e9
+    later = [due for due in asked if due >= since]
+    assert later, "it was killed early"
+    assert later == sorted(row["intended_ns"] for row in rows if row["intended_ns"] >= since)
+    assert run["verdict"] == "invalid"
+    [void] = [each for each in run["voids"] if each["kind"] == "incomplete"]
+    assert f"worker {lost_one['name']} (" in void["message"]
+    assert f"process {killed}) was lost" in void["message"]
+    assert "killed by signal 9" in void["message"]
+    assert f"{lost_one['unaccounted']} of its {lost_one['asked']} requests" in void["message"]
+
+
+def test_a_budget_holds_across_workers_and_so_does_the_contract(tmp_path: Path) -> None:
+    fault = "field/streaming_ready/stream_url/missing"
+    with spawned_emulator(["--speed", "200", "--fault", fault]) as url:
+        options = "--rate 60 --duration 20s --api v6 --processes 3 --budget 20"
+        ran = load(tmp_path, "--target", url, *split(options))
+        with urllib.request.urlopen(f"{url}/_emulator/state") as answer:
+            state = json.load(answer)
+    assert ran.code == 1, ran.err
+    run = ran.bundle.run
+    assert run["budget"] == {"limit": 20, "spent": 20}
+    assert state["number"] == 20, "the emulator counted them, too"
+    assert sum(each["spent"] for each in run["workers"]) == 20
+    assert run["voids"][0]["kind"] == "budget"
+    assert "the budget of 20" in ran.err
+    rules = {rule["rule"]: rule for rule in ran.bundle.rules()}
+    assert rules["v6/stream/streaming_ready/field/stream_url/required"]["outcome"] == "failed"
+    assert {row["transcript"] for row in ran.rows} == set(ran.bundle.transcripts())
+    assert len(list(ran.bundle.violations())) >= 20
+
+
+def test_ctrl_c_drains_all_workers_and_once_more_ends_them_at_once(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with spawned_emulator(["--speed", "1"]) as url:
+        process = _start(folder, url, "--rate 20 --duration 60s --api v6 --processes 2")
+        _until(process, lambda: (folder / "health.ndjson").is_file())
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)  # it drains: no song is finished so soon
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        begun = time.monotonic()
+        _, err = process.communicate(timeout=_PATIENCE_S)
+        took = time.monotonic() - begun
+    assert process.returncode == 130, err
+    assert took < 15, "at once, but on a busy machine"
+    run, rows = Bundle.open(folder).run, list(Bundle.open(folder).exchanges())
+    assert run["status"] == "interrupted"
+    assert {row["outcome"] for row in rows} == {"censored"}
+    assert len(rows) == run["totals"]["arrivals_asked"] > 0
+    assert {each["state"] for each in run["workers"]} == {"finished"}
+    assert (folder / "report.html").is_file()
+
+
+def test_workers_do_not_outlive_a_killed_master(emulator: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    process = _start(folder, emulator, "--rate 5 --duration 60s --processes 2")
+    _until(process, lambda: len(_of(_seen(folder))) == 2)
+    workers = _children(process.pid)
+    assert len(workers) == 2
+    process.kill()
+    process.communicate(timeout=_PATIENCE_S)
+    deadline = time.monotonic() + _PATIENCE_S
+    while _alive(workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    bundle = Bundle.open(folder)
+    assert not bundle.complete
+    assert bundle.run["status"] == "running"
+
+
+def test_locusts_master_and_workers_leave_one_bundle_whoever_comes_late_leaves_or_is_killed(
+    emulator: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    def locust(*options: str) -> subprocess.Popen[str]:
+        words = ["-m", "locust", "-f", str(_LOCUSTFILE), "--only-summary", *options]
+        process = start(*words, cwd=tmp_path)
+        request.addfinalizer(process.communicate)
+        request.addfinalizer(process.kill)
+        return process
+
+    port = str(_free_port())
+    asked = split("--soundstage-rate 30 --soundstage-api v6 --soundstage-drain 5")
+    place = ["--master-bind-host", "127.0.0.1", "--master-bind-port", port]
+    master = locust(*place, *split("--master --headless -u 1 --expect-workers 2"), *asked,
+                    "--host", emulator)  # fmt: skip
+    joining = split(f"--worker --master-host 127.0.0.1 --master-port {port}")
+    workers = [locust(*joining) for _ in range(2)]
+    runs = tmp_path / "runs"
+    [folder] = _until(master, lambda: list(runs.iterdir()) if runs.exists() else [])
+    _until(master, lambda: _of(_seen(folder)).keys() == {"w0", "w1"})
+    late = locust(*joining)
+    workers[0].kill()
+    _until(master, lambda: "w2" in _of(_seen(folder)))
+    late.send_signal(signal.SIGINT)  # it leaves, and others take over in time
+    late.wait(_PATIENCE_S)
+    master.send_signal(signal.SIGINT)
+    _, err = master.communicate(timeout=_PATIENCE_S)
+    for each in (*workers, late):
+        each.communicate(timeout=_PATIENCE_S)
+    assert "Traceback" not in err, err
+    assert master.returncode == 6, err
+    assert list(runs.iterdir()) == [folder], "only the master writes"
+    run, rows = Bundle.open(folder).run, list(Bundle.open(folder).exchanges())
+    by_pid = {each["pid"]: each for each in run["workers"]}
+    assert by_pid[workers[0].pid]["state"] == "lost"
+    assert by_pid[workers[1].pid]["state"] == by_pid[late.pid]["state"] == "finished"
+    assert by_pid[workers[1].pid]["joined_s"] == 0 < by_pid[late.pid]["joined_s"]
+    # Each arrival of the schedule has one row, or is accounted for as the killed one's.
+    intended = [row["intended_ns"] for row in rows]
+    schedule = [due for due in _asked(30, 600, 0) if due <= max(intended)]
+    assert len(set(intended)) == len(intended)
+    assert set(intended) <= set(schedule)
+    assert 0 <= len(schedule) - len(rows) <= run["totals"]["unaccounted"]
+    assert any(f"process {workers[0].pid}) was lost" in void["message"] for void in run["voids"])
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])

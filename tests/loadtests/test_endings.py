@@ -1,0 +1,145 @@
+"""How a run may end before its time: killed, interrupted, out of disk. Its bundle stays legible."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from shlex import split
+
+import pytest
+
+from soundstage.errors import SoundstageError
+from soundstage.exchange.spawn import spawned_emulator
+from soundstage.results.bundle import EXCHANGES, Bundle
+
+from .conftest import start
+
+#: So long a run may take to begin, on a busy machine.
+_PATIENCE_S = 60.0
+
+
+def _until(process: subprocess.Popen[str], happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _PATIENCE_S
+    while not happened():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _rows(folder: Path) -> int:
+    try:
+        return len(list(Bundle.open(folder).exchanges()))
+    except SoundstageError:
+        return 0  # it is just being made
+
+
+def _load(url: str, folder: Path, options: str) -> subprocess.Popen[str]:
+    words = ["-m", "soundstage", "load", "--target", url, *split(options), "--out", str(folder)]
+    return start(*words, cwd=folder.parent)
+
+
+def _report(folder: Path) -> str:
+    process = start("-m", "soundstage", "report", str(folder), cwd=folder.parent)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    return out
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own that holds 120 KB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = shutil.which("mount")
+    words = [mount or "mount", "-t", "tmpfs", "-o", "size=120k", "tmpfs", str(place)]
+    if mount is None or subprocess.run(words, capture_output=True, check=False).returncode:
+        pytest.skip("no small disk can be mounted here; test_bundle.py limits the size of files")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_run_that_is_killed_leaves_a_bundle_that_report_reads_and_calls_incomplete(
+    emulator: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    process = _load(emulator, folder, "--rate 40 --duration 60s")
+    _until(process, lambda: _rows(folder) > 20)
+    process.kill()
+    process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGKILL
+    bundle = Bundle.open(folder)
+    assert not bundle.complete
+    assert bundle.run["status"] == "running"
+    assert {row["outcome"] for row in bundle.exchanges()} == {"ok"}
+    assert list(bundle.health()), "how the generator did is on disk, too"
+    said = _report(folder)
+    assert "incomplete" in said
+    assert (folder / "report.html").is_file()
+
+
+def test_a_full_disk_stops_the_run_with_one_line_and_keeps_what_is_there(
+    emulator: str, small_disk: Path, tmp_path: Path
+) -> None:
+    folder = small_disk / "run"
+    process = _load(emulator, folder, "--rate 100 --duration 60s --api v6")
+    out, err = process.communicate(timeout=90)
+    assert process.returncode == 6
+    assert "No space left on device" in err
+    assert err.count("\n") == 1
+    assert out == ""
+    kept = tmp_path / "kept"
+    shutil.copytree(folder, kept)
+    bundle = Bundle.open(kept)
+    assert len(list(bundle.exchanges())) > 20
+    assert bundle.torn == 0, "a piece that did not fit leaves no part of it"
+    assert "incomplete" in _report(kept)
+
+
+def test_ctrl_c_ends_early_with_a_full_report(emulator: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    process = _load(emulator, folder, "--rate 20 --duration 60s")
+    _until(process, lambda: _rows(folder) > 0)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "interrupted" in out
+    assert {"report.html", "junit.xml", "summary.md", "rules.ndjson", "observed.json"} <= set(
+        os.listdir(folder)
+    )
+    bundle = Bundle.open(folder)
+    assert (bundle.run["status"], bundle.run["exit_code"]) == ("interrupted", 130)
+    assert bundle.run["totals"]["arrivals_started"] == len(list(bundle.exchanges()))
+
+
+def test_a_second_ctrl_c_ends_it_at_once_and_keeps_what_was_in_flight(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with spawned_emulator(["--speed", "1", "--seed", "5"]) as url:
+        process = _load(url, folder, "--rate 10 --duration 60s --api v6")
+        # Songs take a minute: nothing ends, so look at what is being written beside the rows.
+        _until(process, lambda: (folder / "health.ndjson").is_file())
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        again = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _until_filled(folder / EXCHANGES)
+        cut_after = time.monotonic() - again
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert cut_after < 4.0, "not the 5 s that a single one leaves for what is in flight"
+    rows = list(Bundle.open(folder).exchanges())
+    assert rows
+    assert {row["outcome"] for row in rows} == {"censored"}
+    assert all(row["ended"] > 0 for row in rows)
+
+
+def _until_filled(path: Path) -> None:
+    """Wait until a file that has begun holds something."""
+    while not path.stat().st_size:
+        time.sleep(0.02)

@@ -1,0 +1,186 @@
+"""What is seen of a run while it runs: on a terminal, in CI, and where nobody reads."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import math
+import os
+import re
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+from shlex import split
+
+from rich.console import Console
+
+from soundstage.loadtests.board import Line, Now, Objective, Times
+from soundstage.loadtests.live import picture
+from soundstage.results.bundle import Bundle
+
+from .conftest import _ENVIRONMENT, start
+
+_ROWS, _COLUMNS = 40, 110
+_IN_CI = """
+import os, sys
+os.environ["CI"] = "true"
+import locust
+from soundstage.loadtests import progress
+progress.PERIOD_S = 0.4
+from soundstage.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def _now(**changes: object) -> Now:
+    facts: dict[str, object] = {
+        "elapsed_s": 12.0,
+        "duration_s": 60.0,
+        "draining": False,
+        "due": 5.0,
+        "asked": 4.9,
+        "started": 4.8,
+        "ended": 4.0,
+        "in_flight": 7,
+        "done": 53,
+        "outcomes": {"ok": 50, "timeout": 3},
+        "violating": 2,
+        "codes": {"field.missing": 2},
+        "stages": {"v6": {"validated": 53}},
+        "lines": (Line("v6", "stream", "streaming_ready", 53, 50, (0.25, 31.5, math.inf)),),
+        "objectives": (
+            Objective("v6.streaming_ready.p95<30s", "v6 stream", 53, 0.9, 0.95, 0, "fail"),
+            Objective("violations==0", "", 53, None, 0.0, 2, "fail"),
+        ),
+        "lag_p99_s": 0.004,
+        "late_p99_s": 0.002,
+        "cpu_share": 0.31,
+        "steal_share": 0.0,
+        "invalid": None,
+        "budget": (53, 100),
+        "workers": None,
+    }
+    return Now(**{**facts, **changes})  # type: ignore[arg-type]
+
+
+def _drawn(now: Now) -> str:
+    console = Console(file=io.StringIO(), width=_COLUMNS, force_terminal=False)
+    console.print(picture(now))
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_the_picture_shows_load_milestones_findings_objectives_and_the_generator() -> None:
+    said = _drawn(_now())
+    assert "12 of 60 s" in said
+    assert "started 4.8/s (asked for 5/s), ended 4.0/s" in said
+    assert "7 in flight" in said
+    assert "budget 53 of 100" in said
+    assert "timeout 3" in said
+    assert re.search(r"v6 stream TTSR +50 of 53 +250 ms +31\.50 s +never", said)
+    assert "v6 chunks  validated 53" in said
+    assert "field.missing 2" in said
+    assert "SLO v6.streaming_ready.p95<30s fail  90% do well, 95% must" in said
+    assert "SLO violations==0 fail  2 of n = 53" in said
+    assert "CPU 31% of a core, loop lag p99 4 ms" in said
+    assert "INVALID" not in said
+
+
+def test_an_invalid_generator_is_said_at_once_and_a_drain_too() -> None:
+    said = _drawn(_now(invalid="the load generator was saturated", draining=True, due=None))
+    assert "INVALID: the load generator was saturated" in " ".join(said.split())
+    assert "12 s, draining" in said
+    assert "asked for" not in said
+
+
+def test_strings_of_others_cannot_drive_the_terminal() -> None:
+    said = _drawn(_now(stages={"v6": {"\x1b]0;mine\x07[bold]x\r": 1}}))
+    assert not set("\x1b\x07\r") & set(said)
+    assert "[bold]x" in said, "nor are they read as markup"
+
+
+def test_quantiles_so_far_count_what_never_came_as_never() -> None:
+    times = Times()
+    for seconds in (1.0, 2.0, 3.0):
+        times.add(seconds)
+    assert math.isclose(times.quantile(0.5, 3), 2.0, rel_tol=0.006)
+    assert math.isclose(times.quantile(0.5, 6), 3.0, rel_tol=0.006)
+    assert times.quantile(0.5, 7) == math.inf
+
+
+def _on_terminal(words: list[str], cwd: Path, *, read: bool) -> tuple[int, str, str]:
+    """Run `soundstage load` with a terminal as standard error: exit code, output, what it showed.
+
+    Without `read` nobody looks at the terminal until the process is gone, so its buffer is full.
+    """
+    ours, theirs = os.openpty()
+    try:
+        size = struct.pack("HHHH", _ROWS, _COLUMNS, 0, 0)
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, size)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "soundstage", "load", *words],
+            cwd=cwd,
+            env={**_ENVIRONMENT, "TERM": "xterm-256color"},
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        shown = b""
+        deadline = time.monotonic() + 60
+        while process.poll() is None:
+            assert time.monotonic() < deadline, "it waits for its terminal"
+            if read and select.select([ours], [], [], 0.1)[0]:
+                try:
+                    shown += os.read(ours, 65536)
+                except OSError:  # the other end is closed
+                    break
+            elif not read:
+                time.sleep(0.05)
+        out, _ = process.communicate(timeout=30)
+        return process.returncode, out.decode(), shown.decode(errors="replace")
+    finally:
+        os.close(ours)
+
+
+def test_on_a_terminal_the_run_is_drawn_while_it_runs_and_wiped_at_its_end(
+    emulator: str, tmp_path: Path
+) -> None:
+    words = ["--target", emulator, *split("--rate 20 --duration 2s --slo violations==0")]
+    code, out, shown = _on_terminal([*words, "--out", str(tmp_path / "run")], tmp_path, read=True)
+    assert code == 0, shown
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    assert "v6 stream TTSR" in plain
+    assert "v6 stream TTC" in plain
+    assert "in flight" in plain
+    assert "SLO violations==0" in plain
+    assert "loop lag p99" in plain
+    assert plain.count("generator") >= 3, "again and again"
+    assert "\x1b[2K" in shown
+    assert "pass" in out, "the report goes to standard output"
+
+
+def test_a_terminal_that_takes_nothing_does_not_hold_up_the_load(
+    emulator: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    words = ["--target", emulator, *split("--rate 20 --duration 2500ms"), "--out", str(folder)]
+    code, _, _ = _on_terminal(words, tmp_path, read=False)
+    assert code == 0
+    run = Bundle.open(folder).run
+    assert run["verdict"] == "pass"
+    assert run["totals"]["arrivals_started"] > 25
+
+
+def test_in_ci_a_plain_line_comes_now_and_then(emulator: str, tmp_path: Path) -> None:
+    words = ["load", "--target", emulator, *split("--rate 20 --duration 1500ms --seed 3")]
+    process = start("-c", _IN_CI, *words, "--out", str(tmp_path / "run"), cwd=tmp_path)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    lines = err.splitlines()
+    assert len(lines) >= 2
+    assert all(line.startswith("soundstage load: ") for line in lines)
+    assert any("TTSR p50" in line for line in lines)
+    assert "\x1b" not in err

@@ -1,0 +1,82 @@
+"""`--probe-playback` in a run: rows say whether the song could be listened to while it was made."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from shlex import split
+
+import pytest
+
+from soundstage.contract import load as contract_of
+from soundstage.contract.roles import roles
+from soundstage.exchange.client import Call
+from soundstage.exchange.playback import STREAMED
+from soundstage.exchange.session import open_session
+from soundstage.loadtests import options
+from soundstage.loadtests.playback import Probes
+
+from .conftest import load
+
+
+def test_rows_tell_what_a_player_met_where_there_is_a_stream_to_play(
+    emulator: str, tmp_path: Path
+) -> None:
+    words = split("--rate 6 --duration 1s --arrivals constant --probe-playback")
+    ran = load(tmp_path, "--target", emulator, *words, "--slo", "goodput(ok, playable)>=1%")
+    assert ran.code in (0, 4), ran.err
+    streamed = {api for api in ("v5", "v6") if STREAMED in roles(contract_of(api)).values()}
+    probed = [row for row in ran.rows if row["api"] in streamed]
+    others = [row for row in ran.rows if row["api"] not in streamed]
+    assert probed
+    assert others
+    for row in probed:
+        assert row["playback"]["played_s"] > 0, row["playback"]
+        assert row["playback"]["first_byte_s"] >= 0
+        assert row["milestones"]["streaming_ready"] > 0, "and it is measured as ever"
+    assert not any("playback" in row for row in others)
+    assert ran.bundle.run["parameters"]["probe_playback"] == 1.0
+    for row in ran.rows:
+        longest, begun = row["silence"]
+        assert longest > 0
+        assert longest + begun <= row["ended"]
+
+
+def test_a_share_of_the_streams_is_played_evenly_and_nothing_else(emulator: str) -> None:
+    session = open_session(emulator)
+    contract = contract_of("v6")
+    stream, sync = (contract.endpoint_of_kind(kind) for kind in ("stream", "sync"))
+    assert stream is not None
+    assert sync is not None
+    probes = Probes(session, 0.25)
+    chosen = [probes.of(Call(contract, stream)) is not None for _ in range(12)]
+    assert sum(chosen) == 3
+    assert all(sum(chosen[at : at + 4]) == 1 for at in range(0, 12, 4))
+    assert not any(probes.of(Call(contract, sync)) for _ in range(12))
+    session.close()
+
+
+def test_a_probe_begins_with_the_first_chunk_that_names_a_stream_and_only_once(
+    emulator: str,
+) -> None:
+    session = open_session(emulator)
+    contract = contract_of("v6")
+    stream = contract.endpoint_of_kind("stream")
+    assert stream is not None
+    probe = Probes(session, 1.0).of(Call(contract, stream))
+    assert probe is not None
+    assert probe.result(lambda: False) is None, "nothing was named: nothing to tell"
+    name = next(name for name, role in roles(contract).items() if role == STREAMED)
+    assert probe.call.on_chunk is not None
+    probe.call.on_chunk({name: f"{emulator}/assets/none.mp3"})
+    probe.call.on_chunk({name: "http://example.com/other.mp3"})
+    told = probe.result(lambda: False)
+    assert told is not None
+    assert told["reason"] == "it answers with 404"
+    session.close()
+
+
+@pytest.mark.parametrize("text", ["0", "101%", "-3%", "nan%"])
+def test_a_share_is_above_nothing_and_at_most_all(text: str) -> None:
+    with pytest.raises((argparse.ArgumentTypeError, ValueError)):
+        options._share(text)

@@ -1,0 +1,77 @@
+"""How long stages last, the gaps between them, and silences: by hand, and over a sample."""
+
+from __future__ import annotations
+
+import pytest
+
+from soundstage.reports import stage_lengths
+from soundstage.reports.stage_lengths import Sample, gap
+from soundstage.reports.summary import summarise
+from soundstage.reports.waterfall import waterfall
+
+
+def test_the_gap_before_a_stage_is_the_time_in_which_nothing_was_under_way() -> None:
+    stages = [
+        ("begun", 1.0, 1.0),
+        ("running", 2.0, 9.0),
+        ("ready", 4.0, 4.0),
+        ("final", 10.0, 12.0),
+    ]
+    gaps = {name: gap(name, first, stages) for name, first, _ in stages}
+    assert gaps == {"begun": 1.0, "running": 1.0, "ready": 0.0, "final": 1.0}
+
+
+def test_stages_last_from_their_first_to_their_last_chunk() -> None:
+    sample = Sample()
+    for number in range(1, 101):
+        passed = {"running": [1.0, 1.0 + number, 5], "final": [110.0, 110.0, 1]}
+        sample.add(passed, [number / 10, 0.5])
+    found = sample.lengths()
+    assert (found["running"].n, found["running"].lasted_p50, found["running"].lasted_p95) == (
+        100,
+        50.0,
+        95.0,
+    )
+    assert found["final"].lasted_p95 == 0.0
+    assert found["final"].gap_p50 == 58.0, "since the last of running"
+    silence = sample.silence()
+    assert silence is not None
+    assert (silence.n, silence.p50, silence.p95, silence.longest) == (100, 5.0, 9.5, 10.0)
+
+
+def test_a_sample_is_bounded_and_evenly_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage_lengths, "SAMPLE", 50)
+    sample = Sample()
+    for number in range(10_000):
+        sample.add({"a": [0.0, float(number), 2]}, None)
+    assert 50 <= len(sample.kept) <= 100
+    assert sample.lengths()["a"].lasted_p50 == pytest.approx(5000, rel=0.05)
+    assert sample.silence() is None
+
+
+def test_the_report_has_them_beside_the_waterfall() -> None:
+    rows = [
+        {
+            "id": f"e{number}",
+            "api": "v6",
+            "endpoint": "stream",
+            "intended_ns": 0,
+            "started_ns": 0,
+            "outcome": "ok",
+            "verdict": "conforms",
+            "milestones": {"complete": 9.0},
+            "stages": {"begun": [1.0, 1.0, 1], "final": [3.0, 9.0, 2]},
+            "codes": {},
+            "silence": [6.0, 3.0],
+        }
+        for number in range(3)
+    ]
+    (group,) = summarise(rows).groups
+    chart = waterfall(group)
+    assert chart is not None
+    assert chart.head[-4:] == ("lasts p50", "lasts p95", "gap before it p50", "gap before it p95")
+    assert [row[-4:] for row in chart.rows] == [
+        ("0.0 ms", "0.0 ms", "1.00 s", "1.00 s"),
+        ("6.00 s", "6.00 s", "2.00 s", "2.00 s"),
+    ]
+    assert "longest silence in a stream: p50 6.00 s" in chart.note
