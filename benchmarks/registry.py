@@ -39,6 +39,7 @@ BENCHES: dict[str, Bench] = {
     "stalls": Bench("stalls", "a server that stalls, by intended and by actual start", 70),
     "emulator": Bench("emulator", "the emulator under thousands of streams", 60, {"streams": 4000}),
     "soak": Bench("soak", "whether the memory of a long load run stays flat", 90),
+    "machine": Bench("machine", "how much load one machine can send, by processes", 180),
     "conformance": Bench("conformance", "decoder and engine, bytes to violations", 15),
     "lint": Bench("cold_start", "cold start of `soundstage lint`", 10),
     "faults": Bench("whole_path", "every fault over the whole path", 60),

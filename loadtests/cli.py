@@ -128,7 +128,7 @@ def _load(options: LoadOptions, drive: Drive, stderr: TextIO, many: int) -> tupl
             environment.create_local_runner() if team is None else team.runner(environment)
         )
         stack.callback(runner.quit)
-        users.attach(environment, load, options.scenario.schedule)
+        users.attach(environment, load, options.scenario.schedule if open_loop else None)
         stack.callback(users.detach, environment)
         with load.bundle:
             gc.collect()

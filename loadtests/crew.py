@@ -20,8 +20,8 @@ from soundstage.conformance.observed import Observed
 from soundstage.errors import BudgetError, TargetError
 from soundstage.loadtests import shipping
 from soundstage.loadtests.arrivals import Schedule
-from soundstage.loadtests.lag import Load, Sample
 from soundstage.loadtests.intake import Intake
+from soundstage.loadtests.lag import Load, Sample
 from soundstage.loadtests.leases import Lender
 from soundstage.loadtests.loadrun import INTERRUPT_DRAIN_S, LoadOptions, LoadRun
 from soundstage.loadtests.member import FINISHED, LOST, RUNNING, Member

@@ -28,7 +28,7 @@ class Intake:
                 self._kept.add(self._bundle.transcript(name, text))
         for entry in document["entries"]:
             row = entry["row"]
-            if row.get("transcript") not in self._kept:
+            if row.get("transcript") is not None and row["transcript"] not in self._kept:
                 row["transcript"] = None
             member.count(row)
             self._take_one(row, entry["violations"], set(entry["exercised"]))

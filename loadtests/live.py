@@ -103,9 +103,12 @@ class _Paper(io.TextIOBase):
             self._writing.wait(seconds)
 
     def _put(self, text: str) -> None:
+        # Past the lock of the text stream: a thread that is stuck here must not keep others out.
+        data = memoryview(text.encode(self.encoding, "replace"))
         try:
-            self._terminal.write(text)
-            self._terminal.flush()
+            place = self._terminal.fileno()
+            while data:
+                data = data[os.write(place, data) :]
         except (OSError, ValueError):
             pass  # the terminal is gone; the run is not
 

@@ -38,6 +38,8 @@ def add_options(parser: ArgumentParser, **_: Any) -> None:
     add("--soundstage-warmup", type=float, default=0.0, help="seconds left out of the figures")
     text = "seconds to wait for what is in flight when the test is stopped"
     add("--soundstage-drain", type=float, default=30.0, help=text)
+    text = "play the streams of so many percent of the songs while they are made; count stalls"
+    add("--soundstage-probe-playback", type=float, default=0.0, metavar="P", help=text)
     add("--soundstage-budget", type=int, default=-1, help="billable requests (-1: none named)")
     add("--soundstage-key-file", default="", help="file with the API key")
     add("--soundstage-out", default="", help="folder for run bundles (default: runs)")
@@ -80,6 +82,9 @@ def options_of(environment: Environment) -> LoadOptions:
         "drain_s": given.soundstage_drain,
         "warmup_s": given.soundstage_warmup,
     }
+    probed = min(1.0, max(0.0, given.soundstage_probe_playback / 100))
+    if probed:
+        parameters["probe_playback"] = probed
     apis = _words(given.soundstage_api) or ("",)
     kinds = _words(given.soundstage_endpoint) or (STREAM,)
     scenario = Scenario(
@@ -99,6 +104,7 @@ def options_of(environment: Environment) -> LoadOptions:
         out=str(folder),
         command=shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]]),
         parameters=tuple(parameters.items()),
+        probe_playback=probed,
     )
 
 

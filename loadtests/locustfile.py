@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 import gevent
 from locust import between, events
 from locust.env import Environment
-from locust.runners import MasterRunner, WorkerRunner
+from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
 from soundstage import cli
 from soundstage.errors import SoundstageError
@@ -57,7 +57,11 @@ events.init_command_line_parser.add_listener(add_options)
 
 @events.init.add_listener
 def choose_users(environment: Environment, **_: Any) -> None:
-    """With a rate, one user that drives the schedule takes the place of those of the file."""
+    """With a rate, one user that drives the schedule takes the place of those of the file. Not with
+    workers: they drive it themselves, and a master may have told them already which users to start.
+    """
+    if not isinstance(environment.runner, LocalRunner):
+        return
     if Arrivals not in environment.user_classes:
         _closed_loop[environment] = list(environment.user_classes)
     open_loop = rate_of(environment) > 0
@@ -85,6 +89,7 @@ def _interrupted(environment: Environment) -> None:
         run.interrupt()
     else:
         hub = gevent.get_hub()
+        assert hub.parent is not None  # the main greenlet
         hub.loop.run_callback(hub.parent.throw, KeyboardInterrupt)
 
 
@@ -106,7 +111,7 @@ def open_bundle(environment: Environment, **_: Any) -> None:
             _lead(environment, runner, options, schedule)
         elif isinstance(runner, WorkerRunner):
             member = WorkerRun(environment, runner, options, schedule)
-            users.attach(environment, member)
+            users.attach(environment, member, schedule)
             # Its answers come through the greenlet that we are in.
             gevent.spawn(member.join)
         else:

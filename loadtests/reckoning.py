@@ -25,7 +25,7 @@ class Reckoning:
     lender: Lender | None
     plan: Plan = field(default_factory=lambda: Plan([]))
     members: dict[str, Member] = field(default_factory=dict)
-    _shares: Counter[str] | None = None
+    _shares: Counter[str] = field(default_factory=Counter)
 
     def in_order(self) -> list[Member]:
         """All of them, in the order in which they connected."""
@@ -39,7 +39,7 @@ class Reckoning:
         """Nobody will say anything more, and no arrival after `until_s` was due: how many fell to
         each that is lost can be told.
         """
-        self._shares = Counter()
+        self._shares.clear()
         gone = {each.client for each in self.members.values() if each.state == LOST}
         if not gone or self.schedule is None:
             return
@@ -52,7 +52,7 @@ class Reckoning:
 
     def asked(self, member: Member) -> int:
         """How many requests were a worker's: of one that is lost, its share of the schedule."""
-        return max(member.asked, (self._shares or {}).get(member.client, 0))
+        return max(member.asked, self._shares[member.client])
 
     def spent(self, member: Member) -> int:
         """What a worker spent; of what it was granted all, if nobody will ever know."""

@@ -32,4 +32,4 @@ def route(runner: DistributedRunner, kinds: Iterable[str], heard: Heard) -> None
         _heard[runner](msg.type, msg.data or {}, msg.node_id)
 
     for kind in kinds:
-        runner.register_message(kind, listener)  # type: ignore[no-untyped-call]
+        runner.register_message(kind, listener)

@@ -1,11 +1,11 @@
 """The search for a capacity: the highest arrival rate at which all objectives are met.
 
 A state machine without I/O: ask it for the `next_trial`, give it what came out, ask again. First
-the rate is doubled (or halved) until one rate meets the objectives and another does not, then the
-bracket is halved on the logarithmic scale. A trial that cannot tell is repeated, and its counts
-are taken together; what still cannot tell goes by the measured values. In the end both sides are
-tried again, and a side that does not hold is given up: one lucky trial decides nothing. A side
-that counts as missed without that being shown is tried some more.
+the rate is doubled in brief trials (or halved) until one rate meets the objectives and another
+does not, then the bracket is halved on the logarithmic scale. A trial that cannot tell is repeated;
+what still cannot tell goes by the measured values. In the end both sides are tried again, and a
+side that does not hold is given up: one lucky trial decides nothing. A side that counts as missed
+without that being shown is tried some more.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ _MOST_TRIALS = 60
 #: A trial in which the generator gave out is run so many times more before it counts as its limit:
 #: a machine may have other things to do for a moment.
 _MORE_TRIES = 2
+#: A brief trial has no fewer exchanges than this.
+_LEAST_BRIEF = 100
 FIRST_RATE = 1.0
 
 
@@ -42,14 +44,18 @@ class Limits:
     seconds: float = 0.0
     warmup_s: float | None = None
     confirm: int = 2
+    brief: float = 0.25
 
-    def length(self, rate: float) -> float:
+    def length(self, rate: float, brief: bool = False) -> float:
         """Seconds of a trial, warm-up left out."""
-        return max(self.seconds, self.exchanges / rate)
+        many = self.exchanges
+        if brief:
+            many = max(min(many, _LEAST_BRIEF), math.ceil(many * self.brief))
+        return max(self.seconds, many / rate)
 
-    def warmup(self, rate: float) -> float:
+    def warmup(self, rate: float, brief: bool = False) -> float:
         """Seconds of its warm-up: queues that begin empty have to fill first."""
-        return self.length(rate) / 3 if self.warmup_s is None else self.warmup_s
+        return self.length(rate, brief) / 3 if self.warmup_s is None else self.warmup_s
 
 
 @dataclass(slots=True)
@@ -113,6 +119,12 @@ class Search:
     def next_trial(self) -> float | None:
         """The rate to try next; None at the end."""
         return self._next_rate() if self._tried < _MOST_TRIALS else None
+
+    def is_brief(self, rate: float) -> bool:
+        """Whether the next trial at this rate may be a brief one: as long as the rate is doubled,
+        most rates are far below the capacity, and one that is not is tried again in the end.
+        """
+        return rate not in self.rates and self.bracket()[1] is None
 
     def add(self, outcome: Outcome) -> None:
         """What a trial came to."""

@@ -39,7 +39,8 @@ def estimate(limits: Limits, capacity: float) -> tuple[int, float, float]:
     trials = 0
     sure = Counts.of(0.5, [True] * 100), Counts.of(0.5, [False] * 100)
     while (rate := search.next_trial()) is not None:
-        length = limits.warmup(rate) + limits.length(rate)
+        brief = search.is_brief(rate)
+        length = limits.warmup(rate, brief) + limits.length(rate, brief)
         trials, requests, seconds = trials + 1, requests + rate * length, seconds + length
         search.add(Outcome(rate, (sure[rate > capacity],)))
     return trials, requests, seconds

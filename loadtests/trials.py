@@ -6,6 +6,7 @@ import math
 import os
 from array import array
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, TextIO
 
 import gevent
@@ -87,12 +88,15 @@ def find_capacity(load: LoadRun, limits: Limits, stdout: TextIO, stderr: TextIO)
     found = Search(limits)
     rows: list[dict[str, Any]] = []
     objectives = [tally.objective for tally in load.recording.scorecard.tallies]
+    limits = _decisive(limits, load, objectives)
     load.begin()
     while not load.stopping.is_set() and (rate := found.next_trial()) is not None:
         if stderr.isatty():
             stderr.write(f"\r\x1b[Ktrial {len(rows) + 1}: {rate:.4g}/s …")
             stderr.flush()
-        outcome, row = _trial(load, limits, objectives, rate, len(rows))
+        brief = found.is_brief(rate)
+        times = limits.warmup(rate, brief), limits.length(rate, brief)
+        outcome, row = _trial(load, times, objectives, rate, len(rows))
         if row is None:
             break
         rows.append(row)
@@ -119,6 +123,17 @@ def find_capacity(load: LoadRun, limits: Limits, stdout: TextIO, stderr: TextIO)
     print(search_words.describe(load.capacity), file=stdout)
 
 
+def _decisive(limits: Limits, load: LoadRun, objectives: Iterable[Objective]) -> Limits:
+    """The limits without brief trials, if those could not show that an objective is met."""
+    planned = load.traffic.planned(0, limits.exchanges)
+    for each in objectives:
+        least = verdicts.least_for_pass(verdicts.required(each.slo))
+        many = sum(planned.get(place, 0) for place in each.places)
+        if each.slo.kind != "count" and many * limits.brief < least:
+            return replace(limits, brief=1.0)
+    return limits
+
+
 def _tell(stderr: TextIO, text: str) -> None:
     """A line on a terminal, and in CI, whose pipes are told from others by the variable CI."""
     if stderr.isatty():
@@ -128,14 +143,16 @@ def _tell(stderr: TextIO, text: str) -> None:
 
 
 def _trial(
-    load: LoadRun, limits: Limits, objectives: list[Objective], rate: float, number: int
+    load: LoadRun, times: tuple[float, float], objectives: list[Objective], rate: float, number: int
 ) -> tuple[Outcome, dict[str, Any] | None]:
-    """One trial at `rate`; no row if the run was stopped in its midst."""
+    """One trial at `rate`, with `times` of warm-up and measuring in seconds; no row if the run was
+    stopped in its midst.
+    """
     scenario, recording = load.options.scenario, load.recording
     names = catalogue(load.traffic)
     card = recording.scorecard = Times(objectives, names)
     seed = scenario.seed + number
-    warm, length = limits.warmup(rate), limits.length(rate)
+    warm, length = times
     start = load.elapsed_s + LEAD_S
     moments = list(arrivals.schedule(arrivals.steady(rate, warm + length), scenario.process, seed))
     recording.measured_from_ns = int((start + warm) * _SECOND_NS)

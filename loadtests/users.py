@@ -64,9 +64,9 @@ class SongUser(User):
     def song(self) -> None:
         if (coming := _coming.get(self.environment)) is not None:
             coming.wait()
-        run = attached(self.environment)
-        if run is None or not run.wait_for_beginning():
-            raise StopUser
+        run, schedule = _runs.get(self.environment, (None, None))
+        if run is None or schedule is not None or not run.wait_for_beginning():
+            raise StopUser  # there is nothing to do, or a schedule says what
         run.start().join()
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from soundstage.results.quantiles import rank
 
 #: Exchanges of an endpoint that are looked at; beyond, every second of them, and so on.
-SAMPLE = 4_000
+SAMPLE = 2_000
 #: Stages of an exchange that are looked at: others could name any number.
 _MOST_STAGES = 64
 

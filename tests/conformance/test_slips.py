@@ -78,3 +78,36 @@ def test_after_a_whole_stream_nothing_may_come_whatever_slipped_before(v6, song)
     repeated = numbered(v6, [*song[:11], song[10], *song[11:], song[5]])
     codes, _ = checked(v6, repeated)
     assert codes == ["stage.repeated", "stream.after_end"]
+
+
+def test_a_chunk_that_shows_that_the_stream_goes_on_undoes_a_doubtful_end(v5, song_v5):
+    # The third chunk is of a stage that has come before and may come any number of times.
+    perhaps, _ = checked(v5, [*song_v5[:3], b"{"])
+    assert perhaps == ["json.syntax"]
+    field = v5.protocol.index.field
+    on = {**song_v5[2], field: song_v5[2][field] + 2 * v5.protocol.index.step}
+    codes, check = checked(v5, [*song_v5[:3], b"{", on])
+    assert codes == ["json.syntax", "stream.truncated"]
+    assert not check.ended
+
+
+def test_a_track_has_begun_once_any_chunk_names_it(v6, song):
+    # Both chunks of this stage name it; after the first there is nothing to count in it.
+    alone = [*song[:4], song[4], song[5], song[6], *song[8:11]]
+    codes, _ = checked(v6, numbered(v6, alone))
+    assert codes == ["track.missing"]
+    begun = [*song[:4], song[4], {**song[5], "version": 2}, song[6], *song[8:11]]
+    codes, _ = checked(v6, numbered(v6, begun))
+    assert codes == ["stream.truncated"]
+
+
+def test_a_count_goes_on_from_a_gap_or_from_before_it_but_not_from_both(v6, song):
+    running = [dict(song[4]) for _ in range(3)]
+    field = v6.protocol.index.field
+    for chunk, value in zip(running, (10, 11, 5), strict=True):
+        chunk[field] = value
+    codes, _ = checked(v6, [*song[:4], *running])
+    assert codes[:2] == ["index.gap", "index.decreased"]
+    running[1][field] = 5
+    codes, _ = checked(v6, [*song[:4], *running[:2]])
+    assert codes[:2] == ["index.gap", "stream.truncated"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import sys
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -60,33 +61,38 @@ def digest_of(answer: httpx.Response) -> str:
 
 
 def said(seed: int, *, listen: bool = True) -> dict[str, dict[str, str]]:
-    """What a fresh emulator says: a digest of each of the 20 exchanges and, to who listens, of
-    each file that a plain stream names.
-    """
-    found: dict[str, str] = {}
-    files: dict[str, str] = {}
+    """What a fresh emulator says (`told`)."""
     with (
         spawned_emulator(Options(profile="instant", seed=seed).arguments()) as url,
         httpx.Client(base_url=url, headers=HOST, timeout=30) as client,
     ):
-        last: dict[str, Any] = {}
-        for name, method, path, body, headers in exchanges():
-            answer = client.request(method, path, json=body, headers=headers)
-            found[name] = digest_of(answer)
-            if name.endswith(" sync"):
-                last = answer.json()
-            if listen and name.endswith(" stream"):
-                for file in paths_in(answer.text):
-                    files[f"{name} {file.rpartition('/')[2]}"] = digest_of(client.get(file))
-        contract = next(c for c in CONTRACTS.values() if c.endpoint_of_kind("status"))
-        status = contract.endpoint_of_kind("status")
-        assert status is not None
-        path = status.path.replace("{message_id}", last["message_id"])
-        found["status"] = digest_of(client.get(path, headers=KEY))
-        # The head of a file, which is the same whatever encodes it.
-        head = client.head(paths_in(json.dumps(last))[0])
-        found["asset"] = digest_of(head)
-        assert head.status_code == 200
+        return told(client, listen=listen)
+
+
+def told(client: httpx.Client, *, listen: bool = True) -> dict[str, dict[str, str]]:
+    """A digest of each of the 20 exchanges and, to who listens, of each file that a plain stream
+    names.
+    """
+    found: dict[str, str] = {}
+    files: dict[str, str] = {}
+    last: dict[str, Any] = {}
+    for name, method, path, body, headers in exchanges():
+        answer = client.request(method, path, json=body, headers=headers)
+        found[name] = digest_of(answer)
+        if name.endswith(" sync"):
+            last = answer.json()
+        if listen and name.endswith(" stream"):
+            for file in paths_in(answer.text):
+                files[f"{name} {file.rpartition('/')[2]}"] = digest_of(client.get(file))
+    contract = next(c for c in CONTRACTS.values() if c.endpoint_of_kind("status"))
+    status = contract.endpoint_of_kind("status")
+    assert status is not None
+    path = status.path.replace("{message_id}", last["message_id"])
+    found["status"] = digest_of(client.get(path, headers=KEY))
+    # The head of a file, which is the same whatever encodes it.
+    head = client.head(paths_in(json.dumps(last))[0])
+    found["asset"] = digest_of(head)
+    assert head.status_code == 200
     return {"exchanges": found, "files": files}
 
 
@@ -171,6 +177,22 @@ def test_another_process_says_the_same_and_makes_the_same_files(
     first: dict[str, dict[str, str]],
 ) -> None:
     assert said(SEED) == first
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel spreads connections")
+def test_a_reset_of_several_workers_makes_them_say_it_all_again(
+    first: dict[str, dict[str, str]],
+) -> None:
+    options = Options(profile="instant", seed=SEED, workers=2)
+    with (
+        spawned_emulator(options.arguments()) as url,
+        # Each request on a connection of its own, so that any worker may get it.
+        httpx.Client(base_url=url, headers={**HOST, "Connection": "close"}) as client,
+    ):
+        for _ in range(2):
+            assert told(client, listen=False)["exchanges"] == first["exchanges"]
+            reset = client.post("/_emulator/reset", json={}, headers={"Host": "localhost"})
+            assert reset.status_code == 200
 
 
 def test_another_seed_gives_other_bytes_where_there_is_a_choice(

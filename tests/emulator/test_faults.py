@@ -6,7 +6,9 @@ import json
 import random
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -308,6 +310,35 @@ def test_a_fault_without_a_place_does_not_use_up_its_count() -> None:
     assert [each.asked.name for each in broken.applied] == [only_failing]
     assert faults.in_stream(TRACKED, failing, "sse", None, rng, lambda _: failing) is None
     assert faults.counts == {only_failing: {"applied": 1, "not_applicable": 2}}
+
+
+def test_a_place_where_a_fault_never_strikes_is_soon_given_up() -> None:
+    """All that time the emulator would do nothing else."""
+    index = TRACKED.protocol.index
+    assert index is not None
+    stages = [stage for stage in TRACKED.protocol.stages if stage.times[0] and not stage.failure]
+    never = f"field/{stages[0].name}/{index.field}/missing@{stages[1].name}"
+    faults = Faults([never], [TRACKED])
+    (asked,) = faults.asked
+    rng, drawn = random.Random(1), Counter[str]()
+    chunks = valid_stream(TRACKED, rng)
+    fault = by_name(TRACKED)[asked.name]
+
+    def counted(value: Any, rng: random.Random) -> Any:
+        drawn["draws"] += 1
+        return fault.apply(value, rng)
+
+    def course(rng: random.Random) -> Any:
+        drawn["courses"] += 1
+        return valid_stream(TRACKED, rng)
+
+    broken = inject([Chosen(replace(fault, apply=counted), asked)], chunks, 200, "sse", rng)
+    assert [each.asked for each in broken.missed] == [asked]
+    assert drawn["draws"] < 500
+    told = faults.in_stream(TRACKED, chunks, "sse", None, rng, course)
+    assert told is not None
+    assert [each.asked for each in told.missed] == [asked]
+    assert drawn["courses"] < 10
 
 
 def test_several_faults_may_be_named_for_one_answer(client: httpx.Client) -> None:

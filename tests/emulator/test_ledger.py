@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 import sqlite3
 import threading
 import time
@@ -12,6 +14,7 @@ import pytest
 
 from soundstage.contract import load_all
 from soundstage.emulator.accounts import Account, account_of
+from soundstage.emulator.app import Emulator
 from soundstage.emulator.ledger import Hold, Ledger
 from soundstage.emulator.options import Options
 from soundstage.emulator.server import claimed
@@ -99,6 +102,52 @@ def test_a_balance_is_never_overdrawn_and_accounts_do_not_mix() -> None:
     assert ledger.balance(MINE) == 10
 
 
+def test_tallies_agree_with_the_rows_whatever_becomes_of_holds() -> None:
+    state = State(None)
+    ledger = Ledger(state)
+    rng = random.Random(8)
+    accounts = [Account(f"account {number}", 60) for number in range(3)]
+    open_holds: list[Hold] = []
+    for number in range(400):
+        hold = ledger.hold(rng.choice(accounts), rng.randrange(1, 5))
+        if isinstance(hold, Hold):
+            open_holds.append(hold)
+            way = rng.randrange(4)
+            if way:
+                ledger.note(hold)
+            if way == 1:
+                ledger.release(hold)
+            elif way == 2:
+                ledger.give_back(hold)
+            else:
+                ledger.seal(hold, f"{number}", number + rng.uniform(0, 9), charges=way == 3)
+        else:
+            ledger.refused(None, "api", "endpoint", hold.error, 402)
+        ledger.settle(number)
+        if number == 300:
+            ledger.release_unsealed(state.worker)
+            assert ledger.charged() > 20
+    told = ledger.totals()
+    counted = "SELECT COUNT(*), COALESCE(SUM(price), 0) FROM charges WHERE state = ?"
+    for name, tally in told["charges"].items():
+        assert tuple(tally.values()) == state.run(counted, (name,)).fetchone()
+    assert told["charges"]["charged"]["number"] == ledger.charged()
+    [(refused,)] = state.run("SELECT COUNT(*) FROM refusals")
+    assert told["refusals"] == {"insufficient_balance": refused}
+    for about in ledger.accounts(10):
+        assert about == ledger.account(about["account"])
+        query = (
+            "SELECT SUM(state = 'held'), SUM(state = 'charged'),"
+            " 60 - SUM(price * (state <> 'released')) FROM charges WHERE account = ?"
+        )
+        [row] = state.run(query, (about["account"],))
+        assert (about["held"], about["charged"], about["balance"]) == row
+    with state.transaction():
+        ledger.forget()
+    assert ledger.charged() == 0
+    assert ledger.totals()["refusals"] == {}
+
+
 def test_a_worker_that_died_leaves_no_hold_without_a_generation(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite"
     Ledger(State(path)).start()
@@ -134,6 +183,27 @@ def test_a_file_keeps_charges_gives_back_holds_and_names_no_key(tmp_path: Path) 
     assert state.check() == "ok"
     state.close()
     assert b"secret-key" not in path.read_bytes()
+
+
+def test_a_transaction_that_cannot_be_committed_leaves_room_for_the_next() -> None:
+    state = State(None)
+    ledger = Ledger(state)
+    state.run("PRAGMA foreign_keys = ON")
+
+    def fail() -> None:
+        with state.transaction():
+            # Checked at the end of a transaction, so that the commit itself is what fails.
+            state.run("PRAGMA defer_foreign_keys = ON")
+            ledger.note(Hold(1, 1, "nobody", 1))
+
+    with pytest.raises(sqlite3.IntegrityError):
+        fail()
+    with state.transaction():
+        hold = held(ledger, MINE, 1)
+        ledger.seal(hold, "one", 1.0, charges=True)
+    ledger.settle(2.0)
+    assert ledger.charges(MINE.name) == ["one"]
+    assert ledger.totals()["charges"]["held"]["number"] == 0
 
 
 def test_a_file_that_is_none_is_refused_in_one_line(tmp_path: Path) -> None:
@@ -204,6 +274,38 @@ def test_every_generation_is_charged_once_also_when_its_client_leaves(tmp_path: 
         ).fetchall()
     database.close()
     assert spent == due
+
+
+def test_what_is_due_is_charged_also_after_the_state_could_not_be_written(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "state.sqlite"
+    contract = next(iter(CONTRACTS.values()))
+    body = next(each.payload for each in contract.examples if each.of == "request")
+    sync = next(e.path for e in contract.endpoints.values() if e.kind == "sync")
+
+    async def outlast() -> list[str]:
+        app = Emulator(Options(profile="instant", state=path))
+        app._state.run("PRAGMA busy_timeout = 1")
+        other = sqlite3.connect(path, isolation_level=None)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://emulator") as client:
+            assert (await client.post(sync, json=body, headers=KEY)).status_code == 200
+        other.execute("BEGIN IMMEDIATE")
+        await asyncio.sleep(0.25)
+        other.execute("ROLLBACK")
+        other.close()
+        assert states(path) == ["held"]
+        for _ in range(100):
+            await asyncio.sleep(0.02)
+            if states(path) != ["held"]:
+                break
+        return states(path)
+
+    assert asyncio.run(outlast()) == ["charged"]
+    assert [record.message for record in caplog.records] == [
+        "the state cannot be written: database is locked"
+    ]
 
 
 def test_a_race_for_the_last_credit_has_one_winner() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ import requests
 
 from soundstage.contract import Contract, load_all
 from soundstage.contract.protocol import Endpoint
+from soundstage.emulator.app import Emulator
 from soundstage.emulator.options import Options
 from soundstage.exchange.spawn import spawned_emulator
 
@@ -112,28 +114,28 @@ def test_bare_lines_are_sent_where_the_endpoint_allows_them() -> None:
             assert contract.protocol.by_name[stages_of(contract, chunks)[-1]].ends
 
 
-def test_the_same_seed_and_requests_give_the_same_bytes() -> None:
-    def bytes_of_five(seed: int) -> list[bytes]:
-        said = []
-        with (
-            spawned_emulator(Options(profile="instant", seed=seed).arguments()) as url,
-            httpx.Client(base_url=url, headers=KEY) as client,
-        ):
-            for number in range(5):
-                for contract in CONTRACTS.values():
-                    for kind in ("stream", "sync"):
-                        response = client.post(
-                            endpoint(contract, kind).path,
-                            json={**request_of(contract), "prompt": f"song {number}"},
-                            headers={"Host": "emulator.example:1234"},
-                        )
-                        said.append(response.content)
-        return said
+def test_the_same_seed_and_requests_give_the_same_bytes_and_no_two_are_alike() -> None:
+    # Over sockets and in other processes: test_determinism.py.
+    async def bytes_of_five(seed: int) -> list[bytes]:
+        transport = httpx.ASGITransport(Emulator(Options(profile="instant", seed=seed)))
+        host = "http://emulator.example:1234"
+        async with httpx.AsyncClient(transport=transport, base_url=host, headers=KEY) as client:
+            return [
+                (
+                    await client.post(
+                        endpoint(contract, kind).path,
+                        json={**request_of(contract), "prompt": f"song {number}"},
+                    )
+                ).content
+                for number in range(5)
+                for contract in CONTRACTS.values()
+                for kind in ("stream", "sync")
+            ]
 
-    first = bytes_of_five(5)
-    assert bytes_of_five(5) == first
+    first = asyncio.run(bytes_of_five(5))
+    assert asyncio.run(bytes_of_five(5)) == first
     assert len(set(first)) == len(first)
-    assert not set(bytes_of_five(6)) & set(first)
+    assert not set(asyncio.run(bytes_of_five(6))) & set(first)
     assert b"http://emulator.example:1234/assets/" in first[0]
 
 

@@ -253,10 +253,14 @@ def test_a_signal_to_the_parent_stops_all_and_leaves_nothing(how: signal.Signals
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
 
 
-def test_workers_do_not_outlive_a_parent_that_was_killed() -> None:
+def test_workers_do_not_outlive_a_parent_that_was_killed_and_leave_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     with running(Options(profile="instant", workers=2)) as emulator:
         workers = emulator.workers()
         assert len(workers) == 2
+        assert len(list(tmp_path.glob("*/*.sqlite"))) == 1
         emulator.parent.kill()
         emulator.parent.wait()
 
@@ -266,6 +270,7 @@ def test_workers_do_not_outlive_a_parent_that_was_killed() -> None:
             return not stat.exists() or ") Z " in stat.read_text()
 
         until(lambda: all(gone(pid) for pid in workers))
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_a_port_of_another_program_is_not_shared() -> None:

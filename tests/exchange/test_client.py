@@ -115,6 +115,16 @@ def test_events_of_one_read_are_coarse_but_for_the_last(raw_server, stream_of):
     assert exchange.row(exchange.started_ns)["coarse"] == pytest.approx(1, abs=2 / events)
 
 
+def test_an_event_with_a_part_of_the_next_behind_it_is_coarse(raw_server, stream_of):
+    # The newest segment of the read may be that part's, and so may the stamp.
+    first, second, *rest = (event + b"\n\n" for event in stream_of("v6").split(b"\n\n")[:-1])
+    steps = [("send", HEAD + b"\r\n"), ("sleep", 0.05), ("send", first + second[:9])]
+    steps += [("sleep", 0.05), ("send", second[9:]), ("sleep", 0.05), ("send", b"".join(rest))]
+    exchange = client(raw_server(steps)).exchange(call())
+    assert story(exchange)[:2] == ("ok", "conforms")
+    assert exchange.pieces[0][2]
+
+
 def test_events_that_come_alone_are_exact(raw_server, stream_of):
     steps = [("send", HEAD + b"\r\n")]
     for event in stream_of("v5").split(b"\n\n")[:-1]:

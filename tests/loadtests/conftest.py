@@ -21,6 +21,7 @@ from soundstage.results.bundle import Bundle
 _PREFORK = Path(__file__).parent.parent / "support" / "prefork.py"
 #: So long a run may take on a busy machine.
 _PATIENCE_S = 120.0
+_TRIES = 3
 #: Nothing that the tests start may find a key, a proxy or a CI in the environment.
 _ENVIRONMENT = {
     name: value
@@ -107,11 +108,21 @@ def _stop() -> Iterator[None]:
 
 
 def load(tmp_path: Path, *options: str) -> Ran:
-    """Run `soundstage load OPTIONS… --out tmp_path/run`."""
+    """Run `soundstage load OPTIONS… --out tmp_path/run`; once or twice more if it says that this
+    machine had other things to do, so that the run says nothing.
+    """
     tmp_path.mkdir(exist_ok=True)
-    folder = tmp_path / "run"
-    code, out, err = _FORKED.run(["load", *options, "--out", str(folder)], tmp_path)
-    return Ran(code, out, err, folder)
+    for number in range(_TRIES):
+        folder = tmp_path / ("run" if number == 0 else f"run{number}")
+        code, out, err = _FORKED.run(["load", *options, "--out", str(folder)], tmp_path)
+        ran = Ran(code, out, err, folder)
+        if not (folder / "run.json").is_file() or not _was_saturated(ran.bundle):
+            break
+    return ran
+
+
+def _was_saturated(bundle: Bundle) -> bool:
+    return any("saturated" in void["message"] for void in bundle.run["voids"])
 
 
 @pytest.fixture(scope="session")

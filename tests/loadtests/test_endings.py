@@ -99,7 +99,10 @@ def test_a_full_disk_stops_the_run_with_one_line_and_keeps_what_is_there(
     bundle = Bundle.open(kept)
     assert len(list(bundle.exchanges())) > 20
     assert bundle.torn == 0, "a piece that did not fit leaves no part of it"
-    assert "incomplete" in _report(kept)
+    assert bundle.run["reason"] == "nothing more could be written: No space left on device"
+    said = _report(kept)
+    assert "incomplete" in said.lower()
+    assert "No space left on device" in said
 
 
 def test_ctrl_c_ends_early_with_a_full_report(emulator: str, tmp_path: Path) -> None:

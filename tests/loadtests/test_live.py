@@ -114,12 +114,14 @@ def test_quantiles_so_far_count_what_never_came_as_never() -> None:
 def _on_terminal(words: list[str], cwd: Path, *, read: bool) -> tuple[int, str, str]:
     """Run `soundstage load` with a terminal as standard error: exit code, output, what it showed.
 
-    Without `read` nobody looks at the terminal until the process is gone, so its buffer is full.
+    Without `read` the terminal takes nothing, as after Ctrl-S, until the process is gone.
     """
     ours, theirs = os.openpty()
     try:
         size = struct.pack("HHHH", _ROWS, _COLUMNS, 0, 0)
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, size)
+        if not read:
+            termios.tcflow(theirs, termios.TCOOFF)
         process = subprocess.Popen(
             [sys.executable, "-m", "soundstage", "load", *words],
             cwd=cwd,

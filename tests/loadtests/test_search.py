@@ -89,6 +89,29 @@ def test_the_capacity_of_a_queue_is_found_within_a_tenth(slots: int, seed: int) 
     assert len(rates) < 40
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_brief_trials_far_below_the_capacity_save_time_and_cost_nothing(seed: int) -> None:
+    theory = capacity(0.95, 6.0, 1.0, 4)
+    limits = Limits(first=0.2)
+    found = Search(limits)
+    briefs = []
+    while (rate := found.next_trial()) is not None:
+        brief = found.is_brief(rate)
+        many = round(limits.length(rate, brief) * rate)
+        briefs.append((rate, many))
+        found.add(queue(0.95, 6.0, 1.0, 4, many, seed)(rate, len(briefs)))
+    assert found.finding().rate == pytest.approx(theory, rel=0.10)
+    assert briefs[:4] == [(0.2, 250), (0.4, 250), (0.8, 250), (1.6, 250)]
+    assert [many for _, many in briefs[-4:]] == [1000] * 4, "the answer is confirmed in full"
+
+
+def test_a_brief_trial_is_never_too_brief() -> None:
+    assert Limits(exchanges=1000).length(10.0, brief=True) == 25.0
+    assert Limits(exchanges=200).length(10.0, brief=True) == 10.0
+    assert Limits(exchanges=40).length(10.0, brief=True) == 4.0
+    assert Limits(exchanges=40, seconds=60.0).length(10.0, brief=True) == 60.0
+
+
 def test_a_lucky_trial_does_not_decide() -> None:
     """The first trial at 16/s passes by luck; the limit is 10/s."""
     seen: set[float] = set()

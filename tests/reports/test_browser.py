@@ -226,6 +226,7 @@ def test_under_a_strict_policy_the_charts_still_show(opened: Any, strict: str, s
         box = each.bounding_box()
         assert box["width"] > 300
         assert box["height"] > 40
+    assert not page.locator(".filter").is_visible(), "it could narrow nothing"
     # Marks keep their colours, and words are not painted in the colour of the ground.
     paint = "all => [...new Set(all.map(one => getComputedStyle(one).fill))]"
     assert "rgb(63, 131, 240)" in page.locator("svg rect").evaluate_all(paint)

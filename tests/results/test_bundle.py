@@ -340,6 +340,9 @@ def test_a_full_disk_is_told_of_and_what_was_written_stays_readable(tmp_path: Pa
     bundle = Bundle.open(folder)
     rows = list(bundle.exchanges())
     assert not bundle.complete
+    assert bundle.run["reason"] == "nothing more could be written: File too large"
+    assert [void["kind"] for void in bundle.run["voids"]] == ["incomplete"]
+    assert not list(folder.glob(".*")), "the room that was kept for the reason is used up"
     assert bundle.torn == 0, "a piece that did not fit leaves no part of it"
     assert 256 <= len(rows) < many
     assert len(rows) % 256 == 0

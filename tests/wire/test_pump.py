@@ -81,6 +81,15 @@ def test_what_the_loop_reads_is_what_a_wait_would_have_read(serve, how, ending):
     assert response.timing_source == other.timing_source
 
 
+def test_without_kernel_stamps_the_loop_reads_the_clock_and_says_so(serve):
+    server, settings = serve([("send", CHUNKED), ("sleep", 0.02), ("send", chunk(b"one") + LAST)])
+    began = time.monotonic_ns()
+    response, pieces = pumped(server, kernel_timestamps=False, **settings)
+    assert (response.timing_source, response.stamped_reads) == ("userspace", 0)
+    assert [data for data, *_ in pieces] == [b"one"]
+    assert began < pieces[0][1] < time.monotonic_ns()
+
+
 def test_pieces_come_when_they_come_and_the_last_is_marked(serve):
     seen = threading.Event()
     server, settings = serve(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -226,6 +227,7 @@ class Emulator:
             self._state.close()
 
     _closed = False
+    _trouble = ""
 
     def stop(self) -> None:
         """Cut every response that is still running; the server is about to close."""
@@ -244,13 +246,23 @@ class Emulator:
         """
         if self._closed or self._tending is not loop:
             return
-        self._journal.flush()
-        self._ledger.settle(loop.time())
-        self._store.prune(loop.time())
-        if self._alone and not self._ledger.waiting():
-            self._tending = None
-        else:
+        try:
+            self._journal.flush()
+            self._ledger.settle(loop.time())
+            self._store.prune(loop.time())
+            waiting = not self._alone or self._ledger.waiting()
+            self._trouble = ""
+        except sqlite3.Error as error:
+            # A disk that is full, a file that somebody else holds: it may pass, and what is due
+            # must be settled then.
+            waiting, trouble = True, str(error)
+            if trouble != self._trouble:
+                log.error("the state cannot be written: %s", trouble)
+            self._trouble = trouble
+        if waiting:
             loop.call_later(_TEND_S, self._look_after, loop)
+        else:
+            self._tending = None
 
     # --- requests ---------------------------------------------------------------------------------
 

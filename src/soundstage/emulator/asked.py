@@ -56,6 +56,10 @@ class Asked:
         """Whether that chunk is where it was asked for."""
         return self.stage in (None, step.stage) and self.track in (None, str(step.track))
 
+    def there(self, chunks: Chunks) -> bool:
+        """Whether any chunk is where it was asked for."""
+        return any(self.at(step) for step, _ in chunks)
+
     def places(self, chunks: Chunks, frames: int) -> Sequence[int]:
         """The numbers of the frames where it may strike."""
         if not self.somewhere:

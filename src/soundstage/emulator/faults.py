@@ -38,6 +38,8 @@ __all__ = ["Asked", "Broken", "Chosen", "Faults", "Playing", "in_step", "missed_
 MISSED_HEADER: Final = "Soundstage-Fault-Missed"
 #: How many courses of a generation are drawn until a fault has a place in one.
 _REDRAWN: Final = 50
+#: … and of those that come by the place where it is to strike.
+_REDRAWN_THERE: Final = 5
 
 
 class Playing(NamedTuple):
@@ -131,10 +133,14 @@ class Faults:
             return None
         failing = contract.protocol.by_name[chunks[-1][0].stage].failure
         broken = inject(chosen, chunks, 200, framing, rng)
-        for _ in range(_REDRAWN - 1):
-            if not broken.missed or any(c.fault.of_failure is not failing for c in broken.missed):
+        courses = there = 1
+        while broken.missed and courses < _REDRAWN and there < _REDRAWN_THERE:
+            if any(each.fault.of_failure is not failing for each in broken.missed):
                 break
-            broken = inject(chosen, redrawn(rng), 200, framing, rng)
+            chunks = redrawn(rng)
+            courses += 1
+            there += all(a.somewhere and a.there(chunks) for _, a in broken.missed)
+            broken = inject(chosen, chunks, 200, framing, rng)
         return self._tallied(broken, astray)
 
     def in_refusal(

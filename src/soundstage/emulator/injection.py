@@ -8,17 +8,19 @@ of what others left has no place.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
 
 from soundstage.emulator.asked import Asked
 from soundstage.generation.faults import MEDIA_TYPES, Answer, Body, Chunk, Chunks, Fault, encoded
 from soundstage.generation.script import Script, Told, Whole
 
+_Changed = TypeVar("_Changed")
 _LEVELS: Final = ("payloads", "bytes", "http", "wire")
-#: How often a fault is drawn until it strikes where it was asked for: of 40 chunks one is missed
-#: by all draws less than once in 10,000 times.
-_DRAWN: Final = 400
+#: A fault that is to strike somewhere is drawn anew until this many draws for each place where it
+#: struck, and one place more, found no new one. If there were one more, and all were as likely, it
+#: would be missed less than once in 20,000 times (e^-10).
+_IN_VAIN: Final = 10
 #: What code runs into that reads a broken answer as a valid one.
 _UNREADABLE: Final = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 
@@ -96,34 +98,53 @@ def scripted(
 
 
 def _payloads(chosen: Chosen, chunks: Chunks, rng: random.Random) -> Chunks | None:
-    fault, asked = chosen
-    for _ in range(_DRAWN if asked.somewhere else 1):
-        changed: Chunks | None = fault.apply(chunks, rng)
-        if changed is None or not asked.somewhere:
-            return changed
-        if any(asked.at(step) for step, _ in _first_changes(chunks, changed)):
-            return changed
-    return None
+    def first_change(changed: Chunks) -> tuple[int, list[Chunk]]:
+        at = _first_change(chunks, changed)
+        return at, [*chunks[at : at + 1], *changed[at : at + 1]]
 
-
-def _first_changes(before: Chunks, after: Chunks) -> list[Chunk]:
-    """The first chunk that is not as it was, as it was and as it is, where there are both."""
-    at = next((n for n, pair in enumerate(zip(before, after, strict=False)) if pair[0] != pair[1]),
-              min(len(before), len(after)))  # fmt: skip
-    return [*before[at : at + 1], *after[at : at + 1]]
+    return _placed(chosen.asked, chunks, lambda: chosen.fault.apply(chunks, rng), first_change)
 
 
 def _bytes(chosen: Chosen, chunks: Chunks, body: Body, rng: random.Random) -> Body | None:
-    fault, asked = chosen
-    for _ in range(_DRAWN if asked.somewhere else 1):
-        changed: Body | None = fault.apply(body, rng)
-        if changed is None or not asked.somewhere:
+    def first_change(changed: Body) -> tuple[int, list[Chunk]]:
+        at = _first_change(body.frames, changed.frames)
+        return at, chunks[at : at + 1]
+
+    return _placed(chosen.asked, chunks, lambda: chosen.fault.apply(body, rng), first_change)
+
+
+def _placed(
+    asked: Asked,
+    chunks: Chunks,
+    draw: Callable[[], _Changed | None],
+    first_change: Callable[[_Changed], tuple[int, list[Chunk]]],
+) -> _Changed | None:
+    """What `draw` makes of an answer when it strikes where it was asked for; None if it does not.
+    `first_change`: which chunk is not as it was, by number, and as it was and as it is.
+    """
+    if not asked.somewhere:
+        return draw()
+    if not asked.there(chunks):
+        return None
+    seen: set[int] = set()
+    in_vain = 0
+    while in_vain <= _IN_VAIN * (len(seen) + 1):
+        changed = draw()
+        if changed is None:
+            return None
+        at, there = first_change(changed)
+        if any(asked.at(step) for step, _ in there):
             return changed
-        pairs = zip(body.frames, changed.frames, strict=False)
-        at = next((n for n, pair in enumerate(pairs) if pair[0] != pair[1]), len(changed.frames))
-        if at < len(chunks) and asked.at(chunks[at][0]):
-            return changed
+        in_vain = in_vain + 1 if at in seen else 0
+        seen.add(at)
     return None
+
+
+def _first_change(before: Sequence[object], after: Sequence[object]) -> int:
+    """The number of the first item that is not as it was."""
+    pairs = enumerate(zip(before, after, strict=False))
+    ends = min(len(before), len(after))
+    return next((number for number, (was, now) in pairs if was != now), ends)
 
 
 def in_step(frames: list[bytes], many: int) -> list[bytes]:

@@ -26,12 +26,6 @@ UPDATE accounts SET balance = balance + held.price FROM
 WHERE accounts.account = held.account
 """
 _ABOUT: Final = ("account", "balance", "held", "charged")
-_ACCOUNTS: Final = """
-SELECT a.account, balance, COALESCE(SUM(state = 'held'), 0),
-    COALESCE(SUM(state = 'charged'), 0) AS charged
-FROM accounts a LEFT JOIN charges c ON c.account = a.account
-WHERE {which} GROUP BY a.account ORDER BY charged DESC, a.account
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +141,12 @@ class Ledger:
         self, hold: Hold, state: str, generation: str | None, due: float | None, becomes: str | None
     ) -> None:
         self._run(
-            "INSERT OR REPLACE INTO charges"
+            "INSERT INTO charges"
             " (id, account, generation, price, state, becomes, due, worker, time)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET generation = excluded.generation,"
+            " state = excluded.state, becomes = excluded.becomes, due = excluded.due,"
+            " time = excluded.time",
             (
                 hold.id,
                 hold.account,
@@ -225,37 +222,39 @@ class Ledger:
 
     def charged(self) -> int:
         """How many generations have been charged for, whoever asked for them."""
-        query = "SELECT COUNT(*) FROM charges WHERE state = 'charged'"
-        return int(self._run(query).fetchone()[0])
+        query = "SELECT number FROM tallies WHERE what = 'charge' AND name = 'charged'"
+        row = self._run(query).fetchone()
+        return 0 if row is None else int(row[0])
 
     def totals(self) -> dict[str, Any]:
         """Charges by state, in number and in credits, and refusals by reason."""
-        states = "SELECT state, COUNT(*), SUM(price) FROM charges GROUP BY state"
-        reasons = "SELECT reason, COUNT(*) FROM refusals GROUP BY reason ORDER BY reason"
-        found = {
-            state: {"number": n, "credits": credits} for state, n, credits in self._run(states)
+        query = "SELECT name, number, credits FROM tallies WHERE what = ? ORDER BY name"
+        states = {
+            state: {"number": number, "credits": credits}
+            for state, number, credits in self._run(query, ("charge",))
         }
         return {
             "charges": {
-                state: found.get(state, {"number": 0, "credits": 0})
+                state: states.get(state, {"number": 0, "credits": 0})
                 for state in ("held", "charged", "released")
             },
-            "refusals": dict(self._run(reasons).fetchall()),
+            "refusals": {reason: number for reason, number, _ in self._run(query, ("refusal",))},
         }
 
     def accounts(self, limit: int) -> list[dict[str, Any]]:
         """The accounts that were used, with what became of their requests; those with the most
         charges first.
         """
-        rows = self._run(_ACCOUNTS.format(which="1 = 1") + " LIMIT ?", (limit,))
-        return [dict(zip(_ABOUT, row, strict=True)) for row in rows]
+        query = f"SELECT {', '.join(_ABOUT)} FROM accounts ORDER BY charged DESC, account LIMIT ?"
+        return [dict(zip(_ABOUT, row, strict=True)) for row in self._run(query, (limit,))]
 
     def account(self, name: str) -> dict[str, Any] | None:
         """One of them; None if it was never used."""
-        row = self._run(_ACCOUNTS.format(which="a.account = ?"), (name,)).fetchone()
+        query = f"SELECT {', '.join(_ABOUT)} FROM accounts WHERE account = ?"
+        row = self._run(query, (name,)).fetchone()
         return None if row is None else dict(zip(_ABOUT, row, strict=True))
 
     def forget(self) -> None:
         """Forget all accounts, charges and refusals. Within the caller's transaction."""
-        for table in ("charges", "refusals", "accounts"):
+        for table in ("charges", "refusals", "accounts", "tallies"):
             self._run(f"DELETE FROM {table}")

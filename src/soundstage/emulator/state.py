@@ -25,7 +25,7 @@ from soundstage.errors import UsageError
 
 #: Marks the file as ours ("SSEM"), and says which layout it has.
 _APPLICATION: Final = 0x5353454D
-_LAYOUT: Final = 1
+_LAYOUT: Final = 2
 #: The most workers that ids can tell apart.
 WORKERS: Final = 1024
 #: How long a transaction waits for that of another process.
@@ -42,7 +42,9 @@ CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NU
 CREATE TABLE IF NOT EXISTS accounts (
     account TEXT PRIMARY KEY,
     balance INTEGER NOT NULL CHECK (balance >= 0),
-    even REAL NOT NULL DEFAULT 0
+    even REAL NOT NULL DEFAULT 0,
+    held INTEGER NOT NULL DEFAULT 0,
+    charged INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE IF NOT EXISTS charges (
     id INTEGER PRIMARY KEY,
@@ -65,6 +67,35 @@ CREATE TABLE IF NOT EXISTS refusals (
     status INTEGER NOT NULL,
     time REAL NOT NULL
 );
+-- How many rows of each kind there are, and their credits. Kept by triggers, so that it agrees with
+-- the rows whoever writes them, and nobody has to count a million.
+CREATE TABLE IF NOT EXISTS tallies (
+    what TEXT NOT NULL CHECK (what IN ('charge', 'refusal')),
+    name TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    credits INTEGER NOT NULL,
+    PRIMARY KEY (what, name)
+) WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS charge_entered AFTER INSERT ON charges BEGIN
+    INSERT INTO tallies VALUES ('charge', NEW.state, 1, NEW.price)
+        ON CONFLICT DO UPDATE SET number = number + 1, credits = credits + NEW.price;
+    UPDATE accounts SET held = held + (NEW.state = 'held'),
+        charged = charged + (NEW.state = 'charged') WHERE account = NEW.account;
+END;
+CREATE TRIGGER IF NOT EXISTS charge_moved AFTER UPDATE OF state ON charges
+WHEN OLD.state <> NEW.state BEGIN
+    UPDATE tallies SET number = number - 1, credits = credits - OLD.price
+        WHERE what = 'charge' AND name = OLD.state;
+    INSERT INTO tallies VALUES ('charge', NEW.state, 1, NEW.price)
+        ON CONFLICT DO UPDATE SET number = number + 1, credits = credits + NEW.price;
+    UPDATE accounts SET held = held + (NEW.state = 'held') - (OLD.state = 'held'),
+        charged = charged + (NEW.state = 'charged') - (OLD.state = 'charged')
+        WHERE account = NEW.account;
+END;
+CREATE TRIGGER IF NOT EXISTS refusal_entered AFTER INSERT ON refusals BEGIN
+    INSERT INTO tallies VALUES ('refusal', NEW.reason, 1, 0)
+        ON CONFLICT DO UPDATE SET number = number + 1;
+END;
 CREATE TABLE IF NOT EXISTS generations (
     id INTEGER PRIMARY KEY,
     message_id TEXT NOT NULL UNIQUE,
@@ -243,7 +274,9 @@ class _Transaction:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None:
-            self._database.commit()
-        else:
+        try:
+            if kind is None:
+                self._database.commit()
+        finally:
+            # What failed, or could not be committed; nothing after a commit.
             self._database.rollback()

@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import os
 import selectors
+import shutil
 import signal
 import socket
 import sys
@@ -281,13 +282,20 @@ def _work(place: _Place, number: int, lifeline: int, ready: int) -> None:
         os.write(ready, b"+")
         os.close(ready)
 
+    orphan = False
+
     def orphaned() -> None:
+        nonlocal orphan
+        orphan = True
         asyncio.get_running_loop().remove_reader(lifeline)
         serving.should_exit = True
 
     serving = server(emulator, answers)
     with bound(options.host, options.port, share=True) as listening:
         serving.run(sockets=[listening])
+    if orphan and options.state is None:
+        # Made by the parent, which cannot take it away any more.
+        shutil.rmtree(place.path.parent, ignore_errors=True)
 
 
 def _name_of(number: int) -> str:

@@ -38,6 +38,10 @@ FLUSH_ROWS = 256
 FLUSH_SECONDS = 1.0
 
 
+#: Room that is kept free for the last word, in a file of this name and size (bytes).
+_RESERVE, _RESERVED = ".reserve", 32 * 2**10
+
+
 class BundleWriter:
     """Writes a bundle. Make one with `create`; safe to call from several threads or greenlets."""
 
@@ -91,6 +95,7 @@ class BundleWriter:
             with (path / RUN).open("xb") as file:
                 file.write(_document(whole))
             (path / TRANSCRIPTS).mkdir()
+            (path / _RESERVE).write_bytes(bytes(_RESERVED))
             return cls(path, whole)
         except OSError as error:
             raise UsageError(f"{path}: cannot hold a run bundle: {error.strerror}") from error
@@ -242,12 +247,9 @@ class BundleWriter:
             raise TargetError(f"{self.path}: cannot write: {self._broken.strerror}")
 
     def _flush_in_time(self) -> None:
-        try:
+        # Nobody hears a timer: the next call of the writer says it.
+        with suppress(TargetError):
             self.flush()
-        except TargetError as error:
-            # Nobody hears a timer: the next call of the writer says it.
-            if isinstance(error.__cause__, OSError):
-                self._broken = error.__cause__
 
     def _end(self) -> None:
         try:
@@ -258,13 +260,26 @@ class BundleWriter:
             self._violations.close()
             if self._health is not None:
                 self._health.close()
+            with suppress(OSError):
+                (self.path / _RESERVE).unlink(missing_ok=True)
 
     def _write(self, file: _Appended, data: bytes) -> None:
         try:
             file.append(data)
         except OSError as error:
-            self._broken = error
+            self._break(error)
             raise TargetError(f"{self.path}: cannot write: {error.strerror}") from error
+
+    def _break(self, error: OSError) -> None:
+        """Nothing more can be written, but for the reason: there is room kept for it."""
+        if self._broken is not None:
+            return
+        self._broken = error
+        reason = f"nothing more could be written: {error.strerror}"
+        void = {"kind": "incomplete", "message": reason}
+        with suppress(OSError):
+            (self.path / _RESERVE).unlink(missing_ok=True)
+            _replace(self.path / RUN, _document({**self.run, "reason": reason, "voids": [void]}))
 
 
 class _Appended:
