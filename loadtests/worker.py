@@ -5,6 +5,7 @@ Its master (`crew`) says when the run begins, which arrivals are this worker's, 
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import traceback
@@ -30,6 +31,7 @@ from soundstage.loadtests.shipping import Shipment
 from soundstage.results.bundle import portable
 from soundstage.results.matrix import Matrix
 
+log = logging.getLogger("soundstage")
 #: Requests of a closed loop are numbered from here on for each worker, so that no two are the same.
 _APART = 2**40
 #: A worker that joins late lets others run after so many arrivals that it has missed.
@@ -143,8 +145,10 @@ class WorkerRun(LoadRun):
 
     def _abandoned(self) -> None:
         """Nobody takes what is shipped: to go on would only cost."""
-        self.failure = self.failure or TargetError("the master does not take rows")
-        self.end(0.0, cut=True)
+        if not self._ended:
+            log.error("the master does not take rows: this worker sends nothing more")
+            self.failure = self.failure or TargetError("the master does not take rows")
+            self.end(0.0, cut=True)
 
     # ------------------------------------------------------------------ what it does
 

@@ -127,10 +127,22 @@ def sentence(series: Series) -> str:
         since = plain(series.points[change.at].run, 80)
         said += f"; {percent:.0f}% {how} since {since} (p = {change.p:.2g})"
     if not series.changes:
-        said += "; no change of level"
+        said += "; no change of level" + (" among those that got there" if series.left_out else "")
     if series.left_out:
         said += f"; {plural(series.left_out, 'run')} never got there"
+        if since_when := _lost(series.points):
+            said += f", none since {plain(since_when.run, 80)}"
     return said + "."
+
+
+def _lost(points: Sequence[Point]) -> Point | None:
+    """The first of the runs at the end that never got there; None if the last one did."""
+    first = None
+    for point in reversed(points):
+        if math.isfinite(point.value):
+            break
+        first = point
+    return first
 
 
 def chart(series: Series, place: int) -> Chart:

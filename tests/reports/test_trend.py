@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import random
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +12,7 @@ from types import ModuleType
 import pytest
 
 from soundstage import cli
+from soundstage.reports.trend import Point, Series, sentence
 
 
 @pytest.fixture
@@ -69,6 +71,18 @@ def test_csv_has_a_row_a_run_and_a_column_a_series(root: Path) -> None:
 def test_without_two_runs_the_page_says_so(root: Path) -> None:
     assert "trend:" in trend(root, "--limit", "1")
     assert "no two runs" in (root / "trend.html").read_text()
+
+
+def test_runs_that_never_got_there_are_no_unchanged_level() -> None:
+    values = [1.0, 1.01, 0.99, 1.0, math.inf, math.inf]
+    points = tuple(
+        Point(f"run-{n}", "2026-02-01T00:00:00Z", 40, value, value, value, "x")
+        for n, value in enumerate(values)
+    )
+    series = Series("emulator", "v6", "stream", "complete", 0.95, points, (), 2)
+    said = sentence(series)
+    assert "no change of level among those that got there" in said
+    assert "2 runs never got there, none since run-4" in said
 
 
 def test_otava_finds_the_same_change_where_it_is_installed(root: Path) -> None:
