@@ -17,7 +17,7 @@ from soundstage.emulator.accounts import Account, account_of
 from soundstage.emulator.app import Emulator
 from soundstage.emulator.ledger import Hold, Ledger
 from soundstage.emulator.options import Options
-from soundstage.emulator.server import claimed
+from soundstage.emulator.serving import claimed
 from soundstage.emulator.state import State
 from soundstage.errors import TargetError, UsageError
 from soundstage.exchange.spawn import spawned_emulator

@@ -18,10 +18,11 @@ from typing import Final
 import uvicorn
 
 from soundstage.contract import Contract
+from soundstage.emulator.address import bound, url_of
 from soundstage.emulator.app import Emulator
 from soundstage.emulator.connection import OpenProtocol
 from soundstage.emulator.options import Options
-from soundstage.emulator.server import READY, bound, url_of
+from soundstage.emulator.serving import READY
 from soundstage.errors import TargetError, UsageError
 
 _START_S: Final = 30.0

@@ -22,8 +22,8 @@ from urllib.parse import urlsplit
 
 import httptools
 
+from soundstage.emulator.address import bound, url_of
 from soundstage.emulator.recordings import Recording
-from soundstage.emulator.server import bound, url_of
 from soundstage.wire.ending import EndKind
 
 _HEALTH: Final = "/_emulator/health"

@@ -29,10 +29,11 @@ from pathlib import Path
 from typing import Final, NoReturn, TextIO
 
 from soundstage.contract import Contract
+from soundstage.emulator.address import bound, url_of
 from soundstage.emulator.app import Emulator
 from soundstage.emulator.ledger import Ledger
 from soundstage.emulator.options import Options
-from soundstage.emulator.server import bound, server, url_of
+from soundstage.emulator.server import server
 from soundstage.emulator.state import State
 from soundstage.errors import SoundstageError, TargetError
 
