@@ -424,7 +424,7 @@ def test_what_breaks_the_contract_shows_as_drift_of_at_least_that_weight(api):
 def test_a_waiver_makes_a_finding_known_until_its_date():
     findings = compared(on_ready(lambda c, rng: c.pop("stream_url")))
     mark = findings[0].fingerprint
-    config = Config(waivers=(Waiver("ticket 7", date(2026, 12, 31), fingerprint=mark),))
+    config = Config(waivers=(Waiver("ticket 7", date(2026, 12, 31), drift=mark),))
     (known,) = waived(findings, config, date(2026, 12, 31))
     assert known.verdict == "known"
     assert "ticket 7" in (known.waiver or "")

@@ -192,6 +192,15 @@ class _Search:
         """The numbers of the events to keep, and whether none of them can be spared."""
         events = range(len(self._stream.events))
         kept = list(events if self._close else events[: (self._target.chunk or 0) + 1])
+        before = len(kept) + 1
+        # What is small enough may be spared in larger pieces than before.
+        while len(kept) < before and not self._exhausted():
+            before = len(kept)
+            kept = self._smaller(kept)
+        return tuple(kept), not self._exhausted()
+
+    def _smaller(self, kept: list[int]) -> list[int]:
+        """These events without pieces of half of them, then of a quarter, down to one."""
         if not self._close:
             # Most often the chunk itself is enough, or the one before it with it.
             for many in (1, 2):
@@ -204,7 +213,7 @@ class _Search:
             start = 0
             while start < len(kept):
                 if self._exhausted():
-                    return tuple(kept), False
+                    return kept
                 rest = kept[:start] + kept[start + size :]
                 if self._holds(rest):
                     kept = rest
@@ -213,7 +222,7 @@ class _Search:
             if size > 1:
                 size = max(1, min(size // 2, len(kept) // 2))
             elif len(kept) == before:
-                return tuple(kept), True
+                return kept
 
     def _exhausted(self) -> bool:
         runs, work = self._most
