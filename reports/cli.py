@@ -18,6 +18,7 @@ from soundstage.reports.as_json import to_json
 from soundstage.reports.curl import curl
 from soundstage.reports.evidence import TRANSCRIPT_LIMIT, Smallest, request_of, smallest
 from soundstage.reports.findings import Evidence, Report, Rule, build
+from soundstage.reports.intake import take_in
 from soundstage.reports.text import print_summary
 from soundstage.results.bundle import Bundle
 from soundstage.results.index import resolve
@@ -103,7 +104,7 @@ def read(bundle: Bundle) -> Report:
             bundle.run,
             rules=bundle.rules(),
             violations=bundle.violations(),
-            exchanges=bundle.exchanges(),
+            exchanges=lambda wanted: take_in(bundle, wanted),
             transcripts=bundle.transcripts(),
             health=bundle.health(),
             torn=lambda: bundle.torn,

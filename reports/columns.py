@@ -11,6 +11,7 @@ import math
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -61,15 +62,24 @@ class _Table:
         self.cut: dict[int, float] = {}
 
 
-class _StageColumn:
-    """The first arrivals of a stage, and how many of them in exchanges that ended badly."""
+class _Passed:
+    """Rows that passed the same stages in the same order: a row of first arrivals for each, and how
+    many of them ended badly.
+    """
 
-    __slots__ = ("append", "first", "reached_badly")
+    __slots__ = ("bad", "first")
 
     def __init__(self) -> None:
         self.first = array("f")
-        self.append = self.first.append
-        self.reached_badly = 0
+        self.bad = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StageColumn:
+    """The first arrivals of a stage, and how many of them in exchanges that ended badly."""
+
+    first: npt.NDArray[np.float32]
+    reached_badly: int
 
 
 class Columns:
@@ -77,10 +87,10 @@ class Columns:
     stage ("" before any) and how.
     """
 
-    __slots__ = ("_kinds", "_tables", "bad", "ends", "heard", "sample", "stages")
+    __slots__ = ("_kinds", "_passed", "_tables", "bad", "ends", "heard", "sample")
 
     def __init__(self) -> None:
-        self.stages: dict[str, _StageColumn] = {}
+        self._passed: dict[tuple[str, ...], _Passed] = {}
         self.heard: Heard | None = None
         self.sample = Sample()
         self.ends: Counter[tuple[str, str]] = Counter()
@@ -121,13 +131,12 @@ class Columns:
         if (playback := get("playback")) is not None:
             self.heard = self.heard or Heard()
             self.heard.add(playback)
-        stages = self.stages
         passed = row["stages"]
-        try:
-            for name, times in passed.items():
-                stages[name].append(times[0])
-        except KeyError:
-            self._add_stages(passed, name)
+        names = tuple(passed)
+        stages = self._passed.get(names)
+        if stages is None:
+            stages = self._passed[names] = _Passed()
+        stages.first.extend([times[0] for times in passed.values()])
         if passed:
             self.sample.add(passed, get("silence"))
         if outcome != "ok":
@@ -135,16 +144,48 @@ class Columns:
                 lasted = get("ended")
                 table.cut[len(table.started) - 1] = _last_seen(row) if lasted is None else lasted
             self.bad += 1
-            for name in passed:
-                stages[name].reached_badly += 1
+            stages.bad += 1
             last = max(passed, key=lambda name: float(passed[name][1]), default="")
             self.ends[last, outcome] += 1
 
-    def _add_stages(self, passed: Mapping[str, Any], first_new: str) -> None:
-        """Take in the stages from `first_new` on, of which nobody has heard yet."""
-        names = list(passed)
-        for name in names[names.index(first_new) :]:
-            self.stages.setdefault(name, _StageColumn()).append(passed[name][0])
+    def merge(self, other: Columns) -> None:
+        """Take in the rows that came after these, which another one took in."""
+        for kind, (number,) in other._kinds.items():
+            if kind not in self._kinds and len(self._kinds) >= _KINDS_LIMIT:
+                kind = (*kind[:2], OTHERS, *kind[3:])
+            self._kinds.setdefault(kind, [0])[0] += number
+        for names, table in other._tables.items():
+            mine = self._tables.setdefault(names, _Table())
+            before = len(mine.started)
+            mine.cut |= {before + place: lasted for place, lasted in table.cut.items()}
+            mine.intended.extend(table.intended)
+            mine.started.extend(table.started)
+            mine.times.extend(table.times)
+        for names, passed in other._passed.items():
+            stages = self._passed.setdefault(names, _Passed())
+            stages.first.extend(passed.first)
+            stages.bad += passed.bad
+        if other.heard is not None:
+            self.heard = self.heard or Heard()
+            self.heard.merge(other.heard)
+        self.sample.merge(other.sample)
+        self.ends += other.ends
+        self.bad += other.bad
+
+    def stages(self) -> dict[str, StageColumn]:
+        """Each stage that any measured row passed."""
+        first: dict[str, list[npt.NDArray[np.float32]]] = {}
+        badly: Counter[str] = Counter()
+        for names, passed in self._passed.items():
+            if not names:
+                continue
+            whole = np.frombuffer(passed.first, dtype=np.float32).reshape(-1, len(names))
+            for place, name in enumerate(names):
+                first.setdefault(name, []).append(whole[:, place])
+                badly[name] += passed.bad
+        return {
+            name: StageColumn(np.concatenate(parts), badly[name]) for name, parts in first.items()
+        }
 
     def kinds(self) -> Iterator[tuple[tuple[Any, ...], int]]:
         """(outcome, verdict, reason, framing, timing, warm-up, probe) of rows, and how many."""
@@ -216,6 +257,16 @@ class RunColumns:
         self.bytes += get("bytes") or 0
         if get("billed"):
             self.billed += 1
+
+    def merge(self, other: RunColumns) -> None:
+        """Take in the rows that came after these, which another one took in."""
+        self.intended.extend(other.intended)
+        self.started.extend(other.started)
+        self.lasted.extend(other.lasted)
+        self.events += other.events
+        self.bytes += other.bytes
+        self.billed += other.billed
+        self.coarse += other.coarse
 
     def asked(self) -> Floats:
         """Intended starts, seconds since the run began."""

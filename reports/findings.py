@@ -6,12 +6,13 @@ Values in, values out; `cli` reads the bundle.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from soundstage.reports.evidence import FINDING_LIMIT, Smallest
-from soundstage.reports.summary import Summary, expected_milestones, summarise
+from soundstage.reports.intake import Intake
+from soundstage.reports.summary import Summary, expected_milestones, summary_of
 from soundstage.reports.timeline import Generator, generator
 from soundstage.reports.wording import OUTCOMES, Headline, headline, plural
 
@@ -140,14 +141,15 @@ def build(
     *,
     rules: Iterable[Mapping[str, Any]],
     violations: Iterable[Mapping[str, Any]],
-    exchanges: Iterable[Mapping[str, Any]],
+    exchanges: Callable[[Collection[str]], Intake],
     transcripts: Iterable[str] = (),
     health: Iterable[Mapping[str, Any]] = (),
     torn: Callable[[], int] = lambda: 0,
     evidence: Callable[[Rule, Evidence], tuple[Smallest | None, str | None]] | None = None,
 ) -> Report:
-    """The report of a run from its rows; `torn` is asked when all rows have been read, `evidence`
-    for the smallest stream that shows a finding, and its request.
+    """The report of a run from its rows; `exchanges` takes in those of the exchanges, with the
+    transcripts of the ids that it is given; `torn` is asked when all rows have been read,
+    `evidence` for the smallest stream that shows a finding, and its request.
     """
     rows = [dict(rule) for rule in rules]
     known_rules = {row["rule"] for row in rows}
@@ -168,8 +170,9 @@ def build(
 
     wanted = {item["exchange"] for row in rows for item in row.get("evidence", ())}
     kept = set(transcripts)
-    places: dict[str, str] = {}
-    summary = summarise(_noting(exchanges, wanted, places), expected_milestones(run, rows))
+    intake = exchanges(wanted)
+    places = intake.places
+    summary = summary_of(intake, expected_milestones(run, rows))
     for exchange in wanted:
         place = places.get(exchange, f"transcripts/{exchange}.ndjson")
         if place in kept:
@@ -232,17 +235,6 @@ def _note(
                 "message": violation.get("message", ""),
             }
         )
-
-
-def _noting(
-    rows: Iterable[Mapping[str, Any]], wanted: set[str], places: dict[str, str]
-) -> Iterator[Mapping[str, Any]]:
-    """`rows`, while taking down the transcript of the exchanges that are evidence."""
-    for row in rows:
-        place = row.get("transcript")
-        if place is not None and row.get("id") in wanted:
-            places[row["id"]] = place
-        yield row
 
 
 def _rule(

@@ -77,6 +77,17 @@ class Heard:
         if why and (why in self._reasons or len(self._reasons) < 100):
             self._reasons[why] += 1
 
+    def merge(self, other: Heard) -> None:
+        """Take in what another one took in."""
+        self._never += other._never
+        self._whole += other._whole
+        self._stalls += other._stalls
+        self._first.extend(other._first)
+        self._stalled.extend(other._stalled)
+        for why, number in other._reasons.items():
+            if why in self._reasons or len(self._reasons) < 100:
+                self._reasons[why] += number
+
     def value(self) -> Playback:
         """What it comes to."""
         return Playback(

@@ -63,8 +63,22 @@ class Sample:
             return
         self.kept.append((passed, silence[0] if silence else None))
         if len(self.kept) >= 2 * SAMPLE:
-            del self.kept[::2]
-            self._stride *= 2
+            self._thin()
+
+    def merge(self, other: Sample) -> None:
+        """Take in those that came after, of which another one took its sample."""
+        while self._stride < other._stride:
+            self._thin()
+        while other._stride < self._stride:
+            other._thin()
+        self.kept += other.kept
+        self._met += other._met
+        while len(self.kept) >= 2 * SAMPLE:
+            self._thin()
+
+    def _thin(self) -> None:
+        del self.kept[::2]
+        self._stride *= 2
 
     def lengths(self) -> dict[str, Length]:
         """Of each stage that anybody reached."""

@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from soundstage.errors import UsageError
-from soundstage.reports.columns import Columns, RunColumns, count, is_probe
+from soundstage.reports.columns import Columns, count, is_probe
+from soundstage.reports.intake import Intake
 from soundstage.reports.playback import Playback
 from soundstage.reports.stage_lengths import Length, Silence
 from soundstage.reports.timeline import Course, Timeline, course, timeline
@@ -229,11 +229,11 @@ def _group(
     )
 
 
-def _in_order(columns: Columns) -> list[str]:
-    """The stages by their mean place in the exchanges of the sample. Not by their quantiles: those
+def _in_order(stages: Iterable[str], columns: Columns) -> list[str]:
+    """Stages by their mean place in the exchanges of the sample. Not by their quantiles: those
     of a stage that few exchanges have are the quantiles of these few.
     """
-    places: dict[str, list[int]] = {name: [] for name in columns.stages}
+    places: dict[str, list[int]] = {name: [] for name in stages}
     for passed, _ in columns.sample.kept:
         for place, name in enumerate(passed):
             places[name].append(place)
@@ -242,12 +242,13 @@ def _in_order(columns: Columns) -> list[str]:
 
 
 def _stages(columns: Columns) -> Iterable[Stage]:
-    for name in _in_order(columns):
-        column = columns.stages[name]
+    stages = columns.stages()
+    for name in _in_order(stages, columns):
+        column = stages[name]
         reached = len(column.first)
         n = reached + columns.bad - column.reached_badly
         times = np.full(n, math.inf)
-        times[:reached] = np.frombuffer(column.first, dtype=np.float32)
+        times[:reached] = column.first
         ranks = [exact.rank(0.5, n) - 1, exact.rank(0.95, n) - 1]
         times.partition(ranks)
         yield Stage(name, n, reached, float(times[ranks[0]]), float(times[ranks[1]]))
@@ -257,38 +258,23 @@ def summarise(
     rows: Iterable[Mapping[str, Any]],
     expected: Mapping[tuple[str, str], Iterable[str]] | None = None,
 ) -> Summary:
-    """The summary of `rows` (of exchanges.ndjson.gz).
+    """The summary of `rows` (of exchanges.ndjson.gz); `expected` as in `summary_of`. Raises
+    UsageError at a row of another format.
+    """
+    intake = Intake()
+    intake.take(rows)
+    return summary_of(intake, expected)
+
+
+def summary_of(
+    intake: Intake, expected: Mapping[tuple[str, str], Iterable[str]] | None = None
+) -> Summary:
+    """The summary of the rows that were taken in.
 
     `expected` names the milestones that an endpoint promises by (api, endpoint), so that one
-    that was never reached is shown as such. Raises UsageError at a row of another format.
+    that was never reached is shown as such.
     """
-    columns: dict[tuple[str, str], Columns] = {}
-    violations: Counter[str] = Counter()
-    exchanges_with: Counter[str] = Counter()
-    whole = RunColumns()
-    total = 0
-    for total, row in enumerate(rows, 1):
-        try:
-            key = (row["api"], row["endpoint"])
-            group = columns.get(key)
-            if group is None:
-                group = columns[key] = Columns()
-            group.add(row)
-            whole.add(row)
-            if codes := row["codes"]:
-                for code, number in codes.items():
-                    count(violations, code, number)
-                    count(exchanges_with, code)
-        except (
-            AttributeError,
-            IndexError,
-            KeyError,
-            OverflowError,
-            TypeError,
-            ValueError,
-        ) as error:
-            name = row.get("id", f"number {total}")
-            raise UsageError(f"exchange {name}: not a row of format 1: {error!r}") from error
+    columns, whole = intake.columns, intake.whole
     line = timeline(whole.asked(), whole.begun(), whole.ended())
     late = [group.late() for group in columns.values()]
     lateness = np.sort(np.concatenate(late)) if late else np.empty(0)
@@ -301,13 +287,14 @@ def summarise(
             if source and outcome != "dropped":
                 count(timing, source, number)
     return Summary(
-        exchanges=total,
+        exchanges=intake.total,
         groups=tuple(
             _group(key, group, (expected or {}).get(key, ()), line)
             for key, group in sorted(columns.items())
         ),
         codes={
-            code: Code(number, exchanges_with[code]) for code, number in violations.most_common()
+            code: Code(number, intake.exchanges_with[code])
+            for code, number in intake.violations.most_common()
         },
         timing=dict(timing),
         framings=dict(framings),

@@ -43,9 +43,13 @@ def test_a_command_of_the_readme_runs(line: str, tmp_path: Path) -> None:
     assert words[0] == "soundstage"
     arguments = [str(ROOT / word) if word.startswith("schemas/") else word for word in words[1:]]
     command = [sys.executable, "-m", "soundstage", *arguments]
-    done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
-    )
+    for _ in range(3):
+        done = subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+        )
+        # A load run that did not get the CPU says so, and measures nothing.
+        if words[1] != "load" or "saturated" not in done.stdout:
+            break
     assert done.returncode == 0, done.stdout + done.stderr
 
 

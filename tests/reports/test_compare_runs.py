@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,6 +24,7 @@ GONE = "field/streaming_ready/stream_url/missing"
 #: little else to tell a change from chance.
 RUNNING_S, CHUNKS = 8.0, {"6": 1}
 SPEED, RATE, SECONDS = 250, 60, 3
+TRIES = 3
 #: Only the whole time is asked for, and 5%: 30% of a half is 15%.
 ASKED = ("--gate", "complete.p50", "--margin", "5%", "--allow", "profile")
 
@@ -56,13 +58,18 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
             words = ["load", "--target", "emulator", "--api", "v6", "--rate", str(RATE)]
             words += ["--emulator-args", f"--speed {SPEED} {arguments[name]}"]
             words += ["--duration", f"{SECONDS}s", "--seed", "5", "--out", str(path)]
-            done = subprocess.run(
-                [sys.executable, "-m", "soundstage", *words],
-                capture_output=True,
-                text=True,
-                timeout=100,
-                check=False,
-            )
+            for _ in range(TRIES):
+                done = subprocess.run(
+                    [sys.executable, "-m", "soundstage", *words],
+                    capture_output=True,
+                    text=True,
+                    timeout=100,
+                    check=False,
+                )
+                if done.returncode != 6:
+                    break
+                # Something else had the CPU: the run says so itself, and is no run.
+                shutil.rmtree(path)
             assert done.returncode == (1 if name == "gone" else 0), done.stdout + done.stderr
         return path
 

@@ -15,6 +15,7 @@ draws. `layout` says what the files are, `writer` writes them; here they are rea
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import threading
 import zlib
@@ -69,6 +70,8 @@ LINE_LIMIT = 16 * 1024 * 1024
 _PIECE = 256 * 1024
 #: A file of exchanges of so many bytes is inflated by a thread of its own, so many pieces ahead.
 _LARGE, _AHEAD = 8 * 2**20, 8
+#: What a gzip member begins with (RFC 1952, 2.3): its mark, deflate, and no further fields.
+_MEMBER = b"\x1f\x8b\x08\x00"
 
 
 def read_observed(path: Path) -> Row:
@@ -133,9 +136,38 @@ class Bundle:
         """How many files ended in the middle of a row, of those read so far."""
         return len(self._torn)
 
-    def exchanges(self) -> Iterator[Row]:
-        """The rows of exchanges.ndjson.gz. Raises UsageError at a damaged one."""
-        return self._rows(EXCHANGES, lambda path: _ahead(path, self._inflated(path)))
+    def exchanges(self, begin: int = 0, end: int | None = None) -> Iterator[Row]:
+        """The rows of exchanges.ndjson.gz, or of its bytes from `begin` to `end`, both where a gzip
+        member begins (`middle`). Raises UsageError at a damaged one.
+        """
+        return self._rows(EXCHANGES, lambda path: _ahead(path, self._inflated(path, begin, end)))
+
+    def middle(self) -> int | None:
+        """The place in exchanges.ndjson.gz at which about half of its rows have come, for two who
+        share the reading; None of a file that is not worth it.
+        """
+        try:
+            with (self.path / EXCHANGES).open("rb") as file:
+                half = os.fstat(file.fileno()).st_size // 2
+                if half < _LARGE:
+                    return None
+                file.seek(half)
+                piece = file.read(_PIECE * 16)
+        except OSError:
+            return None
+        at = piece.find(_MEMBER)
+        while at >= 0:
+            # These bytes may also come of chance: what follows is a member if rows come of it.
+            with contextlib.suppress(zlib.error):
+                text = zlib.decompressobj(wbits=31).decompress(piece[at:], _PIECE)
+                if text.startswith(b"{") and text.count(b"\n{") > 1:
+                    return half + at
+            at = piece.find(_MEMBER, at + 1)
+        return None
+
+    def tear(self) -> None:
+        """The exchanges were read elsewhere, and ended in the middle of a row."""
+        self._torn.add(EXCHANGES)
 
     def violations(self) -> Iterator[Row]:
         """The rows of violations.ndjson. Raises UsageError at a damaged one."""
@@ -182,7 +214,12 @@ class Bundle:
                 raise UsageError(f"{path}:{number + len(lines) + 1}: longer than {LINE_LIMIT} B")
             for line in lines:
                 number += 1
-                yield _parsed(path, number, line)
+                # As `_parsed` does, which is called where that fails: there may be millions.
+                try:
+                    row = orjson.loads(line)
+                except orjson.JSONDecodeError:
+                    row = None
+                yield row if type(row) is dict else _parsed(path, number, line)
         if carry.strip(b"\0"):
             # No line end: the writer was killed here. What is whole is kept all the same.
             try:
@@ -192,11 +229,11 @@ class Bundle:
             else:
                 yield row
 
-    def _inflated(self, path: Path) -> Iterator[bytes]:
+    def _inflated(self, path: Path, begin: int, end: int | None) -> Iterator[bytes]:
         """The content of a gzip file of many members, of which the last may be torn."""
         member: Any = None
         begun = 0
-        for piece in _pieces(path):
+        for piece in _pieces(path, begin, end):
             rest = piece
             while rest:
                 if member is None:
@@ -260,10 +297,13 @@ def _ahead(path: Path, pieces: Iterator[bytes]) -> Iterator[bytes]:
             maker.join(0.01)
 
 
-def _pieces(path: Path) -> Iterator[bytes]:
+def _pieces(path: Path, begin: int = 0, end: int | None = None) -> Iterator[bytes]:
     try:
         with path.open("rb") as file:
-            while piece := file.read(_PIECE):
+            file.seek(begin)
+            at = begin
+            while piece := file.read(_PIECE if end is None else min(_PIECE, end - at)):
+                at += len(piece)
                 yield piece
     except OSError as error:
         raise UsageError(f"{path}: cannot read: {error.strerror}") from error

@@ -1,0 +1,84 @@
+"""A large bundle is taken in by two processes: nobody can tell from the result."""
+
+from __future__ import annotations
+
+import gzip
+import random
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from soundstage.errors import UsageError
+from soundstage.reports import intake
+from soundstage.reports.summary import summary_of
+from soundstage.results import bundle as bundles
+from soundstage.results.bundle import EXCHANGES, Bundle
+
+
+@pytest.fixture
+def large(tmp_path: Path, runs: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Bundle:
+    """A bundle of 3,000 exchanges, which counts as large here; one in ten did not end well."""
+    rng = random.Random(4)
+    rows = [runs.exchange(number + 1, rng, at=number * 0.1) for number in range(3000)]
+    for number, row in enumerate(rows):
+        if number % 10 == 0:
+            row |= {"outcome": ("timeout", "censored")[number % 20 == 0], "codes": {"x.y": 2}}
+        if number % 700 == 0:
+            row["transcript"] = f"transcripts/{row['id']}.ndjson"
+    runs.write(tmp_path / "run", rows, kind="load", finish={"verdict": "pass"})
+    monkeypatch.setattr(bundles, "_LARGE", 1000)
+    return Bundle.open(tmp_path / "run")
+
+
+def plain(value: Any) -> Any:
+    """`value` with arrays as lists, so that it can be compared; nan equals nan as text."""
+    return repr(value) if not hasattr(value, "__slots__") else {
+        name: value_of(getattr(value, name)) for name in value.__slots__
+    }  # fmt: skip
+
+
+def value_of(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return repr(value.tolist())
+    if isinstance(value, tuple):
+        return [plain(each) for each in value]
+    return repr(value)
+
+
+def test_two_halves_come_to_what_the_whole_does(large: Bundle) -> None:
+    wanted = {"e000001", "e000701", "e002801", "e000002"}
+    middle = large.middle()
+    assert middle is not None
+    first = sum(1 for _ in large.exchanges(0, middle))
+    assert 1000 < first < 2000
+    halves = intake.take_in(large, wanted)
+    whole = intake.Intake(wanted)
+    whole.take(large.exchanges())
+    assert halves.total == whole.total == 3000
+    assert halves.places == whole.places
+    assert len(whole.places) == 3
+    mine, theirs = (summary_of(each, {("v6", "stream"): {"complete"}}) for each in (halves, whole))
+    for group, other in zip(mine.groups, theirs.groups, strict=True):
+        assert plain(group) == plain(other)
+    # The sum of fractions depends on the order, in its last digits.
+    assert mine.coarse == pytest.approx(theirs.coarse)
+    assert plain(replace(mine, coarse=0.0)) == plain(replace(theirs, coarse=0.0))
+
+
+def test_a_damaged_row_of_the_second_half_is_told_by_its_place_in_the_file(large: Bundle) -> None:
+    path = large.path / EXCHANGES
+    with path.open("ab") as file:
+        file.write(gzip.compress(b"{nonsense\n"))
+    with pytest.raises(UsageError, match=r"exchanges\.ndjson\.gz:3001:"):
+        intake.take_in(large)
+
+
+def test_a_torn_second_half_is_noticed(large: Bundle) -> None:
+    path = large.path / EXCHANGES
+    path.write_bytes(path.read_bytes()[:-40])
+    assert intake.take_in(large).total < 3000
+    assert large.torn == 1
