@@ -7,6 +7,9 @@ STAMP := $(VENV)/.installed
 # The tests start hundreds of processes: each would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
 
+# Tests of real processes wait much: one more worker than there are cores keeps these busy.
+WORKERS ?= $(shell $(PYTHON) -c "import os; print(1 + (os.cpu_count() or 1))")
+
 PUBLISHED := tests/published/node_modules/.installed
 
 .PHONY: help setup demo test check bench lock clean
@@ -40,7 +43,7 @@ demo: setup
 	@$(BIN)/soundstage demo
 
 test: setup $(PUBLISHED)
-	@$(BIN)/python -m pytest -n auto
+	@$(BIN)/python -m pytest -n $(WORKERS)
 
 check: setup
 	@$(BIN)/ruff format --check .

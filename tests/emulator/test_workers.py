@@ -169,9 +169,18 @@ def test_any_worker_knows_any_generation_also_when_its_own_worker_is_dead() -> N
             assert {each["song_name"] for each in asked()} == {made["song_name"]}
             art = made["album_art"].replace("http://emulator.example", "")
             assert len({client.get(art).content for _ in range(4)}) == 1
+
+            def answers() -> bool:
+                try:
+                    return client.get(path).status_code == 200
+                except httpx.TransportError:
+                    return False
+
             for victim in emulator.workers():
                 os.kill(victim, signal.SIGKILL)
                 until(lambda victim=victim: is_replaced(emulator, victim))  # type: ignore[misc]
+                # A process that is there need not listen yet.
+                until(answers)
             assert {each["message_id"] for each in asked()} == {made["message_id"]}
             assert not any(each["isComplete"] for each in asked())
 
