@@ -81,10 +81,7 @@ def test_four_generations_are_enough_for_both_versions(tmp_path: Path) -> None:
             "v6/stream/streaming_ready/field/stream_url/required",
         ),
         ("order/validated-streaming/swapped", "v6/stream/order/streaming/after/validated"),
-        ("track/lost", "v6/stream/tracks/all"),
         ("truncated/after/running", "v6/stream/end/reached"),
-        ("index/gap", "v6/stream/index/consecutive"),
-        ("json/duplicate_key", "v6/stream/json"),
     ],
 )
 def test_a_broken_target_is_red_and_junit_names_the_rule(
