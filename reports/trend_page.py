@@ -60,6 +60,8 @@ def render(series: Sequence[Series], root: str) -> str:
     ]
     slower = [each for each in drawn if each.changes and each.changes[-1].ratio > 1]
     title = "No change of level" if not moved else f"{plural(len(moved), 'series')} moved"
+    if not series:
+        title = "Nothing to compare yet"
     if slower:
         title = f"{plural(len(slower), 'series')} slower than before"
     return html.template("trend.html").render(
