@@ -7,9 +7,6 @@ STAMP := $(VENV)/.installed
 # The tests start hundreds of processes: each would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Tests of real processes wait much: one more worker than there are cores keeps these busy.
-WORKERS ?= $(shell $(PYTHON) -c "import os; print(1 + (os.cpu_count() or 1))")
-
 PUBLISHED := tests/published/node_modules/.installed
 
 .PHONY: help setup demo test check bench lock clean
@@ -43,7 +40,7 @@ demo: setup
 	@$(BIN)/soundstage demo
 
 test: setup $(PUBLISHED)
-	@$(BIN)/python -m pytest -n $(WORKERS)
+	@$(BIN)/python -m pytest -n auto
 
 check: setup
 	@$(BIN)/ruff format --check .
