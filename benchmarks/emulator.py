@@ -43,7 +43,7 @@ def measure(streams: int, events: int = 40) -> list[Row]:
     """
     with tempfile.TemporaryDirectory() as folder:
         profile = Path(folder, "steady.json")
-        profile.write_text(json.dumps(_profile(events)))
+        profile.write_text(json.dumps(long_streams(events)))
         emulated = _run(_emulator(profile, 1), streams)
         body = Path(folder, "body.sse")
         body.write_bytes(_one_body(profile))
@@ -154,7 +154,7 @@ def _one_body(profile: Path) -> bytes:
     return answer.partition(b"\r\n\r\n")[2]
 
 
-def _profile(events: int) -> dict[str, Any]:
+def long_streams(events: int) -> dict[str, Any]:
     """A chunk every 0.4 s, and so many of the stages that may come any number of times that a
     stream has about `events`.
     """
