@@ -13,8 +13,10 @@ from soundstage.contract.assets import KINDS, AssetField, asset_fields, role_of
 from soundstage.contract.contract import Contract
 from soundstage.contract.schema import Schema
 
-__all__ = ["asset_urls", "assets_of", "identifier", "identifiers", "role_of", "roles"]
+__all__ = ["URL_ROLES", "asset_urls", "assets_of", "identifier", "identifiers", "role_of", "roles"]
 
+#: The roles of fields and parameters that hold a URL.
+URL_ROLES = frozenset({*KINDS, "url", "reference_audio"})
 _IDENTIFIERS = ("message_id", "task_id")
 _LONGEST_ID = 200
 _DEEPEST = 32

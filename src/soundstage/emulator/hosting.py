@@ -20,8 +20,8 @@ import uvicorn
 from soundstage.contract import Contract
 from soundstage.emulator.address import bound, url_of
 from soundstage.emulator.app import Emulator
-from soundstage.emulator.connection import OpenProtocol
 from soundstage.emulator.options import Options
+from soundstage.emulator.server import config
 from soundstage.emulator.serving import READY
 from soundstage.errors import TargetError, UsageError
 
@@ -95,20 +95,7 @@ class _Server(uvicorn.Server):
 def _thread(options: Options, contracts: Mapping[str, Contract] | None) -> Iterator[str]:
     emulator = Emulator(options, contracts)
     with bound(options.host, options.port) as listening:
-        config = uvicorn.Config(
-            emulator,
-            interface="asgi3",
-            loop="auto",
-            http=OpenProtocol,
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_graceful_shutdown=1,
-        )
-        server = _Server(config, emulator)
+        server = _Server(config(emulator), emulator)
 
         def serve() -> None:
             try:

@@ -60,7 +60,12 @@ def run(emulator: Emulator, listening: socket.socket, ready: Callable[[], None])
 def server(emulator: Emulator, ready: Callable[[], None]) -> uvicorn.Server:
     """uvicorn as the emulator needs it; `ready` is called when it answers."""
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-    config = uvicorn.Config(
+    return _Server(config(emulator), emulator, ready)
+
+
+def config(emulator: Emulator) -> uvicorn.Config:
+    """How uvicorn serves an emulator, whoever runs it."""
+    return uvicorn.Config(
         emulator,
         interface="asgi3",
         loop="auto",
@@ -75,4 +80,3 @@ def server(emulator: Emulator, ready: Callable[[], None]) -> uvicorn.Server:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=1,
     )
-    return _Server(config, emulator, ready)

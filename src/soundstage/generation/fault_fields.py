@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from soundstage.contract import Contract
-from soundstage.contract.roles import role_of
+from soundstage.contract.roles import URL_ROLES, role_of
 from soundstage.contract.schema import Schema
 from soundstage.generation.fault import Chunks, Fault
 from soundstage.generation.filling import gathered
@@ -35,7 +35,6 @@ _TYPES: Final[tuple[tuple[str, str, Callable[[Any], Any]], ...]] = (
     ("array", "array", lambda value: [] if isinstance(value, dict | list) else [value]),
     ("object", "object", lambda value: {}),
 )
-_URL_ROLES: Final = frozenset(("url", "audio_url", "stream_url", "album_art", "reference_audio"))
 _MALFORMED_URLS: Final = (
     ("relative", "/songs/1.mp3"),
     ("no_scheme", "storage.example/songs/1.mp3"),
@@ -104,7 +103,7 @@ def changes(place: Place) -> Iterator[tuple[str, str, Change]]:
         yield "other", f"{field} has a value that is not listed", lambda value: _NO_SUCH
     if any(isinstance(value, str) for value in values):
         yield "case", f"{field} is written in the wrong case", _swapcase
-    if role_of(schema) in _URL_ROLES:
+    if role_of(schema) in URL_ROLES:
         for name, url in _MALFORMED_URLS:
             yield f"url_{name}", f"{field} is {url!r}", _put(url)
     elif "pattern" in schema:

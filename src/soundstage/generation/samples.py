@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Stage
-from soundstage.contract.roles import role_of
+from soundstage.contract.roles import URL_ROLES, role_of
 from soundstage.contract.schema import Schema
 from soundstage.generation.fault import Answer, Chunks, Fault, dumps, framed
 from soundstage.generation.fault_bodies import result_chunks
@@ -46,7 +46,6 @@ __all__ = [
     "values",
 ]
 
-_URL_ROLES: Final = frozenset(("url", "audio_url", "stream_url", "album_art", "reference_audio"))
 #: What a URL's path may hold: no space, control character, quote or angle bracket.
 _IN_URLS: Final = st.characters(
     codec="utf-8", exclude_categories=("Cc", "Zs", "Zl", "Zp"), exclude_characters='"<>'
@@ -141,7 +140,7 @@ def _of_kind(kind: str, schema: Schema) -> st.SearchStrategy[Any]:
 
 def _strings(schema: Schema) -> st.SearchStrategy[str]:
     least = schema.get("minLength", 0)
-    if role_of(schema) in _URL_ROLES:
+    if role_of(schema) in URL_ROLES:
         found: st.SearchStrategy[str] = _URLS
     elif "pattern" in schema:
         found = st.from_regex(str(schema["pattern"]))
