@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 
+from soundstage.arguments import Parser
 from soundstage.contract import available
 from soundstage.loadtests import arrivals, scenario
 
@@ -41,12 +42,11 @@ exit codes: 0 pass, 1 contract broken, 2 wrong usage, 3 an SLO is missed, 4 inco
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
     """The arguments after `soundstage load`; `command` is how they may be shown."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="soundstage load",
         description="Load a target, measure its milestones, and hold every exchange against the "
         "contract.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _of_target(parser)
     _of_load(parser)

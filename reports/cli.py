@@ -11,6 +11,7 @@ from typing import TextIO
 
 import orjson
 
+from soundstage.arguments import Parser
 from soundstage.contract import Contract, load
 from soundstage.errors import SoundstageError, UsageError
 from soundstage.reports import annotations, html, junit, markdown, sarif
@@ -47,11 +48,10 @@ FILES: dict[str, Callable[[Report], str]] = {
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
     """The arguments after `soundstage report`."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="soundstage report",
         description=HELP[0].upper() + HELP[1:] + ".",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "bundles", nargs="+", metavar="BUNDLE", help="folder of a run, its id, a pin, or: latest"

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from soundstage.arguments import Parser
 from soundstage.errors import NoDataError, UsageError
 
 if TYPE_CHECKING:
@@ -59,11 +60,10 @@ def level(text: str) -> float:
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
     """The arguments after `soundstage compare`."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="soundstage compare",
         description="Compare two runs or sets of runs: contract and times.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     text = "BASE and CANDIDATE: folders of runs, several parted by commas"

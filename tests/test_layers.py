@@ -29,6 +29,7 @@ SOURCE = ROOT / "src" / "soundstage"
 #: room -> the rooms that it may import, beside itself.
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
+    "arguments": set(),
     "schemas": set(),
     "wire": {"errors"},
     "contract": {"wire", "errors"},
@@ -44,11 +45,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "contracts": {"contract", "conformance", "generation"},
     # cli: the report command is called on the finished bundle by name
-    "loadtests": {"contract", "conformance", "exchange", "results", "config", "errors", "cli"},
-    "reports": {"contract", "conformance", "results", "config", "wire", "errors"},
+    "loadtests": {
+        "contract", "conformance", "exchange", "results", "config", "errors", "arguments", "cli",
+    },
+    "reports": {
+        "contract", "conformance", "results", "config", "wire", "errors", "arguments",
+    },
     "commands": {
-        "errors", "wire", "contract", "conformance", "generation", "emulator", "config", "results",
-        "exchange", "pytest_plugin", "contracts", "loadtests", "reports", "cli",
+        "errors", "arguments", "wire", "contract", "conformance", "generation", "emulator",
+        "config", "results", "exchange", "pytest_plugin", "contracts", "loadtests", "reports",
+        "cli",
     },
     "cli": {"errors"},
     "__init__": set(),

@@ -246,7 +246,10 @@ def test_wrong_arguments_end_with_2(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
         lint.parse_args(arguments)
     assert stop.value.code == 2
-    assert "usage: soundstage lint" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said.startswith("soundstage lint: error: ")
+    assert said.endswith("(`soundstage lint --help` shows what there is)\n")
+    assert said.count("\n") == 1
 
 
 HOSTILE = "\x1b[31m\u202eevil\u2066\x07\r\n"

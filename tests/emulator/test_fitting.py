@@ -7,12 +7,11 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from recorded_streams import rows
+from recorded_streams import bundle_of, rows
 
 from soundstage.commands import emulate, fit_profile
 from soundstage.contract import load_all
@@ -21,7 +20,7 @@ from soundstage.emulator.pacing import from_data, profile
 from soundstage.emulator.profile import Profile
 from soundstage.errors import NoDataError, UsageError
 from soundstage.generation.walk import Step
-from soundstage.results.bundle import Bundle, BundleWriter
+from soundstage.results.bundle import Bundle
 
 CONTRACTS = load_all()
 DATA: dict[str, Any] = {
@@ -42,28 +41,11 @@ DATA: dict[str, Any] = {
 TRUE = from_data("true", DATA, "test")
 
 
-def bundle_of(folder: Path, found: Iterable[dict[str, Any]], **target: Any) -> Path:
-    """A finished bundle with these rows."""
-    run = {
-        "kind": "load",
-        "command": "soundstage load",
-        "target": {"url": "http://127.0.0.1:8000", "kind": "local", **target},
-        "machine": {"system": "test", "cpus": 1, "python": "3"},
-        "budget": {"limit": None, "spent": 0},
-        "clock": {"source": "kernel", "stepped": False},
-    }
-    with BundleWriter.create(folder, run) as writer:
-        for row in found:
-            writer.exchange(row)
-        writer.finish(verdict="pass", exit_code=0, reason=None, rules=[])
-    return folder
-
-
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of 160 streams of each version, of which every fourth was cut off midway."""
     folder = tmp_path_factory.mktemp("recorded") / "2026-11-21-live"
-    return bundle_of(folder, rows(TRUE, CONTRACTS, 160, seed=1, cut=0.25))
+    return bundle_of(folder, rows(TRUE, CONTRACTS, 160, seed=1, cut=0.25), kind="local")
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from recorded_streams import rows
+from recorded_streams import bundle_of, rows
 from scipy import stats
 
 from soundstage.commands.fit_profile import fitted_profile
@@ -21,7 +21,6 @@ from soundstage.emulator.profile import Profile
 from soundstage.errors import NoDataError, UsageError
 from soundstage.reports import fidelity
 from soundstage.reports.drift import Evidence, Finding
-from soundstage.results.bundle import BundleWriter
 
 CONTRACTS = load_all()
 REALISTIC = profiles()["realistic"]
@@ -44,22 +43,6 @@ def held(live: Profile, emulated: Profile, many: int = 150) -> fidelity.Fidelity
 def stage_of(result: fidelity.Fidelity, api: str, name: str) -> fidelity.Stage:
     endpoint = next(each for each in result.endpoints if each.api == api)
     return next(each for each in endpoint.stages if each.name == name)
-
-
-def bundle_of(folder: Path, found: Any, **target: Any) -> Path:
-    run = {
-        "kind": "load",
-        "command": "soundstage load",
-        "target": {"url": "http://127.0.0.1:8000", "kind": "emulator", **target},
-        "machine": {"system": "test", "cpus": 1, "python": "3"},
-        "budget": {"limit": None, "spent": 0},
-        "clock": {"source": "kernel", "stepped": False},
-    }
-    with BundleWriter.create(folder, run) as writer:
-        for row in found:
-            writer.exchange(row)
-        writer.finish(verdict="pass", exit_code=0, reason=None, rules=[])
-    return folder
 
 
 def test_the_same_behaviour_is_near_in_every_stage() -> None:

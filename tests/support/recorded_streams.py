@@ -5,12 +5,14 @@ what `tests/emulator` fits profiles to and `tests/reports` holds against each ot
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from soundstage.contract import Contract
 from soundstage.emulator.profile import Profile
 from soundstage.generation.walk import plan
+from soundstage.results.bundle import BundleWriter
 
 
 def rows(
@@ -52,6 +54,23 @@ def rows(
                 yield {**row, **failed, "ended": due[-1]}
             else:
                 yield {**row, "ended": due[-1], "milestones": {"complete": due[-1]}}
+
+
+def bundle_of(folder: Path, found: Iterable[dict[str, Any]], **target: Any) -> Path:
+    """A finished bundle with these rows; `target` in part, an emulator unless it says otherwise."""
+    run = {
+        "kind": "load",
+        "command": "soundstage load",
+        "target": {"url": "http://127.0.0.1:8000", "kind": "emulator", **target},
+        "machine": {"system": "test", "cpus": 1, "python": "3"},
+        "budget": {"limit": None, "spent": 0},
+        "clock": {"source": "kernel", "stepped": False},
+    }
+    with BundleWriter.create(folder, run) as writer:
+        for row in found:
+            writer.exchange(row)
+        writer.finish(verdict="pass", exit_code=0, reason=None, rules=[])
+    return folder
 
 
 def _row(api: str, number: int) -> dict[str, Any]:

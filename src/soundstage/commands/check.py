@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from soundstage import cli
+from soundstage.arguments import Parser
 from soundstage.config import find_config
 from soundstage.conformance.violations import fingerprint
 from soundstage.contract import available, load
@@ -44,11 +45,10 @@ _WAIVED_DAYS = 30
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="soundstage check",
         description="Check a target against the contract: a test case for every rule.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--target", metavar="URL", help="base URL of the API; `emulator` starts one (free)"

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
+from soundstage.arguments import Parser
 from soundstage.exchange.spawn import spawned_emulator
 from soundstage.results.bundle import new_folder
 
@@ -24,11 +25,10 @@ _WEIGHT = (130, 70, 2, 1, 6, 5, 3, 4)
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="soundstage demo",
         description="Start the emulator, check both API versions, run a short load, and report.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--seconds", type=int, default=15, metavar="N", help="of load (default 15)")
     parser.add_argument("--rate", type=float, default=4.0, metavar="R", help="requests a second")

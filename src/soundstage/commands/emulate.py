@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
+from soundstage.arguments import Parser
 from soundstage.errors import UsageError
 
 HELP = "start the emulator of the API"
@@ -19,12 +20,11 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     """The options of the emulator; exits with 2 where they are wrong."""
     from soundstage.emulator.pacing import profiles
 
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="soundstage emulate",
         description="Start a stand-in for the API on this machine and serve until stopped. It "
         "prints `listening on http://HOST:PORT` when it is ready.",
         epilog=_epilog(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")

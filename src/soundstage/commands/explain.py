@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any, Final, TextIO
 
+from soundstage.arguments import Parser
 from soundstage.commands.printing import forgive_encoding, json_line
 from soundstage.conformance.codes import Code, codes, codes_of, rules_of
 from soundstage.contract import Contract, load_all
@@ -28,11 +29,10 @@ _SHOWN: Final = 3
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="soundstage explain",
         description="Explain a rule of a contract or a violation code.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", nargs="?", help="a code, a rule id, or the beginning of one")
     text = "markdown shows codes only"

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TextIO
 
+from soundstage.arguments import Parser
 from soundstage.commands.wire_trials import found_on_the_wire
 from soundstage.conformance.violations import Severity, Verdict, Violation
 from soundstage.contract import Contract, available, load, load_all
@@ -111,12 +112,11 @@ class Matrix:
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="soundstage faults",
         description="Put every fault of the catalogue into valid answers, and see that it is "
         "caught under the right code; judge valid streams, and see that nothing is.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     text = f"only this version (repeatable; {', '.join(available())}; default: all)"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import urlsplit
 
+from soundstage.arguments import Parser
 from soundstage.commands.printing import forgive_encoding, json_line
 from soundstage.conformance.violations import Severity, Verdict, Violation
 from soundstage.contract import Contract, available, load, load_all
@@ -74,11 +75,10 @@ class Linted:
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="soundstage lint",
         description="Check saved responses against the contract.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "files", nargs="+", metavar="FILE", help="response, transcript or HAR file; - is stdin"

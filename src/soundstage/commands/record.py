@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from soundstage.arguments import Parser
 from soundstage.commands.printing import forgive_encoding, json_line
 from soundstage.contract import Contract, available, load
 from soundstage.contract.protocol import Endpoint
@@ -54,11 +55,10 @@ class Wanted:
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="soundstage record",
         description="Ask a target for songs, and save every exchange as a transcript.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("--target", metavar="URL", help="base URL of the API; `emulator` starts one (free)")

@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from soundstage.arguments import Parser
 from soundstage.commands.printing import forgive_encoding, json_line
 from soundstage.errors import UsageError
 from soundstage.results.index import ROOT, Entry, Runs
@@ -39,13 +40,12 @@ _SHOWN: Final = 20
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
     """The arguments after `soundstage runs`."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="soundstage runs",
         description="List, tag, pin and prune the runs in a folder.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    shared = argparse.ArgumentParser(add_help=False)
+    shared = Parser(add_help=False)
     shared.add_argument(
         "--runs", type=Path, default=ROOT, metavar="DIR", help="folder (default: %(default)s)"
     )

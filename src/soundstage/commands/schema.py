@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
+from soundstage.arguments import Parser
 from soundstage.commands.printing import forgive_encoding
 from soundstage.contract import Contract, available, load
 from soundstage.contract.drawing import listing, mermaid
@@ -34,11 +35,10 @@ what the documentation says otherwise, and what it should be changed to.
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="soundstage schema",
         description="Print a contract for other tools, and for people.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     text = f"{', '.join(available())} (repeatable; default: all)"
     parser.add_argument("--api", action="append", metavar="API", help=text)
