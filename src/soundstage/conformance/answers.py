@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from soundstage.conformance.fields import FieldCheck, shown
+from soundstage.conformance.outages import http_reason
 from soundstage.conformance.violations import Severity, Violation
 from soundstage.contract import Contract
 from soundstage.contract.protocol import DocumentedError, Endpoint
@@ -21,16 +22,17 @@ from soundstage.wire import jsontext
 #: Media types that a framing may come as (RFC 9110, section 8.3.1: parameters do not count).
 _MEDIA = {
     "sse": ("text/event-stream",),
-    "lines": (
-        "text/event-stream",
-        "application/json",
-        "application/jsonl",
-        "application/x-ndjson",
-        "text/plain",
-    ),
+    "lines": ("text/event-stream", "application/x-ndjson"),
 }
-#: Refusals that say nothing about the contract: no key, no money, too often, out of order.
-_REFUSALS = frozenset({401, 402, 403, 408, 425, 429, 500, 502, 503, 504, 520, 522, 524})
+#: Refusals that say nothing about the contract: no key, no money, too often, out of order. What a
+#: gateway says on its own behalf is told by `outages`.
+_REFUSALS = frozenset({401, 402, 403, 429, 500})
+#: A success, as far as the contract is concerned (RFC 9110, section 15.3).
+SUCCESS = range(200, 300)
+_OK = 200
+#: Media types of bare lines beside any text and any JSON: what has no type at all, or no telling
+#: one. No media type is registered for them, and no page names one.
+_UNTYPED = ("", "application/octet-stream", "binary/octet-stream")
 
 
 @dataclass(slots=True)
@@ -72,13 +74,23 @@ def check_result(contract: Contract, endpoint: str, raw: bytes, *, max_depth: in
         answer.violations.append(violation(contract, code, f"{endpoint}/json", message))
         return answer
     if (error := contract.errors.matching(value)) is not None:
-        answer.error = error
-        message = f"the body is the error “{error.title}” where a result is due"
-        code = "http.error_under_success"
-        answer.violations.append(violation(contract, code, f"{endpoint}/http/answer", message))
+        take_refusal(contract, endpoint, error, answer, "a result")
         return answer
     answer.violations.extend(_result_check(contract, endpoint).violations(value, None))
     return answer
+
+
+def take_refusal(
+    contract: Contract, endpoint: str, error: DocumentedError, answer: Answer, due: str
+) -> None:
+    """Note that a printed error came under the status of a success where something else was due:
+    no page prints the statuses of errors, so it is that error all the same, and is said.
+    """
+    answer.error = error
+    answer.reason = f"api.{error.name}"
+    message = f"the body is the error “{error.title}” where {due} is due"
+    found = violation(contract, "http.error_under_success", f"{endpoint}/http/answer", message)
+    answer.violations.append(found)
 
 
 def check_error(
@@ -101,7 +113,7 @@ def check_error(
         return answer
     if status not in contract.errors.statuses:
         code, rule = ("http.error_under_success", "error/not_under_200")
-        if not 200 <= status < 300:
+        if status not in SUCCESS:
             code, rule = ("http.status", "error/status")
         message = f"an error came with the status {status}"
         answer.violations.append(violation(contract, code, rule, message))
@@ -113,22 +125,33 @@ def check_error(
 
 
 def check_refusal(contract: Contract, endpoint: Endpoint, status: int, raw: bytes) -> Answer:
-    """An answer to a valid request whose status is not 200. A documented refusal leaves the
+    """An answer to a valid request whose status is no success. A documented refusal leaves the
     contract unjudged (`reason`); a status that means that the endpoint is not there, or not as
     documented, breaks it.
     """
     value = jsontext.parse(raw).value
     error = contract.errors.matching(value)
     answer = Answer(error=error, value=value)
-    if error is not None and status in contract.errors.statuses:
+    if error is not None:
         answer.reason = f"api.{error.name}"
+        if status not in contract.errors.statuses:
+            message = f"an error came with the status {status}"
+            answer.violations.append(violation(contract, "http.status", "error/status", message))
     elif status in _REFUSALS:
-        answer.reason = f"http.{status}"
+        answer.reason = http_reason(status)
     else:
         message = f"the status is {status}; expected 200"
         rule = f"{endpoint.name}/http/status"
         answer.violations.append(violation(contract, "http.status", rule, message))
     return answer
+
+
+def check_success(contract: Contract, endpoint: Endpoint, status: int) -> list[Violation]:
+    """Whether a success is the usual one."""
+    if status == _OK:
+        return []
+    message = f"the status is {status}; expected 200"
+    return [violation(contract, "http.status", f"{endpoint.name}/http/ok", message)]
 
 
 def check_content_type(
@@ -141,7 +164,7 @@ def check_content_type(
     if endpoint.kind == "stream":
         framings = [framing] if framing in endpoint.framings else endpoint.framings
         allowed = [each for name in framings for each in _MEDIA[str(name)]]
-        fits = media in allowed
+        fits = media in allowed or ("lines" in framings and _may_be_lines(media))
     else:
         allowed = ["application/json"]
         fits = media == "application/json" or media.endswith("+json")
@@ -150,6 +173,11 @@ def check_content_type(
     message = f"the content type is {media or 'missing'}; expected {' or '.join(allowed[:2])}"
     rule = f"{endpoint.name}/http/content_type"
     return [violation(contract, "http.content_type", rule, message)]
+
+
+def _may_be_lines(media: str) -> bool:
+    text = media.startswith("text/") and media != "text/html"
+    return text or "json" in media or media in _UNTYPED
 
 
 def check_hosts(

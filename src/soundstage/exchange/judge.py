@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from soundstage.conformance.answers import (
+    SUCCESS,
     check_content_type,
     check_hosts,
+    check_success,
     media_type,
     violation,
 )
@@ -19,7 +21,7 @@ from soundstage.conformance.engine import Seen, StreamCheck
 from soundstage.conformance.violations import Verdict, Violation, verdict_of
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
-from soundstage.exchange.whole import Asked, Whole, judge_no_stream, judge_whole
+from soundstage.exchange.whole import Asked, Whole, judge_no_stream, judge_whole, outage_reason
 from soundstage.wire import jsontext
 from soundstage.wire.ending import End, EndKind
 from soundstage.wire.lines import LineDecoder, sniff_framing
@@ -33,7 +35,7 @@ _BROKEN = {
     EndKind.CONTENT_ENCODING: ("http.content_encoding", "http/body"),
     EndKind.REDIRECT: ("http.redirect", "http/status"),
 }
-_OK = 200
+_PICTURES_AND_SOUND = ("image", "audio", "video", "font", "multipart")
 #: An event, and what the engine saw in it.
 Told = tuple[Event, Seen]
 #: A framing that shows only after so many bytes is none.
@@ -150,7 +152,7 @@ class Judge:
     def ended(self) -> bool:
         """Whether the promised answer has come whole: the stream's last chunk, or a result."""
         if self._check is not None:
-            return self._check.ended and self._check.failed is None
+            return self._check.ended and self._check.failed is None and self._check.refusal is None
         return self.value is not None and self._reason is None and self.error_name is None
 
     @property
@@ -174,7 +176,7 @@ class Judge:
         self._has_head = True
         self.status = status
         self.content_type = content_type
-        if status != _OK or (self._check is not None and not self._could_be_stream()):
+        if status not in SUCCESS or (self._check is not None and not self._could_be_stream()):
             self._check_later()
 
     def feed(self, piece: bytes) -> list[Told]:
@@ -195,6 +197,12 @@ class Judge:
             cut = f"environment.{end.kind}"
         elif end is not None and end.fault_of == "harness" and not self._done(end):
             cut = cut or f"harness.{end.kind}"
+        if self._check is None and cut is None:
+            # A gateway's answer says nothing of the API, however badly it ends.
+            self._reason = outage_reason(self._asked(), bytes(self._body))
+            if self._reason is not None:
+                self._body = bytearray()
+                return told
         if end is not None and end.fault_of == "api":
             code, rule = _BROKEN.get(end.kind, ("http.framing", "http/body"))
             self._add(code, f"{self.endpoint.name}/{rule}", end.message)
@@ -215,8 +223,9 @@ class Judge:
         return end.kind in timeouts and self._check is not None and self._check.ended
 
     def _could_be_stream(self) -> bool:
+        """A page is none, whatever it holds; what has another wrong type may well be one."""
         media = media_type(self.content_type)
-        return not media or media == "text/event-stream" or "json" in media or media == "text/plain"
+        return media != "text/html" and media.partition("/")[0] not in _PICTURES_AND_SOUND
 
     def _check_later(self) -> None:
         """The body is not a stream, whatever is due: keep it, and look at it when it is whole."""
@@ -255,6 +264,8 @@ class Judge:
             self._violations += check_content_type(
                 self.contract, self.endpoint, self.content_type, framing
             )
+        if self.status is not None:
+            self._violations += check_success(self.contract, self.endpoint, self.status)
         held, self._body = bytes(self._body), bytearray()
         return self._decode(decoder, held)
 
@@ -305,6 +316,8 @@ class Judge:
             unterminated, self.pending = False, b""
         # What was cut by the connection needs no second violation for the event it was cut in.
         self._check.close(cut=cut or self.capped, unterminated=unterminated and not broken)
+        if self._check.refusal is not None:
+            self.error_name = self._check.refusal.name
         return told
 
     def _close_unstarted(self, cut: str | None, *, broken: bool) -> None:
@@ -316,6 +329,8 @@ class Judge:
                 self._violations += check_content_type(
                     self.contract, self.endpoint, self.content_type, None
                 )
+                if self.status is not None:
+                    self._violations += check_success(self.contract, self.endpoint, self.status)
             self._check.close(cut=cut)
             return
         self._whole(judge_no_stream, self.pending)
@@ -324,7 +339,13 @@ class Judge:
 
     def _whole(self, judge: Callable[[Asked, bytes], Whole], raw: bytes) -> None:
         """Take over what a body that is no stream of events was found to be."""
-        asked = Asked(
+        found = judge(self._asked(), raw)
+        self._violations += found.violations
+        self.framing, self.value = found.framing, found.value
+        self.error_name, self._reason = found.error_name, found.reason
+
+    def _asked(self) -> Asked:
+        return Asked(
             self.contract,
             self.endpoint,
             has_head=self._has_head,
@@ -335,10 +356,6 @@ class Judge:
             own_host=self._own_host,
             max_depth=self.caps.json_depth,
         )
-        found = judge(asked, raw)
-        self._violations += found.violations
-        self.framing, self.value = found.framing, found.value
-        self.error_name, self._reason = found.error_name, found.reason
 
     def _hosts(self, value: Any, own_host: str, chunk: int | None) -> None:
         name = self.endpoint.name

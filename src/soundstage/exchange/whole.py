@@ -8,21 +8,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from soundstage.conformance.answers import (
+    SUCCESS,
     Answer,
     check_content_type,
     check_error,
     check_hosts,
     check_refusal,
     check_result,
+    check_success,
+    take_refusal,
     violation,
 )
+from soundstage.conformance.outages import http_reason, is_outage
 from soundstage.conformance.violations import Violation
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
 from soundstage.wire import jsontext
 from soundstage.wire.lines import sniff_framing
-
-_OK = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +75,20 @@ def judge_whole(asked: Asked, raw: bytes) -> Whole:
             bad_request=asked.broken_rule is not None,
             max_depth=asked.max_depth,
         )
-    elif asked.status is not None and asked.status != _OK:
+    elif asked.status is not None and asked.status not in SUCCESS:
         answer = check_refusal(contract, endpoint, asked.status, raw)
     elif endpoint.kind == "stream":
+        _check_success(found, asked)
         if raw:
-            return judge_no_stream(asked, raw)
+            return judge_no_stream(asked, raw, found)
         _add(found, asked, "stream.truncated", f"{endpoint.name}/end/reached", "the body is empty")
         _check_type(found, asked)
         return found
     else:
         answer = check_result(contract, endpoint.name, raw, max_depth=asked.max_depth)
-        _check_type(found, asked)
+        if answer.error is None:
+            _check_success(found, asked)
+            _check_type(found, asked)
     found.violations += answer.violations
     if asked.own_host is not None and answer.error is None and endpoint.kind == "sync":
         found.violations += check_hosts(contract, endpoint.name, answer.value, asked.own_host, None)
@@ -93,23 +98,43 @@ def judge_whole(asked: Asked, raw: bytes) -> Whole:
     return found
 
 
-def judge_no_stream(asked: Asked, raw: bytes) -> Whole:
-    """What came whole where a stream is due: a JSON document, or something else again."""
+def outage_reason(asked: Asked, raw: bytes) -> str | None:
+    """Why an answer is none of the API's, but of a gateway before it; None if it is the API's own.
+    A printed error is the API's word under any status.
+    """
+    if asked.status is None or not is_outage(asked.status, asked.content_type, raw):
+        return None
+    if asked.contract.errors.matching(jsontext.parse(raw).value) is not None:
+        return None
+    return http_reason(asked.status)
+
+
+def judge_no_stream(asked: Asked, raw: bytes, found: Whole | None = None) -> Whole:
+    """What came whole where a stream is due: a JSON document, or something else again. Adds to
+    what was `found` before.
+    """
     contract, endpoint = asked.contract, asked.endpoint
     framing = sniff_framing(raw)
-    found = Whole(framing="json" if framing in ("json", "lines") else None)
-    answer = check_error(contract, raw) if found.framing else Answer()
-    if answer.error is not None:
-        found.error_name = answer.error.name
-        message = f"the body is the error “{answer.error.title}” where a stream is due"
-        _add(found, asked, "http.error_under_success", f"{endpoint.name}/http/answer", message)
+    found = found or Whole()
+    found.framing = "json" if framing in ("json", "lines") else None
+    error = contract.errors.matching(jsontext.parse(raw).value) if found.framing else None
+    if error is not None:
+        answer = Answer()
+        take_refusal(contract, endpoint.name, error, answer, "a stream")
+        found.violations += answer.violations
+        found.error_name, found.reason = error.name, answer.reason
         return found
-    if framing != "sse":
+    if framing not in ("sse", *(each for each in endpoint.framings if each == "lines")):
         what = "one JSON document" if found.framing else "neither events nor JSON"
         message = f"the body is {what}; expected {' or '.join(endpoint.framings)}"
         _add(found, asked, "framing.unexpected", f"{endpoint.name}/framing", message)
     _check_type(found, asked)
     return found
+
+
+def _check_success(found: Whole, asked: Asked) -> None:
+    if asked.status is not None:
+        found.violations += check_success(asked.contract, asked.endpoint, asked.status)
 
 
 def _check_type(found: Whole, asked: Asked) -> None:
@@ -122,7 +147,7 @@ def _check_type(found: Whole, asked: Asked) -> None:
 def _accepted(asked: Asked, raw: bytes) -> bool:
     """Whether a success came that is not an error in disguise."""
     value = jsontext.parse(raw).value
-    return asked.status == _OK and asked.contract.errors.matching(value) is None
+    return asked.status in SUCCESS and asked.contract.errors.matching(value) is None
 
 
 def _add(found: Whole, asked: Asked, code: str, rule: str, message: str) -> None:
