@@ -169,7 +169,7 @@ def test_an_error_under_a_success_is_a_refusal_and_kept(raw_server):
     assert story(exchange) == (
         "refused",
         "inconclusive",
-        "api.rate_limit",
+        "api.insufficient_balance",
         ["http.error_under_success"],
     )
     again = replayed(exchange)

@@ -11,13 +11,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from soundstage.conformance.fields import FieldCheck, shown
-from soundstage.conformance.outages import http_reason
 from soundstage.conformance.violations import Severity, Violation
 from soundstage.contract import Contract
 from soundstage.contract.protocol import DocumentedError, Endpoint
 from soundstage.contract.roles import asset_urls
 from soundstage.contract.schema import Schema, type_name
 from soundstage.wire import jsontext
+from soundstage.wire.outages import http_reason
 
 #: Media types that a framing may come as (RFC 9110, section 8.3.1: parameters do not count).
 _MEDIA = {
@@ -27,8 +27,9 @@ _MEDIA = {
 #: Refusals that say nothing about the contract: no key, no money, too often, out of order. What a
 #: gateway says on its own behalf is told by `outages`.
 _REFUSALS = frozenset({401, 402, 403, 429, 500})
-#: A success, as far as the contract is concerned (RFC 9110, section 15.3).
-SUCCESS = range(200, 300)
+#: Statuses of success (RFC 9110, section 15.3), and the one that opens a stream of events (WHATWG
+#: HTML, 9.2.3: any other fails the connection).
+_SUCCESS = range(200, 300)
 _OK = 200
 #: Media types of bare lines beside any text and any JSON: what has no type at all, or no telling
 #: one. No media type is registered for them, and no page names one.
@@ -51,6 +52,13 @@ def violation(contract: Contract, code: str, rule: str, message: str, path: str 
     """A violation of the rule `API/RULE` by an exchange as a whole."""
     found = contract.rules[f"{contract.api}/{rule}"]
     return Violation(code, Severity(found.severity), None, path, message, found.id)
+
+
+def is_success(endpoint: Endpoint, status: int | None) -> bool:
+    """Whether a status promises what the endpoint gives: 200 for a stream, any success for one
+    body, since no page prints a status.
+    """
+    return status == _OK if endpoint.kind == "stream" else status in _SUCCESS
 
 
 def media_type(content_type: str | None) -> str:
@@ -113,7 +121,7 @@ def check_error(
         return answer
     if status not in contract.errors.statuses:
         code, rule = ("http.error_under_success", "error/not_under_200")
-        if status not in SUCCESS:
+        if status not in _SUCCESS:
             code, rule = ("http.status", "error/status")
         message = f"an error came with the status {status}"
         answer.violations.append(violation(contract, code, rule, message))
@@ -147,8 +155,8 @@ def check_refusal(contract: Contract, endpoint: Endpoint, status: int, raw: byte
 
 
 def check_success(contract: Contract, endpoint: Endpoint, status: int) -> list[Violation]:
-    """Whether a success is the usual one."""
-    if status == _OK:
+    """Whether a success is the usual one, where others are successes too."""
+    if status == _OK or endpoint.kind == "stream":
         return []
     message = f"the status is {status}; expected 200"
     return [violation(contract, "http.status", f"{endpoint.name}/http/ok", message)]
@@ -164,7 +172,7 @@ def check_content_type(
     if endpoint.kind == "stream":
         framings = [framing] if framing in endpoint.framings else endpoint.framings
         allowed = [each for name in framings for each in _MEDIA[str(name)]]
-        fits = media in allowed or ("lines" in framings and _may_be_lines(media))
+        fits = media in allowed or ("lines" in framings and may_be_lines(media))
     else:
         allowed = ["application/json"]
         fits = media == "application/json" or media.endswith("+json")
@@ -175,7 +183,8 @@ def check_content_type(
     return [violation(contract, "http.content_type", rule, message)]
 
 
-def _may_be_lines(media: str) -> bool:
+def may_be_lines(media: str) -> bool:
+    """Whether bare lines of JSON may come under a media type: no page names one."""
     text = media.startswith("text/") and media != "text/html"
     return text or "json" in media or media in _UNTYPED
 
@@ -210,6 +219,12 @@ def _unprinted_error(contract: Contract, value: Any, answer: Answer) -> None:
         message = f"the body is nearly “{near.title}”, but {_difference(near.body, value)}"
         found = violation(contract, "http.error_body", f"error/{near.name}/body", message)
         answer.violations.append(found)
+
+
+def is_the_apis_word(contract: Contract, raw: bytes) -> bool:
+    """Whether a body is a printed error, or nearly: no gateway would write that."""
+    value = jsontext.parse(raw).value
+    return isinstance(value, dict) and _nearest(contract, value) is not None
 
 
 def _nearest(contract: Contract, value: dict[str, Any]) -> DocumentedError | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from soundstage.conformance.answers import SUCCESS
+from soundstage.conformance.answers import is_success
 from soundstage.contract import Contract
 from soundstage.contract.rules import Rule
 
@@ -55,13 +55,14 @@ def exercised(rule: Rule, seen: Observation) -> bool:
     area, *rest = rule.id.split("/")[2:]
     if rule.endpoint == "error":
         return _error(area, seen)
+    success = is_success(seen.contract.endpoints[rule.endpoint], seen.status)
     if area == "http":
-        return seen.status in SUCCESS
+        return success
     if area == "asset":
         return False  # no exchange shows it, only the files themselves: see exchange/assets.py
     if area == "hosts":
         return seen.live and (bool(seen.chunks) or seen.value is not None)
-    if seen.status not in SUCCESS:
+    if not success:
         return False
     endpoint = seen.contract.endpoints[rule.endpoint]
     if endpoint.kind == "stream":

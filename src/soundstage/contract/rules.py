@@ -118,10 +118,13 @@ def rule_book(
 def _http_rules(book: RuleBook, endpoint: Endpoint) -> None:
     add, name, grounds = book.add, endpoint.name, endpoint.grounds
     asked = f"{endpoint.method} {endpoint.path}"
-    add(name, "http/status", grounds, f"{asked} answers with a status of success.")
-    # No page prints the status of a success: another than 200 says the same to most clients.
     inferred = Grounds("inferred", grounds.source)
-    add(name, "http/ok", inferred, f"The success of {asked} is a 200.")
+    if endpoint.kind == "stream":
+        add(name, "http/status", grounds, f"{asked} answers with 200.")
+    else:
+        add(name, "http/status", grounds, f"{asked} answers with a status of success.")
+        # No page prints a status, and only a stream of events asks for 200 by its standard.
+        add(name, "http/ok", inferred, f"The success of {asked} is a 200.")
     kinds = {"sse": "text/event-stream", "lines": "JSON lines"}
     media = " or ".join(kinds[framing] for framing in endpoint.framings) or "application/json"
     add(name, "http/content_type", endpoint.content_type, f"The content type says {media}.")

@@ -16,7 +16,6 @@ from urllib.parse import urljoin
 
 from soundstage.conformance.answers import media_type
 from soundstage.conformance.fields import shown
-from soundstage.conformance.outages import http_reason, is_outage, status_name
 from soundstage.conformance.violations import Severity, Violation
 from soundstage.contract import Contract
 from soundstage.contract.assets import ASPECTS, Found, duration_of, found_in
@@ -28,6 +27,7 @@ from soundstage.exchange.client import Exchange
 from soundstage.exchange.places import Place, place_of
 from soundstage.exchange.session import Session
 from soundstage.wire.ending import End
+from soundstage.wire.outages import http_reason, is_outage, status_name
 from soundstage.wire.settings import Limits
 from soundstage.wire.transport import Request, Transport
 

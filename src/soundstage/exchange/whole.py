@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from soundstage.conformance.answers import (
-    SUCCESS,
     Answer,
     check_content_type,
     check_error,
@@ -16,15 +15,17 @@ from soundstage.conformance.answers import (
     check_refusal,
     check_result,
     check_success,
+    is_success,
+    is_the_apis_word,
     take_refusal,
     violation,
 )
-from soundstage.conformance.outages import http_reason, is_outage
 from soundstage.conformance.violations import Violation
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
 from soundstage.wire import jsontext
 from soundstage.wire.lines import sniff_framing
+from soundstage.wire.outages import http_reason, is_outage
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +76,19 @@ def judge_whole(asked: Asked, raw: bytes) -> Whole:
             bad_request=asked.broken_rule is not None,
             max_depth=asked.max_depth,
         )
-    elif asked.status is not None and asked.status not in SUCCESS:
+    elif asked.status is not None and not is_success(endpoint, asked.status):
         answer = check_refusal(contract, endpoint, asked.status, raw)
     elif endpoint.kind == "stream":
-        _check_success(found, asked)
         if raw:
-            return judge_no_stream(asked, raw, found)
+            return judge_no_stream(asked, raw)
         _add(found, asked, "stream.truncated", f"{endpoint.name}/end/reached", "the body is empty")
         _check_type(found, asked)
         return found
     else:
         answer = check_result(contract, endpoint.name, raw, max_depth=asked.max_depth)
         if answer.error is None:
-            _check_success(found, asked)
+            if asked.status is not None:
+                found.violations += check_success(contract, endpoint, asked.status)
             _check_type(found, asked)
     found.violations += answer.violations
     if asked.own_host is not None and answer.error is None and endpoint.kind == "sync":
@@ -100,23 +101,20 @@ def judge_whole(asked: Asked, raw: bytes) -> Whole:
 
 def outage_reason(asked: Asked, raw: bytes) -> str | None:
     """Why an answer is none of the API's, but of a gateway before it; None if it is the API's own.
-    A printed error is the API's word under any status.
+    A printed error, or nearly one, is the API's word under any status.
     """
     if asked.status is None or not is_outage(asked.status, asked.content_type, raw):
         return None
-    if asked.contract.errors.matching(jsontext.parse(raw).value) is not None:
+    if is_the_apis_word(asked.contract, raw):
         return None
     return http_reason(asked.status)
 
 
-def judge_no_stream(asked: Asked, raw: bytes, found: Whole | None = None) -> Whole:
-    """What came whole where a stream is due: a JSON document, or something else again. Adds to
-    what was `found` before.
-    """
+def judge_no_stream(asked: Asked, raw: bytes) -> Whole:
+    """What came whole where a stream is due: a JSON document, or something else again."""
     contract, endpoint = asked.contract, asked.endpoint
     framing = sniff_framing(raw)
-    found = found or Whole()
-    found.framing = "json" if framing in ("json", "lines") else None
+    found = Whole(framing="json" if framing in ("json", "lines") else None)
     error = contract.errors.matching(jsontext.parse(raw).value) if found.framing else None
     if error is not None:
         answer = Answer()
@@ -132,11 +130,6 @@ def judge_no_stream(asked: Asked, raw: bytes, found: Whole | None = None) -> Who
     return found
 
 
-def _check_success(found: Whole, asked: Asked) -> None:
-    if asked.status is not None:
-        found.violations += check_success(asked.contract, asked.endpoint, asked.status)
-
-
 def _check_type(found: Whole, asked: Asked) -> None:
     if asked.has_head:
         found.violations += check_content_type(
@@ -147,7 +140,9 @@ def _check_type(found: Whole, asked: Asked) -> None:
 def _accepted(asked: Asked, raw: bytes) -> bool:
     """Whether a success came that is not an error in disguise."""
     value = jsontext.parse(raw).value
-    return asked.status in SUCCESS and asked.contract.errors.matching(value) is None
+    return (
+        is_success(asked.endpoint, asked.status) and asked.contract.errors.matching(value) is None
+    )
 
 
 def _add(found: Whole, asked: Asked, code: str, rule: str, message: str) -> None:

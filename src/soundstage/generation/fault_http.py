@@ -61,7 +61,8 @@ def _of_endpoint(contract: Contract, endpoint: Endpoint, of: str, prefix: str) -
         def other_status(answer: Answer, rng: Any, status: int = status) -> Answer:
             return answer._replace(status=status)
 
-        rule = "http/ok" if status in _SUCCESS else "http/status"
+        milder = status in _SUCCESS and endpoint.kind != "stream"
+        rule = "http/ok" if milder else "http/status"
         yield fault(f"status_{status}", {"http.status"}, rule, says, other_status)
     media = {MEDIA_TYPES[framing] for framing in endpoint.framings} or {"application/json"}
     kinds = ("text/html", "application/octet-stream", "audio/mpeg", "text/plain", None)
