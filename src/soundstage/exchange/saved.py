@@ -203,7 +203,7 @@ def judge_saved(
     found = told(exchange, contracts, kind)
     head = (exchange.header.get("response") or {}).get("status") is not None
     if found.guessed and not head and _is_of_file(exchange):
-        _check_guess(found, exchange.body, kind, name)
+        _check_guess(found, contracts, exchange.body, kind, name)
     if found.guessed and not found.fits and kind is None:
         # The status may still say all that there is to know, of an outage say.
         found = replace(found, endpoint=_of_kind(found.contract, "stream"), kind="stream")
@@ -217,14 +217,20 @@ def _is_of_file(exchange: Transcript) -> bool:
     return exchange.header.get("timing") == "file"
 
 
-def _check_guess(found: Told, body: bytes, kind: str | None, name: str) -> None:
+def _check_guess(
+    found: Told, contracts: list[Contract], body: bytes, kind: str | None, name: str
+) -> None:
     """Raise UsageError where a bare body does not look like what it would have to be."""
     api = found.contract.api
     if not found.fits and kind != "error":
-        raise UsageError(_unknown(name, [found.contract], body, kind))
+        raise UsageError(_unknown(name, contracts, body, kind))
     if found.kind != "stream":
         return
     framing = sniff_framing(body)
+    if framing == "unknown":
+        raise UsageError(
+            f"{name}: chunks of {api} are in it, but it looks like {strangers.looks_like(body)}"
+        )
     if framing not in found.endpoint.framings:
         expected = " or ".join(found.endpoint.framings)
         raise UsageError(

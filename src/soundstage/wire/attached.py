@@ -7,12 +7,15 @@ never more than a limit: the names come out of a file that somebody else wrote.
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from soundstage.errors import UsageError
+
+if TYPE_CHECKING:
+    import zipfile
 
 ZIP = b"PK\x03\x04"
 
@@ -43,6 +46,8 @@ def in_zip(raw: bytes, name: str, limit: int) -> tuple[bytes, Callable[[str], by
 
     Raises UsageError for a zip that is broken, locked, or holds several. `name` stands in messages.
     """
+    import zipfile  # here: it is slow to load, and rarely needed
+
     try:
         packed = zipfile.ZipFile(BytesIO(raw))
         archives = [each for each in packed.namelist() if each.lower().endswith(".har")]

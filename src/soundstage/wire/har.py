@@ -195,6 +195,8 @@ def _end(exchange: Transcript, status: int | None, error: str | None, seconds: f
     fault = FAULT_OF.get(kind)
     if kind is EndKind.RESET and status is None:
         fault = "environment"  # as `End.of` has it: no head had come
+    if fault == "api":
+        exchange.doubt = None  # it is known why the body is not whole
     if kind is EndKind.CANCELLED:
         exchange.doubt = CLIENT_ERROR
         fault = None
@@ -329,7 +331,7 @@ def _type(value: Any) -> str:
 
 
 def _mark_followed(entries: list[Entry]) -> None:
-    """Mark the redirects whose target was asked with the same method later on: it has the answer."""
+    """Mark the redirects whose target was asked with the same method later on."""
     later: set[tuple[str, str | None]] = set()
     for entry in reversed(entries):
         if entry.exchange is not None:

@@ -152,7 +152,7 @@ class Dechunked:
 
 
 def dechunked(body: bytes) -> Dechunked | None:
-    """The body in `body` if that is framed in chunks from its first byte on (RFC 9112, section 7.1),
+    """The body in `body` if that is framed in chunks from its first byte (RFC 9112, section 7.1),
     None if it is not. The line ends around the chunks may have become LF.
     """
     pieces: list[bytes] = []

@@ -34,8 +34,8 @@ _SHAPES: Final = tuple(
             "a prefix of syslog",
         ),
         (rb"[\[(]?[0-9]{10}(?:[0-9]{3,9})?(?:\.[0-9]{1,9})?[\])]?:?", "a timestamp"),
-        (rb"[ \t]*[0-9]{1,6}[:|\t-]", "its number"),
-        (rb"[ \t]*[0-9]{1,6} (?= )", "its number"),
+        (rb"[ \t]*[0-9]{1,6}[:|\t-]", "a line number"),
+        (rb"[ \t]*[0-9]{1,6} (?= )", "a line number"),
     )
 )
 #: Where a line of a response begins for sure: an event's data, an object, a status line.
@@ -121,4 +121,8 @@ def _constant(lines: list[bytes]) -> tuple[list[bytes], str] | None:
             kept.append(b"")
         else:
             return None
-    return kept, f"“{prefix.decode('utf-8', 'replace').strip() or 'blanks'}”"
+    return kept, _quoted(prefix.decode("utf-8", "replace").strip())
+
+
+def _quoted(prefix: str) -> str:
+    return f"“{prefix}”" if prefix else "blanks"

@@ -136,13 +136,14 @@ def _check_size(raw: bytes, name: str, what: str, limit: int) -> None:
 
 def _response(raw: bytes, name: str, doubt: str | None, limit: int, notes: list[str]) -> Transcript:
     head = heads.split(raw)
-    if head is None and (plain := without_prefixes(raw)) is not None:
-        raw, prefixes = plain
-        notes.append(f"{' and '.join(prefixes)} before each line")
-        head = heads.split(raw)
     if head is None:
-        if (said := strangers.not_a_response(raw)) is not None:
-            raise UsageError(f"{name}: {said}")
+        _refuse_strangers(raw, name)
+        if (plain := without_prefixes(raw)) is not None:
+            raw, prefixes = plain
+            notes.append(f"{' and '.join(prefixes)} before each line")
+            head = heads.split(raw)
+    if head is None:
+        _refuse_strangers(raw, name)
         chunks = heads.dechunked(raw)
         if chunks is not None and chunks.body:
             notes.append("the framing of chunks")
@@ -172,21 +173,31 @@ def _with_head(
     if head.asked is not None:
         header["request"] = {"method": head.asked[0], "url": head.asked[1]}
     body = head.body
-    if (said := strangers.not_a_response(body)) is not None:
-        raise UsageError(f"{name}: {said}")
+    _refuse_strangers(body, name)
     announced = head.header("content-length")
     if "chunked" in (head.header("transfer-encoding") or "").lower():
         chunks = heads.dechunked(body)
         if chunks is not None:
             body, doubt = chunks.body, doubt if chunks.whole else _CUT
-    elif doubt is None and announced is not None and re.fullmatch("[0-9]{1,18}", announced):
-        # Editors and shells change line ends, so that a body may have lost a byte a line.
-        if int(announced) > len(body) + body.count(b"\n"):
-            doubt = SHORTER
+    elif doubt is None and _is_shorter(body, announced):
+        doubt = SHORTER
     body, doubt = _decoded(body, head.header("content-encoding") or "", name, doubt, limit, notes)
     if not body and announced != "0" and not 300 <= head.status < 400 and head.status != 204:
         doubt = NO_BODY
     return _exchange(header, body, doubt)
+
+
+def _refuse_strangers(body: bytes, name: str) -> None:
+    if (said := strangers.not_a_response(body)) is not None:
+        raise UsageError(f"{name}: {said}")
+
+
+def _is_shorter(body: bytes, announced: str | None) -> bool:
+    """Whether a body has fewer bytes than its Content-Length. Editors and shells change line ends,
+    so that it may have lost a byte a line.
+    """
+    length = re.fullmatch("[0-9]{1,18}", announced or "")
+    return length is not None and int(length[0]) > len(body) + body.count(b"\n")
 
 
 def _decoded(
