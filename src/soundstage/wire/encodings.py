@@ -29,7 +29,7 @@ def to_utf8(raw: bytes) -> tuple[bytes, str | None]:
     What an encoding cannot hold becomes U+FFFD; half a character at the end is dropped.
     """
     for mark, encoding in _MARKS:
-        if raw.startswith(mark):
+        if raw.startswith(mark) and len(raw) > len(mark):
             return _decoded(raw[len(mark) :], encoding), _named(encoding)
     unmarked = _without_mark(raw[:_SNIFFED])
     if unmarked is not None:
