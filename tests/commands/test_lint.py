@@ -337,8 +337,11 @@ def test_no_file_is_our_bug(saved, content):
         try:
             assert run(*arguments)[0] in (0, 1, 4)
         except UsageError as error:
-            assert str(error).startswith(f"{file}:")
-            assert "\n" not in str(error)
+            said = str(error)
+        else:
+            said = f"{file}:"
+        assert said.startswith(f"{file}:")
+        assert "\n" not in said
 
 
 # --- as a process
