@@ -48,7 +48,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add("--fault", action="append", default=[], dest="faults", metavar="FAULT", help=text)
     _add_accounts(parser)
     _add_operation(parser)
-    text = "serve recorded answers instead: a folder of transcripts, a transcript, or a HAR file"
+    text = "serve recorded answers instead: transcripts, HAR files, saved responses, or a folder"
     add("--replay", type=Path, metavar="PLACE", help=text)
     add("--loop", action="store_true", help="with --replay: after the last recording, the first")
     args = parser.parse_args(argv)

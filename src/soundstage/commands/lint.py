@@ -33,8 +33,10 @@ _EXAMPLES = """examples:
   curl -N ... | soundstage lint -
   soundstage lint --format json transcript.ndjson
   soundstage lint --shrink saved.har
+  curl -isN ... > answer.txt; soundstage lint answer.txt   (the head is judged, too)
 
-exit codes: 0 all conform, 1 at least one violates, 2 wrong usage, 4 inconclusive
+exit codes: 0 all conform, 1 at least one violates, 2 wrong usage or a file that holds no response,
+4 inconclusive, 5 no answer of the contract in an archive
 """
 #: More than this of a file is not read (design 4.17).
 _LARGEST = saved_files.LARGEST
@@ -85,7 +87,10 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         epilog=_EXAMPLES,
     )
     parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="response, transcript or HAR file; - is stdin"
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="response, transcript or HAR file, compressed or not; - is stdin",
     )
     parser.add_argument("--api", help=f"API version ({', '.join(available())}; default: find out)")
     parser.add_argument(
