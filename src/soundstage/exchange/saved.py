@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from soundstage.conformance.engine import Seen
+from soundstage.conformance.outages import reason_in_words
 from soundstage.conformance.violations import Verdict
 from soundstage.contract import Contract
 from soundstage.contract.paths import endpoint_at
@@ -20,7 +21,7 @@ from soundstage.contract.protocol import Endpoint
 from soundstage.contract.recognise import recognise
 from soundstage.errors import UsageError
 from soundstage.exchange.judge import Caps, Judge
-from soundstage.wire import jsontext, strangers
+from soundstage.wire import jsontext
 from soundstage.wire.ending import End, EndKind
 from soundstage.wire.lines import sniff_framing
 from soundstage.wire.saved import LARGEST
@@ -152,10 +153,17 @@ def judge_told(
     if exchange.doubt is not None and cut is None and not _is_whole(judge, body):
         cut = exchange.doubt
     judge.close(end, cut=cut)
-    why = _WORDS.get(judge.reason or "")
-    if why is not None:
-        why = why.format((exchange.end or {}).get("message") or "no reason is given")
-    return Judged(told, judge, body, why)
+    return Judged(told, judge, body, _why(judge.reason, exchange))
+
+
+def _why(reason: str | None, exchange: Transcript) -> str | None:
+    """What a reason means, for those whose code does not tell."""
+    if reason is None:
+        return None
+    if reason in _WORDS:
+        said = (exchange.end or {}).get("message") or "no reason is given"
+        return _WORDS[reason].format(said)
+    return reason_in_words(reason).removeprefix(reason).removeprefix(": ") or None
 
 
 def _says_all(exchange: Transcript) -> bool:
@@ -221,6 +229,8 @@ def _check_guess(
     found: Told, contracts: list[Contract], body: bytes, kind: str | None, name: str
 ) -> None:
     """Raise UsageError where a bare body does not look like what it would have to be."""
+    from soundstage.wire import strangers  # here and below: words for files that are refused
+
     api = found.contract.api
     if not found.fits and kind != "error":
         raise UsageError(_unknown(name, contracts, body, kind))
@@ -255,6 +265,8 @@ def _has_lost_blank_lines(body: bytes) -> bool:
 
 
 def _unknown(name: str, contracts: list[Contract], body: bytes, kind: str | None) -> str:
+    from soundstage.wire import strangers
+
     apis = " or ".join(each.api for each in contracts)
     what = "answer" if kind is None else {"sync": "result"}.get(kind, kind)
     say = "--api and --endpoint" if kind is None else "--api"

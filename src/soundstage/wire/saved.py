@@ -11,16 +11,19 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from soundstage.errors import UsageError
-from soundstage.wire import attached, compression, har, heads, strangers
+from soundstage.wire import compression
 from soundstage.wire import transcript as transcripts
 from soundstage.wire.encodings import UTF8_BOM, to_utf8
-from soundstage.wire.kinds_of_file import kind_of_file
 from soundstage.wire.lines import sniff_framing
-from soundstage.wire.prefixes import without_prefixes
 from soundstage.wire.transcript import Transcript
+
+# What reads the rarer forms is loaded when one comes: `lint` starts for a single file, mostly a
+# transcript or a plain stream.
+if TYPE_CHECKING:
+    from soundstage.wire import har, heads
 
 #: More than this of a file, or of what it unpacks to, is not read (design 4.17).
 LARGEST: Final = 64 * 2**20
@@ -30,6 +33,12 @@ SHORTER: Final = "file.shorter_than_announced"
 _CUT: Final = compression.CUT
 #: Compressed within compressed, so often.
 _NESTED: Final = 3
+#: How a plain event stream begins: with nothing before it, and of no other form.
+_EVENTS: Final = (b"data:", b"event:", b"id:", b"retry:", b":")
+#: What stands in a file whose stream a tool mixed its own words into.
+_MIXED_IN: Final = (b"curl: (", b"% Received")
+#: First bytes of text that no other kind of file begins with.
+_TEXT: Final = frozenset(b'{["<:deirH \t\r\n')
 
 Form = Literal["transcript", "archive", "response"]
 
@@ -59,6 +68,8 @@ class Saved:
 
 def read_file(file: str, *, limit: int = LARGEST, wanted: har.Wanted | None = None) -> Saved:
     """`read` for a file by its name. Raises UsageError for what cannot be opened, too."""
+    from soundstage.wire.attached import beside
+
     path = Path(file)
     if path.is_dir():
         raise UsageError(f"{file}: a folder; give the files in it: {file.rstrip('/')}/*")
@@ -70,7 +81,7 @@ def read_file(file: str, *, limit: int = LARGEST, wanted: har.Wanted | None = No
         if any(each in file for each in "*?[") and isinstance(error, FileNotFoundError):
             said = "no file is called so; the pattern matched nothing"
         raise UsageError(f"{file}: {said}") from error
-    return read(raw, file, attached.beside(path, limit), limit=limit, wanted=wanted)
+    return read(raw, file, beside(path, limit), limit=limit, wanted=wanted)
 
 
 def read(
@@ -96,10 +107,13 @@ def read(
     if transcripts.looks_like_transcript(raw):
         _check_size(raw, name, "transcript", limit)
         return Saved("transcript", transcripts.read(raw, name), notes=notes)
-    if har.looks_like_har(raw):
-        _check_size(raw, name, "HAR file", limit)
-        entries = har.read(raw, name, beside, wanted=wanted, limit=limit)
-        return Saved("archive", entries=entries, notes=notes)
+    if not raw.startswith(_EVENTS):
+        from soundstage.wire import har
+
+        if har.looks_like_har(raw):
+            _check_size(raw, name, "HAR file", limit)
+            entries = har.read(raw, name, beside, wanted=wanted, limit=limit)
+            return Saved("archive", entries=entries, notes=notes)
     return Saved("response", _response(raw, name, doubt, limit, notes), notes=notes)
 
 
@@ -117,6 +131,11 @@ def _unpacked(
         if packed.cut:
             doubt = _CUT
             break
+    if not raw or (raw[0] in _TEXT and raw[4:8] != b"ftyp" and raw[257:262] != b"ustar"):
+        return raw, doubt, beside
+    from soundstage.wire import attached, strangers
+    from soundstage.wire.kinds_of_file import kind_of_file
+
     if raw.startswith(attached.ZIP) and (inner := attached.in_zip(raw, name, limit)) is not None:
         notes.append("zip")
         return inner[0], doubt, inner[1]
@@ -135,6 +154,13 @@ def _check_size(raw: bytes, name: str, what: str, limit: int) -> None:
 
 
 def _response(raw: bytes, name: str, doubt: str | None, limit: int, notes: list[str]) -> Transcript:
+    if raw.startswith(_EVENTS):
+        if any(words in raw for words in _MIXED_IN):
+            _refuse_strangers(raw, name)
+        return _exchange({}, raw, doubt)
+    from soundstage.wire import heads
+    from soundstage.wire.prefixes import without_prefixes
+
     head = heads.split(raw)
     if head is None:
         _refuse_strangers(raw, name)
@@ -175,6 +201,8 @@ def _with_head(
     body = head.body
     _refuse_strangers(body, name)
     announced = head.header("content-length")
+    from soundstage.wire import heads
+
     if "chunked" in (head.header("transfer-encoding") or "").lower():
         chunks = heads.dechunked(body)
         if chunks is not None:
@@ -188,6 +216,8 @@ def _with_head(
 
 
 def _refuse_strangers(body: bytes, name: str) -> None:
+    from soundstage.wire import strangers
+
     if (said := strangers.not_a_response(body)) is not None:
         raise UsageError(f"{name}: {said}")
 
