@@ -32,7 +32,9 @@ def add_options(parser: ArgumentParser, **_: Any) -> None:
     add("--soundstage-rate", type=float, default=0.0, help=text)
     add("--soundstage-arrivals", choices=arrivals.PROCESSES, default="poisson")
     add("--soundstage-slo", default="", metavar="SLOS", help="objectives, split by semicolons")
-    add("--soundstage-corpus", default="", metavar="FILE", help="prompts, one a line, or .jsonl")
+    add(
+        "--soundstage-corpus", default="", metavar="FILE", help="prompts: .txt, .jsonl, .json, .csv"
+    )
     add("--soundstage-max-in-flight", type=int, default=0, help="0: no limit")
     add("--soundstage-seed", type=int, default=0)
     add("--soundstage-warmup", type=float, default=0.0, help="seconds left out of the figures")

@@ -22,6 +22,7 @@ from soundstage.exchange.client import Call, Exchange
 from soundstage.exchange.requests import request_body
 from soundstage.exchange.session import Session, open_session
 from soundstage.exchange.spawn import spawned_emulator
+from soundstage.wire.encodings import to_utf8
 from soundstage.wire.redact import terminal_safe
 
 HELP = "save the answers of a target as transcripts"
@@ -211,8 +212,8 @@ def _wanted(args: argparse.Namespace) -> list[Wanted]:
 
 def _body(file: str) -> Any:
     try:
-        value = json.loads(Path(file).read_bytes())
-    except (OSError, ValueError) as error:
+        value = json.loads(to_utf8(Path(file).read_bytes())[0].decode("utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"--body {file}: {error}") from error
     if not isinstance(value, dict):
         raise UsageError(f"--body {file}: not a JSON object")
