@@ -270,7 +270,16 @@ def test_values_are_shown_as_json_calls_them():
     assert math.isfinite(len(shown("\x1b[31m")))
 
 
-EXTRA_EVENTS = [b'{"type": "ping"}', b"{}", b"ping", b"", b"[]", b"null", b'"keep-alive"', b"[DONE]"]
+EXTRA_EVENTS = [
+    b'{"type": "ping"}',
+    b"{}",
+    b"ping",
+    b"",
+    b"[]",
+    b"null",
+    b'"keep-alive"',
+    b"[DONE]",
+]
 
 
 @pytest.mark.parametrize("api", APIS)

@@ -13,7 +13,6 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from soundstage.conformance.engine import Seen
-from soundstage.conformance.outages import reason_in_words
 from soundstage.conformance.violations import Verdict
 from soundstage.contract import Contract
 from soundstage.contract.paths import endpoint_at
@@ -24,6 +23,7 @@ from soundstage.exchange.judge import Caps, Judge
 from soundstage.wire import jsontext
 from soundstage.wire.ending import End, EndKind
 from soundstage.wire.lines import sniff_framing
+from soundstage.wire.outages import reason_in_words
 from soundstage.wire.saved import LARGEST
 from soundstage.wire.sse import Event
 from soundstage.wire.transcript import Transcript
