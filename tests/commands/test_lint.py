@@ -67,6 +67,33 @@ def found(*arguments):
     return code, [json.loads(line) for line in text.splitlines()]
 
 
+RATE = b'{"success": false, "message": "Rate limits have been passed for the user."}'
+
+
+@pytest.mark.parametrize(
+    ("raw", "arguments", "code", "took"),
+    [
+        (RATE, (), 0, "took it for v6 error"),
+        (RATE, ("--endpoint", "stream"), 4, "took it for v6 stream"),
+        (RATE, ("--endpoint", "sync"), 4, "took it for v6 sync"),
+        (RATE, ("--api", "v5", "--endpoint", "stream"), 4, "v5 stream"),
+        (b"data: " + RATE + b"\n\n", (), 4, "took it for v6 stream"),
+        (b"HTTP/2 200\r\ncontent-type: application/json\r\n\r\n" + RATE, (), 4, "v6 stream"),
+        (b"HTTP/2 429\r\ncontent-type: application/json\r\n\r\n" + RATE, (), 0, "v6 error"),
+        (b'{"ok": true}', ("--api", "v6", "--endpoint", "stream"), 1, "violates"),
+    ],
+)
+def test_a_printed_error_where_something_else_was_due_is_a_refusal(
+    tmp_path, raw, arguments, code, took
+):
+    file = tmp_path / "answer"
+    file.write_bytes(raw)
+    status, printed = run(str(file), *arguments)
+    assert status == code
+    assert took in printed
+    assert ("api.rate_limit" in printed) is (code == 4)
+
+
 def test_a_stream_that_conforms_is_one_line(saved):
     file = saved(body())
     code, text = run(file)

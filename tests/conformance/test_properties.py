@@ -277,7 +277,7 @@ EXTRA_EVENTS = [
     b"",
     b"[]",
     b"null",
-    b'"keep-alive"',
+    b'"alive"',
     b"[DONE]",
 ]
 

@@ -20,6 +20,12 @@ from soundstage.errors import UsageError
 from soundstage.wire import saved
 from soundstage.wire.transcript import Transcript
 
+
+def packed(data: bytes) -> bytes:
+    """gzip without the time of day, so that every worker collects the same tests."""
+    return gzip.compress(data, mtime=0)
+
+
 TEXT = GOOD.decode()
 LINES = GOOD.split(b"\n")[:-1]
 STAMP = b"2026-11-26T10:00:00.123456789Z "
@@ -52,11 +58,11 @@ FORMS: dict[str, tuple[bytes, list[str]]] = {
     "UTF-16 BE": (TEXT.encode("utf-16-be"), ["UTF-16"]),
     "UTF-32, marked": (TEXT.encode("utf-32"), ["UTF-32"]),
     "UTF-32 BE": (TEXT.encode("utf-32-be"), ["UTF-32"]),
-    "gzip": (gzip.compress(GOOD), ["gzip"]),
-    "gzip of two members": (gzip.compress(GOOD[:99]) + gzip.compress(GOOD[99:]), ["gzip"]),
-    "gzip with padding": (gzip.compress(GOOD) + b"\0" * 512, ["gzip"]),
-    "gzip of UTF-16": (gzip.compress(TEXT.encode("utf-16")), ["gzip", "UTF-16"]),
-    "gzip of gzip": (gzip.compress(gzip.compress(GOOD)), ["gzip", "gzip"]),
+    "gzip": (packed(GOOD), ["gzip"]),
+    "gzip of two members": (packed(GOOD[:99]) + packed(GOOD[99:]), ["gzip"]),
+    "gzip with padding": (packed(GOOD) + b"\0" * 512, ["gzip"]),
+    "gzip of UTF-16": (packed(TEXT.encode("utf-16")), ["gzip", "UTF-16"]),
+    "gzip of gzip": (packed(packed(GOOD)), ["gzip", "gzip"]),
     "zlib": (zlib.compress(GOOD), ["zlib"]),
     "bzip2": (bz2.compress(GOOD), ["bzip2"]),
     "xz": (lzma.compress(GOOD), ["xz"]),
@@ -99,10 +105,10 @@ def test_every_form_of_a_stream_gives_its_bytes_and_says_what_was_undone(
 @pytest.mark.parametrize("codec", ["utf-16", "utf-32", "utf-8-sig"])
 def test_transcripts_and_archives_are_read_in_any_encoding_and_compressed(codec: str) -> None:
     transcript = Transcript({"api": "v6"}, [(0.5, GOOD, False)], {"kind": "closed"}).to_bytes()
-    for raw in (transcript.decode().encode(codec), gzip.compress(transcript)):
+    for raw in (transcript.decode().encode(codec), packed(transcript)):
         found = saved.read(raw, "f")
         assert (found.form, found.body) == ("transcript", GOOD)
-    for raw in (har(entry()).decode().encode(codec), gzip.compress(har(entry()))):
+    for raw in (har(entry()).decode().encode(codec), packed(har(entry()))):
         found = saved.read(raw, "f")
         assert found.form == "archive"
         assert found.entries[0].exchange is not None
@@ -134,7 +140,7 @@ HEADED: dict[str, tuple[bytes, int]] = {
         b"HTTP/1.1 407 Auth\r\n\r\nHTTP/1.1 200 Connection established\r\n\r\n" + headed(),
         3,
     ),
-    "gzip": (headed(b"content-encoding: gzip", body=gzip.compress(GOOD)), 1),
+    "gzip": (headed(b"content-encoding: gzip", body=packed(GOOD)), 1),
     "deflate as zlib": (headed(b"content-encoding: deflate", body=zlib.compress(GOOD)), 1),
     "raw deflate": (headed(b"content-encoding: deflate", body=deflated(GOOD)), 1),
     "a coding that curl undid": (headed(b"content-encoding: gzip"), 1),
@@ -144,7 +150,7 @@ HEADED: dict[str, tuple[bytes, int]] = {
         headed(
             b"transfer-encoding: chunked",
             b"content-encoding: gzip",
-            body=chunked(gzip.compress(GOOD)),
+            body=chunked(packed(GOOD)),
         ),
         1,
     ),
@@ -195,9 +201,9 @@ def test_words_of_curl_that_follow_a_json_body_on_its_line_go() -> None:
 @pytest.mark.parametrize(
     ("raw", "doubt"),
     [
-        (gzip.compress(GOOD)[:-30], "file.truncated"),
+        (packed(GOOD)[:-30], "file.truncated"),
         (bz2.compress(GOOD)[:-30], "file.truncated"),
-        (headed(b"content-encoding: gzip", body=gzip.compress(GOOD)[:-9]), "file.truncated"),
+        (headed(b"content-encoding: gzip", body=packed(GOOD)[:-9]), "file.truncated"),
         (headed(b"transfer-encoding: chunked", body=chunked(GOOD)[:900]), "file.truncated"),
         (headed(b"content-length: 99999"), "file.shorter_than_announced"),
         (headed(b"content-length: %d" % len(GOOD)).replace(b"\r\n", b"\n"), None),
@@ -215,10 +221,10 @@ def test_a_body_that_is_not_whole_is_doubted_not_blamed_on_the_api(
 
 
 def test_what_a_file_unpacks_to_is_bounded() -> None:
-    bomb = gzip.compress(b"data: " + bytes(3_000_000))
+    bomb = packed(b"data: " + bytes(3_000_000))
     assert len(saved.read(bomb, "f", limit=1000).body) == 1001
     with pytest.raises(UsageError, match="f: a HAR file of more than 0 MiB"):
-        saved.read(gzip.compress(har(entry())), "f", limit=500)
+        saved.read(packed(har(entry())), "f", limit=500)
 
 
 # --- what holds no response -----------------------------------------------------------------------
@@ -259,8 +265,8 @@ METER = b"  % Total    % Received % Xferd  Average Speed   Time\n\r  0     0    
         (b"\xd4\xc3\xb2\xa1" + bytes(20), "a packet capture"),
         (b"2043:9:websocket;0:~8:response;", "a dump of mitmproxy's flows"),
         (b"\x28\xb5\x2f\xfd....", "compressed with zstd, which is not read here: `zstd -d`"),
-        (gzip.compress(GOOD)[:40] + b"\xff" * 40, "corrupt gzip data"),
-        (gzip.compress(GOOD) + b"and more", "corrupt gzip data (other bytes follow its end)"),
+        (packed(GOOD)[:40] + b"\xff" * 40, "corrupt gzip data"),
+        (packed(GOOD) + b"and more", "corrupt gzip data (other bytes follow its end)"),
         (headed(b"content-encoding: br", body=random.Random(1).randbytes(99)), "(br)"),
         (headed() + headed(), "more than one answer in one file"),
         (b"HTTP/1.1 100 Continue\r\n\r\n", "nothing but the head of a 100"),

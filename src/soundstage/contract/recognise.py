@@ -48,7 +48,8 @@ def recognise(body: bytes, contracts: Iterable[Contract], kind: str | None = Non
     are as likely, the contract whose name sorts last comes first: the newest.
     """
     framing = sniff_framing(body)
-    chunks = [names for names in _chunks(body, framing) if names is not None]
+    texts = [] if framing == "json" else _texts(body, framing)
+    chunks = [names for names in _chunks(body, framing, texts) if names is not None]
     value = _single(body) if framing in ("json", "lines", "unknown") else None
     single: set[str] = set(value or ())
     if value is None and _may_be_one(body, framing):
@@ -57,7 +58,11 @@ def recognise(body: bytes, contracts: Iterable[Contract], kind: str | None = Non
     for contract in contracts:
         stages = [_names(each.schema) for each in contract.protocol.stages if not each.failure]
         stream = sum(max(_alike(chunk, names) for names in stages) for chunk in chunks)
-        guesses.append(Guess(contract, "stream", stream / max(1, len(chunks))))
+        # An event that is a printed error belongs to a stream that was refused.
+        stream += sum(
+            contract.errors.matching(jsontext.parse(text).value) is not None for text in texts
+        )
+        guesses.append(Guess(contract, "stream", min(1.0, stream / max(1, len(chunks)))))
         if not single and kind is None:
             continue
         results = [
@@ -66,9 +71,12 @@ def recognise(body: bytes, contracts: Iterable[Contract], kind: str | None = Non
             if endpoint.kind == "sync" and endpoint.response
         ]
         sync = max((_alike(single, names) for names in results), default=0.0)
+        exact = contract.errors.matching(value) is not None
+        if exact and kind is not None:  # where it was due, it is a refusal
+            sync = 1.0
+            guesses[-1] = Guess(contract, "stream", 1.0)
         guesses.append(Guess(contract, "sync", sync))
         error = max((_alike(single, set(each.body)) for each in contract.errors.known), default=0.0)
-        exact = contract.errors.matching(value) is not None
         guesses.append(Guess(contract, "error", 1.0 + error if exact else error))
     chosen = [guess for guess in guesses if kind in (None, guess.kind)]
     return sorted(chosen, key=lambda g: (g.score, g.contract.api), reverse=True)
@@ -85,14 +93,16 @@ def _may_be_one(body: bytes, framing: str) -> bool:
     return framing in ("json", "unknown") and body.lstrip()[:1] == b"{"
 
 
-def _chunks(body: bytes, framing: str) -> list[set[str] | None]:
-    """The names in each of the first chunks, None for one that has none to tell."""
+def _chunks(body: bytes, framing: str, texts: list[bytes]) -> list[set[str] | None]:
+    """The names in each of the first chunks, whose `texts` are known but for one JSON document;
+    None for one that has none to tell.
+    """
     if framing == "json":
         value = jsontext.parse(body).value
         if isinstance(value, list):
             return [set(each) if isinstance(each, dict) else None for each in value[:_ENOUGH]]
         return [_names_in(body)]
-    return [_names_in(text) for text in _texts(body, framing)]
+    return [_names_in(text) for text in texts]
 
 
 def _texts(body: bytes, framing: str) -> list[bytes]:

@@ -29,6 +29,7 @@ from soundstage.wire.sse import Event
 from soundstage.wire.transcript import Transcript
 
 _CAP: Final = "cap.exchange_bytes"
+_OK: Final = 200
 #: Reasons why a saved answer is not judged to its end, as people read them. `{}` is what the file
 #: says of it.
 _WORDS: Final = {
@@ -147,7 +148,7 @@ def judge_told(
             (v for k, v in response.get("headers", ()) if k.lower() == "content-type"), None
         )
         # An archive without any header does not say what the type was.
-        if status != 200 or media is not None or response.get("headers") or _says_all(exchange):
+        if status != _OK or media is not None or response.get("headers") or _says_all(exchange):
             judge.head(int(status), media)
     judge.feed(body)
     if exchange.doubt is not None and cut is None and not _is_whole(judge, body):
@@ -209,7 +210,11 @@ def judge_saved(
     may be the guess's, or the file's. `name` stands in it.
     """
     found = told(exchange, contracts, kind)
-    head = (exchange.header.get("response") or {}).get("status") is not None
+    status = (exchange.header.get("response") or {}).get("status")
+    head = status is not None
+    if found.guessed and found.kind == "error" and status == _OK and kind is None:
+        # Under the status of a success a stream or a result was due, and this refused it.
+        found = replace(found, endpoint=_of_kind(found.contract, "stream"), kind="stream")
     if found.guessed and not head and _is_of_file(exchange):
         _check_guess(found, contracts, exchange.body, kind, name)
     if found.guessed and not found.fits and kind is None:
@@ -234,7 +239,7 @@ def _check_guess(
     api = found.contract.api
     if not found.fits and kind != "error":
         raise UsageError(_unknown(name, contracts, body, kind))
-    if found.kind != "stream":
+    if found.kind != "stream" or found.contract.errors.matching(jsontext.parse(body).value):
         return
     framing = sniff_framing(body)
     if framing == "unknown":
