@@ -105,6 +105,7 @@ class OpenProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._wait_no_more()
+        self.parser.close()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -164,7 +165,8 @@ class OpenProtocol(HttpToolsProtocol):
 
     def _refuse(self, refused: Refused) -> None:
         """Answer so, after all that was asked before, and read no more."""
-        self._refused = refused
+        # Without the frames that it was raised in, which hold this object.
+        self._refused = refused = Refused(refused.status, refused.detail)
         self._wait_no_more()
         due = self._answering
         if due and self.cycle.more_body:

@@ -118,6 +118,10 @@ class Incoming:
         # Line ends before a request line begin no message, and are no sign of life either.
         self.waiting = self._in_head or not (in_body or self._in_body or self._heads > heads)
 
+    def close(self) -> None:
+        """Let go of the parser, which holds this object."""
+        self._parser = None  # type: ignore[assignment]
+
     def _decline(self) -> None:
         """Read the head once more, by a new parser, without the offer that was in it."""
         method, version = self._parser.get_method(), self._parser.get_http_version().encode()

@@ -175,7 +175,11 @@ class Replay:
                 return None
             if not data:
                 return None
-            asking.incoming.feed_data(data)
+            try:
+                asking.incoming.feed_data(data)
+            except Refused:
+                if not asking.complete:  # else it is about what comes behind
+                    raise
             if asking.continues and not asking.complete and not promised:
                 promised = True
                 writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
