@@ -24,6 +24,7 @@ from soundstage.exchange.judge import Caps, Judge
 from soundstage.exchange.recognise import recognise
 from soundstage.wire import har
 from soundstage.wire import transcript as transcripts
+from soundstage.wire.content_type import content_type_of
 from soundstage.wire.ending import End, EndKind
 from soundstage.wire.redact import terminal_safe
 
@@ -264,8 +265,7 @@ def _judge(
     if transcript is not None:
         response = transcript.header.get("response") or {}
         if response.get("status") is not None:
-            headers = {name.lower(): value for name, value in response.get("headers", ())}
-            judge.head(int(response["status"]), headers.get("content-type"))
+            judge.head(int(response["status"]), content_type_of(response.get("headers", ())))
         end, cut = _end(transcript.end)
     judge.feed(body)
     judge.close(end, cut=cut)

@@ -25,6 +25,7 @@ from soundstage.exchange import media
 from soundstage.exchange.client import Exchange
 from soundstage.exchange.places import Place, place_of
 from soundstage.exchange.session import Session
+from soundstage.wire.content_type import content_type_of
 from soundstage.wire.settings import Limits
 from soundstage.wire.transport import Request, Transport
 
@@ -201,7 +202,7 @@ class AssetChecks:
                 return _joined(url, location), File()
             data = b"".join(read.data for read in response.reads()) if status == _OK else b""
             end = response.end
-            kind = media_type(response.header("content-type"))
+            kind = media_type(content_type_of(response.headers))
         why = end.message if end is not None else "no answer"
         if status is None:
             return None, File(unknown=f"environment.asset: {why}")

@@ -14,6 +14,7 @@ from soundstage.errors import NoDataError, UsageError
 from soundstage.exchange.client import Exchange
 from soundstage.exchange.judge import Judge
 from soundstage.wire import transcript as transcripts
+from soundstage.wire.content_type import content_type_of
 from soundstage.wire.ending import End, EndKind
 
 _OK = 200
@@ -111,8 +112,7 @@ def _of_transcript(file: Path, contracts: dict[str, Contract]) -> Observed:
             chunks.append((seen.stage, seen.chunk)) if seen.chunk is not None else None
         ),
     )
-    headers = {name.lower(): value for name, value in response.get("headers", ())}
-    judge.head(_OK, headers.get("content-type"))
+    judge.head(_OK, content_type_of(response.get("headers", ())))
     for _, piece, _ in transcript.pieces:
         judge.feed(piece)
     end, cut = _end(transcript.end)
