@@ -68,7 +68,7 @@ def texts(value: Any) -> Iterator[str]:
 def bare(text: str) -> str:
     """A text without what is never taken out of it: marks, schemes and hosts of URLs."""
     text = re.sub(r"\[redacted(?: [0-9]+ chars)?\]", "\0", text)
-    return re.sub(r"^https?://[^/?#]*", "", text, flags=re.IGNORECASE)
+    return re.sub(r"^https?://[^/?#]*/?", "", text, flags=re.IGNORECASE)
 
 
 keys = st.one_of(

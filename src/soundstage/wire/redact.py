@@ -205,7 +205,7 @@ class Redactor:
             elif lower in _URL_HEADERS:
                 value = self.url(value)
             elif lower == "content-type":
-                value = "".join(map(self.name, re.split("([,; \t]+)", value)))
+                value = re.sub("[^,; \t]+", lambda part: self.name(part[0]), value)
             elif lower not in _FRAMING_HEADERS:
                 value = self.text(value)
             if lower not in _READ_HEADERS:
@@ -254,7 +254,10 @@ class Redactor:
             segment = path[start:] if end < 0 else path[start:end]
             return secret[0] if segment in self._words else _mark(secret)
 
-        path = found.sub(kept, _QUOTED.sub(self._quoted, path))
+        path = _QUOTED.sub(self._quoted, path)
+        path = found.sub(kept, path)
+        if authority and path[:1] not in ("", "/"):
+            path = "/" + path
         return scheme + host + port + path + self.text(query)
 
     def links(self, text: str) -> str:
