@@ -121,6 +121,8 @@ def _load(options: LoadOptions, drive: Drive, stderr: TextIO, many: int) -> tupl
             stack.callback(team.end)
         environment = Environment(user_classes=[user_class], host=options.target)
         load = team.crew(environment) if team is not None else open_run(environment, options)
+        for warning in load.session.warnings:
+            print(f"soundstage load: {warning}", file=stderr)
         for each in (signal.SIGINT, signal.SIGTERM):
             stack.callback(signal.signal, each, signal.getsignal(each))
             stack.callback(gevent.signal_handler(each, load.interrupt).cancel)

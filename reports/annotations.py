@@ -45,21 +45,24 @@ def _file(rule: Rule) -> tuple[str, int] | None:
         place = place_of(rule.id)
     except SoundstageError:
         return None
-    here = Path(str(place.at))
+    here = Path(str(place.at)).absolute()
     if not here.is_relative_to(Path.cwd()):
         return None
     return here.relative_to(Path.cwd()).as_posix(), place.line
 
 
 def _command(level: str, title: str, text: str, at: tuple[str, int] | None = None) -> str:
-    where = f"file={_property(at[0])},line={at[1]}," if at else ""
+    where = f"file={_escaped(at[0])},line={at[1]}," if at else ""
     said = plain(text, 600).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
     return f"::{level} {where}title={_property(title)}::{said}"
 
 
 def _property(text: str) -> str:
     """A value in the head of a command, where colons and commas mean something."""
-    said = plain(text, 200)
+    return _escaped(plain(text, 200))
+
+
+def _escaped(text: str) -> str:
     for mark in "%\r\n:,":
-        said = said.replace(mark, f"%{ord(mark):02X}")
-    return said
+        text = text.replace(mark, f"%{ord(mark):02X}")
+    return text

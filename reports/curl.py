@@ -10,8 +10,8 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
+from soundstage.reports.uris import of_url
 from soundstage.wire.redact import MARK, Redactor
 
 #: Where a user keeps the key (README), and what stands for any other secret header's value.
@@ -42,7 +42,7 @@ def curl(request: object) -> str | None:
     if not url.lower().startswith(("http://", "https://")):
         return None
     # A fresh redactor knows no secret, but takes user, query values and fragment off a URL.
-    place = quote(Redactor().url(url), safe="/:?&=%#[]@!$()*+,;~-._")
+    place = of_url(Redactor().url(url))
     parts = ["curl -N", f"-X {method}", _quoted(place[:2_000])]
     parts += [f"-H {each}" for each in _headers(request.get("headers"))]
     parts += _body(request.get("body"))

@@ -18,6 +18,7 @@ from soundstage import __version__
 from soundstage.contract.places import place_of
 from soundstage.errors import SoundstageError
 from soundstage.reports.findings import Report, Rule
+from soundstage.reports.uris import of_path
 from soundstage.reports.wording import plain
 
 SCHEMA: Final = (
@@ -120,12 +121,12 @@ def _location(rule: Rule) -> dict[str, Any]:
     except SoundstageError:
         # The bundle was held against a contract that is not on this machine.
         return {"logicalLocations": [logical]}
-    here = Path(str(place.at))
+    here = Path(str(place.at)).absolute()
     inside = here.is_relative_to(Path.cwd())
     file = here.relative_to(Path.cwd()).as_posix() if inside else f"schemas/{place.file}"
     return {
         "physicalLocation": {
-            "artifactLocation": {"uri": file},
+            "artifactLocation": {"uri": of_path(file)},
             "region": {"startLine": place.line},
         },
         "logicalLocations": [logical],

@@ -9,12 +9,12 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from urllib.parse import quote
 
 from soundstage.errors import SoundstageError
 from soundstage.reports import changepoints, html, otava
 from soundstage.reports.summary import expected_milestones, summarise
 from soundstage.reports.trend import Run, Series, chart, csv_rows, sentence, trend
+from soundstage.reports.uris import of_path
 from soundstage.reports.wording import plain, plural
 from soundstage.results.bundle import Bundle
 from soundstage.results.index import Entry
@@ -47,7 +47,7 @@ def _runs(entries: Iterable[Entry], folder: Path) -> Iterator[Run]:
         report = entry.path / "report.html"
         near = os.path.relpath(report if report.exists() else entry.path, folder)
         target = str(entry.target_kind)
-        yield Run(entry.id, entry.created or "", target, quote(near), summary)
+        yield Run(entry.id, entry.created or "", target, of_path(near), summary)
 
 
 def render(series: Sequence[Series], root: str) -> str:

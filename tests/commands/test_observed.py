@@ -15,6 +15,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
+from strict_validators import ajv, needs_ajv
 
 from made_up_api import folder
 from soundstage import cli
@@ -205,6 +206,16 @@ def test_the_inferred_schema_is_printed_for_every_stage(base: Path):
     assert "stream_url" in ready["required"]
     protocol = whole["x-observed-protocol"]["stream"]
     assert protocol["index_starts"] == {"0": protocol["exchanges"]}
+
+
+@needs_ajv
+def test_a_strict_validator_takes_the_inferred_schemas(base: Path):
+    plain = json.loads(schema("--observed", str(base), "--format", "jsonschema"))
+    noted = json.loads(schema("--observed", str(base), "--format", "jsonschema", "--with-basis"))
+    assert ajv(plain)[0] == []
+    assert plain["$defs"].keys() == noted["$defs"].keys()
+    assert noted == json.loads(schema("--observed", str(base)))
+    assert "unknown keyword" in ajv(noted)[0][0]
 
 
 def test_the_documentation_is_told_what_to_say(recorded: Path):

@@ -8,7 +8,10 @@ import re
 from pathlib import Path
 
 import jsonschema
+import jsonschema_rs
 import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from strict_validators import ajv, needs_ajv
 
 from soundstage import cli
 from soundstage.commands import schema
@@ -66,6 +69,60 @@ def test_jsonschema_bundles_every_schema_with_references_that_lead_inside(api: s
             jsonschema.Draft202012Validator(chunk).validate(each.payload)
             exact = {**bundle, "$ref": f"#/$defs/chunk.{name}"}
             jsonschema.Draft202012Validator(exact).validate(each.payload)
+
+
+@EACH
+def test_jsonschema_has_no_keyword_that_is_ours(api: str) -> None:
+    text = printed("--api", api, "--format", "jsonschema")
+    assert '"x-' not in text
+    jsonschema_rs.meta.validate(json.loads(text))
+    noted = printed("--api", api, "--format", "jsonschema", "--with-basis")
+    assert '"x-basis": "documented"' in noted
+    assert json.loads(noted)["$defs"].keys() == json.loads(text)["$defs"].keys()
+
+
+@needs_ajv
+@EACH
+def test_a_strict_validator_takes_every_exported_schema_and_the_printed_examples(api: str) -> None:
+    bundle = json.loads(printed("--api", api, "--format", "jsonschema"))
+    examples: dict[str, list[object]] = {
+        name: [7] for name in bundle["$defs"] if name.startswith("chunk")
+    }
+    for each in load(api).examples:
+        kind, _, stage = each.of.partition(":")
+        if kind == "stage":
+            examples["chunk"].insert(0, each.payload)
+            examples[f"chunk.{stage}"].insert(0, each.payload)
+    complaints, verdicts = ajv(bundle, examples)
+    assert complaints == []
+    assert {name: of for name, of in verdicts.items() if of} == {
+        name: [*[True] * (len(values) - 1), False] for name, values in examples.items()
+    }
+    complaints, _ = ajv(json.loads(printed("--api", api, "--format", "jsonschema", "--with-basis")))
+    assert 'unknown keyword: "x-basis"' in complaints[0]
+
+
+@EACH
+def test_openapi_3_1_is_for_readers_that_know_no_3_2(api: str) -> None:
+    newer = json.loads(printed("--api", api, "--format", "openapi"))
+    older = json.loads(printed("--api", api, "--format", "openapi-3.1"))
+    assert [str(each) for each in OpenAPIV31SpecValidator(older).iter_errors()] == []
+    assert list(OpenAPIV31SpecValidator({**newer, "openapi": "3.1.1"}).iter_errors())
+    stream = next(e for e in load(api).endpoints.values() if e.kind == "stream")
+    operation = older["paths"][stream.path]["post"]
+    for media in operation["responses"]["200"]["content"].values():
+        assert media["schema"] == {"type": "string"}
+        assert media["x-soundstage-chunk"] == {"$ref": "#/components/schemas/chunk"}
+        assert isinstance(media["examples"]["printed"]["value"], str)
+    for same in ("components", "x-soundstage-protocol", "info", "servers"):
+        assert older[same] == newer[same]
+
+
+@pytest.mark.parametrize("argv", [["--format", "openapi"], [], ["--observed", "x", "--docs-diff"]])
+def test_the_basis_is_kept_in_json_schemas_only(argv: list[str]) -> None:
+    err = io.StringIO()
+    assert cli.run("schema", ["--with-basis", *argv], io.StringIO(), err) == 2
+    assert "--with-basis: of --format jsonschema" in err.getvalue()
 
 
 @EACH

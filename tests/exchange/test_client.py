@@ -332,6 +332,37 @@ def replayed(exchange, **options):
     return lint(raw, "t.ndjson", [load("v5"), load("v6")], None, Caps())
 
 
+@pytest.mark.parametrize(
+    ("kinds", "code"),
+    [
+        (("text/event-stream", "text/event-stream"), None),
+        (("text/html", "text/event-stream"), None),
+        (("text/event-stream", ""), None),
+        (("text/event-stream, ",), None),
+        (("text/plain", "x, text/event-stream; charset=utf-8"), None),
+        (("text/event-stream", "text/plain"), "http.content_type"),
+    ],
+)
+def test_several_content_types_are_judged_alike_live_and_saved(raw_server, stream_of, kinds, code):
+    head = "HTTP/1.1 200 OK\r\nConnection: close\r\n"
+    head += "".join(f"Content-Type: {kind}\r\n" for kind in kinds)
+    server = raw_server([("send", head.encode() + b"\r\n" + stream_of("v6"))])
+    exchange = client(server).exchange(call())
+    assert codes(exchange) == ([code] if code else [])
+    assert [each.code for each in replayed(exchange).judge.violations] == codes(exchange)
+
+
+@pytest.mark.parametrize("extension", [b"; a=b", b" ;a=b", b';a = "x; y"'])
+def test_a_chunk_extension_with_blanks_loses_no_event(raw_server, stream_of, extension):
+    head = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+    events = [event + b"\n\n" for event in stream_of("v6").split(b"\n\n") if event]
+    chunks = [b"%x%b\r\n%b\r\n" % (len(event), extension, event) for event in events]
+    steps = [("send", head), *(("send", each) for each in chunks), ("send", b"0; a=b\r\n\r\n")]
+    exchange = client(raw_server(steps)).exchange(call())
+    assert story(exchange) == ("ok", "conforms", None, [])
+    assert exchange.judge.events == len(events)
+
+
 def test_a_transcript_replays_to_the_same_verdict(raw_server, stream_of):
     body = stream_of("v6")
     broken = body.replace(b'"chunkIndex": 3', b'"chunkIndex": 8').replace(

@@ -138,6 +138,8 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         print(planned(options, args.explore), file=stdout)
         return 0
     with open_gate(options) as gate:
+        for warning in gate.session.warnings:
+            print(f"soundstage check: {warning}", file=stderr)
         if gate.live and gate.session.budget.left and not args.yes:
             consent.ask(planned(options, args.explore), stderr)
         elif stderr.isatty() and not args.verbose:

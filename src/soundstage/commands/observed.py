@@ -11,6 +11,7 @@ from pathlib import Path
 from soundstage.conformance.inferred import document
 from soundstage.conformance.observed import Observed
 from soundstage.contract import Contract, load, load_all
+from soundstage.contract.plain import for_strict_readers
 from soundstage.errors import NoDataError, UsageError
 from soundstage.results.bundle import OBSERVED, RUN, TRANSCRIPTS, Bundle, read_observed
 
@@ -34,7 +35,10 @@ def texts(args: argparse.Namespace) -> list[str]:
         wanted = ", ".join(contracts)
         raise NoDataError(f"--observed {' '.join(args.observed)}: no answer of {wanted} was seen")
     if not args.docs_diff:
-        return [json.dumps(document(api, seen.apis[api]), indent=2) + "\n" for api in apis]
+        found = [document(api, seen.apis[api]) for api in apis]
+        if args.format == "jsonschema" and not args.with_basis:
+            found = [for_strict_readers(each) for each in found]
+        return [json.dumps(each, indent=2) + "\n" for each in found]
     return [_diff(contracts[api], seen, args.format or "text") for api in apis]
 
 

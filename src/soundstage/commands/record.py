@@ -113,6 +113,8 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
             keep_private=args.keep_private,
         )
         stack.callback(session.close)
+        for warning in session.warnings:
+            print(f"soundstage record: {warning}", file=stderr)
         _afford(session, wanted)
         if session.target.kind == "live" and not args.yes:
             consent.ask(_planned(args, wanted), stderr)

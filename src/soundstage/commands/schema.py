@@ -13,6 +13,7 @@ from soundstage.commands.printing import forgive_encoding
 from soundstage.contract import Contract, available, load
 from soundstage.contract.drawing import listing, mermaid
 from soundstage.contract.openapi import DIALECT, document, schemas
+from soundstage.contract.plain import for_strict_readers
 from soundstage.errors import UsageError
 
 HELP = "print a contract: OpenAPI, JSON Schema, diagram"
@@ -21,16 +22,22 @@ _EXAMPLES = """examples:
   soundstage schema --api v6                        # stages and rules, to read
   soundstage schema --api v6 --format openapi --output v6.openapi.json
   soundstage schema --api v6 --format mermaid       # a diagram of the protocol
-  soundstage schema --format jsonschema | jq '."$defs" | keys'
+  soundstage schema --api v6 --format jsonschema | jq '."$defs" | keys'
   soundstage schema --observed runs/2026-11-21T08-36-15-check-3f2a     # inferred from a run
   soundstage schema --observed recordings/ --docs-diff --format markdown
 
 
 openapi is OpenAPI 3.2, one JSON document a version: `itemSchema` describes the chunks of a stream,
 the extension x-soundstage-protocol their order, tracks, index and all else that OpenAPI cannot say.
+openapi-3.1 is for readers that know no 3.2: a stream is a text there, and x-soundstage-chunk points
+to the schema of its chunks.
 
---observed prints the schemas that chunks and results were seen to have (docs/drift.md); --docs-diff
-what the documentation says otherwise, and what it should be changed to.
+jsonschema is JSON Schema 2020-12 and nothing else, so that strict validators (Ajv) take it;
+--with-basis keeps what each constraint rests on (x-basis, x-source).
+
+--observed prints the schemas that chunks and results were seen to have, with what they were seen to
+have in x-observed (docs/drift.md); with --format jsonschema without it, for strict validators.
+--docs-diff says what the documentation says otherwise, and what it should be changed to.
 """
 
 
@@ -47,6 +54,8 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         choices=(*FORMATS, "markdown", "json"),
         help="default: text; jsonschema with --observed. markdown and json: of --docs-diff",
     )
+    text = "keep x-basis, x-source, x-observed and formats in JSON Schemas"
+    parser.add_argument("--with-basis", action="store_true", help=text)
     text = "run bundle, observed.json, transcript, or folder of transcripts (repeatable)"
     parser.add_argument("--observed", action="append", metavar="PLACE", help=text)
     text = "with --observed: where the documentation and what was seen differ"
@@ -57,6 +66,9 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
+    schemas_only = args.format == "jsonschema" or (args.observed and args.format is None)
+    if args.with_basis and (args.docs_diff or not schemas_only):
+        raise UsageError("--with-basis: of --format jsonschema")
     if args.observed:
         from soundstage.commands import observed
 
@@ -68,7 +80,10 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         )
     else:
         contracts = [load(api) for api in dict.fromkeys(args.api or available())]
-        texts = [FORMATS[args.format or "text"](contract) for contract in contracts]
+        write = FORMATS[args.format or "text"]
+        if args.with_basis:
+            write = _with_basis
+        texts = [write(contract) for contract in contracts]
     if args.output == "-":
         forgive_encoding(stdout)
         separate = "\n" if args.format in (None, "text", "markdown") else ""
@@ -87,10 +102,22 @@ def _openapi(contract: Contract) -> str:
     return _json(document(contract))
 
 
+def _openapi_3_1(contract: Contract) -> str:
+    return _json(document(contract, "3.1"))
+
+
 def _jsonschema(contract: Contract) -> str:
+    return _json(for_strict_readers(_bundle(contract)))
+
+
+def _with_basis(contract: Contract) -> str:
+    return _json(_bundle(contract))
+
+
+def _bundle(contract: Contract) -> dict[str, Any]:
     """All schemas of a contract as the definitions of one."""
     definitions = _pointing_inside(schemas(contract))
-    return _json({"$schema": DIALECT, "title": contract.title, "$defs": definitions})
+    return {"$schema": DIALECT, "title": contract.title, "$defs": definitions}
 
 
 def _pointing_inside(value: Any) -> Any:
@@ -112,6 +139,7 @@ def _json(value: Any) -> str:
 FORMATS: dict[str, Callable[[Contract], str]] = {
     "text": listing,
     "openapi": _openapi,
+    "openapi-3.1": _openapi_3_1,
     "jsonschema": _jsonschema,
     "mermaid": mermaid,
 }

@@ -1,7 +1,9 @@
-"""The contract as an OpenAPI 3.2 document, for tools that read one: schemathesis, editors.
+"""The contract as an OpenAPI document, for tools that read one: schemathesis, editors.
 
-An event stream is described by the `itemSchema` of its chunks. What OpenAPI cannot say (the order
-of stages, tracks, the index, what stays the same) stands in the extension `x-soundstage-protocol`.
+In OpenAPI 3.2 an event stream is described by the `itemSchema` of its chunks; 3.1 has no word for
+that, and there it is a text, whose chunks `x-soundstage-chunk` points to. What OpenAPI cannot say
+(the order of stages, tracks, the index, what stays the same) stands in the extension
+`x-soundstage-protocol`.
 """
 
 from __future__ import annotations
@@ -11,13 +13,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from soundstage.contract.contract import Contract
+from soundstage.contract.plain import without
 from soundstage.contract.protocol import DocumentedError, Endpoint, Grounds, Stage
 from soundstage.contract.schema import Schema, pointer
 
-VERSION = "3.2.0"
+#: What is written in `openapi`, by the version that was asked for.
+VERSIONS = {"3.2": "3.2.0", "3.1": "3.1.1"}
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 PROTOCOL = "x-soundstage-protocol"
-_OWN = ("x-role", "$schema")
+_ITEM = "x-soundstage-chunk"
+_OWN = frozenset({"x-role", "$schema"})
 _REQUEST, _RESULT, _CHUNK, _ERROR = "request", "result", "chunk", "error"
 _OTHER = "error"  # of no name
 _SSE, _LINES, _JSON = "text/event-stream", "application/x-ndjson", "application/json"
@@ -29,14 +34,16 @@ _SUMMARIES = {
 }
 
 
-def document(contract: Contract) -> dict[str, Any]:
-    """An OpenAPI description of all endpoints; schemas are components, one a stage."""
+def document(contract: Contract, version: str = "3.2") -> dict[str, Any]:
+    """An OpenAPI description of all endpoints; schemas are components, one a stage. `version` is
+    one of `VERSIONS`.
+    """
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in contract.endpoints.values():
-        operation = _operation(contract, endpoint)
+        operation = _operation(contract, endpoint, version)
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = operation
     return {
-        "openapi": VERSION,
+        "openapi": VERSIONS[version],
         "info": {
             "title": contract.title,
             "version": contract.api,
@@ -119,26 +126,19 @@ def protocol(contract: Contract) -> dict[str, Any]:
 
 
 def plain(schema: Schema) -> dict[str, Any]:
-    """A resolved schema as JSON Schema 2020-12: without the keywords that only we read."""
-
-    def strip(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: strip(inner) for key, inner in value.items() if key not in _OWN}
-        return [strip(inner) for inner in value] if isinstance(value, list) else value
-
-    stripped: dict[str, Any] = strip(schema)
-    return stripped
+    """A resolved schema as JSON Schema 2020-12: without the keywords that only our parts read."""
+    return without(schema, _OWN.__contains__)
 
 
 # --- operations -----------------------------------------------------------------------------------
 
 
-def _operation(contract: Contract, endpoint: Endpoint) -> dict[str, Any]:
+def _operation(contract: Contract, endpoint: Endpoint, version: str) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": f"{contract.api}_{endpoint.name}",
         "summary": _SUMMARIES.get(endpoint.kind, endpoint.name),
         "description": "Each accepted request is billed." if endpoint.billed else "Not billed.",
-        "responses": {"200": _success(contract, endpoint), **_errors(contract)},
+        "responses": {"200": _success(contract, endpoint, version), **_errors(contract)},
         "x-soundstage-endpoint": endpoint.name,
         "x-soundstage-billed": endpoint.billed,
         **_grounds(endpoint.grounds),
@@ -157,7 +157,7 @@ def _operation(contract: Contract, endpoint: Endpoint) -> dict[str, Any]:
     return operation
 
 
-def _success(contract: Contract, endpoint: Endpoint) -> dict[str, Any]:
+def _success(contract: Contract, endpoint: Endpoint, version: str) -> dict[str, Any]:
     if endpoint.kind != "stream":
         media: dict[str, Any] = {}
         if endpoint.response is not None:
@@ -171,10 +171,10 @@ def _success(contract: Contract, endpoint: Endpoint) -> dict[str, Any]:
         data = {"type": "string", "contentMediaType": _JSON, "contentSchema": _ref(_CHUNK)}
         event = {"type": "object", "required": ["data"], "properties": {"data": data}}
         text = "".join(f"data: {_compact(payload)}\n\n" for payload in printed)
-        content[_SSE] = {"itemSchema": event, **_serialized(text)}
+        content[_SSE] = _streamed(event, text, version)
     if "lines" in endpoint.framings:
         text = "".join(f"{_compact(payload)}\n" for payload in printed)
-        content[_LINES] = {"itemSchema": _ref(_CHUNK), **_serialized(text)}
+        content[_LINES] = _streamed(_ref(_CHUNK), text, version)
     return {
         "description": f"Chunks, as they come to be; {PROTOCOL} says which and in what order",
         "content": content,
@@ -278,11 +278,15 @@ def _examples(contract: Contract, of: str) -> Iterator[tuple[str, dict[str, Any]
             yield each.file.removesuffix(".json"), example
 
 
-def _serialized(text: str) -> dict[str, Any]:
-    if not text:
-        return {}
-    summary = "The printed chunks, one of each kind; whole streams have more"
-    return {"examples": {"printed": {"summary": summary, "serializedValue": text}}}
+def _streamed(item: dict[str, Any], text: str, version: str) -> dict[str, Any]:
+    """The content of a stream of items, of which `text` is an example."""
+    newer = version == "3.2"
+    media = {"itemSchema": item} if newer else {"schema": {"type": "string"}, _ITEM: _ref(_CHUNK)}
+    if text:
+        summary = "The printed chunks, one of each kind; whole streams have more"
+        example = {"summary": summary, "serializedValue" if newer else "value": text}
+        media["examples"] = {"printed": example}
+    return media
 
 
 def _compact(payload: Any) -> str:

@@ -1,5 +1,6 @@
 """The server's end of an HTTP connection, laid open to the application: what ASGI has no word for
-(octets as they are, a reset) is done on it. Only uvicorn's parser and framing are used.
+(octets as they are, a reset) is done on it. What comes in is read by `incoming.py`; uvicorn's are
+the framing of answers and the order in which they are given.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import Any, Final
 
 from starlette.types import Scope
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from soundstage.emulator.incoming import HEAD_S, LINGER_S, Incoming, Refused, too_slow
 
 _EXTENSION: Final = "soundstage.connection"
 #: No lingering: what is unsent is thrown away, and the far end is told so by a reset (RFC 9293,
@@ -61,25 +64,132 @@ class _Flow(FlowControl):
             super().resume_reading()
 
 
+class _Unframed(RequestResponseCycle):
+    """The answer to a client of HTTP/1.0, which knows no chunks: a body without a length goes on
+    until the connection is closed (RFC 9112, section 6.1).
+    """
+
+    _endless = False
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            names = [name.lower() for name, _ in message.get("headers", ())]
+            if b"content-length" not in names:
+                self._endless, self.chunked_encoding = True, False
+        elif self._endless:
+            self.expected_content_length = len(message.get("body", b""))
+        await super().send(message)
+
+
 class OpenProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, with its transport among the extensions of each request's scope.
+    """uvicorn's protocol, with its transport among the extensions of each request's scope, and with
+    `Incoming` as its parser: no offer to upgrade is taken, and a head is bounded in size and in
+    time (`head_s` seconds).
 
     It keeps to itself what it would log: an answer that is cut is meant to be, and failures of the
     application are logged where they happen.
     """
 
-    def __init__(self, *args: Any, **more: Any) -> None:
+    def __init__(self, *args: Any, head_s: float = HEAD_S, **more: Any) -> None:
         super().__init__(*args, **more)
         self.logger = _SILENT
+        self.parser: Incoming = Incoming(self)  # type: ignore[assignment]
+        self._head_s = head_s
+        self._impatience: asyncio.TimerHandle | None = None
+        self._refused: Refused | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.flow = _Flow(transport, self.pipeline)
+        self._impatience = self.loop.call_later(self._head_s, self._too_slow)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._wait_no_more()
+        self.parser.close()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        if self._refused is not None:
+            return
+        try:
+            self.parser.feed_data(data)
+        except Refused as refused:
+            self._refuse(refused)
+            return
+        if self.parser.waiting and self._impatience is None:
+            self._impatience = self.loop.call_later(self._head_s, self._too_slow)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
         scope["extensions"] = {_EXTENSION: self.transport}
+
+    def on_headers_complete(self) -> None:
+        self._wait_no_more()
+        old = self.parser.get_http_version() == "1.0"
+        if old:
+            self.expect_100_continue = False  # RFC 9110, section 10.1.1
+        super().on_headers_complete()
+        if old:
+            # uvicorn makes its cycles by name; this one has not begun yet.
+            self.cycle.__class__ = _Unframed
+
+    def on_response_complete(self) -> None:
+        last = not self.pipeline
+        super().on_response_complete()
+        if last and self._refused is not None:
+            self._say(self._refused)
+
+    def _wait_no_more(self) -> None:
+        if self._impatience is not None:
+            self._impatience.cancel()
+            self._impatience = None
+
+    @property
+    def _answering(self) -> bool:
+        """Whether an answer is under way or due; that to the newest request is the last."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _too_slow(self) -> None:
+        """A head has taken too long. Where answers are under way, they come first, and it may be
+        we who do not read.
+        """
+        self._impatience = None
+        if self._answering:
+            self._impatience = self.loop.call_later(self._head_s, self._too_slow)
+        elif self.parser.waiting:
+            self._refuse(too_slow())
+        else:
+            self.transport.close()  # not a byte came
+
+    def _refuse(self, refused: Refused) -> None:
+        """Answer so, after all that was asked before, and read no more."""
+        # Without the frames that it was raised in, which hold this object.
+        self._refused = refused = Refused(refused.status, refused.detail)
+        self._wait_no_more()
+        due = self._answering
+        if due and self.cycle.more_body:
+            # It is the body of the newest request that cannot be read: this is the answer to it.
+            if self.pipeline:
+                self.pipeline.popleft()
+            elif self.cycle.response_started:
+                self.transport.close()
+                return
+            else:
+                due = False
+        if not due:
+            self._say(refused)
+
+    def _say(self, refused: Refused) -> None:
+        """Send the answer. Closed at once, the connection would be reset under what still comes,
+        and with it what the client has not read yet.
+        """
+        if not self.transport.is_closing():
+            self._unset_keepalive_if_required()
+            self.transport.write(refused.to_bytes())
+            self.transport.write_eof()
+            self.loop.call_later(LINGER_S, self.transport.close)
 
 
 def connection_of(scope: Scope) -> Connection | None:

@@ -20,15 +20,13 @@ from importlib.metadata import version
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import httptools
-
 from soundstage.emulator.address import bound, url_of
+from soundstage.emulator.incoming import HEAD_S, LINGER_S, Incoming, Refused, too_slow
 from soundstage.emulator.recordings import Recording
 from soundstage.wire.ending import EndKind
 
 _HEALTH: Final = "/_emulator/health"
 _READ: Final = 65_536
-_HEAD_LIMIT: Final = 65_536
 _BODY_LIMIT: Final = 16 * 2**20
 #: What has been written gets this long to arrive before the connection is reset under it.
 _SETTLE_S: Final = 0.05
@@ -41,29 +39,41 @@ class Asked:
 
     method: str
     path: str
+    #: Whether the client knows chunks: that of HTTP/1.0 does not (RFC 9112, section 6.1).
+    chunks: bool = True
 
 
-class _TooLarge(Exception):
-    """A request that is larger than anything that this API takes."""
-
-
-class _Parser:
-    """One HTTP/1.1 request, by httptools."""
+class _Asking:
+    """The first request of a connection, as `Incoming` tells it; those behind it get no answer."""
 
     def __init__(self) -> None:
-        self.url = b""
+        self.incoming = Incoming(self)
+        self.asked = Asked("", "/")
         self.continues = self.complete = self.has_head = False
-        self.parser = httptools.HttpRequestParser(self)
+        self._url = b""
+        self._size = 0
+
+    def on_message_begin(self) -> None: ...
 
     def on_url(self, url: bytes) -> None:
-        self.url += url
+        self._url = url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if name.lower() == b"expect" and value.lower() == b"100-continue":
             self.continues = True
 
     def on_headers_complete(self) -> None:
-        self.has_head = True
+        if not self.has_head:
+            self.has_head = True
+            old = self.incoming.get_http_version() == "1.0"
+            self.continues = self.continues and not old  # RFC 9110, section 10.1.1
+            method = self.incoming.get_method().decode("ascii")
+            self.asked = Asked(method, _path(self._url), not old)
+
+    def on_body(self, body: bytes) -> None:
+        self._size += len(body)
+        if self._size > _BODY_LIMIT:
+            raise Refused(413, f"The request body is larger than {_BODY_LIMIT} bytes")
 
     def on_message_complete(self) -> None:
         self.complete = True
@@ -71,12 +81,20 @@ class _Parser:
 
 class Replay:
     """The recordings and whose turn it is. `speed` divides every time; with `loop` the first
-    follows the last.
+    follows the last. The head of a request may take `head_s` seconds to come.
     """
 
-    def __init__(self, recordings: list[Recording], *, speed: float = 1.0, loop: bool = False):
+    def __init__(
+        self,
+        recordings: list[Recording],
+        *,
+        speed: float = 1.0,
+        loop: bool = False,
+        head_s: float = HEAD_S,
+    ):
         self.speed = speed
         self.loop = loop
+        self._head_s = head_s
         self.many = len(recordings)
         self._turns: dict[tuple[str, str], list[Recording]] = {}
         self._served: dict[tuple[str, str], int] = {}
@@ -118,7 +136,7 @@ class Replay:
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request, and close the connection as the recording says."""
         try:
-            asked = await _request(reader, writer)
+            asked = await self._request(reader, writer)
             if asked is not None:
                 answer = self.next(asked)
                 if isinstance(answer, Recording):
@@ -126,7 +144,9 @@ class Replay:
                 else:
                     _write_json(writer, asked, *answer)
                     await writer.drain()
-        except (ConnectionError, httptools.HttpParserError, _TooLarge):
+        except Refused as refused:
+            await _refuse(refused, reader, writer)
+        except ConnectionError:
             pass
         except asyncio.CancelledError:
             writer.transport.abort()
@@ -135,6 +155,35 @@ class Replay:
             writer.close()
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
+
+    async def _request(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> Asked | None:
+        """One request, read to the end of its body; None if the client went away before, or never
+        began. Raises Refused.
+        """
+        asking = _Asking()
+        late = asyncio.get_running_loop().time() + self._head_s
+        promised = False
+        while not asking.complete:
+            try:
+                async with asyncio.timeout_at(None if asking.has_head else late):
+                    data = await reader.read(_READ)
+            except TimeoutError:
+                if asking.incoming.waiting:
+                    raise too_slow() from None
+                return None
+            if not data:
+                return None
+            try:
+                asking.incoming.feed_data(data)
+            except Refused:
+                if not asking.complete:  # else it is about what comes behind
+                    raise
+            if asking.continues and not asking.complete and not promised:
+                promised = True
+                writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return asking.asked
 
     async def _play(
         self,
@@ -156,7 +205,7 @@ class Replay:
 
         try:
             await until(recording.head_at)
-            body = _Body(recording, asked.method)
+            body = _Body(recording, asked)
             writer.write(body.head())
             if body.none:
                 return
@@ -194,9 +243,9 @@ class _Body:
         }
     )
 
-    def __init__(self, recording: Recording, method: str) -> None:
+    def __init__(self, recording: Recording, asked: Asked) -> None:
         self._recording = recording
-        self.none = method == "HEAD" or recording.status in _BODILESS
+        self.none = asked.method == "HEAD" or recording.status in _BODILESS
         size = sum(len(data) for _, data in recording.pieces)
         end, length = recording.end, recording.length
         self._length: int | None = None
@@ -204,7 +253,7 @@ class _Body:
             self._length = size  # redaction may have changed it
         elif end in (EndKind.TRUNCATED, EndKind.RESET) and length is not None:
             self._length = max(length, size + 1)
-        self._chunked = self._length is None and end is not EndKind.CLOSED
+        self._chunked = asked.chunks and self._length is None and end is not EndKind.CLOSED
         self._gzip = zlib.compressobj(wbits=31) if end is EndKind.CONTENT_ENCODING else None
 
     def head(self) -> bytes:
@@ -230,7 +279,7 @@ class _Body:
     def end(self) -> bytes:
         """What follows the last piece: nothing where the message was never finished."""
         end = self._recording.end
-        if end is EndKind.FRAMING:
+        if end is EndKind.FRAMING and self._chunked:
             return b"not-a-size\r\n"
         whole = end not in (EndKind.TRUNCATED, EndKind.RESET)
         return b"0\r\n\r\n" if self._chunked and whole else b""
@@ -273,22 +322,15 @@ async def _serve(replay: Replay, listening: socket.socket, ready: Callable[[], N
         await asyncio.gather(*running, return_exceptions=True)
 
 
-async def _request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Asked | None:
-    """One request, read to the end of its body; None if the client went away before."""
-    parser = _Parser()
-    size, promised = 0, False
-    while not parser.complete:
-        data = await reader.read(_READ)
-        if not data:
-            return None
-        size += len(data)
-        if size > (_BODY_LIMIT if parser.has_head else _HEAD_LIMIT):
-            raise _TooLarge
-        parser.parser.feed_data(data)
-        if parser.continues and not parser.complete and not promised:
-            promised = True
-            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    return Asked(parser.parser.get_method().decode("ascii"), _path(parser.url))
+async def _refuse(
+    refused: Refused, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Answer so, and wait a little for the client to read it: see `LINGER_S`."""
+    with contextlib.suppress(ConnectionError, TimeoutError):
+        writer.write(refused.to_bytes())
+        writer.write_eof()
+        async with asyncio.timeout(LINGER_S):
+            await _until_gone(reader)
 
 
 def _path(url: bytes) -> str:

@@ -26,6 +26,7 @@ from soundstage.exchange import media
 from soundstage.exchange.client import Exchange
 from soundstage.exchange.places import Place, place_of
 from soundstage.exchange.session import Session
+from soundstage.wire.content_type import content_type_of
 from soundstage.wire.ending import End
 from soundstage.wire.outages import http_reason, is_outage, status_name
 from soundstage.wire.settings import Limits
@@ -235,7 +236,7 @@ class AssetChecks:
             wanted = status == _OK or status in _KEYLESS
             data = b"".join(read.data for read in response.reads()) if wanted else b""
             end = response.end
-            return _Got(status, response.header("content-type"), data, end)
+            return _Got(status, content_type_of(response.headers), data, end)
 
 
 Headers = tuple[tuple[str, str], ...]

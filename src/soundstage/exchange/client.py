@@ -20,6 +20,7 @@ from soundstage.exchange.exchange import Call, Exchange
 from soundstage.exchange.judge import Caps, Judge
 from soundstage.exchange.reading import Reading
 from soundstage.exchange.target import Target
+from soundstage.wire.content_type import content_type_of
 from soundstage.wire.ending import EndKind
 from soundstage.wire.transport import Request, Transport
 
@@ -131,7 +132,7 @@ class Client:
         if response.status is None or head_ns is None:
             return None
         exchange.milestones["accepted"] = (head_ns - exchange.started_ns) / _SECOND_NS
-        judge.head(response.status, response.header("content-type"))
+        judge.head(response.status, content_type_of(response.headers))
         reading = Reading(
             exchange,
             keep_bytes=self.keep_bytes,

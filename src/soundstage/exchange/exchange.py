@@ -187,7 +187,7 @@ class Exchange:
             },
             "response": {
                 "status": response.status,
-                "reason": response.reason,
+                "reason": redactor.name(response.reason),
                 "headers": redactor.headers(response.headers),
                 "t": round(self.milestones["accepted"], 6)
                 if "accepted" in self.milestones

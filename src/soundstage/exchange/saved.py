@@ -21,6 +21,7 @@ from soundstage.contract.recognise import recognise
 from soundstage.errors import UsageError
 from soundstage.exchange.judge import Caps, Judge
 from soundstage.wire import jsontext
+from soundstage.wire.content_type import content_type_of
 from soundstage.wire.ending import End, EndKind
 from soundstage.wire.lines import sniff_framing
 from soundstage.wire.outages import reason_in_words
@@ -144,9 +145,7 @@ def judge_told(
     response = exchange.header.get("response") or {}
     status = response.get("status")
     if status is not None:
-        media = next(
-            (v for k, v in response.get("headers", ()) if k.lower() == "content-type"), None
-        )
+        media = content_type_of(response.get("headers", ()))
         # An archive without any header does not say what the type was.
         if status != _OK or media is not None or response.get("headers") or _says_all(exchange):
             judge.head(int(status), media)

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from soundstage.contract import load_all
+from soundstage.contract.words import words_of
 from soundstage.errors import TargetError
 from soundstage.exchange.budget import Budget, is_loopback
 from soundstage.exchange.client import Client
+from soundstage.exchange.keys import doubts_about
 from soundstage.exchange.target import KEY_VARIABLE, Target, find, read_key
 from soundstage.wire.redact import Redactor
 from soundstage.wire.settings import SECRET_HEADERS, Limits, Settings
@@ -40,6 +42,8 @@ class Session:
     transport: Transport
     budget: Budget
     redactor: Redactor = field(repr=False)
+    #: What the user should know before anything is sent: a line each, without secrets.
+    warnings: tuple[str, ...] = ()
 
     def expire(self) -> None:
         """End exchanges whose deadline is over; to be called every second if `watched`."""
@@ -82,6 +86,11 @@ def open_session(
     """
     given = tuple(headers)
     key = read_key(key_file)
+    words = words_of(load_all().values())
+    warnings: tuple[str, ...] = ()
+    if key is not None:
+        place = KEY_VARIABLE if key_file is None else f"--key-file {key_file}"
+        warnings = doubts_about(key, place, target_url, words)
     names = tuple(name.lower() for name, _ in given)
     settings = Settings(
         ca_file=ca_file,
@@ -106,8 +115,9 @@ def open_session(
         target = replace(target, kind="live")
     counted = Budget(budget, free=is_loopback(target.url) and not treat_as_live)
     secrets = [key, *(value for name, value in given if _is_secret(name))]
-    redactor = Redactor(secrets, keep_private=keep_private, headers=names)
-    return Session(target, Client(target, transport, counted), transport, counted, redactor)
+    redactor = Redactor(secrets, keep_private=keep_private, headers=names, words=words)
+    client = Client(target, transport, counted)
+    return Session(target, client, transport, counted, redactor, warnings)
 
 
 def _is_secret(header: str) -> bool:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 
+from soundstage.exchange.secrets import without_secrets
 from soundstage.wire.redact import MARK, PRIVATE_FIELDS, Redactor
 
 #: What people wrote may come back in a response, too.
@@ -18,12 +19,12 @@ def redacted(raw: bytes, redactor: Redactor) -> bytes:
     Only what is taken out is changed: broken UTF-8 and broken JSON survive, and what stands inside
     broken JSON is found, too.
     """
-    raw = redactor.data(raw)
+    raw = without_secrets(raw, redactor)
     if redactor.keep_private:
         return raw
     if b"http" in raw.lower():
         text = raw.decode("utf-8", "surrogateescape")
-        raw = redactor.urls_in(text).encode("utf-8", "surrogateescape")
+        raw = redactor.links(text).encode("utf-8", "surrogateescape")
     if b"\\" in raw or any(name.encode() in raw for name in _PRIVATE):
         raw = b"".join(_hidden(raw, redactor))
     return raw
@@ -52,7 +53,7 @@ def _hidden(raw: bytes, redactor: Redactor) -> Iterator[bytes]:
                 continue
             text = _text(token)
             key = text or ""
-            plain = redactor.urls_in(key)
+            plain = redactor.links(key)
             if text is None and b"\\" in token:
                 yield _mark(token)
             else:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import time
 
+from soundstage.wire.chunks import FramingError
 from soundstage.wire.decoding import Decoder, DecodingError, decoder_for
 from soundstage.wire.ending import End, EndKind
-from soundstage.wire.message import FramingError, HeadTooLargeError, Message
+from soundstage.wire.message import HeadTooLargeError, Message
 from soundstage.wire.observed import Hop, Times
 from soundstage.wire.settings import Limits
 

@@ -8,7 +8,8 @@ from urllib.parse import unquote, urlsplit
 
 from soundstage.errors import UsageError
 from soundstage.wire.channel import Channel
-from soundstage.wire.message import FramingError, HeadTooLargeError, Message
+from soundstage.wire.chunks import FramingError
+from soundstage.wire.message import HeadTooLargeError, Message
 from soundstage.wire.settings import Limits
 from soundstage.wire.target import Target, bracketed
 

@@ -1,0 +1,106 @@
+"""The chunked transfer coding (RFC 9112, section 7.1), read by hand: slower than httptools, but
+with all that the grammar allows, such as blanks in chunk extensions. No I/O.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+_TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+_QUOTED: Final = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
+_EXTENSION: Final = rb"[ \t]*+;[ \t]*+%b(?:[ \t]*+=[ \t]*+(?:%b|%b)?)?" % (_TOKEN, _TOKEN, _QUOTED)
+_SIZE: Final = re.compile(rb"0*+([0-9A-Fa-f]*+)(?:%b)*" % _EXTENSION)
+_TRAILER: Final = re.compile(rb"(%b):[ \t]*+([\t -~\x80-\xff]*)" % _TOKEN)
+_HEX: Final = frozenset(b"0123456789abcdefABCDEF")
+#: More hexadecimal digits than this are no size of anything.
+_DIGITS: Final = 15
+
+
+class FramingError(Exception):
+    """The bytes are not a valid HTTP/1.1 response; its text is one clear line."""
+
+
+class Chunks:
+    """Feed it the bytes of a body; `emit` gets what they carry. `complete`: the last chunk and the
+    trailers have come. `surplus`: bytes followed them.
+    """
+
+    __slots__ = (
+        "_after_data",
+        "_last",
+        "_left",
+        "_line",
+        "complete",
+        "emit",
+        "surplus",
+        "trailers",
+    )
+
+    def __init__(self, emit: Callable[[bytes], object]) -> None:
+        self.emit = emit
+        self.complete = self.surplus = False
+        self.trailers: list[tuple[str, str]] = []
+        self._left = 0
+        self._line = b""
+        # What the next line is: the end of a chunk's data, a trailer, else the size of a chunk.
+        self._after_data = self._last = False
+
+    @property
+    def between(self) -> bool:
+        """Whether the next byte is the first of a chunk."""
+        return not (self._left or self._line or self._after_data or self._last)
+
+    def feed(self, data: bytes) -> None:
+        """Read on. Raises FramingError; what came before that has been emitted."""
+        at, end = 0, len(data)
+        while at < end and not self.complete:
+            if self._left:
+                piece = data[at : at + self._left]
+                at += len(piece)
+                self._left -= len(piece)
+                self._after_data = not self._left
+                self.emit(piece)
+                continue
+            until = data.find(b"\n", at) + 1 or end
+            self._line += data[at:until]
+            at = until
+            self._look()
+        # Line ends after a message are nothing (RFC 9112, section 2.2).
+        self.surplus = self.surplus or bool(data[at:].strip(b"\r\n"))
+
+    def _look(self) -> None:
+        """Take the line that is held, if it is whole."""
+        line = self._line
+        if self._after_data and not b"\r\n".startswith(line):
+            raise FramingError("invalid body: a chunk is longer than its size says")
+        if not (self._after_data or self._last) and line[0] not in _HEX:
+            raise FramingError("invalid body: a chunk does not begin with its size")
+        if not line.endswith(b"\n"):
+            return
+        if not line.endswith(b"\r\n"):
+            raise FramingError("invalid body: a line ends without CR")
+        self._line = b""
+        if self._after_data:
+            self._after_data = False
+        elif not self._last:
+            self._take_size(line[:-2])
+        elif line == b"\r\n":
+            self.complete = True
+        else:
+            self._take_trailer(line[:-2])
+
+    def _take_size(self, line: bytes) -> None:
+        size = _SIZE.fullmatch(line)
+        if size is None or len(size[1]) > _DIGITS:
+            raise FramingError(f"invalid body: no size of a chunk: {line[:40].decode('latin-1')!r}")
+        self._left = int(size[1] or b"0", 16)
+        self._last = not self._left
+
+    def _take_trailer(self, line: bytes) -> None:
+        field = _TRAILER.fullmatch(line)
+        if field is None or field[1].lower() == b"content-length":  # RFC 9110, section 6.5.1
+            raise FramingError(f"invalid body: no trailer: {line[:40].decode('latin-1')!r}")
+        value = field[2].decode("latin-1").strip(" \t")
+        self.trailers.append((field[1].decode("latin-1").lower(), value))
