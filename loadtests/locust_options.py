@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from locust.env import Environment
+from locust.runners import WorkerRunner
 
+from soundstage.config import Config, find_config
 from soundstage.contract import available
 from soundstage.errors import UsageError
 from soundstage.loadtests import arrivals
@@ -42,6 +44,8 @@ def add_options(parser: ArgumentParser, **_: Any) -> None:
     add("--soundstage-probe-playback", type=float, default=0.0, metavar="P", help=text)
     add("--soundstage-budget", type=int, default=-1, help="billable requests (-1: none named)")
     add("--soundstage-key-file", default="", help="file with the API key")
+    text = "soundstage.toml with severities and waivers (default: if it is here)"
+    add("--soundstage-config", default="", metavar="FILE", help=text)
     add("--soundstage-out", default="", help="folder for run bundles (default: runs)")
 
 
@@ -105,7 +109,16 @@ def options_of(environment: Environment) -> LoadOptions:
         command=shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]]),
         parameters=tuple(parameters.items()),
         probe_playback=probed,
+        config=_config(environment),
     )
+
+
+def _config(environment: Environment) -> Config:
+    """Severities and waivers. Those of the master hold: a worker's folder says nothing."""
+    if isinstance(environment.runner, WorkerRunner):
+        return Config()
+    given: Any = environment.parsed_options
+    return find_config(given.soundstage_config or None)
 
 
 def _words(text: str) -> tuple[str, ...]:

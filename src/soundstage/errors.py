@@ -32,4 +32,10 @@ class TargetError(SoundstageError):
 
 
 class BudgetError(TargetError):
-    """A billable request was about to be sent without a budget that covers it."""
+    """A billable request was about to be sent without a budget that covers it. `missing`: there
+    never was any; else it was used up on the way.
+    """
+
+    def __init__(self, message: str, *, missing: bool = False) -> None:
+        super().__init__(message)
+        self.missing = missing

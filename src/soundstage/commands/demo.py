@@ -63,7 +63,9 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
 
 def _call(*arguments: str) -> int:
     """Run a command in a process of its own, with our output: Locust patches the whole process."""
-    return subprocess.run([sys.executable, "-m", "soundstage", *arguments], check=False).returncode
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "soundstage", *arguments], check=False
+    ).returncode
 
 
 def _say(stdout: TextIO, text: str) -> None:

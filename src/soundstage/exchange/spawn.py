@@ -31,7 +31,7 @@ def spawned_emulator(arguments: list[str]) -> Iterator[str]:
 
     Raises TargetError, with what it said, if it does not get ready.
     """
-    command = [sys.executable, "-m", "soundstage", "emulate", "--port", "0", *arguments]
+    command = [sys.executable, "-P", "-m", "soundstage", "emulate", "--port", "0", *arguments]
     with tempfile.TemporaryFile() as complaints:
         child = subprocess.Popen(
             command,
