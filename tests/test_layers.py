@@ -30,7 +30,6 @@ SOURCE = ROOT / "src" / "soundstage"
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "arguments": set(),
-    "house": set(),
     "schemas": set(),
     "wire": {"errors"},
     "contract": {"wire", "errors"},
@@ -55,9 +54,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "commands": {
         "errors", "arguments", "wire", "contract", "conformance", "generation", "emulator",
         "config", "results", "exchange", "pytest_plugin", "contracts", "loadtests", "reports",
-        "cli", "house",
+        "cli",
     },
-    "cli": {"errors", "house"},
+    "cli": {"errors"},
     "__init__": set(),
     "__main__": {"cli"},
 }  # fmt: skip

@@ -10,9 +10,9 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TextIO
 
-from soundstage import cli, contracts, house
+from soundstage import cli, contracts
 from soundstage.arguments import Parser, at_most, count, whole
-from soundstage.commands import planning
+from soundstage.commands import house, planning
 from soundstage.config import find_config
 from soundstage.conformance.violations import fingerprint
 from soundstage.contract import available

@@ -36,7 +36,7 @@ def leave_folder() -> None:
         here = os.getcwd()
     except OSError:  # it has been removed
         here = ""
-    home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    home = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
     if here != home:
         sys.path[:] = [entry for entry in sys.path if entry not in ("", ".", here)]
 
