@@ -188,7 +188,8 @@ def _check(gate: Gate, args: argparse.Namespace) -> tuple[int, Path]:
         status = pytest.main(_pytest_arguments(args), plugins=[provided])
     outcomes, beside = provided.outcomes, provided.beside
     selection = None if args.only is None else _selection(gate, args.only, provided.rules, outcomes)
-    if status == pytest.ExitCode.INTERRUPTED:
+    # Checks that cannot even be collected interrupt pytest, too.
+    if status == pytest.ExitCode.INTERRUPTED and not beside.errors:
         gate.finish(outcomes, cli.INTERRUPTED, interrupted=True, selection=selection)
         raise KeyboardInterrupt
     if status == pytest.ExitCode.NO_TESTS_COLLECTED and args.only is not None:

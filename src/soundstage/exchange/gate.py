@@ -482,7 +482,7 @@ def _reason(
 
 
 def _voids(exit_code: int, reasons: list[str], beside: Beside) -> list[dict[str, str]]:
-    voids = [{"kind": "harness", "message": said} for _, said in beside.errors]
+    voids = [{"kind": "harness", "message": said} for code, said in beside.errors if code != 5]
     if exit_code == 6 and reasons:
         voids.append({"kind": "target", "message": reasons[0]})
     return voids
