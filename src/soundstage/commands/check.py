@@ -152,6 +152,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         treat_as_live=args.treat_as_live,
         config=config,
         emulator_arguments=_emulator_arguments(args, target),
+        only=args.only,
     )
     if args.dry_run:
         print(planned(options, args.explore, costly=_may_cost(options)), file=stdout)
@@ -250,7 +251,8 @@ def planned(options: CheckOptions, explore: int | None, *, costly: bool) -> str:
     with house.undisturbed():
         plan = planning.plan(options.apis, many, options.seed)
     lines = [f"{options.target}: one request to each of", *(f"  {each}" for each in plan.endpoints)]
-    billable = plan.captured
+    budget = options.budget
+    billable = plan.captured if budget is None else min(plan.captured, budget)
     if many:
         limit, made_up = options.explore_budget, plan.made_up
         most = f"; at most {limit} are paid for (--explore-budget)" if limit is not None else ""
@@ -264,8 +266,11 @@ def planned(options: CheckOptions, explore: int | None, *, costly: bool) -> str:
             lines.append("none of these billable requests is sent without --explore-budget N")
             paid = 0
         billable += paid
-    limit_said = "no budget" if options.budget is None else f"a budget of {options.budget}"
-    lines.append(f"{billable} billable requests, {limit_said}; requests without a key are free")
+    said = "no budget" if budget is None else f"a budget of {budget}"
+    if budget is None and costly:
+        said += ": without --budget N none of them is sent"
+    least = "at most " if options.only is not None else ""
+    lines.append(f"{least}{billable} billable requests, {said}; requests without a key are free")
     return "\n".join(lines)
 
 
