@@ -15,7 +15,7 @@ from soundstage.conformance.classes import EXAMPLES
 from soundstage.conformance.observed import RESULT
 from soundstage.conformance.violations import SEVERITY_OF_BASIS, Severity
 from soundstage.contract import Contract
-from soundstage.contract.schema import Schema
+from soundstage.contract.schema import Schema, required_basis
 
 
 class Stance(Enum):
@@ -64,9 +64,10 @@ class Documented:
 
     def presence(self) -> Said:
         """What is said about the field being there."""
-        basis = SEVERITY_OF_BASIS[self.schema.get("x-basis", "documented")]
         stance = Stance.REQUIRED if self.required else Stance.ALLOWED
-        return Said(stance, basis is Severity.ERROR, self.source)
+        basis = self.schema.get("x-basis", "documented")
+        grounds = required_basis(self.schema, basis) if self.required else basis
+        return Said(stance, SEVERITY_OF_BASIS[grounds] is Severity.ERROR, self.source)
 
     def type(self, name: str) -> Said:
         """What is said about a type (as JSON Schema calls it; 2.0 is an integer)."""

@@ -432,8 +432,9 @@ def test_only_json_and_an_empty_module_lie_with_the_contracts():
             assert path.suffix == ".json" or path.name == "__init__.py", path
 
 
-def test_every_schema_of_a_contract_uses_only_known_keywords_and_two_of_its_own():
-    assert {word for word in KEYWORDS if word.startswith("x-")} == {"x-basis", "x-source"}
+def test_every_schema_of_a_contract_uses_only_known_keywords_and_three_of_its_own():
+    own = {"x-basis", "x-source", "x-required-basis"}
+    assert {word for word in KEYWORDS if word.startswith("x-")} == own
     for path in SCHEMAS.rglob("*.json"):
         if path.parent.name == "examples":
             continue

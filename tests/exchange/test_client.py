@@ -163,10 +163,15 @@ def test_a_failure_in_the_stream_is_failed(raw_server):
     assert "complete" not in exchange.milestones
 
 
-def test_an_error_under_a_success_is_failed_and_kept(raw_server):
+def test_an_error_under_a_success_is_a_refusal_and_kept(raw_server):
     body = b'{"success": false, "message": "Insufficient balance for this operation."}'
     exchange = client(raw_server([("send", json_answer(body))])).exchange(call())
-    assert story(exchange) == ("failed", "violates", None, ["http.error_under_success"])
+    assert story(exchange) == (
+        "refused",
+        "inconclusive",
+        "api.insufficient_balance",
+        ["http.error_under_success"],
+    )
     again = replayed(exchange)
     assert again.judge.violations == exchange.violations
     assert b"".join(raw for _, raw, _ in exchange.pieces) == body

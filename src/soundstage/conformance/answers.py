@@ -17,20 +17,23 @@ from soundstage.contract.protocol import DocumentedError, Endpoint
 from soundstage.contract.roles import asset_urls
 from soundstage.contract.schema import Schema, type_name
 from soundstage.wire import jsontext
+from soundstage.wire.outages import http_reason
 
 #: Media types that a framing may come as (RFC 9110, section 8.3.1: parameters do not count).
 _MEDIA = {
     "sse": ("text/event-stream",),
-    "lines": (
-        "text/event-stream",
-        "application/json",
-        "application/jsonl",
-        "application/x-ndjson",
-        "text/plain",
-    ),
+    "lines": ("text/event-stream", "application/x-ndjson"),
 }
-#: Refusals that say nothing about the contract: no key, no money, too often, out of order.
-_REFUSALS = frozenset({401, 402, 403, 408, 425, 429, 500, 502, 503, 504, 520, 522, 524})
+#: Refusals that say nothing about the contract: no key, no money, too often, out of order. What a
+#: gateway says on its own behalf is told by `outages`.
+_REFUSALS = frozenset({401, 402, 403, 429, 500})
+#: Statuses of success (RFC 9110, section 15.3), and the one that opens a stream of events (WHATWG
+#: HTML, 9.2.3: any other fails the connection).
+_SUCCESS = range(200, 300)
+_OK = 200
+#: Media types of bare lines beside any text and any JSON: what has no type at all, or no telling
+#: one. No media type is registered for them, and no page names one.
+_UNTYPED = ("", "application/octet-stream", "binary/octet-stream")
 
 
 @dataclass(slots=True)
@@ -49,6 +52,13 @@ def violation(contract: Contract, code: str, rule: str, message: str, path: str 
     """A violation of the rule `API/RULE` by an exchange as a whole."""
     found = contract.rules[f"{contract.api}/{rule}"]
     return Violation(code, Severity(found.severity), None, path, message, found.id)
+
+
+def is_success(endpoint: Endpoint, status: int | None) -> bool:
+    """Whether a status promises what the endpoint gives: 200 for a stream, any success for one
+    body, since no page prints a status.
+    """
+    return status == _OK if endpoint.kind == "stream" else status in _SUCCESS
 
 
 def media_type(content_type: str | None) -> str:
@@ -72,13 +82,23 @@ def check_result(contract: Contract, endpoint: str, raw: bytes, *, max_depth: in
         answer.violations.append(violation(contract, code, f"{endpoint}/json", message))
         return answer
     if (error := contract.errors.matching(value)) is not None:
-        answer.error = error
-        message = f"the body is the error “{error.title}” where a result is due"
-        code = "http.error_under_success"
-        answer.violations.append(violation(contract, code, f"{endpoint}/http/answer", message))
+        take_refusal(contract, endpoint, error, answer, "a result")
         return answer
     answer.violations.extend(_result_check(contract, endpoint).violations(value, None))
     return answer
+
+
+def take_refusal(
+    contract: Contract, endpoint: str, error: DocumentedError, answer: Answer, due: str
+) -> None:
+    """Note that a printed error came under the status of a success where something else was due:
+    no page prints the statuses of errors, so it is that error all the same, and is said.
+    """
+    answer.error = error
+    answer.reason = f"api.{error.name}"
+    message = f"the body is the error “{error.title}” where {due} is due"
+    found = violation(contract, "http.error_under_success", f"{endpoint}/http/answer", message)
+    answer.violations.append(found)
 
 
 def check_error(
@@ -101,7 +121,7 @@ def check_error(
         return answer
     if status not in contract.errors.statuses:
         code, rule = ("http.error_under_success", "error/not_under_200")
-        if not 200 <= status < 300:
+        if status not in _SUCCESS:
             code, rule = ("http.status", "error/status")
         message = f"an error came with the status {status}"
         answer.violations.append(violation(contract, code, rule, message))
@@ -113,22 +133,33 @@ def check_error(
 
 
 def check_refusal(contract: Contract, endpoint: Endpoint, status: int, raw: bytes) -> Answer:
-    """An answer to a valid request whose status is not 200. A documented refusal leaves the
+    """An answer to a valid request whose status is no success. A documented refusal leaves the
     contract unjudged (`reason`); a status that means that the endpoint is not there, or not as
     documented, breaks it.
     """
     value = jsontext.parse(raw).value
     error = contract.errors.matching(value)
     answer = Answer(error=error, value=value)
-    if error is not None and status in contract.errors.statuses:
+    if error is not None:
         answer.reason = f"api.{error.name}"
+        if status not in contract.errors.statuses:
+            message = f"an error came with the status {status}"
+            answer.violations.append(violation(contract, "http.status", "error/status", message))
     elif status in _REFUSALS:
-        answer.reason = f"http.{status}"
+        answer.reason = http_reason(status)
     else:
         message = f"the status is {status}; expected 200"
         rule = f"{endpoint.name}/http/status"
         answer.violations.append(violation(contract, "http.status", rule, message))
     return answer
+
+
+def check_success(contract: Contract, endpoint: Endpoint, status: int) -> list[Violation]:
+    """Whether a success is the usual one, where others are successes too."""
+    if status == _OK or endpoint.kind == "stream":
+        return []
+    message = f"the status is {status}; expected 200"
+    return [violation(contract, "http.status", f"{endpoint.name}/http/ok", message)]
 
 
 def check_content_type(
@@ -141,7 +172,7 @@ def check_content_type(
     if endpoint.kind == "stream":
         framings = [framing] if framing in endpoint.framings else endpoint.framings
         allowed = [each for name in framings for each in _MEDIA[str(name)]]
-        fits = media in allowed
+        fits = media in allowed or ("lines" in framings and may_be_lines(media))
     else:
         allowed = ["application/json"]
         fits = media == "application/json" or media.endswith("+json")
@@ -150,6 +181,12 @@ def check_content_type(
     message = f"the content type is {media or 'missing'}; expected {' or '.join(allowed[:2])}"
     rule = f"{endpoint.name}/http/content_type"
     return [violation(contract, "http.content_type", rule, message)]
+
+
+def may_be_lines(media: str) -> bool:
+    """Whether bare lines of JSON may come under a media type: no page names one."""
+    text = media.startswith("text/") and media != "text/html"
+    return text or "json" in media or media in _UNTYPED
 
 
 def check_hosts(
@@ -182,6 +219,12 @@ def _unprinted_error(contract: Contract, value: Any, answer: Answer) -> None:
         message = f"the body is nearly “{near.title}”, but {_difference(near.body, value)}"
         found = violation(contract, "http.error_body", f"error/{near.name}/body", message)
         answer.violations.append(found)
+
+
+def is_the_apis_word(contract: Contract, raw: bytes) -> bool:
+    """Whether a body is a printed error, or nearly: no gateway would write that."""
+    value = jsontext.parse(raw).value
+    return isinstance(value, dict) and _nearest(contract, value) is not None
 
 
 def _nearest(contract: Contract, value: dict[str, Any]) -> DocumentedError | None:

@@ -48,7 +48,8 @@ _FIELD: Final = re.compile(r"(?:[^/]+/)?field/.+/(required|type|value)(?:/[a-z]+
 _ASPECTS: Final = {"required": "field.missing", "type": "field.type", "value": "field.value"}
 #: The shape of a rule's id after `API/ENDPOINT/` -> the codes that such a rule can give.
 _OF_ENDPOINT: Final[dict[str, tuple[str, ...]]] = {
-    "http/status": ("http.status", "http.redirect"),
+    "http/status": ("http.status", "http.redirect", "http.server_error"),
+    "http/ok": ("http.status",),
     "http/content_type": ("http.content_type",),
     "http/answer": ("http.error_under_success",),
     "http/body": ("http.reset", "http.truncated", "http.framing", "http.content_encoding"),
@@ -72,6 +73,7 @@ _OF_ENDPOINT: Final[dict[str, tuple[str, ...]]] = {
     "hosts": ("asset.host",),
     "asset/address": ("asset.address",),
     "asset/answer": ("asset.missing",),
+    "asset/key": ("asset.needs_key",),
     "asset/media": ("asset.media_type",),
     "asset/content": ("asset.broken",),
     "asset/length": ("asset.length",),
@@ -100,7 +102,13 @@ def codes_of(contract: Contract, rule: Rule) -> tuple[str, ...]:
         return _OF_ENDPOINT[path.rpartition("/")[0]]
     found = _OF_ENDPOINT.get(path) or _OF_ENDPOINT[f"{area}/*"]
     if area == "times":
-        least, most = contract.protocol.by_name[name].times
+        stage_name, _, limit = name.partition("/")
+        stage = contract.protocol.by_name[stage_name]
+        least, most = stage.times
+        if limit:
+            return ("stage.repeated",)
+        if stage.most is not None:
+            most = None
         possible = {"stage.repeated": most is not None, "stage.missing": least > 0}
         return tuple(code for code in found if possible[code])
     endpoint = contract.endpoints[rule.endpoint]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from soundstage.conformance.answers import is_success
 from soundstage.contract import Contract
 from soundstage.contract.rules import Rule
 
@@ -18,7 +19,8 @@ from soundstage.contract.rules import Rule
 class Observation:
     """What was seen of one exchange. `chunks` are (stage, chunk) of a stream; `value` the parsed
     body of a single answer; `complete`: the promised answer came whole; `broken_rule` is the rule
-    (without the API's name) that the request broke on purpose; `live`: not an emulator.
+    (without the API's name) that the request broke on purpose; `live`: not an emulator; `outage`:
+    a gateway answered where an error was due.
     """
 
     contract: Contract
@@ -31,6 +33,7 @@ class Observation:
     error_name: str | None = None
     broken_rule: str | None = None
     live: bool = False
+    outage: bool = False
 
     def concerns(self, rule: Rule) -> bool:
         """Whether the exchange was made to test rules like this one."""
@@ -45,20 +48,21 @@ class Observation:
 
 def exercised(rule: Rule, seen: Observation) -> bool:
     """Whether `seen` could have broken `rule`."""
-    if not seen.concerns(rule) or seen.status is None:
+    if not seen.concerns(rule) or seen.status is None or seen.outage:
         return False
     if rule.endpoint == "request":
         return True
     area, *rest = rule.id.split("/")[2:]
     if rule.endpoint == "error":
         return _error(area, seen)
+    success = is_success(seen.contract.endpoints[rule.endpoint], seen.status)
     if area == "http":
-        return rest[0] == "status" or seen.status == 200
+        return success
     if area == "asset":
         return False  # no exchange shows it, only the files themselves: see exchange/assets.py
     if area == "hosts":
         return seen.live and (bool(seen.chunks) or seen.value is not None)
-    if seen.status != 200:
+    if not success:
         return False
     endpoint = seen.contract.endpoints[rule.endpoint]
     if endpoint.kind == "stream":

@@ -14,7 +14,7 @@ from soundstage.conformance.kinds import compiled, marks_of
 from soundstage.conformance.order import EMPTY, Ledger, Track
 from soundstage.conformance.violations import Verdict, Violation, verdict_of
 from soundstage.contract import Contract
-from soundstage.contract.protocol import Stage
+from soundstage.contract.protocol import DocumentedError, Stage
 from soundstage.contract.schema import pointer, type_name
 from soundstage.wire import jsontext
 
@@ -44,7 +44,7 @@ def _whole(value: Any) -> int | None:
 
 class StreamCheck:
     """One stream. `violations` grows as events come; `reason` says why a stream without errors is
-    inconclusive (None if it is not).
+    inconclusive (None if it is not), `refusal` which printed error it was answered with.
 
     `endpoint` is the name of a stream endpoint, by default the contract's first.
     """
@@ -59,15 +59,18 @@ class StreamCheck:
         "_known",
         "_ledger",
         "_max_depth",
+        "_numbered",
         "_or_due",
         "_others",
         "_reached",
         "_rising",
+        "_unnumbered",
         "events",
         "failed",
         "framing",
         "last_stage",
         "reason",
+        "refusal",
         "violations",
     )
 
@@ -83,6 +86,8 @@ class StreamCheck:
         self._index = index = self._c.protocol.index
         self._due = index.start if index is not None else 0
         self._or_due: int | None = None
+        self._unnumbered = 0
+        self._numbered = False
         self._constants: dict[str, Any] = {}
         self._known: dict[tuple[str, ...], Any] = {}  # the last values of each set of constants
         self._others: dict[str, frozenset[Any]] = {}
@@ -94,6 +99,7 @@ class StreamCheck:
         self.violations: list[Violation] = []
         self.reason: str | None = None
         self.failed: str | None = None
+        self.refusal: DocumentedError | None = None
         self.events = 0
         self.last_stage: str | None = None
         self.framing: str | None = None
@@ -126,13 +132,16 @@ class StreamCheck:
             self._unknown_stage(chunk, number)
             return Seen(chunk, None, None, ())
         stage, fields, fits, tracked, constant, values, rising = kind
+        name = stage.name
         ledger = self._ledger
         track = self._track(chunk) if tracked else None
         if ledger.ended and not ledger.reopened():
             message = f"a chunk of {stage.name} came after the last one"
             self._report("stream.after_end", "end/nothing_after", number, "", message)
-            return Seen(chunk, stage.name, track, ())
-        self.last_stage = name = stage.name
+            return Seen(chunk, name, track, ())
+        if stage.failure and self._is_refusal(chunk, number):
+            return Seen(chunk, name, track, ())
+        self.last_stage = name
         # The schema says yes or no in one call; only a no is worth a closer look.
         try:
             broken = _NOWHERE if fits is not None and fits(chunk) else None
@@ -156,6 +165,8 @@ class StreamCheck:
             if value == self._due and type(value) is int:
                 self._due = value + index.step
                 self._or_due = None
+                self._unnumbered = 0
+                self._numbered = True
             else:
                 self._check_index(value, number)
         if values is not None and (known := values(chunk)) != self._known.get(constant):
@@ -192,6 +203,8 @@ class StreamCheck:
             self._report("framing.unterminated", "framing", self.events, "", message)
         if cut is not None:
             self.reason = cut
+        elif self.refusal is not None:
+            self.reason = f"api.{self.refusal.name}"
         elif self.failed is not None:
             self.reason = "stream.failed"
         elif not (self._ledger.ended or self._ledger.perhaps_ended()):
@@ -230,6 +243,8 @@ class StreamCheck:
             message = "a chunk of no known stage came after the last one"
             self._report("stream.after_end", "end/nothing_after", number, "", message)
             return
+        if self._is_refusal(chunk, number):
+            return
         mark, path, message = self._c.mark, "", "no stage is like this"
         if mark and mark in chunk:
             path, message = pointer(mark), f"{message}: {mark} is {shown(chunk[mark])}"
@@ -239,6 +254,17 @@ class StreamCheck:
         self._ledger.see_unknown()
         index = self._index
         self._check_index(chunk.get(index.field) if index else None, number)
+
+    def _is_refusal(self, chunk: dict[str, Any], number: int) -> bool:
+        """Whether an event is a printed error: a documented refusal, in a stream that had begun."""
+        error = self._c.contract.errors.matching(chunk)
+        if error is None:
+            return False
+        message = f"the event is the error “{error.title}” where a chunk is due"
+        self._report("http.error_under_success", "http/answer", number, "", message)
+        self.refusal = error
+        self._ledger.refuse()
+        return True
 
     def _track(self, chunk: dict[str, Any]) -> Track:
         """The track that a chunk names; None if it is of the wrong type, as the schema says."""
@@ -270,8 +296,10 @@ class StreamCheck:
         of_track = named if stage.per_track else ""
         if repeated:
             message = f"{stage.name}{of_track} comes for the {ledger.times(stage, track) + 1}. time"
-            rule = f"times/{stage.name}"
-            self._report("stage.repeated", rule, number, "", f"{message}; at most {most} expected")
+            # A limit that is our reading is said once: a faithful API may go beyond it all along.
+            if stage.most is None or ledger.times(stage, track) == most:
+                text = f"{message}; at most {most} expected"
+                self._report("stage.repeated", stage.most_rule, number, "", text)
         elif stage.per_track and ledger.track_ended(track) and not ledger.assumed(stage, track):
             message = f"{stage.name} came after the last chunk{of_track}"
             self._report("track.after_end", "tracks/ended", number, "", message)
@@ -319,18 +347,21 @@ class StreamCheck:
         index = self._index
         if index is None:
             return
-        step, due, or_due = index.step, self._due, self._or_due
+        step, due = index.step, self._due
         whole = value if type(value) is Decimal else _whole(value)
         if whole is None:
-            # Missing or mistyped, which the schema reports: suppose that it was the right one.
-            self._due = due + step
-            self._or_due = None if or_due is None else or_due + step
+            # Missing or mistyped, which is reported elsewhere: either the number was left out of a
+            # chunk that counts, or an event that does not count stands between two that do.
+            self._unnumbered += 1
             return
-        counted = int(whole) if whole in (due, or_due) or type(whole) is int else due
-        self._due, self._or_due = counted + step, None
-        if whole in (due, or_due):
+        expected = self._is_due(whole, step)
+        counted = int(whole) if expected or type(whole) is int else due
+        first = not self._numbered
+        self._due, self._or_due, self._unnumbered = counted + step, None, 0
+        self._numbered = True
+        if expected:
             return
-        if number == 0:
+        if first:
             message = f"{index.field} starts at {shown(value)}; expected {index.start}"
             self._report("index.start", "index/start", number, pointer(index.field), message)
             return
@@ -341,6 +372,14 @@ class StreamCheck:
         self._report(code, "index/consecutive", number, pointer(index.field), message)
         # The count may go on from here, or as if nothing had happened.
         self._or_due = due + step
+
+    def _is_due(self, whole: int | Decimal, step: int) -> bool:
+        """Whether a number goes on from what was due, each event without one counted or not."""
+        most = self._unnumbered * step
+        return any(
+            due is not None and due <= whole <= due + most and (whole - due) % step == 0
+            for due in (self._due, self._or_due)
+        )
 
     def _milestones(self, stage: Stage) -> tuple[str, ...]:
         names = []

@@ -190,6 +190,11 @@ class Ledger:
         many = len(self._ended) + self._credited_ends
         self.ended = many >= len(self._values) and len(self._open()) <= self._credited_ends
 
+    def refuse(self) -> None:
+        """The API gave up with an error of no stage: nothing more is due."""
+        self.ended = True
+        self._credited_ends = 0
+
     def reopened(self) -> bool:
         """Another chunk came after the end: whether it shows that what was taken for the end of a
         track on credit (a chunk that came too often, say) was none. The stream then goes on.

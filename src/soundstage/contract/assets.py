@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from soundstage.contract.schema import Schema, pointer
 
@@ -22,15 +22,27 @@ KINDS: Final[Mapping[str, str]] = {
 WHOLE: Final = "audio_url"
 #: The role of the parameter that says how long a song is to be, in seconds.
 DURATION: Final = "duration"
-#: The rules `API/ENDPOINT/asset/ASPECT/FIELD`: aspect -> (does it rest on the page, what is asked).
-ASPECTS: Final[Mapping[str, tuple[bool, str]]] = {
-    "address": (
-        True,
-        "{field} leads over http(s) to a public place: no other port, no inner host.",
+
+
+class Aspect(NamedTuple):
+    """One thing that is asked of a file. `of_the_page`: it rests on what the field does; else it is
+    inferred, with `severity` if that is not a warning. `text` says what is asked.
+    """
+
+    of_the_page: bool
+    text: str
+    severity: str | None = None
+
+
+#: The rules `API/ENDPOINT/asset/ASPECT/FIELD`.
+ASPECTS: Final[Mapping[str, Aspect]] = {
+    "address": Aspect(
+        True, "{field} leads over http(s) to a public place: no other port, no inner host."
     ),
-    "answer": (True, "What {field} points to is there: it answers with 200."),
-    "media": (False, "What {field} points to is sent as {kind}/*."),
-    "content": (True, "What {field} points to is {kind}: it decodes, and is not empty."),
+    "answer": Aspect(True, "What {field} points to is there: it answers with 200."),
+    "key": Aspect(False, "What {field} points to can be had without a key.", "info"),
+    "media": Aspect(False, "What {field} points to is sent as {kind}/*."),
+    "content": Aspect(True, "What {field} points to is {kind}: it decodes, and is not empty."),
 }
 _DEEPEST: Final = 32
 

@@ -71,6 +71,8 @@ def _of_stage(
     least, most = stage["times"]
     if most is not None and least > most:
         yield f"{pointer}/times", f"{least} times at least, {most} at most"
+    if most is None and "most" in stage:
+        yield f"{pointer}/most", "there is no most: `times` sets no limit"
     if stage["per_track"] and not has_tracks:
         yield pointer, "per_track needs tracks"
     if stage.get("ends") == "track" and not stage["per_track"]:

@@ -142,6 +142,7 @@ def _load(api: str, root: Traversable) -> Contract:
             request=folder.resolve(f"{api}/{entry['request']}") if "request" in entry else None,
             response=folder.resolve(f"{api}/{entry['response']}") if "response" in entry else None,
             grounds=Grounds.of(entry),
+            content_type=Grounds.of(entry.get("content_type", entry)),
         )
         for entry in data["endpoints"]
     }
@@ -200,6 +201,7 @@ def _protocol(folder: Folder, api: str, data: Mapping[str, Any]) -> Protocol:
                 charges=entry.get("charges", False),
                 milestones=tuple(Milestone(**each) for each in entry.get("milestones", ())),
                 grounds=Grounds.of(entry),
+                most=Grounds.of(entry["most"]) if "most" in entry else None,
             )
         )
     tracks, index, completion = data.get("tracks"), data.get("index"), data.get("completion")
@@ -223,7 +225,10 @@ def _protocol(folder: Folder, api: str, data: Mapping[str, Any]) -> Protocol:
             Grounds.of(completion["before_last"]),
             Grounds.of(completion["last"]),
         ),
-        song_length=length and SongLength(length["within_seconds"], Grounds.of(length)),
+        song_length=length
+        and SongLength(
+            length["within_seconds"], length.get("within_share", 0.0), Grounds.of(length)
+        ),
         by_name={stage.name: stage for stage in stages},
     )
 

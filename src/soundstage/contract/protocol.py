@@ -29,7 +29,9 @@ class Grounds:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One documented endpoint. `kind` is "stream", "sync" or "status"; schemas are resolved."""
+    """One documented endpoint. `kind` is "stream", "sync" or "status"; schemas are resolved.
+    `content_type` is what the rule about the media type of its answer rests on.
+    """
 
     name: str
     kind: str
@@ -40,6 +42,7 @@ class Endpoint:
     request: Schema | None
     response: Schema | None
     grounds: Grounds
+    content_type: Grounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,8 @@ class Stage:
     """A named kind of chunk, with its place in the stream.
 
     `after`: all of the groups, each met by any stage in it. `times`: least and most, None for
-    no limit. With `per_track` both count for each track by itself.
+    no limit. With `per_track` both count for each track by itself. `most`: what the upper limit
+    rests on where that is not what the stage itself does.
     """
 
     name: str
@@ -69,6 +73,12 @@ class Stage:
     charges: bool
     milestones: tuple[Milestone, ...]
     grounds: Grounds
+    most: Grounds | None = None
+
+    @property
+    def most_rule(self) -> str:
+        """The rule, below its endpoint, that limits how often the stage comes."""
+        return f"times/{self.name}" + ("/most" if self.most is not None else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +128,24 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class SongLength:
-    """How exactly a song has the length that its request asks for, in seconds."""
+    """How far a song may be from the length that its request asks for: `within_share` of it, and
+    in any case `within_seconds`.
+    """
 
     within_seconds: float
+    within_share: float
     grounds: Grounds
+
+    def allows(self, asked: float, seconds: float) -> bool:
+        """Whether a song of `seconds` is as long as was `asked`, in seconds."""
+        return abs(seconds - asked) <= max(self.within_seconds, self.within_share * asked)
+
+    def describe(self) -> str:
+        """`within 10% (at least 5 s)`, in words."""
+        if not self.within_share:
+            return f"within {self.within_seconds:g} s"
+        least = f" (at least {self.within_seconds:g} s)" if self.within_seconds else ""
+        return f"within {self.within_share:.0%}{least}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,12 +117,19 @@ def rule_book(
 
 def _http_rules(book: RuleBook, endpoint: Endpoint) -> None:
     add, name, grounds = book.add, endpoint.name, endpoint.grounds
-    add(name, "http/status", grounds, f"{endpoint.method} {endpoint.path} answers with 200.")
+    asked = f"{endpoint.method} {endpoint.path}"
+    inferred = Grounds("inferred", grounds.source)
+    if endpoint.kind == "stream":
+        add(name, "http/status", grounds, f"{asked} answers with 200.")
+    else:
+        add(name, "http/status", grounds, f"{asked} answers with a status of success.")
+        # No page prints a status, and only a stream of events asks for 200 by its standard.
+        add(name, "http/ok", inferred, f"The success of {asked} is a 200.")
     kinds = {"sse": "text/event-stream", "lines": "JSON lines"}
     media = " or ".join(kinds[framing] for framing in endpoint.framings) or "application/json"
-    add(name, "http/content_type", grounds, f"The content type says {media}.")
+    add(name, "http/content_type", endpoint.content_type, f"The content type says {media}.")
     text = "What comes is the promised body, not an error under the status of a success."
-    add(name, "http/answer", grounds, text)
+    add(name, "http/answer", inferred, text)
     add(name, "http/body", grounds, "The body arrives whole: no reset, cut or broken coding.")
 
 
@@ -139,14 +146,15 @@ def _asset_rules(
 ) -> None:
     length, asked = protocol.song_length, duration_of(endpoint.request)
     for field in asset_fields(schemas).values():
-        for aspect, (of_the_page, text) in ASPECTS.items():
-            basis = field.basis if of_the_page else "inferred"
-            text = text.format(field=field.name, kind=field.kind)
-            path = f"asset/{aspect}/{field.name}"
-            book.add(endpoint.name, path, Grounds(basis, field.source), text)
+        for name, aspect in ASPECTS.items():
+            basis = field.basis if aspect.of_the_page else "inferred"
+            text = aspect.text.format(field=field.name, kind=field.kind)
+            grounds = Grounds(basis, field.source, aspect.severity)
+            book.add(endpoint.name, f"asset/{name}/{field.name}", grounds, text)
         if field.role == WHOLE and length is not None and asked is not None:
-            within = f"within {length.within_seconds:g} s"
-            text = f"The song behind {field.name} is as long as {asked[0]} asks, {within}."
+            text = (
+                f"The song behind {field.name} is as long as {asked[0]} asks, {length.describe()}."
+            )
             book.add(endpoint.name, f"asset/length/{field.name}", length.grounds, text)
 
 
@@ -194,6 +202,10 @@ def _stream_rules(book: RuleBook, endpoint: Endpoint, protocol: Protocol, hosts:
 def _stage_rules(book: RuleBook, endpoint: str, stage: Stage) -> None:
     least, most = stage.times
     each = " for each track" if stage.per_track else ""
+    if stage.most is not None:
+        text = f"{stage.name} comes {_how_often(0, most)}{each}."
+        book.add(endpoint, stage.most_rule, stage.most, text)
+        most = None
     text = f"{stage.name} comes {_how_often(least, most)}{each}."
     if (least, most) != (0, None):
         book.add(endpoint, f"times/{stage.name}", stage.grounds, text)
@@ -208,6 +220,10 @@ def _how_often(least: int, most: int | None) -> str:
         return "once"
     if (least, most) == (0, 1):
         return "at most once"
+    if (least, most) == (1, None):
+        return "once or more"
+    if least == 0:
+        return f"at most {most} times"
     return f"{least} to {most} times" if most is not None else f"{least} times or more"
 
 

@@ -21,7 +21,16 @@ from soundstage.errors import ContractDataError
 Schema = dict[str, Any]
 
 ANNOTATIONS = frozenset(
-    {"$schema", "$comment", "title", "description", "default", "x-basis", "x-source"}
+    {
+        "$schema",
+        "$comment",
+        "title",
+        "description",
+        "default",
+        "x-basis",
+        "x-source",
+        "x-required-basis",
+    }
 )
 #: Keywords that say what a value must be. Breaking one of the first is `field.type`, else `value`.
 CONSTRAINTS = ("type", "const", "enum", "minimum", "maximum", "minLength", "pattern")
@@ -175,8 +184,9 @@ class Folder:
             raise refuse(f"a schema must be an object, not {type_name(schema)}")
         if unknown := schema.keys() - keywords:
             raise refuse(f"keyword {sorted(unknown)[0]!r} is not understood")
-        if schema.get("x-basis", _BASES[0]) not in _BASES:
-            raise self._refusing(path, f"{place}/x-basis")(f"must be one of {', '.join(_BASES)}")
+        for word in ("x-basis", "x-required-basis"):
+            if schema.get(word, _BASES[0]) not in _BASES:
+                raise self._refusing(path, f"{place}/{word}")(f"must be one of {', '.join(_BASES)}")
 
     def _inline(
         self,
@@ -260,6 +270,13 @@ def _join(path: str, reference: str) -> str:
     return "/".join(parts)
 
 
+def required_basis(field: Schema, around: str) -> str:
+    """On what grounds a required field must be there: `x-required-basis` where its presence rests
+    on less than its type does, else its own basis, else that of the object `around` it.
+    """
+    return str(field.get("x-required-basis", field.get("x-basis", around)))
+
+
 @dataclass(frozen=True, slots=True)
 class Constraint:
     """One thing that a schema asks of one place.
@@ -318,7 +335,7 @@ def _walk(
             yield Constraint(
                 inner,
                 "required",
-                sub.get("x-basis", basis),
+                required_basis(sub, basis),
                 sub.get("x-source", source),
                 f"{'.'.join(inner)} is present",
             )

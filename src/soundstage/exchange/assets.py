@@ -1,7 +1,8 @@
 """Looks at the files that an answer points to: where they lie, if they are there, what they are.
 
 Each URL is fetched once, by GET and without the key, within bounds of bytes, seconds and number,
-and only where `places.py` allows it, redirects included. What is wrong becomes a violation of the
+and only where `places.py` allows it, redirects included. Only the target itself is asked once more
+with the key, where it wants one. What is wrong becomes a violation of the
 exchange that named the URL; what could not be looked at is kept with its reason.
 """
 
@@ -25,6 +26,8 @@ from soundstage.exchange import media
 from soundstage.exchange.client import Exchange
 from soundstage.exchange.places import Place, place_of
 from soundstage.exchange.session import Session
+from soundstage.wire.ending import End
+from soundstage.wire.outages import http_reason, is_outage, status_name
 from soundstage.wire.settings import Limits
 from soundstage.wire.transport import Request, Transport
 
@@ -37,9 +40,10 @@ MOST_URLS: Final = 24
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS: Final = 4
 _OK: Final = 200
-#: Not the contract's fault, but an outage: nothing is known.
-_OUTAGES: Final = frozenset({429, 502, 503, 504})
-
+#: Answers of the host of files that say nothing about them, beside those of gateways.
+_REFUSALS: Final = frozenset({429, 500})
+#: Answers to who has no key, or not the right one.
+_KEYLESS: Final = frozenset({401, 403})
 
 #: How reasons begin that leave a rule open; any other means that it was no place to look at.
 _OPEN: Final = ("environment.", "http.", "cap.")
@@ -157,7 +161,7 @@ class AssetChecks:
         if rule is None or asked is None or not isinstance(call.body, dict):
             return []
         due = call.body.get(asked[0], asked[1].get("default"))
-        if due is None or abs(seconds - due) <= rule.within_seconds:
+        if due is None or rule.allows(due, seconds):
             return []
         return [("length", f"it is {seconds:.2f} s long; asked were {due:g} s")]
 
@@ -191,37 +195,79 @@ class AssetChecks:
             url = following
 
     def _fetch(self, found: Found, url: str) -> tuple[str | None, File]:
-        """One GET: where it redirects to, or what it gave."""
+        """One file: where it redirects to, or what it gave."""
         target = self._session.target
         own = place_of(url, target.url, (), live=False).allowed
-        request = Request("GET", url, target.headers if own else ())
+        got = self._get(url, target.headers if own else (), own=own)
+        wants_key = got.status in _KEYLESS and own and target.key is not None
+        if wants_key:
+            headers = (*target.headers, ("Authorization", f"Bearer {target.key}"))
+            got = self._get(url, headers, own=True)
+        if got.following is not None:
+            return got.following, File()
+        if got.status is None:
+            return None, File(unknown=f"environment.asset: {got.why}")
+        if got.status in _REFUSALS or is_outage(got.status, got.content_type, got.data):
+            return None, File(unknown=_unanswered(got.status))
+        answered = frozenset({"answer"})
+        if got.status != _OK:
+            although = ", with the key, too" if wants_key else ""
+            return None, File((("answer", f"it answers with {got.status}{although}"),), answered)
+        if got.end is not None and got.end.fault_of == "api":
+            broken = (("content", f"it breaks off: {got.why}"),)
+            return None, File(broken, answered | {"content"})
+        if got.end is not None and got.end.fault_of is not None:
+            prefix = "environment" if got.end.fault_of == "environment" else "cap"
+            return None, File(seen=answered, unknown=f"{prefix}.asset: {got.why}")
+        file = _opened(found, got.data, media_type(got.content_type))
+        if wants_key:
+            note = ("key", "it can be had with the key only")
+            file = replace(file, wrong=(note, *file.wrong))
+        return None, file
+
+    def _get(self, url: str, headers: Headers, *, own: bool) -> _Got:
+        """One GET, read to its end within the bounds."""
+        request = Request("GET", url, headers)
         with (self._own if own else self._others).open(request) as response:
             status, location = response.status, response.header("location")
             if status in _REDIRECTS and location:
-                return _joined(url, location), File()
-            data = b"".join(read.data for read in response.reads()) if status == _OK else b""
+                return _Got(status, following=_joined(url, location))
+            wanted = status == _OK or status in _KEYLESS
+            data = b"".join(read.data for read in response.reads()) if wanted else b""
             end = response.end
-            kind = media_type(response.header("content-type"))
-        why = end.message if end is not None else "no answer"
-        if status is None:
-            return None, File(unknown=f"environment.asset: {why}")
-        if status in _OUTAGES:
-            return None, File(unknown=f"http.{status}: a file was answered with {status}")
-        answered = frozenset({"answer"})
-        if status != _OK:
-            return None, File((("answer", f"it answers with {status}"),), answered)
-        if end is not None and end.fault_of == "api":
-            return None, File((("content", f"it breaks off: {why}"),), answered | {"content"})
-        if end is not None and end.fault_of is not None:
-            prefix = "environment" if end.fault_of == "environment" else "cap"
-            return None, File(seen=answered, unknown=f"{prefix}.asset: {why}")
-        return None, _opened(found, data, kind)
+            return _Got(status, response.header("content-type"), data, end)
+
+
+Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Got:
+    """The answer to one GET: its status (None if there was none), type and body, how it ended, and
+    where it redirects to.
+    """
+
+    status: int | None
+    content_type: str | None = None
+    data: bytes = b""
+    end: End | None = None
+    following: str | None = None
+
+    @property
+    def why(self) -> str:
+        return self.end.message if self.end is not None else "no answer"
+
+
+def _unanswered(status: int) -> str:
+    name = status_name(status)
+    return f"{http_reason(status)}: a file was answered with {status}{f' {name}' if name else ''}"
 
 
 #: What a broken rule of an aspect is reported under.
 _CODES: Final = {
     "address": "asset.address",
     "answer": "asset.missing",
+    "key": "asset.needs_key",
     "media": "asset.media_type",
     "content": "asset.broken",
     "length": "asset.length",
@@ -231,7 +277,7 @@ _CODES: Final = {
 def _opened(found: Found, data: bytes, kind: str) -> File:
     """What a file is that came whole."""
     wrong: list[tuple[str, str]] = []
-    seen = {"answer", "media"}
+    seen = {"answer", "key", "media"}
     if not kind.startswith(f"{found.field.kind}/"):
         wrong.append(("media", f"it is sent as {shown(kind) if kind else 'nothing in particular'}"))
     seconds, unknown = None, None

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from soundstage.conformance.answers import is_success
 from soundstage.contract.roles import identifier
 from soundstage.errors import UsageError
 from soundstage.exchange.budget import Budget
@@ -25,7 +26,6 @@ from soundstage.wire.transport import Request, Transport
 __all__ = ["Call", "Client", "Exchange"]
 
 _SECOND_NS = 1_000_000_000
-_OK = 200
 _TIMEOUTS = (EndKind.IDLE_TIMEOUT, EndKind.TOTAL_TIMEOUT, EndKind.CONNECT_TIMEOUT)
 
 
@@ -142,7 +142,8 @@ class Client:
         response.pump(reading.take)
         exchange.ended_ns = reading.last_ns
         whole = response.end is not None and response.end.fault_of is None
-        if exchange.call.endpoint.kind != "stream" and whole and response.status == _OK:
+        endpoint = exchange.call.endpoint
+        if endpoint.kind != "stream" and whole and is_success(endpoint, response.status):
             seconds = (reading.last_ns - exchange.started_ns) / _SECOND_NS
             exchange.milestones["complete"] = seconds
         return reading
@@ -162,7 +163,7 @@ class Client:
             exchange.outcome = "transport"
         elif judge.capped or (end is not None and end.fault_of == "harness" and not judge.ended):
             exchange.outcome = "cut"
-        elif not 200 <= response.status < 300:
+        elif not 200 <= response.status < 300 or judge.error_name is not None:
             exchange.outcome = "refused"
         elif judge.ended or call.expect_error:
             exchange.outcome = "ok"

@@ -130,6 +130,7 @@ class Exchange:
             error_name=self.judge.error_name,
             broken_rule=call.broken_rule,
             live=live,
+            outage=call.expect_error and self.judge.reason is not None,
         )
 
     def row(self, run_start_ns: int) -> dict[str, Any]:

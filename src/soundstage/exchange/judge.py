@@ -12,6 +12,8 @@ from typing import Any
 from soundstage.conformance.answers import (
     check_content_type,
     check_hosts,
+    is_success,
+    may_be_lines,
     media_type,
     violation,
 )
@@ -19,7 +21,7 @@ from soundstage.conformance.engine import Seen, StreamCheck
 from soundstage.conformance.violations import Verdict, Violation, verdict_of
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
-from soundstage.exchange.whole import Asked, Whole, judge_no_stream, judge_whole
+from soundstage.exchange.whole import Asked, Whole, judge_no_stream, judge_whole, outage_reason
 from soundstage.wire import jsontext
 from soundstage.wire.ending import End, EndKind
 from soundstage.wire.lines import LineDecoder, sniff_framing
@@ -33,7 +35,6 @@ _BROKEN = {
     EndKind.CONTENT_ENCODING: ("http.content_encoding", "http/body"),
     EndKind.REDIRECT: ("http.redirect", "http/status"),
 }
-_OK = 200
 #: An event, and what the engine saw in it.
 Told = tuple[Event, Seen]
 #: A framing that shows only after so many bytes is none.
@@ -150,7 +151,7 @@ class Judge:
     def ended(self) -> bool:
         """Whether the promised answer has come whole: the stream's last chunk, or a result."""
         if self._check is not None:
-            return self._check.ended and self._check.failed is None
+            return self._check.ended and self._check.failed is None and self._check.refusal is None
         return self.value is not None and self._reason is None and self.error_name is None
 
     @property
@@ -174,7 +175,9 @@ class Judge:
         self._has_head = True
         self.status = status
         self.content_type = content_type
-        if status != _OK or (self._check is not None and not self._could_be_stream()):
+        if not is_success(self.endpoint, status) or (
+            self._check is not None and not self._could_be_stream()
+        ):
             self._check_later()
 
     def feed(self, piece: bytes) -> list[Told]:
@@ -195,6 +198,12 @@ class Judge:
             cut = f"environment.{end.kind}"
         elif end is not None and end.fault_of == "harness" and not self._done(end):
             cut = cut or f"harness.{end.kind}"
+        if self._check is None and cut is None:
+            # A gateway's answer says nothing of the API, however badly it ends.
+            self._reason = outage_reason(self._asked(), bytes(self._body))
+            if self._reason is not None:
+                self._body = bytearray()
+                return told
         if end is not None and end.fault_of == "api":
             code, rule = _BROKEN.get(end.kind, ("http.framing", "http/body"))
             self._add(code, f"{self.endpoint.name}/{rule}", end.message)
@@ -216,7 +225,8 @@ class Judge:
 
     def _could_be_stream(self) -> bool:
         media = media_type(self.content_type)
-        return not media or media == "text/event-stream" or "json" in media or media == "text/plain"
+        known = not media or media in ("text/event-stream", "text/plain") or "json" in media
+        return known or ("lines" in self.endpoint.framings and may_be_lines(media))
 
     def _check_later(self) -> None:
         """The body is not a stream, whatever is due: keep it, and look at it when it is whole."""
@@ -305,6 +315,8 @@ class Judge:
             unterminated, self.pending = False, b""
         # What was cut by the connection needs no second violation for the event it was cut in.
         self._check.close(cut=cut or self.capped, unterminated=unterminated and not broken)
+        if self._check.refusal is not None:
+            self.error_name = self._check.refusal.name
         return told
 
     def _close_unstarted(self, cut: str | None, *, broken: bool) -> None:
@@ -324,7 +336,13 @@ class Judge:
 
     def _whole(self, judge: Callable[[Asked, bytes], Whole], raw: bytes) -> None:
         """Take over what a body that is no stream of events was found to be."""
-        asked = Asked(
+        found = judge(self._asked(), raw)
+        self._violations += found.violations
+        self.framing, self.value = found.framing, found.value
+        self.error_name, self._reason = found.error_name, found.reason
+
+    def _asked(self) -> Asked:
+        return Asked(
             self.contract,
             self.endpoint,
             has_head=self._has_head,
@@ -335,10 +353,6 @@ class Judge:
             own_host=self._own_host,
             max_depth=self.caps.json_depth,
         )
-        found = judge(asked, raw)
-        self._violations += found.violations
-        self.framing, self.value = found.framing, found.value
-        self.error_name, self._reason = found.error_name, found.reason
 
     def _hosts(self, value: Any, own_host: str, chunk: int | None) -> None:
         name = self.endpoint.name

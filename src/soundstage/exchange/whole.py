@@ -14,6 +14,10 @@ from soundstage.conformance.answers import (
     check_hosts,
     check_refusal,
     check_result,
+    check_success,
+    is_success,
+    is_the_apis_word,
+    take_refusal,
     violation,
 )
 from soundstage.conformance.violations import Violation
@@ -21,8 +25,7 @@ from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
 from soundstage.wire import jsontext
 from soundstage.wire.lines import sniff_framing
-
-_OK = 200
+from soundstage.wire.outages import http_reason, is_outage
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ def judge_whole(asked: Asked, raw: bytes) -> Whole:
             bad_request=asked.broken_rule is not None,
             max_depth=asked.max_depth,
         )
-    elif asked.status is not None and asked.status != _OK:
+    elif asked.status is not None and not is_success(endpoint, asked.status):
         answer = check_refusal(contract, endpoint, asked.status, raw)
     elif endpoint.kind == "stream":
         if raw:
@@ -83,7 +86,10 @@ def judge_whole(asked: Asked, raw: bytes) -> Whole:
         return found
     else:
         answer = check_result(contract, endpoint.name, raw, max_depth=asked.max_depth)
-        _check_type(found, asked)
+        if answer.error is None:
+            if asked.status is not None:
+                found.violations += check_success(contract, endpoint, asked.status)
+            _check_type(found, asked)
     found.violations += answer.violations
     if asked.own_host is not None and answer.error is None and endpoint.kind == "sync":
         found.violations += check_hosts(contract, endpoint.name, answer.value, asked.own_host, None)
@@ -93,18 +99,30 @@ def judge_whole(asked: Asked, raw: bytes) -> Whole:
     return found
 
 
+def outage_reason(asked: Asked, raw: bytes) -> str | None:
+    """Why an answer is none of the API's, but of a gateway before it; None if it is the API's own.
+    A printed error, or nearly one, is the API's word under any status.
+    """
+    if asked.status is None or not is_outage(asked.status, asked.content_type, raw):
+        return None
+    if is_the_apis_word(asked.contract, raw):
+        return None
+    return http_reason(asked.status)
+
+
 def judge_no_stream(asked: Asked, raw: bytes) -> Whole:
     """What came whole where a stream is due: a JSON document, or something else again."""
     contract, endpoint = asked.contract, asked.endpoint
     framing = sniff_framing(raw)
     found = Whole(framing="json" if framing in ("json", "lines") else None)
-    answer = check_error(contract, raw) if found.framing else Answer()
-    if answer.error is not None:
-        found.error_name = answer.error.name
-        message = f"the body is the error “{answer.error.title}” where a stream is due"
-        _add(found, asked, "http.error_under_success", f"{endpoint.name}/http/answer", message)
+    error = contract.errors.matching(jsontext.parse(raw).value) if found.framing else None
+    if error is not None:
+        answer = Answer()
+        take_refusal(contract, endpoint.name, error, answer, "a stream")
+        found.violations += answer.violations
+        found.error_name, found.reason = error.name, answer.reason
         return found
-    if framing != "sse":
+    if framing not in ("sse", *(each for each in endpoint.framings if each == "lines")):
         what = "one JSON document" if found.framing else "neither events nor JSON"
         message = f"the body is {what}; expected {' or '.join(endpoint.framings)}"
         _add(found, asked, "framing.unexpected", f"{endpoint.name}/framing", message)
@@ -122,7 +140,9 @@ def _check_type(found: Whole, asked: Asked) -> None:
 def _accepted(asked: Asked, raw: bytes) -> bool:
     """Whether a success came that is not an error in disguise."""
     value = jsontext.parse(raw).value
-    return asked.status == _OK and asked.contract.errors.matching(value) is None
+    return (
+        is_success(asked.endpoint, asked.status) and asked.contract.errors.matching(value) is None
+    )
 
 
 def _add(found: Whole, asked: Asked, code: str, rule: str, message: str) -> None:

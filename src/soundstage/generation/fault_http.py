@@ -25,8 +25,10 @@ from soundstage.generation.walk import payloads, plan, random_story, sync_result
 #: Statuses that are neither the promised one nor a refusal that an API may give at any time.
 _STATUSES: Final = (201, 202, 206, 404, 405, 410, 418, 422)
 
+_SUCCESS: Final = range(200, 300)
+
 #: No media type is registered for bare JSON lines, so these are as good as any.
-_LINES_MAY_BE: Final = ("application/json", "text/plain")
+_LINES_MAY_BE: Final = ("application/json", "text/plain", "application/octet-stream", None)
 
 
 def of_http(contract: Contract) -> Iterator[Fault]:
@@ -59,7 +61,9 @@ def _of_endpoint(contract: Contract, endpoint: Endpoint, of: str, prefix: str) -
         def other_status(answer: Answer, rng: Any, status: int = status) -> Answer:
             return answer._replace(status=status)
 
-        yield fault(f"status_{status}", {"http.status"}, "http/status", says, other_status)
+        milder = status in _SUCCESS and endpoint.kind != "stream"
+        rule = "http/ok" if milder else "http/status"
+        yield fault(f"status_{status}", {"http.status"}, rule, says, other_status)
     media = {MEDIA_TYPES[framing] for framing in endpoint.framings} or {"application/json"}
     kinds = ("text/html", "application/octet-stream", "audio/mpeg", "text/plain", None)
     swapped = "application/json" if endpoint.kind == "stream" else "text/event-stream"

@@ -169,7 +169,7 @@ class OrderFaults:
         yield from self.fault(
             f"order/{stage.name}/repeated",
             {"stage.repeated"},
-            f"times/{stage.name}",
+            stage.most_rule,
             f"{stage.name} comes more than {most} times",
             variants,
         )

@@ -35,6 +35,7 @@ from soundstage.generation.fault_tracks import of_tracks
 from soundstage.generation.fault_wire import of_wire
 from soundstage.generation.story import Payload
 from soundstage.generation.walk import payloads, plan, random_story, sync_result
+from soundstage.wire.outages import is_outage
 
 __all__ = [
     "MEDIA_TYPES",
@@ -148,6 +149,10 @@ def valid_error(error: DocumentedError) -> Chunks:
     return result_chunks(error.name, dict(error.body))
 
 
+#: The status of errors that could not be told from an outage under their own.
+_PLAIN: Final = 400
+
+
 def valid_answer(
     contract: Contract, fault: Fault, rng: random.Random, framing: str | None = None
 ) -> tuple[int, str, Chunks]:
@@ -160,7 +165,9 @@ def valid_answer(
     if fault.of == "error":
         printed = [error for error in contract.errors.known if error.printed]
         error = rng.choice(printed or list(contract.errors.known))
-        return error.status, "json", valid_error(error)
+        # What is broken under a gateway's status may be the gateway's own: nobody could tell.
+        status = _PLAIN if is_outage(error.status) else error.status
+        return status, "json", valid_error(error)
     return 200, "json", valid_result(contract, fault.of, rng)
 
 

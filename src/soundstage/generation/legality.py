@@ -16,7 +16,7 @@ import jsonschema_rs
 
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Protocol, Stage
-from soundstage.contract.schema import Schema
+from soundstage.contract.schema import Schema, required_basis
 from soundstage.generation.story import Payload, Step, Track
 
 SEVERITY_OF_BASIS = {"documented": "error", "exemplified": "error", "inferred": "warning"}
@@ -82,14 +82,15 @@ def broken_at(schema: Schema, value: Any, path: Path) -> Broken | None:
     """What a value breaks of a schema at `path`: of several the weightiest, a missing field or a
     wrong type before all."""
     found = []
-    for keyword, where, basis in _errors(schema, value):
+    for keyword, where, basis, holder in _errors(schema, value):
         code = _CODES.get(keyword, "field.value")
         if keyword == "required":
             hit = where == path[:-1] and not _has(value, path)
         else:
             hit = where == path
         if hit:
-            found.append(Broken(code, SEVERITY_OF_BASIS[basis]))
+            grounds = _basis_of(keyword, holder, path, basis)
+            found.append(Broken(code, SEVERITY_OF_BASIS[grounds]))
     order = ("field.missing", "field.type", "field.value")
     return min(found, key=lambda each: (order.index(each.code), each.severity), default=None)
 
@@ -99,17 +100,25 @@ def is_legal(schema: Schema, value: Any) -> bool:
     return jsonschema_rs.Draft202012Validator(schema).is_valid(value)
 
 
-def _errors(schema: Schema, value: Any) -> Iterator[tuple[str, Path, str]]:
-    """(keyword, place in the value, basis) of each error."""
+def _errors(schema: Schema, value: Any) -> Iterator[tuple[str, Path, str, Schema]]:
+    """(keyword, place in the value, basis, the schema that holds the keyword) of each error."""
     for error in jsonschema_rs.Draft202012Validator(schema).iter_errors(value):
         place: Any = schema
+        holder = schema
         basis = schema.get("x-basis", "documented")
         for part in error.schema_path:
             place = place[part]
             if isinstance(place, dict):
+                holder = place
                 basis = place.get("x-basis", basis)
         keyword = next(str(part) for part in reversed(error.schema_path) if isinstance(part, str))
-        yield keyword, tuple(error.instance_path), basis
+        yield keyword, tuple(error.instance_path), basis, holder
+
+
+def _basis_of(keyword: str, holder: Schema, path: Path, basis: str) -> str:
+    """On what grounds a keyword holds at `path`: a field may be required on lesser ones."""
+    field = holder.get("properties", {}).get(path[-1]) if keyword == "required" and path else None
+    return basis if field is None else required_basis(field, basis)
 
 
 def _has(value: Any, path: Path) -> bool:

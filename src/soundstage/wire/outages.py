@@ -49,7 +49,7 @@ _FAMILIES: Final = (range(520, 540), range(590, 600))
 _WALLED: Final = frozenset({401, 403})
 #: How many bytes tell whether a body is HTML.
 _SNIFFED: Final = 512
-_HTML: Final = (b"<!doctype html", b"<html", b"<head", b"<body", b"<?xml", b"<!--", b"<title")
+_HTML: Final = (b"<!doctype html", b"<html", b"<head", b"<body", b"<!--", b"<title")
 
 
 def is_outage(status: int, content_type: str | None = None, body: bytes = b"") -> bool:
