@@ -19,7 +19,6 @@ from soundstage.conformance.answers import media_type
 from soundstage.conformance.coverage import exercised
 from soundstage.conformance.fields import FieldCheck
 from soundstage.conformance.observed import Observed
-from soundstage.conformance.outages import http_reason, is_outage, reason_in_words
 from soundstage.conformance.violations import Verdict, Violation
 from soundstage.contract import Contract
 from soundstage.contract.assets import duration_of
@@ -46,6 +45,7 @@ from soundstage.exchange.target import find
 from soundstage.exchange.weights import Weights
 from soundstage.results.bundle import BundleWriter
 from soundstage.wire import jsontext
+from soundstage.wire.outages import http_reason, is_outage, reason_in_words
 
 #: Asks our emulator for an error; any other target ignores it.
 ERROR_HEADER = "Soundstage-Error"

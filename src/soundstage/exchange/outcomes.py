@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from soundstage.conformance.outages import reason_in_words
 from soundstage.contract.rules import Rule
 from soundstage.errors import BudgetError
 from soundstage.exchange.exchange import Exchange
 from soundstage.results.weight import Weighed, outcome_of
+from soundstage.wire.outages import reason_in_words
 
 #: Reasons that are the target's or the environment's, not the contract's: exit code 6.
 _ENVIRONMENT = ("api.", "http.", "environment.", "budget.missing")
