@@ -14,6 +14,7 @@ from typing import Any
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
+from soundstage.arguments import between, count, whole
 from soundstage.config import Config, find_config
 from soundstage.contract import available
 from soundstage.errors import UsageError
@@ -31,18 +32,23 @@ def add_options(parser: ArgumentParser, **_: Any) -> None:
     add("--soundstage-api", default="", metavar="APIS", help=f"of {apis} (default: all)")
     add("--soundstage-endpoint", default="stream", help="stream, sync, or both with a comma")
     text = "arrivals a second, an open loop (default: users in a closed loop)"
-    add("--soundstage-rate", type=float, default=0.0, help=text)
+    add("--soundstage-rate", type=between(0, 1_000_000), default=0.0, help=text)
     add("--soundstage-arrivals", choices=arrivals.PROCESSES, default="poisson")
     add("--soundstage-slo", default="", metavar="SLOS", help="objectives, split by semicolons")
     add("--soundstage-corpus", default="", metavar="FILE", help="prompts, one a line, or .jsonl")
-    add("--soundstage-max-in-flight", type=int, default=0, help="0: no limit")
-    add("--soundstage-seed", type=int, default=0)
-    add("--soundstage-warmup", type=float, default=0.0, help="seconds left out of the figures")
+    add("--soundstage-max-in-flight", type=count, default=0, help="0: no limit")
+    add("--soundstage-seed", type=whole, default=0)
+    add(
+        "--soundstage-warmup",
+        type=between(0, 1e7),
+        default=0.0,
+        help="seconds left out of the figures",
+    )
     text = "seconds to wait for what is in flight when the test is stopped"
-    add("--soundstage-drain", type=float, default=30.0, help=text)
+    add("--soundstage-drain", type=between(0, 1e7), default=30.0, help=text)
     text = "play the streams of so many percent of the songs while they are made; count stalls"
-    add("--soundstage-probe-playback", type=float, default=0.0, metavar="P", help=text)
-    add("--soundstage-budget", type=int, default=-1, help="billable requests (-1: none named)")
+    add("--soundstage-probe-playback", type=between(0, 100), default=0.0, metavar="P", help=text)
+    add("--soundstage-budget", type=whole, default=-1, help="billable requests (-1: none named)")
     add("--soundstage-key-file", default="", help="file with the API key")
     text = "soundstage.toml with severities and waivers (default: if it is here)"
     add("--soundstage-config", default="", metavar="FILE", help=text)

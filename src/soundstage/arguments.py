@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -35,6 +36,21 @@ def at_most(most: int) -> Callable[[str], int]:
     def bounded(text: str) -> int:
         if (number := count(text)) > most:
             raise argparse.ArgumentTypeError(f"{number} is too many: at most {most}")
+        return number
+
+    return bounded
+
+
+def between(least: float, most: float) -> Callable[[str], float]:
+    """The type of an option: a number within bounds, both included."""
+
+    def bounded(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not least <= number <= most:  # what is no number is neither
+            raise argparse.ArgumentTypeError(f"{text!r} is not from {least:g} to {most:g}")
         return number
 
     return bounded

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from soundstage.arguments import Parser
+from soundstage.arguments import Parser, count, whole
 from soundstage.commands.printing import forgive_encoding, json_line
 from soundstage.contract import Contract, available, load
 from soundstage.contract.protocol import Endpoint
@@ -68,8 +68,8 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add("--endpoint", action="append", choices=_KINDS, help=text)
     add("--count", type=_count, default=1, metavar="N", help="of each endpoint (default 1)")
     add("--body", metavar="FILE", help="JSON to send (default: made up from the request schema)")
-    add("--seed", type=int, default=0, help="of made-up requests (default 0)")
-    add("--budget", type=int, metavar="N", help="billable requests that may be sent")
+    add("--seed", type=whole, default=0, help="of made-up requests (default 0)")
+    add("--budget", type=count, metavar="N", help="billable requests that may be sent")
     add("--key-file", metavar="FILE", help="file with the API key")
     add("--header", action="append", default=[], metavar="'NAME: VALUE'")
     add("--ca-file", metavar="PEM", help="authorities to trust instead of the system's")
