@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import shlex
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -75,7 +74,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     with ExitStack() as stack:
         url = target
         if url == EMULATOR:
-            url = stack.enter_context(spawned_emulator(shlex.split(args.emulator_args)))
+            url = stack.enter_context(spawned_emulator(args.emulator_args))
         options = _options(args, config, scenario, url, budget)
         drive = _search(args, stdout, stderr) if args.find_capacity else _measure(args, stderr)
         code, path, unused = _load(options, drive, stderr, args.processes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 
-from soundstage.arguments import Parser, at_most, count, whole
+from soundstage.arguments import Parser, at_most, count, whole, words
 from soundstage.contract import available
 from soundstage.loadtests import arrivals, scenario
 
@@ -62,7 +62,7 @@ def _of_target(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("target").add_argument
     add("--target", metavar="URL", help="base URL of the API; `emulator` starts one (free)")
     text = "options for --target emulator, see `soundstage emulate --help`"
-    add("--emulator-args", default="", metavar="ARGS", help=text)
+    add("--emulator-args", type=words, default="", metavar="ARGS", help=text)
     add("--budget", type=count, metavar="N", help="billable requests that may be sent")
     add("--dry-run", action="store_true", help="say what would be sent, and stop")
     add("--yes", action="store_true", help="do not ask before a live run")

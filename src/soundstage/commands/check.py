@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from soundstage import cli, contracts
-from soundstage.arguments import Parser, at_most, count, whole
+from soundstage.arguments import Parser, at_most, count, whole, words
 from soundstage.commands import house, planning
 from soundstage.config import find_config
 from soundstage.conformance.violations import fingerprint
@@ -97,6 +97,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--emulator-args",
+        type=words,
         default="--profile instant",
         metavar="ARGS",
         help="options for --target emulator (default: --profile instant)",
@@ -134,6 +135,8 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         _check_expression(args.only)
     if args.write_waivers and Path(args.write_waivers).exists():
         raise UsageError(f"--write-waivers {args.write_waivers}: there is such a file already")
+    if args.write_waivers and not Path(args.write_waivers).parent.is_dir():
+        raise UsageError(f"--write-waivers {args.write_waivers}: there is no such folder")
     options = CheckOptions(
         target=target,
         apis=tuple(args.api or config.target.api or available()),
@@ -287,7 +290,10 @@ def _draft_waivers(gate: Gate, file: Path, stdout: TextIO) -> None:
         said = terminal_safe(message)
         lines.append(f'# {code} {rule}: {said}\n[[waiver]]\nfingerprint = "{mark}"')
         lines.append(f'reason = "TODO: why is this known, and who mends it?"\nuntil = {until}\n')
-    file.write_text("\n".join(lines))
+    try:
+        file.write_text("\n".join(lines), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--write-waivers {file}: {error.strerror or error}") from error
     print(f"{len(found)} waivers drafted in {file}", file=stdout)
 
 
@@ -322,7 +328,7 @@ def _emulator_arguments(args: argparse.Namespace, target: str) -> tuple[str, ...
     if args.fault and target != EMULATOR:
         raise UsageError("--fault: only an emulator that is started here can be told to fail")
     faults = [word for name in args.fault for word in ("--fault", name)]
-    return (*shlex.split(args.emulator_args), *faults)
+    return (*args.emulator_args, *faults)
 
 
 def _header(text: str) -> tuple[str, str]:

@@ -11,7 +11,10 @@ from soundstage.errors import BudgetError
 
 def is_loopback(url: str) -> bool:
     """Whether a URL names this machine: localhost, 127.0.0.0/8 or ::1. No name is looked up."""
-    host = urlsplit(url).hostname or ""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:  # no URL at all: whoever asks it says so
+        return False
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

@@ -91,7 +91,10 @@ def find(url: str, transport: Transport, *, live_hosts: Iterable[str] = ()) -> T
     Raises UsageError for a URL that is none, TargetError if nobody is there.
     """
     base = url.rstrip("/")
-    parts = urlsplit(base)
+    try:
+        parts = urlsplit(base)
+    except ValueError as error:
+        raise UsageError(f"--target {url}: not a URL: {error}") from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UsageError(f"--target {url}: not an http(s) URL; try http://127.0.0.1:8000")
     if parts.username is not None or parts.query or parts.fragment:
