@@ -35,8 +35,8 @@ and passes, fails or is inconclusive by its 95% interval (docs/load-tests.md).
 
 The key is read from SOUNDVERSE_API_KEY or --key-file, never from the command line.
 
-exit codes: 0 pass, 1 contract broken, 2 wrong usage, 3 an SLO is missed, 4 inconclusive,
-5 no data, 6 target failed, budget spent or generator saturated, 130 interrupted
+exit codes: 0 pass, 1 contract broken, 2 wrong usage, 3 an SLO is missed, 4 inconclusive or budget
+used up, 5 no data, 6 target failed, no budget or generator saturated, 130 interrupted
 """
 
 

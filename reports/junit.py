@@ -22,8 +22,6 @@ _SKIPPED = {
     "outside": "outside the selection",
     "not_exercised": "not exercised",
 }
-#: The exit code of a run whose target or environment failed.
-_NO_TARGET = 6
 
 
 def render(report: Report) -> str:
@@ -82,7 +80,7 @@ def _run_suite(root: ET.Element, report: Report) -> None:
     headline = report.headline
     message = headline.sentence + (f": {headline.detail}" if headline.detail else "")
     said = [f"{void.kind}: {plain(void.message, 500)}" for void in report.voids]
-    if headline.tone in ("incomplete", "invalid") or report.empty or _unanswered(report):
+    if headline.tone in ("incomplete", "invalid") or report.empty:
         _outcome(case, "error", headline.tone, message, said)
     elif headline.tone == "inconclusive":
         _outcome(case, "skipped", None, message, [])
@@ -91,11 +89,6 @@ def _run_suite(root: ET.Element, report: Report) -> None:
     output = ET.SubElement(case, "system-out")
     output.text = "\n".join([message, *target_facts(report.run), *said])
     _count(suite)
-
-
-def _unanswered(report: Report) -> bool:
-    """Whether the target or the environment failed: no failure of the contract, and never green."""
-    return report.headline.tone == "inconclusive" and report.run["exit_code"] == _NO_TARGET
 
 
 def _case(suite: ET.Element, rule: Rule) -> None:

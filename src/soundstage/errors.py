@@ -31,6 +31,12 @@ class TargetError(SoundstageError):
     exit_code = 6
 
 
+class EmulatorOptionsError(TargetError):
+    """An emulator was to be started with options that it does not know."""
+
+    exit_code = 2
+
+
 class BudgetError(TargetError):
     """A billable request was about to be sent without a budget that covers it. `missing`: there
     never was any; else it was used up on the way.

@@ -159,7 +159,7 @@ def test_a_gateway_that_answers_the_probes_makes_the_check_inconclusive(
     assert (code, said.split()[0]) == (6, "INCONCLUSIVE"), said
     assert f"http.{status}" in said
     assert not cases(tmp_path / "run", "failure")
-    assert cases(tmp_path / "run", "error") == {"run/verdict"}, "nor is it green"
+    assert "run/verdict" in cases(tmp_path / "run", "skipped")
 
 
 @pytest.mark.usefixtures("key")
