@@ -154,7 +154,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         session.exitstatus = code = code or int(exitstatus)
     if gate.bundle is not None:
         code = code or int(exitstatus != pytest.ExitCode.OK)
-        gate.finish(outcomes, code, beside=beside)
+        selection = _selection(session, gate, outcomes)
+        gate.finish(outcomes, code, beside=beside, selection=selection)
         session.config.stash[_BUNDLE] = gate.bundle.path
     stack.close()
 
@@ -318,6 +319,15 @@ def _rule_of(item: pytest.Item) -> Rule | None:
 def _outcomes(session: pytest.Session, gate: Gate) -> list[RuleOutcome]:
     rules = [rule for item in session.items if (rule := _rule_of(item)) is not None]
     return gate.outcomes(rules)
+
+
+def _selection(
+    session: pytest.Session, gate: Gate, outcomes: list[RuleOutcome]
+) -> dict[str, object] | None:
+    """What run.json says of a session that was asked about some rules only; None if about all."""
+    keyword = session.config.option.keyword
+    rules = sum(_rule_of(item) is not None for item in session.items)
+    return gate.selection(keyword, rules, outcomes) if keyword else None
 
 
 def _one_line(text: str) -> str:

@@ -141,3 +141,5 @@ def test_an_emulator_elsewhere_is_free_as_long_as_no_key_of_the_users_goes_there
             paid.client.exchange(Call(contract, stream, body))
         assert open_session(url, key_file=str(file), budget=1).budget.left == 1
         assert open_session(url, treat_as_live=True).budget.left == 0
+        file.write_text(EMULATOR_KEY)
+        assert open_session(url, key_file=str(file)).budget.left is None, "everybody knows it"

@@ -20,7 +20,6 @@ from soundstage.errors import UsageError
 from soundstage.exchange import consent
 from soundstage.exchange.budget import is_loopback
 from soundstage.exchange.gate import Gate
-from soundstage.exchange.outcomes import RuleOutcome
 from soundstage.exchange.run import EMULATOR, CheckOptions, open_gate
 from soundstage.wire.redact import terminal_safe
 
@@ -191,7 +190,7 @@ def _check(gate: Gate, args: argparse.Namespace) -> tuple[int, Path]:
         provided = Provided(gate)
         status = pytest.main(_pytest_arguments(args), plugins=[provided])
     outcomes, beside = provided.outcomes, provided.beside
-    selection = None if args.only is None else _selection(gate, args.only, provided.rules, outcomes)
+    selection = None if args.only is None else gate.selection(args.only, provided.rules, outcomes)
     # Checks that cannot even be collected interrupt pytest, too.
     if status == pytest.ExitCode.INTERRUPTED and not beside.errors:
         gate.finish(outcomes, cli.INTERRUPTED, interrupted=True, selection=selection)
@@ -210,18 +209,6 @@ def _check(gate: Gate, args: argparse.Namespace) -> tuple[int, Path]:
     code = gate.exit_code(outcomes, beside)
     gate.finish(outcomes, code, beside=beside, selection=selection)
     return code, gate.bundle.path
-
-
-def _selection(
-    gate: Gate, expression: str, rules: int, outcomes: list[RuleOutcome]
-) -> dict[str, object]:
-    """What run.json says of a check that was asked about some rules only."""
-    return {
-        "expression": expression,
-        "rules": rules,
-        "of": sum(1 for contract in gate.contracts.values() for _ in contract.rules),
-        "outside": sum(each.outcome == "outside" for each in outcomes),
-    }
 
 
 def _check_expression(text: str) -> None:

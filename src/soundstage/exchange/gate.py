@@ -34,9 +34,11 @@ from soundstage.exchange.outcomes import (
     RuleOutcome,
     exit_code,
     explained,
-    is_environment,
     not_shown,
     of_budget,
+    reason_of,
+    reasons_of,
+    voids_of,
 )
 from soundstage.exchange.requests import valid_body
 from soundstage.exchange.server_errors import ServerErrors, check_probe, is_server_error
@@ -50,9 +52,7 @@ from soundstage.wire.outages import http_reason, is_outage, reason_in_words
 #: Asks our emulator for an error; any other target ignores it.
 ERROR_HEADER = "Soundstage-Error"
 _VERDICTS = {0: "pass", 1: "fail", 70: "invalid", 2: "invalid"}
-_RATE_LIMIT = 429
-#: So many sentences of one kind stand in a headline.
-_MOST_SAID = 3
+_REFUSED, _RATE_LIMIT = 400, 429
 #: How the reasons begin for which an answer says nothing about the contract.
 _NOT_THE_APIS = ("http.", "environment.", "harness.", "cap.")
 
@@ -351,6 +351,8 @@ class Gate:
             return explained(exchange)
         if response.status is None:
             return reason or "environment.no_answer"
+        if response.status < _REFUSED:
+            return None
         body = b"".join(raw for _, raw, _ in exchange.pieces)
         if response.status == _RATE_LIMIT or is_outage(
             response.status, response.header("content-type"), body
@@ -403,6 +405,19 @@ class Gate:
                     outcomes.append(outcome)
         return outcomes
 
+    def selection(
+        self, expression: str, rules: int, outcomes: Iterable[RuleOutcome]
+    ) -> dict[str, Any]:
+        """What run.json says of a check that was asked about some rules only: so many, by this
+        expression.
+        """
+        return {
+            "expression": expression,
+            "rules": rules,
+            "of": sum(1 for contract in self.contracts.values() for _ in contract.rules),
+            "outside": sum(each.outcome == "outside" for each in outcomes),
+        }
+
     def finish(
         self,
         outcomes: Iterable[RuleOutcome],
@@ -427,14 +442,14 @@ class Gate:
         # Where probes are free and only the generations have a limit, they are no part of it.
         apart = exploring.limit is None and budget.limit is not None
         sources = {exchange.response.timing_source for exchange in self.exchanges}
-        reasons = _reasons(outcomes, beside)
+        reasons = reasons_of(outcomes, beside)
         self.bundle.observed(self.observed.to_json())
         self.bundle.finish(
             verdict=None if interrupted else _VERDICTS.get(exit_code, "inconclusive"),
             exit_code=exit_code,
-            reason=_reason(exit_code, reasons, outcomes, beside),
+            reason=reason_of(exit_code, reasons, outcomes, beside),
             rules=[outcome.to_json() for outcome in outcomes],
-            voids=_voids(exit_code, reasons, beside),
+            voids=voids_of(exit_code, reasons, beside),
             selection=selection,
             status="interrupted" if interrupted else "complete",
             budget={
@@ -458,31 +473,3 @@ class Gate:
 
 def _sum(limit: int | None, more: int | None) -> int | None:
     return limit if more is None else (limit or 0) + more
-
-
-def _reasons(outcomes: Iterable[RuleOutcome], beside: Beside) -> list[str]:
-    """Why something could not be told; what has to do with the environment first."""
-    found = {each.reason or "" for each in outcomes if each.outcome == "inconclusive"}
-    return sorted({*found, *beside.open}, key=lambda reason: (not is_environment(reason), reason))
-
-
-def _reason(
-    exit_code: int, reasons: list[str], outcomes: list[RuleOutcome], beside: Beside
-) -> str | None:
-    """What the headline says beside the verdict."""
-    if beside.errors:
-        return "; ".join(said for _, said in beside.errors[:_MOST_SAID])
-    if exit_code == 1:
-        return "; ".join(beside.failed[:_MOST_SAID]) or None
-    outside = sum(each.outcome == "outside" for each in outcomes)
-    if outside and exit_code in (0, 4):
-        rules = "1 rule is" if outside == 1 else f"{outside} rules are"
-        return f"{rules} broken outside of the selection"
-    return reasons[0] if reasons else None
-
-
-def _voids(exit_code: int, reasons: list[str], beside: Beside) -> list[dict[str, str]]:
-    voids = [{"kind": "harness", "message": said} for code, said in beside.errors if code != 5]
-    if exit_code == 6 and reasons:
-        voids.append({"kind": "target", "message": reasons[0]})
-    return voids

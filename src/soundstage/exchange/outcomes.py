@@ -21,6 +21,9 @@ _ENVIRONMENT = ("api.", "http.", "environment.", "budget.missing")
 _EVIDENCE = 3
 #: The exit codes of errors that end a run at once, whatever else was found (design 12).
 _AT_ONCE = (70, 2)
+_NO_DATA = 5
+#: So many sentences of one kind stand in a headline.
+_MOST_SAID = 3
 
 
 @dataclass(slots=True)
@@ -110,6 +113,37 @@ def of_budget(error: BudgetError) -> str:
     is used up.
     """
     return f"budget.{'missing' if error.missing else 'spent'}: {error}"
+
+
+def reasons_of(outcomes: Iterable[RuleOutcome], beside: Beside) -> list[str]:
+    """Why something could not be told; what has to do with the environment first."""
+    found = {each.reason or "" for each in outcomes if each.outcome == "inconclusive"}
+    return sorted({*found, *beside.open}, key=lambda reason: (not is_environment(reason), reason))
+
+
+def reason_of(
+    exit_code: int, reasons: list[str], outcomes: list[RuleOutcome], beside: Beside
+) -> str | None:
+    """What the headline says beside the verdict."""
+    if beside.errors:
+        return "; ".join(said for _, said in beside.errors[:_MOST_SAID])
+    if exit_code == 1:
+        return "; ".join(beside.failed[:_MOST_SAID]) or None
+    outside = sum(each.outcome == "outside" for each in outcomes)
+    if outside and exit_code in (0, 4):
+        rules = "1 rule is" if outside == 1 else f"{outside} rules are"
+        return f"{rules} broken outside of the selection"
+    return reasons[0] if reasons else None
+
+
+def voids_of(exit_code: int, reasons: list[str], beside: Beside) -> list[dict[str, str]]:
+    """The `voids` of run.json."""
+    voids = [
+        {"kind": "harness", "message": said} for code, said in beside.errors if code != _NO_DATA
+    ]
+    if exit_code == 6 and reasons:
+        voids.append({"kind": "target", "message": reasons[0]})
+    return voids
 
 
 def not_shown(outcome: RuleOutcome, exchanges: list[Exchange], not_sent: str | None) -> None:

@@ -95,7 +95,7 @@ def open_session(
     transport = Transport(settings.with_proxy_from(os.environ))
     live = {urlsplit(each.base_url).hostname or "" for each in load_all().values()}
     found = find(target_url, transport, live_hosts=live)
-    own_key = key is not None
+    own_key = key not in (None, EMULATOR_KEY)
     if key is None:
         if found.kind != "emulator":
             raise TargetError(
