@@ -1,8 +1,8 @@
 """What requests ask for: lines of a corpus file, or prompts made up, each of them another one.
 
-A corpus is a text file with a prompt a line, or JSON Lines (`.jsonl`, `.ndjson`) with an object a
-request: what its fields hold, by their role in the contract (`prompt`, `lyrics`) or, where several
-fields have one role, by name. Nothing here knows an API version.
+A corpus is a text file with a prompt a line; or JSON Lines, a JSON array or CSV with an object a
+request (`corpus_file` reads them): what its fields hold, by their role in the contract (`prompt`,
+`lyrics`) or, where several fields have one role, by name. Nothing here knows an API version.
 """
 
 from __future__ import annotations
@@ -20,11 +20,7 @@ from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
 from soundstage.contract.roles import role_of
 from soundstage.errors import UsageError
-
-#: The role of the field that a plain line of text is for.
-PROMPT = "prompt"
-_JSON_LINES = (".jsonl", ".ndjson")
-_LONGEST = 256 * 1024 * 1024
+from soundstage.loadtests.corpus_file import PROMPT, SHEETS, read_entries
 
 Place = tuple[Contract, Endpoint]
 
@@ -63,42 +59,19 @@ def field_for(endpoint: Endpoint, key: str) -> str | None:
 def read_corpus(file: str, places: Iterable[Place]) -> Corpus:
     """The corpus in a file, for requests to these endpoints.
 
-    Raises UsageError with file, line and reason: not to be read, no JSON object, a key that no
+    Raises UsageError with file, line and reason: not to be read, not of a known form, a key that no
     endpoint knows, a value that a request schema refuses, or no entry at all.
     """
     path = Path(file)
-    try:
-        if path.stat().st_size > _LONGEST:
-            raise UsageError(f"{path}: larger than {_LONGEST // 2**20} MiB")
-        data = path.read_bytes()
-        text = data.decode("utf-8-sig")
-    except OSError as error:
-        raise UsageError(f"{path}: cannot read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: not UTF-8: {error}") from error
-    objects = path.suffix.lower() in _JSON_LINES
     check = _Check(list(places))
+    placed, data = read_entries(path, check.keys())
+    typed = path.suffix.lower() in SHEETS
     entries = []
-    # Not splitlines(): U+2028 may be part of a prompt, and is one character of a JSON string.
-    for number, line in enumerate(text.split("\n"), start=1):
-        line = line.strip("\r \t")
-        if line:
-            entry = _object(path, number, line) if objects else {PROMPT: line}
-            check(path, number, entry)
-            entries.append(entry)
-    if not entries:
-        raise UsageError(f"{path}: no entry in it: a prompt a line, or JSON objects as .jsonl")
+    for place, entry in placed:
+        entry = check.typed(entry) if typed else entry
+        check(place, entry)
+        entries.append(entry)
     return Corpus(str(path), hashlib.sha256(data).hexdigest(), entries)
-
-
-def _object(path: Path, number: int, line: str) -> dict[str, Any]:
-    try:
-        value = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise UsageError(f"{path}:{number}:{error.colno}: no JSON: {error.msg}") from error
-    if not isinstance(value, dict):
-        raise UsageError(f"{path}:{number}: no JSON object")
-    return value
 
 
 class _Check:
@@ -108,18 +81,32 @@ class _Check:
         self._places = places
         self._fields: dict[str, list[tuple[str, jsonschema_rs.Draft202012Validator]]] = {}
 
-    def __call__(self, path: Path, number: int, entry: Mapping[str, Any]) -> None:
+    def __call__(self, place: str, entry: Mapping[str, Any]) -> None:
         for key, value in entry.items():
             fields = self._known(key)
             if not fields:
                 raise UsageError(
-                    f"{path}:{number}: no request has a field for {key[:60]!r}; "
-                    f"there are {', '.join(self._keys())}"
+                    f"{place}: no request has a field for {key[:60]!r}; "
+                    f"there are {', '.join(self._roles())}"
                 )
             for where, validator in fields:
                 if not validator.is_valid(value):
                     wrong = next(iter(validator.iter_errors(value))).message
-                    raise UsageError(f"{path}:{number}: {key}: {where} refuses it: {wrong[:200]}")
+                    raise UsageError(f"{place}: {key}: {where} refuses it: {wrong[:200]}")
+
+    def typed(self, entry: Mapping[str, str]) -> dict[str, Any]:
+        """An entry whose values were cells of a table: what no field takes as text becomes the
+        number, boolean or object that it is written as.
+        """
+        return {key: self._typed(key, cell) for key, cell in entry.items()}
+
+    def _typed(self, key: str, cell: str) -> Any:
+        if all(validator.is_valid(cell) for _, validator in self._known(key)):
+            return cell
+        try:
+            return orjson.loads(cell.strip())
+        except orjson.JSONDecodeError:
+            return cell
 
     def _known(self, key: str) -> list[tuple[str, jsonschema_rs.Draft202012Validator]]:
         if key not in self._fields:
@@ -133,7 +120,16 @@ class _Check:
             ]
         return self._fields[key]
 
-    def _keys(self) -> list[str]:
+    def keys(self) -> list[str]:
+        """Every key that an entry may have: the roles and names of the fields of requests."""
+        names = (
+            name
+            for _, endpoint in self._places
+            for name in (endpoint.request or {}).get("properties", {})
+        )
+        return list(dict.fromkeys([*self._roles(), *names]))
+
+    def _roles(self) -> list[str]:
         found: dict[str, None] = {}
         for _, endpoint in self._places:
             for name, schema in (endpoint.request or {}).get("properties", {}).items():

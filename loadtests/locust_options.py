@@ -35,7 +35,9 @@ def add_options(parser: ArgumentParser, **_: Any) -> None:
     add("--soundstage-rate", type=between(0, 1_000_000), default=0.0, help=text)
     add("--soundstage-arrivals", choices=arrivals.PROCESSES, default="poisson")
     add("--soundstage-slo", default="", metavar="SLOS", help="objectives, split by semicolons")
-    add("--soundstage-corpus", default="", metavar="FILE", help="prompts, one a line, or .jsonl")
+    add(
+        "--soundstage-corpus", default="", metavar="FILE", help="prompts: .txt, .jsonl, .json, .csv"
+    )
     add("--soundstage-max-in-flight", type=count, default=0, help="0: no limit")
     add("--soundstage-seed", type=whole, default=0)
     add(

@@ -105,7 +105,9 @@ def _of_load(parser: argparse.ArgumentParser) -> None:
     add("--processes", type=_processes, default=1, metavar="N", help=text)
     text = "play the streams of songs (of all, or of P%%) while they are made; count stalls"
     add("--probe-playback", type=_share, nargs="?", const=1.0, default=0.0, metavar="P%", help=text)
-    text = "prompts, one a line, or .jsonl with fields by role (default: made up, all different)"
+    text = (
+        "prompts, one a line; .jsonl, .json, .csv: fields by role (default: made up, all different)"
+    )
     add("--corpus", metavar="FILE", help=text)
     add("--seed", type=whole, metavar="N", help="of arrivals and requests (default 0)")
     text = "leave requests of this first while out of the figures (default 0s)"

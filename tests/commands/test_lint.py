@@ -67,6 +67,33 @@ def found(*arguments):
     return code, [json.loads(line) for line in text.splitlines()]
 
 
+RATE = b'{"success": false, "message": "Rate limits have been passed for the user."}'
+
+
+@pytest.mark.parametrize(
+    ("raw", "arguments", "code", "took"),
+    [
+        (RATE, (), 0, "took it for v6 error"),
+        (RATE, ("--endpoint", "stream"), 4, "took it for v6 stream"),
+        (RATE, ("--endpoint", "sync"), 4, "took it for v6 sync"),
+        (RATE, ("--api", "v5", "--endpoint", "stream"), 4, "v5 stream"),
+        (b"data: " + RATE + b"\n\n", (), 4, "took it for v6 stream"),
+        (b"HTTP/2 200\r\ncontent-type: application/json\r\n\r\n" + RATE, (), 4, "v6 stream"),
+        (b"HTTP/2 429\r\ncontent-type: application/json\r\n\r\n" + RATE, (), 0, "v6 error"),
+        (b'{"ok": true}', ("--api", "v6", "--endpoint", "stream"), 1, "violates"),
+    ],
+)
+def test_a_printed_error_where_something_else_was_due_is_a_refusal(
+    tmp_path, raw, arguments, code, took
+):
+    file = tmp_path / "answer"
+    file.write_bytes(raw)
+    status, printed = run(str(file), *arguments)
+    assert status == code
+    assert took in printed
+    assert ("api.rate_limit" in printed) is (code == 4)
+
+
 def test_a_stream_that_conforms_is_one_line(saved):
     file = saved(body())
     code, text = run(file)
@@ -211,13 +238,17 @@ def test_v5_streams_are_recognised_in_both_framings(saved):
         (b": comment\n\n", 1, ["stream.truncated"]),
         (bytes(range(256)) * 4, 1, ["framing.unexpected"]),
         (b"<!doctype html><html></html>", 1, ["framing.unexpected"]),
-        (b"\xef\xbb\xbf", 1, ["framing.unexpected"]),
+        (b"\xef\xbb\xbf", 1, ["stream.truncated"]),
         (b"data: {", 1, ["framing.unterminated", "stream.truncated"]),
     ],
 )
-def test_what_is_no_answer_at_all_violates(saved, content, code, codes):
-    result, (one,) = found(saved(content))
+def test_what_is_no_answer_at_all_violates_where_an_answer_is_due(saved, content, code, codes):
+    file = saved(content)
+    result, (one,) = found("--api", "v6", "--endpoint", "stream", file)
     assert (result, [each["code"] for each in one["violations"]]) == (code, codes)
+    # Where nobody says that it is an answer, it is none.
+    with pytest.raises(UsageError, match=re.escape(f"{file}: looks like no answer of v5 or v6")):
+        run(file)
 
 
 def test_a_file_larger_than_the_cap_is_inconclusive(saved, monkeypatch):
@@ -328,11 +359,16 @@ def test_a_broken_transcript_is_a_wrong_usage(saved):
 )
 def test_no_file_is_our_bug(saved, content):
     file = saved(content, "junk")
-    for arguments in ([file], ["--endpoint", "sync", file], ["--endpoint", "error", file]):
+    told = ["--api", "v6", "--endpoint", "stream", file]
+    for arguments in ([file], told, ["--endpoint", "sync", file], ["--endpoint", "error", file]):
         try:
             assert run(*arguments)[0] in (0, 1, 4)
-        except UsageError:
-            assert content.startswith(b'{"transcript":')
+        except UsageError as error:
+            said = str(error)
+        else:
+            said = f"{file}:"
+        assert said.startswith(f"{file}:")
+        assert "\n" not in said
 
 
 # --- as a process
@@ -341,10 +377,13 @@ COMMAND = [sys.executable, "-m", "soundstage", "lint"]
 
 
 def test_it_reads_a_pipe():
-    for content, code in ((body(), 0), (body(edit=broken), 1), (b"", 1)):
+    for content, code in ((body(), 0), (body(edit=broken), 1)):
         done = subprocess.run([*COMMAND, "-"], input=content, capture_output=True, timeout=60)
         assert (done.returncode, done.stderr) == (code, b"")
         assert done.stdout.startswith(b"-: ")
+    done = subprocess.run([*COMMAND, "-"], input=b"", capture_output=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"-: looks like no answer of v5 or v6, but like an empty file" in done.stderr
 
 
 def test_a_missing_file_is_one_clear_line_and_2(tmp_path):
@@ -356,7 +395,7 @@ def test_a_missing_file_is_one_clear_line_and_2(tmp_path):
 def test_a_reader_that_goes_away_is_no_error(saved):
     def edit(chunks):
         for chunk in chunks:
-            chunk.clear()
+            del chunk["isComplete"]
 
     files = [saved(body(edit=edit))] * 200
     process = subprocess.Popen([*COMMAND, *files], stdout=subprocess.PIPE, stderr=subprocess.PIPE)

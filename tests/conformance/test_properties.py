@@ -268,3 +268,62 @@ def test_values_are_shown_as_json_calls_them():
     assert shown(10**4300) == "an integer of about 4301 digits"
     assert shown("x" * 100).endswith("…")
     assert math.isfinite(len(shown("\x1b[31m")))
+
+
+EXTRA_EVENTS = [
+    b'{"type": "ping"}',
+    b"{}",
+    b"ping",
+    b"",
+    b"[]",
+    b"null",
+    b'"alive"',
+    b"[DONE]",
+]
+
+
+@pytest.mark.parametrize("api", APIS)
+@given(data=st.data())
+def test_each_extra_event_without_an_index_gives_one_finding(api, data):
+    texts = [json.dumps(chunk).encode() for chunk in stream(api)]
+    whole = len(texts)
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(texts) - 1))
+        texts.insert(place, data.draw(st.sampled_from(EXTRA_EVENTS)))
+    check = StreamCheck(contract(api))
+    for text in texts:
+        check.event(text)
+    check.close()
+    found = [each for each in check.violations if each.severity != "info"]
+    assert len(found) == len(texts) - whole, [each.message for each in found]
+    assert {each.code.partition(".")[0] for each in found} <= {"stage", "json"}
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_a_chunk_whose_index_is_left_out_counts_or_not_and_a_gap_is_still_seen(api):
+    field = contract(api).protocol.index.field
+
+    def codes(change):
+        check = StreamCheck(contract(api))
+        chunks = [dict(chunk) for chunk in stream(api)]
+        change(chunks)
+        for chunk in chunks:
+            check.event(json.dumps(chunk).encode())
+        check.close()
+        return [v.code for v in check.violations if v.code.startswith("index.")]
+
+    assert codes(lambda chunks: chunks[1].pop(field)) == []
+    assert codes(lambda chunks: (chunks[1].pop(field), chunks[2].pop(field))) == []
+
+    def shifted(by):
+        def change(chunks):
+            chunks[1].pop(field)
+            for chunk in chunks[2:]:
+                chunk[field] += by
+
+        return change
+
+    assert codes(shifted(-1)) == [], "an event that did not count"
+    assert codes(shifted(1)) == ["index.gap"]
+    assert codes(shifted(-2)) == ["index.repeated"]
+    assert codes(shifted(-3)) == ["index.decreased"]

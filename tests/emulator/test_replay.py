@@ -313,16 +313,18 @@ def test_a_har_file_is_linted_and_replayed(
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(row["file"].rpartition("#")[2], row["verdict"]) for row in rows] == [
         ("0", "conforms"),
+        ("2", "violates"),  # whatever its media type, it answers the contract's endpoint
         ("3", "conforms"),
         ("4", "violates"),
         ("5", "inconclusive"),
     ]
-    assert rows[2]["violations"][0]["code"] == "stream.truncated"
+    assert rows[3]["violations"][0]["code"] == "stream.truncated"
     with replayed(path) as url:
-        for row in rows[:3]:
+        for row in rows[:4]:
             exchange, _ = asked(url)
             assert exchange.verdict == row["verdict"]
-            assert exchange.milestones["first_chunk"] >= 0.0405
+            if row["framing"] is not None:
+                assert exchange.milestones["first_chunk"] >= 0.0405
         assert httpx.post(f"{url}/v6/generate/song").status_code == 503
 
 
@@ -330,7 +332,6 @@ def test_a_har_file_is_linted_and_replayed(
     ("text", "says"),
     [
         ('{"log": 1}', "log.entries"),
-        ('{"log": {"entries": [1]}}', r"log.entries\[0\]"),
         ('{"log": {"entries": [{"request": {}, "response": {}}', "not a HAR file"),
     ],
 )

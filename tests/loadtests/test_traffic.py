@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,46 @@ def test_a_corpus_of_objects_fills_fields_by_role_and_by_name(tmp_path: Path) ->
     assert "melody_url" in mixed.call(1).body
 
 
+TABLE = 'prompt,lyrics\r\n"A slow, sad waltz","line one\r\nline two"\r\n\r\nA polka,\r\n'
+ROWS = [{"prompt": "A slow, sad waltz", "lyrics": "line one\r\nline two"}, {"prompt": "A polka"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "entries"),
+    [
+        ("a.csv", TABLE.encode(), ROWS),
+        ("a.csv", TABLE.encode("utf-8-sig"), ROWS),
+        ("a.csv", TABLE.encode("utf-16"), ROWS),
+        ("A.CSV", b"Prompt;LYRICS\nA waltz;la\n", [{"prompt": "A waltz", "lyrics": "la"}]),
+        ("a.csv", b"sep=;\r\nprompt;lyrics\r\nA, B;la\r\n", [{"prompt": "A, B", "lyrics": "la"}]),
+        ("a.csv", b'prompt\n"A ""sad"" waltz"\n', [{"prompt": 'A "sad" waltz'}]),
+        ("a.csv", b"prompt,\nA waltz,\n", [{"prompt": "A waltz"}]),
+        ("a.tsv", b"prompt\tlyrics\nA, B\tla\n", [{"prompt": "A, B", "lyrics": "la"}]),
+        ("a.json", b'["A, B", {"prompt": "C", "lyrics": "la"}]',
+         [{"prompt": "A, B"}, {"prompt": "C", "lyrics": "la"}]),
+        ("a.json", '["A"]'.encode("utf-16"), [{"prompt": "A"}]),
+        ("a.txt", "A waltz\r\nB".encode("utf-16"), [{"prompt": "A waltz"}, {"prompt": "B"}]),
+        ("a.txt", b"[Verse] la\n{la} la\n", [{"prompt": "[Verse] la"}, {"prompt": "{la} la"}]),
+    ],
+)  # fmt: skip
+def test_a_corpus_is_a_table_or_an_array_too_in_any_encoding(
+    name: str, content: bytes, entries: list[dict[str, str]], tmp_path: Path
+) -> None:
+    file = tmp_path / name
+    file.write_bytes(content)
+    traffic = Traffic([Part("v6")], seed=0, corpus=str(file))
+    assert traffic.corpus is not None
+    assert list(traffic.corpus.entries) == entries
+
+
+def test_cells_of_a_table_become_what_their_field_is(tmp_path: Path) -> None:
+    file = tmp_path / "songs.csv"
+    file.write_text("prompt,duration\n1984,60\n")
+    traffic = Traffic([Part("v5")], seed=0, corpus=str(file))
+    assert traffic.corpus is not None
+    assert list(traffic.corpus.entries) == [{"prompt": "1984", "duration": 60}]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
@@ -136,7 +177,31 @@ def test_a_corpus_of_objects_fills_fields_by_role_and_by_name(tmp_path: Path) ->
         ("a.jsonl", '{"prompt": 3}', ":1: prompt: v6 stream refuses it"),
         ("a.txt", "\n \n", "no entry in it"),
         ("a.txt", b"\xff\xfe", "not UTF-8"),
+        ("a.txt", "A waltz\nB\xe9b\xe9".encode("latin-1"), ":2: not UTF-8"),
+        ("a.txt", "prompt,lyrics\nA waltz,la\n", ":1: the header row of a table, not a prompt: na"),
+        ("a.txt", "Prompt\nA waltz\n", "name it a.csv"),
+        ("a.txt", "prompt\tlyrics\n", "name it a.tsv"),
+        ("a.txt", '["A waltz"]', ": JSON, not a prompt a line: name it a.json"),
+        ("a.txt", '{"prompt": "A waltz"}\n', ": JSON, not a prompt a line: name it a.jsonl"),
+        ("a.json", '{"prompts": ["A waltz"]}', ": an object: give an array of prompts"),
+        ("a.json", '["A waltz", 3]', ": [1]: neither a prompt nor an object"),
+        ("a.json", '[{"promt": "x"}]', ": [0]: no request has a field for 'promt'"),
+        ("a.json", '{"prompt": "x"}\n{"prompt": "y"}', "an object a line? name it a.jsonl"),
+        ("a.json", '["A waltz"', ":1: no JSON"),
+        ("a.json", "[]", "no entry in it"),
+        ("a.csv", "prompt,promt\nx,y\n", ":1: the first row must name the columns, and column 2"),
+        ("a.csv", "A waltz,la\n", ":1: the first row must name the columns, and column 1 says 'A"),
+        ("a.csv", "prompt,,lyrics\nx,y,z\n", ":1: the first row must name the columns, and col"),
+        ("a.csv", "prompt,Prompt\nx,y\n", ":1: two columns are called 'prompt'"),
+        ("a.csv", 'prompt\n"one\ntwo"\nA, waltz\n', ":4: 2 cells under 1 columns"),
+        ("a.csv", 'prompt\n"A waltz\n', ":2: no CSV: unexpected end of data"),
+        ("a.csv", "prompt,lyrics\n,\n", "no entry in it"),
+        ("a.yaml", "- A waltz\n", "a corpus in YAML is not read: give .txt"),
+        ("a.bin", b"PK\x03\x04....xl/workbook.xml", ": a spreadsheet: give .txt"),
+        ("a.txt", b"PAR1....", ": a Parquet file: give .txt"),
+        ("a.txt", gzip.compress(b"A waltz\n"), ": a file compressed with gzip: give .txt"),
         ("missing.txt", None, "cannot read: No such file"),
+        ("missing.yaml", None, "cannot read: No such file"),
     ],
 )
 def test_a_corpus_that_does_not_fit_is_refused_by_file_and_line(

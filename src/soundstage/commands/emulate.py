@@ -12,6 +12,7 @@ from typing import TextIO
 
 from soundstage.arguments import Parser, whole
 from soundstage.errors import UsageError
+from soundstage.wire.redact import terminal_safe
 
 HELP = "start the emulator of the API"
 
@@ -49,7 +50,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add("--fault", action="append", default=[], dest="faults", metavar="FAULT", help=text)
     _add_accounts(parser)
     _add_operation(parser)
-    text = "serve recorded answers instead: a folder of transcripts, a transcript, or a HAR file"
+    text = "serve recorded answers instead: transcripts, HAR files, saved responses, or a folder"
     add("--replay", type=Path, metavar="PLACE", help=text)
     add("--loop", action="store_true", help="with --replay: after the last recording, the first")
     args = parser.parse_args(argv)
@@ -136,8 +137,10 @@ def _replay(args: argparse.Namespace, ready: Callable[[str], None], stderr: Text
     from soundstage.emulator import recordings, replay
 
     contracts = [load(api) for api in args.apis] or list(load_all().values())
-    found = recordings.read(args.replay, contracts)
-    served = replay.Replay(found, speed=args.speed, loop=args.loop)
+    found = recordings.find(args.replay, contracts)
+    for line in found.skipped:
+        print(f"soundstage emulate: {terminal_safe(line)}", file=stderr, flush=True)
+    served = replay.Replay(found.recordings, speed=args.speed, loop=args.loop)
     if stderr.isatty():
         print("\n".join(["recorded:", *served.paths()]), file=stderr, flush=True)
     replay.serve(served, args.host, args.port, ready)

@@ -1,7 +1,7 @@
 """`soundstage lint`: holds saved responses against the contract, like a compiler.
 
-Reads raw response bytes as `curl -N` saves them, our transcripts, or HTTP archives (HAR), and says
-what it took them for where it was not told.
+Reads raw response bytes as `curl -N` saves them, our transcripts, or HTTP archives (HAR), as
+`wire/saved.py` tells them apart, and says what it took them for where it was not told.
 """
 
 from __future__ import annotations
@@ -10,22 +10,20 @@ import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TextIO
-from urllib.parse import urlsplit
 
 from soundstage.arguments import Parser
 from soundstage.commands.printing import forgive_encoding, json_line
 from soundstage.conformance.violations import Severity, Verdict, Violation
 from soundstage.contract import Contract, available, load, load_all
 from soundstage.contract.paths import endpoint_at
-from soundstage.errors import NoDataError, UsageError
+from soundstage.errors import NoDataError, SoundstageError, UsageError
 from soundstage.exchange.judge import Caps, Judge
-from soundstage.exchange.recognise import recognise
-from soundstage.wire import har
-from soundstage.wire import transcript as transcripts
-from soundstage.wire.ending import End, EndKind
+from soundstage.exchange.saved import judge_saved
+from soundstage.wire import saved as saved_files
 from soundstage.wire.redact import terminal_safe
+from soundstage.wire.saved import Saved
+from soundstage.wire.transcript import Transcript
 
 HELP = "check saved responses against the contract"
 
@@ -35,12 +33,15 @@ _EXAMPLES = """examples:
   curl -N ... | soundstage lint -
   soundstage lint --format json transcript.ndjson
   soundstage lint --shrink saved.har
+  curl -isN ... > answer.txt; soundstage lint answer.txt   (the head is judged, too)
 
-exit codes: 0 all conform, 1 at least one violates, 2 wrong usage, 4 inconclusive
+exit codes: 0 all conform, 1 at least one violates, 2 wrong usage or a file that holds no response,
+4 inconclusive, 5 no answer of the contract in an archive
 """
 #: More than this of a file is not read (design 4.17).
-_LARGEST = 64 * 2**20
-_CAP = "cap.exchange_bytes"
+_LARGEST = saved_files.LARGEST
+#: Of several exit codes the first of these is given (design 12).
+_ORDER = (1, 6, 5, 3, 4, 0)
 _MARKS = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.INFO: "36"}
 _EXIT = {Verdict.CONFORMS: 0, Verdict.VIOLATES: 1, Verdict.INCONCLUSIVE: 4}
 
@@ -48,7 +49,8 @@ _EXIT = {Verdict.CONFORMS: 0, Verdict.VIOLATES: 1, Verdict.INCONCLUSIVE: 4}
 @dataclass(frozen=True, slots=True)
 class Linted:
     """What was found in one file. `guessed`: api and endpoint were found out, not given;
-    `also` are the other contracts that it fits as well; `body` is what was judged.
+    `also` are the other contracts that it fits as well; `body` is what was judged; `why` is the
+    reason of an inconclusive verdict in words; `notes` say what was undone to read the file.
     """
 
     file: str
@@ -58,12 +60,15 @@ class Linted:
     guessed: bool
     also: tuple[str, ...]
     body: bytes = b""
+    why: str | None = None
+    notes: tuple[str, ...] = ()
 
     def verdict(self, strict: bool) -> Verdict:
         return self.judge.verdict(strict=strict)
 
     def to_json(self, strict: bool) -> dict[str, Any]:
-        return {
+        """As one object; `in_file` is there where something was undone to read it."""
+        row = {
             "file": self.file,
             "api": self.contract.api,
             "endpoint": self.endpoint,
@@ -72,6 +77,7 @@ class Linted:
             "framing": self.judge.framing,
             "violations": [violation.to_json() for violation in self.judge.violations],
         }
+        return {**row, "in_file": list(self.notes)} if self.notes else row
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
@@ -81,7 +87,10 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         epilog=_EXAMPLES,
     )
     parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="response, transcript or HAR file; - is stdin"
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="response, transcript or HAR file, compressed or not; - is stdin",
     )
     parser.add_argument("--api", help=f"API version ({', '.join(available())}; default: find out)")
     parser.add_argument(
@@ -121,24 +130,39 @@ def _positive(text: str) -> int:
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     forgive_encoding(stdout)
+    forgive_encoding(stderr)
     contracts = [load(args.api)] if args.api else list(load_all().values())
     caps = Caps(events=args.max_events)
-    codes = []
+    codes: list[int] = []
+    errors: list[SoundstageError] = []
     for file in args.files:
-        for linted in _linted(_read(file), file, contracts, args.endpoint, caps):
-            if args.format == "json":
-                row = linted.to_json(args.strict)
-                if args.shrink:
-                    row["shrunk"] = _shrunk(linted, None)
-                print(json_line(row, stdout), file=stdout)
-            else:
-                _print(linted, args.strict, stdout)
-                if args.shrink:
-                    _shrunk(linted, stdout)
-            codes.append(_EXIT[linted.verdict(args.strict)])
+        # What cannot be read must not take the verdicts of the other files with it.
+        try:
+            saved = _read(file, contracts)
+            for linted in _linted(saved, file, contracts, args.endpoint, caps, stderr):
+                _show(linted, args, stdout)
+                codes.append(_EXIT[linted.verdict(args.strict)])
+        except (UsageError, NoDataError) as error:
+            errors.append(error)
     if args.on_inconclusive == "warn":
         codes = [0 if code == 4 else code for code in codes]
-    return 1 if 1 in codes else max(codes)
+    return _ended(codes, errors, stderr)
+
+
+def _ended(codes: list[int], errors: list[SoundstageError], stderr: TextIO) -> int:
+    """The exit code of all files together (design 12). Raises the error that decides it, so that it
+    is told last and as any other; the others are told before.
+    """
+    wrong = next((each for each in errors if each.exit_code == UsageError.exit_code), None)
+    codes = [*codes, *(each.exit_code for each in errors)]
+    code = 2 if wrong is not None else next(each for each in _ORDER if each in codes)
+    last = wrong or next((each for each in errors if each.exit_code == code), None)
+    for error in errors:
+        if error is not last:
+            print(f"soundstage lint: {error}", file=stderr)
+    if last is not None:
+        raise last
+    return code
 
 
 def lint(
@@ -146,72 +170,83 @@ def lint(
 ) -> Linted:
     """Judge one saved response. `endpoint` is "stream", "sync", "error", or None to find out;
     the contract that fits best is chosen where there are several.
+
+    Raises UsageError for what holds no response.
     """
-    if transcripts.looks_like_transcript(raw):
-        if len(raw) > _LARGEST:
-            raise UsageError(f"{file}: a transcript of more than {_LARGEST // 2**20} MiB")
-        return _of_transcript(transcripts.read(raw, file), file, contracts, endpoint, caps)
-    guessed = endpoint is None or len(contracts) > 1
-    return _recognised(raw, None, file, contracts, endpoint, caps, guessed)
+    found = saved_files.read(raw, file, limit=_LARGEST)
+    if found.exchange is None:
+        raise UsageError(f"{file}: an archive of several answers")
+    return _of_one(found, found.exchange, file, contracts, endpoint, caps)
 
 
 def _linted(
-    raw: bytes, file: str, contracts: list[Contract], endpoint: str | None, caps: Caps
+    saved: Saved,
+    file: str,
+    contracts: list[Contract],
+    endpoint: str | None,
+    caps: Caps,
+    stderr: TextIO,
 ) -> Iterator[Linted]:
     """What `lint` gives; of an archive once for each answer of an endpoint of the contracts."""
-    if not har.looks_like_har(raw):
-        yield lint(raw, file, contracts, endpoint, caps)
+    if saved.exchange is not None:
+        yield _of_one(saved, saved.exchange, file, contracts, endpoint, caps)
         return
-    if len(raw) > _LARGEST:
-        raise UsageError(f"{file}: a HAR file of more than {_LARGEST // 2**20} MiB")
-    known = False
-    for number, entry in har.read(raw, file):
-        request = entry.header["request"]
-        found = endpoint_at(contracts, request["method"], urlsplit(request["url"]).path)
-        if found is not None:
-            known = True
-            entry.header |= {"api": found[0].api, "endpoint": found[1].name}
-            yield _of_transcript(entry, f"{file}#{number}", contracts, endpoint, caps)
+    known = skipped = 0
+    for entry in saved.entries:
+        name = f"{file}#{entry.number}"
+        if entry.problem is not None:
+            skipped += 1
+            print(terminal_safe(f"soundstage lint: {name}: skipped: {entry.problem}"), file=stderr)
+        found = endpoint_at(contracts, entry.method, entry.path or "")
+        if (
+            entry.exchange is None
+            or found is None
+            or endpoint not in (None, "error", found[1].kind)
+        ):
+            continue
+        known += 1
+        if not entry.followed:
+            entry.exchange.header |= {"api": found[0].api, "endpoint": found[1].name}
+            yield _of_one(saved, entry.exchange, name, contracts, endpoint, caps)
     if not known:
         apis = ", ".join(each.api for each in contracts)
-        raise NoDataError(f"{file}: no entry answers a request to an endpoint of {apis}")
+        what = f" ({skipped} of {len(saved.entries)} were skipped)" if skipped else ""
+        raise NoDataError(f"{file}: no entry answers a request to an endpoint of {apis}{what}")
 
 
-def _of_transcript(
-    transcript: transcripts.Transcript,
-    file: str,
+def _of_one(
+    saved: Saved,
+    exchange: Transcript,
+    name: str,
     contracts: list[Contract],
     endpoint: str | None,
     caps: Caps,
 ) -> Linted:
-    named = transcript.header.get("api")
-    contract = next((each for each in contracts if each.api == named), None)
-    contracts = [contract] if contract else contracts
-    kind = endpoint or _kind(contracts, transcript.header)
-    body = b"".join(piece for _, piece, _ in transcript.pieces)
-    if contract is None or kind is None:
-        return _recognised(body, transcript, file, contracts, kind, caps, False)
-    judge = _judge(contract, kind, body, transcript, caps)
-    return Linted(file, contract, kind, judge, False, (), body)
-
-
-def _recognised(
-    body: bytes,
-    transcript: transcripts.Transcript | None,
-    file: str,
-    contracts: list[Contract],
-    endpoint: str | None,
-    caps: Caps,
-    guessed: bool,
-) -> Linted:
-    best, *others = recognise(body, contracts, endpoint)
-    also = tuple(
-        other.contract.api
-        for other in others
-        if (other.kind, other.score) == (best.kind, best.score)
+    judged = judge_saved(exchange, contracts, endpoint, caps, name=name, limit=_LARGEST)
+    told = judged.told
+    return Linted(
+        name,
+        told.contract,
+        told.kind,
+        judged.judge,
+        told.guessed,
+        told.also,
+        judged.body,
+        judged.why,
+        tuple(saved.notes),
     )
-    judge = _judge(best.contract, best.kind, body, transcript, caps)
-    return Linted(file, best.contract, best.kind, judge, guessed, also, body)
+
+
+def _show(linted: Linted, args: argparse.Namespace, stdout: TextIO) -> None:
+    if args.format == "json":
+        row = linted.to_json(args.strict)
+        if args.shrink:
+            row["shrunk"] = _shrunk(linted, None)
+        print(json_line(row, stdout), file=stdout)
+        return
+    _print(linted, args.strict, stdout)
+    if args.shrink:
+        _shrunk(linted, stdout)
 
 
 def _shrunk(linted: Linted, stdout: TextIO | None) -> list[dict[str, Any]]:
@@ -228,58 +263,14 @@ def _shrunk(linted: Linted, stdout: TextIO | None) -> list[dict[str, Any]]:
     return [smallest.to_json(part, stream) for part in parts]
 
 
-def _read(file: str) -> bytes:
-    try:
-        if file == "-":
-            raw = sys.stdin.buffer.read(_LARGEST + 1)
-        else:
-            with Path(file).open("rb") as opened:
-                raw = opened.read(_LARGEST + 1)
-    except OSError as error:
-        raise UsageError(f"{file}: {error.strerror or error}") from error
-    return raw
+def _read(file: str, contracts: list[Contract]) -> Saved:
+    def wanted(method: str, path: str) -> bool:
+        return endpoint_at(contracts, method, path) is not None
 
-
-def _kind(contracts: list[Contract], header: dict[str, Any]) -> str | None:
-    if header.get("expect") == "error":
-        return "error"
-    found = contracts[0].endpoints.get(str(header.get("endpoint")))
-    return found.kind if found else None
-
-
-def _judge(
-    contract: Contract,
-    kind: str,
-    body: bytes,
-    transcript: transcripts.Transcript | None,
-    caps: Caps,
-) -> Judge:
-    endpoint = contract.endpoint_of_kind("stream" if kind == "error" else kind)
-    if endpoint is None:
-        raise UsageError(f"{contract.api} has no endpoint of the kind {kind}")
-    judge = Judge(contract, endpoint, caps=caps, expect_error=kind == "error")
-    end, cut = None, None
-    if len(body) > _LARGEST:
-        body, cut = body[:_LARGEST], _CAP
-    if transcript is not None:
-        response = transcript.header.get("response") or {}
-        if response.get("status") is not None:
-            headers = {name.lower(): value for name, value in response.get("headers", ())}
-            judge.head(int(response["status"]), headers.get("content-type"))
-        end, cut = _end(transcript.end)
-    judge.feed(body)
-    judge.close(end, cut=cut)
-    return judge
-
-
-def _end(row: dict[str, Any] | None) -> tuple[End | None, str | None]:
-    if row is None:
-        return None, "transcript.incomplete"
-    try:
-        kind = EndKind(str(row.get("kind")))
-    except ValueError:
-        return None, row.get("cut")
-    return End(kind, str(row.get("message", "")), 0, row.get("fault_of")), row.get("cut")
+    if file != "-":
+        return saved_files.read_file(file, limit=_LARGEST, wanted=wanted)
+    raw = sys.stdin.buffer.read(_LARGEST + 1)
+    return saved_files.read(raw, file, limit=_LARGEST, wanted=wanted)
 
 
 def _print(linted: Linted, strict: bool, stdout: TextIO) -> None:
@@ -295,15 +286,18 @@ def _print(linted: Linted, strict: bool, stdout: TextIO) -> None:
         took += f" (fits {', '.join(linted.also)} as well)"
     many = f", {judge.events} events" if judge.events else ""
     framing = f", {judge.framing}" if judge.framing else ""
+    in_file = f" (in the file: {', '.join(linted.notes)})" if linted.notes else ""
     file = terminal_safe(linted.file)
     for violation in judge.violations:
         _print_violation(file, linted.contract, violation, paint, stdout)
     colour = {Verdict.CONFORMS: "32", Verdict.VIOLATES: "31", Verdict.INCONCLUSIVE: "33"}[verdict]
     said = paint(verdict.value, colour)
     reason = f" ({terminal_safe(judge.reason)})" if judge.reason else ""
+    if linted.why and verdict is Verdict.INCONCLUSIVE:
+        reason = f" ({judge.reason}: {terminal_safe(linted.why)})"
     if judge.failed and verdict is Verdict.INCONCLUSIVE:
         reason = f" ({judge.reason}: {terminal_safe(judge.failed)})"
-    print(f"{file}: {said}{reason}: {took}{framing}{many}", file=stdout)
+    print(f"{file}: {said}{reason}: {took}{framing}{many}{terminal_safe(in_file)}", file=stdout)
 
 
 def _print_violation(

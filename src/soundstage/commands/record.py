@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from soundstage.arguments import Parser, count, whole, words
+from soundstage.arguments import Parser, whole, words
 from soundstage.commands.printing import forgive_encoding, json_line
 from soundstage.contract import Contract, available, load
 from soundstage.contract.protocol import Endpoint
@@ -21,6 +21,7 @@ from soundstage.exchange.client import Call, Exchange
 from soundstage.exchange.requests import request_body
 from soundstage.exchange.session import Session, open_session
 from soundstage.exchange.spawn import spawned_emulator
+from soundstage.wire.encodings import to_utf8
 from soundstage.wire.redact import terminal_safe
 
 HELP = "save the answers of a target as transcripts"
@@ -68,7 +69,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add("--count", type=_count, default=1, metavar="N", help="of each endpoint (default 1)")
     add("--body", metavar="FILE", help="JSON to send (default: made up from the request schema)")
     add("--seed", type=whole, default=0, help="of made-up requests (default 0)")
-    add("--budget", type=count, metavar="N", help="billable requests that may be sent")
+    add("--budget", type=whole, metavar="N", help="billable requests that may be sent")
     add("--key-file", metavar="FILE", help="file with the API key")
     add("--header", action="append", default=[], metavar="'NAME: VALUE'")
     add("--ca-file", metavar="PEM", help="authorities to trust instead of the system's")
@@ -210,8 +211,8 @@ def _wanted(args: argparse.Namespace) -> list[Wanted]:
 
 def _body(file: str) -> Any:
     try:
-        value = json.loads(Path(file).read_bytes())
-    except (OSError, ValueError) as error:
+        value = json.loads(to_utf8(Path(file).read_bytes())[0].decode("utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"--body {file}: {error}") from error
     if not isinstance(value, dict):
         raise UsageError(f"--body {file}: not a JSON object")

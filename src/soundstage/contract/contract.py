@@ -36,6 +36,7 @@ from soundstage.contract.rules import RuleBook, rule_book
 from soundstage.contract.schema import WHEN_KEYWORDS, Folder, pointer
 from soundstage.errors import ContractDataError, UsageError
 
+_REFUSALS = ("wrong_type", "wrong_media_type")
 #: Names folders of contracts (separated as in PATH) that are added to the installed ones.
 SCHEMAS_VARIABLE = "SOUNDSTAGE_SCHEMAS"
 
@@ -252,7 +253,13 @@ def _errors(folder: Folder, api: str) -> Errors:
     )
     statuses = data["statuses"]
     span = range(statuses["minimum"], statuses["maximum"] + 1)
-    return Errors(known, span, Grounds.of(statuses), Grounds.of(data["server_error"]))
+    return Errors(
+        known,
+        span,
+        Grounds.of(statuses),
+        Grounds.of(data["server_error"]),
+        *(Grounds.of(data[word]) if word in data else None for word in _REFUSALS),
+    )
 
 
 def _examples(folder: Folder, api: str, protocol: Protocol, errors: Errors) -> tuple[Example, ...]:

@@ -171,13 +171,16 @@ class DocumentedError:
 @dataclass(frozen=True, slots=True)
 class Errors:
     """Every error that the contract knows, the range of statuses that one may have (`grounds`),
-    and what forbids a 500 to a bad request (`server_error`).
+    and what forbids a 500 to a bad request (`server_error`). `wrong_type` and `wrong_media_type`:
+    why such a request must be refused, None where what documents it says so.
     """
 
     known: tuple[DocumentedError, ...]
     statuses: range
     grounds: Grounds
     server_error: Grounds
+    wrong_type: Grounds | None = None
+    wrong_media_type: Grounds | None = None
 
     def named(self, name: str) -> DocumentedError:
         """The error called `name`; KeyError if there is none."""

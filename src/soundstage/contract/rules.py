@@ -66,13 +66,25 @@ class RuleBook:
         self.rules[rule.id] = rule
         return rule
 
-    def add_schema(self, endpoint: str, prefix: str, schema: Schema, subject: str) -> None:
-        """A rule for each constraint of a schema. `prefix` ends in "/" or is empty."""
+    def add_schema(
+        self,
+        endpoint: str,
+        prefix: str,
+        schema: Schema,
+        subject: str,
+        *,
+        types: Grounds | None = None,
+    ) -> None:
+        """A rule for each constraint of a schema. `prefix` ends in "/" or is empty; `types`: what
+        the rules about types rest on, if not on what the types do.
+        """
         for constraint in constraints(schema):
             path = f"{prefix}field/{'.'.join(constraint.path)}/{constraint.aspect}"
             if f"{self.api}/{endpoint}/{path}" in self.rules:
                 path += f"/{constraint.basis}"  # the same place, asked on other grounds
             grounds = Grounds(constraint.basis, constraint.source)
+            if types is not None and constraint.aspect == "type":
+                grounds = types
             rule = self.add(endpoint, path, grounds, f"In {subject}, {constraint.text}.")
             key = (f"{endpoint}/{prefix}", constraint.path, constraint.aspect, constraint.basis)
             self._constraints[key] = rule
@@ -108,10 +120,12 @@ def rule_book(
     _error_rules(book, errors)
     asking = [endpoint for endpoint in endpoints.values() if endpoint.request is not None]
     if asking:
-        text = "The body of a request is one JSON object, sent as application/json."
-        book.add("request", "body", asking[0].grounds, text)
+        grounds = asking[0].grounds
+        book.add("request", "body", grounds, "The body of a request is one JSON object.")
+        text = "The body of a request is sent as application/json."
+        book.add("request", "media_type", errors.wrong_media_type or grounds, text)
     for schema in {id(each.request): each.request for each in asking}.values():
-        book.add_schema("request", "", schema or {}, "a request")
+        book.add_schema("request", "", schema or {}, "a request", types=errors.wrong_type)
     return book
 
 

@@ -1,4 +1,5 @@
-"""Recorded answers, read from transcripts and HTTP archives: what `emulate --replay` serves.
+"""Recorded answers, read from transcripts, HTTP archives and saved responses: what
+`emulate --replay` serves.
 
 Values, and the files that they come from. How they are sent is `replay`'s.
 """
@@ -8,16 +9,18 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from soundstage.contract import Contract
 from soundstage.contract.paths import endpoint_at
+from soundstage.contract.recognise import Guess, recognise
 from soundstage.errors import NoDataError, UsageError
-from soundstage.wire import har, transcript
+from soundstage.wire import jsontext, saved, strangers
 from soundstage.wire.ending import EndKind
+from soundstage.wire.lines import sniff_framing
 from soundstage.wire.transcript import Transcript
 
 #: Headers that belong to the connection they were sent on, or to a coding that is gone.
@@ -36,8 +39,13 @@ _OF_THE_CONNECTION: Final = frozenset(
     }
 )
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_SUFFIXES: Final = (".ndjson", ".har")
 _LARGEST: Final = 256 * 2**20
+#: Content types of responses that were saved without their head, by framing.
+_MEDIA: Final = {
+    "sse": "text/event-stream",
+    "lines": "application/x-ndjson",
+    "json": "application/json",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,49 +68,123 @@ class Recording:
     end_at: float
 
 
-def read(place: Path, contracts: list[Contract]) -> list[Recording]:
-    """The recordings in a folder (`*.ndjson` and `*.har`, by name), in a run bundle, or in one
-    file. Of an archive, those at an endpoint of the contracts.
+@dataclass(slots=True)
+class Found:
+    """The recordings at a place, and what there was skipped, a line for each."""
 
-    Raises UsageError for what cannot be read, NoDataError if there is nothing to replay.
+    recordings: list[Recording] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+
+def read(place: Path, contracts: list[Contract]) -> list[Recording]:
+    """The recordings that `find` finds."""
+    return find(place, contracts).recordings
+
+
+def find(place: Path, contracts: list[Contract]) -> Found:
+    """The recordings in a folder (all its files but hidden ones, by name), in a run bundle, or in
+    one file. Of an archive, those at an endpoint of the contracts; a response without anything that
+    says what it answered is one of the endpoint whose fields it has.
+
+    In a folder, what is nothing of that is skipped. Raises UsageError for what cannot be read where
+    nothing else is there, NoDataError if there is nothing to replay.
     """
+    found = Found()
+    wrong: UsageError | None = None
     if (place / "run.json").is_file():
         place = place / "transcripts"
-    if place.is_dir():
-        files = sorted(each for each in place.iterdir() if each.suffix in _SUFFIXES)
+    if not place.is_dir():
+        found.recordings += _of_file(place, contracts, found.skipped)
     else:
-        files = [place]
-    found = [recording for file in files for recording in _of_file(file, contracts)]
-    if not found:
-        raise NoDataError(f"{place}: nothing to replay: no transcript or HAR entry with an answer")
+        for file in sorted(place.iterdir()):
+            if file.name.startswith(".") or not file.is_file():
+                continue
+            try:
+                found.recordings += _of_file(file, contracts, found.skipped)
+            except UsageError as error:
+                wrong = wrong or error
+                found.skipped.append(f"skipped {error}")
+    if not found.recordings and wrong is not None:
+        raise wrong
+    if not found.recordings:
+        why = f" ({found.skipped[0]})" if found.skipped else ""
+        raise NoDataError(f"{place}: nothing to replay: no response, transcript or HAR entry{why}")
     return found
 
 
-def _of_file(file: Path, contracts: list[Contract]) -> Iterator[Recording]:
-    try:
-        with file.open("rb") as opened:
-            raw = opened.read(_LARGEST + 1)
-    except OSError as error:
-        raise UsageError(f"{file}: {error.strerror or error}") from error
-    if len(raw) > _LARGEST:
-        raise UsageError(f"{file}: larger than {_LARGEST // 2**20} MiB")
-    if har.looks_like_har(raw):
-        for number, each in har.read(raw, str(file)):
-            recording = _recording(f"{file}#{number}", each, contracts)
-            method, path = str(each.header["request"]["method"]), _path(each)
-            if recording and each.end and endpoint_at(contracts, method, path):
-                yield recording
-    elif transcript.looks_like_transcript(raw):
-        recording = _recording(str(file), transcript.read(raw, str(file)), contracts)
+def _of_file(file: Path, contracts: list[Contract], skipped: list[str]) -> list[Recording]:
+    def wanted(method: str, path: str) -> bool:
+        return endpoint_at(contracts, method, path) is not None
+
+    held = saved.read_file(str(file), limit=_LARGEST, wanted=wanted)
+    if held.exchange is None:
+        return list(_of_archive(file, held, contracts, skipped))
+    if held.form == "response":
+        _name_endpoint(file, held.exchange, contracts)
+    recording = _recording(str(file), held.exchange, contracts)
+    return [] if recording is None else [recording]
+
+
+def _of_archive(
+    file: Path, held: saved.Saved, contracts: list[Contract], skipped: list[str]
+) -> Iterator[Recording]:
+    for entry in held.entries:
+        name = f"{file}#{entry.number}"
+        if entry.problem is not None:
+            skipped.append(f"skipped {name}: {entry.problem}")
+        if entry.exchange is None or entry.exchange.end is None or entry.followed:
+            continue
+        try:
+            recording = _recording(name, entry.exchange, contracts)
+        except UsageError as error:
+            skipped.append(f"skipped {error}")
+            continue
         if recording is not None:
             yield recording
-    else:
-        raise UsageError(f"{file}: neither a transcript nor a HAR file")
 
 
-def _path(record: Transcript) -> str:
-    request = record.header.get("request")
-    return urlsplit(str((request or {}).get("url", ""))).path or "/"
+def _name_endpoint(file: Path, exchange: Transcript, contracts: list[Contract]) -> None:
+    """Say in the header of a response what it answered, and what its head was, where the file does
+    not. Raises UsageError for what fits no contract.
+    """
+    header, body = exchange.header, exchange.body
+    guess = recognise(body, contracts)[0]
+    if "request" not in header:
+        if not guess.fits:
+            apis = " or ".join(each.api for each in contracts)
+            raise UsageError(
+                f"{file}: neither a transcript nor a HAR file nor an answer of {apis}, but like "
+                f"{strangers.looks_like(body)}"
+            )
+        endpoint = guess.contract.endpoint_of_kind(
+            "stream" if guess.kind == "error" else guess.kind
+        )
+        if endpoint is None:
+            raise UsageError(
+                f"{file}: {guess.contract.api} has no endpoint of its kind, {guess.kind}"
+            )
+        header["request"] = {"method": endpoint.method, "url": endpoint.path}
+    if "response" not in header:
+        media = _MEDIA.get(sniff_framing(body), "text/plain")
+        header["response"] = {"status": _status(guess, body), "headers": [["content-type", media]]}
+    if exchange.doubt is not None:
+        exchange.end = None  # how it went on, nobody knows
+
+
+def _status(guess: Guess, body: bytes) -> int:
+    """The status that a response without its head most likely had."""
+    if guess.kind != "error":
+        return 200
+    error = guess.contract.errors.matching(jsontext.parse(body).value)
+    return error.status if error is not None else 400
+
+
+def _path(record: Transcript, name: str) -> str:
+    request = record.header.get("request") or {}
+    try:
+        return urlsplit(str(request.get("url", ""))).path or "/"
+    except ValueError as error:
+        raise UsageError(f"{name}: its URL is none: {error}") from error
 
 
 def _recording(name: str, record: Transcript, contracts: list[Contract]) -> Recording | None:
@@ -115,7 +197,7 @@ def _recording(name: str, record: Transcript, contracts: list[Contract]) -> Reco
         return None
     if not 200 <= status <= 599:
         raise UsageError(f"{name}: {status} is no status of an answer")
-    method, path = str(request.get("method", "")).upper(), _path(record)
+    method, path = str(request.get("method", "")).upper(), _path(record, name)
     paths = [path]
     if (known := endpoint_at(contracts, method, path)) and "{" not in known[1].path:
         paths.append(known[1].path)  # without the base path that it was recorded under

@@ -10,16 +10,16 @@ from pathlib import Path
 from soundstage.conformance.observed import Observed
 from soundstage.conformance.observing import Chunk, observe_result, observe_stream
 from soundstage.contract import Contract
+from soundstage.contract.paths import endpoint_at
 from soundstage.errors import NoDataError, UsageError
 from soundstage.exchange.client import Exchange
-from soundstage.exchange.judge import Judge
-from soundstage.wire import transcript as transcripts
-from soundstage.wire.ending import End, EndKind
+from soundstage.exchange.judge import Caps, Judge
+from soundstage.exchange.saved import Told, asked_at, judge_told
+from soundstage.wire import saved as saved_files
+from soundstage.wire.transcript import Transcript
 
 _OK = 200
 _SECOND_NS = 1_000_000_000
-#: More than this of a transcript is not read (design 4.17).
-_LARGEST = 64 * 2**20
 #: Looked at under load: so many exchanges of each endpoint in a second.
 EACH_SECOND = 2
 
@@ -73,63 +73,54 @@ class Sampler:
 
 
 def observe_transcripts(files: Iterable[Path], contracts: dict[str, Contract]) -> Observed:
-    """What the exchanges in transcripts showed (`soundstage record` writes them).
+    """What the exchanges in transcripts (`soundstage record` writes them) and in HTTP archives
+    showed.
 
     Raises UsageError for a file that is none, NoDataError if none of them shows anything.
     """
     whole = Observed()
     for file in files:
-        whole.merge(_of_transcript(file, contracts))
+        whole.merge(_of_file(file, contracts))
     if not whole.exchanges:
         raise NoDataError("no transcript holds a successful answer of an API that is known")
     return whole
 
 
-def _of_transcript(file: Path, contracts: dict[str, Contract]) -> Observed:
-    try:
-        with file.open("rb") as opened:
-            raw = opened.read(_LARGEST + 1)
-    except OSError as error:
-        raise UsageError(f"{file}: {error.strerror or error}") from error
-    if len(raw) > _LARGEST:
-        raise UsageError(f"{file}: a transcript of more than {_LARGEST // 2**20} MiB")
-    if not transcripts.looks_like_transcript(raw):
+def _of_file(file: Path, contracts: dict[str, Contract]) -> Observed:
+    def wanted(method: str, path: str) -> bool:
+        return endpoint_at(contracts.values(), method, path) is not None
+
+    saved = saved_files.read_file(str(file), wanted=wanted)
+    exchanges = [entry.exchange for entry in saved.entries if not entry.followed]
+    if saved.form == "response":
         raise UsageError(f"{file}: not a transcript; `soundstage record` writes them")
-    transcript = transcripts.read(raw, str(file))
-    header, response = transcript.header, transcript.header.get("response") or {}
-    contract = contracts.get(str(header.get("api")))
-    endpoint = contract.endpoints.get(str(header.get("endpoint"))) if contract else None
+    found = Observed()
+    for exchange in [saved.exchange, *exchanges]:
+        if exchange is not None:
+            found.merge(_of_exchange(exchange, contracts))
+    return found
+
+
+def _of_exchange(exchange: Transcript, contracts: dict[str, Contract]) -> Observed:
+    header, response = exchange.header, exchange.header.get("response") or {}
+    asked = asked_at(exchange, list(contracts.values())) if "api" not in header else None
+    contract = asked[0] if asked else contracts.get(str(header.get("api")))
+    name = asked[1].name if asked else str(header.get("endpoint"))
+    endpoint = contract.endpoints.get(name) if contract else None
     if contract is None or endpoint is None or header.get("expect") == "error":
         return Observed()
     if response.get("status") != _OK:
         return Observed()
     chunks: list[Chunk] = []
-    judge = Judge(
-        contract,
-        endpoint,
+    judged = judge_told(
+        Told(contract, endpoint, endpoint.kind),
+        exchange,
+        Caps(),
         on_event=lambda _, seen: (
             chunks.append((seen.stage, seen.chunk)) if seen.chunk is not None else None
         ),
     )
-    headers = {name.lower(): value for name, value in response.get("headers", ())}
-    judge.head(_OK, headers.get("content-type"))
-    for _, piece, _ in transcript.pieces:
-        judge.feed(piece)
-    end, cut = _end(transcript.end)
-    judge.close(end, cut=cut)
-    orderly = cut is None and (end is None or end.fault_of is None)
-    return _observe(judge, chunks, whole=orderly and judge.failed is None)
-
-
-def _end(row: dict[str, object] | None) -> tuple[End | None, str | None]:
-    if row is None:
-        return None, "transcript.incomplete"
-    cut = row.get("cut")
-    try:
-        kind = EndKind(str(row.get("kind")))
-    except ValueError:
-        return None, str(cut) if cut else None
-    fault = row.get("fault_of")
-    message = str(row.get("message", ""))
-    end = End(kind, message, 0, fault)  # type: ignore[arg-type]
-    return end, str(cut) if cut else None
+    end = exchange.end
+    orderly = end is not None and end.get("cut") is None and end.get("fault_of") is None
+    whole = orderly and exchange.doubt is None and judged.judge.failed is None
+    return _observe(judged.judge, chunks, whole=whole)

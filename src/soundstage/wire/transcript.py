@@ -24,11 +24,19 @@ class Transcript:
     """`header`: api, endpoint, request, response (status, headers) as far as they are known.
     `pieces`: (seconds since the start, raw bytes, coarse), whose bytes make up the body.
     `end`: kind, fault_of, message, cut; None if the transcript breaks off.
+    `doubt`: why the body may not be all that came, of an answer that another tool saved; it counts
+    only where the body is not whole, and is not written.
     """
 
     header: dict[str, Any]
     pieces: list[tuple[float, bytes, bool]] = field(default_factory=list)
     end: dict[str, Any] | None = None
+    doubt: str | None = None
+
+    @property
+    def body(self) -> bytes:
+        """All the bytes that came, joined."""
+        return b"".join(piece for _, piece, _ in self.pieces)
 
     def to_bytes(self) -> bytes:
         """The transcript as NDJSON."""
@@ -67,12 +75,13 @@ def read(raw: bytes, name: str) -> Transcript:
         if "end" in row:
             if not isinstance(row["end"], dict):
                 raise UsageError(f"{name}:{number}: the end is no object")
+            _check_end(row["end"], f"{name}:{number}")
             transcript.end = row["end"]
         else:
             try:
                 body = base64.b64decode(row["raw"], validate=True)
                 transcript.pieces.append((float(row["t"]), body, bool(row.get("coarse"))))
-            except (KeyError, TypeError, ValueError, binascii.Error) as error:
+            except (KeyError, TypeError, ValueError, OverflowError, binascii.Error) as error:
                 raise UsageError(f"{name}:{number}: not an event: {error!r}") from error
     return transcript
 
@@ -90,6 +99,13 @@ def _check_head(response: Any, name: str) -> None:
         if pairs and (status is None or type(status) is int):
             return
     raise UsageError(f"{name}:1: not the head of a response")
+
+
+def _check_end(end: dict[str, Any], place: str) -> None:
+    """Raise UsageError for an end whose members are not what `Exchange.transcript` writes."""
+    for key in ("cut", "fault_of", "message"):
+        if not isinstance(end.get(key), str | None):
+            raise UsageError(f"{place}: {key} of the end is no string")
 
 
 def _whole(lines: list[bytes], raw: bytes) -> Iterable[bytes]:

@@ -1,0 +1,142 @@
+"""Finds out what a saved body is the response of, by the names of its fields.
+
+Only names are compared, so that a faulty response is still taken for what it was meant to be; of
+JSON that does not parse, those that can be read. What has little in common with any contract `fits`
+none: a guess is no reason to call it broken.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+from soundstage.contract.contract import Contract
+from soundstage.wire import jsontext
+from soundstage.wire.lines import LineDecoder, sniff_framing
+from soundstage.wire.sse import Decoder, EventTooLarge
+
+#: Chunks that are looked at; the first few tell.
+_ENOUGH: Final = 50
+#: So many bytes hold them, mostly.
+_HEAD: Final = 2**20
+#: Names in text that is no JSON: single quotes too, as programs print them.
+_NAME: Final = re.compile(rb"[\"']([A-Za-z_][\w.-]{0,60})[\"']\s*:")
+#: The least score of a response of the contract. No fault leaves a stream below 0.7, and none that
+#: keeps a JSON object goes below 0.5 (tests/contract/test_recognise.py); streams of other APIs have
+#: "status" or "progress" in common, and stay below 0.35.
+_FITS: Final = 0.45
+
+
+class Guess(NamedTuple):
+    """What a body looks like. `kind` is "stream", "sync" or "error"; `score` from 0 (nothing in
+    common) to 1, and above that where it is a printed error to the letter.
+    """
+
+    contract: Contract
+    kind: str
+    score: float
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is enough in common to hold the body against the contract unasked."""
+        return self.score >= _FITS
+
+
+def recognise(body: bytes, contracts: Iterable[Contract], kind: str | None = None) -> list[Guess]:
+    """Every contract and kind of response (or only `kind`), the likeliest first. Where several
+    are as likely, the contract whose name sorts last comes first: the newest.
+    """
+    framing = sniff_framing(body)
+    texts = [] if framing == "json" else _texts(body, framing)
+    chunks = [names for names in _chunks(body, framing, texts) if names is not None]
+    value = _single(body) if framing in ("json", "lines", "unknown") else None
+    single: set[str] = set(value or ())
+    if value is None and _may_be_one(body, framing):
+        single = _names_in(body) or set()
+    guesses = []
+    for contract in contracts:
+        stages = [_names(each.schema) for each in contract.protocol.stages if not each.failure]
+        stream = sum(max(_alike(chunk, names) for names in stages) for chunk in chunks)
+        # An event that is a printed error belongs to a stream that was refused.
+        stream += sum(
+            contract.errors.matching(jsontext.parse(text).value) is not None for text in texts
+        )
+        guesses.append(Guess(contract, "stream", min(1.0, stream / max(1, len(chunks)))))
+        if not single and kind is None:
+            continue
+        results = [
+            _names(endpoint.response)
+            for endpoint in contract.endpoints.values()
+            if endpoint.kind == "sync" and endpoint.response
+        ]
+        sync = max((_alike(single, names) for names in results), default=0.0)
+        exact = contract.errors.matching(value) is not None
+        if exact and kind is not None:  # where it was due, it is a refusal
+            sync = 1.0
+            guesses[-1] = Guess(contract, "stream", 1.0)
+        guesses.append(Guess(contract, "sync", sync))
+        error = max((_alike(single, set(each.body)) for each in contract.errors.known), default=0.0)
+        guesses.append(Guess(contract, "error", 1.0 + error if exact else error))
+    chosen = [guess for guess in guesses if kind in (None, guess.kind)]
+    return sorted(chosen, key=lambda g: (g.score, g.contract.api), reverse=True)
+
+
+def _single(body: bytes) -> dict[str, Any] | None:
+    """The body as one JSON object, None if it is none."""
+    value = jsontext.parse(body.removeprefix(b"\xef\xbb\xbf")).value
+    return value if isinstance(value, dict) else None
+
+
+def _may_be_one(body: bytes, framing: str) -> bool:
+    """Whether it begins as one JSON object and does not go on as one."""
+    return framing in ("json", "unknown") and body.lstrip()[:1] == b"{"
+
+
+def _chunks(body: bytes, framing: str, texts: list[bytes]) -> list[set[str] | None]:
+    """The names in each of the first chunks, whose `texts` are known but for one JSON document;
+    None for one that has none to tell.
+    """
+    if framing == "json":
+        value = jsontext.parse(body).value
+        if isinstance(value, list):
+            return [set(each) if isinstance(each, dict) else None for each in value[:_ENOUGH]]
+        return [_names_in(body)]
+    return [_names_in(text) for text in texts]
+
+
+def _texts(body: bytes, framing: str) -> list[bytes]:
+    """The texts of the first events; of a body that is not whole, the last may be a part of one.
+    Where nothing tells the framing, those of the one that finds any.
+    """
+    framings = {"lines": (LineDecoder,), "sse": (Decoder,)}.get(framing, (Decoder, LineDecoder))
+    texts: list[bytes] = []
+    for head in (body[:_HEAD], body):
+        for make in framings:
+            decoder = make()
+            try:
+                texts = [event.data for event in decoder.feed(head)]
+            except EventTooLarge as error:
+                texts = [event.data for event in error.events]
+            if texts:
+                return texts[:_ENOUGH]
+            if rest := decoder.close().data:
+                texts = [rest]
+    return texts
+
+
+def _names_in(text: bytes) -> set[str] | None:
+    value = jsontext.parse(text).value
+    if isinstance(value, dict):
+        return set(value)
+    return {name.decode("ascii", "replace") for name in _NAME.findall(text[:_HEAD])} or None
+
+
+def _names(schema: dict[str, Any]) -> set[str]:
+    return set(schema.get("properties", {}))
+
+
+def _alike(value: set[str], names: set[str]) -> float:
+    """How alike two sets of names are, 0 to 1 (Jaccard index)."""
+    union = value | names
+    return len(value & names) / len(union) if union else 0.0
