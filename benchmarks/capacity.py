@@ -61,7 +61,7 @@ def _found(seed: int, speed: float, slo: str, first: float, exchanges: int) -> d
         words += ["--endpoint", "sync", "--find-capacity", "--slo", slo, "--rate", f"{first:.3g}"]
         words += ["--exchanges", str(exchanges), "--seed", str(1000 * seed), "--out", str(bundle)]
         done = subprocess.run(
-            [sys.executable, "-m", "soundstage", "load", *words],
+            [sys.executable, "-P", "-m", "soundstage", "load", *words],
             capture_output=True,
             text=True,
             check=False,

@@ -39,7 +39,7 @@ def measure(exchanges: int = 1_000_000) -> list[Row]:
         write(bundle, exchanges)
         begun = time.perf_counter()
         # Of all children of a process the largest counts: so it gets a parent of its own.
-        command = [sys.executable, "-c", _ALONE, sys.executable, "-m", "soundstage", "report"]
+        command = [sys.executable, "-c", _ALONE, sys.executable, "-P", "-m", "soundstage", "report"]
         done = subprocess.run([*command, str(bundle)], capture_output=True, check=True)
         seconds = time.perf_counter() - begun
         memory = int(done.stdout) * 1024

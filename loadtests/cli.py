@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import shlex
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -75,15 +74,17 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     with ExitStack() as stack:
         url = target
         if url == EMULATOR:
-            url = stack.enter_context(spawned_emulator(shlex.split(args.emulator_args)))
+            url = stack.enter_context(spawned_emulator(args.emulator_args))
         options = _options(args, config, scenario, url, budget)
         drive = _search(args, stdout, stderr) if args.find_capacity else _measure(args, stderr)
-        code, path = _load(options, drive, stderr, args.processes)
+        code, path, unused = _load(options, drive, stderr, args.processes)
     if args.format == "json":
         cli.run("report", [str(path)], io.StringIO(), stderr)
         print(json.dumps(json.loads((path / "run.json").read_bytes())), file=stdout)
     else:
         cli.run("report", [str(path)], stdout, stderr)
+        for text in unused:
+            print(f"unused waiver: {text}", file=stdout)
     return 0 if code == 4 and args.on_inconclusive == "warn" else code
 
 
@@ -99,9 +100,11 @@ def _list(stdout: TextIO) -> None:
 Drive = Callable[["LoadRun", "Environment"], None]
 
 
-def _load(options: LoadOptions, drive: Drive, stderr: TextIO, many: int) -> tuple[int, Path]:
-    """The run itself, as `drive` drives it, in this process or on so many others; its exit code and
-    its bundle.
+def _load(
+    options: LoadOptions, drive: Drive, stderr: TextIO, many: int
+) -> tuple[int, Path, list[str]]:
+    """The run itself, as `drive` drives it, in this process or on so many others; its exit code,
+    its bundle, and the waivers that spoke of nothing that was found.
     """
     import gc
 
@@ -141,7 +144,8 @@ def _load(options: LoadOptions, drive: Drive, stderr: TextIO, many: int) -> tupl
             code = load.conclude()
     if load.failure is not None:
         print(f"soundstage load: stopped early: {load.failure}", file=stderr)
-    return code, load.bundle.path
+    unused = [each.describe() for each in load.recording.weights.unused()]
+    return code, load.bundle.path, unused
 
 
 @contextmanager
@@ -240,6 +244,7 @@ def _options(
         command=args.command,
         parameters=tuple({**parameters(scenario), **probed}.items()),
         probe_playback=args.probe_playback,
+        config=config,
     )
 
 

@@ -96,6 +96,7 @@ def _totals(run: LoadRun) -> dict[str, Any]:
 def _voids(run: LoadRun, stepped: bool) -> list[dict[str, str]]:
     voids = []
     if isinstance(run.failure, BudgetError):
+        # Used up on the way: what was measured until then is right, and there is less of it.
         voids.append({"kind": "budget", "message": str(run.failure)})
     elif run.failure is not None:
         voids.append({"kind": "incomplete", "message": str(run.failure)})
@@ -120,7 +121,7 @@ def _exit_code(run: LoadRun, voids: list[dict[str, str]], slos: list[dict[str, A
         return INTERRUPTED
     if run.recording.matrix.broken:
         return 1
-    if voids:
+    if any(void["kind"] != "budget" for void in voids):
         return 6
     if not run.recording.done:
         return 5
@@ -129,7 +130,8 @@ def _exit_code(run: LoadRun, voids: list[dict[str, str]], slos: list[dict[str, A
     kept = verdicts.overall(slos)
     if kept == verdicts.FAIL:
         return 3
-    return 0 if run.recording.matrix.judged() and kept == verdicts.PASS else 4
+    whole = run.recording.matrix.judged() and not voids
+    return 0 if whole and kept == verdicts.PASS else 4
 
 
 def _reason(run: LoadRun, voids: list[dict[str, str]], slos: list[dict[str, Any]]) -> str | None:

@@ -38,9 +38,12 @@ class Intake:
     def _take_one(
         self, row: Mapping[str, Any], found: list[dict[str, Any]], exercised: set[str]
     ) -> None:
-        self._bundle.exchange(row)
-        self._bundle.violations(found)
         violations = [_violation(each) for each in found]
+        # A worker knows nothing of waivers: what its rows weigh is decided here.
+        weights = self._recording.weights
+        row = weights.row(row, violations)
+        self._bundle.exchange(row)
+        self._bundle.violations(weights.violation_rows(found, violations))
         by_it = (lambda rule: rule.id in exercised) if exercised else None
         self._recording.count(row, violations, by_it)
 

@@ -15,6 +15,7 @@ from typing import Any
 import gevent
 import gevent.event
 
+from soundstage.config import Config
 from soundstage.errors import SoundstageError
 from soundstage.exchange.client import Call
 from soundstage.exchange.session import Session
@@ -47,7 +48,8 @@ _LOOK_S = 0.5
 class LoadOptions:
     """What a load run was asked to do, and against what. `out` is the folder of the bundle, None
     for a new one below runs/; `command` and `parameters` stand in the bundle. `probe_playback`: of
-    this share of the exchanges the stream is played while the song is being made.
+    this share of the exchanges the stream is played while the song is being made. `config` has the
+    severities and waivers.
     """
 
     target: str
@@ -63,6 +65,7 @@ class LoadOptions:
     command: str = ""
     parameters: tuple[tuple[str, Any], ...] = ()
     probe_playback: float = 0.0
+    config: Config = field(default_factory=Config)
 
 
 class LoadRun:

@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from locust.env import Environment
+from locust.runners import WorkerRunner
 
+from soundstage.arguments import between, count, whole
+from soundstage.config import Config, find_config
 from soundstage.contract import available
 from soundstage.errors import UsageError
 from soundstage.loadtests import arrivals
@@ -29,21 +32,28 @@ def add_options(parser: ArgumentParser, **_: Any) -> None:
     add("--soundstage-api", default="", metavar="APIS", help=f"of {apis} (default: all)")
     add("--soundstage-endpoint", default="stream", help="stream, sync, or both with a comma")
     text = "arrivals a second, an open loop (default: users in a closed loop)"
-    add("--soundstage-rate", type=float, default=0.0, help=text)
+    add("--soundstage-rate", type=between(0, 1_000_000), default=0.0, help=text)
     add("--soundstage-arrivals", choices=arrivals.PROCESSES, default="poisson")
     add("--soundstage-slo", default="", metavar="SLOS", help="objectives, split by semicolons")
     add(
         "--soundstage-corpus", default="", metavar="FILE", help="prompts: .txt, .jsonl, .json, .csv"
     )
-    add("--soundstage-max-in-flight", type=int, default=0, help="0: no limit")
-    add("--soundstage-seed", type=int, default=0)
-    add("--soundstage-warmup", type=float, default=0.0, help="seconds left out of the figures")
+    add("--soundstage-max-in-flight", type=count, default=0, help="0: no limit")
+    add("--soundstage-seed", type=whole, default=0)
+    add(
+        "--soundstage-warmup",
+        type=between(0, 1e7),
+        default=0.0,
+        help="seconds left out of the figures",
+    )
     text = "seconds to wait for what is in flight when the test is stopped"
-    add("--soundstage-drain", type=float, default=30.0, help=text)
+    add("--soundstage-drain", type=between(0, 1e7), default=30.0, help=text)
     text = "play the streams of so many percent of the songs while they are made; count stalls"
-    add("--soundstage-probe-playback", type=float, default=0.0, metavar="P", help=text)
-    add("--soundstage-budget", type=int, default=-1, help="billable requests (-1: none named)")
+    add("--soundstage-probe-playback", type=between(0, 100), default=0.0, metavar="P", help=text)
+    add("--soundstage-budget", type=whole, default=-1, help="billable requests (-1: none named)")
     add("--soundstage-key-file", default="", help="file with the API key")
+    text = "soundstage.toml with severities and waivers (default: if it is here)"
+    add("--soundstage-config", default="", metavar="FILE", help=text)
     add("--soundstage-out", default="", help="folder for run bundles (default: runs)")
 
 
@@ -107,7 +117,16 @@ def options_of(environment: Environment) -> LoadOptions:
         command=shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]]),
         parameters=tuple(parameters.items()),
         probe_playback=probed,
+        config=_config(environment),
     )
+
+
+def _config(environment: Environment) -> Config:
+    """Severities and waivers. Those of the master hold: a worker's folder says nothing."""
+    if isinstance(environment.runner, WorkerRunner):
+        return Config()
+    given: Any = environment.parsed_options
+    return find_config(given.soundstage_config or None)
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from soundstage.contract.protocol import Endpoint
 from soundstage.exchange.judge import Judge
 from soundstage.exchange.run import run_facts
 from soundstage.exchange.session import Session, open_session
+from soundstage.exchange.weights import Weights
 from soundstage.loadtests.loadrun import LoadOptions, LoadRun
 from soundstage.loadtests.recording import Outlet, Recording, exact_statistics
 from soundstage.loadtests.scenario import Part, spread
@@ -61,7 +62,8 @@ def opened(
     folder = Path(options.out) if options.out else new_folder("load")
     bundle = BundleWriter.create(folder, facts)
     scorecard = Scorecard(objectives)
-    recording = recording_of(environment, options, session, traffic, bundle, scorecard)
+    weights = Weights(options.config)
+    recording = recording_of(environment, options, session, traffic, bundle, scorecard, weights)
     return session, traffic, recording, options, bundle
 
 
@@ -103,9 +105,14 @@ def recording_of(
     traffic: Traffic,
     outlet: Outlet,
     scorecard: Scorecard | None = None,
+    weights: Weights | None = None,
 ) -> Recording:
-    """A recording that writes to `outlet`."""
-    matrix = Matrix(rule for contract in traffic.contracts for rule in contract.rules)
+    """A recording that writes to `outlet`. Without `weights`, severities alone decide: a worker's
+    rows are weighed by its master.
+    """
+    weights = weights or Weights()
+    rules = (rule for contract in traffic.contracts for rule in contract.rules)
+    matrix = Matrix(rules, weights=weights)
     return Recording(
         environment,
         session,
@@ -113,6 +120,7 @@ def recording_of(
         matrix,
         warmup_s=options.scenario.warmup_s,
         scorecard=scorecard,
+        weights=weights,
     )
 
 

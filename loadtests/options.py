@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 
-from soundstage.arguments import Parser
+from soundstage.arguments import Parser, at_most, count, whole, words
 from soundstage.contract import available
 from soundstage.loadtests import arrivals, scenario
 
@@ -35,8 +35,8 @@ and passes, fails or is inconclusive by its 95% interval (docs/load-tests.md).
 
 The key is read from SOUNDVERSE_API_KEY or --key-file, never from the command line.
 
-exit codes: 0 pass, 1 contract broken, 2 wrong usage, 3 an SLO is missed, 4 inconclusive,
-5 no data, 6 target failed, budget spent or generator saturated, 130 interrupted
+exit codes: 0 pass, 1 contract broken, 2 wrong usage, 3 an SLO is missed, 4 inconclusive or budget
+used up, 5 no data, 6 target failed, no budget or generator saturated, 130 interrupted
 """
 
 
@@ -62,8 +62,8 @@ def _of_target(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("target").add_argument
     add("--target", metavar="URL", help="base URL of the API; `emulator` starts one (free)")
     text = "options for --target emulator, see `soundstage emulate --help`"
-    add("--emulator-args", default="", metavar="ARGS", help=text)
-    add("--budget", type=int, metavar="N", help="billable requests that may be sent")
+    add("--emulator-args", type=words, default="", metavar="ARGS", help=text)
+    add("--budget", type=count, metavar="N", help="billable requests that may be sent")
     add("--dry-run", action="store_true", help="say what would be sent, and stop")
     add("--yes", action="store_true", help="do not ask before a live run")
     add("--key-file", metavar="FILE", help="file with the API key")
@@ -102,14 +102,14 @@ def _of_load(parser: argparse.ArgumentParser) -> None:
     text = "drop arrivals beyond N exchanges in flight, and count them"
     add("--max-in-flight", type=_count, metavar="N", help=text)
     text = "send from N processes of this machine (default 1)"
-    add("--processes", type=_count, default=1, metavar="N", help=text)
+    add("--processes", type=_processes, default=1, metavar="N", help=text)
     text = "play the streams of songs (of all, or of P%%) while they are made; count stalls"
     add("--probe-playback", type=_share, nargs="?", const=1.0, default=0.0, metavar="P%", help=text)
     text = (
         "prompts, one a line; .jsonl, .json, .csv: fields by role (default: made up, all different)"
     )
     add("--corpus", metavar="FILE", help=text)
-    add("--seed", type=int, metavar="N", help="of arrivals and requests (default 0)")
+    add("--seed", type=whole, metavar="N", help="of arrivals and requests (default 0)")
     text = "leave requests of this first while out of the figures (default 0s)"
     add("--warmup", type=duration, metavar="DURATION", help=text)
     text = "wait this long for what is in flight at the end (default 120s)"
@@ -145,7 +145,7 @@ def _of_capacity(parser: argparse.ArgumentParser) -> None:
     text = "least number of measured exchanges in a trial (default 1000)"
     add("--exchanges", type=_count, default=1000, metavar="N", help=text)
     text = "further trials that the answer has to pass (default 2)"
-    add("--confirm", type=int, default=2, metavar="N", help=text)
+    add("--confirm", type=at_most(100), default=2, metavar="N", help=text)
 
 
 def _agree(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
@@ -176,12 +176,22 @@ def _agree(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
             parser.error("--find-capacity gives up hopeless trials anyway")
 
 
+#: Beyond these a number is a slip of the hand: nothing could ever come of it.
+_MOST_A_SECOND = 1_000_000
+_MANY = 100_000_000
+_MOST_PROCESSES = 512
+_LONGEST_S = 366 * 86_400.0
+
+
 def duration(text: str) -> float:
     """Seconds of `30s`, `2m`, `500ms`, `1h` or `30`, as a type of argparse."""
     try:
-        return scenario.seconds(text)
+        value = scenario.seconds(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+    if value > _LONGEST_S:
+        raise argparse.ArgumentTypeError(f"{text}: at most a year")
+    return value
 
 
 def _shown(argv: list[str]) -> list[str]:
@@ -196,8 +206,10 @@ def _shown(argv: list[str]) -> list[str]:
 
 def _positive(text: str) -> float:
     value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a rate: it must be above zero")
+    if not 0 < value <= _MOST_A_SECOND:
+        raise argparse.ArgumentTypeError(
+            f"{text} is not a rate: above zero, up to {_MOST_A_SECOND:,} a second"
+        )
     return value
 
 
@@ -209,9 +221,14 @@ def _address(text: str) -> tuple[str, int]:
 
 
 def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text}: 1 or more")
+    if not 1 <= (value := count(text)) <= _MANY:
+        raise argparse.ArgumentTypeError(f"{text}: from 1 to {_MANY:,}")
+    return value
+
+
+def _processes(text: str) -> int:
+    if (value := _count(text)) > _MOST_PROCESSES:
+        raise argparse.ArgumentTypeError(f"{text}: at most {_MOST_PROCESSES}")
     return value
 
 

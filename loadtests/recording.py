@@ -17,10 +17,11 @@ from locust.env import Environment
 
 from soundstage.conformance.coverage import exercised
 from soundstage.conformance.observed import Observed
-from soundstage.conformance.violations import Severity, Verdict, Violation
+from soundstage.conformance.violations import Verdict, Violation
 from soundstage.exchange.client import Call, Exchange
 from soundstage.exchange.observing import Sampler, observe
 from soundstage.exchange.session import Session
+from soundstage.exchange.weights import Weights
 from soundstage.loadtests.lateness import Lateness
 from soundstage.results.matrix import Matrix
 from soundstage.results.verdicts import Scorecard
@@ -72,7 +73,8 @@ class Outlet(Protocol):
 class Recording:
     """Takes exchanges as they end. `epoch_ns` is the beginning of the run (monotonic); requests
     that were due before `measured_from_ns` (since then) are warm-up. `scorecard` gets every row,
-    and so does everyone in `watchers`.
+    and so does everyone in `watchers`. `weights` says what turns the run red: whoever has the last
+    word on a row (the master, where there are workers) weighs it.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Recording:
         *,
         warmup_s: float = 0.0,
         scorecard: Scorecard | None = None,
+        weights: Weights | None = None,
     ) -> None:
         self.environment = environment
         self.session = session
@@ -100,6 +103,7 @@ class Recording:
         self.recent: dict[str, deque[float]] = {}
         self.measured_from_ns = int(warmup_s * _SECOND_NS)
         self.scorecard = scorecard or Scorecard(())
+        self.weights = weights or Weights()
         self.observed = Observed()
         self.watchers: list[Callable[[Mapping[str, Any]], None]] = []
         self._sampler = Sampler()
@@ -134,15 +138,13 @@ class Recording:
         call = exchange.call
         if cut:
             exchange.outcome = "censored"
-        verdict, violations = exchange.verdict, exchange.violations
+        violations = exchange.violations
+        verdict = self.weights.verdict(violations, exchange.reason)
         self._keep_transcript(exchange, verdict)
-        row = exchange.row(self.epoch_ns)
+        row = self.weights.row(exchange.row(self.epoch_ns), violations)
         row["warmup"] = self._in_warmup(row["intended_ns"])
         if playback is not None:
             row["playback"] = dict(playback)
-        errors = Counter(each.code for each in violations if each.severity is Severity.ERROR)
-        if errors:
-            row["errors"] = dict(errors)
         place = (call.contract.api, call.endpoint.name)
         look = self._looked[place] < LOOKED_AT
         self._looked[place] += look
@@ -154,7 +156,7 @@ class Recording:
         live = self.session.target.kind == "live"
         seen = exchange.observation(live=live) if look else None
         self.outlet.exchange(row)
-        self.outlet.violations(exchange.violation_rows())
+        self.outlet.violations(self.weights.violation_rows(exchange.violation_rows(), violations))
         self.count(row, violations, None if seen is None else lambda rule: exercised(rule, seen))
         self._tell_locust(exchange, verdict)
 

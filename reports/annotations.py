@@ -22,7 +22,7 @@ def render(report: Report) -> str:
     lines = [
         _command("warning", f"Soundstage: {void.kind}", void.message) for void in report.voids[:3]
     ]
-    broken = [each for each in report.findings() if each.outcome in ("failed", "warned")]
+    broken = [each for each in report.findings() if each.outcome in ("failed", "outside", "warned")]
     shown = broken[: MOST - len(lines)]
     lines += [_of(rule) for rule in shown]
     if more := len(broken) - len(shown):

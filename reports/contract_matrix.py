@@ -23,6 +23,7 @@ _ACROSS = (WIDTH - _LABEL - _TALLY) // _CELL
 #: Fill of a cell, its opacity, its outline, and the colour of its glyph.
 _CELLS = {
     "failed": (RED, "1", "", "#fff"),
+    "outside": (RED, ".5", "", "#ffffff"),
     "warned": (AMBER, "1", "", "#1a1200"),
     "inconclusive": ("none", "1", GREY, "currentColor"),
     "known": (BLUE, ".16", BLUE, "currentColor"),

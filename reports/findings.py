@@ -126,7 +126,7 @@ class Report:
         broken = (
             rule
             for rule in self.rules
-            if rule.outcome in ("failed", "warned", "known") or rule.violations
+            if rule.outcome in ("failed", "outside", "warned", "known") or rule.violations
         )
         return sorted(broken, key=lambda rule: (urgency.index(rule.outcome), -rule.violations))
 

@@ -67,7 +67,7 @@ def render(report: Report) -> str:
         outcomes=OUTCOMES,
         findings=[
             (outcome, [rule for rule in findings if rule.outcome == outcome])
-            for outcome in ("failed", "warned", "known", "passed")
+            for outcome in ("failed", "outside", "warned", "known", "passed")
             if any(rule.outcome == outcome for rule in findings)
         ],
         finding_limit=FINDING_LIMIT,

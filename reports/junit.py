@@ -19,6 +19,7 @@ from soundstage.reports.wording import plain, target_facts
 _SKIPPED = {
     "inconclusive": "inconclusive",
     "known": "known and waived",
+    "outside": "outside the selection",
     "not_exercised": "not exercised",
 }
 

@@ -22,6 +22,7 @@ FINDING_LIMIT = 50
 SMALLEST_LIMIT = 10
 SIZE_LIMIT = 900_000
 
+_FOUND = ("failed", "outside", "warned")
 _SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "❔", "invalid": "🚫", "incomplete": "⚠️"}
 _ACTIVE = re.compile(r"[\\`*_{}\[\]()<>#+!|@&~:$^=\-]")
 
@@ -59,7 +60,7 @@ def render(report: Report) -> str:
         parts.append(_objectives(objectives))
     if report.summary.groups:
         parts.append(_times(report))
-    findings = [rule for rule in report.findings() if rule.outcome in ("failed", "warned")]
+    findings = [rule for rule in report.findings() if rule.outcome in _FOUND]
     if findings:
         parts.append(_findings(findings))
     if report.empty:
@@ -115,7 +116,7 @@ def _findings(findings: list[Rule]) -> str:
             first = rule.evidence[0]
             chunk = "" if first.chunk is None else f" chunk {first.chunk}"
             seen = f"{escaped(first.message, 240)} ({escaped(first.exchange, 40)}{chunk})"
-        glyph = "❌" if rule.outcome == "failed" else "⚠️"
+        glyph = "⚠️" if rule.outcome == "warned" else "❌"
         lines.append(f"| {glyph} | {code(rule.id)} | {seen} | {rule.violations:,} |")
     more = len(findings) - FINDING_LIMIT
     text = "\n".join(lines) + (f"\n\nand {plural(more, 'more rule')}" if more > 0 else "")

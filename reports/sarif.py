@@ -26,7 +26,12 @@ SCHEMA: Final = (
 )
 #: GitHub takes 25,000 results of a run and shows 5,000.
 RESULT_LIMIT: Final = 5_000
-_LEVELS: Final = {"failed": "error", "warned": "warning", "known": "error"}
+_LEVELS: Final = {
+    "failed": "error",
+    "outside": "warning",
+    "warned": "warning",
+    "known": "error",
+}
 _DEFAULTS: Final = {"error": "error", "warning": "warning", "info": "note"}
 
 

@@ -40,7 +40,7 @@ def print_summary(report: Report, stdout: TextIO) -> None:
         stdout.write(f"rules: {said}\n")
     for group in report.summary.groups:
         _print_group(group, stdout)
-    broken = [rule for rule in report.findings() if rule.outcome == "failed"]
+    broken = [rule for rule in report.findings() if rule.outcome in ("failed", "outside")]
     for rule in broken[:9]:
         stdout.write(f"  ✗ {plain(rule.id, 160)} ({rule.times})\n")
         if rule.evidence:

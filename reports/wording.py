@@ -28,6 +28,7 @@ HEADLINE_MILESTONES = ("streaming_ready", "audio", "complete")
 #: Each rule outcome: glyph, and the word for it. The order is that of urgency.
 OUTCOMES = {
     "failed": ("✗", "failed"),
+    "outside": ("✗", "broken outside the selection"),
     "warned": ("!", "warned"),
     "inconclusive": ("?", "inconclusive"),
     "known": ("○", "known"),
@@ -148,6 +149,7 @@ def headline(run: Mapping[str, Any], *, empty: bool = False) -> Headline:
     """The headline of a run, from its run.json; `empty` if there was nothing to judge."""
     target, caveat = _TARGETS[run["target"]["kind"]]
     tone, title = _answer(run)
+    title = _of_selection(title, run.get("selection"))
     if empty and tone == "pass":
         tone, title = "inconclusive", "No data: nothing was recorded"
     reason = run["reason"]
@@ -164,6 +166,8 @@ def _answer(run: Mapping[str, Any]) -> tuple[str, str]:
         return "fail", "Too slow"
     if verdict == "inconclusive":
         return "inconclusive", "Inconclusive: this run cannot tell"
+    if verdict == "invalid" and kind == "check":
+        return "invalid", "Invalid: the check itself went wrong, and says nothing of the contract"
     if verdict == "invalid":
         return "invalid", "Invalid: this run measures nothing"
     found = run.get("capacity")
@@ -171,6 +175,14 @@ def _answer(run: Mapping[str, Any]) -> tuple[str, str]:
         least = "at least " if found["verdict"] == "at_least" else ""
         return "pass", f"Capacity: {least}{found['rate']:.3g} arrivals a second"
     return _VERDICTS[kind, verdict]
+
+
+def _of_selection(title: str, selection: Mapping[str, Any] | None) -> str:
+    """`Contract kept, selection: 3 of 271 rules (-k index)`."""
+    if selection is None:
+        return title
+    many = f"{selection['rules']:,} of {selection['of']:,} rules"
+    return f"{title}, selection: {many} (-k {plain(selection['expression'], 80)})"
 
 
 def target_facts(run: Mapping[str, Any]) -> list[str]:

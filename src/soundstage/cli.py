@@ -57,6 +57,8 @@ exit codes: 0 pass, 1 contract broken, 2 wrong usage, 3 too slow, 4 inconclusive
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit code (README, "Exit codes")."""
+    if argv is None:
+        import_module("soundstage.commands.house").move_in()
     arguments = sys.argv[1:] if argv is None else argv
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         sys.stdout.write(usage())

@@ -31,5 +31,17 @@ class TargetError(SoundstageError):
     exit_code = 6
 
 
+class EmulatorOptionsError(TargetError):
+    """An emulator was to be started with options that it does not know."""
+
+    exit_code = 2
+
+
 class BudgetError(TargetError):
-    """A billable request was about to be sent without a budget that covers it."""
+    """A billable request was about to be sent without a budget that covers it. `missing`: there
+    never was any; else it was used up on the way.
+    """
+
+    def __init__(self, message: str, *, missing: bool = False) -> None:
+        super().__init__(message)
+        self.missing = missing

@@ -2,32 +2,54 @@
 
 `pytest contracts --target URL` and `soundstage check` run the same checks; the command hands its
 gate over (`Provided`), plain pytest opens one from the options. Does nothing for other tests.
+
+What the checks say beside the rules is sorted here: a failed check is the contract's doing, an
+exception that nobody expected is ours, and what could not be told is neither.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from soundstage.config import find_config
-from soundstage.conformance.violations import Violation
 from soundstage.contract import Contract, available, load
 from soundstage.contract.rules import Rule
-from soundstage.errors import SoundstageError
+from soundstage.errors import BudgetError, SoundstageError
 from soundstage.exchange.gate import Gate
-from soundstage.exchange.outcomes import RuleOutcome
+from soundstage.exchange.outcomes import Beside, RuleOutcome, of_budget
 from soundstage.exchange.run import CheckOptions, open_gate
+from soundstage.results.weight import Weighed
 
 _GATE = pytest.StashKey[Gate]()
+_BESIDE = pytest.StashKey[Beside]()
 _RULE = "rule"
 _RULE_TEST = "test_rule"
 _MARKERS = ("rules", "each_contract")
 #: A rule's own test case says at most this many of its violations.
 _SHOWN = 5
+#: What a check says, by `pytest.skip`, whose answer is not known.
+_OPEN = "inconclusive: "
+_OUR_BUG = 70
+#: Requests that an endpoint is explored with where that is free.
+EXPLORED = 10
+#: More than that would not come to an end that anybody sees.
+MOST_EXPLORED = 10_000
+#: Options of pytest that spread tests over processes, each of which would have a purse and a bundle
+#: of its own: destination, and how they are written.
+_SPREADING = {
+    "numprocesses": "-n",
+    "tx": "--tx",
+    "forked": "--forked",
+    "workers": "--workers",
+    "tests_per_worker": "--tests-per-worker",
+    "looponfail": "--looponfail",
+}
 
 
 class Provided:
@@ -36,18 +58,27 @@ class Provided:
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
         self.outcomes: list[RuleOutcome] = []
-        #: What failed beside rules: test and last line of what it said.
-        self.failures: list[str] = []
+        #: What came of the checks that are no rule's.
+        self.beside = Beside()
+        #: How many test cases, and rules among them, there were to run, and how many cases ran.
+        self.cases = self.rules = self.ran = 0
 
     def pytest_configure(self, config: pytest.Config) -> None:
         config.stash[_GATE] = self._gate
+        config.stash[_BESIDE] = self.beside
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.cases = len(session.items)
+        self.rules = sum(_rule_of(item) is not None for item in session.items)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.failed and f"::{_RULE_TEST}[" not in report.nodeid:
-            name = report.nodeid.rpartition("/")[2]
-            said = [line for line in report.longreprtext.splitlines() if line.startswith("E ")]
-            why = said[0][2:].strip() if said else "see --verbose"
-            self.failures.append(f"{name}: {why}")
+        self.ran += report.when == "teardown"
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            said = report.longreprtext.strip().splitlines()
+            self.beside.errors.append((_OUR_BUG, f"{report.nodeid}: {said[-1] if said else '?'}"))
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         self.outcomes = _outcomes(session, self._gate)
@@ -57,10 +88,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("soundstage", "Soundstage contract checks")
     group.addoption("--target", metavar="URL", help="base URL of the API, or: emulator")
     group.addoption("--api", action="append", help="API version to check (default: all)")
-    group.addoption("--budget", type=int, help="billable requests that may be sent")
+    group.addoption("--budget", type=_count, help="billable requests that may be sent")
     group.addoption("--key-file", help="file with the API key (default: $SOUNDVERSE_API_KEY)")
     group.addoption("--out", help="folder of the run bundle (default: one below runs/)")
-    group.addoption("--explore", type=int, help="explored requests per endpoint")
+    group.addoption("--explore", type=_explored, help="explored requests per endpoint")
     group.addoption("--contract-strict", action="store_true", help="warnings fail, too")
 
 
@@ -68,6 +99,12 @@ def pytest_configure(config: pytest.Config) -> None:
     line = "rules(*kinds): one test case per rule of endpoints of these kinds, or error, request"
     config.addinivalue_line("markers", line)
     config.addinivalue_line("markers", "each_contract: the test runs once for each API version")
+    if config.getoption("--target") is not None and (how := _spread(config)) is not None:
+        pytest.exit(
+            f"contract checks run in one process, which has the budget and the bundle: {how} would "
+            "make several; leave it out (-n 0), nothing was sent",
+            returncode=2,
+        )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -110,15 +147,44 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if stack is None:
         return
     gate = session.config.stash[_GATE]
-    outcomes = _outcomes(session, gate)
-    code = gate.exit_code(outcomes)
-    if exitstatus == pytest.ExitCode.OK:
-        session.exitstatus = code
+    outcomes, beside = _outcomes(session, gate), session.config.stash[_BESIDE]
+    code = gate.exit_code(outcomes, beside)
+    if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        # Other tests of the same session may have failed, too.
+        session.exitstatus = code = code or int(exitstatus)
     if gate.bundle is not None:
         code = code or int(exitstatus != pytest.ExitCode.OK)
-        gate.finish(outcomes, code)
+        selection = _selection(session, gate, outcomes)
+        gate.finish(outcomes, code, beside=beside, selection=selection)
         session.config.stash[_BUNDLE] = gate.bundle.path
     stack.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Sort what a contract check says: broken, not known, or our own mistake."""
+    report = yield
+    beside = item.config.stash.get(_BESIDE, None)
+    if beside is None or call.excinfo is None or not any(map(item.get_closest_marker, _MARKERS)):
+        return report
+    error, name = call.excinfo.value, item.nodeid.rpartition("/")[2]
+    if isinstance(error, pytest.skip.Exception):
+        said = str(error.msg or "")
+        if _rule_of(item) is None and said.startswith(_OPEN):
+            beside.open.append(said.removeprefix(_OPEN))
+    elif isinstance(error, pytest.fail.Exception | AssertionError):
+        if _rule_of(item) is None:
+            beside.failed.append(f"{name}: {_one_line(str(error))}")
+    elif isinstance(error, BudgetError):
+        beside.open.append(of_budget(error))
+    elif isinstance(error, SoundstageError):
+        beside.errors.append((error.exit_code, f"{name}: {error}"))
+    elif isinstance(error, Exception):
+        said = f"{type(error).__name__}: {_one_line(str(error))}"
+        beside.errors.append((_OUR_BUG, f"{name}: this is our bug, please report it: {said}"))
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -155,11 +221,11 @@ def holds(gate: Gate, request: pytest.FixtureRequest) -> Callable[[Rule], None]:
 
 @pytest.fixture(scope="session")
 def explore(pytestconfig: pytest.Config, gate: Gate) -> int:
-    """How many requests to explore an endpoint with. Off by default against a live API, where an
+    """How many requests to explore an endpoint with. Off by default where that may cost money: an
     "invalid" request may be accepted, and billed.
     """
     asked = pytestconfig.getoption("--explore")
-    many = asked if asked is not None else (0 if gate.live else 10)
+    many = asked if asked is not None else (0 if gate.costly else EXPLORED)
     if many == 0:
         pytest.skip("not explored: each request may cost money; ask for it with --explore N")
     return many
@@ -168,7 +234,7 @@ def explore(pytestconfig: pytest.Config, gate: Gate) -> int:
 def explained(outcome: RuleOutcome) -> str:
     """A rule's violations as text: what was found, what is asked, and where that is written."""
     rule = outcome.rule
-    lines = [_line(exchange, violation) for exchange, violation in outcome.found[:_SHOWN]]
+    lines = [_line(exchange, each) for exchange, each in outcome.found[:_SHOWN]]
     if len(outcome.found) > _SHOWN:
         lines.append(f"and {len(outcome.found) - _SHOWN} more")
     if outcome.reason:
@@ -176,7 +242,8 @@ def explained(outcome: RuleOutcome) -> str:
     return "\n".join([*lines, f"asked: {rule.text}", f"{rule.basis}: {rule.source}"])
 
 
-def _line(exchange: str, violation: Violation) -> str:
+def _line(exchange: str, weighed: Weighed) -> str:
+    violation = weighed.violation
     place = exchange if violation.chunk is None else f"{exchange} chunk {violation.chunk}"
     return f"{place} {violation.path}: {violation.message} [{violation.code}]"
 
@@ -215,7 +282,21 @@ def _gate(config: pytest.Config) -> Gate:
         pytest.exit(str(error), returncode=error.exit_code)
     config.stash[_STACK] = stack
     config.stash[_GATE] = gate
+    config.stash[_BESIDE] = Beside()
     return gate
+
+
+def _count(text: str) -> int:
+    """A whole number of 0 or more: an option's type."""
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
+    return int(text)
+
+
+def _explored(text: str) -> int:
+    if (many := _count(text)) > MOST_EXPLORED:
+        raise argparse.ArgumentTypeError(f"{many} is too many: at most {MOST_EXPLORED}")
+    return many
 
 
 def _has_target(config: pytest.Config) -> bool:
@@ -237,4 +318,26 @@ def _rule_of(item: pytest.Item) -> Rule | None:
 
 def _outcomes(session: pytest.Session, gate: Gate) -> list[RuleOutcome]:
     rules = [rule for item in session.items if (rule := _rule_of(item)) is not None]
-    return [gate.outcome(rule) for rule in rules]
+    return gate.outcomes(rules)
+
+
+def _selection(
+    session: pytest.Session, gate: Gate, outcomes: list[RuleOutcome]
+) -> dict[str, object] | None:
+    """What run.json says of a session that was asked about some rules only; None if about all."""
+    keyword = session.config.option.keyword
+    rules = sum(_rule_of(item) is not None for item in session.items)
+    return gate.selection(keyword, rules, outcomes) if keyword else None
+
+
+def _one_line(text: str) -> str:
+    return next(iter(text.strip().splitlines()), "see --verbose")
+
+
+def _spread(config: pytest.Config) -> str | None:
+    """The option that spreads this session over processes; None if it runs in this one."""
+    if hasattr(config, "workerinput"):
+        return "-n"
+    return next(
+        (flag for name, flag in _SPREADING.items() if getattr(config.option, name, None)), None
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -106,3 +107,39 @@ def test_an_emulator_that_does_not_start_says_why() -> None:
         spawned_emulator(["--sped", "2"]),
     ):
         pass
+
+
+@pytest.fixture
+def elsewhere() -> str:
+    """An address of this machine that is not loopback, as another container would have."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing: it only chooses a source
+        except OSError:
+            pytest.skip("this machine has no address but loopback")
+        host: str = probe.getsockname()[0]
+    return host
+
+
+def test_an_emulator_elsewhere_is_free_as_long_as_no_key_of_the_users_goes_there(
+    elsewhere: str, tmp_path: Path
+) -> None:
+    contract = next(iter(load_all().values()))
+    stream = contract.endpoints["stream"]
+    file = tmp_path / "key"
+    file.write_text("sk-of-the-user-0123")
+    with spawned_emulator(["--profile", "instant", "--host", elsewhere]) as url:
+        free = open_session(url)
+        assert (free.target.kind, free.target.key) == ("emulator", EMULATOR_KEY)
+        assert free.budget.left is None
+        body = request_body(contract, stream, Random(1))
+        assert free.client.exchange(Call(contract, stream, body)).outcome == "ok"
+        # Any host can call itself an emulator.
+        paid = open_session(url, key_file=str(file))
+        assert paid.target.key == "sk-of-the-user-0123"
+        with pytest.raises(BudgetError, match="--budget"):
+            paid.client.exchange(Call(contract, stream, body))
+        assert open_session(url, key_file=str(file), budget=1).budget.left == 1
+        assert open_session(url, treat_as_live=True).budget.left == 0
+        file.write_text(EMULATOR_KEY)
+        assert open_session(url, key_file=str(file)).budget.left is None, "everybody knows it"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import socket
+import time
+
 import pytest
 
 from soundstage.errors import BudgetError, TargetError, UsageError
@@ -44,6 +48,18 @@ def test_without_a_budget_only_this_machine_gets_billable_requests():
         live.take()
     assert live.spent == 0
     assert BudgetError.exit_code == 6
+
+
+def test_a_budget_that_is_missing_is_told_from_one_that_is_used_up():
+    for nothing in (Budget(None, free=False), Budget(0, free=True)):
+        with pytest.raises(BudgetError) as refused:
+            nothing.take()
+        assert refused.value.missing
+    one = Budget(1, free=True)
+    one.take()
+    with pytest.raises(BudgetError) as refused:
+        one.take()
+    assert not refused.value.missing
 
 
 @pytest.mark.parametrize("free", [True, False])
@@ -152,3 +168,59 @@ def test_a_target_that_does_not_answer_is_a_failure_of_the_target(raw_server):
     server.stop()
     with pytest.raises(TargetError, match=f"{url} does not answer: "):
         find(url, Transport(Settings(limits=Limits(connect_s=2))))
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+ABOUT = b'{"emulator": "soundstage"}'
+LARGE = b'{"emulator": "soundstage", "more": "' + b" " * 100_000 + b'"}'
+BOMB = gzip.compress(b'{"emulator": "soundstage", "more": "' + b" " * 10**7 + b'"}')
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [("hold",)],
+        [("send", HEAD), ("hold",)],
+        [("drip", HEAD + b"Content-Length: 26\r\n\r\n" + ABOUT, 0.2)],
+        [("drip", HEAD + b"X: " + b"y" * 1000, 0.01)],
+        [("send", HEAD + b"\r\n" + b"data: {}\n\n" * 10_000), ("hold",)],
+        [("send", HEAD + b"\r\ndata: {}\n\n"), ("hold",)],
+        [("send", HEAD + b"X: " + b"y" * 200_000), ("hold",)],
+        [("send", HEAD + b"Content-Length: %d\r\n\r\n" % len(LARGE) + LARGE)],
+        [("send", HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s"
+          % (len(BOMB), BOMB))],
+        [("send", HEAD + b"Content-Length: 500\r\n\r\n" + ABOUT), ("close",)],
+        [("send", b"HTTP/1.1 307 Away\r\nLocation: /_emulator/health\r\n\r\n")],
+        [("send", b"HTTP/1.1 307 Away\r\nLocation: /elsewhere\r\n\r\n")],
+        [("send", b"SSH-2.0-OpenSSH_9.6\r\n")],
+        [("rst",)],
+        [("close",)],
+    ],
+    ids=[
+        "never answers", "stops after half a head", "drips a body", "drips a head", "streams",
+        "streams a little", "endless head", "large", "gzip bomb", "cut", "redirect loop",
+        "redirect", "no HTTP", "reset", "closed",
+    ],
+)  # fmt: skip
+def test_whatever_is_no_answer_to_the_question_means_that_it_is_no_emulator(raw_server, steps):
+    server = raw_server(steps, repeat=True)
+    began = time.monotonic()
+    assert find(server.url(""), Transport(Settings())).kind == "local"
+    assert time.monotonic() - began < 2.9
+
+
+def test_what_an_emulator_says_of_itself_is_taken_as_far_as_it_is_well_said(raw_server):
+    about = (
+        b'{"emulator": "soundstage", "profile": {"a": 1}, "speed": "fast", "seed": true, '
+        b'"charges": 3, "more": [1]}'
+    )
+    target = find(raw_server(answer(about)).url(""), Transport(Settings()))
+    assert (target.kind, target.about) == ("emulator", {"charges": 3})
+
+
+def test_nobody_at_the_port_and_a_name_that_nobody_has_are_failures_of_the_target():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    for url in (f"http://127.0.0.1:{port}", "http://no-such-host.invalid"):
+        with pytest.raises(TargetError, match="does not answer"):
+            find(url, Transport(Settings()))

@@ -135,7 +135,7 @@ def test_a_closed_loop_keeps_its_users_busy(emulator: str, tmp_path: Path) -> No
 
 def test_a_spent_budget_ends_the_run_and_keeps_what_there_is(emulator: str, tmp_path: Path) -> None:
     ran = load(tmp_path, "--target", emulator, *split("--rate 50 --duration 20s --budget 6"))
-    assert ran.code == 6
+    assert ran.code == 4, "what was measured until then is right, and there is less of it"
     run = ran.bundle.run
     assert run["budget"] == {"limit": 6, "spent": 6}
     assert run["voids"][0]["kind"] == "budget"

@@ -6,18 +6,19 @@ import argparse
 import io
 import json
 import shlex
-import sys
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TextIO
 
-from soundstage import cli
-from soundstage.arguments import Parser
+from soundstage import cli, contracts
+from soundstage.arguments import Parser, at_most, count, whole, words
+from soundstage.commands import house, planning
 from soundstage.config import find_config
 from soundstage.conformance.violations import fingerprint
-from soundstage.contract import available, load
+from soundstage.contract import available
 from soundstage.errors import UsageError
 from soundstage.exchange import consent
+from soundstage.exchange.budget import is_loopback
 from soundstage.exchange.gate import Gate
 from soundstage.exchange.run import EMULATOR, CheckOptions, open_gate
 from soundstage.wire.redact import terminal_safe
@@ -35,11 +36,16 @@ A live check costs one generation per version and endpoint. The key is read from
 SOUNDVERSE_API_KEY or --key-file, never from the command line. Known findings are waived, and
 severities set, in soundstage.toml (docs/configuration.md).
 
+It runs in its own house: no conftest.py, pytest.ini, PYTEST_ADDOPTS or plugin of yours has a say
+in it (`pytest contracts --target URL` is the form that is yours).
+
 exit codes: 0 pass, 1 contract broken, 2 wrong usage, 4 inconclusive, 5 no data,
-6 target or environment failed
+6 target or environment failed, 70 our bug
 """
 
 
+#: Requests of exploration for an endpoint where it is free, and at most.
+_EXPLORED, _MOST_EXPLORED = 10, 10_000
 #: A drafted waiver holds this long, unless a person says otherwise.
 _WAIVED_DAYS = 30
 
@@ -57,15 +63,20 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         "--api", action="append", metavar="API", help=f"{', '.join(available())} (default: all)"
     )
     parser.add_argument(
-        "--budget", type=int, metavar="N", help="billable requests that may be sent"
+        "--budget", type=count, metavar="N", help="billable requests that may be sent"
     )
     parser.add_argument("--key-file", metavar="FILE", help="file with the API key")
     parser.add_argument("--out", metavar="DIR", help="folder of the run bundle (default: in runs/)")
-    parser.add_argument("--explore", type=int, metavar="N", help="explored requests per endpoint")
     parser.add_argument(
-        "--explore-budget", type=int, metavar="N", help="billable requests of exploration (live)"
+        "--explore",
+        type=at_most(_MOST_EXPLORED),
+        metavar="N",
+        help=f"explored requests per endpoint (default {_EXPLORED} where that is free)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the requests (default 0)")
+    parser.add_argument(
+        "--explore-budget", type=count, metavar="N", help="billable requests of exploration (live)"
+    )
+    parser.add_argument("--seed", type=whole, default=0, help="of the requests (default 0)")
     parser.add_argument("--strict", action="store_true", help="warnings fail, too")
     parser.add_argument("--header", action="append", default=[], metavar="'NAME: VALUE'")
     parser.add_argument(
@@ -85,6 +96,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--emulator-args",
+        type=words,
         default="--profile instant",
         metavar="ARGS",
         help="options for --target emulator (default: --profile instant)",
@@ -101,8 +113,15 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--on-inconclusive", choices=("fail", "warn"), default="fail")
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.add_argument("--verbose", action="store_true", help="show pytest's own output")
-    parser.add_argument("-k", dest="only", metavar="EXPRESSION", help="only rules that match")
-    return parser.parse_args(argv)
+    parser.add_argument(
+        "-k",
+        dest="only",
+        metavar="EXPRESSION",
+        help="only rules that match: the answer is then that of a selection",
+    )
+    args = parser.parse_args(argv)
+    args.command = shlex.join(["soundstage", "check", *_shown(argv)])
+    return args
 
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
@@ -111,10 +130,12 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     if not target:
         raise UsageError("--target is needed: a base URL, or `--target emulator`, which is free")
     budget = args.budget if args.budget is not None else config.target.budget
-    if budget is not None and budget < 0:
-        raise UsageError("--budget: 0 or more")
+    if args.only is not None:
+        _check_expression(args.only)
     if args.write_waivers and Path(args.write_waivers).exists():
         raise UsageError(f"--write-waivers {args.write_waivers}: there is such a file already")
+    if args.write_waivers and not Path(args.write_waivers).parent.is_dir():
+        raise UsageError(f"--write-waivers {args.write_waivers}: there is no such folder")
     options = CheckOptions(
         target=target,
         apis=tuple(args.api or config.target.api or available()),
@@ -124,7 +145,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         out=args.out,
         strict=args.strict,
         seed=args.seed,
-        command=shlex.join(["soundstage", "check", *_shown(args)]),
+        command=args.command,
         headers=tuple(_header(text) for text in args.header),
         ca_file=args.ca_file or config.target.ca_file,
         client_cert=tuple(args.client_cert) if args.client_cert else None,
@@ -133,15 +154,17 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         treat_as_live=args.treat_as_live,
         config=config,
         emulator_arguments=_emulator_arguments(args, target),
+        only=args.only,
     )
     if args.dry_run:
-        print(planned(options, args.explore), file=stdout)
+        print(planned(options, args.explore, costly=_may_cost(options)), file=stdout)
         return 0
     with open_gate(options) as gate:
         for warning in gate.session.warnings:
             print(f"soundstage check: {warning}", file=stderr)
-        if gate.live and gate.session.budget.left and not args.yes:
-            consent.ask(planned(options, args.explore), stderr)
+        pays = gate.session.budget.left or gate.exploring.left
+        if gate.costly and pays and not args.yes:
+            consent.ask(planned(options, args.explore, costly=True), stderr)
         elif stderr.isatty() and not args.verbose:
             many = ", ".join(options.apis)
             print(f"checking {gate.session.target.url} ({many}) …", file=stderr)
@@ -159,41 +182,87 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
 
 
 def _check(gate: Gate, args: argparse.Namespace) -> tuple[int, Path]:
-    import pytest
+    with house.undisturbed():
+        # Not before: Hypothesis looks at the environment when it is loaded.
+        import pytest
 
-    from soundstage.pytest_plugin import Provided
+        from soundstage.pytest_plugin import Provided
 
-    assert gate.bundle is not None
-    provided = Provided(gate)
-    status = pytest.main(_pytest_arguments(args), plugins=[provided])
-    if status == pytest.ExitCode.INTERRUPTED:
-        gate.finish(provided.outcomes, cli.INTERRUPTED, interrupted=True)
+        assert gate.bundle is not None
+        provided = Provided(gate)
+        status = pytest.main(_pytest_arguments(args), plugins=[provided])
+    outcomes, beside = provided.outcomes, provided.beside
+    selection = None if args.only is None else gate.selection(args.only, provided.rules, outcomes)
+    # Checks that cannot even be collected interrupt pytest, too.
+    if status == pytest.ExitCode.INTERRUPTED and not beside.errors:
+        gate.finish(outcomes, cli.INTERRUPTED, interrupted=True, selection=selection)
         raise KeyboardInterrupt
-    code = gate.exit_code(provided.outcomes)
-    if code in (0, 4, 5, 6) and provided.failures:
-        code = 1
-    if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-        code = {pytest.ExitCode.NO_TESTS_COLLECTED: 5}.get(pytest.ExitCode(status), cli.OUR_BUG)
-    gate.finish(provided.outcomes, code, reason="; ".join(provided.failures[:3]) or None)
+    if status == pytest.ExitCode.NO_TESTS_COLLECTED and args.only is not None:
+        beside.errors.append((5, f"-k {args.only!r} selects nothing"))
+    elif status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not beside.errors:
+        beside.errors.append((cli.OUR_BUG, f"the checks did not run: pytest ended with {status}"))
+    due = planning.cases(gate.contracts.values())
+    if args.only is None and provided.cases != due:
+        said = f"{provided.cases} test cases were collected; the contracts yield {due}"
+        beside.errors.append((cli.OUR_BUG, said))
+    elif provided.ran < provided.cases:
+        said = f"{provided.ran} of {provided.cases} test cases were run"
+        beside.errors.append((cli.OUR_BUG, said))
+    code = gate.exit_code(outcomes, beside)
+    gate.finish(outcomes, code, beside=beside, selection=selection)
     return code, gate.bundle.path
 
 
-def planned(options: CheckOptions, explore: int | None) -> str:
-    """What a check sends, and how much of it is billable, in words. Sends nothing."""
-    lines = [f"{options.target}: one request to each of"]
-    billable = endpoints = 0
-    for api in options.apis:
-        for endpoint in load(api).endpoints.values():
-            cost = "billable" if endpoint.billed else "free"
-            lines.append(f"  {endpoint.method} {endpoint.path} ({api} {endpoint.name}, {cost})")
-            billable += endpoint.billed
-            endpoints += endpoint.request is not None
-    if explore:
-        explored = 2 * explore * endpoints
-        billable += explored
-        lines.append(f"{explored} explored requests, and some that break a rule each (billable)")
-    limit = "no budget" if options.budget is None else f"a budget of {options.budget}"
-    lines.append(f"{billable} billable requests, {limit}; requests without a key are free")
+def _check_expression(text: str) -> None:
+    """Raises UsageError for an expression that pytest would not understand."""
+    from _pytest.mark.expression import Expression
+
+    try:
+        Expression.compile(text)
+    # Which exception it is depends on pytest's version.
+    except (SyntaxError, ValueError, getattr(Expression, "ParseError", SyntaxError)) as error:
+        why = error.args[0] if error.args else error
+        raise UsageError(
+            f"-k {text!r}: not an expression: {why}; try -k 'index or order'"
+        ) from error
+    if not text.strip():
+        raise UsageError("-k: an empty expression selects nothing; leave it out for all rules")
+
+
+def _may_cost(options: CheckOptions) -> bool:
+    """Whether a check may cost money, as far as can be told without asking the target."""
+    here = options.target == EMULATOR or is_loopback(options.target)
+    return options.treat_as_live or not here
+
+
+def planned(options: CheckOptions, explore: int | None, *, costly: bool) -> str:
+    """What a check sends, and how much of it is billable, in words. Sends nothing. `costly`: the
+    target is one where nothing is explored unless it is asked for.
+    """
+    many = explore if explore is not None else 0 if costly else _EXPLORED
+    with house.undisturbed():
+        plan = planning.plan(options.apis, many, options.seed)
+    lines = [f"{options.target}: one request to each of", *(f"  {each}" for each in plan.endpoints)]
+    budget = options.budget
+    billable = plan.captured if budget is None else min(plan.captured, budget)
+    if many:
+        limit, made_up = options.explore_budget, plan.made_up
+        most = f"; at most {limit} are paid for (--explore-budget)" if limit is not None else ""
+        lines.append(
+            f"{plan.requests} explored requests ({plan.explored} that Schemathesis thinks of, "
+            f"{plan.unusual} unusual, {plan.breaking} that break a rule), {made_up} of them "
+            f"billable{most}"
+        )
+        paid = made_up if limit is None else min(made_up, limit)
+        if limit is None and costly:
+            lines.append("none of these billable requests is sent without --explore-budget N")
+            paid = 0
+        billable += paid
+    said = "no budget" if budget is None else f"a budget of {budget}"
+    if budget is None and costly:
+        said += ": without --budget N none of them is sent"
+    least = "at most " if options.only is not None else ""
+    lines.append(f"{least}{billable} billable requests, {said}; requests without a key are free")
     return "\n".join(lines)
 
 
@@ -202,8 +271,7 @@ def _draft_waivers(gate: Gate, file: Path, stdout: TextIO) -> None:
     found: dict[str, tuple[str, str, str]] = {}
     for exchange in gate.exchanges:
         for violation in exchange.violations:
-            weight = gate.config.severity(violation)
-            if weight == "error" and not gate.config.waivers_of(violation):
+            if gate.weights.of(violation).fails and not gate.config.waivers_of(violation):
                 found[fingerprint(violation)] = (violation.code, violation.rule, violation.message)
     until = (date.today() + timedelta(days=_WAIVED_DAYS)).isoformat()
     lines = []
@@ -211,7 +279,10 @@ def _draft_waivers(gate: Gate, file: Path, stdout: TextIO) -> None:
         said = terminal_safe(message)
         lines.append(f'# {code} {rule}: {said}\n[[waiver]]\nfingerprint = "{mark}"')
         lines.append(f'reason = "TODO: why is this known, and who mends it?"\nuntil = {until}\n')
-    file.write_text("\n".join(lines))
+    try:
+        file.write_text("\n".join(lines), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--write-waivers {file}: {error.strerror or error}") from error
     print(f"{len(found)} waivers drafted in {file}", file=stdout)
 
 
@@ -226,7 +297,8 @@ def _pytest_arguments(args: argparse.Namespace) -> list[str]:
         "-p",
         "no:schemathesis",
         "--import-mode=importlib",
-        f"--rootdir={Path.cwd()}",
+        "--noconftest",
+        f"--rootdir={Path(contracts.__file__).parent}",
         "-c",
         "/dev/null",
         "-W",
@@ -245,7 +317,7 @@ def _emulator_arguments(args: argparse.Namespace, target: str) -> tuple[str, ...
     if args.fault and target != EMULATOR:
         raise UsageError("--fault: only an emulator that is started here can be told to fail")
     faults = [word for name in args.fault for word in ("--fault", name)]
-    return (*shlex.split(args.emulator_args), *faults)
+    return (*args.emulator_args, *faults)
 
 
 def _header(text: str) -> tuple[str, str]:
@@ -255,10 +327,10 @@ def _header(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _shown(args: argparse.Namespace) -> list[str]:
+def _shown(argv: list[str]) -> list[str]:
     """The arguments as given, without values of headers, which may be secret."""
     shown, hide = [], False
-    for word in sys.argv[2:]:
+    for word in argv:
         shown.append(
             "[redacted]"
             if hide

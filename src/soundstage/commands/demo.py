@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-from soundstage.arguments import Parser
+from soundstage.arguments import Parser, at_most, between, whole
 from soundstage.exchange.spawn import spawned_emulator
 from soundstage.results.bundle import new_folder
 
@@ -30,10 +30,16 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         description="Start the emulator, check both API versions, run a short load, and report.",
         epilog=_EXAMPLES,
     )
-    parser.add_argument("--seconds", type=int, default=15, metavar="N", help="of load (default 15)")
-    parser.add_argument("--rate", type=float, default=4.0, metavar="R", help="requests a second")
-    parser.add_argument("--speed", type=float, default=40.0, help="of the emulator (default 40)")
-    parser.add_argument("--seed", type=int, default=7, help="of emulator and load (default 7)")
+    parser.add_argument(
+        "--seconds", type=at_most(3600), default=15, metavar="N", help="of load (default 15)"
+    )
+    parser.add_argument(
+        "--rate", type=between(0.01, 1000), default=4.0, metavar="R", help="requests a second"
+    )
+    parser.add_argument(
+        "--speed", type=between(0.1, 1000), default=40.0, help="of the emulator (default 40)"
+    )
+    parser.add_argument("--seed", type=whole, default=7, help="of emulator and load (default 7)")
     parser.add_argument("--runs", default="runs", metavar="DIR", help="where bundles go (runs/)")
     return parser.parse_args(argv)
 
@@ -63,7 +69,9 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
 
 def _call(*arguments: str) -> int:
     """Run a command in a process of its own, with our output: Locust patches the whole process."""
-    return subprocess.run([sys.executable, "-m", "soundstage", *arguments], check=False).returncode
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "soundstage", *arguments], check=False
+    ).returncode
 
 
 def _say(stdout: TextIO, text: str) -> None:

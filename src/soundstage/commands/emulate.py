@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
-from soundstage.arguments import Parser
+from soundstage.arguments import Parser, whole
 from soundstage.errors import UsageError
 from soundstage.wire.redact import terminal_safe
 
@@ -30,7 +30,9 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--port", type=_port, default=8000, help="0 takes a free one (default: %(default)s)")
-    add("--seed", type=int, help="same seed and requests: same bytes and delays (default: random)")
+    add(
+        "--seed", type=whole, help="same seed and requests: same bytes and delays (default: random)"
+    )
     add("--speed", type=_speed, default=1.0, metavar="N", help="divide every delay by N")
     default = next(iter(profiles()))
     text = "delays, slots and failures: one of those below, or a file (default: %(default)s)"

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TextIO
 
-from soundstage.arguments import Parser
+from soundstage.arguments import Parser, whole
 from soundstage.commands.wire_trials import found_on_the_wire
 from soundstage.conformance.violations import Severity, Verdict, Violation
 from soundstage.contract import Contract, available, load, load_all
@@ -124,7 +124,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add("--format", choices=("text", "json"), default="text")
     text = "valid streams to judge for each version (default: %(default)s)"
     add("--valid", type=_count, default=1000, metavar="N", help=text)
-    add("--seed", type=int, default=0, metavar="N", help="draw other streams (default: 0)")
+    add("--seed", type=whole, default=0, metavar="N", help="draw other streams (default: 0)")
     text = "only faults whose name matches, as in a shell (order/*)"
     add("--only", metavar="PATTERN", help=text)
     add("--list", action="store_true", help="list the faults instead, with what must catch them")

@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import shlex
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from soundstage.arguments import Parser
+from soundstage.arguments import Parser, whole, words
 from soundstage.commands.printing import forgive_encoding, json_line
 from soundstage.contract import Contract, available, load
 from soundstage.contract.protocol import Endpoint
@@ -69,8 +68,8 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add("--endpoint", action="append", choices=_KINDS, help=text)
     add("--count", type=_count, default=1, metavar="N", help="of each endpoint (default 1)")
     add("--body", metavar="FILE", help="JSON to send (default: made up from the request schema)")
-    add("--seed", type=int, default=0, help="of made-up requests (default 0)")
-    add("--budget", type=int, metavar="N", help="billable requests that may be sent")
+    add("--seed", type=whole, default=0, help="of made-up requests (default 0)")
+    add("--budget", type=whole, metavar="N", help="billable requests that may be sent")
     add("--key-file", metavar="FILE", help="file with the API key")
     add("--header", action="append", default=[], metavar="'NAME: VALUE'")
     add("--ca-file", metavar="PEM", help="authorities to trust instead of the system's")
@@ -78,7 +77,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add("--insecure", action="store_true", help="do not verify certificates")
     add("--keep-private", action="store_true", help="do not redact prompts, lyrics, user ids")
     text = "options for --target emulator (default: --speed 100)"
-    add("--emulator-args", default="--speed 100", metavar="ARGS", help=text)
+    add("--emulator-args", type=words, default="--speed 100", metavar="ARGS", help=text)
     add("--dry-run", action="store_true", help="say what would be sent, and stop")
     add("--yes", action="store_true", help="do not ask before a live run")
     add("--format", choices=("text", "json"), default="text")
@@ -101,7 +100,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     with ExitStack() as stack:
         target = args.target
         if target == _EMULATOR:
-            target = stack.enter_context(spawned_emulator(shlex.split(args.emulator_args)))
+            target = stack.enter_context(spawned_emulator(args.emulator_args))
         session = open_session(
             target,
             key_file=args.key_file,
@@ -116,7 +115,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         for warning in session.warnings:
             print(f"soundstage record: {warning}", file=stderr)
         _afford(session, wanted)
-        if session.target.kind == "live" and not args.yes:
+        if not session.budget.free and not args.yes:
             consent.ask(_planned(args, wanted), stderr)
         return _record(session, wanted, folder, args.format, stdout, stderr)
 

@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from soundstage.arguments import Parser
+from soundstage.arguments import Parser, count
 from soundstage.commands.printing import forgive_encoding, json_line
 from soundstage.errors import UsageError
 from soundstage.results.index import ROOT, Entry, Runs
@@ -62,7 +62,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add("--verdict", choices=_VERDICTS, help="none: incomplete ones")
     add("--tag", help="with this tag")
     add("--since", type=_moment, metavar="WHEN", help="7d, 12h or 2026-11-21")
-    add("--limit", type=int, default=_SHOWN, help="at most (0: all; default: %(default)s)")
+    add("--limit", type=count, default=_SHOWN, help="at most (0: all; default: %(default)s)")
     add("--format", choices=("text", "json"), default="text")
     show = action("show", "print what is known of one run, as JSON")
     show.add_argument("run", metavar="RUN")
@@ -76,7 +76,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     action("unpin", "forget a pin").add_argument("name", metavar="NAME")
     prune = action("prune", "delete old bundles that are not pinned")
     add = prune.add_argument
-    add("--keep", type=int, metavar="N", help="keep the N newest")
+    add("--keep", type=count, metavar="N", help="keep the N newest")
     add("--older-than", type=_age, metavar="AGE", help="delete only those older than 30d, 12h …")
     add("--incomplete", action="store_true", help="also those that were killed or are damaged")
     add("--keep-tagged", action="store_true", help="keep those with a tag")
@@ -89,7 +89,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add("--target-kind", choices=("emulator", "live", "local"))
     add("--tag", help="runs with this tag")
     add("--since", type=_moment, metavar="WHEN", help="7d, 12h or 2026-11-21")
-    add("--limit", type=int, default=50, help="the newest so many (default: %(default)s)")
+    add("--limit", type=count, default=50, help="the newest so many (default: %(default)s)")
     text = "what finds changes of level; otava: Apache Otava, if installed (default: %(default)s)"
     add("--detector", choices=("soundstage", "otava"), default="soundstage", help=text)
     add("--format", choices=("html", "json", "csv"), default="html")

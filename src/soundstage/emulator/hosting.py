@@ -116,7 +116,7 @@ def _thread(options: Options, contracts: Mapping[str, Contract] | None) -> Itera
 
 @contextmanager
 def _child(options: Options) -> Iterator[str]:
-    command = [sys.executable, "-m", "soundstage", "emulate", *options.arguments()]
+    command = [sys.executable, "-P", "-m", "soundstage", "emulate", *options.arguments()]
     with tempfile.TemporaryFile() as complaints:
         child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import threading
 from urllib.parse import urlsplit
 
 from soundstage.errors import BudgetError
@@ -10,7 +11,10 @@ from soundstage.errors import BudgetError
 
 def is_loopback(url: str) -> bool:
     """Whether a URL names this machine: localhost, 127.0.0.0/8 or ::1. No name is looked up."""
-    host = urlsplit(url).hostname or ""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:  # no URL at all: whoever asks it says so
+        return False
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -21,13 +25,16 @@ def is_loopback(url: str) -> bool:
 
 class Budget:
     """Counts billable requests. `limit` None means: any number where that is `free` (on this
-    machine), and none elsewhere.
+    machine, or where no key of the user's goes), and none elsewhere; `option` is how a limit is
+    given.
     """
 
-    def __init__(self, limit: int | None, *, free: bool) -> None:
+    def __init__(self, limit: int | None, *, free: bool, option: str = "--budget") -> None:
+        self.option = option
         self.limit = limit
         self.spent = 0
         self.free = free
+        self._lock = threading.Lock()
 
     @property
     def left(self) -> int | None:
@@ -41,11 +48,16 @@ class Budget:
 
         Raises BudgetError if none is left; the request must then not be sent.
         """
-        if self.left == 0:
-            if self.limit is None:
+        with self._lock:
+            if self.left == 0:
+                if self.limit is None:
+                    raise BudgetError(
+                        "no budget: a billable request to a host that is not this machine needs "
+                        f"{self.option} N (generations that may be paid for)",
+                        missing=True,
+                    )
                 raise BudgetError(
-                    "no budget: a billable request to a host that is not this machine needs "
-                    "--budget N (generations that may be paid for)"
+                    f"the budget of {self.limit} billable requests is spent",
+                    missing=self.limit == 0,
                 )
-            raise BudgetError(f"the budget of {self.limit} billable requests is spent")
-        self.spent += 1
+            self.spent += 1

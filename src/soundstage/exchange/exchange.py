@@ -81,10 +81,12 @@ class Exchange:
     message_id: str | None = None
     #: What is wrong with the files that it points to; found by `assets.py`, if anybody looks.
     in_assets: list[Violation] = field(default_factory=list)
+    #: What only other exchanges of the same run show to be wrong; see `server_errors.py`.
+    found_later: list[Violation] = field(default_factory=list)
 
     @property
     def violations(self) -> list[Violation]:
-        return self.judge.violations + self.in_assets
+        return self.judge.violations + self.in_assets + self.found_later
 
     @property
     def verdict(self) -> Verdict:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date
-from random import Random
 from threading import Thread
 from typing import Any
 
@@ -20,7 +19,7 @@ from soundstage.conformance.answers import media_type
 from soundstage.conformance.coverage import exercised
 from soundstage.conformance.fields import FieldCheck
 from soundstage.conformance.observed import Observed
-from soundstage.conformance.violations import Verdict
+from soundstage.conformance.violations import Verdict, Violation
 from soundstage.contract import Contract
 from soundstage.contract.assets import duration_of
 from soundstage.contract.protocol import DocumentedError, Endpoint
@@ -30,16 +29,32 @@ from soundstage.exchange.assets import AssetChecks, inconclusive
 from soundstage.exchange.budget import Budget
 from soundstage.exchange.client import Call, Client, Exchange
 from soundstage.exchange.observing import observe
-from soundstage.exchange.outcomes import RuleOutcome, Weights, exit_code, not_shown
-from soundstage.exchange.requests import request_body
+from soundstage.exchange.outcomes import (
+    Beside,
+    RuleOutcome,
+    exit_code,
+    explained,
+    not_shown,
+    of_budget,
+    reason_of,
+    reasons_of,
+    voids_of,
+)
+from soundstage.exchange.requests import valid_body
+from soundstage.exchange.server_errors import ServerErrors, check_probe, is_server_error
 from soundstage.exchange.session import Session
 from soundstage.exchange.target import find
+from soundstage.exchange.weights import Weights
 from soundstage.results.bundle import BundleWriter
 from soundstage.wire import jsontext
+from soundstage.wire.outages import http_reason, is_outage, reason_in_words
 
 #: Asks our emulator for an error; any other target ignores it.
 ERROR_HEADER = "Soundstage-Error"
-_VERDICTS = {0: "pass", 1: "fail"}
+_VERDICTS = {0: "pass", 1: "fail", 70: "invalid", 2: "invalid"}
+_REFUSED, _RATE_LIMIT = 400, 429
+#: How the reasons begin for which an answer says nothing about the contract.
+_NOT_THE_APIS = ("http.", "environment.", "harness.", "cap.")
 
 
 class Gate:
@@ -65,7 +80,7 @@ class Gate:
         # Requests that are made up are paid from a purse of their own: an "invalid" one may be
         # accepted, and billed.
         self.assets = AssetChecks(session)
-        self.exploring = Budget(explore_budget, free=session.budget.free)
+        self.exploring = Budget(explore_budget, free=session.budget.free, option="--explore-budget")
         self._explorer = Client(
             session.target,
             session.transport,
@@ -74,8 +89,7 @@ class Gate:
             keep_chunks=True,
             ids=session.client.next_id,
         )
-        # Waivers hold by the user's calendar.
-        self._weights = Weights(self.config, strict=strict, today=today or date.today())
+        self.weights = Weights(self.config, strict=strict, today=today)
         self.started_ns = time.monotonic_ns()
         self.exchanges: list[Exchange] = []
         self.not_sent: dict[tuple[str, str], str] = {}
@@ -85,11 +99,21 @@ class Gate:
         self._lock = threading.Lock()
         self._captured: dict[tuple[str, str], Exchange | None] = {}
         self._provoked: dict[tuple[str, str], list[Exchange]] = {}
+        self._server_errors = ServerErrors()
+        #: Exchanges whose rows wait until it is known whether a 500 comes again.
+        self._held: list[Exchange] = []
 
     @property
     def live(self) -> bool:
         """Whether the target is the live API, as far as can be told."""
         return self.session.target.kind == "live"
+
+    @property
+    def costly(self) -> bool:
+        """Whether a billable request may cost the user money: then nothing is explored, and nothing
+        provoked that could be accepted, unless that is asked for.
+        """
+        return not self.session.budget.free
 
     # ------------------------------------------------------------------ what is sent
 
@@ -99,17 +123,36 @@ class Gate:
         exchange = client.exchange(call)
         if call.scenario == "check":
             exchange.in_assets = self.assets.examine(exchange)
+        if self.unjudged(exchange) is None:
+            check_probe(exchange)
         with self._lock:
             self.exchanges.append(exchange)
             self.observed.merge(observe(exchange))
-            if self.bundle is not None:
-                if exchange.verdict is not Verdict.CONFORMS:
-                    transcript = exchange.transcript(self.session.redactor).to_bytes()
-                    name = f"{exchange.id}-{call.contract.api}-{call.endpoint.name}.ndjson"
-                    exchange.transcript_name = self.bundle.transcript(name, transcript)
-                self.bundle.exchange(exchange.row(self.started_ns))
-                self.bundle.violations(exchange.violation_rows())
+            for each in self._server_errors.seen(exchange):
+                self._held.remove(each)
+                self._keep(each)
+            if is_server_error(exchange) and not exchange.found_later:
+                self._held.append(exchange)
+            else:
+                self._keep(exchange)
         return exchange
+
+    def _keep(self, exchange: Exchange) -> None:
+        """Put an exchange into the bundle, as it weighs here."""
+        if self.bundle is None:
+            return
+        found = exchange.violations
+        row = self.weights.row(exchange.row(self.started_ns), found)
+        verdicts = {exchange.verdict.value, row["verdict"]}
+        if verdicts != {Verdict.CONFORMS.value}:
+            transcript = exchange.transcript(self.session.redactor).to_bytes()
+            name = (
+                f"{exchange.id}-{exchange.call.contract.api}-{exchange.call.endpoint.name}.ndjson"
+            )
+            row["transcript"] = exchange.transcript_name = self.bundle.transcript(name, transcript)
+        row.pop("errors", None)  # a figure of load
+        self.bundle.exchange(row)
+        self.bundle.violations(self.weights.violation_rows(exchange.violation_rows(), found))
 
     def capture_all(self, wanted: Iterable[tuple[str, str]]) -> None:
         """Capture several (api, endpoint) at once, as a generation may take minutes."""
@@ -147,7 +190,7 @@ class Gate:
                 self._captured[pair] = self._capture(self.contracts[api], self._endpoint(pair))
             except BudgetError as error:
                 self._captured[pair] = None
-                self.not_sent[pair] = f"budget: {error}"
+                self.not_sent[pair] = of_budget(error)
         return self._captured[pair]
 
     def _endpoint(self, pair: tuple[str, str]) -> Endpoint:
@@ -170,12 +213,24 @@ class Gate:
             name, schema = asked
             if isinstance(default := schema.get("default"), int):
                 body.setdefault(name, max(1, default * 2 // 3))
-        return self.send(Call(contract, endpoint, body))
+        call = Call(contract, endpoint, body)
+        exchange = self.send(call)
+        if is_server_error(exchange) and self.session.budget.left is None:
+            # Asking is free: does it come again?
+            exchange = self.send(call)
+        return exchange
 
     def valid_body(self, contract: Contract, endpoint: Endpoint) -> dict[str, Any]:
         """A request that the contract allows; the same for the same seed."""
-        rng = Random(f"{self._seed}/{contract.api}/{endpoint.name}")
-        return request_body(contract, endpoint, rng)
+        return valid_body(contract, endpoint, self._seed)
+
+    def valid_bodies(self, contract: Contract) -> dict[str, dict[str, Any]]:
+        """A valid body for each endpoint that takes one, by its name."""
+        return {
+            each.name: self.valid_body(contract, each)
+            for each in contract.endpoints.values()
+            if each.request is not None
+        }
 
     def provoked(self, contract: Contract, error: DocumentedError) -> list[Exchange]:
         """Answers to requests that should give a documented error; empty where it cannot be
@@ -190,7 +245,7 @@ class Gate:
                     continue
                 body = self.valid_body(contract, endpoint)
                 call = Call(contract, endpoint, body, scenario="errors", expect_error=True)
-                if self.session.target.kind == "emulator":
+                if self.session.target.kind == "emulator" and not self.costly:
                     header = ((ERROR_HEADER, error.name),)
                     sent.append(self.send(replace(call, headers=header)))
                 elif error.status == 401:
@@ -219,7 +274,7 @@ class Gate:
         try:
             self._provoked[key] = [self.send(call)]
         except BudgetError as error:
-            self.not_sent[(contract.api, "request")] = f"budget: {error}"
+            self.not_sent[(contract.api, "request")] = of_budget(error)
 
     def probe(self, contract: Contract, endpoint: Endpoint, **changes: Any) -> Exchange:
         """Send a valid request but for `changes` (fields of `Call`), which should be refused."""
@@ -254,10 +309,13 @@ class Gate:
             broken_rule=None if other_method else broken,
         )
         try:
-            return self.send(call)
+            exchange = self.send(call)
         except BudgetError as error:
-            self.not_sent[(contract.api, "request")] = f"budget: {error}"
+            self.not_sent[(contract.api, "request")] = of_budget(error)
             return None
+        if is_server_error(exchange) and self.exploring.left is None:
+            exchange = self.send(call)
+        return exchange
 
     @staticmethod
     def _broken_rule(contract: Contract, endpoint: Endpoint, body: Any) -> str | None:
@@ -270,13 +328,37 @@ class Gate:
         return found[0].rule.removeprefix(f"{contract.api}/") if found else None
 
     def charges(self) -> int | None:
-        """How many generations an emulator has charged for; None where nobody says."""
-        if self.live or "charges" not in self.session.target.about:
+        """How many generations an emulator has charged for; None where nobody says, or where
+        asking for it may cost money.
+        """
+        if self.live or self.costly or "charges" not in self.session.target.about:
             return None
-        about = find(self.session.target.url, self.session.transport).about
-        return int(about["charges"])
+        charges = find(self.session.target.url, self.session.transport).about.get("charges")
+        return None if charges is None else int(charges)
 
     # ------------------------------------------------------------------ what is known
+
+    def failing(self, exchange: Exchange) -> list[Violation]:
+        """What turns the run red in an exchange, by severities and waivers."""
+        return self.weights.failing(exchange.violations)
+
+    def unjudged(self, exchange: Exchange) -> str | None:
+        """Why an answer says nothing about the contract: an outage, a rate limit, none at all, or
+        bounds of ours; None if it is the API's word.
+        """
+        response, reason = exchange.response, exchange.reason or ""
+        if reason.startswith(_NOT_THE_APIS) and reason != "http.500":
+            return explained(exchange)
+        if response.status is None:
+            return reason or "environment.no_answer"
+        if response.status < _REFUSED:
+            return None
+        body = b"".join(raw for _, raw, _ in exchange.pieces)
+        if response.status == _RATE_LIMIT or is_outage(
+            response.status, response.header("content-type"), body
+        ):
+            return reason_in_words(http_reason(response.status))
+        return None
 
     def outcome(self, rule: Rule) -> RuleOutcome:
         """What all exchanges so far say about a rule."""
@@ -287,7 +369,7 @@ class Gate:
             seen = exchange.observation(live=self.live)
             if exchange.call.contract is contract:
                 found += [
-                    (exchange.id, self.config.reweighed(violation))
+                    (exchange.id, self.weights.of(violation))
                     for violation in exchange.violations
                     if violation.rule == rule.id
                 ]
@@ -295,11 +377,12 @@ class Gate:
                 concerned.append((exchange, seen))
         outcome = RuleOutcome(rule, "passed", found=found, exchanges=len(concerned))
         if found:
-            self._weights.weigh(outcome)
+            outcome.weigh()
         elif inconclusive(unknown := self.assets.unknown(rule)):
             outcome.outcome, outcome.reason = "inconclusive", unknown
         elif not self.assets.exercised(rule) and not any(
-            exercised(rule, seen) for _, seen in concerned
+            exercised(rule, seen) and self.unjudged(exchange) is None
+            for exchange, seen in concerned
         ):
             not_sent = self.not_sent.get((rule.api, rule.endpoint))
             not_shown(outcome, [exchange for exchange, _ in concerned], not_sent)
@@ -307,34 +390,67 @@ class Gate:
                 outcome.reason = unknown
         return outcome
 
+    def outcomes(self, selected: Iterable[Rule]) -> list[RuleOutcome]:
+        """What is known about the rules that were selected, and of any other that was broken."""
+        outcomes = [self.outcome(rule) for rule in selected]
+        ids = {each.rule.id for each in outcomes}
+        broken = {each.rule for exchange in self.exchanges for each in exchange.violations} - ids
+        for contract in self.contracts.values():
+            for rule in contract.rules:
+                if rule.id in broken:
+                    outcome = self.outcome(rule)
+                    if outcome.outcome == "failed":
+                        outcome.outcome = "outside"
+                        outcome.reason = outcome.reason or "broken, but it was not selected"
+                    outcomes.append(outcome)
+        return outcomes
+
+    def selection(
+        self, expression: str, rules: int, outcomes: Iterable[RuleOutcome]
+    ) -> dict[str, Any]:
+        """What run.json says of a check that was asked about some rules only: so many, by this
+        expression.
+        """
+        return {
+            "expression": expression,
+            "rules": rules,
+            "of": sum(1 for contract in self.contracts.values() for _ in contract.rules),
+            "outside": sum(each.outcome == "outside" for each in outcomes),
+        }
+
     def finish(
         self,
         outcomes: Iterable[RuleOutcome],
         exit_code: int,
         *,
-        reason: str | None = None,
+        beside: Beside | None = None,
         interrupted: bool = False,
+        selection: Mapping[str, Any] | None = None,
     ) -> None:
-        """End the bundle with what is known about each rule. `reason` says what else there is to
-        say about the exit code.
+        """End the bundle with what is known about each rule, and beside them. `selection`: what
+        run.json says of it, if not all rules were asked for.
         """
         if self.bundle is None:
             return
+        beside = beside or Beside()
+        with self._lock:
+            while self._held:
+                self._keep(self._held.pop(0))
         outcomes = list(outcomes)
         budget, transport = self.session.budget, self.session.transport
         exploring = self.exploring
         # Where probes are free and only the generations have a limit, they are no part of it.
         apart = exploring.limit is None and budget.limit is not None
         sources = {exchange.response.timing_source for exchange in self.exchanges}
-        reasons = sorted({o.reason or "" for o in outcomes if o.outcome == "inconclusive"})
-        hidden = exit_code == 6
+        reasons = reasons_of(outcomes, beside)
         self.bundle.observed(self.observed.to_json())
         self.bundle.finish(
             verdict=None if interrupted else _VERDICTS.get(exit_code, "inconclusive"),
             exit_code=exit_code,
-            reason=reason or (reasons[0] if reasons else None),
+            reason=reason_of(exit_code, reasons, outcomes, beside),
             rules=[outcome.to_json() for outcome in outcomes],
-            voids=[{"kind": "target", "message": reasons[0]}] if hidden and reasons else [],
+            voids=voids_of(exit_code, reasons, beside),
+            selection=selection,
             status="interrupted" if interrupted else "complete",
             budget={
                 "limit": _sum(budget.limit, exploring.limit),
@@ -346,13 +462,13 @@ class Gate:
             },
         )
 
-    def exit_code(self, outcomes: Iterable[RuleOutcome]) -> int:
+    def exit_code(self, outcomes: Iterable[RuleOutcome], beside: Beside | None = None) -> int:
         """The exit code that follows (design 12)."""
-        return exit_code(outcomes, sent=bool(self.exchanges))
+        return exit_code(outcomes, beside or Beside(), sent=bool(self.exchanges))
 
     def unused_waivers(self) -> list[Waiver]:
         """Waivers that spoke of nothing that was found; known only when all outcomes are."""
-        return self._weights.unused()
+        return self.weights.unused()
 
 
 def _sum(limit: int | None, more: int | None) -> int | None:

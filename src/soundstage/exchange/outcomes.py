@@ -1,37 +1,47 @@
-"""What is known about each rule once a gate has seen what it could, and how much it weighs.
+"""What is known about each rule once a gate has seen what it could, and what follows from all of
+it: the exit code.
 
-Values in, values out: severities, waivers and the exit code; nothing is sent from here.
+Values in, values out; nothing is sent from here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Any
 
-from soundstage.config import Config, Waiver
-from soundstage.conformance.violations import Severity, Violation
 from soundstage.contract.rules import Rule
+from soundstage.errors import BudgetError
 from soundstage.exchange.exchange import Exchange
+from soundstage.results.weight import Weighed, outcome_of
+from soundstage.wire.outages import reason_in_words
 
 #: Reasons that are the target's or the environment's, not the contract's: exit code 6.
-_ENVIRONMENT = ("api.", "http.", "environment.", "budget")
+_ENVIRONMENT = ("api.", "http.", "environment.", "budget.missing")
 _EVIDENCE = 3
+#: The exit codes of errors that end a run at once, whatever else was found (design 12).
+_AT_ONCE = (70, 2)
+_NO_DATA = 5
+#: So many sentences of one kind stand in a headline.
+_MOST_SAID = 3
 
 
 @dataclass(slots=True)
 class RuleOutcome:
     """What is known about one rule. `outcome`: "passed", "failed", "warned", "known" (broken, and
-    waived), "inconclusive" or "not_exercised"; `reason` says why where it is one of the last
-    three, or what became of a waiver.
+    waived), "inconclusive", "not_exercised", or "outside" (broken, but not among the rules that
+    were selected); `reason` says why where it is none of the first two, or what became of a waiver.
     """
 
     rule: Rule
     outcome: str
     reason: str | None = None
-    found: list[tuple[str, Violation]] = field(default_factory=list)
+    found: list[tuple[str, Weighed]] = field(default_factory=list)
     exchanges: int = 0
+
+    def weigh(self) -> None:
+        """Decide the outcome of a rule that was broken."""
+        self.outcome, self.reason = outcome_of((each.weight, each.reason) for _, each in self.found)
 
     def to_json(self) -> dict[str, Any]:
         """The row of `rules.ndjson` (design 9)."""
@@ -51,68 +61,89 @@ class RuleOutcome:
             "evidence": [
                 {
                     "exchange": exchange,
-                    "chunk": violation.chunk,
-                    "path": violation.path,
-                    "message": violation.message,
+                    "chunk": each.violation.chunk,
+                    "path": each.violation.path,
+                    "message": each.violation.message,
                 }
-                for exchange, violation in self.found[:_EVIDENCE]
+                for exchange, each in self.found[:_EVIDENCE]
             ],
             "seconds": None,
         }
 
 
-class Weights:
-    """How much violations weigh by the user's configuration. `today` decides which waivers still
-    hold; `strict`: a warning fails, too.
+@dataclass(slots=True)
+class Beside:
+    """What came of the checks that are no rule's test case. `failed` and `open` (could not be told,
+    with the reason) are sentences; `errors`: (exit code, sentence) of what went wrong in the
+    harness itself, which is never the contract's doing.
     """
 
-    def __init__(self, config: Config, *, strict: bool, today: date) -> None:
-        self._config = config
-        self._today = today
-        self._failing = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
-        self._used: set[Waiver] = set()
-
-    def weigh(self, outcome: RuleOutcome) -> None:
-        """Decide the outcome of a rule that was broken, as severities and waivers have it."""
-        open_, expired, holding = [], [], []
-        for _, violation in outcome.found:
-            waivers = self._config.waivers_of(violation)
-            self._used.update(waivers)
-            holds = [waiver for waiver in waivers if waiver.holds(self._today)]
-            holding += holds
-            if not holds:
-                open_.append(violation.severity)
-                expired += waivers
-        if self._failing & set(open_):
-            outcome.outcome = "failed"
-            if expired:
-                outcome.reason = f"its waiver has expired: {expired[0].describe()}"
-        elif holding:
-            outcome.outcome, outcome.reason = "known", f"waived: {holding[0].describe()}"
-        elif Severity.WARNING in open_:
-            outcome.outcome = "warned"
-
-    def unused(self) -> list[Waiver]:
-        """Waivers that spoke of nothing that was found; known only when all outcomes are. Those of
-        drift speak of two runs, and say nothing here.
-        """
-        unused = (each for each in self._config.waivers if each not in self._used)
-        return [waiver for waiver in unused if waiver.drift is None]
+    failed: list[str] = field(default_factory=list)
+    open: list[str] = field(default_factory=list)
+    errors: list[tuple[int, str]] = field(default_factory=list)
 
 
-def exit_code(outcomes: Iterable[RuleOutcome], *, sent: bool) -> int:
-    """The exit code that follows (design 12): 1, 6, 5, 4 or 0, the first that applies. `sent`:
-    anything was sent at all.
+def exit_code(outcomes: Iterable[RuleOutcome], beside: Beside, *, sent: bool) -> int:
+    """The exit code that follows (design 12): 2 or 70 for an error of ours, else 1, 6, 5, 4 or 0,
+    the first that applies. `sent`: anything was sent at all.
     """
     outcomes = list(outcomes)
-    if any(outcome.outcome == "failed" for outcome in outcomes):
+    errors = {code for code, _ in beside.errors}
+    for code in _AT_ONCE:
+        if code in errors:
+            return code
+    if beside.failed or any(outcome.outcome == "failed" for outcome in outcomes):
         return 1
-    hidden = [o for o in outcomes if o.outcome == "inconclusive"]
-    if any((o.reason or "").startswith(_ENVIRONMENT) for o in hidden):
+    reasons = [o.reason or "" for o in outcomes if o.outcome == "inconclusive"] + beside.open
+    if 6 in errors or any(map(is_environment, reasons)):
         return 6
-    if not sent:
+    if 5 in errors or not sent:
         return 5
-    return 4 if hidden else 0
+    # What is broken outside of a selection makes it no pass, and is not what was asked.
+    return 4 if reasons or any(o.outcome == "outside" for o in outcomes) else 0
+
+
+def is_environment(reason: str) -> bool:
+    """Whether a reason is the target's or the environment's, not the contract's."""
+    return reason.startswith(_ENVIRONMENT)
+
+
+def of_budget(error: BudgetError) -> str:
+    """The reason for which something was not sent: nothing could ever be paid for, or what could
+    is used up.
+    """
+    return f"budget.{'missing' if error.missing else 'spent'}: {error}"
+
+
+def reasons_of(outcomes: Iterable[RuleOutcome], beside: Beside) -> list[str]:
+    """Why something could not be told; what has to do with the environment first."""
+    found = {each.reason or "" for each in outcomes if each.outcome == "inconclusive"}
+    return sorted({*found, *beside.open}, key=lambda reason: (not is_environment(reason), reason))
+
+
+def reason_of(
+    exit_code: int, reasons: list[str], outcomes: list[RuleOutcome], beside: Beside
+) -> str | None:
+    """What the headline says beside the verdict."""
+    if beside.errors:
+        return "; ".join(said for _, said in beside.errors[:_MOST_SAID])
+    if exit_code == 1:
+        return "; ".join(beside.failed[:_MOST_SAID]) or None
+    outside = sum(each.outcome == "outside" for each in outcomes)
+    if outside and exit_code in (0, 4):
+        rules = "1 rule is" if outside == 1 else f"{outside} rules are"
+        return f"{rules} broken outside of the selection"
+    return reasons[0] if reasons else None
+
+
+def voids_of(exit_code: int, reasons: list[str], beside: Beside) -> list[dict[str, str]]:
+    """The `voids` of run.json."""
+    voids = [
+        {"kind": "harness", "message": said} for code, said in beside.errors if code != _NO_DATA
+    ]
+    if exit_code == 6 and reasons:
+        voids.append({"kind": "target", "message": reasons[0]})
+    return voids
 
 
 def not_shown(outcome: RuleOutcome, exchanges: list[Exchange], not_sent: str | None) -> None:
@@ -125,7 +156,7 @@ def not_shown(outcome: RuleOutcome, exchanges: list[Exchange], not_sent: str | N
         return
     reasons = [exchange.reason for exchange in exchanges if exchange.reason]
     if reasons and len(reasons) == len(exchanges):
-        outcome.outcome, outcome.reason = "inconclusive", _explained(exchanges[0])
+        outcome.outcome, outcome.reason = "inconclusive", explained(exchanges[0])
         return
     outcome.outcome = "not_exercised"
     outcome.reason = "nothing that was sent or seen could have broken it"
@@ -133,12 +164,12 @@ def not_shown(outcome: RuleOutcome, exchanges: list[Exchange], not_sent: str | N
         outcome.reason = "not provoked on this target: it may cost money, or cannot be asked for"
 
 
-def _explained(exchange: Exchange) -> str:
-    reason = exchange.reason or ""
+def explained(exchange: Exchange) -> str:
+    reason = reason_in_words(exchange.reason or "")
     if exchange.judge.failed:
         return f"{reason}: {exchange.judge.failed}"
     if exchange.end is not None and exchange.end.message and reason.startswith("environment"):
         return f"{reason}: {exchange.end.message}"
-    if exchange.response.status not in (None, 200):
+    if exchange.response.status not in (None, 200) and not reason.startswith("http."):
         return f"{reason}: the answer was {exchange.response.status}"
     return reason

@@ -55,6 +55,11 @@ def request_body(contract: Contract, endpoint: Endpoint, rng: Random) -> dict[st
     return body
 
 
+def valid_body(contract: Contract, endpoint: Endpoint, seed: int) -> dict[str, Any]:
+    """The request of a contract check to an endpoint; the same for the same seed."""
+    return request_body(contract, endpoint, Random(f"{seed}/{contract.api}/{endpoint.name}"))
+
+
 def prompt(rng: Random) -> str:
     """A prompt for a song, one of some thousands; the tempo makes most of them differ."""
     mood, style, subject = rng.choice(_MOODS), rng.choice(_STYLES), rng.choice(_SUBJECTS)

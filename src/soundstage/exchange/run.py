@@ -32,7 +32,8 @@ _EMULATOR_ARGUMENTS = ("--profile", "instant")
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
     """What a contract check was asked to do. `target` is a base URL or "emulator"; `out` the
-    folder of the bundle, None for a new one below runs/; `command` stands in the bundle.
+    folder of the bundle, None for a new one below runs/; `command` stands in the bundle. `only`
+    selects rules, as pytest's `-k` does; None: all.
     """
 
     target: str
@@ -52,6 +53,7 @@ class CheckOptions:
     treat_as_live: bool = False
     config: Config = field(default_factory=Config)
     emulator_arguments: tuple[str, ...] = _EMULATOR_ARGUMENTS
+    only: str | None = None
 
 
 @contextmanager

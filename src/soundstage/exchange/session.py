@@ -76,10 +76,10 @@ def open_session(
 ) -> Session:
     """Find the target and make a client for it. Sends nothing that could be billed.
 
-    `budget`: billable requests that may be sent, None for any number to this machine and none to
-    another. `watched`: somebody will call `Session.expire` every second or so; `wakeups`: see
-    `Settings`. `treat_as_live`: whatever answers counts as the live API (to rehearse a live run on
-    an emulator).
+    `budget`: billable requests that may be sent, None for any number to this machine, and to an
+    emulator if no key is given; none to any other. `watched`: somebody will call `Session.expire`
+    every second or so; `wakeups`: see `Settings`. `treat_as_live`: whatever
+    answers counts as the live API (to rehearse a live run on an emulator).
 
     Raises UsageError for a wrong URL, key, header or certificate, TargetError if nothing answers
     or a key is needed and missing.
@@ -104,6 +104,7 @@ def open_session(
     transport = Transport(settings.with_proxy_from(os.environ))
     live = {urlsplit(each.base_url).hostname or "" for each in load_all().values()}
     found = find(target_url, transport, live_hosts=live)
+    own_key = key not in (None, EMULATOR_KEY)
     if key is None:
         if found.kind != "emulator":
             raise TargetError(
@@ -113,11 +114,19 @@ def open_session(
     target = replace(found, key=key, headers=given)
     if treat_as_live:
         target = replace(target, kind="live")
-    counted = Budget(budget, free=is_loopback(target.url) and not treat_as_live)
+    counted = Budget(budget, free=_is_free(target, own=own_key) and not treat_as_live)
     secrets = [key, *(value for name, value in given if _is_secret(name))]
     redactor = Redactor(secrets, keep_private=keep_private, headers=names, words=words)
     client = Client(target, transport, counted)
     return Session(target, client, transport, counted, redactor, warnings)
+
+
+def _is_free(target: Target, *, own: bool) -> bool:
+    """Whether nothing that is sent can cost the user money: on this machine, and at an emulator
+    that gets no key of the user's (`own`). Any host can call itself an emulator, so a key that was
+    given by hand needs a budget there.
+    """
+    return is_loopback(target.url) or (target.kind == "emulator" and not own)
 
 
 def _is_secret(header: str) -> bool:

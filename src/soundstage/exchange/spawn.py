@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
 
-from soundstage.errors import TargetError
+from soundstage.errors import EmulatorOptionsError, TargetError
 
 _READY = "listening on "
 _START_SECONDS = 30.0
@@ -29,9 +29,10 @@ def spawned_emulator(arguments: list[str]) -> Iterator[str]:
     """An emulator on a free port of this machine, with these options of `soundstage emulate`;
     yields its base URL and stops it at the end.
 
-    Raises TargetError, with what it said, if it does not get ready.
+    Raises TargetError, with what it said, if it does not get ready; EmulatorOptionsError if these
+    are no options of it.
     """
-    command = [sys.executable, "-m", "soundstage", "emulate", "--port", "0", *arguments]
+    command = [sys.executable, "-P", "-m", "soundstage", "emulate", "--port", "0", *arguments]
     with tempfile.TemporaryFile() as complaints:
         child = subprocess.Popen(
             command,
@@ -50,7 +51,9 @@ def spawned_emulator(arguments: list[str]) -> Iterator[str]:
                     complaints.seek(0)
                     said = complaints.read()[-_TAIL_BYTES:].decode(errors="replace").strip()
                     last = said.splitlines()[-1] if said else "it said nothing"
-                    raise TargetError(f"the emulator did not start: {last}")
+                    wrong = child.returncode == EmulatorOptionsError.exit_code
+                    kind = EmulatorOptionsError if wrong else TargetError
+                    raise kind(f"the emulator did not start: {last}")
                 yield url
         finally:
             _stop(child)

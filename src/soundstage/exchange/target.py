@@ -17,10 +17,24 @@ import orjson
 
 from soundstage.errors import TargetError, UsageError
 from soundstage.exchange.budget import is_loopback
-from soundstage.wire.transport import Request, Transport
+from soundstage.wire.ending import EndKind
+from soundstage.wire.transport import Limits, Request, Transport
 
 KEY_VARIABLE = "SOUNDVERSE_API_KEY"
 _HEALTH = "/_emulator/health"
+#: What the question whether a target is an emulator may take at most: seconds in all, and bytes.
+_ASKED_S = 2.0
+_ANSWER_BYTES = 64 * 2**10
+#: How it ends where nobody is there to be asked anything. Whatever else comes, or does not come in
+#: time, only means that it is no emulator.
+_NOBODY = (EndKind.REFUSED, EndKind.UNREACHABLE, EndKind.TLS)
+#: What an emulator says of itself, and of which kind each is.
+_ABOUT: dict[str, tuple[type, ...]] = {
+    "profile": (str,),
+    "speed": (int, float),
+    "seed": (int, str),
+    "charges": (int,),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +85,16 @@ def read_key(key_file: str | None, environ: Mapping[str, str] = os.environ) -> s
 
 
 def find(url: str, transport: Transport, *, live_hosts: Iterable[str] = ()) -> Target:
-    """Look what answers at `url`. One GET that costs nothing; not sent to `live_hosts`, which are
-    live by definition.
+    """Look what answers at `url`. One GET that costs nothing and carries no key, of 2 s and 64 KiB
+    at the most; not sent to `live_hosts`, which are live by definition.
 
-    Raises UsageError for a URL that is none, TargetError if nothing answers there.
+    Raises UsageError for a URL that is none, TargetError if nobody is there.
     """
     base = url.rstrip("/")
-    parts = urlsplit(base)
+    try:
+        parts = urlsplit(base)
+    except ValueError as error:
+        raise UsageError(f"--target {url}: not a URL: {error}") from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UsageError(f"--target {url}: not an http(s) URL; try http://127.0.0.1:8000")
     if parts.username is not None or parts.query or parts.fragment:
@@ -85,16 +102,41 @@ def find(url: str, transport: Transport, *, live_hosts: Iterable[str] = ()) -> T
     target = Target(base, "local" if is_loopback(base) else "live")
     if parts.hostname in live_hosts:
         return target
-    with transport.open(Request("GET", base + _HEALTH)) as response:
+    with _brief(transport).open(Request("GET", base + _HEALTH)) as response:
         body = b"".join(read.data for read in response.reads())
         end = response.end
-    if response.status is None:
-        why = end.message if end is not None else "no answer"
-        raise TargetError(f"{base} does not answer: {why}")
+    if end is not None and end.kind in _NOBODY:
+        raise TargetError(f"{base} does not answer: {end.message}")
+    whole = end is not None and end.fault_of is None
+    about = _about(body) if response.status == 200 and whole else None
+    return target if about is None else replace(target, kind="emulator", about=about)
+
+
+def _brief(transport: Transport) -> Transport:
+    """The same way to the target, with bounds for this one question."""
+    limits = Limits(
+        connect_s=_ASKED_S,
+        idle_s=_ASKED_S,
+        total_s=_ASKED_S,
+        body_bytes=_ANSWER_BYTES,
+        redirects=0,
+    )
+    settings = replace(
+        transport.settings, limits=limits, keep_alive=False, watched=False, wakeups=None
+    )
+    return Transport(settings)
+
+
+def _about(body: bytes) -> dict[str, Any] | None:
+    """What an emulator says of itself, as far as it is well said; None if it is none."""
     try:
-        about = orjson.loads(body) if response.status == 200 else {}
+        said = orjson.loads(body)
     except orjson.JSONDecodeError:
-        about = {}
-    if isinstance(about, dict) and about.get("emulator") == "soundstage":
-        return replace(target, kind="emulator", about=about)
-    return target
+        return None
+    if not isinstance(said, dict) or said.get("emulator") != "soundstage":
+        return None
+    return {
+        name: said[name]
+        for name, kinds in _ABOUT.items()
+        if isinstance(said.get(name), kinds) and not isinstance(said[name], bool)
+    }

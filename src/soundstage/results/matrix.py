@@ -10,7 +10,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from soundstage.conformance.violations import Severity, Violation
+from soundstage.conformance.violations import Violation
+from soundstage.results.weight import Plain, Weighing, Weight, outcome_of
 
 _EVIDENCE = 3
 
@@ -35,17 +36,21 @@ class Ruled(Protocol):
 
 
 class Matrix:
-    """Counts violations and exchanges by rule. `strict`: warnings fail a rule, too."""
+    """Counts violations and exchanges by rule. `weights` says what a violation does to its rule;
+    `strict`, where nobody else does: warnings fail a rule, too.
+    """
 
-    def __init__(self, rules: Iterable[Ruled], *, strict: bool = False) -> None:
+    def __init__(
+        self, rules: Iterable[Ruled], *, weights: Weighing | None = None, strict: bool = False
+    ) -> None:
         self._rules = {rule.id: rule for rule in rules}
-        self._failing = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
+        self._weights = weights or Plain(strict=strict)
         self._exchanges: Counter[tuple[str, str]] = Counter()
         self._judged: Counter[tuple[str, str]] = Counter()
         self._reasons: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         self._violations: Counter[str] = Counter()
-        self._failed: set[str] = set()
-        self._warned: set[str] = set()
+        #: By rule, the weights that its violations had, each with the first reason of that weight.
+        self._weighed: defaultdict[str, dict[Weight, str | None]] = defaultdict(dict)
         self._evidence: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         self._unseen: defaultdict[tuple[str, str], dict[str, Ruled]] = defaultdict(dict)
         for rule in self._rules.values():
@@ -75,10 +80,9 @@ class Matrix:
         for violation in violations:
             rule = violation.rule
             self._violations[rule] += 1
-            if violation.severity in self._failing:
-                self._failed.add(rule)
-            elif violation.severity is Severity.WARNING:
-                self._warned.add(rule)
+            weighed = self._weights.of(violation)
+            reasons = self._weighed[rule]
+            reasons[weighed.weight] = reasons.get(weighed.weight) or weighed.reason
             if len(self._evidence[rule]) < _EVIDENCE:
                 self._evidence[rule].append(
                     {
@@ -96,7 +100,7 @@ class Matrix:
     @property
     def broken(self) -> bool:
         """Whether at least one rule failed."""
-        return bool(self._failed)
+        return any(Weight.FAILED in weights for weights in self._weighed.values())
 
     def judged(self) -> int:
         """How many exchanges had a verdict that is not inconclusive."""
@@ -139,13 +143,9 @@ class Matrix:
         }
 
     def _outcome(self, rule: Ruled, place: tuple[str, str]) -> tuple[str, str | None]:
-        if rule.id in self._failed:
-            return "failed", None
-        if rule.id in self._warned:
-            return "warned", None
         # What is only worth an info is noted with its evidence, and passes.
         if self._violations[rule.id] or rule.id not in self._unseen[place]:
-            return "passed", None
+            return outcome_of(self._weighed[rule.id].items())
         if not self._judged[place]:
             known = self._reasons[place].most_common(1)
             return "inconclusive", known[0][0] if known else "no exchange was judged"

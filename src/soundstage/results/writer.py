@@ -191,12 +191,13 @@ class BundleWriter:
         slos: Iterable[Mapping[str, Any]] | None = None,
         capacity: Mapping[str, Any] | None = None,
         workers: Iterable[Mapping[str, Any]] | None = None,
+        selection: Mapping[str, Any] | None = None,
     ) -> None:
         """End the run: write the rules and put the final run.json in place of the first one.
 
         `status` is "complete", or "interrupted" when the run was stopped; `budget` and `clock`
-        replace what `create` was given; `slos`, `capacity` and `workers` are there only if they are
-        given.
+        replace what `create` was given; `slos`, `capacity`, `workers` and `selection` are there
+        only if they are given.
         Raises ValueError if the result is not valid.
         """
         with self._lock:
@@ -215,6 +216,7 @@ class BundleWriter:
                 **({} if slos is None else {"slos": [dict(each) for each in slos]}),
                 **({} if capacity is None else {"capacity": dict(capacity)}),
                 **({} if workers is None else {"workers": [dict(each) for each in workers]}),
+                **({} if selection is None else {"selection": dict(selection)}),
             }
             why = why_invalid(None, whole)
             if why is not None:
