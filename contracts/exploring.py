@@ -59,6 +59,7 @@ def breaking_rule(
         if rule.id == f"{rule.api}/request/body":
             for body in (b"{", b"", b"[]"):
                 yield MadeUp(endpoint, body, endpoint.method)
+        elif rule.id == f"{rule.api}/request/media_type":
             yield MadeUp(endpoint, whole, endpoint.method, "text/plain")
         elif (broken := breaking(contract, rule, whole)) is not None:
             yield MadeUp(endpoint, broken, endpoint.method)

@@ -296,7 +296,7 @@ class Gate:
         """
         broken = self._broken_rule(contract, endpoint, body)
         if media_type(content_type) != "application/json":
-            broken = "request/body"
+            broken = broken or "request/media_type"
         other_method = method is not None and method.upper() != endpoint.method
         call = Call(
             contract,
