@@ -284,6 +284,26 @@ def test_an_error_that_was_provoked_is_held_to_the_documentation():
     assert accepted.violations[0].rule == "v6/request/field/prompt/required"
 
 
+BAD = {"expect_error": True, "broken_rule": "request/field/prompt/required"}
+
+
+@pytest.mark.parametrize("asked", [{"expect_error": True}, BAD])
+def test_a_bad_request_may_be_refused_inside_a_stream_that_had_begun(asked, stream_of):
+    begun = stream_of("v6").split(b"\n\n")[0] + b"\n\n"
+    chunk = {"isComplete": False, "status": "initializing", "chunkIndex": 1, "error": "no prompt"}
+    for refusal in (RATE, json.dumps(chunk).encode()):
+        for body in (b"data: " + refusal + b"\n\n", begun + b"data: " + refusal + b"\n\n"):
+            judged = judge(body, **asked)
+            assert outcome(judged) == ("conforms", None, ["http.error_under_success"])
+            assert judged.violations[0].severity == "warning"
+    assert judge(b"data: " + RATE + b"\n\n", **asked).error_name == "rate_limit"
+
+
+def test_a_bad_request_that_gets_a_song_is_accepted(song):
+    assert codes(judge(song, **BAD)) == ["http.accepted_invalid"]
+    assert codes(judge(song[:200], **BAD)) == ["http.accepted_invalid"]
+
+
 def test_a_sync_result_is_judged_whole():
     contract = load("v6")
     body = json.dumps(next(e.payload for e in contract.examples if e.of == "response")).encode()

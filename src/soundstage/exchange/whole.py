@@ -20,12 +20,14 @@ from soundstage.conformance.answers import (
     take_refusal,
     violation,
 )
+from soundstage.conformance.engine import StreamCheck
 from soundstage.conformance.violations import Violation
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
 from soundstage.wire import jsontext
-from soundstage.wire.lines import sniff_framing
+from soundstage.wire.lines import LineDecoder, sniff_framing
 from soundstage.wire.outages import http_reason, is_outage
+from soundstage.wire.sse import Decoder, EventTooLarge
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Asked:
 @dataclass(slots=True)
 class Whole:
     """What was found out: `framing` is "json" or None, `error_name` that of the printed error that
-    the body is; `reason` says why it is inconclusive if nothing is wrong with it.
+    the body is (`stream.failed`: an error of its own words, inside a stream); `reason` says why it is inconclusive if nothing is wrong with it.
     """
 
     violations: list[Violation] = field(default_factory=list)
@@ -64,6 +66,11 @@ def judge_whole(asked: Asked, raw: bytes) -> Whole:
     """
     contract, endpoint = asked.contract, asked.endpoint
     found = Whole()
+    if asked.expect_error and (refused := _refused_in_stream(asked, raw)) is not None:
+        found.framing, found.error_name = refused.framing, refused.error_name
+        message = f"the error came inside a stream, under the status {asked.status}"
+        _add(found, asked, "http.error_under_success", "error/not_under_200", message)
+        return found
     if asked.expect_error and asked.broken_rule and _accepted(asked, raw):
         message = "a request that the documentation rules out was accepted"
         _add(found, asked, "http.accepted_invalid", asked.broken_rule, message)
@@ -135,6 +142,28 @@ def _check_type(found: Whole, asked: Asked) -> None:
         found.violations += check_content_type(
             asked.contract, asked.endpoint, asked.content_type, None
         )
+
+
+def _refused_in_stream(asked: Asked, raw: bytes) -> Whole | None:
+    """Where a bad request is answered with a stream: the refusal in it, if there is one. A page may
+    let a stream begin before the request is validated, so this is no request that was accepted.
+    """
+    framing = sniff_framing(raw)
+    stream = asked.endpoint.kind == "stream" and is_success(asked.endpoint, asked.status)
+    if not stream or framing not in ("sse", "lines"):
+        return None
+    decoder = LineDecoder() if framing == "lines" else Decoder()
+    try:
+        events = decoder.feed(raw)
+    except EventTooLarge as error:
+        events = error.events
+    check = StreamCheck(asked.contract, asked.endpoint.name, max_depth=asked.max_depth)
+    for event in events:
+        check.event(event.data)
+    if check.failed is None and check.refusal is None:
+        return None
+    name = check.refusal.name if check.refusal is not None else "stream.failed"
+    return Whole(framing=framing, error_name=name)
 
 
 def _accepted(asked: Asked, raw: bytes) -> bool:
