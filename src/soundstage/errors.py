@@ -1,14 +1,20 @@
 """Misuse of the harness, or an environment that stops it. Never a fault of the API: those are
 values (`soundstage.conformance.violations`).
 
-Each class carries the exit code that the command line gives for it (README, "Exit codes").
+Each class carries the exit code that the command line gives for it (docs/exit-codes.md).
 """
+
+from __future__ import annotations
+
+import errno
+
+from soundstage.exit_codes import ExitCode
 
 
 class SoundstageError(Exception):
     """Base of all; its text is one clear line for the user."""
 
-    exit_code = 2
+    exit_code: int = ExitCode.USAGE
 
 
 class UsageError(SoundstageError):
@@ -22,14 +28,73 @@ class ContractDataError(SoundstageError):
 class NoDataError(SoundstageError):
     """There is nothing to judge: an empty run, a bundle without exchanges."""
 
-    exit_code = 5
+    exit_code = ExitCode.NO_DATA
 
 
 class TargetError(SoundstageError):
-    """The target or the environment failed: unreachable, no key, an outage."""
+    """The target or the environment failed: unreachable, no key, an outage, a full disk."""
 
-    exit_code = 6
+    exit_code = ExitCode.ENVIRONMENT
 
 
 class BudgetError(TargetError):
     """A billable request was about to be sent without a budget that covers it."""
+
+
+#: The name is wrong: there is nothing there, or something else than was meant.
+_WRONG_NAME = frozenset(
+    {
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.EEXIST,
+        errno.ENOTEMPTY,
+        errno.ENAMETOOLONG,
+        errno.ELOOP,
+        errno.EINVAL,
+    }
+)
+
+
+def not_written(
+    place: object, error: OSError, what: str = "cannot write"
+) -> UsageError | TargetError:
+    """What to raise where a file that the user named cannot be written: UsageError if the name is
+    wrong, TargetError if the system refuses (full, read-only, not permitted, too many files).
+    """
+    text = f"{place}: {what}: {error.strerror or error}"
+    return TargetError(text) if refused(error) else UsageError(text)
+
+
+def refused(error: BaseException | None) -> bool:
+    """Whether the system refuses to do what it was rightly asked for."""
+    return isinstance(error, OSError) and error.errno not in _WRONG_NAME
+
+
+#: Errors of the operating system that only wrong code gets.
+_OURS = frozenset({errno.EBADF, errno.EFAULT, errno.ENOTSOCK, errno.EINVAL})
+#: What libraries say who know no MemoryError: the loader of modules, and starters of threads.
+_SHORT_OF_MEMORY = ("Cannot allocate memory", "failed to map segment", "can't start new thread")
+
+
+def environment_reason(error: BaseException) -> str | None:
+    """Why the environment is to blame for an exception that is none of ours, in one line: no
+    memory, or an operating system that refuses. None if it is not.
+    """
+    if isinstance(error, MemoryError):
+        return f"out of memory: {error}" if str(error) else "out of memory"
+    if isinstance(error, OSError) and error.errno is not None and error.errno not in _OURS:
+        place = "" if error.filename is None else f"{_name(error.filename)}: "
+        return f"{place}{error.strerror or error}"
+    if isinstance(error, ImportError | RuntimeError | SystemError):
+        if any(words in str(error) for words in _SHORT_OF_MEMORY):
+            return f"out of memory: {error}"
+        cause = error.__cause__ or error.__context__
+        # Libraries in C say of their first lines that they failed, and why only beside it.
+        if isinstance(cause, MemoryError):
+            return f"out of memory: {error}"
+    return None
+
+
+def _name(file: object) -> str:
+    return file.decode(errors="backslashreplace") if isinstance(file, bytes) else str(file)

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from urllib.parse import urlsplit
 
 from soundstage.arguments import Parser
-from soundstage.commands.printing import forgive_encoding, json_line
+from soundstage.commands.printing import json_line
 from soundstage.conformance.violations import Severity, Verdict, Violation
 from soundstage.contract import Contract, available, load, load_all
 from soundstage.contract.paths import endpoint_at
@@ -120,7 +120,6 @@ def _positive(text: str) -> int:
 
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
-    forgive_encoding(stdout)
     contracts = [load(args.api)] if args.api else list(load_all().values())
     caps = Caps(events=args.max_events)
     codes = []
