@@ -118,7 +118,7 @@ class Standard:
             line_buffering=stream.line_buffering,
             write_through=unbuffered or stream.write_through,
         )
-        held.mode = "w"  # type: ignore[misc] - as Python does
+        held.mode = "w"  # type: ignore[misc]
         return held
 
     def finish(self) -> str | None:

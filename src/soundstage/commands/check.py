@@ -9,17 +9,21 @@ import shlex
 import sys
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
-from soundstage import cli
+from soundstage import cli, stopping
 from soundstage.arguments import Parser
+from soundstage.commands.unwritten import unwritten_report
 from soundstage.config import find_config
 from soundstage.conformance.violations import fingerprint
 from soundstage.contract import available, load
-from soundstage.errors import UsageError
+from soundstage.errors import SoundstageError, TargetError, UsageError
 from soundstage.exchange import consent
 from soundstage.exchange.gate import Gate
+from soundstage.exchange.outcomes import RuleOutcome
 from soundstage.exchange.run import EMULATOR, CheckOptions, open_gate
+from soundstage.exit_codes import ExitCode, with_report, worst
+from soundstage.outputs import check_place, put
 from soundstage.wire.redact import terminal_safe
 
 HELP = "check a target against the contract"
@@ -113,6 +117,8 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     budget = args.budget if args.budget is not None else config.target.budget
     if budget is not None and budget < 0:
         raise UsageError("--budget: 0 or more")
+    if args.write_waivers:
+        check_place(Path(args.write_waivers), "--write-waivers")
     if args.write_waivers and Path(args.write_waivers).exists():
         raise UsageError(f"--write-waivers {args.write_waivers}: there is such a file already")
     options = CheckOptions(
@@ -143,37 +149,70 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         elif stderr.isatty() and not args.verbose:
             many = ", ".join(options.apis)
             print(f"checking {gate.session.target.url} ({many}) …", file=stderr)
-        code, path = _check(gate, args)
-    if args.write_waivers:
-        _draft_waivers(gate, Path(args.write_waivers), stdout)
-    if args.format == "json":
-        cli.run("report", [str(path)], io.StringIO(), stderr)
-        print(json.dumps(json.loads((path / "run.json").read_bytes())), file=stdout)
+        code, outcomes, unwritten = _check(gate, args)
+    if code == ExitCode.INCONCLUSIVE and args.on_inconclusive == "warn":
+        code = ExitCode.PASS
+    assert gate.bundle is not None
+    shown = io.StringIO() if args.format == "json" else stdout
+    if unwritten is None:
+        reported = cli.run("report", [str(gate.bundle.path)], shown, stderr)
     else:
-        cli.run("report", [str(path)], stdout, stderr)
+        reported = unwritten_report(gate, outcomes, unwritten, shown, stderr)
+    if args.format == "json":
+        print(json.dumps(gate.bundle.run), file=stdout)
+    else:
         for waiver in gate.unused_waivers():
             print(f"unused waiver: {waiver.describe()}", file=stdout)
-    return 0 if code == 4 and args.on_inconclusive == "warn" else code
+    if stopping.heard() is not None:
+        said = f"{stopping.words()}; what was judged is in {gate.bundle.path}"
+        print(f"soundstage check: {said}", file=stderr)
+    if args.write_waivers:
+        try:
+            _draft_waivers(gate, Path(args.write_waivers), stdout)
+        except SoundstageError as error:
+            print(f"soundstage check: {error}", file=stderr)
+            reported = worst((reported, ExitCode.ENVIRONMENT))
+    return with_report(code, reported)
 
 
-def _check(gate: Gate, args: argparse.Namespace) -> tuple[int, Path]:
+def _check(
+    gate: Gate, args: argparse.Namespace
+) -> tuple[int, list[RuleOutcome], TargetError | None]:
+    """Run the checks and finish the bundle: the exit code, what is known about each rule, and why
+    the bundle could not be finished, if so.
+    """
     import pytest
 
     from soundstage.pytest_plugin import Provided
 
-    assert gate.bundle is not None
     provided = Provided(gate)
-    status = pytest.main(_pytest_arguments(args), plugins=[provided])
+    try:
+        status = int(pytest.main(_pytest_arguments(args), plugins=[provided]))
+    except KeyboardInterrupt:
+        status = pytest.ExitCode.INTERRUPTED
     if status == pytest.ExitCode.INTERRUPTED:
-        gate.finish(provided.outcomes, cli.INTERRUPTED, interrupted=True)
-        raise KeyboardInterrupt
+        code = stopping.code()
+        unwritten = _finished(gate, provided.outcomes, code, interrupted=True)
+        return code, provided.outcomes, unwritten
     code = gate.exit_code(provided.outcomes)
     if code in (0, 4, 5, 6) and provided.failures:
         code = 1
     if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-        code = {pytest.ExitCode.NO_TESTS_COLLECTED: 5}.get(pytest.ExitCode(status), cli.OUR_BUG)
-    gate.finish(provided.outcomes, code, reason="; ".join(provided.failures[:3]) or None)
-    return code, gate.bundle.path
+        code = {pytest.ExitCode.NO_TESTS_COLLECTED: 5}.get(pytest.ExitCode(status), ExitCode.BUG)
+    reason = "; ".join(provided.failures[:3]) or None
+    unwritten = _finished(gate, provided.outcomes, code, reason=reason)
+    return code, provided.outcomes, unwritten
+
+
+def _finished(
+    gate: Gate, outcomes: list[RuleOutcome], code: int, **more: Any
+) -> TargetError | None:
+    """Finish the bundle. Gives why it could not be: what was judged counts nevertheless."""
+    try:
+        gate.finish(outcomes, code, **more)
+    except TargetError as error:
+        return error
+    return None
 
 
 def planned(options: CheckOptions, explore: int | None) -> str:
@@ -209,7 +248,7 @@ def _draft_waivers(gate: Gate, file: Path, stdout: TextIO) -> None:
         said = terminal_safe(message)
         lines.append(f'# {code} {rule}: {said}\n[[waiver]]\nfingerprint = "{mark}"')
         lines.append(f'reason = "TODO: why is this known, and who mends it?"\nuntil = {until}\n')
-    file.write_text("\n".join(lines))
+    put(file, "\n".join(lines))
     print(f"{len(found)} waivers drafted in {file}", file=stdout)
 
 

@@ -40,6 +40,8 @@ from soundstage.wire import jsontext
 #: Asks our emulator for an error; any other target ignores it.
 ERROR_HEADER = "Soundstage-Error"
 _VERDICTS = {0: "pass", 1: "fail"}
+#: An exchange that is cut gets so long to say so, in seconds.
+_CUT_S = 2.0
 
 
 class Gate:
@@ -81,6 +83,7 @@ class Gate:
         self.not_sent: dict[tuple[str, str], str] = {}
         self.observed = Observed()
         self._at_once = at_once
+        self._cut = False
         self._seed = seed
         self._lock = threading.Lock()
         self._captured: dict[tuple[str, str], Exchange | None] = {}
@@ -97,7 +100,7 @@ class Gate:
         """Send one request and keep its story in the bundle. Raises BudgetError if not covered."""
         client = self.session.client if call.scenario == "check" else self._explorer
         exchange = client.exchange(call)
-        if call.scenario == "check":
+        if call.scenario == "check" and not self._cut:
             exchange.in_assets = self.assets.examine(exchange)
         with self._lock:
             self.exchanges.append(exchange)
@@ -126,12 +129,22 @@ class Gate:
 
         # Daemons, so that Ctrl-C need not wait for songs that take minutes.
         threads = [Thread(target=capture, args=(pair,), daemon=True) for pair in first]
-        for number, thread in enumerate(threads):
-            if number >= self._at_once:
-                threads[number - self._at_once].join()
-            thread.start()
-        for thread in threads:
-            thread.join()
+        try:
+            for number, thread in enumerate(threads):
+                if number >= self._at_once:
+                    threads[number - self._at_once].join()
+                thread.start()
+            for thread in threads:
+                thread.join()
+        except KeyboardInterrupt:
+            # What has come so far was paid for: it is judged, and stands in the report.
+            self._cut = True
+            self.session.cut()
+            deadline = time.monotonic() + _CUT_S
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join(max(0.0, deadline - time.monotonic()))
+            raise
         if failed:
             raise failed[0]
         for pair in todo:

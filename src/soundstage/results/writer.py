@@ -222,7 +222,7 @@ class BundleWriter:
                 "finished": _instant(),
                 "status": status,
                 "verdict": verdict,
-                "exit_code": exit_code,
+                "exit_code": None if exit_code is None else int(exit_code),
                 "reason": reason,
                 "voids": [dict(void) for void in voids],
                 "totals": dict(totals or {}),
