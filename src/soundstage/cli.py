@@ -10,7 +10,7 @@ import os
 import sys
 from contextlib import suppress
 from importlib import import_module
-from typing import TextIO
+from typing import Any, TextIO
 
 from soundstage import lifeline, stopping, streams
 from soundstage.errors import SoundstageError, UsageError, environment_reason, refused
@@ -33,6 +33,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 _SCHEMAS = "SOUNDSTAGE_SCHEMAS"
+#: What ended threads that nobody waits for.
+_lost: list[BaseException] = []
 
 
 def usage() -> str:
@@ -73,6 +75,8 @@ def _program(argv: list[str]) -> int:
             code = _main(argv)
         except SystemExit as ended:
             code = _code_of(ended)
+        if _lost:
+            code = with_report(code, _failed("", _lost[0], sys.stderr))
         if (why := standard.finish()) is not None:
             _say(sys.stderr, f"soundstage: standard output could not be written: {why}")
             code = with_report(code, ExitCode.ENVIRONMENT)
@@ -119,7 +123,10 @@ def run(name: str, argv: list[str], stdout: TextIO, stderr: TextIO) -> int:
             streams.forgive(stream)
         argv = _taken(argv)
         command = import_module(COMMANDS[name][0])
-        code: int = command.run(command.parse_args(argv), stdout, stderr)
+        args = command.parse_args(argv)
+        if "threading" in sys.modules:
+            sys.modules["threading"].excepthook = _in_a_thread
+        code: int = command.run(args, stdout, stderr)
         stdout.flush()
         return int(code)
     except SystemExit:
@@ -132,18 +139,18 @@ def _failed(name: str, error: BaseException, stderr: TextIO) -> int:
     """Say in one line what ended a command; its exit code."""
     stopped = stopping.heard() is not None
     if isinstance(error, SoundstageError):
-        _say(stderr, f"soundstage {name}: {error}")
+        _say(stderr, f"{_who(name)}: {error}")
         if stopped:
             return stopping.code()
         # A file that is there and cannot be read is no misuse.
         wrong = isinstance(error, UsageError) and refused(error.__cause__)
         return ExitCode.ENVIRONMENT if wrong else int(error.exit_code)
     if (why := environment_reason(error)) is not None:
-        _say(stderr, f"soundstage {name}: {why}")
+        _say(stderr, f"{_who(name)}: {why}")
         return stopping.code() if stopped else ExitCode.ENVIRONMENT
     if stopped or isinstance(error, KeyboardInterrupt):
         # Libraries make other exceptions of an interruption.
-        _say(stderr, f"soundstage {name}: {stopping.words()}")
+        _say(stderr, f"{_who(name)}: {stopping.words()}")
         return stopping.code()
     if os.environ.get("SOUNDSTAGE_TRACEBACK"):
         import traceback
@@ -151,10 +158,19 @@ def _failed(name: str, error: BaseException, stderr: TextIO) -> int:
         traceback.print_exception(error, file=stderr)
     _say(
         stderr,
-        f"soundstage {name}: this is our bug, please report it: {type(error).__name__}: {error}\n"
+        f"{_who(name)}: this is our bug, please report it: {type(error).__name__}: {error}\n"
         "set SOUNDSTAGE_TRACEBACK=1 and run it again for the traceback",
     )
     return ExitCode.BUG
+
+
+def _who(name: str) -> str:
+    return f"soundstage {name}".rstrip()
+
+
+def _in_a_thread(ended: Any) -> None:
+    if isinstance(ended.exc_value, Exception | MemoryError):
+        _lost.append(ended.exc_value)
 
 
 def _say(stderr: TextIO, text: str) -> None:

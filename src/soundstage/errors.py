@@ -73,8 +73,16 @@ def refused(error: BaseException | None) -> bool:
 
 #: Errors of the operating system that only wrong code gets.
 _OURS = frozenset({errno.EBADF, errno.EFAULT, errno.ENOTSOCK, errno.EINVAL})
-#: What libraries say who know no MemoryError: the loader of modules, and starters of threads.
-_SHORT_OF_MEMORY = ("Cannot allocate memory", "failed to map segment", "can't start new thread")
+#: What those say of it who know no MemoryError: the loader of modules, starters of threads, orjson,
+#: and CPython where it notices too late that an allocation failed.
+_SHORT_OF_MEMORY = (
+    "Cannot allocate memory",
+    "failed to map segment",
+    "can't start new thread",
+    "Not enough memory",
+    "error return without exception set",
+    "returned NULL without setting an exception",
+)
 
 
 def environment_reason(error: BaseException) -> str | None:
@@ -86,13 +94,12 @@ def environment_reason(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno is not None and error.errno not in _OURS:
         place = "" if error.filename is None else f"{_name(error.filename)}: "
         return f"{place}{error.strerror or error}"
-    if isinstance(error, ImportError | RuntimeError | SystemError):
-        if any(words in str(error) for words in _SHORT_OF_MEMORY):
-            return f"out of memory: {error}"
-        cause = error.__cause__ or error.__context__
-        # Libraries in C say of their first lines that they failed, and why only beside it.
-        if isinstance(cause, MemoryError):
-            return f"out of memory: {error}"
+    if isinstance(error, ImportError | RuntimeError | SystemError | ValueError):
+        said = str(error).strip()
+        if any(words in said for words in _SHORT_OF_MEMORY):
+            return f"out of memory: {said.splitlines()[-1]}"
+        if isinstance(error.__cause__ or error.__context__, MemoryError):
+            return "out of memory"
     return None
 
 

@@ -17,7 +17,7 @@ from soundstage.commands.unwritten import unwritten_report
 from soundstage.config import find_config
 from soundstage.conformance.violations import fingerprint
 from soundstage.contract import available, load
-from soundstage.errors import SoundstageError, TargetError, UsageError
+from soundstage.errors import SoundstageError, TargetError, UsageError, environment_reason
 from soundstage.exchange import consent
 from soundstage.exchange.gate import Gate
 from soundstage.exchange.outcomes import RuleOutcome
@@ -183,18 +183,24 @@ def _check(
     """
     import pytest
 
+    from soundstage.commands.breakdown import Breakdown
     from soundstage.pytest_plugin import Provided
 
-    provided = Provided(gate)
+    provided, breakdown = Provided(gate), Breakdown()
     try:
-        status = int(pytest.main(_pytest_arguments(args), plugins=[provided]))
+        status = int(pytest.main(_pytest_arguments(args), plugins=[provided, breakdown]))
     except KeyboardInterrupt:
         status = pytest.ExitCode.INTERRUPTED
+    if breakdown.error is not None and stopping.heard() is None:
+        why = environment_reason(breakdown.error)
+        ended = ExitCode.BUG if why is None else ExitCode.ENVIRONMENT
+        _finished(gate, provided.outcomes, ended, reason=why or str(breakdown.error))
+        raise breakdown.error
     if status == pytest.ExitCode.INTERRUPTED:
-        code = stopping.code()
-        unwritten = _finished(gate, provided.outcomes, code, interrupted=True)
-        return code, provided.outcomes, unwritten
-    code = gate.exit_code(provided.outcomes)
+        stopped = stopping.code()
+        unwritten = _finished(gate, provided.outcomes, stopped, interrupted=True)
+        return stopped, provided.outcomes, unwritten
+    code: int = gate.exit_code(provided.outcomes)
     if code in (0, 4, 5, 6) and provided.failures:
         code = 1
     if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
