@@ -125,7 +125,9 @@ def run(name: str, argv: list[str], stdout: TextIO, stderr: TextIO) -> int:
         command = import_module(COMMANDS[name][0])
         args = command.parse_args(argv)
         if "threading" in sys.modules:
-            sys.modules["threading"].excepthook = _in_a_thread
+            import threading
+
+            threading.excepthook = _in_a_thread
         code: int = command.run(args, stdout, stderr)
         stdout.flush()
         return int(code)
