@@ -34,6 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "stopping": {"exit_codes"},
     "streams": set(),
     "lifeline": set(),
+    "ending": {"exit_codes"},
     "outputs": {"errors"},
     "arguments": set(),
     "schemas": set(),
@@ -67,7 +68,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "config", "results", "exchange", "pytest_plugin", "contracts", "loadtests", "reports",
         "cli", "exit_codes", "stopping", "lifeline", "outputs",
     },
-    "cli": {"errors", "exit_codes", "stopping", "streams", "lifeline"},
+    "cli": {"errors", "exit_codes", "stopping", "streams", "lifeline", "ending"},
     "__init__": set(),
     "__main__": {"cli"},
 }  # fmt: skip

@@ -33,6 +33,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 _SCHEMAS = "SOUNDSTAGE_SCHEMAS"
+#: Commands that load large libraries in C.
+_NATIVE = frozenset({"check", "load", "compare", "report", "faults"})
 #: What ended threads that nobody waits for.
 _lost: list[BaseException] = []
 
@@ -63,13 +65,30 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit code (docs/exit-codes.md). Without `argv` this is the
     program itself, which signals may stop and whose standard streams may go away.
     """
-    return _program(sys.argv[1:]) if argv is None else _main(argv)
+    if argv is not None:
+        return _main(argv)
+    argv = sys.argv[1:]
+    code = _program(argv)
+    if _loads_libraries(argv):
+        from soundstage import ending
+
+        if ending.guarded():
+            ending.leave(code)
+    return code
+
+
+def _loads_libraries(argv: list[str]) -> bool:
+    return bool(argv) and argv[0] in _NATIVE
 
 
 def _program(argv: list[str]) -> int:
     code: int = ExitCode.BUG
     try:
         stopping.install()
+        if _loads_libraries(argv):
+            from soundstage import ending
+
+            ending.guard()
         standard = streams.guard()
         try:
             code = _main(argv)

@@ -22,9 +22,9 @@ def check_place(path: Path, what: str) -> None:
     begins with `what` (the option), if it is a folder or in none.
     """
     if path.is_dir():
-        raise UsageError(f"{what} {path}: that is a folder; a file is needed")
+        raise UsageError(f"{what} {path}: cannot write: that is a folder")
     if not path.parent.is_dir():
-        raise UsageError(f"{what} {path}: there is no folder {path.parent}")
+        raise UsageError(f"{what} {path}: cannot write: there is no folder {path.parent}")
 
 
 def put(path: Path, text: str) -> None:
