@@ -61,7 +61,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "reports": {
         "contract", "conformance", "results", "config", "wire", "errors", "arguments",
-        "exit_codes", "outputs",
+        "exit_codes", "outputs", "stopping",
     },
     "commands": {
         "errors", "arguments", "wire", "contract", "conformance", "generation", "emulator",

@@ -11,6 +11,8 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
@@ -51,6 +53,21 @@ def install() -> None:
     sys.unraisablehook = _mend
     if hasattr(signal, "setitimer"):
         signal.signal(signal.SIGALRM, _interrupt_again)
+
+
+@contextmanager
+def deaf_children() -> Iterator[None]:
+    """Processes that are started here do not hear Ctrl-C or the end of the terminal, which are told
+    to all of a terminal's programs: they are for us.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def over() -> None:
