@@ -89,9 +89,10 @@ def _serve(kind: str, profile: str, workers: int, requests: int) -> Served:
     assert endpoint is not None
     body = json.dumps(next(each.payload for each in contract.examples if each.of == "request"))
     command = [sys.executable, "-m", "soundstage", "emulate", "--port=0", f"--profile={profile}"]
-    command += ["--seed=1", f"--workers={workers}"]
+    command += ["--seed=1", f"--workers={workers}", "--until-eof"]
     before = _cpu_of_children()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as server:
         assert server.stdout is not None
         try:
             port = int(server.stdout.readline().rpartition(":")[2])

@@ -12,15 +12,15 @@ import json
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from soundstage import cli
+from soundstage import cli, stopping
 from soundstage.config import Config, find_config
 from soundstage.errors import UsageError
 from soundstage.exchange import consent
 from soundstage.exchange.budget import is_loopback
 from soundstage.exchange.spawn import spawned_emulator
+from soundstage.exit_codes import ExitCode, with_report
 from soundstage.loadtests.asking import parameters, planned, scenario_of
 from soundstage.loadtests.options import duration, parse_args
 from soundstage.loadtests.scenario import Scenario
@@ -77,15 +77,31 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
             url = stack.enter_context(spawned_emulator(args.emulator_args))
         options = _options(args, config, scenario, url, budget)
         drive = _search(args, stdout, stderr) if args.find_capacity else _measure(args, stderr)
-        code, path, unused = _load(options, drive, stderr, args.processes)
-    if args.format == "json":
-        cli.run("report", [str(path)], io.StringIO(), stderr)
-        print(json.dumps(json.loads((path / "run.json").read_bytes())), file=stdout)
+        code, load = _load(options, drive, stderr, args.processes)
+    if code == ExitCode.INCONCLUSIVE and args.on_inconclusive == "warn":
+        code = ExitCode.PASS
+    shown = io.StringIO() if args.format == "json" else stdout
+    if load.unwritten is not None:
+        # The bundle has no last word to make a report of.
+        reported: int = ExitCode.ENVIRONMENT
+        print(_in_a_line(load), file=shown)
     else:
-        cli.run("report", [str(path)], stdout, stderr)
-        for text in unused:
-            print(f"unused waiver: {text}", file=stdout)
-    return 0 if code == 4 and args.on_inconclusive == "warn" else code
+        reported = cli.run("report", [str(load.bundle.path)], shown, stderr)
+    if args.format == "json":
+        print(json.dumps(load.bundle.run), file=stdout)
+    else:
+        for waiver in load.recording.weights.unused():
+            print(f"unused waiver: {waiver.describe()}", file=stdout)
+    return with_report(code, reported)
+
+
+def _in_a_line(load: LoadRun) -> str:
+    """What was judged, where no bundle could be kept of it."""
+    recording = load.recording
+    found = ", ".join(f"{code} {many:,}" for code, many in recording.codes.most_common(5))
+    said = "FAIL  Contract broken" if recording.matrix.broken else "INCOMPLETE  No verdict"
+    of = f"{recording.violating:,} of {recording.done:,} exchanges violate"
+    return f"{said}: {of}{f' ({found})' if found else ''}"
 
 
 def _list(stdout: TextIO) -> None:
@@ -100,11 +116,9 @@ def _list(stdout: TextIO) -> None:
 Drive = Callable[["LoadRun", "Environment"], None]
 
 
-def _load(
-    options: LoadOptions, drive: Drive, stderr: TextIO, many: int
-) -> tuple[int, Path, list[str]]:
+def _load(options: LoadOptions, drive: Drive, stderr: TextIO, many: int) -> tuple[int, LoadRun]:
     """The run itself, as `drive` drives it, in this process or on so many others; its exit code,
-    its bundle, and the waivers that spoke of nothing that was found.
+    and itself.
     """
     import gc
 
@@ -126,9 +140,9 @@ def _load(
         load = team.crew(environment) if team is not None else open_run(environment, options)
         for warning in load.session.warnings:
             print(f"soundstage load: {warning}", file=stderr)
-        for each in (signal.SIGINT, signal.SIGTERM):
+        for each in stopping.signals():
             stack.callback(signal.signal, each, signal.getsignal(each))
-            stack.callback(gevent.signal_handler(each, load.interrupt).cancel)
+            stack.callback(gevent.signal_handler(each, _asked_to_stop, load, each).cancel)
         runner: Any = (
             environment.create_local_runner() if team is None else team.runner(environment)
         )
@@ -142,10 +156,15 @@ def _load(
                 team.lead(runner)
             drive(load, environment)
             code = load.conclude()
-    if load.failure is not None:
-        print(f"soundstage load: stopped early: {load.failure}", file=stderr)
-    unused = [each.describe() for each in load.recording.weights.unused()]
-    return code, load.bundle.path, unused
+    why = load.failure or load.unwritten
+    if why is not None:
+        print(f"soundstage load: stopped early: {why}", file=stderr)
+    return code, load
+
+
+def _asked_to_stop(load: LoadRun, signum: int) -> None:
+    if stopping.hear(signum) != "echo":
+        load.interrupt(signum)
 
 
 @contextmanager

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from soundstage.errors import BudgetError, SoundstageError
+from soundstage import stopping
+from soundstage.errors import BudgetError, SoundstageError, TargetError
+from soundstage.exit_codes import ExitCode, with_report
 from soundstage.results import verdicts
 
 if TYPE_CHECKING:
     from soundstage.loadtests.loadrun import LoadRun
 
-INTERRUPTED = 130
 #: Reasons that are the target's or the environment's, not the contract's.
 _ENVIRONMENT = ("api.", "http.", "environment.", "harness.idle_timeout", "harness.total_timeout")
 _VERDICTS = {0: "pass", 1: "fail", 3: "fail", 6: "invalid"}
@@ -23,11 +24,29 @@ def conclude(run: LoadRun) -> int:
     run.unwatch()
     if run.failure is not None and not isinstance(run.failure, SoundstageError):
         raise run.failure
-    recording, session = run.recording, run.session
+    session = run.session
     stepped = run.clock_stepped()
     voids = _voids(run, stepped)
     slos = slo_results(run)
     code = _exit_code(run, voids, slos)
+    try:
+        _finish(run, code, voids, slos, stepped)
+    except TargetError as error:
+        run.unwritten = error
+        code = with_report(code, ExitCode.ENVIRONMENT)
+    session.close()
+    return code
+
+
+def _finish(
+    run: LoadRun,
+    code: int,
+    voids: list[dict[str, str]],
+    slos: list[dict[str, Any]],
+    stepped: bool,
+) -> None:
+    """The last word in the bundle. Raises TargetError if it cannot be written."""
+    recording, session = run.recording, run.session
     sources = [source for source, count in recording.timing.items() if count]
     run.bundle.observed(recording.observed.to_json())
     run.bundle.finish(
@@ -47,8 +66,6 @@ def conclude(run: LoadRun) -> int:
         capacity=run.capacity,
         workers=run.workers(),
     )
-    session.close()
-    return code
 
 
 def slo_results(run: LoadRun) -> list[dict[str, Any]]:
@@ -118,20 +135,21 @@ def _voids(run: LoadRun, stepped: bool) -> list[dict[str, str]]:
 
 def _exit_code(run: LoadRun, voids: list[dict[str, str]], slos: list[dict[str, Any]]) -> int:
     if run.interrupted:
-        return INTERRUPTED
+        return stopping.code(run.stopped_by)
     if run.recording.matrix.broken:
-        return 1
+        return ExitCode.BROKEN
     if any(void["kind"] != "budget" for void in voids):
-        return 6
+        return ExitCode.ENVIRONMENT
     if not run.recording.done:
-        return 5
+        return ExitCode.NO_DATA
     if run.capacity is not None:
         return _OF_CAPACITY[run.capacity["verdict"]]
     kept = verdicts.overall(slos)
     if kept == verdicts.FAIL:
-        return 3
+        return ExitCode.SLOW
     whole = run.recording.matrix.judged() and not voids
-    return 0 if whole and kept == verdicts.PASS else 4
+    met = whole and kept == verdicts.PASS
+    return ExitCode.PASS if met else ExitCode.INCONCLUSIVE
 
 
 def _reason(run: LoadRun, voids: list[dict[str, str]], slos: list[dict[str, Any]]) -> str | None:

@@ -16,7 +16,7 @@ import gevent
 import gevent.event
 
 from soundstage.config import Config
-from soundstage.errors import SoundstageError
+from soundstage.errors import SoundstageError, TargetError
 from soundstage.exchange.client import Call
 from soundstage.exchange.session import Session
 from soundstage.loadtests import hopeless
@@ -72,7 +72,8 @@ class LoadRun:
     """A run that is open. `begin`, then `start` exchanges or `drive` a schedule, then `conclude`.
 
     `stopping` is set once no further request may start. `failure` is what stopped it, if that was
-    neither the schedule's end nor somebody's wish.
+    neither the schedule's end nor somebody's wish; `stopped_by` the signal by which somebody wished
+    it. `unwritten`: why the bundle could not be finished.
     """
 
     #: Whether others send the load, and this run only takes what comes of it.
@@ -93,6 +94,8 @@ class LoadRun:
         self._bundle = bundle
         self.stopping = gevent.event.Event()
         self.interrupted = False
+        self.stopped_by: int | None = None
+        self.unwritten: TargetError | None = None
         self.failure: BaseException | None = None
         self.asked = 0
         self.most_in_flight = 0
@@ -215,8 +218,11 @@ class LoadRun:
         self.stopping.set()
         self._halt.set()
 
-    def interrupt(self) -> None:
-        """Stop early: the first call stops new requests, the second cuts what is in flight."""
+    def interrupt(self, signum: int | None = None) -> None:
+        """Stop early, because of this signal (None: Ctrl-C): the first call stops new requests, the
+        second cuts what is in flight.
+        """
+        self.stopped_by = self.stopped_by or signum
         if self.interrupted:
             self._cutting.set()
         self.interrupted = True

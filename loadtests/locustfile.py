@@ -22,6 +22,7 @@ from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
 from soundstage import cli
 from soundstage.errors import SoundstageError
+from soundstage.exit_codes import with_report
 from soundstage.loadtests import arrivals, shipping, users
 from soundstage.loadtests.crew import Crew
 from soundstage.loadtests.loadrun import LEAD_S, LoadOptions, LoadRun
@@ -200,8 +201,11 @@ def _conclude(run: LoadRun) -> int:
             code = run.conclude()
         if run.failure is not None:
             log.error("stopped early: %s", run.failure)
+        if run.unwritten is not None:
+            log.error("%s", run.unwritten)
+            return code
         said = io.StringIO()
-        cli.run("report", [str(path)], said, said)
+        code = with_report(code, cli.run("report", [str(path)], said, said))
         print(said.getvalue(), file=sys.stderr)  # noqa: T201 - the run's summary
     except SoundstageError as error:
         log.error("%s: %s", path, error)

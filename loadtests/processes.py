@@ -114,8 +114,11 @@ def _be_a_worker(place: int, life: int, options: LoadOptions, user: type[Any]) -
     """All that a forked process ever does."""
     code = 70
     try:
-        # Ctrl-C is for the master, which tells us.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Ctrl-C and a closed terminal are for the master, which tells us.
+        for name in ("SIGINT", "SIGHUP"):
+            if (each := getattr(signal, name, None)) is not None:
+                signal.signal(each, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         port = os.read(place, _PORT_BYTES)
         code = _work(int.from_bytes(port, "big"), life, options, user) if port else 0
     except BaseException:  # noqa: BLE001 - shown, and nothing of the master's may run here

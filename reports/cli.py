@@ -14,6 +14,8 @@ import orjson
 from soundstage.arguments import Parser
 from soundstage.contract import Contract, load
 from soundstage.errors import SoundstageError, UsageError
+from soundstage.exit_codes import ExitCode, worst
+from soundstage.outputs import check_place, print_document, put
 from soundstage.reports import annotations, html, junit, markdown, sarif
 from soundstage.reports.as_json import to_json
 from soundstage.reports.curl import curl
@@ -34,7 +36,8 @@ examples:
   soundstage report runs/nightly --format json | jq .summary.endpoints
   soundstage report latest --format sarif --output soundstage.sarif
 
-exit codes: 0 written, 2 wrong usage or not a bundle, 5 the bundle holds nothing.
+exit codes: 0 written, 2 wrong usage or not a bundle, 5 the bundle holds nothing, 6 it could not be
+written.
 A report never gates: the run did that. Interrupted bundles are reported as such.
 """
 
@@ -72,29 +75,50 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
-    """Write what `args` asks for; returns 0, or 5 when no bundle holds anything."""
+    """Write what `args` asks for; returns 0, 5 when no bundle holds anything, or 6 when something
+    could not be written: what there is to say is printed all the same.
+    """
+    to_file = args.output not in (None, "-")
+    if to_file:
+        check_place(Path(args.output), "--output")
     if args.format in ("html", "junit") and len(args.bundles) > 1:
         raise UsageError(f"--format {args.format} takes one bundle, not {len(args.bundles)}")
     paths = [resolve(each) for each in args.bundles]
     reports = [read(Bundle.open(path)) for path in paths]
+    codes: list[int] = []
     if args.format is None:
         for index, (path, report) in enumerate(zip(paths, reports, strict=True)):
-            for name, render in FILES.items():
-                _write(path / name, render(report))
+            codes.append(_write_all(path, report, stderr))
             if index:
                 stdout.write("\n")
             print_summary(report, stdout)
-            stdout.write(f"report: {path / 'report.html'}\n")
+            if codes[-1] == ExitCode.PASS:
+                stdout.write(f"report: {path / 'report.html'}\n")
     else:
         text = _formatted(args.format, reports)
-        if args.output in (None, "-"):
-            stdout.write(text)
+        if to_file:
+            put(Path(args.output), text)
         else:
-            _write(Path(args.output), text)
+            print_document(text, stdout)
     empty = [path for path, report in zip(paths, reports, strict=True) if report.empty]
     for path in empty:
         stderr.write(f"{path}: no data: it holds no exchange and no rule\n")
-    return 5 if len(empty) == len(reports) else 0
+    codes.append(ExitCode.NO_DATA if len(empty) == len(reports) else ExitCode.PASS)
+    return worst(codes)
+
+
+def _write_all(path: Path, report: Report, stderr: TextIO) -> int:
+    """Leave the files of a report in its bundle. What cannot be left is said in one line, and
+    gives the exit code: the rest of the reports are written nevertheless.
+    """
+    try:
+        for name, render in FILES.items():
+            put(path / name, render(report))
+    except SoundstageError as error:
+        stderr.write(f"soundstage report: {error}\n")
+        # The folder is there, since the bundle was read from it.
+        return ExitCode.ENVIRONMENT
+    return ExitCode.PASS
 
 
 def read(bundle: Bundle) -> Report:
@@ -166,13 +190,3 @@ def _formatted(name: str, reports: list[Report]) -> str:
         documents[0] if len(documents) == 1 else documents,
         option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS,
     ).decode("utf-8")
-
-
-def _write(path: Path, text: str) -> None:
-    """Put `text` in place of `path` at once, so that nobody reads half a report."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot write: {error.strerror}") from error

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from soundstage.arguments import Parser
-from soundstage.errors import NoDataError, UsageError
+from soundstage.errors import NoDataError, SoundstageError, UsageError
+from soundstage.exit_codes import ExitCode, with_report
+from soundstage.outputs import check_place, print_document, put
 
 if TYPE_CHECKING:
     from soundstage.reports.arms import Arm
@@ -119,6 +121,8 @@ def _check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     """Compare, print, and give the exit code of the verdict."""
+    if args.out not in (None, "-"):
+        check_place(Path(args.out), "--out")
     if args.fidelity is not None:
         return _fidelity(args, stdout)
     from soundstage.reports.comparability import REASONS
@@ -126,7 +130,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     for reason in sorted(args.allow - REASONS.keys()):
         raise UsageError(f"--allow {reason}: no such reason; there are {', '.join(REASONS)}")
     if args.calibrate is not None:
-        return _calibrate(args, stdout)
+        return _calibrate(args, stdout, stderr)
     from soundstage.reports.arms import read_arms, resolve
     from soundstage.reports.compare import Options, check_across, compare
 
@@ -152,8 +156,10 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         gaps=gaps,
         calibration=_calibration(args.calibration) if args.calibration else None,
     )
-    _give(made, args, stdout)
-    return 0 if made.exit_code == 4 and args.on_inconclusive == "warn" else made.exit_code
+    code = made.exit_code
+    if code == ExitCode.INCONCLUSIVE and args.on_inconclusive == "warn":
+        code = ExitCode.PASS
+    return with_report(code, _give(made, args, stdout, stderr))
 
 
 def contract_drift(base: Arm, candidate: Arm) -> tuple[list[Finding], list[str]]:
@@ -175,7 +181,7 @@ def contract_drift(base: Arm, candidate: Arm) -> tuple[list[Finding], list[str]]
     return drift.waived(findings, find_config(), datetime.now(UTC).date()), []
 
 
-def _calibrate(args: argparse.Namespace, stdout: TextIO) -> int:
+def _calibrate(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     import orjson
 
     from soundstage.reports.arms import read_arms, resolve
@@ -187,10 +193,11 @@ def _calibrate(args: argparse.Namespace, stdout: TextIO) -> int:
     gates = gates_of(arm, args.gate, allow=args.allow, force=args.force)
     made = calibrate(arm, gates, args.margin, args.alpha)
     data = orjson.dumps(made.to_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-    if args.out:
-        write(Path(args.out), data.decode())
-    stdout.write(data.decode() if args.format == "json" else calibration_text(made))
-    return 0
+    if args.format == "json":
+        print_document(data.decode(), stdout)
+    else:
+        stdout.write(calibration_text(made))
+    return _written(args.out, data.decode(), stderr) if args.out else ExitCode.PASS
 
 
 def _calibration(path: Path) -> Calibration:
@@ -219,15 +226,28 @@ def _fidelity(args: argparse.Namespace, stdout: TextIO) -> int:
     return code
 
 
-def _give(made: Comparison, args: argparse.Namespace, stdout: TextIO) -> None:
+def _give(made: Comparison, args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
+    """Print the comparison and write it where it is asked for; the code that this ended with."""
     from soundstage.reports.comparison_text import text
 
-    whole = text(made) if args.format == "text" else rendered(made, args.format)
-    if args.out in (None, "-"):
-        stdout.write(whole)
-        return
-    write(Path(args.out), whole)
-    stdout.write(text(made))
+    if args.out not in (None, "-"):
+        stdout.write(text(made))
+        whole = text(made) if args.format == "text" else rendered(made, args.format)
+        return _written(args.out, whole, stderr)
+    if args.format == "text":
+        stdout.write(text(made))
+    else:
+        print_document(rendered(made, args.format), stdout)
+    return ExitCode.PASS
+
+
+def _written(place: str, text: str, stderr: TextIO) -> int:
+    try:
+        put(Path(place), text)
+    except SoundstageError as error:
+        stderr.write(f"soundstage compare: {error}\n")
+        return int(error.exit_code)
+    return ExitCode.PASS
 
 
 def rendered(made: Comparison, name: str) -> str:
@@ -246,13 +266,3 @@ def rendered(made: Comparison, name: str) -> str:
 
     option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
     return orjson.dumps(to_json(made), option=option).decode("utf-8")
-
-
-def write(path: Path, text: str) -> None:
-    """Put `text` in place of `path` at once. Raises UsageError where that cannot be."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot write: {error.strerror}") from error

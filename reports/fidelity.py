@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from soundstage.contract import available, load
 from soundstage.errors import NoDataError, UsageError
+from soundstage.outputs import print_document
 from soundstage.reports import drift, fidelity_text
 from soundstage.reports.fidelity_arm import RESULT, Arm, arms, column
 from soundstage.results.bundle import Bundle
@@ -345,7 +346,11 @@ def run(live: Path, emulated: Path, format: str, stdout: TextIO) -> int:
         speeds=(speeds[0], speeds[1]),
         notes=notes,
     )
-    stdout.write(fidelity_text.RENDER[format](result))
+    shown = fidelity_text.RENDER[format](result)
+    if format == "text":
+        stdout.write(shown)
+    else:
+        print_document(shown, stdout)
     return EXIT[result.verdict]
 
 

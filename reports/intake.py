@@ -18,6 +18,7 @@ from typing import Any
 from soundstage.errors import UsageError
 from soundstage.reports.columns import Columns, RunColumns, count
 from soundstage.results.bundle import Bundle
+from soundstage.stopping import deaf_children
 
 
 class Intake:
@@ -85,7 +86,8 @@ def take_in(bundle: Bundle, wanted: Collection[str] = ()) -> Intake:
     if middle is None:
         return _part(bundle, wanted, 0, None)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        other = pool.submit(_later, bundle.path, wanted, middle)
+        with deaf_children():
+            other = pool.submit(_later, bundle.path, wanted, middle)
         try:
             intake = _part(bundle, wanted, 0, middle)
             later, torn = other.result()

@@ -1,17 +1,20 @@
 """The command line: finds the command, runs it, and turns what goes wrong into an exit code.
 
-Statically imports nothing of ours but errors: a command is imported when it is called, so that
-`soundstage lint` starts without Locust, SciPy or Hypothesis.
+Statically imports no command, and nothing that commands are made of: one is imported when it is
+called, so that `soundstage lint` starts without Locust, SciPy or Hypothesis.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
-from typing import TextIO
+from typing import Any, TextIO
 
-from soundstage.errors import SoundstageError, UsageError
+from soundstage import lifeline, stopping, streams
+from soundstage.errors import SoundstageError, UsageError, environment_reason, refused
+from soundstage.exit_codes import ExitCode, with_report
 
 #: Each module has HELP, `parse_args(argv)` and `run(args, stdout, stderr) -> exit code`.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -29,9 +32,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("soundstage.commands.explain", "explain a rule or a violation code"),
 }
 
-INTERRUPTED = 130
 _SCHEMAS = "SOUNDSTAGE_SCHEMAS"
-OUR_BUG = 70
+#: Commands that load large libraries in C.
+_NATIVE = frozenset({"check", "load", "compare", "report", "faults"})
+#: What ended threads that nobody waits for.
+_lost: list[BaseException] = []
 
 
 def usage() -> str:
@@ -47,32 +52,85 @@ commands:
 
 options of every command:
   --schemas DIR  add the contracts in this folder (repeatable; also SOUNDSTAGE_SCHEMAS)
+  {lifeline.OPTION}    stop when standard input ends: for programs that start this one
 
 `soundstage COMMAND --help` shows the options of one, with examples.
 
 exit codes: 0 pass, 1 contract broken, 2 wrong usage, 3 too slow, 4 inconclusive, 5 no data,
-6 target or environment failed, 70 our bug, 130 interrupted
+6 target or environment failed, 70 our bug, 130 interrupted, 143 terminated, 129 terminal closed
 """
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; returns its exit code (README, "Exit codes")."""
-    if argv is None:
+    """Run one command; returns its exit code (docs/exit-codes.md). Without `argv` this is the
+    program itself, which signals may stop and whose standard streams may go away.
+    """
+    if argv is not None:
+        return _main(argv)
+    argv = sys.argv[1:]
+    code = _program(argv)
+    if _loads_libraries(argv):
+        from soundstage import ending
+
+        if ending.guarded():
+            ending.leave(code)
+    return code
+
+
+def _loads_libraries(argv: list[str]) -> bool:
+    return bool(argv) and argv[0] in _NATIVE
+
+
+def _program(argv: list[str]) -> int:
+    code: int = ExitCode.BUG
+    try:
+        stopping.install()
         import_module("soundstage.commands.house").move_in()
-    arguments = sys.argv[1:] if argv is None else argv
+        if _loads_libraries(argv):
+            from soundstage import ending
+
+            ending.guard()
+        standard = streams.guard()
+        try:
+            code = _main(argv)
+        except SystemExit as ended:
+            code = _code_of(ended)
+        if _lost:
+            code = with_report(code, _failed("", _lost[0], sys.stderr))
+        if (why := standard.finish()) is not None:
+            _say(sys.stderr, f"soundstage: standard output could not be written: {why}")
+            code = with_report(code, ExitCode.ENVIRONMENT)
+    except KeyboardInterrupt:
+        code = stopping.code()
+    except MemoryError:
+        code = ExitCode.ENVIRONMENT
+    finally:
+        stopping.over()
+    return int(code)
+
+
+def _code_of(ended: SystemExit) -> int:
+    """The argument parser ends with 0 or 2. Who else wants to end the program gives no verdict."""
+    if ended.code in (None, ExitCode.PASS, ExitCode.USAGE):
+        return int(ended.code or 0)
+    _say(sys.stderr, f"soundstage: this is our bug, please report it: SystemExit: {ended.code}")
+    return ExitCode.BUG
+
+
+def _main(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         sys.stdout.write(usage())
-        return 0 if arguments else 2
+        return ExitCode.PASS if arguments else ExitCode.USAGE
     if arguments[0] in ("-V", "--version"):
         from soundstage import __version__
 
         sys.stdout.write(f"soundstage {__version__}\n")
-        return 0
+        return ExitCode.PASS
     name = arguments[0]
     if name not in COMMANDS:
         known = ", ".join(COMMANDS)
         sys.stderr.write(f"soundstage: no command is called {name!r}; there are {known}\n")
-        return 2
+        return ExitCode.USAGE
     return run(name, arguments[1:], sys.stdout, sys.stderr)
 
 
@@ -81,36 +139,72 @@ def run(name: str, argv: list[str], stdout: TextIO, stderr: TextIO) -> int:
     but SystemExit from the argument parser.
     """
     try:
-        argv = _add_schemas(argv)
+        for stream in (stdout, stderr):
+            streams.forgive(stream)
+        argv = _taken(argv)
         command = import_module(COMMANDS[name][0])
-        code: int = command.run(command.parse_args(argv), stdout, stderr)
+        args = command.parse_args(argv)
+        if "threading" in sys.modules:
+            import threading
+
+            threading.excepthook = _in_a_thread
+        code: int = command.run(args, stdout, stderr)
         stdout.flush()
-        return code
-    except SoundstageError as error:
-        print(f"soundstage {name}: {error}", file=stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print(f"soundstage {name}: interrupted", file=stderr)
-        return INTERRUPTED
-    except BrokenPipeError:
-        # The reader went away (`| head`); keep Python from complaining about it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except Exception as error:  # the last resort; it says that it is our bug
-        if os.environ.get("SOUNDSTAGE_TRACEBACK"):
-            raise
-        print(
-            f"soundstage {name}: this is our bug, please report it: "
-            f"{type(error).__name__}: {error}\n"
-            "set SOUNDSTAGE_TRACEBACK=1 and run it again for the traceback",
-            file=stderr,
-        )
-        return OUR_BUG
+        return int(code)
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the last resort
+        return _failed(name, error, stderr)
 
 
-def _add_schemas(argv: list[str]) -> list[str]:
-    """Take `--schemas DIR` out of the arguments and put it where every process of this run finds
-    it: contracts are read by the command, by its workers and by an emulator that it starts.
+def _failed(name: str, error: BaseException, stderr: TextIO) -> int:
+    """Say in one line what ended a command; its exit code."""
+    stopped = stopping.heard() is not None
+    if isinstance(error, SoundstageError):
+        _say(stderr, f"{_who(name)}: {error}")
+        if stopped:
+            return stopping.code()
+        # A file that is there and cannot be read is no misuse.
+        wrong = isinstance(error, UsageError) and refused(error.__cause__)
+        return ExitCode.ENVIRONMENT if wrong else int(error.exit_code)
+    if (why := environment_reason(error)) is not None:
+        _say(stderr, f"{_who(name)}: {why}")
+        return stopping.code() if stopped else ExitCode.ENVIRONMENT
+    if stopped or isinstance(error, KeyboardInterrupt):
+        # Libraries make other exceptions of an interruption.
+        _say(stderr, f"{_who(name)}: {stopping.words()}")
+        return stopping.code()
+    if os.environ.get("SOUNDSTAGE_TRACEBACK"):
+        import traceback
+
+        traceback.print_exception(error, file=stderr)
+    _say(
+        stderr,
+        f"{_who(name)}: this is our bug, please report it: {type(error).__name__}: {error}\n"
+        "set SOUNDSTAGE_TRACEBACK=1 and run it again for the traceback",
+    )
+    return ExitCode.BUG
+
+
+def _who(name: str) -> str:
+    return f"soundstage {name}".rstrip()
+
+
+def _in_a_thread(ended: Any) -> None:
+    if isinstance(ended.exc_value, Exception | MemoryError):
+        _lost.append(ended.exc_value)
+
+
+def _say(stderr: TextIO, text: str) -> None:
+    with suppress(OSError, ValueError):
+        print(text, file=stderr, flush=True)
+
+
+def _taken(argv: list[str]) -> list[str]:
+    """Take the options of every command out of the arguments, and do what they ask for.
+
+    `--schemas DIR` is put where every process of this run finds it: contracts are read by the
+    command, by its workers and by an emulator that it starts.
     """
     kept, folders = [], []
     words = iter(argv)
@@ -119,6 +213,8 @@ def _add_schemas(argv: list[str]) -> list[str]:
             folders.append(next(words, ""))
         elif word.startswith("--schemas="):
             folders.append(word.removeprefix("--schemas="))
+        elif word == lifeline.OPTION:
+            lifeline.hold()
         else:
             kept.append(word)
     for folder in folders:

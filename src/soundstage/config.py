@@ -121,7 +121,7 @@ def find_config(named: str | None = None, folder: Path | None = None) -> Config:
 def read_config(path: Path) -> Config:
     """The configuration in a file. Raises UsageError with file, place and reason."""
     try:
-        data = tomllib.loads(path.read_text())
+        data = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -8,19 +8,23 @@ import json
 import shlex
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
-from soundstage import cli, contracts
+from soundstage import cli, contracts, stopping
 from soundstage.arguments import Parser, at_most, count, whole, words
 from soundstage.commands import house, planning
+from soundstage.commands.unwritten import unwritten_report
 from soundstage.config import find_config
 from soundstage.conformance.violations import fingerprint
 from soundstage.contract import available
-from soundstage.errors import UsageError
+from soundstage.errors import SoundstageError, TargetError, UsageError, environment_reason
 from soundstage.exchange import consent
 from soundstage.exchange.budget import is_loopback
 from soundstage.exchange.gate import Gate
+from soundstage.exchange.outcomes import RuleOutcome
 from soundstage.exchange.run import EMULATOR, CheckOptions, open_gate
+from soundstage.exit_codes import ExitCode, with_report, worst
+from soundstage.outputs import check_place, put
 from soundstage.wire.redact import terminal_safe
 
 HELP = "check a target against the contract"
@@ -132,6 +136,8 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     budget = args.budget if args.budget is not None else config.target.budget
     if args.only is not None:
         _check_expression(args.only)
+    if args.write_waivers:
+        check_place(Path(args.write_waivers), "--write-waivers")
     if args.write_waivers and Path(args.write_waivers).exists():
         raise UsageError(f"--write-waivers {args.write_waivers}: there is such a file already")
     if args.write_waivers and not Path(args.write_waivers).parent.is_dir():
@@ -168,49 +174,90 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         elif stderr.isatty() and not args.verbose:
             many = ", ".join(options.apis)
             print(f"checking {gate.session.target.url} ({many}) …", file=stderr)
-        code, path = _check(gate, args)
-    if args.write_waivers:
-        _draft_waivers(gate, Path(args.write_waivers), stdout)
-    if args.format == "json":
-        cli.run("report", [str(path)], io.StringIO(), stderr)
-        print(json.dumps(json.loads((path / "run.json").read_bytes())), file=stdout)
+        code, outcomes, unwritten = _check(gate, args)
+    if code == ExitCode.INCONCLUSIVE and args.on_inconclusive == "warn":
+        code = ExitCode.PASS
+    assert gate.bundle is not None
+    shown = io.StringIO() if args.format == "json" else stdout
+    if unwritten is None:
+        reported = cli.run("report", [str(gate.bundle.path)], shown, stderr)
     else:
-        cli.run("report", [str(path)], stdout, stderr)
+        reported = unwritten_report(gate, outcomes, unwritten, shown, stderr)
+    if args.format == "json":
+        print(json.dumps(gate.bundle.run), file=stdout)
+    else:
         for waiver in gate.unused_waivers():
             print(f"unused waiver: {waiver.describe()}", file=stdout)
-    return 0 if code == 4 and args.on_inconclusive == "warn" else code
+    if stopping.heard() is not None:
+        said = f"{stopping.words()}; what was judged is in {gate.bundle.path}"
+        print(f"soundstage check: {said}", file=stderr)
+    if args.write_waivers:
+        try:
+            _draft_waivers(gate, Path(args.write_waivers), stdout)
+        except SoundstageError as error:
+            print(f"soundstage check: {error}", file=stderr)
+            reported = worst((reported, ExitCode.ENVIRONMENT))
+    return with_report(code, reported)
 
 
-def _check(gate: Gate, args: argparse.Namespace) -> tuple[int, Path]:
+def _check(
+    gate: Gate, args: argparse.Namespace
+) -> tuple[int, list[RuleOutcome], TargetError | None]:
+    """Run the checks and finish the bundle: the exit code, what is known about each rule, and why
+    the bundle could not be finished, if so.
+    """
     with house.undisturbed():
         # Not before: Hypothesis looks at the environment when it is loaded.
         import pytest
 
+        from soundstage.commands.breakdown import Breakdown
         from soundstage.pytest_plugin import Provided
 
-        assert gate.bundle is not None
-        provided = Provided(gate)
-        status = pytest.main(_pytest_arguments(args), plugins=[provided])
+        provided, breakdown = Provided(gate), Breakdown()
+        try:
+            status = int(pytest.main(_pytest_arguments(args), plugins=[provided, breakdown]))
+        except KeyboardInterrupt:
+            status = pytest.ExitCode.INTERRUPTED
     outcomes, beside = provided.outcomes, provided.beside
+    if breakdown.error is not None and stopping.heard() is None:
+        why = environment_reason(breakdown.error)
+        beside.errors.append(
+            (ExitCode.BUG, str(breakdown.error)) if why is None else (ExitCode.ENVIRONMENT, why)
+        )
+        _finished(gate, outcomes, beside.errors[-1][0], beside=beside)
+        raise breakdown.error
     selection = None if args.only is None else gate.selection(args.only, provided.rules, outcomes)
     # Checks that cannot even be collected interrupt pytest, too.
-    if status == pytest.ExitCode.INTERRUPTED and not beside.errors:
-        gate.finish(outcomes, cli.INTERRUPTED, interrupted=True, selection=selection)
-        raise KeyboardInterrupt
+    stopped = stopping.heard() is not None or not beside.errors
+    if status == pytest.ExitCode.INTERRUPTED and stopped:
+        code = stopping.code()
+        unwritten = _finished(gate, outcomes, code, interrupted=True, selection=selection)
+        return code, outcomes, unwritten
     if status == pytest.ExitCode.NO_TESTS_COLLECTED and args.only is not None:
-        beside.errors.append((5, f"-k {args.only!r} selects nothing"))
+        beside.errors.append((ExitCode.NO_DATA, f"-k {args.only!r} selects nothing"))
     elif status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not beside.errors:
-        beside.errors.append((cli.OUR_BUG, f"the checks did not run: pytest ended with {status}"))
+        beside.errors.append((ExitCode.BUG, f"the checks did not run: pytest ended with {status}"))
     due = planning.cases(gate.contracts.values())
     if args.only is None and provided.cases != due:
         said = f"{provided.cases} test cases were collected; the contracts yield {due}"
-        beside.errors.append((cli.OUR_BUG, said))
+        beside.errors.append((ExitCode.BUG, said))
     elif provided.ran < provided.cases:
         said = f"{provided.ran} of {provided.cases} test cases were run"
-        beside.errors.append((cli.OUR_BUG, said))
+        beside.errors.append((ExitCode.BUG, said))
     code = gate.exit_code(outcomes, beside)
-    gate.finish(outcomes, code, beside=beside, selection=selection)
-    return code, gate.bundle.path
+    unwritten = _finished(gate, outcomes, code, beside=beside, selection=selection)
+    return code, outcomes, unwritten
+
+
+def _finished(
+    gate: Gate, outcomes: list[RuleOutcome], code: int, **more: Any
+) -> TargetError | None:
+    """Finish the bundle. Gives why it could not be: what was judged counts nevertheless."""
+    try:
+        gate.finish(outcomes, code, **more)
+    except TargetError as error:
+        return error
+    return None
 
 
 def _check_expression(text: str) -> None:
@@ -279,10 +326,7 @@ def _draft_waivers(gate: Gate, file: Path, stdout: TextIO) -> None:
         said = terminal_safe(message)
         lines.append(f'# {code} {rule}: {said}\n[[waiver]]\nfingerprint = "{mark}"')
         lines.append(f'reason = "TODO: why is this known, and who mends it?"\nuntil = {until}\n')
-    try:
-        file.write_text("\n".join(lines), encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"--write-waivers {file}: {error.strerror or error}") from error
+    put(file, "\n".join(lines))
     print(f"{len(found)} waivers drafted in {file}", file=stdout)
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
+from soundstage import lifeline, stopping
 from soundstage.arguments import Parser, at_most, between, whole
 from soundstage.exchange.spawn import spawned_emulator
+from soundstage.exit_codes import worst
 from soundstage.results.bundle import new_folder
 
 HELP = "show everything once, against the emulator"
@@ -20,8 +24,8 @@ _EXAMPLES = """examples:
 
 Nothing leaves this machine, and nothing costs money.
 """
-#: First of these that is there (design 12: of several exit codes).
-_WEIGHT = (130, 70, 2, 1, 6, 5, 3, 4)
+#: A command that is told to stop gets so long to report, in seconds.
+_STOP_S = 20.0
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
@@ -64,14 +68,25 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     _say(stdout, "reports")
     for each in (folder, load_folder):
         print(f"  {each / 'report.html'}", file=stdout)
-    return next((code for code in _WEIGHT if code in (checked, loaded)), 0)
+    return worst((checked, loaded))
 
 
 def _call(*arguments: str) -> int:
-    """Run a command in a process of its own, with our output: Locust patches the whole process."""
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "soundstage", *arguments], check=False
-    ).returncode
+    """Run a command in a process of its own, with our output: Locust patches the whole process.
+    It ends with us; where we are told to stop, it is told so and reports first.
+    """
+    command = [sys.executable, "-P", "-m", "soundstage", *arguments, lifeline.OPTION]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as child:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            # From a terminal it has heard already; one that comes twice is an echo.
+            with suppress(ProcessLookupError):
+                child.send_signal(stopping.heard() or signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(_STOP_S)
+            child.kill()
+            raise
 
 
 def _say(stdout: TextIO, text: str) -> None:

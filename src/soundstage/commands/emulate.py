@@ -96,7 +96,7 @@ def _add_operation(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
-    """Serve until SIGTERM or SIGINT; 0 then. Raises SoundstageError where it cannot start."""
+    """Serve until a signal asks to stop; 0 then. Raises SoundstageError where it cannot start."""
     from soundstage.emulator.options import Options
     from soundstage.emulator.serving import READY, serve
 

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from typing import Any, Final, TextIO
 
 from soundstage.arguments import Parser
-from soundstage.commands.printing import forgive_encoding, json_line
+from soundstage.commands.printing import json_line
 from soundstage.conformance.codes import Code, codes, codes_of, rules_of
 from soundstage.contract import Contract, load_all
 from soundstage.contract.rules import Rule
 from soundstage.errors import UsageError
+from soundstage.outputs import print_document
 
 HELP = "explain a rule or a violation code"
 
@@ -41,7 +42,6 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
-    forgive_encoding(stdout)
     contracts = list(load_all().values())
     chosen = _codes(args.name)
     rules = [] if chosen else _rules(contracts, args.name)
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     if args.format == "markdown":
         if not chosen:
             raise UsageError("--format markdown shows codes, not rules")
-        print(markdown(chosen, contracts), file=stdout)
+        print_document(markdown(chosen, contracts) + "\n", stdout)
     elif args.format == "json":
         for row in (
             *(_code_row(code, contracts) for code in chosen),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
-import json
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TextIO
 
 from soundstage.arguments import Parser, whole
+from soundstage.commands.printing import json_line
 from soundstage.commands.wire_trials import found_on_the_wire
 from soundstage.conformance.violations import Severity, Verdict, Violation
 from soundstage.contract import Contract, available, load, load_all
@@ -148,7 +148,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         matrix = judge_all(contract, faults, valid=args.valid, seed=args.seed)
         clean = clean and matrix.clean
         if args.format == "json":
-            print(json.dumps(matrix.to_json(), ensure_ascii=False), file=stdout)
+            print(json_line(matrix.to_json(), stdout), file=stdout)
         else:
             _print(matrix, stdout)
         stdout.flush()
@@ -292,7 +292,7 @@ def _list(contract: Contract, faults: Sequence[Fault], form: str, stdout: TextIO
             "seconds": fault.setting,
         }
         if form == "json":
-            print(json.dumps(row, ensure_ascii=False), file=stdout)
+            print(json_line(row, stdout), file=stdout)
         else:
             print(f"{contract.api} {fault.name}: {fault.description}", file=stdout)
             print(f"    {fault.level} of {fault.of}; {expected(fault)}", file=stdout)

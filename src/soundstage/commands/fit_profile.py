@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from soundstage.errors import NoDataError, UsageError
+from soundstage.outputs import put
 
 if TYPE_CHECKING:
     from soundstage.contract import Contract
@@ -145,11 +146,8 @@ def _recorded(row: Mapping[str, Any], contract: Contract, speed: float) -> Recor
 
 
 def write(data: Mapping[str, Any], path: Path) -> None:
-    """Write a profile's file; raises UsageError where it cannot."""
-    try:
-        path.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{path}: cannot write the profile: {error.strerror}") from error
+    """Write a profile's file; raises SoundstageError where it cannot."""
+    put(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
 
 
 def told(data: Mapping[str, Any]) -> str:

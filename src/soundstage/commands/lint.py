@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TextIO
 
 from soundstage.arguments import Parser
-from soundstage.commands.printing import forgive_encoding, json_line
+from soundstage.commands.printing import json_line
 from soundstage.conformance.violations import Severity, Verdict, Violation
 from soundstage.contract import Contract, available, load, load_all
 from soundstage.contract.paths import endpoint_at
@@ -129,8 +129,6 @@ def _positive(text: str) -> int:
 
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
-    forgive_encoding(stdout)
-    forgive_encoding(stderr)
     contracts = [load(args.api)] if args.api else list(load_all().values())
     caps = Caps(events=args.max_events)
     codes: list[int] = []

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 from typing import Any, TextIO
-
-
-def forgive_encoding(stream: TextIO) -> None:
-    """Write what the locale cannot show as an escape, where Python would stop with an error."""
-    if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(errors="backslashreplace")
 
 
 def json_line(value: Any, stream: TextIO) -> str:

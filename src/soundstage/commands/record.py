@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from soundstage.arguments import Parser, whole, words
-from soundstage.commands.printing import forgive_encoding, json_line
+from soundstage.commands.printing import json_line
 from soundstage.contract import Contract, available, load
 from soundstage.contract.protocol import Endpoint
 from soundstage.errors import BudgetError, TargetError, UsageError
@@ -85,7 +85,6 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
-    forgive_encoding(stdout)
     if not args.target:
         raise UsageError("--target is needed: a base URL, or `--target emulator`, which is free")
     if not args.out:

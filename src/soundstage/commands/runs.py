@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from soundstage.arguments import Parser, count
-from soundstage.commands.printing import forgive_encoding, json_line
-from soundstage.errors import UsageError
+from soundstage.commands.printing import json_line
+from soundstage.outputs import check_place, print_document, put
 from soundstage.results.index import ROOT, Entry, Runs
 
 HELP = "list, tag, pin and prune the runs there have been"
@@ -106,7 +106,6 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     """0; raises SoundstageError where there is no such run or folder."""
-    forgive_encoding(stdout)
     with Runs(args.runs) as runs:
         _ACTIONS[args.action](runs, args, stdout)
     return 0
@@ -181,18 +180,16 @@ def _trend(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
     args.api = args.verdict = None
     found = [entry for entry in runs.entries() if entry.fault is None and _asked_for(entry, args)]
     place = args.output or runs.root / "trend.html"
+    check_place(place, "--output")
     series = trend_page.series_of(found[: args.limit], args.milestone, place.parent, args.detector)
     if args.format != "html":
         text = trend_page.as_json(series) if args.format == "json" else trend_page.as_csv(series)
         if args.output is None:
-            stdout.write(text)
+            print_document(text, stdout)
             return
     else:
         text = trend_page.render(series, str(runs.root))
-    try:
-        place.write_text(text, "utf-8")
-    except OSError as error:
-        raise UsageError(f"{place}: cannot be written: {error.strerror}") from error
+    put(place, text)
     for line in trend_page.lines(series):
         print(line, file=stdout)
     print(f"trend: {place}", file=stdout)

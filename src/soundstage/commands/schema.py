@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from soundstage.arguments import Parser
-from soundstage.commands.printing import forgive_encoding
 from soundstage.contract import Contract, available, load
 from soundstage.contract.drawing import listing, mermaid
 from soundstage.contract.openapi import DIALECT, document, schemas
 from soundstage.contract.plain import for_strict_readers
 from soundstage.errors import UsageError
+from soundstage.outputs import print_document, put
 
 HELP = "print a contract: OpenAPI, JSON Schema, diagram"
 
@@ -85,16 +85,15 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
             write = _with_basis
         texts = [write(contract) for contract in contracts]
     if args.output == "-":
-        forgive_encoding(stdout)
         separate = "\n" if args.format in (None, "text", "markdown") else ""
-        stdout.write(separate.join(texts))
+        if args.format in (None, "text"):
+            stdout.write(separate.join(texts))
+        else:
+            print_document(separate.join(texts), stdout)
         return 0
     if len(texts) > 1:
         raise UsageError("--output takes one version: say which with --api")
-    try:
-        Path(args.output).write_text(texts[0], encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"--output {args.output}: {error.strerror}") from error
+    put(Path(args.output), texts[0])
     return 0
 
 

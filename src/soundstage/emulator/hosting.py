@@ -17,6 +17,7 @@ from typing import Final
 
 import uvicorn
 
+from soundstage import lifeline
 from soundstage.contract import Contract
 from soundstage.emulator.address import bound, url_of
 from soundstage.emulator.app import Emulator
@@ -116,11 +117,14 @@ def _thread(options: Options, contracts: Mapping[str, Contract] | None) -> Itera
 
 @contextmanager
 def _child(options: Options) -> Iterator[str]:
-    command = [sys.executable, "-P", "-m", "soundstage", "emulate", *options.arguments()]
+    # It ends with us, however we end; and imports nothing from the folder that we are in.
+    program = [sys.executable, "-P", "-m", "soundstage", "emulate", lifeline.OPTION]
+    command = [*program, *options.arguments()]
     with tempfile.TemporaryFile() as complaints:
         child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints
         )
+        assert child.stdin is not None
         assert child.stdout is not None
         impatience = threading.Timer(_START_S, child.kill)
         impatience.start()
@@ -138,6 +142,7 @@ def _child(options: Options) -> Iterator[str]:
         finally:
             impatience.cancel()
             child.terminate()
+            child.stdin.close()
             try:
                 child.wait(_STOP_S)
             except subprocess.TimeoutExpired:

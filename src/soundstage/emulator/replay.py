@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import signal
 import socket
 import struct
 import zlib
@@ -23,6 +22,7 @@ from urllib.parse import urlsplit
 from soundstage.emulator.address import bound, url_of
 from soundstage.emulator.incoming import HEAD_S, LINGER_S, Incoming, Refused, too_slow
 from soundstage.emulator.recordings import Recording
+from soundstage.emulator.signals import stopping
 from soundstage.wire.ending import EndKind
 
 _HEALTH: Final = "/_emulator/health"
@@ -286,7 +286,7 @@ class _Body:
 
 
 def serve(replay: Replay, host: str, port: int, ready: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT; `ready` gets the base URL once requests are answered.
+    """Serve until a signal asks to stop; `ready` gets the base URL once requests are answered.
 
     Raises TargetError if the address cannot be had.
     """
@@ -309,7 +309,7 @@ async def _serve(replay: Replay, listening: socket.socket, ready: Callable[[], N
             running.discard(task)
 
     loop = asyncio.get_running_loop()
-    for each in (signal.SIGINT, signal.SIGTERM):
+    for each in stopping():
         loop.add_signal_handler(each, stop.set)
     server = await asyncio.start_server(connected, sock=listening, limit=_READ)
     try:

@@ -14,6 +14,7 @@ import uvicorn
 from soundstage.emulator.address import BACKLOG
 from soundstage.emulator.app import Emulator
 from soundstage.emulator.connection import OpenProtocol
+from soundstage.emulator.signals import stopping
 
 
 class _Server(uvicorn.Server):
@@ -43,8 +44,7 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        handled = (signal.SIGINT, signal.SIGTERM)
-        before = {each: signal.signal(each, self.handle_exit) for each in handled}
+        before = {each: signal.signal(each, self.handle_exit) for each in stopping()}
         try:
             yield
         finally:
@@ -53,7 +53,7 @@ class _Server(uvicorn.Server):
 
 
 def run(emulator: Emulator, listening: socket.socket, ready: Callable[[], None]) -> None:
-    """Serve one application in this process, until SIGTERM or SIGINT."""
+    """Serve one application in this process, until a signal asks to stop."""
     server(emulator, ready).run(sockets=[listening])
 
 

@@ -26,7 +26,7 @@ READY: Final = "listening on "
 
 
 def serve(options: Options, ready: Callable[[str], None], stderr: TextIO | None = None) -> None:
-    """Serve until SIGTERM or SIGINT; `ready` gets the base URL once requests are answered. What
+    """Serve until a signal asks to stop; `ready` gets the base URL once requests are answered. What
     becomes of workers is told on `stderr`.
 
     Raises UsageError for options that make no sense, TargetError if the address cannot be had.
@@ -53,7 +53,7 @@ def claimed(path: Path | None) -> Iterator[None]:
         yield
         return
     try:
-        claim = open(f"{path}.lock", "w")  # noqa: SIM115 - closed below
+        claim = open(f"{path}.lock", "wb")  # noqa: SIM115 - closed below
     except OSError as error:
         raise UsageError(f"the state file {path} cannot be used: {error.strerror}") from error
     with claim:

@@ -34,6 +34,7 @@ from soundstage.emulator.app import Emulator
 from soundstage.emulator.ledger import Ledger
 from soundstage.emulator.options import Options
 from soundstage.emulator.server import server
+from soundstage.emulator.signals import stopping
 from soundstage.emulator.state import State
 from soundstage.errors import SoundstageError, TargetError
 
@@ -42,7 +43,6 @@ from soundstage.errors import SoundstageError, TargetError
 _DEATHS: Final = 10
 _WITHIN_S: Final = 10.0
 _STOP_S: Final = 5.0
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(slots=True)
@@ -57,7 +57,7 @@ class _Worker:
 
 
 def serve(options: Options, ready: Callable[[str], None], stderr: TextIO | None) -> None:
-    """Serve from `options.workers` processes until SIGTERM or SIGINT; `ready` gets the base URL
+    """Serve from `options.workers` processes until a signal asks to stop; `ready` gets the base URL
     once all of them answer.
 
     Raises UsageError for options that make no sense, TargetError if the address cannot be had or
@@ -121,6 +121,7 @@ class _Parent:
         self._stderr = stderr
         self._workers: dict[int, _Worker] = {}
         self._deaths: deque[float] = deque(maxlen=_DEATHS)
+        self._signals = stopping()
         self._stopping = False
         self._told = False
         self._selector = selectors.DefaultSelector()
@@ -147,9 +148,9 @@ class _Parent:
 
     @contextlib.contextmanager
     def _handling(self) -> Iterator[None]:
-        before = {each: signal.getsignal(each) for each in (*_SIGNALS, signal.SIGCHLD)}
+        before = {each: signal.getsignal(each) for each in (*self._signals, signal.SIGCHLD)}
         wakeup = signal.set_wakeup_fd(self._rings.fileno(), warn_on_full_buffer=False)
-        for each in _SIGNALS:
+        for each in self._signals:
             signal.signal(each, self._asked_to_stop)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         try:
@@ -184,7 +185,7 @@ class _Parent:
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for each in _SIGNALS:
+            for each in self._signals:
                 # Until the server handles them: whoever stops us now must not wait.
                 signal.signal(each, lambda *_: os._exit(0))
             os.close(self._life)

@@ -55,6 +55,8 @@ _VERDICTS = {0: "pass", 1: "fail", 70: "invalid", 2: "invalid"}
 _REFUSED, _RATE_LIMIT = 400, 429
 #: How the reasons begin for which an answer says nothing about the contract.
 _NOT_THE_APIS = ("http.", "environment.", "harness.", "cap.")
+#: An exchange that is cut gets so long to say so, in seconds.
+_CUT_S = 2.0
 
 
 class Gate:
@@ -95,6 +97,7 @@ class Gate:
         self.not_sent: dict[tuple[str, str], str] = {}
         self.observed = Observed()
         self._at_once = at_once
+        self._cut = False
         self._seed = seed
         self._lock = threading.Lock()
         self._captured: dict[tuple[str, str], Exchange | None] = {}
@@ -121,7 +124,7 @@ class Gate:
         """Send one request and keep its story in the bundle. Raises BudgetError if not covered."""
         client = self.session.client if call.scenario == "check" else self._explorer
         exchange = client.exchange(call)
-        if call.scenario == "check":
+        if call.scenario == "check" and not self._cut:
             exchange.in_assets = self.assets.examine(exchange)
         if self.unjudged(exchange) is None:
             check_probe(exchange)
@@ -169,12 +172,22 @@ class Gate:
 
         # Daemons, so that Ctrl-C need not wait for songs that take minutes.
         threads = [Thread(target=capture, args=(pair,), daemon=True) for pair in first]
-        for number, thread in enumerate(threads):
-            if number >= self._at_once:
-                threads[number - self._at_once].join()
-            thread.start()
-        for thread in threads:
-            thread.join()
+        try:
+            for number, thread in enumerate(threads):
+                if number >= self._at_once:
+                    threads[number - self._at_once].join()
+                thread.start()
+            for thread in threads:
+                thread.join()
+        except KeyboardInterrupt:
+            # What has come so far was paid for: it is judged, and stands in the report.
+            self._cut = True
+            self.session.cut()
+            deadline = time.monotonic() + _CUT_S
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join(max(0.0, deadline - time.monotonic()))
+            raise
         if failed:
             raise failed[0]
         for pair in todo:

@@ -80,7 +80,7 @@ def open_gate(options: CheckOptions) -> Iterator[Gate]:
         session.client.keep_chunks = True
         folder = Path(options.out) if options.out else new_folder("check")
         facts = run_facts(session, "check", options.command, contracts, seed=options.seed)
-        bundle = stack.enter_context(BundleWriter.create(folder, facts))
+        bundle = stack.enter_context(BundleWriter.create(folder, facts, patient=True))
         yield Gate(
             session,
             contracts,

@@ -50,7 +50,7 @@ class Session:
         self.transport.expire()
 
     def cut(self) -> None:
-        """End what is in flight, if `watched`."""
+        """End what is in flight."""
         self.transport.cut()
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
 
+from soundstage import lifeline
 from soundstage.errors import EmulatorOptionsError, TargetError
 
 _READY = "listening on "
@@ -32,11 +33,13 @@ def spawned_emulator(arguments: list[str]) -> Iterator[str]:
     Raises TargetError, with what it said, if it does not get ready; EmulatorOptionsError if these
     are no options of it.
     """
-    command = [sys.executable, "-P", "-m", "soundstage", "emulate", "--port", "0", *arguments]
+    # It ends with us, however we end; and imports nothing from the folder that we are in.
+    program = [sys.executable, "-P", "-m", "soundstage", "emulate", lifeline.OPTION]
+    command = [*program, "--port", "0", *arguments]
     with tempfile.TemporaryFile() as complaints:
         child = subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=complaints,
             # Ctrl-C is for us: what is in flight must still be answered while we drain.
@@ -77,6 +80,8 @@ def _announced(stdout: IO[bytes]) -> str | None:
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
+    if child.stdin is not None:
+        child.stdin.close()
     if child.poll() is not None:
         return
     with suppress(ProcessLookupError):

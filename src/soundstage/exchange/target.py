@@ -72,7 +72,7 @@ def read_key(key_file: str | None, environ: Mapping[str, str] = os.environ) -> s
     else:
         place = key_file
         try:
-            key = Path(key_file).read_text().strip()
+            key = Path(key_file).read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"--key-file {key_file}: {error}") from error
         if not key:

@@ -50,7 +50,8 @@ class Asked:
 @dataclass(slots=True)
 class Whole:
     """What was found out: `framing` is "json" or None, `error_name` that of the printed error that
-    the body is (`stream.failed`: an error of its own words, inside a stream); `reason` says why it is inconclusive if nothing is wrong with it.
+    the body is (`stream.failed`: an error of its own words, inside a stream); `reason` says why it
+    is inconclusive if nothing is wrong with it.
     """
 
     violations: list[Violation] = field(default_factory=list)

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
-from soundstage.errors import NoDataError, SoundstageError, UsageError
+from soundstage.errors import NoDataError, SoundstageError, TargetError, UsageError, not_written
 from soundstage.results.bundle import RUN, Bundle
 
 #: Where `check` and `load` put their bundles unless told otherwise.
@@ -292,7 +292,7 @@ class Runs:
                 if database is not None:
                     database.close()
                 if attempt or isinstance(error, sqlite3.OperationalError):
-                    raise UsageError(f"{place}: cannot be used as an index: {error}") from error
+                    raise TargetError(f"{place}: cannot be used as an index: {error}") from error
                 # Damaged: it holds nothing that the bundles do not say again.
                 for suffix in ("", "-wal", "-shm"):
                     Path(f"{place}{suffix}").unlink(missing_ok=True)
@@ -304,7 +304,7 @@ class Runs:
         try:
             self._database.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
-            raise UsageError(f"{self.root / INDEX}: {error}") from error
+            raise TargetError(f"{self.root / INDEX}: {error}") from error
         try:
             yield self._database
         except BaseException:
@@ -322,10 +322,11 @@ class Runs:
             temporary = place.with_suffix(f".{os.getpid()}.tmp")
             document = {"tags": marks.tags, "pins": marks.pins}
             try:
-                temporary.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n")
+                text = json.dumps(document, indent=2, sort_keys=True) + "\n"
+                temporary.write_text(text, "utf-8")
                 temporary.replace(place)
             except OSError as error:
-                raise UsageError(f"{place}: cannot be written: {error.strerror}") from error
+                raise not_written(place, error) from error
 
 
 def resolve(text: str, root: Path = ROOT) -> Path:

@@ -16,7 +16,7 @@ from typing import Any, Self, cast
 
 import orjson
 
-from soundstage.errors import TargetError, UsageError
+from soundstage.errors import TargetError, UsageError, not_written
 from soundstage.results.layout import (
     EXCHANGES,
     FORMAT,
@@ -43,11 +43,16 @@ _RESERVE, _RESERVED = ".reserve", 32 * 2**10
 
 
 class BundleWriter:
-    """Writes a bundle. Make one with `create`; safe to call from several threads or greenlets."""
+    """Writes a bundle. Make one with `create`; safe to call from several threads or greenlets.
 
-    def __init__(self, path: Path, run: Row) -> None:
+    Where nothing more can be written (a full disk), each call raises TargetError; or, if it is
+    `patient`, only `finish` does, so that a run can come to its verdict all the same.
+    """
+
+    def __init__(self, path: Path, run: Row, *, patient: bool = False) -> None:
         self.path = path
         self.run = run
+        self._patient = patient
         self._lock = threading.RLock()
         self._rows: list[bytes] = []
         self._timer: threading.Timer | None = None
@@ -58,14 +63,15 @@ class BundleWriter:
         self._health: _Appended | None = None
 
     @classmethod
-    def create(cls, dir: Path, run: Mapping[str, Any]) -> BundleWriter:
+    def create(cls, dir: Path, run: Mapping[str, Any], *, patient: bool = False) -> BundleWriter:
         """Start a bundle in `dir`, which must be new or empty.
 
         `run` is run.json without what only the end knows: `format`, `id` (the folder's name),
         `created`, `finished`, `status`, `verdict`, `reason`, `exit_code`, `voids` and `totals`
         are filled in; `seed`, `parameters`, `versions`, `contracts` may be left out too.
 
-        Raises UsageError when the folder holds something, cannot be made, or `run` is not valid.
+        Raises UsageError when the folder holds something, cannot be one, or `run` is not valid;
+        TargetError when the system refuses it.
         """
         path = Path(dir)
         whole: Row = {
@@ -96,9 +102,9 @@ class BundleWriter:
                 file.write(_document(whole))
             (path / TRANSCRIPTS).mkdir()
             (path / _RESERVE).write_bytes(bytes(_RESERVED))
-            return cls(path, whole)
+            return cls(path, whole, patient=patient)
         except OSError as error:
-            raise UsageError(f"{path}: cannot hold a run bundle: {error.strerror}") from error
+            raise not_written(path, error, "cannot hold a run bundle") from error
 
     def exchange(self, row: Mapping[str, Any]) -> None:
         """Add an exchange. It is on disk after at most `FLUSH_SECONDS`."""
@@ -139,7 +145,10 @@ class BundleWriter:
         except OSError as error:
             with suppress(OSError):
                 place.unlink()  # half a transcript would only confuse
-            raise TargetError(f"{place}: cannot write: {error.strerror}") from error
+            if not self._patient:
+                raise TargetError(f"{place}: cannot write: {error.strerror}") from error
+            with self._lock:
+                self._break(error)
         return f"{TRANSCRIPTS}/{file_name}"
 
     def health(self, row: Mapping[str, Any]) -> None:
@@ -147,9 +156,12 @@ class BundleWriter:
         line = _line("health", row)
         with self._lock:
             self._must_be_open()
-            if self._health is None:
-                self._health = _Appended(self.path / HEALTH)
-            self._write(self._health, line)
+            try:
+                self._health = self._health or _Appended(self.path / HEALTH)
+            except OSError as error:
+                self._broke(error)
+            else:
+                self._write(self._health, line)
 
     def observed(self, document: Mapping[str, Any]) -> None:
         """Write `observed.json` (observed.schema.json), in place of one that is there already.
@@ -163,7 +175,7 @@ class BundleWriter:
             try:
                 _replace(self.path / OBSERVED, orjson.dumps(document))
             except OSError as error:
-                raise TargetError(f"{self.path}: cannot write: {error.strerror}") from error
+                self._broke(error)
 
     def flush(self) -> None:
         """Put the rows so far on disk, as one gzip member."""
@@ -198,10 +210,12 @@ class BundleWriter:
         `status` is "complete", or "interrupted" when the run was stopped; `budget` and `clock`
         replace what `create` was given; `slos`, `capacity`, `workers` and `selection` are there
         only if they are given.
-        Raises ValueError if the result is not valid.
+        Raises ValueError if the result is not valid, TargetError if it cannot be written: `run` is
+        what it would have been.
         """
         with self._lock:
-            self._must_be_open()
+            if not self._open:
+                raise ValueError(f"{self.path}: this bundle is finished")
             changed = {"budget": budget, "clock": clock}
             whole: Row = {
                 **self.run,
@@ -209,7 +223,7 @@ class BundleWriter:
                 "finished": _instant(),
                 "status": status,
                 "verdict": verdict,
-                "exit_code": exit_code,
+                "exit_code": None if exit_code is None else int(exit_code),
                 "reason": reason,
                 "voids": [dict(void) for void in voids],
                 "totals": dict(totals or {}),
@@ -222,13 +236,17 @@ class BundleWriter:
             if why is not None:
                 raise ValueError(f"{RUN} {why}")
             lines = b"".join(_line("rule", rule) for rule in rules)
-            self._end()
             try:
-                _replace(self.path / RULES, lines)
-                _replace(self.path / RUN, _document(whole))
+                self._end()
+                if self._broken is None:
+                    _replace(self.path / RULES, lines)
+                    _replace(self.path / RUN, _document(whole))
             except OSError as error:
-                raise TargetError(f"{self.path}: cannot write: {error.strerror}") from error
-            self.run = whole
+                self._break(error)
+            finally:
+                self.run = whole
+            if self._broken is not None:
+                raise self._failed(self._broken)
 
     def close(self) -> None:
         """Put everything on disk and let go. Without `finish` the bundle counts as incomplete."""
@@ -245,8 +263,8 @@ class BundleWriter:
     def _must_be_open(self) -> None:
         if not self._open:
             raise ValueError(f"{self.path}: this bundle is finished")
-        if self._broken is not None:
-            raise TargetError(f"{self.path}: cannot write: {self._broken.strerror}")
+        if self._broken is not None and not self._patient:
+            raise self._failed(self._broken)
 
     def _flush_in_time(self) -> None:
         # Nobody hears a timer: the next call of the writer says it.
@@ -266,11 +284,19 @@ class BundleWriter:
                 (self.path / _RESERVE).unlink(missing_ok=True)
 
     def _write(self, file: _Appended, data: bytes) -> None:
-        try:
-            file.append(data)
-        except OSError as error:
-            self._break(error)
-            raise TargetError(f"{self.path}: cannot write: {error.strerror}") from error
+        if self._broken is None:
+            try:
+                file.append(data)
+            except OSError as error:
+                self._broke(error)
+
+    def _broke(self, error: OSError) -> None:
+        self._break(error)
+        if not self._patient:
+            raise self._failed(error) from error
+
+    def _failed(self, error: OSError) -> TargetError:
+        return TargetError(f"{self.path}: cannot write: {error.strerror}")
 
     def _break(self, error: OSError) -> None:
         """Nothing more can be written, but for the reason: there is room kept for it."""

@@ -39,6 +39,8 @@ __all__ = [
 _SECOND_NS = 1_000_000_000
 #: How long a looked-up name is used, in ns: a load test must not become a DNS test.
 _NAME_KEPT_NS = 30 * _SECOND_NS
+#: Where nobody looks after deadlines, so many responses that are over may be remembered.
+_REMEMBERED = 64
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: Those that keep method and body (RFC 9110 sections 15.4.8 and 15.4.9).
 _FOLLOWED = frozenset({307, 308})
@@ -79,8 +81,11 @@ class Transport:
             watched=self.settings.watched,
             wakeups=self.settings.wakeups if self.settings.watched and CAN_POLL else None,
         )
-        if self.settings.watched:
-            self._open.add(response)
+        self._open.add(response)
+        if not self.settings.watched and len(self._open) > _REMEMBERED:
+            for each in list(self._open):
+                if each.end is not None:
+                    self._open.discard(each)
         try:
             allowed = {target.authority, *(self.settings.allowed_hosts or ())}
             seen = {target.url}
@@ -117,7 +122,7 @@ class Transport:
                 response.expire(now)
 
     def cut(self) -> None:
-        """End what is in flight, if the settings say `watched`; each ends as `cancelled`."""
+        """End what is in flight; each ends as `cancelled`. From any thread or greenlet."""
         for response in list(self._open):
             response.close()
 

@@ -1,0 +1,33 @@
+"""The report of a check whose bundle could not be written: what is in memory, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import import_module
+from typing import TextIO
+
+from soundstage.errors import TargetError
+from soundstage.exchange.gate import Gate
+from soundstage.exchange.outcomes import RuleOutcome
+from soundstage.exit_codes import ExitCode
+
+
+def unwritten_report(
+    gate: Gate, outcomes: Iterable[RuleOutcome], why: TargetError, stdout: TextIO, stderr: TextIO
+) -> int:
+    """Print what was judged, and say why there is no bundle of it; gives the code of a report that
+    could not be written.
+    """
+    assert gate.bundle is not None
+    findings = import_module("soundstage.reports.findings")
+    intake = import_module("soundstage.reports.intake").Intake()
+    intake.take(each.row(gate.started_ns) for each in gate.exchanges)
+    report = findings.build(
+        gate.bundle.run,
+        rules=[outcome.to_json() for outcome in outcomes],
+        violations=[row for each in gate.exchanges for row in each.violation_rows()],
+        exchanges=lambda _: intake,
+    )
+    import_module("soundstage.reports.text").print_summary(report, stdout)
+    print(f"soundstage check: {why}", file=stderr)
+    return ExitCode.ENVIRONMENT
