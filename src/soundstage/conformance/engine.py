@@ -59,7 +59,6 @@ class StreamCheck:
         "_known",
         "_ledger",
         "_max_depth",
-        "_numbered",
         "_or_due",
         "_others",
         "_reached",
@@ -87,7 +86,6 @@ class StreamCheck:
         self._due = index.start if index is not None else 0
         self._or_due: int | None = None
         self._unnumbered = 0
-        self._numbered = False
         self._constants: dict[str, Any] = {}
         self._known: dict[tuple[str, ...], Any] = {}  # the last values of each set of constants
         self._others: dict[str, frozenset[Any]] = {}
@@ -166,7 +164,6 @@ class StreamCheck:
                 self._due = value + index.step
                 self._or_due = None
                 self._unnumbered = 0
-                self._numbered = True
             else:
                 self._check_index(value, number)
         if values is not None and (known := values(chunk)) != self._known.get(constant):
@@ -356,9 +353,8 @@ class StreamCheck:
             return
         expected = self._is_due(whole, step)
         counted = int(whole) if expected or type(whole) is int else due
-        first = not self._numbered
+        first = self._unnumbered == number  # no event before this one has had a number
         self._due, self._or_due, self._unnumbered = counted + step, None, 0
-        self._numbered = True
         if expected:
             return
         if first:
