@@ -149,7 +149,12 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         elif stderr.isatty() and not args.verbose:
             many = ", ".join(options.apis)
             print(f"checking {gate.session.target.url} ({many}) …", file=stderr)
-        code, outcomes, unwritten = _check(gate, args)
+        try:
+            import pytest  # noqa: F401 - takes a while, in which somebody may lose patience
+        except KeyboardInterrupt:
+            code, outcomes, unwritten = _interrupted(gate, [])
+        else:
+            code, outcomes, unwritten = _check(gate, args)
     if code == ExitCode.INCONCLUSIVE and args.on_inconclusive == "warn":
         code = ExitCode.PASS
     assert gate.bundle is not None
@@ -197,9 +202,7 @@ def _check(
         _finished(gate, provided.outcomes, ended, reason=why or str(breakdown.error))
         raise breakdown.error
     if status == pytest.ExitCode.INTERRUPTED:
-        stopped = stopping.code()
-        unwritten = _finished(gate, provided.outcomes, stopped, interrupted=True)
-        return stopped, provided.outcomes, unwritten
+        return _interrupted(gate, provided.outcomes)
     code: int = gate.exit_code(provided.outcomes)
     if code in (0, 4, 5, 6) and provided.failures:
         code = 1
@@ -208,6 +211,13 @@ def _check(
     reason = "; ".join(provided.failures[:3]) or None
     unwritten = _finished(gate, provided.outcomes, code, reason=reason)
     return code, provided.outcomes, unwritten
+
+
+def _interrupted(
+    gate: Gate, outcomes: list[RuleOutcome]
+) -> tuple[int, list[RuleOutcome], TargetError | None]:
+    code = stopping.code()
+    return code, outcomes, _finished(gate, outcomes, code, interrupted=True)
 
 
 def _finished(
