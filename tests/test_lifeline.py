@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
 from soundstage.contract import load_all
@@ -187,3 +189,36 @@ def test_checks_that_cannot_run_are_no_broken_contract_and_no_interruption(
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     assert "PASS" not in done.stdout
+
+
+_TOLD = """
+import os, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "{module}":
+            os.kill(os.getpid(), {signum})
+sys.meta_path.insert(0, Finder())
+"""
+
+
+@pytest.mark.parametrize("module", ["pytest", "soundstage.generation.requests"])
+def test_a_check_that_is_told_to_stop_while_it_loads_bills_nothing_and_leaves_a_report(
+    tmp_path: Path, module: str
+) -> None:
+    told = _TOLD.format(module=module, signum=int(signal.SIGTERM))
+    (tmp_path / "sitecustomize.py").write_text(told)
+    with spawned_emulator(["--speed", "1"]) as url:
+        words = ["check", "--target", url, "--api", API, "--out", str(tmp_path / "run")]
+        done = subprocess.run(
+            [*PROGRAM, *words],
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE_S,
+            check=False,
+        )
+        assert httpx.get(f"{url}/_emulator/health").json()["charges"] == 0
+    assert done.returncode == 143, done.stderr
+    assert f"terminated; what was judged is in {tmp_path / 'run'}" in done.stderr
+    assert json.loads((tmp_path / "run/run.json").read_bytes())["status"] == "interrupted"
+    assert (tmp_path / "run/report.html").is_file()

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import pytest
 
+from soundstage import stopping
 from soundstage.errors import environment_reason
 
 
@@ -32,3 +33,21 @@ class Breakdown:
         if collecting or environment_reason(error) is not None:
             self.error = self.error or error
             node.session.shouldstop = "the checks cannot run"
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Nothing is sent, and billed, for checks that cannot run. Of a signal that came while a
+        module was imported pytest makes an error of that module.
+        """
+        self._stop_if_told()
+        if self.error is not None:
+            raise session.Interrupted("the checks cannot run")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self) -> None:
+        self._stop_if_told()
+
+    @staticmethod
+    def _stop_if_told() -> None:
+        if stopping.heard() is not None:
+            raise stopping.Stopped

@@ -174,7 +174,12 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         elif stderr.isatty() and not args.verbose:
             many = ", ".join(options.apis)
             print(f"checking {gate.session.target.url} ({many}) …", file=stderr)
-        code, outcomes, unwritten = _check(gate, args)
+        try:
+            import pytest  # noqa: F401 - takes a while, in which somebody may lose patience
+        except KeyboardInterrupt:
+            code, outcomes, unwritten = _interrupted(gate, [])
+        else:
+            code, outcomes, unwritten = _check(gate, args)
     if code == ExitCode.INCONCLUSIVE and args.on_inconclusive == "warn":
         code = ExitCode.PASS
     assert gate.bundle is not None
@@ -230,9 +235,7 @@ def _check(
     # Checks that cannot even be collected interrupt pytest, too.
     stopped = stopping.heard() is not None or not beside.errors
     if status == pytest.ExitCode.INTERRUPTED and stopped:
-        code = stopping.code()
-        unwritten = _finished(gate, outcomes, code, interrupted=True, selection=selection)
-        return code, outcomes, unwritten
+        return _interrupted(gate, outcomes, selection=selection)
     if status == pytest.ExitCode.NO_TESTS_COLLECTED and args.only is not None:
         beside.errors.append((ExitCode.NO_DATA, f"-k {args.only!r} selects nothing"))
     elif status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not beside.errors:
@@ -247,6 +250,13 @@ def _check(
     code = gate.exit_code(outcomes, beside)
     unwritten = _finished(gate, outcomes, code, beside=beside, selection=selection)
     return code, outcomes, unwritten
+
+
+def _interrupted(
+    gate: Gate, outcomes: list[RuleOutcome], **more: Any
+) -> tuple[int, list[RuleOutcome], TargetError | None]:
+    code = stopping.code()
+    return code, outcomes, _finished(gate, outcomes, code, interrupted=True, **more)
 
 
 def _finished(

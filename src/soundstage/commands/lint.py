@@ -20,6 +20,7 @@ from soundstage.contract.paths import endpoint_at
 from soundstage.errors import NoDataError, SoundstageError, UsageError
 from soundstage.exchange.judge import Caps, Judge
 from soundstage.exchange.saved import judge_saved
+from soundstage.exit_codes import ExitCode, worst
 from soundstage.wire import saved as saved_files
 from soundstage.wire.redact import terminal_safe
 from soundstage.wire.saved import Saved
@@ -40,10 +41,12 @@ exit codes: 0 all conform, 1 at least one violates, 2 wrong usage or a file that
 """
 #: More than this of a file is not read (design 4.17).
 _LARGEST = saved_files.LARGEST
-#: Of several exit codes the first of these is given (design 12).
-_ORDER = (1, 6, 5, 3, 4, 0)
 _MARKS = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.INFO: "36"}
-_EXIT = {Verdict.CONFORMS: 0, Verdict.VIOLATES: 1, Verdict.INCONCLUSIVE: 4}
+_EXIT = {
+    Verdict.CONFORMS: ExitCode.PASS,
+    Verdict.VIOLATES: ExitCode.BROKEN,
+    Verdict.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +146,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         except (UsageError, NoDataError) as error:
             errors.append(error)
     if args.on_inconclusive == "warn":
-        codes = [0 if code == 4 else code for code in codes]
+        codes = [ExitCode.PASS if code == ExitCode.INCONCLUSIVE else code for code in codes]
     return _ended(codes, errors, stderr)
 
 
@@ -151,10 +154,8 @@ def _ended(codes: list[int], errors: list[SoundstageError], stderr: TextIO) -> i
     """The exit code of all files together (design 12). Raises the error that decides it, so that it
     is told last and as any other; the others are told before.
     """
-    wrong = next((each for each in errors if each.exit_code == UsageError.exit_code), None)
-    codes = [*codes, *(each.exit_code for each in errors)]
-    code = 2 if wrong is not None else next(each for each in _ORDER if each in codes)
-    last = wrong or next((each for each in errors if each.exit_code == code), None)
+    code = worst([*codes, *(each.exit_code for each in errors)])
+    last = next((each for each in errors if each.exit_code == code), None)
     for error in errors:
         if error is not last:
             print(f"soundstage lint: {error}", file=stderr)

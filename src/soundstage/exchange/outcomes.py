@@ -13,15 +13,13 @@ from typing import Any
 from soundstage.contract.rules import Rule
 from soundstage.errors import BudgetError
 from soundstage.exchange.exchange import Exchange
+from soundstage.exit_codes import ExitCode, worst
 from soundstage.results.weight import Weighed, outcome_of
 from soundstage.wire.outages import reason_in_words
 
 #: Reasons that are the target's or the environment's, not the contract's: exit code 6.
 _ENVIRONMENT = ("api.", "http.", "environment.", "budget.missing")
 _EVIDENCE = 3
-#: The exit codes of errors that end a run at once, whatever else was found (design 12).
-_AT_ONCE = (70, 2)
-_NO_DATA = 5
 #: So many sentences of one kind stand in a headline.
 _MOST_SAID = 3
 
@@ -88,19 +86,18 @@ def exit_code(outcomes: Iterable[RuleOutcome], beside: Beside, *, sent: bool) ->
     the first that applies. `sent`: anything was sent at all.
     """
     outcomes = list(outcomes)
-    errors = {code for code, _ in beside.errors}
-    for code in _AT_ONCE:
-        if code in errors:
-            return code
+    codes: set[int] = {code for code, _ in beside.errors}
     if beside.failed or any(outcome.outcome == "failed" for outcome in outcomes):
-        return 1
+        codes.add(ExitCode.BROKEN)
     reasons = [o.reason or "" for o in outcomes if o.outcome == "inconclusive"] + beside.open
-    if 6 in errors or any(map(is_environment, reasons)):
-        return 6
-    if 5 in errors or not sent:
-        return 5
+    if any(map(is_environment, reasons)):
+        codes.add(ExitCode.ENVIRONMENT)
+    if not sent:
+        codes.add(ExitCode.NO_DATA)
     # What is broken outside of a selection makes it no pass, and is not what was asked.
-    return 4 if reasons or any(o.outcome == "outside" for o in outcomes) else 0
+    if reasons or any(o.outcome == "outside" for o in outcomes):
+        codes.add(ExitCode.INCONCLUSIVE)
+    return worst(codes)
 
 
 def is_environment(reason: str) -> bool:
@@ -127,10 +124,10 @@ def reason_of(
     """What the headline says beside the verdict."""
     if beside.errors:
         return "; ".join(said for _, said in beside.errors[:_MOST_SAID])
-    if exit_code == 1:
+    if exit_code == ExitCode.BROKEN:
         return "; ".join(beside.failed[:_MOST_SAID]) or None
     outside = sum(each.outcome == "outside" for each in outcomes)
-    if outside and exit_code in (0, 4):
+    if outside and exit_code in (ExitCode.PASS, ExitCode.INCONCLUSIVE):
         rules = "1 rule is" if outside == 1 else f"{outside} rules are"
         return f"{rules} broken outside of the selection"
     return reasons[0] if reasons else None
@@ -139,9 +136,11 @@ def reason_of(
 def voids_of(exit_code: int, reasons: list[str], beside: Beside) -> list[dict[str, str]]:
     """The `voids` of run.json."""
     voids = [
-        {"kind": "harness", "message": said} for code, said in beside.errors if code != _NO_DATA
+        {"kind": "harness", "message": said}
+        for code, said in beside.errors
+        if code != ExitCode.NO_DATA
     ]
-    if exit_code == 6 and reasons:
+    if exit_code == ExitCode.ENVIRONMENT and reasons:
         voids.append({"kind": "target", "message": reasons[0]})
     return voids
 
