@@ -92,13 +92,13 @@ def test_metrics_are_served_while_it_runs_and_agree_with_the_rows(
     }
 
 
-def test_a_port_that_is_taken_is_wrong_usage_in_one_line(emulator: str, tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_told_in_one_line(emulator: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         words = ["--target", emulator, "--metrics-port", str(port), "--out", str(tmp_path / "run")]
         process = start("-m", "soundstage", "load", *words, cwd=tmp_path)
         _, err = process.communicate(timeout=60)
-    assert process.returncode == 2
+    assert process.returncode == 6, "as that of an emulator"
     assert err.startswith(f"soundstage load: --metrics-port 127.0.0.1:{port}: Address already")
     assert err.count("\n") == 1
 
