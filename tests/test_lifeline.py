@@ -201,7 +201,7 @@ sys.meta_path.insert(0, Finder())
 """
 
 
-@pytest.mark.parametrize("module", ["pytest", "soundstage.generation.requests"])
+@pytest.mark.parametrize("module", ["pytest", "soundstage.pytest_plugin"])
 def test_a_check_that_is_told_to_stop_while_it_loads_bills_nothing_and_leaves_a_report(
     tmp_path: Path, module: str
 ) -> None:

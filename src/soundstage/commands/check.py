@@ -7,6 +7,7 @@ import io
 import json
 import shlex
 from datetime import date, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -175,7 +176,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
             many = ", ".join(options.apis)
             print(f"checking {gate.session.target.url} ({many}) …", file=stderr)
         try:
-            import pytest  # noqa: F401 - takes a while, in which somebody may lose patience
+            _load()
         except KeyboardInterrupt:
             code, outcomes, unwritten = _interrupted(gate, [])
         else:
@@ -205,19 +206,26 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     return with_report(code, reported)
 
 
+def _load() -> None:
+    """Load what the checks need: it takes a while, in which somebody may lose patience."""
+    with house.undisturbed():
+        # Not before: Hypothesis looks at the environment when it is loaded.
+        import_module("soundstage.commands.breakdown")
+        import_module("soundstage.pytest_plugin")
+
+
 def _check(
     gate: Gate, args: argparse.Namespace
 ) -> tuple[int, list[RuleOutcome], TargetError | None]:
     """Run the checks and finish the bundle: the exit code, what is known about each rule, and why
     the bundle could not be finished, if so.
     """
+    import pytest
+
+    from soundstage.commands.breakdown import Breakdown
+    from soundstage.pytest_plugin import Provided
+
     with house.undisturbed():
-        # Not before: Hypothesis looks at the environment when it is loaded.
-        import pytest
-
-        from soundstage.commands.breakdown import Breakdown
-        from soundstage.pytest_plugin import Provided
-
         provided, breakdown = Provided(gate), Breakdown()
         try:
             status = int(pytest.main(_pytest_arguments(args), plugins=[provided, breakdown]))
