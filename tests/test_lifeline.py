@@ -222,3 +222,37 @@ def test_a_check_that_is_told_to_stop_while_it_loads_bills_nothing_and_leaves_a_
     assert f"terminated; what was judged is in {tmp_path / 'run'}" in done.stderr
     assert json.loads((tmp_path / "run/run.json").read_bytes())["status"] == "interrupted"
     assert (tmp_path / "run/report.html").is_file()
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["runs to its end", "is cut"])
+def test_a_load_that_holds_a_lifeline_runs_and_ends_with_it(tmp_path: Path, whole: bool) -> None:
+    """Locust patches the whole process while it is imported, and must not stumble over the thread
+    that watches the lifeline.
+    """
+    with spawned_emulator(["--speed", "50"]) as url:
+        words = [
+            "load",
+            "--target",
+            url,
+            "--api",
+            API,
+            "--rate",
+            "4",
+            "--out",
+            str(tmp_path / "run"),
+        ]
+        words += ["--duration", "1s" if whole else "600s", "--until-eof"]
+        with subprocess.Popen(
+            [*PROGRAM, *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as child:
+            assert child.stdin is not None
+            if whole:
+                assert child.wait(_PATIENCE_S) in (0, 6), child.stderr
+            else:
+                until(lambda: (tmp_path / "run/run.json").exists())
+                child.stdin.close()
+                assert child.wait(_PATIENCE_S) == 143
+    assert (tmp_path / "run/report.html").is_file()

@@ -6,9 +6,9 @@ would not close its end of a pipe; one that is merely stopped keeps it.
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
-import threading
 from contextlib import suppress
 from os import read
 from time import sleep  # Locust replaces it where it lives, and this thread is none of its own
@@ -26,7 +26,9 @@ def hold() -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
-    threading.Thread(target=_watch, args=(life,), name="lifeline", daemon=True).start()
+    # Below `threading`: gevent, which Locust brings, mends the locks that are held while it patches
+    # the process only if it finds no other thread there, and the import under way would never end.
+    _thread.start_new_thread(_watch, (life,))
 
 
 def _watch(life: int) -> None:
