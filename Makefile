@@ -40,7 +40,8 @@ demo: setup
 	@$(BIN)/soundstage demo
 
 test: setup $(PUBLISHED)
-	@$(BIN)/python -m pytest -n auto
+	@$(BIN)/python -m pytest -n auto -m "not timing"
+	@$(BIN)/python -m pytest -m timing
 
 check: setup
 	@$(BIN)/ruff format --check .

@@ -204,6 +204,7 @@ def test_chunks_that_are_read_together_do_not_spoil_the_rest() -> None:
     assert delay["sigma"] < 0.7  # plain maximum likelihood gives 2.7
 
 
+@pytest.mark.timing
 @pytest.mark.timeout(120)
 def test_a_run_against_an_emulator_is_fitted_and_played_back_nearly_alike(tmp_path: Path) -> None:
     """The whole way over sockets: emulate, load, fit, emulate what was fitted, compare."""

@@ -310,6 +310,7 @@ def test_who_has_no_slot_hears_what_comes_before_it_at_once_and_then_waits(write
     assert sum(moment < 1.0 for moment in came) <= 1  # the stage that bills may come before it
 
 
+@pytest.mark.timing
 def test_over_sockets_requests_wait_as_the_queue_says() -> None:
     """Poisson arrivals at a D/4 queue that is just full; each wait is worked out from the arrivals
     as they were by the recursion of Kiefer and Wolfowitz (1955), which the emulator does not use.

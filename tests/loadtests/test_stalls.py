@@ -35,6 +35,7 @@ def test_one_slot_serves_in_turn_and_not_while_it_stands_still(stalls: Any) -> N
     assert slot.finish(55.0) == 61.0
 
 
+@pytest.mark.timing
 def test_the_stall_is_seen_from_the_intended_start_as_theory_says_and_hidden_from_the_actual(
     stalls: Any,
 ) -> None:

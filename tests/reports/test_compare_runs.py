@@ -86,6 +86,7 @@ def compared(base: Path, candidate: Path) -> dict[str, Any]:
     return document
 
 
+@pytest.mark.timing
 def test_the_same_thing_again_is_no_worse_or_inconclusive(runs: Callable[[str], Path]):
     found = compared(runs("base"), runs("same"))
     assert found["verdict"] in ("pass", "inconclusive"), found["title"]
@@ -93,6 +94,7 @@ def test_the_same_thing_again_is_no_worse_or_inconclusive(runs: Callable[[str], 
     assert found["drift"] == []
 
 
+@pytest.mark.timing
 def test_running_slower_by_a_third_is_slower_and_names_running(runs: Callable[[str], Path]):
     found = compared(runs("base"), runs("slow"))
     assert found["verdict"] == "slower", found["gates"]
