@@ -66,8 +66,7 @@ def test_metrics_are_served_while_it_runs_and_agree_with_the_rows(
             break
         time.sleep(0.1)
     _, err = process.communicate(timeout=60)
-    # On a machine that is busy with other things the run is void, and its metrics are right.
-    assert process.returncode in (0, 6), err
+    assert process.returncode == 0, err
     rows = list(Bundle.open(folder).exchanges())
     if "soundstage_exchanges_total" not in samples:
         samples = before
