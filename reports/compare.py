@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from soundstage.errors import NoDataError, TargetError, UsageError
+from soundstage.errors import NoDataError, TargetError
 from soundstage.reports import ratio
 from soundstage.reports.arms import Arm, Place
 from soundstage.reports.calibrate import Calibration
@@ -45,8 +45,7 @@ _LOAD = "load"
 @dataclass(frozen=True, slots=True)
 class Options:
     """What was asked. `gates` as typed, none for the defaults; `allow`: obstacles that do not
-    count, `force`: none does; `across`: (API of the base, of the candidate) to be held against
-    each other.
+    count, `force`: none does.
     """
 
     gates: tuple[str, ...] = ()
@@ -55,7 +54,6 @@ class Options:
     alpha: float = ALPHA
     allow: frozenset[str] = frozenset()
     force: bool = False
-    across: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +139,7 @@ def compare(
 
     Raises UsageError for a gate that the runs do not have, NoDataError if they share nothing.
     """
-    across = options.across or _across(base, candidate)
+    across = _across(base, candidate)
     found = obstacles(base, candidate, across=across is not None)
     allowed = [each for each in found if options.force or each.reason in options.allow]
     refused = [each for each in found if each not in allowed]
@@ -262,17 +260,6 @@ def _pairings(base: Arm, candidate: Arm, across: tuple[str, str] | None) -> Iter
             for arm, each in ((base, place), (candidate, other))
         ]
         yield Pairing(api, place[1], place, other, tuple(sorted(known[0] & known[1])))
-
-
-def check_across(across: tuple[str, str], base: Arm, candidate: Arm) -> None:
-    """Raises UsageError where an arm has no exchanges of the API version that was named for it."""
-    for api, arm, name in zip(across, (base, candidate), ("base", "candidate"), strict=True):
-        known = sorted({each for each, _ in arm.places()})
-        if api not in known:
-            raise UsageError(
-                f"--across: the {name} has no exchanges of {plain(api, 40)}, but of "
-                f"{', '.join(plain(each, 40) for each in known) or 'nothing'}"
-            )
 
 
 def _shifts(pairings: Iterable[Pairing], base: Arm, candidate: Arm) -> Iterable[Shift]:

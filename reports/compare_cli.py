@@ -81,8 +81,6 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add("--rate-margin", type=share, default=0.01, metavar="SHARE", help=text)
     text = "chance of a false alarm over all gates (default 5%%)"
     add("--alpha", type=level, default=0.05, metavar="SHARE", help=text)
-    text = "hold these API versions against each other"
-    add("--across", nargs=2, metavar=("BASE_API", "CANDIDATE_API"), help=text)
     text = "compare in spite of these reasons, parted by commas (repeatable)"
     add("--allow", action="append", default=[], metavar="REASON", help=text)
     add("--force", action="store_true", help="compare in spite of every reason")
@@ -132,13 +130,10 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     if args.calibrate is not None:
         return _calibrate(args, stdout, stderr)
     from soundstage.reports.arms import read_arms, resolve
-    from soundstage.reports.compare import Options, check_across, compare
+    from soundstage.reports.compare import Options, compare
 
     arms = (args.base, args.candidate)
     base, candidate = read_arms([[path for word in arm for path in resolve(word)] for arm in arms])
-    across = tuple(args.across) if args.across else None
-    if across is not None:
-        check_across((across[0], across[1]), base, candidate)
     findings, gaps = contract_drift(base, candidate)
     made = compare(
         base,
@@ -150,7 +145,6 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
             alpha=args.alpha,
             allow=args.allow,
             force=args.force,
-            across=across,
         ),
         drift=findings,
         gaps=gaps,

@@ -112,14 +112,6 @@ class Report:
         names = {*self.run["contracts"], *(group.api for group in self.summary.groups)}
         return tuple(sorted(names | {rule.api for rule in self.rules}))
 
-    @property
-    def stages(self) -> tuple[str, ...]:
-        """The stages that were seen, in their order, then those that only rules speak of."""
-        seen = (one.name for group in self.summary.groups for one in group.stages)
-        steps = (rule.id.split("/") for rule in self.rules)
-        asked = (each[2] for each in steps if each[3:4] == ["field"])
-        return tuple(dict.fromkeys([*(name.partition("#")[0] for name in seen), *asked]))
-
     def findings(self) -> list[Rule]:
         """The rules that were broken, waived or noted: worst first, then the most frequent."""
         urgency = list(OUTCOMES)

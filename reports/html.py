@@ -20,7 +20,6 @@ from soundstage.reports.charts import Chart
 from soundstage.reports.contract_matrix import matrix
 from soundstage.reports.distribution import distribution
 from soundstage.reports.findings import Report, Rule
-from soundstage.reports.heat_map import heat_map
 from soundstage.reports.objectives import told
 from soundstage.reports.summary import Group, Milestone, Quantile
 from soundstage.reports.survival import survival
@@ -105,9 +104,6 @@ def _charts(report: Report) -> dict[str, list[Chart]]:
         "first": [chart for chart in [capacity(report.run.get("capacity"))] if chart],
         "half": [chart for group in groups if (chart := distribution(group, slos))],
         "wide": [chart for chart in wide if chart],
-        "breaks": [
-            chart for api in report.apis if (chart := heat_map(api, report.rules, report.stages))
-        ],
     }
 
 

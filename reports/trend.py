@@ -7,9 +7,8 @@ same API version, against the same kind of target.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from markupsafe import Markup
 
@@ -73,13 +72,9 @@ class Run:
     summary: Summary
 
 
-def trend(
-    runs: Iterable[Run],
-    milestones: Sequence[str] = (),
-    detector: Callable[[Sequence[float]], list[Change]] = changes,
-) -> list[Series]:
+def trend(runs: Iterable[Run], milestones: Sequence[str] = ()) -> list[Series]:
     """The series of these runs, by endpoint and milestone; all milestones unless some are named.
-    A series has at least two runs. `detector` finds the changes in its logs.
+    A series has at least two runs.
     """
     found: dict[tuple[str, str, str, str, float], list[Point]] = {}
     for run in sorted(runs, key=lambda each: (each.created, each.id)):
@@ -101,19 +96,15 @@ def trend(
                                 run.href,
                             )
                         )
-    return [_series(key, points, detector) for key, points in found.items() if len(points) > 1]
+    return [_series(key, points) for key, points in found.items() if len(points) > 1]
 
 
-def _series(
-    key: tuple[str, str, str, str, float],
-    points: list[Point],
-    detector: Callable[[Sequence[float]], list[Change]],
-) -> Series:
+def _series(key: tuple[str, str, str, str, float], points: list[Point]) -> Series:
     places = [
         place for place, point in enumerate(points) if math.isfinite(point.value) and point.value
     ]
     logs = [math.log(points[place].value) for place in places]
-    moved = tuple(Change(places[each.at], each.ratio, each.p) for each in detector(logs))
+    moved = tuple(Change(places[each.at], each.ratio, each.p) for each in changes(logs))
     return Series(*key, tuple(points), moved, len(points) - len(places))
 
 
@@ -213,22 +204,3 @@ def _dot(x: float, point: Point, y: object) -> Markup:
 
 def _bound(value: float) -> str:
     return seconds(value) if not math.isnan(value) else "unbounded"
-
-
-def csv_rows(series: Sequence[Series]) -> list[tuple[str, ...]]:
-    """(time, series, value) rows with their heading, as change-point tools read them (Apache Otava
-    among them): the moment of the run as seconds since 1970, a column for each series.
-    """
-    names = [each.name for each in series]
-    by_run: dict[tuple[str, str], dict[str, float]] = {}
-    for each in series:
-        for point in each.points:
-            by_run.setdefault((point.created, point.run), {})[each.name] = point.value
-    head = ("time", "run", *(name.replace(",", "").replace(" ", "_") for name in names))
-    rows = [head]
-    for (created, run), values in sorted(by_run.items()):
-        moment = str(round(datetime.fromisoformat(created).timestamp()))
-        found = [values.get(name, math.nan) for name in names]
-        cells = [f"{value:.9g}" if math.isfinite(value) else "" for value in found]
-        rows.append((moment, run, *cells))
-    return rows

@@ -1,9 +1,7 @@
-"""`soundstage runs trend`: bundles in, the page, JSON or CSV of their trends out."""
+"""`soundstage runs trend`: bundles in, the page or JSON of their trends out."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import os
@@ -11,11 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from soundstage.errors import SoundstageError
-from soundstage.reports import changepoints, html, otava
+from soundstage.reports import html
 from soundstage.reports.summary import expected_milestones, summarise
-from soundstage.reports.trend import Run, Series, chart, csv_rows, sentence, trend
+from soundstage.reports.trend import Run, Series, chart, sentence, trend
 from soundstage.reports.uris import of_path
-from soundstage.reports.wording import plain, plural
+from soundstage.reports.wording import plural
 from soundstage.results.bundle import Bundle
 from soundstage.results.index import Entry
 
@@ -23,17 +21,11 @@ from soundstage.results.index import Entry
 CHART_LIMIT = 60
 
 
-#: What can find changes of level, by name.
-DETECTORS = {"soundstage": changepoints.changes, "otava": otava.changes}
-
-
-def series_of(
-    entries: Iterable[Entry], milestones: Sequence[str], folder: Path, detector: str
-) -> list[Series]:
+def series_of(entries: Iterable[Entry], milestones: Sequence[str], folder: Path) -> list[Series]:
     """The series of these runs. Links are relative to `folder`, where the page will lie. A bundle
-    that is damaged is left out. Raises UsageError if the detector is not installed.
+    that is damaged is left out.
     """
-    return trend(_runs(entries, folder), milestones, DETECTORS[detector])
+    return trend(_runs(entries, folder), milestones)
 
 
 def _runs(entries: Iterable[Entry], folder: Path) -> Iterator[Run]:
@@ -108,22 +100,6 @@ def as_json(series: Iterable[Series]) -> str:
         for each in series
     ]
     return json.dumps(document, indent=2) + "\n"
-
-
-def as_csv(series: Sequence[Series]) -> str:
-    """A row a run and a column a series, for other tools."""
-    text = io.StringIO()
-    rows = ([_cell(each) for each in row] for row in csv_rows(series))
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
-
-
-def _cell(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula (OWASP, CSV injection), and no terminal for
-    a command: ids of runs are whatever a bundle says.
-    """
-    shown = plain(text, 300)
-    return f"'{shown}" if shown.startswith(("=", "+", "-", "@")) else shown
 
 
 def _finite(value: float) -> float | None:

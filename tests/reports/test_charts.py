@@ -14,8 +14,6 @@ from soundstage.reports.capacity_chart import capacity
 from soundstage.reports.charts import Chart
 from soundstage.reports.contract_matrix import matrix
 from soundstage.reports.distribution import distribution
-from soundstage.reports.findings import Rule
-from soundstage.reports.heat_map import heat_map
 from soundstage.reports.summary import summarise
 from soundstage.reports.survival import survival
 from soundstage.reports.svg import Axis, element
@@ -107,55 +105,6 @@ def well_formed(chart: Chart | None) -> Chart:
     assert all(len(one) == len(chart.head) for one in chart.rows)
     assert chart.rows
     return chart
-
-
-def rule_at(rule: str, times: int, outcome: str = "failed") -> Rule:
-    api, endpoint = rule.split("/")[:2]
-    return Rule(
-        id=rule,
-        api=api,
-        endpoint=endpoint,
-        outcome=outcome,
-        reason=None,
-        severity="error",
-        basis=None,
-        source=None,
-        text=None,
-        violations=times,
-        exchanges=10,
-        broken_in=times,
-        seconds=None,
-        codes=(),
-        evidence=(),
-    )
-
-
-def test_a_heat_map_counts_what_is_asked_by_stage() -> None:
-    rules = [
-        rule_at("v6/stream/running/field/progress/type", 3),
-        rule_at("v6/stream/final/field/progress/type", 4),
-        rule_at("v6/stream/order/final/after/running", 5, "warned"),
-        rule_at("v6/stream/index/consecutive", 6, "passed"),
-        rule_at("v6/sync/field/status/value", 7),
-        rule_at("v5/stream/final/field/x/type", 8),
-        rule_at("v6/stream/running/field/status/value", 0),
-    ]
-    chart = well_formed(heat_map("v6", rules, ["running", "final"]))
-    assert chart.head == ("what is asked", "running", "final", "(stream)", "(sync)")
-    assert {row[0]: row[1:] for row in chart.rows} == {
-        "field/progress/type": ("3", "4", "", ""),
-        "field/status/value": ("", "", "", "7"),
-        "order/after/running": ("", "5", "", ""),
-        "index/consecutive": ("", "", "6", ""),
-    }
-    assert heat_map("v6", rules[-1:], ["running"]) is None
-
-
-def test_a_heat_map_of_thousands_stays_small() -> None:
-    rules = [rule_at(f"v6/stream/s{n % 90}/field/{'x' * 300}{n}/type", n + 1) for n in range(3000)]
-    chart = well_formed(heat_map("v6", rules, [f"s{n}" for n in range(90)]))
-    assert len(str(chart.svg)) < 300_000
-    assert "more kinds" in chart.note
 
 
 @pytest.mark.parametrize(

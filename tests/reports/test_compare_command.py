@@ -273,18 +273,6 @@ def test_two_versions_are_compared_by_what_they_share(load: Make):
     assert "contract: not compared, these are two versions of the API" in text
 
 
-def test_versions_can_be_named_where_a_run_has_several(
-    load: Make, tmp_path: Path, runs: ModuleType
-):
-    both = runs.load_run(tmp_path / "both", 400)
-    other = runs.load_run(tmp_path / "other", 400)
-    found = as_json(both, other, "--across", "v5", "v6", "--gate", "complete.p50")
-    assert found["gates"][0]["gate"] == "v5→v6.stream.complete.p50"
-    code, _, err = compare(both, other, "--across", "v5", "v7")
-    assert code == 2
-    assert "v7" in err
-
-
 # --- what is refused ------------------------------------------------------------------------------
 
 _TARGET = {"url": "http://127.0.0.1:1", "kind": "emulator", "profile": "realistic", "speed": 100}

@@ -60,14 +60,6 @@ def test_the_page_names_the_change_and_links_every_run(root: Path) -> None:
     assert "style=" not in page
 
 
-def test_csv_has_a_row_a_run_and_a_column_a_series(root: Path) -> None:
-    head, *rows = trend(root, "--format", "csv", "--milestone", "complete").splitlines()
-    assert head.split(",")[:2] == ["time", "run"]
-    assert len(head.split(",")) == 4
-    assert len(rows) == 12
-    assert rows[0].startswith("1769904000,run-00,")
-
-
 def test_without_two_runs_the_page_says_so(root: Path) -> None:
     assert "trend:" in trend(root, "--limit", "1")
     assert "no two runs" in (root / "trend.html").read_text()
@@ -83,20 +75,3 @@ def test_runs_that_never_got_there_are_no_unchanged_level() -> None:
     said = sentence(series)
     assert "no change of level among those that got there" in said
     assert "2 runs never got there, none since run-4" in said
-
-
-def test_otava_finds_the_same_change_where_it_is_installed(root: Path) -> None:
-    pytest.importorskip("otava", reason="an extra, which wants a NumPy of its own")
-    found = json.loads(trend(root, "--format", "json", "--detector", "otava"))
-    p50 = next(e for e in found if (e["order"], e["milestone"]) == (0.5, "complete"))
-    assert [change["run"] for change in p50["changes"]] == ["run-07"]
-
-
-def test_without_otava_one_line_says_how_to_get_it(root: Path) -> None:
-    try:
-        import otava  # noqa: F401
-    except ImportError:
-        out, err = io.StringIO(), io.StringIO()
-        code = cli.run("runs", ["trend", "--runs", str(root), "--detector", "otava"], out, err)
-        assert code == 2
-        assert "pip install 'soundstage[otava]'" in err.getvalue()

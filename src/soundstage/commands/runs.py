@@ -90,9 +90,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add("--tag", help="runs with this tag")
     add("--since", type=_moment, metavar="WHEN", help="7d, 12h or 2026-11-21")
     add("--limit", type=count, default=50, help="the newest so many (default: %(default)s)")
-    text = "what finds changes of level; otava: Apache Otava, if installed (default: %(default)s)"
-    add("--detector", choices=("soundstage", "otava"), default="soundstage", help=text)
-    add("--format", choices=("html", "json", "csv"), default="html")
+    add("--format", choices=("html", "json"), default="html")
     add("--output", type=Path, metavar="FILE", help="default: trend.html in the folder of runs")
     words = argv or ["list"]
     # `soundstage runs --kind load` is `soundstage runs list --kind load`.
@@ -181,9 +179,9 @@ def _trend(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
     found = [entry for entry in runs.entries() if entry.fault is None and _asked_for(entry, args)]
     place = args.output or runs.root / "trend.html"
     check_place(place, "--output")
-    series = trend_page.series_of(found[: args.limit], args.milestone, place.parent, args.detector)
+    series = trend_page.series_of(found[: args.limit], args.milestone, place.parent)
     if args.format != "html":
-        text = trend_page.as_json(series) if args.format == "json" else trend_page.as_csv(series)
+        text = trend_page.as_json(series)
         if args.output is None:
             print_document(text, stdout)
             return
