@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import random
@@ -10,7 +9,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +26,7 @@ from soundstage.emulator import mp3
 from soundstage.emulator.assets import Growth, byte_range
 from soundstage.emulator.cover import cover
 from soundstage.emulator.lyrics import sections, written
-from soundstage.emulator.music import compose, song_seconds
-from soundstage.emulator.songs import NoRoom, Songs
+from soundstage.emulator.songs import defaults, song, song_seconds
 from soundstage.exchange.requests import request_body
 from soundstage.exchange.spawn import spawned_emulator
 
@@ -130,39 +128,50 @@ def test_tracks_and_songs_sound_different_and_the_same_song_the_same(
     for a, b in ((first, second), (first, other)):
         many = min(len(a), len(b))
         assert abs(np.corrcoef(a[:many], b[:many])[0, 1]) < 0.3
-    scores = [compose("id", "a song", place, 30) for place in (0, 1)]
-    assert scores[0].timbre != scores[1].timbre
-    assert abs(scores[0].tempo / scores[1].tempo - 1) > 0.1
-    keys = [min(score.bass, key=lambda hertz: hertz or 1e9) for score in scores]
-    assert keys[0] != keys[1]
-    assert compose("id", "a song", 0, 30) == scores[0]
 
 
 def test_the_words_of_a_prompt_are_heard() -> None:
-    slow = [compose(f"{n}", "A sad song", 0, 30).tempo for n in range(20)]
-    fast = [compose(f"{n}", "Punk, FAST!", 0, 30).tempo for n in range(20)]
-    assert max(slow) < min(fast)
+    for number, loop in enumerate(defaults()["loops"]):
+        heard = {song(f"{n}", f"Play {loop['words'][0].upper()}!", 0, 9).loop for n in range(20)}
+        others = {song(f"{n}", "a song", 0, 9).loop for n in range(40)}
+        assert len(heard) == 1
+        assert heard < others, number
+    assert song("id", "a song", 0, 9) == song("id", "a song", 0, 9)
+    assert song("id", "a song", 0, 9).loop != song("id", "a song", 1, 9).loop
 
 
-def test_samples_follow_from_their_number_alone() -> None:
-    score = compose("id", "", 0, 3)
-    whole = score.render(0, 4 * mp3.RATE)
-    assert not whole[3 * mp3.RATE :].any()
-    for first, stop in ((0, 1), (1_000, 70_000), (100_000, 144_000)):
-        assert np.array_equal(score.render(first, stop), whole[first:stop])
+def test_every_loop_goes_on_from_its_end_with_its_beginning() -> None:
+    for loop in defaults()["loops"]:
+        made = song("id", loop["words"][0], 0, 60 * mp3.RATE)
+        frames = [made.loop[at : at + mp3.FRAME_BYTES] for at in range(0, len(made.loop), 192)]
+        assert {len(each) for each in frames} == {mp3.FRAME_BYTES}
+        # No frame needs a bit of one before it (ISO/IEC 11172-3, 2.4.1.7: main_data_begin is 0).
+        assert {each[4] << 1 | each[5] >> 7 for each in frames} == {0}
+        sound = decoded(made.piece(0, made.size)).astype(float)
+        again = len(frames) * mp3.FRAME_SAMPLES
+        assert again < 10 * mp3.RATE
+        # The second time round sounds as the first: nothing clicks where it begins anew.
+        later = sound[2 * again : 3 * again]
+        assert np.abs(sound[again : 2 * again] - later).max() < 0.05 * np.abs(later).max()
 
 
 @pytest.mark.parametrize("samples", [1, 46, 47, 48, 1_152, 2_304, 48_000, 99_999])
-def test_the_size_of_a_file_is_known_before_it_is_made(samples: int) -> None:
-    score = compose("id", "", 0, samples / mp3.RATE)
-    encoding = mp3.Encoding(samples)
-    data = b"".join(
-        encoding.feed(score.render(at, min(at + 7_000, samples))) for at in range(0, samples, 7_000)
-    )
-    assert len(data) == mp3.size_of(samples)
+def test_a_file_has_the_size_and_the_samples_that_were_told(samples: int) -> None:
+    made = song("id", "", 0, samples)
+    data = made.piece(0, 10**9)
+    assert len(data) == made.size == mp3.size_of(samples)
     assert {data[at : at + 2] for at in range(0, len(data), mp3.FRAME_BYTES)} == {b"\xff\xfb"}
     if samples > 47:  # less than that is lost in the decoder's own delay
         assert len(decoded(data)) == samples
+
+
+def test_any_part_of_a_song_is_that_part_of_the_whole() -> None:
+    made = song("id", "", 0, 20 * mp3.RATE)
+    whole = made.piece(0, made.size)
+    rng = random.Random(1)
+    places = [rng.randrange(made.size + 500) for _ in range(200)] + [0, 191, 192, 193, made.size]
+    for start, many in zip(places, reversed(places), strict=True):
+        assert made.piece(start, start + many) == whole[start : start + many]
 
 
 def test_the_header_frame_says_what_lame_would_say() -> None:
@@ -470,118 +479,6 @@ def _buffered(url: str) -> int:
             pages = int((process / "statm").read_text().split()[1])
             return pages * 4_096
     raise LookupError(f"nobody listens at {url}")
-
-
-# --- the making of songs ------------------------------------------------------------------------
-
-
-class _There:
-    """A far end that is there, or has gone."""
-
-    def __init__(self, *, gone: bool = False) -> None:
-        self.gone = gone
-        self.waiter: Any = None
-
-
-def _read(songs: Songs, name: str, seconds: float, made: list[str]) -> Callable[[], Any]:
-    def begin() -> Any:
-        made.append(name)
-        return compose(name, "", 0, seconds)
-
-    async def read() -> bytes:
-        samples = round(seconds * mp3.RATE)
-        with songs.reading((name, 0), samples, begin) as song:
-            assert await song.upto(song.size, _There())  # type: ignore[arg-type]
-            return song.piece(0, song.size)
-
-    return read
-
-
-def test_a_song_is_made_once_for_all_who_ask_and_only_when_somebody_does() -> None:
-    async def main() -> None:
-        songs, made = Songs(), []
-        assert songs.bytes == 0
-        read = _read(songs, "a", 2, made)
-        files = await asyncio.gather(*(read() for _ in range(20)))
-        assert made == ["a"]
-        assert len(set(files)) == 1
-        assert await read() == files[0]
-        assert made == ["a"]
-        songs.close()
-
-    asyncio.run(main())
-
-
-def test_a_hundred_songs_at_once_are_made_in_turns_within_bounds() -> None:
-    async def main() -> None:
-        songs, made = Songs(kept_bytes=100_000), []
-        reads = [_read(songs, f"song {n}", 1, made) for n in range(100)]
-        files = await asyncio.gather(*(read() for read in reads))
-        assert len(set(files)) == 100
-        assert songs.bytes <= 100_000
-        assert len(songs) <= 100_000 // mp3.size_of(mp3.RATE)
-        # The files that were read last are still there, others are not.
-        del made[:]
-        for number in (0, 1, 2, 0, 1, 2):
-            await reads[number]()
-        assert len(made) <= 3
-        for number in range(20, 40):
-            await reads[number]()
-        assert len(made) > 10
-        songs.close()
-
-    asyncio.run(main())
-
-
-def test_what_cannot_be_held_is_refused_and_what_nobody_reads_is_not_made() -> None:
-    async def main() -> None:
-        size, made = mp3.size_of(20 * mp3.RATE), []
-        songs = Songs(kept_bytes=0, most_bytes=2 * size)
-
-        def begin() -> Any:
-            made.append(1)
-            return compose("x", "", 0, 20)
-
-        with (
-            songs.reading(("a", 0), 20 * mp3.RATE, begin),
-            songs.reading(("b", 0), 20 * mp3.RATE, begin),
-            pytest.raises(NoRoom),
-            songs.reading(("c", 0), 20 * mp3.RATE, begin),
-        ):
-            pass
-        deadline = time.monotonic() + 20
-        while len(songs):
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.01)
-        assert songs.bytes == 0
-        with songs.reading(("c", 0), 20 * mp3.RATE, begin) as song:
-            assert not await song.upto(size, _There(gone=True))  # type: ignore[arg-type]
-        songs.close()
-        with pytest.raises(NoRoom), songs.reading(("d", 0), mp3.RATE, begin):
-            pass
-
-    asyncio.run(main())
-
-
-def test_a_song_that_cannot_be_made_is_told_to_its_readers_and_tried_again(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    async def main() -> None:
-        songs, made = Songs(), []
-
-        def broken() -> Any:
-            made.append(1)
-            raise ValueError("no such scale")
-
-        for _ in range(2):
-            with songs.reading(("a", 0), mp3.RATE, broken) as song:
-                assert not await song.upto(1, _There())  # type: ignore[arg-type]
-                assert song.failed
-        assert made == [1, 1]
-        songs.close()
-
-    asyncio.run(main())
-    assert "no such scale" in caplog.text
 
 
 def test_lengths_are_data() -> None:

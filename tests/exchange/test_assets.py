@@ -21,7 +21,7 @@ from soundstage.contract.assets import duration_of
 from soundstage.contract.roles import assets_of
 from soundstage.emulator import mp3
 from soundstage.emulator.cover import cover
-from soundstage.emulator.music import compose
+from soundstage.emulator.songs import song
 from soundstage.exchange.assets import AssetChecks
 from soundstage.exchange.client import Call, Exchange
 from soundstage.exchange.requests import request_body
@@ -37,8 +37,7 @@ AUDIO, ART = (
     next(name for name, field in assets_of(V, "sync").items() if field.kind == kind)
     for kind in ("audio", "image")
 )
-SCORE = compose("a song", "", 0, 2)
-SONG = mp3.Encoding(SCORE.samples).feed(SCORE.render(0, SCORE.samples))
+SONG = song("a song", "", 0, 2 * mp3.RATE).piece(0, 10**6)
 COVER = cover("a", "b")
 
 

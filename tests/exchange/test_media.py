@@ -11,15 +11,12 @@ import zlib
 import pytest
 from PIL import Image
 
-from soundstage.emulator import mp3
-from soundstage.emulator.music import compose
+from soundstage.emulator import mp3, songs
 from soundstage.exchange.media import Broken, Unreadable, audio, image
 
 
 def song(seconds: float) -> bytes:
-    score = compose("a song", "", 0, seconds)
-    encoding = mp3.Encoding(score.samples)
-    return encoding.feed(score.render(0, score.samples))
+    return songs.song("a song", "", 0, round(seconds * mp3.RATE)).piece(0, 10**7)
 
 
 def wav(seconds: float, rate: int) -> bytes:

@@ -218,7 +218,7 @@ class Emulator:
             yield
         finally:
             self._telling.stop()
-            self._files.close()
+            self._files.stop()
             self._journal.close()
             if self._alone:
                 self._ledger.end(loop.time())

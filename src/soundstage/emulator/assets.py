@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass
-from functools import partial
 from math import inf
 from typing import Final
 
@@ -21,9 +20,8 @@ from soundstage.emulator.asgi import Listener, respond
 from soundstage.emulator.cover import cover
 from soundstage.emulator.generations import Generation, tracks_of
 from soundstage.emulator.mp3 import RATE, size_at, size_of
-from soundstage.emulator.music import compose
-from soundstage.emulator.requests import Headers, header, plain, refusal
-from soundstage.emulator.songs import NoRoom, Song, Songs
+from soundstage.emulator.requests import Headers, header, refusal
+from soundstage.emulator.songs import Song, song
 from soundstage.emulator.store import Store
 
 _AUDIO: Final = "audio/mpeg"
@@ -32,7 +30,6 @@ _IMAGE: Final = "image/webp"
 _TICK: Final = 0.1
 #: The most that is handed to the server at once, in bytes: it sends no more before that is gone.
 _PIECE: Final = 32 * 2**10
-_RETRY_SECONDS: Final = 2
 
 _RANGE: Final = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
@@ -122,18 +119,12 @@ class Assets:
     def __init__(self, store: Store, contract: Contract) -> None:
         self._store = store
         self._first = contract
-        self.songs = Songs()
         self._listeners: set[Listener] = set()
 
     def stop(self) -> None:
         """Cut every file that is being sent; the server is about to close."""
         for listener in list(self._listeners):
             listener.leave()
-
-    def close(self) -> None:
-        """Cut every file, and make no more songs."""
-        self.stop()
-        self.songs.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         name = scope["path_params"]["name"]
@@ -184,19 +175,14 @@ class Assets:
             await _begin(send, *((200, _GROWING) if head is None else (head.status, head.headers)))
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
-        write = partial(compose, message_id, prompt, place, generation.seconds)
+        made = song(message_id, prompt, place, samples)
         listener = Listener(receive)
         self._listeners.add(listener)
         try:
-            with self.songs.reading((message_id, place), samples, write) as song:
-                if head is not None:
-                    await _whole(song, head, listener, send)
-                elif grows is not None:
-                    await _growing(song, grows, listener, send)
-        except NoRoom:
-            refused = plain(503, "The emulator has no room for another song")
-            refused.headers.append((b"retry-after", str(_RETRY_SECONDS).encode()))
-            await respond(scope, send, refused)
+            if head is not None:
+                await _whole(made, head, listener, send)
+            elif grows is not None:
+                await _growing(made, grows, listener, send)
         finally:
             self._listeners.discard(listener)
             listener.close()
@@ -257,7 +243,7 @@ async def _begin(send: Send, status: int, headers: Headers) -> None:
 
 
 async def _whole(song: Song, head: _Head, listener: Listener, send: Send) -> None:
-    """Send a part of a whole song, while it is being encoded if need be."""
+    """Send a part of a whole song."""
     await _begin(send, head.status, head.headers)
     if await _send(song, head.part.start, head.part.stop, listener, send):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -283,14 +269,10 @@ async def _growing(song: Song, grows: Growth, listener: Listener, send: Send) ->
 
 async def _send(song: Song, start: int, stop: int, listener: Listener, send: Send) -> bool:
     """Send bytes of a song in pieces, each when the one before has left; False if the far end is
-    gone. A song that cannot be made cuts the answer short.
+    gone.
     """
-    while start < stop:
-        if not await song.upto(start + 1, listener):
-            if song.failed and not listener.gone:
-                raise RuntimeError("the song could not be made")
-            return False
-        end = min(start + _PIECE, stop, song.done)
+    while start < stop and not listener.gone:
+        end = min(start + _PIECE, stop)
         piece = song.piece(start, end)
         await send({"type": "http.response.body", "body": piece, "more_body": True})
         start = end

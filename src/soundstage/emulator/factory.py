@@ -15,9 +15,9 @@ from soundstage.emulator.asked import Asked as AskedFault
 from soundstage.emulator.faults import Faults
 from soundstage.emulator.generations import Generation, tracks_of
 from soundstage.emulator.lyrics import sections, written
-from soundstage.emulator.music import song_seconds
 from soundstage.emulator.profile import Profile
 from soundstage.emulator.requests import Asked
+from soundstage.emulator.songs import song_seconds
 from soundstage.generation.faults import Chunks
 from soundstage.generation.walk import Step, Story, identifier, payloads, plan, song_title
 

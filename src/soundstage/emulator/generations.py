@@ -16,8 +16,8 @@ import orjson
 
 from soundstage.contract import Contract
 from soundstage.emulator.faults import Broken, Playing, in_step, missed_header, playing
-from soundstage.emulator.music import song_seconds
 from soundstage.emulator.requests import Headers
+from soundstage.emulator.songs import song_seconds
 from soundstage.generation.faults import Chunks
 from soundstage.generation.walk import (
     Payload,
