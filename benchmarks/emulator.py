@@ -44,7 +44,7 @@ def measure(streams: int, events: int = 40) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         profile = Path(folder, "steady.json")
         profile.write_text(json.dumps(long_streams(events)))
-        emulated = _run(_emulator(profile, 1), streams)
+        emulated = _run(_emulator(profile), streams)
         body = Path(folder, "body.sse")
         body.write_bytes(_one_body(profile))
         bare = _run(["benchmarks.bare_server", str(body), f"--gap={_GAP_S}"], streams)
@@ -91,9 +91,8 @@ def measure(streams: int, events: int = 40) -> list[Row]:
     ]
 
 
-def _emulator(profile: Path, workers: int) -> list[str]:
-    command = ["soundstage", "emulate", "--port=0", f"--profile={profile}", "--seed=1", "--stamp"]
-    return [*command, f"--workers={workers}"] if workers > 1 else command
+def _emulator(profile: Path) -> list[str]:
+    return ["soundstage", "emulate", "--port=0", f"--profile={profile}", "--seed=1", "--stamp"]
 
 
 def _run(module: list[str], streams: int) -> Figures:
@@ -142,7 +141,7 @@ def _one_body(profile: Path) -> bytes:
     endpoint = contract.endpoint_of_kind("stream")
     assert endpoint is not None
     body = json.dumps(next(each.payload for each in contract.examples if each.of == "request"))
-    with _server([*_emulator(profile, 1)[:-1], "--speed=1000"], 0) as (_, port):
+    with _server([*_emulator(profile)[:-1], "--speed=1000"], 0) as (_, port):
         request = (
             f"POST {endpoint.path} HTTP/1.0\r\nhost: 127.0.0.1:{port}\r\n"
             "authorization: Bearer any-key\r\ncontent-type: application/json\r\n"

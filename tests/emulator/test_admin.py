@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from collections.abc import Iterator
@@ -20,7 +19,6 @@ from soundstage.emulator.admin import document
 from soundstage.emulator.app import Emulator
 from soundstage.emulator.guard import TOKEN_VARIABLE, Guard
 from soundstage.emulator.options import Options
-from soundstage.emulator.state import State
 from soundstage.errors import UsageError
 from soundstage.exchange.spawn import spawned_emulator
 
@@ -236,31 +234,6 @@ def test_a_running_answer_survives_a_reset_and_charges_nobody_after_it() -> None
         httpx.post(f"{url}/_emulator/reset", json={})
         assert '"isComplete":true' in [line for line in lines if line][-1]
         assert httpx.get(f"{url}/_emulator/health").json()["charges"] == 0
-
-
-def test_a_reset_while_a_generation_is_made_leaves_nothing_of_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def ask() -> tuple[int, list[tuple[Any, ...]]]:
-        # As one of several workers, where others may come in while a generation is made.
-        state = State(tmp_path / "state.sqlite")
-        app = Emulator(Options(profile="instant"), state=state)
-        make = app._factory.make
-
-        def interrupted(*given: Any, **named: Any) -> Any:
-            app.control.reset()
-            return make(*given, **named)
-
-        monkeypatch.setattr(app._factory, "make", interrupted)
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://emulator") as client:
-            answer = await client.post(SYNC, json=BODY, headers={"Authorization": "Bearer k"})
-        kept = ("accounts", "charges", "generations")
-        return answer.status_code, [
-            state.run(f"SELECT COUNT(*) FROM {name}").fetchone() for name in kept
-        ]
-
-    assert asyncio.run(ask()) == (200, [(0,), (0,), (0,)])
 
 
 # --- who may --------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean, stdev
@@ -20,10 +19,6 @@ from soundstage.emulator.pacing import profiles
 LOADS = (0.5, 0.8, 0.9)
 BATCHES = 20
 LEVEL = 0.999
-
-
-def memory() -> sqlite3.Connection:
-    return sqlite3.connect(":memory:", isolation_level=None)
 
 
 # --- what theory says -----------------------------------------------------------------------------
@@ -94,9 +89,7 @@ def arrivals(
     slots = slots or chosen.slots
     assert slots is not None
     rng = random.Random(seed)
-    database = memory()
-    capacity = Capacity(database, slots, chosen.queue)
-    database.execute("BEGIN")
+    capacity = Capacity(slots, chosen.queue)
     rate = load * slots / chosen.course.service.mean
     now, seen = 0.0, []
     for _ in range(many):
@@ -161,7 +154,7 @@ def test_as_many_are_inside_as_littles_law_says() -> None:
 
 def test_who_comes_first_is_served_first_and_never_more_at_once_than_there_are_slots() -> None:
     rng = random.Random(7)
-    capacity = Capacity(memory(), 3)
+    capacity = Capacity(3)
     now, spans = 0.0, []
     for _ in range(500):
         now += rng.expovariate(2.0)
@@ -176,7 +169,7 @@ def test_who_comes_first_is_served_first_and_never_more_at_once_than_there_are_s
 
 
 def test_a_full_queue_takes_nobody_in() -> None:
-    capacity = Capacity(memory(), slots=2, queue=1)
+    capacity = Capacity(slots=2, queue=1)
     assert capacity.admit(10.0, 5.0) == (10.0, 1.0)
     assert capacity.admit(11.0, 5.0) == (11.0, 1.0)
     assert capacity.admit(12.0, 5.0) == (15.0, 1.0)
@@ -187,20 +180,20 @@ def test_a_full_queue_takes_nobody_in() -> None:
 
 
 def test_without_a_queue_nobody_waits() -> None:
-    capacity = Capacity(memory(), slots=1, queue=0)
+    capacity = Capacity(slots=1, queue=0)
     assert capacity.admit(0.0, 5.0) == (0.0, 1.0)
     assert capacity.admit(4.9, 5.0) is None
     assert capacity.admit(5.0, 5.0) == (5.0, 1.0)
 
 
 def test_without_slots_nobody_waits_however_many_there_are() -> None:
-    capacity = Capacity(memory(), slots=None)
+    capacity = Capacity(slots=None)
     assert all(capacity.admit(0.0, 100.0) == (0.0, 1.0) for _ in range(50))
     assert capacity.running(1.0) == 50
 
 
 def test_the_more_run_the_longer_each_takes() -> None:
-    capacity = Capacity(memory(), None, slowdown=SlowDown(running=10, factor=2.0, most=2.5))
+    capacity = Capacity(None, slowdown=SlowDown(running=10, factor=2.0, most=2.5))
     stretched = [capacity.admit(0.0, 1.0) for _ in range(20)]
     assert [each.stretch for each in stretched if each][:3] == pytest.approx([1.0, 1.1, 1.2])
     assert stretched[10] is not None
@@ -213,27 +206,13 @@ def test_the_more_run_the_longer_each_takes() -> None:
     assert late == (2.6, 1.0)
 
 
-def test_processes_share_the_queue_and_what_is_rolled_back_was_never_there(tmp_path: Path) -> None:
-    connections = [sqlite3.connect(tmp_path / "state", isolation_level=None) for _ in range(2)]
-    first, second = (Capacity(each, slots=1) for each in connections)
-
-    def admit(capacity: Capacity, database: sqlite3.Connection, now: float) -> float:
-        database.execute("BEGIN IMMEDIATE")
-        admitted = capacity.admit(now, 2.0)
-        database.execute("COMMIT")
-        assert admitted is not None
-        return admitted.start
-
-    assert admit(first, connections[0], 0.0) == 0.0
-    assert admit(second, connections[1], 0.5) == 2.0
-    connections[0].execute("BEGIN IMMEDIATE")
-    assert first.admit(0.6, 2.0) == (4.0, 1.0)
-    connections[0].execute("ROLLBACK")
-    assert admit(second, connections[1], 0.7) == 4.0
-    first.clear()
-    assert admit(second, connections[1], 0.8) == 0.8
-    for each in connections:
-        each.close()
+def test_another_profile_leaves_those_who_are_in_where_they_are() -> None:
+    capacity = Capacity(1)
+    assert [capacity.admit(0.0, 2.0) for _ in range(3)] == [(0.0, 1.0), (2.0, 1.0), (4.0, 1.0)]
+    capacity.slots = 2
+    assert capacity.admit(0.5, 1.0) == (4.0, 1.0)
+    capacity.clear()
+    assert capacity.admit(0.6, 1.0) == (0.6, 1.0)
 
 
 # --- what the docs print --------------------------------------------------------------------------

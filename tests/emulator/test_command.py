@@ -46,8 +46,6 @@ def test_help_shows_every_trigger_and_an_example(capsys: pytest.CaptureFixture[s
         ["--profile", "none"],
         ["--rate-limit", "10 a minute"],
         ["--balance", "-1"],
-        ["--workers", "0"],
-        ["--workers", "2", "--replay", "x"],
     ],
 )
 def test_wrong_arguments_are_refused(argv: list[str]) -> None:
@@ -65,7 +63,6 @@ def test_options_survive_the_command_line() -> None:
         framing="sse",
         keys=("-a", "b"),
         error="nsfw",
-        state=Path("x"),
         stamp=True,
         apis=("v5",),
         faults=("track/lost:0.5",),
@@ -73,7 +70,6 @@ def test_options_survive_the_command_line() -> None:
         balance=7,
         rate_limit="10/minute",
         triggers=Path("t.json"),
-        workers=3,
         admin=True,
         admin_token_file=Path("token"),
         cors=("http://a.example", "http://b.example"),
@@ -234,7 +230,7 @@ def test_speed_divides_the_same_delays() -> None:
 
 def test_the_emulator_loads_neither_hypothesis_nor_the_audio_libraries() -> None:
     code = (
-        "import sys, soundstage.emulator.serving;"
+        "import sys, soundstage.emulator.server;"
         "print([m for m in ('hypothesis', 'numpy', 'PIL', 'soundstage.conformance')"
         " if m in sys.modules])"
     )

@@ -278,15 +278,14 @@ def test_a_count_limits_how_many_answers_get_a_fault() -> None:
     assert counts == {"framing/unterminated": {"applied": 2, "not_applicable": 0}}
 
 
-def test_a_count_holds_over_all_workers_and_begins_anew_when_it_is_set_again() -> None:
+def test_a_count_holds_over_all_connections_and_begins_anew_when_it_is_set_again() -> None:
     broken = "framing/unterminated*3"
-    options = Options(profile="instant", seed=3, faults=(broken,), workers=2)
+    options = Options(profile="instant", seed=3, faults=(broken,))
 
     def endings(url: str, many: int) -> list[bool]:
-        # A connection each, so that both workers get some.
         return [post(TRACKED, url, "stream").text.endswith("\n\n") for _ in range(many)]
 
-    with running(options, process=True) as emulator:
+    with running(options) as emulator:
         assert endings(emulator.url, 12).count(False) == 3
         set_again = httpx.put(emulator.url + "/_emulator/faults", json={"faults": [broken]})
         set_again.raise_for_status()
@@ -423,9 +422,9 @@ def test_a_result_that_fails_is_a_refusal_and_has_places_as_one(client: httpx.Cl
     assert counts == {"applied": 1, "not_applicable": 0}
 
 
-def test_faults_set_or_named_come_before_the_options_in_all_workers() -> None:
+def test_faults_set_or_named_come_before_the_options() -> None:
     """Of faults of the wire, on real connections."""
-    options = Options(profile="instant", seed=3, faults=("wire/cut",), workers=2)
+    options = Options(profile="instant", seed=3, faults=("wire/cut",))
 
     def seen(**headers: str) -> str:
         try:

@@ -175,8 +175,6 @@ def test_what_cannot_be_had_is_one_clear_error() -> None:
             pass
     with pytest.raises(UsageError, match="no profile is called"), running(Options(profile="x")):
         pass
-    with pytest.raises(UsageError, match="process=True"), running(Options(workers=2)):
-        pass
     with (
         pytest.raises(UsageError, match="installed contracts"),
         running(INSTANT, process=True, contracts=CONTRACTS),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
+import copy
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -13,7 +13,6 @@ from soundstage.emulator.app import Emulator
 from soundstage.emulator.generations import Generation
 from soundstage.emulator.options import Options
 from soundstage.emulator.requests import Reader
-from soundstage.emulator.state import State
 from soundstage.emulator.status import status_of
 from soundstage.emulator.store import Store
 
@@ -39,33 +38,19 @@ def generations(contract: Contract, fails: bool) -> list[Generation]:
 
 @each_contract
 @pytest.mark.parametrize("fails", [False, True])
-def test_a_restored_generation_answers_as_the_one_that_is_told(
+def test_a_generation_that_nobody_hears_any_more_answers_as_before(
     contract: Contract, fails: bool
 ) -> None:
-    state = State(None)
-    store, other = (Store(state, CONTRACTS) for _ in range(2))
-    for number, made in enumerate(generations(contract, fails), start=1):
-        with state.transaction():
-            store.add(number, made, number, "stream", "account")
-        message_id = made.story.message_id
-        assert store.get(message_id) is made
-        restored = other.get(message_id)
-        assert restored is not None
-        assert restored is not made
-        assert other.get(message_id) is restored
-        for name in ("contract", "story", "schedule", "started", "failed", "seconds", "pace"):
-            assert getattr(restored, name) == getattr(made, name), name
-        assert list(restored.steps) == list(made.steps)
-        assert (restored.end, restored.charged_with) == (made.end, made.charged_with)
+    for made, left in zip(generations(contract, fails), generations(contract, fails), strict=True):
+        left.drop_chunks()
         moments = [99.0, 100.0, made.end, made.end + 1, *(100.0 + due for due in made.schedule)]
+        assert (left.end, left.charged_with) == (made.end, made.charged_with)
         for now in moments:
-            assert status_of(restored, now) == status_of(made, now)
+            assert status_of(left, now) == status_of(made, now)
             for url in made.urls:
-                assert restored.offers(url, now) == made.offers(url, now)
+                assert left.offers(url, now) == made.offers(url, now)
         for url in made.urls:
-            assert restored.told_at(url) == made.told_at(url)
-        store.leave(number)
-        assert store.get(message_id) is not made
+            assert left.told_at(url) == made.told_at(url)
 
 
 @each_contract
@@ -94,58 +79,45 @@ def test_a_failed_generation_is_over_but_has_no_more_files(contract: Contract) -
         }
 
 
-def test_the_newest_generations_are_remembered_and_all_that_run() -> None:
-    state = State(None)
-    store = Store(state, CONTRACTS, remembered=100)
-    contract = next(iter(CONTRACTS.values()))
-    [first, *_] = generations(contract, False)
-    rng = random.Random(1)
-    with state.transaction():
+def begun(first: Generation, number: int, started: float) -> Generation:
+    """A generation like another, with an id of its own."""
+    made = copy.copy(first)
+    made.story = replace(first.story, message_id=f"{number:024x}")
+    made.started = started
+    return made
+
+
+def kept_in(store: Store, made: Generation, number: int, text: int = 100) -> None:
+    store.add(made, number=number, endpoint="stream", account="account", text=text)
+
+
+def test_what_a_generation_leaves_is_kept_by_age() -> None:
+    [first, *_] = generations(next(iter(CONTRACTS.values())), False)
+    store, lasts = Store(kept_s=900.0), first.end - first.started
+    for number in range(1, 101):
+        kept_in(store, begun(first, number, number * 10.0), number)
+    for now in (500.0, 1000.0 + lasts, 1500.0 + lasts):
+        store.prune(now)
+        alive = [n for n in range(1, 101) if n * 10.0 + lasts > now - 900.0]
+        assert len(store) == len(alive)
+        assert all(store.get(f"{n:024x}") is not None for n in alive)
+    store.prune(1e9)
+    assert len(store) == 0
+
+
+def test_beyond_a_number_or_a_size_the_oldest_that_have_ended_go_first() -> None:
+    [first, *_] = generations(next(iter(CONTRACTS.values())), False)
+    for store in (Store(most=100), Store(most_text=100 * 100)):
         for number in range(1, 1101):
-            record = orjson.loads(orjson.dumps(first.record()))
-            record["story"]["message_id"] = f"{number:024x}"
             runs = number in (5, 50)
-            made = Generation.from_record(
-                contract, record, first.steps, first.schedule, 1e6 if runs else rng.random()
-            )
-            store.add(number, made, number, "stream", "account")
-    store.prune(1000.0)
-    assert len(store) == 100
-    for number in (5, 50):
-        assert store.get(f"{number:024x}") is not None
-    assert store.ended(1000.0) == {first.steps[-1].stage: 98}
-    assert store.running(1000.0, 0, 10) == [(5, "queued"), (50, "queued")]
-    assert [facts["number"] for facts, _ in store.latest(1)]
-
-
-def test_counting_running_generations_lets_the_event_loop_go_on() -> None:
-    async def count() -> tuple[dict[str, int], int]:
-        emulator = Emulator(Options(seed=1))
-        made = generations(next(iter(CONTRACTS.values())), False)
-        loop = asyncio.get_running_loop()
-        store = emulator._store
-        with emulator._state.transaction():
-            for number in range(1, 1001):
-                each = made[number % 20]
-                record = orjson.loads(orjson.dumps(each.record()))
-                record["story"]["message_id"] = f"{number:024x}"
-                running = Generation.from_record(
-                    each.contract, record, each.steps, each.schedule, loop.time()
-                )
-                store.add(number, running, number, "stream", "account")
-        turns = 0
-
-        async def watch() -> None:
-            nonlocal turns
-            while True:
-                turns += 1
-                await asyncio.sleep(0)
-
-        watching = asyncio.ensure_future(watch())
-        state = await emulator.control.state()
-        watching.cancel()
-        return state["generations"]["running"], turns
-
-    running, turns = asyncio.run(count())
-    assert sum(running.values()) == 1000
-    assert turns >= 5
+            kept_in(store, begun(first, number, 1e6 if runs else 100 + number / 1e3), number)
+        store.prune(1000.0)
+        assert len(store) == 100
+        running, ended = store.stages(1000.0)
+        assert running == {"queued": 2}
+        assert ended == {first.steps[-1].stage: 98}
+        assert [facts["number"] for facts, _ in store.latest(2)] == [1100, 1099]
+        assert store.get(f"{5:024x}") is not None
+        assert store.get(f"{51:024x}") is None
+        store.clear()
+        assert len(store) == 0

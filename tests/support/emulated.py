@@ -1,4 +1,4 @@
-"""An emulator as a process of its own, whose process and workers a test can look at and kill."""
+"""An emulator as a process of its own, which a test can look at and kill."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from soundstage.emulator.options import Options
 
 
 class Running:
-    """An emulator with workers, as a process of its own."""
+    """An emulator as a process of its own."""
 
     def __init__(self, options: Options) -> None:
         self.parent = subprocess.Popen(
@@ -27,12 +27,8 @@ class Running:
         assert line.startswith("listening on "), self.parent.communicate()
         self.url = line.removeprefix("listening on ").strip()
 
-    def workers(self) -> list[int]:
-        path = f"/proc/{self.parent.pid}/task/{self.parent.pid}/children"
-        return [int(pid) for pid in Path(path).read_text().split()]
-
     def resident(self) -> int:
-        """The memory of the parent, or of a single process, in bytes."""
+        """Its memory, in bytes."""
         pages = int(Path(f"/proc/{self.parent.pid}/statm").read_text().split()[1])
         return pages * 4096
 

@@ -62,10 +62,8 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         parser.error("--replay serves what was recorded: no --profile-from")
     if args.loop and args.replay is None:
         parser.error("--loop needs --replay")
-    if args.replay is not None and (args.error or args.faults or args.stamp or args.state):
-        parser.error("--replay serves what was recorded: no --error, --fault, --stamp or --state")
-    if args.replay is not None and args.workers != 1:
-        parser.error("--replay serves from one process: no --workers")
+    if args.replay is not None and (args.error or args.faults or args.stamp):
+        parser.error("--replay serves what was recorded: no --error, --fault or --stamp")
     return args
 
 
@@ -80,13 +78,10 @@ def _add_accounts(parser: argparse.ArgumentParser) -> None:
     add("--rate-limit", type=_rate, metavar="RATE", help=text)
     text = "more keys and words that refuse or fail on purpose"
     add("--triggers", type=Path, metavar="FILE.json", help=text)
-    add("--state", type=Path, metavar="FILE", help="keep balances and charges here")
 
 
 def _add_operation(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("operation").add_argument
-    text = "serve from N processes that share everything (default: %(default)s)"
-    add("--workers", type=_workers, default=1, metavar="N", help=text)
     text = "answer the admin API beyond loopback too, to who has its token"
     add("--admin", action="store_true", help=text)
     text = "token of the admin API (or $SOUNDSTAGE_ADMIN_TOKEN)"
@@ -98,7 +93,7 @@ def _add_operation(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     """Serve until a signal asks to stop; 0 then. Raises SoundstageError where it cannot start."""
     from soundstage.emulator.options import Options
-    from soundstage.emulator.serving import READY, serve
+    from soundstage.emulator.server import READY, serve
 
     def ready(url: str) -> None:
         print(f"{READY}{url}", file=stdout, flush=True)
@@ -122,13 +117,13 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     lists = {name: tuple(named[name]) for name in ("keys", "apis", "faults", "cors")}
     options = Options(**{name: named[name] for name in Options.__slots__} | lists)
     if args.profile_from is None:
-        serve(options, ready, stderr)
+        serve(options, ready)
         return 0
     with tempfile.TemporaryDirectory(prefix="soundstage-") as folder:
         # Processes of the emulator read profiles by name, as their own command line gives them.
         file = Path(folder) / "fitted.json"
         fit_profile.write(data, file)
-        serve(replace(options, profile=str(file)), ready, stderr)
+        serve(replace(options, profile=str(file)), ready)
     return 0
 
 
@@ -158,13 +153,6 @@ def _speed(text: str) -> float:
     if not 0 < speed < math.inf:
         raise argparse.ArgumentTypeError(f"{text} is no speed: it must be above zero")
     return speed
-
-
-def _workers(text: str) -> int:
-    workers = int(text)
-    if not 1 <= workers <= 256:
-        raise argparse.ArgumentTypeError(f"{workers} is no number of processes: 1 to 256")
-    return workers
 
 
 def _balance(text: str) -> int:
@@ -224,7 +212,7 @@ examples:
   soundstage emulate --port 8000 --speed 10
   soundstage emulate --port 0 --profile instant --seed 7
   soundstage emulate --error service_unavailable
-  soundstage emulate --key mine:100 --rate-limit 10/minute --state emulator.sqlite --workers 2
+  soundstage emulate --key mine:100 --rate-limit 10/minute
   soundstage emulate --replay recordings/ --speed 10 --loop
   soundstage emulate --profile-from runs/2026-11-21T08-36-15-load-3f2a --profile-to live.json
   soundstage emulate --fault index/gap --fault track/lost:0.1

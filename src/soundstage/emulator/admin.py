@@ -191,7 +191,7 @@ class Admin:
         return document()
 
     async def _state(self, asked: Asked, body: Any) -> Any:
-        return await self._control.state()
+        return self._control.state()
 
     async def _generations(self, asked: Asked, body: Any) -> Any:
         only = {name: value for name, value in asked.items() if name != "limit"}
@@ -206,7 +206,6 @@ class Admin:
         return self._control.account(name)
 
     async def _limits(self, asked: Asked, body: Any) -> Any:
-        self._control.refresh()
         return self._control.limits()
 
     async def _set_limit(self, asked: Asked, body: Any) -> Any:
@@ -218,7 +217,6 @@ class Admin:
         return self._control.limits()
 
     async def _profile(self, asked: Asked, body: Any) -> Any:
-        self._control.refresh()
         return self._control.profile()
 
     async def _set_profile(self, asked: Asked, body: Any) -> Any:
@@ -230,7 +228,6 @@ class Admin:
         return self._control.profile()
 
     async def _faults(self, asked: Asked, body: Any) -> Any:
-        self._control.refresh()
         return self._control.faults()
 
     async def _set_faults(self, asked: Asked, body: Any) -> Any:
@@ -238,8 +235,7 @@ class Admin:
         return self._control.faults()
 
     async def _add_faults(self, asked: Asked, body: Any) -> Any:
-        self._control.refresh()
-        self._control.change(faults=(*self._control.settings.faults, *body["faults"]))
+        self._control.change(faults=(*self._control.faults()["faults"], *body["faults"]))
         return self._control.faults()
 
     async def _clear_faults(self, asked: Asked, body: Any) -> Any:
@@ -247,7 +243,6 @@ class Admin:
         return self._control.faults()
 
     async def _error(self, asked: Asked, body: Any) -> Any:
-        self._control.refresh()
         return {"error": self._control.settings.error}
 
     async def _set_error(self, asked: Asked, body: Any) -> Any:

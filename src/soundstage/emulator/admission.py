@@ -5,7 +5,7 @@ of `PRECEDENCE`. What is refused gets the answer that its contract documents.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -35,7 +35,6 @@ from soundstage.emulator.requests import (
     refusal,
 )
 from soundstage.emulator.settings import Settings
-from soundstage.emulator.state import State
 from soundstage.emulator.store import Store
 from soundstage.emulator.triggers import Trigger, Triggers
 from soundstage.errors import UsageError
@@ -45,10 +44,9 @@ ERROR_HEADER: Final = b"soundstage-error"
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A generation that is about to be told, and its row in the store."""
+    """A generation that is about to be told."""
 
     generation: Generation
-    row: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +64,20 @@ class Admission:
         self,
         contracts: Mapping[str, Contract],
         factory: Factory,
-        state: State,
         ledger: Ledger,
         store: Store,
         accounts: Accounts,
         triggers: Triggers,
-        *,
-        alone: bool,
     ) -> None:
         self.contracts = contracts
         self._factory = factory
-        self._state = state
         self._ledger = ledger
         self._store = store
         self.accounts = accounts
-        self._alone = alone
         self._triggers = triggers
-        self._capacity: Capacity | None = None
+        self._capacity = Capacity()
+        self._limited = False
+        self._asked = 0
         self._error: str | None = None
         self._limits: Mapping[str, Rate | None] = {}
         served = contracts.values()
@@ -100,11 +95,15 @@ class Admission:
             name: None if text is None else rates.parse(text, "rate limit")
             for name, text in settings.limits.items()
         }
-        self._capacity = (
-            Capacity(self._state.database, profile.slots, profile.queue, profile.slowdown)
-            if profile.limited
-            else None
-        )
+        # Those who are in keep their slots when others are told of another profile.
+        self._limited = profile.limited
+        self._capacity.slots, self._capacity.queue = profile.slots, profile.queue
+        self._capacity.slowdown = profile.slowdown
+
+    def reset(self) -> None:
+        """Forget who was let in."""
+        self._capacity.clear()
+        self._asked = 0
 
     def account(self, scope: Scope) -> Account | None:
         """The account that a request is for; None if its key is not accepted."""
@@ -168,7 +167,7 @@ class Admission:
             return self._declined(contract, early.error, early.retry_after)
         if account.error is not None:
             return self._declined(contract, account.error, account.retry_after)
-        if (unlucky := self._factory.refused(contract.api, self._state.count)) is not None:
+        if (unlucky := self._factory.refused(contract.api, self._count)) is not None:
             return self._declined(contract, unlucky)
 
         def make(number: int) -> Generation:
@@ -185,68 +184,50 @@ class Admission:
                 named=named,
             )
 
-        entered = self._enter(account, endpoint, make, late, started)
-        if isinstance(entered, Refused):
-            return self._declined(contract, entered.error, entered.wait_s or None)
-        entry.message_id = entered.generation.story.message_id
-        return entered
-
-    def _enter(
-        self,
-        account: Account,
-        endpoint: Endpoint,
-        make: Callable[[int], Generation],
-        late: Trigger | None,
-        started: float,
-    ) -> Accepted | Refused:
-        """Hold the price of a generation, make it, give it its slot and its row: all or nothing."""
-        price, rate = self.accounts.price, self.rate(account)
-        if self._alone:
-            # Nobody waits for this process to end its transaction.
-            with self._state.transaction():
-                held = self._ledger.hold(account, price, rate, started)
-                if isinstance(held, Refused):
-                    return held
-                return self._given_back(held, late) or self._put(held, endpoint, make(held.number))
-        with self._state.transaction():
-            held = self._ledger.hold(account, price, rate, started)
-            if isinstance(held, Refused):
-                return held
-            self._ledger.note(held)
+        # Nothing waits from here on, so that no other request comes between.
+        held = self._ledger.hold(account, self.accounts.price, self.rate(account), started)
+        if isinstance(held, Refused):
+            return self._declined(contract, held.error, held.wait_s or None)
         try:
-            # Others wait for the end of each transaction: a generation is made outside of them.
+            if late is not None and late.error is not None:
+                # A word whose error comes after those of the key.
+                self._ledger.release(held)
+                return self._declined(contract, late.error, late.retry_after)
             generation = make(held.number)
-            with self._state.transaction():
-                if not self._ledger.noted(held):
-                    return Accepted(generation, held.id)  # told, but forgotten
-                return self._given_back(held, late) or self._put(held, endpoint, generation)
+            if not self._admitted(generation):
+                self._ledger.release(held)
+                return self._declined(contract, "service_unavailable")
+            self._put(held, endpoint, generation, len(raw))
         except BaseException:
             self._ledger.release(held)
             raise
+        entry.message_id = generation.story.message_id
+        return Accepted(generation)
 
-    def _given_back(self, held: Hold, late: Trigger | None) -> Refused | None:
-        """Refuse a request for a word in it whose error comes after those of its key."""
-        if late is None or late.error is None:
-            return None
-        self._ledger.give_back(held)
-        return Refused(late.error, late.retry_after or 0.0)
+    def _count(self) -> int:
+        self._asked += 1
+        return self._asked
 
-    def _put(self, held: Hold, endpoint: Endpoint, generation: Generation) -> Accepted | Refused:
-        """Give a generation its slot and its row, and say what its price is held for."""
-        if self._capacity is not None:
-            started = generation.started
-            admitted = self._capacity.admit(started, generation.service)
-            if admitted is None:
-                self._ledger.give_back(held)
-                return Refused("service_unavailable")
-            generation.put_off(admitted.start - started, admitted.stretch)
-        message_id, billed = generation.story.message_id, generation.charged_with
-        due = generation.end
+    def _admitted(self, generation: Generation) -> bool:
+        """Give a generation its slot, or a place in the queue before it; False if that is full."""
+        if not self._limited:
+            return True
+        started = generation.started
+        admitted = self._capacity.admit(started, generation.service)
+        if admitted is None:
+            return False
+        generation.put_off(admitted.start - started, admitted.stretch)
+        return True
+
+    def _put(self, held: Hold, endpoint: Endpoint, generation: Generation, text: int) -> None:
+        """Say what a price is held for, and keep the generation."""
+        billed, due = generation.charged_with, generation.end
         if billed is not None and billed < len(generation.schedule):
             due = generation.started + generation.schedule[billed]
-        self._ledger.seal(held, message_id, due, charges=billed is not None)
-        self._store.add(held.id, generation, held.number, endpoint.name, held.account)
-        return Accepted(generation, held.id)
+        self._ledger.seal(held, due, charges=billed is not None)
+        self._store.add(
+            generation, number=held.number, endpoint=endpoint.name, account=held.account, text=text
+        )
 
     def _declined(self, contract: Contract, name: str, wait_s: float | None = None) -> Declined:
         answer = self.refusal(contract, name)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import sqlite3
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -37,30 +36,23 @@ from soundstage.emulator.options import Options
 from soundstage.emulator.pacing import profile
 from soundstage.emulator.page import Page
 from soundstage.emulator.requests import header, refusal
-from soundstage.emulator.state import State
 from soundstage.emulator.store import Store
 from soundstage.emulator.telling import Telling
 from soundstage.errors import UsageError
 
 log = logging.getLogger("soundstage.emulator")
 
-#: Seconds between two looks at what is due, while something is.
+#: Seconds between two looks at what is due, while something is; else at what is too old.
 _TEND_S: Final = 0.05
+_TIDY_S: Final = 1.0
 
 
 class Emulator:
-    """The application. Raises UsageError for options that do not fit the contracts.
-
-    `state` is the database that it shares with other workers; without one it makes its own, and
-    closes the books at the end.
+    """The application, whose state is in memory and gone when it stops. Raises UsageError for
+    options that do not fit the contracts.
     """
 
-    def __init__(
-        self,
-        options: Options,
-        contracts: Mapping[str, Contract] | None = None,
-        state: State | None = None,
-    ) -> None:
+    def __init__(self, options: Options, contracts: Mapping[str, Contract] | None = None) -> None:
         if contracts is None:
             contracts = {api: load(api) for api in options.apis} if options.apis else load_all()
         self.options = options
@@ -84,38 +76,28 @@ class Emulator:
         self.guard = Guard(options)
         self._cors = Cors(options.cors)
         pace = profile(options.profile)
-        self._alone = state is None
-        self._state = State(options.state) if state is None else state
-        self._ledger = Ledger(self._state)
-        if self._alone:
-            self._ledger.start()
-        else:
-            self._ledger.release_unsealed(self._state.worker)
-        self._faults = Faults(options.faults, served, self.seed, self._state)
+        self._ledger = Ledger()
+        self._faults = Faults(options.faults, served, self.seed)
         self._factory = Factory(self.seed, pace, options.speed, self._faults)
-        self._store = Store(self._state, self.contracts)
-        self._journal = Journal(self._state)
+        self._store = Store()
+        self._journal = Journal()
         self._admission = Admission(
             self.contracts,
             self._factory,
-            self._state,
             self._ledger,
             self._store,
             accounts,
             known,
-            alone=self._alone,
         )
         self.control = Control(
             options,
             self.contracts,
-            self._state,
             self._ledger,
             self._store,
             self._journal,
             self._factory,
             self._admission,
             self._faults,
-            alone=self._alone,
         )
         self._telling = Telling(options, self._admission, self._faults)
         self._first = served[0]
@@ -131,7 +113,6 @@ class Emulator:
             self._admission,
             self._telling,
             self._faults,
-            self.control,
             self._ledger,
             self._store,
         )
@@ -208,7 +189,6 @@ class Emulator:
         finally:
             if entry is not None:
                 entry.seconds = round(time.monotonic() - began, 6)
-                self._journal.note(entry)
 
     @asynccontextmanager
     async def _lifespan(self, app: Any) -> AsyncIterator[None]:
@@ -219,15 +199,8 @@ class Emulator:
         finally:
             self._telling.stop()
             self._files.stop()
-            self._journal.close()
-            if self._alone:
-                self._ledger.end(loop.time())
+            self._ledger.end(loop.time())
             self._tending = None
-            self._closed = True
-            self._state.close()
-
-    _closed = False
-    _trouble = ""
 
     def stop(self) -> None:
         """Cut every response that is still running; the server is about to close."""
@@ -241,26 +214,17 @@ class Emulator:
             loop.call_later(_TEND_S, self._look_after, loop)
 
     def _look_after(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Settle holds that are due, also those of workers that died; write the journal; forget
-        what is too old. Goes on as long as there is anything to wait for.
+        """Settle holds that are due, and forget what is too old. Goes on as long as there is
+        anything to wait for.
         """
-        if self._closed or self._tending is not loop:
+        if self._tending is not loop:
             return
-        try:
-            self._journal.flush()
-            self._ledger.settle(loop.time())
-            self._store.prune(loop.time())
-            waiting = not self._alone or self._ledger.waiting()
-            self._trouble = ""
-        except sqlite3.Error as error:
-            # A disk that is full, a file that somebody else holds: it may pass, and what is due
-            # must be settled then.
-            waiting, trouble = True, str(error)
-            if trouble != self._trouble:
-                log.error("the state cannot be written: %s", trouble)
-            self._trouble = trouble
-        if waiting:
+        self._ledger.settle(loop.time())
+        self._store.prune(loop.time())
+        if self._ledger.waiting():
             loop.call_later(_TEND_S, self._look_after, loop)
+        elif self._store:
+            loop.call_later(_TIDY_S, self._look_after, loop)
         else:
             self._tending = None
 

@@ -1,4 +1,4 @@
-"""What can be seen and changed of an emulator while it runs, whichever worker is asked.
+"""What can be seen and changed of an emulator while it runs.
 
 No HTTP here: that is `admin.py`.
 """
@@ -22,13 +22,10 @@ from soundstage.emulator.options import Options
 from soundstage.emulator.pacing import check_names, from_data, profile, profiles
 from soundstage.emulator.profile import Profile
 from soundstage.emulator.settings import Settings
-from soundstage.emulator.state import State
 from soundstage.emulator.status import status_of
 from soundstage.emulator.store import Store
 from soundstage.errors import UsageError
 
-#: Running generations that are counted before the event loop gets its turn again.
-_BATCH: Final = 200
 _SENT: Final = "sent"
 
 
@@ -39,57 +36,36 @@ class Control:
         self,
         options: Options,
         contracts: Mapping[str, Contract],
-        state: State,
         ledger: Ledger,
         store: Store,
         journal: Journal,
         factory: Factory,
         admission: Admission,
         faults: Faults,
-        *,
-        alone: bool,
     ) -> None:
-        self._options = options
-        self._alone = alone
         self._contracts = contracts
-        self._state = state
         self._ledger = ledger
         self._store = store
         self._journal = journal
         self._factory = factory
         self._admission = admission
         self._faults = faults
-        self._initial = Settings.of(options)
-        self._version, stored = state.settings()
-        self.settings = Settings.from_json(stored) if stored else self._initial
+        self._initial = self.settings = Settings.of(options)
         self._apply(self.settings)
 
     # --- settings ---------------------------------------------------------------------------------
 
-    def refresh(self) -> None:
-        """Go by what was changed meanwhile, by whichever worker was asked to."""
-        if not self._alone and self._state.version() != self._version:
-            self._version, stored = self._state.settings()
-            self._apply(Settings.from_json(stored) if stored else self._initial)
-
     def change(self, **changes: Any) -> None:
-        """Change some of the settings, for all workers. Raises UsageError, and changes nothing, for
-        a value that makes no sense.
+        """Change some of the settings. Raises UsageError, and changes nothing, for a value that
+        makes no sense.
         """
-        self.refresh()
-        if "faults" in changes:
-            changes["faults_set"] = self.settings.faults_set + 1
-        settings = replace(self.settings, **changes)
-        self._apply(settings)
-        self._version = self._state.store_settings(settings.to_json())
+        self._apply(replace(self.settings, **changes))
 
     def _apply(self, settings: Settings) -> None:
         self._admission.check(settings.error)
         chosen = self._profile(settings)
-        if settings.faults_set:
-            self._faults.replace(settings.faults, settings.faults_set)
-        else:
-            self._faults.replace(None, 0)
+        if settings.faults is not self.settings.faults:
+            self._faults.replace(settings.faults)
         self._admission.apply(settings, chosen)
         self._factory.profile = chosen
         self.settings = settings
@@ -121,7 +97,6 @@ class Control:
         """A rate for an account, "" for all that have none of their own; None for no limit."""
         if limit is not None:
             rates.parse(limit, "rate_limit")
-        self.refresh()
         self.change(limits={**self.settings.limits, account: limit})
 
     def set_balance(self, account: str, balance: int) -> None:
@@ -132,19 +107,17 @@ class Control:
         """Begin anew: forget accounts, charges, refusals, generations, journal, counters, numbering
         and settings. Answers that are under way go on, but nobody can ask for them.
         """
-        with self._state.transaction():
-            self._ledger.forget()
-            self._state.forget_run()
-            self._version = self._state.store_settings(None)
+        self._ledger.forget()
         self._journal.clear()
         self._store.clear()
+        self._admission.reset()
+        self._faults.reset()
         self._apply(self._initial)
 
     # --- seeing -----------------------------------------------------------------------------------
 
     def health(self) -> dict[str, Any]:
         """That this is the emulator, and what it is like; no secrets and nothing of its users."""
-        self.refresh()
         self._settle()
         return {
             "emulator": "soundstage",
@@ -152,33 +125,23 @@ class Control:
             "profile": self._factory.profile.name,
             "speed": self._factory.speed,
             "seed": self._factory.seed,
-            "workers": self._options.workers,
             "error": self.settings.error,
             "faults": self._faults.counts,
             "charges": self._ledger.charged(),
             "contracts": {api: contract.sha256 for api, contract in self._contracts.items()},
         }
 
-    async def state(self) -> dict[str, Any]:
-        """Everything in numbers. Lets the event loop go on in between."""
-        self.refresh()
+    def state(self) -> dict[str, Any]:
+        """Everything in numbers."""
         now = asyncio.get_running_loop().time()
         self._ledger.settle(now)
-        running: dict[str, int] = {}
-        row = 0
-        while found := self._store.running(now, row, _BATCH):
-            row = found[-1][0]
-            for _, stage in found:
-                running[stage] = running.get(stage, 0) + 1
-            await asyncio.sleep(0)
+        running, ended = self._store.stages(now)
         return {
             "profile": self._factory.profile.name,
             "speed": self._factory.speed,
             "seed": self._factory.seed,
-            "workers": self._options.workers,
-            "answered_by": self._state.worker,
-            "number": self._state.number(),
-            "generations": {"running": running, "ended": self._store.ended(now)},
+            "number": self._ledger.number,
+            "generations": {"running": running, "ended": ended},
             **self._ledger.totals(),
             "faults": self._faults.counts,
             "error": self.settings.error,
@@ -214,7 +177,7 @@ class Control:
 
     def faults(self) -> dict[str, Any]:
         """The faults that any answer may get, and what became of them."""
-        return {"faults": list(self.settings.faults), "counts": self._faults.counts}
+        return {"faults": [each.text for each in self._faults.asked], "counts": self._faults.counts}
 
     def generations(self, limit: int, **only: str) -> list[dict[str, Any]]:
         """The newest generations, each with its status."""

@@ -16,7 +16,6 @@ from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
 from soundstage.emulator.admission import Admission, Declined
 from soundstage.emulator.asgi import respond
-from soundstage.emulator.control import Control
 from soundstage.emulator.cors import Cors
 from soundstage.emulator.faults import Faults
 from soundstage.emulator.journal import ENTRY, Entry
@@ -60,7 +59,6 @@ class Endpoints:
     admission: Admission
     telling: Telling
     faults: Faults
-    control: Control
     ledger: Ledger
     store: Store
 
@@ -85,10 +83,9 @@ class Endpoints:
             framing = endpoint.framings[0]
 
         admission, telling, faults = self.admission, self.telling, self.faults
-        control, ledger, store = self.control, self.ledger, self.store
+        ledger = self.ledger
 
         async def handle(scope: Scope, receive: Receive, send: Send) -> None:
-            control.refresh()
             entry: Entry = scope[ENTRY]
             entry.api, entry.endpoint = contract.api, endpoint.name
             named = admission.named(contract, scope)
@@ -106,9 +103,7 @@ class Endpoints:
             )
             if isinstance(accepted, Declined):
                 entry.reason, answer = accepted.reason, accepted.answer
-                ledger.refused(
-                    entry.account, contract.api, endpoint.name, entry.reason, answer.status
-                )
+                ledger.refused(entry.reason)
                 await respond(scope, send, faults.in_refusal(contract, answer, named))
                 return
             generation = accepted.generation
@@ -117,8 +112,8 @@ class Endpoints:
             try:
                 await telling.tell(generation, endpoint, framing, named, scope, receive, send)
             finally:
-                store.leave(accepted.row)
                 entry.chunks = generation.sent
+                generation.drop_chunks()
 
         return handle
 

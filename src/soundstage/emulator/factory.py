@@ -49,14 +49,14 @@ class Factory:
         self.speed = speed
         self.faults = faults
 
-    def refused(self, api: str, count: Callable[[str], int]) -> str | None:
+    def refused(self, api: str, count: Callable[[], int]) -> str | None:
         """The error that the next request gets because the profile wants so; None if none. `count`
-        adds one to the counter of that name and says what it is then.
+        gives the number of the request among those that are asked about.
         """
         course = self.profile.of(api)
         if not course.refusals:
             return None
-        return course.refusal(random.Random(f"{self.seed}/{count('asked')}/refusal"))
+        return course.refusal(random.Random(f"{self.seed}/{count()}/refusal"))
 
     def make(
         self,

@@ -26,7 +26,7 @@ from soundstage.emulator.asked import (
 from soundstage.emulator.injection import Broken, Chosen, in_step, inject, scripted
 from soundstage.emulator.requests import Answer as Sent
 from soundstage.emulator.requests import Headers
-from soundstage.emulator.tally import Counters, Tally
+from soundstage.emulator.tally import Tally
 from soundstage.generation.fault_wire import REDIRECTED
 from soundstage.generation.faults import Answer, Body, Chunks, Fault, by_name, valid_error
 from soundstage.generation.script import Script, Whole
@@ -61,11 +61,10 @@ class Faults:
         texts: Sequence[str],
         contracts: Sequence[Contract],
         seed: int = 0,
-        counters: Counters | None = None,
     ) -> None:
         self._seed = seed
         self._contracts = tuple(contracts)
-        self._tally = Tally(counters)
+        self._tally = Tally()
         self._options = checked(texts, self._contracts)
         self._set: tuple[Asked, ...] | None = None
 
@@ -79,15 +78,20 @@ class Faults:
         """By the name of the fault: answers that got it, and answers that had no place for it."""
         return self._tally.counts(self.asked)
 
-    def replace(self, texts: Sequence[str] | None, version: int | None = None) -> None:
+    def replace(self, texts: Sequence[str] | None) -> None:
         """Inject these in place of those of the options; None goes back to the options. What is
-        limited to a count begins anew, once for each `version` (where processes share counters).
+        limited to a count begins anew.
 
         Raises UsageError, and changes nothing, for one that none of the contracts can have.
         """
         asked = None if texts is None else checked(texts, self._contracts)
         self._set = asked
-        self._tally.version = self._tally.version + 1 if version is None else version
+        self._tally.renew()
+
+    def reset(self) -> None:
+        """Go back to those of the options, and count and draw anew."""
+        self._set = None
+        self._tally.clear()
 
     # --- in answers -------------------------------------------------------------------------------
 

@@ -8,7 +8,8 @@ process or another, fits into a record (`Generation.record`).
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any, Final
 
@@ -167,36 +168,12 @@ class Generation:
         told = (each for each in reversed(self._percentages[:reached]) if each is not None)
         return next(told, 0)
 
-    def record(self) -> dict[str, Any]:
-        """All that anybody but the one who tells it may ask of it, for orjson (`from_record`)."""
-        return {
-            "story": self.story,
-            "told": self._told,
-            "percentages": self._percentages,
-            "seconds": self.seconds,
-            "pace": self.pace,
-        }
-
-    @classmethod
-    def from_record(
-        cls,
-        contract: Contract,
-        record: Mapping[str, Any],
-        steps: Iterable[Sequence[Any]],
-        schedule: list[float],
-        started: float,
-    ) -> Generation:
-        """The same generation without its chunks: it can be asked about, but not be told."""
-        told = dict(record["story"])
-        for name in ("audio_urls", "stream_urls"):
-            told[name] = tuple(told[name])
-        generation = cls(contract, Story(**told), [], "lines", schedule, started)
-        generation.steps = [Step(*step) for step in steps]
-        if generation.steps:
-            generation.failed = contract.protocol.by_name[generation.steps[-1].stage].failure
-        generation.seconds, generation.pace = record["seconds"], record["pace"]
-        generation._told, generation._percentages = record["told"], record["percentages"]
-        return generation
+    def drop_chunks(self) -> None:
+        """Whoever asked for it has heard it, or has gone: nobody is told its chunks any more."""
+        self.chunks = []
+        self.playing = None
+        # Half of what is left, and in the chunks alone.
+        self.story = replace(self.story, lyrics_sections=[])
 
     def result(self) -> Payload:
         """The body of a synchronous answer."""

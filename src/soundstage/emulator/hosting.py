@@ -22,8 +22,7 @@ from soundstage.contract import Contract
 from soundstage.emulator.address import bound, url_of
 from soundstage.emulator.app import Emulator
 from soundstage.emulator.options import Options
-from soundstage.emulator.server import config
-from soundstage.emulator.serving import READY
+from soundstage.emulator.server import READY, config
 from soundstage.errors import TargetError, UsageError
 
 _START_S: Final = 30.0
@@ -63,8 +62,6 @@ def running(
         with _child(options) as url:
             yield Running(url)
     else:
-        if options.workers > 1:
-            raise UsageError("several workers are processes: ask for them with process=True")
         with _thread(options, contracts) as url:
             yield Running(url)
 

@@ -1,19 +1,15 @@
-"""What was received, and what came of it: the newest requests, for people who debug a client.
-
-Entries are written in batches, a moment after the request (`flush`), so that they cost it next to
-nothing. Who reads the journal sees what this worker has received until now, and of other workers
-what they had received a moment ago.
-"""
+"""What was received, and what came of it: the newest requests, for people who debug a client."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any, Final
 
 from starlette.types import Scope, Send
-
-from soundstage.emulator.state import State
 
 #: Where a request's scope has its entry.
 ENTRY: Final = "soundstage.entry"
@@ -25,28 +21,10 @@ BODY_KEPT: Final = 4096
 #: The most entries that one answer holds.
 PAGE: Final = 1000
 _PATH_KEPT: Final = 2048
-#: After so many entries, those that are too many are dropped.
-_PRUNED_AFTER: Final = 500
-
-_COLUMNS: Final = (
-    "id", "time", "worker", "method", "path", "api", "endpoint", "account", "body", "body_bytes",
-    "status", "reason", "message_id", "chunks", "seconds",
+#: What a reader may ask for.
+FILTERS: Final = (
+    "path", "method", "api", "endpoint", "status", "reason", "account", "message_id",
 )  # fmt: skip
-_INSERT: Final = (
-    f"INSERT OR REPLACE INTO journal ({', '.join(_COLUMNS)})"
-    f" VALUES ({', '.join('?' * len(_COLUMNS))})"
-)
-#: What a reader may ask for, and the column that has it.
-FILTERS: Final = {
-    "path": "path",
-    "method": "method",
-    "api": "api",
-    "endpoint": "endpoint",
-    "status": "status",
-    "reason": "reason",
-    "account": "account",
-    "message_id": "message_id",
-}
 
 
 @dataclass(slots=True, eq=False)
@@ -58,7 +36,6 @@ class Entry:
 
     id: int
     time: float
-    worker: int
     method: str
     path: str
     api: str | None = None
@@ -75,6 +52,17 @@ class Entry:
     def received(self, body: bytes) -> None:
         """Note the body, as much of it as is kept."""
         self.body, self.body_bytes = body[:BODY_KEPT], len(body)
+
+    def meets(self, filters: dict[str, Any]) -> bool:
+        """Whether it has all these values. A path that ends in `*` stands for all that begin so."""
+        for name, value in filters.items():
+            mine = getattr(self, name)
+            if name == "path" and value.endswith("*"):
+                if not mine.startswith(value[:-1]):
+                    return False
+            elif mine != value:
+                return False
+        return True
 
 
 def answered(scope: Scope, status: int) -> None:
@@ -96,86 +84,47 @@ def noting(entry: Entry, send: Send) -> Send:
 
 
 class Journal:
-    """The journal of one worker, in the database that all share."""
+    """The newest `KEPT` entries."""
 
-    def __init__(self, state: State) -> None:
-        self._state = state
-        self._written = 0
-        self._pending: dict[int, Entry] = {}
-        self._closed = False
+    def __init__(self) -> None:
+        self._entries: deque[Entry] = deque(maxlen=KEPT)
+        self._last_id = 0
 
     def begin(self, method: str, path: str) -> Entry:
-        """Enter a request that has come in."""
+        """Enter a request that has come in. Its id is the moment, in nanoseconds since 1970, so
+        that ids go on growing when an emulator is started again.
+        """
         now = time.time_ns()
-        worker = self._state.worker
-        entry = Entry(self._state.new_id(now), now / 1e9, worker, method, path[:_PATH_KEPT])
-        self.note(entry)
+        self._last_id = max(now, self._last_id + 1)
+        entry = Entry(self._last_id, now / 1e9, method, path[:_PATH_KEPT])
+        self._entries.append(entry)
         return entry
-
-    def note(self, entry: Entry) -> None:
-        """Have an entry written that is new, or has changed."""
-        if not self._closed:
-            self._pending[entry.id] = entry
-
-    @property
-    def pending(self) -> bool:
-        """Whether there is anything to `flush`."""
-        return bool(self._pending)
-
-    def flush(self) -> None:
-        """Write what is pending, and drop what is too old."""
-        if not self._pending or self._closed:
-            return
-        pending, self._pending = self._pending, {}
-        rows = [[getattr(entry, name) for name in _COLUMNS] for entry in pending.values()]
-        with self._state.transaction():
-            self._state.database.executemany(_INSERT, rows)
-            self._written += len(rows)
-            if self._written >= _PRUNED_AFTER:
-                self._written = 0
-                self._state.run(
-                    "DELETE FROM journal WHERE id <="
-                    " (SELECT id FROM journal ORDER BY id DESC LIMIT 1 OFFSET ?)",
-                    (KEPT,),
-                )
 
     def read(
         self, filters: dict[str, Any], since: int = 0, limit: int = 100
     ) -> list[dict[str, Any]]:
         """The newest entries that meet all filters (`FILTERS`), in the order in which they came;
-        `since` is the id after which they begin. A path that ends in `*` stands for all that
-        begin so.
+        `since` is the id after which they begin.
         """
-        self.flush()
-        where, values = ["id > ?"], [since]
-        for name, value in filters.items():
-            if name == "path" and value.endswith("*"):
-                where.append("substr(path, 1, ?) = ?")
-                values.extend((len(value) - 1, value[:-1]))
-            else:
-                where.append(f"{FILTERS[name]} = ?")
-                values.append(value)
-        query = (
-            f"SELECT {', '.join(_COLUMNS)} FROM journal WHERE {' AND '.join(where)}"
-            " ORDER BY id DESC LIMIT ?"
-        )
-        rows = self._state.run(query, (*values, min(limit, PAGE))).fetchall()
-        return [_shown(dict(zip(_COLUMNS, row, strict=True))) for row in reversed(rows)]
+        found = islice(self._newest(filters, since), min(limit, PAGE))
+        return [_shown(entry) for entry in reversed(list(found))]
+
+    def _newest(self, filters: dict[str, Any], since: int) -> Iterator[Entry]:
+        for entry in reversed(self._entries):
+            if entry.id <= since:
+                return
+            if entry.meets(filters):
+                yield entry
 
     def clear(self) -> None:
         """Forget all entries."""
-        self._pending.clear()
-        self._state.run("DELETE FROM journal")
-
-    def close(self) -> None:
-        """Write what is pending; nothing more afterwards."""
-        self.flush()
-        self._closed = True
+        self._entries.clear()
 
 
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
+def _shown(entry: Entry) -> dict[str, Any]:
+    row = asdict(entry)
     # The id is more than the 53 bits that other readers of JSON keep of a number.
-    row["id"] = str(row["id"])
-    row["body"] = row["body"].decode("utf-8", "replace")
-    row["body_cut"] = row["body_bytes"] > BODY_KEPT
+    row["id"] = str(entry.id)
+    row["body"] = entry.body.decode("utf-8", "replace")
+    row["body_cut"] = entry.body_bytes > BODY_KEPT
     return row

@@ -1,41 +1,59 @@
-"""Balances and charges.
+"""Balances, charges and refusals of one emulator, in memory: they are gone when it stops.
 
 A generation's price is first *held*: taken from the balance, so that no race can overdraw it. The
 hold says when it is *due* and what it becomes then: a charge, at the moment of the chunk that
-bills, or, where the generation fails before, released. Whoever looks first makes it so, once: the
-worker that tells the generation, any other worker, one that was started in the place of one that
-died. What is held and not due when the whole emulator ends is given back.
+bills, or, where the generation fails before, released. Whoever looks first makes it so, once; no
+client has to be there for it. What is held and not due when the emulator ends is given back.
 
-Every charge and every refusal is a row. Keys are not stored, only accounts (`accounts.py`).
+Nothing here waits, and the event loop is one thread: each call is whole before another begins. Keys
+are not stored, only accounts (`accounts.py`).
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import Any, Final
 
 from soundstage.emulator.accounts import Account
 from soundstage.emulator.rates import Rate
-from soundstage.emulator.state import State
 
-_GIVE_BACK: Final = """
-UPDATE accounts SET balance = balance + held.price FROM
-    (SELECT account, SUM(price) AS price FROM charges WHERE state = 'held' AND {which}
-     GROUP BY account) AS held
-WHERE accounts.account = held.account
-"""
-_ABOUT: Final = ("account", "balance", "held", "charged")
+#: Accounts that are remembered. Where any key is taken, whoever sends a new one with each request
+#: makes an account each; beyond this many those that were not used for longest are forgotten.
+MOST_ACCOUNTS: Final = 100_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
+class _Book:
+    """What became of an account. `even`: see `rates.py`. `held` and `charged` are numbers."""
+
+    balance: int
+    even: float = 0.0
+    held: int = 0
+    charged: int = 0
+
+    def about(self, account: str) -> dict[str, Any]:
+        return {
+            "account": account,
+            "balance": self.balance,
+            "held": self.held,
+            "charged": self.charged,
+        }
+
+
+@dataclass(slots=True, eq=False)
 class Hold:
-    """A price that is held: its row, whose, and the number of the generation to be."""
+    """A price that is held for the generation of that `number`. `charges`: it becomes a charge when
+    it is due, else it is released then.
+    """
 
-    id: int
     number: int
     account: str
     price: int
+    charges: bool = False
+    settled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,214 +65,145 @@ class Refused:
 
 
 class Ledger:
-    """All accounts of one emulator, in the database that its workers share."""
+    """All accounts of one emulator."""
 
-    def __init__(self, state: State) -> None:
-        self._state = state
-        self._run = state.run
+    def __init__(self) -> None:
+        self._number = 0
+        self._start()
 
-    def start(self) -> None:
-        """A fresh start: give back what an earlier run held and had not charged, and forget what
-        belonged to that run. By the first process, before any other joins.
-        """
-        with self._state.transaction():
-            self.release_all()
-            self._state.forget_run()
-            self._state.store_settings(None)
-
-    def end(self, now: float) -> None:
-        """The end of the run: what is due by `now` is settled, what is not is given back. By the
-        last process.
-        """
-        self.settle(now)
-        with self._state.transaction():
-            self.release_all()
-
-    def waiting(self) -> bool:
-        """Whether anything is held."""
-        return (
-            self._run("SELECT 1 FROM charges WHERE state = 'held' LIMIT 1").fetchone() is not None
-        )
+    def _start(self) -> None:
+        self._books: OrderedDict[str, _Book] = OrderedDict()
+        self._held: set[Hold] = set()
+        #: (seconds of the monotonic clock, a number that tells equal moments apart, hold)
+        self._due: list[tuple[float, int, Hold]] = []
+        self._totals = {s: {"number": 0, "credits": 0} for s in ("held", "charged", "released")}
+        self._refusals: Counter[str] = Counter()
 
     def hold(
         self, account: Account, price: int, rate: Rate | None = None, now: float | None = None
     ) -> Hold | Refused:
         """Take `price` from an account; one that is new gets its opening balance. `rate` is its
-        limit, None for none; `now` is in seconds of the monotonic clock. Within the caller's
-        transaction; if that ends before `seal`, `note` must be called in it too.
+        limit, None for none; `now` is in seconds of the monotonic clock.
         """
-        moment = time.monotonic() if now is None else now
-        run = self._run
-        query = "SELECT balance, even FROM accounts WHERE account = ?"
-        row = run(query, (account.name,)).fetchone()
-        if row is None:
-            row = (account.balance, 0.0)
-            run("INSERT INTO accounts (account, balance) VALUES (?, ?)", (account.name, row[0]))
-        balance, even = row
+        book = self._book(account.name, account.balance)
         if rate is not None:
-            turn = rate.turn(even, moment)
+            turn = rate.turn(book.even, time.monotonic() if now is None else now)
             if turn.wait_s:
                 return Refused("rate_limit", turn.wait_s)
-            even = turn.even
-        enough = balance >= price
-        if enough or rate is not None:
-            run(
-                "UPDATE accounts SET balance = ?, even = ? WHERE account = ?",
-                (balance - price if enough else balance, even, account.name),
-            )
-        if not enough:
+            book.even = turn.even
+        if book.balance < price:
             return Refused("insufficient_balance")
-        number = self._state.next_number()
-        return Hold(self._state.new_id(time.time_ns()), number, account.name, price)
+        book.balance -= price
+        self._number += 1
+        hold = Hold(self._number, account.name, price)
+        self._held.add(hold)
+        self._count("held", price)
+        book.held += 1
+        return hold
 
-    def note(self, hold: Hold) -> None:
-        """Enter a hold before it is known what it is for, so that it is not lost with its worker.
-        Within the caller's transaction.
+    def seal(self, hold: Hold, due: float, *, charges: bool) -> None:
+        """Say when a hold is due (monotonic seconds), and whether it becomes a charge then or is
+        released.
         """
-        self._write(hold, "held", None, None, None)
-
-    def noted(self, hold: Hold) -> bool:
-        """Whether a hold that was noted is still there: a reset may have come between."""
-        query = "SELECT 1 FROM charges WHERE id = ? AND state = 'held'"
-        return self._run(query, (hold.id,)).fetchone() is not None
-
-    def seal(self, hold: Hold, generation: str, due: float, *, charges: bool) -> None:
-        """Enter what a hold is for, when it is due (monotonic seconds), and whether it becomes a
-        charge then or is released. Within the caller's transaction.
-        """
-        self._write(hold, "held", generation, due, "charged" if charges else "released")
-
-    def give_back(self, hold: Hold) -> None:
-        """Release a hold that is not sealed. Within the caller's transaction."""
-        self._run(
-            "UPDATE accounts SET balance = balance + ? WHERE account = ?",
-            (hold.price, hold.account),
-        )
-        self._write(hold, "released", None, None, None)
+        hold.charges = charges
+        heappush(self._due, (due, hold.number, hold))
 
     def release(self, hold: Hold) -> None:
-        """Give a noted hold back, in a transaction of its own, unless it is settled by now."""
-        with self._state.transaction():
-            self._release("id = ?", hold.id)
-
-    def _write(
-        self, hold: Hold, state: str, generation: str | None, due: float | None, becomes: str | None
-    ) -> None:
-        self._run(
-            "INSERT INTO charges"
-            " (id, account, generation, price, state, becomes, due, worker, time)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (id) DO UPDATE SET generation = excluded.generation,"
-            " state = excluded.state, becomes = excluded.becomes, due = excluded.due,"
-            " time = excluded.time",
-            (
-                hold.id,
-                hold.account,
-                generation,
-                hold.price,
-                state,
-                becomes,
-                due,
-                self._state.worker,
-                time.time(),
-            ),
-        )
+        """Give a hold back, unless it is settled by now."""
+        if not hold.settled:
+            self._settled(hold, charged=False)
 
     def settle(self, now: float) -> None:
         """Make of every hold that is due by `now` what it becomes."""
-        due = self._run(
-            "SELECT 1 FROM charges WHERE state = 'held' AND due <= ? LIMIT 1", (now,)
-        ).fetchone()
-        if due is None:
-            return
-        with self._state.transaction():
-            self._run(_GIVE_BACK.format(which="due <= ? AND becomes = 'released'"), (now,))
-            self._run(
-                "UPDATE charges SET state = becomes, time = ? WHERE state = 'held' AND due <= ?",
-                (time.time(), now),
-            )
+        while self._due and self._due[0][0] <= now:
+            hold = heappop(self._due)[2]
+            if not hold.settled:
+                self._settled(hold, charged=hold.charges)
 
-    def release_unsealed(self, worker: int) -> None:
-        """Give back what a worker that died had held for generations that it never began."""
-        with self._state.transaction():
-            self._release("due IS NULL AND worker = ?", worker)
+    def end(self, now: float) -> None:
+        """The end of the run: what is due by `now` is settled, what is not is given back."""
+        self.settle(now)
+        for hold in list(self._held):
+            self.release(hold)
 
-    def release_all(self) -> None:
-        """Give back what is held and not charged. Within the caller's transaction."""
-        self._release("1 = ?", 1)
+    def waiting(self) -> bool:
+        """Whether anything is held."""
+        return bool(self._held)
 
-    def _release(self, which: str, value: int) -> None:
-        self._run(_GIVE_BACK.format(which=which), (value,))
-        self._run(
-            f"UPDATE charges SET state = 'released' WHERE state = 'held' AND {which}", (value,)
-        )
+    def refused(self, reason: str) -> None:
+        """Enter a refusal."""
+        self._refusals[reason] += 1
 
-    def refused(
-        self, account: str | None, api: str, endpoint: str, reason: str, status: int
-    ) -> None:
-        """Enter a refusal; `account` None where the key was not accepted."""
-        self._run(
-            "INSERT INTO refusals (account, api, endpoint, reason, status, time)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            (account, api, endpoint, reason, status, time.time()),
-        )
+    def _settled(self, hold: Hold, *, charged: bool) -> None:
+        hold.settled = True
+        self._held.discard(hold)
+        book = self._books[hold.account]
+        book.held -= 1
+        self._count("held", hold.price, -1)
+        self._count("charged" if charged else "released", hold.price)
+        if charged:
+            book.charged += 1
+        else:
+            book.balance += hold.price
+
+    def _count(self, state: str, price: int, by: int = 1) -> None:
+        total = self._totals[state]
+        total["number"] += by
+        total["credits"] += by * price
+
+    def _book(self, account: str, balance: int) -> _Book:
+        book = self._books.get(account)
+        if book is None:
+            if len(self._books) >= MOST_ACCOUNTS:
+                oldest = next((name for name, each in self._books.items() if not each.held), None)
+                self._books.pop(oldest or "", None)
+            book = self._books[account] = _Book(balance)
+        else:
+            self._books.move_to_end(account)
+        return book
 
     # --- what there is ----------------------------------------------------------------------------
 
+    @property
+    def number(self) -> int:
+        """The number of the last generation whose price was held, 0 before the first."""
+        return self._number
+
     def balance(self, account: Account) -> int:
         """What is left of an account's balance, holds taken off."""
-        query = "SELECT balance FROM accounts WHERE account = ?"
-        row = self._run(query, (account.name,)).fetchone()
-        return account.balance if row is None else int(row[0])
+        book = self._books.get(account.name)
+        return account.balance if book is None else book.balance
 
     def set_balance(self, name: str, balance: int) -> None:
         """Set an account's balance; what it holds comes out of what it had before."""
-        self._run(
-            "INSERT INTO accounts (account, balance) VALUES (?, ?)"
-            " ON CONFLICT (account) DO UPDATE SET balance = excluded.balance",
-            (name, balance),
-        )
-
-    def charges(self, account: str) -> list[str]:
-        """The generations that an account was charged for, oldest first."""
-        query = "SELECT generation FROM charges WHERE account = ? AND state = 'charged' ORDER BY id"
-        return [generation for (generation,) in self._run(query, (account,))]
+        self._book(name, balance).balance = balance
 
     def charged(self) -> int:
         """How many generations have been charged for, whoever asked for them."""
-        query = "SELECT number FROM tallies WHERE what = 'charge' AND name = 'charged'"
-        row = self._run(query).fetchone()
-        return 0 if row is None else int(row[0])
+        return self._totals["charged"]["number"]
 
     def totals(self) -> dict[str, Any]:
         """Charges by state, in number and in credits, and refusals by reason."""
-        query = "SELECT name, number, credits FROM tallies WHERE what = ? ORDER BY name"
-        states = {
-            state: {"number": number, "credits": credits}
-            for state, number, credits in self._run(query, ("charge",))
-        }
         return {
-            "charges": {
-                state: states.get(state, {"number": 0, "credits": 0})
-                for state in ("held", "charged", "released")
-            },
-            "refusals": {reason: number for reason, number, _ in self._run(query, ("refusal",))},
+            "charges": {state: dict(total) for state, total in self._totals.items()},
+            "refusals": dict(sorted(self._refusals.items())),
         }
 
     def accounts(self, limit: int) -> list[dict[str, Any]]:
         """The accounts that were used, with what became of their requests; those with the most
         charges first.
         """
-        query = f"SELECT {', '.join(_ABOUT)} FROM accounts ORDER BY charged DESC, account LIMIT ?"
-        return [dict(zip(_ABOUT, row, strict=True)) for row in self._run(query, (limit,))]
+        order = sorted(self._books.items(), key=lambda each: (-each[1].charged, each[0]))
+        return [book.about(name) for name, book in order[:limit]]
 
     def account(self, name: str) -> dict[str, Any] | None:
         """One of them; None if it was never used."""
-        query = f"SELECT {', '.join(_ABOUT)} FROM accounts WHERE account = ?"
-        row = self._run(query, (name,)).fetchone()
-        return None if row is None else dict(zip(_ABOUT, row, strict=True))
+        book = self._books.get(name)
+        return None if book is None else book.about(name)
 
     def forget(self) -> None:
-        """Forget all accounts, charges and refusals. Within the caller's transaction."""
-        for table in ("charges", "refusals", "accounts", "tallies"):
-            self._run(f"DELETE FROM {table}")
+        """Forget all accounts, charges and refusals, and begin to number anew. What is held by then
+        is nobody's any more.
+        """
+        self._number = 0
+        self._start()

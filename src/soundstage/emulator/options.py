@@ -18,10 +18,9 @@ class Options:
 
     `keys` are `KEY` or `KEY:BALANCE`, `accounts` a TOML file of more; none of both accepts any key
     on loopback. `balance` and `rate_limit` (`COUNT/UNIT`) are for keys that have none of their own.
-    `triggers` is a file of keys and words that do something, beside the documented ones. `state`
-    is the file of balances and charges, None to forget them.
+    `triggers` is a file of keys and words that do something, beside the documented ones.
 
-    `workers` is the number of processes. `admin` lets the admin API answer beyond loopback, to who
+    `admin` lets the admin API answer beyond loopback, to who
     has the token of `admin_token_file` (or of the environment). `cors` are the origins whose pages
     may call: empty for any, `none` for none.
     """
@@ -34,7 +33,6 @@ class Options:
     framing: str = "sse"
     keys: tuple[str, ...] = ()
     error: str | None = None
-    state: Path | None = None
     stamp: bool = False
     apis: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
@@ -42,7 +40,6 @@ class Options:
     balance: int | None = None
     rate_limit: str | None = None
     triggers: Path | None = None
-    workers: int = 1
     admin: bool = False
     admin_token_file: Path | None = None
     cors: tuple[str, ...] = ()
@@ -58,12 +55,10 @@ class Options:
         named = {
             "seed": self.seed,
             "error": self.error,
-            "state": self.state,
             "accounts": self.accounts,
             "balance": self.balance,
             "rate-limit": self.rate_limit,
             "triggers": self.triggers,
-            "workers": self.workers if self.workers != 1 else None,
             "admin-token-file": self.admin_token_file,
         }
         yield from (f"--{name}={value}" for name, value in named.items() if value is not None)

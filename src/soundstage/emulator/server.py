@@ -1,4 +1,4 @@
-"""uvicorn as the emulator needs it: one application in one process."""
+"""uvicorn as the emulator needs it: one application in one process, until it is told to stop."""
 
 from __future__ import annotations
 
@@ -8,13 +8,30 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Generator
+from typing import Final
 
 import uvicorn
 
-from soundstage.emulator.address import BACKLOG
+from soundstage.emulator.address import BACKLOG, bound, url_of
 from soundstage.emulator.app import Emulator
 from soundstage.emulator.connection import OpenProtocol
+from soundstage.emulator.options import Options
 from soundstage.emulator.signals import stopping
+
+#: What the command prints, with the URL after it, when the emulator can be used.
+READY: Final = "listening on "
+
+
+def serve(options: Options, ready: Callable[[str], None]) -> None:
+    """Serve until a signal asks to stop; `ready` gets the base URL once requests are answered.
+
+    Raises UsageError for options that make no sense, TargetError if the address cannot be had.
+    """
+    emulator = Emulator(options)
+    with bound(options.host, options.port) as listening:
+        url = url_of(listening)
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        _Server(config(emulator), emulator, lambda: ready(url)).run(sockets=[listening])
 
 
 class _Server(uvicorn.Server):
@@ -50,17 +67,6 @@ class _Server(uvicorn.Server):
         finally:
             for each, handler in before.items():
                 signal.signal(each, handler)
-
-
-def run(emulator: Emulator, listening: socket.socket, ready: Callable[[], None]) -> None:
-    """Serve one application in this process, until a signal asks to stop."""
-    server(emulator, ready).run(sockets=[listening])
-
-
-def server(emulator: Emulator, ready: Callable[[], None]) -> uvicorn.Server:
-    """uvicorn as the emulator needs it; `ready` is called when it answers."""
-    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-    return _Server(config(emulator), emulator, ready)
 
 
 def config(emulator: Emulator) -> uvicorn.Config:

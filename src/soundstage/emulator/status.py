@@ -10,8 +10,8 @@ from soundstage.generation.walk import Payload
 
 
 def status_of(generation: Generation, now: float) -> Payload:
-    """Where a generation is at `now` (seconds of the monotonic clock): the same whichever worker
-    is asked, whether or not anybody still listens to it.
+    """Where a generation is at `now` (seconds of the monotonic clock): whether or not
+    anybody still listens to it.
     """
     reached = generation.reached(now)
 

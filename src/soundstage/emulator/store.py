@@ -1,163 +1,115 @@
-"""The generations that can be looked up, by any of the workers.
+"""The generations that can be looked up: those that run, and for a while those that have ended.
 
-A generation lives as an object in the worker that tells it, and as a row of the shared database
-for everybody else: from the row it is restored when somebody asks, also when the worker that told
-it is gone. The newest are remembered, and all that still run.
+Whether or not somebody listens, a generation goes on by the clock. What one leaves behind is kept
+by age, so that it can be asked for again and its files be played, and within bounds, so that an
+emulator that runs for days stays as large as it is.
 """
 
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import islice
 from typing import Any, Final
 
-import orjson
-
-from soundstage.contract import Contract
 from soundstage.emulator.generations import Generation
-from soundstage.emulator.state import State
 
-#: Beyond this many, the oldest that have ended are forgotten.
-REMEMBERED: Final = 10_000
-_PRUNED_AFTER: Final = 500
-#: Restored generations that are kept at hand: whoever plays a song asks for it often.
-_AT_HAND: Final = 64
+#: Seconds after its end that a generation can be looked up.
+KEPT_S: Final = 900.0
+#: Beyond this many, or so many characters of prompts and lyrics, the oldest that have ended are
+#: forgotten before that.
+MOST: Final = 10_000
+MOST_TEXT: Final = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    generation: Generation
+    facts: Mapping[str, Any]
+    text: int
 
 
 class Store:
-    """Generations by message id."""
+    """Generations by message id, in the order in which they came."""
 
     def __init__(
-        self, state: State, contracts: Mapping[str, Contract], remembered: int = REMEMBERED
+        self, kept_s: float = KEPT_S, most: int = MOST, most_text: int = MOST_TEXT
     ) -> None:
-        self._run = state.run
-        self._contracts = contracts
-        self._remembered = remembered
-        self._added = 0
-        self._told: dict[int, Generation] = {}
-        self._at_hand: OrderedDict[int, Generation] = OrderedDict()
+        self._kept_s, self._most, self._most_text = kept_s, most, most_text
+        self._all: dict[str, _Kept] = {}
+        #: (when it ends, message id)
+        self._ends: list[tuple[float, str]] = []
+        self._text = 0
 
     def add(
-        self, row: int, generation: Generation, number: int, endpoint: str, account: str
+        self, generation: Generation, *, number: int, endpoint: str, account: str, text: int
     ) -> None:
-        """Keep a generation that is about to be told, in a row that nobody has. Within the caller's
-        transaction, so that it is there if and only if its price is held.
+        """Keep a generation that is about to be told; `text` is how much of it is the client's own
+        words, in characters.
         """
-        steps = [tuple(step) for step in generation.steps]
-        course = {"steps": steps, "schedule": generation.schedule}
-        self._run(
-            "INSERT OR REPLACE INTO generations (id, message_id, number, api, endpoint, account,"
-            " time, started, ends, last, course, facts)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                row,
-                generation.story.message_id,
-                number,
-                generation.contract.api,
-                endpoint,
-                account,
-                time.time(),
-                generation.started,
-                generation.end,
-                generation.steps[-1].stage if generation.steps else "",
-                orjson.dumps(course),
-                orjson.dumps(generation.record()),
-            ),
-        )
-        self._told[row] = generation
-        self._added += 1
-
-    def leave(self, row: int) -> None:
-        """Nobody is told of a generation any more: let go of the object."""
-        self._told.pop(row, None)
+        facts = {
+            "number": number,
+            "api": generation.contract.api,
+            "endpoint": endpoint,
+            "account": account,
+            "time": time.time(),
+        }
+        message_id = generation.story.message_id
+        self._all[message_id] = _Kept(generation, facts, text)
+        self._text += text
+        heappush(self._ends, (generation.end, message_id))
 
     def get(self, message_id: str) -> Generation | None:
-        """A generation, told by this worker or by another; None if there is none."""
-        found = self._run(
-            "SELECT id FROM generations WHERE message_id = ?", (message_id,)
-        ).fetchone()
-        if found is None:
-            return None
-        row = found[0]
-        near = self._told.get(row) or self._at_hand.get(row)
-        return near if near is not None else self._restored(row)
-
-    def _restored(self, row: int) -> Generation | None:
-        query = "SELECT api, started, course, facts FROM generations WHERE id = ?"
-        found = self._run(query, (row,)).fetchone()
-        contract = None if found is None else self._contracts.get(found[0])
-        if contract is None:
-            return None
-        course = orjson.loads(found[2])
-        generation = Generation.from_record(
-            contract, orjson.loads(found[3]), course["steps"], course["schedule"], found[1]
-        )
-        self._at_hand[row] = generation
-        if len(self._at_hand) > _AT_HAND:
-            self._at_hand.popitem(last=False)
-        return generation
+        """A generation; None if there is none."""
+        kept = self._all.get(message_id)
+        return None if kept is None else kept.generation
 
     def prune(self, now: float) -> None:
-        """Forget the oldest that have ended, if there are too many. To be called now and then: it
-        looks only when many were added.
-        """
-        if self._added < _PRUNED_AFTER:
-            return
-        self._added = 0
-        last = self._run(
-            "SELECT ends FROM generations ORDER BY ends DESC LIMIT 1 OFFSET ?", (self._remembered,)
-        ).fetchone()
-        if last is not None:
-            self._run("DELETE FROM generations WHERE ends <= ?", (min(last[0], now),))
+        """Forget what has ended and is too old, or too much."""
+        ends = self._ends
+        while ends and ends[0][0] <= now:
+            too_much = len(self._all) > self._most or self._text > self._most_text
+            if not too_much and ends[0][0] > now - self._kept_s:
+                return
+            kept = self._all.pop(heappop(ends)[1], None)
+            self._text -= 0 if kept is None else kept.text
 
     def clear(self) -> None:
-        """Forget the objects too, once the rows are gone."""
-        self._told.clear()
-        self._at_hand.clear()
+        """Forget all of them."""
+        self._all.clear()
+        self._ends.clear()
+        self._text = 0
 
     def __len__(self) -> int:
-        return int(self._run("SELECT COUNT(*) FROM generations").fetchone()[0])
+        return len(self._all)
 
     # --- looking around ---------------------------------------------------------------------------
 
-    def ended(self, now: float) -> dict[str, int]:
-        """How many have ended, by the stage of their last chunk."""
-        query = "SELECT last, COUNT(*) FROM generations WHERE ends <= ? GROUP BY last ORDER BY last"
-        return dict(self._run(query, (now,)).fetchall())
-
-    def running(self, now: float, after: int, many: int) -> list[tuple[int, str]]:
-        """The rows of up to so many that still run, from after a row on, with the stage of each:
-        `queued` before its first chunk.
+    def stages(self, now: float) -> tuple[dict[str, int], dict[str, int]]:
+        """How many run, by the stage they are in (`queued` before their first chunk), and how many
+        have ended, by their last.
         """
-        query = (
-            "SELECT id, started, course FROM generations WHERE ends > ? AND id > ?"
-            " ORDER BY id LIMIT ?"
-        )
-        return [
-            (row, _stage(orjson.loads(course), started, now))
-            for row, started, course in self._run(query, (now, after, many))
-        ]
+        running: Counter[str] = Counter()
+        ended: Counter[str] = Counter()
+        for kept in self._all.values():
+            made = kept.generation
+            if made.end > now:
+                reached = made.reached(now)
+                running[made.steps[reached - 1].stage if reached else "queued"] += 1
+            else:
+                ended[made.steps[-1].stage if made.steps else ""] += 1
+        return dict(running), dict(sorted(ended.items()))
 
     def latest(self, limit: int, **only: str) -> Iterator[tuple[Mapping[str, Any], Generation]]:
-        """The newest generations first, each with the facts of its row; `only` may name the value
-        of `api`, `endpoint` or `account`.
+        """The newest generations first, each with what is known of its request; `only` may name the
+        value of `api`, `endpoint` or `account`.
         """
-        names = ("id", "number", "api", "endpoint", "account", "time")
-        where = " AND ".join(["1 = 1", *(f"{name} = ?" for name in only)])
-        query = f"SELECT {', '.join(names)} FROM generations WHERE {where} ORDER BY id DESC LIMIT ?"
-        for values in self._run(query, (*only.values(), limit)).fetchall():
-            facts = dict(zip(names, values, strict=True))
-            row = facts["id"]
-            near = self._told.get(row) or self._at_hand.get(row) or self._restored(row)
-            if near is not None:
-                yield facts, near
-
-
-def _stage(course: Mapping[str, Any], started: float, now: float) -> str:
-    stage = "queued"
-    for step, due in zip(course["steps"], course["schedule"], strict=True):
-        if started + due > now:
-            break
-        stage = step[0]
-    return str(stage)
+        found = (
+            (kept.facts, kept.generation)
+            for kept in reversed(self._all.values())
+            if all(kept.facts[name] == value for name, value in only.items())
+        )
+        return islice(found, limit)
