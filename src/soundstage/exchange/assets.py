@@ -8,6 +8,7 @@ exchange that named the URL; what could not be looked at is kept with its reason
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from soundstage.contract.assets import ASPECTS, Found, duration_of, found_in
 from soundstage.contract.protocol import Endpoint
 from soundstage.contract.roles import assets_of
 from soundstage.contract.rules import Rule
-from soundstage.exchange import media
+from soundstage.exchange import decoding, media
 from soundstage.exchange.client import Exchange
 from soundstage.exchange.places import Place, place_of
 from soundstage.exchange.session import Session
@@ -59,13 +60,14 @@ def inconclusive(reason: str | None) -> bool:
 class File:
     """What became of one URL. `wrong`: (aspect, message) of what breaks a rule; `seconds` of audio,
     None where that is not known; `seen`: the aspects that were put to the test; `unknown`: why the
-    others were not, None if they were.
+    others were not, None if they were; `note`: what is told of it that breaks no rule.
     """
 
     wrong: tuple[tuple[str, str], ...] = ()
     seen: frozenset[str] = frozenset()
     seconds: float | None = None
     unknown: str | None = None
+    note: str | None = None
 
 
 class AssetChecks:
@@ -126,17 +128,15 @@ class AssetChecks:
                     self._exercised[rule.id] = self._exercised.get(rule.id, 0) + 1
             elif file.unknown is not None:
                 self._note({aspect: rule}, file.unknown)
-        for aspect, message in wrong:
-            rule = rules[aspect]
+        told = [(_CODES[aspect], rules[aspect], message) for aspect, message in wrong]
+        if file.note is not None:
+            told.append(("asset.not_decoded", rules["content"], file.note))
+        for code, rule, message in told:
+            noted = code == "asset.not_decoded"
+            severity = Severity.INFO if noted else Severity(rule.severity)
             url = shown(self._session.redactor.url(found.url))
-            yield Violation(
-                _CODES[aspect],
-                Severity(rule.severity),
-                chunk,
-                found.path,
-                f"{found.field.name} {url}: {message}",
-                rule.id,
-            )
+            named = f"{found.field.name} {url}: {message}"
+            yield Violation(code, severity, chunk, found.path, named, rule.id)
 
     def _note(self, rules: dict[str, Rule], reason: str) -> None:
         with self._lock:
@@ -228,15 +228,18 @@ class AssetChecks:
 
     def _get(self, url: str, headers: Headers, *, own: bool) -> _Got:
         """One GET, read to its end within the bounds."""
+        decoding.SHARED.start()  # what decodes it starts while it comes
         request = Request("GET", url, headers)
         with (self._own if own else self._others).open(request) as response:
             status, location = response.status, response.header("location")
             if status in _REDIRECTS and location:
                 return _Got(status, following=_joined(url, location))
             wanted = status == _OK or status in _KEYLESS
-            data = b"".join(read.data for read in response.reads()) if wanted else b""
+            body = io.BytesIO()  # gives it away whole, without a copy
+            for read in response.reads() if wanted else ():
+                body.write(read.data)
             end = response.end
-            return _Got(status, content_type_of(response.headers), data, end)
+            return _Got(status, content_type_of(response.headers), body.getvalue(), end)
 
 
 Headers = tuple[tuple[str, str], ...]
@@ -281,7 +284,7 @@ def _opened(found: Found, data: bytes, kind: str) -> File:
     seen = {"answer", "key", "media"}
     if not kind.startswith(f"{found.field.kind}/"):
         wrong.append(("media", f"it is sent as {shown(kind) if kind else 'nothing in particular'}"))
-    seconds, unknown = None, None
+    seconds, unknown, note = None, None, None
     try:
         if found.field.kind == "audio":
             seconds = media.audio(data).seconds
@@ -291,9 +294,13 @@ def _opened(found: Found, data: bytes, kind: str) -> File:
     except media.Broken as error:
         wrong.append(("content", str(error)))
         seen.add("content")
+    except media.NotDecoded as error:
+        note, unknown = str(error), f"not decoded: {error}"
+    except media.NoDecoder as error:
+        unknown = f"environment.asset: {error}"
     except media.Unreadable as error:
         unknown = f"cap.asset: {error}"
-    return File(tuple(wrong), frozenset(seen), seconds, unknown)
+    return File(tuple(wrong), frozenset(seen), seconds, unknown, note)
 
 
 def _joined(url: str, location: str) -> str:

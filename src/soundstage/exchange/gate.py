@@ -46,6 +46,7 @@ from soundstage.exchange.session import Session
 from soundstage.exchange.target import find
 from soundstage.exchange.weights import Weights
 from soundstage.results.bundle import BundleWriter
+from soundstage.results.weight import Weight
 from soundstage.wire import jsontext
 from soundstage.wire.outages import http_reason, is_outage, reason_in_words
 
@@ -389,9 +390,12 @@ class Gate:
             if seen.concerns(rule):
                 concerned.append((exchange, seen))
         outcome = RuleOutcome(rule, "passed", found=found, exchanges=len(concerned))
-        if found:
+        unknown = self.assets.unknown(rule)
+        # What is only noted of a file that is not looked into has not put its rule to the test.
+        noted = unknown is not None and not self.assets.exercised(rule)
+        if any(not noted or each.weight is not Weight.NOTED for _, each in found):
             outcome.weigh()
-        elif inconclusive(unknown := self.assets.unknown(rule)):
+        elif inconclusive(unknown):
             outcome.outcome, outcome.reason = "inconclusive", unknown
         elif not self.assets.exercised(rule) and not any(
             exercised(rule, seen) and self.unjudged(exchange) is None

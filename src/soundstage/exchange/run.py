@@ -18,6 +18,7 @@ from typing import Any
 from soundstage import __version__
 from soundstage.config import Config
 from soundstage.contract import Contract, load
+from soundstage.exchange import decoding
 from soundstage.exchange.gate import Gate
 from soundstage.exchange.session import Session, open_session
 from soundstage.exchange.spawn import spawned_emulator
@@ -77,6 +78,7 @@ def open_gate(options: CheckOptions) -> Iterator[Gate]:
             treat_as_live=options.treat_as_live,
         )
         stack.callback(session.close)
+        stack.callback(decoding.SHARED.close)
         session.client.keep_chunks = True
         folder = Path(options.out) if options.out else new_folder("check")
         facts = run_facts(session, "check", options.command, contracts, seed=options.seed)
