@@ -88,6 +88,16 @@ class Decoder:
         self._late = 0
         self._lock = threading.Lock()
 
+    @property
+    def pid(self) -> int | None:
+        """The id of the process; None if there is none now."""
+        return None if self._child is None else self._child.pid
+
+    @property
+    def busy(self) -> bool:
+        """Whether a file is being decoded."""
+        return self._lock.locked()
+
     def start(self) -> None:
         """Have the process started, if it is not yet, so that it is ready when a file comes."""
         if self._lock.acquire(blocking=False):
@@ -172,6 +182,10 @@ class _Child:
             ours.close()
             raise NoDecoder(f"it could not be started: {error}") from error
         self._socket = ours
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def ended(self) -> bool:
