@@ -12,7 +12,7 @@ import io
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Self
 from urllib.parse import urljoin
 
 from soundstage.conformance.answers import media_type
@@ -37,6 +37,8 @@ from soundstage.wire.transport import Request, Transport
 MOST_BYTES: Final = 64 * 2**20
 TOTAL_S: Final = 120.0
 _IDLE_S: Final = 20.0
+#: Of files beyond so many bytes only one is held at a time, whatever several exchanges name.
+_ORDINARY_BYTES: Final = 8 * 2**20
 #: Different URLs of one exchange that are looked at; no documented answer has half as many.
 MOST_URLS: Final = 24
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -88,6 +90,7 @@ class AssetChecks:
         self._exercised: dict[str, int] = {}
         self._unknown: dict[str, str] = {}
         self._lock = threading.Lock()
+        self._large = threading.Lock()
 
     def exercised(self, rule: Rule) -> bool:
         """Whether at least one file has put a rule to the test."""
@@ -197,13 +200,17 @@ class AssetChecks:
 
     def _fetch(self, found: Found, url: str) -> tuple[str | None, File]:
         """One file: where it redirects to, or what it gave."""
+        with _Room(self._large) as room:
+            return self._fetched(found, url, room)
+
+    def _fetched(self, found: Found, url: str, room: _Room) -> tuple[str | None, File]:
         target = self._session.target
         own = place_of(url, target.url, (), live=False).allowed
-        got = self._get(url, target.headers if own else (), own=own)
+        got = self._get(url, target.headers if own else (), room, own=own)
         wants_key = got.status in _KEYLESS and own and target.key is not None
         if wants_key:
             headers = (*target.headers, ("Authorization", f"Bearer {target.key}"))
-            got = self._get(url, headers, own=True)
+            got = self._get(url, headers, room, own=True)
         if got.following is not None:
             return got.following, File()
         if got.status is None:
@@ -226,7 +233,7 @@ class AssetChecks:
             file = replace(file, wrong=(note, *file.wrong))
         return None, file
 
-    def _get(self, url: str, headers: Headers, *, own: bool) -> _Got:
+    def _get(self, url: str, headers: Headers, room: _Room, *, own: bool) -> _Got:
         """One GET, read to its end within the bounds."""
         decoding.SHARED.start()  # what decodes it starts while it comes
         request = Request("GET", url, headers)
@@ -237,12 +244,35 @@ class AssetChecks:
             wanted = status == _OK or status in _KEYLESS
             body = io.BytesIO()  # gives it away whole, without a copy
             for read in response.reads() if wanted else ():
+                room.hold(body.tell() + len(read.data))
                 body.write(read.data)
             end = response.end
             return _Got(status, content_type_of(response.headers), body.getvalue(), end)
 
 
 Headers = tuple[tuple[str, str], ...]
+
+
+class _Room:
+    """The room in memory that one file takes, until it has been looked at: what is beyond an
+    ordinary file waits until no other is.
+    """
+
+    def __init__(self, large: threading.Lock) -> None:
+        self._large = large
+        self._held = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._held:
+            self._large.release()
+
+    def hold(self, size: int) -> None:
+        """So many bytes are to be held."""
+        if size > _ORDINARY_BYTES and not self._held:
+            self._held = self._large.acquire()
 
 
 @dataclass(frozen=True, slots=True)
