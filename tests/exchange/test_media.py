@@ -203,7 +203,8 @@ def headed(kind: str, width: int, height: int) -> bytes:
     if kind == "JPEG":
         return frame + b"\1\x11\0\0\0\0"
     if kind == "PNG":
-        return b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR" + w + h + b"\x08\2\0\0\0"
+        head = b"IHDR" + w + h + b"\x08\2\0\0\0"
+        return b"\x89PNG\r\n\x1a\n\0\0\0\x0d" + head + zlib.crc32(head).to_bytes(4, "big")
     return b"RIFF\x1a\0\0\0WEBP" + body[kind] + bytes(9)
 
 
@@ -219,6 +220,13 @@ def test_a_picture_that_claims_too_much_is_not_even_handed_over(kind: str) -> No
         image(headed(kind, 40, 30), decoder=decoder)
     assert decoder.pid is not None
     decoder.close()
+
+
+def test_damage_that_claims_too_much_is_still_damage() -> None:
+    data = bytearray(saved("PNG"))
+    data[16] = 0x7F
+    with pytest.raises(Broken):
+        image(bytes(data))
 
 
 def test_a_large_cover_is_opened_also_if_it_is_blank() -> None:

@@ -5,6 +5,7 @@ decoded at all.
 from __future__ import annotations
 
 import re
+import zlib
 from typing import Final
 
 #: Markers of JPEG without a length (ITU T.81, B.1.1.3): TEM, RST0 to RST7, SOI.
@@ -24,8 +25,9 @@ def size_of(name: str, data: bytes) -> tuple[int, int] | None:
 
 
 def _png(data: bytes) -> tuple[int, int] | None:
-    """PNG, 11.2.1."""
-    if data[12:16] != b"IHDR" or len(data) < 24:
+    """PNG, 11.2.1; 5.5 for the checksum, without which it is damage that speaks."""
+    head = data[12:29]
+    if head[:4] != b"IHDR" or zlib.crc32(head) != int.from_bytes(data[29:33], "big"):
         return None
     return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
 
