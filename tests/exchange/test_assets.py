@@ -285,7 +285,7 @@ def test_a_cover_that_would_fill_the_memory_leaves_its_rule_open(
     exchange, checks, _ = examined(GOOD, *files)
     assert codes(exchange) == []
     unknown = checks.unknown(V.rules[f"{V.api}/sync/asset/content/{ART}"])
-    assert unknown == "cap.asset: it claims 7999 by 7999 pixels in 34 bytes"
+    assert unknown == "cap.asset: it is 7999 by 7999 pixels large"
 
 
 @pytest.mark.parametrize(

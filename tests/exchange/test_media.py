@@ -213,8 +213,8 @@ def test_a_picture_that_claims_too_much_is_not_even_handed_over(kind: str) -> No
     decoder = Decoder()
     with pytest.raises(Unreadable, match="16383 by 16000"):
         image(headed(kind, 16_383, 16_000), decoder=decoder)
-    with pytest.raises(Unreadable, match=r"claims 7999 by 7001 pixels in \d+ bytes"):
-        image(headed(kind, 7_999, 7_001), decoder=decoder)
+    with pytest.raises(Unreadable, match=r"claims 5999 by 6001 pixels in \d+ bytes"):
+        image(headed(kind, 5_999, 6_001), decoder=decoder)
     assert decoder.pid is None
     with pytest.raises(Broken):
         image(headed(kind, 40, 30), decoder=decoder)
@@ -230,10 +230,9 @@ def test_damage_that_claims_too_much_is_still_damage() -> None:
 
 
 def test_a_large_cover_is_opened_also_if_it_is_blank() -> None:
-    for side, options in ((4_000, {"lossless": True}), (5_000, {"quality": 1})):
-        file = io.BytesIO()
-        Image.effect_noise((side, side), 99).save(file, "WEBP", method=0, **options)
-        assert image(file.getvalue()).width == side
+    file = io.BytesIO()
+    Image.effect_noise((500, 500), 99).resize((5_000, 5_000)).save(file, "JPEG", quality=1)
+    assert image(file.getvalue()).width == 5_000
     file = io.BytesIO()
     Image.new("RGB", (4_096, 4_096)).save(file, "WEBP", method=0, lossless=True)
     assert len(file.getvalue()) < 100

@@ -31,11 +31,14 @@ MOST_ANSWER: Final = 512
 BROKEN, EMPTY, LONG, LARGE, MEMORY = "broken", "empty", "long", "large", "memory"
 #: The exit code of who has no memory left even for a word.
 NO_MEMORY: Final = 3
-#: Pixels of the largest picture that is decoded.
-MOST_PIXELS: Final = 64_000_000
+#: Pixels of the largest pictures that are decoded. A pixel takes 16 bytes in WebP, in the others
+#: at most 12.
+MOST_PIXELS: Final = {"WebP": 40_000_000, "PNG": 64_000_000, "JPEG": 64_000_000}
 #: Samples a second that audio is decoded to, and those decoded at a time.
 _RATE: Final = 48_000
 _BLOCK: Final = 65_536
+#: Bytes that are taken in at a time.
+_READ: Final = 2**20
 #: What a chunk of text or a colour profile in a PNG may grow to: large profiles exist.
 _MOST_TEXT: Final = 16 * 2**20
 
@@ -115,14 +118,13 @@ def _read(requests: queue.SimpleQueue[tuple[str, float, bytes]]) -> None:
 
 
 def _exactly(size: int) -> bytes:
-    data = bytearray(size)
-    view, at = memoryview(data), 0
-    while at < size:
-        got = os.readv(0, [view[at:]])
+    data = io.BytesIO()  # gives it away whole, without a copy
+    while left := size - data.tell():
+        got = os.read(0, min(left, _READ))
         if not got:
             raise EOFError
-        at += got
-    return data  # type: ignore[return-value]  # is only read from now on
+        data.write(got)
+    return data.getvalue()
 
 
 def _say(answer: dict[str, Any]) -> None:
@@ -169,7 +171,7 @@ def _sound(data: bytes, most_seconds: float) -> dict[str, Any]:
         frames_to_read=_BLOCK,
     ):
         samples += len(block)
-        loud = loud or any(block)
+        loud = loud or bool(block.tobytes().strip(b"\0"))
         if samples > most_seconds * _RATE:
             return {"word": LONG}
     if not samples:
@@ -183,7 +185,7 @@ def _picture(name: str, data: bytes) -> dict[str, Any]:
     try:
         with Image.open(io.BytesIO(data), formats=(name.upper(),)) as picture:
             width, height = picture.size
-            if width * height > MOST_PIXELS:
+            if width * height > MOST_PIXELS[name]:
                 return {"word": LARGE}
             picture.load()
     except ValueError as error:

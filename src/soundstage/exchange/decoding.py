@@ -24,9 +24,9 @@ from typing import Final
 
 from soundstage.exchange import decoder as program
 
-#: Bytes of address space that suffice for the largest picture that is decoded at all (a WebP takes
-#: 16 bytes a pixel, and so 0.95 GiB) and the largest file.
-_MEMORY: Final = 1280 * 2**20
+#: Bytes of address space. The largest picture that is decoded at all takes 0.75 GiB, the largest
+#: file another 0.13.
+_MEMORY: Final = 2**30
 #: Seconds of the processor and of the clock for a file; an hour of music takes 3.
 _CPU_S: Final = 20.0
 _CLOCK_S: Final = 60.0
@@ -34,6 +34,7 @@ _CLOCK_S: Final = 60.0
 _MOST_LATE: Final = 3
 _START_S: Final = 60.0
 _STOP_S: Final = 5.0
+_MOST_PIXELS: Final = max(program.MOST_PIXELS.values())
 #: What the process gets of our environment: where its libraries are. No key, no proxy.
 _KEPT: Final = (
     "PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH",
@@ -280,7 +281,7 @@ def understood(raw: bytes, *, audio: bool) -> Answer | None:
             return Answer("audio", seconds=seconds, loud=loud) if fits else None
         case {"word": "image", "width": int(width), "height": int(height), **rest}:
             sides = _is_side(width) and _is_side(height)
-            fits = not audio and not rest and sides and width * height <= program.MOST_PIXELS
+            fits = not audio and not rest and sides and width * height <= _MOST_PIXELS
             return Answer("image", width=width, height=height) if fits else None
         case {"word": str(word), **rest}:
             known = {program.BROKEN, program.MEMORY}

@@ -95,7 +95,7 @@ def image(data: bytes, *, decoder: Decoder = SHARED) -> Picture:
     if not found.decoded:
         raise _not_decoded(found)
     if size := pictures.size_of(found.name, data):
-        _within_bounds(*size, len(data))
+        _within_bounds(found.name, *size, len(data))
     answer = _asked(decoder, found.name, data)
     if answer.word == program.LARGE:
         raise Unreadable("it is larger than what is opened")
@@ -118,9 +118,9 @@ def _not_decoded(found: Format) -> NotDecoded:
     return NotDecoded(f"it is {found.name}, which is not decoded here")
 
 
-def _within_bounds(width: int, height: int, size: int) -> None:
+def _within_bounds(name: str, width: int, height: int, size: int) -> None:
     pixels = width * height
-    if pixels > program.MOST_PIXELS:
+    if pixels > program.MOST_PIXELS[name]:
         raise Unreadable(f"it is {width} by {height} pixels large")
     if pixels > max(_ALWAYS_PIXELS, size * _PIXELS_A_BYTE):
         raise Unreadable(f"it claims {width} by {height} pixels in {size} bytes")
