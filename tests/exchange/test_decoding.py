@@ -401,6 +401,22 @@ def test_a_fork_does_not_share_the_process(decoder: Decoder) -> None:
     assert decoder.pid == pid
 
 
+def test_who_is_done_does_not_wait_for_a_file(decoder: Decoder) -> None:
+    decoder.ask("MP3", SONG)
+    with ThreadPoolExecutor(3) as pool:
+        asked = [pool.submit(decoder.ask, "MP3", ENDLESS * 4) for _ in range(3)]
+        until(lambda: decoder.busy)
+        begun = time.monotonic()
+        decoder.close()
+        assert time.monotonic() - begun < 5
+        for each in asked[:1]:
+            with pytest.raises(OverLimit):
+                each.result(_PATIENCE_S)
+        decoder.close()
+        until(lambda: decoder.close() or all(each.done() for each in asked))
+    assert decoder.ask("MP3", SONG).seconds == 2.0, "it can be asked again"
+
+
 def test_a_thread_that_waits_for_its_turn_does_not_start_another(decoder: Decoder) -> None:
     decoder.ask("MP3", SONG)
     pid = decoder.pid

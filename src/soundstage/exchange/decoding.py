@@ -87,6 +87,7 @@ class Decoder:
         self._bounds = bounds
         self._child: _Child | None = None
         self._late = 0
+        self._closing = False
         self._lock = threading.Lock()
 
     @property
@@ -114,6 +115,8 @@ class Decoder:
         Raises Crashed, OverLimit, NoDecoder.
         """
         with self._lock:
+            if self._closing:
+                raise OverLimit("time that is over")
             if self._late >= _MOST_LATE:
                 raise OverLimit(f"time that is used up: {self._late} files before it took too long")
             child = self._running()
@@ -124,6 +127,8 @@ class Decoder:
                 except _Late:
                     raise
                 except (Crashed, OverLimit):
+                    if self._closing:
+                        raise
                     child = self._running()
             return self._asked(child, name, data, most_seconds)
 
@@ -136,9 +141,13 @@ class Decoder:
             raise
 
     def close(self) -> None:
-        """End the process. The next file starts another one."""
+        """End the process, and what it is at. The next file starts another one."""
+        self._closing = True
+        if (child := self._child) is not None:
+            child.kill()
         with self._lock:
             self._end()
+            self._closing = False
 
     def _running(self) -> _Child:
         # After a fork the process belongs to the other of the two.
@@ -261,11 +270,16 @@ class _Child:
             return OverLimit(f"more than this machine gave it: it was ended by {_name(-code)}")
         return Crashed(_name(-code))
 
+    def kill(self) -> None:
+        """End it, whatever it is doing. May be called while another thread waits for its answer."""
+        if self.owner == os.getpid():
+            with suppress(ProcessLookupError):
+                self._process.kill()
+
     def end(self) -> None:
-        """End it, whatever it is doing."""
+        """End it, and give back what it had of ours."""
         self._socket.close()
-        with suppress(ProcessLookupError):
-            self._process.kill()
+        self.kill()
         self._process.wait()
 
 
