@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from typing import Any
 
 import jsonschema_rs
 
-from soundstage.contract import coherence
+from soundstage.contract import coherence, patterns
+from soundstage.contract.files import all_files, is_there
 from soundstage.contract.protocol import (
     Completion,
     Constant,
@@ -36,6 +38,7 @@ from soundstage.contract.rules import RuleBook, rule_book
 from soundstage.contract.schema import WHEN_KEYWORDS, Folder, pointer
 from soundstage.errors import ContractDataError, UsageError
 
+_LONGEST_MESSAGE = 400
 _REFUSALS = ("wrong_type", "wrong_media_type")
 #: Names folders of contracts (separated as in PATH) that are added to the installed ones.
 SCHEMAS_VARIABLE = "SOUNDSTAGE_SCHEMAS"
@@ -93,7 +96,7 @@ def _held(root: Traversable) -> list[str]:
     return [
         entry.name
         for entry in root.iterdir()
-        if entry.is_dir() and entry.joinpath("protocol.json").is_file()
+        if entry.is_dir() and is_there(entry.joinpath("protocol.json"))
     ]
 
 
@@ -159,7 +162,7 @@ def _load(api: str, root: Traversable) -> Contract:
         api=api,
         title=data["title"],
         base_url=data["base_url"],
-        sha256=_digest(root.joinpath(api), folder.place("fields.json")),
+        sha256=_digest(folder, api),
         endpoints=endpoints,
         protocol=protocol,
         errors=errors,
@@ -170,13 +173,26 @@ def _load(api: str, root: Traversable) -> Contract:
 
 
 def _meets_schema(folder: Folder, path: str, data: Any, part: str | None = None) -> None:
-    schema = folder.read("protocol.schema.json")
+    for error in _form(part).iter_errors(data):
+        where = f"{folder.name}/{path}#{pointer(*error.instance_path)}"
+        raise ContractDataError(f"{where}: {_short(error.message)}")
+
+
+@cache
+def _form(part: str | None) -> jsonschema_rs.Draft202012Validator:
+    """What a `protocol.json`, or another file, must be like. Always ours: what a folder has under
+    the name `protocol.schema.json` is for editors, and the code understands no other.
+    """
+    schema = json.loads(_installed().joinpath("protocol.schema.json").read_bytes())
     if part is not None:
         schema = {"$ref": f"#/$defs/{part}", "$defs": schema["$defs"]}
-    validator = jsonschema_rs.Draft202012Validator(schema)
-    for error in validator.iter_errors(data):
-        where = f"{folder.name}/{path}#{pointer(*error.instance_path)}"
-        raise ContractDataError(f"{where}: {error.message}")
+    return patterns.validator(schema)
+
+
+def _short(message: str) -> str:
+    """A validator's message, which quotes the value, on one line of some length."""
+    line = " ".join(message.split())
+    return line if len(line) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]}…"
 
 
 def _fits(folder: Folder, path: str, findings: Iterator[coherence.Finding]) -> None:
@@ -280,17 +296,13 @@ def _examples(folder: Folder, api: str, protocol: Protocol, errors: Errors) -> t
     )
 
 
-def _digest(*places: Traversable) -> str:
+def _digest(folder: Folder, api: str) -> str:
     digest = hashlib.sha256()
-
-    def add(place: Traversable, name: str) -> None:
-        if place.is_dir():
-            for entry in sorted(place.iterdir(), key=lambda entry: entry.name):
-                add(entry, f"{name}/{entry.name}")
-        elif name.endswith(".json"):
-            content = place.read_bytes()
-            digest.update(f"{name}\0{len(content)}\0".encode() + content)
-
-    for place in places:
-        add(place, place.name)
+    try:
+        for root, place in (folder.found(f"{api}/."), folder.found("fields.json")):
+            for name, content in all_files(place, root):
+                digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    except (ValueError, OSError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise ContractDataError(f"{folder.name}/{why}") from error
     return digest.hexdigest()

@@ -7,15 +7,15 @@ schema is plain JSON Schema 2020-12, so that `jsonschema` and `jsonschema-rs` ag
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from importlib.resources.abc import Traversable
-from typing import Any, NoReturn
+from typing import Any, Final
 
 import jsonschema_rs
 
+from soundstage.contract import files
+from soundstage.contract.patterns import why_unfit
 from soundstage.errors import ContractDataError
 
 Schema = dict[str, Any]
@@ -37,6 +37,12 @@ CONSTRAINTS = ("type", "const", "enum", "minimum", "maximum", "minLength", "patt
 SIZES = ("minItems", "maxItems")
 NESTING = frozenset({"properties", "required", "items", "allOf"})
 KEYWORDS = ANNOTATIONS | NESTING | {*CONSTRAINTS, *SIZES, "$ref"}
+#: Schemas that a folder may come to with its references followed: one that doubles thirty times
+#: would come to a billion. And references that may be followed one after another.
+MOST_SCHEMAS: Final = 20_000
+_LONGEST_WAY: Final = 16
+#: The least that may be asked of a length, since what meets it is made up; and of numbers.
+MOST_ASKED: Final = 10_000
 #: What a stage's `when` may also use: it tells chunks apart and yields no rules.
 WHEN_KEYWORDS = KEYWORDS | {"anyOf", "not"}
 
@@ -68,30 +74,6 @@ def pointer(*parts: str | int) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
-@cache
-def _is_pattern(text: str) -> bool:
-    """Whether both validators can read a regular expression."""
-    try:
-        re.compile(text)
-        jsonschema_rs.Draft202012Validator({"pattern": text})
-    except (re.error, ValueError):
-        return False
-    return True
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _no_key_twice(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(members)
-    if len(found) < len(members):
-        keys = [key for key, _ in members]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {twice!r} comes twice in an object")
-    return found
-
-
 class Folder:
     """A folder of JSON files, each read once; errors name the file. What contracts share
     (`fields.json`, `protocol.schema.json`) is found in `shared` where the folder has none.
@@ -104,35 +86,34 @@ class Folder:
         self._read: dict[str, Any] = {}
         self._resolved: dict[str, Schema] = {}
         self._sound: set[str] = set()  # definitions whose form has been checked
+        self._grown = 0  # schemas that came of following references
 
     def read(self, path: str) -> Any:
-        """The parsed file at `path`, relative to the folder; `..` may lead to its siblings.
+        """The parsed file at `path`, relative to the folder; `..` may lead to its siblings, not out
+        of it.
 
-        Raises ContractDataError if it is absent or not JSON.
+        Raises ContractDataError if it is absent, elsewhere, not JSON or out of all proportion.
         """
         if path not in self._read:
-            place = self.place(path)
+            root, place = self.found(path)
             try:
-                self._read[path] = json.loads(
-                    place.read_bytes(),
-                    object_pairs_hook=_no_key_twice,
-                    parse_constant=_refuse_constant,
-                )
-            except (OSError, ValueError) as error:
-                why = getattr(error, "strerror", None) or error
-                raise ContractDataError(f"{self.name}/{path}: {why}") from error
-            except RecursionError as error:
-                raise ContractDataError(f"{self.name}/{path}: nested too deeply") from error
+                self._read[path] = files.parse(files.read_bytes(place, root))
+            except ValueError as error:
+                raise ContractDataError(f"{self.name}/{path}: {error}") from error
         return self._read[path]
 
     def place(self, path: str) -> Traversable:
         """Where the file at `path` is, or would be."""
+        return self.found(path)[1]
+
+    def found(self, path: str) -> tuple[Traversable, Traversable]:
+        """The folder that holds the file at `path`, and where the file is, or would be."""
         place = self.root
         for part in path.split("/"):
             place = place.joinpath(part)
-        if "/" not in path and self._shared is not None and not place.is_file():
-            return self._shared.joinpath(path)
-        return place
+        if "/" not in path and self._shared is not None and not files.is_there(place):
+            return self._shared, self._shared.joinpath(path)
+        return self.root, place
 
     def resolve(self, path: str) -> Schema:
         """The schema in the file at `path`, references inlined; the same object every time.
@@ -198,6 +179,11 @@ class Folder:
     ) -> Schema:
         self._check_keywords(schema, path, place, keywords)
         refuse = self._refusing(path, place)
+        self._grown += 1
+        if self._grown > MOST_SCHEMAS:
+            raise refuse(f"with its references followed, more than {MOST_SCHEMAS:,} schemas")
+        if place.count("/") > files.DEEPEST or len(on_the_way) > _LONGEST_WAY:
+            raise refuse("nested too deeply")
         if keywords is KEYWORDS:
             for name in schema.get("required", ()):
                 if name not in schema.get("properties", ()):
@@ -212,8 +198,8 @@ class Folder:
                     name: self._inline(sub, path, here + pointer(name), keywords, on_the_way)
                     for name, sub in value.items()
                 }
-            elif keyword == "pattern" and not _is_pattern(value):
-                raise self._refusing(path, here)(f"{value!r} is no pattern")
+            elif keyword == "pattern" and (unfit := why_unfit(value)) is not None:
+                raise self._refusing(path, here)(unfit)
             elif keyword in ("items", "not"):
                 resolved[keyword] = self._inline(value, path, here, keywords, on_the_way)
             elif keyword in ("allOf", "anyOf"):
