@@ -53,6 +53,33 @@ def open_plain(path: Path, *, within: Path | None = None) -> BinaryIO:
         raise
 
 
+def read_named(path: Path, *, most: int) -> bytes:
+    """The bytes of what the user named, which may be a pipe: at most `most` of them. Raises
+    UsageError for more, OSError for what is not there.
+    """
+    with open(path, "rb", buffering=0) as file:
+        parts: list[bytes] = []
+        left = most + 1
+        while left and (part := file.read(left)):
+            parts.append(part)
+            left -= len(part)
+    if not left:
+        raise UsageError(f"{path}: larger than {most:,} bytes")
+    return b"".join(parts)
+
+
+def check_plain(path: Path, *, place: str) -> None:
+    """Refuse a file that another file names at `place` where it is there and is no regular one.
+    One that is not there is said to be so by who opens it. Raises UsageError.
+    """
+    try:
+        open_plain(path).close()
+    except (UsageError, ValueError) as error:  # ValueError: a name that no file can have
+        raise UsageError(f"{place}: {error}") from error
+    except OSError:
+        pass
+
+
 def read_plain(path: Path, *, most: int, within: Path | None = None) -> bytes:
     """The bytes of a regular file of at most `most` bytes. Raises as `open_plain` does, and
     UsageError for a larger one.

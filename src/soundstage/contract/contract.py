@@ -35,10 +35,9 @@ from soundstage.contract.protocol import (
     Tracks,
 )
 from soundstage.contract.rules import RuleBook, rule_book
-from soundstage.contract.schema import WHEN_KEYWORDS, Folder, pointer
+from soundstage.contract.schema import WHEN_KEYWORDS, Folder, pointer, short
 from soundstage.errors import ContractDataError, UsageError
 
-_LONGEST_MESSAGE = 400
 _REFUSALS = ("wrong_type", "wrong_media_type")
 #: Names folders of contracts (separated as in PATH) that are added to the installed ones.
 SCHEMAS_VARIABLE = "SOUNDSTAGE_SCHEMAS"
@@ -175,7 +174,7 @@ def _load(api: str, root: Traversable) -> Contract:
 def _meets_schema(folder: Folder, path: str, data: Any, part: str | None = None) -> None:
     for error in _form(part).iter_errors(data):
         where = f"{folder.name}/{path}#{pointer(*error.instance_path)}"
-        raise ContractDataError(f"{where}: {_short(error.message)}")
+        raise ContractDataError(f"{where}: {short(error.message)}")
 
 
 @cache
@@ -187,12 +186,6 @@ def _form(part: str | None) -> jsonschema_rs.Draft202012Validator:
     if part is not None:
         schema = {"$ref": f"#/$defs/{part}", "$defs": schema["$defs"]}
     return patterns.validator(schema)
-
-
-def _short(message: str) -> str:
-    """A validator's message, which quotes the value, on one line of some length."""
-    line = " ".join(message.split())
-    return line if len(line) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]}…"
 
 
 def _fits(folder: Folder, path: str, findings: Iterator[coherence.Finding]) -> None:
@@ -209,7 +202,7 @@ def _protocol(folder: Folder, api: str, data: Mapping[str, Any]) -> Protocol:
             Stage(
                 name=entry["name"],
                 when=folder.inline(entry["when"], path, f"{here}/when", WHEN_KEYWORDS),
-                schema=folder.resolve(f"{api}/{entry['chunk']}"),
+                schema={"properties": {}, **folder.resolve(f"{api}/{entry['chunk']}")},
                 after=tuple(tuple(group) for group in entry["after"]),
                 times=(entry["times"][0], entry["times"][1]),
                 per_track=entry["per_track"],

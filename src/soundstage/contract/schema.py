@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources.abc import Traversable
 from typing import Any, Final
 
 import jsonschema_rs
 
-from soundstage.contract import files
-from soundstage.contract.patterns import why_unfit
+from soundstage.contract import files, patterns
 from soundstage.errors import ContractDataError
 
 Schema = dict[str, Any]
@@ -41,8 +41,10 @@ KEYWORDS = ANNOTATIONS | NESTING | {*CONSTRAINTS, *SIZES, "$ref"}
 #: would come to a billion. And references that may be followed one after another.
 MOST_SCHEMAS: Final = 20_000
 _LONGEST_WAY: Final = 16
-#: The least that may be asked of a length, since what meets it is made up; and of numbers.
+#: The most that `minLength` and `minItems` may ask for, since what meets them is made up.
 MOST_ASKED: Final = 10_000
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+_LONGEST_MESSAGE: Final = 400
 #: What a stage's `when` may also use: it tells chunks apart and yields no rules.
 WHEN_KEYWORDS = KEYWORDS | {"anyOf", "not"}
 
@@ -60,6 +62,18 @@ _TYPE_NAMES: tuple[tuple[type, str], ...] = (
     (list, "array"),
     (dict, "object"),
 )
+
+
+@cache
+def _form() -> jsonschema_rs.Draft202012Validator:
+    """What a schema must be like: the library's own copy, whatever `$schema` says."""
+    return patterns.validator({"$ref": DIALECT})
+
+
+def short(message: str) -> str:
+    """A validator's message, which quotes the value, on one line of some length."""
+    line = " ".join(message.split())
+    return line if len(line) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]}…"
 
 
 def type_name(value: Any) -> str:
@@ -154,10 +168,12 @@ class Folder:
     def _check_form(self, schema: Any, path: str, place: str, keywords: frozenset[str]) -> None:
         self._check_keywords(schema, path, place, keywords)
         try:
-            jsonschema_rs.meta.validate(schema)
-        except jsonschema_rs.ValidationError as error:
+            error = next(iter(_form().iter_errors(schema)), None)
+        except ValueError as error:  # beyond the library's bounds
+            raise self._refusing(path, place)(str(error)) from error
+        if error is not None:
             refuse = self._refusing(path, place + pointer(*error.instance_path))
-            raise refuse(" ".join(error.message.split())) from error
+            raise refuse(short(error.message))
 
     def _check_keywords(self, schema: Any, path: str, place: str, keywords: frozenset[str]) -> None:
         refuse = self._refusing(path, place)
@@ -168,6 +184,14 @@ class Folder:
         for word in ("x-basis", "x-required-basis"):
             if schema.get(word, _BASES[0]) not in _BASES:
                 raise self._refusing(path, f"{place}/{word}")(f"must be one of {', '.join(_BASES)}")
+        if not isinstance(schema.get("x-source", ""), str):
+            raise self._refusing(path, f"{place}/x-source")("must be a text")
+        if schema.get("$schema", DIALECT) not in (DIALECT, f"{DIALECT}#"):
+            raise self._refusing(path, f"{place}/$schema")(f"must be {DIALECT}")
+        for word in ("minLength", "minItems"):
+            asked = schema.get(word, 0)
+            if isinstance(asked, int | float) and asked > MOST_ASKED:
+                raise self._refusing(path, f"{place}/{word}")(f"at most {MOST_ASKED:,}")
 
     def _inline(
         self,
@@ -198,7 +222,7 @@ class Folder:
                     name: self._inline(sub, path, here + pointer(name), keywords, on_the_way)
                     for name, sub in value.items()
                 }
-            elif keyword == "pattern" and (unfit := why_unfit(value)) is not None:
+            elif keyword == "pattern" and (unfit := patterns.why_unfit(value)) is not None:
                 raise self._refusing(path, here)(unfit)
             elif keyword in ("items", "not"):
                 resolved[keyword] = self._inline(value, path, here, keywords, on_the_way)
