@@ -35,7 +35,7 @@ from soundstage.contract.protocol import (
     Tracks,
 )
 from soundstage.contract.rules import RuleBook, rule_book
-from soundstage.contract.schema import WHEN_KEYWORDS, Folder, pointer, short
+from soundstage.contract.schema import WHEN_KEYWORDS, Folder, Schema, pointer, short
 from soundstage.errors import ContractDataError, UsageError
 
 _REFUSALS = ("wrong_type", "wrong_media_type")
@@ -151,6 +151,9 @@ def _load(api: str, root: Traversable) -> Contract:
     }
     protocol = _protocol(folder, api, data)
     _fits(folder, path, coherence.of_song_length(protocol, endpoints.values()))
+    for stage, reason in coherence.of_numbers(protocol):
+        chunk = next(each["chunk"] for each in data["stages"] if each["name"] == stage)
+        raise ContractDataError(f"{folder.name}/{api}/{chunk}: {reason}")
     errors = _errors(folder, api)
     hosts = Hosts(tuple(data["hosts"]["values"]), Grounds.of(data["hosts"]))
     try:
@@ -202,7 +205,7 @@ def _protocol(folder: Folder, api: str, data: Mapping[str, Any]) -> Protocol:
             Stage(
                 name=entry["name"],
                 when=folder.inline(entry["when"], path, f"{here}/when", WHEN_KEYWORDS),
-                schema={"properties": {}, **folder.resolve(f"{api}/{entry['chunk']}")},
+                schema=_of_an_object(folder.resolve(f"{api}/{entry['chunk']}")),
                 after=tuple(tuple(group) for group in entry["after"]),
                 times=(entry["times"][0], entry["times"][1]),
                 per_track=entry["per_track"],
@@ -241,6 +244,11 @@ def _protocol(folder: Folder, api: str, data: Mapping[str, Any]) -> Protocol:
         ),
         by_name={stage.name: stage for stage in stages},
     )
+
+
+def _of_an_object(schema: Schema) -> Schema:
+    """The schema of a chunk, with the properties that it may leave out."""
+    return schema if "properties" in schema else {**schema, "properties": {}}
 
 
 def _errors(folder: Folder, api: str) -> Errors:

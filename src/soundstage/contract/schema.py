@@ -168,12 +168,12 @@ class Folder:
     def _check_form(self, schema: Any, path: str, place: str, keywords: frozenset[str]) -> None:
         self._check_keywords(schema, path, place, keywords)
         try:
-            error = next(iter(_form().iter_errors(schema)), None)
+            wrong = next(iter(_form().iter_errors(schema)), None)
         except ValueError as error:  # beyond the library's bounds
             raise self._refusing(path, place)(str(error)) from error
-        if error is not None:
-            refuse = self._refusing(path, place + pointer(*error.instance_path))
-            raise refuse(short(error.message))
+        if wrong is not None:
+            refuse = self._refusing(path, place + pointer(*wrong.instance_path))
+            raise refuse(short(wrong.message))
 
     def _check_keywords(self, schema: Any, path: str, place: str, keywords: frozenset[str]) -> None:
         refuse = self._refusing(path, place)
