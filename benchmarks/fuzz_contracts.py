@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from soundstage import cli
-from soundstage.commands.printing import json_line  # noqa: F401 - loaded before it is measured
 from soundstage.contract import load
 from soundstage.errors import SoundstageError
 
@@ -54,27 +53,117 @@ def _deep(many: int, kind: str = "list") -> Any:
     return value
 
 
-#: What a value is changed into. Functions are asked anew, so that nothing is shared.
-VALUES: Final[tuple[Callable[[], Any], ...]] = tuple(
-    functools.partial(copy.deepcopy, value)
-    for value in (
-        None, True, False, 0, 1, -1, 2, 7, 0.5, -0.0, 10**9, 10**18, 10**40, 10**299, -(10**300), 1e308,
-        1e-300, "", " ", "a", "x" * 5000, "\0", "\ud800", "\u2028", "\u202e", "é", "a/b", "a.b", "~",
-        "..", "../..", "/etc/passwd", "../../../../etc/passwd", "/dev/zero", "file:///etc/passwd",
-        "http://127.0.0.1:9/x.json", "#", "#/$defs/x", "#/$defs/url", "../fields.json#/$defs/url",
-        "../fields.json#/$defs/nowhere", "{a}", "/{a}{b}{c}{d}{e}{f}{g}{h}x", "https://[", "https://a@b/",
-        "http://localhost:99999", "documented", "inferred", "final", "running", "stream", "sync",
-        "status", "error", "request", "message_id", "version", "chunkIndex", "GET", "POST",
-        "(a+)+$", "(?!x)((a|aa)+)+$", "(.*a){25}", "a{1,100000}", "(", "[", "(?:a{0,999}){0,999}",
-        r"^(a+)+\1$", "(?<=a+)b", [], {}, [[]], [None], [{}], {"": 1}, {"a": 1}, ["a"], ["a", "a"],
-        ["final", "final"], [["final"]], [0, 0], [5, 1], [1000000, None], [0, 10**9], [1, 2, 3],
-        list(range(2000)), {"type": "string"}, {"type": "object"}, {"type": "array"},
-        {"type": ["null", "integer"]}, {"const": 1}, {"enum": []}, {"enum": [1, "a", None]},
-        {"$ref": "#"}, {"$ref": "../fields.json#/$defs/url"}, {"minLength": 10**9},
-        {"type": "array", "minItems": 10**9}, {"type": "string", "pattern": "(?!x)((a|aa)+)+$"},
-        {"properties": {"a": {"type": "object", "properties": {"a": {}}}}}, {"anyOf": []}, {"not": {}},
-    )
-) + (lambda: _deep(60), lambda: _deep(200), lambda: _deep(60, "allOf"), lambda: _deep(150, "allOf"))  # fmt: skip
+_VALUES: Final[tuple[Any, ...]] = (
+    None,
+    True,
+    False,
+    0,
+    1,
+    -1,
+    2,
+    7,
+    0.5,
+    -0.0,
+    10**9,
+    10**18,
+    10**40,
+    10**299,
+    -(10**300),
+    1e308,
+    1e-300,
+    "",
+    " ",
+    "a",
+    "x" * 5000,
+    "\0",
+    "\ud800",
+    "\u2028",
+    "\u202e",
+    "é",
+    "a/b",
+    "a.b",
+    "~",
+    "..",
+    "../..",
+    "/etc/passwd",
+    "../../../../etc/passwd",
+    "/dev/zero",
+    "file:///etc/passwd",
+    "http://127.0.0.1:9/x.json",
+    "#",
+    "#/$defs/x",
+    "#/$defs/url",
+    "../fields.json#/$defs/url",
+    "../fields.json#/$defs/nowhere",
+    "{a}",
+    "/{a}{b}{c}{d}{e}{f}{g}{h}x",
+    "https://[",
+    "https://a@b/",
+    "http://localhost:99999",
+    "documented",
+    "inferred",
+    "final",
+    "running",
+    "stream",
+    "sync",
+    "status",
+    "error",
+    "request",
+    "message_id",
+    "version",
+    "chunkIndex",
+    "GET",
+    "POST",
+    "(a+)+$",
+    "(?!x)((a|aa)+)+$",
+    "(.*a){25}",
+    "a{1,100000}",
+    "(",
+    "[",
+    "(?:a{0,999}){0,999}",
+    r"^(a+)+\1$",
+    "(?<=a+)b",
+    [],
+    {},
+    [[]],
+    [None],
+    [{}],
+    {"": 1},
+    {"a": 1},
+    ["a"],
+    ["a", "a"],
+    ["final", "final"],
+    [["final"]],
+    [0, 0],
+    [5, 1],
+    [1000000, None],
+    [0, 10**9],
+    [1, 2, 3],
+    list(range(2000)),
+    {"type": "string"},
+    {"type": "object"},
+    {"type": "array"},
+    {"type": ["null", "integer"]},
+    {"const": 1},
+    {"enum": []},
+    {"enum": [1, "a", None]},
+    {"$ref": "#"},
+    {"$ref": "../fields.json#/$defs/url"},
+    {"minLength": 10**9},
+    {"type": "array", "minItems": 10**9},
+    {"type": "string", "pattern": "(?!x)((a|aa)+)+$"},
+    {"properties": {"a": {"type": "object", "properties": {"a": {}}}}},
+    {"anyOf": []},
+    {"not": {}},
+)
+#: What a value is changed into, each time anew, so that nothing is shared.
+VALUES: Final[tuple[Callable[[], Any], ...]] = (
+    *(functools.partial(copy.deepcopy, value) for value in _VALUES),
+    lambda: _deep(60),
+    lambda: _deep(200),
+    lambda: _deep(60, "allOf"),
+    lambda: _deep(150, "allOf"),
+)
 
 
 def _places(value: Any) -> Iterator[Steps]:
@@ -128,7 +217,8 @@ _WORDS: Final = (
     "type", "const", "enum", "minimum", "maximum", "minLength", "pattern", "minItems", "maxItems",
     "properties", "required", "items", "allOf", "anyOf", "not", "$ref", "x-basis", "x-source",
     "default", "title", "severity", "most", "ends", "failure", "charges", "milestones", "x-role",
-    "framings", "request", "response", "tracks", "song_length", "$defs", "__proto__", "", "a/b", "x\ny",
+    "framings", "request", "response", "tracks", "song_length", "$defs", "__proto__", "", "a/b",
+    "x\ny",
 )  # fmt: skip
 
 _ODD_FILES: Final[tuple[tuple[str, Callable[[Path], object]], ...]] = (
@@ -250,10 +340,9 @@ def _tracks(contract: Any) -> int:
 
 def _forget() -> None:
     """Empty every cache of ours: contracts are kept for a process's life."""
-    for each in gc.get_objects():
-        if isinstance(each, functools._lru_cache_wrapper) and each.__module__.startswith(
-            "soundstage"
-        ):
+    kept = (each for each in gc.get_objects() if isinstance(each, functools._lru_cache_wrapper))
+    for each in kept:
+        if each.__module__.startswith("soundstage"):
             each.cache_clear()
     from soundstage.generation import walk
 
@@ -353,13 +442,3 @@ def _stream() -> bytes:
     contract = load(API)
     chunks = valid_stream(contract, random.Random(0), optional=0.5)
     return b"".join(encoded(chunks, "sse").frames)
-
-
-if __name__ == "__main__":
-    import sys
-
-    found = run(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0)
-    print(f"{found.refused} refused, {found.loaded} loaded, slowest {found.slowest}")
-    for line in found.bad[:40]:
-        print("---", line)
-    print(len(found.bad), "bad")

@@ -47,7 +47,7 @@ def of_protocol(data: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def of_numbers(protocol: Protocol) -> Iterator[tuple[str, str]]:
-    """(name of the stage, reason): a field that counts or rises, and is fixed to what is no number."""
+    """(name of the stage, reason): a field that counts, and is fixed to what is no number."""
     counted = {each.field for each in protocol.never_decrease}
     counted |= {protocol.index.field} if protocol.index is not None else set()
     counted |= {name for name, field in protocol.fields.items() if role_of(field) == PROGRESS}
