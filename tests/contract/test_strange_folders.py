@@ -304,6 +304,22 @@ def test_references_that_double_are_refused_before_they_have_grown(folder, level
         load("v6", folder)
 
 
+def test_references_that_go_deeper_and_deeper_are_refused(folder):
+    def deep(data):
+        for level in range(12):
+            inner = {"$ref": f"#/$defs/d{level + 1}"}
+            for _ in range(25):
+                inner = {"title": "it", "type": "object", "properties": {"a": inner}}
+            data["$defs"][f"d{level}"] = inner
+        data["$defs"]["d12"] = {"title": "it", "type": "string"}
+
+    edit(folder / "fields.json", deep)
+    reference = {"$ref": "../../fields.json#/$defs/d0", **GROUNDS}
+    edit(folder / RUNNING, put("properties", "song", reference))
+    with pytest.raises(ContractDataError, match="nested too deeply"):
+        load("v6", folder)
+
+
 def test_a_folders_own_copy_of_the_schema_of_protocols_is_not_believed(folder):
     (folder / "protocol.schema.json").write_text('{"$defs": {"errors": {}, "examples": {}}}')
     edit(folder / PROTOCOL, put("stages", None))
@@ -336,7 +352,7 @@ def test_a_long_path_is_told_from_a_template_at_once():
 
 
 def test_of_a_folder_changed_at_random_every_part_is_refused_or_served():
-    found = fuzz_contracts.run(120, seed=7, deep_share=0.02)
+    found = fuzz_contracts.run(120, seed=7, deep_share=0.0)
     assert found.bad == []
     assert found.refused > 40
     assert found.loaded > 20

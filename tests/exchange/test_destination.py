@@ -161,6 +161,17 @@ def test_a_target_from_a_file_of_pytest_is_refused_and_one_from_the_command_line
     assert "does not answer" in outside.stdout + outside.stderr
 
 
+def test_a_host_that_only_locusts_file_names_is_refused_and_one_that_is_named_is_not(tmp_path):
+    (tmp_path / "locust.conf").write_text(f"host = {ELSEWHERE}\nheadless = true\nusers = 1\n")
+    locust = ["locust", "-f", str(ROOT / "loadtests/locustfile.py")]
+    done = run(tmp_path, *locust)
+    assert done.returncode == 2, done.stderr
+    assert f"--host {ELSEWHERE}" in done.stderr
+    named = run(tmp_path, *locust, "--host", "http://127.0.0.1:1")
+    assert named.returncode == 6
+    assert "does not answer" in named.stderr
+
+
 @pytest.mark.parametrize(("answer", "sent"), [("y\n", True), ("n\n", False), ("\n", False)])
 def test_on_a_terminal_the_user_is_asked_and_sees_the_host(answer, sent, monkeypatch):
     here, there = pty.openpty()

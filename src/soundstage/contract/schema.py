@@ -200,14 +200,16 @@ class Folder:
         place: str,
         keywords: frozenset[str],
         on_the_way: tuple[str, ...],
+        depth: int = 0,
     ) -> Schema:
         self._check_keywords(schema, path, place, keywords)
         refuse = self._refusing(path, place)
         self._grown += 1
         if self._grown > MOST_SCHEMAS:
             raise refuse(f"with its references followed, more than {MOST_SCHEMAS:,} schemas")
-        if place.count("/") > files.DEEPEST or len(on_the_way) > _LONGEST_WAY:
+        if depth > files.DEEPEST or len(on_the_way) > _LONGEST_WAY:
             raise refuse("nested too deeply")
+        depth += 1
         if keywords is KEYWORDS:
             for name in schema.get("required", ()):
                 if name not in schema.get("properties", ()):
@@ -219,22 +221,22 @@ class Folder:
                 continue
             if keyword == "properties":
                 resolved[keyword] = {
-                    name: self._inline(sub, path, here + pointer(name), keywords, on_the_way)
+                    name: self._inline(sub, path, here + pointer(name), keywords, on_the_way, depth)
                     for name, sub in value.items()
                 }
             elif keyword == "pattern" and (unfit := patterns.why_unfit(value)) is not None:
                 raise self._refusing(path, here)(unfit)
             elif keyword in ("items", "not"):
-                resolved[keyword] = self._inline(value, path, here, keywords, on_the_way)
+                resolved[keyword] = self._inline(value, path, here, keywords, on_the_way, depth)
             elif keyword in ("allOf", "anyOf"):
                 resolved[keyword] = [
-                    self._inline(sub, path, f"{here}/{number}", keywords, on_the_way)
+                    self._inline(sub, path, f"{here}/{number}", keywords, on_the_way, depth)
                     for number, sub in enumerate(value)
                 ]
             else:
                 resolved[keyword] = value
         if "$ref" in schema:
-            target, role = self._target(schema["$ref"], path, refuse, on_the_way)
+            target, role = self._target(schema["$ref"], path, refuse, on_the_way, depth)
             clash = (target.keys() & resolved.keys()) - ANNOTATIONS
             if clash:
                 raise refuse(f"{sorted(clash)[0]!r} stands beside a $ref that has it too")
@@ -246,7 +248,12 @@ class Folder:
         return resolved
 
     def _target(
-        self, reference: str, path: str, refuse: _Refuse, on_the_way: tuple[str, ...]
+        self,
+        reference: str,
+        path: str,
+        refuse: _Refuse,
+        on_the_way: tuple[str, ...],
+        depth: int,
     ) -> tuple[Schema, str]:
         file, mark, place = reference.partition("#/")
         parts = place.split("/")
@@ -267,7 +274,8 @@ class Folder:
             self._check_form(definition, target_path, f"/{place}", KEYWORDS)
             self._sound.add(whole)
         way = (*on_the_way, whole)
-        return self._inline(definition, target_path, f"/{place}", KEYWORDS, way), parts[1]
+        target = self._inline(definition, target_path, f"/{place}", KEYWORDS, way, depth)
+        return target, parts[1]
 
 
 def _join(path: str, reference: str) -> str:
