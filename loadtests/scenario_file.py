@@ -101,7 +101,7 @@ def parse_scenario(text: bytes | str, path: Path) -> Scenario:
         max_in_flight=data.get("max_in_flight"),
         seed=data.get("seed", 0),
         parts=tuple(parts),
-        corpus=None if corpus is None else str(_beside(path, corpus, "[corpus]")),
+        corpus=None if corpus is None else str(_beside(path, corpus, f"{path}: [corpus]")),
         slos=tuple(data.get("slo", ())),
         abort_on_hopeless=data.get("abort_on_hopeless", False),
         **times,
