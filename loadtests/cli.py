@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from soundstage import cli, stopping
 from soundstage.config import Config, find_config
 from soundstage.errors import UsageError
-from soundstage.exchange import consent
+from soundstage.exchange import consent, destination
 from soundstage.exchange.budget import is_loopback
 from soundstage.exchange.spawn import spawned_emulator
 from soundstage.exit_codes import ExitCode, with_report
@@ -62,6 +62,15 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     if args.dry_run:
         print(plan, file=stdout)
         return 0
+    if args.target is None and config.path is not None and target != EMULATOR:
+        destination.confirm(
+            target,
+            config.path,
+            option="--target",
+            key_file=args.key_file or config.target.key_file,
+            secrets=(*args.header, *(args.client_cert or ())),
+            stderr=stderr,
+        )
     live = target != EMULATOR and not is_loopback(target)
     if live and budget:
         if args.yes:

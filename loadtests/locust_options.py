@@ -18,6 +18,7 @@ from soundstage.arguments import between, count, whole
 from soundstage.config import Config, find_config
 from soundstage.contract import available
 from soundstage.errors import UsageError
+from soundstage.exchange import destination
 from soundstage.loadtests import arrivals
 from soundstage.loadtests.loadrun import LoadOptions
 from soundstage.loadtests.scenario import STREAM, Part, Scenario
@@ -84,6 +85,14 @@ def options_of(environment: Environment) -> LoadOptions:
     rate = rate_of(environment)
     if not environment.host:
         raise UsageError("--host is needed: the base URL of the API or an emulator")
+    if not isinstance(environment.runner, WorkerRunner) and not _named_by_hand():
+        destination.confirm(
+            environment.host,
+            "a file of Locust's",
+            option="--host",
+            key_file=given.soundstage_key_file or None,
+            stderr=None,
+        )
     folder = new_folder("load", Path(given.soundstage_out or "runs"))
     parameters = {
         "loop": "open" if rate > 0 else "closed",
@@ -119,6 +128,13 @@ def options_of(environment: Environment) -> LoadOptions:
         probe_playback=probed,
         config=_config(environment),
     )
+
+
+def _named_by_hand() -> bool:
+    """Whether the user named a host, and not only a `locust.conf` of the folder: a worker's host is
+    what its master says.
+    """
+    return destination.says(sys.argv[1:], "-H", "--host") or bool(os.environ.get("LOCUST_HOST"))
 
 
 def _config(environment: Environment) -> Config:

@@ -37,17 +37,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ending": {"exit_codes"},
     "outputs": {"errors"},
     "arguments": set(),
+    "strange_files": {"errors"},
     "schemas": set(),
     "wire": {"errors"},
-    "contract": {"wire", "errors"},
+    "contract": {"wire", "errors", "strange_files"},
     "conformance": {"contract", "wire", "errors"},
     "generation": {"contract", "wire", "errors"},
     "emulator": {"contract", "generation", "wire", "errors", "lifeline"},
-    "config": {"conformance", "errors"},
+    "toml_text": {"errors"},
+    "config": {"conformance", "errors", "strange_files", "toml_text"},
     "results": {"conformance", "wire", "errors"},
     "exchange": {
         "contract", "conformance", "results", "config", "wire", "errors", "exit_codes", "lifeline",
-        "stopping",
+        "stopping", "strange_files",
     },
     "pytest_plugin": {
         "errors", "wire", "contract", "conformance", "generation", "emulator", "config", "results",
@@ -57,7 +59,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # cli: the report command is called on the finished bundle by name
     "loadtests": {
         "contract", "conformance", "exchange", "results", "config", "errors", "arguments", "cli",
-        "exit_codes", "stopping",
+        "exit_codes", "stopping", "strange_files", "toml_text",
     },
     "reports": {
         "contract", "conformance", "results", "config", "wire", "errors", "arguments",

@@ -10,6 +10,8 @@ exception that nobody expected is ours, and what could not be told is neither.
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
 import sys
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
@@ -21,9 +23,10 @@ from soundstage.config import find_config
 from soundstage.contract import Contract, available, load
 from soundstage.contract.rules import Rule
 from soundstage.errors import BudgetError, SoundstageError
+from soundstage.exchange import destination
 from soundstage.exchange.gate import Gate
 from soundstage.exchange.outcomes import Beside, RuleOutcome, of_budget
-from soundstage.exchange.run import CheckOptions, open_gate
+from soundstage.exchange.run import EMULATOR, CheckOptions, open_gate
 from soundstage.results.weight import Weighed
 
 _GATE = pytest.StashKey[Gate]()
@@ -265,9 +268,18 @@ def _gate(config: pytest.Config) -> Gate:
     if _GATE in config.stash:
         return config.stash[_GATE]
     stack = ExitStack()
+    target = config.getoption("--target")
     try:
+        if target != EMULATOR and not _named_by_hand(config):
+            destination.confirm(
+                target,
+                config.inipath or "a file of pytest's",
+                option="--target",
+                key_file=config.getoption("--key-file"),
+                stderr=None,
+            )
         options = CheckOptions(
-            target=config.getoption("--target"),
+            target=target,
             apis=tuple(each.api for each in _contracts(config)),
             budget=config.getoption("--budget"),
             key_file=config.getoption("--key-file"),
@@ -284,6 +296,13 @@ def _gate(config: pytest.Config) -> Gate:
     config.stash[_GATE] = gate
     config.stash[_BESIDE] = Beside()
     return gate
+
+
+def _named_by_hand(config: pytest.Config) -> bool:
+    """Whether the user named the target, and not a file of the folder (`addopts`)."""
+    words = [*map(str, config.invocation_params.args)]
+    words += shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
+    return destination.says(words, "--target")
 
 
 def _count(text: str) -> int:

@@ -19,7 +19,7 @@ from soundstage.config import find_config
 from soundstage.conformance.violations import fingerprint
 from soundstage.contract import available
 from soundstage.errors import SoundstageError, TargetError, UsageError, environment_reason
-from soundstage.exchange import consent
+from soundstage.exchange import consent, destination
 from soundstage.exchange.budget import is_loopback
 from soundstage.exchange.gate import Gate
 from soundstage.exchange.outcomes import RuleOutcome
@@ -166,6 +166,15 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     if args.dry_run:
         print(planned(options, args.explore, costly=_may_cost(options)), file=stdout)
         return 0
+    if args.target is None and config.path is not None and target != EMULATOR:
+        destination.confirm(
+            target,
+            config.path,
+            option="--target",
+            key_file=options.key_file,
+            secrets=(*options.headers, *(options.client_cert or ())),
+            stderr=stderr,
+        )
     with open_gate(options) as gate:
         for warning in gate.session.warnings:
             print(f"soundstage check: {warning}", file=stderr)

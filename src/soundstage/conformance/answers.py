@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
-from soundstage.conformance.fields import FieldCheck, shown
+from soundstage.conformance.fields import PATTERN_LIMIT, FieldCheck, shown
 from soundstage.conformance.violations import Severity, Violation
 from soundstage.contract import Contract
 from soundstage.contract.protocol import DocumentedError, Endpoint
@@ -84,7 +84,10 @@ def check_result(contract: Contract, endpoint: str, raw: bytes, *, max_depth: in
     if (error := contract.errors.matching(value)) is not None:
         take_refusal(contract, endpoint, error, answer, "a result")
         return answer
-    answer.violations.extend(_result_check(contract, endpoint).violations(value, None))
+    check = _result_check(contract, endpoint)
+    answer.violations.extend(check.violations(value, None))
+    if check.given_up:
+        answer.reason = PATTERN_LIMIT
     return answer
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from soundstage.conformance.fields import REFUSED, FieldCheck, shown
+from soundstage.conformance.fields import PATTERN_LIMIT, REFUSED, FieldCheck, shown
 from soundstage.conformance.kinds import compiled, marks_of
 from soundstage.conformance.order import EMPTY, Ledger, Track
 from soundstage.conformance.violations import Verdict, Violation, verdict_of
@@ -127,7 +127,10 @@ class StreamCheck:
                 return self._no_chunk(chunk, readable, number)
         kind = self._c.kind(chunk)
         if kind is None:
-            self._unknown_stage(chunk, number)
+            if self._c.given_up:  # it may well be of a stage
+                self._ledger.see_unknown()
+            else:
+                self._unknown_stage(chunk, number)
             return Seen(chunk, None, None, ())
         stage, fields, fits, tracked, constant, values, rising = kind
         name = stage.name
@@ -208,6 +211,8 @@ class StreamCheck:
             self._unfinished()
         else:
             self._missing_stages()
+        if self.reason is None and self._c.given_up:
+            self.reason = PATTERN_LIMIT
 
     # ------------------------------------------------------------------ one chunk
 

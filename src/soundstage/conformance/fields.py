@@ -1,22 +1,25 @@
 """Holds one JSON object against its schema, fast when it fits and with reasons when it does not.
 
 `jsonschema-rs` says yes or no (about a microsecond); only after a no does the reference library
-`jsonschema` say why. It is imported then, so that a clean run never pays for it.
+`jsonschema` say why. It is imported then, so that a clean run never pays for it. Patterns are run
+by the first in both, which gives up where one would take for ever: such a value is not judged.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
-import jsonschema_rs
-
 from soundstage.conformance.violations import Severity, Violation
+from soundstage.contract import patterns
 from soundstage.contract.rules import Rule, RuleBook
 from soundstage.contract.schema import Schema, pointer, type_name
 
 #: What `FieldCheck.is_valid` raises where the fast library cannot judge (a Decimal, say).
 REFUSED = (TypeError, ValueError, OverflowError)
+#: Why an exchange is inconclusive in which a pattern of the contract came to its limit.
+PATTERN_LIMIT = "pattern.limit"
 _LONGEST_VALUE = 60
 _LONGEST_NUMBER = 180  # bits
 _ASPECTS = {"required": "required", "type": "type"}
@@ -37,16 +40,35 @@ def shown(value: Any) -> str:
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
 
 
+@cache
+def _explaining() -> Any:
+    """The class of the reference library's validators, with our engine for patterns."""
+    import jsonschema
+
+    def pattern(_: Any, asked: str, value: Any, __: Any) -> Iterator[Any]:
+        if isinstance(value, str) and patterns.found_in(asked, value) is False:
+            yield jsonschema.ValidationError(f"{value[:60]!r} does not match {asked!r}")
+
+    extend: Any = jsonschema.validators.extend
+    return extend(jsonschema.Draft202012Validator, {"pattern": pattern})
+
+
 class FieldCheck:
     """The fields of one kind of object: of a stage's chunks, or of a result.
 
     `schema` is resolved; `others` are documented fields that it does not list: allowed anywhere,
     held only to their type; None where undocumented fields are allowed. `prefix` leads to the
-    rules of `schema` in the book.
+    rules of `schema` in the book. `on_change` is called when `is_valid` is another function.
     """
 
     def __init__(
-        self, book: RuleBook, endpoint: str, prefix: str, schema: Schema, others: Schema | None
+        self,
+        book: RuleBook,
+        endpoint: str,
+        prefix: str,
+        schema: Schema,
+        others: Schema | None,
+        on_change: Callable[[], object] = lambda: None,
     ) -> None:
         self._book = book
         self._endpoint = endpoint
@@ -54,9 +76,11 @@ class FieldCheck:
         self._listed: Schema = schema.get("properties", {})
         self._schema = {**schema, "properties": {**(others or {}), **self._listed}}
         #: The fast library's own function; may raise one of `REFUSED`.
-        self.is_valid: Callable[[Any], bool] = jsonschema_rs.Draft202012Validator(
-            self._schema
-        ).is_valid
+        self.is_valid: Callable[[Any], bool] = patterns.validator(self._schema).is_valid
+        #: The patterns that came to their limit, and are not asked for any more: what was held
+        #: against this is not judged as a whole.
+        self.given_up: frozenset[str] = frozenset()
+        self._on_change = on_change
         self._open = others is None or not self._schema["properties"]
         self.known = frozenset(self._schema["properties"])
 
@@ -74,6 +98,8 @@ class FieldCheck:
         grounds are named, and nothing but its type where that is wrong.
         """
         if not self.fits(value):
+            if given_up := frozenset(patterns.given_up(self._schema, value)):
+                self._give_up(given_up)
             yield from self._explained(value, chunk)
         if not (self._open or value.keys() <= self.known):
             rule = self._book[f"{self._book.api}/{self._endpoint}/undocumented"]
@@ -88,11 +114,16 @@ class FieldCheck:
                     rule.id,
                 )
 
-    def _explained(self, value: dict[str, Any], chunk: int | None) -> Iterator[Violation]:
-        import jsonschema
+    def _give_up(self, given_up: frozenset[str]) -> None:
+        """Ask no more for patterns that take too long: the next value would cost as much."""
+        self.given_up |= given_up
+        self._schema = patterns.without(self._schema, given_up)
+        self.is_valid = patterns.validator(self._schema).is_valid
+        self._on_change()
 
+    def _explained(self, value: dict[str, Any], chunk: int | None) -> Iterator[Violation]:
         found: dict[tuple[str | int, ...], tuple[tuple[int, int], Violation]] = {}
-        for error in jsonschema.Draft202012Validator(self._schema).iter_errors(value):
+        for error in _explaining()(self._schema).iter_errors(value):
             place = tuple(error.absolute_path)
             for name in self._names(error):
                 path = (*place, name) if name is not None else place

@@ -10,10 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import jsonschema_rs
 import orjson
 
-from soundstage.contract import Contract
+from soundstage.contract import Contract, patterns
 from soundstage.contract.protocol import Endpoint
 from soundstage.wire import jsontext
 
@@ -141,7 +140,7 @@ class Reader:
 
     def __init__(self, endpoint: Endpoint) -> None:
         schema = endpoint.request or {"type": "object"}
-        self._validator = jsonschema_rs.validator_for(schema)
+        self._validator = patterns.validator(schema)
         self._required = frozenset(schema.get("required", ()))
         roles = {sub.get("x-role"): name for name, sub in schema.get("properties", {}).items()}
         self._prompt: str | None = roles.get("prompt")
@@ -158,18 +157,24 @@ class Reader:
         body = parsed.value
         if not isinstance(body, dict):
             return "wrong_types"
-        if not self._validator.is_valid(body):
-            return self._fault_of(body)
+        if not self._validator.is_valid(body) and (fault := self._fault_of(body)) is not None:
+            return fault
         prompt, lyrics = str(body.get(self._prompt, "")), body.get(self._lyrics)
         return Asked(prompt, lyrics, body, body.get(self._duration, self._seconds))
 
-    def _fault_of(self, body: Mapping[str, Any]) -> str:
-        """A missing, empty or blank prompt has an error of its own; it yields to any other."""
+    def _fault_of(self, body: Mapping[str, Any]) -> str | None:
+        """A missing, empty or blank prompt has an error of its own; it yields to any other. None
+        where nothing is wrong but that a pattern came to its limit.
+        """
         if self._required - body.keys() - {self._prompt}:
             return "wrong_types"
+        fault = None
         for error in self._validator.iter_errors(body):
+            if patterns.gave_up(error):
+                continue
+            fault = "invalid_prompt"
             at, keyword = list(error.instance_path), list(error.schema_path)[-1]
             about_prompt = at == [self._prompt] and keyword != "type"
             if not about_prompt and keyword != "required":
                 return "wrong_types"
-        return "invalid_prompt"
+        return fault

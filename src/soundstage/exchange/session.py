@@ -16,6 +16,7 @@ from soundstage.contract.words import words_of
 from soundstage.errors import TargetError
 from soundstage.exchange.budget import Budget, is_loopback
 from soundstage.exchange.client import Client
+from soundstage.exchange.destination import EMULATOR_KEY
 from soundstage.exchange.keys import doubts_about
 from soundstage.exchange.target import KEY_VARIABLE, Target, find, read_key
 from soundstage.wire.redact import Redactor
@@ -23,8 +24,6 @@ from soundstage.wire.settings import SECRET_HEADERS, Limits, Settings
 from soundstage.wire.transport import Transport
 from soundstage.wire.wakeups import WakeupsOf
 
-#: On loopback our emulator takes any key; this one is sent where none was given.
-EMULATOR_KEY = "soundstage-emulator-key"
 #: Seconds that a whole exchange may take, and that may pass without a byte. A synchronous endpoint
 #: sends nothing at all until the song is made, so the second is long, too.
 TIMEOUT_S = 600.0
@@ -91,6 +90,8 @@ def open_session(
     if key is not None:
         place = KEY_VARIABLE if key_file is None else f"--key-file {key_file}"
         warnings = doubts_about(key, place, target_url, words)
+        if target_url.lower().startswith("http:") and not is_loopback(target_url):
+            warnings += ("http, not https: the key goes over the network as anybody may read it",)
     names = tuple(name.lower() for name, _ in given)
     settings = Settings(
         ca_file=ca_file,

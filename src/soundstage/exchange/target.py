@@ -17,10 +17,12 @@ import orjson
 
 from soundstage.errors import TargetError, UsageError
 from soundstage.exchange.budget import is_loopback
+from soundstage.strange_files import read_named
 from soundstage.wire.ending import EndKind
 from soundstage.wire.transport import Limits, Request, Transport
 
 KEY_VARIABLE = "SOUNDVERSE_API_KEY"
+_LARGEST_KEY_FILE = 64 * 2**10
 _HEALTH = "/_emulator/health"
 #: What the question whether a target is an emulator may take at most: seconds in all, and bytes.
 _ASKED_S = 2.0
@@ -72,9 +74,11 @@ def read_key(key_file: str | None, environ: Mapping[str, str] = os.environ) -> s
     else:
         place = key_file
         try:
-            key = Path(key_file).read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
+            key = read_named(Path(key_file), most=_LARGEST_KEY_FILE).decode().strip()
+        except (OSError, ValueError) as error:
             raise UsageError(f"--key-file {key_file}: {error}") from error
+        except UsageError as error:
+            raise UsageError(f"--key-file {error}") from error
         if not key:
             raise UsageError(f"--key-file {key_file}: the file is empty")
     if not key:
