@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from soundstage import __version__
+from soundstage import __version__, visible
 from soundstage.contract.places import place_of
 from soundstage.errors import SoundstageError
 from soundstage.reports.findings import Report, Rule
@@ -38,7 +38,7 @@ _DEFAULTS: Final = {"error": "error", "warning": "warning", "info": "note"}
 def render(reports: Sequence[Report]) -> str:
     """The document: a run of SARIF for each report."""
     document = {"$schema": SCHEMA, "version": "2.1.0", "runs": [_run(each) for each in reports]}
-    return json.dumps(document, indent=2) + "\n"
+    return visible.in_json(json.dumps(document, indent=2)) + "\n"
 
 
 def _run(report: Report) -> dict[str, Any]:

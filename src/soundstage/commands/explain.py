@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import textwrap
 from collections.abc import Iterator
 from typing import Any, Final, TextIO
 
@@ -15,6 +14,7 @@ from soundstage.contract import Contract, load_all
 from soundstage.contract.rules import Rule
 from soundstage.errors import UsageError
 from soundstage.outputs import print_document
+from soundstage.streams import say
 
 HELP = "explain a rule or a violation code"
 
@@ -56,19 +56,21 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
             *(_code_row(code, contracts) for code in chosen),
             *(_rule_row(contract, rule) for contract, rule in rules),
         ):
-            print(json_line(row, stdout), file=stdout)
+            say(json_line(row, stdout), stdout)
     elif len(chosen) == 1:
         _print_code(chosen[0], contracts, stdout)
     elif len(rules) == 1:
         row = _rule_row(*rules[0])
         for name, value in row.items():
             text = ", ".join(value) if isinstance(value, list) else value
-            print(f"{name + ':':<10} {text}", file=stdout)
+            say(f"{name + ':':<10} {text}", stdout)
     else:
         for code in chosen:
-            print(f"{code.code}\n    {code.meaning}", file=stdout)
+            say(code.code, stdout)
+            say(f"    {code.meaning}", stdout)
         for _, rule in rules:
-            print(f"{rule.id}\n    {rule.text}", file=stdout)
+            say(rule.id, stdout)
+            say(f"    {rule.text}", stdout)
     return 0
 
 
@@ -94,25 +96,27 @@ def markdown(chosen: list[Code], contracts: list[Contract]) -> str:
 
 
 def _print_code(code: Code, contracts: list[Contract], stdout: TextIO) -> None:
-    example = textwrap.indent(code.example.strip(), " " * 11).lstrip()
     rows = {
         "code": code.code,
         "meaning": code.meaning,
-        "example": example,
+        "example": code.example.strip(),
         "cause": code.cause,
         "hint": code.hint,
     }
     for name, value in rows.items():
-        print(f"{name + ':':<10} {value}", file=stdout)
+        label = name + ":"
+        for part in value.split("\n"):
+            say(f"{label:<10} {part}" if part else "", stdout)
+            label = ""
     first = True
     for _, rules in _of_contracts(code, contracts):
         for rule in rules[:_SHOWN]:
             label = "rules:" if first else ""
-            print(f"{label:<10} {rule.id}", file=stdout)
-            print(f"{'':<10}     {rule.severity}, {rule.basis}: {rule.source}", file=stdout)
+            say(f"{label:<10} {rule.id}", stdout)
+            say(f"{'':<10}     {rule.severity}, {rule.basis}: {rule.source}", stdout)
             first = False
         if more := _more(rules, "and {} more"):
-            print(f"{'':<10} {more}", file=stdout)
+            say(f"{'':<10} {more}", stdout)
 
 
 def _more(rules: list[Rule], text: str) -> str:
