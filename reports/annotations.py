@@ -49,7 +49,9 @@ def _file(rule: Rule) -> tuple[str, int] | None:
     here = Path(str(place.at)).absolute()
     if not here.is_relative_to(Path.cwd()):
         return None
-    return here.relative_to(Path.cwd()).as_posix(), place.line
+    name = here.relative_to(Path.cwd()).as_posix()
+    # A name is taken as it is: one that gives an order has no place here.
+    return (name, place.line) if visible.in_markup(name) == name else None
 
 
 def _command(level: str, title: str, text: str, at: tuple[str, int] | None = None) -> str:

@@ -244,7 +244,7 @@ def markdown(made: Comparison) -> str:
     if made.calibration is not None:
         rows = [tuple(map(escaped, row)) for row in noise_rows(made.calibration, made)]
         parts += ["Noise of this environment, from A/A runs:", _markdown_table(NOISE_HEAD, rows)]
-    text = "\n\n".join(parts) + "\n"
+    text = visible.in_markup("\n\n".join(parts) + "\n")
     if len(text.encode("utf-8")) > SIZE_LIMIT:
         return "\n\n".join([*parts[:2], "The rest is too long for a summary.", ""])
     return text

@@ -43,7 +43,7 @@ def markdown(contract: Contract, observed: Observed, differences: list[Differenc
             cells = (code(each.name), *map(escaped, (each.documented, each.observed, each.change)))
             lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
-    return "\n".join(lines).rstrip() + "\n"
+    return visible.in_markup("\n".join(lines).rstrip() + "\n")
 
 
 def _summary(contract: Contract, observed: Observed, differences: list[Difference]) -> str:

@@ -59,7 +59,8 @@ def as_markdown(result: Fidelity) -> str:
         ]
         shapes = [(s.name, text) for s in endpoint.stages for text in s.shapes or ()]
         lines += ["", *(f"- {escaped(plain(s))}: {escaped(plain(text))}" for s, text in shapes)]
-    return "\n".join([*lines, "", "Each pair is live, emulated; times in seconds."]) + "\n"
+    text = "\n".join([*lines, "", "Each pair is live, emulated; times in seconds."])
+    return visible.in_markup(text) + "\n"
 
 
 RENDER: Mapping[str, Callable[[Fidelity], str]] = {

@@ -71,8 +71,13 @@ def _run(report: Report) -> dict[str, Any]:
     }
 
 
+def _text(text: object, limit: int) -> str:
+    """Text for a message. `[words](place)` would be a link in it (3.11.6)."""
+    return plain(text, limit).replace("](", "]\\(")
+
+
 def _rule(rule: Rule) -> dict[str, Any]:
-    said = plain(rule.text, 1000) if rule.text else plain(rule.id, 300)
+    said = _text(rule.text, 1000) if rule.text else _text(rule.id, 300)
     descriptor: dict[str, Any] = {
         "id": plain(rule.id, 300),
         "shortDescription": {"text": said},
@@ -82,13 +87,13 @@ def _rule(rule: Rule) -> dict[str, Any]:
     }
     if rule.source:
         basis = f" ({rule.basis})" if rule.basis else ""
-        descriptor["help"] = {"text": f"{said}\nSource: {plain(rule.source, 300)}{basis}"}
+        descriptor["help"] = {"text": f"{said}\nSource: {_text(rule.source, 300)}{basis}"}
     return descriptor
 
 
 def _result(rule: Rule, number: int) -> dict[str, Any]:
     first = rule.evidence[0] if rule.evidence else None
-    what = plain(first.message, 500) if first else plain(rule.reason or "broken", 500)
+    what = _text(first.message if first else rule.reason or "broken", 500)
     seen = rule.times
     code = plain(rule.codes[0], 80) if rule.codes else ""
     mark = hashlib.sha256(f"{rule.id}\0{code}".encode()).hexdigest()[:32]
@@ -114,7 +119,7 @@ def _result(rule: Rule, number: int) -> dict[str, Any]:
         },
     }
     if rule.outcome == "known":
-        reason = plain(rule.reason or "waived", 300)
+        reason = _text(rule.reason or "waived", 300)
         result["suppressions"] = [{"kind": "external", "justification": reason}]
     return result
 
@@ -139,4 +144,4 @@ def _location(rule: Rule) -> dict[str, Any]:
 
 
 def _note(text: str) -> dict[str, Any]:
-    return {"level": "warning", "message": {"text": plain(text, 500)}}
+    return {"level": "warning", "message": {"text": _text(text, 500)}}
