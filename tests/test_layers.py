@@ -53,8 +53,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "pytest_plugin": {
         "errors", "wire", "contract", "conformance", "generation", "emulator", "config", "results",
-        "exchange", "exit_codes", "visible",
+        "exchange", "exit_codes", "pytest_words", "visible",
     },
+    "pytest_words": {"visible"},
     "contracts": {"contract", "conformance", "generation"},
     # cli: the report command is called on the finished bundle by name
     "loadtests": {

@@ -7,7 +7,7 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from soundstage import streams
 from soundstage.errors import UsageError, not_written
@@ -77,6 +77,5 @@ def print_document(text: str, stdout: TextIO, *, orders: bool = False) -> None:
     """Print a document for programs: in UTF-8 whatever the locale, as it says of itself. With
     `orders` those to a service of continuous integration that it holds are our own.
     """
-    screen = streams.screen(stdout)
-    assert isinstance(screen, streams.Screen)
+    screen: Any = streams.screen(stdout)
     screen.document(text, orders=orders)

@@ -212,7 +212,8 @@ def screen(stream: TextIO) -> TextIO:
     """The stream as a screen; one that is a screen already is given back. What its encoding cannot
     show is written as an escape, where Python would stop with an error.
     """
-    if isinstance(stream, Screen):
+    given: Any = stream
+    if isinstance(given, Screen):
         return stream
     if isinstance(stream, io.TextIOWrapper) and stream.errors != "backslashreplace":
         stream.reconfigure(errors="backslashreplace")

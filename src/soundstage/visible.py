@@ -60,6 +60,11 @@ def line(value: object) -> str:
     return _LINE_END.sub(_escaped, _shown(said, _kept))
 
 
+def alone(value: object) -> str:
+    """A line that somebody else prints: it gives no orders either."""
+    return _unordered(line(value))
+
+
 def lines(rows: Iterable[object]) -> str:
     """Rows as a text of as many lines, whatever stands in them; no line end at the end."""
     return "\n".join(map(line, rows))
