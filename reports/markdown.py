@@ -41,6 +41,11 @@ def escaped(text: object, limit: int = 200) -> str:
     return said.replace(_PARTED, "<b></b>")
 
 
+def heading(text: object) -> str:
+    """The same, with colons as they are: those of a link are parted in any case."""
+    return escaped(text).replace("&#58;", ":")
+
+
 def code(text: object, limit: int = 200) -> str:
     """Text as code, in a table cell too. Backticks would end it, a bar would end the cell."""
     return f"<code>{escaped(text, limit)}</code>"
@@ -51,7 +56,7 @@ def render(report: Report) -> str:
     run, headline = report.run, report.headline
     caveat = f" — **{headline.caveat}**" if headline.caveat else ""
     parts = [
-        f"## {_SIGNS[headline.tone]} {escaped(headline.title)}",
+        f"## {_SIGNS[headline.tone]} {heading(headline.title)}",
         f"Against **{headline.target}**{caveat}",
     ]
     if headline.detail:
