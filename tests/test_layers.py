@@ -189,6 +189,17 @@ def test_no_code_knows_a_version_by_name(room, name, path):
         assert text not in available(), f"{name}:{line}: {text!r}"
 
 
+@pytest.mark.parametrize(("room", "name", "path"), CODE)
+def test_a_line_with_values_in_it_is_said_and_not_printed(room, name, path):
+    """`streams.say` keeps a foreign value from beginning a line of its own; `print` does not."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            printed = node.func.id == "print" and node.args
+            assert not (printed and isinstance(node.args[0], ast.JoinedStr)), (
+                f"{name}:{node.lineno}: say it"
+            )
+
+
 def test_the_command_line_imports_commands_only_when_they_are_called():
     source = (SOURCE / "cli.py").read_text()
     ours = {module for module, _ in imports(source) if module.startswith("soundstage")}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 from collections.abc import Iterator
 from typing import Any, Final, TextIO
 
+from soundstage import visible
 from soundstage.arguments import Parser
 from soundstage.commands.printing import json_line
 from soundstage.conformance.codes import Code, codes, codes_of, rules_of
@@ -27,6 +29,7 @@ _EXAMPLES = """examples:
 """
 #: How many rules of each API are shown for a code, where people read.
 _SHOWN: Final = 3
+_ACTIVE: Final = re.compile(r"[<`\[\]@|]|:(?=//)|w(?=ww\.)", re.IGNORECASE)
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
@@ -87,12 +90,22 @@ def markdown(chosen: list[Code], contracts: list[Contract]) -> str:
         lines += [f"- **Usual cause:** {code.cause}", f"- **What to do:** {code.hint}"]
         for contract, rules in _of_contracts(code, contracts):
             shown = "; ".join(
-                f"`{rule.id}` ({rule.basis}, {rule.severity}: {rule.source})"
+                f"`{_unticked(rule.id)}` ({rule.basis}, {rule.severity}: {_quoted(rule.source)})"
                 for rule in rules[:_SHOWN]
             )
             lines.append(f"- **Rules of {contract.api}:** {shown}{_more(rules, '; and {} more')}")
         lines.append("")
-    return "\n".join(lines).rstrip()
+    return visible.in_markup("\n".join(lines).rstrip())
+
+
+def _unticked(text: str) -> str:
+    """Text for a code span, which a backtick would end."""
+    return visible.line(text).replace("`", "'")
+
+
+def _quoted(text: str) -> str:
+    """What a contract says, as Markdown takes literally: no element, image or link of it."""
+    return _ACTIVE.sub(lambda found: f"&#{ord(found[0])};", visible.line(text))
 
 
 def _print_code(code: Code, contracts: list[Contract], stdout: TextIO) -> None:
