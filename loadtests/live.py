@@ -38,7 +38,7 @@ def drawn(board: Board, terminal: TextIO) -> Iterator[None]:
     paper = _Paper(terminal)
     console = Console(file=paper, force_terminal=True, width=_width(terminal))  # type: ignore[arg-type]
     live = Live(
-        _Plain(picture(board.now())),
+        picture(board.now()),
         console=console,
         auto_refresh=False,
         transient=True,
@@ -51,7 +51,7 @@ def drawn(board: Board, terminal: TextIO) -> Iterator[None]:
         while True:
             gevent.sleep(_PERIOD_S)
             if paper.taken():
-                live.update(_Plain(picture(board.now())), refresh=True)
+                live.update(picture(board.now()), refresh=True)
 
     live.start(refresh=True)
     greenlet = gevent.spawn(draw)
@@ -150,7 +150,7 @@ def picture(now: Now) -> RenderableType:
     for each in now.objectives:
         parts.append(_objective(each))
     parts.append(_generator(now))
-    return Group(*parts)
+    return _Plain(Group(*parts))
 
 
 def _head(now: Now) -> Text:
