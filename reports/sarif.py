@@ -112,7 +112,7 @@ def _result(rule: Rule, number: int) -> dict[str, Any]:
                     "exchange": plain(each.exchange, 80),
                     "chunk": each.chunk,
                     "path": plain(each.path, 200),
-                    "message": plain(each.message, 300),
+                    "message": _text(each.message, 300),
                 }
                 for each in rule.evidence
             ],

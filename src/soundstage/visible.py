@@ -36,7 +36,6 @@ _OWN: Final = f"\x0e{_NONCE}([^\x0e\x0f]*)\x0f"
 
 _LINE_END: Final = re.compile("[\n\t]")
 _SUSPECT: Final = re.compile(f"[{_UNSAFE}\u200c\u200d]")
-_SUSPECT_ASCII: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 _HIDDEN: Final = re.compile(f"{_OWN}|([{_UNSAFE}]|{_JOINER})")
 _SHORT: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -130,8 +129,11 @@ class Flow:
 
 
 def _shown(whole: str, take: Callable[[re.Match[str]], str]) -> str:
-    suspect = _SUSPECT_ASCII if whole.isascii() else _SUSPECT
-    return _HIDDEN.sub(take, whole) if suspect.search(whole) is not None else whole
+    if (
+        whole.isascii() and whole.replace("\n", "").isprintable()
+    ):  # nearly all, and ten times faster
+        return whole
+    return _HIDDEN.sub(take, whole) if _SUSPECT.search(whole) is not None else whole
 
 
 def _unordered(whole: str) -> str:
