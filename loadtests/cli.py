@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
-from soundstage import cli, stopping
+from soundstage import cli, stopping, visible
 from soundstage.config import Config, find_config
 from soundstage.errors import UsageError
 from soundstage.exchange import consent, destination
@@ -25,6 +25,7 @@ from soundstage.loadtests.asking import parameters, planned, scenario_of
 from soundstage.loadtests.options import duration, parse_args
 from soundstage.loadtests.scenario import Scenario
 from soundstage.loadtests.scenario_file import ready
+from soundstage.streams import say
 
 if TYPE_CHECKING:
     from locust.env import Environment
@@ -93,14 +94,14 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     if load.unwritten is not None:
         # The bundle has no last word to make a report of.
         reported: int = ExitCode.ENVIRONMENT
-        print(_in_a_line(load), file=shown)
+        say(_in_a_line(load), shown)
     else:
         reported = cli.run("report", [str(load.bundle.path)], shown, stderr)
     if args.format == "json":
-        print(json.dumps(load.bundle.run), file=stdout)
+        say(visible.in_json(json.dumps(load.bundle.run)), stdout)
     else:
         for waiver in load.recording.weights.unused():
-            print(f"unused waiver: {waiver.describe()}", file=stdout)
+            say(f"unused waiver: {waiver.describe()}", stdout)
     return with_report(code, reported)
 
 
@@ -117,9 +118,9 @@ def _list(stdout: TextIO) -> None:
     found = ready()
     width = max(map(len, found))
     for name, scenario in found.items():
-        print(f"{name:<{width}}  {scenario.description}", file=stdout)
-        print(f"{'':<{width}}  {', then '.join(scenario.words())}", file=stdout)
-        print(f"{'':<{width}}  {', '.join(scenario.slos)}", file=stdout)
+        say(f"{name:<{width}}  {scenario.description}", stdout)
+        say(f"{'':<{width}}  {', then '.join(scenario.words())}", stdout)
+        say(f"{'':<{width}}  {', '.join(scenario.slos)}", stdout)
 
 
 Drive = Callable[["LoadRun", "Environment"], None]
@@ -148,7 +149,7 @@ def _load(options: LoadOptions, drive: Drive, stderr: TextIO, many: int) -> tupl
         environment = Environment(user_classes=[user_class], host=options.target)
         load = team.crew(environment) if team is not None else open_run(environment, options)
         for warning in load.session.warnings:
-            print(f"soundstage load: {warning}", file=stderr)
+            say(f"soundstage load: {warning}", stderr)
         for each in stopping.signals():
             stack.callback(signal.signal, each, signal.getsignal(each))
             stack.callback(gevent.signal_handler(each, _asked_to_stop, load, each).cancel)
@@ -167,7 +168,7 @@ def _load(options: LoadOptions, drive: Drive, stderr: TextIO, many: int) -> tupl
             code = load.conclude()
     why = load.failure or load.unwritten
     if why is not None:
-        print(f"soundstage load: stopped early: {why}", file=stderr)
+        say(f"soundstage load: stopped early: {why}", stderr)
     return code, load
 
 
@@ -191,7 +192,7 @@ def _served(load: LoadRun, args: argparse.Namespace, stderr: TextIO) -> Iterator
     host, port = args.metrics_port
     with metrics.served(board, host, port) as port:
         where = f"[{host}]" if ":" in host else host
-        print(f"soundstage load: metrics at http://{where}:{port}/metrics", file=stderr, flush=True)
+        say(f"soundstage load: metrics at http://{where}:{port}/metrics", stderr, flush=True)
         yield board
 
 
@@ -214,7 +215,7 @@ def _measure(args: argparse.Namespace, stderr: TextIO) -> Drive:
             if scenario.users is None:
                 counted = load.planned()
                 for text in load.out_of_reach(counted):
-                    print(f"soundstage load: {text}", file=stderr)
+                    say(f"soundstage load: {text}", stderr)
             else:
                 counted = None
             load.begin(LEAD_S if scenario.users is None else 0.0)
@@ -244,7 +245,7 @@ def _search(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> Drive:
         shown = stdout if args.format == "text" else stderr
         limits = search_words.limits_of(args)
         if (short := search_words.too_short(limits)) is not None:
-            print(f"soundstage load: {short}", file=stderr)
+            say(f"soundstage load: {short}", stderr)
         with _served(load, args, stderr):
             trials.find_capacity(load, limits, shown, stderr)
 

@@ -20,7 +20,7 @@ from locust import between, events
 from locust.env import Environment
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
-from soundstage import cli
+from soundstage import cli, streams, visible
 from soundstage.errors import SoundstageError
 from soundstage.exit_codes import with_report
 from soundstage.loadtests import arrivals, shipping, users
@@ -30,6 +30,8 @@ from soundstage.loadtests.locust_options import add_options, options_of, rate_of
 from soundstage.loadtests.opening import open_run
 from soundstage.loadtests.worker import WorkerRun, failed
 
+# Locust has not yet set up its logging, which takes the streams as they are then.
+streams.show()
 log = logging.getLogger("soundstage")
 #: Workers that are there get so long to join a test, those that take longer join it late; and one
 #: that leaves gets so long to ship its rows.
@@ -54,6 +56,15 @@ class Arrivals(users.ArrivalsUser):
 
 
 events.init_command_line_parser.add_listener(add_options)
+
+
+@events.init.add_listener
+def show_logs(**_: Any) -> None:
+    """Logs that go to a file, leave as those that are printed do."""
+    for logger in (logging.getLogger(), logging.getLogger("locust")):
+        for handler in logger.handlers:
+            if isinstance(handler, logging.FileHandler) and handler.stream is not None:
+                handler.setStream(streams.screen(handler.stream))
 
 
 @events.init.add_listener
@@ -121,7 +132,7 @@ def open_bundle(environment: Environment, **_: Any) -> None:
             run.begin(LEAD_S if schedule is not None else 0.0)
             log.info("run bundle: %s", run.bundle.path)
     except SoundstageError as error:
-        log.error("cannot start: %s", error)
+        log.error("cannot start: %s", visible.line(error))
         environment.process_exit_code = error.exit_code
         users.decided(environment)
         if isinstance(runner, WorkerRunner):
@@ -200,15 +211,15 @@ def _conclude(run: LoadRun) -> int:
         with run.bundle:
             code = run.conclude()
         if run.failure is not None:
-            log.error("stopped early: %s", run.failure)
+            log.error("stopped early: %s", visible.line(run.failure))
         if run.unwritten is not None:
-            log.error("%s", run.unwritten)
+            log.error("%s", visible.line(run.unwritten))
             return code
         said = io.StringIO()
         code = with_report(code, cli.run("report", [str(path)], said, said))
-        print(said.getvalue(), file=sys.stderr)  # noqa: T201 - the run's summary
+        sys.stderr.write(said.getvalue() + "\n")  # the run's summary
     except SoundstageError as error:
-        log.error("%s: %s", path, error)
+        log.error("%s", visible.line(f"{path}: {error}"))
         return error.exit_code
     return code
 

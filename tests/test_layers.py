@@ -32,45 +32,47 @@ MAY_IMPORT: dict[str, set[str]] = {
     "exit_codes": set(),
     "errors": {"exit_codes"},
     "stopping": {"exit_codes"},
-    "streams": set(),
+    "visible": set(),
+    "outgoing": {"wire"},
+    "streams": {"outgoing", "visible"},
     "lifeline": set(),
     "ending": {"exit_codes"},
-    "outputs": {"errors"},
-    "arguments": set(),
+    "outputs": {"errors", "streams"},
+    "arguments": {"visible"},
     "strange_files": {"errors"},
     "schemas": set(),
     "wire": {"errors"},
-    "contract": {"wire", "errors", "strange_files"},
-    "conformance": {"contract", "wire", "errors"},
-    "generation": {"contract", "wire", "errors"},
-    "emulator": {"contract", "generation", "wire", "errors", "lifeline"},
+    "contract": {"errors", "strange_files", "visible", "wire"},
+    "conformance": {"contract", "errors", "wire"},
+    "generation": {"contract", "errors", "wire"},
+    "emulator": {"contract", "errors", "generation", "lifeline", "streams", "visible", "wire"},
     "toml_text": {"errors"},
     "config": {"conformance", "errors", "strange_files", "toml_text"},
-    "results": {"conformance", "wire", "errors"},
+    "results": {"conformance", "errors", "wire"},
     "exchange": {
-        "contract", "conformance", "results", "config", "wire", "errors", "exit_codes", "lifeline",
-        "stopping", "strange_files",
+        "config", "conformance", "contract", "errors", "exit_codes", "lifeline", "results",
+        "stopping", "strange_files", "streams", "wire",
     },
     "pytest_plugin": {
-        "errors", "wire", "contract", "conformance", "generation", "emulator", "config", "results",
-        "exchange", "exit_codes",
+        "config", "conformance", "contract", "emulator", "errors", "exchange", "exit_codes",
+        "generation", "pytest_words", "results", "visible", "wire",
     },
-    "contracts": {"contract", "conformance", "generation"},
-    # cli: the report command is called on the finished bundle by name
+    "pytest_words": {"visible"},
+    "contracts": {"conformance", "contract", "generation"},
     "loadtests": {
-        "contract", "conformance", "exchange", "results", "config", "errors", "arguments", "cli",
-        "exit_codes", "stopping", "strange_files", "toml_text",
+        "arguments", "cli", "config", "conformance", "contract", "errors", "exchange", "exit_codes",
+        "results", "stopping", "strange_files", "streams", "toml_text", "visible",
     },
     "reports": {
-        "contract", "conformance", "results", "config", "wire", "errors", "arguments",
-        "exit_codes", "outputs", "stopping",
+        "arguments", "config", "conformance", "contract", "errors", "exit_codes", "outputs",
+        "results", "stopping", "streams", "visible", "wire",
     },
     "commands": {
-        "errors", "arguments", "wire", "contract", "conformance", "generation", "emulator",
-        "config", "results", "exchange", "pytest_plugin", "contracts", "loadtests", "reports",
-        "cli", "exit_codes", "stopping", "lifeline", "outputs",
+        "arguments", "cli", "config", "conformance", "contract", "contracts", "emulator", "errors",
+        "exchange", "exit_codes", "generation", "lifeline", "loadtests", "outputs", "pytest_plugin",
+        "reports", "results", "stopping", "streams", "visible", "wire",
     },
-    "cli": {"errors", "exit_codes", "stopping", "streams", "lifeline", "ending"},
+    "cli": {"ending", "errors", "exit_codes", "lifeline", "stopping", "streams"},
     "__init__": set(),
     "__main__": {"cli"},
 }  # fmt: skip
@@ -186,6 +188,17 @@ def test_no_code_knows_a_version_by_name(room, name, path):
         return
     for text, line in strings(path.read_text()):
         assert text not in available(), f"{name}:{line}: {text!r}"
+
+
+@pytest.mark.parametrize(("room", "name", "path"), CODE)
+def test_a_line_with_values_in_it_is_said_and_not_printed(room, name, path):
+    """`streams.say` keeps a foreign value from beginning a line of its own; `print` does not."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            printed = node.func.id == "print" and node.args
+            assert not (printed and isinstance(node.args[0], ast.JoinedStr)), (
+                f"{name}:{node.lineno}: say it"
+            )
 
 
 def test_the_command_line_imports_commands_only_when_they_are_called():

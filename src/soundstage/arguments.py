@@ -8,6 +8,8 @@ import shlex
 from collections.abc import Callable
 from typing import NoReturn
 
+from soundstage import visible
+
 
 class Parser(argparse.ArgumentParser):
     """Keeps the line ends of description and epilog. A wrong word ends the program with code 2 and
@@ -17,9 +19,12 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *args: object, **kwargs: object) -> None:
         kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        # Since Python 3.14 it colours help by itself, with sequences that no screen knows.
+        self.color = False
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message} (`{self.prog} --help` shows what there is)\n")
+        said = visible.line(f"{self.prog}: error: {message}")
+        self.exit(2, f"{said} (`{self.prog} --help` shows what there is)\n")
 
 
 def words(text: str) -> list[str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import io
 import os
 import stat
 from contextlib import suppress
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
+from soundstage import streams
 from soundstage.errors import UsageError, not_written
 
 #: A file that can be written, though nothing can be put in its place: its folder is not ours, or it
@@ -73,11 +73,9 @@ def _is_special(path: Path) -> bool:
         return False
 
 
-def print_document(text: str, stdout: TextIO) -> None:
-    """Print a document for programs: in UTF-8 whatever the locale, as it says of itself."""
-    if isinstance(stdout, io.TextIOWrapper):
-        stdout.flush()
-        stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
-        stdout.buffer.flush()
-    else:
-        stdout.write(text)
+def print_document(text: str, stdout: TextIO, *, orders: bool = False) -> None:
+    """Print a document for programs: in UTF-8 whatever the locale, as it says of itself. With
+    `orders` those to a service of continuous integration that it holds are our own.
+    """
+    screen: Any = streams.screen(stdout)
+    screen.document(text, orders=orders)

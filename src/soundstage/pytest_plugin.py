@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from soundstage import pytest_words, visible
 from soundstage.config import find_config
 from soundstage.contract import Contract, available, load
 from soundstage.contract.rules import Rule
@@ -71,6 +72,10 @@ class Provided:
         config.stash[_BESIDE] = self.beside
 
     @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        pytest_words.keep_colours(session.config)
+
+    @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self.cases = len(session.items)
         self.rules = sum(_rule_of(item) is not None for item in session.items)
@@ -119,7 +124,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("contract", contracts, ids=[each.api for each in contracts])
         return
     rules = [rule for each in contracts for rule in each.rules if _kind(each, rule) in marker.args]
-    metafunc.parametrize(_RULE, rules, ids=[rule.id for rule in rules])
+    metafunc.parametrize(_RULE, rules, ids=[visible.alone(rule.id) for rule in rules])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -169,8 +174,11 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Sort what a contract check says: broken, not known, or our own mistake."""
     report = yield
+    if not any(map(item.get_closest_marker, _MARKERS)):
+        return report
+    pytest_words.show(report)
     beside = item.config.stash.get(_BESIDE, None)
-    if beside is None or call.excinfo is None or not any(map(item.get_closest_marker, _MARKERS)):
+    if beside is None or call.excinfo is None:
         return report
     error, name = call.excinfo.value, item.nodeid.rpartition("/")[2]
     if isinstance(error, pytest.skip.Exception):
@@ -196,8 +204,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         gate = config.stash[_GATE]
         terminalreporter.section("Soundstage")
         target = gate.session.target
-        terminalreporter.write_line(f"target: {target.url} ({target.kind})")
-        terminalreporter.write_line(f"run bundle: {path} (soundstage report {path})")
+        said = f"run bundle: {path} (soundstage report {path})"
+        for line in (f"target: {target.url} ({target.kind})", said):
+            terminalreporter.write_line(visible.alone(line))
 
 
 @pytest.fixture(scope="session")
@@ -217,7 +226,8 @@ def holds(gate: Gate, request: pytest.FixtureRequest) -> Callable[[Rule], None]:
         if outcome.outcome in ("inconclusive", "not_exercised", "known"):
             pytest.skip(f"{outcome.outcome}: {outcome.reason}")
         if outcome.outcome == "warned":
-            request.node.user_properties.append(("warning", explained(outcome)))
+            said = visible.text(explained(outcome))
+            request.node.user_properties.append(("warning", said))
 
     return check
 
@@ -242,7 +252,7 @@ def explained(outcome: RuleOutcome) -> str:
         lines.append(f"and {len(outcome.found) - _SHOWN} more")
     if outcome.reason:
         lines.append(outcome.reason)
-    return "\n".join([*lines, f"asked: {rule.text}", f"{rule.basis}: {rule.source}"])
+    return visible.lines([*lines, f"asked: {rule.text}", f"{rule.basis}: {rule.source}"])
 
 
 def _line(exchange: str, weighed: Weighed) -> str:
@@ -261,7 +271,7 @@ def _contracts(config: pytest.Config) -> list[Contract]:
     try:
         return [load(api) for api in config.getoption("--api") or available()]
     except SoundstageError as error:
-        raise pytest.UsageError(str(error)) from error
+        raise pytest.UsageError(visible.alone(error)) from error
 
 
 def _gate(config: pytest.Config) -> Gate:
@@ -291,7 +301,7 @@ def _gate(config: pytest.Config) -> Gate:
         gate = stack.enter_context(open_gate(options))
     except SoundstageError as error:
         stack.close()
-        pytest.exit(str(error), returncode=error.exit_code)
+        pytest.exit(visible.alone(error), returncode=error.exit_code)
     config.stash[_STACK] = stack
     config.stash[_GATE] = gate
     config.stash[_BESIDE] = Beside()

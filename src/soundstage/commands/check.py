@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import shlex
 from datetime import date, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
 
-from soundstage import cli, contracts, stopping
+from soundstage import cli, contracts, stopping, visible
 from soundstage.arguments import Parser, at_most, count, whole, words
 from soundstage.commands import house, planning
+from soundstage.commands.printing import json_line
 from soundstage.commands.unwritten import unwritten_report
 from soundstage.config import find_config
 from soundstage.conformance.violations import fingerprint
@@ -26,7 +26,7 @@ from soundstage.exchange.outcomes import RuleOutcome
 from soundstage.exchange.run import EMULATOR, CheckOptions, open_gate
 from soundstage.exit_codes import ExitCode, with_report, worst
 from soundstage.outputs import check_place, put
-from soundstage.wire.redact import terminal_safe
+from soundstage.streams import say
 
 HELP = "check a target against the contract"
 
@@ -177,13 +177,13 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         )
     with open_gate(options) as gate:
         for warning in gate.session.warnings:
-            print(f"soundstage check: {warning}", file=stderr)
+            say(f"soundstage check: {warning}", stderr)
         pays = gate.session.budget.left or gate.exploring.left
         if gate.costly and pays and not args.yes:
             consent.ask(planned(options, args.explore, costly=True), stderr)
         elif stderr.isatty() and not args.verbose:
             many = ", ".join(options.apis)
-            print(f"checking {gate.session.target.url} ({many}) …", file=stderr)
+            say(f"checking {gate.session.target.url} ({many}) …", stderr)
         try:
             _load()
         except KeyboardInterrupt:
@@ -199,18 +199,18 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     else:
         reported = unwritten_report(gate, outcomes, unwritten, shown, stderr)
     if args.format == "json":
-        print(json.dumps(gate.bundle.run), file=stdout)
+        say(json_line(gate.bundle.run, stdout), stdout)
     else:
         for waiver in gate.unused_waivers():
-            print(f"unused waiver: {waiver.describe()}", file=stdout)
+            say(f"unused waiver: {waiver.describe()}", stdout)
     if stopping.heard() is not None:
         said = f"{stopping.words()}; what was judged is in {gate.bundle.path}"
-        print(f"soundstage check: {said}", file=stderr)
+        say(f"soundstage check: {said}", stderr)
     if args.write_waivers:
         try:
             _draft_waivers(gate, Path(args.write_waivers), stdout)
         except SoundstageError as error:
-            print(f"soundstage check: {error}", file=stderr)
+            say(f"soundstage check: {error}", stderr)
             reported = worst((reported, ExitCode.ENVIRONMENT))
     return with_report(code, reported)
 
@@ -337,7 +337,7 @@ def planned(options: CheckOptions, explore: int | None, *, costly: bool) -> str:
         said += ": without --budget N none of them is sent"
     least = "at most " if options.only is not None else ""
     lines.append(f"{least}{billable} billable requests, {said}; requests without a key are free")
-    return "\n".join(lines)
+    return visible.lines(lines)
 
 
 def _draft_waivers(gate: Gate, file: Path, stdout: TextIO) -> None:
@@ -350,11 +350,11 @@ def _draft_waivers(gate: Gate, file: Path, stdout: TextIO) -> None:
     until = (date.today() + timedelta(days=_WAIVED_DAYS)).isoformat()
     lines = []
     for mark, (code, rule, message) in sorted(found.items(), key=lambda item: item[1]):
-        said = terminal_safe(message)
-        lines.append(f'# {code} {rule}: {said}\n[[waiver]]\nfingerprint = "{mark}"')
+        said = visible.line(f"# {code} {rule}: {message}")
+        lines.append(f'{said}\n[[waiver]]\nfingerprint = "{mark}"')
         lines.append(f'reason = "TODO: why is this known, and who mends it?"\nuntil = {until}\n')
     put(file, "\n".join(lines))
-    print(f"{len(found)} waivers drafted in {file}", file=stdout)
+    say(f"{len(found)} waivers drafted in {file}", stdout)
 
 
 def _pytest_arguments(args: argparse.Namespace) -> list[str]:

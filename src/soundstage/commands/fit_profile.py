@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from soundstage import visible
 from soundstage.errors import NoDataError, UsageError
 from soundstage.outputs import put
 
@@ -147,7 +148,7 @@ def _recorded(row: Mapping[str, Any], contract: Contract, speed: float) -> Recor
 
 def write(data: Mapping[str, Any], path: Path) -> None:
     """Write a profile's file; raises SoundstageError where it cannot."""
-    put(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+    put(path, visible.in_json(json.dumps(data, indent=2, ensure_ascii=False)) + "\n")
 
 
 def told(data: Mapping[str, Any]) -> str:
@@ -166,4 +167,4 @@ def told(data: Mapping[str, Any]) -> str:
             lines.append(f"  {stage:<20}{middle:9.3f} s{spread}  n={used['delays'][stage]}")
         for word in ("failures", "refusals"):
             lines += [f"  {word} {name:<20}{share:8.1%}" for name, share in course[word].items()]
-    return "\n".join(lines)
+    return visible.lines(lines)

@@ -21,8 +21,9 @@ from soundstage.errors import NoDataError, SoundstageError, UsageError
 from soundstage.exchange.judge import Caps, Judge
 from soundstage.exchange.saved import judge_saved
 from soundstage.exit_codes import ExitCode, worst
+from soundstage.streams import say
+from soundstage.visible import painted
 from soundstage.wire import saved as saved_files
-from soundstage.wire.redact import terminal_safe
 from soundstage.wire.saved import Saved
 from soundstage.wire.transcript import Transcript
 
@@ -158,7 +159,7 @@ def _ended(codes: list[int], errors: list[SoundstageError], stderr: TextIO) -> i
     last = next((each for each in errors if each.exit_code == code), None)
     for error in errors:
         if error is not last:
-            print(f"soundstage lint: {error}", file=stderr)
+            say(f"soundstage lint: {error}", stderr)
     if last is not None:
         raise last
     return code
@@ -195,7 +196,7 @@ def _linted(
         name = f"{file}#{entry.number}"
         if entry.problem is not None:
             skipped += 1
-            print(terminal_safe(f"soundstage lint: {name}: skipped: {entry.problem}"), file=stderr)
+            say(f"soundstage lint: {name}: skipped: {entry.problem}", stderr)
         found = endpoint_at(contracts, entry.method, entry.path or "")
         if (
             entry.exchange is None
@@ -241,7 +242,7 @@ def _show(linted: Linted, args: argparse.Namespace, stdout: TextIO) -> None:
         row = linted.to_json(args.strict)
         if args.shrink:
             row["shrunk"] = _shrunk(linted, None)
-        print(json_line(row, stdout), file=stdout)
+        say(json_line(row, stdout), stdout)
         return
     _print(linted, args.strict, stdout)
     if args.shrink:
@@ -276,7 +277,7 @@ def _print(linted: Linted, strict: bool, stdout: TextIO) -> None:
     coloured = stdout.isatty()
 
     def paint(text: str, colour: str) -> str:
-        return f"\x1b[{colour}m{text}\x1b[0m" if coloured else text
+        return painted(text, colour) if coloured else text
 
     judge, verdict = linted.judge, linted.verdict(strict)
     what = f"{linted.contract.api} {linted.endpoint}"
@@ -286,17 +287,16 @@ def _print(linted: Linted, strict: bool, stdout: TextIO) -> None:
     many = f", {judge.events} events" if judge.events else ""
     framing = f", {judge.framing}" if judge.framing else ""
     in_file = f" (in the file: {', '.join(linted.notes)})" if linted.notes else ""
-    file = terminal_safe(linted.file)
     for violation in judge.violations:
-        _print_violation(file, linted.contract, violation, paint, stdout)
+        _print_violation(linted.file, linted.contract, violation, paint, stdout)
     colour = {Verdict.CONFORMS: "32", Verdict.VIOLATES: "31", Verdict.INCONCLUSIVE: "33"}[verdict]
     said = paint(verdict.value, colour)
-    reason = f" ({terminal_safe(judge.reason)})" if judge.reason else ""
+    reason = f" ({judge.reason})" if judge.reason else ""
     if linted.why and verdict is Verdict.INCONCLUSIVE:
-        reason = f" ({judge.reason}: {terminal_safe(linted.why)})"
+        reason = f" ({judge.reason}: {linted.why})"
     if judge.failed and verdict is Verdict.INCONCLUSIVE:
-        reason = f" ({judge.reason}: {terminal_safe(judge.failed)})"
-    print(f"{file}: {said}{reason}: {took}{framing}{many}{terminal_safe(in_file)}", file=stdout)
+        reason = f" ({judge.reason}: {judge.failed})"
+    say(f"{linted.file}: {said}{reason}: {took}{framing}{many}{in_file}", stdout)
 
 
 def _print_violation(
@@ -305,9 +305,8 @@ def _print_violation(
     rule = contract.rules[violation.rule]
     place = file if violation.chunk is None else f"{file}: chunk {violation.chunk}"
     if violation.path:
-        place += f" {terminal_safe(violation.path)}"
+        place += f" {violation.path}"
     severity = paint(violation.severity.value, _MARKS[violation.severity])
-    message = terminal_safe(violation.message)
-    print(f"{place}: {severity}: {message} [{violation.code}]", file=stdout)
-    print(f"    rule {rule.id}: {rule.text}", file=stdout)
-    print(f"    {rule.basis}: {rule.source}", file=stdout)
+    say(f"{place}: {severity}: {violation.message} [{violation.code}]", stdout)
+    say(f"    rule {rule.id}: {rule.text}", stdout)
+    say(f"    {rule.basis}: {rule.source}", stdout)

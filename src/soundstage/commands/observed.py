@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 
+from soundstage import visible
 from soundstage.conformance.inferred import document
 from soundstage.conformance.observed import Observed
 from soundstage.contract import Contract, load, load_all
@@ -38,7 +39,7 @@ def texts(args: argparse.Namespace) -> list[str]:
         found = [document(api, seen.apis[api]) for api in apis]
         if args.format == "jsonschema" and not args.with_basis:
             found = [for_strict_readers(each) for each in found]
-        return [json.dumps(each, indent=2) + "\n" for each in found]
+        return [visible.in_json(json.dumps(each, indent=2)) + "\n" for each in found]
     return [_diff(contracts[api], seen, args.format or "text") for api in apis]
 
 
@@ -47,7 +48,8 @@ def _diff(contract: Contract, seen: Observed, form: str) -> str:
     differences = docs_diff.against(seen, contract)
     if form == "json":
         rows = [each.to_json() for each in differences]
-        return json.dumps({"api": contract.api, "differences": rows}, indent=2) + "\n"
+        differing = {"api": contract.api, "differences": rows}
+        return visible.in_json(json.dumps(differing, indent=2)) + "\n"
     docs_page = import_module("soundstage.reports.docs_page")
     show = docs_page.markdown if form == "markdown" else docs_page.text
     shown: str = show(contract, seen, differences)

@@ -21,11 +21,14 @@ from soundstage.exchange.client import Call, Exchange
 from soundstage.exchange.requests import request_body
 from soundstage.exchange.session import Session, open_session
 from soundstage.exchange.spawn import spawned_emulator
+from soundstage.streams import say
+from soundstage.visible import lines, own
 from soundstage.wire.encodings import to_utf8
-from soundstage.wire.redact import terminal_safe
 
 HELP = "save the answers of a target as transcripts"
 
+#: To the beginning of the line.
+_BACK = own("\r")
 _EXAMPLES = """examples:
   soundstage record --target emulator --out recordings
   soundstage record --target http://127.0.0.1:8000 --api v6 --endpoint stream --count 5 --out r
@@ -112,7 +115,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         )
         stack.callback(session.close)
         for warning in session.warnings:
-            print(f"soundstage record: {warning}", file=stderr)
+            say(f"soundstage record: {warning}", stderr)
         _afford(session, wanted)
         if not session.budget.free and not args.yes:
             consent.ask(_planned(args, wanted), stderr)
@@ -125,10 +128,10 @@ def _planned(args: argparse.Namespace, wanted: list[Wanted]) -> str:
         f"{each.endpoint.method} {each.endpoint.path} ({each.contract.api} {each.endpoint.name})"
         for each in wanted
     )
-    lines = [f"{args.target}:", *(f"  {many} x {what}" for what, many in sent.items())]
+    head = [f"{args.target}:", *(f"  {many} x {what}" for what, many in sent.items())]
     billable = sum(each.endpoint.billed for each in wanted)
     limit = "no budget" if args.budget is None else f"a budget of {args.budget}"
-    return "\n".join([*lines, f"{billable} billable requests, {limit}"])
+    return lines([*head, f"{billable} billable requests, {limit}"])
 
 
 def _record(
@@ -137,7 +140,8 @@ def _record(
     failed: list[str] = []
     for number, each in enumerate(wanted, start=1):
         if stderr.isatty():
-            print(f"\r{number} of {len(wanted)} …", end="", file=stderr, flush=True)
+            stderr.write(f"{_BACK}{number} of {len(wanted)} …")
+            stderr.flush()
         call = Call(each.contract, each.endpoint, each.body, scenario="record")
         exchange = session.client.exchange(call)
         name = f"{number:03}-{each.contract.api}-{each.endpoint.name}.ndjson"
@@ -146,9 +150,10 @@ def _record(
         except OSError as error:
             raise TargetError(f"{folder / name}: cannot write: {error.strerror}") from error
         if stderr.isatty():
-            print("\r", end="", file=stderr, flush=True)
+            stderr.write(_BACK)
+            stderr.flush()
         row = _row(exchange, folder / name)
-        print(json_line(row, stdout) if form == "json" else _line(row), file=stdout, flush=True)
+        say(json_line(row, stdout) if form == "json" else _line(row), stdout, flush=True)
         if exchange.response.status is None or exchange.outcome in ("timeout", "refused"):
             failed.append(f"{name}: {_why(exchange)}")
     if failed:
@@ -178,9 +183,9 @@ def _line(row: dict[str, Any]) -> str:
     if row["verdict"] == "violates":
         said += f" ({row['violations']})"
     elif row["reason"]:
-        said += f" ({terminal_safe(row['reason'])})"
+        said += f" ({row['reason']})"
     events = f"  {row['events']} events" if row["events"] else ""
-    return f"{said:<12}  TTC {took:>9}{events}  {terminal_safe(row['file'])}"
+    return f"{said:<12}  TTC {took:>9}{events}  {row['file']}"
 
 
 def _why(exchange: Exchange) -> str:

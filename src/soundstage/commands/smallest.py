@@ -8,7 +8,7 @@ from typing import Any, TextIO
 from soundstage.conformance.shrink import Shrunk, Stream, shrink, stream_of, trace_text
 from soundstage.conformance.violations import Violation
 from soundstage.contract import Contract
-from soundstage.wire.redact import terminal_safe
+from soundstage.streams import say
 
 #: So many different findings of one stream are looked into, and so much of each is shown.
 _MOST = 50
@@ -50,15 +50,15 @@ def to_json(shrunk: Shrunk, stream: Stream) -> dict[str, Any]:
 def show(shrunk: Shrunk, stream: Stream, stdout: TextIO) -> None:
     """A few lines of text, beneath those of the violations."""
     violation, many = shrunk.violation, len(stream.events)
-    print(f"smallest stream that shows {violation.code} ({violation.rule}):", file=stdout)
+    say(f"smallest stream that shows {violation.code} ({violation.rule}):", stdout)
     for line in _lines(shrunk, stream):
-        print(f"    {line}", file=stdout)
+        say(f"    {line}", stdout)
     limits = "" if shrunk.minimal else "; the search was cut short"
-    print(f"    {len(shrunk.kept)} of {many} chunks{limits}", file=stdout)
-    print(f"    asked: {shrunk.expected}", file=stdout)
+    say(f"    {len(shrunk.kept)} of {many} chunks{limits}", stdout)
+    say(f"    asked: {shrunk.expected}", stdout)
     if shrunk.due:
-        print(f"    still due there: {', '.join(shrunk.due)}", file=stdout)
-    print(f"    stages seen: {terminal_safe(trace_text(shrunk.trace))}", file=stdout)
+        say(f"    still due there: {', '.join(shrunk.due)}", stdout)
+    say(f"    stages seen: {trace_text(shrunk.trace)}", stdout)
 
 
 def _lines(shrunk: Shrunk, stream: Stream) -> Iterator[str]:
@@ -72,4 +72,4 @@ def _lines(shrunk: Shrunk, stream: Stream) -> Iterator[str]:
         text = stream.events[number].decode("utf-8", "backslashreplace")
         cut = f"… ({len(text) - _WIDTH} more characters)" if len(text) > _WIDTH else ""
         mark = ">" if number == shrunk.at else " "
-        yield f"{mark} chunk {number}: {terminal_safe(text[:_WIDTH])}{cut}"
+        yield f"{mark} chunk {number}: {text[:_WIDTH]}{cut}"

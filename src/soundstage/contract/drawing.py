@@ -8,6 +8,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
+from soundstage import visible
 from soundstage.contract.contract import Contract
 from soundstage.contract.protocol import Grounds, Stage
 
@@ -32,14 +33,14 @@ def listing(contract: Contract) -> str:
     """Everything that a contract promises, as lines of text: endpoints, stages, what holds across
     chunks, errors, and every rule with its severity and basis.
     """
-    return "\n".join(_listing(contract)) + "\n"
+    return visible.lines(_listing(contract)) + "\n"
 
 
 def mermaid(contract: Contract) -> str:
     """The protocol as a Mermaid flowchart. An arrow leads from a stage to one that must come after
     it; dotted, where any of several will do.
     """
-    return "\n".join(_mermaid(contract)) + "\n"
+    return visible.lines(_mermaid(contract)) + "\n"
 
 
 def _listing(contract: Contract) -> Iterator[str]:

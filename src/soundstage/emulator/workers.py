@@ -37,6 +37,7 @@ from soundstage.emulator.server import server
 from soundstage.emulator.signals import stopping
 from soundstage.emulator.state import State
 from soundstage.errors import SoundstageError, TargetError
+from soundstage.streams import say
 
 #: So many deaths within so many seconds are too many: something is wrong that a new start does not
 #: mend.
@@ -250,7 +251,7 @@ class _Parent:
     def _say(self, text: str) -> None:
         if self._stderr is not None:
             with contextlib.suppress(OSError):
-                print(f"soundstage emulate: {text}", file=self._stderr, flush=True)
+                say(f"soundstage emulate: {text}", self._stderr, flush=True)
 
     def _stop(self) -> None:
         """Ask all workers to stop, and make them if they do not."""

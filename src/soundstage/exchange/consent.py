@@ -9,7 +9,7 @@ from soundstage.errors import UsageError
 
 
 def ask(plan: str, stderr: TextIO) -> None:
-    """Show what would be sent and spent, and wait for a yes.
+    """Show what would be sent and spent, in lines, and wait for a yes.
 
     Raises UsageError where the answer is another, or nobody is there to give one.
     """

@@ -1,4 +1,4 @@
-"""What must not be kept or shown: secrets, private values, and text that drives a terminal.
+"""What must not be kept or shown: secrets and private values.
 
 Pure functions of their input. A `Redactor` knows the secrets of its run and never shows them.
 """
@@ -64,34 +64,6 @@ _QUOTED = re.compile(r"[^\s/?&=#;,\"'<>]*%[0-9A-Fa-f]{2}[^\s/?&=#;,\"'<>]*")
 # Shorter ones would match by chance all over base64 text.
 _ENCODED_MINIMUM = 6
 _DEPTH = 200
-
-# Control characters (C0, DEL, C1), line and paragraph separator, bidirectional controls, invisible
-# format characters and tags, lone surrogates.
-_UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
-    "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
-)
-_SHORT_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-
-
-def _escape(match: re.Match[str]) -> str:
-    character = match.group()
-    code = ord(character)
-    short = _SHORT_ESCAPES.get(character)
-    if short is not None:
-        return short
-    if code < 0x100:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
-
-def terminal_safe(text: str) -> str:
-    """`text` with all that could drive or deceive a terminal written as an escape (`\\x1b`).
-
-    The result is one line that any UTF-8 stream takes. A backslash stays as it is, so the result
-    is for reading, not for turning back.
-    """
-    return _UNSAFE.sub(_escape, text)
 
 
 def _base64_cores(secret: bytes) -> Iterable[str]:
