@@ -142,7 +142,15 @@ def _nest(value: Any, rng: random.Random) -> Any:
 
 def _retype(value: Any, rng: random.Random) -> Any:
     if isinstance(value, str):
-        return rng.choice((len(value), [value], {"value": value}, value.encode().hex(), value * 50))
+        return rng.choice(
+            (
+                len(value),
+                [value],
+                {"value": value},
+                value[:100].encode("utf-8", "replace").hex(),
+                value[:2000] * 9,
+            )
+        )
     if isinstance(value, bool | int | float):
         return rng.choice((str(value), -value, value * 10**30, [value], value == 0))
     return rng.choice((None, "[]", 0, True, "null", {"0": value}))
