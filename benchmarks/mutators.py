@@ -5,10 +5,12 @@ in every coding that it could come back in. The same source of chance gives the 
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import html
 import json
 import random
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import quote
@@ -36,6 +38,7 @@ _ODD_BYTES: Final = (
     b"data:", b"event: x\n", b":\n", b"\xe2\x80\xa8", b"HTTP/1.1 200 OK\r\n\r\n",
     b"\x1f\x8b\x08\x00", b"PK\x03\x04", b"BZh9", b"\xfd7zXZ\x00",
 )  # fmt: skip
+_PACKED: Final = b"\x1f\x8b"
 _DEEP: Final = (1, 3, 40, 300, 1500)
 
 OfBytes = Callable[[bytes, random.Random], bytes]
@@ -179,6 +182,9 @@ def mutant(raw: bytes, rng: random.Random) -> bytes:
     kind = rng.randrange(20)
     if kind == 0:
         return raw
+    if raw.startswith(_PACKED) and kind < 15:
+        with contextlib.suppress(OSError, EOFError, zlib.error):
+            return gzip.compress(mutant(gzip.decompress(raw), rng), mtime=0)
     if kind == 1:
         return damaged(gzip.compress(raw, mtime=0), rng)
     if kind < 8:
