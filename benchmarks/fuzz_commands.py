@@ -28,7 +28,7 @@ from benchmarks.fuzzing import MOST_MB, keep
 KEY: Final = "sk-Fuzz/9f+7Qx&<Zt>=ab12"
 _PROGRAM: Final = (sys.executable, "-P", "-m", "soundstage")
 #: A command that takes longer hangs (seconds).
-_PATIENCE_S: Final = 120.0
+_PATIENCE_S: Final = 60.0
 _TAKEN: Final = frozenset({"SOUNDVERSE_API_KEY", "SOUNDSTAGE_SCHEMAS", "SOUNDSTAGE_TRACEBACK"})
 
 
@@ -84,7 +84,7 @@ def _runs(rng: random.Random, name: str = "run") -> dict[str, bytes]:
 
 _REPORTS: Final = ("in/run/report.html", "in/run/junit.xml", "in/run/summary.md")
 #: What `runs` leaves beside the runs: its index, its marks, its page.
-_INDEX: Final = ("in/.index.sqlite", "in/trend.html")
+_INDEX: Final = ("in/index.sqlite", "in/trend.html")
 
 
 def _report(rng: random.Random) -> Kind:
@@ -173,8 +173,10 @@ KINDS: Final[Mapping[Callable[[random.Random], Kind], int]] = {
 
 
 def _damage(kind: Kind, rng: random.Random) -> dict[str, bytes]:
-    """The inputs, damaged and with the key in them."""
-    if len(kind.inputs) > 1:
+    """The inputs with the key in them, mostly damaged."""
+    if rng.random() < 0.35:
+        found = dict(kind.inputs)
+    elif len(kind.inputs) > 1:
         found = mutators.folder(kind.inputs, rng)
     else:
         found = {name: mutators.mutant(raw, rng) for name, raw in kind.inputs.items()}

@@ -10,6 +10,7 @@ import gzip
 import html
 import json
 import random
+import re
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -264,13 +265,16 @@ def codings(key: str) -> dict[str, bytes]:
     return found
 
 
+_STRING: Final = re.compile(rb'"(?:[^"\\\n]|\\.)*"')
+
+
 def plant(raw: bytes, key: str, rng: random.Random) -> bytes:
     """The key in one of its codings, where text stands: in a JSON string, or at a line's end."""
     coded = rng.choice(list(codings(key).values()))
-    if coded.startswith(b"\\u") or rng.random() < 0.7:
-        places = [at for at, byte in enumerate(raw) if byte == 0x22]
+    if coded.startswith(b"\\u") or rng.random() < 0.8:
+        places = [each.start() + 1 for each in _STRING.finditer(raw)]
         if places:
-            at = rng.choice(places) + 1
+            at = rng.choice(places)
             return raw[:at] + b" " + coded + b" " + raw[at:]
     at = rng.randrange(len(raw) + 1)
     return raw[:at] + coded + raw[at:]
