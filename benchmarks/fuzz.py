@@ -23,12 +23,14 @@ from benchmarks import fuzz_commands, fuzz_requests, fuzzing
 from benchmarks.result import Row
 
 #: Parts and the share of the inputs that each gets: a module `fuzz_NAME` with `run(many, seed)`,
-#: which returns a line for each kind of problem.
+#: which returns a line for each kind of
+#: problem, or an object whose `problems` are these.
 PARTS: Final[Mapping[str, float]] = {
-    "files": 0.55, "bundles": 0.15, "contracts": 0.1, "assets": 0.2,
+    "saved": 0.55, "bundles": 0.15, "contracts": 0.1, "assets": 0.2,
 }  # fmt: skip
-#: A part that gets nowhere for so long hangs (seconds).
-_PATIENCE_S: Final = 120.0
+#: A part that gets nowhere for so long hangs (seconds); one that does not say how far it got may
+#: take longer.
+_PATIENCE_S, _UNTOLD_S = 120.0, 3600.0
 _ROOT: Final = Path(__file__).parents[1]
 
 
@@ -82,7 +84,7 @@ def _until_done(child: subprocess.Popen[str], number: Path) -> str:
             now = number.read_text() if number.exists() else ""
             if now != last:
                 last, since = now, time.monotonic()
-            elif time.monotonic() - since > _PATIENCE_S:
+            elif time.monotonic() - since > (_PATIENCE_S if now else _UNTOLD_S):
                 child.kill()
 
 
@@ -140,7 +142,7 @@ def measure(
         rows += [
             Row("real commands: problems", f"{len(of_commands.problems)} of {commands:,}", first),
             Row("real commands: exit codes", codes),
-            Row("real commands: growth", f"{of_commands.largest_mb:.0f} MB", target="<= 300 MB"),
+            Row("real commands: largest process", f"{of_commands.largest_mb:.0f} MB"),
         ]
     if bodies:
         more: list[Any] = fuzz_requests.rows(bodies, examples)

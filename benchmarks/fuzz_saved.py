@@ -20,7 +20,7 @@ _WAYS = (
 
 def run(many: int, seed: int) -> list[str]:
     """A line for each kind of problem."""
-    return tried("files", _make, _read, many, seed)
+    return tried("saved", _make, _read, many, seed)
 
 
 def _make(rng: random.Random) -> Files:
