@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -28,19 +29,24 @@ KEY: Final = "sk-Fuzz/9f+7Qx&<Zt>=ab12"
 _PROGRAM: Final = (sys.executable, "-P", "-m", "soundstage")
 #: A command that takes longer hangs (seconds).
 _PATIENCE_S: Final = 60.0
+#: No command gets more address space: one that would read a device to its end is not to take the
+#: machine along (bytes).
+_MOST_SPACE: Final = 6 * 2**30
 _TAKEN: Final = frozenset({"SOUNDVERSE_API_KEY", "SOUNDSTAGE_SCHEMAS", "SOUNDSTAGE_TRACEBACK"})
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
     """What a command is called with in its folder; `inputs` are written to `in/`, `stdin` is one
-    of them. `may_write` are the names below the folder that it may leave something in.
+    of them. `may_write` are the names below the folder that it may leave something in, `codes` what
+    it may end with.
     """
 
     words: list[str]
     inputs: dict[str, bytes]
     stdin: str | None = None
     may_write: tuple[str, ...] = ()
+    codes: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6)
 
 
 @dataclass
@@ -114,8 +120,9 @@ def _of_runs(rng: random.Random) -> Kind:
 
 def _replay(rng: random.Random) -> Kind:
     inputs = dict(rng.sample(fuzz_seeds.saved(), 3))
-    # It serves until its standard input ends, which it has.
-    return Kind(["emulate", "--replay", "in", "--port", "0", "--until-eof"], inputs)
+    # It serves until its standard input ends, which it has: docs/exit-codes.md.
+    words = ["emulate", "--replay", "in", "--port", "0", "--until-eof"]
+    return Kind(words, inputs, codes=(2, 5, 143))
 
 
 def _schema(rng: random.Random) -> Kind:
@@ -184,23 +191,27 @@ def _damage(kind: Kind, rng: random.Random) -> dict[str, bytes]:
     return found
 
 
-def _estrange(folder: Path, precious: Path, rng: random.Random) -> None:
-    """Now and then something in the inputs is no file, or leads out of them."""
-    if rng.random() > 0.15:
+def _estrange(folder: Path, precious: Path, kind: Kind, rng: random.Random) -> None:
+    """Now and then something in the inputs is no file, or leads out of them; but what the command
+    line itself names is its user's own choice, and may well be a pipe.
+    """
+    named = {folder.parent / word for word in kind.words}
+    found = [each for each in folder.rglob("*") if each.is_file() and each not in named]
+    if rng.random() > 0.15 or not found or kind.stdin is not None:
         return
-    goal = rng.choice(sorted(each for each in folder.rglob("*") if each.is_file()))
-    kind = rng.randrange(5)
-    if kind == 0:
+    goal = rng.choice(sorted(found))
+    how = rng.randrange(5)
+    if how == 0:
         # Names that a careless writer would use on its way to a file.
         for name in (f".{goal.name}.tmp", f"{goal.name}.tmp", ".report.html.tmp", ".run.json.tmp"):
             (goal.parent / name).symlink_to(precious)
         return
     goal.unlink()
-    if kind == 1:
+    if how == 1:
         goal.symlink_to(precious)
-    elif kind == 2:
+    elif how == 2:
         goal.symlink_to("/dev/zero")
-    elif kind == 3:
+    elif how == 3:
         os.mkfifo(goal)
     else:
         goal.mkdir()
@@ -222,6 +233,10 @@ def _listing(folder: Path) -> dict[str, str]:
     return found
 
 
+def _bounded() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (_MOST_SPACE, _MOST_SPACE))
+
+
 def ended(words: list[str], folder: Path, stdin: Path | None) -> Ended:
     """Run a command in `folder`/work; its standard input is a file, or has ended."""
     kept = {name: text for name, text in os.environ.items() if name not in _TAKEN}
@@ -235,7 +250,7 @@ def ended(words: list[str], folder: Path, stdin: Path | None) -> Ended:
         with (stdin or Path(os.devnull)).open("rb") as given:
             child = subprocess.Popen(
                 [*_PROGRAM, *words], cwd=folder, env=surroundings, stdin=given, stdout=out,
-                stderr=err, start_new_session=True,
+                stderr=err, start_new_session=True, preexec_fn=_bounded,
             )  # fmt: skip
         previous = signal.signal(signal.SIGALRM, lambda *_: os.killpg(child.pid, signal.SIGKILL))
         signal.setitimer(signal.ITIMER_REAL, _PATIENCE_S)
@@ -264,7 +279,7 @@ def _wrong(
         yield f"hangs for {_PATIENCE_S:.0f} s, or was killed"
     elif end.code < 0:
         yield f"ended by {signal.Signals(-end.code).name}"
-    elif end.code not in (0, 1, 2, 3, 4, 5, 6):
+    elif end.code not in kind.codes:
         yield f"exit {end.code}"
     if "Traceback (most recent call last)" in said:
         yield f"a traceback: {said.strip().splitlines()[-1][:300]}"
@@ -317,7 +332,7 @@ class Commands:
         rng = random.Random(f"commands/{seed}/{number}")
         kind = rng.choices(list(KINDS), list(KINDS.values()))[0](rng)
         folder = self._laid_out(_damage(kind, rng))
-        _estrange(folder / "in", folder / "precious", rng)
+        _estrange(folder / "in", folder / "precious", kind, rng)
         stdin = folder / "in" / kind.stdin if kind.stdin else None
         if stdin is not None and not stdin.is_file():
             stdin = None
