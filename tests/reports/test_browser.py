@@ -367,6 +367,10 @@ def test_the_worst_run_is_only_text(opened: Any, worst: dict[str, Path], name: s
         page.set_viewport_size({"width": width, "height": 900})
         page.mouse.move(200, 300)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, (scheme, width)
+        widest = page.locator("tbody th:not([colspan])").evaluate_all(
+            "all => Math.max(0, ...all.map(one => one.offsetWidth))"
+        )
+        assert widest < 500, "a long name leaves room for the figures beside it"
     assert page.evaluate("window.hit") is None
     assert complaints == []
     assert requests == [place.as_uri()]
