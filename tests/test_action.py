@@ -67,7 +67,7 @@ for word; do printf '%s\\0' "$word"; done >> {calls}
 printf '%s\\0\\0' "key=$SOUNDVERSE_API_KEY" >> {calls}
 [ "$1" = check ] || exit 0
 for word; do case "$word" in --out=*) out="${{word#--out=}}" ;; esac; done
-if [ {leaves_a_run} = True ]; then mkdir -p "$out"; touch -d tomorrow "$out/run.json"; fi
+if [ {leaves_a_run} = True ]; then mkdir -p "$out"; : > "$out/run.json"; fi
 printf '%s' {says}
 exit {code}
 """
