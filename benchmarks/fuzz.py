@@ -24,7 +24,7 @@ from benchmarks.result import Row
 
 #: Parts and the share of the inputs that each gets: a module `fuzz_NAME` with `run(many, seed)`,
 #: which returns a line for each kind of
-#: problem, or an object whose `problems` are these.
+#: problem, or an object whose `problems` or `bad` are these.
 PARTS: Final[Mapping[str, float]] = {
     "saved": 0.55, "bundles": 0.15, "contracts": 0.1, "assets": 0.2,
 }  # fmt: skip

@@ -39,7 +39,10 @@ def main() -> int:
 
 def _problems(found: Any) -> list[str]:
     """Of a part that also tells other things."""
-    return list(getattr(found, "problems", found))
+    for name in ("problems", "bad"):
+        if hasattr(found, name):
+            return list(getattr(found, name))
+    return list(found)
 
 
 def memory_mb(which: str) -> float:

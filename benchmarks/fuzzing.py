@@ -26,7 +26,8 @@ Files = Mapping[str, bytes]
 Maker = Callable[[random.Random], Files]
 Reader = Callable[[Path, random.Random], None]
 
-#: An input that takes longer is a problem (seconds); so is a process that grows by more (MB).
+#: An input that takes more of the processor is a problem (seconds); so is a process that grows by
+#: more (MB).
 SLOWEST_S: Final = 20.0
 MOST_MB: Final = 300.0
 #: After so many problems a part gives up: they will be of one kind.
@@ -64,11 +65,11 @@ def tried(name: str, make: Maker, read: Reader, many: int, seed: int) -> list[st
         files = make(rng)
         _write(folder, files)
         (here.work / "number").write_text(f"{name} {number}")
-        begun = time.perf_counter()
+        begun = time.process_time()
         why = _why(folder, read, rng)
-        took = time.perf_counter() - begun
+        took = time.process_time() - begun
         if why is None and took > SLOWEST_S:
-            why = f"took {took:.0f} s"
+            why = f"took {took:.0f} s of the processor"
         if why is not None and (kind := re.sub(r": .* at ", " at ", why)) not in here.seen:
             here.seen.add(kind)
             kept = keep(folder, here.kept, f"{name}-{seed}-{number}")
