@@ -27,17 +27,17 @@ def main() -> int:
     part = importlib.import_module(f"benchmarks.fuzz_{asked.name}")
     fuzzing.place = fuzzing.Place(asked.work, asked.kept, asked.first)
     # Libraries that load at the first input are no growth.
-    problems = _problems(part.run(min(asked.many, 20), asked.seed))
+    problems = problems_of(part.run(min(asked.many, 20), asked.seed))
     before = memory_mb("VmRSS")
     if asked.many > 20:
         fuzzing.place.first = asked.first + 20
-        problems += _problems(part.run(asked.many - 20, asked.seed))
+        problems += problems_of(part.run(asked.many - 20, asked.seed))
     growth = memory_mb("VmHWM") - before
     json.dump({"problems": problems, "before_mb": before, "growth_mb": growth}, sys.stdout)
     return 0
 
 
-def _problems(found: Any) -> list[str]:
+def problems_of(found: Any) -> list[str]:
     """Of a part that also tells other things."""
     for name in ("problems", "bad"):
         if hasattr(found, name):
