@@ -92,7 +92,7 @@ def _forms(secret: bytes) -> set[bytes]:
 class Needles:
     """Finds secrets (text; each is looked for as it is and without the blanks around it)."""
 
-    __slots__ = ("_forms", "_more", "_plain", "_unfolds")
+    __slots__ = ("_forms", "_more", "_unfolds")
 
     def __init__(self, secrets: Iterable[str]) -> None:
         forms: set[bytes] = set()
@@ -101,7 +101,6 @@ class Needles:
                 if candidate.strip():
                     forms |= _forms(candidate.encode("utf-8", "surrogatepass"))
         self._forms = sorted(forms, key=lambda form: (-len(form), form))
-        self._plain = re.compile(b"|".join(map(re.escape, self._forms))) if forms else None
         self._more: Callable[[bytes], Iterator[Span]] | None = None
         self._unfolds = any(len(form) >= _ENCODED_MINIMUM for form in forms)
 
@@ -112,12 +111,13 @@ class Needles:
         return other
 
     def __bool__(self) -> bool:
-        return self._plain is not None or self._more is not None
+        return bool(self._forms) or self._more is not None
 
     def stand_in(self, data: bytes) -> bool:
         """Whether any of them stands in `data`."""
-        if self._plain is not None and self._plain.search(data) is not None:
-            return True
+        for form in self._forms:  # faster than one expression for all of them
+            if form in data:
+                return True
         if self._more is None and not self._escapes(data):
             return False
         return bool(self.spans(data))
@@ -138,7 +138,7 @@ class Needles:
 
     def _here(self, data: bytes, cut: bool) -> list[Span]:
         """Those that stand in `data` as it is."""
-        found = [each.span() for each in self._plain.finditer(data)] if self._plain else []
+        found = [span for form in self._forms for span in _whole(form, data)]
         if self._more is not None:
             found += self._more(data)
         if cut:
@@ -201,6 +201,13 @@ class _Fold:
             unfolded.append(size)
         self._unfolded = unfolded
         return starts
+
+
+def _whole(form: bytes, data: bytes) -> Iterator[Span]:
+    start = data.find(form)
+    while start >= 0:
+        yield start, start + len(form)
+        start = data.find(form, start + len(form))
 
 
 def _begun(form: bytes, data: bytes) -> Iterator[Span]:

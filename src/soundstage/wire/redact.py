@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -146,6 +146,12 @@ class Redactor:
             return self
         other = copy.copy(self)
         other._needles = self._needles.beside(echoes.spans)
+        return other
+
+    def knowing(self, words: Iterable[str]) -> Redactor:
+        """This one, for which `words` are known, too."""
+        other = copy.copy(self)
+        other._words = self._words.union(words)
         return other
 
     def may_hold(self, data: bytes) -> bool:
@@ -307,6 +313,24 @@ class Redactor:
         everything is dropped.
         """
         return self._body(value, frozenset(private), None, False, 0)
+
+    def document(self, value: Any) -> Any:
+        """A JSON value without secrets: texts go through `value`, names through `name`; numbers
+        stay. Below depth 200 everything is dropped.
+        """
+        return self._document(value, 0)
+
+    def _document(self, value: Any, depth: int) -> Any:
+        if isinstance(value, str):
+            return self.value(value)
+        if depth > _DEPTH:
+            return MARK
+        if isinstance(value, Mapping):
+            inner = ((str(key), item) for key, item in value.items())
+            return {self.name(key): self._document(item, depth + 1) for key, item in inner}
+        if isinstance(value, list | tuple):
+            return [self._document(item, depth + 1) for item in value]
+        return value
 
     def _body(
         self, value: Any, private: frozenset[str], name: str | None, hide: bool, depth: int
