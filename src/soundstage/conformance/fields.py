@@ -11,6 +11,7 @@ from typing import Any
 
 import jsonschema_rs
 
+from soundstage import outgoing
 from soundstage.conformance.violations import Severity, Violation
 from soundstage.contract.rules import Rule, RuleBook
 from soundstage.contract.schema import Schema, pointer, type_name
@@ -18,6 +19,7 @@ from soundstage.contract.schema import Schema, pointer, type_name
 #: What `FieldCheck.is_valid` raises where the fast library cannot judge (a Decimal, say).
 REFUSED = (TypeError, ValueError, OverflowError)
 _LONGEST_VALUE = 60
+_LOOKED_AT = 2_048
 _LONGEST_NUMBER = 180  # bits
 _ASPECTS = {"required": "required", "type": "type"}
 _CODES = {"required": "field.missing", "type": "field.type", "value": "field.value"}
@@ -33,7 +35,10 @@ def shown(value: Any) -> str:
     if isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER:
         # Python refuses to write the longest (and takes its time for the others).
         return f"an integer of about {value.bit_length() * 30103 // 100000 + 1} digits"
-    text = repr(value[:_LONGEST_VALUE]) if isinstance(value, str) else str(value)
+    if isinstance(value, str):
+        # Before it is cut: nobody would know the half of a secret again.
+        value = outgoing.text(value[:_LOOKED_AT])[:_LONGEST_VALUE]
+    text = repr(value) if isinstance(value, str) else str(value)
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
 
 

@@ -12,7 +12,9 @@ from soundstage.wire.needles import Span
 #: Shorter texts are anybody's; of longer ones, a piece as long as this is theirs.
 SHORTEST: Final = 8
 _PIECE: Final = 16
-#: A piece is found by any part of it this long; every fifth place is looked at.
+#: Any piece holds one of the text's blocks of this size. They are looked for one by one if they are
+#: few, as `in` is fast; else every fifth place is looked up among all the parts that there are.
+_BLOCK, _FEW = 8, 48
 _PART, _STRIDE = 12, 5
 #: Of a text, so much is known.
 _MOST: Final = 65_536
@@ -27,12 +29,13 @@ _SAME: Final = bytes(
 class Echoes:
     """Finds `texts` again. Those of fewer than eight characters are ignored."""
 
-    __slots__ = ("_parts", "_short", "_whole")
+    __slots__ = ("_blocks", "_parts", "_short", "_whole")
 
     def __init__(self, texts: Iterable[str]) -> None:
         self._short: list[bytes] = []
         self._whole = b""
-        self._parts: dict[bytes, int] = {}
+        self._blocks: dict[bytes, int] = {}
+        self._parts: dict[bytes, int] | None = None
         for text in dict.fromkeys(texts):
             plain = " ".join(text.split())
             if len(plain) < SHORTEST:
@@ -43,8 +46,8 @@ class Echoes:
                 continue
             begin = len(self._whole)
             self._whole += same + b"\0"
-            for at in range(begin, begin + len(same) - _PART + 1):
-                self._parts.setdefault(self._whole[at : at + _PART], at)
+            for at in range(begin, begin + len(same) - _BLOCK + 1, _BLOCK):
+                self._blocks.setdefault(self._whole[at : at + _BLOCK], at)
 
     def __bool__(self) -> bool:
         return bool(self._short or self._whole)
@@ -57,21 +60,38 @@ class Echoes:
             while start >= 0:
                 yield start, start + len(short)
                 start = same.find(short, start + 1)
+        yield from self._few(same) if len(self._blocks) <= _FEW else self._many(same)
+
+    def _few(self, same: bytes) -> Iterator[Span]:
+        for block, place in self._blocks.items():
+            at = same.find(block)
+            while at >= 0:
+                start, end = self._stretched(same, at, place, _BLOCK)
+                if end - start >= _PIECE:
+                    yield start, end
+                    at = end - 1
+                at = same.find(block, at + 1)
+
+    def _many(self, same: bytes) -> Iterator[Span]:
+        if self._parts is None:
+            whole, parts = self._whole, {}
+            for at in range(len(whole) - _PART + 1):
+                parts.setdefault(whole[at : at + _PART], at)
+            self._parts = parts
         parts, at = self._parts, 0
-        last = len(same) - _PART if parts else -1
-        while at <= last:
+        while at <= len(same) - _PART:
             place = parts.get(same[at : at + _PART])
             if place is None:
                 at += _STRIDE
                 continue
-            start, end = self._stretched(same, at, place)
+            start, end = self._stretched(same, at, place, _PART)
             if end - start >= _PIECE:
                 yield start, end
             at = max(end, at + _STRIDE)
 
-    def _stretched(self, same: bytes, at: int, place: int) -> Span:
+    def _stretched(self, same: bytes, at: int, place: int, size: int) -> Span:
         """The whole of what is in common around a part."""
-        whole, start, end = self._whole, at, at + _PART
+        whole, start, end = self._whole, at, at + size
         while start and place and same[start - 1] == whole[place - 1] != 0:
             start, place = start - 1, place - 1
         place += end - start
