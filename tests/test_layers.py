@@ -36,7 +36,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "lifeline": set(),
     "ending": {"exit_codes"},
     "outputs": {"errors"},
-    "arguments": set(),
+    "outgoing": {"wire"},
+    "arguments": {"errors", "outgoing", "wire"},
     "schemas": set(),
     "wire": {"errors"},
     "contract": {"wire", "errors"},
@@ -74,6 +75,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 }  # fmt: skip
 #: Where only a part of a room may be imported.
 ONLY: dict[tuple[str, str], set[str]] = {
+    ("outgoing", "wire"): {"redact"},
+    ("arguments", "wire"): {"redact"},
     ("config", "conformance"): {"violations"},
     ("results", "conformance"): {"violations"},
     ("reports", "wire"): {"redact", "transcript"},
@@ -142,7 +145,8 @@ def test_the_table_knows_every_room():
 
 @pytest.mark.parametrize(("room", "name", "path"), CODE)
 def test_a_file_imports_only_what_its_room_may(room, name, path):
-    allowed = MAY_IMPORT[room] | {room}
+    # Whatever leaves, leaves through one gate: everybody may ask it.
+    allowed = MAY_IMPORT[room] | {room, "outgoing"}
     for module, line in imports(path.read_text()):
         assert not module.startswith("."), f"{name}:{line}: relative import"
         parts = module.split(".")
@@ -190,7 +194,7 @@ def test_the_command_line_imports_commands_only_when_they_are_called():
     source = (SOURCE / "cli.py").read_text()
     ours = {module for module, _ in imports(source) if module.startswith("soundstage")}
     rooms = {module.split(".")[1] for module in ours} - {"__version__"}
-    assert rooms == MAY_IMPORT["cli"]
+    assert rooms - {"outgoing"} == MAY_IMPORT["cli"]
     assert not rooms & {command.split(".")[1] for command, _ in COMMANDS.values()}
 
 

@@ -22,7 +22,14 @@ SHORTEST: Final = 8
 #: The environment variable with the API key.
 KEY_VARIABLE: Final = "SOUNDVERSE_API_KEY"
 #: Environment variables with URLs that may hold a user's name and password.
-_PROXIES: Final = ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
+_PROXIES: Final = (
+    "https_proxy",
+    "HTTPS_PROXY",
+    "http_proxy",
+    "HTTP_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+)
 #: A key has a digit, or two capitals in a row; an ordinary word has neither.
 _NO_WORD: Final = re.compile("[0-9]|[A-Z]{2}")
 

@@ -10,6 +10,7 @@ exception that nobody expected is ours, and what could not be told is neither.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
@@ -17,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from soundstage import outgoing
+from soundstage.arguments import shown_of_another
 from soundstage.config import find_config
 from soundstage.contract import Contract, available, load
 from soundstage.contract.rules import Rule
@@ -166,6 +169,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Sort what a contract check says: broken, not known, or our own mistake."""
     report = yield
+    _without_secrets(report)
     beside = item.config.stash.get(_BESIDE, None)
     if beside is None or call.excinfo is None or not any(map(item.get_closest_marker, _MARKERS)):
         return report
@@ -187,13 +191,35 @@ def pytest_runtest_makereport(
     return report
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    del collector
+    report = yield
+    _without_secrets(report)
+    return report
+
+
+def _without_secrets(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """What pytest shows and keeps of a test (JUnit, logs, locals) goes through the gate, too."""
+    report.sections = [(name, outgoing.text(text)) for name, text in report.sections]
+    if isinstance(report.longrepr, tuple):
+        path, line, said = report.longrepr
+        report.longrepr = path, line, outgoing.text(said)
+    elif report.longrepr and (kept := outgoing.text(shown := report.longreprtext)) is not shown:
+        report.longrepr = kept
+    if isinstance(report, pytest.TestReport):
+        report.user_properties = outgoing.document(report.user_properties)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     config = terminalreporter.config
     if (path := config.stash.get(_BUNDLE, None)) is not None:
         gate = config.stash[_GATE]
         terminalreporter.section("Soundstage")
         target = gate.session.target
-        terminalreporter.write_line(f"target: {target.url} ({target.kind})")
+        terminalreporter.write_line(outgoing.text(f"target: {target.url} ({target.kind})"))
         terminalreporter.write_line(f"run bundle: {path} (soundstage report {path})")
 
 
@@ -273,13 +299,13 @@ def _gate(config: pytest.Config) -> Gate:
             key_file=config.getoption("--key-file"),
             out=config.getoption("--out"),
             strict=config.getoption("--contract-strict"),
-            command=" ".join(["pytest", *sys.argv[1:]]),
+            command=shlex.join(["pytest", *shown_of_another(sys.argv[1:])]),
             config=find_config(),
         )
         gate = stack.enter_context(open_gate(options))
     except SoundstageError as error:
         stack.close()
-        pytest.exit(str(error), returncode=error.exit_code)
+        pytest.exit(outgoing.text(str(error)), returncode=error.exit_code)
     config.stash[_STACK] = stack
     config.stash[_GATE] = gate
     config.stash[_BESIDE] = Beside()

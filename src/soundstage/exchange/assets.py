@@ -139,6 +139,7 @@ class AssetChecks:
             )
 
     def _note(self, rules: dict[str, Rule], reason: str) -> None:
+        reason = self._session.redactor.message(reason)
         with self._lock:
             for rule in rules.values():
                 if not inconclusive(self._unknown.get(rule.id)):

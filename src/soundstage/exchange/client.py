@@ -34,8 +34,9 @@ _TIMEOUTS = (EndKind.IDLE_TIMEOUT, EndKind.TOTAL_TIMEOUT, EndKind.CONNECT_TIMEOU
 class Client:
     """Makes exchanges with one target. Safe to use from many greenlets at once.
 
-    `redactor`: what is said of exchanges goes through it. `keep_bytes`: keep the raw events for transcripts. `on_comment` gets (arrival ns, comment) of
-    SSE comments, for benchmarks whose server stamps its send times.
+    `keep_bytes`: keep the raw events for transcripts. `on_comment` gets (arrival ns, comment) of
+    SSE comments, for benchmarks whose server stamps its send times. `redactor`: what is said of
+    exchanges goes through it.
     """
 
     def __init__(

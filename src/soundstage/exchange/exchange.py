@@ -130,18 +130,20 @@ class Exchange:
         return private_texts(call.contract, call.endpoint.name, call.body)
 
     def _id_to_keep(self) -> str | None:
-        """The id of the generation, as far as it is one and does not repeat the request."""
+        """The id of the generation, as far as it does not repeat the request."""
         said = self.message_id
         if said is None or self.redactor.keep_private:
             return said
         low = said.lower()
+        pieces = [low[at : at + _PIECE] for at in range(0, len(low) - _PIECE + 1, _PIECE // 2)]
         for text in self._own_texts():
             own = text.lower()
-            pieces = range(0, max(1, len(low) - _PIECE + 1), _PIECE // 2)
-            if len(own) >= SHORTEST and (
-                own in low or any(low[at : at + _PIECE] in own for at in pieces if len(low) >= _PIECE)
-            ):
-                return self.hiding(self.redactor).text(said) if own in low else MARK
+            if len(own) < SHORTEST:
+                continue
+            if own in low:
+                return self.hiding(self.redactor).text(said)
+            if any(piece in own for piece in pieces):
+                return MARK
         return said
 
     @property

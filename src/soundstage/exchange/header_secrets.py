@@ -12,10 +12,10 @@ from soundstage.outgoing import SHORTEST
 
 #: A header with one of these in its name carries a secret, however short.
 _TELLTALES: Final = ("auth", "key", "token", "secret", "cookie", "password", "session")
-#: Headers that say what everybody may know (RFC 9110; W3C Trace Context), and those of our emulator.
+#: Headers that say what everybody may know (RFC 9110; W3C Trace Context), and our emulator's.
 _PUBLIC: Final = re.compile(
-    r"accept(-.*)?|cache-control|connection|content-.*|date|dnt|expect|from|host|if-.*|origin|pragma"
-    r"|prefer|priority|range|referer|sec-.*|te|traceparent|tracestate|user-agent|via"
+    r"accept(-.*)?|cache-control|connection|content-.*|date|dnt|expect|from|host|if-.*|origin"
+    r"|pragma|prefer|priority|range|referer|sec-.*|te|traceparent|tracestate|user-agent|via"
     r"|x-(request|correlation|trace)-id|soundstage-.*",
     re.IGNORECASE,
 )

@@ -19,7 +19,8 @@ from soundstage.exchange.budget import Budget, is_loopback
 from soundstage.exchange.client import Client
 from soundstage.exchange.header_secrets import secrets_in
 from soundstage.exchange.keys import doubts_about
-from soundstage.exchange.target import KEY_VARIABLE, Target, find, read_key
+from soundstage.exchange.target import Target, find, read_key
+from soundstage.outgoing import KEY_VARIABLE
 from soundstage.wire.redact import Redactor
 from soundstage.wire.settings import SECRET_HEADERS, Limits, Settings
 from soundstage.wire.transport import Transport

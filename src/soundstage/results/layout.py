@@ -51,7 +51,9 @@ def fixed_words() -> frozenset[str]:
     """The names and values that the formats of a bundle fix: no secret is one of them."""
     found: set[str] = set()
     for name in ("run.schema.json", "observed.schema.json"):
-        _collect(orjson.loads(resources.files(__package__).joinpath(name).read_text("utf-8")), found)
+        _collect(
+            orjson.loads(resources.files(__package__).joinpath(name).read_text("utf-8")), found
+        )
     return frozenset(found)
 
 

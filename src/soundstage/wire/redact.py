@@ -196,7 +196,9 @@ class Redactor:
             ]
         if cut:
             words = self._words
-            spans = [each for each in spans if data[slice(*each)].decode(errors="replace") not in words]
+            spans = [
+                each for each in spans if data[slice(*each)].decode(errors="replace") not in words
+            ]
         return spans
 
     def name(self, name: str) -> str:
