@@ -52,7 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "pytest_plugin": {
         "errors", "wire", "contract", "conformance", "generation", "emulator", "config", "results",
-        "exchange", "exit_codes",
+        "exchange", "exit_codes", "arguments",
     },
     "contracts": {"contract", "conformance", "generation"},
     # cli: the report command is called on the finished bundle by name

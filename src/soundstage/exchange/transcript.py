@@ -19,9 +19,9 @@ def redacted(raw: bytes, redactor: Redactor) -> bytes:
     Only what is taken out is changed: broken UTF-8 and broken JSON survive, and what stands inside
     broken JSON is found, too.
     """
-    return without_secrets(
-        raw if redactor.keep_private else _without_private(raw, redactor), redactor
-    )
+    if not redactor.keep_private:
+        raw = _without_private(raw, redactor)
+    return without_secrets(raw, redactor)
 
 
 def _without_private(raw: bytes, redactor: Redactor) -> bytes:

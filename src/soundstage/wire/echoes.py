@@ -1,5 +1,5 @@
-"""Where somebody's own words come back: whole, or a longer piece of them, in any case and with other
-signs between the words. Pure; finds places and replaces nothing.
+"""Where somebody's own words come back: whole, or a longer piece of them, in any case and with
+other signs between the words. Pure; finds places and replaces nothing.
 """
 
 from __future__ import annotations
@@ -74,13 +74,14 @@ class Echoes:
 
     def _many(self, same: bytes) -> Iterator[Span]:
         if self._parts is None:
-            whole, parts = self._whole, {}
+            whole = self._whole
+            parts: dict[bytes, int] = {}
             for at in range(len(whole) - _PART + 1):
                 parts.setdefault(whole[at : at + _PART], at)
             self._parts = parts
-        parts, at = self._parts, 0
+        found, at = self._parts, 0
         while at <= len(same) - _PART:
-            place = parts.get(same[at : at + _PART])
+            place = found.get(same[at : at + _PART])
             if place is None:
                 at += _STRIDE
                 continue

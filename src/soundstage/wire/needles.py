@@ -1,5 +1,5 @@
-"""Where secrets stand in bytes, however they are written there: plain, in base64 or hexadecimal, and
-under any pile of percent signs, JSON escapes and HTML character references, mixed at will.
+"""Where secrets stand in bytes, however they are written there: plain, in base64 or hexadecimal,
+and under any pile of percent signs, JSON escapes and HTML character references, mixed at will.
 
 Pure; finds places and replaces nothing (`redact` does).
 """
@@ -176,7 +176,7 @@ class _Fold:
         self._unfolded: list[int] = []
 
     def original(self, span: Span) -> Span:
-        """The part of the original that became `span`; all of each escape that has to do with it."""
+        """The part of the original that became `span`, with all of each escape in it."""
         if self._starts is None:
             self._starts = self._made()
         starts, unfolded = self._starts, self._unfolded

@@ -293,8 +293,8 @@ class Redactor:
         return _without(data, spans).decode("utf-8", "surrogatepass") if spans else path
 
     def links(self, text: str) -> str:
-        """`text` with every http(s) URL in it put through `url`, those that are written with percent
-        signs, too.
+        """`text` with every http(s) URL in it put through `url`; one that is written with percent
+        signs loses its query.
         """
         if "%" in text and not self.keep_private:
             text = _CODED_QUERY.sub(lambda found: found[1] + MARK, text)
