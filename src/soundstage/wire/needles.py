@@ -7,6 +7,7 @@ Pure; finds places and replaces nothing (`redact` does).
 from __future__ import annotations
 
 import base64
+import binascii
 import copy
 import re
 from bisect import bisect_right
@@ -25,7 +26,10 @@ _DEEPEST: Final = 5
 _WINDOW, _OVERLAP = 65_536, 4_096
 #: A text that is cut gives no more away than so many characters.
 _PREFIX: Final = 8
-_LONGEST_NAME: Final = 32
+#: What may be base64 (either alphabet, any alignment) or hexadecimal of a piece of text.
+_CODED: Final = re.compile(rb"[A-Za-z0-9+/_-]{16,}")
+_HEXADECIMAL_ONLY: Final = re.compile(rb"(?:[0-9A-Fa-f]{2})+")
+_USUAL: Final = bytes.maketrans(b"-_", b"+/")
 
 #: URLs (RFC 3986, 2.1), strings of JSON, JavaScript and Python, HTML (13.5, named references too).
 _ESCAPE: Final = re.compile(
@@ -105,7 +109,7 @@ class Needles:
         self._unfolds = any(len(form) >= _ENCODED_MINIMUM for form in forms)
 
     def beside(self, more: Callable[[bytes], Iterator[Span]]) -> Needles:
-        """These, and what `more` finds."""
+        """These, and what `more` finds, also within base64 and hexadecimal."""
         other = copy.copy(self)
         other._more, other._unfolds = more, True
         return other
@@ -141,6 +145,7 @@ class Needles:
         found = [span for form in self._forms for span in _whole(form, data)]
         if self._more is not None:
             found += self._more(data)
+            found += _in_code(data, self._more)
         if cut:
             found += [
                 span for form in self._forms if len(form) > _PREFIX for span in _begun(form, data)
@@ -201,6 +206,21 @@ class _Fold:
             unfolded.append(size)
         self._unfolded = unfolded
         return starts
+
+
+def _in_code(data: bytes, more: Callable[[bytes], Iterator[Span]]) -> Iterator[Span]:
+    """The words of `data` that are base64 or hexadecimal of what `more` finds."""
+    for word in _CODED.finditer(data):
+        text = word[0]
+        said = [binascii.unhexlify(text)] if _HEXADECIMAL_ONLY.fullmatch(text) else []
+        text = text.translate(_USUAL)
+        for offset in range(4):
+            said.append(binascii.a2b_base64(text[offset : offset + (len(text) - offset) // 4 * 4]))
+            left = (len(text) - offset) % 4
+            if left > 1:
+                said[-1] += binascii.a2b_base64(text[-left:] + b"=" * (4 - left))
+        if any(next(more(each), None) is not None for each in said):
+            yield word.span()
 
 
 def _whole(form: bytes, data: bytes) -> Iterator[Span]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-from soundstage.wire.echoes import Echoes
+from soundstage.wire.echoes import SHORTEST, Echoes
 from soundstage.wire.needles import Needles, Span
 
 MARK = "[redacted]"
@@ -38,6 +38,9 @@ _URL_HEADERS = frozenset({"location", "content-location", "referer"})
 _FRAMING_HEADERS = frozenset(
     {"connection", "content-encoding", "content-length", "keep-alive", "transfer-encoding"}
 )
+_MEDIA_PART = re.compile(rb"[^,; \t]+")
+_FRAMING_PART = re.compile(rb"[^,;= \t]+")
+_SEGMENT = re.compile(rb"[^/]+")
 _FRAMING_WORD = re.compile(
     r"[0-9]+|br|chunked|close|compress|deflate|gzip|identity|keep-alive|max|te|timeout|trailers"
     r"|upgrade|x-gzip|zstd",
@@ -141,11 +144,11 @@ class Redactor:
         """
         if self.keep_private:
             return self
-        echoes = Echoes(text for text in texts if text not in self._words)
-        if not echoes:
+        own = [text for text in texts if len(text) >= SHORTEST and text not in self._words]
+        if not own:
             return self
         other = copy.copy(self)
-        other._needles = self._needles.beside(echoes.spans)
+        other._needles = self._needles.beside(Echoes(own).spans)
         return other
 
     def knowing(self, words: Iterable[str]) -> Redactor:
@@ -229,9 +232,9 @@ class Redactor:
             elif lower in _URL_HEADERS:
                 value = self.url(value)
             elif lower == "content-type":
-                value = re.sub("[^,; \t]+", lambda part: self.name(part[0]), value)
+                value = self._but(value, _MEDIA_PART, self._words.__contains__)
             elif lower in _FRAMING_HEADERS:
-                value = re.sub("[^,;= \t]+", self._framing, value)
+                value = self._but(value, _FRAMING_PART, _is_framing)
             else:
                 value = self.text(value if self.keep_private else self.links(value))
             if lower not in _READ_HEADERS:
@@ -239,8 +242,21 @@ class Redactor:
             kept.append((name, value))
         return kept
 
-    def _framing(self, part: re.Match[str]) -> str:
-        return part[0] if _FRAMING_WORD.fullmatch(part[0]) else self.text(part[0])
+    def _but(self, value: str, part: re.Pattern[bytes], known: Callable[[str], bool]) -> str:
+        """A value without secrets, but for those that stand inside a part of it that is known."""
+        data = value.encode("utf-8", "surrogatepass")
+        spans = self._found(data)
+        if spans:
+            parts = (each.span() for each in part.finditer(data))
+            fixed = [(a, b) for a, b in parts if known(data[a:b].decode("utf-8", "replace"))]
+            spans = [(a, b) for a, b in spans if not any(c <= a and b <= d for c, d in fixed)]
+        return _without(data, spans).decode("utf-8", "surrogatepass") if spans else value
+
+    def _whole(self, text: str) -> str:
+        """What was searched part by part: an escape may stand where two of them meet."""
+        data = text.encode("utf-8", "surrogatepass")
+        spans = [(a, b) for a, b in self._found(data) if any(c in data[a:b] for c in b"%&\\")]
+        return _without(data, spans).decode("utf-8", "surrogatepass") if spans else text
 
     def url(self, url: str) -> str:
         """A URL without user information, fragment, and the values of its query.
@@ -276,21 +292,10 @@ class Redactor:
         (host, port), (path, query) = _parts(_AUTHORITY, authority), _parts(_PATH, rest)
         if not (host in self._words or _is_address(host)):
             host = self.text(host).replace(MARK, MARK.strip("[]"))  # brackets are IPv6's
-        path = self._path(path)
+        path = self._but(path, _SEGMENT, self._words.__contains__)
         if authority and path[:1] not in ("", "/"):
             path = "/" + path
-        return scheme + host + port + path + self.text(query)
-
-    def _path(self, path: str) -> str:
-        """A path without secrets, but for segments that are known."""
-        data = path.encode("utf-8", "surrogatepass")
-        spans = []
-        for start, end in self._found(data):
-            first, after = data.rfind(b"/", 0, start) + 1, data.find(b"/", end)
-            segment = data[first:] if after < 0 else data[first:after]
-            if segment.decode("utf-8", "replace") not in self._words:
-                spans.append((start, end))
-        return _without(data, spans).decode("utf-8", "surrogatepass") if spans else path
+        return self._whole(scheme + host + port + path + self.text(query))
 
     def links(self, text: str) -> str:
         """`text` with every http(s) URL in it put through `url`; one that is written with percent
@@ -369,6 +374,10 @@ def _without(data: bytes, spans: list[Span]) -> bytes:
         kept += [data[done:start], _MARK]
         done = end
     return b"".join([*kept, data[done:]])
+
+
+def _is_framing(part: str) -> bool:
+    return _FRAMING_WORD.fullmatch(part) is not None
 
 
 def _parts(pattern: re.Pattern[str], text: str) -> tuple[str, str]:
