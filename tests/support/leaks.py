@@ -105,7 +105,7 @@ def leaks(folder: Path, said: str, *secrets: str) -> list[str]:
         *((f"said: {line}", line.encode()) for line in said.split("\n")),
     ]
     return [
-        f"{where}: {data[:200]!r}"
+        f"{where}: {data[:1500]!r}"
         for where, data in pieces
         for secret in secrets
         if stands_in(data, secret)

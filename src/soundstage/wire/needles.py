@@ -28,7 +28,7 @@ _WINDOW, _OVERLAP = 65_536, 4_096
 _PREFIX: Final = 8
 #: What may be base64 (either alphabet, any alignment) or hexadecimal of a piece of text.
 _CODED: Final = re.compile(rb"[A-Za-z0-9+/_-]{16,}")
-_HEXADECIMAL_ONLY: Final = re.compile(rb"(?:[0-9A-Fa-f]{2})+")
+_IN_HEXADECIMAL: Final = re.compile(rb"[0-9A-Fa-f]{16,}")
 _USUAL: Final = bytes.maketrans(b"-_", b"+/")
 
 #: URLs (RFC 3986, 2.1), strings of JSON, JavaScript and Python, HTML (13.5, named references too).
@@ -210,17 +210,23 @@ class _Fold:
 
 def _in_code(data: bytes, more: Callable[[bytes], Iterator[Span]]) -> Iterator[Span]:
     """The words of `data` that are base64 or hexadecimal of what `more` finds."""
-    for word in _CODED.finditer(data):
+    for word in _IN_HEXADECIMAL.finditer(data):
         text = word[0]
-        said = [binascii.unhexlify(text)] if _HEXADECIMAL_ONLY.fullmatch(text) else []
-        text = text.translate(_USUAL)
-        for offset in range(4):
-            said.append(binascii.a2b_base64(text[offset : offset + (len(text) - offset) // 4 * 4]))
-            left = (len(text) - offset) % 4
-            if left > 1:
-                said[-1] += binascii.a2b_base64(text[-left:] + b"=" * (4 - left))
-        if any(next(more(each), None) is not None for each in said):
+        even, odd = text[: len(text) // 2 * 2], text[1 : 1 + (len(text) - 1) // 2 * 2]
+        if any(next(more(binascii.unhexlify(each)), None) is not None for each in (even, odd)):
             yield word.span()
+    for word in _CODED.finditer(data):
+        text = word[0].translate(_USUAL)
+        for offset in range(4):
+            part = text[offset:]
+            said = (
+                binascii.a2b_base64(part + b"=" * (-len(part) % 4))
+                if len(part) % 4 != 1
+                else (binascii.a2b_base64(part[:-1]))
+            )
+            if next(more(said), None) is not None:
+                yield word.span()
+                break
 
 
 def _whole(form: bytes, data: bytes) -> Iterator[Span]:

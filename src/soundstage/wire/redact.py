@@ -6,6 +6,7 @@ Pure functions of their input. A `Redactor` knows the secrets of its run and nev
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -252,12 +253,6 @@ class Redactor:
             spans = [(a, b) for a, b in spans if not any(c <= a and b <= d for c, d in fixed)]
         return _without(data, spans).decode("utf-8", "surrogatepass") if spans else value
 
-    def _whole(self, text: str) -> str:
-        """What was searched part by part: an escape may stand where two of them meet."""
-        data = text.encode("utf-8", "surrogatepass")
-        spans = [(a, b) for a, b in self._found(data) if any(c in data[a:b] for c in b"%&\\")]
-        return _without(data, spans).decode("utf-8", "surrogatepass") if spans else text
-
     def url(self, url: str) -> str:
         """A URL without user information, fragment, and the values of its query.
 
@@ -287,15 +282,36 @@ class Redactor:
         """A URL without secrets, but still one: its scheme, addresses, ports, and what is known of
         hosts and paths stay.
         """
-        if not self._needles:
-            return scheme + authority + rest
-        (host, port), (path, query) = _parts(_AUTHORITY, authority), _parts(_PATH, rest)
-        if not (host in self._words or _is_address(host)):
-            host = self.text(host).replace(MARK, MARK.strip("[]"))  # brackets are IPv6's
-        path = self._but(path, _SEGMENT, self._words.__contains__)
-        if authority and path[:1] not in ("", "/"):
-            path = "/" + path
-        return self._whole(scheme + host + port + path + self.text(query))
+        whole = f"{scheme}{authority}{rest}"
+        data = whole.encode("utf-8", "surrogatepass")
+        spans = self._found(data) if self._needles else []
+        if not spans:
+            return whole
+        (host, port), (path, _) = _parts(_AUTHORITY, authority), _parts(_PATH, rest)
+        lengths = [
+            len(each.encode("utf-8", "surrogatepass")) for each in (scheme, host, port, path)
+        ]
+        begin, end_of_host, end, end_of_path = itertools.accumulate(lengths)
+        known = host in self._words or _is_address(host)
+        # What is never taken out: scheme, port, and addresses and hosts that are known.
+        fixed = [(0, end_of_host if known else begin), (end_of_host, end)]
+        segments = [each.span() for each in _SEGMENT.finditer(data, end, end_of_path)]
+        fixed_segments = [
+            (a, b) for a, b in segments if data[a:b].decode("utf-8", "replace") in self._words
+        ]
+        kept, done = [], 0
+        for start, after in _outside(spans, fixed):
+            if any(a <= start and after <= b for a, b in fixed_segments):
+                continue
+            kept.append(data[done:start])
+            if start < end:  # brackets are IPv6's
+                kept.append(_MARK.strip(b"[]"))
+                if after > end and data[after : after + 1] not in (b"", b"/", b"?", b"#"):
+                    kept.append(b"/")
+            else:
+                kept.append(b"/" + _MARK if start == end and begin < end else _MARK)
+            done = after
+        return b"".join([*kept, data[done:]]).decode("utf-8", "surrogatepass")
 
     def links(self, text: str) -> str:
         """`text` with every http(s) URL in it put through `url`; one that is written with percent
@@ -374,6 +390,20 @@ def _without(data: bytes, spans: list[Span]) -> bytes:
         kept += [data[done:start], _MARK]
         done = end
     return b"".join([*kept, data[done:]])
+
+
+def _outside(spans: list[Span], fixed: list[Span]) -> list[Span]:
+    """What of each span lies outside of all that is fixed (which is in order)."""
+    left = []
+    for start, end in spans:
+        for first, after in fixed:
+            if first < end and start < after:
+                if start < first:
+                    left.append((start, first))
+                start = after
+        if start < end:
+            left.append((start, end))
+    return left
 
 
 def _is_framing(part: str) -> bool:
