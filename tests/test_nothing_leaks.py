@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from tests.support.leaks import forms, leaks, stands_in
 from soundstage import cli
 from soundstage.outgoing import KEY_VARIABLE
 
+LOCUSTFILE = Path(__file__).parents[1] / "loadtests/locustfile.py"
 KEY = "sk-live-Zx9+8w/7V6u5T4s3"
 PROMPT = "my grandmother's Gugelhupf recipe, sung by candlelight"
 USER = "user-20770815-qzx"
@@ -66,3 +70,49 @@ def _run(command: str, folder: Path, url: str, *options: str) -> str:
     code = cli.run(command, arguments, out, err)
     assert code in (0, 1, 4, 6), err.getvalue()
     return out.getvalue() + err.getvalue()
+
+
+#: Every command that sends something, with the options that make it quick.
+COMMANDS = {
+    "check": "-m soundstage check --target URL --out out --write-waivers drafts.toml --explore 2",
+    "check as JSON": "-m soundstage check --target URL --out out --format json --api v6"
+    " --explore 1 --verbose",
+    "pytest": "-m pytest --pyargs soundstage.contracts -p soundstage.pytest_plugin --target URL"
+    " -p no:cacheprovider --out out --explore 1 --junitxml junit.xml -ra --showlocals --api v6",
+    "load": "-m soundstage load --target URL --out out --rate 60 --duration 2s --drain 5s --api v6"
+    " --corpus words.txt",
+    "load, many": "-m soundstage load --target URL --out out --rate 60 --duration 2s --drain 5s"
+    " --processes 2 --corpus words.txt --api v6",
+    "locust": f"-m locust -f {LOCUSTFILE} --host URL --headless --users 8 --spawn-rate 8"
+    " --run-time 3s --soundstage-corpus words.txt --soundstage-api v6 --soundstage-drain 5"
+    " --csv stats --html it.html --json",
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_nothing_that_comes_back_leaves_a_command(name, tmp_path):
+    (tmp_path / "words.txt").write_text(f"{PROMPT}\n")
+    (tmp_path / "key").write_text(KEY)
+
+    def said(key: str, body: dict) -> list[str]:
+        return of_key(key, body) if len(key) > 20 else ["-"]
+
+    def texts(key: str, body: dict) -> list[str]:
+        return [*of_texts(key, body)[:3], *said(key, body)]
+
+    with echoing(list(PLACES.values()), texts if "words.txt" in COMMANDS[name] else said) as api:
+        words = [api.url if word == "URL" else word for word in COMMANDS[name].split()]
+        done = subprocess.run(
+            [sys.executable, *words],
+            cwd=tmp_path,
+            env={**os.environ, KEY_VARIABLE: KEY},
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+    assert done.returncode in (0, 1, 4), done.stderr[-3000:]
+    assert len(api.bodies) > 4, done.stdout + done.stderr
+    (tmp_path / "words.txt").unlink()
+    (tmp_path / "key").unlink()
+    assert leaks(tmp_path, done.stdout + done.stderr, KEY, PROMPT) == []

@@ -69,6 +69,7 @@ def _levels(data: bytes, depth: int = 0) -> Iterator[bytes]:
             unquote_to_bytes(data),
             html.unescape(text).encode("utf-8", "surrogateescape"),
             _JSON.sub(_character, data),
+            data.replace(b"~1", b"/").replace(b"~0", b"~"),
         ):
             if plain != data:
                 yield from _levels(plain, depth + 1)
@@ -93,7 +94,7 @@ def written_below(folder: Path) -> Iterator[tuple[str, bytes]]:
         for number, line in enumerate(data.split(b"\n"), start=1):
             yield f"{name}:{number}", line
             if line.startswith(b'{"t":'):
-                yield f"{name}:{number} raw", base64.b64decode(json.loads(line)["raw"])
+                yield f"{name}:{number} raw", base64.b64decode(json.loads(line).get("raw", ""))
 
 
 def leaks(folder: Path, said: str, *secrets: str) -> list[str]:

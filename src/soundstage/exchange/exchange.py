@@ -5,6 +5,7 @@ Values only: `client.py` makes them, `reading.py` fills them as bytes come.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,9 @@ _SECOND_NS = 1_000_000_000
 EXPLORED = "explored"
 #: A piece of somebody's own text in an id gives it away; so many characters are looked for at once.
 _PIECE = 12
+#: Too short to be base64 of such a piece.
+_SHORT_ID = re.compile("[A-Za-z0-9_.:-]{0,21}")
+_HEXADECIMAL_ID = re.compile("[0-9A-Fa-f]{8,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,17 +138,16 @@ class Exchange:
         said = self.message_id
         if said is None or self.redactor.keep_private:
             return said
+        own = [text.lower() for text in self._own_texts() if len(text) >= SHORTEST]
         low = said.lower()
+        if _is_random(said):
+            return MARK if low in own else said
         pieces = [low[at : at + _PIECE] for at in range(0, len(low) - _PIECE + 1, _PIECE // 2)]
-        for text in self._own_texts():
-            own = text.lower()
-            if len(own) < SHORTEST:
-                continue
-            if own in low:
-                return self.hiding(self.redactor).text(said)
-            if any(piece in own for piece in pieces):
-                return MARK
-        return said
+        if _SHORT_ID.fullmatch(said) and not any(
+            text in low or any(piece in text for piece in pieces) for text in own
+        ):
+            return said
+        return self.hiding(self.redactor).text(said)
 
     @property
     def verdict(self) -> Verdict:
@@ -288,3 +291,11 @@ class Exchange:
             "t": round((self.ended_ns - self.started_ns) / _SECOND_NS, 6),
         }
         return Transcript(header, kept, ended)
+
+
+def _is_random(said: str) -> bool:
+    """Whether an id is a number in hexadecimal, as a UUID is, and not a text that is written so."""
+    digits = said.replace("-", "")
+    if not _HEXADECIMAL_ID.fullmatch(digits):
+        return False
+    return not bytes.fromhex(digits[: len(digits) // 2 * 2]).isascii()

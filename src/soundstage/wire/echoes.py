@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from soundstage.wire.needles import Span
+from soundstage.wire.needles import Span, begun
 
 #: Shorter texts are anybody's; of longer ones, a piece as long as this is theirs.
 SHORTEST: Final = 8
@@ -52,9 +52,12 @@ class Echoes:
     def __bool__(self) -> bool:
         return bool(self._short or self._whole)
 
-    def spans(self, data: bytes) -> Iterator[Span]:
-        """The places where they stand in `data`."""
+    def spans(self, data: bytes, cut: bool = False) -> Iterator[Span]:
+        """The places where they stand in `data`. `cut`: see `Needles.spans`."""
         same = data.translate(_SAME)
+        if cut:
+            for text in (*self._short, *self._whole.split(b"\0")):
+                yield from begun(text, same)
         for short in self._short:
             start = same.find(short)
             while start >= 0:

@@ -16,6 +16,8 @@ from typing import Final
 
 #: From, to: a part of the bytes that were searched.
 Span = tuple[int, int]
+#: Finds something in bytes; and, if they quote what was cut, the beginnings of it.
+Finder = Callable[[bytes, bool], Iterator[Span]]
 
 #: Shorter ones would match by chance all over base64 text, and under escapes.
 _ENCODED_MINIMUM: Final = 6
@@ -31,15 +33,19 @@ _CODED: Final = re.compile(rb"[A-Za-z0-9+/_-]{16,}")
 _IN_HEXADECIMAL: Final = re.compile(rb"[0-9A-Fa-f]{16,}")
 _USUAL: Final = bytes.maketrans(b"-_", b"+/")
 
-#: URLs (RFC 3986, 2.1), strings of JSON, JavaScript and Python, HTML (13.5, named references too).
+#: URLs (RFC 3986, 2.1), strings of JSON, JavaScript and Python, JSON pointers (RFC 6901, 3), HTML
+#: (13.5, named references too).
 _ESCAPE: Final = re.compile(
     rb"%([0-9A-Fa-f]{2})"
     rb"|\\u([Dd][89ABab][0-9A-Fa-f]{2})\\u([Dd][C-Fc-f][0-9A-Fa-f]{2})"
     rb"|\\(?:u([0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,6})\}|U([0-9A-Fa-f]{8})|x([0-9A-Fa-f]{2})"
     rb"|([0-7]{3})|([\"'/\\]))"
+    rb"|~([01])"
     rb"|&(?:\#(?:[xX]([0-9A-Fa-f]{1,16})|([0-9]{1,16}))|([A-Za-z][A-Za-z0-9]{1,31}));?"
 )
-_HEXADECIMAL: Final = (4, 5, 6, 10)
+#: Every escape begins with one of these.
+_SIGNS: Final = (b"%", b"\\", b"&", b"~")
+_HEXADECIMAL: Final = (4, 5, 6, 11)
 _RAW_HEXADECIMAL: Final = (1, 7)
 _LAST_CHARACTER: Final = 0x10FFFF
 #: What may stand after a text that was cut: the rest of an escape, then what says that it was.
@@ -59,7 +65,9 @@ def _said(escape: re.Match[bytes]) -> bytes:
         return chr(0x10000 + pair).encode()
     if kind == 9:
         return text
-    if kind == 12:
+    if kind == 10:
+        return b"/" if text == b"1" else b"~"
+    if kind == 13:
         return _named(text) or escape[0]
     number = int(text, 16 if kind in _HEXADECIMAL else 8 if kind == 8 else 10)
     if number > _LAST_CHARACTER:
@@ -105,10 +113,10 @@ class Needles:
                 if candidate.strip():
                     forms |= _forms(candidate.encode("utf-8", "surrogatepass"))
         self._forms = sorted(forms, key=lambda form: (-len(form), form))
-        self._more: Callable[[bytes], Iterator[Span]] | None = None
+        self._more: Finder | None = None
         self._unfolds = any(len(form) >= _ENCODED_MINIMUM for form in forms)
 
-    def beside(self, more: Callable[[bytes], Iterator[Span]]) -> Needles:
+    def beside(self, more: Finder) -> Needles:
         """These, and what `more` finds, also within base64 and hexadecimal."""
         other = copy.copy(self)
         other._more, other._unfolds = more, True
@@ -138,17 +146,17 @@ class Needles:
         return _joined(found)
 
     def _escapes(self, data: bytes) -> bool:
-        return self._unfolds and (b"%" in data or b"\\" in data or b"&" in data)
+        return self._unfolds and any(sign in data for sign in _SIGNS)
 
     def _here(self, data: bytes, cut: bool) -> list[Span]:
         """Those that stand in `data` as it is."""
         found = [span for form in self._forms for span in _whole(form, data)]
         if self._more is not None:
-            found += self._more(data)
-            found += _in_code(data, self._more)
+            found += self._more(data, cut)
+            found += _in_code(data, self._more, cut)
         if cut:
             found += [
-                span for form in self._forms if len(form) > _PREFIX for span in _begun(form, data)
+                span for form in self._forms if len(form) > _PREFIX for span in begun(form, data)
             ]
         return found
 
@@ -208,25 +216,29 @@ class _Fold:
         return starts
 
 
-def _in_code(data: bytes, more: Callable[[bytes], Iterator[Span]]) -> Iterator[Span]:
+def _in_code(data: bytes, more: Finder, cut: bool) -> Iterator[Span]:
     """The words of `data` that are base64 or hexadecimal of what `more` finds."""
-    for word in _IN_HEXADECIMAL.finditer(data):
-        text = word[0]
-        even, odd = text[: len(text) // 2 * 2], text[1 : 1 + (len(text) - 1) // 2 * 2]
-        if any(next(more(binascii.unhexlify(each)), None) is not None for each in (even, odd)):
-            yield word.span()
-    for word in _CODED.finditer(data):
-        text = word[0].translate(_USUAL)
-        for offset in range(4):
-            part = text[offset:]
-            said = (
-                binascii.a2b_base64(part + b"=" * (-len(part) % 4))
-                if len(part) % 4 != 1
-                else (binascii.a2b_base64(part[:-1]))
-            )
-            if next(more(said), None) is not None:
-                yield word.span()
-                break
+    words = [(word.span(), _decoded(word[0])) for word in _CODED.finditer(data)]
+    # Hardly ever is there one: one look at all of them tells.
+    if words and any(more(b"".join([said for _, said in words]), cut)):
+        yield from (span for span, said in words if any(more(said, cut)))
+
+
+def _decoded(word: bytes) -> bytes:
+    """What a word says, read in every way; each ends with a quotation mark, as what is cut may."""
+    said = []
+    for digits in _IN_HEXADECIMAL.findall(word):
+        many = len(digits) // 2 * 2
+        said += [binascii.unhexlify(digits[:many]), binascii.unhexlify(digits[-many:])]
+        if digits == word:
+            return b"'".join([*said, b""])
+    word = word.translate(_USUAL)
+    for offset in range(4):
+        part = word[offset:]
+        left = len(part) % 4
+        part = part[:-1] if left == 1 else part + b"=" * (-left % 4)
+        said.append(binascii.a2b_base64(part))
+    return b"'".join([*said, b""])
 
 
 def _whole(form: bytes, data: bytes) -> Iterator[Span]:
@@ -236,8 +248,10 @@ def _whole(form: bytes, data: bytes) -> Iterator[Span]:
         start = data.find(form, start + len(form))
 
 
-def _begun(form: bytes, data: bytes) -> Iterator[Span]:
+def begun(form: bytes, data: bytes) -> Iterator[Span]:
     """Where `data` holds the beginning of `form`, and is then cut."""
+    if len(form) < _PREFIX:
+        return
     start = data.find(form[:_PREFIX])
     while start >= 0:
         end = start + _PREFIX
