@@ -39,7 +39,7 @@ _ESCAPE: Final = re.compile(
     rb"%([0-9A-Fa-f]{2})"
     rb"|\\u([Dd][89ABab][0-9A-Fa-f]{2})\\u([Dd][C-Fc-f][0-9A-Fa-f]{2})"
     rb"|\\(?:u([0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,6})\}|U([0-9A-Fa-f]{8})|x([0-9A-Fa-f]{2})"
-    rb"|([0-7]{3})|([\"'/\\]))"
+    rb"|([0-3][0-7]{2})|([\"'/\\]))"
     rb"|~([01])"
     rb"|&(?:\#(?:[xX]([0-9A-Fa-f]{1,16})|([0-9]{1,16}))|([A-Za-z][A-Za-z0-9]{1,31}));?"
 )
@@ -60,6 +60,8 @@ def _said(escape: re.Match[bytes]) -> bytes:
     text = escape[kind]
     if kind in _RAW_HEXADECIMAL:
         return bytes((int(text, 16),))
+    if kind == 8:
+        return bytes((int(text, 8),))
     if kind == 3:
         pair = (int(escape[2], 16) - 0xD800) * 0x400 + int(text, 16) - 0xDC00
         return chr(0x10000 + pair).encode()
@@ -69,7 +71,7 @@ def _said(escape: re.Match[bytes]) -> bytes:
         return b"/" if text == b"1" else b"~"
     if kind == 13:
         return _named(text) or escape[0]
-    number = int(text, 16 if kind in _HEXADECIMAL else 8 if kind == 8 else 10)
+    number = int(text, 16 if kind in _HEXADECIMAL else 10)
     if number > _LAST_CHARACTER:
         return escape[0]
     return chr(number).encode("utf-8", "surrogatepass")

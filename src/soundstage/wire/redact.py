@@ -397,7 +397,7 @@ def _outside(spans: list[Span], fixed: list[Span]) -> list[Span]:
     left = []
     for start, end in spans:
         for first, after in fixed:
-            if first < end and start < after:
+            if first < after and first < end and start < after:
                 if start < first:
                     left.append((start, first))
                 start = after
