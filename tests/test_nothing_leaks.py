@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 from tests.support.echoing import PLACES, echoing
-from tests.support.leaks import forms, leaks, stands_in
+from tests.support.leaks import forms, leaks, stands_in, written_below
 
-from soundstage import cli
+from soundstage import cli, outgoing
+from soundstage.conformance.violations import Severity, Violation, fingerprint
 from soundstage.outgoing import KEY_VARIABLE
+from soundstage.results.bundle import BundleWriter
 
 LOCUSTFILE = Path(__file__).parents[1] / "loadtests/locustfile.py"
 KEY = "sk-live-Zx9+8w/7V6u5T4s3"
@@ -116,3 +118,66 @@ def test_nothing_that_comes_back_leaves_a_command(name, tmp_path):
     (tmp_path / "words.txt").unlink()
     (tmp_path / "key").unlink()
     assert leaks(tmp_path, done.stdout + done.stderr, KEY, PROMPT) == []
+
+
+@pytest.mark.parametrize(
+    ("header", "secret"),
+    [
+        ("X-S: Hush_4711-qwert", "Hush_4711-qwert"),
+        ("Authorization: Bearer Hush_4711-qwert", "Hush_4711-qwert"),
+        ("Cookie: theme=dark; sid=Hush_4711-qwert", "Hush_4711-qwert"),
+        ("X-Auth: Basic dXNlcjpIdXNoXzQ3MTEtcXdlcnQ=", "Hush_4711-qwert"),
+        ("X-Staging-Key: a Hush_4711-qwert", "Hush_4711-qwert"),
+    ],
+)
+@pytest.mark.parametrize("option", ["--header", "--head"])
+def test_a_header_of_ones_own_that_comes_back_leaves_nothing(option, header, secret, tmp_path):
+    places = [PLACES[name] for name in ("error chunk", "undocumented text", "header", "error")]
+    out, err = io.StringIO(), io.StringIO()
+    with echoing(places, lambda *_: list(forms(secret).values())) as api:
+        arguments = ["--target", api.url, "--out", str(tmp_path / "out"), "--api", "v6"]
+        key = tmp_path.parent / f"{tmp_path.name}.key"
+        key.write_text(KEY)
+        arguments += ["--key-file", str(key), "--count", "40", option, header]
+        assert cli.run("record", arguments, out, err) in (0, 6), err.getvalue()
+    assert leaks(tmp_path, out.getvalue() + err.getvalue(), secret, KEY) == []
+
+
+def test_a_header_that_says_what_all_may_know_stays(tmp_path, monkeypatch):
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    with echoing([PLACES["undocumented text"]], lambda *_: ["de-CH-1996"]) as api:
+        _run("record", tmp_path, api.url, "--header", "Accept-Language: de-CH-1996")
+    raw = b"".join(data for name, data in written_below(tmp_path) if name.endswith("raw"))
+    assert b"de-CH-1996" in raw
+
+
+def test_a_finding_has_the_same_fingerprint_whatever_key_its_place_repeats(monkeypatch):
+    found = set()
+    for key in (KEY, "sk-live-other/key-0815"):
+        outgoing.hide([key])
+        path = "/" + key.replace("/", "~1")
+        found.add(fingerprint(Violation("field.undocumented", Severity.ERROR, 0, path, "", "r")))
+    assert len(found) == 1
+
+
+def test_row_and_run_lose_a_key_and_keep_what_the_format_fixes(tmp_path):
+    outgoing.hide([KEY, "conforms-with", "exchange"])
+    target = {"url": "http://h", "kind": "local", "profile": None, "speed": None, "seed": None}
+    run = {"kind": "check", "command": f"x {KEY}", "target": target, "parameters": {}}
+    run |= {"machine": {"system": "s", "cpus": 1, "python": "3"}}
+    run |= {"budget": {"limit": None, "spent": 0}, "clock": {"source": "kernel", "stepped": False}}
+    with BundleWriter.create(tmp_path / "run", run) as writer:
+        row = {"id": "e1", "scenario": "check", "api": "v6", "endpoint": "stream"}
+        row |= {"message_id": f"{KEY}", "intended_ns": 1, "started_ns": 1, "outcome": "failed"}
+        row |= {"verdict": "conforms", "reason": f"said {KEY}", "milestones": {}, "stages": {}}
+        row |= {"codes": {}, "billed": False, "warmup": False, "http_status": 200}
+        writer.exchange(row)
+        found = {"exchange": "e1", "api": "v6", "endpoint": "stream", "code": "a.b", "chunk": 0}
+        found |= {"severity": "error", "path": f"/{KEY}", "message": f"{KEY}?", "rule": "v6/x"}
+        writer.violations([found])
+        writer.finish(verdict="fail", exit_code=1, reason=f"{KEY}!", rules=[])
+        assert writer.run["reason"] == "[redacted]!"
+    assert leaks(tmp_path, "", KEY) == []
+    written = dict(written_below(tmp_path))
+    assert json.loads(written["run/violations.ndjson:1"])["exchange"] == "e1"
+    assert json.loads(written["run/exchanges.ndjson.gz:1"])["verdict"] == "conforms"

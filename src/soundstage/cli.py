@@ -178,7 +178,8 @@ def _failed(name: str, error: BaseException, stderr: TextIO) -> int:
     if os.environ.get("SOUNDSTAGE_TRACEBACK"):
         import traceback
 
-        traceback.print_exception(error, file=stderr)
+        said = outgoing.text("".join(traceback.format_exception(error)))
+        print(said, end="", file=stderr)
     _say(
         stderr,
         f"{_who(name)}: this is our bug, please report it: {type(error).__name__}: {error}\n"
@@ -198,7 +199,7 @@ def _in_a_thread(ended: Any) -> None:
 
 def _say(stderr: TextIO, text: str) -> None:
     with suppress(OSError, ValueError):
-        print(text, file=stderr, flush=True)
+        print(outgoing.text(text), file=stderr, flush=True)
 
 
 def _taken(argv: list[str]) -> list[str]:
