@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
 from soundstage import cli, stopping, visible
+from soundstage.arguments import header
 from soundstage.config import Config, find_config
 from soundstage.errors import UsageError
 from soundstage.exchange import consent, destination
@@ -264,7 +265,7 @@ def _options(
         scenario=scenario,
         budget=budget,
         key_file=args.key_file or config.target.key_file,
-        headers=tuple(_header(text) for text in args.header),
+        headers=tuple(map(header, args.header)),
         ca_file=args.ca_file or config.target.ca_file,
         client_cert=tuple(args.client_cert) if args.client_cert else None,
         insecure=args.insecure,
@@ -275,10 +276,3 @@ def _options(
         probe_playback=args.probe_playback,
         config=config,
     )
-
-
-def _header(text: str) -> tuple[str, str]:
-    name, colon, value = text.partition(":")
-    if not colon or not name.strip():
-        raise UsageError(f"--header {name!r}: expected 'NAME: VALUE'")
-    return name.strip(), value.strip()

@@ -14,7 +14,7 @@ from typing import Any
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
-from soundstage.arguments import between, count, whole
+from soundstage.arguments import between, count, shown_of_another, whole
 from soundstage.config import Config, find_config
 from soundstage.contract import available
 from soundstage.errors import UsageError
@@ -123,7 +123,7 @@ def options_of(environment: Environment) -> LoadOptions:
         budget=given.soundstage_budget if given.soundstage_budget >= 0 else None,
         key_file=given.soundstage_key_file or None,
         out=str(folder),
-        command=shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]]),
+        command=shlex.join([os.path.basename(sys.argv[0]), *shown_of_another(sys.argv[1:])]),
         parameters=tuple(parameters.items()),
         probe_playback=probed,
         config=_config(environment),

@@ -14,10 +14,10 @@ from typing import Any
 
 import gevent
 import gevent.event
-import orjson
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
+from soundstage import outgoing
 from soundstage.errors import BudgetError, SoundstageError, TargetError
 from soundstage.loadtests import clocks, shipping
 from soundstage.loadtests.arrivals import Schedule
@@ -28,7 +28,6 @@ from soundstage.loadtests.opening import recording_of, session_of, traffic_of
 from soundstage.loadtests.plan import DECIDE_S, LEAD_S, Plan, share
 from soundstage.loadtests.routing import route
 from soundstage.loadtests.shipping import Shipment
-from soundstage.results.bundle import portable
 from soundstage.results.matrix import Matrix
 
 log = logging.getLogger("soundstage")
@@ -195,7 +194,7 @@ class WorkerRun(LoadRun):
             self._offset_at_end = clocks.measure(self._ask_the_time, 4)
         timeout = shipping.HURRY_S if self._cutting.is_set() else shipping.SHIP_TIMEOUT_S
         whole = self.shipment.finish(timeout)
-        observed = orjson.dumps(portable(self.recording.observed.to_json()))
+        observed = shipping.packed(self.recording.observed.to_json())
         self._send(shipping.DONE, {"figures": self.figures(), "observed": observed, "whole": whole})
         self.session.close()
         self.over.set()
@@ -236,11 +235,11 @@ class WorkerRun(LoadRun):
 def failed(error: BaseException) -> dict[str, Any]:
     """What a worker says that cannot go on: the data of `shipping.FAILED`."""
     if isinstance(error, BudgetError):
-        return {"kind": "budget", "message": str(error)}
+        return {"kind": "budget", "message": outgoing.text(str(error))}
     if isinstance(error, SoundstageError):
-        return {"kind": "other", "message": str(error)}
+        return {"kind": "other", "message": outgoing.text(str(error))}
     said = "".join(traceback.format_exception(error))
-    return {"kind": "bug", "message": said}
+    return {"kind": "bug", "message": outgoing.text(said)}
 
 
 class _Noting(Matrix):

@@ -12,7 +12,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any, TextIO
 
-from soundstage import lifeline, stopping, streams
+from soundstage import lifeline, outgoing, stopping, streams
 from soundstage.errors import SoundstageError, UsageError, environment_reason, refused
 from soundstage.exit_codes import ExitCode, with_report
 
@@ -140,6 +140,7 @@ def run(name: str, argv: list[str], stdout: TextIO, stderr: TextIO) -> int:
     """
     try:
         stdout, stderr = streams.screen(stdout), streams.screen(stderr)
+        outgoing.hide_environment(os.environ)
         argv = _taken(argv)
         command = import_module(COMMANDS[name][0])
         args = command.parse_args(argv)

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from soundstage import pytest_words, visible
+from soundstage import outgoing, pytest_words, visible
+from soundstage.arguments import shown_of_another
 from soundstage.config import find_config
 from soundstage.contract import Contract, available, load
 from soundstage.contract.rules import Rule
@@ -174,6 +175,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Sort what a contract check says: broken, not known, or our own mistake."""
     report = yield
+    _without_secrets(report)
     if not any(map(item.get_closest_marker, _MARKERS)):
         return report
     pytest_words.show(report)
@@ -198,6 +200,28 @@ def pytest_runtest_makereport(
     return report
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    del collector
+    report = yield
+    _without_secrets(report)
+    return report
+
+
+def _without_secrets(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """What pytest shows and keeps of a test (JUnit, logs, locals) goes through the gate, too."""
+    report.sections = [(name, outgoing.text(text)) for name, text in report.sections]
+    if isinstance(report.longrepr, tuple):
+        path, line, said = report.longrepr
+        report.longrepr = path, line, outgoing.text(said)
+    elif report.longrepr and (kept := outgoing.text(shown := report.longreprtext)) is not shown:
+        report.longrepr = kept
+    if isinstance(report, pytest.TestReport):
+        report.user_properties = outgoing.document(report.user_properties)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     config = terminalreporter.config
     if (path := config.stash.get(_BUNDLE, None)) is not None:
@@ -206,7 +230,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         target = gate.session.target
         said = f"run bundle: {path} (soundstage report {path})"
         for line in (f"target: {target.url} ({target.kind})", said):
-            terminalreporter.write_line(visible.alone(line))
+            terminalreporter.write_line(visible.alone(outgoing.text(line)))
 
 
 @pytest.fixture(scope="session")
@@ -295,13 +319,13 @@ def _gate(config: pytest.Config) -> Gate:
             key_file=config.getoption("--key-file"),
             out=config.getoption("--out"),
             strict=config.getoption("--contract-strict"),
-            command=" ".join(["pytest", *sys.argv[1:]]),
+            command=shlex.join(["pytest", *shown_of_another(sys.argv[1:])]),
             config=find_config(),
         )
         gate = stack.enter_context(open_gate(options))
     except SoundstageError as error:
         stack.close()
-        pytest.exit(visible.alone(error), returncode=error.exit_code)
+        pytest.exit(visible.alone(outgoing.text(str(error))), returncode=error.exit_code)
     config.stash[_STACK] = stack
     config.stash[_GATE] = gate
     config.stash[_BESIDE] = Beside()

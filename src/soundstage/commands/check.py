@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from soundstage import cli, contracts, stopping, visible
-from soundstage.arguments import Parser, at_most, count, whole, words
+from soundstage.arguments import (
+    Hidden,
+    Parser,
+    at_most,
+    base_url,
+    count,
+    header,
+    shown,
+    whole,
+    words,
+)
 from soundstage.commands import house, planning
 from soundstage.commands.printing import json_line
 from soundstage.commands.unwritten import unwritten_report
@@ -62,7 +72,10 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         epilog=_EXAMPLES,
     )
     parser.add_argument(
-        "--target", metavar="URL", help="base URL of the API; `emulator` starts one (free)"
+        "--target",
+        type=base_url,
+        metavar="URL",
+        help="base URL of the API; `emulator` starts one (free)",
     )
     parser.add_argument(
         "--api", action="append", metavar="API", help=f"{', '.join(available())} (default: all)"
@@ -83,7 +96,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=whole, default=0, help="of the requests (default 0)")
     parser.add_argument("--strict", action="store_true", help="warnings fail, too")
-    parser.add_argument("--header", action="append", default=[], metavar="'NAME: VALUE'")
+    parser.add_argument("--header", action=Hidden, default=[], metavar="'NAME: VALUE'")
     parser.add_argument(
         "--ca-file", metavar="PEM", help="authorities to trust instead of the system's"
     )
@@ -125,7 +138,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         help="only rules that match: the answer is then that of a selection",
     )
     args = parser.parse_args(argv)
-    args.command = shlex.join(["soundstage", "check", *_shown(argv)])
+    args.command = shlex.join(["soundstage", "check", *shown(argv, args)])
     return args
 
 
@@ -153,7 +166,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         strict=args.strict,
         seed=args.seed,
         command=args.command,
-        headers=tuple(_header(text) for text in args.header),
+        headers=tuple(map(header, args.header)),
         ca_file=args.ca_file or config.target.ca_file,
         client_cert=tuple(args.client_cert) if args.client_cert else None,
         insecure=args.insecure,
@@ -193,11 +206,11 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     if code == ExitCode.INCONCLUSIVE and args.on_inconclusive == "warn":
         code = ExitCode.PASS
     assert gate.bundle is not None
-    shown = io.StringIO() if args.format == "json" else stdout
+    printed = io.StringIO() if args.format == "json" else stdout
     if unwritten is None:
-        reported = cli.run("report", [str(gate.bundle.path)], shown, stderr)
+        reported = cli.run("report", [str(gate.bundle.path)], printed, stderr)
     else:
-        reported = unwritten_report(gate, outcomes, unwritten, shown, stderr)
+        reported = unwritten_report(gate, outcomes, unwritten, printed, stderr)
     if args.format == "json":
         say(json_line(gate.bundle.run, stdout), stdout)
     else:
@@ -389,25 +402,3 @@ def _emulator_arguments(args: argparse.Namespace, target: str) -> tuple[str, ...
         raise UsageError("--fault: only an emulator that is started here can be told to fail")
     faults = [word for name in args.fault for word in ("--fault", name)]
     return (*args.emulator_args, *faults)
-
-
-def _header(text: str) -> tuple[str, str]:
-    name, colon, value = text.partition(":")
-    if not colon or not name.strip():
-        raise UsageError(f"--header {name!r}: expected 'NAME: VALUE'")
-    return name.strip(), value.strip()
-
-
-def _shown(argv: list[str]) -> list[str]:
-    """The arguments as given, without values of headers, which may be secret."""
-    shown, hide = [], False
-    for word in argv:
-        shown.append(
-            "[redacted]"
-            if hide
-            else word.partition("=")[0]
-            if word.startswith("--header=")
-            else word
-        )
-        hide = word == "--header"
-    return shown

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TextIO
 
 from soundstage.arguments import Parser
@@ -24,6 +24,7 @@ from soundstage.exit_codes import ExitCode, worst
 from soundstage.streams import say
 from soundstage.visible import painted
 from soundstage.wire import saved as saved_files
+from soundstage.wire.redact import Redactor
 from soundstage.wire.saved import Saved
 from soundstage.wire.transcript import Transcript
 
@@ -50,6 +51,10 @@ _EXIT = {
 }
 
 
+#: What is said of a file goes through it.
+_SHOWN = Redactor()
+
+
 @dataclass(frozen=True, slots=True)
 class Linted:
     """What was found in one file. `guessed`: api and endpoint were found out, not given;
@@ -70,6 +75,13 @@ class Linted:
     def verdict(self, strict: bool) -> Verdict:
         return self.judge.verdict(strict=strict)
 
+    @property
+    def violations(self) -> list[Violation]:
+        """As they may be shown: a file is its owner's, but a signed URL in it opens a door."""
+        return [
+            replace(each, message=_SHOWN.message(each.message)) for each in self.judge.violations
+        ]
+
     def to_json(self, strict: bool) -> dict[str, Any]:
         """As one object; `in_file` is there where something was undone to read it."""
         row = {
@@ -79,7 +91,7 @@ class Linted:
             "verdict": self.verdict(strict).value,
             "reason": self.judge.reason,
             "framing": self.judge.framing,
-            "violations": [violation.to_json() for violation in self.judge.violations],
+            "violations": [violation.to_json() for violation in self.violations],
         }
         return {**row, "in_file": list(self.notes)} if self.notes else row
 
@@ -287,15 +299,15 @@ def _print(linted: Linted, strict: bool, stdout: TextIO) -> None:
     many = f", {judge.events} events" if judge.events else ""
     framing = f", {judge.framing}" if judge.framing else ""
     in_file = f" (in the file: {', '.join(linted.notes)})" if linted.notes else ""
-    for violation in judge.violations:
+    for violation in linted.violations:
         _print_violation(linted.file, linted.contract, violation, paint, stdout)
     colour = {Verdict.CONFORMS: "32", Verdict.VIOLATES: "31", Verdict.INCONCLUSIVE: "33"}[verdict]
     said = paint(verdict.value, colour)
     reason = f" ({judge.reason})" if judge.reason else ""
     if linted.why and verdict is Verdict.INCONCLUSIVE:
-        reason = f" ({judge.reason}: {linted.why})"
+        reason = f" ({judge.reason}: {_SHOWN.message(linted.why)})"
     if judge.failed and verdict is Verdict.INCONCLUSIVE:
-        reason = f" ({judge.reason}: {judge.failed})"
+        reason = f" ({judge.reason}: {_SHOWN.message(judge.failed)})"
     say(f"{linted.file}: {said}{reason}: {took}{framing}{many}{in_file}", stdout)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from soundstage.arguments import Parser, whole, words
+from soundstage.arguments import Hidden, Parser, base_url, header, whole, words
 from soundstage.commands.printing import json_line
 from soundstage.contract import Contract, available, load
 from soundstage.contract.protocol import Endpoint
@@ -64,7 +64,8 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         epilog=_EXAMPLES,
     )
     add = parser.add_argument
-    add("--target", metavar="URL", help="base URL of the API; `emulator` starts one (free)")
+    text = "base URL of the API; `emulator` starts one (free)"
+    add("--target", type=base_url, metavar="URL", help=text)
     add("--out", metavar="DIR", help="folder for the transcripts; must be new or empty")
     add("--api", action="append", metavar="API", help=f"{', '.join(available())} (default: all)")
     text = "only endpoints of this kind (repeatable; default: stream)"
@@ -74,7 +75,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add("--seed", type=whole, default=0, help="of made-up requests (default 0)")
     add("--budget", type=whole, metavar="N", help="billable requests that may be sent")
     add("--key-file", metavar="FILE", help="file with the API key")
-    add("--header", action="append", default=[], metavar="'NAME: VALUE'")
+    add("--header", action=Hidden, default=[], metavar="'NAME: VALUE'")
     add("--ca-file", metavar="PEM", help="authorities to trust instead of the system's")
     add("--client-cert", nargs=2, metavar=("CERT", "KEY"), help="PEM files")
     add("--insecure", action="store_true", help="do not verify certificates")
@@ -107,7 +108,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
             target,
             key_file=args.key_file,
             budget=args.budget,
-            headers=tuple(_header(text) for text in args.header),
+            headers=tuple(map(header, args.header)),
             ca_file=args.ca_file,
             client_cert=tuple(args.client_cert) if args.client_cert else None,
             insecure=args.insecure,
@@ -253,10 +254,3 @@ def _count(text: str) -> int:
     if not 1 <= number <= 999:
         raise argparse.ArgumentTypeError(f"{number}: from 1 to 999")
     return number
-
-
-def _header(text: str) -> tuple[str, str]:
-    name, colon, value = text.partition(":")
-    if not colon or not name.strip():
-        raise UsageError(f"--header {name!r}: expected 'NAME: VALUE'")
-    return name.strip(), value.strip()

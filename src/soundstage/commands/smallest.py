@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, TextIO
 
+from soundstage import outgoing
 from soundstage.conformance.shrink import Shrunk, Stream, shrink, stream_of, trace_text
 from soundstage.conformance.violations import Violation
 from soundstage.contract import Contract
 from soundstage.streams import say
+from soundstage.wire.redact import Redactor
 
 #: So many different findings of one stream are looked into, and so much of each is shown.
 _MOST = 50
@@ -37,9 +39,7 @@ def to_json(shrunk: Shrunk, stream: Stream) -> dict[str, Any]:
         "rule": shrunk.violation.rule,
         "chunk": shrunk.at,
         "kept": list(shrunk.kept),
-        "chunks": [
-            stream.events[number].decode("utf-8", "backslashreplace") for number in shrunk.kept
-        ],
+        "chunks": [_text(stream, number) for number in shrunk.kept],
         "trace": trace_text(shrunk.trace),
         "expected": shrunk.expected,
         "due": list(shrunk.due),
@@ -61,6 +61,12 @@ def show(shrunk: Shrunk, stream: Stream, stdout: TextIO) -> None:
     say(f"    stages seen: {trace_text(shrunk.trace)}", stdout)
 
 
+def _text(stream: Stream, number: int) -> str:
+    """An event as it may be shown, before anything of it is cut."""
+    text = stream.events[number].decode("utf-8", "backslashreplace")
+    return outgoing.text(Redactor().links(text))
+
+
 def _lines(shrunk: Shrunk, stream: Stream) -> Iterator[str]:
     kept = shrunk.kept
     hidden = len(kept) - _MOST_CHUNKS
@@ -69,7 +75,7 @@ def _lines(shrunk: Shrunk, stream: Stream) -> Iterator[str]:
             if place == _MOST_CHUNKS // 2:
                 yield f"… {hidden} chunks …"
             continue
-        text = stream.events[number].decode("utf-8", "backslashreplace")
+        text = _text(stream, number)
         cut = f"… ({len(text) - _WIDTH} more characters)" if len(text) > _WIDTH else ""
         mark = ">" if number == shrunk.at else " "
         yield f"{mark} chunk {number}: {text[:_WIDTH]}{cut}"

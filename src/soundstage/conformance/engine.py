@@ -9,6 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from soundstage import outgoing
 from soundstage.conformance.fields import PATTERN_LIMIT, REFUSED, FieldCheck, shown
 from soundstage.conformance.kinds import compiled, marks_of
 from soundstage.conformance.order import EMPTY, Ledger, Track
@@ -33,6 +34,7 @@ class Seen(NamedTuple):
 _NOWHERE: set[str] = set()
 _UNREADABLE = Seen(None, None, None, ())
 _LONGEST_FAILURE = 200
+_LOOKED_AT = 2_048
 
 
 def _whole(value: Any) -> int | None:
@@ -237,7 +239,7 @@ class StreamCheck:
         texts = [name for name, field in fields.items() if field.get("x-role") == "text"]
         for name in (*told_by, *texts):
             if isinstance(chunk.get(name), str) and chunk[name]:
-                return str(chunk[name])[:_LONGEST_FAILURE]
+                return outgoing.text(str(chunk[name])[:_LOOKED_AT])[:_LONGEST_FAILURE]
         return " and ".join(f"{name} is {shown(chunk[name])}" for name in told_by)
 
     def _unknown_stage(self, chunk: dict[str, Any], number: int) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
+from soundstage import outgoing
 from soundstage.conformance.violations import Severity, Violation
 from soundstage.contract import patterns
 from soundstage.contract.rules import Rule, RuleBook
@@ -21,6 +22,7 @@ REFUSED = (TypeError, ValueError, OverflowError)
 #: Why an exchange is inconclusive in which a pattern of the contract came to its limit.
 PATTERN_LIMIT = "pattern.limit"
 _LONGEST_VALUE = 60
+_LOOKED_AT = 2_048
 _LONGEST_NUMBER = 180  # bits
 _ASPECTS = {"required": "required", "type": "type"}
 _CODES = {"required": "field.missing", "type": "field.type", "value": "field.value"}
@@ -36,7 +38,10 @@ def shown(value: Any) -> str:
     if isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER:
         # Python refuses to write the longest (and takes its time for the others).
         return f"an integer of about {value.bit_length() * 30103 // 100000 + 1} digits"
-    text = repr(value[:_LONGEST_VALUE]) if isinstance(value, str) else str(value)
+    if isinstance(value, str):
+        # Before it is cut: nobody would know the half of a secret again.
+        value = outgoing.text(value[:_LOOKED_AT])[:_LONGEST_VALUE]
+    text = repr(value) if isinstance(value, str) else str(value)
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
 
 

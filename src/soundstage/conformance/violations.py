@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from soundstage import outgoing
+
 
 class Severity(StrEnum):
     """How much a violation weighs. Follows from the basis of the broken rule."""
@@ -67,9 +69,10 @@ class Violation:
 
 def fingerprint(violation: Violation) -> str:
     """Twelve hex digits that stay the same for the same finding in every run: of its code, its
-    rule and the place in the chunk, whatever the values and the number of the chunk.
+    rule and the place in the chunk, whatever the values and the number of the chunk, and whatever
+    key a member's name repeats.
     """
-    place = re.sub(r"/[0-9]+(?=/|$)", "/*", violation.path)
+    place = re.sub(r"/[0-9]+(?=/|$)", "/*", outgoing.text(violation.path))
     text = "\0".join((violation.code, violation.rule, place))
     return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:12]
 

@@ -142,6 +142,7 @@ class AssetChecks:
             yield Violation(code, severity, chunk, found.path, named, rule.id)
 
     def _note(self, rules: dict[str, Rule], reason: str) -> None:
+        reason = self._session.redactor.message(reason)
         with self._lock:
             for rule in rules.values():
                 if not inconclusive(self._unknown.get(rule.id)):

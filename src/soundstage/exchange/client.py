@@ -22,6 +22,7 @@ from soundstage.exchange.reading import Reading
 from soundstage.exchange.target import Target
 from soundstage.wire.content_type import content_type_of
 from soundstage.wire.ending import EndKind
+from soundstage.wire.redact import Redactor
 from soundstage.wire.transport import Request, Transport
 
 __all__ = ["Call", "Client", "Exchange"]
@@ -34,7 +35,8 @@ class Client:
     """Makes exchanges with one target. Safe to use from many greenlets at once.
 
     `keep_bytes`: keep the raw events for transcripts. `on_comment` gets (arrival ns, comment) of
-    SSE comments, for benchmarks whose server stamps its send times.
+    SSE comments, for benchmarks whose server stamps its send times. `redactor`: what is said of
+    exchanges goes through it.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Client:
         keep_chunks: bool = False,
         ids: Callable[[], str] | None = None,
         on_comment: Callable[[int, bytes], None] | None = None,
+        redactor: Redactor | None = None,
     ) -> None:
         self.target = target
         self.transport = transport
@@ -56,6 +59,7 @@ class Client:
         self.keep_bytes = keep_bytes
         self.keep_chunks = keep_chunks
         self.on_comment = on_comment
+        self.redactor = redactor or Redactor()
         counter = itertools.count(1)
         self.next_id = ids or (lambda: f"e{next(counter):06d}")
 
@@ -91,6 +95,7 @@ class Client:
                 response=response,
                 request_head=head,
                 url=url,
+                redactor=self.redactor,
             )
             reading = self._read(exchange, comments)
         exchange.ended_ns = time.monotonic_ns()

@@ -91,6 +91,7 @@ class Gate:
             caps=session.client.caps,
             keep_chunks=True,
             ids=session.client.next_id,
+            redactor=session.redactor,
         )
         self.weights = Weights(self.config, strict=strict, today=today)
         self.started_ns = time.monotonic_ns()

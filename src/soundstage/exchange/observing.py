@@ -4,7 +4,7 @@ looked at under load.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from soundstage.conformance.observed import Observed
@@ -32,7 +32,22 @@ def observe(exchange: Exchange) -> Observed:
     if call.expect_error or exchange.response.status != _OK:
         return Observed()
     whole = exchange.outcome in ("ok", "failed") and exchange.judge.failed is None
-    return _observe(exchange.judge, exchange.chunks, whole=whole)
+    found = _observe(exchange.judge, exchange.chunks, whole=whole)
+    hiding = exchange.hiding(exchange.redactor)
+    if hiding.may_hold("\n".join(_said(found)).encode("utf-8", "surrogatepass")):
+        found = Observed.of(hiding.document(found.to_json()))
+    return found
+
+
+def _said(found: Observed) -> Iterator[str]:
+    """All that it tells in the API's own words: names that are not documented, and values."""
+    for api in found.apis.values():
+        for endpoint in api.endpoints.values():
+            for stage in endpoint.stages.values():
+                for where, place in stage.places.items():
+                    if not place.documented:
+                        yield where
+                    yield from place.values.counts
 
 
 def _observe(judge: Judge, chunks: Sequence[Chunk], *, whole: bool) -> Observed:

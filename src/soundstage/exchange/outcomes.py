@@ -165,10 +165,10 @@ def not_shown(outcome: RuleOutcome, exchanges: list[Exchange], not_sent: str | N
 
 def explained(exchange: Exchange) -> str:
     reason = reason_in_words(exchange.reason or "")
-    if exchange.judge.failed:
-        return f"{reason}: {exchange.judge.failed}"
-    if exchange.end is not None and exchange.end.message and reason.startswith("environment"):
-        return f"{reason}: {exchange.end.message}"
+    if (failed := exchange.failed) is not None:
+        return f"{reason}: {failed}"
+    if (end := exchange.end) is not None and end.message and reason.startswith("environment"):
+        return f"{reason}: {end.message}"
     if exchange.response.status not in (None, 200) and not reason.startswith("http."):
         return f"{reason}: the answer was {exchange.response.status}"
     return reason

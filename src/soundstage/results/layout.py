@@ -46,6 +46,28 @@ def _validator(definition: str | None) -> jsonschema_rs.Validator:
     return jsonschema_rs.validator_for(schema)
 
 
+@cache
+def fixed_words() -> frozenset[str]:
+    """The names and values that the formats of a bundle fix: no secret is one of them."""
+    found: set[str] = set()
+    for name in ("run.schema.json", "observed.schema.json"):
+        _collect(
+            orjson.loads(resources.files(__package__).joinpath(name).read_text("utf-8")), found
+        )
+    return frozenset(found)
+
+
+def _collect(schema: Any, found: set[str]) -> None:
+    if isinstance(schema, list):
+        for each in schema:
+            _collect(each, found)
+    elif isinstance(schema, dict):
+        found.update(schema.get("properties", ()))
+        values = [*schema.get("enum", ()), schema.get("const")]
+        found.update(each for each in values if isinstance(each, str))
+        _collect(list(schema.values()), found)
+
+
 def why_invalid(definition: str | None, value: object) -> str | None:
     """None if `value` meets the schema, else "/pointer: reason" of the first fault."""
     validator = _validator(definition)

@@ -16,6 +16,7 @@ from typing import Any, Self, cast
 
 import orjson
 
+from soundstage import outgoing
 from soundstage.errors import TargetError, UsageError, not_written
 from soundstage.results.layout import (
     EXCHANGES,
@@ -28,6 +29,7 @@ from soundstage.results.layout import (
     TRANSCRIPTS,
     VIOLATIONS,
     Row,
+    fixed_words,
     portable,
     why_invalid,
     why_not_observed,
@@ -44,6 +46,7 @@ _RESERVE, _RESERVED = ".reserve", 32 * 2**10
 
 class BundleWriter:
     """Writes a bundle. Make one with `create`; safe to call from several threads or greenlets.
+    Whatever is written goes through `outgoing` first: no secret that this process knows gets in.
 
     Where nothing more can be written (a full disk), each call raises TargetError; or, if it is
     `patient`, only `finish` does, so that a run can come to its verdict all the same.
@@ -91,6 +94,7 @@ class BundleWriter:
             "verdict": None,
             "exit_code": None,
         }
+        whole = _kept(whole)
         why = why_invalid(None, whole)
         if why is not None:
             raise UsageError(f"{path / RUN}: {why}")
@@ -167,6 +171,7 @@ class BundleWriter:
         """Write `observed.json` (observed.schema.json), in place of one that is there already.
         Raises ValueError if the document is not valid.
         """
+        document = _kept(document)
         why = why_not_observed(document)
         if why is not None:
             raise ValueError(f"{OBSERVED} {why}")
@@ -232,6 +237,7 @@ class BundleWriter:
                 **({} if workers is None else {"workers": [dict(each) for each in workers]}),
                 **({} if selection is None else {"selection": dict(selection)}),
             }
+            whole = _kept(whole)
             why = why_invalid(None, whole)
             if why is not None:
                 raise ValueError(f"{RUN} {why}")
@@ -363,10 +369,20 @@ def _line(definition: str, row: Mapping[str, Any]) -> bytes:
     why = why_invalid(definition, row)
     if why is not None:
         raise ValueError(f"{definition} row {why}")
+    line = _dumped(row)
+    return _dumped(_kept(row)) if outgoing.may_hold(line) else line
+
+
+def _dumped(row: Mapping[str, Any]) -> bytes:
     try:
         return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
     except TypeError:
         return orjson.dumps(portable(row), option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _kept(document: Mapping[str, Any]) -> Row:
+    """What may be written of a row or a document; what the format fixes stays."""
+    return cast(Row, outgoing.document(document, fixed_words()))
 
 
 def _instant() -> str:
