@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 from soundstage.arguments import Parser
 from soundstage.commands.printing import json_line
+from soundstage.conformance.findings import is_rest
 from soundstage.conformance.violations import Severity, Verdict, Violation
 from soundstage.contract import Contract, available, load, load_all
 from soundstage.contract.paths import endpoint_at
@@ -308,6 +309,8 @@ def _print_violation(
         place += f" {terminal_safe(violation.path)}"
     severity = paint(violation.severity.value, _MARKS[violation.severity])
     message = terminal_safe(violation.message)
+    if violation.times > 1 and not is_rest(violation):
+        message += f" (and {violation.times - 1:,} more of this kind)"
     print(f"{place}: {severity}: {message} [{violation.code}]", file=stdout)
     print(f"    rule {rule.id}: {rule.text}", file=stdout)
     print(f"    {rule.basis}: {rule.source}", file=stdout)

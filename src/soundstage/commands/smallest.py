@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, TextIO
 
+from soundstage.conformance.findings import is_rest
 from soundstage.conformance.shrink import Shrunk, Stream, shrink, stream_of, trace_text
 from soundstage.conformance.violations import Violation
 from soundstage.contract import Contract
@@ -21,7 +22,8 @@ def of_stream(
 ) -> tuple[Stream, list[Shrunk]]:
     """The events of a stream, and the smallest part for the first violation of each kind."""
     stream = stream_of(body)
-    first = {(each.code, each.rule): each for each in reversed(violations)}
+    found_at = [each for each in violations if not is_rest(each)]
+    first = {(each.code, each.rule): each for each in reversed(found_at)}
     ordered = sorted(first.values(), key=violations.index)[:_MOST]
     found = (
         shrink(contract, endpoint, stream, each.rule, code=each.code, chunk=each.chunk)

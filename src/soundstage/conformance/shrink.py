@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from soundstage.conformance.engine import Seen, StreamCheck
+from soundstage.conformance.findings import is_rest
 from soundstage.conformance.violations import Violation
 from soundstage.contract import Contract
 from soundstage.wire.lines import LineDecoder, sniff_framing
@@ -112,7 +113,7 @@ def shrink(
     found = [
         violation
         for violation in search.whole
-        if violation.rule == rule and code in (None, violation.code)
+        if violation.rule == rule and code in (None, violation.code) and not is_rest(violation)
     ]
     if not found:
         return None
@@ -266,14 +267,7 @@ class _Search:
 def _numbered(violation: Violation, number: int) -> Violation:
     if violation.chunk == number:
         return violation
-    return Violation(
-        violation.code,
-        violation.severity,
-        number,
-        violation.path,
-        violation.message,
-        violation.rule,
-    )
+    return replace(violation, chunk=number)
 
 
 def _story(

@@ -21,6 +21,7 @@ from soundstage.conformance.answers import (
     violation,
 )
 from soundstage.conformance.engine import StreamCheck
+from soundstage.conformance.findings import bounded
 from soundstage.conformance.violations import Violation
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
@@ -100,7 +101,9 @@ def judge_whole(asked: Asked, raw: bytes) -> Whole:
             _check_type(found, asked)
     found.violations += answer.violations
     if asked.own_host is not None and answer.error is None and endpoint.kind == "sync":
-        found.violations += check_hosts(contract, endpoint.name, answer.value, asked.own_host, None)
+        found.violations += bounded(
+            check_hosts(contract, endpoint.name, answer.value, asked.own_host, None)
+        )
     found.reason = answer.reason
     found.value = answer.value
     found.error_name = answer.error.name if answer.error else None
