@@ -16,12 +16,14 @@ from soundstage.conformance.violations import Violation
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
 from soundstage.contract.roles import identifiers
+from soundstage.contract.schema import pointer
 
 #: A longer path is none that servers need to take (RFC 9110, section 4.1, asks for 8,000 octets).
 LONGEST: Final = 2_000
 _PLACEHOLDER: Final = re.compile(r"\{[^{}]*\}")
 _SEPARATOR: Final = re.compile(r"[/\\]")
-_CODE: Final = "identity.unusable"
+#: What an identifier that is none breaks: the rule of its field, by the last step of its id.
+_CODES: Final = {"value": "field.value", "type": "field.type"}
 
 
 class UnusableError(ValueError):
@@ -73,10 +75,10 @@ def unusable(contract: Contract, made_by: Endpoint, identifier: str) -> Violatio
     try:
         segment(identifier)
     except UnusableError as error:
-        name = next(iter(identifiers(contract)), "")
-        message = f"{name} is {shown(identifier)}: no generation can be looked up by it, as {error}"
-        rules = (f"{made_by.name}/field/{name}/value", f"{made_by.name}/field/{name}/type")
-        known = (each for each in rules if f"{contract.api}/{each}" in contract.rules.rules)
-        rule = next(known, f"{made_by.name}/http/answer")
-        return violation(contract, _CODE, rule, message, f"/{name}" if name else "")
+        for name in identifiers(contract):
+            said = f"{name} is {shown(identifier)}: nothing can be looked up by it, as {error}"
+            for aspect, code in _CODES.items():
+                rule = f"{made_by.name}/field/{name}/{aspect}"
+                if f"{contract.api}/{rule}" in contract.rules.rules:
+                    return violation(contract, code, rule, said, pointer(name))
     return None

@@ -283,7 +283,7 @@ def _pointer(place: _Place) -> str:
     tokens = []
     while place is not None:
         place, step = place
-        tokens.append(_pointer_token(str(step)))
+        tokens.append(_pointer_token(cut(str(step), _LONGEST_PATH)))
     return cut("".join(f"/{token}" for token in reversed(tokens)), _LONGEST_PATH)
 
 

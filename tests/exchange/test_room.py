@@ -1,0 +1,55 @@
+"""What exchanges may hold together: counted, given back, and refused without harm."""
+
+from __future__ import annotations
+
+import gc
+import random
+
+from soundstage.exchange.room import FREE_BYTES, Room
+from soundstage.exchange.tape import Tape
+
+
+def noise(many: int) -> bytes:
+    return random.Random(many).randbytes(many)
+
+
+def test_what_one_exchange_holds_is_given_back_when_it_is_forgotten():
+    room = Room(10 * FREE_BYTES)
+    tape = Tape(room.claim())
+    tape.append(1, noise(5 * FREE_BYTES), False)
+    assert 4 * FREE_BYTES <= room.held <= 6 * FREE_BYTES
+    del tape
+    gc.collect()
+    assert room.held == 0
+
+
+def test_a_small_exchange_is_kept_however_full_the_room_is():
+    room = Room(0)
+    tape = Tape(room.claim())
+    for number in range(26):
+        tape.append(number, b"data: " + noise(300) + b"\n\n", False)
+    assert len(tape) == 26
+    assert not tape.dropped
+
+
+def test_a_tape_without_room_keeps_nothing_at_all_and_says_so():
+    room = Room(2 * FREE_BYTES)
+    tape = Tape(room.claim())
+    tape.append(1, noise(FREE_BYTES // 2), False)
+    tape.append(2, noise(8 * FREE_BYTES), True)
+    tape.append(3, b"more", False)
+    assert tape.dropped
+    assert tape.pieces() == []
+    assert tape.kept_bytes == 0
+    assert (room.held, room.refused) == (0, 1)
+
+
+def test_many_exchanges_at_once_share_what_there_is():
+    room = Room(8 * FREE_BYTES)
+    tapes = [Tape(room.claim()) for _ in range(20)]
+    for tape in tapes:
+        tape.append(1, noise(2 * FREE_BYTES), False)
+    kept = [tape for tape in tapes if not tape.dropped]
+    assert 0 < len(kept) < len(tapes)
+    assert room.held <= room.most
+    assert room.refused == len(tapes) - len(kept)
