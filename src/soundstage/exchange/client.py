@@ -175,6 +175,8 @@ class Client:
             exchange.tape.append(exchange.ended_ns, judge.pending, False)
         if end is not None and end.kind in _TIMEOUTS and not judge.ended:
             exchange.outcome = "timeout"
+        elif end is not None and end.kind is EndKind.CANCELLED and not judge.ended:
+            exchange.outcome = "cut"
         elif response.status is None or (
             end is not None and end.fault_of in ("api", "environment")
         ):

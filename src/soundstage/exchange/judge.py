@@ -230,12 +230,14 @@ class Judge:
             cut = f"environment.{end.kind}"
         elif end is not None and end.fault_of == "harness" and not self._done(end):
             cut = cut or f"harness.{end.kind}"
+        raw = b""
         if self._check is None and cut is None:
+            # It may be large: one copy, and not the other beside it.
+            raw, self._body = bytes(self._body), bytearray()
             # A gateway's answer says nothing of the API, however badly it ends.
-            self._reason = outage_reason(self._asked(), bytes(self._body))
+            self._reason = outage_reason(self._asked(), raw)
             if self._reason is not None:
-                self._body = bytearray()
-                return told
+                return self._closed(told)
         if end is not None and end.fault_of == "api":
             code, rule = _BROKEN.get(end.kind, ("http.framing", "http/body"))
             self._add(code, f"{self.endpoint.name}/{rule}", end.message)
@@ -244,7 +246,11 @@ class Judge:
         elif cut is not None:
             self._reason = cut
         elif end is None or end.fault_of != "api":
-            self._whole(judge_whole, bytes(self._body))
+            self._whole(judge_whole, raw)
+        return self._closed(told)
+
+    def _closed(self, told: list[Told]) -> list[Told]:
+        """Let go of what was held."""
         self._body = bytearray()
         if self._claim is not None:
             self._claim.give(self._held)
