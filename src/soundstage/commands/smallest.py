@@ -14,6 +14,8 @@ from soundstage.wire.redact import terminal_safe
 #: So many different findings of one stream are looked into, and so much of each is shown.
 _MOST = 50
 _MOST_CHUNKS = 20
+#: How much work (see `shrink`) each of them may take, and all together.
+_WORK, _WORK_IN_ALL = 500_000, 2_000_000
 _WIDTH = 400
 
 
@@ -26,7 +28,15 @@ def of_stream(
     first = {(each.code, each.rule): each for each in reversed(found_at)}
     ordered = sorted(first.values(), key=violations.index)[:_MOST]
     found = (
-        shrink(contract, endpoint, stream, each.rule, code=each.code, chunk=each.chunk)
+        shrink(
+            contract,
+            endpoint,
+            stream,
+            each.rule,
+            code=each.code,
+            chunk=each.chunk,
+            work=min(_WORK, _WORK_IN_ALL // len(ordered)),
+        )
         for each in ordered
     )
     return stream, [each for each in found if each is not None]

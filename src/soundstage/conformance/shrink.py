@@ -26,6 +26,8 @@ from soundstage.wire.sse import Decoder, EventTooLarge
 _STORY = frozenset({"stage", "track", "stream"})
 #: Of these the chunk alone tells, although they are called after stages or tracks.
 _OF_A_CHUNK = frozenset({"stage.unknown", "track.unknown"})
+#: A chunk is as much work as so many bytes.
+_CHUNK = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,8 @@ def shrink(
     """The smallest sub-sequence of `stream` that shows the violation of `rule` (and `code`), at
     `chunk` if there is one there, else the first.
 
-    `runs` bounds how often the engine runs, `work` how many chunks it is fed in all. None if the
+    `runs` bounds how often the engine runs, `work` how many chunks it is fed in all (a long chunk
+    counts for several). None if the
     engine finds no such violation in these events (it is about the head, the body or the end of the
     connection).
     """
@@ -248,7 +251,7 @@ class _Search:
     def _violations(self, kept: Sequence[int], *, close: bool) -> list[Violation]:
         """What the engine says about these events, with their numbers in the whole stream."""
         self.runs += 1
-        self._work += len(kept)
+        self._work += len(kept) + sum(len(self._stream.events[n]) for n in kept) // _CHUNK
         check = StreamCheck(self._contract, self._endpoint)
         if self._stream.framing is not None:
             check.framed(self._stream.framing)

@@ -30,6 +30,9 @@ from soundstage.wire.lines import LineDecoder, sniff_framing
 from soundstage.wire.outages import http_reason, is_outage
 from soundstage.wire.sse import Decoder, EventTooLarge
 
+#: A refusal that comes after so many events of a stream is none.
+_LOOKED_AT = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -162,8 +165,10 @@ def _refused_in_stream(asked: Asked, raw: bytes) -> Whole | None:
     except EventTooLarge as error:
         events = error.events
     check = StreamCheck(asked.contract, asked.endpoint.name, max_depth=asked.max_depth)
-    for event in events:
+    for event in events[:_LOOKED_AT]:
         check.event(event.data)
+        if check.failed is not None or check.refusal is not None:
+            break
     if check.failed is None and check.refusal is None:
         return None
     name = check.refusal.name if check.refusal is not None else "stream.failed"
