@@ -215,7 +215,7 @@ class Judge:
         self._look_at = self.body_bytes + _STEP
         if held <= self._held:
             self._claim.give(self._held - held)
-        elif not self._claim.take(held - self._held):
+        elif not self._claim.take(held - self._held, kept=False):
             return False
         self._held = held
         return True

@@ -1,6 +1,6 @@
-"""How much of their answers all exchanges of a process may hold together: raw bytes for transcripts
-and chunks that are looked at later. What gets no room is dropped, and that is said; its judgement
-does not depend on it.
+"""How much of their answers all exchanges of a process may hold together. What is only kept (raw
+bytes for transcripts, chunks that are looked at later) gets half of it at most, and is dropped
+first, which is said; the other half is for what is still to be judged.
 
 Each exchange has caps of its own, but a thousand at once may all be at theirs.
 """
@@ -11,7 +11,7 @@ import threading
 from typing import Final
 
 #: For all exchanges of a process, in bytes.
-MOST_BYTES: Final = 256 * 2**20
+MOST_BYTES: Final = 160 * 2**20
 #: What an exchange holds below this is not counted: nearly every one stays below.
 FREE_BYTES: Final = 16 * 2**10
 #: Bytes of memory that a byte of JSON takes as Python's objects (about 24 at the worst).
@@ -33,10 +33,12 @@ class Room:
         """What one exchange holds of it."""
         return Claim(self)
 
-    def take(self, many: int) -> bool:
-        """Whether there was room for so many bytes more; they are then taken."""
+    def take(self, many: int, *, kept: bool) -> bool:
+        """Whether there was room for so many bytes more; they are then taken. `kept`: what they say
+        is judged already.
+        """
         with self._lock:
-            if self.held + many > self.most:
+            if self.held + many > (self.most // 2 if kept else self.most):
                 return False
             self.held += many
         return True
@@ -60,12 +62,12 @@ class Claim:
         self._held = 0
         self._refused = False
 
-    def take(self, many: int) -> bool:
-        """Whether so many bytes more may be held."""
+    def take(self, many: int, *, kept: bool = True) -> bool:
+        """Whether so many bytes more may be held; see `Room.take`."""
         if many <= self._free:
             self._free -= many
             return True
-        if self._room.take(many):
+        if self._room.take(many, kept=kept):
             self._held += many
             return True
         if not self._refused:
