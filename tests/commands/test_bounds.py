@@ -71,8 +71,7 @@ def test_plain_pytest_has_the_same_limit_by_another_name(tmp_path: Path) -> None
             env=ENVIRONMENT,
         )
     assert done.returncode == 4, done.stdout + done.stderr
-    reason = Bundle.open(tmp_path / "run").run["reason"]
-    assert "--contract-timeout" in reason
+    assert "cap.time" in Bundle.open(tmp_path / "run").run["reason"]
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon", "", "1e9"])

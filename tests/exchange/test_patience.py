@@ -35,6 +35,7 @@ def gate_to(url, monkeypatch, *, timeout_s=None, **limits):
 def test_patience_cuts_once_it_is_over_and_again_until_it_is_left():
     twice = threading.Semaphore(0)
     with Patience(0.01, twice.release) as patience:
+        patience.check()
         assert twice.acquire(timeout=5)
         assert twice.acquire(timeout=5)
         assert patience.over()

@@ -18,7 +18,7 @@ from soundstage.contract.protocol import Endpoint
 from soundstage.errors import BudgetError, TargetError, UsageError
 from soundstage.exchange import consent
 from soundstage.exchange.client import Call, Exchange
-from soundstage.exchange.patience import LONGEST_TIMEOUT_S, Patience
+from soundstage.exchange.patience import LONGEST_TIMEOUT_S, Patience, TimeUpError
 from soundstage.exchange.requests import request_body
 from soundstage.exchange.session import Session, open_session
 from soundstage.exchange.spawn import spawned_emulator
@@ -150,8 +150,10 @@ def _record(
     in_a_row = 0
     for number, each in enumerate(wanted, start=1):
         asked = f"{number - 1} of {len(wanted)} were asked for"
-        if patience.over():
-            raise TargetError(f"{patience.words}: {asked}")
+        try:
+            patience.check()
+        except TimeUpError as error:
+            raise TargetError(f"{error}: {asked}") from error
         if in_a_row == _MOST_TIMEOUTS:
             raise TargetError(f"{in_a_row} in a row ran into a timeout: {asked}; {failed[0]}")
         if stderr.isatty():

@@ -170,6 +170,8 @@ def explained(exchange: Exchange) -> str:
     reason = reason_in_words(exchange.reason or "")
     if exchange.judge.failed:
         return f"{reason}: {exchange.judge.failed}"
+    if reason == REASON:
+        return f"{reason}: it was cut, as the time for the whole check was over"
     if exchange.end is not None and exchange.end.message and reason.startswith("environment"):
         return f"{reason}: {exchange.end.message}"
     if exchange.response.status not in (None, 200) and not reason.startswith("http."):

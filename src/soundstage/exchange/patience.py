@@ -25,9 +25,9 @@ class TimeUpError(BudgetError):
 
 
 class Patience:
-    """`seconds` of time (None: any number), from when it is entered. When they are over, `cut` is
-    called, from another thread and until it is left: it must end what is in flight. `option` is
-    how the user gives the seconds.
+    """`seconds` of time (None: any number), from when it is first asked for (`check`): nobody's
+    patience is tried before. When they are over, `cut` is called, from another thread and until
+    the context is left: it must end what is in flight. `option` is how the user gives the seconds.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class Patience:
         self._over = False
         self._cut = cut
         self._left = threading.Event()
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def over(self) -> bool:
@@ -50,14 +51,15 @@ class Patience:
         return f"the limit of {self.seconds:g} s for all of it was over ({self.option})"
 
     def check(self) -> None:
-        """Raises TimeUpError once the time is over."""
+        """To be called before each request. Raises TimeUpError once the time is over."""
         if self._over:
             raise TimeUpError(self.words)
+        with self._lock:
+            if self._thread is None and self.seconds is not None:
+                self._thread = threading.Thread(target=self._watch, name="patience", daemon=True)
+                self._thread.start()
 
     def __enter__(self) -> Self:
-        if self.seconds is not None:
-            self._thread = threading.Thread(target=self._watch, name="patience", daemon=True)
-            self._thread.start()
         return self
 
     def __exit__(
