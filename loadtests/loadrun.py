@@ -26,6 +26,7 @@ from soundstage.loadtests.lag import LagMeter, Load, Sample, why_invalid
 from soundstage.loadtests.playback import Probes
 from soundstage.loadtests.recording import Recording, forget_old_seconds
 from soundstage.loadtests.scenario import Scenario
+from soundstage.loadtests.sockets import most_sockets
 from soundstage.loadtests.traffic import Traffic
 from soundstage.results import verdicts
 from soundstage.results.bundle import BundleWriter
@@ -206,8 +207,13 @@ class LoadRun:
         return self._launch(self.traffic.call(self.traffic.next_number()))
 
     def cap(self) -> int | None:
-        """How many exchanges may be in flight at most; None: any number."""
-        return self.options.scenario.max_in_flight
+        """How many exchanges may be in flight at most; None: any number. Where nobody says, as many
+        as this process may have sockets: against a target that never answers there would be more
+        and more of them.
+        """
+        asked = self.options.scenario.max_in_flight
+        # A player of a stream has a socket of its own.
+        return most_sockets() // (2 if self._probes else 1) if asked is None else asked
 
     def wait_for_beginning(self) -> bool:
         """Wait until the run has begun; False if it will not any more."""

@@ -160,7 +160,7 @@ class WorkerRun(LoadRun):
     def cap(self) -> int | None:
         whole, workers = self.options.scenario.max_in_flight, self._plan.workers
         if whole is None or self.name not in workers:
-            return whole
+            return super().cap()
         return share(whole, workers.index(self.name), len(workers))
 
     def _drive(self) -> None:

@@ -63,13 +63,14 @@ class Waiver:
 
 @dataclass(frozen=True, slots=True)
 class TargetDefaults:
-    """What [target] says; None where it is silent."""
+    """What [target] says; None where it is silent. `timeout`: seconds, see `CheckOptions`."""
 
     url: str | None = None
     api: tuple[str, ...] | None = None
     key_file: str | None = None
     ca_file: str | None = None
     budget: int | None = None
+    timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +148,7 @@ def read_config(path: Path, *, within: Path | None = None) -> Config:
             key_file=_beside(path, target, "key_file"),
             ca_file=_beside(path, target, "ca_file"),
             budget=target.get("budget"),
+            timeout=target.get("timeout"),
         ),
         severities={rule: Severity(name) for rule, name in data.get("severity", {}).items()},
         waivers=tuple(

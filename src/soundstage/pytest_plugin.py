@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from soundstage import outgoing, pytest_words, visible
-from soundstage.arguments import shown_of_another
+from soundstage.arguments import between, shown_of_another
 from soundstage.config import find_config
 from soundstage.contract import Contract, available, load
 from soundstage.contract.rules import Rule
@@ -28,11 +28,14 @@ from soundstage.errors import BudgetError, SoundstageError
 from soundstage.exchange import destination
 from soundstage.exchange.gate import Gate
 from soundstage.exchange.outcomes import Beside, RuleOutcome, of_budget
+from soundstage.exchange.patience import LONGEST_TIMEOUT_S
 from soundstage.exchange.run import EMULATOR, CheckOptions, open_gate
 from soundstage.results.weight import Weighed
 
 _GATE = pytest.StashKey[Gate]()
 _BESIDE = pytest.StashKey[Beside]()
+_TIMEOUT = "--contract-timeout"
+_seconds = between(0.1, LONGEST_TIMEOUT_S)
 _RULE = "rule"
 _RULE_TEST = "test_rule"
 _MARKERS = ("rules", "each_contract")
@@ -101,6 +104,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--key-file", help="file with the API key (default: $SOUNDVERSE_API_KEY)")
     group.addoption("--out", help="folder of the run bundle (default: one below runs/)")
     group.addoption("--explore", type=_explored, help="explored requests per endpoint")
+    # `--timeout` is that of the plugin pytest-timeout, for each test.
+    group.addoption(_TIMEOUT, type=_seconds, help="seconds for all that contract checks send")
     group.addoption("--contract-strict", action="store_true", help="warnings fail, too")
 
 
@@ -272,8 +277,9 @@ def explained(outcome: RuleOutcome) -> str:
     """A rule's violations as text: what was found, what is asked, and where that is written."""
     rule = outcome.rule
     lines = [_line(exchange, each) for exchange, each in outcome.found[:_SHOWN]]
-    if len(outcome.found) > _SHOWN:
-        lines.append(f"and {len(outcome.found) - _SHOWN} more")
+    shown = sum(each.violation.times for _, each in outcome.found)
+    if (more := shown - min(_SHOWN, len(outcome.found))) > 0:
+        lines.append(f"and {more} more")
     if outcome.reason:
         lines.append(outcome.reason)
     return visible.lines([*lines, f"asked: {rule.text}", f"{rule.basis}: {rule.source}"])
@@ -321,6 +327,8 @@ def _gate(config: pytest.Config) -> Gate:
             strict=config.getoption("--contract-strict"),
             command=shlex.join(["pytest", *shown_of_another(sys.argv[1:])]),
             config=find_config(),
+            timeout_s=config.getoption(_TIMEOUT),
+            timeout_option=_TIMEOUT,
         )
         gate = stack.enter_context(open_gate(options))
     except SoundstageError as error:

@@ -16,6 +16,7 @@ from soundstage.arguments import (
     Parser,
     at_most,
     base_url,
+    between,
     count,
     header,
     shown,
@@ -33,6 +34,7 @@ from soundstage.exchange import consent, destination
 from soundstage.exchange.budget import is_loopback
 from soundstage.exchange.gate import Gate
 from soundstage.exchange.outcomes import RuleOutcome
+from soundstage.exchange.patience import LONGEST_TIMEOUT_S
 from soundstage.exchange.run import EMULATOR, CheckOptions, open_gate
 from soundstage.exit_codes import ExitCode, with_report, worst
 from soundstage.outputs import check_place, put
@@ -53,6 +55,9 @@ severities set, in soundstage.toml (docs/configuration.md).
 
 It runs in its own house: no conftest.py, pytest.ini, PYTEST_ADDOPTS or plugin of yours has a say
 in it (`pytest contracts --target URL` is the form that is yours).
+
+It ends after --timeout, whatever the target does, and tries nothing more out on a target that has
+let three requests run into their own timeouts.
 
 exit codes: 0 pass, 1 contract broken, 2 wrong usage, 4 inconclusive, 5 no data,
 6 target or environment failed, 70 our bug
@@ -82,6 +87,13 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--budget", type=count, metavar="N", help="billable requests that may be sent"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=between(0.1, LONGEST_TIMEOUT_S),
+        metavar="SECONDS",
+        help="time for all that is sent; what is not decided by then is inconclusive "
+        "(default: an hour, and ten minutes more for each request of --explore-budget)",
     )
     parser.add_argument("--key-file", metavar="FILE", help="file with the API key")
     parser.add_argument("--out", metavar="DIR", help="folder of the run bundle (default: in runs/)")
@@ -175,6 +187,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         config=config,
         emulator_arguments=_emulator_arguments(args, target),
         only=args.only,
+        timeout_s=args.timeout,
     )
     if args.dry_run:
         print(planned(options, args.explore, costly=_may_cost(options)), file=stdout)
@@ -216,6 +229,9 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     else:
         for waiver in gate.unused_waivers():
             say(f"unused waiver: {waiver.describe()}", stdout)
+    if gate.patience.over():
+        said = "what was not decided by then is inconclusive"
+        say(f"soundstage check: {gate.patience.words}; {said}", stderr)
     if stopping.heard() is not None:
         said = f"{stopping.words()}; what was judged is in {gate.bundle.path}"
         say(f"soundstage check: {said}", stderr)

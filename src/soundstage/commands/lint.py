@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 from soundstage.arguments import Parser
 from soundstage.commands.printing import json_line
+from soundstage.conformance.findings import is_rest
 from soundstage.conformance.violations import Severity, Verdict, Violation
 from soundstage.contract import Contract, available, load, load_all
 from soundstage.contract.paths import endpoint_at
@@ -319,6 +320,9 @@ def _print_violation(
     if violation.path:
         place += f" {violation.path}"
     severity = paint(violation.severity.value, _MARKS[violation.severity])
-    say(f"{place}: {severity}: {violation.message} [{violation.code}]", stdout)
+    message = violation.message
+    if violation.times > 1 and not is_rest(violation):
+        message += f" (and {violation.times - 1:,} more of this kind)"
+    say(f"{place}: {severity}: {message} [{violation.code}]", stdout)
     say(f"    rule {rule.id}: {rule.text}", stdout)
     say(f"    {rule.basis}: {rule.source}", stdout)

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from soundstage.arguments import Hidden, Parser, base_url, header, whole, words
+from soundstage.arguments import Hidden, Parser, base_url, between, header, whole, words
 from soundstage.commands.printing import json_line
 from soundstage.contract import Contract, available, load
 from soundstage.contract.protocol import Endpoint
 from soundstage.errors import BudgetError, TargetError, UsageError
 from soundstage.exchange import consent
 from soundstage.exchange.client import Call, Exchange
+from soundstage.exchange.patience import LONGEST_TIMEOUT_S, Patience, TimeUpError
 from soundstage.exchange.requests import request_body
 from soundstage.exchange.session import Session, open_session
 from soundstage.exchange.spawn import spawned_emulator
@@ -46,6 +47,8 @@ exit codes: 0 recorded, 2 wrong usage, 6 target or environment failed, or no bud
 """
 _EMULATOR = "emulator"
 _KINDS = ("stream", "sync")
+#: After so many exchanges in a row that came to no end no more are asked for.
+_MOST_TIMEOUTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,8 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add("--body", metavar="FILE", help="JSON to send (default: made up from the request schema)")
     add("--seed", type=whole, default=0, help="of made-up requests (default 0)")
     add("--budget", type=whole, metavar="N", help="billable requests that may be sent")
+    text = "time for all of it (default: any; three timeouts in a row end it)"
+    add("--timeout", type=between(0.1, LONGEST_TIMEOUT_S), metavar="SECONDS", help=text)
     add("--key-file", metavar="FILE", help="file with the API key")
     add("--header", action=Hidden, default=[], metavar="'NAME: VALUE'")
     add("--ca-file", metavar="PEM", help="authorities to trust instead of the system's")
@@ -120,7 +125,8 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         _afford(session, wanted)
         if not session.budget.free and not args.yes:
             consent.ask(_planned(args, wanted), stderr)
-        return _record(session, wanted, folder, args.format, stdout, stderr)
+        patience = stack.enter_context(Patience(args.timeout, session.cut))
+        return _record(session, patience, wanted, folder, args.format, stdout, stderr)
 
 
 def _planned(args: argparse.Namespace, wanted: list[Wanted]) -> str:
@@ -136,15 +142,30 @@ def _planned(args: argparse.Namespace, wanted: list[Wanted]) -> str:
 
 
 def _record(
-    session: Session, wanted: list[Wanted], folder: Path, form: str, stdout: TextIO, stderr: TextIO
+    session: Session,
+    patience: Patience,
+    wanted: list[Wanted],
+    folder: Path,
+    form: str,
+    stdout: TextIO,
+    stderr: TextIO,
 ) -> int:
     failed: list[str] = []
+    in_a_row = 0
     for number, each in enumerate(wanted, start=1):
+        asked = f"{number - 1} of {len(wanted)} were asked for"
+        try:
+            patience.check()
+        except TimeUpError as error:
+            raise TargetError(f"{error}: {asked}") from error
+        if in_a_row == _MOST_TIMEOUTS:
+            raise TargetError(f"{in_a_row} in a row ran into a timeout: {asked}; {failed[0]}")
         if stderr.isatty():
             stderr.write(f"{_BACK}{number} of {len(wanted)} …")
             stderr.flush()
         call = Call(each.contract, each.endpoint, each.body, scenario="record")
         exchange = session.client.exchange(call)
+        in_a_row = in_a_row + 1 if exchange.outcome == "timeout" else 0
         name = f"{number:03}-{each.contract.api}-{each.endpoint.name}.ndjson"
         try:
             (folder / name).write_bytes(exchange.transcript(session.redactor).to_bytes())
@@ -155,7 +176,8 @@ def _record(
             stderr.flush()
         row = _row(exchange, folder / name)
         say(json_line(row, stdout) if form == "json" else _line(row), stdout, flush=True)
-        if exchange.response.status is None or exchange.outcome in ("timeout", "refused"):
+        cut = patience.over() and exchange.outcome == "cut"
+        if exchange.response.status is None or cut or exchange.outcome in ("timeout", "refused"):
             failed.append(f"{name}: {_why(exchange)}")
     if failed:
         raise TargetError(f"{len(failed)} of {len(wanted)} got no answer to record: {failed[0]}")
@@ -174,7 +196,7 @@ def _row(exchange: Exchange, file: Path) -> dict[str, Any]:
         "http_status": exchange.response.status,
         "complete": None if complete is None else round(complete, 6),
         "events": exchange.judge.events,
-        "violations": len(exchange.violations),
+        "violations": sum(each.times for each in exchange.violations),
     }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 from soundstage import outgoing
+from soundstage.conformance.findings import is_rest
 from soundstage.conformance.shrink import Shrunk, Stream, shrink, stream_of, trace_text
 from soundstage.conformance.violations import Violation
 from soundstage.contract import Contract
@@ -15,6 +16,8 @@ from soundstage.wire.redact import Redactor
 #: So many different findings of one stream are looked into, and so much of each is shown.
 _MOST = 50
 _MOST_CHUNKS = 20
+#: How much work (see `shrink`) each of them may take, and all together.
+_WORK, _WORK_IN_ALL = 500_000, 2_000_000
 _WIDTH = 400
 
 
@@ -23,10 +26,19 @@ def of_stream(
 ) -> tuple[Stream, list[Shrunk]]:
     """The events of a stream, and the smallest part for the first violation of each kind."""
     stream = stream_of(body)
-    first = {(each.code, each.rule): each for each in reversed(violations)}
+    found_at = [each for each in violations if not is_rest(each)]
+    first = {(each.code, each.rule): each for each in reversed(found_at)}
     ordered = sorted(first.values(), key=violations.index)[:_MOST]
     found = (
-        shrink(contract, endpoint, stream, each.rule, code=each.code, chunk=each.chunk)
+        shrink(
+            contract,
+            endpoint,
+            stream,
+            each.rule,
+            code=each.code,
+            chunk=each.chunk,
+            work=min(_WORK, _WORK_IN_ALL // len(ordered)),
+        )
         for each in ordered
     )
     return stream, [each for each in found if each is not None]

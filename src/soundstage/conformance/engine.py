@@ -6,11 +6,19 @@ violation it goes on from what it saw, so that one broken chunk does not start a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from soundstage import outgoing
-from soundstage.conformance.fields import PATTERN_LIMIT, REFUSED, FieldCheck, shown
+from soundstage.conformance.fields import (
+    MOST_EXPLAINED,
+    PATTERN_LIMIT,
+    REFUSED,
+    FieldCheck,
+    shown,
+)
+from soundstage.conformance.findings import Findings
 from soundstage.conformance.kinds import compiled, marks_of
 from soundstage.conformance.order import EMPTY, Ledger, Track
 from soundstage.conformance.violations import Verdict, Violation, verdict_of
@@ -35,6 +43,13 @@ _NOWHERE: set[str] = set()
 _UNREADABLE = Seen(None, None, None, ())
 _LONGEST_FAILURE = 200
 _LOOKED_AT = 2_048
+#: Faults that are explained in one stream, and, once they are, in each further chunk of it.
+_MOST_IN_ALL = 5_000
+_THEN = 20
+#: Why a stream is not judged whole that had more faults than are looked for.
+_TOO_MUCH_WRONG = "cap.findings"
+#: Different values of a field that identifies the stream which are told apart.
+_MOST_OTHERS = 1_000
 
 
 def _whole(value: Any) -> int | None:
@@ -46,7 +61,9 @@ def _whole(value: Any) -> int | None:
 
 class StreamCheck:
     """One stream. `violations` grows as events come; `reason` says why a stream without errors is
-    inconclusive (None if it is not), `refusal` which printed error it was answered with.
+    inconclusive (None if it is not), `refusal` which printed error it was answered with. `capped`:
+    the bound of ours that an event was over, so that nothing is known of what it says; the stream
+    need not be read any further.
 
     `endpoint` is the name of a stream endpoint, by default the contract's first.
     """
@@ -55,8 +72,10 @@ class StreamCheck:
         "_c",
         "_constants",
         "_due",
+        "_explained",
         "_flag",
         "_flag_seen",
+        "_found",
         "_index",
         "_known",
         "_ledger",
@@ -65,14 +84,15 @@ class StreamCheck:
         "_others",
         "_reached",
         "_rising",
+        "_searched",
         "_unnumbered",
+        "capped",
         "events",
         "failed",
         "framing",
         "last_stage",
         "reason",
         "refusal",
-        "violations",
     )
 
     def __init__(
@@ -90,19 +110,27 @@ class StreamCheck:
         self._unnumbered = 0
         self._constants: dict[str, Any] = {}
         self._known: dict[tuple[str, ...], Any] = {}  # the last values of each set of constants
-        self._others: dict[str, frozenset[Any]] = {}
+        self._others: dict[str, set[Any]] = {}
         self._rising: dict[str, int | float | Decimal] = {}
         flag = self._c.protocol.completion
         self._flag = flag.field if flag is not None else None
         self._reached: frozenset[str] = EMPTY
         self._flag_seen = False
-        self.violations: list[Violation] = []
+        self._found = Findings()
+        self._explained = 0
+        self._searched = True
+        self.capped: str | None = None
         self.reason: str | None = None
         self.failed: str | None = None
         self.refusal: DocumentedError | None = None
         self.events = 0
         self.last_stage: str | None = None
         self.framing: str | None = None
+
+    @property
+    def violations(self) -> list[Violation]:
+        """What was found so far, as `Findings` keeps it."""
+        return self._found.all()
 
     @property
     def ended(self) -> bool:
@@ -123,8 +151,12 @@ class StreamCheck:
         self.events += 1
         chunk, problems, readable = jsontext.parse(data, self._max_depth)
         if problems or type(chunk) is not dict:
-            for problem in problems:
-                self._report(problem.code, "json", number, problem.path, problem.message)
+            if problems and problems[0].code == jsontext.TOO_MANY:
+                self.capped = jsontext.TOO_MANY
+                self._ledger.see_unknown()
+                return _UNREADABLE
+            for each in problems:
+                self._report(each.code, "json", number, each.path, each.message, each.times)
             if type(chunk) is not dict:
                 return self._no_chunk(chunk, readable, number)
         kind = self._c.kind(chunk)
@@ -203,6 +235,7 @@ class StreamCheck:
         if unterminated and cut is None:
             message = "the body ends inside an event: its blank line is missing"
             self._report("framing.unterminated", "framing", self.events, "", message)
+        cut = cut or self.capped
         if cut is not None:
             self.reason = cut
         elif self.refusal is not None:
@@ -215,6 +248,8 @@ class StreamCheck:
             self._missing_stages()
         if self.reason is None and self._c.given_up:
             self.reason = PATTERN_LIMIT
+        if self.reason is None and not self._searched:
+            self.reason = _TOO_MUCH_WRONG
 
     # ------------------------------------------------------------------ one chunk
 
@@ -228,8 +263,11 @@ class StreamCheck:
 
     def _check_fields(self, fields: FieldCheck, chunk: dict[str, Any], number: int) -> set[str]:
         """The places (JSON pointers) of the fields that are broken."""
-        found = list(fields.violations(chunk, number))
-        self.violations += found
+        most = MOST_EXPLAINED if self._explained < _MOST_IN_ALL else _THEN
+        found, whole = fields.found(chunk, number, most=most)
+        self._explained += len(found)
+        self._searched = self._searched and whole
+        self._found.extend(found)
         return {violation.path for violation in found}
 
     def _failure(self, stage: Stage, chunk: dict[str, Any]) -> str:
@@ -320,7 +358,8 @@ class StreamCheck:
         first = self._constants.setdefault(field, value)
         others = self._others.get(field, EMPTY)
         if type(value) is type(first) and value != first and value not in others:
-            self._others[field] = others | {value}
+            if len(others) < _MOST_OTHERS:
+                self._others.setdefault(field, set()).add(value)
             message = f"{field} is {shown(value)}; it was {shown(first)}"
             self._report("identity.changed", f"constant/{field}", number, pointer(field), message)
 
@@ -417,5 +456,8 @@ class StreamCheck:
             message = f"{stage.name}{on} never came" if not times else message
             self._report("stage.missing", f"times/{stage.name}", None, "", message)
 
-    def _report(self, code: str, rule: str, chunk: int | None, path: str, message: str) -> None:
-        self.violations.append(self._c.violation(code, rule, chunk, path, message))
+    def _report(
+        self, code: str, rule: str, chunk: int | None, path: str, message: str, times: int = 1
+    ) -> None:
+        found = self._c.violation(code, rule, chunk, path, message)
+        self._found.add(found if times == 1 else replace(found, times=times))

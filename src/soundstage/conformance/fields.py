@@ -7,15 +7,19 @@ by the first in both, which gives up where one would take for ever: such a value
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import heapq
+from collections.abc import Callable, Iterator, Set
 from functools import cache
-from typing import Any
+from itertools import islice
+from typing import Any, Final, NamedTuple
 
 from soundstage import outgoing
+from soundstage.conformance.findings import rest
 from soundstage.conformance.violations import Severity, Violation
 from soundstage.contract import patterns
 from soundstage.contract.rules import Rule, RuleBook
 from soundstage.contract.schema import Schema, pointer, type_name
+from soundstage.wire.cutting import cut
 
 #: What `FieldCheck.is_valid` raises where the fast library cannot judge (a Decimal, say).
 REFUSED = (TypeError, ValueError, OverflowError)
@@ -23,6 +27,7 @@ REFUSED = (TypeError, ValueError, OverflowError)
 PATTERN_LIMIT = "pattern.limit"
 _LONGEST_VALUE = 60
 _LOOKED_AT = 2_048
+_LONGEST_NAME = 200
 _LONGEST_NUMBER = 180  # bits
 _ASPECTS = {"required": "required", "type": "type"}
 _CODES = {"required": "field.missing", "type": "field.type", "value": "field.value"}
@@ -56,6 +61,21 @@ def _explaining() -> Any:
 
     extend: Any = jsonschema.validators.extend
     return extend(jsonschema.Draft202012Validator, {"pattern": pattern})
+
+
+#: Faults of one object that are explained; each costs the reference library about 50 us.
+MOST_EXPLAINED: Final = 1_000
+#: Undocumented fields of one object that are named; of more only the number is said.
+_MOST_NAMED: Final = 150
+
+
+class Found(NamedTuple):
+    """What is wrong with one object. `whole`: everything is in it; False where so much was wrong
+    that the search was ended.
+    """
+
+    violations: list[Violation]
+    whole: bool
 
 
 class FieldCheck:
@@ -98,26 +118,27 @@ class FieldCheck:
         except REFUSED:
             return False
 
-    def violations(self, value: dict[str, Any], chunk: int | None) -> Iterator[Violation]:
+    def violations(self, value: dict[str, Any], chunk: int | None) -> list[Violation]:
         """Every broken field rule, then every undocumented field. At one place only the weightiest
         grounds are named, and nothing but its type where that is wrong.
         """
+        return self.found(value, chunk).violations
+
+    def found(
+        self, value: dict[str, Any], chunk: int | None, *, most: int = MOST_EXPLAINED
+    ) -> Found:
+        """What `violations` gives, and whether it is everything: after `most` faults the search for
+        more is ended.
+        """
+        violations: list[Violation] = []
+        whole = True
         if not self.fits(value):
             if given_up := frozenset(patterns.given_up(self._schema, value)):
                 self._give_up(given_up)
-            yield from self._explained(value, chunk)
+            violations, whole = self._explained(value, chunk, most)
         if not (self._open or value.keys() <= self.known):
-            rule = self._book[f"{self._book.api}/{self._endpoint}/undocumented"]
-            for name in sorted(value.keys() - self.known):
-                message = f"{name} is not documented"
-                yield Violation(
-                    "field.undocumented",
-                    Severity(rule.severity),
-                    chunk,
-                    pointer(name),
-                    message,
-                    rule.id,
-                )
+            violations += self._undocumented(value.keys() - self.known, chunk)
+        return Found(violations, whole)
 
     def _give_up(self, given_up: frozenset[str]) -> None:
         """Ask no more for patterns that take too long: the next value would cost as much."""
@@ -126,9 +147,24 @@ class FieldCheck:
         self.is_valid = patterns.validator(self._schema).is_valid
         self._on_change()
 
-    def _explained(self, value: dict[str, Any], chunk: int | None) -> Iterator[Violation]:
+    def _undocumented(self, names: Set[str], chunk: int | None) -> Iterator[Violation]:
+        rule = self._book[f"{self._book.api}/{self._endpoint}/undocumented"]
+
+        def undocumented(name: str) -> Violation:
+            message = f"{cut(name, _LONGEST_NAME)} is not documented"
+            severity = Severity(rule.severity)
+            code = "field.undocumented"
+            return Violation(code, severity, chunk, pointer(name), message, rule.id)
+
+        named = heapq.nsmallest(_MOST_NAMED, names)
+        yield from map(undocumented, named)
+        if (more := len(names) - len(named)) > 0:
+            yield rest(undocumented(named[0]), more)
+
+    def _explained(self, value: dict[str, Any], chunk: int | None, most: int) -> Found:
         found: dict[tuple[str | int, ...], tuple[tuple[int, int], Violation]] = {}
-        for error in _explaining()(self._schema).iter_errors(value):
+        errors = _explaining()(self._schema).iter_errors(value)
+        for error in islice(errors, most):
             place = tuple(error.absolute_path)
             for name in self._names(error):
                 path = (*place, name) if name is not None else place
@@ -142,8 +178,8 @@ class FieldCheck:
                 weight = (0 if aspect != "value" else 1, _ORDER[severity])
                 if path not in found or weight < found[path][0]:
                     found[path] = (weight, violation)
-        for _, violation in found.values():
-            yield violation
+        whole = next(errors, None) is None
+        return Found([violation for _, violation in found.values()], whole)
 
     @staticmethod
     def _names(error: Any) -> list[str | None]:
@@ -172,7 +208,7 @@ class FieldCheck:
 
     @staticmethod
     def _message(path: tuple[str | int, ...], aspect: str, error: Any, rule: Rule) -> str:
-        field = ".".join(map(str, path))
+        field = cut(".".join(map(str, path)), _LONGEST_NAME)
         if aspect == "required":
             return f"{field} is missing"
         if aspect == "type":

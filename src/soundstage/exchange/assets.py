@@ -25,6 +25,7 @@ from soundstage.contract.roles import assets_of
 from soundstage.contract.rules import Rule
 from soundstage.exchange import decoding, media
 from soundstage.exchange.client import Exchange
+from soundstage.exchange.patience import REASON
 from soundstage.exchange.places import Place, place_of
 from soundstage.exchange.session import Session
 from soundstage.wire.content_type import content_type_of
@@ -91,6 +92,13 @@ class AssetChecks:
         self._unknown: dict[str, str] = {}
         self._lock = threading.Lock()
         self._large = threading.Lock()
+        self._out_of_time = False
+
+    def cut(self) -> None:
+        """End what is being fetched, and fetch nothing more."""
+        self._out_of_time = True
+        self._own.cut()
+        self._others.cut()
 
     def exercised(self, rule: Rule) -> bool:
         """Whether at least one file has put a rule to the test."""
@@ -111,10 +119,17 @@ class AssetChecks:
             if (each.field.name, each.url) in urls:
                 continue
             urls.add((each.field.name, each.url))
+            if self._out_of_time:
+                self._note(_rules(contract, endpoint, each), f"{REASON}: not fetched any more")
+                continue
             if len(urls) > MOST_URLS:
                 self._note(_rules(contract, endpoint, each), "cap.assets: too many URLs")
                 break
             found += self._of_one(exchange, each, chunk)
+        if exchange.forgotten:
+            for field in assets_of(contract, endpoint.name).values():
+                rules = _rules_of(contract, endpoint, field.name)
+                self._note(rules, "cap.memory: not all that it names was looked at")
         return found
 
     def _of_one(self, exchange: Exchange, found: Found, chunk: int | None) -> Iterator[Violation]:
@@ -343,8 +358,12 @@ def _joined(url: str, location: str) -> str:
 
 def _rules(contract: Contract, endpoint: Endpoint, found: Found) -> dict[str, Rule]:
     """The rules about the files of a field, by aspect."""
+    return _rules_of(contract, endpoint, found.field.name)
+
+
+def _rules_of(contract: Contract, endpoint: Endpoint, field: str) -> dict[str, Rule]:
     paths = {
-        aspect: f"{contract.api}/{endpoint.name}/asset/{aspect}/{found.field.name}"
+        aspect: f"{contract.api}/{endpoint.name}/asset/{aspect}/{field}"
         for aspect in (*ASPECTS, "length")
     }
     book = contract.rules.rules

@@ -6,13 +6,12 @@ Values only: `client.py` makes them, `reading.py` fills them as bytes come.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from soundstage.conformance.coverage import Observation
-from soundstage.conformance.violations import Verdict, Violation, verdict_of
+from soundstage.conformance.violations import Verdict, Violation, occurrences, verdict_of
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
 from soundstage.exchange.judge import Judge
@@ -33,6 +32,10 @@ _PIECE = 12
 #: Too short to be base64 of such a piece.
 _SHORT_ID = re.compile("[A-Za-z0-9_.:-]{0,21}")
 _HEXADECIMAL_ID = re.compile("[0-9A-Fa-f]{8,}")
+#: Why a transcript lacks the body of an answer that was judged all the same.
+_NO_ROOM = "cap.memory"
+#: So much of an identifier stands in a row.
+_LONGEST_ID = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +91,13 @@ class Exchange:
     stages: dict[str, list[float]] = field(default_factory=dict)
     tape: Tape = field(default_factory=Tape)
     chunks: list[tuple[str | None, dict[str, Any]]] = field(default_factory=list)
+    #: Whether some of its chunks, or its result, found no room and were let go once judged.
+    forgotten: bool = False
     coarse_events: int = 0
     #: The longest time between two reads that brought events, and its beginning, in seconds.
     silence: tuple[float, float] | None = None
     transcript_name: str | None = None
+    #: As the API gave it, so that it can be looked up; at most `roles.LONGEST_ID` characters.
     message_id: str | None = None
     #: What is wrong with the files that it points to; found by `assets.py`, if anybody looks.
     in_assets: list[Violation] = field(default_factory=list)
@@ -225,7 +231,7 @@ class Exchange:
                 name: [round(first, 6), round(last, 6), int(count)]
                 for name, (first, last, count) in self.stages.items()
             },
-            "codes": dict(Counter(violation.code for violation in self.violations)),
+            "codes": dict(occurrences(self.violations)),
             "bytes": self.response.wire_bytes,
             "events": events,
             "timing": self.response.timing_source,
@@ -283,11 +289,12 @@ class Exchange:
             ((at - self.started_ns) / _SECOND_NS, redacted(raw, redactor), coarse)
             for at, raw, coarse in pieces
         ]
+        ours = self.outcome in ("timeout", "cut")
         ended = {
             "kind": end.kind.value if end else None,
             "fault_of": end.fault_of if end else None,
             "message": redactor.message(end.message) if end else "",
-            "cut": self.judge.reason if self.outcome in ("timeout", "cut") else None,
+            "cut": _NO_ROOM if self.tape.dropped else self.judge.reason if ours else None,
             "t": round((self.ended_ns - self.started_ns) / _SECOND_NS, 6),
         }
         return Transcript(header, kept, ended)
