@@ -170,15 +170,16 @@ def test_a_torn_line_and_padding_are_counted_not_fatal(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "place"),
     [
-        (b'{"a":1}\nnot json\n{"a":2}\n', "exchanges.ndjson.gz:2:"),
-        (b'{"a":1}\n[]\n{"a":2}\n', "exchanges.ndjson.gz:2: not a JSON object"),
+        (b"not json", "exchanges.ndjson.gz:2:"),
+        (b"[]", "exchanges.ndjson.gz:2: not a JSON object"),
     ],
 )
 def test_damage_before_the_end_is_named_by_file_and_line(
     tmp_path: Path, content: bytes, place: str
 ) -> None:
     BundleWriter.create(tmp_path / "a", RUN).close()
-    (tmp_path / "a" / bundle_module.EXCHANGES).write_bytes(gzip.compress(content))
+    lines = [json.dumps(row(1)).encode(), content, json.dumps(row(2)).encode(), b""]
+    (tmp_path / "a" / bundle_module.EXCHANGES).write_bytes(gzip.compress(b"\n".join(lines)))
     with pytest.raises(UsageError, match=place):
         list(Bundle.open(tmp_path / "a").exchanges())
 

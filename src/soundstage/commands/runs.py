@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import stat
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
@@ -13,7 +14,7 @@ from typing import Any, Final, TextIO
 
 from soundstage.arguments import Parser, count
 from soundstage.commands.printing import json_line
-from soundstage.outputs import check_place, print_document, put
+from soundstage.outputs import check_place, print_document, put, put_within
 from soundstage.results.index import ROOT, Entry, Runs
 
 HELP = "list, tag, pin and prune the runs there have been"
@@ -189,7 +190,10 @@ def _trend(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
             return
     else:
         text = trend_page.render(series, str(runs.root))
-    put(place, text)
+    if args.output is None:
+        put_within(runs.root, place.name, text)
+    else:
+        put(place, text)
     for line in trend_page.lines(series):
         print(line, file=stdout)
     print(f"trend: {place}", file=stdout)
@@ -249,7 +253,9 @@ def _table(entries: Sequence[Entry]) -> str:
 
 
 def _size(folder: Path) -> int:
-    return sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
+    # What a link leads to stays where it is.
+    found = (each.lstat() for each in folder.rglob("*"))
+    return sum(each.st_size for each in found if stat.S_ISREG(each.st_mode))
 
 
 def _age(text: str) -> timedelta:
