@@ -1,4 +1,4 @@
-"""Opens files that others prepared: what lies in a folder of theirs, or is named by a file of theirs.
+"""Opens files that others prepared: what lies in their folders, or is named by their files.
 
 A FIFO would wait for a writer for ever, a device may never end or may act on being opened, and a
 link may lead to a file that its author cannot read but we can. None of them is opened. What a user

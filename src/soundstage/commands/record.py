@@ -21,6 +21,7 @@ from soundstage.exchange.client import Call, Exchange
 from soundstage.exchange.requests import request_body
 from soundstage.exchange.session import Session, open_session
 from soundstage.exchange.spawn import spawned_emulator
+from soundstage.outputs import create
 from soundstage.wire.encodings import to_utf8
 from soundstage.wire.redact import terminal_safe
 
@@ -142,7 +143,7 @@ def _record(
         exchange = session.client.exchange(call)
         name = f"{number:03}-{each.contract.api}-{each.endpoint.name}.ndjson"
         try:
-            (folder / name).write_bytes(exchange.transcript(session.redactor).to_bytes())
+            create(folder / name, exchange.transcript(session.redactor).to_bytes())
         except OSError as error:
             raise TargetError(f"{folder / name}: cannot write: {error.strerror}") from error
         if stderr.isatty():

@@ -269,9 +269,7 @@ class Bundle:
             else:
                 yield _parsed(path, number + 1, definition, carry)
 
-    def _inflated(
-        self, path: Path, within: Path, begin: int, end: int | None
-    ) -> Iterator[bytes]:
+    def _inflated(self, path: Path, within: Path, begin: int, end: int | None) -> Iterator[bytes]:
         """The content of a gzip file of many members, of which the last may be torn."""
         member: Any = None
         begun = packed = unpacked = 0

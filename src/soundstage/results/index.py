@@ -223,10 +223,12 @@ class Runs:
             return Marks()
         except (OSError, ValueError, RecursionError) as error:
             raise UsageError(f"{place}: cannot be read: {error}") from error
-        tags = data.get("tags") if isinstance(data, dict) else None
-        pins = data.get("pins") if isinstance(data, dict) else None
+        found = data if isinstance(data, dict) else {}
+        tags: Any = found.get("tags")
+        pins: Any = found.get("pins")
         if not _is_tags(tags) or not _is_pins(pins):
-            raise UsageError(f'{place}: expected {{"tags": {{RUN: [TAG, …]}}, "pins": {{NAME: RUN}}}}')
+            form = '{"tags": {RUN: [TAG, …]}, "pins": {NAME: RUN}}'
+            raise UsageError(f"{place}: expected {form}")
         return Marks(tags, pins)
 
     def tag(self, text: str, tag: str) -> Entry:
@@ -387,10 +389,10 @@ def _folders(root: Path) -> Iterator[Path]:
 
 
 def _is_tags(value: object) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(tags, list) and all(isinstance(tag, str) and _NAME.fullmatch(tag) for tag in tags)
-        for tags in value.values()
-    )
+    if not isinstance(value, dict) or not all(isinstance(tags, list) for tags in value.values()):
+        return False
+    every = (tag for tags in value.values() for tag in tags)
+    return all(isinstance(tag, str) and _NAME.fullmatch(tag) for tag in every)
 
 
 def _is_pins(value: object) -> bool:
