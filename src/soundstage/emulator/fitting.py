@@ -237,6 +237,8 @@ def _sample(streams: list[Recorded], rng: random.Random) -> list[_Stream]:
             chunks.append(_Chunk(first, stage))
             if many > 1:
                 chunks.append(_Chunk(last, stage))
+            # More than are sampled of all streams together are not of one: none was so long.
+            many = min(many, _MOST_HIDDEN)
             for number in range(1, many - 1):
                 time = first + (last - first) * number / (many - 1)
                 chunks.append(_Chunk(time, stage, first, last))

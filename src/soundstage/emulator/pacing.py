@@ -186,7 +186,10 @@ def _validator() -> jsonschema_rs.Validator:
 
 def _first_wrong(data: Any) -> str | None:
     """`/pointer: reason` of what is wrong, None if nothing is."""
-    errors = list(_validator().iter_errors(data))
+    try:
+        errors = list(_validator().iter_errors(data))
+    except ValueError as error:  # nested deeper than the validator goes, or half a surrogate pair
+        return f"(whole): {error}"
     if not errors:
         return None
     # A misspelt word also breaks the rule that one of the right words must stand there.

@@ -257,9 +257,10 @@ class Bundle:
                 # As `_parsed` does, which is called where that fails: there may be millions.
                 try:
                     row = orjson.loads(line)
-                except orjson.JSONDecodeError:
-                    row = None
-                yield row if is_valid(row) else _parsed(path, number, definition, line)
+                    good = is_valid(row)
+                except ValueError:  # no JSON, or nested deeper than the validator goes
+                    good = False
+                yield row if good else _parsed(path, number, definition, line)
         if carry.strip(b"\0"):
             # No line end: the writer was killed here. What is whole is kept all the same.
             try:

@@ -77,7 +77,7 @@ def _why(validator: jsonschema_rs.Validator, value: object) -> str | None:
             return None
     except UnicodeEncodeError:
         return _why(validator, portable(value))
-    except RecursionError:
+    except (RecursionError, ValueError):
         return "(whole): nested too deep"
     for error in validator.iter_errors(value):
         pointer = "".join(f"/{str(step)[:100]}" for step in error.instance_path)[:300]
