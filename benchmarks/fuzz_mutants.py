@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import json
 import os
@@ -89,19 +90,21 @@ def swapped(value: Any, rng: random.Random) -> Any:
     """`value`, of which one part now is another, is gone, came twice, or is deep (`_DEEP`)."""
     places = list(_places(value))
     if not places:
-        return rng.choice(ODD)
+        return copy.deepcopy(rng.choice(ODD))
     container, key = rng.choice(places)
     how = rng.randrange(8)
     if how < 5:
-        container[key] = rng.choice(ODD)
+        container[key] = copy.deepcopy(rng.choice(ODD))
     elif how == 5:
         del container[key]
     elif how == 6:
         container[key] = _DEEP
     elif isinstance(container, list):
-        container.append(container[key])
+        container.append(copy.deepcopy(container[key]))
     else:
-        container[rng.choice(("x", "", "id", "rule", "\u202e", "y" * 300))] = container[key]
+        container[rng.choice(("x", "", "id", "rule", "\u202e", "y" * 300))] = copy.deepcopy(
+            container[key]
+        )
     return value
 
 

@@ -188,8 +188,8 @@ def _first_wrong(data: Any) -> str | None:
     """`/pointer: reason` of what is wrong, None if nothing is."""
     try:
         errors = list(_validator().iter_errors(data))
-    except ValueError as error:  # nested deeper than the validator goes, or half a surrogate pair
-        return f"(whole): {error}"
+    except ValueError as refused:  # nested deeper than the validator goes, or half a pair
+        return f"(whole): {refused}"
     if not errors:
         return None
     # A misspelt word also breaks the rule that one of the right words must stand there.

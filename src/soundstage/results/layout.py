@@ -75,14 +75,14 @@ def _why(validator: jsonschema_rs.Validator, value: object) -> str | None:
     try:
         if validator.is_valid(value):
             return None
+        for error in validator.iter_errors(value):
+            pointer = "".join(f"/{str(step)[:100]}" for step in error.instance_path)[:300]
+            reason = str(error.message)
+            return f"{pointer or '(whole)'}: {reason if len(reason) < 300 else reason[:300] + '…'}"
     except UnicodeEncodeError:
         return _why(validator, portable(value))
     except (RecursionError, ValueError):
         return "(whole): nested too deep"
-    for error in validator.iter_errors(value):
-        pointer = "".join(f"/{str(step)[:100]}" for step in error.instance_path)[:300]
-        reason = str(error.message)
-        return f"{pointer or '(whole)'}: {reason if len(reason) < 300 else reason[:300] + '…'}"
     return "(whole): not valid"
 
 
