@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import jsonschema_rs
+import orjson
 
 from soundstage.contract import Contract, load_all
 from soundstage.emulator.capacity import SlowDown
@@ -63,9 +64,10 @@ def _from_file(path: Path) -> Profile:
         raise UsageError(f"{path}: larger than {_LARGEST} bytes, no profile is")
     try:
         data = json.loads(raw, object_pairs_hook=_once)
+        orjson.dumps(data)  # as the admin API will: not too deep, no half of a surrogate pair
     except json.JSONDecodeError as error:
         raise UsageError(f"{path}:{error.lineno}:{error.colno}: {error.msg}") from error
-    except (ValueError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise UsageError(f"{path}: not JSON that can be read: {error}") from error
     # The name goes into run bundles: which file it was must show, where it lay must not.
     made = from_data(f"{path.stem}@{hashlib.sha256(raw).hexdigest()[:8]}", data, str(path))

@@ -104,6 +104,8 @@ def find(place: Path, contracts: list[Contract]) -> Found:
         if leads_out(place / "transcripts", place):
             raise UsageError(f"{place / 'transcripts'}: a link that leads out of {place}")
         place = place / "transcripts"
+        if not place.is_dir():
+            raise NoDataError(f"{place}: nothing to replay: the bundle kept no transcript")
     if not place.is_dir():
         found.recordings += _of_file(place, contracts, found.skipped)
     else:

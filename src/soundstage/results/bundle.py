@@ -104,9 +104,13 @@ def _document(path: Path, most: int, within: Path | None) -> object:
     if not data.strip(b"\0 \n"):
         raise NoDataError(f"{path}: empty; the run was killed before it began")
     try:
-        return orjson.loads(data)
+        document = orjson.loads(data)
+        orjson.dumps(document)
     except orjson.JSONDecodeError as error:
         raise UsageError(f"{path}:{error.lineno}:{error.colno}: {error.msg}") from error
+    except TypeError as error:  # what cannot be written again is nested too deep
+        raise UsageError(f"{path}: {error}") from error
+    return document
 
 
 class Bundle:
