@@ -348,6 +348,17 @@ def test_an_index_of_a_stranger_is_made_anew(folder, statements):
     assert (entry.id, entry.kind, entry.verdict, entry.fault) == ("one", "check", "fail", None)
 
 
+def test_an_index_with_any_page_damaged_is_made_anew(folder):
+    with_index(folder)
+    whole = (folder.parent / INDEX).read_bytes()
+    for at in range(0, len(whole), 397):
+        (folder.parent / INDEX).write_bytes(whole[:at] + b"\xff" * 20 + whole[at + 20 :])
+        with Runs(folder.parent) as runs:
+            assert [entry.id for entry in runs.entries()] == ["one"]
+            runs.tag("one", "t")
+            runs.rebuild()
+
+
 def test_a_bundle_that_cannot_be_read_is_listed_with_its_fault(folder):
     (folder / "run.json").unlink()
     os.mkfifo(folder / "run.json")

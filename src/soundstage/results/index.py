@@ -14,7 +14,7 @@ import re
 import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,6 +49,19 @@ CREATE TABLE IF NOT EXISTS runs (
 """
 #: The files of the index, by what their names end in.
 _DATABASE: Final = ("", "-wal", "-shm", "-journal")
+#: By these SQLite says that the system, or another process, is in its way: the file may be good.
+_REFUSED: Final = frozenset(
+    {
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+    }
+)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LATEST: Final = re.compile(r"latest(?:~([0-9]{1,6}))?")
 
@@ -153,9 +166,12 @@ class Runs:
         ]
 
     def _rows(self) -> list[tuple[Any, ...]]:
-        return self._database.execute(
-            f"SELECT {_COLUMNS} FROM runs ORDER BY created IS NULL, created DESC, id DESC"
-        ).fetchall()
+        order = "created IS NULL, created DESC, id DESC"
+        try:
+            found = self._database.execute(f"SELECT {_COLUMNS} FROM runs ORDER BY {order}")
+            return found.fetchall()
+        except sqlite3.Error as error:
+            raise TargetError(f"{self.root / INDEX}: {error}") from error
 
     def _forget(self) -> None:
         with self._writing() as database:
@@ -293,6 +309,7 @@ class Runs:
             database = None
             try:
                 database = sqlite3.connect(place, timeout=_BUSY_SECONDS, isolation_level=None)
+                database.text_factory = _text
                 database.execute("PRAGMA journal_mode = WAL")
                 database.execute("PRAGMA synchronous = NORMAL")
                 _refuse_foreign(database)
@@ -304,12 +321,16 @@ class Runs:
                         database.execute(_TABLE)
                         database.execute(f"PRAGMA user_version = {_LAYOUT}")
                     database.execute("COMMIT")
+                (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
+                if found != "ok":
+                    raise sqlite3.DatabaseError(f"damaged: {found}")
                 database.execute("SELECT COUNT(*) FROM runs").fetchone()
                 return database
-            except sqlite3.DatabaseError as error:
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
                 if database is not None:
                     database.close()
-                if attempt or isinstance(error, sqlite3.OperationalError):
+                # A primary result code: https://www.sqlite.org/rescode.html
+                if attempt or getattr(error, "sqlite_errorcode", 0) & 0xFF in _REFUSED:
                     raise TargetError(f"{place}: cannot be used as an index: {error}") from error
                 # Damaged: it holds nothing that the bundles do not say again.
                 for suffix in _DATABASE:
@@ -325,10 +346,13 @@ class Runs:
             raise TargetError(f"{self.root / INDEX}: {error}") from error
         try:
             yield self._database
-        except BaseException:
-            self._database.execute("ROLLBACK")
+            self._database.execute("COMMIT")
+        except BaseException as error:
+            with suppress(sqlite3.Error):
+                self._database.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise TargetError(f"{self.root / INDEX}: {error}") from error
             raise
-        self._database.execute("COMMIT")
 
     @contextmanager
     def _marking(self) -> Iterator[Marks]:
@@ -399,6 +423,11 @@ def _is_pins(value: object) -> bool:
     return isinstance(value, dict) and all(
         _NAME.fullmatch(name) and isinstance(id_, str) for name, id_ in value.items()
     )
+
+
+def _text(raw: bytes) -> str:
+    """A text of the index, whatever its bytes are: the file may come from others."""
+    return raw.decode("utf-8", "replace")
 
 
 def _layout_of(database: sqlite3.Connection) -> int:
