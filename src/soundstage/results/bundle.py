@@ -68,8 +68,8 @@ __all__ = [
     "why_not_observed",
 ]
 
-#: A line longer than this is no row of ours, and a longer run.json none either: refuse it before it
-#: fills the memory. An `observed.json` may be larger: it has a line for each field of each stage.
+#: A line longer than this is no row of ours, and a longer run.json or observed.json none either:
+#: refuse it before it fills the memory.
 LINE_LIMIT, DOCUMENT_LIMIT = 16 * 2**20, 64 * 2**20
 #: So many rows a file may have: those of a run of a day at a hundred a second; and of its rules.
 ROW_LIMIT, RULE_LIMIT = 10_000_000, 20_000
@@ -138,7 +138,7 @@ class Bundle:
             raise UsageError(f"{path}: not a run bundle: it is no folder") from None
         except (OSError, ValueError) as error:
             raise UsageError(f"{place}: cannot read: {error}") from error
-        run = _document(place, LINE_LIMIT, path)
+        run = _document(place, DOCUMENT_LIMIT, path)
         if isinstance(run, dict) and run.get("format") != FORMAT:
             raise UsageError(f"{place}: /format: {repr(run.get('format'))[:40]}, not {FORMAT}")
         why = why_invalid(None, run) or _why_no_time(cast(Row, run))
