@@ -12,6 +12,8 @@ from soundstage.results.bundle import Bundle
 #: More arrivals than this are held against nobody's memory.
 MOST = 5_000_000
 _LARGEST = 256 * 2**20
+#: And no line is longer than this, in characters.
+_LONGEST = 65_536
 
 
 def read_moments(path: Path) -> list[float]:
@@ -42,7 +44,7 @@ def _of_file(path: Path) -> list[float]:
         if path.stat().st_size > _LARGEST:
             raise UsageError(f"{path}: larger than {_LARGEST // 2**20} MiB")
         with path.open(encoding="utf-8-sig") as lines:
-            for number, line in enumerate(lines, start=1):
+            for number, line in enumerate(iter(lambda: lines.readline(_LONGEST), ""), start=1):
                 text = line.strip()
                 if text and not text.startswith("#"):
                     moments.append(_moment(path, number, text))

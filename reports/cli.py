@@ -16,7 +16,7 @@ from soundstage.arguments import Parser
 from soundstage.contract import Contract, load
 from soundstage.errors import SoundstageError, UsageError
 from soundstage.exit_codes import ExitCode, worst
-from soundstage.outputs import check_place, print_document, put
+from soundstage.outputs import check_place, print_document, put, put_within
 from soundstage.reports import annotations, html, junit, markdown, sarif
 from soundstage.reports.as_json import to_json
 from soundstage.reports.curl import curl
@@ -115,7 +115,7 @@ def _write_all(path: Path, report: Report, stderr: TextIO) -> int:
     """
     try:
         for name, render in FILES.items():
-            put(path / name, render(report))
+            put_within(path, name, render(report))
     except SoundstageError as error:
         say(f"soundstage report: {error}", stderr)
         # The folder is there, since the bundle was read from it.
@@ -156,10 +156,8 @@ def _shown(bundle: Bundle, rule: Rule, evidence: Evidence) -> tuple[Smallest | N
     """
     if evidence.transcript is None:
         return None, None
-    try:
-        with (bundle.path / evidence.transcript).open("rb") as file:
-            raw = file.read(TRANSCRIPT_LIMIT + 1)
-    except OSError:
+    raw = bundle.transcript(evidence.transcript, TRANSCRIPT_LIMIT + 1)
+    if raw is None:
         return None, None
     contract = _contract(rule.api)
     if contract is None:

@@ -203,13 +203,21 @@ def _calibrate(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     return _written(args.out, text, stderr) if args.out else ExitCode.PASS
 
 
+#: Bytes of a calibration: a line for each gate.
+_CALIBRATION_LIMIT = 16 * 2**20
+
+
 def _calibration(path: Path) -> Calibration:
     import orjson
 
     from soundstage.reports.calibrate import from_json
 
     try:
-        data = orjson.loads(path.read_bytes())
+        with path.open("rb") as file:
+            raw = file.read(_CALIBRATION_LIMIT + 1)
+        if len(raw) > _CALIBRATION_LIMIT:
+            raise UsageError(f"{path}: larger than any calibration")
+        data = orjson.loads(raw)
     except OSError as error:
         raise UsageError(f"{path}: cannot read: {error.strerror}") from error
     except orjson.JSONDecodeError as error:

@@ -43,9 +43,9 @@ def test_a_file_without_end_is_refused_by_its_size(tmp_path):
     path = tmp_path / "large.toml"
     path.write_bytes(b"#" * (toml_text.MOST_BYTES + 1))
     for read in (lambda: read_config(path), lambda: find_config(None, _renamed(path, tmp_path))):
-        with pytest.raises(UsageError, match="larger than 1,048,576 bytes"):
+        with pytest.raises(UsageError, match="larger than 1 MiB"):
             read()
-    with pytest.raises(UsageError, match="larger than 1,048,576 bytes"):
+    with pytest.raises(UsageError, match="larger than 1 MiB"):
         read_config(Path("/dev/zero"))
     with pytest.raises(UsageError, match="--key-file /dev/zero: larger than"):
         read_key("/dev/zero")

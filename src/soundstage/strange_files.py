@@ -1,56 +1,64 @@
-"""Opens files that others put where we look: never a link that leads out, never a device.
+"""Opens files that others prepared: what lies in their folders, or is named by their files.
 
-For files that are found in folders or named by other files. What the user names on the command line
-is the user's own choice, and may be a pipe.
+A FIFO would wait for a writer for ever, a device may never end or may act on being opened, and a
+link may lead to a file that its author cannot read but we can. None of them is opened. What a user
+names on the command line is the user's own choice and is opened as anything else.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from soundstage.errors import UsageError
 
-_KINDS = (
-    (stat.S_ISDIR, "a folder"),
-    (stat.S_ISFIFO, "a FIFO"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
+#: What a file is that is none, by the type bits of its mode.
+_KINDS: Final = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+#: Never wait, never follow (the path is resolved before), never become the controlling terminal.
+_FLAGS: Final = (
+    os.O_RDONLY
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NOCTTY", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
 )
 
 
 def open_plain(path: Path, *, within: Path | None = None) -> BinaryIO:
-    """A regular file, opened for reading without waiting for anybody. `within`: links on the way
-    may not lead out of this folder (which may be a link itself).
+    """`path`, open for reading, if it is a regular file, and (with `within`) lies in that folder
+    once links are followed. Nothing else is opened even for a moment.
 
-    Raises UsageError for what is no regular file or lies elsewhere, OSError for what is not there.
+    Raises UsageError for what is no regular file or lies elsewhere, OSError as `open` does.
     """
-    place = Path(os.path.realpath(path))
-    if within is not None and not place.is_relative_to(os.path.realpath(within)):
-        raise UsageError(f"{path}: a link that leads out of {within}")
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-    if within is not None:
-        flags |= os.O_NOFOLLOW  # every link has been followed, unless one was put there since
+    # The real path is opened without following: a link that is put in place meanwhile fails.
+    real = _real(path, within)
+    file = os.open(real, _FLAGS)
     try:
-        number = os.open(place, flags)
-    except OSError as error:
-        if error.errno == errno.ENXIO:
-            raise UsageError(f"{path}: is a socket, not a file") from error
-        error.filename = str(path)
-        raise
-    try:
-        mode = os.fstat(number).st_mode
-        if not stat.S_ISREG(mode):
-            kind = next((name for test, name in _KINDS if test(mode)), "no regular file")
-            raise UsageError(f"{path}: is {kind}, not a file")
-        return os.fdopen(number, "rb")
+        _check_kind(path, os.fstat(file).st_mode)
+        return os.fdopen(file, "rb")
     except BaseException:
-        os.close(number)
+        os.close(file)
         raise
+
+
+def read_plain(path: Path, *, most: int, within: Path | None = None) -> bytes:
+    """The content of a regular file of at most `most` bytes. Raises as `open_plain` does, and
+    UsageError for a larger one.
+    """
+    with open_plain(path, within=within) as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise UsageError(f"{path}: larger than {_size(most)}")
+    return data
 
 
 def read_named(path: Path, *, most: int) -> bytes:
@@ -64,7 +72,7 @@ def read_named(path: Path, *, most: int) -> bytes:
             parts.append(part)
             left -= len(part)
     if not left:
-        raise UsageError(f"{path}: larger than {most:,} bytes")
+        raise UsageError(f"{path}: larger than {_size(most)}")
     return b"".join(parts)
 
 
@@ -80,12 +88,35 @@ def check_plain(path: Path, *, place: str) -> None:
         pass
 
 
-def read_plain(path: Path, *, most: int, within: Path | None = None) -> bytes:
-    """The bytes of a regular file of at most `most` bytes. Raises as `open_plain` does, and
-    UsageError for a larger one.
-    """
-    with open_plain(path, within=within) as file:
-        data = file.read(most + 1)
-    if len(data) > most:
-        raise UsageError(f"{path}: larger than {most:,} bytes")
-    return data
+def is_plain(path: Path, *, within: Path | None = None) -> bool:
+    """Whether `open_plain` would open it, as far as can be told without doing so."""
+    try:
+        _real(path, within)
+    except (OSError, UsageError, ValueError):
+        return False
+    return True
+
+
+def leads_out(path: Path, within: Path) -> bool:
+    """Whether `path` lies elsewhere than in the folder `within` once links are followed."""
+    real, folder = os.path.realpath(path), os.path.realpath(within)
+    return real != folder and not real.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def _real(path: Path, within: Path | None) -> str:
+    real = os.path.realpath(path)
+    if within is not None and leads_out(path, within):
+        raise UsageError(f"{path}: a link that leads out of {within}")
+    _check_kind(path, os.lstat(real).st_mode)
+    return real
+
+
+def _check_kind(path: Path, mode: int) -> None:
+    # A link that is left is one to itself: opening it says so.
+    if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode), "something else")
+        raise UsageError(f"{path}: is {kind}, not a file")
+
+
+def _size(many: int) -> str:
+    return f"{many // 2**20} MiB" if many >= 2**20 else f"{many} bytes"

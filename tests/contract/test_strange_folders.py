@@ -154,7 +154,7 @@ NONSENSE = {
     "deep": (b"[" * 800 + b"]" * 800, "nested more than 64 deep"),
     "deeper": (b"[" * 100_000, "nested too deeply"),
     "many values": (b"[" + b"0," * 150_000 + b"0]", "more than 100,000 values"),
-    "large": (b" " * (5 * 2**20), "larger than 4,194,304 bytes"),
+    "large": (b" " * (5 * 2**20), "larger than 4 MiB"),
     "a lone surrogate": (rb'{"a": "\udc00"}', "a lone surrogate"),
     "a lone surrogate as a name": (rb'{"\udc00": 1}', "a lone surrogate"),
     "a name with a line break": (rb'{"a\nb": 1}', "characters that nobody sees"),

@@ -73,18 +73,21 @@ def _read(path: Path, contracts: dict[str, Contract]) -> Observed:
         return _of_transcripts([path], contracts)
     if not path.is_dir():
         raise UsageError(f"--observed {path}: no such file or folder")
+    folder = path
     if (path / RUN).is_file():
         found = Bundle.open(path).observed()
         if found is not None:
             return Observed.of(found)
-        path = path / TRANSCRIPTS
-    files = sorted(path.glob("*.ndjson"))
+        folder = path / TRANSCRIPTS
+    files = sorted(folder.glob("*.ndjson"))
     if not files:
-        raise NoDataError(f"{path}: neither {OBSERVED} nor a transcript to read")
-    return _of_transcripts(files, contracts)
+        raise NoDataError(f"{folder}: neither {OBSERVED} nor a transcript to read")
+    return _of_transcripts(files, contracts, within=path)
 
 
-def _of_transcripts(files: list[Path], contracts: dict[str, Contract]) -> Observed:
+def _of_transcripts(
+    files: list[Path], contracts: dict[str, Contract], within: Path | None = None
+) -> Observed:
     from soundstage.exchange.observing import observe_transcripts
 
-    return observe_transcripts(files, contracts)
+    return observe_transcripts(files, contracts, within)

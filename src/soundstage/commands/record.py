@@ -22,6 +22,7 @@ from soundstage.exchange.patience import LONGEST_TIMEOUT_S, Patience, TimeUpErro
 from soundstage.exchange.requests import request_body
 from soundstage.exchange.session import Session, open_session
 from soundstage.exchange.spawn import spawned_emulator
+from soundstage.outputs import create
 from soundstage.streams import say
 from soundstage.visible import lines, own
 from soundstage.wire.encodings import to_utf8
@@ -168,7 +169,7 @@ def _record(
         in_a_row = in_a_row + 1 if exchange.outcome == "timeout" else 0
         name = f"{number:03}-{each.contract.api}-{each.endpoint.name}.ndjson"
         try:
-            (folder / name).write_bytes(exchange.transcript(session.redactor).to_bytes())
+            create(folder / name, exchange.transcript(session.redactor).to_bytes())
         except OSError as error:
             raise TargetError(f"{folder / name}: cannot write: {error.strerror}") from error
         if stderr.isatty():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import stat
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
@@ -14,7 +15,7 @@ from typing import Any, Final, TextIO
 from soundstage import visible
 from soundstage.arguments import Parser, count
 from soundstage.commands.printing import json_line
-from soundstage.outputs import check_place, print_document, put
+from soundstage.outputs import check_place, print_document, put, put_within
 from soundstage.results.index import ROOT, Entry, Runs
 from soundstage.streams import say
 
@@ -192,7 +193,10 @@ def _trend(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
             return
     else:
         text = trend_page.render(series, str(runs.root))
-    put(place, text)
+    if args.output is None:
+        put_within(runs.root, place.name, text)
+    else:
+        put(place, text)
     for line in trend_page.lines(series):
         say(line, stdout)
     say(f"trend: {place}", stdout)
@@ -253,7 +257,9 @@ def _table(entries: Sequence[Entry]) -> list[str]:
 
 
 def _size(folder: Path) -> int:
-    return sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
+    # What a link leads to stays where it is.
+    found = (each.lstat() for each in folder.rglob("*"))
+    return sum(each.st_size for each in found if stat.S_ISREG(each.st_mode))
 
 
 def _age(text: str) -> timedelta:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -53,9 +54,12 @@ def claimed(path: Path | None) -> Iterator[None]:
         yield
         return
     try:
-        claim = open(f"{path}.lock", "wb")  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise UsageError(f"the state file {path} cannot be used: {error.strerror}") from error
+        # In a folder that others may write to, the lock may have been put there by them: a link is
+        # not followed, nothing is cut off, nothing is waited for.
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        claim = os.fdopen(os.open(f"{path}.lock", flags, 0o666), "r+b", buffering=0)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"the state file {path} cannot be used: {error}") from error
     with claim:
         try:
             fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -87,25 +87,27 @@ class Sampler:
         return many < self._each_second
 
 
-def observe_transcripts(files: Iterable[Path], contracts: dict[str, Contract]) -> Observed:
+def observe_transcripts(
+    files: Iterable[Path], contracts: dict[str, Contract], within: Path | None = None
+) -> Observed:
     """What the exchanges in transcripts (`soundstage record` writes them) and in HTTP archives
-    showed.
+    showed. `within`: the user named this folder and not the files.
 
     Raises UsageError for a file that is none, NoDataError if none of them shows anything.
     """
     whole = Observed()
     for file in files:
-        whole.merge(_of_file(file, contracts))
+        whole.merge(_of_file(file, contracts, within))
     if not whole.exchanges:
         raise NoDataError("no transcript holds a successful answer of an API that is known")
     return whole
 
 
-def _of_file(file: Path, contracts: dict[str, Contract]) -> Observed:
+def _of_file(file: Path, contracts: dict[str, Contract], within: Path | None) -> Observed:
     def wanted(method: str, path: str) -> bool:
         return endpoint_at(contracts.values(), method, path) is not None
 
-    saved = saved_files.read_file(str(file), wanted=wanted)
+    saved = saved_files.read_file(str(file), wanted=wanted, within=within)
     exchanges = [entry.exchange for entry in saved.entries if not entry.followed]
     if saved.form == "response":
         raise UsageError(f"{file}: not a transcript; `soundstage record` writes them")

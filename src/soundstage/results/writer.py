@@ -6,7 +6,6 @@ Rows are held against the schema on their way in, and are on disk within a secon
 from __future__ import annotations
 
 import gzip
-import os
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -18,6 +17,7 @@ import orjson
 
 from soundstage import outgoing
 from soundstage.errors import TargetError, UsageError, not_written
+from soundstage.outputs import create, replace
 from soundstage.results.layout import (
     EXCHANGES,
     FORMAT,
@@ -102,10 +102,9 @@ class BundleWriter:
             path.mkdir(parents=True, exist_ok=True)
             if any(path.iterdir()):
                 raise UsageError(f"{path}: not empty; a run bundle needs a folder of its own")
-            with (path / RUN).open("xb") as file:
-                file.write(_document(whole))
+            create(path / RUN, _document(whole))
             (path / TRANSCRIPTS).mkdir()
-            (path / _RESERVE).write_bytes(bytes(_RESERVED))
+            create(path / _RESERVE, bytes(_RESERVED))
             return cls(path, whole, patient=patient)
         except OSError as error:
             raise not_written(path, error, "cannot hold a run bundle") from error
@@ -142,13 +141,10 @@ class BundleWriter:
         file_name = name if "." in name else f"{name}.ndjson"
         place = self.path / TRANSCRIPTS / file_name
         try:
-            with place.open("xb") as file:
-                file.write(data)
+            create(place, data)
         except FileExistsError:
             raise UsageError(f"{place}: there is a transcript of this name already") from None
         except OSError as error:
-            with suppress(OSError):
-                place.unlink()  # half a transcript would only confuse
             if not self._patient:
                 raise TargetError(f"{place}: cannot write: {error.strerror}") from error
             with self._lock:
@@ -178,7 +174,7 @@ class BundleWriter:
         with self._lock:
             self._must_be_open()
             try:
-                _replace(self.path / OBSERVED, orjson.dumps(document))
+                replace(self.path / OBSERVED, orjson.dumps(document), sync=True)
             except OSError as error:
                 self._broke(error)
 
@@ -245,8 +241,8 @@ class BundleWriter:
             try:
                 self._end()
                 if self._broken is None:
-                    _replace(self.path / RULES, lines)
-                    _replace(self.path / RUN, _document(whole))
+                    replace(self.path / RULES, lines, sync=True)
+                    replace(self.path / RUN, _document(whole), sync=True)
             except OSError as error:
                 self._break(error)
             finally:
@@ -313,7 +309,8 @@ class BundleWriter:
         void = {"kind": "incomplete", "message": reason}
         with suppress(OSError):
             (self.path / _RESERVE).unlink(missing_ok=True)
-            _replace(self.path / RUN, _document({**self.run, "reason": reason, "voids": [void]}))
+            last = _document({**self.run, "reason": reason, "voids": [void]})
+            replace(self.path / RUN, last, sync=True)
 
 
 class _Appended:
@@ -347,21 +344,6 @@ def _document(run: Row) -> bytes:
         return orjson.dumps(run, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     except TypeError:
         return _document(cast(Row, portable(run)))
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write `path` so that a reader sees the old file or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
 
 
 def _line(definition: str, row: Mapping[str, Any]) -> bytes:
