@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": {"exit_codes"},
     "stopping": {"exit_codes"},
     "streams": set(),
+    "same_origin": set(),
     "lifeline": set(),
     "ending": {"exit_codes"},
     "outputs": {"errors"},
@@ -42,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "contract": {"wire", "errors"},
     "conformance": {"contract", "wire", "errors"},
     "generation": {"contract", "wire", "errors"},
-    "emulator": {"contract", "generation", "wire", "errors", "lifeline"},
+    "emulator": {"contract", "generation", "wire", "errors", "lifeline", "same_origin"},
     "config": {"conformance", "errors"},
     "results": {"conformance", "wire", "errors"},
     "exchange": {
@@ -57,7 +58,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # cli: the report command is called on the finished bundle by name
     "loadtests": {
         "contract", "conformance", "exchange", "results", "config", "errors", "arguments", "cli",
-        "exit_codes", "stopping",
+        "exit_codes", "stopping", "same_origin",
     },
     "reports": {
         "contract", "conformance", "results", "config", "wire", "errors", "arguments",
@@ -66,7 +67,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "commands": {
         "errors", "arguments", "wire", "contract", "conformance", "generation", "emulator",
         "config", "results", "exchange", "pytest_plugin", "contracts", "loadtests", "reports",
-        "cli", "exit_codes", "stopping", "lifeline", "outputs",
+        "cli", "exit_codes", "stopping", "lifeline", "outputs", "same_origin",
     },
     "cli": {"errors", "exit_codes", "stopping", "streams", "lifeline", "ending"},
     "__init__": set(),
