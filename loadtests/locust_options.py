@@ -78,7 +78,7 @@ def _of_the_start(add: Callable[..., Any]) -> None:
     text = "soundstage.toml with severities and waivers (default: if it is here)"
     add("--soundstage-config", default="", metavar="FILE", help=text)
     add("--soundstage-out", default="", help="folder for run bundles (default: runs)")
-    text = "a name by which the web UI may be called, through a proxy say (repeatable, or with commas)"
+    text = "a name by which the web UI may be called, as through a proxy (repeatable, with commas)"
     add(
         "--soundstage-web-allow-host",
         action="append",

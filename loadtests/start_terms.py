@@ -29,8 +29,8 @@ _SHOWN: Final = 200
 
 
 class Purse:
-    """The budget of a whole process, of which each test gets what those before it have left. `limit`
-    None: none was named.
+    """The budget of a whole process, of which each test gets what those before it have left.
+    `limit` None: none was named.
     """
 
     def __init__(self, limit: int | None) -> None:
@@ -38,7 +38,7 @@ class Purse:
         self._left = limit
 
     def lend(self) -> int | None:
-        """All that is left, until it is `returned`. Raises BudgetError if others have it, or had."""
+        """All that is left, until it is `returned`. Raises BudgetError if others have or had it."""
         if not self._left and self.limit:
             raise BudgetError(
                 f"the budget of {self.limit} billable requests is spent, or held by a test before"

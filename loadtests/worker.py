@@ -40,8 +40,8 @@ _MISSED = 1000
 
 class WorkerRun(LoadRun):
     """A load run on a worker. `join` announces it; all else follows from messages. `over` is set
-    when it has shipped everything, or given up. `schedule` is None for a closed loop; `spend` counts
-    what this worker may spend by itself, whatever its master lends (`LeasedBudget`).
+    when it has shipped everything, or given up. `schedule` is None for a closed loop. `spend`
+    counts what this worker may spend by itself, whatever its master lends (`LeasedBudget`).
     """
 
     def __init__(

@@ -25,8 +25,6 @@ def guarded(app: Application, callers: Callers) -> Application:
 
     def answer(environ: dict[str, Any], begin: Begin) -> Iterable[bytes]:
         why = callers.refusal(environ["REQUEST_METHOD"], _headers(environ))
-        if environ.get("CONTENT_LENGTH") and environ.get("HTTP_TRANSFER_ENCODING"):
-            why = "A request has one length"  # RFC 9112, section 6.1
         if why is not None:
             said = f"{why}\n".encode()
             kind = [("Content-Type", "text/plain"), ("Content-Length", str(len(said)))]

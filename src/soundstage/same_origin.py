@@ -1,5 +1,5 @@
-"""Who may call a server of ours that is open to this machine: programs, and the pages that it serves
-itself. No page of anybody else, though the browser that shows it runs on this machine too.
+"""Who may call a server of ours that is open to this machine: programs, and the pages that it
+serves itself. No page of anybody else, though the browser that shows it runs on this machine too.
 
 Values in, a reason out; no I/O. What a browser says of a request stands in `Host`, `Origin` (RFC
 6454; Fetch Standard, "Origin header"), `Sec-Fetch-*` (W3C Fetch Metadata) and `Referer`. A header

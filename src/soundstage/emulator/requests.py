@@ -114,9 +114,10 @@ def bearer_key(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
 def is_json(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Whether the headers announce plain JSON in UTF-8, without a content coding."""
     headers = list(headers)
-    coding = header(headers, b"content-encoding") or b"identity"
+    codings = [value.lower() for name, value in headers if name == b"content-encoding"]
     media = header(headers, b"content-type") or b""
-    return coding.lower() == b"identity" and _JSON.fullmatch(media.strip()) is not None
+    plain = all(coding in (b"", b"identity") for coding in codings)
+    return plain and _JSON.fullmatch(media.strip()) is not None
 
 
 # --- bodies ---------------------------------------------------------------------------------------
