@@ -429,8 +429,8 @@ def test_a_worker_sends_its_key_nowhere_but_to_the_host_that_it_was_given(
     (tmp_path / "key").write_text(KEY)
     port, log = free_port(), tmp_path / "log"
     common = ["-m", "locust", "-f", str(_LOCUSTFILE), "--soundstage-key-file", "key"]
-    leading = f"--master --master-bind-port {port} --headless --expect-workers 1 --logfile log"
-    following = f"--worker --master-port {port} --host {emulator}"
+    leading = f"--master --master-bind-port {port} --headless --expect-workers 1"
+    following = f"--worker --master-port {port} --host {emulator} --logfile log"
     master = start(
         *common, *split(leading), "--host", strange.url, "--soundstage-budget", "9", cwd=tmp_path
     )
