@@ -37,6 +37,8 @@ BODY_LIMIT: Final = 1 << 20
 #: Refusals of the emulator itself, for which the pages have no word.
 _OWN: Final[Mapping[str, tuple[int, str]]] = {
     "too_large": (413, f"The request body is larger than {BODY_LIMIT} bytes"),
+    "slow": (408, "The body of the request did not come in time"),
+    "crowded": (503, "Too many bodies of requests are on their way: try again later"),
     "not_modelled": (501, "The emulator does not model this"),
     "internal": (500, "The emulator failed: this is a bug of Soundstage"),
 }
@@ -84,6 +86,13 @@ def refusal(contract: Contract, name: str) -> Answer:
 def refusal_of_size() -> Answer:
     """The answer to a body that is too large, where no contract is concerned."""
     return plain(*_OWN["too_large"])
+
+
+def refusal_of_body(name: str) -> Answer:
+    """The answer to a body that is not read to its end, after which the connection is closed."""
+    answer = plain(*_OWN[name])
+    answer.headers.append((b"connection", b"close"))
+    return answer
 
 
 def plain(status: int, detail: str) -> Answer:
