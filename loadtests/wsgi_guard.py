@@ -27,8 +27,10 @@ def guarded(app: Application, callers: Callers) -> Application:
         why = callers.refusal(environ["REQUEST_METHOD"], _headers(environ))
         if why is not None:
             said = f"{why}\n".encode()
-            kind = [("Content-Type", "text/plain"), ("Content-Length", str(len(said)))]
-            begin("403 Forbidden", [*kind, ("Connection", "close")])
+            begin(
+                "403 Forbidden",
+                [("Content-Type", "text/plain"), ("Content-Length", str(len(said)))],
+            )
             return [said]
 
         def begin_for_us(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
