@@ -283,6 +283,10 @@ class LoadRun:
         """How much of the budget is spent."""
         return self.session.budget.spent
 
+    def unspent(self) -> int:
+        """How much of the budget nobody has spent, or may still; 0 if it has no limit."""
+        return self.session.budget.left or 0
+
     def due(self, elapsed_s: float) -> float | None:
         """Arrivals a second that are asked for just then; None if the scenario does not say."""
         return rate_at(self._phases, elapsed_s)

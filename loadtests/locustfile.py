@@ -12,13 +12,15 @@ import logging
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import gevent
 from locust import between, events
 from locust.env import Environment
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
+from locust.web import WebUI
 
 from soundstage import cli, streams, visible
 from soundstage.errors import SoundstageError
@@ -28,6 +30,8 @@ from soundstage.loadtests.crew import Crew
 from soundstage.loadtests.loadrun import LEAD_S, LoadOptions, LoadRun
 from soundstage.loadtests.locust_options import add_options, options_of, rate_of, schedule_of
 from soundstage.loadtests.opening import open_run
+from soundstage.loadtests.start_terms import Purse, terms_of
+from soundstage.loadtests.web_guard import guard
 from soundstage.loadtests.worker import WorkerRun, failed
 
 # Locust has not yet set up its logging, which takes the streams as they are then.
@@ -41,6 +45,11 @@ _LEAVE_S = 40.0
 _closed_loop: WeakKeyDictionary[Environment, list[Any]] = WeakKeyDictionary()
 #: Runs that are about to end.
 _closing: WeakKeyDictionary[Environment, LoadRun] = WeakKeyDictionary()
+#: What a test holds of the budget of all tests.
+_purses: WeakKeyDictionary[LoadRun, Purse] = WeakKeyDictionary()
+
+
+Run = TypeVar("Run", bound=LoadRun)
 
 
 class Songs(users.SongUser):
@@ -78,6 +87,14 @@ def choose_users(environment: Environment, **_: Any) -> None:
         _closed_loop[environment] = list(environment.user_classes)
     open_loop = rate_of(environment) > 0
     environment.user_classes[:] = [Arrivals] if open_loop else _closed_loop[environment]
+
+
+@events.init.add_listener
+def keep_others_out(environment: Environment, web_ui: WebUI | None = None, **_: Any) -> None:
+    """Before the web UI answers anybody: whom the key and the budget are for is settled now."""
+    terms_of(environment)
+    if web_ui is not None:
+        guard(environment, web_ui)
 
 
 @events.init.add_listener
@@ -122,12 +139,13 @@ def open_bundle(environment: Environment, **_: Any) -> None:
         if isinstance(runner, MasterRunner):
             _lead(environment, runner, options, schedule)
         elif isinstance(runner, WorkerRunner):
-            member = WorkerRun(environment, runner, options, schedule)
+            spend = terms_of(environment).purse.take
+            member = WorkerRun(environment, runner, options, schedule, spend)
             users.attach(environment, member, schedule)
             # Its answers come through the greenlet that we are in.
             gevent.spawn(member.join)
         else:
-            run = open_run(environment, options)
+            run = _paid(environment, options, lambda given: open_run(environment, given))
             users.attach(environment, run, schedule)
             run.begin(LEAD_S if schedule is not None else 0.0)
             log.info("run bundle: %s", run.bundle.path)
@@ -139,6 +157,21 @@ def open_bundle(environment: Environment, **_: Any) -> None:
             runner.send_message(shipping.FAILED, failed(error))
         else:
             gevent.spawn(_give_up, environment)
+
+
+def _paid(
+    environment: Environment, options: LoadOptions, opening: Callable[[LoadOptions], Run]
+) -> Run:
+    """A run with what is left of the budget. Raises what `opening` does, and BudgetError."""
+    purse = terms_of(environment).purse
+    lent = purse.lend()
+    try:
+        run = opening(replace(options, budget=lent))
+    except BaseException:
+        purse.returned(lent or 0)
+        raise
+    _purses[run] = purse
+    return run
 
 
 def _open_late(environment: Environment) -> None:
@@ -153,7 +186,7 @@ def _lead(
     options: LoadOptions,
     schedule: Callable[[], arrivals.Schedule] | None,
 ) -> None:
-    crew = Crew(environment, options, schedule)
+    crew = _paid(environment, options, lambda given: Crew(environment, given, schedule))
     crew.listen(runner)
     users.attach(environment, crew)
     log.info("run bundle: %s", crew.bundle.path)
@@ -187,6 +220,8 @@ def close_bundle(environment: Environment, **_: Any) -> None:
         code = _conclude(run)
     finally:
         del _closing[environment]
+        if (purse := _purses.pop(run, None)) is not None:
+            purse.returned(run.unspent())
     if environment.process_exit_code is None and code:
         environment.process_exit_code = code
 

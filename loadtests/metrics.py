@@ -24,7 +24,9 @@ from soundstage import outgoing
 from soundstage.errors import UsageError
 from soundstage.loadtests.board import Board, Times
 from soundstage.loadtests.lag import resident_bytes
+from soundstage.loadtests.wsgi_guard import guarded
 from soundstage.results import verdicts
+from soundstage.same_origin import Callers, is_loopback
 
 #: Upper bounds in seconds: songs take minutes, their first chunk milliseconds.
 BUCKETS = (
@@ -44,6 +46,8 @@ def served(board: Board, host: str, port: int) -> Iterator[int]:
         server, thread = start_http_server(port, addr=host, registry=registry)
     except OSError as error:
         raise UsageError(f"--metrics-port {host}:{port}: {error.strerror or error}") from error
+    # Where other machines may read them, pages may, too: by which name they ask is theirs to know.
+    server.set_app(guarded(server.get_app(), Callers(any_name=not is_loopback(host), links=True)))
     try:
         yield int(server.server_port)
     finally:

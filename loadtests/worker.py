@@ -39,7 +39,8 @@ _MISSED = 1000
 
 class WorkerRun(LoadRun):
     """A load run on a worker. `join` announces it; all else follows from messages. `over` is set
-    when it has shipped everything, or given up. `schedule` is None for a closed loop.
+    when it has shipped everything, or given up. `schedule` is None for a closed loop. `spend`
+    counts what this worker may spend by itself, whatever its master lends (`LeasedBudget`).
     """
 
     def __init__(
@@ -48,8 +49,10 @@ class WorkerRun(LoadRun):
         runner: WorkerRunner,
         options: LoadOptions,
         schedule: Callable[[], Schedule] | None,
+        spend: Callable[[], None] | None = None,
     ) -> None:
         self.runner = runner
+        self._spend = spend
         self.name: str = runner.client_id
         self.shipment = Shipment(self._send, self.figures, self._abandoned)
         traffic = traffic_of(options)
@@ -133,7 +136,9 @@ class WorkerRun(LoadRun):
         if self._begun.is_set():
             return
         if data["limit"] is not None:
-            budget = LeasedBudget(int(data["limit"]), lambda: self._send(shipping.LEASE, {}))
+            budget = LeasedBudget(
+                int(data["limit"]), lambda: self._send(shipping.LEASE, {}), self._spend
+            )
             self.session.budget = self.session.client.budget = budget
         offset = self._offset.of_start if self._offset is not None else 0
         self.begin(at_ns=int(data["epoch_ns"]) - offset)

@@ -17,7 +17,7 @@ from soundstage.errors import UsageError
 
 ROOT = Path(__file__).parents[1]
 #: So many inputs of each part; 300 in all.
-SHORT = {"saved": 190, "bundles": 25, "contracts": 25, "assets": 60}
+SHORT = {"saved": 150, "files": 40, "bundles": 25, "contracts": 25, "assets": 60}
 
 
 def module(name: str) -> Any:

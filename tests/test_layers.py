@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "visible": set(),
     "outgoing": {"wire"},
     "streams": {"outgoing", "visible"},
+    "same_origin": set(),
     "lifeline": set(),
     "ending": {"exit_codes"},
     "outputs": {"errors", "outgoing", "streams"},
@@ -46,8 +47,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "conformance": {"contract", "errors", "wire"},
     "generation": {"contract", "errors", "wire"},
     "emulator": {
-        "contract", "errors", "generation", "lifeline", "strange_files", "streams", "visible",
-        "wire",
+        "contract", "errors", "generation", "lifeline", "same_origin", "strange_files", "streams",
+        "visible", "wire",
     },
     "toml_text": {"errors"},
     "config": {"conformance", "errors", "strange_files", "toml_text"},
@@ -64,7 +65,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "contracts": {"conformance", "contract", "generation"},
     "loadtests": {
         "arguments", "cli", "config", "conformance", "contract", "errors", "exchange", "exit_codes",
-        "results", "stopping", "strange_files", "streams", "toml_text", "visible",
+        "results", "same_origin", "stopping", "strange_files", "streams", "toml_text", "visible",
     },
     "reports": {
         "arguments", "config", "conformance", "contract", "errors", "exit_codes", "outputs",
@@ -73,7 +74,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "commands": {
         "arguments", "cli", "config", "conformance", "contract", "contracts", "emulator", "errors",
         "exchange", "exit_codes", "generation", "lifeline", "loadtests", "outputs", "pytest_plugin",
-        "reports", "results", "stopping", "streams", "visible", "wire",
+        "reports", "results", "same_origin", "stopping", "streams", "visible", "wire",
     },
     "cli": {"ending", "errors", "exit_codes", "lifeline", "stopping", "streams"},
     "__init__": set(),

@@ -118,6 +118,33 @@ def test_the_newest_generations_are_remembered_and_all_that_run() -> None:
     assert [facts["number"] for facts, _ in store.latest(1)]
 
 
+def test_no_more_bytes_are_remembered_than_there_is_room_for() -> None:
+    store = Store(State(None), CONTRACTS, remembered_bytes=8 * 2**20)
+    contract = next(iter(CONTRACTS.values()))
+    [first, *_] = generations(contract, False)
+    for number in range(1, 41):
+        record = orjson.loads(orjson.dumps(first.record()))
+        record["story"]["message_id"] = f"{number:024x}"
+        record["story"]["prompt"] = "la" * 2**19
+        made = Generation.from_record(contract, record, first.steps, first.schedule, float(number))
+        store.add(number, made, number, "stream", "account")
+    store.prune(1000.0)
+    assert len(store) == 7
+    assert store.get(f"{40:024x}") is not None
+
+
+def test_there_is_room_for_so_many_bytes_of_songs_that_are_being_told() -> None:
+    [song, *_] = generations(next(iter(CONTRACTS.values())), False)
+    store = Store(State(None), CONTRACTS, told_bytes=2 * sum(map(len, song.chunks)))
+    for row in (1, 2):
+        assert store.has_room(song)
+        store.add(row, song, row, "stream", "account")
+    assert not store.has_room(song)
+    store.leave(1)
+    store.leave(1)
+    assert store.has_room(song)
+
+
 def test_counting_running_generations_lets_the_event_loop_go_on() -> None:
     async def count() -> tuple[dict[str, int], int]:
         emulator = Emulator(Options(seed=1))

@@ -156,7 +156,7 @@ class Admission:
             return self._declined(contract, "unauthorized")
         if not is_json(scope["headers"]):
             return self._declined(contract, "wrong_media_type")
-        if (raw := await body_of(scope, receive)) is None:
+        if (raw := await body_of(receive)) is None:
             return self._declined(contract, "too_large")
         entry.received(raw)
         asked = reader.read(raw)
@@ -233,6 +233,9 @@ class Admission:
 
     def _put(self, held: Hold, endpoint: Endpoint, generation: Generation) -> Accepted | Refused:
         """Give a generation its slot and its row, and say what its price is held for."""
+        if not self._store.has_room(generation):
+            self._ledger.give_back(held)
+            return Refused("service_unavailable")
         if self._capacity is not None:
             started = generation.started
             admitted = self._capacity.admit(started, generation.service)

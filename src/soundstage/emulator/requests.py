@@ -36,6 +36,8 @@ BODY_LIMIT: Final = 1 << 20
 #: Refusals of the emulator itself, for which the pages have no word.
 _OWN: Final[Mapping[str, tuple[int, str]]] = {
     "too_large": (413, f"The request body is larger than {BODY_LIMIT} bytes"),
+    "slow": (408, "The body of the request did not come in time"),
+    "crowded": (503, "Too many bodies of requests are on their way: try again later"),
     "not_modelled": (501, "The emulator does not model this"),
     "internal": (500, "The emulator failed: this is a bug of Soundstage"),
 }
@@ -85,6 +87,13 @@ def refusal_of_size() -> Answer:
     return plain(*_OWN["too_large"])
 
 
+def refusal_of_body(name: str) -> Answer:
+    """The answer to a body that is not read to its end, after which the connection is closed."""
+    answer = plain(*_OWN[name])
+    answer.headers.append((b"connection", b"close"))
+    return answer
+
+
 def plain(status: int, detail: str) -> Answer:
     """An answer that says one thing, in the form of the contracts' other errors."""
     return Answer(status, orjson.dumps({"detail": detail}))
@@ -113,9 +122,10 @@ def bearer_key(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
 def is_json(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Whether the headers announce plain JSON in UTF-8, without a content coding."""
     headers = list(headers)
-    coding = header(headers, b"content-encoding") or b"identity"
+    codings = [value.lower() for name, value in headers if name == b"content-encoding"]
     media = header(headers, b"content-type") or b""
-    return coding.lower() == b"identity" and _JSON.fullmatch(media.strip()) is not None
+    plain = all(coding in (b"", b"identity") for coding in codings)
+    return plain and _JSON.fullmatch(media.strip()) is not None
 
 
 # --- bodies ---------------------------------------------------------------------------------------

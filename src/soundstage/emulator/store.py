@@ -18,9 +18,14 @@ from soundstage.contract import Contract
 from soundstage.emulator.generations import Generation
 from soundstage.emulator.state import State
 
-#: Beyond this many, the oldest that have ended are forgotten.
+#: Beyond this many, or so many bytes of rows, the oldest that have ended are forgotten: a song has
+#: some 6 KB, but as much as somebody sends of lyrics.
 REMEMBERED: Final = 10_000
+REMEMBERED_BYTES: Final = 256 * 2**20
+#: Bytes of chunks that are being told, all together: there is no room for more.
+TOLD_BYTES: Final = 256 * 2**20
 _PRUNED_AFTER: Final = 500
+_PRUNED_AFTER_BYTES: Final = 16 * 2**20
 #: Restored generations that are kept at hand: whoever plays a song asks for it often.
 _AT_HAND: Final = 64
 
@@ -29,14 +34,25 @@ class Store:
     """Generations by message id."""
 
     def __init__(
-        self, state: State, contracts: Mapping[str, Contract], remembered: int = REMEMBERED
+        self,
+        state: State,
+        contracts: Mapping[str, Contract],
+        remembered: int = REMEMBERED,
+        remembered_bytes: int = REMEMBERED_BYTES,
+        told_bytes: int = TOLD_BYTES,
     ) -> None:
         self._run = state.run
         self._contracts = contracts
         self._remembered = remembered
-        self._added = 0
+        self._remembered_bytes = remembered_bytes
+        self._most_told_bytes = told_bytes
+        self._added = self._added_bytes = self._told_bytes = 0
         self._told: dict[int, Generation] = {}
         self._at_hand: OrderedDict[int, Generation] = OrderedDict()
+
+    def has_room(self, generation: Generation) -> bool:
+        """Whether one more can be told beside those that are."""
+        return self._told_bytes + _size(generation) <= self._most_told_bytes
 
     def add(
         self, row: int, generation: Generation, number: int, endpoint: str, account: str
@@ -45,7 +61,8 @@ class Store:
         transaction, so that it is there if and only if its price is held.
         """
         steps = [tuple(step) for step in generation.steps]
-        course = {"steps": steps, "schedule": generation.schedule}
+        course = orjson.dumps({"steps": steps, "schedule": generation.schedule})
+        facts = orjson.dumps(generation.record())
         self._run(
             "INSERT OR REPLACE INTO generations (id, message_id, number, api, endpoint, account,"
             " time, started, ends, last, course, facts)"
@@ -61,16 +78,19 @@ class Store:
                 generation.started,
                 generation.end,
                 generation.steps[-1].stage if generation.steps else "",
-                orjson.dumps(course),
-                orjson.dumps(generation.record()),
+                course,
+                facts,
             ),
         )
         self._told[row] = generation
+        self._told_bytes += _size(generation)
         self._added += 1
+        self._added_bytes += len(course) + len(facts)
 
     def leave(self, row: int) -> None:
         """Nobody is told of a generation any more: let go of the object."""
-        self._told.pop(row, None)
+        if (generation := self._told.pop(row, None)) is not None:
+            self._told_bytes -= _size(generation)
 
     def get(self, message_id: str) -> Generation | None:
         """A generation, told by this worker or by another; None if there is none."""
@@ -102,18 +122,24 @@ class Store:
         """Forget the oldest that have ended, if there are too many. To be called now and then: it
         looks only when many were added.
         """
-        if self._added < _PRUNED_AFTER:
-            return
-        self._added = 0
-        last = self._run(
-            "SELECT ends FROM generations ORDER BY ends DESC LIMIT 1 OFFSET ?", (self._remembered,)
-        ).fetchone()
-        if last is not None:
-            self._run("DELETE FROM generations WHERE ends <= ?", (min(last[0], now),))
+        if self._added >= _PRUNED_AFTER:
+            self._added = 0
+            last = self._run(
+                "SELECT ends FROM generations ORDER BY ends DESC LIMIT 1 OFFSET ?",
+                (self._remembered,),
+            ).fetchone()
+            if last is not None:
+                self._run("DELETE FROM generations WHERE ends <= ?", (min(last[0], now),))
+        if self._added_bytes >= _PRUNED_AFTER_BYTES:
+            self._added_bytes = 0
+            last = self._run(_TOO_LARGE, (self._remembered_bytes,)).fetchone()
+            if last is not None:
+                self._run("DELETE FROM generations WHERE ends <= ?", (min(last[0], now),))
 
     def clear(self) -> None:
         """Forget the objects too, once the rows are gone."""
         self._told.clear()
+        self._told_bytes = 0
         self._at_hand.clear()
 
     def __len__(self) -> int:
@@ -152,6 +178,19 @@ class Store:
             near = self._told.get(row) or self._at_hand.get(row) or self._restored(row)
             if near is not None:
                 yield facts, near
+
+
+#: The newest of those that are too much, from the newest on.
+_TOO_LARGE: Final = """
+SELECT ends FROM (
+    SELECT ends, SUM(length(course) + length(facts)) OVER (ORDER BY ends DESC, id DESC) AS bytes
+    FROM generations
+) WHERE bytes > ? ORDER BY ends DESC LIMIT 1
+"""
+
+
+def _size(generation: Generation) -> int:
+    return sum(map(len, generation.chunks))
 
 
 def _stage(course: Mapping[str, Any], started: float, now: float) -> str:
