@@ -170,7 +170,7 @@ def _load(options: LoadOptions, drive: Drive, stderr: TextIO, many: int) -> tupl
     if many := load.session.client.room.refused:
         exchanges = "1 exchange" if many == 1 else f"{many} exchanges"
         said = "found no room in memory for all of their answers (docs/limits.md)"
-        print(f"soundstage load: {exchanges} {said}", file=stderr)
+        say(f"soundstage load: {exchanges} {said}", stderr)
     why = load.failure or load.unwritten
     if why is not None:
         say(f"soundstage load: stopped early: {why}", stderr)

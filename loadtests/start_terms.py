@@ -112,7 +112,7 @@ class Terms:
         if self.found_in is not None and not _is_documented(host):
             return (
                 f"{self.found_in} names the host {shown!r}, which is no reason to send it the key;"
-                " give it by --host or LOCUST_HOST"
+                f" give it by --host {shown} or LOCUST_HOST"
             )
         return None
 

@@ -186,6 +186,8 @@ def test_on_a_terminal_the_user_is_asked_and_sees_the_host(answer, sent, monkeyp
                 with pytest.raises(UsageError, match="nothing was sent"):
                     consent.ask_where("https://evil.example/", "a.toml", "--target", stderr)
         reader.close()
-        assert b"https://evil.example/" in os.read(here, 4096)
+        said = b""
+        while b"https://evil.example/" not in said:  # the terminal gives it piece by piece
+            said += os.read(here, 4096)
         assert not terminal.closed
     os.close(here)

@@ -6,6 +6,7 @@ import sys
 from typing import TextIO
 
 from soundstage.errors import UsageError
+from soundstage.streams import say
 
 
 def ask(plan: str, stderr: TextIO) -> None:
@@ -30,6 +31,7 @@ def ask_where(url: str, named_by: str, option: str, stderr: TextIO | None) -> No
     only = f"only {named_by} names {url}, and your key would be sent there"
     if stderr is None or not (sys.stdin.isatty() and stderr.isatty()):
         raise UsageError(f"{only}; if it may be, say so with {option} {url}")
-    print(f"{only}\nsend your key there? [y/N] ", end="", file=stderr, flush=True)
+    say(only, stderr)
+    print("send your key there? [y/N] ", end="", file=stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise UsageError("nothing was sent")
