@@ -16,17 +16,18 @@ help:
 	@echo "make test   run Soundstage's own tests"
 	@echo "make check  ruff and mypy"
 	@echo "make bench  measure speed, memory and timing error beside references"
-	@echo "make lock   refresh requirements.lock from pyproject.toml"
+	@echo "make lock   refresh both lock files from pyproject.toml"
 
 setup: $(STAMP)
 
-# The lock carries versions and hashes, so an install is the same everywhere or fails.
-$(STAMP): requirements.lock pyproject.toml
+# The lock carries versions and hashes, so an install is the same everywhere or fails. Users install
+# requirements.lock, which holds none of the tools that we develop with.
+$(STAMP): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Soundstage needs Python 3.11 or newer: make setup PYTHON=python3.12"; exit 2; }
 	@test -x $(BIN)/python || { echo "creating $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@echo "installing locked dependencies (a minute or so, once)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -51,10 +52,17 @@ check: setup
 bench: setup
 	@$(BIN)/python -m benchmarks
 
+COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --no-header --quiet
+
+# The users' lock takes its versions from the developers', so that what is tested is what is
+# installed. Both hold what builds the package: it is built without isolation.
 lock: setup
 	@$(BIN)/python -m pip install --quiet uv
-	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
-		--generate-hashes --no-annotate --no-header --quiet --upgrade -o requirements.lock
+	@$(COMPILE) --extra dev --upgrade -o requirements-dev.lock
+	@$(BIN)/python -c 'import tomllib; \
+		print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+		| $(COMPILE) - --upgrade -c requirements-dev.lock -o requirements.lock
 
 clean:
 	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

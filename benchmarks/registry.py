@@ -43,7 +43,8 @@ BENCHES: dict[str, Bench] = {
     "conformance": Bench("conformance", "decoder and engine, bytes to violations", 15),
     "lint": Bench("cold_start", "cold start of `soundstage lint`", 10),
     "faults": Bench("whole_path", "every fault over the whole path", 60),
-    "fuzz": Bench("fuzz", "the emulator's request side under attack", 120),
+    "redaction": Bench("redaction", "the gate for all that leaves: what it costs", 10),
+    "fuzz": Bench("fuzz", "files, commands and the emulator's requests under attack", 1800),
     "power": Bench("power", "what the gate of `soundstage compare` decides", 5),
     "report": Bench("report", "`soundstage report` on a million exchanges", 60),
 }

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from soundstage.contract import Contract
+from soundstage.contract.patterns import is_plain
 from soundstage.contract.protocol import Endpoint
 from soundstage.contract.roles import role_of
 from soundstage.contract.rules import Rule
@@ -90,7 +91,7 @@ def explore(contract: Contract, many: int, take: Callable[[MadeUp], None]) -> No
 
     # Without a config of its own it would read a schemathesis.toml of the current folder.
     config = schemathesis.Config()
-    described = schemathesis.openapi.from_dict(document(contract), config=config)
+    described = schemathesis.openapi.from_dict(_searchable(document(contract)), config=config)
     settings = hypothesis.settings(
         max_examples=2 * many,
         database=None,
@@ -110,6 +111,22 @@ def explore(contract: Contract, many: int, take: Callable[[MadeUp], None]) -> No
             apply_ci_profile=False,
         )
         builder.create_test(operation=operation, test_func=case_of, config=tried)()
+
+
+def _searchable(value: Any) -> Any:
+    """A document without the patterns for which no texts can be made up: Schemathesis searches with
+    `re`, which knows no limit. What it makes up in their place is judged by the contract all the
+    same.
+    """
+    if isinstance(value, list):
+        return [_searchable(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: _searchable(inner)
+        for key, inner in value.items()
+        if not (key == "pattern" and isinstance(inner, str) and not is_plain(inner))
+    }
 
 
 def _taker(endpoint: Endpoint, take: Callable[[MadeUp], None]) -> Callable[[Any], None]:

@@ -48,7 +48,10 @@ def test_a_refused_request_costs_nothing(contract: Contract, gate: Any, explore:
         sent.append(gate.probe(contract, endpoint, key="key-unknown"))
     # One that was accepted is a finding of its own, and was not refused.
     accepted = sum(each is not None and each.response.status == _OK for each in sent)
-    charged = gate.charges() - before
+    after = gate.charges()
+    if after is None:
+        pytest.skip("inconclusive: cap.time: the emulator's books were not asked any more")
+    charged = after - before
     assert charged <= accepted, f"{charged} were charged, {accepted} of these were accepted"
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from soundstage import visible
 from soundstage.config import Config
 from soundstage.contract import available, load
 from soundstage.errors import UsageError
@@ -161,7 +162,8 @@ def planned(target: str, scenario: Scenario, budget: int | None) -> str:
     if budget is not None and many is not None and budget < round(many * billed / whole):
         limit += ", which is less: the run ends when it is spent"
     lines.append(f"{cost}; {limit}")
-    return f"{target}: " + "\n  ".join(lines)
+    first, *rest = lines
+    return visible.lines([f"{target}: {first}", *(f"  {each}" for each in rest)])
 
 
 def _has_warmup_before(scenario: Scenario) -> bool:

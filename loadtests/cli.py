@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
-from soundstage import cli, stopping
+from soundstage import cli, stopping, visible
+from soundstage.arguments import header
 from soundstage.config import Config, find_config
 from soundstage.errors import UsageError
-from soundstage.exchange import consent
+from soundstage.exchange import consent, destination
 from soundstage.exchange.budget import is_loopback
 from soundstage.exchange.spawn import spawned_emulator
 from soundstage.exit_codes import ExitCode, with_report
@@ -25,6 +26,7 @@ from soundstage.loadtests.asking import parameters, planned, scenario_of
 from soundstage.loadtests.options import duration, parse_args
 from soundstage.loadtests.scenario import Scenario
 from soundstage.loadtests.scenario_file import ready
+from soundstage.streams import say
 
 if TYPE_CHECKING:
     from locust.env import Environment
@@ -62,6 +64,15 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     if args.dry_run:
         print(plan, file=stdout)
         return 0
+    if args.target is None and config.path is not None and target != EMULATOR:
+        destination.confirm(
+            target,
+            config.path,
+            option="--target",
+            key_file=args.key_file or config.target.key_file,
+            secrets=(*args.header, *(args.client_cert or ())),
+            stderr=stderr,
+        )
     live = target != EMULATOR and not is_loopback(target)
     if live and budget:
         if args.yes:
@@ -84,14 +95,14 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     if load.unwritten is not None:
         # The bundle has no last word to make a report of.
         reported: int = ExitCode.ENVIRONMENT
-        print(_in_a_line(load), file=shown)
+        say(_in_a_line(load), shown)
     else:
         reported = cli.run("report", [str(load.bundle.path)], shown, stderr)
     if args.format == "json":
-        print(json.dumps(load.bundle.run), file=stdout)
+        say(visible.in_json(json.dumps(load.bundle.run)), stdout)
     else:
         for waiver in load.recording.weights.unused():
-            print(f"unused waiver: {waiver.describe()}", file=stdout)
+            say(f"unused waiver: {waiver.describe()}", stdout)
     return with_report(code, reported)
 
 
@@ -108,9 +119,9 @@ def _list(stdout: TextIO) -> None:
     found = ready()
     width = max(map(len, found))
     for name, scenario in found.items():
-        print(f"{name:<{width}}  {scenario.description}", file=stdout)
-        print(f"{'':<{width}}  {', then '.join(scenario.words())}", file=stdout)
-        print(f"{'':<{width}}  {', '.join(scenario.slos)}", file=stdout)
+        say(f"{name:<{width}}  {scenario.description}", stdout)
+        say(f"{'':<{width}}  {', then '.join(scenario.words())}", stdout)
+        say(f"{'':<{width}}  {', '.join(scenario.slos)}", stdout)
 
 
 Drive = Callable[["LoadRun", "Environment"], None]
@@ -139,7 +150,7 @@ def _load(options: LoadOptions, drive: Drive, stderr: TextIO, many: int) -> tupl
         environment = Environment(user_classes=[user_class], host=options.target)
         load = team.crew(environment) if team is not None else open_run(environment, options)
         for warning in load.session.warnings:
-            print(f"soundstage load: {warning}", file=stderr)
+            say(f"soundstage load: {warning}", stderr)
         for each in stopping.signals():
             stack.callback(signal.signal, each, signal.getsignal(each))
             stack.callback(gevent.signal_handler(each, _asked_to_stop, load, each).cancel)
@@ -156,9 +167,13 @@ def _load(options: LoadOptions, drive: Drive, stderr: TextIO, many: int) -> tupl
                 team.lead(runner)
             drive(load, environment)
             code = load.conclude()
+    if many := load.session.client.room.refused:
+        exchanges = "1 exchange" if many == 1 else f"{many} exchanges"
+        said = "found no room in memory for all of their answers (docs/limits.md)"
+        say(f"soundstage load: {exchanges} {said}", stderr)
     why = load.failure or load.unwritten
     if why is not None:
-        print(f"soundstage load: stopped early: {why}", file=stderr)
+        say(f"soundstage load: stopped early: {why}", stderr)
     return code, load
 
 
@@ -182,7 +197,7 @@ def _served(load: LoadRun, args: argparse.Namespace, stderr: TextIO) -> Iterator
     host, port = args.metrics_port
     with metrics.served(board, host, port) as port:
         where = f"[{host}]" if ":" in host else host
-        print(f"soundstage load: metrics at http://{where}:{port}/metrics", file=stderr, flush=True)
+        say(f"soundstage load: metrics at http://{where}:{port}/metrics", stderr, flush=True)
         yield board
 
 
@@ -205,7 +220,7 @@ def _measure(args: argparse.Namespace, stderr: TextIO) -> Drive:
             if scenario.users is None:
                 counted = load.planned()
                 for text in load.out_of_reach(counted):
-                    print(f"soundstage load: {text}", file=stderr)
+                    say(f"soundstage load: {text}", stderr)
             else:
                 counted = None
             load.begin(LEAD_S if scenario.users is None else 0.0)
@@ -235,7 +250,7 @@ def _search(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> Drive:
         shown = stdout if args.format == "text" else stderr
         limits = search_words.limits_of(args)
         if (short := search_words.too_short(limits)) is not None:
-            print(f"soundstage load: {short}", file=stderr)
+            say(f"soundstage load: {short}", stderr)
         with _served(load, args, stderr):
             trials.find_capacity(load, limits, shown, stderr)
 
@@ -254,7 +269,7 @@ def _options(
         scenario=scenario,
         budget=budget,
         key_file=args.key_file or config.target.key_file,
-        headers=tuple(_header(text) for text in args.header),
+        headers=tuple(map(header, args.header)),
         ca_file=args.ca_file or config.target.ca_file,
         client_cert=tuple(args.client_cert) if args.client_cert else None,
         insecure=args.insecure,
@@ -265,10 +280,3 @@ def _options(
         probe_playback=args.probe_playback,
         config=config,
     )
-
-
-def _header(text: str) -> tuple[str, str]:
-    name, colon, value = text.partition(":")
-    if not colon or not name.strip():
-        raise UsageError(f"--header {name!r}: expected 'NAME: VALUE'")
-    return name.strip(), value.strip()

@@ -102,6 +102,7 @@ def _totals(run: LoadRun) -> dict[str, Any]:
         "cpu_share": round(run.cpu_share(), 4),
         "steal_share": None if load.steal is None else round(load.steal, 4),
         "most_in_flight": run.most_in_flight,
+        "found_no_room": run.session.client.room.refused,
         "outcomes": dict(run.recording.outcomes),
         "violating": run.recording.violating,
         "judged": run.recording.matrix.judged(),

@@ -16,7 +16,7 @@ from typing import Any
 import jsonschema_rs
 import orjson
 
-from soundstage.contract import Contract
+from soundstage.contract import Contract, patterns
 from soundstage.contract.protocol import Endpoint
 from soundstage.contract.roles import role_of
 from soundstage.errors import UsageError
@@ -113,7 +113,7 @@ class _Check:
             self._fields[key] = [
                 (
                     f"{contract.api} {endpoint.name}",
-                    jsonschema_rs.Draft202012Validator(endpoint.request["properties"][name]),
+                    patterns.validator(endpoint.request["properties"][name]),
                 )
                 for contract, endpoint in self._places
                 if endpoint.request is not None and (name := field_for(endpoint, key)) is not None

@@ -143,6 +143,9 @@ class Crew(LoadRun):
     def spent(self) -> int:
         return self._all.all_spent()
 
+    def unspent(self) -> int:
+        return 0 if self._lender is None else self._lender.left
+
     def missing(self) -> list[str]:
         return self._all.missing()
 

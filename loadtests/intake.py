@@ -56,4 +56,5 @@ def _violation(row: Mapping[str, Any]) -> Violation:
         row["path"],
         row["message"],
         row["rule"],
+        row.get("times", 1),
     )

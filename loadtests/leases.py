@@ -21,11 +21,16 @@ _PATIENCE_S = 15.0
 
 
 class LeasedBudget(Budget):
-    """A worker's part of a budget. `ask` asks the master for a lot; `grant` is called with it."""
+    """A worker's part of a budget. `ask` asks the master for a lot; `grant` is called with it.
+    `own` counts what the worker itself was given to spend, and raises BudgetError at its end.
+    """
 
-    def __init__(self, limit: int, ask: Callable[[], None]) -> None:
+    def __init__(
+        self, limit: int, ask: Callable[[], None], own: Callable[[], None] | None = None
+    ) -> None:
         super().__init__(limit, free=False)
         self._ask = ask
+        self._own = own
         self._lot = 0
         self._last = 0
         self._asking = False
@@ -56,6 +61,8 @@ class LeasedBudget(Budget):
             self._want()
             if not self._come.wait(_PATIENCE_S):
                 raise TargetError("the master grants no budget: it does not answer")
+        if self._own is not None:
+            self._own()
         self._lot -= 1
         self.spent += 1
         # Large lots are followed by the next before they are used up, so that nobody waits.

@@ -15,8 +15,9 @@ from typing import Any, TextIO
 
 import gevent
 import gevent.hub
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -60,6 +61,23 @@ def drawn(board: Board, terminal: TextIO) -> Iterator[None]:
         greenlet.kill()
         live.stop()
         paper.wait(_PATIENCE_S)
+
+
+class _Plain:
+    """A picture without what could drive the terminal: control characters, and those that turn it
+    around. What moves the cursor is Rich's own.
+    """
+
+    def __init__(self, picture: RenderableType) -> None:
+        self._picture = picture
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for each in console.render(self._picture, options):
+            if each.control or each.text.isprintable():
+                yield each
+            else:
+                shown = (c if c == "\n" or c.isprintable() else "·" for c in each.text)
+                yield Segment("".join(shown), each.style)
 
 
 class _Paper(io.TextIOBase):
@@ -132,7 +150,7 @@ def picture(now: Now) -> RenderableType:
     for each in now.objectives:
         parts.append(_objective(each))
     parts.append(_generator(now))
-    return Group(*parts)
+    return _Plain(Group(*parts))
 
 
 def _head(now: Now) -> Text:
@@ -186,7 +204,7 @@ def _stages(now: Now) -> list[Text]:
 def _objective(each: Any) -> Text:
     style = _VERDICTS.get(each.verdict, "yellow")
     text = Text("SLO ", style=_DIM)
-    text.append(f"{_plain(each.text)} ")
+    text.append(f"{each.text} ")
     text.append(each.verdict if each.n else "no data yet", style=style)
     if each.share is None:
         text.append(f"  {each.events:,} of n = {each.n:,}", style=_DIM)
@@ -206,19 +224,14 @@ def _generator(now: Now) -> Text:
         said += f", steal {100 * now.steal_share:.1f}%"
     text = _labelled("generator", said)
     if now.invalid is not None:
-        text.append(f"  INVALID: {_plain(now.invalid)}", style=_BAD)
+        text.append(f"  INVALID: {now.invalid}", style=_BAD)
     return text
 
 
 def _labelled(label: str, said: str, style: str = "") -> Text:
-    text = Text(f"{_plain(label)}  ", style=_DIM)
-    text.append(_plain(said), style=style)
+    text = Text(f"{label}  ", style=_DIM)
+    text.append(said, style=style)
     return text
-
-
-def _plain(text: str) -> str:
-    """Without what could drive the terminal: control characters, and those that turn it around."""
-    return "".join(letter if letter.isprintable() else "·" for letter in text)
 
 
 def _seconds(value: float) -> str:

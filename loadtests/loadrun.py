@@ -26,6 +26,7 @@ from soundstage.loadtests.lag import LagMeter, Load, Sample, why_invalid
 from soundstage.loadtests.playback import Probes
 from soundstage.loadtests.recording import Recording, forget_old_seconds
 from soundstage.loadtests.scenario import Scenario
+from soundstage.loadtests.sockets import most_sockets
 from soundstage.loadtests.traffic import Traffic
 from soundstage.results import verdicts
 from soundstage.results.bundle import BundleWriter
@@ -206,8 +207,13 @@ class LoadRun:
         return self._launch(self.traffic.call(self.traffic.next_number()))
 
     def cap(self) -> int | None:
-        """How many exchanges may be in flight at most; None: any number."""
-        return self.options.scenario.max_in_flight
+        """How many exchanges may be in flight at most; None: any number. Where nobody says, as many
+        as this process may have sockets: against a target that never answers there would be more
+        and more of them.
+        """
+        asked = self.options.scenario.max_in_flight
+        # A player of a stream has a socket of its own.
+        return most_sockets() // (2 if self._probes else 1) if asked is None else asked
 
     def wait_for_beginning(self) -> bool:
         """Wait until the run has begun; False if it will not any more."""
@@ -276,6 +282,10 @@ class LoadRun:
     def spent(self) -> int:
         """How much of the budget is spent."""
         return self.session.budget.spent
+
+    def unspent(self) -> int:
+        """How much of the budget nobody has spent, or may still; 0 if it has no limit."""
+        return self.session.budget.left or 0
 
     def due(self, elapsed_s: float) -> float | None:
         """Arrivals a second that are asked for just then; None if the scenario does not say."""

@@ -14,20 +14,43 @@ from typing import Any
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
-from soundstage.arguments import between, count, whole
+from soundstage.arguments import between, count, shown_of_another, whole
 from soundstage.config import Config, find_config
 from soundstage.contract import available
-from soundstage.errors import UsageError
 from soundstage.loadtests import arrivals
 from soundstage.loadtests.loadrun import LoadOptions
 from soundstage.loadtests.scenario import STREAM, Part, Scenario
+from soundstage.loadtests.start_terms import remember, target_of, terms_of
 from soundstage.results.bundle import new_folder
 
 
 def add_options(parser: ArgumentParser, **_: Any) -> None:
-    """Our options beside Locust's. The key is read from SOUNDVERSE_API_KEY or a file."""
+    """Our options beside Locust's. The key is read from SOUNDVERSE_API_KEY or a file. The web UI
+    listens on this machine unless somebody says otherwise; its form has what a test may differ in.
+    """
+    parser.set_defaults(web_host="127.0.0.1", master_bind_host=None)
+    remember(parser)
     group = parser.add_argument_group("Soundstage")
-    add = group.add_argument
+    _of_a_test(_in_the_form(group.add_argument))
+    _of_the_start(group.add_argument)
+
+
+def _in_the_form(add: Callable[..., Any]) -> Callable[..., Any]:
+    """An `add_argument` for what the web UI shows. Locust marks its own in this way; what is added
+    to a group of options it does not mark, and so does not show.
+    """
+
+    def adding(*names: str, **facts: Any) -> Any:
+        action = add(*names, **facts)
+        action.include_in_web_ui = True
+        action.is_secret = action.is_required = action.is_multiple = False
+        return action
+
+    return adding
+
+
+def _of_a_test(add: Callable[..., Any]) -> None:
+    """What may be another from test to test."""
     apis = ", ".join(available())
     add("--soundstage-api", default="", metavar="APIS", help=f"of {apis} (default: all)")
     add("--soundstage-endpoint", default="stream", help="stream, sync, or both with a comma")
@@ -35,26 +58,35 @@ def add_options(parser: ArgumentParser, **_: Any) -> None:
     add("--soundstage-rate", type=between(0, 1_000_000), default=0.0, help=text)
     add("--soundstage-arrivals", choices=arrivals.PROCESSES, default="poisson")
     add("--soundstage-slo", default="", metavar="SLOS", help="objectives, split by semicolons")
-    add(
-        "--soundstage-corpus", default="", metavar="FILE", help="prompts: .txt, .jsonl, .json, .csv"
-    )
     add("--soundstage-max-in-flight", type=count, default=0, help="0: no limit")
     add("--soundstage-seed", type=whole, default=0)
-    add(
-        "--soundstage-warmup",
-        type=between(0, 1e7),
-        default=0.0,
-        help="seconds left out of the figures",
-    )
+    text = "seconds left out of the figures"
+    add("--soundstage-warmup", type=between(0, 1e7), default=0.0, help=text)
     text = "seconds to wait for what is in flight when the test is stopped"
     add("--soundstage-drain", type=between(0, 1e7), default=30.0, help=text)
     text = "play the streams of so many percent of the songs while they are made; count stalls"
     add("--soundstage-probe-playback", type=between(0, 100), default=0.0, metavar="P", help=text)
-    add("--soundstage-budget", type=whole, default=-1, help="billable requests (-1: none named)")
+
+
+def _of_the_start(add: Callable[..., Any]) -> None:
+    """What a process keeps from its start (`start_terms`), or is about the web UI itself."""
+    text = "prompts: .txt, .jsonl, .json, .csv"
+    add("--soundstage-corpus", default="", metavar="FILE", help=text)
+    text = "billable requests of all tests together (-1: none named)"
+    add("--soundstage-budget", type=whole, default=-1, help=text)
     add("--soundstage-key-file", default="", help="file with the API key")
     text = "soundstage.toml with severities and waivers (default: if it is here)"
     add("--soundstage-config", default="", metavar="FILE", help=text)
     add("--soundstage-out", default="", help="folder for run bundles (default: runs)")
+    text = "a name by which the web UI may be called, as through a proxy (repeatable, with commas)"
+    add(
+        "--soundstage-web-allow-host",
+        action="append",
+        default=None,
+        metavar="NAME",
+        env_var="SOUNDSTAGE_WEB_ALLOW_HOST",
+        help=text,
+    )
 
 
 def rate_of(environment: Environment) -> float:
@@ -79,12 +111,13 @@ def schedule_of(
 
 
 def options_of(environment: Environment) -> LoadOptions:
-    """What the options ask for. Raises UsageError if that cannot be."""
+    """What the options ask for, but for the budget, which is the purse's. Raises UsageError if that
+    cannot be.
+    """
     given: Any = environment.parsed_options
     rate = rate_of(environment)
-    if not environment.host:
-        raise UsageError("--host is needed: the base URL of the API or an emulator")
-    folder = new_folder("load", Path(given.soundstage_out or "runs"))
+    terms, target = terms_of(environment), target_of(environment)
+    folder = new_folder("load", Path(terms.out or "runs"))
     parameters = {
         "loop": "open" if rate > 0 else "closed",
         "rate": rate or None,
@@ -102,19 +135,18 @@ def options_of(environment: Environment) -> LoadOptions:
     scenario = Scenario(
         parts=tuple(Part(api, kind) for kind in kinds for api in apis),
         seed=given.soundstage_seed,
-        corpus=given.soundstage_corpus or None,
+        corpus=_corpus(environment),
         slos=tuple(filter(None, (text.strip() for text in given.soundstage_slo.split(";")))),
         warmup_s=given.soundstage_warmup,
         drain_s=given.soundstage_drain,
         max_in_flight=given.soundstage_max_in_flight or None,
     )
     return LoadOptions(
-        target=environment.host,
+        target=target,
         scenario=scenario,
-        budget=given.soundstage_budget if given.soundstage_budget >= 0 else None,
-        key_file=given.soundstage_key_file or None,
+        key_file=terms.key_file,
         out=str(folder),
-        command=shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]]),
+        command=shlex.join([os.path.basename(sys.argv[0]), *shown_of_another(sys.argv[1:])]),
         parameters=tuple(parameters.items()),
         probe_playback=probed,
         config=_config(environment),
@@ -125,8 +157,15 @@ def _config(environment: Environment) -> Config:
     """Severities and waivers. Those of the master hold: a worker's folder says nothing."""
     if isinstance(environment.runner, WorkerRunner):
         return Config()
-    given: Any = environment.parsed_options
-    return find_config(given.soundstage_config or None)
+    return find_config(terms_of(environment).config)
+
+
+def _corpus(environment: Environment) -> str | None:
+    """The file of prompts: on a worker without one of its own, that of its master."""
+    own = terms_of(environment).corpus
+    if own is None and isinstance(environment.runner, WorkerRunner):
+        return getattr(environment.parsed_options, "soundstage_corpus", None) or None
+    return own
 
 
 def _words(text: str) -> tuple[str, ...]:

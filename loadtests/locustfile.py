@@ -12,15 +12,17 @@ import logging
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import gevent
 from locust import between, events
 from locust.env import Environment
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
+from locust.web import WebUI
 
-from soundstage import cli
+from soundstage import cli, streams, visible
 from soundstage.errors import SoundstageError
 from soundstage.exit_codes import with_report
 from soundstage.loadtests import arrivals, shipping, users
@@ -28,8 +30,12 @@ from soundstage.loadtests.crew import Crew
 from soundstage.loadtests.loadrun import LEAD_S, LoadOptions, LoadRun
 from soundstage.loadtests.locust_options import add_options, options_of, rate_of, schedule_of
 from soundstage.loadtests.opening import open_run
+from soundstage.loadtests.start_terms import Purse, terms_of
+from soundstage.loadtests.web_guard import guard
 from soundstage.loadtests.worker import WorkerRun, failed
 
+# Locust has not yet set up its logging, which takes the streams as they are then.
+streams.show()
 log = logging.getLogger("soundstage")
 #: Workers that are there get so long to join a test, those that take longer join it late; and one
 #: that leaves gets so long to ship its rows.
@@ -39,6 +45,11 @@ _LEAVE_S = 40.0
 _closed_loop: WeakKeyDictionary[Environment, list[Any]] = WeakKeyDictionary()
 #: Runs that are about to end.
 _closing: WeakKeyDictionary[Environment, LoadRun] = WeakKeyDictionary()
+#: What a test holds of the budget of all tests.
+_purses: WeakKeyDictionary[LoadRun, Purse] = WeakKeyDictionary()
+
+
+Run = TypeVar("Run", bound=LoadRun)
 
 
 class Songs(users.SongUser):
@@ -57,6 +68,15 @@ events.init_command_line_parser.add_listener(add_options)
 
 
 @events.init.add_listener
+def show_logs(**_: Any) -> None:
+    """Logs that go to a file, leave as those that are printed do."""
+    for logger in (logging.getLogger(), logging.getLogger("locust")):
+        for handler in logger.handlers:
+            if isinstance(handler, logging.FileHandler) and handler.stream is not None:
+                handler.setStream(streams.screen(handler.stream))
+
+
+@events.init.add_listener
 def choose_users(environment: Environment, **_: Any) -> None:
     """With a rate, one user that drives the schedule takes the place of those of the file. Not with
     workers: they drive it themselves, and a master may have told them already which users to start.
@@ -67,6 +87,14 @@ def choose_users(environment: Environment, **_: Any) -> None:
         _closed_loop[environment] = list(environment.user_classes)
     open_loop = rate_of(environment) > 0
     environment.user_classes[:] = [Arrivals] if open_loop else _closed_loop[environment]
+
+
+@events.init.add_listener
+def keep_others_out(environment: Environment, web_ui: WebUI | None = None, **_: Any) -> None:
+    """Before the web UI answers anybody: whom the key and the budget are for is settled now."""
+    terms_of(environment)
+    if web_ui is not None:
+        guard(environment, web_ui)
 
 
 @events.init.add_listener
@@ -111,23 +139,39 @@ def open_bundle(environment: Environment, **_: Any) -> None:
         if isinstance(runner, MasterRunner):
             _lead(environment, runner, options, schedule)
         elif isinstance(runner, WorkerRunner):
-            member = WorkerRun(environment, runner, options, schedule)
+            spend = terms_of(environment).purse.take
+            member = WorkerRun(environment, runner, options, schedule, spend)
             users.attach(environment, member, schedule)
             # Its answers come through the greenlet that we are in.
             gevent.spawn(member.join)
         else:
-            run = open_run(environment, options)
+            run = _paid(environment, options, lambda given: open_run(environment, given))
             users.attach(environment, run, schedule)
             run.begin(LEAD_S if schedule is not None else 0.0)
             log.info("run bundle: %s", run.bundle.path)
     except SoundstageError as error:
-        log.error("cannot start: %s", error)
+        log.error("cannot start: %s", visible.line(error))
         environment.process_exit_code = error.exit_code
         users.decided(environment)
         if isinstance(runner, WorkerRunner):
             runner.send_message(shipping.FAILED, failed(error))
         else:
             gevent.spawn(_give_up, environment)
+
+
+def _paid(
+    environment: Environment, options: LoadOptions, opening: Callable[[LoadOptions], Run]
+) -> Run:
+    """A run with what is left of the budget. Raises what `opening` does, and BudgetError."""
+    purse = terms_of(environment).purse
+    lent = purse.lend()
+    try:
+        run = opening(replace(options, budget=lent))
+    except BaseException:
+        purse.returned(lent or 0)
+        raise
+    _purses[run] = purse
+    return run
 
 
 def _open_late(environment: Environment) -> None:
@@ -142,7 +186,7 @@ def _lead(
     options: LoadOptions,
     schedule: Callable[[], arrivals.Schedule] | None,
 ) -> None:
-    crew = Crew(environment, options, schedule)
+    crew = _paid(environment, options, lambda given: Crew(environment, given, schedule))
     crew.listen(runner)
     users.attach(environment, crew)
     log.info("run bundle: %s", crew.bundle.path)
@@ -176,6 +220,8 @@ def close_bundle(environment: Environment, **_: Any) -> None:
         code = _conclude(run)
     finally:
         del _closing[environment]
+        if (purse := _purses.pop(run, None)) is not None:
+            purse.returned(run.unspent())
     if environment.process_exit_code is None and code:
         environment.process_exit_code = code
 
@@ -200,15 +246,15 @@ def _conclude(run: LoadRun) -> int:
         with run.bundle:
             code = run.conclude()
         if run.failure is not None:
-            log.error("stopped early: %s", run.failure)
+            log.error("stopped early: %s", visible.line(run.failure))
         if run.unwritten is not None:
-            log.error("%s", run.unwritten)
+            log.error("%s", visible.line(run.unwritten))
             return code
         said = io.StringIO()
         code = with_report(code, cli.run("report", [str(path)], said, said))
-        print(said.getvalue(), file=sys.stderr)  # noqa: T201 - the run's summary
+        sys.stderr.write(said.getvalue() + "\n")  # the run's summary
     except SoundstageError as error:
-        log.error("%s: %s", path, error)
+        log.error("%s", visible.line(f"{path}: {error}"))
         return error.exit_code
     return code
 

@@ -20,10 +20,13 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from soundstage import outgoing
 from soundstage.errors import UsageError
 from soundstage.loadtests.board import Board, Times
 from soundstage.loadtests.lag import resident_bytes
+from soundstage.loadtests.wsgi_guard import guarded
 from soundstage.results import verdicts
+from soundstage.same_origin import Callers, is_loopback
 
 #: Upper bounds in seconds: songs take minutes, their first chunk milliseconds.
 BUCKETS = (
@@ -43,6 +46,8 @@ def served(board: Board, host: str, port: int) -> Iterator[int]:
         server, thread = start_http_server(port, addr=host, registry=registry)
     except OSError as error:
         raise UsageError(f"--metrics-port {host}:{port}: {error.strerror or error}") from error
+    # Where other machines may read them, pages may, too: by which name they ask is theirs to know.
+    server.set_app(guarded(server.get_app(), Callers(any_name=not is_loopback(host), links=True)))
     try:
         yield int(server.server_port)
     finally:
@@ -75,21 +80,21 @@ class RunCollector(Collector):
             labels=("api", "endpoint", "outcome"),
         )
         for place, many in board.outcomes.items():
-            ended.add_metric(place, many)
+            ended.add_metric(_labels(*place), many)
         yield ended
         yield _counter("exchanges_violating", "Exchanges with an error.", recording.violating)
         found = CounterMetricFamily(
             "soundstage_findings", "Findings of the contract, by code.", labels=("code",)
         )
         for code, many in recording.codes.items():
-            found.add_metric((code,), many)
+            found.add_metric(_labels(code), many)
         yield found
         chunks = CounterMetricFamily(
             "soundstage_chunks", "Chunks that came, by stage.", labels=("api", "stage")
         )
         for api, stages in board.stages.items():
             for stage, many in stages.items():
-                chunks.add_metric((api, stage), many)
+                chunks.add_metric(_labels(api, stage), many)
         yield chunks
         yield self._milestones()
         spent, limit = run.spent(), run.session.budget.limit
@@ -122,7 +127,7 @@ class RunCollector(Collector):
         )
         for place, times in self._board.times.items():
             n = self._board.measured[place[:2]]
-            family.add_metric(place, _buckets(times, n), sum_value=times.sum)
+            family.add_metric(_labels(*place), _buckets(times, n), sum_value=times.sum)
         return family
 
     def _objectives(self) -> Metric:
@@ -134,9 +139,13 @@ class RunCollector(Collector):
         values = {"pass": 1.0, "fail": 0.0}
         for tally in self._board.run.recording.scorecard.tallies:
             of_it = tally.objective
-            labels = (of_it.slo.text, of_it.api or "", of_it.endpoint or "")
+            labels = _labels(of_it.slo.text, of_it.api or "", of_it.endpoint or "")
             family.add_metric(labels, values.get(verdicts.verdict(tally), math.nan))
         return family
+
+
+def _labels(*values: str) -> tuple[str, ...]:
+    return tuple(map(outgoing.text, values))
 
 
 def _buckets(times: Times, n: int) -> list[tuple[str, float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 from soundstage.errors import UsageError
@@ -10,6 +11,9 @@ from soundstage.results.bundle import Bundle
 
 #: More arrivals than this are held against nobody's memory.
 MOST = 5_000_000
+_LARGEST = 256 * 2**20
+#: And no line is longer than this, in characters.
+_LONGEST = 65_536
 
 
 def read_moments(path: Path) -> list[float]:
@@ -18,7 +22,7 @@ def read_moments(path: Path) -> list[float]:
 
     Raises UsageError with file, line and reason if it cannot be read as such, or holds none.
     """
-    moments = _of_bundle(path) if path.is_dir() else _of_file(path)
+    moments = _of_bundle(path) if os.path.isdir(path) else _of_file(path)
     if not moments:
         raise UsageError(f"{path}: no arrivals in it")
     return sorted(moments)
@@ -37,8 +41,10 @@ def _of_bundle(path: Path) -> list[float]:
 def _of_file(path: Path) -> list[float]:
     moments: list[float] = []
     try:
+        if path.stat().st_size > _LARGEST:
+            raise UsageError(f"{path}: larger than {_LARGEST // 2**20} MiB")
         with path.open(encoding="utf-8-sig") as lines:
-            for number, line in enumerate(lines, start=1):
+            for number, line in enumerate(iter(lambda: lines.readline(_LONGEST), ""), start=1):
                 text = line.strip()
                 if text and not text.startswith("#"):
                     moments.append(_moment(path, number, text))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 
-from soundstage.arguments import Parser, at_most, count, whole, words
+from soundstage.arguments import Hidden, Parser, at_most, base_url, count, shown, whole, words
 from soundstage.contract import available
 from soundstage.loadtests import arrivals, scenario
 
@@ -54,13 +54,14 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     _of_capacity(parser)
     args = parser.parse_args(argv)
     _agree(args, parser)
-    args.command = shlex.join(["soundstage", "load", *_shown(argv)])
+    args.command = shlex.join(["soundstage", "load", *shown(argv, args)])
     return args
 
 
 def _of_target(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("target").add_argument
-    add("--target", metavar="URL", help="base URL of the API; `emulator` starts one (free)")
+    text = "base URL of the API; `emulator` starts one (free)"
+    add("--target", type=base_url, metavar="URL", help=text)
     text = "options for --target emulator, see `soundstage emulate --help`"
     add("--emulator-args", type=words, default="", metavar="ARGS", help=text)
     add("--budget", type=count, metavar="N", help="billable requests that may be sent")
@@ -68,7 +69,7 @@ def _of_target(parser: argparse.ArgumentParser) -> None:
     add("--yes", action="store_true", help="do not ask before a live run")
     add("--key-file", metavar="FILE", help="file with the API key")
     text = "send it along"
-    add("--header", action="append", default=[], metavar="'NAME: VALUE'", help=text)
+    add("--header", action=Hidden, default=[], metavar="'NAME: VALUE'", help=text)
     add("--ca-file", metavar="PEM", help="authorities to trust instead of the system's")
     add("--client-cert", nargs=2, metavar=("CERT", "KEY"), help="PEM files")
     add("--insecure", action="store_true", help="do not verify certificates")
@@ -192,16 +193,6 @@ def duration(text: str) -> float:
     if value > _LONGEST_S:
         raise argparse.ArgumentTypeError(f"{text}: at most a year")
     return value
-
-
-def _shown(argv: list[str]) -> list[str]:
-    """The arguments as given, without values of headers, which may be secret."""
-    shown, hide = [], False
-    for word in argv:
-        name = word.partition("=")[0]
-        shown.append("[redacted]" if hide else name if name == "--header" else word)
-        hide = word == "--header"
-    return shown
 
 
 def _positive(text: str) -> float:

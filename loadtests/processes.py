@@ -27,6 +27,7 @@ from soundstage.loadtests import shipping, users
 from soundstage.loadtests.crew import Crew
 from soundstage.loadtests.loadrun import LoadOptions
 from soundstage.loadtests.worker import WorkerRun, failed
+from soundstage.streams import say
 
 _HOST = "127.0.0.1"
 _PORT_BYTES = 2
@@ -87,9 +88,8 @@ class Processes:
         os.write(self._place, int(runner.server.port).to_bytes(_PORT_BYTES, "big") * self._many)
         self._crew.gather(self._many)
         if (ready := len(self._crew.members)) < self._many:
-            print(  # noqa: T201 - they send the whole load, and the user should know
-                f"soundstage load: only {ready} of {self._many} workers got ready", file=sys.stderr
-            )
+            # They send the whole load, and the user should know.
+            say(f"soundstage load: only {ready} of {self._many} workers got ready", sys.stderr)
 
     def end(self) -> None:
         """They end now, if they have not yet."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 import gevent
 
 from soundstage.loadtests.board import Board
+from soundstage.streams import say
 
 if TYPE_CHECKING:
     from soundstage.loadtests.loadrun import LoadRun
@@ -73,4 +74,4 @@ def line(run: LoadRun, duration_s: float) -> str:
 def _say(run: LoadRun, duration_s: float, terminal: TextIO) -> None:
     while True:
         gevent.sleep(PERIOD_S)
-        print(f"soundstage load: {line(run, duration_s)}", file=terminal, flush=True)
+        say(f"soundstage load: {line(run, duration_s)}", terminal, flush=True)

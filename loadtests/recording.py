@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from locust import stats as locust_stats
 from locust.env import Environment
 
+from soundstage import outgoing
 from soundstage.conformance.coverage import exercised
 from soundstage.conformance.observed import Observed
 from soundstage.conformance.violations import Verdict, Violation
@@ -144,7 +145,7 @@ class Recording:
         row = self.weights.row(exchange.row(self.epoch_ns), violations)
         row["warmup"] = self._in_warmup(row["intended_ns"])
         if playback is not None:
-            row["playback"] = dict(playback)
+            row["playback"] = exchange.hiding(self.session.redactor).document(playback)
         place = (call.contract.api, call.endpoint.name)
         look = self._looked[place] < LOOKED_AT
         self._looked[place] += look
@@ -238,7 +239,7 @@ class Recording:
         late_s = (exchange.started_ns - exchange.intended_ns) / _SECOND_NS
         reason = exchange.reason or ", ".join(sorted({each.code for each in exchange.violations}))
         failed = exchange.outcome != "ok" or verdict is Verdict.VIOLATES
-        said = f"{exchange.outcome}, {verdict}: {reason}"
+        said = outgoing.text(f"{exchange.outcome}, {verdict}: {reason}")
         self._fire(
             endpoint.method,
             f"{api} {endpoint.name}",

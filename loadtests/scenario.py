@@ -17,6 +17,8 @@ from soundstage.loadtests.arrivals import Phase, Piece, Recorded
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|)")
+#: The longest of all durations, in seconds: some months.
+LONGEST_S = 1e7
 #: The kind of endpoint that is loaded where nothing else is asked for.
 STREAM = "stream"
 
@@ -102,11 +104,16 @@ class Scenario:
 
 
 def seconds(text: str) -> float:
-    """Seconds of `30s`, `2m`, `500ms`, `1h` or `30`. Raises ValueError for anything else."""
+    """Seconds of `30s`, `2m`, `500ms`, `1h` or `30`. Raises ValueError for anything else, and for
+    more than anybody waits.
+    """
     match = _DURATION.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text!r} is no duration; try 30s, 2m or 500ms")
-    return float(match[1]) * _UNITS[match[2]]
+        raise ValueError(f"{text[:60]!r} is no duration; try 30s, 2m or 500ms")
+    found = float(match[1]) * _UNITS[match[2]]
+    if found > LONGEST_S:
+        raise ValueError(f"{text[:60]!r} is too long: at most {LONGEST_S:,.0f} seconds")
+    return found
 
 
 def span(duration_s: float) -> str:

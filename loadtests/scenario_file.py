@@ -7,9 +7,8 @@ it is never half-read.
 from __future__ import annotations
 
 import difflib
-import math
+import os
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -19,6 +18,7 @@ from typing import Any
 
 import orjson
 
+from soundstage import toml_text
 from soundstage.contract import load
 from soundstage.errors import UsageError
 from soundstage.loadtests import arrivals
@@ -26,10 +26,19 @@ from soundstage.loadtests.arrivals import Phase
 from soundstage.loadtests.moments import read_moments
 from soundstage.loadtests.scenario import STREAM, Part, Scenario, endpoint_of, seconds
 from soundstage.results import slo
+from soundstage.strange_files import check_plain, read_named
 
 _ROOM = "soundstage.loadtests"
 _FOLDER = "scenarios"
 _UNKNOWN = "additionalProperties"
+#: The durations of a scenario, and what they are called there.
+_TIMES = {
+    "duration": "seconds",
+    "warmup": "warmup_s",
+    "drain": "drain_s",
+    "timeout": "timeout_s",
+    "idle_timeout": "idle_timeout_s",
+}
 
 
 def ready() -> dict[str, Scenario]:
@@ -48,25 +57,23 @@ def find_scenario(name: str) -> Scenario:
     if re.fullmatch(r"[a-z][a-z0-9-]*", name):
         place = files(_ROOM).joinpath(_FOLDER, f"{name}.toml")
         if place.is_file():
-            return parse_scenario(place.read_text("utf-8"), Path(f"{name}.toml"))
+            return parse_scenario(place.read_bytes(), Path(f"{name}.toml"))
     path = Path(name)
-    if not path.is_file():
+    if not os.path.isfile(path):
         names = ", ".join(ready())
         raise UsageError(f"--scenario {name}: no such file, and none that comes along: {names}")
     try:
-        return parse_scenario(path.read_text("utf-8"), path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot read: {error}") from error
+        text = read_named(path, most=toml_text.MOST_BYTES)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot read: {error.strerror or error}") from error
+    return parse_scenario(text, path)
 
 
-def parse_scenario(text: str, path: Path) -> Scenario:
+def parse_scenario(text: bytes | str, path: Path) -> Scenario:
     """The scenario that a TOML text describes; `path` names it, and files that it names lie
     beside it. Raises UsageError with file, place and reason.
     """
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: not TOML: {error}") from error
+    data = toml_text.parse(text, path)
     _refuse(data, path)
     parts = []
     for number, row in enumerate(data.get("traffic", ())):
@@ -80,17 +87,11 @@ def parse_scenario(text: str, path: Path) -> Scenario:
         with _at(path, f"[slo][{number}]"):
             slo.parse(objective)
     corpus = data.get("corpus")
-    times = {
-        name: _time(data[key])
-        for key, name in (
-            ("duration", "seconds"),
-            ("warmup", "warmup_s"),
-            ("drain", "drain_s"),
-            ("timeout", "timeout_s"),
-            ("idle_timeout", "idle_timeout_s"),
-        )
-        if key in data
-    }
+    times: dict[str, float] = {}
+    for key, name in _TIMES.items():
+        if key in data:
+            with _at(path, f"[{key}]"):
+                times[name] = _time(data[key])
     scenario = Scenario(
         name=path.stem,
         description=data.get("description", ""),
@@ -100,7 +101,7 @@ def parse_scenario(text: str, path: Path) -> Scenario:
         max_in_flight=data.get("max_in_flight"),
         seed=data.get("seed", 0),
         parts=tuple(parts),
-        corpus=None if corpus is None else str(path.parent / Path(corpus).expanduser()),
+        corpus=None if corpus is None else str(_beside(path, corpus, f"{path}: [corpus]")),
         slos=tuple(data.get("slo", ())),
         abort_on_hopeless=data.get("abort_on_hopeless", False),
         **times,
@@ -146,8 +147,19 @@ def _phases(row: Mapping[str, Any], path: Path) -> list[Phase]:
         if rise >= whole:
             raise ValueError("rise: shorter than the duration")
         return arrivals.soak(row["rate"], rise, whole)
-    recorded = path.parent / Path(row["file"]).expanduser()
+    recorded = _beside(path, row["file"], "file", folder=True)
     return arrivals.replay(read_moments(recorded), row.get("pace", 1.0))
+
+
+def _beside(path: Path, name: str, place: str, *, folder: bool = False) -> Path:
+    """A file (or a folder) that the scenario names, found from where the scenario is."""
+    try:
+        found = path.parent / Path(name).expanduser()
+    except RuntimeError as error:  # nobody of that name has a home
+        raise UsageError(f"{place}: {error}") from error
+    if not (folder and os.path.isdir(found)):
+        check_plain(found, place=place)
+    return found
 
 
 def _time(value: str | float) -> float:
@@ -155,7 +167,7 @@ def _time(value: str | float) -> float:
 
 
 def _refuse(data: Any, path: Path) -> None:
-    found = list(_validator().iter_errors(_plain(data)))
+    found = list(_validator().iter_errors(data))
     # A word that is not known comes first: the one that is missing may be that one, misspelt.
     found.sort(key=lambda wrong: wrong.kind.name != _UNKNOWN)
     for wrong in found[:1]:
@@ -186,17 +198,6 @@ def _unknown(wrong: Any, word: str) -> str:
     near = difflib.get_close_matches(word, there, 1)
     meant = f"; did you mean {near[0]}?" if near else ""
     return f"{word!r} is not known; there are {', '.join(there)}{meant}"
-
-
-def _plain(value: Any) -> Any:
-    """TOML has dates, inf and nan, which JSON has not; as text they are refused with a reason."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value if isinstance(value, str | int | float | bool) else str(value)
 
 
 @cache

@@ -7,6 +7,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from soundstage import visible
 from soundstage.errors import UsageError
 from soundstage.loadtests.asking import planned as planned_once
 from soundstage.loadtests.counts import Counts, Outcome
@@ -68,7 +69,7 @@ def planned(target: str, scenario: Scenario, limits: Limits, budget: int | None)
         "no budget" if budget is None else f"a budget of {budget}: the search ends when it is spent"
     )
     lines += [once[1], f"  requests may be billable; {limit}"]
-    return "\n".join(lines)
+    return visible.lines(lines)
 
 
 def too_short(limits: Limits) -> str | None:

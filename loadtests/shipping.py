@@ -16,8 +16,10 @@ import gevent
 import gevent.event
 import orjson
 
+from soundstage import outgoing
 from soundstage.errors import TargetError
 from soundstage.results.bundle import portable
+from soundstage.results.layout import fixed_words
 
 #: The kinds of messages. To the master:
 HELLO = "soundstage_hello"  # this worker is ready
@@ -179,7 +181,7 @@ class Shipment:
         now = time.monotonic()
         data = {
             "number": self._number,
-            "document": _packed(document),
+            "document": packed(document),
             "transcripts": self._transcripts,
         }
         self._health, self._transcripts = [], {}
@@ -187,7 +189,15 @@ class Shipment:
         self._send(ROWS, data)
 
 
-def _packed(document: Mapping[str, Any]) -> bytes:
+def packed(document: Mapping[str, Any]) -> bytes:
+    """A document as it goes to the master, without secrets: that may know others."""
+    data = _dumped(document)
+    if outgoing.may_hold(data):
+        data = _dumped(outgoing.document(document, fixed_words()))
+    return data
+
+
+def _dumped(document: Mapping[str, Any]) -> bytes:
     try:
         return orjson.dumps(document)
     except TypeError:  # a lone surrogate, or a huge integer, of an API

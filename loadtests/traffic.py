@@ -13,9 +13,7 @@ from fractions import Fraction
 from random import Random
 from typing import Any
 
-import jsonschema_rs
-
-from soundstage.contract import Contract, load
+from soundstage.contract import Contract, load, patterns
 from soundstage.contract.protocol import Endpoint
 from soundstage.contract.roles import assets_of
 from soundstage.errors import UsageError
@@ -127,7 +125,7 @@ class Traffic:
     def _takes_marks(self, contract: Contract, endpoint: Endpoint) -> bool:
         """Whether a prompt may say which take it is: a schema may allow certain prompts only."""
         body = request_body(contract, endpoint, Random(0))
-        validator = jsonschema_rs.Draft202012Validator(endpoint.request or {})
+        validator = patterns.validator(endpoint.request or {})
         return validator.is_valid(distinct(endpoint, body, _LONGEST_TURN))
 
 

@@ -22,12 +22,16 @@ from soundstage.loadtests.traffic import catalogue
 from soundstage.results import quantiles, verdicts
 from soundstage.results.slo import Objective
 from soundstage.results.verdicts import Scorecard, Tally
+from soundstage.streams import say
+from soundstage.visible import own
 
 _LOOK_S = 0.2
 #: A trial goes on at least for this share of its exchanges, so that no hiccup decides it.
 _LEAST_SHARE = 0.5
 _SECOND_NS = 1_000_000_000
 _INVALID = "invalid"
+#: To the beginning of the line, which is cleared.
+_ANEW = own("\r\x1b[K")
 _ORDERS = (0.5, 0.9, 0.95, 0.99)
 
 
@@ -92,7 +96,7 @@ def find_capacity(load: LoadRun, limits: Limits, stdout: TextIO, stderr: TextIO)
     load.begin()
     while not load.stopping.is_set() and (rate := found.next_trial()) is not None:
         if stderr.isatty():
-            stderr.write(f"\r\x1b[Ktrial {len(rows) + 1}: {rate:.4g}/s …")
+            stderr.write(f"{_ANEW}trial {len(rows) + 1}: {rate:.4g}/s …")
             stderr.flush()
         brief = found.is_brief(rate)
         times = limits.warmup(rate, brief), limits.length(rate, brief)
@@ -119,8 +123,8 @@ def find_capacity(load: LoadRun, limits: Limits, stdout: TextIO, stderr: TextIO)
     }
     named = {within.milestone for each in objectives for within in each.slo.within}
     for line in search_words.table(rows, named):
-        print(line, file=stdout)
-    print(search_words.describe(load.capacity), file=stdout)
+        say(line, stdout)
+    say(search_words.describe(load.capacity), stdout)
 
 
 def _decisive(limits: Limits, load: LoadRun, objectives: Iterable[Objective]) -> Limits:
@@ -137,9 +141,9 @@ def _decisive(limits: Limits, load: LoadRun, objectives: Iterable[Objective]) ->
 def _tell(stderr: TextIO, text: str) -> None:
     """A line on a terminal, and in CI, whose pipes are told from others by the variable CI."""
     if stderr.isatty():
-        stderr.write(f"\r\x1b[K{text}\n")
+        say(_ANEW + text, stderr)
     elif os.environ.get("CI", "").lower() not in ("", "0", "false"):
-        print(f"soundstage load: {text}", file=stderr, flush=True)
+        say(f"soundstage load: {text}", stderr, flush=True)
 
 
 def _trial(

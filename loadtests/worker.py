@@ -14,10 +14,10 @@ from typing import Any
 
 import gevent
 import gevent.event
-import orjson
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
+from soundstage import outgoing
 from soundstage.errors import BudgetError, SoundstageError, TargetError
 from soundstage.loadtests import clocks, shipping
 from soundstage.loadtests.arrivals import Schedule
@@ -28,7 +28,6 @@ from soundstage.loadtests.opening import recording_of, session_of, traffic_of
 from soundstage.loadtests.plan import DECIDE_S, LEAD_S, Plan, share
 from soundstage.loadtests.routing import route
 from soundstage.loadtests.shipping import Shipment
-from soundstage.results.bundle import portable
 from soundstage.results.matrix import Matrix
 
 log = logging.getLogger("soundstage")
@@ -40,7 +39,8 @@ _MISSED = 1000
 
 class WorkerRun(LoadRun):
     """A load run on a worker. `join` announces it; all else follows from messages. `over` is set
-    when it has shipped everything, or given up. `schedule` is None for a closed loop.
+    when it has shipped everything, or given up. `schedule` is None for a closed loop. `spend`
+    counts what this worker may spend by itself, whatever its master lends (`LeasedBudget`).
     """
 
     def __init__(
@@ -49,8 +49,10 @@ class WorkerRun(LoadRun):
         runner: WorkerRunner,
         options: LoadOptions,
         schedule: Callable[[], Schedule] | None,
+        spend: Callable[[], None] | None = None,
     ) -> None:
         self.runner = runner
+        self._spend = spend
         self.name: str = runner.client_id
         self.shipment = Shipment(self._send, self.figures, self._abandoned)
         traffic = traffic_of(options)
@@ -134,7 +136,9 @@ class WorkerRun(LoadRun):
         if self._begun.is_set():
             return
         if data["limit"] is not None:
-            budget = LeasedBudget(int(data["limit"]), lambda: self._send(shipping.LEASE, {}))
+            budget = LeasedBudget(
+                int(data["limit"]), lambda: self._send(shipping.LEASE, {}), self._spend
+            )
             self.session.budget = self.session.client.budget = budget
         offset = self._offset.of_start if self._offset is not None else 0
         self.begin(at_ns=int(data["epoch_ns"]) - offset)
@@ -161,7 +165,7 @@ class WorkerRun(LoadRun):
     def cap(self) -> int | None:
         whole, workers = self.options.scenario.max_in_flight, self._plan.workers
         if whole is None or self.name not in workers:
-            return whole
+            return super().cap()
         return share(whole, workers.index(self.name), len(workers))
 
     def _drive(self) -> None:
@@ -195,7 +199,7 @@ class WorkerRun(LoadRun):
             self._offset_at_end = clocks.measure(self._ask_the_time, 4)
         timeout = shipping.HURRY_S if self._cutting.is_set() else shipping.SHIP_TIMEOUT_S
         whole = self.shipment.finish(timeout)
-        observed = orjson.dumps(portable(self.recording.observed.to_json()))
+        observed = shipping.packed(self.recording.observed.to_json())
         self._send(shipping.DONE, {"figures": self.figures(), "observed": observed, "whole": whole})
         self.session.close()
         self.over.set()
@@ -236,11 +240,11 @@ class WorkerRun(LoadRun):
 def failed(error: BaseException) -> dict[str, Any]:
     """What a worker says that cannot go on: the data of `shipping.FAILED`."""
     if isinstance(error, BudgetError):
-        return {"kind": "budget", "message": str(error)}
+        return {"kind": "budget", "message": outgoing.text(str(error))}
     if isinstance(error, SoundstageError):
-        return {"kind": "other", "message": str(error)}
+        return {"kind": "other", "message": outgoing.text(str(error))}
     said = "".join(traceback.format_exception(error))
-    return {"kind": "bug", "message": said}
+    return {"kind": "bug", "message": outgoing.text(said)}
 
 
 class _Noting(Matrix):

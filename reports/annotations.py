@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from soundstage import visible
 from soundstage.contract.places import place_of
 from soundstage.errors import SoundstageError
 from soundstage.reports.findings import Report, Rule
@@ -48,18 +49,22 @@ def _file(rule: Rule) -> tuple[str, int] | None:
     here = Path(str(place.at)).absolute()
     if not here.is_relative_to(Path.cwd()):
         return None
-    return here.relative_to(Path.cwd()).as_posix(), place.line
+    name = here.relative_to(Path.cwd()).as_posix()
+    # A name is taken as it is: one that gives an order has no place here.
+    return (name, place.line) if visible.in_markup(name) == name else None
 
 
 def _command(level: str, title: str, text: str, at: tuple[str, int] | None = None) -> str:
     where = f"file={_escaped(at[0])},line={at[1]}," if at else ""
-    said = plain(text, 600).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    said = (
+        visible.text(plain(text, 600)).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    )
     return f"::{level} {where}title={_property(title)}::{said}"
 
 
 def _property(text: str) -> str:
     """A value in the head of a command, where colons and commas mean something."""
-    return _escaped(plain(text, 200))
+    return _escaped(visible.text(plain(text, 200)))
 
 
 def _escaped(text: str) -> str:

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from soundstage.errors import NoDataError, UsageError
+from soundstage.reports.intake import ENDPOINTS_LIMIT
 from soundstage.reports.stage_time import Sample
 from soundstage.reports.summary import expected_milestones, is_probe
 from soundstage.results import index
@@ -35,6 +36,8 @@ _NOT_ERRORS = frozenset({"ok", "cut", "censored"})
 _TIMEOUT = "timeout"
 #: A folder with more bundles than this is no set that anybody meant.
 SET_LIMIT = 1000
+#: More different milestones than any endpoint has: each is a column of as many numbers as rows.
+_MILESTONES_LIMIT = 100
 #: Bundles whose rows take more bytes than this are read by processes of their own.
 LARGE = 16 * 2**20
 _PROCESSES = 2
@@ -180,6 +183,8 @@ def read_run(bundle: Bundle) -> Run:
             place = (row["api"], row["endpoint"])
             column = columns.get(place)
             if column is None:
+                if len(columns) >= ENDPOINTS_LIMIT:
+                    raise ValueError(f"more than {ENDPOINTS_LIMIT:,} endpoints")
                 column = columns[place] = _Columns()
             if row.get("warmup") or is_probe(row):
                 continue
@@ -228,6 +233,8 @@ class _Columns:
                 continue
             column = self.milestones.get(name)
             if column is None:
+                if len(self.milestones) >= _MILESTONES_LIMIT:
+                    raise ValueError(f"more than {_MILESTONES_LIMIT} milestones")
                 column = self.milestones[name] = array("d")
             if len(column) < n - 1:
                 column.extend([math.inf] * (n - 1 - len(column)))

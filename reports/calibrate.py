@@ -114,13 +114,15 @@ def from_json(data: Any, place: str) -> Calibration:
                     sampling=float(each["sampling"]),
                     noise=_positive(each["noise"]),
                     detectable={int(key): float(v) for key, v in each["detectable"].items()},
-                    passing_pairs=each["passing_pairs"],
+                    passing_pairs=None
+                    if each["passing_pairs"] is None
+                    else int(each["passing_pairs"]),
                     verdicts={str(key): int(n) for key, n in each["verdicts"].items()},
                 )
                 for each in data["gates"]
             ),
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise UsageError(
             f"{place}: not a calibration that `--calibrate` wrote: {error!r}"
         ) from error

@@ -11,11 +11,12 @@ from typing import TextIO
 
 import orjson
 
+from soundstage import visible
 from soundstage.arguments import Parser
 from soundstage.contract import Contract, load
 from soundstage.errors import SoundstageError, UsageError
 from soundstage.exit_codes import ExitCode, worst
-from soundstage.outputs import check_place, print_document, put
+from soundstage.outputs import check_place, print_document, put, put_within
 from soundstage.reports import annotations, html, junit, markdown, sarif
 from soundstage.reports.as_json import to_json
 from soundstage.reports.curl import curl
@@ -25,6 +26,7 @@ from soundstage.reports.intake import take_in
 from soundstage.reports.text import print_summary
 from soundstage.results.bundle import Bundle
 from soundstage.results.index import resolve
+from soundstage.streams import say
 
 HELP = "turn run bundles into HTML, JUnit, Markdown or JSON"
 
@@ -93,16 +95,16 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
                 stdout.write("\n")
             print_summary(report, stdout)
             if codes[-1] == ExitCode.PASS:
-                stdout.write(f"report: {path / 'report.html'}\n")
+                say(f"report: {path / 'report.html'}", stdout)
     else:
         text = _formatted(args.format, reports)
         if to_file:
             put(Path(args.output), text)
         else:
-            print_document(text, stdout)
+            print_document(text, stdout, orders=args.format == "annotations")
     empty = [path for path, report in zip(paths, reports, strict=True) if report.empty]
     for path in empty:
-        stderr.write(f"{path}: no data: it holds no exchange and no rule\n")
+        say(f"{path}: no data: it holds no exchange and no rule", stderr)
     codes.append(ExitCode.NO_DATA if len(empty) == len(reports) else ExitCode.PASS)
     return worst(codes)
 
@@ -113,9 +115,9 @@ def _write_all(path: Path, report: Report, stderr: TextIO) -> int:
     """
     try:
         for name, render in FILES.items():
-            put(path / name, render(report))
+            put_within(path, name, render(report))
     except SoundstageError as error:
-        stderr.write(f"soundstage report: {error}\n")
+        say(f"soundstage report: {error}", stderr)
         # The folder is there, since the bundle was read from it.
         return ExitCode.ENVIRONMENT
     return ExitCode.PASS
@@ -154,10 +156,8 @@ def _shown(bundle: Bundle, rule: Rule, evidence: Evidence) -> tuple[Smallest | N
     """
     if evidence.transcript is None:
         return None, None
-    try:
-        with (bundle.path / evidence.transcript).open("rb") as file:
-            raw = file.read(TRANSCRIPT_LIMIT + 1)
-    except OSError:
+    raw = bundle.transcript(evidence.transcript, TRANSCRIPT_LIMIT + 1)
+    if raw is None:
         return None, None
     contract = _contract(rule.api)
     if contract is None:
@@ -186,7 +186,8 @@ def _formatted(name: str, reports: list[Report]) -> str:
     if name == "markdown":
         return "\n".join(markdown.render(report) for report in reports)
     documents = [to_json(report) for report in reports]
-    return orjson.dumps(
+    data = orjson.dumps(
         documents[0] if len(documents) == 1 else documents,
         option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS,
-    ).decode("utf-8")
+    )
+    return visible.in_json(data.decode("utf-8"))

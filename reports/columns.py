@@ -28,6 +28,11 @@ OTHERS = "(others)"
 
 #: Outcomes after which nobody knows when the milestones that were not reached would have come.
 CUT_SHORT = frozenset({"censored", "cut"})
+#: More different names of milestones or stages at an endpoint, and longer ones, are none of ours:
+#: they come out of a contract.
+NAMES_LIMIT, NAME_LIMIT = 500, 500
+#: So much of a reason is told.
+_REASON_LIMIT = 1_000
 #: Combinations of outcome, verdict, reason and framing that are told apart while counting.
 _KINDS_LIMIT = 5_000
 
@@ -87,7 +92,7 @@ class Columns:
     stage ("" before any) and how.
     """
 
-    __slots__ = ("_kinds", "_passed", "_tables", "bad", "ends", "heard", "sample")
+    __slots__ = ("_kinds", "_names", "_passed", "_tables", "bad", "ends", "heard", "sample")
 
     def __init__(self) -> None:
         self._passed: dict[tuple[str, ...], _Passed] = {}
@@ -97,9 +102,12 @@ class Columns:
         self.bad = 0
         self._kinds: dict[tuple[Any, ...], list[int]] = {}
         self._tables: dict[tuple[str, ...], _Table] = {}
+        self._names: set[str] = set()
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Take a row of exchanges.ndjson.gz in. Raises what a row of another shape raises."""
+        """Take a row of exchanges.ndjson.gz in. Raises ValueError at names that are too many or
+        too long, and what a row of another shape raises.
+        """
         get = row.get
         outcome, verdict, warmup = row["outcome"], row["verdict"], get("warmup")
         # `is_probe`, said again: a call for each of a million rows is a call too many.
@@ -108,8 +116,11 @@ class Columns:
         try:
             self._kinds[kind][0] += 1
         except KeyError:
+            reason = kind[2]
             if len(self._kinds) >= _KINDS_LIMIT:
                 kind = (outcome, verdict, OTHERS, *kind[3:])
+            elif reason is not None and len(reason) > _REASON_LIMIT:
+                kind = (outcome, verdict, reason[:_REASON_LIMIT] + "…", *kind[3:])
             self._kinds.setdefault(kind, [0])[0] += 1
         if warmup or probe or outcome == "dropped":
             return
@@ -117,6 +128,7 @@ class Columns:
         names = tuple(reached)
         table = self._tables.get(names)
         if table is None:
+            self._know(names)
             table = self._tables[names] = _Table()
         before = len(table.times)
         try:
@@ -135,6 +147,7 @@ class Columns:
         names = tuple(passed)
         stages = self._passed.get(names)
         if stages is None:
+            self._know(names)
             stages = self._passed[names] = _Passed()
         stages.first.extend([times[0] for times in passed.values()])
         if passed:
@@ -147,6 +160,13 @@ class Columns:
             stages.bad += 1
             last = max(passed, key=lambda name: float(passed[name][1]), default="")
             self.ends[last, outcome] += 1
+
+    def _know(self, names: tuple[str, ...]) -> None:
+        if any(len(name) > NAME_LIMIT for name in names):
+            raise ValueError(f"a name of more than {NAME_LIMIT} characters")
+        self._names.update(names)
+        if len(self._names) > NAMES_LIMIT:
+            raise ValueError(f"more than {NAMES_LIMIT} names of milestones and stages")
 
     def merge(self, other: Columns) -> None:
         """Take in the rows that came after these, which another one took in."""

@@ -6,10 +6,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from soundstage import visible
 from soundstage.arguments import Parser
 from soundstage.errors import NoDataError, SoundstageError, UsageError
 from soundstage.exit_codes import ExitCode, with_report
 from soundstage.outputs import check_place, print_document, put
+from soundstage.streams import say
 
 if TYPE_CHECKING:
     from soundstage.reports.arms import Arm
@@ -186,12 +188,17 @@ def _calibrate(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     (arm,) = read_arms([[path for word in args.calibrate for path in resolve(word)]])
     gates = gates_of(arm, args.gate, allow=args.allow, force=args.force)
     made = calibrate(arm, gates, args.margin, args.alpha)
-    data = orjson.dumps(made.to_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    text = visible.in_json(orjson.dumps(made.to_json(), option=option).decode())
     if args.format == "json":
-        print_document(data.decode(), stdout)
+        print_document(text, stdout)
     else:
         stdout.write(calibration_text(made))
-    return _written(args.out, data.decode(), stderr) if args.out else ExitCode.PASS
+    return _written(args.out, text, stderr) if args.out else ExitCode.PASS
+
+
+#: Bytes of a calibration: a line for each gate.
+_CALIBRATION_LIMIT = 16 * 2**20
 
 
 def _calibration(path: Path) -> Calibration:
@@ -200,7 +207,11 @@ def _calibration(path: Path) -> Calibration:
     from soundstage.reports.calibrate import from_json
 
     try:
-        data = orjson.loads(path.read_bytes())
+        with path.open("rb") as file:
+            raw = file.read(_CALIBRATION_LIMIT + 1)
+        if len(raw) > _CALIBRATION_LIMIT:
+            raise UsageError(f"{path}: larger than any calibration")
+        data = orjson.loads(raw)
     except OSError as error:
         raise UsageError(f"{path}: cannot read: {error.strerror}") from error
     except orjson.JSONDecodeError as error:
@@ -239,7 +250,7 @@ def _written(place: str, text: str, stderr: TextIO) -> int:
     try:
         put(Path(place), text)
     except SoundstageError as error:
-        stderr.write(f"soundstage compare: {error}\n")
+        say(f"soundstage compare: {error}", stderr)
         return int(error.exit_code)
     return ExitCode.PASS
 
@@ -259,4 +270,4 @@ def rendered(made: Comparison, name: str) -> str:
     from soundstage.reports.comparison_words import to_json
 
     option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-    return orjson.dumps(to_json(made), option=option).decode("utf-8")
+    return visible.in_json(orjson.dumps(to_json(made), option=option).decode("utf-8"))

@@ -26,7 +26,8 @@ _SIGNS = {"pass": ("passed", "✓"), "fail": ("failed", "✗"), "inconclusive": 
 def render(made: Comparison) -> str:
     """The page, as text to be stored in UTF-8."""
     against, caveat, facts = target(made)
-    return html.template("comparison.html").render(
+    return html.page(
+        "comparison.html",
         made=made,
         title=title(made),
         detail=detail(made),

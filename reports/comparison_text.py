@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from soundstage import visible
 from soundstage.reports.calibrate import Calibration, advice
 from soundstage.reports.compare import Comparison, breaks
 from soundstage.reports.comparison_headline import change_of, detail, label_of, title
@@ -64,7 +65,7 @@ def text(made: Comparison) -> str:
     if made.calibration is not None:
         lines.append("noise of this environment, from A/A runs:")
         lines += _table([NOISE_HEAD, *noise_rows(made.calibration, made)])
-    return "\n".join(lines) + "\n"
+    return visible.lines(lines) + "\n"
 
 
 _GATE_HEAD = ("gate", "base", "candidate", "change", "interval", "verdict")
@@ -134,7 +135,7 @@ def calibration_text(made: Calibration) -> str:
     lines = [f"A/A runs: {plural(len(made.runs), 'run')} against {plain(made.target)}; {asked}"]
     lines += _table([NOISE_HEAD, *noise_rows(made)])
     lines += [f"  {plain(each, 400)}" for each in advice(made)]
-    return "\n".join(lines) + "\n"
+    return visible.lines(lines) + "\n"
 
 
 def _contract_lines(made: Comparison) -> list[str]:
@@ -243,7 +244,7 @@ def markdown(made: Comparison) -> str:
     if made.calibration is not None:
         rows = [tuple(map(escaped, row)) for row in noise_rows(made.calibration, made)]
         parts += ["Noise of this environment, from A/A runs:", _markdown_table(NOISE_HEAD, rows)]
-    text = "\n\n".join(parts) + "\n"
+    text = visible.in_markup("\n\n".join(parts) + "\n")
     if len(text.encode("utf-8")) > SIZE_LIMIT:
         return "\n\n".join([*parts[:2], "The rest is too long for a summary.", ""])
     return text

@@ -65,7 +65,7 @@ def matrix(rules: Sequence[Rule]) -> Chart | None:
         (
             f"{OUTCOMES[rule.outcome][0]} {OUTCOMES[rule.outcome][1]}",
             plain(rule.id, 160),
-            rule.endpoint,
+            plain(rule.endpoint, 40),
             plain(rule.reason, 120) if rule.reason else _seen(rule),
         )
         for rule in ordered

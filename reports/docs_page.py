@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from soundstage import visible
 from soundstage.conformance.observed import Observed
 from soundstage.contract import Contract
 from soundstage.reports.docs_diff import EFFECTS, Difference
@@ -24,11 +25,11 @@ def text(contract: Contract, observed: Observed, differences: list[Difference]) 
     """The differences, to read on a terminal."""
     lines = [_summary(contract, observed, differences)]
     for (endpoint, stage), group in _groups(differences).items():
-        lines.append(f"\n{plain(_heading(endpoint, stage))}")
+        lines += ["", plain(_heading(endpoint, stage))]
         for each in group:
             lines.append(f"  {each.sort:<12}  {plain(each.name)}: {plain(each.observed)}")
             lines.append(f"  {'':<12}  the page: {plain(each.documented)}; {plain(each.change)}")
-    return "\n".join(lines) + "\n"
+    return visible.lines(lines) + "\n"
 
 
 def markdown(contract: Contract, observed: Observed, differences: list[Difference]) -> str:
@@ -42,7 +43,7 @@ def markdown(contract: Contract, observed: Observed, differences: list[Differenc
             cells = (code(each.name), *map(escaped, (each.documented, each.observed, each.change)))
             lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
-    return "\n".join(lines).rstrip() + "\n"
+    return visible.in_markup("\n".join(lines).rstrip() + "\n")
 
 
 def _summary(contract: Contract, observed: Observed, differences: list[Difference]) -> str:

@@ -4,7 +4,6 @@ was seen: which types, values and sizes, and how firmly.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -15,6 +14,7 @@ from soundstage.conformance.classes import EXAMPLES
 from soundstage.conformance.observed import RESULT
 from soundstage.conformance.violations import SEVERITY_OF_BASIS, Severity
 from soundstage.contract import Contract
+from soundstage.contract.patterns import found_in
 from soundstage.contract.schema import Schema, required_basis
 
 
@@ -114,9 +114,8 @@ class Documented:
         """
         for part, is_firm in self._parts():
             if "pattern" in part:
-                taken = {
-                    kind for kind, text in EXAMPLES.items() if re.search(part["pattern"], text)
-                }
+                asked = part["pattern"]
+                taken = {kind for kind, text in EXAMPLES.items() if found_in(asked, text)}
                 if taken and name not in taken:
                     return Said(Stance.FORBIDDEN, is_firm, self.source)
         return SILENT

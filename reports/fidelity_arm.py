@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
+from soundstage.errors import UsageError
+from soundstage.reports.intake import ENDPOINTS_LIMIT
 from soundstage.reports.stage_time import Sample
 from soundstage.reports.summary import is_probe
 
@@ -85,5 +87,8 @@ def arms(rows: Iterable[Mapping[str, Any]], speed: float) -> dict[tuple[str, str
     found: dict[tuple[str, str], Arm] = defaultdict(Arm)
     for row in rows:
         if not row.get("warmup") and not is_probe(row) and row["outcome"] != "dropped":
-            found[row["api"], row["endpoint"]].add(row, speed)
+            place = (row["api"], row["endpoint"])
+            if place not in found and len(found) >= ENDPOINTS_LIMIT:
+                raise UsageError(f"more than {ENDPOINTS_LIMIT:,} endpoints")
+            found[place].add(row, speed)
     return found

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from soundstage import visible
 from soundstage.reports.markdown import escaped
 from soundstage.reports.wording import plain
 
@@ -19,7 +20,7 @@ _NOTHING = "-"
 
 def as_json(result: Fidelity) -> str:
     """The table as JSON; what has no number is null."""
-    return json.dumps(_finite(result.to_json()), indent=2) + "\n"
+    return visible.in_json(json.dumps(_finite(result.to_json()), indent=2)) + "\n"
 
 
 def as_text(result: Fidelity) -> str:
@@ -35,7 +36,7 @@ def as_text(result: Fidelity) -> str:
             f"{plain(each.what)}: {_percents(each)}  {each.verdict}" for each in endpoint.outcomes
         ]
         lines += [f"  {plain(s.name)}: {plain(t)}" for s in endpoint.stages for t in s.shapes or ()]
-    return "\n".join([*lines, "", "each pair: live, emulated; seconds"]) + "\n"
+    return visible.lines([*lines, "", "each pair: live, emulated; seconds"]) + "\n"
 
 
 def as_markdown(result: Fidelity) -> str:
@@ -58,7 +59,8 @@ def as_markdown(result: Fidelity) -> str:
         ]
         shapes = [(s.name, text) for s in endpoint.stages for text in s.shapes or ()]
         lines += ["", *(f"- {escaped(plain(s))}: {escaped(plain(text))}" for s, text in shapes)]
-    return "\n".join([*lines, "", "Each pair is live, emulated; times in seconds."]) + "\n"
+    text = "\n".join([*lines, "", "Each pair is live, emulated; times in seconds."])
+    return visible.in_markup(text) + "\n"
 
 
 RENDER: Mapping[str, Callable[[Fidelity], str]] = {

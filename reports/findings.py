@@ -151,7 +151,7 @@ def build(
     rebuilt: dict[tuple[str, str, str], dict[str, Any]] = {}
     for violation in violations:
         rule, exchange = violation.get("rule", ""), violation.get("exchange", "")
-        codes.setdefault(rule, Counter())[violation.get("code", "")] += 1
+        codes.setdefault(rule, Counter())[violation.get("code", "")] += violation.get("times", 1)
         # The violations of an exchange were written together: no set of ids is needed.
         if last.get(rule) != exchange:
             broken_in[rule] += 1
@@ -217,7 +217,7 @@ def _note(
             "violations": 0,
             "evidence": [],
         }
-    row["violations"] += 1
+    row["violations"] += violation.get("times", 1)
     if len(row["evidence"]) < EVIDENCE_LIMIT:
         row["evidence"].append(
             {

@@ -15,6 +15,7 @@ from typing import Any
 
 import jinja2
 
+from soundstage import visible
 from soundstage.reports.capacity_chart import capacity
 from soundstage.reports.charts import Chart
 from soundstage.reports.contract_matrix import matrix
@@ -52,7 +53,8 @@ def render(report: Report) -> str:
     findings = report.findings()
     places = Counter((rule.api, rule.endpoint) for rule in findings)
     filters = sorted(places)[:_FILTERS]
-    return template("page.html").render(
+    return page(
+        "page.html",
         report=report,
         run=report.run,
         summary=report.summary,
@@ -175,13 +177,14 @@ def csp_hash(text: str) -> str:
 
 
 @cache
-def template(name: str) -> jinja2.Template:
+def _template(name: str) -> jinja2.Template:
     """A page of this room by its file's name. All pages share `shell.html`: the style sheet, and
     how a chart stands with its table.
     """
     environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_visible,
         trim_blocks=True,
         lstrip_blocks=True,
         loader=jinja2.FunctionLoader(_source),
@@ -195,6 +198,18 @@ def template(name: str) -> jinja2.Template:
     )
     environment.globals.update(percent=percent)
     return environment.get_template(name)
+
+
+def _visible(value: object) -> object:
+    """What stands in a page, whoever it is from: markup is ours, and of text every character shows
+    (`visible.py`); quoting it is Jinja's part.
+    """
+    return visible.text(value) if type(value) is str else value
+
+
+def page(name: str, **values: Any) -> str:
+    """A page of this room as text to be stored, or printed, in UTF-8."""
+    return visible.in_markup(_template(name).render(**values))
 
 
 def _source(name: str) -> str:

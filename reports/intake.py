@@ -20,6 +20,11 @@ from soundstage.reports.columns import Columns, RunColumns, count
 from soundstage.results.bundle import Bundle
 from soundstage.stopping import deaf_children
 
+#: More different endpoints than any contract has.
+ENDPOINTS_LIMIT = 1_000
+#: No path of a transcript in a bundle is longer.
+_PLACE_LIMIT = 200
+
 
 class Intake:
     """What is kept of rows: `columns` by (api, endpoint), those of the `whole` run, violations by
@@ -44,6 +49,8 @@ class Intake:
                 key = (row["api"], row["endpoint"])
                 group = columns.get(key)
                 if group is None:
+                    if len(columns) >= ENDPOINTS_LIMIT:
+                        raise ValueError(f"more than {ENDPOINTS_LIMIT:,} endpoints")
                     group = columns[key] = Columns()
                 group.add(row)
                 whole.add(row)
@@ -53,7 +60,7 @@ class Intake:
                         count(self.exchanges_with, code)
                 place = row.get("transcript")
                 if place is not None and row.get("id") in wanted:
-                    self.places[row["id"]] = place
+                    self.places[row["id"]] = place[:_PLACE_LIMIT]
             except (
                 AttributeError,
                 IndexError,
@@ -62,7 +69,7 @@ class Intake:
                 TypeError,
                 ValueError,
             ) as error:
-                name = row.get("id", f"number {self.total}")
+                name = str(row.get("id", f"number {self.total}"))[:100]
                 raise UsageError(f"exchange {name}: not a row of format 1: {error!r}") from error
 
     def merge(self, other: Intake) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
+from soundstage import visible
 from soundstage.reports.evidence import Smallest
 from soundstage.reports.findings import Report, Rule
 from soundstage.reports.objectives import Told, told
@@ -45,10 +46,19 @@ def render(report: Report) -> str:
         _count(suite)
     _count(root)
     del root.attrib["skipped"]  # a count that suites may have, and the whole may not
+    _show(root)
     ET.indent(root)
-    return ET.tostring(root, encoding="unicode", xml_declaration=False).join(
-        ('<?xml version="1.0" encoding="UTF-8"?>\n', "\n")
-    )
+    text = ET.tostring(root, encoding="unicode", xml_declaration=False)
+    return visible.in_markup(f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n')
+
+
+def _show(root: ET.Element) -> None:
+    """Make every character visible: XML 1.0 has no word for most of those that are not (2.2)."""
+    for element in root.iter():
+        for name, value in element.attrib.items():
+            element.set(name, visible.line(value))
+        if element.text:
+            element.text = visible.text(element.text)
 
 
 def _suite(root: ET.Element, name: str, report: Report) -> ET.Element:

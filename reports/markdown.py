@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from soundstage import visible
 from soundstage.reports.capacity_chart import capacity_sentence
 from soundstage.reports.findings import Report, Rule
 from soundstage.reports.objectives import Told, told
@@ -25,11 +26,24 @@ SIZE_LIMIT = 900_000
 _FOUND = ("failed", "outside", "warned")
 _SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "❔", "invalid": "🚫", "incomplete": "⚠️"}
 _ACTIVE = re.compile(r"[\\`*_{}\[\]()<>#+!|@&~:$^=\-]")
+#: What platforms make links and mentions of, though it is written with entities: they look for it
+#: in the page that Markdown became. An element parts it there.
+_LINKED = re.compile(r"@(?=[\w-])|#(?=[0-9])|!(?=[0-9])|:(?=//)|www(?=\.)", re.IGNORECASE)
+_PARTED = "\0"
 
 
 def escaped(text: object, limit: int = 200) -> str:
-    """Text that Markdown and HTML take literally: whatever is active becomes an entity."""
-    return _ACTIVE.sub(lambda match: f"&#{ord(match[0])};", plain(text, limit))
+    """Text that Markdown and HTML take literally: whatever is active becomes an entity, and no link
+    or mention comes of it.
+    """
+    said = _LINKED.sub(rf"\g<0>{_PARTED}", plain(text, limit))
+    said = _ACTIVE.sub(lambda match: f"&#{ord(match[0])};", said)
+    return said.replace(_PARTED, "<b></b>")
+
+
+def heading(text: object) -> str:
+    """The same, with colons as they are: those of a link are parted in any case."""
+    return escaped(text).replace("&#58;", ":")
 
 
 def code(text: object, limit: int = 200) -> str:
@@ -42,12 +56,14 @@ def render(report: Report) -> str:
     run, headline = report.run, report.headline
     caveat = f" — **{headline.caveat}**" if headline.caveat else ""
     parts = [
-        f"## {_SIGNS[headline.tone]} {headline.title}",
+        f"## {_SIGNS[headline.tone]} {heading(headline.title)}",
         f"Against **{headline.target}**{caveat}",
     ]
     if headline.detail:
         parts.append(escaped(headline.detail, 400))
-    parts.extend(f"> ⚠️ **{void.kind}**: {escaped(void.message, 500)}" for void in report.voids)
+    parts.extend(
+        f"> ⚠️ **{escaped(void.kind, 40)}**: {escaped(void.message, 500)}" for void in report.voids
+    )
     if report.rules:
         tally = report.outcomes().items()
         said = " · ".join(
@@ -67,7 +83,7 @@ def render(report: Report) -> str:
         parts.append("Nothing was recorded: no exchange, no rule.")
     spent = run["budget"]["spent"]
     parts.append(f"Run {code(run['id'])} · {plural(spent, 'billable request')} spent")
-    text = "\n\n".join(parts) + "\n"
+    text = visible.in_markup("\n\n".join(parts) + "\n")
     if len(text.encode("utf-8")) > SIZE_LIMIT:
         return "\n\n".join([*parts[:2], "The rest is too long for a summary: see report.html.", ""])
     return text

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from soundstage import __version__
+from soundstage import __version__, visible
 from soundstage.contract.places import place_of
 from soundstage.errors import SoundstageError
 from soundstage.reports.findings import Report, Rule
@@ -38,7 +38,7 @@ _DEFAULTS: Final = {"error": "error", "warning": "warning", "info": "note"}
 def render(reports: Sequence[Report]) -> str:
     """The document: a run of SARIF for each report."""
     document = {"$schema": SCHEMA, "version": "2.1.0", "runs": [_run(each) for each in reports]}
-    return json.dumps(document, indent=2) + "\n"
+    return visible.in_json(json.dumps(document, indent=2)) + "\n"
 
 
 def _run(report: Report) -> dict[str, Any]:
@@ -71,8 +71,13 @@ def _run(report: Report) -> dict[str, Any]:
     }
 
 
+def _text(text: object, limit: int) -> str:
+    """Text for a message. `[words](place)` would be a link in it (3.11.6)."""
+    return plain(text, limit).replace("](", "]\\(")
+
+
 def _rule(rule: Rule) -> dict[str, Any]:
-    said = plain(rule.text, 1000) if rule.text else plain(rule.id, 300)
+    said = _text(rule.text, 1000) if rule.text else _text(rule.id, 300)
     descriptor: dict[str, Any] = {
         "id": plain(rule.id, 300),
         "shortDescription": {"text": said},
@@ -82,13 +87,13 @@ def _rule(rule: Rule) -> dict[str, Any]:
     }
     if rule.source:
         basis = f" ({rule.basis})" if rule.basis else ""
-        descriptor["help"] = {"text": f"{said}\nSource: {plain(rule.source, 300)}{basis}"}
+        descriptor["help"] = {"text": f"{said}\nSource: {_text(rule.source, 300)}{basis}"}
     return descriptor
 
 
 def _result(rule: Rule, number: int) -> dict[str, Any]:
     first = rule.evidence[0] if rule.evidence else None
-    what = plain(first.message, 500) if first else plain(rule.reason or "broken", 500)
+    what = _text(first.message if first else rule.reason or "broken", 500)
     seen = rule.times
     code = plain(rule.codes[0], 80) if rule.codes else ""
     mark = hashlib.sha256(f"{rule.id}\0{code}".encode()).hexdigest()[:32]
@@ -107,14 +112,14 @@ def _result(rule: Rule, number: int) -> dict[str, Any]:
                     "exchange": plain(each.exchange, 80),
                     "chunk": each.chunk,
                     "path": plain(each.path, 200),
-                    "message": plain(each.message, 300),
+                    "message": _text(each.message, 300),
                 }
                 for each in rule.evidence
             ],
         },
     }
     if rule.outcome == "known":
-        reason = plain(rule.reason or "waived", 300)
+        reason = _text(rule.reason or "waived", 300)
         result["suppressions"] = [{"kind": "external", "justification": reason}]
     return result
 
@@ -139,4 +144,4 @@ def _location(rule: Rule) -> dict[str, Any]:
 
 
 def _note(text: str) -> dict[str, Any]:
-    return {"level": "warning", "message": {"text": plain(text, 500)}}
+    return {"level": "warning", "message": {"text": _text(text, 500)}}

@@ -12,16 +12,24 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from soundstage import visible
+
 
 def element(name: str, *children: str | Markup, **attributes: object) -> Markup:
-    """An SVG element; children and attribute values are escaped, `_` in a name becomes `-`."""
+    """An SVG element; children and attribute values are escaped and made visible, `_` in a name
+    becomes `-`.
+    """
     written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escape(number(value))}"'
+        f' {key.rstrip("_").replace("_", "-")}="{_quoted(number(value))}"'
         for key, value in attributes.items()
         if value is not None and value != ""
     )
-    inside = "".join(escape(child) for child in children)
+    inside = "".join(_quoted(child) for child in children)
     return Markup(f"<{name}{written}>{inside}</{name}>" if inside else f"<{name}{written}/>")
+
+
+def _quoted(words: str | Markup) -> Markup:
+    return words if isinstance(words, Markup) else escape(visible.text(words))
 
 
 def number(value: object) -> str:

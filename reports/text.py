@@ -17,41 +17,42 @@ from soundstage.reports.wording import (
     target_facts,
 )
 from soundstage.results.verdicts import describe
+from soundstage.streams import say
 
 
 def print_summary(report: Report, stdout: TextIO) -> None:
     """The run in a few lines of text: verdict, voids, times, outcomes, violations."""
     headline = report.headline
     sentence = headline.sentence.removeprefix(f"{headline.tone.capitalize()}: ")
-    stdout.write(f"{headline.tone.upper()}  {sentence[:1].upper()}{sentence[1:]}\n")
+    say(f"{headline.tone.upper()}  {sentence[:1].upper()}{sentence[1:]}", stdout)
     if headline.detail:
-        stdout.write(f"  {headline.detail}\n")
+        say(f"  {headline.detail}", stdout)
     if facts := target_facts(report.run):
-        stdout.write(f"  {' · '.join(facts)}\n")
+        say(f"  {' · '.join(facts)}", stdout)
     for void in report.voids:
-        stdout.write(f"  {void.kind}: {plain(void.message, 500)}\n")
+        say(f"  {void.kind}: {plain(void.message, 500)}", stdout)
     for entry in report.run.get("slos", ()):
-        stdout.write(f"SLO {entry['verdict']}: {plain(describe(entry), 400)}\n")
+        say(f"SLO {entry['verdict']}: {plain(describe(entry), 400)}", stdout)
     if found := report.run.get("capacity"):
-        stdout.write(f"capacity: {capacity_sentence(found)}\n")
+        say(f"capacity: {capacity_sentence(found)}", stdout)
     if report.rules:
         tally = report.outcomes().items()
         said = ", ".join(f"{count:,} {OUTCOMES[outcome][1]}" for outcome, count in tally)
-        stdout.write(f"rules: {said}\n")
+        say(f"rules: {said}", stdout)
     for group in report.summary.groups:
         _print_group(group, stdout)
     broken = [rule for rule in report.findings() if rule.outcome in ("failed", "outside")]
     for rule in broken[:9]:
-        stdout.write(f"  ✗ {plain(rule.id, 160)} ({rule.times})\n")
+        say(f"  ✗ {plain(rule.id, 160)} ({rule.times})", stdout)
         if rule.evidence:
-            stdout.write(f"      {plain(rule.evidence[0].message, 160)}\n")
+            say(f"      {plain(rule.evidence[0].message, 160)}", stdout)
     if len(broken) > 9:
-        stdout.write(f"  and {plural(len(broken) - 9, 'more broken rule')}\n")
+        say(f"  and {plural(len(broken) - 9, 'more broken rule')}", stdout)
     if report.summary.codes:
-        stdout.write("violations by code:\n")
+        say("violations by code:", stdout)
         for code, count in list(report.summary.codes.items())[:12]:
             seen = f"in {plural(count.exchanges, 'exchange')}"
-            stdout.write(f"  {plain(code, 40):<24} {count.violations:>7,} {seen}\n")
+            say(f"  {plain(code, 40):<24} {count.violations:>7,} {seen}", stdout)
 
 
 def _print_group(group: Group, stdout: TextIO) -> None:
@@ -63,7 +64,7 @@ def _print_group(group: Group, stdout: TextIO) -> None:
     beside = [f"{plural(group.probes, 'probe')}"] if group.probes else []
     beside += [f"{group.warmup:,} warm-up"] if group.warmup else []
     said = "; ".join(one for one in (rates, ", ".join(beside)) if one)
-    stdout.write(f"{plain(group.api, 20)} {plain(group.endpoint, 20)}: {said}\n")
+    say(f"{plain(group.api, 20)} {plain(group.endpoint, 20)}: {said}", stdout)
     for name in HEADLINE_MILESTONES:
         one = group.milestone(name)
         label = f"  {milestone_label(name):<6}"
@@ -74,8 +75,8 @@ def _print_group(group: Group, stdout: TextIO) -> None:
                 if quantile.order != 0.9
             )
             never = "" if one.reached == one.n else f", {one.n - one.reached:,} never got there"
-            stdout.write(f"{label} {quantiles}  (n = {one.n:,}{never})\n")
+            say(f"{label} {quantiles}  (n = {one.n:,}{never})", stdout)
         elif group.endpoint == "stream" and group.measured:
-            stdout.write(f"{label} n/a\n")
+            say(f"{label} n/a", stdout)
     if group.playback:
-        stdout.write(f"  played while it was made: {group.playback.words}\n")
+        say(f"  played while it was made: {group.playback.words}", stdout)

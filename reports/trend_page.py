@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from soundstage import visible
 from soundstage.errors import SoundstageError
 from soundstage.reports import html
 from soundstage.reports.summary import expected_milestones, summarise
@@ -56,7 +57,8 @@ def render(series: Sequence[Series], root: str) -> str:
         title = "Nothing to compare yet"
     if slower:
         title = f"{plural(len(slower), 'series')} slower than before"
-    return html.template("trend.html").render(
+    return html.page(
+        "trend.html",
         title=title,
         tone="inconclusive" if slower else "pass",
         icon="↗" if slower else "→",
@@ -99,7 +101,7 @@ def as_json(series: Iterable[Series]) -> str:
         }
         for each in series
     ]
-    return json.dumps(document, indent=2) + "\n"
+    return visible.in_json(json.dumps(document, indent=2)) + "\n"
 
 
 def _finite(value: float) -> float | None:

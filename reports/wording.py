@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from soundstage import visible
+
 #: Milestones in the order in which a stream reaches them, and how reports call them.
 MILESTONES = {
     "accepted": "accepted",
@@ -51,26 +53,17 @@ _VERDICTS = {
 
 
 def plain(text: object, limit: int = 300) -> str:
-    """`text` as one line that is safe to show: control, format, bidirectional, private and
-    unassigned characters become visible escapes (`\\u202e`), and past `limit` it is cut.
-    """
+    """`text` as one line that is safe to show (`visible.py`), cut past `limit`."""
     whole = text if isinstance(text, str) else str(text)
     part = whole[:limit]
-    if not part.isprintable():
-        part = "".join(_visible(character) for character in part)
+    if not (part.isascii() and part.isprintable()):
+        part = visible.line(part.translate(_IN_A_LINE))
     left = len(whole) - limit
     return part if left <= 0 else f"{part}… ({left:,} more characters)"
 
 
-def _visible(character: str) -> str:
-    if character.isprintable():
-        return character
-    if character in "\t\n\r\u00a0":
-        return {"\n": "⏎", "\r": "␍"}.get(character, " ")
-    number = ord(character)
-    if number < 0x100:
-        return f"\\x{number:02x}"
-    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+#: Space and line ends of texts that are shown in one line.
+_IN_A_LINE = str.maketrans({"\n": "⏎", "\r": "␍", "\t": " ", "\u00a0": " "})
 
 
 def seconds(value: float) -> str:

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from soundstage import outgoing
+
 Step = tuple[Any, ...]
 
 
@@ -199,3 +201,11 @@ def raw_server() -> Iterator[Callable[..., RawServer]]:
     yield start
     for server in servers:
         server.stop()
+
+
+@pytest.fixture(autouse=True)
+def nothing_hidden_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The secrets of a process are those of one test."""
+    monkeypatch.setattr(outgoing, "_secrets", {})
+    monkeypatch.setattr(outgoing, "_words", set())
+    monkeypatch.setattr(outgoing, "_redactor", None)

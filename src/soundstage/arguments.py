@@ -1,12 +1,23 @@
-"""The arguments of a command: argparse, whose complaints are one line."""
+"""The arguments of a command: argparse, whose complaints are one line, and which knows what of them
+may not be shown.
+"""
 
 from __future__ import annotations
 
 import argparse
 import math
 import shlex
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+from soundstage import outgoing, visible
+from soundstage.errors import UsageError
+from soundstage.wire.redact import MARK, Redactor
+
+#: What an option of another program has in its name whose value is a secret; but not a file of it.
+_TELLTALES = ("auth", "header", "key", "passw", "secret", "token")
+_NO_SECRETS = ("file", "keep", "keyword", "path")
 
 
 class Parser(argparse.ArgumentParser):
@@ -17,9 +28,114 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *args: object, **kwargs: object) -> None:
         kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        # Since Python 3.14 it colours help by itself, with sequences that no screen knows.
+        self.color = False
+
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
+        """As argparse does; what it does not know is named without what may be its value: that may
+        be a key that somebody gave in good faith.
+        """
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(_names(unknown))}")
+        return found
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message} (`{self.prog} --help` shows what there is)\n")
+        said = visible.line(f"{self.prog}: error: {message}")
+        self.exit(2, f"{said} (`{self.prog} --help` shows what there is)\n")
+
+
+class Hidden(argparse.Action):
+    """The action of an option whose values are secrets, given any number of times: the namespace
+    gets a list of them, and `shown` knows them again, however the option was written.
+    """
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        del parser, option_string
+        setattr(namespace, self.dest, [*getattr(namespace, self.dest), values])
+        namespace.hidden = {*getattr(namespace, "hidden", ()), values}
+
+
+def shown(argv: Iterable[str], args: argparse.Namespace) -> list[str]:
+    """The arguments as they may be shown: without the values of options that are `Hidden`, and
+    without user information and the values of queries in URLs.
+    """
+    return _shown(argv, getattr(args, "hidden", frozenset()))
+
+
+def shown_of_another(argv: Iterable[str]) -> list[str]:
+    """The same for a program whose parser is not ours: an option with a telling name hides its
+    value.
+    """
+    words, hidden = list(argv), set()
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        name, equals, value = word.partition("=")
+        name = name.lower()
+        telling = name.startswith("-") and any(each in name for each in _TELLTALES)
+        if telling and not any(each in name for each in _NO_SECRETS):
+            hidden.add(value if equals else following)
+    return _shown(words, hidden)
+
+
+def _shown(argv: Iterable[str], hidden: Iterable[str]) -> list[str]:
+    hidden, redactor = frozenset(hidden), Redactor()
+    kept = []
+    for word in argv:
+        name, equals, value = word.partition("=")
+        if word in hidden:
+            kept.append(MARK)
+        elif equals and name.startswith("-") and value in hidden:
+            kept.append(f"{name}={MARK}")
+        else:
+            kept.append(outgoing.text(redactor.links(word)))
+    return kept
+
+
+def _names(unknown: Iterable[str]) -> list[str]:
+    """Arguments without what follows an option that nobody knows."""
+    kept, after = [], False
+    for word in unknown:
+        option = word.startswith("-")
+        if option:
+            kept.append(word.partition("=")[0])
+        elif not after:
+            kept.append(word)
+        elif kept[-1] != "…":
+            kept.append("…")
+        after = option or after
+    return kept
+
+
+def base_url(text: str) -> str:
+    """The type of an option: where an API is. A user in it is refused before anybody shows it."""
+    try:
+        user = "@" in urlsplit(text).netloc
+    except ValueError:
+        user = "@" in text
+    if user:
+        outgoing.hide(outgoing.in_url(text))
+        raise argparse.ArgumentTypeError(
+            "a base URL has no user, query or fragment: give credentials as a header"
+        )
+    return text
+
+
+def header(text: str) -> tuple[str, str]:
+    """Name and value of a header field, `NAME: VALUE`. Raises UsageError, which never shows it:
+    what has no colon may be a key.
+    """
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise UsageError("--header: expected 'NAME: VALUE'")
+    return name.strip(), value.strip()
 
 
 def words(text: str) -> list[str]:

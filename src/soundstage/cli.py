@@ -12,7 +12,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any, TextIO
 
-from soundstage import lifeline, stopping, streams
+from soundstage import lifeline, outgoing, stopping, streams
 from soundstage.errors import SoundstageError, UsageError, environment_reason, refused
 from soundstage.exit_codes import ExitCode, with_report
 
@@ -129,7 +129,7 @@ def _main(arguments: list[str]) -> int:
     name = arguments[0]
     if name not in COMMANDS:
         known = ", ".join(COMMANDS)
-        sys.stderr.write(f"soundstage: no command is called {name!r}; there are {known}\n")
+        _say(sys.stderr, f"soundstage: no command is called {name!r}; there are {known}")
         return ExitCode.USAGE
     return run(name, arguments[1:], sys.stdout, sys.stderr)
 
@@ -139,8 +139,8 @@ def run(name: str, argv: list[str], stdout: TextIO, stderr: TextIO) -> int:
     but SystemExit from the argument parser.
     """
     try:
-        for stream in (stdout, stderr):
-            streams.forgive(stream)
+        stdout, stderr = streams.screen(stdout), streams.screen(stderr)
+        outgoing.hide_environment(os.environ)
         argv = _taken(argv)
         command = import_module(COMMANDS[name][0])
         args = command.parse_args(argv)
@@ -178,11 +178,9 @@ def _failed(name: str, error: BaseException, stderr: TextIO) -> int:
         import traceback
 
         traceback.print_exception(error, file=stderr)
-    _say(
-        stderr,
-        f"{_who(name)}: this is our bug, please report it: {type(error).__name__}: {error}\n"
-        "set SOUNDSTAGE_TRACEBACK=1 and run it again for the traceback",
-    )
+    what = f"{type(error).__name__}: {error}"
+    _say(stderr, f"{_who(name)}: this is our bug, please report it: {what}")
+    _say(stderr, "set SOUNDSTAGE_TRACEBACK=1 and run it again for the traceback")
     return ExitCode.BUG
 
 
@@ -197,7 +195,7 @@ def _in_a_thread(ended: Any) -> None:
 
 def _say(stderr: TextIO, text: str) -> None:
     with suppress(OSError, ValueError):
-        print(text, file=stderr, flush=True)
+        streams.say(text, streams.screen(stderr), flush=True)
 
 
 def _taken(argv: list[str]) -> list[str]:

@@ -5,7 +5,7 @@ A file that is not fully understood is refused by file, place and reason; it is 
 
 from __future__ import annotations
 
-import tomllib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -16,8 +16,10 @@ from typing import Any
 
 import orjson
 
+from soundstage import toml_text
 from soundstage.conformance.violations import Severity, Violation, fingerprint
 from soundstage.errors import UsageError
+from soundstage.strange_files import check_plain, read_named, read_plain
 
 #: Looked for in the current folder.
 FILE_NAME = "soundstage.toml"
@@ -61,13 +63,14 @@ class Waiver:
 
 @dataclass(frozen=True, slots=True)
 class TargetDefaults:
-    """What [target] says; None where it is silent."""
+    """What [target] says; None where it is silent. `timeout`: seconds, see `CheckOptions`."""
 
     url: str | None = None
     api: tuple[str, ...] | None = None
     key_file: str | None = None
     ca_file: str | None = None
     budget: int | None = None
+    timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,19 +117,25 @@ def find_config(named: str | None = None, folder: Path | None = None) -> Config:
     """
     if named is not None:
         return read_config(Path(named))
-    path = (folder or Path()) / FILE_NAME
-    return read_config(path) if path.is_file() else Config()
+    folder = folder or Path()
+    path = folder / FILE_NAME
+    return read_config(path, within=folder) if os.path.lexists(path) else Config()
 
 
-def read_config(path: Path) -> Config:
-    """The configuration in a file. Raises UsageError with file, place and reason."""
+def read_config(path: Path, *, within: Path | None = None) -> Config:
+    """The configuration in a file. `within`: nobody named it, it was found in this folder, and so
+    it has to be a file in it. Raises UsageError with file, place and reason.
+    """
     try:
-        data = tomllib.loads(path.read_text("utf-8"))
+        if within is None:
+            text = read_named(path, most=toml_text.MOST_BYTES)
+        else:
+            text = read_plain(path, most=toml_text.MOST_BYTES, within=within)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not TOML: {error}") from error
-    data = _plain(data)
+    except ValueError as error:  # a name that no file can have
+        raise UsageError(f"{path}: {error}") from error
+    data = toml_text.parse(text, path)
     for wrong in _validator().iter_errors(data):
         place = "".join(f"[{part}]" for part in wrong.instance_path) or "the file"
         raise UsageError(f"{path}: {place}: {wrong.message}")
@@ -136,9 +145,10 @@ def read_config(path: Path) -> Config:
         target=TargetDefaults(
             url=target.get("url"),
             api=tuple(target["api"]) if "api" in target else None,
-            key_file=_beside(path, target.get("key_file")),
-            ca_file=_beside(path, target.get("ca_file")),
+            key_file=_beside(path, target, "key_file"),
+            ca_file=_beside(path, target, "ca_file"),
             budget=target.get("budget"),
+            timeout=target.get("timeout"),
         ),
         severities={rule: Severity(name) for rule, name in data.get("severity", {}).items()},
         waivers=tuple(
@@ -162,18 +172,16 @@ def _waiver(path: Path, number: int, row: Mapping[str, Any]) -> Waiver:
     )
 
 
-def _plain(value: Any) -> Any:
-    """TOML has dates of its own; the schema, like JSON, knows them as text."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    return value.isoformat() if isinstance(value, date) else value
-
-
-def _beside(path: Path, name: str | None) -> str | None:
+def _beside(path: Path, target: Mapping[str, Any], key: str) -> str | None:
     """A file that the configuration names, found from where the configuration is."""
-    return None if name is None else str(path.parent / Path(name).expanduser())
+    if key not in target:
+        return None
+    try:
+        found = path.parent / Path(target[key]).expanduser()
+    except RuntimeError as error:  # nobody of that name has a home
+        raise UsageError(f"{path}: [target][{key}]: {error}") from error
+    check_plain(found, place=f"{path}: [target][{key}]")
+    return str(found)
 
 
 @cache

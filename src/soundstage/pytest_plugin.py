@@ -10,6 +10,8 @@ exception that nobody expected is ours, and what could not be told is neither.
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
 import sys
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
@@ -17,17 +19,23 @@ from pathlib import Path
 
 import pytest
 
+from soundstage import outgoing, pytest_words, visible
+from soundstage.arguments import between, shown_of_another
 from soundstage.config import find_config
 from soundstage.contract import Contract, available, load
 from soundstage.contract.rules import Rule
 from soundstage.errors import BudgetError, SoundstageError
+from soundstage.exchange import destination
 from soundstage.exchange.gate import Gate
 from soundstage.exchange.outcomes import Beside, RuleOutcome, of_budget
-from soundstage.exchange.run import CheckOptions, open_gate
+from soundstage.exchange.patience import LONGEST_TIMEOUT_S
+from soundstage.exchange.run import EMULATOR, CheckOptions, open_gate
 from soundstage.results.weight import Weighed
 
 _GATE = pytest.StashKey[Gate]()
 _BESIDE = pytest.StashKey[Beside]()
+_TIMEOUT = "--contract-timeout"
+_seconds = between(0.1, LONGEST_TIMEOUT_S)
 _RULE = "rule"
 _RULE_TEST = "test_rule"
 _MARKERS = ("rules", "each_contract")
@@ -68,6 +76,10 @@ class Provided:
         config.stash[_BESIDE] = self.beside
 
     @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        pytest_words.keep_colours(session.config)
+
+    @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self.cases = len(session.items)
         self.rules = sum(_rule_of(item) is not None for item in session.items)
@@ -92,6 +104,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--key-file", help="file with the API key (default: $SOUNDVERSE_API_KEY)")
     group.addoption("--out", help="folder of the run bundle (default: one below runs/)")
     group.addoption("--explore", type=_explored, help="explored requests per endpoint")
+    # `--timeout` is that of the plugin pytest-timeout, for each test.
+    group.addoption(_TIMEOUT, type=_seconds, help="seconds for all that contract checks send")
     group.addoption("--contract-strict", action="store_true", help="warnings fail, too")
 
 
@@ -116,7 +130,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("contract", contracts, ids=[each.api for each in contracts])
         return
     rules = [rule for each in contracts for rule in each.rules if _kind(each, rule) in marker.args]
-    metafunc.parametrize(_RULE, rules, ids=[rule.id for rule in rules])
+    metafunc.parametrize(_RULE, rules, ids=[visible.alone(rule.id) for rule in rules])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -166,8 +180,12 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Sort what a contract check says: broken, not known, or our own mistake."""
     report = yield
+    _without_secrets(report)
+    if not any(map(item.get_closest_marker, _MARKERS)):
+        return report
+    pytest_words.show(report)
     beside = item.config.stash.get(_BESIDE, None)
-    if beside is None or call.excinfo is None or not any(map(item.get_closest_marker, _MARKERS)):
+    if beside is None or call.excinfo is None:
         return report
     error, name = call.excinfo.value, item.nodeid.rpartition("/")[2]
     if isinstance(error, pytest.skip.Exception):
@@ -187,14 +205,37 @@ def pytest_runtest_makereport(
     return report
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    del collector
+    report = yield
+    _without_secrets(report)
+    return report
+
+
+def _without_secrets(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """What pytest shows and keeps of a test (JUnit, logs, locals) goes through the gate, too."""
+    report.sections = [(name, outgoing.text(text)) for name, text in report.sections]
+    if isinstance(report.longrepr, tuple):
+        path, line, said = report.longrepr
+        report.longrepr = path, line, outgoing.text(said)
+    elif report.longrepr and (kept := outgoing.text(shown := report.longreprtext)) is not shown:
+        report.longrepr = kept
+    if isinstance(report, pytest.TestReport):
+        report.user_properties = outgoing.document(report.user_properties)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     config = terminalreporter.config
     if (path := config.stash.get(_BUNDLE, None)) is not None:
         gate = config.stash[_GATE]
         terminalreporter.section("Soundstage")
         target = gate.session.target
-        terminalreporter.write_line(f"target: {target.url} ({target.kind})")
-        terminalreporter.write_line(f"run bundle: {path} (soundstage report {path})")
+        said = f"run bundle: {path} (soundstage report {path})"
+        for line in (f"target: {target.url} ({target.kind})", said):
+            terminalreporter.write_line(visible.alone(outgoing.text(line)))
 
 
 @pytest.fixture(scope="session")
@@ -214,7 +255,8 @@ def holds(gate: Gate, request: pytest.FixtureRequest) -> Callable[[Rule], None]:
         if outcome.outcome in ("inconclusive", "not_exercised", "known"):
             pytest.skip(f"{outcome.outcome}: {outcome.reason}")
         if outcome.outcome == "warned":
-            request.node.user_properties.append(("warning", explained(outcome)))
+            said = visible.text(explained(outcome))
+            request.node.user_properties.append(("warning", said))
 
     return check
 
@@ -235,11 +277,12 @@ def explained(outcome: RuleOutcome) -> str:
     """A rule's violations as text: what was found, what is asked, and where that is written."""
     rule = outcome.rule
     lines = [_line(exchange, each) for exchange, each in outcome.found[:_SHOWN]]
-    if len(outcome.found) > _SHOWN:
-        lines.append(f"and {len(outcome.found) - _SHOWN} more")
+    shown = sum(each.violation.times for _, each in outcome.found)
+    if (more := shown - min(_SHOWN, len(outcome.found))) > 0:
+        lines.append(f"and {more} more")
     if outcome.reason:
         lines.append(outcome.reason)
-    return "\n".join([*lines, f"asked: {rule.text}", f"{rule.basis}: {rule.source}"])
+    return visible.lines([*lines, f"asked: {rule.text}", f"{rule.basis}: {rule.source}"])
 
 
 def _line(exchange: str, weighed: Weighed) -> str:
@@ -258,32 +301,50 @@ def _contracts(config: pytest.Config) -> list[Contract]:
     try:
         return [load(api) for api in config.getoption("--api") or available()]
     except SoundstageError as error:
-        raise pytest.UsageError(str(error)) from error
+        raise pytest.UsageError(visible.alone(error)) from error
 
 
 def _gate(config: pytest.Config) -> Gate:
     if _GATE in config.stash:
         return config.stash[_GATE]
     stack = ExitStack()
+    target = config.getoption("--target")
     try:
+        if target != EMULATOR and not _named_by_hand(config):
+            destination.confirm(
+                target,
+                config.inipath or "a file of pytest's",
+                option="--target",
+                key_file=config.getoption("--key-file"),
+                stderr=None,
+            )
         options = CheckOptions(
-            target=config.getoption("--target"),
+            target=target,
             apis=tuple(each.api for each in _contracts(config)),
             budget=config.getoption("--budget"),
             key_file=config.getoption("--key-file"),
             out=config.getoption("--out"),
             strict=config.getoption("--contract-strict"),
-            command=" ".join(["pytest", *sys.argv[1:]]),
+            command=shlex.join(["pytest", *shown_of_another(sys.argv[1:])]),
             config=find_config(),
+            timeout_s=config.getoption(_TIMEOUT),
+            timeout_option=_TIMEOUT,
         )
         gate = stack.enter_context(open_gate(options))
     except SoundstageError as error:
         stack.close()
-        pytest.exit(str(error), returncode=error.exit_code)
+        pytest.exit(visible.alone(outgoing.text(str(error))), returncode=error.exit_code)
     config.stash[_STACK] = stack
     config.stash[_GATE] = gate
     config.stash[_BESIDE] = Beside()
     return gate
+
+
+def _named_by_hand(config: pytest.Config) -> bool:
+    """Whether the user named the target, and not a file of the folder (`addopts`)."""
+    words = [*map(str, config.invocation_params.args)]
+    words += shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
+    return destination.says(words, "--target")
 
 
 def _count(text: str) -> int:

@@ -4,6 +4,10 @@ A reader that goes away (`| head`, a closed terminal) does not end a command: it
 nobody sees the rest, and its verdict counts. A place that takes nothing more (a full disk) does not
 end it either, but is remembered for the exit code. What the encoding cannot show is written as an
 escape.
+
+They are the one way out for what this program prints: a `Screen` lets no secret through, and of
+what others wrote nothing that drives a terminal or a service of continuous integration
+(`visible.py`). Commands print a line by `say`, in which foreign line ends are none.
 """
 
 from __future__ import annotations
@@ -12,8 +16,11 @@ import errno
 import io
 import os
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
+
+from soundstage import outgoing, visible
 
 try:
     # As they are now: Locust puts others in their place, and while one of those waited here
@@ -101,7 +108,7 @@ class Standard:
             stream = getattr(sys, name)
             if stream is None:
                 stream = open(number, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-            setattr(sys, name, self._held(name, stream))
+            setattr(sys, name, screen(self._held(name, stream)))
 
     def _held(self, name: str, stream: TextIO) -> TextIO:
         raw = getattr(getattr(stream, "buffer", None), "raw", getattr(stream, "buffer", None))
@@ -137,10 +144,94 @@ def guard() -> Standard:
     return Standard()
 
 
-def forgive(stream: TextIO) -> None:
-    """Write what the encoding cannot show as an escape, where Python would stop with an error."""
+class Screen:
+    """A text stream for what people, and services of continuous integration, read: `stream` gets
+    what is written, made harmless. It is used as any stream is; there is no way around it but its
+    file descriptor.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._flow = visible.Flow()
+
+    def write(self, text: str) -> int:
+        """Print text of which nobody knows who wrote it."""
+        self._stream.write(self._flow.shown(outgoing.text(text)))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def document(self, text: str, *, orders: bool = False) -> None:
+        """Print a document for programs, in UTF-8 whatever the locale, as it says of itself. With
+        `orders` it is made of orders to a service of continuous integration, which pass.
+        """
+        shown = self._flow.shown(outgoing.text(text), orders=orders)
+        if isinstance(self._stream, io.TextIOWrapper):
+            self._stream.flush()
+            self._stream.buffer.write(shown.encode("utf-8", "backslashreplace"))
+            self._stream.buffer.flush()
+        else:
+            self._stream.write(shown)
+
+    @property
+    def buffer(self) -> _Bytes:
+        """For who writes bytes: they are taken for UTF-8."""
+        return _Bytes(self)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def __iter__(self) -> Any:
+        return iter(self._stream)
+
+    def __enter__(self) -> Screen:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+
+class _Bytes:
+    """The bytes of a screen."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+
+    def write(self, data: Any, /) -> int:
+        whole = bytes(data)
+        self._screen.document(whole.decode("utf-8", "backslashreplace"))
+        return len(whole)
+
+    def flush(self) -> None:
+        self._screen.flush()
+
+
+def screen(stream: TextIO) -> TextIO:
+    """The stream as a screen; one that is a screen already is given back. What its encoding cannot
+    show is written as an escape, where Python would stop with an error.
+    """
+    given: Any = stream
+    if isinstance(given, Screen):
+        return stream
     if isinstance(stream, io.TextIOWrapper) and stream.errors != "backslashreplace":
         stream.reconfigure(errors="backslashreplace")
+    return cast(TextIO, Screen(stream))
+
+
+def show() -> None:
+    """Make screens of the standard streams of a program that is not ours alone."""
+    for name in ("stdout", "stderr"):
+        if (stream := getattr(sys, name)) is not None:
+            setattr(sys, name, screen(stream))
+
+
+def say(text: object, stream: TextIO, *, flush: bool = False) -> None:
+    """Print one line, whatever stands in it."""
+    stream.write(visible.line(text) + "\n")
+    if flush:
+        stream.flush()
 
 
 def _fill() -> None:

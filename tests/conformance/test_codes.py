@@ -27,7 +27,7 @@ REASONS = {"stream.failed"}
 #: for these.
 LIVE_ONLY = {
     "asset.host", "asset.address", "asset.missing", "asset.media_type", "asset.broken",
-    "asset.length", "asset.needs_key",
+    "asset.length", "asset.needs_key", "asset.not_decoded",
 }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -276,6 +277,113 @@ def test_no_page_of_another_origin_gets_in_on_loopback(
     headers: dict[str, str], status: int | None
 ) -> None:
     assert refused(Guard(Options(), {}), scope(**headers)) == status
+
+
+_GOOD = ("host", "127.0.0.1:8000")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [_GOOD, ("origin", "http://127.0.0.1:8000"), ("origin", "http://evil.example")],
+        [_GOOD, ("origin", "http://evil.example"), ("origin", "http://127.0.0.1:8000")],
+        [_GOOD, ("origin", "http://evil.example"), ("origin", "http://evil.example")],
+        [_GOOD, ("origin", "http://127.0.0.1:8000, http://evil.example")],
+        [_GOOD, ("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")],
+        [_GOOD, ("sec-fetch-site", "cross-site"), ("sec-fetch-site", "cross-site")],
+        [_GOOD, ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"),
+         ("sec-fetch-dest", "document")],
+        [_GOOD, ("host", "evil.example")],
+        [("host", "evil.example"), _GOOD],
+        [("host", "127.0.0.1:8000, evil.example")],
+        [("host", "evil.example@127.0.0.1")],
+        [("host", "127.0.0.1:8000:80")],
+        [("host", "127.0.0.1:99999")],
+        [("host", "[::1%25evil.example]:8000")],
+        [("host", "2130706433:8000")],
+        [("host", "127.1")],
+        [("host", "localhost.evil.example")],
+        [("host", "localhost"), ("origin", "http://localhost:80@evil.example")],
+        [("host", "localhost"), ("origin", "http://localhost/")],
+        [],
+    ],
+)  # fmt: skip
+def test_of_doubled_headers_the_worse_counts_and_a_host_is_no_more_than_one(
+    headers: list[tuple[str, str]],
+) -> None:
+    asked = scope()
+    asked["headers"] = [(name.encode(), value.encode()) for name, value in headers]
+    assert refused(Guard(Options(), {}), asked) == 403
+
+
+def test_a_form_without_an_origin_is_known_by_its_page() -> None:
+    guard = Guard(Options(), {})
+    json_kind = {"content_type": "application/json"}
+    assert refused(guard, scope("PUT", referer="http://evil.example/", **json_kind)) == 403
+    assert refused(guard, scope("PUT", referer="http://127.0.0.1:8000/", **json_kind)) is None
+    assert refused(guard, scope("GET", referer="https://chat.example/")) is None
+
+
+@pytest.mark.parametrize("name", ["authorization", "content-type", "content-encoding"])
+def test_a_doubled_token_kind_or_coding_is_the_worse_of_both(name: str) -> None:
+    values = {"authorization": f"Bearer {TOKEN}", "content-type": "application/json",
+              "content-encoding": "identity"}  # fmt: skip
+    worse = {"authorization": "Bearer x", "content-type": "text/plain", "content-encoding": "gzip"}
+    guard = Guard(Options(), {TOKEN_VARIABLE: TOKEN})
+    asked = scope("PUT")
+    asked["headers"] += [(key.encode(), value.encode()) for key, value in values.items()]
+    assert refused(guard, asked) is None
+    for order in (1, -1):
+        doubled = [(name.encode(), each[name].encode()) for each in (values, worse)][::order]
+        others = [(key, value) for key, value in asked["headers"] if key != name.encode()]
+        assert refused(guard, {**asked, "headers": others + doubled}) in (401, 415)
+
+
+def test_another_server_may_listen_elsewhere_than_the_options_say() -> None:
+    guard = Guard(Options(), {})
+    for address, status in {"10.1.2.3": 403, "::ffff:10.1.2.3": 403, "127.0.0.1": None,
+                            "::1": None, "emulator": None}.items():  # fmt: skip
+        assert refused(guard, {**scope(), "server": (address, 8000)}) == status
+    assert refused(guard, {**scope(), "server": None}) is None
+    with_token = Guard(Options(), {TOKEN_VARIABLE: TOKEN})
+    asked = {**scope(authorization=f"Bearer {TOKEN}"), "server": ("10.1.2.3", 8000)}
+    assert refused(with_token, asked) is None
+
+
+@pytest.mark.parametrize(
+    ("host", "on"),
+    [("127.0.0.1", True), ("127.1", True), ("localhost", True), ("::1", True),
+     ("0:0:0:0:0:0:0:1", True), ("127.evil.example", False), ("127", False), ("0.0.0.0", False),
+     ("", False), ("::", False), ("localhost.evil.example", False)],
+)  # fmt: skip
+def test_loopback_is_what_the_address_says_and_not_how_it_begins(host: str, on: bool) -> None:
+    assert Guard(Options(host=host), {}).on is on
+
+
+@pytest.mark.parametrize(
+    ("request_line", "host"),
+    [
+        ("GET http://{here}/_emulator/state HTTP/1.1", "evil.example"),
+        ("GET http://evil.example/_emulator/state HTTP/1.1", "{here}"),
+        ("GET http://{here}@evil.example/_emulator/state HTTP/1.1", "{here}"),
+        ("GET /_emulator/state HTTP/1.1", "{here}\r\nHost: evil.example"),
+        ("GET /_emulator/state HTTP/1.1", "{here}\r\n .evil.example"),
+        ("GET /_emulator/state HTTP/1.1", "{here}\r\nOrigin: http://{here}\r\nOrigin: null"),
+        ("GET /_emulator/state HTTP/1.0", ""),
+        ("POST /_emulator/reset HTTP/1.1", "{here}\r\nContent-Length: 2\r\nContent-Length: 9"),
+        ("POST /_emulator/reset HTTP/1.1",
+         "{here}\r\nContent-Length: 2\r\nTransfer-Encoding: chunked"),
+    ],
+)  # fmt: skip
+def test_over_the_wire_nobody_gets_in_by_naming_two(url: str, request_line: str, host: str) -> None:
+    here = url.removeprefix("http://")
+    name, port = here.split(":")
+    text = f"{request_line}\r\nHost: {host}\r\nConnection: close\r\n\r\n{{}}"
+    text = text.replace("{here}", here)
+    with socket.create_connection((name, int(port)), timeout=10) as client:
+        client.sendall(text.encode())
+        status = client.recv(65536).split(b" ")[1]
+    assert status in (b"400", b"403"), status
 
 
 def test_writes_must_be_json_so_that_no_form_can_send_them() -> None:

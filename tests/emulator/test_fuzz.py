@@ -22,7 +22,7 @@ BODIES = 1_500
 def fuzz() -> Any:
     sys.path.insert(0, str(ROOT))
     try:
-        return importlib.import_module("benchmarks.fuzz")
+        return importlib.import_module("benchmarks.fuzz_requests")
     finally:
         sys.path.remove(str(ROOT))
 

@@ -120,3 +120,50 @@ def test_a_client_that_does_not_read_cannot_grow_memory() -> None:
                 emulator.url + SYNC, json=BODY, headers={"Authorization": "Bearer k"}
             )
             assert others.status_code == 200
+
+
+@LINUX
+def test_bodies_that_are_never_whole_take_no_more_memory_than_there_is_for_all() -> None:
+    head = (
+        f"POST {STREAM} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer k\r\n"
+        "Content-Type: application/json\r\nContent-Length: 1048576\r\n\r\n"
+    ).encode()
+    with running(Options(profile="instant", seed=1)) as emulator, contextlib.ExitStack() as stack:
+        host, port = emulator.url.removeprefix("http://").split(":")
+        before = emulator.resident()
+        held = []
+        for _ in range(200):
+            client = stack.enter_context(socket.create_connection((host, int(port)), timeout=10))
+            client.sendall(head + b" " * 1_000_000)
+            held.append(client)
+        # Those that came last were told so, and others are answered still.
+        assert held[-1].recv(4096).startswith(b"HTTP/1.1 503 ")
+        answer = httpx.post(emulator.url + STREAM, json=BODY, headers={"Authorization": "Bearer k"})
+        assert answer.status_code == 200
+        assert emulator.resident() - before < 100 * 2**20
+
+
+def test_a_body_that_does_not_come_to_its_end_is_answered_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def ask() -> list[dict[str, Any]]:
+        sent = []
+
+        async def receive() -> dict[str, Any]:
+            if not sent_part:
+                sent_part.append(True)
+                return {"type": "http.request", "body": b"{", "more_body": True}
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        sent_part: list[bool] = []
+        await Emulator(Options())(scope_of(STREAM), receive, send)
+        return sent
+
+    monkeypatch.setattr("soundstage.emulator.asgi.BODY_S", 0.05)
+    start, _ = asyncio.run(ask())
+    assert start["status"] == 408
+    assert (b"connection", b"close") in start["headers"]

@@ -121,3 +121,26 @@ def test_beyond_a_number_or_a_size_the_oldest_that_have_ended_go_first() -> None
         assert store.get(f"{51:024x}") is None
         store.clear()
         assert len(store) == 0
+
+
+def test_there_is_room_for_so_many_bytes_of_songs_that_are_being_told() -> None:
+    [song, other, third, *_] = generations(next(iter(CONTRACTS.values())), False)
+    store = Store(most_told=sum(len(c) for each in (song, other) for c in each.chunks))
+    for number, each in enumerate((song, other), start=1):
+        assert store.has_room(each, 0.0)
+        kept_in(store, each, number)
+    assert not store.has_room(third, 0.0)
+    store.leave(song)
+    store.leave(song)
+    assert store.has_room(song, 0.0)
+    assert not store.has_room(third, 0.0) or sum(map(len, third.chunks)) <= sum(
+        map(len, song.chunks)
+    )
+
+
+def test_songs_that_go_on_without_their_clients_do_not_fill_memory_with_words() -> None:
+    [song, *_] = generations(next(iter(CONTRACTS.values())), False)
+    store = Store(most_text=1000)
+    kept_in(store, begun(song, 1, 0.0), 1, text=2001)
+    assert not store.has_room(song, 0.0)
+    assert store.has_room(song, 1e6), "that one has ended, and is forgotten for it"

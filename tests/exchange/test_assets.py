@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 import socket
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from other_files import other_files
 
 from soundstage.conformance.violations import Verdict
 from soundstage.contract import load_all
@@ -237,6 +239,68 @@ def test_a_file_that_is_too_large_or_too_slow_leaves_its_rules_open(
     assert unknown.startswith("cap.asset: ")
 
 
+CRASHES_VORBIS = (
+    b"OggS\0\2" + bytes(8) + b"\1" + bytes(11) + b"\1\x1e"
+    b"\1vorbis" + bytes(4) + b"\1\x80\xbb\0\0" + bytes(4) + b"\0\xfa\0\0" + bytes(4) + b"\xb8\1"
+    b"OggS\0\0" + bytes(8) + b"\1\0\0\0\1" + bytes(7) + b"\1\x14"
+    b"\3vorbis\0\0\0\0\0\0\0\x20\1\0\0\0a"
+).ljust(128, b"\0")  # fmt: skip
+OTHERS = {
+    "Ogg Vorbis": (AUDIO, CRASHES_VORBIS),
+    "FLAC": (AUDIO, b"fLaC\0\0\0\x22" + bytes(90)),
+    "AAC": (AUDIO, (b"\xff\xf1\x50\x80\x04\x1f\xfc" + bytes(25)) * 40),
+    "MP4 or M4A": (AUDIO, b"\0\0\0\x18ftypM4A " + bytes(90)),
+    "AVIF": (ART, b"\0\0\0\x18ftypavif" + bytes(90)),
+    "GIF": (ART, b"GIF89a\xff\xff\xff\xff" + bytes(90)),
+    "SVG": (ART, b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>"),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_file_of_another_format_is_noted_and_nothing_more(
+    name: str, examined: Callable[..., Any]
+) -> None:
+    field, data = OTHERS[name]
+    song = answer(data if field == AUDIO else SONG, "audio/ogg")
+    art = answer(data if field == ART else COVER, "image/svg+xml")
+    exchange, checks, _ = examined(GOOD, *ordered(song, art))
+    assert codes(exchange) == [("asset.not_decoded", f"/{field}")]
+    (note,) = exchange.in_assets
+    assert note.severity == "info"
+    assert note.message.endswith(f": it is {name}, which is not decoded here")
+    assert exchange.verdict is Verdict.CONFORMS
+    rule = V.rules[f"{V.api}/sync/asset/content/{field}"]
+    assert note.rule == rule.id
+    assert not checks.exercised(rule)
+    assert checks.unknown(rule) == f"not decoded: it is {name}, which is not decoded here"
+    assert checks.exercised(V.rules[f"{V.api}/sync/asset/media/{field}"])
+
+
+def test_a_cover_that_would_fill_the_memory_leaves_its_rule_open(
+    examined: Callable[..., Any],
+) -> None:
+    bomb = bytes.fromhex("524946461a000000574542505650384c0e0000002f3e9fcf07071011fd0f4444ff03")
+    files = ordered(answer(SONG, "audio/mpeg"), answer(bomb, "image/webp"))
+    exchange, checks, _ = examined(GOOD, *files)
+    assert codes(exchange) == []
+    unknown = checks.unknown(V.rules[f"{V.api}/sync/asset/content/{ART}"])
+    assert unknown == "cap.asset: it is 7999 by 7999 pixels large"
+
+
+@pytest.mark.parametrize(
+    ("grown", "reason"), [(60_000, None), (80_000_000, "cap.asset: the body is larger than")]
+)
+def test_a_packed_file_is_unpacked_within_bounds(
+    grown: int, reason: str | None, examined: Callable[..., Any]
+) -> None:
+    packed = gzip.compress(SONG + bytes(grown), 9)
+    song = answer(packed, "audio/mpeg", Content_Encoding="gzip")
+    exchange, checks, _ = examined(GOOD, *ordered(song, answer(COVER, "image/webp")))
+    assert codes(exchange) == []
+    unknown = checks.unknown(V.rules[f"{V.api}/sync/asset/content/{AUDIO}"])
+    assert unknown is None if reason is None else unknown.startswith(reason)
+
+
 @contextmanager
 def listening() -> Iterator[socket.socket]:
     """A socket on another port of this machine; nobody should ever knock there."""
@@ -350,6 +414,34 @@ def test_an_api_that_names_another_port_is_red_in_the_whole_bundle(tmp_path: Pat
     assert (found["code"], found["severity"]) == ("asset.address", "error")
     assert found["chunk"] is not None
     assert found["path"] == f"/{field}"
+
+
+@pytest.mark.parametrize(
+    ("files", "code", "expected"),
+    [
+        ({".mp3": CRASHES_VORBIS, ".webp": b"GIF89a" + bytes(90)}, 0, "not_exercised"),
+        ({".mp3": b"<html>502</html>", ".webp": COVER}, 1, "failed"),
+    ],
+    ids=["other formats", "a page"],
+)
+def test_a_check_ends_in_order_whatever_the_files_are(
+    files: dict[str, bytes], code: int, expected: str, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "run"
+    with (
+        spawned_emulator(["--profile", "instant", "--seed", "3"]) as emulator,
+        other_files(emulator, files) as url,
+    ):
+        done = check("--target", url, "--api", V.api, "--out", str(bundle))
+    assert done.returncode == code, done.stdout + done.stderr
+    rows = [json.loads(line) for line in (bundle / "rules.ndjson").read_text().splitlines()]
+    content = {row["rule"]: row for row in rows if f"/asset/content/{AUDIO}" in row["rule"]}
+    assert {row["outcome"] for row in content.values()} == {expected}
+    if code == 0:
+        assert {row["reason"] for row in content.values()} == {
+            "not decoded: it is Ogg Vorbis, which is not decoded here"
+        }
+        assert "not decoded here" in (bundle / "junit.xml").read_text()
 
 
 def test_the_emulators_own_files_pass_the_whole_check(tmp_path: Path) -> None:

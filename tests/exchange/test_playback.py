@@ -113,6 +113,22 @@ def test_what_is_no_mp3_is_hopeless_and_never_takes_long() -> None:
         assert frames.hopeless or frames.seconds < 0.5
 
 
+@pytest.mark.parametrize(
+    "noise", [b"\xff", b"\xff\xfb\xf0", b"\xff\xfb\x9c", b"\xff\xe0"], ids=lambda each: each.hex()
+)
+def test_false_beginnings_behind_true_music_take_no_time(noise: bytes, song: bytes) -> None:
+    """They are passed over in one go; byte by byte, a song of 64 MiB held everything up for
+    minutes.
+    """
+    frames, begun = Frames(), time.process_time()
+    frames.feed(song)
+    piece = noise * (65_536 // len(noise))
+    for _ in range(128):
+        frames.feed(piece)
+    assert frames.feed(song) > 2.5, "what comes behind them is heard"
+    assert time.process_time() - begun < 5
+
+
 # ---------------------------------------------------------------------- on the wire
 
 
@@ -196,8 +212,15 @@ def test_a_stream_that_breaks_off_says_why(song: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "reason"), [(b"#EXTM3U\n", "HLS playlist"), (b"<html>", "no MP3"), (b"", "no MP3")]
-)
+    ("body", "reason"),
+    [
+        (b"#EXTM3U\n", "HLS playlist"), (b"<html>", "no MP3"), (b"", "no MP3"),
+        (b"RIFF\x24\0\0\0WAVEfmt ", "WAV, which is not decoded here"),
+        (b"OggS" + bytes(24) + b"OpusHead", "Ogg Opus, which is not decoded here"),
+        (b"\x89PNG\r\n\x1a\n", "no MP3"),
+    ],
+    ids=["a playlist", "a page", "nothing", "a head of WAV", "Opus", "a picture"],
+)  # fmt: skip
 def test_what_cannot_be_played_never_counts_as_played(body: bytes, reason: str) -> None:
     def answer(taken: socket.socket) -> None:
         taken.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + body)

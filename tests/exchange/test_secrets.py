@@ -21,8 +21,8 @@ from soundstage.contract.words import is_word, words_of
 from soundstage.errors import UsageError
 from soundstage.exchange.judge import Judge
 from soundstage.exchange.session import open_session
-from soundstage.exchange.target import KEY_VARIABLE
 from soundstage.exchange.transcript import redacted
+from soundstage.outgoing import KEY_VARIABLE
 from soundstage.wire.content_type import content_type_of
 from soundstage.wire.redact import WIRE_WORDS, Redactor
 

@@ -10,11 +10,12 @@ import time
 import urllib.request
 from pathlib import Path
 from shlex import split
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from soundstage.loadtests import options
+from soundstage.loadtests import metrics, options
 from soundstage.loadtests.board import Times
 from soundstage.loadtests.metrics import BUCKETS, _buckets
 from soundstage.results.bundle import Bundle
@@ -130,3 +131,29 @@ def test_addresses_are_of_this_machine_only_unless_asked_for(
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
         options._address(text)
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("Host: 127.0.0.1:{port}", 200),
+        ("Host: localhost:9090", 200),
+        ("Host: 127.0.0.1\r\nOrigin: http://127.0.0.1", 200),
+        ("Host: evil.example", 403),
+        ("Host: evil.example@127.0.0.1", 403),
+        ("Host: 127.0.0.1\r\nHost: evil.example", 403),
+        ("Host: 127.0.0.1\r\nOrigin: http://evil.example", 403),
+        ("Host: 127.0.0.1\r\nOrigin: null", 403),
+        ("Host: 127.0.0.1\r\nSec-Fetch-Site: cross-site", 403),
+        ("Accept: */*", 403),
+    ],
+)
+def test_no_page_of_others_reads_the_metrics(line: str, status: int) -> None:
+    nothing: Any = None  # what is asked for here needs no run
+    with metrics.served(nothing, "127.0.0.1", 0) as port:
+        text = f"GET /favicon.ico HTTP/1.1\r\n{line.format(port=port)}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+            client.sendall(text.encode())
+            head = client.makefile("rb").read().decode()
+    assert int(head.split()[1]) == status
+    assert "access-control" not in head.lower()

@@ -8,6 +8,7 @@ import http.server
 import io
 import random
 import threading
+import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +19,7 @@ import pytest
 from soundstage import cli as commands
 from soundstage.reports import cli, html
 from soundstage.results.bundle import Bundle
+from worst_bundle import make_worst
 
 CHROMIUM = Path("/usr/bin/chromium")
 AXE = Path(__file__).parents[1] / "published" / "node_modules" / "axe-core" / "axe.min.js"
@@ -290,3 +292,96 @@ def test_no_script_of_the_api_runs(opened: Any, bundle: Any, runs: Any) -> None:
     assert "<script>alert(1)</script>" in page.locator(".evidence").first.inner_text()
     shown = page.locator("body").inner_text()
     assert not {"\u202e", "\x1b", "\x00"} & set(shown)
+
+
+#: What no page of ours has, whatever was written into it.
+FOREIGN = (
+    "script, img, image, iframe, object, embed, link, base, form, video, audio, math, animate, "
+    "foreignObject, meta[http-equiv=refresh], [href^='javascript:'], [href^='data:'], [ping]"
+)
+#: Attributes that run something, wherever they stand.
+HANDLERS = """() => [...document.querySelectorAll('*')].flatMap(
+    one => one.getAttributeNames().filter(name => name.startsWith('on')))"""
+
+
+@pytest.fixture(scope="module")
+def worst(tmp_path_factory: pytest.TempPathFactory, runs: ModuleType) -> dict[str, Path]:
+    """A report, two comparisons and a trend of the worst runs that the schemas let through."""
+    folder = tmp_path_factory.mktemp("worst") / "runs"
+    for name, day, slow in (("a", 1, 1.0), ("b", 2, 3.0), ("void", 3, 2.0)):
+        rng = random.Random(day)
+        rows = [
+            runs.exchange(n + 1, rng, at=n / 5, outcome="timeout" if n % 20 == 9 else "ok")
+            for n in range(80)
+        ]
+        for row in rows:
+            row["milestones"] = {key: at * slow for key, at in row["milestones"].items()}
+        rules = [
+            runs.broken(each["rule"], "x") if number % 40 == 0 else each
+            for number, each in enumerate(runs.contract_rules())
+        ]
+        made = runs.write(
+            folder / name,
+            rows,
+            kind="load",
+            created=f"2026-02-{day:02d}T00:00:00.000Z",
+            rules=rules,
+            violations=[runs.violation(runs.REQUIRED, "field.missing", "x") for _ in range(6)],
+            finish={
+                "verdict": "fail",
+                "exit_code": 1,
+                "reason": "x",
+                "voids": [{"kind": "target", "message": "x"}] if name == "void" else [],
+                "slos": [runs.slo("streaming_ready.p95<9s"), runs.slo("complete.p95<1s", "pass")],
+                "capacity": runs.capacity(),
+                "totals": {"x": "x"},
+            },
+            health=[runs.health(second) for second in range(14)],
+        )
+        make_worst(made)
+    found = {"report": written(folder / "void")}
+    for name, arms in (("slower", ("a", "b")), ("faster", ("b", "a"))):
+        out, err = io.StringIO(), io.StringIO()
+        asked = [*(str(folder / arm) for arm in arms), "--format", "html"]
+        assert commands.run("compare", asked, out, err) in (0, 1, 3, 4, 6), err.getvalue()
+        found[name] = folder.parent / f"{name}.html"
+        found[name].write_text(out.getvalue(), encoding="utf-8")
+    out, err = io.StringIO(), io.StringIO()
+    trend = ["trend", "--runs", str(folder), "--milestone", "complete"]
+    assert commands.run("runs", trend, out, err) == 0, err.getvalue()
+    found["trend"] = folder / "trend.html"
+    return found
+
+
+@pytest.mark.parametrize("name", ["report", "slower", "faster", "trend"])
+def test_the_worst_run_is_only_text(opened: Any, worst: dict[str, Path], name: str) -> None:
+    place = worst[name]
+    assert place.stat().st_size < 2_000_000
+    page, complaints, requests = opened(place.as_uri())
+    for each in page.locator("details").all():
+        each.evaluate("one => one.open = true")
+    for scheme, width in (("light", 1280), ("dark", 1280), ("dark", 390)):
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": width, "height": 900})
+        page.mouse.move(200, 300)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, (scheme, width)
+        widest = page.locator("tbody th:not([colspan])").evaluate_all(
+            "all => Math.max(0, ...all.map(one => one.offsetWidth))"
+        )
+        assert widest < 500, "a long name leaves room for the figures beside it"
+    assert page.evaluate("window.hit") is None
+    assert complaints == []
+    assert requests == [place.as_uri()]
+    assert page.url == place.as_uri()
+    assert page.locator(FOREIGN).count() == 0
+    assert page.evaluate(HANDLERS) == []
+    assert page.locator("style").count() == 1
+    assert page.locator("head title").count() == 1
+    shown = page.locator("body").inner_text() + page.title()
+    assert "evil.example" in shown or name == "trend", "they are there, as text"
+    assert not [
+        each
+        for each in shown
+        if unicodedata.category(each) in ("Cc", "Cf", "Co", "Cs") and each not in "\n\t"
+    ]
+    assert "49" not in page.title()

@@ -6,11 +6,13 @@ In a browser: test_browser.py.
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import os
 import pty
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,6 +22,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from markdown_it import MarkdownIt
 
 from soundstage import cli as commands
 from soundstage.reports import annotations, cli, junit, markdown, sarif, text
@@ -142,3 +145,39 @@ def test_no_cell_of_the_csv_is_a_formula(tmp_path: Path, runs: ModuleType, formu
     for cell in (cell for row in rows_read for cell in row):
         assert not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
         assert cell.isprintable()
+
+
+LINKS = (
+    "[a](http://evil.example) ![i](https://evil.example/x.png) <http://evil.example> "
+    "www.evil.example http://evil.example user@evil.example @everyone #1 !2 "
+    "<img src=//evil.example> | `x` <!-- \\"
+)
+
+
+def test_markdown_makes_no_link_image_or_mention_of_what_others_wrote(hurtful: Any) -> None:
+    said = markdown.render(read(hurtful(LINKS)))
+    page = MarkdownIt("commonmark").enable("table").render(said)
+    assert not re.search("<(a|img|script)[ >]", page)
+    # Platforms look for these in the page that Markdown became, between elements.
+    parts = [html.unescape(part) for part in re.split("<[^<>]*>", page)]
+    assert any("everyone" in part for part in parts)
+    for part in parts:
+        assert not re.search(r"@\w|#\d|!\d|://|www\.", part.replace("evil.example", "")), part
+
+
+def test_sarif_makes_no_link_of_what_others_wrote(hurtful: Any) -> None:
+    said = sarif.render([read(hurtful(LINKS))])
+    assert "](" not in said
+    assert "[a]\\\\(http" in said
+
+
+def test_an_annotation_is_one_order_whatever_others_wrote(hurtful: Any) -> None:
+    text = "a\r\n::error::b%0A::error::c,title=d:e ##[error]f ##vso[g]"
+    lines = annotations.render(read(hurtful(text))).splitlines()
+    assert len(lines) == 2
+    for line in lines:
+        head, _, rest = line.removeprefix("::").partition("::")
+        assert re.fullmatch(r"(error|warning) (file=[^,:]*,line=\d+,)?title=[^,:]*", head), head
+        assert "%250A" in rest
+        assert "##[" not in line
+        assert "##vso[" not in line

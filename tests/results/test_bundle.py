@@ -15,50 +15,11 @@ from typing import Any
 
 import jsonschema
 import pytest
+from bundle_rows import END, RULE, RUN, row, violation
 
 from soundstage.errors import NoDataError, UsageError
 from soundstage.results import bundle as bundle_module
 from soundstage.results.bundle import Bundle, BundleWriter, new_folder
-
-RUN: dict[str, Any] = {
-    "kind": "check",
-    "command": "soundstage check --target emulator",
-    "target": {"url": "http://127.0.0.1:1", "kind": "emulator"},
-    "machine": {"system": "Linux", "cpus": 2, "python": "3.11.7"},
-    "budget": {"limit": None, "spent": 0},
-    "clock": {"source": "kernel", "stepped": False},
-}
-END: dict[str, Any] = {"verdict": "pass", "exit_code": 0, "reason": None, "rules": []}
-RULE = {"rule": "v6/stream/index/consecutive", "api": "v6", "endpoint": "stream"}
-
-
-def row(number: int, **changes: Any) -> dict[str, Any]:
-    return {
-        "id": f"e{number:06d}",
-        "scenario": "check",
-        "api": "v6",
-        "endpoint": "stream",
-        "intended_ns": 0,
-        "started_ns": 10,
-        "outcome": "ok",
-        "verdict": "conforms",
-        "milestones": {"complete": 1.5},
-        "stages": {"final#1": [1.5, 1.5, 1]},
-        "codes": {},
-        **changes,
-    }
-
-
-def violation(message: str = "missing") -> dict[str, Any]:
-    return {
-        "exchange": "e000001",
-        "code": "field.missing",
-        "severity": "error",
-        "chunk": 0,
-        "path": "/version",
-        "message": message,
-        "rule": "v6/stream/final/field/version/required",
-    }
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
@@ -170,15 +131,16 @@ def test_a_torn_line_and_padding_are_counted_not_fatal(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "place"),
     [
-        (b'{"a":1}\nnot json\n{"a":2}\n', "exchanges.ndjson.gz:2:"),
-        (b'{"a":1}\n[]\n{"a":2}\n', "exchanges.ndjson.gz:2: not a JSON object"),
+        (b"not json", "exchanges.ndjson.gz:2:"),
+        (b"[]", "exchanges.ndjson.gz:2: not a JSON object"),
     ],
 )
 def test_damage_before_the_end_is_named_by_file_and_line(
     tmp_path: Path, content: bytes, place: str
 ) -> None:
     BundleWriter.create(tmp_path / "a", RUN).close()
-    (tmp_path / "a" / bundle_module.EXCHANGES).write_bytes(gzip.compress(content))
+    lines = [json.dumps(row(1)).encode(), content, json.dumps(row(2)).encode(), b""]
+    (tmp_path / "a" / bundle_module.EXCHANGES).write_bytes(gzip.compress(b"\n".join(lines)))
     with pytest.raises(UsageError, match=place):
         list(Bundle.open(tmp_path / "a").exchanges())
 
@@ -203,9 +165,9 @@ def test_a_line_without_end_does_not_fill_the_memory(
 def test_a_killed_writer_leaves_what_it_had(tmp_path: Path) -> None:
     script = f"""
 import sys, time
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path.insert(0, {str(Path(__file__).parents[1] / "support")!r})
 from pathlib import Path
-from test_bundle import RUN, row
+from bundle_rows import RUN, row
 from soundstage.results import writer
 writer.FLUSH_SECONDS = 0.05
 writer = writer.BundleWriter.create(Path({str(tmp_path / "a")!r}), RUN)

@@ -4,29 +4,41 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import shlex
 from datetime import date, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
 
-from soundstage import cli, contracts, stopping
-from soundstage.arguments import Parser, at_most, count, whole, words
+from soundstage import cli, contracts, stopping, visible
+from soundstage.arguments import (
+    Hidden,
+    Parser,
+    at_most,
+    base_url,
+    between,
+    count,
+    header,
+    shown,
+    whole,
+    words,
+)
 from soundstage.commands import house, planning
+from soundstage.commands.printing import json_line
 from soundstage.commands.unwritten import unwritten_report
 from soundstage.config import find_config
 from soundstage.conformance.violations import fingerprint
 from soundstage.contract import available
 from soundstage.errors import SoundstageError, TargetError, UsageError, environment_reason
-from soundstage.exchange import consent
+from soundstage.exchange import consent, destination
 from soundstage.exchange.budget import is_loopback
 from soundstage.exchange.gate import Gate
 from soundstage.exchange.outcomes import RuleOutcome
+from soundstage.exchange.patience import LONGEST_TIMEOUT_S
 from soundstage.exchange.run import EMULATOR, CheckOptions, open_gate
 from soundstage.exit_codes import ExitCode, with_report, worst
 from soundstage.outputs import check_place, put
-from soundstage.wire.redact import terminal_safe
+from soundstage.streams import say
 
 HELP = "check a target against the contract"
 
@@ -43,6 +55,9 @@ severities set, in soundstage.toml (docs/configuration.md).
 
 It runs in its own house: no conftest.py, pytest.ini, PYTEST_ADDOPTS or plugin of yours has a say
 in it (`pytest contracts --target URL` is the form that is yours).
+
+It ends after --timeout, whatever the target does, and tries nothing more out on a target that has
+let three requests run into their own timeouts.
 
 exit codes: 0 pass, 1 contract broken, 2 wrong usage, 4 inconclusive, 5 no data,
 6 target or environment failed, 70 our bug
@@ -62,13 +77,23 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         epilog=_EXAMPLES,
     )
     parser.add_argument(
-        "--target", metavar="URL", help="base URL of the API; `emulator` starts one (free)"
+        "--target",
+        type=base_url,
+        metavar="URL",
+        help="base URL of the API; `emulator` starts one (free)",
     )
     parser.add_argument(
         "--api", action="append", metavar="API", help=f"{', '.join(available())} (default: all)"
     )
     parser.add_argument(
         "--budget", type=count, metavar="N", help="billable requests that may be sent"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=between(0.1, LONGEST_TIMEOUT_S),
+        metavar="SECONDS",
+        help="time for all that is sent; what is not decided by then is inconclusive "
+        "(default: an hour, and ten minutes more for each request of --explore-budget)",
     )
     parser.add_argument("--key-file", metavar="FILE", help="file with the API key")
     parser.add_argument("--out", metavar="DIR", help="folder of the run bundle (default: in runs/)")
@@ -83,7 +108,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=whole, default=0, help="of the requests (default 0)")
     parser.add_argument("--strict", action="store_true", help="warnings fail, too")
-    parser.add_argument("--header", action="append", default=[], metavar="'NAME: VALUE'")
+    parser.add_argument("--header", action=Hidden, default=[], metavar="'NAME: VALUE'")
     parser.add_argument(
         "--ca-file", metavar="PEM", help="authorities to trust instead of the system's"
     )
@@ -125,7 +150,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         help="only rules that match: the answer is then that of a selection",
     )
     args = parser.parse_args(argv)
-    args.command = shlex.join(["soundstage", "check", *_shown(argv)])
+    args.command = shlex.join(["soundstage", "check", *shown(argv, args)])
     return args
 
 
@@ -153,7 +178,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         strict=args.strict,
         seed=args.seed,
         command=args.command,
-        headers=tuple(_header(text) for text in args.header),
+        headers=tuple(map(header, args.header)),
         ca_file=args.ca_file or config.target.ca_file,
         client_cert=tuple(args.client_cert) if args.client_cert else None,
         insecure=args.insecure,
@@ -162,19 +187,29 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         config=config,
         emulator_arguments=_emulator_arguments(args, target),
         only=args.only,
+        timeout_s=args.timeout,
     )
     if args.dry_run:
         print(planned(options, args.explore, costly=_may_cost(options)), file=stdout)
         return 0
+    if args.target is None and config.path is not None and target != EMULATOR:
+        destination.confirm(
+            target,
+            config.path,
+            option="--target",
+            key_file=options.key_file,
+            secrets=(*options.headers, *(options.client_cert or ())),
+            stderr=stderr,
+        )
     with open_gate(options) as gate:
         for warning in gate.session.warnings:
-            print(f"soundstage check: {warning}", file=stderr)
+            say(f"soundstage check: {warning}", stderr)
         pays = gate.session.budget.left or gate.exploring.left
         if gate.costly and pays and not args.yes:
             consent.ask(planned(options, args.explore, costly=True), stderr)
         elif stderr.isatty() and not args.verbose:
             many = ", ".join(options.apis)
-            print(f"checking {gate.session.target.url} ({many}) …", file=stderr)
+            say(f"checking {gate.session.target.url} ({many}) …", stderr)
         try:
             _load()
         except KeyboardInterrupt:
@@ -184,24 +219,27 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     if code == ExitCode.INCONCLUSIVE and args.on_inconclusive == "warn":
         code = ExitCode.PASS
     assert gate.bundle is not None
-    shown = io.StringIO() if args.format == "json" else stdout
+    printed = io.StringIO() if args.format == "json" else stdout
     if unwritten is None:
-        reported = cli.run("report", [str(gate.bundle.path)], shown, stderr)
+        reported = cli.run("report", [str(gate.bundle.path)], printed, stderr)
     else:
-        reported = unwritten_report(gate, outcomes, unwritten, shown, stderr)
+        reported = unwritten_report(gate, outcomes, unwritten, printed, stderr)
     if args.format == "json":
-        print(json.dumps(gate.bundle.run), file=stdout)
+        say(json_line(gate.bundle.run, stdout), stdout)
     else:
         for waiver in gate.unused_waivers():
-            print(f"unused waiver: {waiver.describe()}", file=stdout)
+            say(f"unused waiver: {waiver.describe()}", stdout)
+    if gate.patience.over():
+        said = "what was not decided by then is inconclusive"
+        say(f"soundstage check: {gate.patience.words}; {said}", stderr)
     if stopping.heard() is not None:
         said = f"{stopping.words()}; what was judged is in {gate.bundle.path}"
-        print(f"soundstage check: {said}", file=stderr)
+        say(f"soundstage check: {said}", stderr)
     if args.write_waivers:
         try:
             _draft_waivers(gate, Path(args.write_waivers), stdout)
         except SoundstageError as error:
-            print(f"soundstage check: {error}", file=stderr)
+            say(f"soundstage check: {error}", stderr)
             reported = worst((reported, ExitCode.ENVIRONMENT))
     return with_report(code, reported)
 
@@ -328,7 +366,7 @@ def planned(options: CheckOptions, explore: int | None, *, costly: bool) -> str:
         said += ": without --budget N none of them is sent"
     least = "at most " if options.only is not None else ""
     lines.append(f"{least}{billable} billable requests, {said}; requests without a key are free")
-    return "\n".join(lines)
+    return visible.lines(lines)
 
 
 def _draft_waivers(gate: Gate, file: Path, stdout: TextIO) -> None:
@@ -341,11 +379,11 @@ def _draft_waivers(gate: Gate, file: Path, stdout: TextIO) -> None:
     until = (date.today() + timedelta(days=_WAIVED_DAYS)).isoformat()
     lines = []
     for mark, (code, rule, message) in sorted(found.items(), key=lambda item: item[1]):
-        said = terminal_safe(message)
-        lines.append(f'# {code} {rule}: {said}\n[[waiver]]\nfingerprint = "{mark}"')
+        said = visible.line(f"# {code} {rule}: {message}")
+        lines.append(f'{said}\n[[waiver]]\nfingerprint = "{mark}"')
         lines.append(f'reason = "TODO: why is this known, and who mends it?"\nuntil = {until}\n')
     put(file, "\n".join(lines))
-    print(f"{len(found)} waivers drafted in {file}", file=stdout)
+    say(f"{len(found)} waivers drafted in {file}", stdout)
 
 
 def _pytest_arguments(args: argparse.Namespace) -> list[str]:
@@ -380,25 +418,3 @@ def _emulator_arguments(args: argparse.Namespace, target: str) -> tuple[str, ...
         raise UsageError("--fault: only an emulator that is started here can be told to fail")
     faults = [word for name in args.fault for word in ("--fault", name)]
     return (*args.emulator_args, *faults)
-
-
-def _header(text: str) -> tuple[str, str]:
-    name, colon, value = text.partition(":")
-    if not colon or not name.strip():
-        raise UsageError(f"--header {name!r}: expected 'NAME: VALUE'")
-    return name.strip(), value.strip()
-
-
-def _shown(argv: list[str]) -> list[str]:
-    """The arguments as given, without values of headers, which may be secret."""
-    shown, hide = [], False
-    for word in argv:
-        shown.append(
-            "[redacted]"
-            if hide
-            else word.partition("=")[0]
-            if word.startswith("--header=")
-            else word
-        )
-        hide = word == "--header"
-    return shown

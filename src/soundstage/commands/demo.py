@@ -15,6 +15,8 @@ from soundstage.arguments import Parser, at_most, between, whole
 from soundstage.exchange.spawn import spawned_emulator
 from soundstage.exit_codes import worst
 from soundstage.results.bundle import new_folder
+from soundstage.streams import say
+from soundstage.visible import painted
 
 HELP = "show everything once, against the emulator"
 
@@ -67,7 +69,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         )
     _say(stdout, "reports")
     for each in (folder, load_folder):
-        print(f"  {each / 'report.html'}", file=stdout)
+        say(f"  {each / 'report.html'}", stdout)
     return worst((checked, loaded))
 
 
@@ -90,5 +92,6 @@ def _call(*arguments: str) -> int:
 
 
 def _say(stdout: TextIO, text: str) -> None:
-    bold = f"\x1b[1m{text}\x1b[0m" if stdout.isatty() else text
-    print(f"\n== {bold}", file=stdout, flush=True)
+    bold = painted(text, "1") if stdout.isatty() else text
+    say("", stdout)
+    say(f"== {bold}", stdout, flush=True)

@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
+from soundstage import visible
 from soundstage.arguments import Parser, whole
 from soundstage.errors import UsageError
-from soundstage.wire.redact import terminal_safe
+from soundstage.streams import say
 
 HELP = "start the emulator of the API"
 
@@ -96,7 +97,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     from soundstage.emulator.server import READY, serve
 
     def ready(url: str) -> None:
-        print(f"{READY}{url}", file=stdout, flush=True)
+        say(f"{READY}{url}", stdout, flush=True)
         if stderr.isatty() and args.replay is None:
             print(_hint(url), file=stderr, flush=True)
 
@@ -110,7 +111,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         if args.profile_to is not None:
             fit_profile.write(data, args.profile_to)
             print(fit_profile.told(data), file=stdout)
-            print(f"written to {args.profile_to}", file=stdout)
+            say(f"written to {args.profile_to}", stdout)
             return 0
         print(fit_profile.told(data), file=stderr, flush=True)
     named = vars(args)
@@ -134,10 +135,10 @@ def _replay(args: argparse.Namespace, ready: Callable[[str], None], stderr: Text
     contracts = [load(api) for api in args.apis] or list(load_all().values())
     found = recordings.find(args.replay, contracts)
     for line in found.skipped:
-        print(f"soundstage emulate: {terminal_safe(line)}", file=stderr, flush=True)
+        say(f"soundstage emulate: {line}", stderr, flush=True)
     served = replay.Replay(found.recordings, speed=args.speed, loop=args.loop)
     if stderr.isatty():
-        print("\n".join(["recorded:", *served.paths()]), file=stderr, flush=True)
+        print(visible.lines(["recorded:", *served.paths()]), file=stderr, flush=True)
     replay.serve(served, args.host, args.port, ready)
 
 
@@ -233,9 +234,9 @@ def _hint(url: str) -> str:
         if endpoint is not None and example is not None:
             import json
 
-            return (
+            call = (
                 f"try: curl -N {url}{endpoint.path} -H 'Authorization: Bearer any-key'"
-                f" -H 'Content-Type: application/json' -d '{json.dumps(example)}'\n"
-                "stop with Ctrl-C"
+                f" -H 'Content-Type: application/json' -d '{json.dumps(example)}'"
             )
+            return visible.lines([call, "stop with Ctrl-C"])
     return "stop with Ctrl-C"

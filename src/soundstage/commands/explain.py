@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import textwrap
+import re
 from collections.abc import Iterator
 from typing import Any, Final, TextIO
 
+from soundstage import visible
 from soundstage.arguments import Parser
 from soundstage.commands.printing import json_line
 from soundstage.conformance.codes import Code, codes, codes_of, rules_of
@@ -15,6 +16,7 @@ from soundstage.contract import Contract, load_all
 from soundstage.contract.rules import Rule
 from soundstage.errors import UsageError
 from soundstage.outputs import print_document
+from soundstage.streams import say
 
 HELP = "explain a rule or a violation code"
 
@@ -27,6 +29,7 @@ _EXAMPLES = """examples:
 """
 #: How many rules of each API are shown for a code, where people read.
 _SHOWN: Final = 3
+_ACTIVE: Final = re.compile(r"[<`\[\]@|]|:(?=//)|w(?=ww\.)", re.IGNORECASE)
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
@@ -56,19 +59,21 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
             *(_code_row(code, contracts) for code in chosen),
             *(_rule_row(contract, rule) for contract, rule in rules),
         ):
-            print(json_line(row, stdout), file=stdout)
+            say(json_line(row, stdout), stdout)
     elif len(chosen) == 1:
         _print_code(chosen[0], contracts, stdout)
     elif len(rules) == 1:
         row = _rule_row(*rules[0])
         for name, value in row.items():
             text = ", ".join(value) if isinstance(value, list) else value
-            print(f"{name + ':':<10} {text}", file=stdout)
+            say(f"{name + ':':<10} {text}", stdout)
     else:
         for code in chosen:
-            print(f"{code.code}\n    {code.meaning}", file=stdout)
+            say(code.code, stdout)
+            say(f"    {code.meaning}", stdout)
         for _, rule in rules:
-            print(f"{rule.id}\n    {rule.text}", file=stdout)
+            say(rule.id, stdout)
+            say(f"    {rule.text}", stdout)
     return 0
 
 
@@ -85,34 +90,46 @@ def markdown(chosen: list[Code], contracts: list[Contract]) -> str:
         lines += [f"- **Usual cause:** {code.cause}", f"- **What to do:** {code.hint}"]
         for contract, rules in _of_contracts(code, contracts):
             shown = "; ".join(
-                f"`{rule.id}` ({rule.basis}, {rule.severity}: {rule.source})"
+                f"`{_unticked(rule.id)}` ({rule.basis}, {rule.severity}: {_quoted(rule.source)})"
                 for rule in rules[:_SHOWN]
             )
             lines.append(f"- **Rules of {contract.api}:** {shown}{_more(rules, '; and {} more')}")
         lines.append("")
-    return "\n".join(lines).rstrip()
+    return visible.in_markup("\n".join(lines).rstrip())
+
+
+def _unticked(text: str) -> str:
+    """Text for a code span, which a backtick would end."""
+    return visible.line(text).replace("`", "'")
+
+
+def _quoted(text: str) -> str:
+    """What a contract says, as Markdown takes literally: no element, image or link of it."""
+    return _ACTIVE.sub(lambda found: f"&#{ord(found[0])};", visible.line(text))
 
 
 def _print_code(code: Code, contracts: list[Contract], stdout: TextIO) -> None:
-    example = textwrap.indent(code.example.strip(), " " * 11).lstrip()
     rows = {
         "code": code.code,
         "meaning": code.meaning,
-        "example": example,
+        "example": code.example.strip(),
         "cause": code.cause,
         "hint": code.hint,
     }
     for name, value in rows.items():
-        print(f"{name + ':':<10} {value}", file=stdout)
+        label = name + ":"
+        for part in value.split("\n"):
+            say(f"{label:<10} {part}" if part else "", stdout)
+            label = ""
     first = True
     for _, rules in _of_contracts(code, contracts):
         for rule in rules[:_SHOWN]:
             label = "rules:" if first else ""
-            print(f"{label:<10} {rule.id}", file=stdout)
-            print(f"{'':<10}     {rule.severity}, {rule.basis}: {rule.source}", file=stdout)
+            say(f"{label:<10} {rule.id}", stdout)
+            say(f"{'':<10}     {rule.severity}, {rule.basis}: {rule.source}", stdout)
             first = False
         if more := _more(rules, "and {} more"):
-            print(f"{'':<10} {more}", file=stdout)
+            say(f"{'':<10} {more}", stdout)
 
 
 def _more(rules: list[Rule], text: str) -> str:

@@ -34,6 +34,7 @@ from soundstage.generation.faults import (
     valid_stream,
     wire_faults,
 )
+from soundstage.streams import say
 
 HELP = "prove that every fault in the catalogue is caught"
 
@@ -148,7 +149,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         matrix = judge_all(contract, faults, valid=args.valid, seed=args.seed)
         clean = clean and matrix.clean
         if args.format == "json":
-            print(json_line(matrix.to_json(), stdout), file=stdout)
+            say(json_line(matrix.to_json(), stdout), stdout)
         else:
             _print(matrix, stdout)
         stdout.flush()
@@ -292,10 +293,10 @@ def _list(contract: Contract, faults: Sequence[Fault], form: str, stdout: TextIO
             "seconds": fault.setting,
         }
         if form == "json":
-            print(json_line(row, stdout), file=stdout)
+            say(json_line(row, stdout), stdout)
         else:
-            print(f"{contract.api} {fault.name}: {fault.description}", file=stdout)
-            print(f"    {fault.level} of {fault.of}; {expected(fault)}", file=stdout)
+            say(f"{contract.api} {fault.name}: {fault.description}", stdout)
+            say(f"    {fault.level} of {fault.of}; {expected(fault)}", stdout)
 
 
 def _print(matrix: Matrix, stdout: TextIO) -> None:
@@ -303,19 +304,19 @@ def _print(matrix: Matrix, stdout: TextIO) -> None:
         if not table.trials:
             continue
         killed = len(table.of("killed"))
-        print(f"{table.api}, faults that are {title}: {killed}/{len(table.trials)}", file=stdout)
+        say(f"{table.api}, faults that are {title}: {killed}/{len(table.trials)}", stdout)
         for row in _rows(table):
-            print(f"  {row}", file=stdout)
+            say(f"  {row}", stdout)
         for trial in (*table.of("survived"), *table.of("wrong_code")):
             found = ", ".join(trial.found) or "nothing"
             what = "survived" if trial.outcome == "survived" else "wrong code"
-            print(f"  {what}: {trial.fault.name}", file=stdout)
-            print(f"      expected {expected(trial.fault)}; found {found}", file=stdout)
+            say(f"  {what}: {trial.fault.name}", stdout)
+            say(f"      expected {expected(trial.fault)}; found {found}", stdout)
     many = matrix.errors.valid_streams
     wrong = matrix.errors.false_alarms + matrix.warnings.false_alarms
-    print(f"{matrix.errors.api}: {wrong} false alarms on {many} valid streams", file=stdout)
+    say(f"{matrix.errors.api}: {wrong} false alarms on {many} valid streams", stdout)
     for alarm in matrix.alarms:
-        print(f"  {alarm}", file=stdout)
+        say(f"  {alarm}", stdout)
 
 
 def _rows(table: Table) -> Iterator[str]:

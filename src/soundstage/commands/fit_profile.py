@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from soundstage import visible
 from soundstage.errors import NoDataError, UsageError
 from soundstage.outputs import put
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _DOCUMENTED = "api."
 #: Statuses by which a service says that it has no room: nothing was wrong with these requests.
 _NO_ROOM = (429, 500)
+#: Nobody waits longer than a day for a song (seconds); profiles know no longer delay either.
+_LONGEST_S = 86_400.0
 _NEVER_SENT = "dropped"
 
 
@@ -67,7 +70,12 @@ def fitted_profile(folder: Path) -> dict[str, Any]:
         elif not row["stages"]:
             left_out["no chunk came"] += 1
         else:
-            streams[api].append(_recorded(row, contracts[api], speed))
+            recorded = _recorded(row, contracts[api], speed)
+            if recorded is None:
+                left_out["of times that cannot be"] += 1
+                requests[api] -= 1
+            else:
+                streams[api].append(recorded)
     recordings = {api: Recording(streams[api], requests[api], refused[api]) for api in contracts}
     try:
         data = fit(recordings, contracts)
@@ -127,15 +135,19 @@ def _no_room(row: Mapping[str, Any], contract: Contract) -> str | None:
     return next((error.name for error in known if error.status == status), None)
 
 
-def _recorded(row: Mapping[str, Any], contract: Contract, speed: float) -> Recorded:
+def _recorded(row: Mapping[str, Any], contract: Contract, speed: float) -> Recorded | None:
+    """What the stream of a row was; None where its times cannot be."""
     from soundstage.emulator.fitting import Recorded, Seen
 
     stages = contract.protocol.by_name
     seen = []
+    times = [each for first, last, _ in row["stages"].values() for each in (first, last)]
+    if not all(0 <= each <= _LONGEST_S for each in (*times, row.get("ended") or 0.0)):
+        return None
     for label, (first, last, count) in row["stages"].items():
         stage = label.partition("#")[0]
         if stage in stages:
-            seen.append(Seen(stage, first * speed, last * speed, count))
+            seen.append(Seen(stage, first * speed, last * speed, int(count)))
     latest = max((last for _, last, _ in row["stages"].values()), default=0.0)
     end: Literal["whole", "failed", "cut"] = "cut"
     if any(stages[each.stage].failure for each in seen):
@@ -147,7 +159,7 @@ def _recorded(row: Mapping[str, Any], contract: Contract, speed: float) -> Recor
 
 def write(data: Mapping[str, Any], path: Path) -> None:
     """Write a profile's file; raises SoundstageError where it cannot."""
-    put(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+    put(path, visible.in_json(json.dumps(data, indent=2, ensure_ascii=False)) + "\n")
 
 
 def told(data: Mapping[str, Any]) -> str:
@@ -166,4 +178,4 @@ def told(data: Mapping[str, Any]) -> str:
             lines.append(f"  {stage:<20}{middle:9.3f} s{spread}  n={used['delays'][stage]}")
         for word in ("failures", "refusals"):
             lines += [f"  {word} {name:<20}{share:8.1%}" for name, share in course[word].items()]
-    return "\n".join(lines)
+    return visible.lines(lines)

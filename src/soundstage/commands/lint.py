@@ -9,11 +9,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TextIO
 
 from soundstage.arguments import Parser
 from soundstage.commands.printing import json_line
+from soundstage.conformance.findings import is_rest
 from soundstage.conformance.violations import Severity, Verdict, Violation
 from soundstage.contract import Contract, available, load, load_all
 from soundstage.contract.paths import endpoint_at
@@ -21,8 +22,10 @@ from soundstage.errors import NoDataError, SoundstageError, UsageError
 from soundstage.exchange.judge import Caps, Judge
 from soundstage.exchange.saved import judge_saved
 from soundstage.exit_codes import ExitCode, worst
+from soundstage.streams import say
+from soundstage.visible import painted
 from soundstage.wire import saved as saved_files
-from soundstage.wire.redact import terminal_safe
+from soundstage.wire.redact import Redactor
 from soundstage.wire.saved import Saved
 from soundstage.wire.transcript import Transcript
 
@@ -49,6 +52,10 @@ _EXIT = {
 }
 
 
+#: What is said of a file goes through it.
+_SHOWN = Redactor()
+
+
 @dataclass(frozen=True, slots=True)
 class Linted:
     """What was found in one file. `guessed`: api and endpoint were found out, not given;
@@ -69,6 +76,13 @@ class Linted:
     def verdict(self, strict: bool) -> Verdict:
         return self.judge.verdict(strict=strict)
 
+    @property
+    def violations(self) -> list[Violation]:
+        """As they may be shown: a file is its owner's, but a signed URL in it opens a door."""
+        return [
+            replace(each, message=_SHOWN.message(each.message)) for each in self.judge.violations
+        ]
+
     def to_json(self, strict: bool) -> dict[str, Any]:
         """As one object; `in_file` is there where something was undone to read it."""
         row = {
@@ -78,7 +92,7 @@ class Linted:
             "verdict": self.verdict(strict).value,
             "reason": self.judge.reason,
             "framing": self.judge.framing,
-            "violations": [violation.to_json() for violation in self.judge.violations],
+            "violations": [violation.to_json() for violation in self.violations],
         }
         return {**row, "in_file": list(self.notes)} if self.notes else row
 
@@ -158,7 +172,7 @@ def _ended(codes: list[int], errors: list[SoundstageError], stderr: TextIO) -> i
     last = next((each for each in errors if each.exit_code == code), None)
     for error in errors:
         if error is not last:
-            print(f"soundstage lint: {error}", file=stderr)
+            say(f"soundstage lint: {error}", stderr)
     if last is not None:
         raise last
     return code
@@ -195,7 +209,7 @@ def _linted(
         name = f"{file}#{entry.number}"
         if entry.problem is not None:
             skipped += 1
-            print(terminal_safe(f"soundstage lint: {name}: skipped: {entry.problem}"), file=stderr)
+            say(f"soundstage lint: {name}: skipped: {entry.problem}", stderr)
         found = endpoint_at(contracts, entry.method, entry.path or "")
         if (
             entry.exchange is None
@@ -241,7 +255,7 @@ def _show(linted: Linted, args: argparse.Namespace, stdout: TextIO) -> None:
         row = linted.to_json(args.strict)
         if args.shrink:
             row["shrunk"] = _shrunk(linted, None)
-        print(json_line(row, stdout), file=stdout)
+        say(json_line(row, stdout), stdout)
         return
     _print(linted, args.strict, stdout)
     if args.shrink:
@@ -276,7 +290,7 @@ def _print(linted: Linted, strict: bool, stdout: TextIO) -> None:
     coloured = stdout.isatty()
 
     def paint(text: str, colour: str) -> str:
-        return f"\x1b[{colour}m{text}\x1b[0m" if coloured else text
+        return painted(text, colour) if coloured else text
 
     judge, verdict = linted.judge, linted.verdict(strict)
     what = f"{linted.contract.api} {linted.endpoint}"
@@ -286,17 +300,16 @@ def _print(linted: Linted, strict: bool, stdout: TextIO) -> None:
     many = f", {judge.events} events" if judge.events else ""
     framing = f", {judge.framing}" if judge.framing else ""
     in_file = f" (in the file: {', '.join(linted.notes)})" if linted.notes else ""
-    file = terminal_safe(linted.file)
-    for violation in judge.violations:
-        _print_violation(file, linted.contract, violation, paint, stdout)
+    for violation in linted.violations:
+        _print_violation(linted.file, linted.contract, violation, paint, stdout)
     colour = {Verdict.CONFORMS: "32", Verdict.VIOLATES: "31", Verdict.INCONCLUSIVE: "33"}[verdict]
     said = paint(verdict.value, colour)
-    reason = f" ({terminal_safe(judge.reason)})" if judge.reason else ""
+    reason = f" ({judge.reason})" if judge.reason else ""
     if linted.why and verdict is Verdict.INCONCLUSIVE:
-        reason = f" ({judge.reason}: {terminal_safe(linted.why)})"
+        reason = f" ({judge.reason}: {_SHOWN.message(linted.why)})"
     if judge.failed and verdict is Verdict.INCONCLUSIVE:
-        reason = f" ({judge.reason}: {terminal_safe(judge.failed)})"
-    print(f"{file}: {said}{reason}: {took}{framing}{many}{terminal_safe(in_file)}", file=stdout)
+        reason = f" ({judge.reason}: {_SHOWN.message(judge.failed)})"
+    say(f"{linted.file}: {said}{reason}: {took}{framing}{many}{in_file}", stdout)
 
 
 def _print_violation(
@@ -305,9 +318,11 @@ def _print_violation(
     rule = contract.rules[violation.rule]
     place = file if violation.chunk is None else f"{file}: chunk {violation.chunk}"
     if violation.path:
-        place += f" {terminal_safe(violation.path)}"
+        place += f" {violation.path}"
     severity = paint(violation.severity.value, _MARKS[violation.severity])
-    message = terminal_safe(violation.message)
-    print(f"{place}: {severity}: {message} [{violation.code}]", file=stdout)
-    print(f"    rule {rule.id}: {rule.text}", file=stdout)
-    print(f"    {rule.basis}: {rule.source}", file=stdout)
+    message = violation.message
+    if violation.times > 1 and not is_rest(violation):
+        message += f" (and {violation.times - 1:,} more of this kind)"
+    say(f"{place}: {severity}: {message} [{violation.code}]", stdout)
+    say(f"    rule {rule.id}: {rule.text}", stdout)
+    say(f"    {rule.basis}: {rule.source}", stdout)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 
+from soundstage import visible
 from soundstage.conformance.inferred import document
 from soundstage.conformance.observed import Observed
 from soundstage.contract import Contract, load, load_all
@@ -38,7 +39,7 @@ def texts(args: argparse.Namespace) -> list[str]:
         found = [document(api, seen.apis[api]) for api in apis]
         if args.format == "jsonschema" and not args.with_basis:
             found = [for_strict_readers(each) for each in found]
-        return [json.dumps(each, indent=2) + "\n" for each in found]
+        return [visible.in_json(json.dumps(each, indent=2)) + "\n" for each in found]
     return [_diff(contracts[api], seen, args.format or "text") for api in apis]
 
 
@@ -47,7 +48,8 @@ def _diff(contract: Contract, seen: Observed, form: str) -> str:
     differences = docs_diff.against(seen, contract)
     if form == "json":
         rows = [each.to_json() for each in differences]
-        return json.dumps({"api": contract.api, "differences": rows}, indent=2) + "\n"
+        differing = {"api": contract.api, "differences": rows}
+        return visible.in_json(json.dumps(differing, indent=2)) + "\n"
     docs_page = import_module("soundstage.reports.docs_page")
     show = docs_page.markdown if form == "markdown" else docs_page.text
     shown: str = show(contract, seen, differences)
@@ -71,18 +73,21 @@ def _read(path: Path, contracts: dict[str, Contract]) -> Observed:
         return _of_transcripts([path], contracts)
     if not path.is_dir():
         raise UsageError(f"--observed {path}: no such file or folder")
+    folder = path
     if (path / RUN).is_file():
         found = Bundle.open(path).observed()
         if found is not None:
             return Observed.of(found)
-        path = path / TRANSCRIPTS
-    files = sorted(path.glob("*.ndjson"))
+        folder = path / TRANSCRIPTS
+    files = sorted(folder.glob("*.ndjson"))
     if not files:
-        raise NoDataError(f"{path}: neither {OBSERVED} nor a transcript to read")
-    return _of_transcripts(files, contracts)
+        raise NoDataError(f"{folder}: neither {OBSERVED} nor a transcript to read")
+    return _of_transcripts(files, contracts, within=path)
 
 
-def _of_transcripts(files: list[Path], contracts: dict[str, Contract]) -> Observed:
+def _of_transcripts(
+    files: list[Path], contracts: dict[str, Contract], within: Path | None = None
+) -> Observed:
     from soundstage.exchange.observing import observe_transcripts
 
-    return observe_transcripts(files, contracts)
+    return observe_transcripts(files, contracts, within)

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any, TextIO
 
+from soundstage import visible
+
 
 def json_line(value: Any, stream: TextIO) -> str:
-    """A JSON text on one line, in ASCII where the stream is not Unicode."""
+    """A JSON text on one line, in ASCII where the stream is not Unicode; nothing in it drives a
+    terminal.
+    """
     encoding = (getattr(stream, "encoding", None) or "utf-8").lower()
-    return json.dumps(value, ensure_ascii=not encoding.startswith("utf"))
+    return visible.in_json(json.dumps(value, ensure_ascii=not encoding.startswith("utf")))

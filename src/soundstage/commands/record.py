@@ -11,21 +11,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from soundstage.arguments import Parser, whole, words
+from soundstage.arguments import Hidden, Parser, base_url, between, header, whole, words
 from soundstage.commands.printing import json_line
 from soundstage.contract import Contract, available, load
 from soundstage.contract.protocol import Endpoint
 from soundstage.errors import BudgetError, TargetError, UsageError
 from soundstage.exchange import consent
 from soundstage.exchange.client import Call, Exchange
+from soundstage.exchange.patience import LONGEST_TIMEOUT_S, Patience, TimeUpError
 from soundstage.exchange.requests import request_body
 from soundstage.exchange.session import Session, open_session
 from soundstage.exchange.spawn import spawned_emulator
+from soundstage.outputs import create
+from soundstage.streams import say
+from soundstage.visible import lines, own
 from soundstage.wire.encodings import to_utf8
-from soundstage.wire.redact import terminal_safe
 
 HELP = "save the answers of a target as transcripts"
 
+#: To the beginning of the line.
+_BACK = own("\r")
 _EXAMPLES = """examples:
   soundstage record --target emulator --out recordings
   soundstage record --target http://127.0.0.1:8000 --api v6 --endpoint stream --count 5 --out r
@@ -43,6 +48,8 @@ exit codes: 0 recorded, 2 wrong usage, 6 target or environment failed, or no bud
 """
 _EMULATOR = "emulator"
 _KINDS = ("stream", "sync")
+#: After so many exchanges in a row that came to no end no more are asked for.
+_MOST_TIMEOUTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +68,8 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         epilog=_EXAMPLES,
     )
     add = parser.add_argument
-    add("--target", metavar="URL", help="base URL of the API; `emulator` starts one (free)")
+    text = "base URL of the API; `emulator` starts one (free)"
+    add("--target", type=base_url, metavar="URL", help=text)
     add("--out", metavar="DIR", help="folder for the transcripts; must be new or empty")
     add("--api", action="append", metavar="API", help=f"{', '.join(available())} (default: all)")
     text = "only endpoints of this kind (repeatable; default: stream)"
@@ -70,8 +78,10 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add("--body", metavar="FILE", help="JSON to send (default: made up from the request schema)")
     add("--seed", type=whole, default=0, help="of made-up requests (default 0)")
     add("--budget", type=whole, metavar="N", help="billable requests that may be sent")
+    text = "time for all of it (default: any; three timeouts in a row end it)"
+    add("--timeout", type=between(0.1, LONGEST_TIMEOUT_S), metavar="SECONDS", help=text)
     add("--key-file", metavar="FILE", help="file with the API key")
-    add("--header", action="append", default=[], metavar="'NAME: VALUE'")
+    add("--header", action=Hidden, default=[], metavar="'NAME: VALUE'")
     add("--ca-file", metavar="PEM", help="authorities to trust instead of the system's")
     add("--client-cert", nargs=2, metavar=("CERT", "KEY"), help="PEM files")
     add("--insecure", action="store_true", help="do not verify certificates")
@@ -104,7 +114,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
             target,
             key_file=args.key_file,
             budget=args.budget,
-            headers=tuple(_header(text) for text in args.header),
+            headers=tuple(map(header, args.header)),
             ca_file=args.ca_file,
             client_cert=tuple(args.client_cert) if args.client_cert else None,
             insecure=args.insecure,
@@ -112,11 +122,12 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         )
         stack.callback(session.close)
         for warning in session.warnings:
-            print(f"soundstage record: {warning}", file=stderr)
+            say(f"soundstage record: {warning}", stderr)
         _afford(session, wanted)
         if not session.budget.free and not args.yes:
             consent.ask(_planned(args, wanted), stderr)
-        return _record(session, wanted, folder, args.format, stdout, stderr)
+        patience = stack.enter_context(Patience(args.timeout, session.cut))
+        return _record(session, patience, wanted, folder, args.format, stdout, stderr)
 
 
 def _planned(args: argparse.Namespace, wanted: list[Wanted]) -> str:
@@ -125,31 +136,49 @@ def _planned(args: argparse.Namespace, wanted: list[Wanted]) -> str:
         f"{each.endpoint.method} {each.endpoint.path} ({each.contract.api} {each.endpoint.name})"
         for each in wanted
     )
-    lines = [f"{args.target}:", *(f"  {many} x {what}" for what, many in sent.items())]
+    head = [f"{args.target}:", *(f"  {many} x {what}" for what, many in sent.items())]
     billable = sum(each.endpoint.billed for each in wanted)
     limit = "no budget" if args.budget is None else f"a budget of {args.budget}"
-    return "\n".join([*lines, f"{billable} billable requests, {limit}"])
+    return lines([*head, f"{billable} billable requests, {limit}"])
 
 
 def _record(
-    session: Session, wanted: list[Wanted], folder: Path, form: str, stdout: TextIO, stderr: TextIO
+    session: Session,
+    patience: Patience,
+    wanted: list[Wanted],
+    folder: Path,
+    form: str,
+    stdout: TextIO,
+    stderr: TextIO,
 ) -> int:
     failed: list[str] = []
+    in_a_row = 0
     for number, each in enumerate(wanted, start=1):
+        asked = f"{number - 1} of {len(wanted)} were asked for"
+        try:
+            patience.check()
+        except TimeUpError as error:
+            raise TargetError(f"{error}: {asked}") from error
+        if in_a_row == _MOST_TIMEOUTS:
+            raise TargetError(f"{in_a_row} in a row ran into a timeout: {asked}; {failed[0]}")
         if stderr.isatty():
-            print(f"\r{number} of {len(wanted)} …", end="", file=stderr, flush=True)
+            stderr.write(f"{_BACK}{number} of {len(wanted)} …")
+            stderr.flush()
         call = Call(each.contract, each.endpoint, each.body, scenario="record")
         exchange = session.client.exchange(call)
+        in_a_row = in_a_row + 1 if exchange.outcome == "timeout" else 0
         name = f"{number:03}-{each.contract.api}-{each.endpoint.name}.ndjson"
         try:
-            (folder / name).write_bytes(exchange.transcript(session.redactor).to_bytes())
+            create(folder / name, exchange.transcript(session.redactor).to_bytes())
         except OSError as error:
             raise TargetError(f"{folder / name}: cannot write: {error.strerror}") from error
         if stderr.isatty():
-            print("\r", end="", file=stderr, flush=True)
+            stderr.write(_BACK)
+            stderr.flush()
         row = _row(exchange, folder / name)
-        print(json_line(row, stdout) if form == "json" else _line(row), file=stdout, flush=True)
-        if exchange.response.status is None or exchange.outcome in ("timeout", "refused"):
+        say(json_line(row, stdout) if form == "json" else _line(row), stdout, flush=True)
+        cut = patience.over() and exchange.outcome == "cut"
+        if exchange.response.status is None or cut or exchange.outcome in ("timeout", "refused"):
             failed.append(f"{name}: {_why(exchange)}")
     if failed:
         raise TargetError(f"{len(failed)} of {len(wanted)} got no answer to record: {failed[0]}")
@@ -168,7 +197,7 @@ def _row(exchange: Exchange, file: Path) -> dict[str, Any]:
         "http_status": exchange.response.status,
         "complete": None if complete is None else round(complete, 6),
         "events": exchange.judge.events,
-        "violations": len(exchange.violations),
+        "violations": sum(each.times for each in exchange.violations),
     }
 
 
@@ -178,9 +207,9 @@ def _line(row: dict[str, Any]) -> str:
     if row["verdict"] == "violates":
         said += f" ({row['violations']})"
     elif row["reason"]:
-        said += f" ({terminal_safe(row['reason'])})"
+        said += f" ({row['reason']})"
     events = f"  {row['events']} events" if row["events"] else ""
-    return f"{said:<12}  TTC {took:>9}{events}  {terminal_safe(row['file'])}"
+    return f"{said:<12}  TTC {took:>9}{events}  {row['file']}"
 
 
 def _why(exchange: Exchange) -> str:
@@ -248,10 +277,3 @@ def _count(text: str) -> int:
     if not 1 <= number <= 999:
         raise argparse.ArgumentTypeError(f"{number}: from 1 to 999")
     return number
-
-
-def _header(text: str) -> tuple[str, str]:
-    name, colon, value = text.partition(":")
-    if not colon or not name.strip():
-        raise UsageError(f"--header {name!r}: expected 'NAME: VALUE'")
-    return name.strip(), value.strip()

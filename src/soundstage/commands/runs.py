@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import stat
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from soundstage import visible
 from soundstage.arguments import Parser, count
 from soundstage.commands.printing import json_line
-from soundstage.outputs import check_place, print_document, put
+from soundstage.outputs import check_place, print_document, put, put_within
 from soundstage.results.index import ROOT, Entry, Runs
+from soundstage.streams import say
 
 HELP = "list, tag, pin and prune the runs there have been"
 
@@ -113,35 +116,36 @@ def _list(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
     found = [entry for entry in runs.entries() if _asked_for(entry, args)]
     shown = found[: args.limit or None]
     if args.format == "json":
-        print(json_line([_row(entry) for entry in shown], stdout), file=stdout)
+        say(json_line([_row(entry) for entry in shown], stdout), stdout)
         return
     if not found:
-        print(f"no such runs in {runs.root}", file=stdout)
+        say(f"no such runs in {runs.root}", stdout)
         return
-    print(_table(shown), file=stdout)
+    for line in _table(shown):
+        say(line, stdout)
     if len(found) > len(shown):
-        print(f"and {len(found) - len(shown)} older ones (--limit 0 shows all)", file=stdout)
+        say(f"and {len(found) - len(shown)} older ones (--limit 0 shows all)", stdout)
 
 
 def _show(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
     row = _row(runs.find(args.run))
-    print(json.dumps(row, indent=2, ensure_ascii=True), file=stdout)
+    print_document(visible.in_json(json.dumps(row, indent=2)) + "\n", stdout)
 
 
 def _tag(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
-    print(f"{runs.tag(args.run, args.tag).id}: tagged {args.tag}", file=stdout)
+    say(f"{runs.tag(args.run, args.tag).id}: tagged {args.tag}", stdout)
 
 
 def _untag(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
-    print(f"{runs.untag(args.run, args.tag).id}: no longer {args.tag}", file=stdout)
+    say(f"{runs.untag(args.run, args.tag).id}: no longer {args.tag}", stdout)
 
 
 def _pin(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
-    print(f"{args.name}: {runs.pin(args.run, args.name).id}", file=stdout)
+    say(f"{args.name}: {runs.pin(args.run, args.name).id}", stdout)
 
 
 def _unpin(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
-    print(f"{args.name} was {runs.unpin(args.name)}", file=stdout)
+    say(f"{args.name} was {runs.unpin(args.name)}", stdout)
 
 
 def _prune(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
@@ -162,15 +166,15 @@ def _prune(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
             runs.remove(entry)
         freed += size
         many += 1
-        print(f"{'would delete' if args.dry_run else 'deleted'} {entry.id}", file=stdout)
+        say(f"{'would delete' if args.dry_run else 'deleted'} {entry.id}", stdout)
     if left:
-        print(f"{left} incomplete or damaged runs are left alone (--incomplete)", file=stdout)
+        say(f"{left} incomplete or damaged runs are left alone (--incomplete)", stdout)
     verb = "would be freed" if args.dry_run else "freed"
-    print(f"{many} runs, {freed / 1e6:.1f} MB {verb}", file=stdout)
+    say(f"{many} runs, {freed / 1e6:.1f} MB {verb}", stdout)
 
 
 def _reindex(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
-    print(f"{runs.rebuild()} runs in {runs.root}", file=stdout)
+    say(f"{runs.rebuild()} runs in {runs.root}", stdout)
 
 
 def _trend(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
@@ -187,10 +191,13 @@ def _trend(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
             return
     else:
         text = trend_page.render(series, str(runs.root))
-    put(place, text)
+    if args.output is None:
+        put_within(runs.root, place.name, text)
+    else:
+        put(place, text)
     for line in trend_page.lines(series):
-        print(line, file=stdout)
-    print(f"trend: {place}", file=stdout)
+        say(line, stdout)
+    say(f"trend: {place}", stdout)
 
 
 _ACTIONS: Final[dict[str, Callable[[Runs, argparse.Namespace, TextIO], None]]] = {
@@ -227,27 +234,30 @@ def _row(entry: Entry) -> dict[str, Any]:
     return {"path": str(entry.path), **{name: getattr(entry, name) for name in names}}
 
 
-def _table(entries: Sequence[Entry]) -> str:
-    """Columns as wide as they need to be. Nothing in it comes from the API."""
-    lines = [("RUN", "VERDICT", "TARGET", "APIS", "EXCHANGES", "MARKS")]
+def _table(entries: Sequence[Entry]) -> list[str]:
+    """Columns as wide as they need to be."""
+    lines: list[tuple[str, ...]] = [("RUN", "VERDICT", "TARGET", "APIS", "EXCHANGES", "MARKS")]
     for entry in entries:
         marks = [*(f"pin:{name}" for name in entry.pins), *entry.tags]
         verdict = entry.verdict or ("unreadable" if entry.fault else "incomplete")
         many = "" if entry.exchanges is None else f"{entry.exchanges:,}"
         target = entry.target_kind or entry.fault or ""
-        lines.append((entry.id, verdict, target[:60], " ".join(entry.apis), many, " ".join(marks)))
+        row = (entry.id, verdict, target[:60], " ".join(entry.apis), many, " ".join(marks))
+        lines.append(tuple(map(visible.line, row)))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
+    return [
         "  ".join(
             cell.rjust(width) if number == 4 else cell.ljust(width)
             for number, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in lines
-    )
+    ]
 
 
 def _size(folder: Path) -> int:
-    return sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
+    # What a link leads to stays where it is.
+    found = (each.lstat() for each in folder.rglob("*"))
+    return sum(each.st_size for each in found if stat.S_ISREG(each.st_mode))
 
 
 def _age(text: str) -> timedelta:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
+from soundstage import visible
 from soundstage.arguments import Parser
 from soundstage.contract import Contract, available, load
 from soundstage.contract.drawing import listing, mermaid
@@ -132,7 +133,7 @@ def _pointing_inside(value: Any) -> Any:
 
 def _json(value: Any) -> str:
     # ASCII, since a document in a pipe meets any locale.
-    return json.dumps(value, indent=2) + "\n"
+    return visible.in_json(json.dumps(value, indent=2)) + "\n"
 
 
 FORMATS: dict[str, Callable[[Contract], str]] = {

@@ -10,6 +10,7 @@ from soundstage.errors import TargetError
 from soundstage.exchange.gate import Gate
 from soundstage.exchange.outcomes import RuleOutcome
 from soundstage.exit_codes import ExitCode
+from soundstage.streams import say
 
 
 def unwritten_report(
@@ -29,5 +30,5 @@ def unwritten_report(
         exchanges=lambda _: intake,
     )
     import_module("soundstage.reports.text").print_summary(report, stdout)
-    print(f"soundstage check: {why}", file=stderr)
+    say(f"soundstage check: {why}", stderr)
     return ExitCode.ENVIRONMENT

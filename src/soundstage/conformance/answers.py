@@ -5,12 +5,13 @@ Values in, violations out. What is documented as a refusal is told apart from wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
-from soundstage.conformance.fields import FieldCheck, shown
+from soundstage.conformance.fields import PATTERN_LIMIT, FieldCheck, shown
 from soundstage.conformance.violations import Severity, Violation
 from soundstage.contract import Contract
 from soundstage.contract.protocol import DocumentedError, Endpoint
@@ -72,7 +73,7 @@ def check_result(contract: Contract, endpoint: str, raw: bytes, *, max_depth: in
     api_endpoint = contract.endpoints[endpoint]
     value = _parsed(contract, f"{endpoint}/json", raw, answer, max_depth)
     schema = api_endpoint.response or {}
-    if answer.violations and value is None:
+    if value is None and (answer.violations or answer.reason):
         return answer
     if "type" not in schema:
         return answer
@@ -84,7 +85,13 @@ def check_result(contract: Contract, endpoint: str, raw: bytes, *, max_depth: in
     if (error := contract.errors.matching(value)) is not None:
         take_refusal(contract, endpoint, error, answer, "a result")
         return answer
-    answer.violations.extend(_result_check(contract, endpoint).violations(value, None))
+    check = _result_check(contract, endpoint)
+    found, whole = check.found(value, None)
+    answer.violations.extend(found)
+    if check.given_up:
+        answer.reason = PATTERN_LIMIT
+    elif not whole:
+        answer.reason = "cap.findings"
     return answer
 
 
@@ -115,7 +122,7 @@ def check_error(
     answer = Answer()
     value = _parsed(contract, "error/other/body", raw, answer, max_depth)
     answer.error = contract.errors.matching(value)
-    if answer.error is None and not answer.violations:
+    if answer.error is None and not answer.violations and answer.reason is None:
         _unprinted_error(contract, value, answer)
     if status is None:
         return answer
@@ -191,12 +198,11 @@ def may_be_lines(media: str) -> bool:
 
 def check_hosts(
     contract: Contract, endpoint: str, value: Any, own_host: str, chunk: int | None
-) -> list[Violation]:
+) -> Iterator[Violation]:
     """Whether the URLs in a chunk or a result lie on a host that the contract names, or on
     `own_host`, the target's. Asked of the live API only: an emulator's assets are its own.
     """
     rule = contract.rules[f"{contract.api}/{endpoint}/hosts"]
-    found = []
     for role, url in asset_urls(contract, [value]):
         try:
             host = urlsplit(url).hostname
@@ -205,8 +211,7 @@ def check_hosts(
         if host is not None and host not in (own_host, *contract.hosts.values):
             message = f"{role} lies on {shown(host)}; expected {' or '.join(contract.hosts.values)}"
             severity = Severity(rule.severity)
-            found.append(Violation("asset.host", severity, chunk, "", message, rule.id))
-    return found
+            yield Violation("asset.host", severity, chunk, "", message, rule.id)
 
 
 def _unprinted_error(contract: Contract, value: Any, answer: Answer) -> None:
@@ -256,8 +261,11 @@ def _difference(printed: dict[str, Any], value: dict[str, Any]) -> str:
 def _parsed(contract: Contract, rule: str, raw: bytes, answer: Answer, max_depth: int) -> Any:
     value, problems, _ = jsontext.parse(raw, max_depth=max_depth)
     for problem in problems:
+        if problem.code == jsontext.TOO_MANY:
+            answer.reason = problem.code
+            return None
         found = violation(contract, problem.code, rule, problem.message, problem.path)
-        answer.violations.append(found)
+        answer.violations.append(replace(found, times=problem.times))
     answer.value = value
     return value
 

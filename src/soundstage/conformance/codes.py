@@ -75,7 +75,7 @@ _OF_ENDPOINT: Final[dict[str, tuple[str, ...]]] = {
     "asset/answer": ("asset.missing",),
     "asset/key": ("asset.needs_key",),
     "asset/media": ("asset.media_type",),
-    "asset/content": ("asset.broken",),
+    "asset/content": ("asset.broken", "asset.not_decoded"),
     "asset/length": ("asset.length",),
 }
 #: The same for `API/error/`.

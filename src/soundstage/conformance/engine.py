@@ -6,10 +6,19 @@ violation it goes on from what it saw, so that one broken chunk does not start a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from soundstage.conformance.fields import REFUSED, FieldCheck, shown
+from soundstage import outgoing
+from soundstage.conformance.fields import (
+    MOST_EXPLAINED,
+    PATTERN_LIMIT,
+    REFUSED,
+    FieldCheck,
+    shown,
+)
+from soundstage.conformance.findings import Findings
 from soundstage.conformance.kinds import compiled, marks_of
 from soundstage.conformance.order import EMPTY, Ledger, Track
 from soundstage.conformance.violations import Verdict, Violation, verdict_of
@@ -33,6 +42,14 @@ class Seen(NamedTuple):
 _NOWHERE: set[str] = set()
 _UNREADABLE = Seen(None, None, None, ())
 _LONGEST_FAILURE = 200
+_LOOKED_AT = 2_048
+#: Faults that are explained in one stream, and, once they are, in each further chunk of it.
+_MOST_IN_ALL = 5_000
+_THEN = 20
+#: Why a stream is not judged whole that had more faults than are looked for.
+_TOO_MUCH_WRONG = "cap.findings"
+#: Different values of a field that identifies the stream which are told apart.
+_MOST_OTHERS = 1_000
 
 
 def _whole(value: Any) -> int | None:
@@ -44,7 +61,9 @@ def _whole(value: Any) -> int | None:
 
 class StreamCheck:
     """One stream. `violations` grows as events come; `reason` says why a stream without errors is
-    inconclusive (None if it is not), `refusal` which printed error it was answered with.
+    inconclusive (None if it is not), `refusal` which printed error it was answered with. `capped`:
+    the bound of ours that an event was over, so that nothing is known of what it says; the stream
+    need not be read any further.
 
     `endpoint` is the name of a stream endpoint, by default the contract's first.
     """
@@ -53,8 +72,10 @@ class StreamCheck:
         "_c",
         "_constants",
         "_due",
+        "_explained",
         "_flag",
         "_flag_seen",
+        "_found",
         "_index",
         "_known",
         "_ledger",
@@ -63,14 +84,15 @@ class StreamCheck:
         "_others",
         "_reached",
         "_rising",
+        "_searched",
         "_unnumbered",
+        "capped",
         "events",
         "failed",
         "framing",
         "last_stage",
         "reason",
         "refusal",
-        "violations",
     )
 
     def __init__(
@@ -88,19 +110,27 @@ class StreamCheck:
         self._unnumbered = 0
         self._constants: dict[str, Any] = {}
         self._known: dict[tuple[str, ...], Any] = {}  # the last values of each set of constants
-        self._others: dict[str, frozenset[Any]] = {}
+        self._others: dict[str, set[Any]] = {}
         self._rising: dict[str, int | float | Decimal] = {}
         flag = self._c.protocol.completion
         self._flag = flag.field if flag is not None else None
         self._reached: frozenset[str] = EMPTY
         self._flag_seen = False
-        self.violations: list[Violation] = []
+        self._found = Findings()
+        self._explained = 0
+        self._searched = True
+        self.capped: str | None = None
         self.reason: str | None = None
         self.failed: str | None = None
         self.refusal: DocumentedError | None = None
         self.events = 0
         self.last_stage: str | None = None
         self.framing: str | None = None
+
+    @property
+    def violations(self) -> list[Violation]:
+        """What was found so far, as `Findings` keeps it."""
+        return self._found.all()
 
     @property
     def ended(self) -> bool:
@@ -121,13 +151,20 @@ class StreamCheck:
         self.events += 1
         chunk, problems, readable = jsontext.parse(data, self._max_depth)
         if problems or type(chunk) is not dict:
-            for problem in problems:
-                self._report(problem.code, "json", number, problem.path, problem.message)
+            if problems and problems[0].code == jsontext.TOO_MANY:
+                self.capped = jsontext.TOO_MANY
+                self._ledger.see_unknown()
+                return _UNREADABLE
+            for each in problems:
+                self._report(each.code, "json", number, each.path, each.message, each.times)
             if type(chunk) is not dict:
                 return self._no_chunk(chunk, readable, number)
         kind = self._c.kind(chunk)
         if kind is None:
-            self._unknown_stage(chunk, number)
+            if self._c.given_up:  # it may well be of a stage
+                self._ledger.see_unknown()
+            else:
+                self._unknown_stage(chunk, number)
             return Seen(chunk, None, None, ())
         stage, fields, fits, tracked, constant, values, rising = kind
         name = stage.name
@@ -198,6 +235,7 @@ class StreamCheck:
         if unterminated and cut is None:
             message = "the body ends inside an event: its blank line is missing"
             self._report("framing.unterminated", "framing", self.events, "", message)
+        cut = cut or self.capped
         if cut is not None:
             self.reason = cut
         elif self.refusal is not None:
@@ -208,6 +246,10 @@ class StreamCheck:
             self._unfinished()
         else:
             self._missing_stages()
+        if self.reason is None and self._c.given_up:
+            self.reason = PATTERN_LIMIT
+        if self.reason is None and not self._searched:
+            self.reason = _TOO_MUCH_WRONG
 
     # ------------------------------------------------------------------ one chunk
 
@@ -221,8 +263,11 @@ class StreamCheck:
 
     def _check_fields(self, fields: FieldCheck, chunk: dict[str, Any], number: int) -> set[str]:
         """The places (JSON pointers) of the fields that are broken."""
-        found = list(fields.violations(chunk, number))
-        self.violations += found
+        most = MOST_EXPLAINED if self._explained < _MOST_IN_ALL else _THEN
+        found, whole = fields.found(chunk, number, most=most)
+        self._explained += len(found)
+        self._searched = self._searched and whole
+        self._found.extend(found)
         return {violation.path for violation in found}
 
     def _failure(self, stage: Stage, chunk: dict[str, Any]) -> str:
@@ -232,7 +277,7 @@ class StreamCheck:
         texts = [name for name, field in fields.items() if field.get("x-role") == "text"]
         for name in (*told_by, *texts):
             if isinstance(chunk.get(name), str) and chunk[name]:
-                return str(chunk[name])[:_LONGEST_FAILURE]
+                return outgoing.text(str(chunk[name])[:_LOOKED_AT])[:_LONGEST_FAILURE]
         return " and ".join(f"{name} is {shown(chunk[name])}" for name in told_by)
 
     def _unknown_stage(self, chunk: dict[str, Any], number: int) -> None:
@@ -313,7 +358,8 @@ class StreamCheck:
         first = self._constants.setdefault(field, value)
         others = self._others.get(field, EMPTY)
         if type(value) is type(first) and value != first and value not in others:
-            self._others[field] = others | {value}
+            if len(others) < _MOST_OTHERS:
+                self._others.setdefault(field, set()).add(value)
             message = f"{field} is {shown(value)}; it was {shown(first)}"
             self._report("identity.changed", f"constant/{field}", number, pointer(field), message)
 
@@ -410,5 +456,8 @@ class StreamCheck:
             message = f"{stage.name}{on} never came" if not times else message
             self._report("stage.missing", f"times/{stage.name}", None, "", message)
 
-    def _report(self, code: str, rule: str, chunk: int | None, path: str, message: str) -> None:
-        self.violations.append(self._c.violation(code, rule, chunk, path, message))
+    def _report(
+        self, code: str, rule: str, chunk: int | None, path: str, message: str, times: int = 1
+    ) -> None:
+        found = self._c.violation(code, rule, chunk, path, message)
+        self._found.add(found if times == 1 else replace(found, times=times))

@@ -1,23 +1,33 @@
 """Holds one JSON object against its schema, fast when it fits and with reasons when it does not.
 
 `jsonschema-rs` says yes or no (about a microsecond); only after a no does the reference library
-`jsonschema` say why. It is imported then, so that a clean run never pays for it.
+`jsonschema` say why. It is imported then, so that a clean run never pays for it. Patterns are run
+by the first in both, which gives up where one would take for ever: such a value is not judged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+import heapq
+from collections.abc import Callable, Iterator, Set
+from functools import cache
+from itertools import islice
+from typing import Any, Final, NamedTuple
 
-import jsonschema_rs
-
+from soundstage import outgoing
+from soundstage.conformance.findings import rest
 from soundstage.conformance.violations import Severity, Violation
+from soundstage.contract import patterns
 from soundstage.contract.rules import Rule, RuleBook
 from soundstage.contract.schema import Schema, pointer, type_name
+from soundstage.wire.cutting import cut
 
 #: What `FieldCheck.is_valid` raises where the fast library cannot judge (a Decimal, say).
 REFUSED = (TypeError, ValueError, OverflowError)
+#: Why an exchange is inconclusive in which a pattern of the contract came to its limit.
+PATTERN_LIMIT = "pattern.limit"
 _LONGEST_VALUE = 60
+_LOOKED_AT = 2_048
+_LONGEST_NAME = 200
 _LONGEST_NUMBER = 180  # bits
 _ASPECTS = {"required": "required", "type": "type"}
 _CODES = {"required": "field.missing", "type": "field.type", "value": "field.value"}
@@ -33,8 +43,39 @@ def shown(value: Any) -> str:
     if isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER:
         # Python refuses to write the longest (and takes its time for the others).
         return f"an integer of about {value.bit_length() * 30103 // 100000 + 1} digits"
-    text = repr(value[:_LONGEST_VALUE]) if isinstance(value, str) else str(value)
+    if isinstance(value, str):
+        # Before it is cut: nobody would know the half of a secret again.
+        value = outgoing.text(value[:_LOOKED_AT])[:_LONGEST_VALUE]
+    text = repr(value) if isinstance(value, str) else str(value)
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
+
+
+@cache
+def _explaining() -> Any:
+    """The class of the reference library's validators, with our engine for patterns."""
+    import jsonschema
+
+    def pattern(_: Any, asked: str, value: Any, __: Any) -> Iterator[Any]:
+        if isinstance(value, str) and patterns.found_in(asked, value) is False:
+            yield jsonschema.ValidationError(f"{value[:60]!r} does not match {asked!r}")
+
+    extend: Any = jsonschema.validators.extend
+    return extend(jsonschema.Draft202012Validator, {"pattern": pattern})
+
+
+#: Faults of one object that are explained; each costs the reference library about 50 us.
+MOST_EXPLAINED: Final = 1_000
+#: Undocumented fields of one object that are named; of more only the number is said.
+_MOST_NAMED: Final = 150
+
+
+class Found(NamedTuple):
+    """What is wrong with one object. `whole`: everything is in it; False where so much was wrong
+    that the search was ended.
+    """
+
+    violations: list[Violation]
+    whole: bool
 
 
 class FieldCheck:
@@ -42,11 +83,17 @@ class FieldCheck:
 
     `schema` is resolved; `others` are documented fields that it does not list: allowed anywhere,
     held only to their type; None where undocumented fields are allowed. `prefix` leads to the
-    rules of `schema` in the book.
+    rules of `schema` in the book. `on_change` is called when `is_valid` is another function.
     """
 
     def __init__(
-        self, book: RuleBook, endpoint: str, prefix: str, schema: Schema, others: Schema | None
+        self,
+        book: RuleBook,
+        endpoint: str,
+        prefix: str,
+        schema: Schema,
+        others: Schema | None,
+        on_change: Callable[[], object] = lambda: None,
     ) -> None:
         self._book = book
         self._endpoint = endpoint
@@ -54,9 +101,11 @@ class FieldCheck:
         self._listed: Schema = schema.get("properties", {})
         self._schema = {**schema, "properties": {**(others or {}), **self._listed}}
         #: The fast library's own function; may raise one of `REFUSED`.
-        self.is_valid: Callable[[Any], bool] = jsonschema_rs.Draft202012Validator(
-            self._schema
-        ).is_valid
+        self.is_valid: Callable[[Any], bool] = patterns.validator(self._schema).is_valid
+        #: The patterns that came to their limit, and are not asked for any more: what was held
+        #: against this is not judged as a whole.
+        self.given_up: frozenset[str] = frozenset()
+        self._on_change = on_change
         self._open = others is None or not self._schema["properties"]
         self.known = frozenset(self._schema["properties"])
 
@@ -69,30 +118,53 @@ class FieldCheck:
         except REFUSED:
             return False
 
-    def violations(self, value: dict[str, Any], chunk: int | None) -> Iterator[Violation]:
+    def violations(self, value: dict[str, Any], chunk: int | None) -> list[Violation]:
         """Every broken field rule, then every undocumented field. At one place only the weightiest
         grounds are named, and nothing but its type where that is wrong.
         """
+        return self.found(value, chunk).violations
+
+    def found(
+        self, value: dict[str, Any], chunk: int | None, *, most: int = MOST_EXPLAINED
+    ) -> Found:
+        """What `violations` gives, and whether it is everything: after `most` faults the search for
+        more is ended.
+        """
+        violations: list[Violation] = []
+        whole = True
         if not self.fits(value):
-            yield from self._explained(value, chunk)
+            if given_up := frozenset(patterns.given_up(self._schema, value)):
+                self._give_up(given_up)
+            violations, whole = self._explained(value, chunk, most)
         if not (self._open or value.keys() <= self.known):
-            rule = self._book[f"{self._book.api}/{self._endpoint}/undocumented"]
-            for name in sorted(value.keys() - self.known):
-                message = f"{name} is not documented"
-                yield Violation(
-                    "field.undocumented",
-                    Severity(rule.severity),
-                    chunk,
-                    pointer(name),
-                    message,
-                    rule.id,
-                )
+            violations += self._undocumented(value.keys() - self.known, chunk)
+        return Found(violations, whole)
 
-    def _explained(self, value: dict[str, Any], chunk: int | None) -> Iterator[Violation]:
-        import jsonschema
+    def _give_up(self, given_up: frozenset[str]) -> None:
+        """Ask no more for patterns that take too long: the next value would cost as much."""
+        self.given_up |= given_up
+        self._schema = patterns.without(self._schema, given_up)
+        self.is_valid = patterns.validator(self._schema).is_valid
+        self._on_change()
 
+    def _undocumented(self, names: Set[str], chunk: int | None) -> Iterator[Violation]:
+        rule = self._book[f"{self._book.api}/{self._endpoint}/undocumented"]
+
+        def undocumented(name: str) -> Violation:
+            message = f"{cut(name, _LONGEST_NAME)} is not documented"
+            severity = Severity(rule.severity)
+            code = "field.undocumented"
+            return Violation(code, severity, chunk, pointer(name), message, rule.id)
+
+        named = heapq.nsmallest(_MOST_NAMED, names)
+        yield from map(undocumented, named)
+        if (more := len(names) - len(named)) > 0:
+            yield rest(undocumented(named[0]), more)
+
+    def _explained(self, value: dict[str, Any], chunk: int | None, most: int) -> Found:
         found: dict[tuple[str | int, ...], tuple[tuple[int, int], Violation]] = {}
-        for error in jsonschema.Draft202012Validator(self._schema).iter_errors(value):
+        errors = _explaining()(self._schema).iter_errors(value)
+        for error in islice(errors, most):
             place = tuple(error.absolute_path)
             for name in self._names(error):
                 path = (*place, name) if name is not None else place
@@ -106,8 +178,8 @@ class FieldCheck:
                 weight = (0 if aspect != "value" else 1, _ORDER[severity])
                 if path not in found or weight < found[path][0]:
                     found[path] = (weight, violation)
-        for _, violation in found.values():
-            yield violation
+        whole = next(errors, None) is None
+        return Found([violation for _, violation in found.values()], whole)
 
     @staticmethod
     def _names(error: Any) -> list[str | None]:
@@ -136,7 +208,7 @@ class FieldCheck:
 
     @staticmethod
     def _message(path: tuple[str | int, ...], aspect: str, error: Any, rule: Rule) -> str:
-        field = ".".join(map(str, path))
+        field = cut(".".join(map(str, path)), _LONGEST_NAME)
         if aspect == "required":
             return f"{field} is missing"
         if aspect == "type":

@@ -11,11 +11,9 @@ from functools import cache
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-import jsonschema_rs
-
 from soundstage.conformance.fields import FieldCheck
 from soundstage.conformance.violations import Severity, Violation
-from soundstage.contract import Contract
+from soundstage.contract import Contract, patterns
 from soundstage.contract.protocol import Endpoint, Stage
 from soundstage.contract.schema import Schema
 
@@ -51,12 +49,25 @@ class Compiled:
         self.protocol = protocol
         self.prefix = f"{contract.api}/{endpoint.name}/"
         self.framings = endpoint.framings
+        #: Whether a pattern came to its limit: streams are not judged as a whole from then on.
+        self.given_up = False
+        self._kinds: dict[tuple[Any, ...], Kind] = {}
+        self._slow = [
+            stage.when
+            for stage in protocol.stages
+            if any(map(patterns.can_give_up, patterns.of_schema(stage.when)))
+        ]
         self.stages: list[tuple[Callable[[Any], bool], Stage, FieldCheck]] = []
         for stage in protocol.stages:
-            when = jsonschema_rs.Draft202012Validator(stage.when).is_valid
+            when = patterns.validator(stage.when).is_valid
             prefix = f"{stage.name}/"
             fields = FieldCheck(
-                contract.rules, endpoint.name, prefix, stage.schema, protocol.fields
+                contract.rules,
+                endpoint.name,
+                prefix,
+                stage.schema,
+                protocol.fields,
+                on_change=self._gave_up,
             )
             self.stages.append((when, stage, fields))
         # The field that most stages are told by: what to name when no stage fits.
@@ -67,7 +78,6 @@ class Compiled:
         looked_at = [set(marks_of(stage.when)) for stage in protocol.stages]
         self._looked_at = frozenset().union(*looked_at)
         self._valued = tuple(sorted(name for name, by_value in self._looked_at if by_value))
-        self._kinds: dict[tuple[Any, ...], Kind] = {}
 
     def kind(self, chunk: dict[str, Any]) -> Kind | None:
         """The stage of a chunk and what to check in it; None if no stage knows it.
@@ -90,6 +100,9 @@ class Compiled:
     def _recognised(self, chunk: dict[str, Any]) -> Kind | None:
         # Only what is looked at, since the library refuses what is nested too deeply elsewhere.
         marks = {name: chunk[name] for name, _ in self._looked_at if name in chunk}
+        if any(any(patterns.given_up(when, marks)) for when in self._slow):
+            self._gave_up()
+            return None
         found = next((each for each in self.stages if each[0](marks)), None)
         if found is None:
             return None
@@ -109,6 +122,10 @@ class Compiled:
                 if stage.name in each.stages and each.field in chunk
             ),
         )
+
+    def _gave_up(self) -> None:
+        self.given_up = True
+        self._kinds.clear()
 
     def violation(
         self,

@@ -7,7 +7,7 @@ what of its values may be kept; never what is right.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -17,6 +17,7 @@ from soundstage.conformance import shapes
 from soundstage.conformance.classes import is_token
 from soundstage.conformance.known import LONGEST_VALUE, NOTHING_KNOWN, Known, constants, known_of
 from soundstage.conformance.observed import (
+    MOST_UNKNOWN,
     OTHER,
     RESULT,
     UNKNOWN,
@@ -37,6 +38,8 @@ MOST_NODES = 50_000
 #: A stage that came more often than this in one exchange came "more".
 _MOST_TIMES = 100
 _LARGEST_INDEX = 100
+#: Different names of stages that the contract does not know, in one exchange.
+_MOST_NAMES = 4 * MOST_UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ def observe_stream(
     so that what did not come was not sent. `broken`: the ids of the rules that it broke.
     """
     guide = _guide(contract)
-    found = [(stage or _unknown(guide, chunk), chunk) for stage, chunk in chunks]
+    found = list(_with_stages(guide, chunks))
     by_stage: dict[str, list[Mapping[str, Any]]] = {}
     tracks = []
     for name, chunk in found:
@@ -148,6 +151,21 @@ def observe_stream(
     _note_index(of_endpoint, contract, [chunk for _, chunk in found])
     of_endpoint.bound()
     return seen
+
+
+def _with_stages(guide: _Guide, chunks: Iterable[Chunk]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The chunks, with what to call the stage of each. Of names that the contract does not know the
+    first few are told apart: order is looked at for every pair of them.
+    """
+    unknown: set[str] = set()
+    for stage, chunk in chunks:
+        name = stage
+        if name is None:
+            name = _unknown(guide, chunk)
+            if name not in unknown and len(unknown) >= _MOST_NAMES:
+                name = UNKNOWN
+            unknown.add(name)
+        yield name, chunk
 
 
 def _one(

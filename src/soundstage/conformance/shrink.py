@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from soundstage.conformance.engine import Seen, StreamCheck
+from soundstage.conformance.findings import is_rest
 from soundstage.conformance.violations import Violation
 from soundstage.contract import Contract
 from soundstage.wire.lines import LineDecoder, sniff_framing
@@ -25,6 +26,8 @@ from soundstage.wire.sse import Decoder, EventTooLarge
 _STORY = frozenset({"stage", "track", "stream"})
 #: Of these the chunk alone tells, although they are called after stages or tracks.
 _OF_A_CHUNK = frozenset({"stage.unknown", "track.unknown"})
+#: A chunk is as much work as so many bytes.
+_CHUNK = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,8 @@ def shrink(
     """The smallest sub-sequence of `stream` that shows the violation of `rule` (and `code`), at
     `chunk` if there is one there, else the first.
 
-    `runs` bounds how often the engine runs, `work` how many chunks it is fed in all. None if the
+    `runs` bounds how often the engine runs, `work` how many chunks it is fed in all (a long chunk
+    counts for several). None if the
     engine finds no such violation in these events (it is about the head, the body or the end of the
     connection).
     """
@@ -112,7 +116,7 @@ def shrink(
     found = [
         violation
         for violation in search.whole
-        if violation.rule == rule and code in (None, violation.code)
+        if violation.rule == rule and code in (None, violation.code) and not is_rest(violation)
     ]
     if not found:
         return None
@@ -247,7 +251,7 @@ class _Search:
     def _violations(self, kept: Sequence[int], *, close: bool) -> list[Violation]:
         """What the engine says about these events, with their numbers in the whole stream."""
         self.runs += 1
-        self._work += len(kept)
+        self._work += len(kept) + sum(len(self._stream.events[n]) for n in kept) // _CHUNK
         check = StreamCheck(self._contract, self._endpoint)
         if self._stream.framing is not None:
             check.framed(self._stream.framing)
@@ -266,14 +270,7 @@ class _Search:
 def _numbered(violation: Violation, number: int) -> Violation:
     if violation.chunk == number:
         return violation
-    return Violation(
-        violation.code,
-        violation.severity,
-        number,
-        violation.path,
-        violation.message,
-        violation.rule,
-    )
+    return replace(violation, chunk=number)
 
 
 def _story(

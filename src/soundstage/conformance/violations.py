@@ -7,10 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
+
+from soundstage import outgoing
+from soundstage.wire.cutting import cut
+
+#: What a violation may hold of somebody else's text, in characters: a pointer into a chunk whose
+#: keys are a megabyte each, a message that quotes them.
+LONGEST_PATH: Final = 300
+LONGEST_MESSAGE: Final = 500
 
 
 class Severity(StrEnum):
@@ -42,8 +51,11 @@ class Violation:
     """One place where an exchange breaks a rule.
 
     `chunk` is the zero-based number of the event, None when the exchange as a whole is meant.
-    `path` is a JSON pointer (RFC 6901) into the chunk or body, "" for the whole of it.
+    `path` is a JSON pointer (RFC 6901) into the chunk or body, "" for the whole of it; of one that
+    is longer than `LONGEST_PATH` the head and the tail are kept, as of a message that is too long.
     `rule` is the id of the rule (`v6/stream/order/uploading/after/completed`).
+    `times` is how many violations it stands for: 1, or itself and those of its kind that were not
+    kept (`findings.py`).
     """
 
     code: str
@@ -52,10 +64,21 @@ class Violation:
     path: str
     message: str
     rule: str
+    times: int = 1
+
+    def __post_init__(self) -> None:
+        # Without secrets first: half of one would not be known for one any more.
+        if len(self.path) > LONGEST_PATH:
+            object.__setattr__(self, "path", cut(outgoing.text(self.path), LONGEST_PATH))
+        if len(self.message) > LONGEST_MESSAGE:
+            message = cut(outgoing.text(self.message), LONGEST_MESSAGE)
+            object.__setattr__(self, "message", message)
 
     def to_json(self) -> dict[str, Any]:
-        """The object that `lint --format json` and `violations.ndjson` hold."""
-        return {
+        """The object that `lint --format json` and `violations.ndjson` hold; `times` is in it only
+        where it is not 1.
+        """
+        row = {
             "code": self.code,
             "severity": self.severity.value,
             "chunk": self.chunk,
@@ -63,14 +86,28 @@ class Violation:
             "message": self.message,
             "rule": self.rule,
         }
+        return row if self.times == 1 else {**row, "times": self.times}
+
+
+def place_of(violation: Violation) -> str:
+    """Where in a chunk it is, whatever the numbers of items: `/audio_data/*/audio_url`."""
+    return re.sub(r"/[0-9]+(?=/|$)", "/*", violation.path)
+
+
+def occurrences(violations: Iterable[Violation]) -> Counter[str]:
+    """How many violations of each code these stand for."""
+    found: Counter[str] = Counter()
+    for each in violations:
+        found[each.code] += each.times
+    return found
 
 
 def fingerprint(violation: Violation) -> str:
     """Twelve hex digits that stay the same for the same finding in every run: of its code, its
-    rule and the place in the chunk, whatever the values and the number of the chunk.
+    rule and the place in the chunk, whatever the values and the number of the chunk, and whatever
+    key a member's name repeats.
     """
-    place = re.sub(r"/[0-9]+(?=/|$)", "/*", violation.path)
-    text = "\0".join((violation.code, violation.rule, place))
+    text = "\0".join((violation.code, violation.rule, outgoing.text(place_of(violation))))
     return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:12]
 
 

@@ -9,12 +9,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from soundstage.contract.assets import DURATION, duration_of
+from soundstage.contract.assets import DURATION, duration_of, role_of
 from soundstage.contract.protocol import Endpoint, Protocol
+from soundstage.errors import UsageError
+from soundstage.wire.target import parse_target
 
 Finding = tuple[str, str]
 #: Parts of rule ids that no endpoint can have as its name.
 _RESERVED = ("error", "request")
+#: The role of the field that says how far a generation is.
+PROGRESS = "progress"
 
 
 def of_protocol(data: Mapping[str, Any]) -> Iterator[Finding]:
@@ -25,6 +29,10 @@ def of_protocol(data: Mapping[str, Any]) -> Iterator[Finding]:
     for number, endpoint in enumerate(data["endpoints"]):
         if endpoint["name"] in _RESERVED:
             yield f"/endpoints/{number}/name", f"{endpoint['name']!r} stands for other rules"
+        if (wrong := _wrong_path(endpoint)) is not None:
+            yield f"/endpoints/{number}/path", wrong
+    if (wrong := _wrong_base(data["base_url"])) is not None:
+        yield "/base_url", wrong
     for number, stage in enumerate(stages):
         yield from _of_stage(stage, f"/stages/{number}", names, has_tracks="tracks" in data)
     for pointer, field in _fields(data):
@@ -36,6 +44,18 @@ def of_protocol(data: Mapping[str, Any]) -> Iterator[Finding]:
     if not any(stage.get("ends") and not stage.get("failure") for stage in stages):
         yield "/stages", "no stage ends the stream"
     yield from _never_comes(stages)
+
+
+def of_numbers(protocol: Protocol) -> Iterator[tuple[str, str]]:
+    """(name of the stage, reason): a field that counts, and is fixed to what is no number."""
+    counted = {each.field for each in protocol.never_decrease}
+    counted |= {protocol.index.field} if protocol.index is not None else set()
+    counted |= {name for name, field in protocol.fields.items() if role_of(field) == PROGRESS}
+    for stage in protocol.stages:
+        for name in sorted(counted & stage.schema["properties"].keys()):
+            value = stage.schema["properties"][name].get("const", 0)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                yield stage.name, f"{name} counts, and is fixed to what is no number"
 
 
 def of_song_length(protocol: Protocol, endpoints: Iterable[Endpoint]) -> Iterator[Finding]:
@@ -60,6 +80,28 @@ def of_examples(
         kind, _, name = example["of"].partition(":")
         if kind in known and name not in known[kind]:
             yield f"/examples/{number}/of", f"no {kind} is called {name!r}"
+
+
+def _wrong_path(endpoint: Mapping[str, Any]) -> str | None:
+    """What is wrong with an endpoint's path: the one part of it that is filled in is the id of a
+    generation that is looked up.
+    """
+    filled = [part for part in endpoint["path"].split("/") if part.startswith("{")]
+    if endpoint["kind"] == "status" and len(filled) != 1:
+        return "a generation is looked up by its id: one part must be filled in"
+    if endpoint["kind"] != "status" and filled:
+        return f"nothing fills {filled[0]} in"
+    return None
+
+
+def _wrong_base(url: str) -> str | None:
+    try:
+        target = parse_target(url)
+    except UsageError as error:
+        return str(error)
+    if "?" in target.path or "#" in url:
+        return "a base URL has no query or fragment"
+    return None
 
 
 def _of_stage(

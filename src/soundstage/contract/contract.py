@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from typing import Any
 
 import jsonschema_rs
 
-from soundstage.contract import coherence
+from soundstage.contract import coherence, patterns
+from soundstage.contract.files import all_files, is_there
 from soundstage.contract.protocol import (
     Completion,
     Constant,
@@ -33,7 +35,7 @@ from soundstage.contract.protocol import (
     Tracks,
 )
 from soundstage.contract.rules import RuleBook, rule_book
-from soundstage.contract.schema import WHEN_KEYWORDS, Folder, pointer
+from soundstage.contract.schema import WHEN_KEYWORDS, Folder, Schema, pointer, short
 from soundstage.errors import ContractDataError, UsageError
 
 _REFUSALS = ("wrong_type", "wrong_media_type")
@@ -93,7 +95,7 @@ def _held(root: Traversable) -> list[str]:
     return [
         entry.name
         for entry in root.iterdir()
-        if entry.is_dir() and entry.joinpath("protocol.json").is_file()
+        if entry.is_dir() and is_there(entry.joinpath("protocol.json"))
     ]
 
 
@@ -149,6 +151,9 @@ def _load(api: str, root: Traversable) -> Contract:
     }
     protocol = _protocol(folder, api, data)
     _fits(folder, path, coherence.of_song_length(protocol, endpoints.values()))
+    for stage, reason in coherence.of_numbers(protocol):
+        chunk = next(each["chunk"] for each in data["stages"] if each["name"] == stage)
+        raise ContractDataError(f"{folder.name}/{api}/{chunk}: {reason}")
     errors = _errors(folder, api)
     hosts = Hosts(tuple(data["hosts"]["values"]), Grounds.of(data["hosts"]))
     try:
@@ -159,7 +164,7 @@ def _load(api: str, root: Traversable) -> Contract:
         api=api,
         title=data["title"],
         base_url=data["base_url"],
-        sha256=_digest(root.joinpath(api), folder.place("fields.json")),
+        sha256=_digest(folder, api),
         endpoints=endpoints,
         protocol=protocol,
         errors=errors,
@@ -170,13 +175,20 @@ def _load(api: str, root: Traversable) -> Contract:
 
 
 def _meets_schema(folder: Folder, path: str, data: Any, part: str | None = None) -> None:
-    schema = folder.read("protocol.schema.json")
+    for error in _form(part).iter_errors(data):
+        where = f"{folder.name}/{path}#{pointer(*error.instance_path)}"
+        raise ContractDataError(f"{where}: {short(error.message)}")
+
+
+@cache
+def _form(part: str | None) -> jsonschema_rs.Draft202012Validator:
+    """What a `protocol.json`, or another file, must be like. Always ours: what a folder has under
+    the name `protocol.schema.json` is for editors, and the code understands no other.
+    """
+    schema = json.loads(_installed().joinpath("protocol.schema.json").read_bytes())
     if part is not None:
         schema = {"$ref": f"#/$defs/{part}", "$defs": schema["$defs"]}
-    validator = jsonschema_rs.Draft202012Validator(schema)
-    for error in validator.iter_errors(data):
-        where = f"{folder.name}/{path}#{pointer(*error.instance_path)}"
-        raise ContractDataError(f"{where}: {error.message}")
+    return patterns.validator(schema)
 
 
 def _fits(folder: Folder, path: str, findings: Iterator[coherence.Finding]) -> None:
@@ -193,7 +205,7 @@ def _protocol(folder: Folder, api: str, data: Mapping[str, Any]) -> Protocol:
             Stage(
                 name=entry["name"],
                 when=folder.inline(entry["when"], path, f"{here}/when", WHEN_KEYWORDS),
-                schema=folder.resolve(f"{api}/{entry['chunk']}"),
+                schema=_of_an_object(folder.resolve(f"{api}/{entry['chunk']}")),
                 after=tuple(tuple(group) for group in entry["after"]),
                 times=(entry["times"][0], entry["times"][1]),
                 per_track=entry["per_track"],
@@ -232,6 +244,11 @@ def _protocol(folder: Folder, api: str, data: Mapping[str, Any]) -> Protocol:
         ),
         by_name={stage.name: stage for stage in stages},
     )
+
+
+def _of_an_object(schema: Schema) -> Schema:
+    """The schema of a chunk, with the properties that it may leave out."""
+    return schema if "properties" in schema else {**schema, "properties": {}}
 
 
 def _errors(folder: Folder, api: str) -> Errors:
@@ -280,17 +297,13 @@ def _examples(folder: Folder, api: str, protocol: Protocol, errors: Errors) -> t
     )
 
 
-def _digest(*places: Traversable) -> str:
+def _digest(folder: Folder, api: str) -> str:
     digest = hashlib.sha256()
-
-    def add(place: Traversable, name: str) -> None:
-        if place.is_dir():
-            for entry in sorted(place.iterdir(), key=lambda entry: entry.name):
-                add(entry, f"{name}/{entry.name}")
-        elif name.endswith(".json"):
-            content = place.read_bytes()
-            digest.update(f"{name}\0{len(content)}\0".encode() + content)
-
-    for place in places:
-        add(place, place.name)
+    try:
+        for root, place in (folder.found(f"{api}/."), folder.found("fields.json")):
+            for name, content in all_files(place, root):
+                digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    except (ValueError, OSError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise ContractDataError(f"{folder.name}/{why}") from error
     return digest.hexdigest()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
+from soundstage import visible
 from soundstage.contract.contract import Contract
 from soundstage.contract.protocol import Grounds, Stage
 
@@ -17,28 +18,29 @@ _FRAMINGS = {"sse": "Server-Sent Events", "lines": "JSON lines"}
 
 def in_order(contract: Contract) -> list[Stage]:
     """The stages as they come: each below those that must come before it, failures last."""
-    stages = contract.protocol.by_name
-
-    def depth(stage: Stage, seen: frozenset[str] = frozenset()) -> int:
-        seen |= {stage.name}
-        before = sorted({name for group in stage.after for name in group} - seen)
-        return 1 + max((depth(stages[name], seen) for name in before), default=0)
-
-    return sorted(contract.protocol.stages, key=lambda stage: (stage.failure, depth(stage)))
+    stages = contract.protocol.stages
+    depth = {stage.name: 1 for stage in stages}
+    # The longest way to each; as many rounds as a way can be long, since some go in circles.
+    for _ in stages:
+        depth = {
+            stage.name: 1 + max((depth[name] for group in stage.after for name in group), default=0)
+            for stage in stages
+        }
+    return sorted(stages, key=lambda stage: (stage.failure, depth[stage.name]))
 
 
 def listing(contract: Contract) -> str:
     """Everything that a contract promises, as lines of text: endpoints, stages, what holds across
     chunks, errors, and every rule with its severity and basis.
     """
-    return "\n".join(_listing(contract)) + "\n"
+    return visible.lines(_listing(contract)) + "\n"
 
 
 def mermaid(contract: Contract) -> str:
     """The protocol as a Mermaid flowchart. An arrow leads from a stage to one that must come after
     it; dotted, where any of several will do.
     """
-    return "\n".join(_mermaid(contract)) + "\n"
+    return visible.lines(_mermaid(contract)) + "\n"
 
 
 def _listing(contract: Contract) -> Iterator[str]:

@@ -27,5 +27,10 @@ def endpoint_at(
 
 @cache
 def _pattern(path: str) -> re.Pattern[str]:
-    parts = re.split(r"\{[^}]*\}", path)
-    return re.compile("[^/]+".join(map(re.escape, parts)) + "/?$")
+    # Each part takes what is nearest and never gives it back: what a parameter could take more, the
+    # next one takes. So a path with many of them costs no more than one with none.
+    first, *parts = re.split(r"\{[^{}]*\}", path)
+    *inner, last = parts or [""]
+    middle = "".join(f"(?>[^/]+?{re.escape(part)})" for part in inner)
+    end = f"[^/]+{re.escape(last)}" if parts else ""
+    return re.compile(f"{re.escape(first)}{middle}{end}/?$")

@@ -13,7 +13,7 @@ from importlib.resources.abc import Traversable
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any, NamedTuple, cast
 
-from soundstage.contract.contract import folder_of
+from soundstage.contract.contract import folder_of, load
 
 _SPACE = " \t\r\n"
 _DECODER = json.JSONDecoder()
@@ -34,15 +34,16 @@ class Place(NamedTuple):
 def place_of(rule_id: str) -> Place:
     """The place of a rule, by its id (`v6/stream/index/start`).
 
-    Raises UsageError if there is no contract for its API version.
+    Raises UsageError if there is no contract for its API version, ContractDataError if it is not
+    understood.
     """
     api, _, path = rule_id.partition("/")
+    load(api)  # or it is refused: from here on every file is as it should be
     folder = folder_of(api)
     protocol = _read(folder.joinpath("protocol.json"))
     name, steps = _data(protocol, folder, path.split("/"))
     file = folder.joinpath(name)
-    text = file.read_text("utf-8")
-    return Place(f"{api}/{name}", file, line_of(text, steps))
+    return Place(f"{api}/{name}", file, line_of(_text(cast(Hashable, file)), steps))
 
 
 def line_of(text: str, steps: Steps) -> int:
@@ -92,7 +93,13 @@ def _read(file: Traversable) -> Any:
 
 @cache
 def _parsed(file: Any) -> Any:
-    return json.loads(file.read_bytes())
+    return json.loads(_text(file))
+
+
+@cache
+def _text(file: Any) -> str:
+    text: str = file.read_bytes().decode("utf-8-sig")
+    return text
 
 
 def _data(protocol: Any, folder: Traversable, path: Sequence[str]) -> tuple[str, Steps]:

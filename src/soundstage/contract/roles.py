@@ -18,7 +18,8 @@ __all__ = ["URL_ROLES", "asset_urls", "assets_of", "identifier", "identifiers", 
 #: The roles of fields and parameters that hold a URL.
 URL_ROLES = frozenset({*KINDS, "url", "reference_audio"})
 _IDENTIFIERS = ("message_id", "task_id")
-_LONGEST_ID = 200
+#: More characters of an identifier are not taken.
+LONGEST_ID = 4_000
 _DEEPEST = 32
 
 
@@ -41,11 +42,13 @@ def identifiers(contract: Contract) -> tuple[str, ...]:
 
 
 def identifier(contract: Contract, value: dict[str, Any]) -> str | None:
-    """The identifier in a chunk or a result, at most 200 characters of it; None if it has none."""
+    """The identifier in a chunk or a result, at most `LONGEST_ID` characters; None if it has
+    none.
+    """
     for name in identifiers(contract):
         found = value.get(name)
         if isinstance(found, str) and found:
-            return found[:_LONGEST_ID]
+            return found[:LONGEST_ID]
     return None
 
 

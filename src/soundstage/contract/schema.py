@@ -7,15 +7,15 @@ schema is plain JSON Schema 2020-12, so that `jsonschema` and `jsonschema-rs` ag
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources.abc import Traversable
-from typing import Any, NoReturn
+from typing import Any, Final
 
 import jsonschema_rs
 
+from soundstage.contract import files, patterns
 from soundstage.errors import ContractDataError
 
 Schema = dict[str, Any]
@@ -37,6 +37,14 @@ CONSTRAINTS = ("type", "const", "enum", "minimum", "maximum", "minLength", "patt
 SIZES = ("minItems", "maxItems")
 NESTING = frozenset({"properties", "required", "items", "allOf"})
 KEYWORDS = ANNOTATIONS | NESTING | {*CONSTRAINTS, *SIZES, "$ref"}
+#: Schemas that a folder may come to with its references followed: one that doubles thirty times
+#: would come to a billion. And references that may be followed one after another.
+MOST_SCHEMAS: Final = 20_000
+_LONGEST_WAY: Final = 16
+#: The most that `minLength` and `minItems` may ask for, since what meets them is made up.
+MOST_ASKED: Final = 10_000
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+_LONGEST_MESSAGE: Final = 400
 #: What a stage's `when` may also use: it tells chunks apart and yields no rules.
 WHEN_KEYWORDS = KEYWORDS | {"anyOf", "not"}
 
@@ -56,6 +64,18 @@ _TYPE_NAMES: tuple[tuple[type, str], ...] = (
 )
 
 
+@cache
+def _form() -> jsonschema_rs.Draft202012Validator:
+    """What a schema must be like: the library's own copy, whatever `$schema` says."""
+    return patterns.validator({"$ref": DIALECT})
+
+
+def short(message: str) -> str:
+    """A validator's message, which quotes the value, on one line of some length."""
+    line = " ".join(message.split())
+    return line if len(line) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]}…"
+
+
 def type_name(value: Any) -> str:
     """The JSON Schema type of a parsed JSON value; numbers that are not int are "number"."""
     if value is None:
@@ -66,30 +86,6 @@ def type_name(value: Any) -> str:
 def pointer(*parts: str | int) -> str:
     """A JSON pointer (RFC 6901, section 3) to the place that `parts` lead to."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
-
-
-@cache
-def _is_pattern(text: str) -> bool:
-    """Whether both validators can read a regular expression."""
-    try:
-        re.compile(text)
-        jsonschema_rs.Draft202012Validator({"pattern": text})
-    except (re.error, ValueError):
-        return False
-    return True
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _no_key_twice(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(members)
-    if len(found) < len(members):
-        keys = [key for key, _ in members]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {twice!r} comes twice in an object")
-    return found
 
 
 class Folder:
@@ -104,35 +100,34 @@ class Folder:
         self._read: dict[str, Any] = {}
         self._resolved: dict[str, Schema] = {}
         self._sound: set[str] = set()  # definitions whose form has been checked
+        self._grown = 0  # schemas that came of following references
 
     def read(self, path: str) -> Any:
-        """The parsed file at `path`, relative to the folder; `..` may lead to its siblings.
+        """The parsed file at `path`, relative to the folder; `..` may lead to its siblings, not out
+        of it.
 
-        Raises ContractDataError if it is absent or not JSON.
+        Raises ContractDataError if it is absent, elsewhere, not JSON or out of all proportion.
         """
         if path not in self._read:
-            place = self.place(path)
+            root, place = self.found(path)
             try:
-                self._read[path] = json.loads(
-                    place.read_bytes(),
-                    object_pairs_hook=_no_key_twice,
-                    parse_constant=_refuse_constant,
-                )
-            except (OSError, ValueError) as error:
-                why = getattr(error, "strerror", None) or error
-                raise ContractDataError(f"{self.name}/{path}: {why}") from error
-            except RecursionError as error:
-                raise ContractDataError(f"{self.name}/{path}: nested too deeply") from error
+                self._read[path] = files.parse(files.read_bytes(place, root))
+            except ValueError as error:
+                raise ContractDataError(f"{self.name}/{path}: {error}") from error
         return self._read[path]
 
     def place(self, path: str) -> Traversable:
         """Where the file at `path` is, or would be."""
+        return self.found(path)[1]
+
+    def found(self, path: str) -> tuple[Traversable, Traversable]:
+        """The folder that holds the file at `path`, and where the file is, or would be."""
         place = self.root
         for part in path.split("/"):
             place = place.joinpath(part)
-        if "/" not in path and self._shared is not None and not place.is_file():
-            return self._shared.joinpath(path)
-        return place
+        if "/" not in path and self._shared is not None and not files.is_there(place):
+            return self._shared, self._shared.joinpath(path)
+        return self.root, place
 
     def resolve(self, path: str) -> Schema:
         """The schema in the file at `path`, references inlined; the same object every time.
@@ -173,10 +168,12 @@ class Folder:
     def _check_form(self, schema: Any, path: str, place: str, keywords: frozenset[str]) -> None:
         self._check_keywords(schema, path, place, keywords)
         try:
-            jsonschema_rs.meta.validate(schema)
-        except jsonschema_rs.ValidationError as error:
-            refuse = self._refusing(path, place + pointer(*error.instance_path))
-            raise refuse(" ".join(error.message.split())) from error
+            wrong = next(iter(_form().iter_errors(schema)), None)
+        except ValueError as error:  # beyond the library's bounds
+            raise self._refusing(path, place)(str(error)) from error
+        if wrong is not None:
+            refuse = self._refusing(path, place + pointer(*wrong.instance_path))
+            raise refuse(short(wrong.message))
 
     def _check_keywords(self, schema: Any, path: str, place: str, keywords: frozenset[str]) -> None:
         refuse = self._refusing(path, place)
@@ -187,6 +184,14 @@ class Folder:
         for word in ("x-basis", "x-required-basis"):
             if schema.get(word, _BASES[0]) not in _BASES:
                 raise self._refusing(path, f"{place}/{word}")(f"must be one of {', '.join(_BASES)}")
+        if not isinstance(schema.get("x-source", ""), str):
+            raise self._refusing(path, f"{place}/x-source")("must be a text")
+        if schema.get("$schema", DIALECT) not in (DIALECT, f"{DIALECT}#"):
+            raise self._refusing(path, f"{place}/$schema")(f"must be {DIALECT}")
+        for word in ("minLength", "minItems"):
+            asked = schema.get(word, 0)
+            if isinstance(asked, int | float) and asked > MOST_ASKED:
+                raise self._refusing(path, f"{place}/{word}")(f"at most {MOST_ASKED:,}")
 
     def _inline(
         self,
@@ -195,9 +200,16 @@ class Folder:
         place: str,
         keywords: frozenset[str],
         on_the_way: tuple[str, ...],
+        depth: int = 0,
     ) -> Schema:
         self._check_keywords(schema, path, place, keywords)
         refuse = self._refusing(path, place)
+        self._grown += 1
+        if self._grown > MOST_SCHEMAS:
+            raise refuse(f"with its references followed, more than {MOST_SCHEMAS:,} schemas")
+        if depth > files.DEEPEST or len(on_the_way) > _LONGEST_WAY:
+            raise refuse("nested too deeply")
+        depth += 1
         if keywords is KEYWORDS:
             for name in schema.get("required", ()):
                 if name not in schema.get("properties", ()):
@@ -209,22 +221,22 @@ class Folder:
                 continue
             if keyword == "properties":
                 resolved[keyword] = {
-                    name: self._inline(sub, path, here + pointer(name), keywords, on_the_way)
+                    name: self._inline(sub, path, here + pointer(name), keywords, on_the_way, depth)
                     for name, sub in value.items()
                 }
-            elif keyword == "pattern" and not _is_pattern(value):
-                raise self._refusing(path, here)(f"{value!r} is no pattern")
+            elif keyword == "pattern" and (unfit := patterns.why_unfit(value)) is not None:
+                raise self._refusing(path, here)(unfit)
             elif keyword in ("items", "not"):
-                resolved[keyword] = self._inline(value, path, here, keywords, on_the_way)
+                resolved[keyword] = self._inline(value, path, here, keywords, on_the_way, depth)
             elif keyword in ("allOf", "anyOf"):
                 resolved[keyword] = [
-                    self._inline(sub, path, f"{here}/{number}", keywords, on_the_way)
+                    self._inline(sub, path, f"{here}/{number}", keywords, on_the_way, depth)
                     for number, sub in enumerate(value)
                 ]
             else:
                 resolved[keyword] = value
         if "$ref" in schema:
-            target, role = self._target(schema["$ref"], path, refuse, on_the_way)
+            target, role = self._target(schema["$ref"], path, refuse, on_the_way, depth)
             clash = (target.keys() & resolved.keys()) - ANNOTATIONS
             if clash:
                 raise refuse(f"{sorted(clash)[0]!r} stands beside a $ref that has it too")
@@ -236,7 +248,12 @@ class Folder:
         return resolved
 
     def _target(
-        self, reference: str, path: str, refuse: _Refuse, on_the_way: tuple[str, ...]
+        self,
+        reference: str,
+        path: str,
+        refuse: _Refuse,
+        on_the_way: tuple[str, ...],
+        depth: int,
     ) -> tuple[Schema, str]:
         file, mark, place = reference.partition("#/")
         parts = place.split("/")
@@ -257,7 +274,8 @@ class Folder:
             self._check_form(definition, target_path, f"/{place}", KEYWORDS)
             self._sound.add(whole)
         way = (*on_the_way, whole)
-        return self._inline(definition, target_path, f"/{place}", KEYWORDS, way), parts[1]
+        target = self._inline(definition, target_path, f"/{place}", KEYWORDS, way, depth)
+        return target, parts[1]
 
 
 def _join(path: str, reference: str) -> str:

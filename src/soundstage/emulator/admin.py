@@ -163,7 +163,7 @@ class Admin:
             asked = operation.query(scope.get("query_string", b""))
             body = None
             if operation.has_body:
-                if (raw := await body_of(scope, receive)) is None:
+                if (raw := await body_of(receive)) is None:
                     return refusal_of_size()
                 body = operation.body(raw)
             value = await self._handlers[operation.name](asked, body)

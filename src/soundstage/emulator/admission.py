@@ -155,7 +155,7 @@ class Admission:
             return self._declined(contract, "unauthorized")
         if not is_json(scope["headers"]):
             return self._declined(contract, "wrong_media_type")
-        if (raw := await body_of(scope, receive)) is None:
+        if (raw := await body_of(receive)) is None:
             return self._declined(contract, "too_large")
         entry.received(raw)
         asked = reader.read(raw)
@@ -194,7 +194,7 @@ class Admission:
                 self._ledger.release(held)
                 return self._declined(contract, late.error, late.retry_after)
             generation = make(held.number)
-            if not self._admitted(generation):
+            if not (self._store.has_room(generation, started) and self._admitted(generation)):
                 self._ledger.release(held)
                 return self._declined(contract, "service_unavailable")
             self._put(held, endpoint, generation, len(raw))

@@ -22,7 +22,7 @@ from soundstage.emulator import rates, triggers
 from soundstage.emulator.accounts import Accounts
 from soundstage.emulator.admin import PREFIX, Admin
 from soundstage.emulator.admission import Admission
-from soundstage.emulator.asgi import respond
+from soundstage.emulator.asgi import NoBody, respond
 from soundstage.emulator.assets import Assets
 from soundstage.emulator.control import Control
 from soundstage.emulator.cors import Cors
@@ -182,6 +182,8 @@ class Emulator:
             # A path without parameters is looked up, not matched: the fewer frames a stream's
             # coroutine has, the less each of its chunks costs.
             await (self._places.get(path) or self._router)(scope, receive, send)
+        except NoBody as refused:
+            await respond(scope, send, refused.answer)
         except Exception:
             log.exception("the emulator failed on %s", path)
             # Where a response has begun already, this fails too, and the server cuts it.

@@ -9,11 +9,15 @@ from typing import Final
 from starlette.types import Receive, Scope, Send
 
 from soundstage.emulator.journal import answered
-from soundstage.emulator.requests import BODY_LIMIT, Answer, header
+from soundstage.emulator.requests import BODY_LIMIT, Answer, header, refusal_of_body
 
 #: Of a body that is too large this much is read and thrown away, so that the client, still
 #: sending, gets to see the answer.
 _DRAIN_LIMIT: Final = 16 * BODY_LIMIT
+#: So many bytes of bodies that are not whole yet are held for all clients together, and so many
+#: seconds one body may take.
+HELD_LIMIT: Final = 64 * 2**20
+BODY_S: Final = 60.0
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 
 
@@ -54,21 +58,54 @@ def _wake(waiter: asyncio.Future[None] | None) -> None:
         waiter.set_result(None)
 
 
-async def body_of(scope: Scope, receive: Receive) -> bytes | None:
-    """The whole body; None if it is too large, or the client went away before its end."""
+class NoBody(Exception):
+    """A body that is not read to its end; `answer` is for who sent it, and ends the connection."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__()
+        self.answer = answer
+
+
+class _Held:
+    """Bytes of bodies that are not whole yet."""
+
+    bytes = 0
+
+
+async def body_of(receive: Receive) -> bytes | None:
+    """The whole body; None if it is too large, or the client went away before its end. Raises
+    NoBody for one that takes too long, or for which others leave no room.
+    """
+    try:
+        async with asyncio.timeout(BODY_S):
+            return await _whole(receive)
+    except TimeoutError:
+        raise NoBody(refusal_of_body("slow")) from None
+
+
+async def _whole(receive: Receive) -> bytes | None:
     parts: list[bytes] = []
-    size = 0
+    size = held = 0
     more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        size += len(message.get("body", b""))
-        if size <= BODY_LIMIT:
-            parts.append(message.get("body", b""))
-        elif size > _DRAIN_LIMIT:
-            return None
-        more = message.get("more_body", False)
+    try:
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            part = message.get("body", b"")
+            more = message.get("more_body", False)
+            size += len(part)
+            if size <= BODY_LIMIT:
+                parts.append(part)
+                if more:
+                    held += len(part)
+                    _Held.bytes += len(part)
+                    if _Held.bytes > HELD_LIMIT:
+                        raise NoBody(refusal_of_body("crowded"))
+            elif size > _DRAIN_LIMIT:
+                return None
+    finally:
+        _Held.bytes -= held
     return b"".join(parts) if size <= BODY_LIMIT else None
 
 

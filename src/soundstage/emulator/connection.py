@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from soundstage.emulator.incoming import HEAD_S, LINGER_S, Incoming, Refused, too_slow
 
 _EXTENSION: Final = "soundstage.connection"
+_OTHER_HOST: Final = "soundstage.other_host"
 #: No lingering: what is unsent is thrown away, and the far end is told so by a reset (RFC 9293,
 #: section 3.10.7; `SO_LINGER` of socket(7)).
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
@@ -124,6 +125,8 @@ class OpenProtocol(HttpToolsProtocol):
         super().on_message_begin()
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
         scope["extensions"] = {_EXTENSION: self.transport}
+        if self.parser.other_host is not None:
+            scope["extensions"][_OTHER_HOST] = self.parser.other_host
 
     def on_headers_complete(self) -> None:
         self._wait_no_more()
@@ -190,6 +193,14 @@ class OpenProtocol(HttpToolsProtocol):
             self.transport.write(refused.to_bytes())
             self.transport.write_eof()
             self.loop.call_later(LINGER_S, self.transport.close)
+
+
+def other_host_of(scope: Scope) -> bytes | None:
+    """What the Host field of a request names, where it has a target in absolute form, which names
+    another. The target counts (RFC 9112, section 3.2.2), but where both are to be trusted.
+    """
+    found: bytes | None = (scope.get("extensions") or {}).get(_OTHER_HOST)
+    return found
 
 
 def connection_of(scope: Scope) -> Connection | None:

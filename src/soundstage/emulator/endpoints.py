@@ -83,7 +83,7 @@ class Endpoints:
             framing = endpoint.framings[0]
 
         admission, telling, faults = self.admission, self.telling, self.faults
-        ledger = self.ledger
+        ledger, store = self.ledger, self.store
 
         async def handle(scope: Scope, receive: Receive, send: Send) -> None:
             entry: Entry = scope[ENTRY]
@@ -113,7 +113,7 @@ class Endpoints:
                 await telling.tell(generation, endpoint, framing, named, scope, receive, send)
             finally:
                 entry.chunks = generation.sent
-                generation.drop_chunks()
+                store.leave(generation)
 
         return handle
 

@@ -232,11 +232,14 @@ def _sample(streams: list[Recorded], rng: random.Random) -> list[_Stream]:
     """Streams taken at random, their unknown chunks spread evenly to begin with."""
     chosen, hidden = [], 0
     for stream in rng.sample(streams, len(streams)):
-        chunks = []
+        chunks, unknown = [], 0
         for stage, first, last, many in stream.seen:
             chunks.append(_Chunk(first, stage))
             if many > 1:
                 chunks.append(_Chunk(last, stage))
+            # One stream shows no more of them than all together may.
+            many = min(many, max(2, 2 + _MOST_HIDDEN - unknown))
+            unknown += max(0, many - 2)
             for number in range(1, many - 1):
                 time = first + (last - first) * number / (many - 1)
                 chunks.append(_Chunk(time, stage, first, last))

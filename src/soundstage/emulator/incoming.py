@@ -62,7 +62,8 @@ class Calls(Protocol):
 
 class Incoming:
     """The requests of one connection. It has what httptools' own parser has, so that it can stand
-    in its place. `waiting`: a head has begun and is not there yet.
+    in its place. `waiting`: a head has begun and is not there yet. `other_host`: what the Host
+    field of the last head named, where its target named another.
     """
 
     def __init__(self, calls: Calls, head_limit: int = HEAD_LIMIT) -> None:
@@ -76,6 +77,7 @@ class Incoming:
         self._unread = self._size = 0
         self._heads = 0
         self.waiting = False
+        self.other_host: bytes | None = None
         self.on_body = calls.on_body
         self._parser = self._fresh()
 
@@ -167,10 +169,14 @@ class Incoming:
         self._offered = None
         self._check(headers)
         url = self._url
+        self.other_host = None
         if absolute := _ABSOLUTE.match(url):
             # RFC 9112, section 3.2.2: the host that it names counts, not that of the field.
             rest, host = url[absolute.end() :], absolute[1]
             url = rest if rest.startswith(b"/") else b"/" + rest
+            for name, value in headers:
+                if name.lower() == b"host" and value.lower() != host.lower():
+                    self.other_host = value
             headers = [
                 (name, host if name.lower() == b"host" else value) for name, value in headers
             ]

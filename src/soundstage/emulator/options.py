@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from soundstage.same_origin import is_loopback
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -46,7 +48,7 @@ class Options:
 
     @property
     def on_loopback(self) -> bool:
-        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+        return is_loopback(self.host)
 
     def arguments(self) -> Iterator[str]:
         """The command line that gives these options."""

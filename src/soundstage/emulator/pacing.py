@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import jsonschema_rs
+import orjson
 
 from soundstage.contract import Contract, load_all
 from soundstage.emulator.capacity import SlowDown
@@ -63,9 +64,10 @@ def _from_file(path: Path) -> Profile:
         raise UsageError(f"{path}: larger than {_LARGEST} bytes, no profile is")
     try:
         data = json.loads(raw, object_pairs_hook=_once)
+        orjson.dumps(data)  # as the admin API will: not too deep, no half of a surrogate pair
     except json.JSONDecodeError as error:
         raise UsageError(f"{path}:{error.lineno}:{error.colno}: {error.msg}") from error
-    except (ValueError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise UsageError(f"{path}: not JSON that can be read: {error}") from error
     # The name goes into run bundles: which file it was must show, where it lay must not.
     made = from_data(f"{path.stem}@{hashlib.sha256(raw).hexdigest()[:8]}", data, str(path))
@@ -74,11 +76,11 @@ def _from_file(path: Path) -> Profile:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{twice!r} stands twice in one object")
+    result: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in result:
+            raise ValueError(f"{name[:60]!r} stands twice in one object")
+        result[name] = value
     return result
 
 
@@ -186,7 +188,10 @@ def _validator() -> jsonschema_rs.Validator:
 
 def _first_wrong(data: Any) -> str | None:
     """`/pointer: reason` of what is wrong, None if nothing is."""
-    errors = list(_validator().iter_errors(data))
+    try:
+        errors = list(_validator().iter_errors(data))
+    except ValueError as refused:  # nested deeper than the validator goes, or half a pair
+        return f"(whole): {refused}"
     if not errors:
         return None
     # A misspelt word also breaks the rule that one of the right words must stand there.

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.types import Receive, Scope, Send
 
+from soundstage import visible
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
 from soundstage.contract.roles import role_of
@@ -120,7 +121,11 @@ def _template() -> tuple[jinja2.Template, bytes]:
     import jinja2
 
     source = files(__package__).joinpath("page.html").read_text(encoding="utf-8")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=lambda value: visible.text(value) if type(value) is str else value,
+    )
     style, script = (_hash(_inside(source, tag)) for tag in ("style", "script"))
     policy = (
         f"default-src 'none'; style-src '{style}'; script-src '{script}'; connect-src 'self'; "

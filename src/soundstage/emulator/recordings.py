@@ -18,6 +18,7 @@ from soundstage.contract import Contract
 from soundstage.contract.paths import endpoint_at
 from soundstage.contract.recognise import Guess, recognise
 from soundstage.errors import NoDataError, UsageError
+from soundstage.strange_files import leads_out
 from soundstage.wire import jsontext, saved, strangers
 from soundstage.wire.ending import EndKind
 from soundstage.wire.lines import sniff_framing
@@ -39,7 +40,10 @@ _OF_THE_CONNECTION: Final = frozenset(
     }
 )
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_LENGTH: Final = re.compile("[0-9]{1,18}")
+#: A file may be so large, and all that is replayed together.
 _LARGEST: Final = 256 * 2**20
+_ALL: Final = 1024 * 2**20
 #: Content types of responses that were saved without their head, by framing.
 _MEDIA: Final = {
     "sse": "text/event-stream",
@@ -67,6 +71,11 @@ class Recording:
     end: EndKind | None
     end_at: float
 
+    @property
+    def size(self) -> int:
+        """Bytes of its body."""
+        return sum(len(data) for _, data in self.pieces)
+
 
 @dataclass(slots=True)
 class Found:
@@ -92,18 +101,24 @@ def find(place: Path, contracts: list[Contract]) -> Found:
     found = Found()
     wrong: UsageError | None = None
     if (place / "run.json").is_file():
+        if leads_out(place / "transcripts", place):
+            raise UsageError(f"{place / 'transcripts'}: a link that leads out of {place}")
         place = place / "transcripts"
+        if not place.is_dir():
+            raise NoDataError(f"{place}: nothing to replay: the bundle kept no transcript")
     if not place.is_dir():
         found.recordings += _of_file(place, contracts, found.skipped)
     else:
         for file in sorted(place.iterdir()):
-            if file.name.startswith(".") or not file.is_file():
+            if file.name.startswith(".") or file.is_dir():
                 continue
             try:
-                found.recordings += _of_file(file, contracts, found.skipped)
+                found.recordings += _of_file(file, contracts, found.skipped, within=place)
             except UsageError as error:
                 wrong = wrong or error
                 found.skipped.append(f"skipped {error}")
+            if sum(each.size for each in found.recordings) > _ALL:
+                raise UsageError(f"{place}: recordings of more than {_ALL // 2**20} MiB")
     if not found.recordings and wrong is not None:
         raise wrong
     if not found.recordings:
@@ -112,11 +127,13 @@ def find(place: Path, contracts: list[Contract]) -> Found:
     return found
 
 
-def _of_file(file: Path, contracts: list[Contract], skipped: list[str]) -> list[Recording]:
+def _of_file(
+    file: Path, contracts: list[Contract], skipped: list[str], within: Path | None = None
+) -> list[Recording]:
     def wanted(method: str, path: str) -> bool:
         return endpoint_at(contracts, method, path) is not None
 
-    held = saved.read_file(str(file), limit=_LARGEST, wanted=wanted)
+    held = saved.read_file(str(file), limit=_LARGEST, wanted=wanted, within=within)
     if held.exchange is None:
         return list(_of_archive(file, held, contracts, skipped))
     if held.form == "response":
@@ -220,7 +237,7 @@ def _recording(name: str, record: Transcript, contracts: list[Contract]) -> Reco
         ),
         head_at=_seconds(response.get("t", pieces[0][0] if pieces else 0.0), name),
         pieces=tuple(pieces),
-        length=int(lengths[0]) if lengths and lengths[0].isdigit() and not coded else None,
+        length=int(lengths[0]) if lengths and _LENGTH.fullmatch(lengths[0]) and not coded else None,
         end=_end(end.get("kind")),
         end_at=max(last, _seconds(end.get("t", last), name)),
     )
@@ -228,15 +245,17 @@ def _recording(name: str, record: Transcript, contracts: list[Contract]) -> Reco
 
 def _joined(record: Transcript, name: str) -> Iterator[tuple[float, bytes]]:
     """The pieces, those that came with one read as one; their times never fall."""
-    due, held = 0.0, b""
+    due, held = 0.0, list[bytes]()
     for seconds, raw, _ in record.pieces:
         at = max(due, _seconds(seconds, name))
         if at > due and held:
-            yield due, held
-            held = b""
-        due, held = at, held + raw
+            yield due, b"".join(held)
+            held.clear()
+        due = at
+        if raw:
+            held.append(raw)
     if held:
-        yield due, held
+        yield due, b"".join(held)
 
 
 def _seconds(value: object, name: str) -> float:

@@ -10,10 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import jsonschema_rs
 import orjson
 
-from soundstage.contract import Contract
+from soundstage.contract import Contract, patterns
 from soundstage.contract.protocol import Endpoint
 from soundstage.wire import jsontext
 
@@ -37,6 +36,8 @@ BODY_LIMIT: Final = 1 << 20
 #: Refusals of the emulator itself, for which the pages have no word.
 _OWN: Final[Mapping[str, tuple[int, str]]] = {
     "too_large": (413, f"The request body is larger than {BODY_LIMIT} bytes"),
+    "slow": (408, "The body of the request did not come in time"),
+    "crowded": (503, "Too many bodies of requests are on their way: try again later"),
     "not_modelled": (501, "The emulator does not model this"),
     "internal": (500, "The emulator failed: this is a bug of Soundstage"),
 }
@@ -86,6 +87,13 @@ def refusal_of_size() -> Answer:
     return plain(*_OWN["too_large"])
 
 
+def refusal_of_body(name: str) -> Answer:
+    """The answer to a body that is not read to its end, after which the connection is closed."""
+    answer = plain(*_OWN[name])
+    answer.headers.append((b"connection", b"close"))
+    return answer
+
+
 def plain(status: int, detail: str) -> Answer:
     """An answer that says one thing, in the form of the contracts' other errors."""
     return Answer(status, orjson.dumps({"detail": detail}))
@@ -114,9 +122,10 @@ def bearer_key(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
 def is_json(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Whether the headers announce plain JSON in UTF-8, without a content coding."""
     headers = list(headers)
-    coding = header(headers, b"content-encoding") or b"identity"
+    codings = [value.lower() for name, value in headers if name == b"content-encoding"]
     media = header(headers, b"content-type") or b""
-    return coding.lower() == b"identity" and _JSON.fullmatch(media.strip()) is not None
+    plain = all(coding in (b"", b"identity") for coding in codings)
+    return plain and _JSON.fullmatch(media.strip()) is not None
 
 
 # --- bodies ---------------------------------------------------------------------------------------
@@ -141,7 +150,7 @@ class Reader:
 
     def __init__(self, endpoint: Endpoint) -> None:
         schema = endpoint.request or {"type": "object"}
-        self._validator = jsonschema_rs.validator_for(schema)
+        self._validator = patterns.validator(schema)
         self._required = frozenset(schema.get("required", ()))
         roles = {sub.get("x-role"): name for name, sub in schema.get("properties", {}).items()}
         self._prompt: str | None = roles.get("prompt")
@@ -158,18 +167,24 @@ class Reader:
         body = parsed.value
         if not isinstance(body, dict):
             return "wrong_types"
-        if not self._validator.is_valid(body):
-            return self._fault_of(body)
+        if not self._validator.is_valid(body) and (fault := self._fault_of(body)) is not None:
+            return fault
         prompt, lyrics = str(body.get(self._prompt, "")), body.get(self._lyrics)
         return Asked(prompt, lyrics, body, body.get(self._duration, self._seconds))
 
-    def _fault_of(self, body: Mapping[str, Any]) -> str:
-        """A missing, empty or blank prompt has an error of its own; it yields to any other."""
+    def _fault_of(self, body: Mapping[str, Any]) -> str | None:
+        """A missing, empty or blank prompt has an error of its own; it yields to any other. None
+        where nothing is wrong but that a pattern came to its limit.
+        """
         if self._required - body.keys() - {self._prompt}:
             return "wrong_types"
+        fault = None
         for error in self._validator.iter_errors(body):
+            if patterns.gave_up(error):
+                continue
+            fault = "invalid_prompt"
             at, keyword = list(error.instance_path), list(error.schema_path)[-1]
             about_prompt = at == [self._prompt] and keyword != "type"
             if not about_prompt and keyword != "required":
                 return "wrong_types"
-        return "invalid_prompt"
+        return fault

@@ -23,6 +23,8 @@ KEPT_S: Final = 900.0
 #: forgotten before that.
 MOST: Final = 10_000
 MOST_TEXT: Final = 64 * 2**20
+#: Bytes of chunks that are being told, all together: there is no room for more.
+MOST_TOLD: Final = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +38,15 @@ class Store:
     """Generations by message id, in the order in which they came."""
 
     def __init__(
-        self, kept_s: float = KEPT_S, most: int = MOST, most_text: int = MOST_TEXT
+        self,
+        kept_s: float = KEPT_S,
+        most: int = MOST,
+        most_text: int = MOST_TEXT,
+        most_told: int = MOST_TOLD,
     ) -> None:
         self._kept_s, self._most, self._most_text = kept_s, most, most_text
+        self._most_told = most_told
+        self._told = 0
         self._all: dict[str, _Kept] = {}
         #: (when it ends, message id)
         self._ends: list[tuple[float, str]] = []
@@ -60,7 +68,22 @@ class Store:
         message_id = generation.story.message_id
         self._all[message_id] = _Kept(generation, facts, text)
         self._text += text
+        self._told += _size(generation)
         heappush(self._ends, (generation.end, message_id))
+
+    def has_room(self, generation: Generation, now: float) -> bool:
+        """Whether one more can be told beside those that are, and remembered beside those that
+        run on without their clients.
+        """
+        if self._text > 2 * self._most_text:
+            self.prune(now)
+        room = self._told + _size(generation) <= self._most_told
+        return room and self._text <= 2 * self._most_text
+
+    def leave(self, generation: Generation) -> None:
+        """Whoever asked for a generation has heard it, or has gone."""
+        self._told -= _size(generation)
+        generation.drop_chunks()
 
     def get(self, message_id: str) -> Generation | None:
         """A generation; None if there is none."""
@@ -78,7 +101,7 @@ class Store:
             self._text -= 0 if kept is None else kept.text
 
     def clear(self) -> None:
-        """Forget all of them."""
+        """Forget all of them; those that are being told still take their room."""
         self._all.clear()
         self._ends.clear()
         self._text = 0
@@ -113,3 +136,7 @@ class Store:
             if all(kept.facts[name] == value for name, value in only.items())
         )
         return islice(found, limit)
+
+
+def _size(generation: Generation) -> int:
+    return sum(map(len, generation.chunks))

@@ -8,10 +8,11 @@ exchange that named the URL; what could not be looked at is kept with its reason
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Self
 from urllib.parse import urljoin
 
 from soundstage.conformance.answers import media_type
@@ -22,8 +23,9 @@ from soundstage.contract.assets import ASPECTS, Found, duration_of, found_in
 from soundstage.contract.protocol import Endpoint
 from soundstage.contract.roles import assets_of
 from soundstage.contract.rules import Rule
-from soundstage.exchange import media
+from soundstage.exchange import decoding, media
 from soundstage.exchange.client import Exchange
+from soundstage.exchange.patience import REASON
 from soundstage.exchange.places import Place, place_of
 from soundstage.exchange.session import Session
 from soundstage.wire.content_type import content_type_of
@@ -36,6 +38,8 @@ from soundstage.wire.transport import Request, Transport
 MOST_BYTES: Final = 64 * 2**20
 TOTAL_S: Final = 120.0
 _IDLE_S: Final = 20.0
+#: Of files beyond so many bytes only one is held at a time, whatever several exchanges name.
+_ORDINARY_BYTES: Final = 8 * 2**20
 #: Different URLs of one exchange that are looked at; no documented answer has half as many.
 MOST_URLS: Final = 24
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -59,13 +63,14 @@ def inconclusive(reason: str | None) -> bool:
 class File:
     """What became of one URL. `wrong`: (aspect, message) of what breaks a rule; `seconds` of audio,
     None where that is not known; `seen`: the aspects that were put to the test; `unknown`: why the
-    others were not, None if they were.
+    others were not, None if they were; `note`: what is told of it that breaks no rule.
     """
 
     wrong: tuple[tuple[str, str], ...] = ()
     seen: frozenset[str] = frozenset()
     seconds: float | None = None
     unknown: str | None = None
+    note: str | None = None
 
 
 class AssetChecks:
@@ -86,6 +91,14 @@ class AssetChecks:
         self._exercised: dict[str, int] = {}
         self._unknown: dict[str, str] = {}
         self._lock = threading.Lock()
+        self._large = threading.Lock()
+        self._out_of_time = False
+
+    def cut(self) -> None:
+        """End what is being fetched, and fetch nothing more."""
+        self._out_of_time = True
+        self._own.cut()
+        self._others.cut()
 
     def exercised(self, rule: Rule) -> bool:
         """Whether at least one file has put a rule to the test."""
@@ -106,10 +119,17 @@ class AssetChecks:
             if (each.field.name, each.url) in urls:
                 continue
             urls.add((each.field.name, each.url))
+            if self._out_of_time:
+                self._note(_rules(contract, endpoint, each), f"{REASON}: not fetched any more")
+                continue
             if len(urls) > MOST_URLS:
                 self._note(_rules(contract, endpoint, each), "cap.assets: too many URLs")
                 break
             found += self._of_one(exchange, each, chunk)
+        if exchange.forgotten:
+            for field in assets_of(contract, endpoint.name).values():
+                rules = _rules_of(contract, endpoint, field.name)
+                self._note(rules, "cap.memory: not all that it names was looked at")
         return found
 
     def _of_one(self, exchange: Exchange, found: Found, chunk: int | None) -> Iterator[Violation]:
@@ -126,19 +146,18 @@ class AssetChecks:
                     self._exercised[rule.id] = self._exercised.get(rule.id, 0) + 1
             elif file.unknown is not None:
                 self._note({aspect: rule}, file.unknown)
-        for aspect, message in wrong:
-            rule = rules[aspect]
+        told = [(_CODES[aspect], rules[aspect], message) for aspect, message in wrong]
+        if file.note is not None:
+            told.append(("asset.not_decoded", rules["content"], file.note))
+        for code, rule, message in told:
+            noted = code == "asset.not_decoded"
+            severity = Severity.INFO if noted else Severity(rule.severity)
             url = shown(self._session.redactor.url(found.url))
-            yield Violation(
-                _CODES[aspect],
-                Severity(rule.severity),
-                chunk,
-                found.path,
-                f"{found.field.name} {url}: {message}",
-                rule.id,
-            )
+            named = f"{found.field.name} {url}: {message}"
+            yield Violation(code, severity, chunk, found.path, named, rule.id)
 
     def _note(self, rules: dict[str, Rule], reason: str) -> None:
+        reason = self._session.redactor.message(reason)
         with self._lock:
             for rule in rules.values():
                 if not inconclusive(self._unknown.get(rule.id)):
@@ -197,13 +216,17 @@ class AssetChecks:
 
     def _fetch(self, found: Found, url: str) -> tuple[str | None, File]:
         """One file: where it redirects to, or what it gave."""
+        with _Room(self._large) as room:
+            return self._fetched(found, url, room)
+
+    def _fetched(self, found: Found, url: str, room: _Room) -> tuple[str | None, File]:
         target = self._session.target
         own = place_of(url, target.url, (), live=False).allowed
-        got = self._get(url, target.headers if own else (), own=own)
+        got = self._get(url, target.headers if own else (), room, own=own)
         wants_key = got.status in _KEYLESS and own and target.key is not None
         if wants_key:
             headers = (*target.headers, ("Authorization", f"Bearer {target.key}"))
-            got = self._get(url, headers, own=True)
+            got = self._get(url, headers, room, own=True)
         if got.following is not None:
             return got.following, File()
         if got.status is None:
@@ -226,20 +249,46 @@ class AssetChecks:
             file = replace(file, wrong=(note, *file.wrong))
         return None, file
 
-    def _get(self, url: str, headers: Headers, *, own: bool) -> _Got:
+    def _get(self, url: str, headers: Headers, room: _Room, *, own: bool) -> _Got:
         """One GET, read to its end within the bounds."""
+        decoding.SHARED.start()  # what decodes it starts while it comes
         request = Request("GET", url, headers)
         with (self._own if own else self._others).open(request) as response:
             status, location = response.status, response.header("location")
             if status in _REDIRECTS and location:
                 return _Got(status, following=_joined(url, location))
             wanted = status == _OK or status in _KEYLESS
-            data = b"".join(read.data for read in response.reads()) if wanted else b""
+            body = io.BytesIO()  # gives it away whole, without a copy
+            for read in response.reads() if wanted else ():
+                room.hold(body.tell() + len(read.data))
+                body.write(read.data)
             end = response.end
-            return _Got(status, content_type_of(response.headers), data, end)
+            return _Got(status, content_type_of(response.headers), body.getvalue(), end)
 
 
 Headers = tuple[tuple[str, str], ...]
+
+
+class _Room:
+    """The room in memory that one file takes, until it has been looked at: what is beyond an
+    ordinary file waits until no other is.
+    """
+
+    def __init__(self, large: threading.Lock) -> None:
+        self._large = large
+        self._held = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._held:
+            self._large.release()
+
+    def hold(self, size: int) -> None:
+        """So many bytes are to be held."""
+        if size > _ORDINARY_BYTES and not self._held:
+            self._held = self._large.acquire()
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +330,7 @@ def _opened(found: Found, data: bytes, kind: str) -> File:
     seen = {"answer", "key", "media"}
     if not kind.startswith(f"{found.field.kind}/"):
         wrong.append(("media", f"it is sent as {shown(kind) if kind else 'nothing in particular'}"))
-    seconds, unknown = None, None
+    seconds, unknown, note = None, None, None
     try:
         if found.field.kind == "audio":
             seconds = media.audio(data).seconds
@@ -291,9 +340,13 @@ def _opened(found: Found, data: bytes, kind: str) -> File:
     except media.Broken as error:
         wrong.append(("content", str(error)))
         seen.add("content")
+    except media.NotDecoded as error:
+        note, unknown = str(error), f"not decoded: {error}"
+    except media.NoDecoder as error:
+        unknown = f"environment.asset: {error}"
     except media.Unreadable as error:
         unknown = f"cap.asset: {error}"
-    return File(tuple(wrong), frozenset(seen), seconds, unknown)
+    return File(tuple(wrong), frozenset(seen), seconds, unknown, note)
 
 
 def _joined(url: str, location: str) -> str:
@@ -305,8 +358,12 @@ def _joined(url: str, location: str) -> str:
 
 def _rules(contract: Contract, endpoint: Endpoint, found: Found) -> dict[str, Rule]:
     """The rules about the files of a field, by aspect."""
+    return _rules_of(contract, endpoint, found.field.name)
+
+
+def _rules_of(contract: Contract, endpoint: Endpoint, field: str) -> dict[str, Rule]:
     paths = {
-        aspect: f"{contract.api}/{endpoint.name}/asset/{aspect}/{found.field.name}"
+        aspect: f"{contract.api}/{endpoint.name}/asset/{aspect}/{field}"
         for aspect in (*ASPECTS, "length")
     }
     book = contract.rules.rules

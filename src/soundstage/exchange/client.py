@@ -19,9 +19,12 @@ from soundstage.exchange.budget import Budget
 from soundstage.exchange.exchange import Call, Exchange
 from soundstage.exchange.judge import Caps, Judge
 from soundstage.exchange.reading import Reading
+from soundstage.exchange.room import Claim, Room
+from soundstage.exchange.tape import Tape
 from soundstage.exchange.target import Target
 from soundstage.wire.content_type import content_type_of
 from soundstage.wire.ending import EndKind
+from soundstage.wire.redact import Redactor
 from soundstage.wire.transport import Request, Transport
 
 __all__ = ["Call", "Client", "Exchange"]
@@ -34,7 +37,8 @@ class Client:
     """Makes exchanges with one target. Safe to use from many greenlets at once.
 
     `keep_bytes`: keep the raw events for transcripts. `on_comment` gets (arrival ns, comment) of
-    SSE comments, for benchmarks whose server stamps its send times.
+    SSE comments, for benchmarks whose server stamps its send times. `redactor`: what is said of
+    exchanges goes through it. `room`: what its exchanges may hold together.
     """
 
     def __init__(
@@ -48,6 +52,8 @@ class Client:
         keep_chunks: bool = False,
         ids: Callable[[], str] | None = None,
         on_comment: Callable[[int, bytes], None] | None = None,
+        redactor: Redactor | None = None,
+        room: Room | None = None,
     ) -> None:
         self.target = target
         self.transport = transport
@@ -56,6 +62,10 @@ class Client:
         self.keep_bytes = keep_bytes
         self.keep_chunks = keep_chunks
         self.on_comment = on_comment
+        self.redactor = redactor or Redactor()
+        self.room = room or Room()
+        #: Why what is in flight is cut, if it is and somebody knows.
+        self.cut_reason: str | None = None
         counter = itertools.count(1)
         self.next_id = ids or (lambda: f"e{next(counter):06d}")
 
@@ -71,6 +81,7 @@ class Client:
         if call.endpoint.billed and method == "POST" and self._key(call) is not None:
             self.budget.take()
         comments: list[bytes] = []
+        claim = self.room.claim()
         judge = Judge(
             call.contract,
             call.endpoint,
@@ -79,6 +90,7 @@ class Client:
             broken_rule=call.broken_rule,
             own_host=urlsplit(url).hostname if self.target.kind == "live" else None,
             on_comment=comments.append if self.on_comment is not None else None,
+            claim=claim,
         )
         with self.transport.open(Request(method, url, head, body)) as response:
             started = response.times.start_ns
@@ -91,14 +103,22 @@ class Client:
                 response=response,
                 request_head=head,
                 url=url,
+                redactor=self.redactor,
+                tape=Tape(claim),
             )
-            reading = self._read(exchange, comments)
+            reading = self._read(exchange, claim, comments)
         exchange.ended_ns = time.monotonic_ns()
         # Closing may find a last event (a line without its end), which came with the last read.
-        if told := judge.close(response.end):
+        cancelled = response.end is not None and response.end.kind is EndKind.CANCELLED
+        if told := judge.close(
+            response.end, cut=self.cut_reason if cancelled and not judge.ended else None
+        ):
             assert reading is not None
             reading.tell(told, exchange.ended_ns, exact=False)
         self._conclude(exchange)
+        if judge.value is not None and not claim.take(judge.body_bytes):
+            # It was judged; only what may be looked at later has no room.
+            exchange.forgotten, judge.value = True, {}
         return exchange
 
     def _key(self, call: Call) -> str | None:
@@ -125,7 +145,7 @@ class Client:
             head.append(("Accept", "application/json"))
         return (*head, *self.target.headers, *call.headers), body
 
-    def _read(self, exchange: Exchange, comments: list[bytes]) -> Reading | None:
+    def _read(self, exchange: Exchange, claim: Claim, comments: list[bytes]) -> Reading | None:
         """Read the body to its end; None if there is not even a head."""
         response, judge = exchange.response, exchange.judge
         head_ns = response.times.head_ns
@@ -137,6 +157,7 @@ class Client:
             exchange,
             keep_bytes=self.keep_bytes,
             keep_chunks=self.keep_chunks or exchange.call.keep_chunks,
+            claim=claim,
             comments=comments,
             on_comment=self.on_comment,
         )
@@ -158,6 +179,8 @@ class Client:
             exchange.tape.append(exchange.ended_ns, judge.pending, False)
         if end is not None and end.kind in _TIMEOUTS and not judge.ended:
             exchange.outcome = "timeout"
+        elif end is not None and end.kind is EndKind.CANCELLED and not judge.ended:
+            exchange.outcome = "cut"
         elif response.status is None or (
             end is not None and end.fault_of in ("api", "environment")
         ):

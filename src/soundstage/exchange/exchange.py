@@ -5,24 +5,37 @@ Values only: `client.py` makes them, `reading.py` fills them as bytes come.
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from soundstage.conformance.coverage import Observation
-from soundstage.conformance.violations import Verdict, Violation, verdict_of
+from soundstage.conformance.violations import Verdict, Violation, occurrences, verdict_of
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
 from soundstage.exchange.judge import Judge
+from soundstage.exchange.private import private_texts
 from soundstage.exchange.tape import Piece, Tape
 from soundstage.exchange.transcript import redacted
+from soundstage.wire.echoes import SHORTEST
 from soundstage.wire.ending import End
-from soundstage.wire.redact import Redactor
+from soundstage.wire.redact import MARK, Redactor
 from soundstage.wire.transcript import Transcript
 from soundstage.wire.transport import Response
 
 _SECOND_NS = 1_000_000_000
+#: Requests that were made up to explore: what stands in them is nobody's own.
+EXPLORED = "explored"
+#: A piece of somebody's own text in an id gives it away; so many characters are looked for at once.
+_PIECE = 12
+#: Too short to be base64 of such a piece.
+_SHORT_ID = re.compile("[A-Za-z0-9_.:-]{0,21}")
+_HEXADECIMAL_ID = re.compile("[0-9A-Fa-f]{8,}")
+#: Why a transcript lacks the body of an answer that was judged all the same.
+_NO_ROOM = "cap.memory"
+#: So much of an identifier stands in a row.
+_LONGEST_ID = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +71,10 @@ class Exchange:
     """One request with all that came back. Times are monotonic ns; `milestones` and `stages`
     (first, last, count) are seconds since `started_ns`. `tape` holds the raw bytes; `chunks`:
     (stage, chunk), kept only if the client is asked to.
+
+    What is said of it (`violations`, `failed`, `end`, `row`) goes to files and terminals, and is
+    without the secrets that `redactor` knows, without the queries of URLs, and without what people
+    wrote into the request.
     """
 
     id: str
@@ -74,19 +91,69 @@ class Exchange:
     stages: dict[str, list[float]] = field(default_factory=dict)
     tape: Tape = field(default_factory=Tape)
     chunks: list[tuple[str | None, dict[str, Any]]] = field(default_factory=list)
+    #: Whether some of its chunks, or its result, found no room and were let go once judged.
+    forgotten: bool = False
     coarse_events: int = 0
     #: The longest time between two reads that brought events, and its beginning, in seconds.
     silence: tuple[float, float] | None = None
     transcript_name: str | None = None
+    #: As the API gave it, so that it can be looked up; at most `roles.LONGEST_ID` characters.
     message_id: str | None = None
     #: What is wrong with the files that it points to; found by `assets.py`, if anybody looks.
     in_assets: list[Violation] = field(default_factory=list)
     #: What only other exchanges of the same run show to be wrong; see `server_errors.py`.
     found_later: list[Violation] = field(default_factory=list)
+    redactor: Redactor = field(default_factory=Redactor, repr=False)
+    _hiding: Redactor | None = field(default=None, repr=False)
+    _said: dict[Violation, Violation] = field(default_factory=dict, repr=False)
 
     @property
     def violations(self) -> list[Violation]:
-        return self.judge.violations + self.in_assets + self.found_later
+        found = self.judge.violations + self.in_assets + self.found_later
+        return [self._without_secrets(each) for each in found] if found else found
+
+    def _without_secrets(self, violation: Violation) -> Violation:
+        said = self._said.get(violation)
+        if said is None:
+            hiding = self.hiding(self.redactor)
+            message, path = hiding.message(violation.message), hiding.text(violation.path)
+            if (message, path) == (violation.message, violation.path):
+                said = violation
+            else:
+                said = replace(violation, message=message, path=path)
+            self._said[violation] = said
+        return said
+
+    def hiding(self, redactor: Redactor) -> Redactor:
+        """`redactor`, made to hide what people wrote into this request, too."""
+        if redactor is self.redactor and self._hiding is not None:
+            return self._hiding
+        hiding = redactor.hiding(self._own_texts())
+        if redactor is self.redactor:
+            self._hiding = hiding
+        return hiding
+
+    def _own_texts(self) -> list[str]:
+        call = self.call
+        if call.scenario == EXPLORED:
+            return []
+        return private_texts(call.contract, call.endpoint.name, call.body)
+
+    def _id_to_keep(self) -> str | None:
+        """The id of the generation, as far as it does not repeat the request."""
+        said = self.message_id
+        if said is None or self.redactor.keep_private:
+            return said
+        own = [text.lower() for text in self._own_texts() if len(text) >= SHORTEST]
+        low = said.lower()
+        if _is_random(said):
+            return MARK if low in own else said
+        pieces = [low[at : at + _PIECE] for at in range(0, len(low) - _PIECE + 1, _PIECE // 2)]
+        if _SHORT_ID.fullmatch(said) and not any(
+            text in low or any(piece in text for piece in pieces) for text in own
+        ):
+            return said
+        return self.hiding(self.redactor).text(said)
 
     @property
     def verdict(self) -> Verdict:
@@ -107,8 +174,18 @@ class Exchange:
         return self.judge.value
 
     @property
+    def failed(self) -> str | None:
+        """What the API said of a failure inside the stream; None if it reported none."""
+        said = self.judge.failed
+        return None if said is None else self.hiding(self.redactor).message(said)
+
+    @property
     def end(self) -> End | None:
-        return self.response.end
+        end = self.response.end
+        if end is None or not end.message:
+            return end
+        message = self.hiding(self.redactor).message(end.message)
+        return end if message == end.message else replace(end, message=message)
 
     @property
     def billed(self) -> bool:
@@ -141,7 +218,7 @@ class Exchange:
             "scenario": self.call.scenario,
             "api": self.call.contract.api,
             "endpoint": self.call.endpoint.name,
-            "message_id": self.message_id,
+            "message_id": self._id_to_keep(),
             "intended_ns": self.intended_ns - run_start_ns,
             "started_ns": self.started_ns - run_start_ns,
             "outcome": self.outcome,
@@ -154,7 +231,7 @@ class Exchange:
                 name: [round(first, 6), round(last, 6), int(count)]
                 for name, (first, last, count) in self.stages.items()
             },
-            "codes": dict(Counter(violation.code for violation in self.violations)),
+            "codes": dict(occurrences(self.violations)),
             "bytes": self.response.wire_bytes,
             "events": events,
             "timing": self.response.timing_source,
@@ -176,6 +253,7 @@ class Exchange:
 
     def transcript(self, redactor: Redactor) -> Transcript:
         """The transcript, with secrets and private values redacted."""
+        redactor = self.hiding(redactor)
         call, response, end = self.call, self.response, self.response.end
         body = call.body if isinstance(call.body, dict) else None
         header: dict[str, Any] = {
@@ -211,11 +289,20 @@ class Exchange:
             ((at - self.started_ns) / _SECOND_NS, redacted(raw, redactor), coarse)
             for at, raw, coarse in pieces
         ]
+        ours = self.outcome in ("timeout", "cut")
         ended = {
             "kind": end.kind.value if end else None,
             "fault_of": end.fault_of if end else None,
-            "message": redactor.text(end.message) if end else "",
-            "cut": self.judge.reason if self.outcome in ("timeout", "cut") else None,
+            "message": redactor.message(end.message) if end else "",
+            "cut": _NO_ROOM if self.tape.dropped else self.judge.reason if ours else None,
             "t": round((self.ended_ns - self.started_ns) / _SECOND_NS, 6),
         }
         return Transcript(header, kept, ended)
+
+
+def _is_random(said: str) -> bool:
+    """Whether an id is a number in hexadecimal, as a UUID is, and not a text that is written so."""
+    digits = said.replace("-", "")
+    if not _HEXADECIMAL_ID.fullmatch(digits):
+        return False
+    return not bytes.fromhex(digits[: len(digits) // 2 * 2]).isascii()

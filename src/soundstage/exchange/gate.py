@@ -24,10 +24,11 @@ from soundstage.contract import Contract
 from soundstage.contract.assets import duration_of
 from soundstage.contract.protocol import DocumentedError, Endpoint
 from soundstage.contract.rules import Rule
-from soundstage.errors import BudgetError
+from soundstage.errors import BudgetError, TargetError
 from soundstage.exchange.assets import AssetChecks, inconclusive
 from soundstage.exchange.budget import Budget
 from soundstage.exchange.client import Call, Client, Exchange
+from soundstage.exchange.lookup import UnusableError, path_of, unusable
 from soundstage.exchange.observing import observe
 from soundstage.exchange.outcomes import (
     Beside,
@@ -40,12 +41,14 @@ from soundstage.exchange.outcomes import (
     reasons_of,
     voids_of,
 )
+from soundstage.exchange.patience import REASON, Patience, TimeUpError
 from soundstage.exchange.requests import valid_body
 from soundstage.exchange.server_errors import ServerErrors, check_probe, is_server_error
 from soundstage.exchange.session import Session
 from soundstage.exchange.target import find
 from soundstage.exchange.weights import Weights
 from soundstage.results.bundle import BundleWriter
+from soundstage.results.weight import Weight
 from soundstage.wire import jsontext
 from soundstage.wire.outages import http_reason, is_outage, reason_in_words
 
@@ -57,6 +60,10 @@ _REFUSED, _RATE_LIMIT = 400, 429
 _NOT_THE_APIS = ("http.", "environment.", "harness.", "cap.")
 #: An exchange that is cut gets so long to say so, in seconds.
 _CUT_S = 2.0
+#: Raw bytes that an exchange keeps once its transcript is written.
+_REMEMBERED = 64 * 2**10
+#: After so many exchanges that came to no end nothing more is provoked or explored.
+MOST_TIMEOUTS = 3
 
 
 class Gate:
@@ -74,7 +81,10 @@ class Gate:
         config: Config | None = None,
         explore_budget: int | None = None,
         today: date | None = None,
+        timeout_s: float | None = None,
+        timeout_option: str = "--timeout",
     ) -> None:
+        """`timeout_s`: the time for everything that is sent, None for any; see `patience`."""
         self.session = session
         self.contracts = {contract.api: contract for contract in contracts}
         self.bundle = bundle
@@ -90,7 +100,10 @@ class Gate:
             caps=session.client.caps,
             keep_chunks=True,
             ids=session.client.next_id,
+            redactor=session.redactor,
+            room=session.client.room,
         )
+        self.patience = Patience(timeout_s, self._out_of_time, option=timeout_option)
         self.weights = Weights(self.config, strict=strict, today=today)
         self.started_ns = time.monotonic_ns()
         self.exchanges: list[Exchange] = []
@@ -98,6 +111,7 @@ class Gate:
         self.observed = Observed()
         self._at_once = at_once
         self._cut = False
+        self._timeouts = 0
         self._seed = seed
         self._lock = threading.Lock()
         self._captured: dict[tuple[str, str], Exchange | None] = {}
@@ -121,14 +135,23 @@ class Gate:
     # ------------------------------------------------------------------ what is sent
 
     def send(self, call: Call) -> Exchange:
-        """Send one request and keep its story in the bundle. Raises BudgetError if not covered."""
+        """Send one request and keep its story in the bundle. Raises BudgetError if not covered, or
+        if the time is over.
+        """
+        self.patience.check()
+        if call.scenario != "check" and self._timeouts >= MOST_TIMEOUTS:
+            raise TimeUpError(
+                f"after {MOST_TIMEOUTS} timeouts nothing more was tried out on this target"
+            )
         client = self.session.client if call.scenario == "check" else self._explorer
         exchange = client.exchange(call)
         if call.scenario == "check" and not self._cut:
             exchange.in_assets = self.assets.examine(exchange)
         if self.unjudged(exchange) is None:
             check_probe(exchange)
+        self._look_at_id(exchange)
         with self._lock:
+            self._timeouts += exchange.outcome == "timeout"
             self.exchanges.append(exchange)
             self.observed.merge(observe(exchange))
             for each in self._server_errors.seen(exchange):
@@ -139,6 +162,20 @@ class Gate:
             else:
                 self._keep(exchange)
         return exchange
+
+    def _out_of_time(self) -> None:
+        """End what is in flight, and start nothing more."""
+        self.session.client.cut_reason = self._explorer.cut_reason = REASON
+        self._cut = True
+        self.assets.cut()
+        self.session.cut()
+
+    @staticmethod
+    def _look_at_id(exchange: Exchange) -> None:
+        call, given = exchange.call, exchange.message_id
+        if given is not None and not call.expect_error and call.endpoint.kind != "status":
+            wrong = unusable(call.contract, call.endpoint, given)
+            exchange.found_later += [] if wrong is None else [wrong]
 
     def _keep(self, exchange: Exchange) -> None:
         """Put an exchange into the bundle, as it weighs here."""
@@ -156,6 +193,10 @@ class Gate:
         row.pop("errors", None)  # a figure of load
         self.bundle.exchange(row)
         self.bundle.violations(self.weights.violation_rows(exchange.violation_rows(), found))
+        answered = exchange.response.status is not None and exchange.response.status < _REFUSED
+        if answered and exchange.tape.kept_bytes > _REMEMBERED:
+            # All exchanges are remembered to the end; what they were judged by is not needed again.
+            exchange.tape.drop()
 
     def capture_all(self, wanted: Iterable[tuple[str, str]]) -> None:
         """Capture several (api, endpoint) at once, as a generation may take minutes."""
@@ -217,8 +258,12 @@ class Gate:
                 reason = "no generation to look up: none was given an id"
                 self.not_sent[(contract.api, endpoint.name)] = reason
                 return None
-            name = endpoint.path[endpoint.path.index("{") : endpoint.path.index("}") + 1]
-            path = endpoint.path.replace(name, made.message_id)
+            try:
+                path = path_of(endpoint, made.message_id)
+            except UnusableError as error:
+                reason = f"no generation to look up: its id cannot stand in a URL: {error}"
+                self.not_sent[(contract.api, endpoint.name)] = reason
+                return None
             return self.send(Call(contract, endpoint, path=path))
         body = self.valid_body(contract, endpoint)
         if endpoint.kind == "sync" and (asked := duration_of(endpoint.request)) is not None:
@@ -252,19 +297,25 @@ class Gate:
         """
         key = (contract.api, error.name)
         if key not in self._provoked:
-            sent = []
-            for endpoint in contract.endpoints.values():
-                if endpoint.request is None:
-                    continue
-                body = self.valid_body(contract, endpoint)
-                call = Call(contract, endpoint, body, scenario="errors", expect_error=True)
-                if self.session.target.kind == "emulator" and not self.costly:
-                    header = ((ERROR_HEADER, error.name),)
-                    sent.append(self.send(replace(call, headers=header)))
-                elif error.status == 401:
-                    sent.append(self.send(replace(call, key=None)))
+            sent: list[Exchange] = []
+            try:
+                self._provoke(contract, error, sent)
+            except TimeUpError as over:
+                self.not_sent[(contract.api, "error")] = of_budget(over)
             self._provoked[key] = sent
         return self._provoked[key]
+
+    def _provoke(self, contract: Contract, error: DocumentedError, sent: list[Exchange]) -> None:
+        for endpoint in contract.endpoints.values():
+            if endpoint.request is None:
+                continue
+            body = self.valid_body(contract, endpoint)
+            call = Call(contract, endpoint, body, scenario="errors", expect_error=True)
+            if self.session.target.kind == "emulator" and not self.costly:
+                header = ((ERROR_HEADER, error.name),)
+                sent.append(self.send(replace(call, headers=header)))
+            elif error.status == 401:
+                sent.append(self.send(replace(call, key=None)))
 
     def refused(
         self, contract: Contract, endpoint: Endpoint, body: Any, rule: str, **changes: Any
@@ -346,7 +397,14 @@ class Gate:
         """
         if self.live or self.costly or "charges" not in self.session.target.about:
             return None
-        charges = find(self.session.target.url, self.session.transport).about.get("charges")
+        if self.patience.over():
+            return None
+        try:
+            charges = find(self.session.target.url, self.session.transport).about.get("charges")
+        except TargetError:
+            if self.patience.over():
+                return None
+            raise
         return None if charges is None else int(charges)
 
     # ------------------------------------------------------------------ what is known
@@ -389,9 +447,12 @@ class Gate:
             if seen.concerns(rule):
                 concerned.append((exchange, seen))
         outcome = RuleOutcome(rule, "passed", found=found, exchanges=len(concerned))
-        if found:
+        unknown = self.assets.unknown(rule)
+        # What is only noted of a file that is not looked into has not put its rule to the test.
+        noted = unknown is not None and not self.assets.exercised(rule)
+        if any(not noted or each.weight is not Weight.NOTED for _, each in found):
             outcome.weigh()
-        elif inconclusive(unknown := self.assets.unknown(rule)):
+        elif inconclusive(unknown):
             outcome.outcome, outcome.reason = "inconclusive", unknown
         elif not self.assets.exercised(rule) and not any(
             exercised(rule, seen) and self.unjudged(exchange) is None

@@ -5,6 +5,7 @@ Without I/O, and so the same for a live exchange, a transcript and a file that `
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,9 +19,11 @@ from soundstage.conformance.answers import (
     violation,
 )
 from soundstage.conformance.engine import Seen, StreamCheck
+from soundstage.conformance.findings import SAID, Findings, bounded
 from soundstage.conformance.violations import Verdict, Violation, verdict_of
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
+from soundstage.exchange.room import Claim
 from soundstage.exchange.whole import Asked, Whole, judge_no_stream, judge_whole, outage_reason
 from soundstage.wire import jsontext
 from soundstage.wire.ending import End, EndKind
@@ -39,12 +42,14 @@ _BROKEN = {
 Told = tuple[Event, Seen]
 #: A framing that shows only after so many bytes is none.
 _SNIFFED_BYTES = 65_536
+#: So many bytes of body come between two looks at how much of it is held.
+_STEP = 65_536
 
 
 @dataclass(frozen=True, slots=True)
 class Caps:
     """Bounds on what one answer may make us hold (design 4.17): bytes of an event, number of
-    events, depth of JSON.
+    events, depth of JSON. That of the values in one text is `jsontext.MOST_VALUES`.
     """
 
     event_bytes: int = 16 * 2**20
@@ -58,14 +63,18 @@ class Judge:
 
     Call `head` if the status is known, `feed` with pieces of the body, `close` with the end.
     `on_event` is called with each decoded event and what the engine saw in it. `own_host` is the
-    live target's host, None for any other target: only there the hosts of URLs are checked.
+    live target's host, None for any other target: only there the hosts of URLs are checked. What
+    has come and is not judged yet is held by `claim`; without room for it the answer is cut.
     """
 
     __slots__ = (
         "_body",
         "_check",
+        "_claim",
         "_decoder",
         "_has_head",
+        "_held",
+        "_look_at",
         "_look_closer",
         "_no_stream",
         "_on_comment",
@@ -100,6 +109,7 @@ class Judge:
         own_host: str | None = None,
         on_event: Callable[[Event, Seen], None] | None = None,
         on_comment: Callable[[bytes], None] | None = None,
+        claim: Claim | None = None,
     ) -> None:
         self.contract = contract
         self.endpoint = endpoint
@@ -119,8 +129,11 @@ class Judge:
         self._on_event = on_event
         self._look_closer = own_host is not None or on_event is not None
         self._on_comment = on_comment
+        self._claim = claim
+        self._held = 0
+        self._look_at = _STEP if claim is not None else math.inf
         self._has_head = False
-        self._violations: list[Violation] = []
+        self._violations = Findings()
         self._reason: str | None = None
         self._body = bytearray()
         self._no_stream = False
@@ -133,9 +146,11 @@ class Judge:
 
     @property
     def violations(self) -> list[Violation]:
-        """All violations so far, those of single chunks in the order of the chunks."""
-        found = self._check.violations if self._check else []
-        return [*self._violations, *found]
+        """The violations so far, those of single chunks in the order of the chunks; of very many
+        those that `findings.SAID` has room for, which stand for all.
+        """
+        found = [*self._violations.all(), *(self._check.violations if self._check else ())]
+        return found if len(found) <= SAID.of_a_place else bounded(found, SAID)
 
     @property
     def reason(self) -> str | None:
@@ -183,10 +198,27 @@ class Judge:
     def feed(self, piece: bytes) -> list[Told]:
         """The next bytes of the body, in any split; returns the events that they completed."""
         self.body_bytes += len(piece)
+        if self.body_bytes >= self._look_at and not self._has_room(len(piece)):
+            self.capped = self.capped or "cap.memory"
+            self._body = bytearray()
+            return []
         if self._decoder is not None:
             return self._decode(self._decoder, piece)
         self._body += piece
         return [] if self._check is None else self._sniff(ended=False)
+
+    def _has_room(self, more: int) -> bool:
+        """Whether there is room for what has come and is not judged yet; looked at now and then."""
+        assert self._claim is not None
+        decoder = self._decoder
+        held = more + (len(self._body) if decoder is None else decoder.held_bytes)
+        self._look_at = self.body_bytes + _STEP
+        if held <= self._held:
+            self._claim.give(self._held - held)
+        elif not self._claim.take(held - self._held, kept=False):
+            return False
+        self._held = held
+        return True
 
     def close(self, end: End | None = None, *, cut: str | None = None) -> list[Told]:
         """No more bytes come. `end` says why (None: the body is whole, as in a file); `cut` is
@@ -198,12 +230,14 @@ class Judge:
             cut = f"environment.{end.kind}"
         elif end is not None and end.fault_of == "harness" and not self._done(end):
             cut = cut or f"harness.{end.kind}"
+        raw = b""
         if self._check is None and cut is None:
+            # It may be large: one copy, and not the other beside it.
+            raw, self._body = bytes(self._body), bytearray()
             # A gateway's answer says nothing of the API, however badly it ends.
-            self._reason = outage_reason(self._asked(), bytes(self._body))
+            self._reason = outage_reason(self._asked(), raw)
             if self._reason is not None:
-                self._body = bytearray()
-                return told
+                return self._closed(told)
         if end is not None and end.fault_of == "api":
             code, rule = _BROKEN.get(end.kind, ("http.framing", "http/body"))
             self._add(code, f"{self.endpoint.name}/{rule}", end.message)
@@ -212,8 +246,15 @@ class Judge:
         elif cut is not None:
             self._reason = cut
         elif end is None or end.fault_of != "api":
-            self._whole(judge_whole, bytes(self._body))
+            self._whole(judge_whole, raw)
+        return self._closed(told)
+
+    def _closed(self, told: list[Told]) -> list[Told]:
+        """Let go of what was held."""
         self._body = bytearray()
+        if self._claim is not None:
+            self._claim.give(self._held)
+            self._held = 0
         return told
 
     # ------------------------------------------------------------------ streams
@@ -245,7 +286,8 @@ class Judge:
         elif framing == "unknown":
             self._no_stream = ended or len(self._body) >= _SNIFFED_BYTES
         elif framing == "json":
-            self._no_stream = ended
+            # Nothing that comes can change it; to look again at each read would take for ever.
+            self._no_stream = ended or len(self._body) >= _SNIFFED_BYTES
         if framing in ("sse", "lines") and not self._no_stream:
             return self._start(framing)
         return []
@@ -262,8 +304,8 @@ class Judge:
             decoder = Decoder(max_event_bytes=limit, on_comment=self._on_comment)
         self._decoder = decoder
         if self._has_head:
-            self._violations += check_content_type(
-                self.contract, self.endpoint, self.content_type, framing
+            self._violations.extend(
+                check_content_type(self.contract, self.endpoint, self.content_type, framing)
             )
         held, self._body = bytes(self._body), bytearray()
         return self._decode(decoder, held)
@@ -284,8 +326,12 @@ class Judge:
         check = self._check.event
         self.events += len(events)
         if self._look_closer:
-            return [(event, self._event(event)) for event in events]
-        return [(event, check(event.data)) for event in events]
+            told = [(event, self._event(event)) for event in events]
+        else:
+            told = [(event, check(event.data)) for event in events]
+        if self._check.capped is not None:
+            self.capped = self.capped or self._check.capped
+        return told
 
     def _event(self, event: Event) -> Seen:
         assert self._check is not None
@@ -325,8 +371,8 @@ class Judge:
         self.pending = bytes(self._body)
         if not self._body or cut is not None or broken:
             if self._has_head and cut is None and not broken:
-                self._violations += check_content_type(
-                    self.contract, self.endpoint, self.content_type, None
+                self._violations.extend(
+                    check_content_type(self.contract, self.endpoint, self.content_type, None)
                 )
             self._check.close(cut=cut)
             return
@@ -337,7 +383,7 @@ class Judge:
     def _whole(self, judge: Callable[[Asked, bytes], Whole], raw: bytes) -> None:
         """Take over what a body that is no stream of events was found to be."""
         found = judge(self._asked(), raw)
-        self._violations += found.violations
+        self._violations.extend(found.violations)
         self.framing, self.value = found.framing, found.value
         self.error_name, self._reason = found.error_name, found.reason
 
@@ -356,7 +402,7 @@ class Judge:
 
     def _hosts(self, value: Any, own_host: str, chunk: int | None) -> None:
         name = self.endpoint.name
-        self._violations += check_hosts(self.contract, name, value, own_host, chunk)
+        self._violations.extend(check_hosts(self.contract, name, value, own_host, chunk))
 
     def _add(self, code: str, rule: str, message: str) -> None:
-        self._violations.append(violation(self.contract, code, rule, message))
+        self._violations.add(violation(self.contract, code, rule, message))

@@ -1,35 +1,29 @@
 """What a file really is: audio that decodes, and how long it is; or an image that opens.
 
-Bytes in, facts out. The decoders are miniaudio's (of another family than the encoder of our
-emulator) and Pillow's; they are loaded when the first file comes. What they cannot read although it
-may well be audio is not called broken: see `Unreadable`.
+Bytes in, facts out. MP3, WebP, PNG and JPEG are decoded, by another process (`decoding.py`) since
+the bytes are a stranger's; the decoders are miniaudio's (of another family than the encoder of our
+emulator) and Pillow's. Other formats are recognised and left alone: see `NotDecoded`. What cannot
+be decoded within bounds is not called broken either: see `Unreadable`.
 """
 
 from __future__ import annotations
 
-import io
-import struct
-import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-#: Samples a second that audio is decoded to, those decoded at a time, and the most seconds at all.
-_RATE: Final = 48_000
-_BLOCK: Final = 65_536
+from soundstage.exchange import decoder as program
+from soundstage.exchange import decoding, pictures
+from soundstage.exchange.decoding import SHARED, Answer, Crashed, Decoder, OverLimit
+from soundstage.exchange.formats import Format, recognised
+
+#: The most seconds of sound that are decoded.
 MOST_SECONDS: Final = 3_600.0
-#: Pixels of the largest picture that is opened.
-_MOST_PIXELS: Final = 64_000_000
-_IMAGES: Final = ("WEBP", "JPEG", "PNG", "GIF", "AVIF")
-#: How files begin that are audio, but for which there is no decoder here: (offset, bytes) -> name.
-_OTHERS: Final[Mapping[tuple[int, bytes], str]] = {
-    (4, b"ftyp"): "MP4 or M4A",
-    (0, b"\x1a\x45\xdf\xa3"): "WebM or Matroska",
-    (0, b"#EXTM3U"): "an HLS playlist",
-    (0, b"ADIF"): "AAC",
-    (28, b"OpusHead"): "Opus",
-    (0, b"FORM"): "AIFF",
-}
+#: Pixels that any file may claim, and those for each of its bytes beyond that: a few bytes can
+#: claim to be a picture that takes a gigabyte, and only a blank one would be so small.
+_ALWAYS_PIXELS: Final = 4096 * 4096
+_PIXELS_A_BYTE: Final = 2_000
+#: A WAV file of so many bytes is a head without sound.
+_WAV_HEAD: Final = 44
 
 
 class Broken(Exception):
@@ -38,6 +32,14 @@ class Broken(Exception):
 
 class Unreadable(Exception):
     """The file may be in order, but nothing here can tell; the message says why."""
+
+
+class NotDecoded(Unreadable):
+    """The file has a format that is recognised and not decoded here; the message names it."""
+
+
+class NoDecoder(Unreadable):
+    """Nothing here can decode; the message says why. That is no fault of the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,59 +59,84 @@ class Picture:
     height: int
 
 
-def audio(data: bytes, *, most_seconds: float = MOST_SECONDS) -> Audio:
-    """Decode a file of MP3, WAV, FLAC or Vorbis to its end, without keeping the sound.
+def audio(data: bytes, *, most_seconds: float = MOST_SECONDS, decoder: Decoder = SHARED) -> Audio:
+    """Decode a file of MP3 to its end, without keeping the sound.
 
-    Raises Broken if it does not decode or holds no sound at all, Unreadable for other kinds of
-    audio and for more than `most_seconds`.
+    Raises Broken if it is no audio, does not decode or holds no sound at all; NotDecoded for audio
+    of other formats; Unreadable for more than `most_seconds` and what goes beyond other bounds;
+    NoDecoder if nothing can be decoded.
     """
-    import miniaudio  # type: ignore[import-untyped]  # ships no types
-
-    known_to_be_other(data)
-    samples, loud = 0, False
-    try:
-        for block in miniaudio.stream_memory(
-            data, nchannels=1, sample_rate=_RATE, frames_to_read=_BLOCK
-        ):
-            samples += len(block)
-            loud = loud or any(block)
-            if samples > most_seconds * _RATE:
-                raise Unreadable(f"it is longer than {most_seconds:g} s")
-    except miniaudio.MiniaudioError as error:
-        raise Broken(f"it does not decode as audio; it begins with {_beginning(data)}") from error
-    if samples == 0:
+    if len(data) <= _WAV_HEAD and data[8:12] == b"WAVE":
         raise Broken("it holds no sound")
-    return Audio(samples / _RATE, loud)
+    found = known_to_be_other(data)
+    if found is not None and found.kind != "audio":
+        raise Broken(f"it does not decode as audio: it is {found.name}")
+    answer = _asked(decoder, "MP3", data, most_seconds)
+    if answer.word == program.LONG:
+        raise Unreadable(f"it is longer than {most_seconds:g} s")
+    if answer.word == program.EMPTY:
+        raise Broken("it holds no sound")
+    if answer.word != "audio":
+        raise Broken(f"it does not decode as audio; it begins with {_beginning(data)}")
+    return Audio(answer.seconds, answer.loud)
 
 
-def image(data: bytes) -> Picture:
-    """Open a picture and decode all of it. Raises Broken if that fails, Unreadable if it is too
-    large.
+def image(data: bytes, *, decoder: Decoder = SHARED) -> Picture:
+    """Open a picture in WebP, PNG or JPEG and decode all of it.
+
+    Raises Broken if that fails, NotDecoded for pictures of other formats; Unreadable if it is too
+    large or goes beyond other bounds; NoDecoder if nothing can be decoded.
     """
-    from PIL import Image
+    found = recognised(data)
+    if found is None or found.name == "MP3":
+        raise Broken(f"it does not open as an image; it begins with {_beginning(data)}")
+    if found.kind != "image":
+        raise Broken(f"it does not open as an image: it is {found.name}")
+    if not found.decoded:
+        raise _not_decoded(found)
+    if size := pictures.size_of(found.name, data):
+        _within_bounds(found.name, *size, len(data))
+    answer = _asked(decoder, found.name, data)
+    if answer.word == program.LARGE:
+        raise Unreadable("it is larger than what is opened")
+    if answer.word != "image":
+        raise Broken(f"it does not open as an image; it begins with {_beginning(data)}")
+    return Picture(found.name.upper(), answer.width, answer.height)
 
+
+def known_to_be_other(data: bytes) -> Format | None:
+    """The format of what begins so, None if it is not known. Raises NotDecoded if that is audio
+    of a format that is not decoded here.
+    """
+    found = recognised(data)
+    if found is None or found.kind != "audio" or found.decoded:
+        return found
+    raise _not_decoded(found)
+
+
+def _not_decoded(found: Format) -> NotDecoded:
+    return NotDecoded(f"it is {found.name}, which is not decoded here")
+
+
+def _within_bounds(name: str, width: int, height: int, size: int) -> None:
+    pixels = width * height
+    if pixels > program.MOST_PIXELS[name]:
+        raise Unreadable(f"it is {width} by {height} pixels large")
+    if pixels > max(_ALWAYS_PIXELS, size * _PIXELS_A_BYTE):
+        raise Unreadable(f"it claims {width} by {height} pixels in {size} bytes")
+
+
+def _asked(decoder: Decoder, name: str, data: bytes, most_seconds: float = MOST_SECONDS) -> Answer:
+    """What the decoder makes of a file."""
     try:
-        with warnings.catch_warnings():
-            # Size is looked at here, before a pixel is decoded.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=_IMAGES) as picture:
-                width, height = picture.size
-                if width * height > _MOST_PIXELS:
-                    raise Unreadable(f"it is {width} by {height} pixels large")
-                picture.load()
-                return Picture(picture.format or "", width, height)
-    except Image.DecompressionBombError as error:
-        raise Unreadable("it is larger than what is opened") from error
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error) as error:
-        raise Broken(f"it does not open as an image; it begins with {_beginning(data)}") from error
-
-
-def known_to_be_other(data: bytes) -> None:
-    """Raises Unreadable if a file that begins so is audio of a kind that is not decoded here."""
-    for (offset, mark), name in _OTHERS.items():
-        if data[offset : offset + len(mark)] == mark:
-            raise Unreadable(f"it is {name}, which is not decoded here")
+        return decoder.ask(name, data, most_seconds=most_seconds)
+    except Crashed as error:
+        raise Broken(f"it makes a decoder of {name} crash ({error})") from error
+    except OverLimit as error:
+        raise Unreadable(f"to decode it takes {error}") from error
+    except decoding.NoDecoder as error:
+        raise NoDecoder(f"there is no decoder: {error}") from error
 
 
 def _beginning(data: bytes) -> str:
-    return repr(data[:12])[1:] if data else "nothing"
+    return repr(bytes(data[:12]))[1:] if data else "nothing"

@@ -6,6 +6,7 @@ Frame by frame from the headers, so that a change of bitrate does no harm; nothi
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 #: kbit/s by the header's four bits: MPEG 1, and MPEG 2 and 2.5.
@@ -21,6 +22,12 @@ _RATES: Final = {
 _LAYER_III: Final = 1
 _HEADER: Final = 4
 _TAG: Final = 10
+#: A header of a frame whose rates are known, and a fourth byte. What has none is passed over by the
+#: search, and not byte by byte here: a stream of nothing but false beginnings would take minutes.
+_FRAME: Final = re.compile(
+    rb"(?s:\xff[\xe2\xe3\xf2\xf3\xfa\xfb][%b].)"
+    % b"".join(b"\\x%02x" % b for b in range(256) if 0 < b >> 4 < 15 and b >> 2 & 3 != 3)
+)
 #: Bytes without any frame after which it is no MP3.
 _PATIENCE: Final = 64 * 2**10
 
@@ -41,43 +48,44 @@ class Frames:
     def feed(self, data: bytes) -> float:
         """Take the next bytes; returns the seconds of music that they completed."""
         before = self.seconds
-        self._rest += data
-        while self._step():
-            pass
+        data = self._rest + data
+        at = 0
+        while (step := self._step(data, at)) is not None:
+            at = step
+        self._rest = data[at:]
         self.hopeless = not self.seconds and self._lost > _PATIENCE
         return self.seconds - before
 
-    def _step(self) -> bool:
-        """Take one thing off the beginning; False if more bytes are needed for that."""
+    def _step(self, data: bytes, at: int) -> int | None:
+        """Take one thing at this place; where the next begins, None if that needs more bytes."""
         if self._skip:
-            taken = min(self._skip, len(self._rest))
-            self._rest, self._skip = self._rest[taken:], self._skip - taken
-            return self._skip == 0 and bool(self._rest)
-        if len(self._rest) < _HEADER:
-            return False
-        if not self._begun and self._rest.startswith(b"ID3"):
-            if len(self._rest) < _TAG:
-                return False
+            taken = min(self._skip, len(data) - at)
+            self._skip -= taken
+            return at + taken if taken else None
+        if len(data) - at < _HEADER:
+            return None
+        if not self._begun and data.startswith(b"ID3", at):
+            if len(data) - at < _TAG:
+                return None
             # Four bytes of seven bits each.
             size = 0
-            for byte in self._rest[6:10]:
+            for byte in data[at + 6 : at + 10]:
                 size = size << 7 | byte & 0x7F
             self._skip, self._begun = _TAG + size, True
-            return True
+            return at
         self._begun = True
-        found = frame_of(self._rest)
+        found = frame_of(data[at : at + _HEADER])
         if found is None:
-            # Lost: look for the next beginning.
-            at = self._rest.find(b"\xff", 1)
-            gone = len(self._rest) if at < 0 else at
-            self._rest, self._lost = self._rest[gone:], self._lost + gone
-            return bool(self._rest)
+            # Lost: look for the next beginning. What may still become one is kept.
+            header = _FRAME.search(data, at + 1)
+            to = header.start() if header else max(at + 1, len(data) - _HEADER + 1)
+            self._lost += to - at
+            return to
         size, seconds = found
-        if len(self._rest) < size:
-            return False
-        self._rest = self._rest[size:]
+        if len(data) - at < size:
+            return None
         self.seconds += seconds
-        return True
+        return at + size
 
 
 def frame_of(data: bytes) -> tuple[int, float] | None:

@@ -4,7 +4,7 @@ looked at under load.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from soundstage.conformance.observed import Observed
@@ -32,7 +32,22 @@ def observe(exchange: Exchange) -> Observed:
     if call.expect_error or exchange.response.status != _OK:
         return Observed()
     whole = exchange.outcome in ("ok", "failed") and exchange.judge.failed is None
-    return _observe(exchange.judge, exchange.chunks, whole=whole)
+    found = _observe(exchange.judge, exchange.chunks, whole=whole)
+    hiding = exchange.hiding(exchange.redactor)
+    if hiding.may_hold("\n".join(_said(found)).encode("utf-8", "surrogatepass")):
+        found = Observed.of(hiding.document(found.to_json()))
+    return found
+
+
+def _said(found: Observed) -> Iterator[str]:
+    """All that it tells in the API's own words: names that are not documented, and values."""
+    for api in found.apis.values():
+        for endpoint in api.endpoints.values():
+            for stage in endpoint.stages.values():
+                for where, place in stage.places.items():
+                    if not place.documented:
+                        yield where
+                    yield from place.values.counts
 
 
 def _observe(judge: Judge, chunks: Sequence[Chunk], *, whole: bool) -> Observed:
@@ -72,25 +87,27 @@ class Sampler:
         return many < self._each_second
 
 
-def observe_transcripts(files: Iterable[Path], contracts: dict[str, Contract]) -> Observed:
+def observe_transcripts(
+    files: Iterable[Path], contracts: dict[str, Contract], within: Path | None = None
+) -> Observed:
     """What the exchanges in transcripts (`soundstage record` writes them) and in HTTP archives
-    showed.
+    showed. `within`: the user named this folder and not the files.
 
     Raises UsageError for a file that is none, NoDataError if none of them shows anything.
     """
     whole = Observed()
     for file in files:
-        whole.merge(_of_file(file, contracts))
+        whole.merge(_of_file(file, contracts, within))
     if not whole.exchanges:
         raise NoDataError("no transcript holds a successful answer of an API that is known")
     return whole
 
 
-def _of_file(file: Path, contracts: dict[str, Contract]) -> Observed:
+def _of_file(file: Path, contracts: dict[str, Contract], within: Path | None) -> Observed:
     def wanted(method: str, path: str) -> bool:
         return endpoint_at(contracts.values(), method, path) is not None
 
-    saved = saved_files.read_file(str(file), wanted=wanted)
+    saved = saved_files.read_file(str(file), wanted=wanted, within=within)
     exchanges = [entry.exchange for entry in saved.entries if not entry.followed]
     if saved.form == "response":
         raise UsageError(f"{file}: not a transcript; `soundstage record` writes them")

@@ -13,6 +13,7 @@ from typing import Any
 from soundstage.contract.rules import Rule
 from soundstage.errors import BudgetError
 from soundstage.exchange.exchange import Exchange
+from soundstage.exchange.patience import REASON, TimeUpError
 from soundstage.exit_codes import ExitCode, worst
 from soundstage.results.weight import Weighed, outcome_of
 from soundstage.wire.outages import reason_in_words
@@ -54,7 +55,7 @@ class RuleOutcome:
             "basis": rule.basis,
             "source": rule.source,
             "text": rule.text,
-            "violations": len(self.found),
+            "violations": sum(each.violation.times for _, each in self.found),
             "exchanges": self.exchanges,
             "evidence": [
                 {
@@ -107,8 +108,10 @@ def is_environment(reason: str) -> bool:
 
 def of_budget(error: BudgetError) -> str:
     """The reason for which something was not sent: nothing could ever be paid for, or what could
-    is used up.
+    is used up, or the time for it is over.
     """
+    if isinstance(error, TimeUpError):
+        return f"{REASON}: {error}"
     return f"budget.{'missing' if error.missing else 'spent'}: {error}"
 
 
@@ -165,10 +168,12 @@ def not_shown(outcome: RuleOutcome, exchanges: list[Exchange], not_sent: str | N
 
 def explained(exchange: Exchange) -> str:
     reason = reason_in_words(exchange.reason or "")
-    if exchange.judge.failed:
-        return f"{reason}: {exchange.judge.failed}"
-    if exchange.end is not None and exchange.end.message and reason.startswith("environment"):
-        return f"{reason}: {exchange.end.message}"
+    if (failed := exchange.failed) is not None:
+        return f"{reason}: {failed}"
+    if reason == REASON:
+        return f"{reason}: it was cut, as the time for the whole check was over"
+    if (end := exchange.end) is not None and end.message and reason.startswith("environment"):
+        return f"{reason}: {end.message}"
     if exchange.response.status not in (None, 200) and not reason.startswith("http."):
         return f"{reason}: the answer was {exchange.response.status}"
     return reason

@@ -20,6 +20,7 @@ from typing import Any, Final
 from soundstage.contract import Contract
 from soundstage.contract.roles import asset_urls
 from soundstage.exchange import media
+from soundstage.exchange.formats import LOOKED_AT
 from soundstage.exchange.mpeg import Frames
 from soundstage.exchange.places import place_of
 from soundstage.exchange.session import Session
@@ -192,7 +193,8 @@ class Listener:
             at = read.at_ns / _SECOND_NS
             if self._first_s is None:
                 self._first_s = max(0.0, (read.at_ns - begun_ns) / _SECOND_NS)
-            beginning = beginning or read.data
+            if len(beginning) < LOOKED_AT:
+                beginning += read.data[:LOOKED_AT]
             if seconds := frames.feed(read.data):
                 player.arrived(at, seconds)
             elif frames.hopeless:
@@ -217,6 +219,6 @@ def _what(beginning: bytes) -> str:
     """Why there is nothing to play in what begins so."""
     try:
         media.known_to_be_other(beginning)
-    except media.Unreadable as error:
+    except media.NotDecoded as error:
         return f"{error}: nobody can tell here whether it stalls"
     return "there is no MP3 in it"

@@ -10,19 +10,22 @@ from collections.abc import Callable
 from soundstage.contract.roles import identifier
 from soundstage.exchange.exchange import Exchange
 from soundstage.exchange.judge import Told
+from soundstage.exchange.room import PARSED, Claim
 
 _SECOND_NS = 1_000_000_000
 #: More kinds of stage#track than this are an attack on the bundle, not a protocol.
-_MOST_STAGES = 64
+_MOST_STAGES, _LONGEST_STAGE = 64, 100
 OnComment = Callable[[int, bytes], None]
 
 
 class Reading:
-    """One exchange while its body comes. `comments` is the list that the judge's decoder fills;
-    `on_comment` gets each with its arrival (ns). `keep_chunks`, `keep_bytes`: see `Client`.
+    """One exchange while its body comes. `claim`: to the room for its chunks. `comments` is the
+    list that the judge's decoder fills; `on_comment` gets each with its arrival (ns).
+    `keep_chunks`, `keep_bytes`: see `Client`.
     """
 
     __slots__ = (
+        "_claim",
         "_comments",
         "_exchange",
         "_judge",
@@ -42,6 +45,7 @@ class Reading:
         *,
         keep_bytes: bool,
         keep_chunks: bool,
+        claim: Claim,
         comments: list[bytes],
         on_comment: OnComment | None,
     ) -> None:
@@ -51,6 +55,7 @@ class Reading:
         self._started_ns = exchange.started_ns
         self._keep_bytes = keep_bytes
         self._keep_chunks = keep_chunks
+        self._claim = claim
         self._comments = comments
         self._on_comment = on_comment
         self._streaming = exchange.judge.streaming
@@ -96,7 +101,7 @@ class Reading:
             for name in reached:
                 milestones[name] = seconds
             if stage is not None:
-                name = stage if track is None else f"{stage}#{track}"
+                name = stage if track is None else f"{stage}#{track}"[:_LONGEST_STAGE]
                 times = stages.get(name)
                 if times is not None:
                     times[1] = seconds
@@ -105,7 +110,10 @@ class Reading:
                     stages[name] = [seconds, seconds, 1]
             if chunk is not None:
                 if self._keep_chunks:
-                    exchange.chunks.append((stage, chunk))
+                    if self._claim.take(PARSED * len(event.raw)):
+                        exchange.chunks.append((stage, chunk))
+                    else:
+                        exchange.forgotten = True
                     if (heard := exchange.call.on_chunk) is not None:
                         heard(chunk)
                 if exchange.message_id is None:

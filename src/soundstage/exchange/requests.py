@@ -6,14 +6,13 @@ than it is. Names no API version.
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from random import Random
 from typing import Any
 
 import jsonschema_rs
 
-from soundstage.contract import Contract
+from soundstage.contract import Contract, patterns
 from soundstage.contract.protocol import Endpoint
 from soundstage.contract.roles import role_of
 from soundstage.contract.schema import Schema
@@ -70,7 +69,7 @@ def prompt(rng: Random) -> str:
 
 @cache
 def _validator(contract: Contract, endpoint: str) -> jsonschema_rs.Draft202012Validator:
-    return jsonschema_rs.Draft202012Validator(contract.endpoints[endpoint].request or {})
+    return patterns.validator(contract.endpoints[endpoint].request or {})
 
 
 def _value(schema: Schema, rng: Random) -> Any:
@@ -100,8 +99,8 @@ def _string(schema: Schema, rng: Random) -> str:
         return prompt(rng)
     if role == "lyrics":
         return f"{rng.choice(_SUBJECTS).capitalize()},\n{rng.choice(_SUBJECTS)}"
-    patterns = [part["pattern"] for part in [schema, *schema.get("allOf", ())] if "pattern" in part]
+    asked = [part["pattern"] for part in [schema, *schema.get("allOf", ())] if "pattern" in part]
     text = f"soundstage-{rng.randrange(16**6):06x}"
-    if all(re.search(pattern, text) for pattern in patterns):
+    if all(patterns.found_in(pattern, text) for pattern in asked):
         return text
     return _URL

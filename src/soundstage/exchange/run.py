@@ -18,13 +18,16 @@ from typing import Any
 from soundstage import __version__
 from soundstage.config import Config
 from soundstage.contract import Contract, load
+from soundstage.exchange import decoding
 from soundstage.exchange.gate import Gate
-from soundstage.exchange.session import Session, open_session
+from soundstage.exchange.session import TIMEOUT_S, Session, open_session
 from soundstage.exchange.spawn import spawned_emulator
 from soundstage.results.bundle import BundleWriter, new_folder
 
 #: The word that stands for an emulator of our own instead of a URL.
 EMULATOR = "emulator"
+#: The time for all that a check sends where nobody says another, in seconds.
+_TIMEOUT_S = 3_600.0
 #: How the emulator of a check is run: fast, as nobody measures it here.
 _EMULATOR_ARGUMENTS = ("--profile", "instant")
 
@@ -33,7 +36,8 @@ _EMULATOR_ARGUMENTS = ("--profile", "instant")
 class CheckOptions:
     """What a contract check was asked to do. `target` is a base URL or "emulator"; `out` the
     folder of the bundle, None for a new one below runs/; `command` stands in the bundle. `only`
-    selects rules, as pytest's `-k` does; None: all.
+    selects rules, as pytest's `-k` does; None: all. `timeout_s`: the time for all that is sent
+    (None: see `timeout_of`), and the option that it is given by.
     """
 
     target: str
@@ -54,6 +58,8 @@ class CheckOptions:
     config: Config = field(default_factory=Config)
     emulator_arguments: tuple[str, ...] = _EMULATOR_ARGUMENTS
     only: str | None = None
+    timeout_s: float | None = None
+    timeout_option: str = "--timeout"
 
 
 @contextmanager
@@ -77,11 +83,12 @@ def open_gate(options: CheckOptions) -> Iterator[Gate]:
             treat_as_live=options.treat_as_live,
         )
         stack.callback(session.close)
+        stack.callback(decoding.SHARED.close)
         session.client.keep_chunks = True
         folder = Path(options.out) if options.out else new_folder("check")
         facts = run_facts(session, "check", options.command, contracts, seed=options.seed)
         bundle = stack.enter_context(BundleWriter.create(folder, facts, patient=True))
-        yield Gate(
+        gate = Gate(
             session,
             contracts,
             bundle,
@@ -89,7 +96,19 @@ def open_gate(options: CheckOptions) -> Iterator[Gate]:
             strict=options.strict,
             config=options.config,
             explore_budget=options.explore_budget,
+            timeout_s=timeout_of(options),
+            timeout_option=options.timeout_option,
         )
+        stack.enter_context(gate.patience)
+        yield gate
+
+
+def timeout_of(options: CheckOptions) -> float:
+    """The time for all that a check sends, in seconds: what was asked for, else what is configured,
+    else an hour, and a song's longest time more for each that the exploration may pay for.
+    """
+    asked = options.timeout_s or options.config.target.timeout
+    return asked or _TIMEOUT_S + TIMEOUT_S * (options.explore_budget or 0)
 
 
 def run_facts(

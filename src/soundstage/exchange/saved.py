@@ -31,6 +31,8 @@ from soundstage.wire.transcript import Transcript
 
 _CAP: Final = "cap.exchange_bytes"
 _OK: Final = 200
+#: A body is judged in pieces of so many bytes: its lines as Python's objects take many times more.
+_PIECE: Final = 2**20
 #: Reasons why a saved answer is not judged to its end, as people read them. `{}` is what the file
 #: says of it.
 _WORDS: Final = {
@@ -149,7 +151,8 @@ def judge_told(
         # An archive without any header does not say what the type was.
         if status != _OK or media is not None or response.get("headers") or _says_all(exchange):
             judge.head(int(status), media)
-    judge.feed(body)
+    for at in range(0, len(body), _PIECE):
+        judge.feed(body[at : at + _PIECE])
     if exchange.doubt is not None and cut is None and not _is_whole(judge, body):
         cut = exchange.doubt
     judge.close(end, cut=cut)

@@ -11,26 +11,26 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
+from soundstage import outgoing
 from soundstage.contract import load_all
 from soundstage.contract.words import words_of
 from soundstage.errors import TargetError
 from soundstage.exchange.budget import Budget, is_loopback
 from soundstage.exchange.client import Client
+from soundstage.exchange.destination import EMULATOR_KEY
+from soundstage.exchange.header_secrets import secrets_in
 from soundstage.exchange.keys import doubts_about
-from soundstage.exchange.target import KEY_VARIABLE, Target, find, read_key
+from soundstage.exchange.target import Target, find, read_key
+from soundstage.outgoing import KEY_VARIABLE
 from soundstage.wire.redact import Redactor
 from soundstage.wire.settings import SECRET_HEADERS, Limits, Settings
 from soundstage.wire.transport import Transport
 from soundstage.wire.wakeups import WakeupsOf
 
-#: On loopback our emulator takes any key; this one is sent where none was given.
-EMULATOR_KEY = "soundstage-emulator-key"
 #: Seconds that a whole exchange may take, and that may pass without a byte. A synchronous endpoint
 #: sends nothing at all until the song is made, so the second is long, too.
 TIMEOUT_S = 600.0
 IDLE_TIMEOUT_S = 180.0
-#: A header with one of these in its name carries a secret.
-_TELLTALES = ("auth", "key", "token", "secret", "cookie", "password")
 
 
 @dataclass(slots=True)
@@ -86,11 +86,20 @@ def open_session(
     """
     given = tuple(headers)
     key = read_key(key_file)
-    words = words_of(load_all().values())
+    contracts = load_all().values()
+    words = words_of(contracts)
+    rules = frozenset(rule.id for contract in contracts for rule in contract.rules)
     warnings: tuple[str, ...] = ()
     if key is not None:
         place = KEY_VARIABLE if key_file is None else f"--key-file {key_file}"
-        warnings = doubts_about(key, place, target_url, words)
+        warnings = doubts_about(key, place, target_url, words | rules)
+    doubtful = bool(warnings)
+    if key is not None and target_url.lower().startswith("http:") and not is_loopback(target_url):
+        warnings += ("http, not https: the key goes over the network as anybody may read it",)
+    secrets = [secret for header in given for secret in secrets_in(*header, target_url, words)]
+    outgoing.hide_environment(os.environ)
+    outgoing.hide([None if doubtful else key, *secrets], words=words | rules)
+    outgoing.over_logs()
     names = tuple(name.lower() for name, _ in given)
     settings = Settings(
         ca_file=ca_file,
@@ -115,9 +124,10 @@ def open_session(
     if treat_as_live:
         target = replace(target, kind="live")
     counted = Budget(budget, free=_is_free(target, own=own_key) and not treat_as_live)
-    secrets = [key, *(value for name, value in given if _is_secret(name))]
-    redactor = Redactor(secrets, keep_private=keep_private, headers=names, words=words)
-    client = Client(target, transport, counted)
+    redactor = Redactor(
+        [key, *secrets, *outgoing.known()], keep_private=keep_private, headers=names, words=words
+    )
+    client = Client(target, transport, counted, redactor=redactor)
     return Session(target, client, transport, counted, redactor, warnings)
 
 
@@ -127,7 +137,3 @@ def _is_free(target: Target, *, own: bool) -> bool:
     given by hand needs a budget there.
     """
     return is_loopback(target.url) or (target.kind == "emulator" and not own)
-
-
-def _is_secret(header: str) -> bool:
-    return any(word in header.lower() for word in _TELLTALES)

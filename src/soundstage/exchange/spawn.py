@@ -18,6 +18,7 @@ from typing import IO
 
 from soundstage import lifeline
 from soundstage.errors import EmulatorOptionsError, TargetError
+from soundstage.outgoing import KEY_VARIABLE
 
 _READY = "listening on "
 _START_SECONDS = 30.0
@@ -42,6 +43,8 @@ def spawned_emulator(arguments: list[str]) -> Iterator[str]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=complaints,
+            # It takes any key, and has no use for the user's.
+            env={name: value for name, value in os.environ.items() if name != KEY_VARIABLE},
             # Ctrl-C is for us: what is in flight must still be answered while we drain.
             process_group=0,
         )

@@ -11,6 +11,8 @@ import zlib
 from array import array
 from collections.abc import Iterator
 
+from soundstage.exchange.room import Claim
+
 Piece = tuple[int, bytes, bool]
 
 #: Bytes that are packed together: more shrink better, and fewer wait unpacked.
@@ -20,11 +22,17 @@ _LEVEL, _WINDOW_BITS, _MEMORY = 1, -13, 5
 
 
 class Tape:
-    """Pieces in their order: (arrival in monotonic ns, raw bytes, coarse). Nothing is ever lost."""
+    """Pieces in their order: (arrival in monotonic ns, raw bytes, coarse). All of them are kept, or
+    none: where the `claim` (None: there is no bound) gives no room for so many bytes, what is there
+    is let go (`dropped`), and nothing is kept any more.
+    """
 
-    __slots__ = ("_marks", "_packed", "_raw")
+    __slots__ = ("_claim", "_held", "_marked", "_marks", "_packed", "_raw", "dropped")
 
-    def __init__(self) -> None:
+    def __init__(self, claim: Claim | None = None) -> None:
+        self.dropped = False
+        self._claim = claim
+        self._held = self._marked = 0
         self._raw = bytearray()
         self._packed: list[bytes] = []
         # For each piece its time, then twice its length, plus one if it is coarse.
@@ -32,6 +40,8 @@ class Tape:
 
     def append(self, at_ns: int, raw: bytes, coarse: bool) -> None:
         """Add a piece."""
+        if self.dropped:
+            return
         marks = self._marks
         marks.append(at_ns)
         marks.append(2 * len(raw) + coarse)
@@ -63,5 +73,21 @@ class Tape:
 
     def _pack(self) -> None:
         packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOW_BITS, _MEMORY)
-        self._packed.append(packer.compress(self._raw) + packer.flush())
+        block = packer.compress(self._raw) + packer.flush()
+        marks = 8 * len(self._marks) - self._marked
+        self._marked += marks
+        many = len(block) + marks
+        if self._claim is not None:
+            if not self._claim.take(many):
+                self.drop()
+                return
+            self._held += many
+        self._packed.append(block)
         self._raw = bytearray()
+
+    def drop(self) -> None:
+        """Let go of all pieces, and keep no more."""
+        self.dropped = True
+        if self._claim is not None:
+            self._claim.give(self._held)
+        self._raw, self._packed, self._marks = bytearray(), [], array("q")

@@ -7,6 +7,7 @@ against an emulator proves nothing about the API.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,10 +18,15 @@ import orjson
 
 from soundstage.errors import TargetError, UsageError
 from soundstage.exchange.budget import is_loopback
+from soundstage.outgoing import KEY_VARIABLE
+from soundstage.strange_files import read_named
 from soundstage.wire.ending import EndKind
+from soundstage.wire.redact import Redactor
 from soundstage.wire.transport import Limits, Request, Transport
 
-KEY_VARIABLE = "SOUNDVERSE_API_KEY"
+_LARGEST_KEY_FILE = 64 * 2**10
+#: What is no name of a file: a word of letters and digits, without a dot or a slash.
+_LIKE_A_KEY = re.compile(r"(?=.*[0-9])[A-Za-z0-9_+=-]{16,}")
 _HEALTH = "/_emulator/health"
 #: What the question whether a target is an emulator may take at most: seconds in all, and bytes.
 _ASKED_S = 2.0
@@ -72,9 +78,17 @@ def read_key(key_file: str | None, environ: Mapping[str, str] = os.environ) -> s
     else:
         place = key_file
         try:
-            key = Path(key_file).read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
+            key = read_named(Path(key_file), most=_LARGEST_KEY_FILE).decode().strip()
+        except FileNotFoundError as error:
+            if _LIKE_A_KEY.fullmatch(key_file):
+                raise UsageError(
+                    "--key-file: there is no such file; it takes the name of a file, not the key"
+                ) from None
             raise UsageError(f"--key-file {key_file}: {error}") from error
+        except (OSError, ValueError) as error:
+            raise UsageError(f"--key-file {key_file}: {error}") from error
+        except UsageError as error:
+            raise UsageError(f"--key-file {error}") from error
         if not key:
             raise UsageError(f"--key-file {key_file}: the file is empty")
     if not key:
@@ -91,12 +105,13 @@ def find(url: str, transport: Transport, *, live_hosts: Iterable[str] = ()) -> T
     Raises UsageError for a URL that is none, TargetError if nobody is there.
     """
     base = url.rstrip("/")
+    shown = Redactor().url(url)
     try:
         parts = urlsplit(base)
     except ValueError as error:
-        raise UsageError(f"--target {url}: not a URL: {error}") from error
+        raise UsageError(f"--target {shown}: not a URL: {error}") from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"--target {url}: not an http(s) URL; try http://127.0.0.1:8000")
+        raise UsageError(f"--target {shown}: not an http(s) URL; try http://127.0.0.1:8000")
     if parts.username is not None or parts.query or parts.fragment:
         raise UsageError("--target: a base URL has no user, query or fragment")
     target = Target(base, "local" if is_loopback(base) else "live")

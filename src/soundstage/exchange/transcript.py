@@ -19,9 +19,12 @@ def redacted(raw: bytes, redactor: Redactor) -> bytes:
     Only what is taken out is changed: broken UTF-8 and broken JSON survive, and what stands inside
     broken JSON is found, too.
     """
-    raw = without_secrets(raw, redactor)
-    if redactor.keep_private:
-        return raw
+    if not redactor.keep_private:
+        raw = _without_private(raw, redactor)
+    return without_secrets(raw, redactor)
+
+
+def _without_private(raw: bytes, redactor: Redactor) -> bytes:
     if b"http" in raw.lower():
         text = raw.decode("utf-8", "surrogateescape")
         raw = redactor.links(text).encode("utf-8", "surrogateescape")

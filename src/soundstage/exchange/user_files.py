@@ -17,9 +17,10 @@ def read_text(path: Path, limit: int, *, instead: str) -> tuple[str, bytes]:
     with the file, the reason and what to do.
     """
     try:
-        if path.stat().st_size > limit:
+        with path.open("rb") as file:
+            raw = file.read(limit + 1)
+        if len(raw) > limit:
             raise UsageError(f"{path}: larger than {limit // 2**20} MiB")
-        raw = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path}: cannot read: {error.strerror}") from error
     if (what := _no_text(raw, path)) is not None:

@@ -6,13 +6,12 @@ files, and load. Values in, values out.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
 from soundstage.config import Config, Waiver
-from soundstage.conformance.violations import Verdict, Violation
+from soundstage.conformance.violations import Verdict, Violation, occurrences
 from soundstage.results.weight import Weighed, Weight, by_severity
 
 
@@ -60,7 +59,7 @@ class Weights:
         weighed = {key: value for key, value in row.items() if key != "errors"}
         if failing:
             weighed["verdict"] = Verdict.VIOLATES.value
-            weighed["errors"] = dict(Counter(each.code for each in failing))
+            weighed["errors"] = dict(occurrences(failing))
         elif row["verdict"] == Verdict.VIOLATES.value:
             reason = row.get("reason")
             weighed["verdict"] = (Verdict.INCONCLUSIVE if reason else Verdict.CONFORMS).value

@@ -21,6 +21,7 @@ from soundstage.conformance.answers import (
     violation,
 )
 from soundstage.conformance.engine import StreamCheck
+from soundstage.conformance.findings import bounded
 from soundstage.conformance.violations import Violation
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
@@ -28,6 +29,9 @@ from soundstage.wire import jsontext
 from soundstage.wire.lines import LineDecoder, sniff_framing
 from soundstage.wire.outages import http_reason, is_outage
 from soundstage.wire.sse import Decoder, EventTooLarge
+
+#: A refusal that comes after so many events of a stream is none.
+_LOOKED_AT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +104,9 @@ def judge_whole(asked: Asked, raw: bytes) -> Whole:
             _check_type(found, asked)
     found.violations += answer.violations
     if asked.own_host is not None and answer.error is None and endpoint.kind == "sync":
-        found.violations += check_hosts(contract, endpoint.name, answer.value, asked.own_host, None)
+        found.violations += bounded(
+            check_hosts(contract, endpoint.name, answer.value, asked.own_host, None)
+        )
     found.reason = answer.reason
     found.value = answer.value
     found.error_name = answer.error.name if answer.error else None
@@ -159,8 +165,10 @@ def _refused_in_stream(asked: Asked, raw: bytes) -> Whole | None:
     except EventTooLarge as error:
         events = error.events
     check = StreamCheck(asked.contract, asked.endpoint.name, max_depth=asked.max_depth)
-    for event in events:
+    for event in events[:_LOOKED_AT]:
         check.event(event.data)
+        if check.failed is not None or check.refusal is not None:
+            break
     if check.failed is None and check.refusal is None:
         return None
     name = check.refusal.name if check.refusal is not None else "stream.failed"

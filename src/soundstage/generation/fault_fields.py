@@ -50,6 +50,8 @@ _MALFORMED_URLS: Final = (
 )
 _MISMATCHES: Final = ("!", "-", "x", "0", " ", "no such text")
 _NO_SUCH: Final = "no-such-value"
+#: An array that is too long by one is made up of at most so many items.
+_MOST_ITEMS: Final = 10_000
 #: The name of a field that no page documents.
 EXTRA: Final = "undocumented_field"
 
@@ -125,7 +127,7 @@ def _out_of_range(schema: Schema, field: str) -> Iterator[tuple[str, str, Change
     if schema.get("minItems", 0) > 0:
         few = schema["minItems"] - 1
         yield "too_few", f"{field} has too few items", lambda value: _items(value, few)
-    if "maxItems" in schema:
+    if "maxItems" in schema and schema["maxItems"] < _MOST_ITEMS:
         many = schema["maxItems"] + 1
         yield "too_many", f"{field} has too many items", lambda value: _items(value, many)
 

@@ -12,12 +12,10 @@ from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Any, Final
 
-import jsonschema_rs
-
 from soundstage.contract import Contract
 from soundstage.contract.roles import identifiers
 from soundstage.generation.fault import MEDIA_TYPES, Answer, Fault, dumps, encoded
-from soundstage.generation.legality import schema_of, stage_of
+from soundstage.generation.legality import is_legal, schema_of, stage_of
 from soundstage.generation.script import (
     Apply,
     Close,
@@ -330,9 +328,9 @@ def _allowed(contract: Contract, name: str, payload: dict[str, Any]) -> bool:
     if name in contract.protocol.by_name:
         found = stage_of(contract, payload)
         schema = schema_of(contract, name)
-        return found is not None and found.name == name and jsonschema_rs.is_valid(schema, payload)
+        return found is not None and found.name == name and is_legal(schema, payload)
     endpoint = contract.endpoints.get(name)
-    return endpoint is not None and jsonschema_rs.is_valid(endpoint.response or {}, payload)
+    return endpoint is not None and is_legal(endpoint.response or {}, payload)
 
 
 def _of_proxies(contract: Contract) -> Iterator[Fault]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import jsonschema_rs
 
-from soundstage.contract import Contract
+from soundstage.contract import Contract, patterns
 from soundstage.contract.protocol import Protocol, Stage
 from soundstage.contract.schema import Schema, required_basis
 from soundstage.generation.story import Payload, Step, Track
@@ -41,7 +41,7 @@ class _Known(NamedTuple):
 def _known(contract: Contract) -> _Known:
     protocol = contract.protocol
     return _Known(
-        tuple((jsonschema_rs.Draft202012Validator(s.when), s) for s in protocol.stages),
+        tuple((patterns.validator(s.when), s) for s in protocol.stages),
         {
             s.name: {**s.schema, "properties": {**protocol.fields, **s.schema["properties"]}}
             for s in protocol.stages
@@ -97,12 +97,14 @@ def broken_at(schema: Schema, value: Any, path: Path) -> Broken | None:
 
 def is_legal(schema: Schema, value: Any) -> bool:
     """Whether a value meets a schema."""
-    return jsonschema_rs.Draft202012Validator(schema).is_valid(value)
+    return patterns.validator(schema).is_valid(value)
 
 
 def _errors(schema: Schema, value: Any) -> Iterator[tuple[str, Path, str, Schema]]:
     """(keyword, place in the value, basis, the schema that holds the keyword) of each error."""
-    for error in jsonschema_rs.Draft202012Validator(schema).iter_errors(value):
+    for error in patterns.validator(schema).iter_errors(value):
+        if patterns.gave_up(error):
+            continue
         place: Any = schema
         holder = schema
         basis = schema.get("x-basis", "documented")

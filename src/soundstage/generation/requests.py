@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import jsonschema_rs
-
-from soundstage.contract import Contract
+from soundstage.contract import Contract, patterns
 from soundstage.contract.rules import Rule
 from soundstage.contract.schema import Schema, type_name
 
@@ -55,4 +53,4 @@ def _broken_values(schema: Schema, aspect: str, basis: str) -> Iterator[Any]:
 
 def _breaks(parts: list[Schema], value: Any) -> bool:
     alone = [{key: part[key] for key in part if key != "allOf"} for part in parts]
-    return any(not jsonschema_rs.Draft202012Validator(part).is_valid(value) for part in alone)
+    return any(not patterns.validator(part).is_valid(value) for part in alone)

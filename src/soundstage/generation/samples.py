@@ -13,10 +13,9 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-import jsonschema_rs
 from hypothesis import strategies as st
 
-from soundstage.contract import Contract
+from soundstage.contract import Contract, patterns
 from soundstage.contract.protocol import Stage
 from soundstage.contract.roles import URL_ROLES, role_of
 from soundstage.contract.schema import Schema
@@ -143,10 +142,12 @@ def _strings(schema: Schema) -> st.SearchStrategy[str]:
     if role_of(schema) in URL_ROLES:
         found: st.SearchStrategy[str] = _URLS
     elif "pattern" in schema:
-        found = st.from_regex(str(schema["pattern"]))
+        # Texts are made for it by a library that searches with `re`.
+        asked = str(schema["pattern"])
+        found = st.from_regex(asked) if patterns.is_plain(asked) else _TEXTS
     else:
         return _TEXTS if not least else _TEXTS.filter(lambda text: len(text) >= least)
-    return found.filter(jsonschema_rs.Draft202012Validator(schema).is_valid)
+    return found.filter(patterns.validator(schema).is_valid)
 
 
 def _objects(schema: Schema) -> st.SearchStrategy[Payload]:
@@ -360,7 +361,7 @@ def _constant_values(contract: Contract, name: str) -> st.SearchStrategy[Any]:
         s.schema["properties"][name] for s in protocol.stages if name in s.schema["properties"]
     ]
     schemas = [*schemas, *([protocol.fields[name]] if name in protocol.fields else [])]
-    valid = jsonschema_rs.Draft202012Validator({"allOf": schemas, "not": {"type": "null"}})
+    valid = patterns.validator({"allOf": schemas, "not": {"type": "null"}})
     return values(schemas[0]).filter(valid.is_valid)
 
 

@@ -20,6 +20,7 @@ import queue
 import threading
 import zlib
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -39,10 +40,13 @@ from soundstage.results.layout import (
     Row,
     new_folder,
     portable,
+    valid,
     why_invalid,
     why_not_observed,
+    why_unreadable,
 )
 from soundstage.results.writer import FLUSH_ROWS, FLUSH_SECONDS, BundleWriter
+from soundstage.strange_files import is_plain, leads_out, open_plain, read_plain
 
 __all__ = [
     "EXCHANGES",
@@ -64,8 +68,14 @@ __all__ = [
     "why_not_observed",
 ]
 
-#: A line longer than this is no row of ours: refuse it before it fills the memory.
-LINE_LIMIT = 16 * 1024 * 1024
+#: A line longer than this is no row of ours, and a longer run.json or observed.json none either:
+#: refuse it before it fills the memory.
+LINE_LIMIT, DOCUMENT_LIMIT = 16 * 2**20, 64 * 2**20
+#: So many rows a file may have: those of a run of a day at a hundred a second; and of its rules.
+ROW_LIMIT, RULE_LIMIT = 10_000_000, 20_000
+#: Rows shrink to a tenth or so. What unpacks to so many times its size, beyond the first bytes, was
+#: made to fill a memory (deflate gives a thousand times at most).
+UNPACKED_TIMES, UNPACKED_FREELY = 100, 64 * 2**20
 
 _PIECE = 256 * 1024
 #: A file of exchanges of so many bytes is inflated by a thread of its own, so many pieces ahead.
@@ -74,18 +84,33 @@ _LARGE, _AHEAD = 8 * 2**20, 8
 _MEMBER = b"\x1f\x8b\x08\x00"
 
 
-def read_observed(path: Path) -> Row:
-    """An `observed.json`, wherever it lies. Raises UsageError with file, place and reason."""
-    try:
-        document = orjson.loads(path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"{path}: cannot read: {error.strerror}") from error
-    except orjson.JSONDecodeError as error:
-        raise UsageError(f"{path}:{error.lineno}:{error.colno}: {error.msg}") from error
+def read_observed(path: Path, *, within: Path | None = None) -> Row:
+    """An `observed.json`, wherever it lies, or if it lies `within` a folder of others. Raises
+    UsageError with file, place and reason.
+    """
+    document = _document(path, DOCUMENT_LIMIT, within)
     why = why_not_observed(document)
     if why is not None:
         raise UsageError(f"{path}: {why}")
     return cast(Row, document)
+
+
+def _document(path: Path, most: int, within: Path | None) -> object:
+    """A JSON document of at most `most` bytes. Raises UsageError, NoDataError for an empty one."""
+    try:
+        data = read_plain(path, most=most, within=within)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot read: {error.strerror}") from error
+    if not data.strip(b"\0 \n"):
+        raise NoDataError(f"{path}: empty; the run was killed before it began")
+    try:
+        document = orjson.loads(data)
+        orjson.dumps(document)
+    except orjson.JSONDecodeError as error:
+        raise UsageError(f"{path}:{error.lineno}:{error.colno}: {error.msg}") from error
+    except TypeError as error:  # what cannot be written again is nested too deep
+        raise UsageError(f"{path}: {error}") from error
+    return document
 
 
 class Bundle:
@@ -102,7 +127,7 @@ class Bundle:
         path = Path(dir)
         place = path / RUN
         try:
-            data = place.read_bytes()
+            place.lstat()
         except FileNotFoundError:
             if not path.exists():
                 raise UsageError(f"{path}: no such folder") from None
@@ -111,20 +136,15 @@ class Bundle:
             raise UsageError(f"{path}: not a run bundle: it has no {RUN}") from None
         except NotADirectoryError:
             raise UsageError(f"{path}: not a run bundle: it is no folder") from None
-        except OSError as error:
-            raise UsageError(f"{place}: cannot read: {error.strerror}") from error
-        if not data.strip(b"\0 \n"):
-            raise NoDataError(f"{place}: empty; the run was killed before it began")
-        try:
-            run = orjson.loads(data)
-        except orjson.JSONDecodeError as error:
-            raise UsageError(f"{place}:{error.lineno}:{error.colno}: {error.msg}") from error
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{place}: cannot read: {error}") from error
+        run = _document(place, DOCUMENT_LIMIT, path)
         if isinstance(run, dict) and run.get("format") != FORMAT:
-            raise UsageError(f"{place}: /format: {run.get('format')!r}, not {FORMAT}")
-        why = why_invalid(None, run)
+            raise UsageError(f"{place}: /format: {repr(run.get('format'))[:40]}, not {FORMAT}")
+        why = why_invalid(None, run) or _why_no_time(cast(Row, run))
         if why is not None:
             raise UsageError(f"{place}: {why}")
-        return cls(path, run)
+        return cls(path, cast(Row, run))
 
     @property
     def complete(self) -> bool:
@@ -140,20 +160,25 @@ class Bundle:
         """The rows of exchanges.ndjson.gz, or of its bytes from `begin` to `end`, both where a gzip
         member begins (`middle`). Raises UsageError at a damaged one.
         """
-        return self._rows(EXCHANGES, lambda path: _ahead(path, self._inflated(path, begin, end)))
+        return self._rows(
+            EXCHANGES,
+            "exchange",
+            ROW_LIMIT,
+            lambda path, within: _ahead(path, self._inflated(path, within, begin, end)),
+        )
 
     def middle(self) -> int | None:
         """The place in exchanges.ndjson.gz at which about half of its rows have come, for two who
         share the reading; None of a file that is not worth it.
         """
         try:
-            with (self.path / EXCHANGES).open("rb") as file:
+            with open_plain(self.path / EXCHANGES, within=self.path) as file:
                 half = os.fstat(file.fileno()).st_size // 2
                 if half < _LARGE:
                     return None
                 file.seek(half)
                 piece = file.read(_PIECE * 16)
-        except OSError:
+        except (OSError, UsageError):
             return None
         at = piece.find(_MEMBER)
         while at >= 0:
@@ -171,70 +196,91 @@ class Bundle:
 
     def violations(self) -> Iterator[Row]:
         """The rows of violations.ndjson. Raises UsageError at a damaged one."""
-        return self._rows(VIOLATIONS, _pieces)
+        return self._rows(VIOLATIONS, "violation", ROW_LIMIT, _pieces)
 
     def health(self) -> Iterator[Row]:
         """The rows of health.ndjson; none where the generator was not watched. Raises UsageError at
         a damaged one.
         """
-        return self._rows(HEALTH, _pieces)
+        return self._rows(HEALTH, "health", ROW_LIMIT, _pieces)
 
     def rules(self) -> Iterator[Row]:
-        """The rows of rules.ndjson, checked against the schema; none before the run's end."""
-        for number, row in enumerate(self._rows(RULES, _pieces), start=1):
-            why = why_invalid("rule", row)
-            if why is not None:
-                raise UsageError(f"{self.path / RULES}:{number}: {why}")
-            yield row
+        """The rows of rules.ndjson; none before the run's end. Raises UsageError at a damaged
+        one.
+        """
+        return self._rows(RULES, "rule", RULE_LIMIT, _pieces)
 
     def observed(self) -> Row | None:
         """The document of observed.json; None where the run wrote none. Raises UsageError at one
         that is not valid.
         """
         path = self.path / OBSERVED
-        return read_observed(path) if path.is_file() else None
+        return read_observed(path, within=self.path) if os.path.lexists(path) else None
 
     def transcripts(self) -> list[str]:
         """The paths inside the bundle of its transcripts, sorted."""
         folder = self.path / TRANSCRIPTS
-        if not folder.is_dir():
+        if not folder.is_dir() or leads_out(folder, self.path):
             return []
-        names = (entry.name for entry in folder.iterdir() if entry.is_file())
-        return sorted(f"{TRANSCRIPTS}/{name}" for name in names if TRANSCRIPT_NAME.fullmatch(name))
+        names = (name for name in os.listdir(folder) if TRANSCRIPT_NAME.fullmatch(name))
+        return sorted(
+            f"{TRANSCRIPTS}/{name}" for name in names if is_plain(folder / name, within=self.path)
+        )
 
-    def _rows(self, name: str, read: Callable[[Path], Iterator[bytes]]) -> Iterator[Row]:
+    def transcript(self, place: str, most: int) -> bytes | None:
+        """The first `most` bytes of a transcript by its path inside the bundle; None of what is
+        none of `transcripts`.
+        """
+        folder, _, name = place.partition("/")
+        if folder != TRANSCRIPTS or not TRANSCRIPT_NAME.fullmatch(name):
+            return None
+        try:
+            with open_plain(self.path / place, within=self.path) as file:
+                return file.read(most)
+        except (OSError, UsageError):
+            return None
+
+    def _rows(
+        self, name: str, definition: str, most: int, read: Callable[[Path, Path], Iterator[bytes]]
+    ) -> Iterator[Row]:
+        """The rows of a file, each held against the schema. Of more than `most` nothing is read."""
         path = self.path / name
         number = 0
         carry = b""
-        if not path.is_file():
+        if not os.path.lexists(path):
             return
-        for piece in read(path):
+        is_valid = valid(definition)
+        for piece in read(path, self.path):
             *lines, carry = (carry + piece).split(b"\n")
             if len(carry) > LINE_LIMIT:
                 raise UsageError(f"{path}:{number + len(lines) + 1}: longer than {LINE_LIMIT} B")
+            if number + len(lines) > most:
+                raise UsageError(f"{path}: more than {most:,} rows")
             for line in lines:
                 number += 1
                 # As `_parsed` does, which is called where that fails: there may be millions.
                 try:
                     row = orjson.loads(line)
-                except orjson.JSONDecodeError:
-                    row = None
-                yield row if type(row) is dict else _parsed(path, number, line)
+                    good = is_valid(row)
+                except ValueError:  # no JSON, or nested deeper than the validator goes
+                    good = False
+                yield row if good else _parsed(path, number, definition, line)
         if carry.strip(b"\0"):
             # No line end: the writer was killed here. What is whole is kept all the same.
             try:
-                row = _parsed(path, number + 1, carry)
-            except UsageError:
+                row = orjson.loads(carry)
+            except orjson.JSONDecodeError:
                 self._torn.add(name)
             else:
-                yield row
+                yield _parsed(path, number + 1, definition, carry)
 
-    def _inflated(self, path: Path, begin: int, end: int | None) -> Iterator[bytes]:
+    def _inflated(self, path: Path, within: Path, begin: int, end: int | None) -> Iterator[bytes]:
         """The content of a gzip file of many members, of which the last may be torn."""
         member: Any = None
-        begun = 0
-        for piece in _pieces(path, begin, end):
+        begun = packed = unpacked = 0
+        for piece in _pieces(path, within, begin, end):
             rest = piece
+            packed += len(piece)
             while rest:
                 if member is None:
                     rest = rest.lstrip(b"\0")  # a file system may pad what it lost
@@ -245,6 +291,12 @@ class Bundle:
                     text = member.decompress(rest, _PIECE * 4)
                 except zlib.error as error:
                     raise UsageError(f"{path}: gzip member {begun}: {error}") from error
+                unpacked += len(text)
+                if unpacked > max(UNPACKED_FREELY, packed * UNPACKED_TIMES):
+                    raise UsageError(
+                        f"{path}: unpacks to more than {UNPACKED_TIMES} times its size: no run's "
+                        "rows are so much alike"
+                    )
                 yield text
                 if member.eof:
                     begun += 1
@@ -297,9 +349,9 @@ def _ahead(path: Path, pieces: Iterator[bytes]) -> Iterator[bytes]:
             maker.join(0.01)
 
 
-def _pieces(path: Path, begin: int = 0, end: int | None = None) -> Iterator[bytes]:
+def _pieces(path: Path, within: Path, begin: int = 0, end: int | None = None) -> Iterator[bytes]:
     try:
-        with path.open("rb") as file:
+        with open_plain(path, within=within) as file:
             file.seek(begin)
             at = begin
             while piece := file.read(_PIECE if end is None else min(_PIECE, end - at)):
@@ -309,11 +361,28 @@ def _pieces(path: Path, begin: int = 0, end: int | None = None) -> Iterator[byte
         raise UsageError(f"{path}: cannot read: {error.strerror}") from error
 
 
-def _parsed(path: Path, number: int, line: bytes) -> Row:
+def _parsed(path: Path, number: int, definition: str, line: bytes) -> Row:
+    """A row with all that is to be said against it. Raises UsageError with file and line."""
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError as error:
         raise UsageError(f"{path}:{number}:{error.colno}: {error.msg}") from error
     if not isinstance(row, dict):
         raise UsageError(f"{path}:{number}: not a JSON object")
+    why = why_unreadable(definition, row)
+    if why is not None:
+        raise UsageError(f"{path}:{number}: {why}")
     return row
+
+
+def _why_no_time(run: Row) -> str | None:
+    """What is wrong with the instants of a run.json that has the form of one; None if nothing is.
+    Patterns let the 31st of February pass.
+    """
+    for name in ("created", "finished"):
+        try:
+            if run[name] is not None:
+                datetime.fromisoformat(run[name])
+        except ValueError as error:
+            return f"/{name}: {error}"
+    return None

@@ -14,14 +14,16 @@ import re
 import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
 from soundstage.errors import NoDataError, SoundstageError, TargetError, UsageError, not_written
+from soundstage.outputs import replace
 from soundstage.results.bundle import RUN, Bundle
+from soundstage.strange_files import leads_out, read_plain
 
 #: Where `check` and `load` put their bundles unless told otherwise.
 ROOT: Final = Path("runs")
@@ -31,6 +33,7 @@ MARKS: Final = "marks.json"
 #: Another layout of the table than this is thrown away and made again.
 _LAYOUT: Final = 1
 _BUSY_SECONDS: Final = 30.0
+_LARGEST_MARKS: Final = 16 * 2**20
 _COLUMNS: Final = (
     "id, stamp, kind, created, finished, status, verdict, exit_code, target_kind, target_url,"
     " apis, exchanges, fault"
@@ -44,6 +47,21 @@ CREATE TABLE IF NOT EXISTS runs (
     fault TEXT
 )
 """
+#: The files of the index, by what their names end in.
+_DATABASE: Final = ("", "-wal", "-shm", "-journal")
+#: By these SQLite says that the system, or another process, is in its way: the file may be good.
+_REFUSED: Final = frozenset(
+    {
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+    }
+)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LATEST: Final = re.compile(r"latest(?:~([0-9]{1,6}))?")
 
@@ -107,9 +125,11 @@ class Runs:
         pins: dict[str, list[str]] = {}
         for name, id_ in sorted(marks.pins.items()):
             pins.setdefault(id_, []).append(name)
-        rows = self._database.execute(
-            f"SELECT {_COLUMNS} FROM runs ORDER BY created IS NULL, created DESC, id DESC"
-        )
+        rows = self._rows()
+        if not all(map(_is_row, rows)):
+            self._forget()
+            self.refresh()
+            rows = self._rows()
         return [
             Entry(
                 id=id_,
@@ -144,6 +164,18 @@ class Runs:
                 fault,
             ) in rows
         ]
+
+    def _rows(self) -> list[tuple[Any, ...]]:
+        order = "created IS NULL, created DESC, id DESC"
+        try:
+            found = self._database.execute(f"SELECT {_COLUMNS} FROM runs ORDER BY {order}")
+            return found.fetchall()
+        except sqlite3.Error as error:
+            raise TargetError(f"{self.root / INDEX}: {error}") from error
+
+    def _forget(self) -> None:
+        with self._writing() as database:
+            database.execute("DELETE FROM runs")
 
     def find(self, text: str) -> Entry:
         """The run that a name stands for: a pin, an id, an unambiguous beginning of one, or
@@ -192,8 +224,7 @@ class Runs:
 
     def rebuild(self) -> int:
         """Forget the index and read every bundle again; returns how many there are."""
-        with self._writing() as database:
-            database.execute("DELETE FROM runs")
+        self._forget()
         self.refresh()
         return len(self.entries())
 
@@ -203,19 +234,18 @@ class Runs:
         """Tags and pins. Raises UsageError for a file that is not as we write it."""
         place = self.root / MARKS
         try:
-            data = json.loads(place.read_bytes())
+            data = json.loads(read_plain(place, most=_LARGEST_MARKS, within=self.root))
         except FileNotFoundError:
             return Marks()
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise UsageError(f"{place}: cannot be read: {error}") from error
-        tags = data.get("tags") if isinstance(data, dict) else None
-        pins = data.get("pins") if isinstance(data, dict) else None
-        if not isinstance(tags, dict) or not isinstance(pins, dict):
-            raise UsageError(f'{place}: expected {{"tags": {{…}}, "pins": {{…}}}}')
-        return Marks(
-            {str(id_): [str(tag) for tag in found] for id_, found in tags.items()},
-            {str(name): str(id_) for name, id_ in pins.items()},
-        )
+        found = data if isinstance(data, dict) else {}
+        tags: Any = found.get("tags")
+        pins: Any = found.get("pins")
+        if not _is_tags(tags) or not _is_pins(pins):
+            form = '{"tags": {RUN: [TAG, …]}, "pins": {NAME: RUN}}'
+            raise UsageError(f"{place}: expected {form}")
+        return Marks(tags, pins)
 
     def tag(self, text: str, tag: str) -> Entry:
         """Give a run a tag. Raises UsageError for a tag that is none."""
@@ -263,6 +293,7 @@ class Runs:
                 raise UsageError(f"{entry.id} is pinned; `soundstage runs unpin` it first")
             marks.tags.pop(entry.id, None)
             try:
+                # A link to a folder is not removed, nor what it leads to; links inside are.
                 shutil.rmtree(entry.path)
             except OSError as error:
                 raise UsageError(f"{entry.path}: cannot be deleted: {error.strerror}") from error
@@ -272,12 +303,16 @@ class Runs:
 
     def _opened(self) -> sqlite3.Connection:
         place = self.root / INDEX
+        for suffix in _DATABASE:
+            _refuse_strange(Path(f"{place}{suffix}"), self.root)
         for attempt in range(2):
             database = None
             try:
                 database = sqlite3.connect(place, timeout=_BUSY_SECONDS, isolation_level=None)
+                database.text_factory = _text
                 database.execute("PRAGMA journal_mode = WAL")
                 database.execute("PRAGMA synchronous = NORMAL")
+                _refuse_foreign(database)
                 if _layout_of(database) != _LAYOUT:
                     database.execute("BEGIN IMMEDIATE")
                     # Another process may have made it meanwhile, and may be using it.
@@ -286,15 +321,19 @@ class Runs:
                         database.execute(_TABLE)
                         database.execute(f"PRAGMA user_version = {_LAYOUT}")
                     database.execute("COMMIT")
+                (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
+                if found != "ok":
+                    raise sqlite3.DatabaseError(f"damaged: {found}")
                 database.execute("SELECT COUNT(*) FROM runs").fetchone()
                 return database
-            except sqlite3.DatabaseError as error:
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
                 if database is not None:
                     database.close()
-                if attempt or isinstance(error, sqlite3.OperationalError):
+                # A primary result code: https://www.sqlite.org/rescode.html
+                if attempt or getattr(error, "sqlite_errorcode", 0) & 0xFF in _REFUSED:
                     raise TargetError(f"{place}: cannot be used as an index: {error}") from error
                 # Damaged: it holds nothing that the bundles do not say again.
-                for suffix in ("", "-wal", "-shm"):
+                for suffix in _DATABASE:
                     Path(f"{place}{suffix}").unlink(missing_ok=True)
         raise AssertionError
 
@@ -307,10 +346,13 @@ class Runs:
             raise TargetError(f"{self.root / INDEX}: {error}") from error
         try:
             yield self._database
-        except BaseException:
-            self._database.execute("ROLLBACK")
+            self._database.execute("COMMIT")
+        except BaseException as error:
+            with suppress(sqlite3.Error):
+                self._database.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise TargetError(f"{self.root / INDEX}: {error}") from error
             raise
-        self._database.execute("COMMIT")
 
     @contextmanager
     def _marking(self) -> Iterator[Marks]:
@@ -319,12 +361,10 @@ class Runs:
             marks = self.marks()
             yield marks
             place = self.root / MARKS
-            temporary = place.with_suffix(f".{os.getpid()}.tmp")
             document = {"tags": marks.tags, "pins": marks.pins}
+            text = json.dumps(document, indent=2, sort_keys=True) + "\n"
             try:
-                text = json.dumps(document, indent=2, sort_keys=True) + "\n"
-                temporary.write_text(text, "utf-8")
-                temporary.replace(place)
+                replace(place, text.encode())
             except OSError as error:
                 raise not_written(place, error) from error
 
@@ -343,6 +383,18 @@ def resolve(text: str, root: Path = ROOT) -> Path:
         return runs.find(text).path
 
 
+def _refuse_strange(place: Path, root: Path) -> None:
+    """Raise UsageError for a file of the index that is there and is none: SQLite would follow a
+    link and write where it leads, or wait for a FIFO.
+    """
+    if not os.path.lexists(place):
+        return
+    if leads_out(place, root):
+        raise UsageError(f"{place}: a link that leads out of {root}")
+    if place.exists() and not place.is_file():
+        raise UsageError(f"{place}: not a file, so it cannot be used as an index")
+
+
 def _named(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise UsageError(
@@ -357,17 +409,67 @@ def _folders(root: Path) -> Iterator[Path]:
             names = sorted(each.name for each in found if each.is_dir(follow_symlinks=False))
     except OSError as error:
         raise UsageError(f"{root}: cannot be read: {error.strerror}") from error
-    return (root / name for name in names if (root / name / RUN).exists())
+    return (root / name for name in names if os.path.lexists(root / name / RUN))
+
+
+def _is_tags(value: object) -> bool:
+    if not isinstance(value, dict) or not all(isinstance(tags, list) for tags in value.values()):
+        return False
+    every = (tag for tags in value.values() for tag in tags)
+    return all(isinstance(tag, str) and _NAME.fullmatch(tag) for tag in every)
+
+
+def _is_pins(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        _NAME.fullmatch(name) and isinstance(id_, str) for name, id_ in value.items()
+    )
+
+
+def _text(raw: bytes) -> str:
+    """A text of the index, whatever its bytes are: the file may come from others."""
+    return raw.decode("utf-8", "replace")
 
 
 def _layout_of(database: sqlite3.Connection) -> int:
     return int(database.execute("PRAGMA user_version").fetchone()[0])
 
 
+def _refuse_foreign(database: sqlite3.Connection) -> None:
+    """Raise DatabaseError for an index that holds anything but our table: it may come from others,
+    and views and triggers are programs.
+    """
+    database.execute("PRAGMA trusted_schema = OFF")
+    ours = " ".join(_TABLE.replace("IF NOT EXISTS ", "").split())
+    current = _layout_of(database) == _LAYOUT
+    for kind, name, sql in database.execute("SELECT type, name, sql FROM sqlite_master LIMIT 9"):
+        same = not current or " ".join(str(sql).split()) == ours
+        if not (kind == "table" and name == "runs" and same) and (kind != "index" or sql):
+            raise sqlite3.DatabaseError(f"it holds a {kind} called {str(name)[:60]!r}")
+
+
+def _is_row(row: tuple[Any, ...]) -> bool:
+    """Whether a row of the index is one that `_facts` gave: the file may come from others."""
+    id_, stamp, kind, created, finished, status, verdict, code, target, url, apis, many, fault = row
+    texts = (kind, created, finished, status, verdict, target, url, apis, fault)
+    if not isinstance(id_, str) or not isinstance(stamp, str):
+        return False
+    if not all(text is None or isinstance(text, str) for text in texts):
+        return False
+    if not all(number is None or type(number) is int for number in (code, many)):
+        return False
+    if fault is not None:
+        return all(each is None for each in (*texts[:-1], code, many))
+    try:
+        datetime.fromisoformat(created)
+        return all(isinstance(api, str) for api in json.loads(apis))
+    except (TypeError, ValueError, RecursionError):
+        return False
+
+
 def _stamp(folder: Path) -> str:
     """Changes when run.json does: a run replaces the file when it ends."""
     try:
-        found = (folder / RUN).stat()
+        found = (folder / RUN).lstat()
     except OSError:
         return "gone"
     return f"{found.st_ino}:{found.st_mtime_ns}:{found.st_size}"
@@ -382,6 +484,7 @@ def _facts(folder: Path) -> tuple[Any, ...]:
     target: Mapping[str, Any] = run["target"]
     totals: Mapping[str, Any] = run["totals"]
     outcomes = totals.get("outcomes")
+    exchanges = totals.get("exchanges") if outcomes is None else sum(outcomes.values())
     return (
         run["kind"],
         _utc(run["created"]),
@@ -392,7 +495,7 @@ def _facts(folder: Path) -> tuple[Any, ...]:
         target["kind"],
         target["url"],
         json.dumps(sorted(run["contracts"])),
-        sum(outcomes.values()) if isinstance(outcomes, dict) else totals.get("exchanges"),
+        None if exchanges is None else min(int(exchanges), 2**63 - 1),
         None,
     )
 

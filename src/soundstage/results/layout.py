@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
@@ -33,31 +33,78 @@ Row = dict[str, Any]
 
 
 @cache
-def _validator(definition: str | None) -> jsonschema_rs.Validator:
-    """The check for run.json (None) or for one of the row kinds of `$defs`."""
+def _schema() -> dict[str, Any]:
     text = resources.files(__package__).joinpath("run.schema.json").read_text("utf-8")
-    schema = orjson.loads(text)
+    schema: dict[str, Any] = orjson.loads(text)
+    return schema
+
+
+@cache
+def _validator(definition: str | None, *, reading: bool = False) -> jsonschema_rs.Validator:
+    """The check for run.json (None) or for one of the row kinds of `$defs`."""
+    schema = _schema()
     if definition is not None:
-        schema = {
-            "$schema": schema["$schema"],
-            "$ref": f"#/$defs/{definition}",
-            "$defs": schema["$defs"],
-        }
+        row = schema["$defs"][definition]
+        if reading:
+            # A later version may say more in a row; nothing here looks at that.
+            row = {key: value for key, value in row.items() if key != "additionalProperties"}
+        schema = {**row, "$schema": schema["$schema"], "$defs": schema["$defs"]}
     return jsonschema_rs.validator_for(schema)
 
 
+@cache
+def fixed_words() -> frozenset[str]:
+    """The names and values that the formats of a bundle fix: no secret is one of them."""
+    found: set[str] = set()
+    for name in ("run.schema.json", "observed.schema.json"):
+        _collect(
+            orjson.loads(resources.files(__package__).joinpath(name).read_text("utf-8")), found
+        )
+    return frozenset(found)
+
+
+def _collect(schema: Any, found: set[str]) -> None:
+    if isinstance(schema, list):
+        for each in schema:
+            _collect(each, found)
+    elif isinstance(schema, dict):
+        found.update(schema.get("properties", ()))
+        values = [*schema.get("enum", ()), schema.get("const")]
+        found.update(each for each in values if isinstance(each, str))
+        _collect(list(schema.values()), found)
+
+
+def valid(definition: str) -> Callable[[object], bool]:
+    """What tells at once whether a row that was read is one of this kind: there may be millions.
+    `why_unreadable` says why it is not.
+    """
+    return _validator(definition, reading=True).is_valid
+
+
+def why_unreadable(definition: str | None, value: object) -> str | None:
+    """None if `value`, which was read, is a row of this kind (None: run.json), else
+    "/pointer: reason" of the first fault. Members that are not known do no harm in a row.
+    """
+    return _why(_validator(definition, reading=True), value)
+
+
 def why_invalid(definition: str | None, value: object) -> str | None:
-    """None if `value` meets the schema, else "/pointer: reason" of the first fault."""
-    validator = _validator(definition)
+    """None if `value`, which is to be written, meets the schema, else "/pointer: reason"."""
+    return _why(_validator(definition), value)
+
+
+def _why(validator: jsonschema_rs.Validator, value: object) -> str | None:
     try:
         if validator.is_valid(value):
             return None
+        for error in validator.iter_errors(value):
+            pointer = "".join(f"/{str(step)[:100]}" for step in error.instance_path)[:300]
+            reason = str(error.message)
+            return f"{pointer or '(whole)'}: {reason if len(reason) < 300 else reason[:300] + '…'}"
     except UnicodeEncodeError:
-        return why_invalid(definition, portable(value))
-    for error in validator.iter_errors(value):
-        pointer = "".join(f"/{step}" for step in error.instance_path)
-        reason = str(error.message)
-        return f"{pointer or '(whole)'}: {reason if len(reason) < 300 else reason[:300] + '…'}"
+        return _why(validator, portable(value))
+    except (RecursionError, ValueError):
+        return "(whole): nested too deep"
     return "(whole): not valid"
 
 
@@ -88,7 +135,4 @@ def _observed_validator() -> jsonschema_rs.Validator:
 
 def why_not_observed(document: object) -> str | None:
     """None if `document` is what `observed.json` may hold, else "/pointer: reason"."""
-    for error in _observed_validator().iter_errors(document):
-        pointer = "".join(f"/{step}" for step in error.instance_path)
-        return f"{pointer or '(whole)'}: {str(error.message)[:300]}"
-    return None
+    return _why(_observed_validator(), document)

@@ -79,7 +79,7 @@ class Matrix:
             self._reasons[place][reason] += 1
         for violation in violations:
             rule = violation.rule
-            self._violations[rule] += 1
+            self._violations[rule] += violation.times
             weighed = self._weights.of(violation)
             reasons = self._weighed[rule]
             reasons[weighed.weight] = reasons.get(weighed.weight) or weighed.reason

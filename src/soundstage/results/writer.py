@@ -6,7 +6,6 @@ Rows are held against the schema on their way in, and are on disk within a secon
 from __future__ import annotations
 
 import gzip
-import os
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -16,7 +15,9 @@ from typing import Any, Self, cast
 
 import orjson
 
+from soundstage import outgoing
 from soundstage.errors import TargetError, UsageError, not_written
+from soundstage.outputs import create, replace
 from soundstage.results.layout import (
     EXCHANGES,
     FORMAT,
@@ -28,6 +29,7 @@ from soundstage.results.layout import (
     TRANSCRIPTS,
     VIOLATIONS,
     Row,
+    fixed_words,
     portable,
     why_invalid,
     why_not_observed,
@@ -44,6 +46,7 @@ _RESERVE, _RESERVED = ".reserve", 32 * 2**10
 
 class BundleWriter:
     """Writes a bundle. Make one with `create`; safe to call from several threads or greenlets.
+    Whatever is written goes through `outgoing` first: no secret that this process knows gets in.
 
     Where nothing more can be written (a full disk), each call raises TargetError; or, if it is
     `patient`, only `finish` does, so that a run can come to its verdict all the same.
@@ -91,6 +94,7 @@ class BundleWriter:
             "verdict": None,
             "exit_code": None,
         }
+        whole = _kept(whole)
         why = why_invalid(None, whole)
         if why is not None:
             raise UsageError(f"{path / RUN}: {why}")
@@ -98,10 +102,9 @@ class BundleWriter:
             path.mkdir(parents=True, exist_ok=True)
             if any(path.iterdir()):
                 raise UsageError(f"{path}: not empty; a run bundle needs a folder of its own")
-            with (path / RUN).open("xb") as file:
-                file.write(_document(whole))
+            create(path / RUN, _document(whole))
             (path / TRANSCRIPTS).mkdir()
-            (path / _RESERVE).write_bytes(bytes(_RESERVED))
+            create(path / _RESERVE, bytes(_RESERVED))
             return cls(path, whole, patient=patient)
         except OSError as error:
             raise not_written(path, error, "cannot hold a run bundle") from error
@@ -138,13 +141,10 @@ class BundleWriter:
         file_name = name if "." in name else f"{name}.ndjson"
         place = self.path / TRANSCRIPTS / file_name
         try:
-            with place.open("xb") as file:
-                file.write(data)
+            create(place, data)
         except FileExistsError:
             raise UsageError(f"{place}: there is a transcript of this name already") from None
         except OSError as error:
-            with suppress(OSError):
-                place.unlink()  # half a transcript would only confuse
             if not self._patient:
                 raise TargetError(f"{place}: cannot write: {error.strerror}") from error
             with self._lock:
@@ -167,13 +167,14 @@ class BundleWriter:
         """Write `observed.json` (observed.schema.json), in place of one that is there already.
         Raises ValueError if the document is not valid.
         """
+        document = _kept(document)
         why = why_not_observed(document)
         if why is not None:
             raise ValueError(f"{OBSERVED} {why}")
         with self._lock:
             self._must_be_open()
             try:
-                _replace(self.path / OBSERVED, orjson.dumps(document))
+                replace(self.path / OBSERVED, orjson.dumps(document), sync=True)
             except OSError as error:
                 self._broke(error)
 
@@ -232,6 +233,7 @@ class BundleWriter:
                 **({} if workers is None else {"workers": [dict(each) for each in workers]}),
                 **({} if selection is None else {"selection": dict(selection)}),
             }
+            whole = _kept(whole)
             why = why_invalid(None, whole)
             if why is not None:
                 raise ValueError(f"{RUN} {why}")
@@ -239,8 +241,8 @@ class BundleWriter:
             try:
                 self._end()
                 if self._broken is None:
-                    _replace(self.path / RULES, lines)
-                    _replace(self.path / RUN, _document(whole))
+                    replace(self.path / RULES, lines, sync=True)
+                    replace(self.path / RUN, _document(whole), sync=True)
             except OSError as error:
                 self._break(error)
             finally:
@@ -307,7 +309,8 @@ class BundleWriter:
         void = {"kind": "incomplete", "message": reason}
         with suppress(OSError):
             (self.path / _RESERVE).unlink(missing_ok=True)
-            _replace(self.path / RUN, _document({**self.run, "reason": reason, "voids": [void]}))
+            last = _document({**self.run, "reason": reason, "voids": [void]})
+            replace(self.path / RUN, last, sync=True)
 
 
 class _Appended:
@@ -343,30 +346,25 @@ def _document(run: Row) -> bytes:
         return _document(cast(Row, portable(run)))
 
 
-def _replace(path: Path, data: bytes) -> None:
-    """Write `path` so that a reader sees the old file or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
-
-
 def _line(definition: str, row: Mapping[str, Any]) -> bytes:
     """One NDJSON line. ValueError if the row is not as the schema says: that is our bug."""
     why = why_invalid(definition, row)
     if why is not None:
         raise ValueError(f"{definition} row {why}")
+    line = _dumped(row)
+    return _dumped(_kept(row)) if outgoing.may_hold(line) else line
+
+
+def _dumped(row: Mapping[str, Any]) -> bytes:
     try:
         return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
     except TypeError:
         return orjson.dumps(portable(row), option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _kept(document: Mapping[str, Any]) -> Row:
+    """What may be written of a row or a document; what the format fixes stays."""
+    return cast(Row, outgoing.document(document, fixed_words()))
 
 
 def _instant() -> str:

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from soundstage.errors import UsageError
+from soundstage.strange_files import open_plain
 
 if TYPE_CHECKING:
     import zipfile
@@ -29,13 +30,9 @@ def beside(archive: Path, limit: int) -> Callable[[str], bytes | None]:
         if not _is_plain(name):
             return None
         try:
-            folder = archive.parent.resolve()
-            file = (folder / name).resolve()
-            if not file.is_relative_to(folder) or not file.is_file():
-                return None
-            with file.open("rb") as opened:
+            with open_plain(archive.parent / name, within=archive.parent) as opened:
                 return opened.read(limit + 1)
-        except (OSError, ValueError, RuntimeError):  # RuntimeError: a link to itself
+        except (OSError, ValueError, UsageError):
             return None
 
     return read

@@ -50,8 +50,8 @@ class Decoder:
         When exactly `room` bytes come back there may be more, which is dropped: give one more than
         you accept. After corrupt data `error` is set and what came before it is returned.
         """
-        produced = bytearray()
-        while data and self.error is None and len(produced) < room:
+        pieces: list[bytes] = []  # one, as a rule, which is then given back without a copy
+        while data and self.error is None and room > 0:
             if self._current.eof:
                 # RFC 1952 section 2.2: members simply follow each other, nothing between them.
                 if self._coding != "gzip" or data[0] != 0x1F:
@@ -60,16 +60,17 @@ class Decoder:
                 self._current = self._fresh()
             self._inside = True
             before = self._current.copy()
-            left = room - len(produced)
             try:
-                produced += self._current.decompress(data, left)
+                piece = self._current.decompress(data, room)
             except zlib.error as error:
                 # zlib drops what this call had decoded so far: decode it again, bytewise.
-                produced += _until_corrupt(before, data, left)
+                pieces.append(_until_corrupt(before, data, room))
                 self.error = DecodingError(f"corrupt {self._coding} data: {error}")
                 break
+            pieces.append(piece)
+            room -= len(piece)
             data = self._current.unused_data if self._current.eof else b""
-        return bytes(produced)
+        return b"".join(pieces)
 
     def finish(self) -> None:
         """The body is over. Raises DecodingError when the compressed data is not."""

@@ -24,6 +24,7 @@ from soundstage.wire import compression
 from soundstage.wire.ending import FAULT_OF, EndKind
 from soundstage.wire.har_errors import end_of, error_of
 from soundstage.wire.transcript import Transcript
+from soundstage.wire.values import MOST_VALUES, many_values
 
 _LOG: Final = re.compile(rb'"log"\s*:\s*\{|\A\{\s*"log"\s*:\s*[^"\s]')
 #: So far into a file its "log" must begin (tools put their own members before it).
@@ -42,6 +43,9 @@ CACHED: Final = "archive.not_modified"
 #: Redirects that keep method and body, and those that do not (RFC 9110, section 15.4).
 _FOLLOWED: Final = frozenset({307, 308})
 _CHANGED: Final = frozenset({301, 302, 303})
+
+#: All bodies of an archive together, unpacked, may be so many times as large as one.
+BODIES_TIMES: Final = 4
 
 #: Gives the bytes of a file that an archive names, None if there is none (`attached.py`).
 Attached = Callable[[str], bytes | None]
@@ -88,18 +92,29 @@ def read(
     """
     entries = _entries(raw, name)
     wanted = wanted or (lambda method, path: True)
-    found = [_entry(number, entry, attached, wanted, limit) for number, entry in enumerate(entries)]
+    found: list[Entry] = []
+    left = BODIES_TIMES * limit
+    for number, each in enumerate(entries):
+        entry = _entry(number, each, attached, wanted, min(limit, left))
+        if entry.exchange is not None:
+            left -= sum(len(piece) for _, piece, _ in entry.exchange.pieces)
+        if left <= 0:
+            size = BODIES_TIMES * limit // 2**20
+            raise UsageError(f"{name}: a HAR file whose bodies come to more than {size} MiB")
+        found.append(entry)
     _mark_followed(found)
     return found
 
 
 def _entries(raw: bytes, name: str) -> list[Any]:
+    if many_values(raw):
+        raise UsageError(f"{name}: a HAR file of more than {MOST_VALUES:,} values")
     try:
         archive = json.loads(raw.decode("utf-8-sig", "replace"))
     except RecursionError:
         raise UsageError(f"{name}: not a HAR file: nested too deep") from None
     except ValueError as error:
-        raise UsageError(f"{name}: not a HAR file: {error}") from error
+        raise UsageError(f"{name}: not a HAR file: {str(error)[:200]}") from error
     log = archive.get("log") if isinstance(archive, dict) else None
     entries = log.get("entries") if isinstance(log, dict) else None
     if not isinstance(entries, list):

@@ -68,5 +68,7 @@ def _text(value: object) -> str | None:
         value = value.get("message") or value.get("name") or value.get("code") or "an error"
     if value is None or isinstance(value, bool | list) or value == 0:
         return None
+    if not isinstance(value, str | int | float):
+        return "an error"
     text = " ".join(str(value).split())[:200]
     return None if text.lower() in _GOOD else text

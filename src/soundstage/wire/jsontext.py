@@ -12,12 +12,16 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, InvalidOperation
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import orjson
+
+from soundstage.wire.cutting import cut
 
 #: Every code that a `Problem` can carry, and what it says.
 CODES: Final = {
@@ -35,13 +39,15 @@ CODES: Final = {
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing wrong with a text. `path` is a JSON pointer (RFC 6901), "" for the whole text;
-    `offset` counts bytes from the start of the text, None where only the pointer is known.
+    `offset` counts bytes from the start of the text, None where only the pointer is known. `times`:
+    how many it stands for, itself and those of its code that were not kept.
     """
 
     code: str
     message: str
     path: str = ""
     offset: int | None = None
+    times: int = 1
 
 
 class Parsed(NamedTuple):
@@ -60,6 +66,17 @@ class Parsed(NamedTuple):
     ok: bool = True
 
 
+#: The code of a text with more values than anybody reads: a bound of ours, no fault of the text.
+TOO_MANY: Final = "cap.event_values"
+#: Values that a text may hold. Fifteen megabytes of `[{},{},…]` are a legal event; as Python's
+#: objects they would be seven hundred.
+MOST_VALUES: Final = 200_000
+#: About as deep as Python's own parser goes.
+_PYTHON_NESTS: Final = 900
+#: Problems of one code that are kept of a text; more are counted.
+MOST_PROBLEMS: Final = 20
+_LONGEST_PATH: Final = 300
+
 _SCALARS: Final = frozenset((str, int, bool, type(None)))
 _NO_OBJECT: Final[list[type]] = [object]
 #: What ends a key. Also matches inside strings (`:` first in a value, after an escaped quote).
@@ -72,8 +89,14 @@ def parse(raw: bytes, max_depth: int = 128) -> Parsed:
     """Read one JSON text; never raises for anything in `raw`.
 
     `max_depth` is how many arrays and objects may be open at once (`[]` is 1). Whatever is asked
-    for, a text that Python's own parser cannot nest (about 900) is `json.too_deep`.
+    for, a text that Python's own parser cannot nest (about 900) is `json.too_deep`. One with more
+    than `MOST_VALUES` is not read: its only problem is `TOO_MANY`, which is none of `CODES`.
     """
+    # Each value but the first takes two bytes at least, so this is all that short texts pay.
+    if len(raw) > 2 * MOST_VALUES and _holds_too_many(raw):
+        message = f"more than {MOST_VALUES:,} values in one text"
+        problem = _too_deep(raw, min(max_depth, _PYTHON_NESTS)) or Problem(TOO_MANY, message)
+        return Parsed(None, (problem,), False)
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError:
@@ -134,6 +157,9 @@ _BRACKET: Final = re.compile(_STRING + rb"|[\[\]{}]", re.DOTALL)
 _CONSTANT: Final = re.compile(_STRING + rb"|NaN|-?Infinity", re.DOTALL)
 _SURROGATE_ESCAPE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
+#: All up to what may begin a value, whatever stands in strings. Matches at any place, so that a
+#: search is never begun twice.
+_TO_VALUE: Final = re.compile(rb'(?:[^",\[{]++|' + _STRING + rb")*+(?:[,\[{]|\Z)", re.DOTALL)
 
 
 class _Constant(str):
@@ -177,11 +203,16 @@ def parse_strictly(raw: bytes, *, max_depth: int = 128) -> Parsed:
         return Parsed(None, tuple(problems), False)
     reading = _Reading(raw, problems)
     try:
-        value = reading.value(value, "")
+        value = reading.value(value, None)
     except RecursionError:
         problems.append(Problem("json.too_deep", "nested deeper than Python can go"))
         return Parsed(None, tuple(problems), False)
-    return Parsed(value if reading.ok else None, tuple(problems), reading.ok)
+    return Parsed(value if reading.ok else None, tuple(reading.told()), reading.ok)
+
+
+#: Where a value stands: the place of what it is in, and its key or number there; None for the text
+#: itself. A pointer is made of it only where there is something to say.
+_Place = tuple["_Place | None", str | int] | None
 
 
 class _Reading:
@@ -190,45 +221,70 @@ class _Reading:
     def __init__(self, raw: bytes, problems: list[Problem]) -> None:
         self.ok = True
         self._problems = problems
+        self._many: Counter[str] = Counter()
         self._surrogates = _SURROGATE_ESCAPE.search(raw) is not None
         # Constants come up in the order of the text, so their offsets pair up with them.
         self._constants: Iterator[int] = (
             match.start() for match in _CONSTANT.finditer(raw) if not match[0].startswith(b'"')
         )
 
-    def value(self, seen: Any, path: str) -> Any:
+    def told(self) -> Iterator[Problem]:
+        """The problems that are kept; the last of a code says how many it stands for."""
+        left = Counter(problem.code for problem in self._problems)
+        for problem in self._problems:
+            code = problem.code
+            left[code] -= 1
+            more = self._many[code] - MOST_PROBLEMS
+            yield replace(problem, times=1 + more) if not left[code] and more > 0 else problem
+
+    def value(self, seen: Any, place: _Place) -> Any:
         if type(seen) is _Members:
-            return self._object(seen, path)
+            return self._object(seen, place)
         if type(seen) is list:
-            return [self.value(item, f"{path}/{at}") for at, item in enumerate(seen)]
+            return [self.value(item, (place, at)) for at, item in enumerate(seen)]
         if type(seen) is str:
-            return self._string(seen, path, "a string")
+            return self._string(seen, place, "a string")
         if type(seen) is _Constant:
             self.ok = False
-            message = f"{seen} is not a number of JSON"
-            self._problems.append(Problem("json.nan", message, path, next(self._constants, None)))
+            offset = next(self._constants, None)
+            self._note("json.nan", f"{seen} is not a number of JSON", place, offset)
             return None
         return seen
 
-    def _object(self, members: _Members, path: str) -> dict[str, Any]:
+    def _object(self, members: _Members, place: _Place) -> dict[str, Any]:
         result: dict[str, Any] = {}
         keys: dict[str, bool] = {}  # as written, and whether a repeat was reported
         for key, item in members:
-            place = f"{path}/{_pointer_token(key)}"
+            there = (place, key)
             if keys.get(key) is False:
-                message = f"the key {json.dumps(key[:80])} comes more than once in an object"
-                self._problems.append(Problem("json.duplicate_key", message, place))
+                said = json.dumps(key[:80])
+                message = f"the key {said} comes more than once in an object"
+                self._note("json.duplicate_key", message, there)
             keys[key] = key in keys
-            name = self._string(key, place, "a key")
-            result[name] = self.value(item, place)
+            name = self._string(key, there, "a key")
+            result[name] = self.value(item, there)
         return result
 
-    def _string(self, text: str, path: str, what: str) -> str:
+    def _string(self, text: str, place: _Place, what: str) -> str:
         if not self._surrogates or text.isascii() or not (found := _SURROGATE.search(text)):
             return text
         message = f"{what} holds a lone surrogate, \\u{ord(found[0]):04x}"
-        self._problems.append(Problem("json.lone_surrogate", message, path))
+        self._note("json.lone_surrogate", message, place)
         return _SURROGATE.sub("\ufffd", text)
+
+    def _note(self, code: str, message: str, place: _Place, offset: int | None = None) -> None:
+        self._many[code] += 1
+        if self._many[code] <= MOST_PROBLEMS:
+            self._problems.append(Problem(code, message, _pointer(place), offset))
+
+
+def _pointer(place: _Place) -> str:
+    """A place as a JSON pointer; of a long one the head and the tail."""
+    tokens = []
+    while place is not None:
+        place, step = place
+        tokens.append(_pointer_token(cut(str(step), _LONGEST_PATH)))
+    return cut("".join(f"/{token}" for token in reversed(tokens)), _LONGEST_PATH)
 
 
 def _pointer_token(key: str) -> str:
@@ -270,7 +326,8 @@ def _too_deep(raw: bytes, max_depth: int) -> Problem | None:
     if raw.count(b"{") + raw.count(b"[") <= max_depth:
         return None
     depth = 0
-    for match in _BRACKET.finditer(raw):
+    # What is too long to be counted to its end holds too many values besides.
+    for match in islice(_BRACKET.finditer(raw), 2 * MOST_VALUES):
         token = match[0]
         if token in b"[{":
             depth += 1
@@ -280,6 +337,17 @@ def _too_deep(raw: bytes, max_depth: int) -> Problem | None:
         elif token in b"]}":
             depth -= 1
     return None
+
+
+def _holds_too_many(raw: bytes) -> bool:
+    """Whether a text holds more values than `MOST_VALUES`: each but the first comes after a comma,
+    or begins an array or an object. Counted before anything is made of it.
+    """
+    if raw.count(b",") + raw.count(b"[") + raw.count(b"{") < MOST_VALUES:
+        return False
+    # Most of them may stand in texts that people wrote.
+    begun = islice(_TO_VALUE.finditer(raw), MOST_VALUES)
+    return sum(1 for _ in begun) >= MOST_VALUES
 
 
 def _refused(code: str, message: str, offset: int) -> Parsed:

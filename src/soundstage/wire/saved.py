@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from soundstage.errors import UsageError
+from soundstage.strange_files import open_plain
 from soundstage.wire import compression
 from soundstage.wire import transcript as transcripts
 from soundstage.wire.encodings import UTF8_BOM, to_utf8
@@ -66,15 +67,24 @@ class Saved:
         return response is not None and response.get("status") is not None
 
 
-def read_file(file: str, *, limit: int = LARGEST, wanted: har.Wanted | None = None) -> Saved:
-    """`read` for a file by its name. Raises UsageError for what cannot be opened, too."""
+def read_file(
+    file: str,
+    *,
+    limit: int = LARGEST,
+    wanted: har.Wanted | None = None,
+    within: Path | None = None,
+) -> Saved:
+    """`read` for a file by its name. `within`: the user named this folder and not the file, so it
+    must be a plain file that lies there. Raises UsageError for what cannot be opened, too.
+    """
     from soundstage.wire.attached import beside
 
     path = Path(file)
     if path.is_dir():
         raise UsageError(f"{file}: a folder; give the files in it: {file.rstrip('/')}/*")
     try:
-        with path.open("rb") as opened:
+        opened = path.open("rb") if within is None else open_plain(path, within=within)
+        with opened:
             raw = opened.read(limit + 1)
     except (OSError, ValueError) as error:
         said = getattr(error, "strerror", None) or str(error)

@@ -121,6 +121,11 @@ class Decoder:
         """Whether bytes came since the last event, or the last blank line, ended."""
         return len(self._buffer) > self._block
 
+    @property
+    def held_bytes(self) -> int:
+        """How many bytes are held that belong to no event yet."""
+        return len(self._buffer)
+
     def feed(self, piece: bytes) -> list[Event]:
         """The events that this read completes. Raises `EventTooLarge`."""
         buffer = self._buffer

@@ -10,13 +10,18 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from soundstage.errors import UsageError
+from soundstage.wire.values import MOST_VALUES, many_values
 
 FORMAT = 1
+#: So many events a transcript may have, and so long (thirty years, in seconds) it may have taken.
+MOST_EVENTS: Final = 1_000_000
+_LONGEST_S: Final = 1e9
 
 
 @dataclass(slots=True)
@@ -64,59 +69,123 @@ def read(raw: bytes, name: str) -> Transcript:
     Raises UsageError with the line that is not understood; a last line that breaks off is dropped
     with whatever it held, and `end` stays None.
     """
-    lines = raw.splitlines()
-    header = _load(lines[0], name, 1)
+    lines = _whole_lines(raw)
+    header = _load(next(lines, raw), name, 1)
     if header.pop("transcript", None) != FORMAT:
         raise UsageError(f"{name}:1: not a transcript of format {FORMAT}")
-    _check_head(header.get("response"), name)
+    _check_header(header, f"{name}:1")
     transcript = Transcript(header)
-    for number, line in enumerate(_whole(lines[1:], raw), 2):
+    pieces = transcript.pieces
+    for number, line in enumerate(lines, 2):
         row = _load(line, name, number)
         if "end" in row:
-            if not isinstance(row["end"], dict):
-                raise UsageError(f"{name}:{number}: the end is no object")
             _check_end(row["end"], f"{name}:{number}")
             transcript.end = row["end"]
-        else:
-            try:
-                body = base64.b64decode(row["raw"], validate=True)
-                transcript.pieces.append((float(row["t"]), body, bool(row.get("coarse"))))
-            except (KeyError, TypeError, ValueError, OverflowError, binascii.Error) as error:
-                raise UsageError(f"{name}:{number}: not an event: {error!r}") from error
+            continue
+        if len(pieces) >= MOST_EVENTS:
+            raise UsageError(f"{name}:{number}: more than {MOST_EVENTS:,} events")
+        try:
+            if not _is_time(row["t"]):
+                raise ValueError("t is no time in seconds")
+            body = base64.b64decode(row["raw"], validate=True)
+        except (KeyError, TypeError, ValueError, binascii.Error) as error:
+            raise UsageError(f"{name}:{number}: not an event: {str(error)[:200]}") from error
+        pieces.append((float(row["t"]), body, bool(row.get("coarse"))))
     return transcript
 
 
-def _check_head(response: Any, name: str) -> None:
-    """Raise UsageError unless `response` is what `Exchange.transcript` writes, or None."""
-    if response is None:
-        return
-    if isinstance(response, dict):
-        headers, status = response.get("headers", []), response.get("status")
-        pairs = isinstance(headers, list) and all(
-            isinstance(pair, list) and len(pair) == 2 and all(isinstance(p, str) for p in pair)
-            for pair in headers
-        )
-        if pairs and (status is None or type(status) is int):
-            return
-    raise UsageError(f"{name}:1: not the head of a response")
+#: Lines and their ends; a last line without one was not written whole.
+_LINE = re.compile(rb"([^\r\n]*)(?:\r\n|\r|\n)")
 
 
-def _check_end(end: dict[str, Any], place: str) -> None:
-    """Raise UsageError for an end whose members are not what `Exchange.transcript` writes."""
-    for key in ("cut", "fault_of", "message"):
-        if not isinstance(end.get(key), str | None):
-            raise UsageError(f"{place}: {key} of the end is no string")
+def _whole_lines(raw: bytes) -> Iterator[bytes]:
+    return (match[1] for match in _LINE.finditer(raw))
 
 
-def _whole(lines: list[bytes], raw: bytes) -> Iterable[bytes]:
-    return lines if raw.endswith(b"\n") else lines[:-1]
+def _is_time(value: Any) -> bool:
+    """Whether it is a number of seconds that an exchange can have taken."""
+    return type(value) in (int, float) and -_LONGEST_S <= value <= _LONGEST_S
+
+
+def _is_text(value: Any) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _is_headers(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(pair, list) and len(pair) == 2 and all(isinstance(p, str) for p in pair)
+        for pair in value
+    )
+
+
+def _is_status(value: Any) -> bool:
+    return value is None or (type(value) is int and 0 <= value <= 999)
+
+
+def _is_moment(value: Any) -> bool:
+    return value is None or _is_time(value)
+
+
+#: What each member must be that a reader looks at: where it stands, and the check.
+_HEADER: Final = (
+    ("api", _is_text),
+    ("endpoint", _is_text),
+    ("timing", _is_text),
+    ("expect", _is_text),
+)
+_REQUEST: Final = (("method", _is_text), ("url", _is_text), ("headers", _is_headers))
+_RESPONSE: Final = (
+    ("status", _is_status),
+    ("reason", _is_text),
+    ("headers", _is_headers),
+    ("t", _is_moment),
+)
+_END: Final = (
+    ("kind", _is_text),
+    ("fault_of", _is_text),
+    ("message", _is_text),
+    ("cut", _is_text),
+    ("t", _is_moment),
+)
+
+
+def _check_header(header: dict[str, Any], place: str) -> None:
+    """Raise UsageError for a header whose members are not what `Exchange.transcript` writes."""
+    _check(header, _HEADER, place, "")
+    parts = (("request", "a request", _REQUEST), ("response", "the head of a response", _RESPONSE))
+    for part, what, members in parts:
+        value = header.get(part)
+        if value is None:
+            continue
+        if not isinstance(value, dict):
+            raise UsageError(f"{place}: not {what}: /{part}")
+        _check(value, members, f"{place}: not {what}", f"/{part}")
+
+
+def _check_end(end: Any, place: str) -> None:
+    if not isinstance(end, dict):
+        raise UsageError(f"{place}: the end is no object")
+    _check(end, _END, place, "/end")
+
+
+def _check(
+    value: dict[str, Any],
+    members: tuple[tuple[str, Callable[[Any], bool]], ...],
+    place: str,
+    pointer: str,
+) -> None:
+    for name, holds in members:
+        if name in value and not holds(value[name]):
+            raise UsageError(f"{place}: {pointer}/{name} is not as `soundstage` writes it")
 
 
 def _load(line: bytes, name: str, number: int) -> dict[str, Any]:
+    if many_values(line):
+        raise UsageError(f"{name}:{number}: more than {MOST_VALUES:,} values")
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{name}:{number}: not JSON: {error}") from error
+        raise UsageError(f"{name}:{number}: not JSON: {str(error)[:200]}") from error
     if not isinstance(row, dict):
         raise UsageError(f"{name}:{number}: not an object")
     return row

@@ -1,0 +1,453 @@
+"""Locust's web UI in hostile hands: real processes, asked by raw sockets as a browser would ask.
+
+One Locust with a key and a budget of 3 serves the module; `strange` is the host that must get
+nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import split
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from tests.support.listening import Stranger, stranger
+
+from soundstage.results.bundle import Bundle
+
+from .conftest import start
+
+_LOCUSTFILE = Path(__file__).parents[2] / "loadtests" / "locustfile.py"
+_PATIENCE_S = 60.0
+_BUDGET = 3
+KEY = "sk-of-somebody-0123456789"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server said."""
+
+    status: int
+    head: str
+    body: str
+
+
+@dataclass(frozen=True)
+class Ui:
+    """A Locust that runs: where, in which folder, and what it is given."""
+
+    port: int
+    folder: Path
+    emulator: str
+    key_file: Path
+    process: subprocess.Popen[str]
+
+    @property
+    def authority(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def said(self) -> str:
+        return (self.folder / "log").read_text("utf-8")
+
+    def ask(
+        self,
+        method: str = "GET",
+        path: str = "/",
+        headers: list[str] | None = None,
+        *,
+        form: dict[str, str] | str | None = None,
+        host: str | None = None,
+    ) -> Answer:
+        """Send one request with exactly these header lines beside `Host`; "" sends none."""
+        body = form if isinstance(form, str) else urlencode(form or {})
+        host = self.authority if host is None else host
+        lines = [
+            f"{method} {path} HTTP/1.1",
+            *([f"Host: {host}"] if host else []),
+            *(headers or []),
+        ]
+        if method != "GET":
+            lines += ["Content-Type: application/x-www-form-urlencoded"]
+            lines += [f"Content-Length: {len(body)}"]
+        return talk(self.port, "\r\n".join([*lines, "Connection: close", "", body]))
+
+    def swarm(self, **form: str) -> dict[str, Any]:
+        """What the form gets for an answer."""
+        answer = self.ask("POST", "/swarm", form={"user_count": "2", "spawn_rate": "9", **form})
+        return json.loads(answer.body)
+
+    def bundles(self) -> list[Bundle]:
+        runs = self.folder / "runs"
+        return [Bundle.open(each) for each in sorted(runs.iterdir())] if runs.exists() else []
+
+
+def talk(port: int, text: str, address: str = "127.0.0.1") -> Answer:
+    with socket.create_connection((address, port), timeout=_PATIENCE_S) as client:
+        client.sendall(text.encode("latin-1"))
+        raw = b""
+        with suppress(ConnectionResetError):
+            while data := client.recv(65536):
+                raw += data
+    head, _, body = raw.decode("utf-8", "replace").partition("\r\n\r\n")
+    return Answer(int(head.split()[1]), head, body)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def until(happened: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + _PATIENCE_S
+    while not (found := happened()):
+        assert time.monotonic() < deadline, "nothing happened"
+        time.sleep(0.05)
+    return found
+
+
+@contextmanager
+def locust(folder: Path, host: str | None, options: str = "", *, key: bool = True) -> Iterator[Ui]:
+    """A Locust with a web UI, once that answers."""
+    port = free_port()
+    key_file = folder / "key"
+    key_file.write_text(KEY)
+    words = ["-m", "locust", "-f", str(_LOCUSTFILE), "--web-port", str(port), "--logfile", "log"]
+    words += ["--host", host] if host else []
+    words += ["--soundstage-key-file", str(key_file)] if key else []
+    process = start(*words, "--soundstage-api", "v6", *split(options), cwd=folder)
+    ui = Ui(port, folder, host or "", key_file, process)
+
+    def answers() -> bool:
+        with suppress(OSError, IndexError):
+            return ui.ask().status > 0
+        assert process.poll() is None, process.communicate()
+        return False
+
+    try:
+        until(answers)
+        yield ui
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture(scope="module")
+def ui(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
+    folder = tmp_path_factory.mktemp("ui")
+    options = f"--soundstage-budget {_BUDGET} --soundstage-web-allow-host load.corp.example,other"
+    with locust(folder, emulator, options) as ui:
+        yield ui
+
+
+@pytest.fixture
+def strange() -> Iterator[Stranger]:
+    with stranger() as found:
+        yield found
+
+
+# --- who may ask ----------------------------------------------------------------------------------
+
+_ROUTES = {
+    "GET": ["/", "/stats/requests", "/stats/report?download=1", "/stats/requests/csv", "/logs",
+            "/exceptions", "/tasks", "/nothing", "/assets/favicon-dark.png"],
+    "POST": ["/swarm", "/stop", "/stats/reset", "/user"],
+}  # fmt: skip
+
+_FOREIGN = {
+    "a page of another origin": ["Origin: http://evil.example"],
+    "a page without an origin": ["Origin: null"],
+    "a page of another port of this machine": ["Origin: http://127.0.0.1:1"],
+    "an origin that begins as ours": ["Origin: http://{here}.evil.example"],
+    "an origin with a user": ["Origin: http://{here}@evil.example"],
+    "an origin twice, the good one first": ["Origin: http://{here}", "Origin: http://evil.example"],
+    "an origin twice, the good one last": ["Origin: http://evil.example", "Origin: http://{here}"],
+    "origins joined by a proxy": ["Origin: http://{here}, http://evil.example"],
+    "an origin in another case": ["ORIGIN: http://EVIL.example"],
+    "an origin that is folded": ["Origin: http://{here}\r\n .evil.example"],
+    "another site": ["Sec-Fetch-Site: cross-site"],
+    "the same site": ["Sec-Fetch-Site: same-site", "Sec-Fetch-Mode: no-cors"],
+    "a site twice": ["Sec-Fetch-Site: same-origin", "Sec-Fetch-Site: cross-site"],
+    "a frame": [
+        "Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: iframe",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("attack", _FOREIGN)
+def test_no_page_of_another_origin_is_answered_on_any_route(ui: Ui, attack: str) -> None:
+    lines = [line.format(here=ui.authority) for line in _FOREIGN[attack]]
+    for method, paths in _ROUTES.items():
+        for path in paths:
+            answer = ui.ask(method, path, lines)
+            assert answer.status in (400, 403), f"{method} {path}: {answer.head}"
+            assert "access-control" not in answer.head.lower()
+
+
+_HOSTS = {
+    "a rebound name": "evil.example:{port}",
+    "a name that begins as ours": "127.0.0.1.evil.example:{port}",
+    "localhost of somebody": "localhost.evil.example",
+    "a user": "127.0.0.1@evil.example",
+    "a user of ours": "evil.example@127.0.0.1:{port}",
+    "a number": "2130706433:{port}",
+    "two ports": "127.0.0.1:{port}:80",
+    "a port beyond all": "127.0.0.1:99999",
+    "a zone": "[::1%25evil.example]:{port}",
+    "two, joined": "127.0.0.1:{port}, evil.example",
+    "two": "127.0.0.1:{port}\r\nHost: evil.example",
+    "two, the good one last": "evil.example\r\nHost: 127.0.0.1:{port}",
+    "two, folded": "127.0.0.1:{port}\r\n evil.example",
+    "nothing": " ",
+    "none": "",
+}
+
+
+@pytest.mark.parametrize("attack", _HOSTS)
+def test_no_name_that_was_made_to_point_here_is_answered(ui: Ui, attack: str) -> None:
+    host = _HOSTS[attack].format(port=ui.port)
+    for method, paths in _ROUTES.items():
+        for path in paths:
+            assert ui.ask(method, path, host=host).status in (400, 403), f"{method} {path}"
+
+
+def test_a_form_of_another_page_is_known_by_its_referer_alone(ui: Ui) -> None:
+    for page in ("http://evil.example/form", f"http://evil.example/?{ui.authority}", "https://x"):
+        assert ui.ask("POST", "/stop", [f"Referer: {page}"]).status == 403
+
+
+@pytest.mark.parametrize(
+    ("host", "lines"),
+    [
+        ("127.0.0.1:{port}", []),
+        ("127.0.0.1:{port}", ["Origin: http://127.0.0.1:{port}", "Sec-Fetch-Site: same-origin"]),
+        ("127.0.0.1:{port}", ["Referer: http://127.0.0.1:{port}/?tab=charts"]),
+        ("LOCALHOST:{port}", ["Origin: http://localhost:{port}"]),
+        ("localhost:9000", ["Origin: http://localhost:9000"]),  # through a tunnel
+        ("[::1]:{port}", ["Origin: http://[::1]:{port}"]),
+        ("127.0.0.1:{port}", ["Sec-Fetch-Site: none"]),
+        ("load.corp.example", ["Origin: https://load.corp.example"]),  # a proxy
+        ("127.0.0.1:{port}", ["Origin: https://load.corp.example"]),  # one that puts in its own
+        ("load.corp.example:443", ["Origin: https://load.corp.example"]),
+        ("OTHER:80", ["Origin: http://other"]),
+    ],
+)
+def test_its_own_page_and_programs_are_answered(ui: Ui, host: str, lines: list[str]) -> None:
+    host, lines = host.format(port=ui.port), [each.format(port=ui.port) for each in lines]
+    assert ui.ask("GET", "/stats/requests", lines, host=host).status == 200
+    assert ui.ask("POST", "/stop", lines, host=host).status == 200
+
+
+def test_a_link_on_another_page_leads_to_the_web_ui_but_no_frame_shows_it(ui: Ui) -> None:
+    link = ["Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"]
+    answer = ui.ask("GET", "/", [*link, "Referer: https://chat.example/"])
+    assert answer.status == 200
+    assert "frame-ancestors 'self'" in answer.head
+    assert ui.ask("POST", "/stop", link).status == 403
+
+
+def test_it_listens_on_this_machine_only(ui: Ui) -> None:
+    listening = [line for line in _listening() if line[1] == ui.port]
+    assert [address for address, _ in listening] == ["127.0.0.1"]
+
+
+def _listening() -> list[tuple[str, int]]:
+    found = []
+    for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]:
+        words = line.split()
+        if words[3] == "0A":
+            address, port = words[1].split(":")
+            found.append((socket.inet_ntoa(bytes.fromhex(address)[::-1]), int(port, 16)))
+    return found
+
+
+# --- what the form may set ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "soundstage_key_file", "soundstage_budget", "soundstage_out", "soundstage_config",
+        "soundstage_corpus", "soundstage_web_allow_host", "html_file", "csv_prefix", "json_file",
+        "logfile", "tls_key", "build_path", "web_host", "locustfile", "headless", "stop_timeout",
+        "exit_code_on_error", "num_users", "master_bind_host", "tags", "config_users",
+    ],
+)  # fmt: skip
+def test_the_form_cannot_set_what_is_set_at_the_start(ui: Ui, name: str) -> None:
+    said = ui.swarm(**{name: "/tmp/elsewhere"})
+    assert said["success"] is False
+    assert said["message"] == f"{name} is set when Locust is started, not here"
+    assert not ui.bundles()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("soundstage_rate", "-1"),
+        ("soundstage_rate", "nan"),
+        ("soundstage_rate", ""),
+        ("soundstage_arrivals", "all at once"),
+        ("soundstage_seed", "1.5"),
+        ("soundstage_drain", "1e999"),
+        ("soundstage_max_in_flight", "-3"),
+        ("soundstage_probe_playback", "101"),
+    ],
+)
+def test_the_form_takes_only_values_that_the_command_line_takes(
+    ui: Ui, field: str, value: str
+) -> None:
+    said = ui.swarm(**{field: value})
+    assert said["success"] is False
+    assert said["message"].startswith(f"{field}: ")
+
+
+def test_the_form_shows_the_options_of_a_test_and_no_others(ui: Ui) -> None:
+    page = ui.ask().body
+    shown = json.loads(page.partition("window.templateArgs = ")[2].partition("\n")[0])
+    names = {name.removeprefix("soundstage_") for name in shown["extra_options"]}
+    assert names == {
+        "api", "endpoint", "rate", "arrivals", "slo", "max_in_flight", "seed", "warmup", "drain",
+        "probe_playback",
+    }  # fmt: skip
+    assert KEY not in page
+    assert str(ui.key_file) not in page
+
+
+_ELSEWHERE = {
+    "another port": "{strange}",
+    "another port behind a user": "http://{here}@{there}",
+    "our host as a user": "{here_url}@{there}",
+    "another scheme": "https://{here}",
+    "our host in the path": "{strange}/{here}",
+    "a name that begins as ours": "{here_url}.evil.example",
+    "brackets that are taken out": "<{strange}>",
+    "no URL": "//{there}",
+    "a host beyond this machine": "http://203.0.113.7:8000",
+}
+
+
+@pytest.mark.parametrize("attack", _ELSEWHERE)
+def test_another_host_gets_neither_key_nor_request(ui: Ui, strange: Stranger, attack: str) -> None:
+    here, there = ui.emulator.removeprefix("http://"), strange.url.removeprefix("http://")
+    places = {"here": here, "there": there, "here_url": ui.emulator, "strange": strange.url}
+    host = _ELSEWHERE[attack].format(**places)
+    said = ui.swarm(host=host)
+    assert said["success"] is False
+    assert said["message"].startswith("the key and the budget are for ")
+    assert strange.heads == []
+
+
+def test_a_host_twice_is_the_worse_of_both(ui: Ui, strange: Stranger) -> None:
+    for hosts in ([ui.emulator, strange.url], [strange.url, ui.emulator]):
+        form = "user_count=1&spawn_rate=1&" + urlencode([("host", each) for each in hosts])
+        assert json.loads(ui.ask("POST", "/swarm", form=form).body)["success"] is False
+    assert strange.heads == []
+
+
+def test_no_form_spends_more_than_the_budget_of_the_start(ui: Ui) -> None:
+    """All tests of a process share its budget; so this is the last one that needs this Locust."""
+    form = {"user_count": "40", "spawn_rate": "100", "run_time": "10m", "soundstage_seed": "7"}
+    assert ui.swarm(**form, host=f"{ui.emulator.upper().replace('HTTP', 'http')}/")["success"]
+    until(lambda: _ended(ui, 1))
+    assert ui.bundles()[0].run["budget"] == {"limit": _BUDGET, "spent": _BUDGET}
+    assert ui.swarm(**form)["success"], "Locust says so before it has asked us"
+    until(lambda: f"the budget of {_BUDGET} billable requests is spent" in ui.said)
+    assert len(ui.bundles()) == 1
+    assert KEY not in ui.said
+
+
+def _ended(ui: Ui, many: int) -> bool:
+    ui.ask("POST", "/stop")
+    return sum(each.complete for each in ui.bundles()) == many
+
+
+# --- other ways to be started ---------------------------------------------------------------------
+
+
+def _address_elsewhere() -> str | None:
+    """An address of this machine that is not loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
+        probe.connect(("192.0.2.1", 9))  # nothing is sent
+        address = str(probe.getsockname()[0])
+        return None if address.startswith("127.") else address
+    return None
+
+
+def test_without_a_host_at_the_start_the_key_stays_on_this_machine(tmp_path: Path) -> None:
+    address = _address_elsewhere()
+    if address is None:
+        pytest.skip("this machine has no address beside loopback")
+    with stranger(address) as strange, locust(tmp_path, None) as ui:
+        said = ui.swarm(host=strange.url, soundstage_budget="5")
+        assert said["success"] is False
+        said = ui.swarm(host=strange.url)
+        assert said["message"].startswith("Locust was started without --host")
+        assert strange.heads == []
+
+
+def test_a_web_host_that_was_asked_for_is_listened_at(emulator: str, tmp_path: Path) -> None:
+    (tmp_path / "locust.conf").write_text("web-host = 0.0.0.0\n")
+    with locust(tmp_path, emulator) as ui:
+        assert ("0.0.0.0", ui.port) in _listening()
+        assert ui.ask(host=f"{socket.gethostname()}:{ui.port}").status == 200
+        assert ui.ask(host=f"evil.example:{ui.port}").status == 403
+        assert "can be reached by other machines" in ui.said
+
+
+def test_a_host_that_only_a_file_of_the_folder_names_gets_no_key(tmp_path: Path) -> None:
+    address = _address_elsewhere()
+    if address is None:
+        pytest.skip("this machine has no address beside loopback")
+    with stranger(address) as strange:
+        (tmp_path / "locust.conf").write_text(f"host = {strange.url}\n")
+        (tmp_path / "key").write_text(KEY)
+        words = ["-m", "locust", "-f", str(_LOCUSTFILE), "--headless"]
+        words += ["--soundstage-key-file", "key", "--soundstage-budget", "5"]
+        process = start(*words, cwd=tmp_path)
+        out, err = process.communicate(timeout=_PATIENCE_S)
+        assert process.returncode == 2, out + err
+        assert "locust.conf names the host" in err
+        assert strange.heads == []
+
+
+def test_a_worker_sends_its_key_nowhere_but_to_the_host_that_it_was_given(
+    strange: Stranger, emulator: str, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text(KEY)
+    port, log = free_port(), tmp_path / "log"
+    common = ["-m", "locust", "-f", str(_LOCUSTFILE), "--soundstage-key-file", "key"]
+    leading = f"--master --master-bind-port {port} --headless --expect-workers 1"
+    following = f"--worker --master-port {port} --host {emulator} --logfile log"
+    master = start(
+        *common, *split(leading), "--host", strange.url, "--soundstage-budget", "9", cwd=tmp_path
+    )
+    worker = start(*common, *split(following), cwd=tmp_path)
+    try:
+        until(lambda: log.exists() and "the master names another host" in log.read_text("utf-8"))
+    finally:
+        for each in (master, worker):
+            each.kill()
+            each.communicate()
+    assert not [head for head in strange.heads if KEY in head or head.startswith("POST")]
+
+
+def test_the_master_of_processes_hears_only_this_machine(emulator: str, tmp_path: Path) -> None:
+    port = free_port()
+    with locust(
+        tmp_path, emulator, f"--processes 1 --master-port {port} --master-bind-port {port}"
+    ) as ui:
+        until(lambda: json.loads(ui.ask(path="/worker-count").body)["worker_count"])
+        assert [address for address, at in _listening() if at == port] == ["127.0.0.1"]
