@@ -66,7 +66,6 @@ PRINTED = [
     ("runs", "list"),
     ("runs", "list", "--format", "json"),
     ("runs", "show", "one"),
-    ("runs", "trend", "--format", "csv"),
     ("runs", "trend", "--format", "json"),
     ("runs", "trend"),
     ("compare", "runs/one", "runs/two", "--force"),

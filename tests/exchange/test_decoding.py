@@ -22,9 +22,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from soundstage.emulator import mp3
+from soundstage.emulator import mp3, songs
 from soundstage.emulator.cover import cover
-from soundstage.emulator.music import compose
 from soundstage.exchange.decoding import (
     Answer,
     Bounds,
@@ -41,8 +40,7 @@ _PATIENCE_S = 30.0
 
 
 def song(seconds: float) -> bytes:
-    score = compose("a song", "", 0, seconds)
-    return mp3.Encoding(score.samples).feed(score.render(0, score.samples))
+    return songs.song("a song", "", 0, round(seconds * mp3.RATE)).piece(0, 10**7)
 
 
 SONG = song(2)

@@ -5,7 +5,6 @@ In a browser: test_browser.py.
 
 from __future__ import annotations
 
-import csv
 import html
 import io
 import json
@@ -24,7 +23,6 @@ from xml.etree import ElementTree as ET
 import pytest
 from markdown_it import MarkdownIt
 
-from soundstage import cli as commands
 from soundstage.reports import annotations, cli, junit, markdown, sarif, text
 from soundstage.reports.findings import Report
 from soundstage.results.bundle import Bundle
@@ -127,24 +125,6 @@ def test_ten_megabytes_are_cut_in_every_format(hurtful: Any) -> None:
     out = io.StringIO()
     text.print_summary(report, out)
     assert len(out.getvalue()) < 10_000
-
-
-@pytest.mark.parametrize("formula", FORMULAS)
-def test_no_cell_of_the_csv_is_a_formula(tmp_path: Path, runs: ModuleType, formula: str) -> None:
-    root = tmp_path / "runs"
-    for number in range(2):
-        rows = [runs.exchange(n + 1, random.Random(n), at=n / 10) for n in range(3)]
-        name = f"{formula}\x1b[31m{number}"
-        runs.write(root / name, rows, kind="load", finish={"verdict": "pass"})
-    out, err = io.StringIO(), io.StringIO()
-    asked = ["trend", "--runs", str(root), "--format", "csv", "--milestone", "complete"]
-    assert commands.run("runs", asked, out, err) == 0, err.getvalue()
-    rows_read = list(csv.reader(io.StringIO(out.getvalue())))
-    assert len(rows_read) == 3
-    assert formula in rows_read[1][1]
-    for cell in (cell for row in rows_read for cell in row):
-        assert not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
-        assert cell.isprintable()
 
 
 LINKS = (

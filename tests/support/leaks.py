@@ -14,6 +14,8 @@ from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
 
 _WORD = re.compile(rb"[A-Za-z0-9+/_-]{8,}")
+#: A longer line is looked at plainly, and not through any pile of codings.
+_PAGE = 100_000
 _HEX = re.compile(rb"(?:[0-9A-Fa-f]{2}){6,}")
 _JSON = re.compile(rb"\\u([0-9A-Fa-f]{4})|\\([\"\\/])")
 
@@ -57,6 +59,8 @@ def stands_in(data: bytes, secret: str) -> bool:
 
 def _levels(data: bytes, depth: int = 0) -> Iterator[bytes]:
     yield data
+    if len(data) > _PAGE and depth:
+        return  # a page of Locust's own, a megabyte of its program in a line
     for word in _WORD.findall(data):
         for offset in range(4):
             part = word[offset:].translate(bytes.maketrans(b"-_", b"+/"))

@@ -194,6 +194,16 @@ def test_values_of_queries_are_no_part_of_what_is_said(said, kept):
 OWN = "my grandmother's Gugelhupf, sung by candlelight"
 
 
+@pytest.mark.parametrize("many", range(11, 30))
+def test_own_words_in_code_that_was_cut_are_found_wherever_it_was_cut(many):
+    coded = base64.b64encode(OWN.encode()).decode()[: many + 1]
+    said = f"unterminated string at 7: '\"{coded}'"
+    hiding = Redactor().hiding([OWN])
+    assert hiding.message(said) == (
+        said if many < 15 else "unterminated string at 7: '\"[redacted]'"
+    )
+
+
 @pytest.mark.parametrize(
     ("said", "kept"),
     [

@@ -218,7 +218,7 @@ class Exchange:
             "scenario": self.call.scenario,
             "api": self.call.contract.api,
             "endpoint": self.call.endpoint.name,
-            "message_id": self._id_to_keep(),
+            "message_id": (kept := self._id_to_keep()) and kept[:_LONGEST_ID],
             "intended_ns": self.intended_ns - run_start_ns,
             "started_ns": self.started_ns - run_start_ns,
             "outcome": self.outcome,

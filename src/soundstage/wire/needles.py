@@ -259,8 +259,11 @@ def begun(form: bytes, data: bytes) -> Iterator[Span]:
         end = start + _PREFIX
         while end < len(data) and end - start < len(form) and data[end] == form[end - start]:
             end += 1
-        if _CUT.match(data, end):
-            yield start, end
+        # What was cut may end in a quotation mark, as the form itself may have one there.
+        for last in range(end, start + _PREFIX - 1, -1):
+            if _CUT.match(data, last):
+                yield start, last
+                break
         start = data.find(form[:_PREFIX], start + 1)
 
 
