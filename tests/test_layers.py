@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -110,11 +111,16 @@ def files() -> Iterator[tuple[str, str, Path]]:
             yield room, f"{room}/{path.relative_to(folder).as_posix()}", path
 
 
-def imports(source: str) -> Iterator[tuple[str, int]]:
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def imports(source: ast.Module) -> Iterator[tuple[str, int]]:
     """Every module that a source imports, dotted, with its line. `from a import b` gives `a.b`,
     since `b` may be a module; a relative import gives a name that begins with a dot.
     """
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(source):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield alias.name, node.lineno
@@ -138,7 +144,7 @@ if TYPE_CHECKING:
 def function():
     from l.m import n
 """
-    assert [name for name, _ in imports(source)] == [
+    assert [name for name, _ in imports(ast.parse(source))] == [
         "a", "b.c", "e.f", "e.g", ".h", "..i.j", "k", "l.m.n",
     ]  # fmt: skip
 
@@ -174,7 +180,7 @@ def test_a_file_imports_only_what_its_room_may():
     wrong = [
         f"{name}:{line}: {module}: {why}"
         for room, name, path in FILES
-        for module, line in imports(path.read_text())
+        for module, line in imports(parsed(path))
         if (why := misplaced(room, name, module)) is not None
     ]
     assert wrong == []
@@ -184,27 +190,28 @@ def test_a_heavy_library_is_imported_only_where_it_belongs():
     wrong = [
         f"{name}:{line}: {module} belongs to {sorted(places)}"
         for _, name, path in FILES
-        for module, line in imports(path.read_text())
+        for module, line in imports(parsed(path))
         if (places := KEPT_TO.get(module.split(".")[0])) is not None
         and not any(name.startswith(place) for place in places)
     ]
     assert wrong == []
 
 
-def strings(source: str) -> Iterator[tuple[str, int]]:
-    for node in ast.walk(ast.parse(source)):
+def strings(source: ast.Module) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(source):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value, node.lineno
 
 
 def test_no_code_knows_a_version_by_name():
     """Design 3: a new version is a folder, and no change of Python."""
+    versions = set(available())
     wrong = [
         f"{name}:{line}: {text!r}"
         for room, name, path in FILES
         if room not in ("schemas", "contracts")
-        for text, line in strings(path.read_text())
-        if text in available()
+        for text, line in strings(parsed(path))
+        if text in versions
     ]
     assert wrong == []
 
@@ -214,7 +221,7 @@ def test_a_line_with_values_in_it_is_said_and_not_printed():
     wrong = [
         f"{name}:{node.lineno}: say it"
         for _, name, path in FILES
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
         and node.func.id == "print"
@@ -225,7 +232,7 @@ def test_a_line_with_values_in_it_is_said_and_not_printed():
 
 
 def test_the_command_line_imports_commands_only_when_they_are_called():
-    source = (SOURCE / "cli.py").read_text()
+    source = parsed(SOURCE / "cli.py")
     ours = {module for module, _ in imports(source) if module.startswith("soundstage")}
     rooms = {module.split(".")[1] for module in ours} - {"__version__"}
     assert rooms - {"outgoing"} == MAY_IMPORT["cli"]

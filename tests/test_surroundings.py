@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -270,20 +271,34 @@ def at_work(signum: signal.Signals) -> Callable[[Place, Emulators], int]:
 
 
 def _while_it_reads(place: Place, signum: signal.Signals) -> int:
-    """Has a command read a pipe, or write to one. To open it waits until the command does, too."""
-    pipe, mode = place.folder / "pipe", "wb"
+    """Has a command read a pipe, or write to one that is full."""
+    pipe = place.folder / "pipe"
     os.mkfifo(pipe)
     words = [*place.words[:-1], str(pipe)]
     if place.words[0] == "compare":
         words = [*place.words, "--calibration", str(pipe)]
-    elif place.words[0] == "report":
-        # It reads no pipes; its page is more than one takes that nobody reads.
-        words, mode = [*place.words, "--format", "html", "--output", str(pipe)], "rb"
-    with subprocess.Popen([*PROGRAM, *words], stderr=subprocess.PIPE) as child, pipe.open(mode):
+    if place.words[0] == "report":
+        words = [*place.words, "--format", "html", "--output", str(pipe)]
+        filled = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+        with suppress(BlockingIOError):
+            while os.write(filled, bytes(4096)):
+                pass
+    with subprocess.Popen([*PROGRAM, *words], stderr=subprocess.PIPE) as child:
+        if place.words[0] == "report":
+            until(child, lambda: _has_open(child.pid, pipe))
+        else:
+            filled = os.open(pipe, os.O_WRONLY)  # waits until the command opens it, too
         child.send_signal(signum)
         _, said = child.communicate(timeout=_PATIENCE_S)
+        os.close(filled)
     _decent(said)
     return child.returncode
+
+
+def _has_open(pid: int, path: Path) -> bool:
+    with suppress(OSError):
+        return any(each.readlink() == path for each in Path(f"/proc/{pid}/fd").iterdir())
+    return False
 
 
 def folder_vanishes(place: Place, emulators: Emulators) -> int:

@@ -55,7 +55,11 @@ def read_plain(path: Path, *, most: int, within: Path | None = None) -> bytes:
     UsageError for a larger one.
     """
     with open_plain(path, within=within) as file:
-        data = file.read(most + 1)
+        # As much as there is: a buffer of `most` bytes would be made first, for a file of ten.
+        piece = min(os.fstat(file.fileno()).st_size, most) + 1
+        data = b""
+        while len(data) <= most and (more := file.read(min(piece, most + 1 - len(data)))):
+            data += more
     if len(data) > most:
         raise UsageError(f"{path}: larger than {_size(most)}")
     return data

@@ -46,6 +46,8 @@ HOSTILE: tuple[str, ...] = (
     "<b>" * 3000,
     "W" * 20_000,
 )
+#: A bundle with longer names is refused.
+_LONGEST_NAME = 500
 _FILES = {"violations.ndjson": "violation", "rules.ndjson": "rule", "health.ndjson": "health"}
 #: What charts and tables put rows together by: in most rows it stays, so that there is all of them.
 _GROUPING = frozenset(
@@ -117,7 +119,7 @@ def _worst(
             elif inner is None or isinstance(inner, str):
                 attempt(holder, key, next(texts))
         if isinstance(holder, dict):
-            text = next(texts)
+            text = next(texts)[:_LONGEST_NAME]
             alike = copy.deepcopy(places[-1][1]) if places else text
             attempt(holder, text, alike)
 
