@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import socket
 from pathlib import Path
@@ -11,11 +12,13 @@ from pathlib import Path
 import pytest
 from benchmarks import fuzz_contracts
 
+from soundstage.conformance.answers import check_result
 from soundstage.contract import load
 from soundstage.contract.drawing import in_order
 from soundstage.contract.paths import endpoint_at
 from soundstage.contract.schema import MOST_SCHEMAS
 from soundstage.errors import ContractDataError
+from soundstage.generation.walk import random_story, sync_result
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 PROTOCOL, REQUEST, ERRORS = "v6/protocol.json", "v6/request.json", "v6/errors.json"
@@ -356,3 +359,12 @@ def test_of_a_folder_changed_at_random_every_part_is_refused_or_served():
     assert found.bad == []
     assert found.refused > 40
     assert found.loaded > 20
+
+
+def test_a_result_whose_fields_are_named_is_an_object_whether_or_not_its_schema_says_so(folder):
+    edit(folder / "v6/response.json", lambda schema: schema.pop("type"))
+    contract = load("v6", folder)
+    story = random_story(random.Random(1), 2)
+    assert set(sync_result(contract, story)) >= {"message_id", "audio_data"}
+    answer = check_result(contract, "sync", b"[]")
+    assert [each.code for each in answer.violations] == ["json.not_object"]

@@ -141,6 +141,9 @@ class Folder:
                 raise self._refusing(path, "")(why)
             if schema.get("type", "object") != "object":
                 raise self._refusing(path, "/type")("only objects have fields")
+            if schema.keys() & {"properties", "required"}:
+                # Whoever names fields means an object, whether or not the file says so.
+                schema = {**schema, "type": "object"}
             try:
                 for _ in constraints(schema):
                     pass
