@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from run_bundles import bundle
+from soundstage import outgoing
 from soundstage.errors import NoDataError, UsageError
 from soundstage.results.index import INDEX, MARKS, Runs, resolve
 
@@ -156,3 +157,18 @@ def test_a_pinned_run_cannot_be_removed(root: Path) -> None:
         runs.remove(entry)
     assert not entry.path.exists()
     assert len(ids(root)) == 2
+
+
+def test_the_index_holds_no_secret_that_a_bundle_or_its_fault_repeats(root: Path) -> None:
+    key = "sk-live-0123456789abcdef"
+    outgoing.hide([key])
+    first, second, *_ = sorted(each.name for each in root.iterdir() if each.is_dir())
+    for name, said in ((first, {"kind": key}), (second, {})):
+        place = root / name / "run.json"
+        run = json.loads(place.read_text())
+        run["target"].update(said)
+        place.write_text(json.dumps({**run, "reason": f"Incorrect API key {key}"}))
+    with Runs(root) as runs:
+        assert "[redacted]" in " ".join(str(entry) for entry in runs.entries())
+    kept = b"".join(each.read_bytes() for each in root.glob(f"{INDEX}*"))
+    assert key.encode() not in kept

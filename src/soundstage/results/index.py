@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
+from soundstage import outgoing
 from soundstage.errors import NoDataError, SoundstageError, TargetError, UsageError, not_written
 from soundstage.outputs import replace
 from soundstage.results.bundle import RUN, Bundle
@@ -215,7 +216,8 @@ class Runs:
             known = dict(database.execute("SELECT id, stamp FROM runs"))
             for id_, stamp in stamps.items():
                 if known.get(id_) != stamp:
-                    row = (id_, stamp, *_facts(self.root / id_))
+                    facts = (_shown(each) for each in _facts(self.root / id_))
+                    row = (id_, stamp, *facts)
                     database.execute(
                         f"INSERT OR REPLACE INTO runs VALUES ({', '.join('?' * len(row))})", row
                     )
@@ -464,6 +466,11 @@ def _is_row(row: tuple[Any, ...]) -> bool:
         return all(isinstance(api, str) for api in json.loads(apis))
     except (TypeError, ValueError, RecursionError):
         return False
+
+
+def _shown(fact: Any) -> Any:
+    """SQLite writes by itself: what goes to it passes the gate here."""
+    return outgoing.text(fact) if isinstance(fact, str) else fact
 
 
 def _stamp(folder: Path) -> str:
