@@ -40,8 +40,11 @@ $(PUBLISHED): tests/published/package-lock.json
 demo: setup
 	@$(BIN)/soundstage demo
 
+# One more than there are cores: much of it waits for processes and sockets.
+WORKERS := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
+
 test: setup $(PUBLISHED)
-	@$(BIN)/python -m pytest -n auto -m "not timing"
+	@$(BIN)/python -m pytest -n $(WORKERS) -m "not timing"
 	@$(BIN)/python -m pytest -m timing
 
 check: setup
