@@ -203,8 +203,9 @@ def _estrange(folder: Path, precious: Path, kind: Kind, rng: random.Random) -> N
     how = rng.randrange(5)
     if how == 0:
         # Names that a careless writer would use on its way to a file.
-        for name in (f".{goal.name}.tmp", f"{goal.name}.tmp", ".report.html.tmp", ".run.json.tmp"):
-            (goal.parent / name).symlink_to(precious)
+        for name in {f".{goal.name}.tmp", f"{goal.name}.tmp", ".report.html.tmp", ".run.json.tmp"}:
+            if not (goal.parent / name).exists():
+                (goal.parent / name).symlink_to(precious)
         return
     goal.unlink()
     if how == 1:
