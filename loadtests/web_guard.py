@@ -39,9 +39,13 @@ def guard(environment: Environment, web_ui: WebUI) -> None:
     form = Form(environment)
 
     def check() -> flask.Response | None:
-        if flask.request.endpoint != "locust.swarm" or not _logged_in(web_ui):
+        endpoint = flask.request.endpoint
+        if endpoint not in ("locust.swarm", "locust.update_user") or not _logged_in(web_ui):
             return None
-        problem = form.problem(flask.request.form.lists())
+        if endpoint == "locust.swarm":
+            problem = form.problem(flask.request.form.lists())
+        else:
+            problem = form.problem_of_user(flask.request.get_json(force=True, silent=True))
         if problem is None:
             return None
         log.error("web UI: %s", problem)
@@ -110,6 +114,30 @@ class Form:
                         return f"{name}: {wrong}"
             elif name in options and name not in _FIELDS:
                 return f"{name} is set when Locust is started, not here"
+        return None
+
+    def problem_of_user(self, settings: Any) -> str | None:
+        """What speaks against the settings of a class of users, which Locust would give to the
+        class whatever they are called, its methods too.
+        """
+        known = self._environment.available_user_classes or {}
+        if not isinstance(settings, dict) or settings.get("user_class_name") not in [*known]:
+            return "no class of users is called so"
+        for name, value in settings.items():
+            if name == "host":
+                if not isinstance(value, str | None):
+                    return "host: a text"
+                objection = terms_of(self._environment).objection(value) if value else None
+                if objection is not None:
+                    return objection
+            elif name in ("fixed_count", "weight"):
+                if isinstance(value, bool) or not isinstance(value, int | None) or (value or 0) < 0:
+                    return f"{name}: a whole number of 0 or more"
+            elif name == "tasks":
+                if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+                    return "tasks: a list of names"
+            elif name != "user_class_name":
+                return f"{name} is no setting of a class of users"
         return None
 
 

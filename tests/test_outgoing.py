@@ -70,6 +70,8 @@ def test_the_environment_is_hidden_whether_a_command_uses_it_or_not():
     )
     said = outgoing.text(f"{KEY} via http://me:my-password@proxy.example:8080")
     assert said == "[redacted] via http://[redacted]@proxy.example:8080"
+    outgoing.hide_environment({outgoing.KEY_VARIABLE: "sk-live-qwertzuiopasdfghjklyxcv"})
+    assert outgoing.text("sk-live-qwertzuiopasdfghjklyxcv?") == "[redacted]?"
     outgoing.hide_environment({outgoing.KEY_VARIABLE: "completed"})
     assert outgoing.text("completed") == "completed"
 

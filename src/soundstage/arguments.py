@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import shlex
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
@@ -99,13 +100,17 @@ def _shown(argv: Iterable[str], hidden: Iterable[str]) -> list[str]:
     return kept
 
 
+#: What of a word is the name of an option: `--name`, or a letter, whose value may follow at once.
+_OPTION = re.compile(r"--[\w-]*|-\w?|")
+
+
 def _names(unknown: Iterable[str]) -> list[str]:
     """Arguments without what follows an option that nobody knows."""
     kept, after = [], False
     for word in unknown:
         option = word.startswith("-")
         if option:
-            kept.append(word.partition("=")[0])
+            kept.append(_OPTION.match(word)[0])  # type: ignore[index]  # it may be empty
         elif not after:
             kept.append(word)
         elif kept[-1] != "…":

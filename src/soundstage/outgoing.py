@@ -30,8 +30,9 @@ _PROXIES: Final = (
     "all_proxy",
     "ALL_PROXY",
 )
-#: A key has a digit, or two capitals in a row; an ordinary word has neither.
-_NO_WORD: Final = re.compile("[0-9]|[A-Z]{2}")
+#: A key has a digit, or two capitals in a row, or more letters in a row than a word; an ordinary
+#: word has none of these.
+_NO_WORD: Final = re.compile("[0-9]|[A-Z]{2}|[A-Za-z]{16}")
 
 _lock: Final = threading.Lock()
 _secrets: dict[str, None] = {}

@@ -357,6 +357,47 @@ def test_a_host_twice_is_the_worse_of_both(ui: Ui, strange: Stranger) -> None:
     assert strange.heads == []
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"on_start": None},
+        {"__init__": 1},
+        {"environment": {}},
+        {"wait_time": 1},
+        {"abstract": True},
+        {"host": "http://evil.example"},
+        {"host": ["http://evil.example"]},
+        {"fixed_count": -1},
+        {"weight": "many"},
+        {"tasks": "song"},
+        {"user_class_name": ["Song"]},
+        {"user_class_name": "nobody"},
+    ],
+)
+def test_the_settings_of_a_class_of_users_are_those_that_locust_shows(
+    ui: Ui, settings: dict[str, Any]
+) -> None:
+    """Locust sets any attribute that such a request names."""
+    for name in _user_classes(ui):
+        said = ui.ask("POST", "/user", form=json.dumps({"user_class_name": name} | settings))
+        assert json.loads(said.body)["success"] is False, said
+    for broken in ("", "[", "[]", "null", "1"):
+        assert json.loads(ui.ask("POST", "/user", form=broken).body)["success"] is False
+
+
+def test_the_weight_of_a_class_of_users_may_be_set(ui: Ui) -> None:
+    for name in _user_classes(ui):
+        settings = {"user_class_name": name, "weight": 1}  # as it was
+        assert ui.ask("POST", "/user", form=json.dumps(settings)).status == 201
+
+
+def _user_classes(ui: Ui) -> list[str]:
+    page = ui.ask().body
+    shown = json.loads(page.partition("window.templateArgs = ")[2].partition("\n")[0])
+    assert shown["users"]
+    return list(shown["users"])
+
+
 def test_no_form_spends_more_than_the_budget_of_the_start(ui: Ui) -> None:
     """All tests of a process share its budget; so this is the last one that needs this Locust."""
     form = {"user_count": "40", "spawn_rate": "100", "run_time": "10m", "soundstage_seed": "7"}

@@ -230,6 +230,34 @@ def test_own_words_are_found_again_whole_and_in_pieces(said, kept):
     assert redactor.text(said) == said
 
 
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ("песня о моей бабушке Марии", "ПЕСНЯ О МОЕЙ БАБУШКЕ МАРИИ"),
+        ("песня о моей бабушке Марии", "Песня О Моей Бабушке Марии"),
+        ("τραγούδι για τη γιαγιά μου", "ΤΡΑΓΟΎΔΙ ΓΙΑ ΤΗ ΓΙΑΓΙΆ ΜΟΥ"),
+        ("über Ömas Äpfel für Jürgen", "ÜBER ÖMAS ÄPFEL FÜR JÜRGEN"),
+        (OWN, OWN.replace(" ", "  ")),
+        (OWN, OWN.replace(" ", "\r\n\t")),
+        (OWN, json.dumps(OWN.replace(" ", "\r\n"))[1:-1]),
+        (OWN.replace(" ", "\r\n"), OWN),
+        ("sing me\nto sleep\nmy dear", r"sing me\r\nto sleep\r\nmy dear"),
+        (OWN, " - ".join(OWN.split())),
+    ],
+)
+def test_own_words_of_any_script_are_found_in_any_case_and_however_far_apart(own, said):
+    kept = Redactor().hiding([own]).text(f"no:  {said}  !  {said}")
+    assert kept == "no:  [redacted]  !  [redacted]"
+
+
+def test_what_is_taken_out_ends_where_characters_end():
+    """Letters of one script share their first bytes: what is in common may begin within one."""
+    own, said = "песня о моей бабушке", "йесня о моей бабушкй"
+    for text in (said, json.dumps(said), quote(said)):
+        assert "[redacted]" in Redactor().hiding([own]).text(text)
+        assert "[redacted]" in Redactor().hiding([own]).message(text)
+
+
 def test_own_words_stay_where_private_values_are_kept():
     redactor = Redactor([KEY], keep_private=True)
     assert redactor.hiding([OWN]) is redactor

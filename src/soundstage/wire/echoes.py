@@ -4,6 +4,8 @@ other signs between the words. Pure; finds places and replaces nothing.
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -24,23 +26,51 @@ _A, _Z = ord("A"), ord("Z")
 _SAME: Final = bytes(
     each + 32 if _A <= each <= _Z else 32 if each in b"+-_\t\n\r" else each for each in range(256)
 )
+#: Between words there may be more than one such sign: CR LF, an indentation, ` - `.
+_BETWEEN: Final = re.compile(b"  +")
+
+
+class _Lower(dict[int, str]):
+    """Letters beyond ASCII in lower case, where that takes as many bytes; for `str.translate`."""
+
+    def __missing__(self, code: int) -> str:
+        letter = chr(code)
+        lower = letter.lower()
+        size = len(letter.encode("utf-8", "surrogatepass"))
+        self[code] = kept = lower if len(lower.encode("utf-8", "surrogatepass")) == size else letter
+        return kept
+
+
+_LOWER: Final = _Lower()
+
+
+def _compared(data: bytes, wide: bool) -> bytes:
+    """Bytes as they are compared, of the same length. `wide`: also letters beyond ASCII."""
+    same = data.translate(_SAME)
+    if not wide or same.isascii():
+        return same
+    text = same.decode("utf-8", "surrogateescape")
+    return text.translate(_LOWER).encode("utf-8", "surrogateescape")
 
 
 class Echoes:
     """Finds `texts` again. Those of fewer than eight characters are ignored."""
 
-    __slots__ = ("_blocks", "_parts", "_short", "_whole")
+    __slots__ = ("_blocks", "_parts", "_short", "_whole", "_wide")
 
     def __init__(self, texts: Iterable[str]) -> None:
         self._short: list[bytes] = []
         self._whole = b""
+        self._wide = False
         self._blocks: dict[bytes, int] = {}
         self._parts: dict[bytes, int] | None = None
         for text in dict.fromkeys(texts):
             plain = " ".join(text.split())
             if len(plain) < SHORTEST:
                 continue
-            same = plain.encode("utf-8", "surrogatepass")[:_MOST].translate(_SAME)
+            self._wide = self._wide or not plain.isascii()
+            same = _compared(plain.encode("utf-8", "surrogatepass")[:_MOST], True)
+            same = _BETWEEN.sub(b" ", same)
             if len(same) < _PIECE:
                 self._short.append(same)
                 continue
@@ -54,7 +84,23 @@ class Echoes:
 
     def spans(self, data: bytes, cut: bool = False) -> Iterator[Span]:
         """The places where they stand in `data`. `cut`: see `Needles.spans`."""
-        same = data.translate(_SAME)
+        same = _compared(data, self._wide)
+        if b"  " not in same:
+            yield from self._spans(same, cut)
+            return
+        # Found in what has one blank between words, and told as places of what was given.
+        gaps = [(gap.start() + 1, gap.end()) for gap in _BETWEEN.finditer(same)]
+        begins, lost, total = [0], [0], 0
+        for start, end in gaps:
+            begins.append(start - total)
+            total += end - start
+            lost.append(total)
+        for start, end in self._spans(_BETWEEN.sub(b" ", same), cut):
+            first, last = bisect_right(begins, start) - 1, bisect_right(begins, end - 1) - 1
+            yield start + lost[first], end + lost[last]
+
+    def _spans(self, same: bytes, cut: bool) -> Iterator[Span]:
+        """The places in bytes as they are compared."""
         if cut:
             for text in (*self._short, *self._whole.split(b"\0")):
                 yield from begun(text, same)

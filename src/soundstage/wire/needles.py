@@ -42,11 +42,13 @@ _ESCAPE: Final = re.compile(
     rb"|([0-3][0-7]{2})|([\"'/\\]))"
     rb"|~([01])"
     rb"|&(?:\#(?:[xX]([0-9A-Fa-f]{1,16})|([0-9]{1,16}))|([A-Za-z][A-Za-z0-9]{1,31}));?"
+    rb"|\\([bfnrt])"
 )
 #: Every escape begins with one of these.
 _SIGNS: Final = (b"%", b"\\", b"&", b"~")
 _HEXADECIMAL: Final = (4, 5, 6, 11)
 _RAW_HEXADECIMAL: Final = (1, 7)
+_CONTROL: Final = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 _LAST_CHARACTER: Final = 0x10FFFF
 #: What may stand after a text that was cut: the rest of an escape, then what says that it was.
 _CUT: Final = re.compile(
@@ -71,6 +73,8 @@ def _said(escape: re.Match[bytes]) -> bytes:
         return b"/" if text == b"1" else b"~"
     if kind == 13:
         return _named(text) or escape[0]
+    if kind == 14:
+        return _CONTROL[text]
     number = int(text, 16 if kind in _HEXADECIMAL else 10)
     if number > _LAST_CHARACTER:
         return escape[0]
@@ -145,6 +149,8 @@ class Needles:
             for start in range(0, len(data), _WINDOW - _OVERLAP):
                 window = data[start : start + _WINDOW]
                 found += [(start + a, start + b) for a, b in self._unfolded(window, cut)]
+        if found and not data.isascii():
+            found = [_of_characters(data, *span) for span in found]
         return _joined(found)
 
     def _escapes(self, data: bytes) -> bool:
@@ -265,6 +271,18 @@ def begun(form: bytes, data: bytes) -> Iterator[Span]:
                 yield start, last
                 break
         start = data.find(form[:_PREFIX], start + 1)
+
+
+def _of_characters(data: bytes, start: int, end: int) -> Span:
+    """A part of UTF-8 with the whole of its first and last character: letters of one script share
+    bytes, so that what is in common may begin or end within one.
+    """
+    first, last = max(0, start - 3), min(len(data), end + 3)
+    while start > first and start < len(data) and data[start] & 0xC0 == 0x80:
+        start -= 1
+    while end < last and data[end] & 0xC0 == 0x80:
+        end += 1
+    return start, end
 
 
 def _joined(spans: list[Span]) -> list[Span]:
