@@ -20,7 +20,7 @@ from soundstage.outputs import check_place, print_document, put, put_within
 from soundstage.reports import annotations, html, junit, markdown, sarif
 from soundstage.reports.as_json import to_json
 from soundstage.reports.curl import curl
-from soundstage.reports.evidence import TRANSCRIPT_LIMIT, Smallest, request_of, smallest
+from soundstage.reports.evidence import TRANSCRIPT_LIMIT, Purse, Smallest, request_of, smallest
 from soundstage.reports.findings import Evidence, Report, Rule, build
 from soundstage.reports.intake import take_in
 from soundstage.reports.text import print_summary
@@ -125,6 +125,7 @@ def _write_all(path: Path, report: Report, stderr: TextIO) -> int:
 
 def read(bundle: Bundle) -> Report:
     """All that a report needs of a bundle, in one pass over its rows."""
+    purse = Purse()
     with _uncollected():
         return build(
             bundle.run,
@@ -134,7 +135,7 @@ def read(bundle: Bundle) -> Report:
             transcripts=bundle.transcripts(),
             health=bundle.health(),
             torn=lambda: bundle.torn,
-            evidence=lambda rule, evidence: _shown(bundle, rule, evidence),
+            evidence=lambda rule, evidence: _shown(bundle, rule, evidence, purse),
         )
 
 
@@ -150,7 +151,9 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _shown(bundle: Bundle, rule: Rule, evidence: Evidence) -> tuple[Smallest | None, str | None]:
+def _shown(
+    bundle: Bundle, rule: Rule, evidence: Evidence, purse: Purse
+) -> tuple[Smallest | None, str | None]:
     """The smallest stream that shows a finding and its request as a curl line; None for what
     cannot be told.
     """
@@ -162,7 +165,9 @@ def _shown(bundle: Bundle, rule: Rule, evidence: Evidence) -> tuple[Smallest | N
     contract = _contract(rule.api)
     if contract is None:
         return None, curl(request_of(raw))
-    shown = smallest(contract, rule.endpoint, rule.id, evidence.chunk, evidence.exchange, raw)
+    shown = smallest(
+        contract, rule.endpoint, rule.id, evidence.chunk, evidence.exchange, raw, purse
+    )
     return shown, curl(request_of(raw))
 
 

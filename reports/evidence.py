@@ -24,6 +24,11 @@ TRANSCRIPT_LIMIT = 8 * 2**20
 #: Chunks shown, lines of each, characters of a line, and passages of the trace.
 CHUNK_LIMIT, LINE_LIMIT, WIDTH, TRACE_LIMIT = 12, 30, 200, 40
 _RUNS, _WORK = 1000, 150_000
+#: What the streams of all findings of a report may take together, some ten seconds. When that is
+#: spent, only short streams are looked at, and with as little work as a song of some chunks takes.
+_WORK_OF_ALL, _LEAST_WORK, _SHORT = 250_000, 5_000, 300
+#: What looking at a chunk once may cost, if much is wrong with it.
+_LOOK = 10
 _DUE_LIMIT = 12
 
 
@@ -66,11 +71,29 @@ class Smallest:
         return f"{self.kept:,} of {self.events:,} {chunks} {verb} enough to show it"
 
 
+@dataclass(slots=True)
+class Purse:
+    """The work that is left for the smallest streams of one report, in chunks."""
+
+    left: int = _WORK_OF_ALL
+
+    def share(self) -> int:
+        """What the next finding may take."""
+        return max(_LEAST_WORK, min(_WORK, self.left))
+
+
 def smallest(
-    contract: Contract, endpoint: str, rule: str, chunk: int | None, exchange: str, raw: bytes
+    contract: Contract,
+    endpoint: str,
+    rule: str,
+    chunk: int | None,
+    exchange: str,
+    raw: bytes,
+    purse: Purse | None = None,
 ) -> Smallest | None:
     """The smallest stream that breaks `rule`, out of the transcript `raw`; None where there is
-    none: another kind of answer, a damaged transcript, a rule that is not about events.
+    none: another kind of answer, a damaged transcript, a rule that is not about events, or no work
+    left in the `purse`, from which all that it takes is taken.
     """
     found = contract.endpoints.get(endpoint)
     if found is None or found.kind != "stream" or rule not in contract.rules.rules:
@@ -84,8 +107,15 @@ def smallest(
     stream = stream_of(b"".join(piece for _, piece, _ in pieces))
     if not stream.events:
         return None
-    shrunk = shrink(contract, endpoint, stream, rule, chunk=chunk, runs=_RUNS, work=_WORK)
-    return None if shrunk is None else _shown(shrunk, stream, exchange)
+    purse = purse or Purse()
+    if purse.left <= 0 and len(stream.events) > _SHORT:
+        return None
+    shrunk = shrink(contract, endpoint, stream, rule, chunk=chunk, runs=_RUNS, work=purse.share())
+    if shrunk is None:  # all of it was looked at, and is not in what it says
+        purse.left -= _LOOK * len(stream.events)
+        return None
+    purse.left -= shrunk.work + _LOOK * len(stream.events)  # its story is one look more
+    return _shown(shrunk, stream, exchange)
 
 
 def request_of(raw: bytes) -> object:

@@ -153,7 +153,12 @@ def _of_value(about: Documented | None, key: str) -> Said:
     if about is None or key.startswith("#"):
         return SILENT
     # A class of texts is kept only where names are due: it is none of them.
-    return about.value(key if key.startswith("<") else json.loads(key))
+    if key.startswith("<"):
+        return about.value(key)
+    try:
+        return about.value(json.loads(key))
+    except ValueError:  # whoever wrote the file wrote no JSON there
+        return SILENT
 
 
 def _has_names(*places: Place) -> bool:

@@ -14,7 +14,14 @@ import pytest
 from soundstage.contract import load
 from soundstage.generation import walk
 from soundstage.reports import cli, html, junit, markdown
-from soundstage.reports.evidence import CHUNK_LIMIT, Smallest, bounded, pretty, smallest
+from soundstage.reports.evidence import (
+    CHUNK_LIMIT,
+    Purse,
+    Smallest,
+    bounded,
+    pretty,
+    smallest,
+)
 from soundstage.reports.findings import Report
 from soundstage.results.bundle import Bundle
 from soundstage.wire.transcript import Transcript
@@ -149,3 +156,21 @@ def test_what_is_no_json_is_shown_as_it_is_and_what_is_long_is_cut() -> None:
     assert len(pretty(b'"' + b"x" * 5000 + b'"')[0]) < 300
     assert pretty(b"[" * 100_000)
     assert bounded(["a"], 1) == ("a",)
+
+
+def test_what_all_findings_of_a_report_may_take_is_bounded_and_short_streams_are_shown_anyway() -> (
+    None
+):
+    def ask(raw: bytes, purse: Purse) -> Smallest | None:
+        return smallest(
+            V6, "stream", "v6/stream/running/field/message_id/required", 0, "e1", raw, purse
+        )
+
+    flood = transcript([b'{"status":"running","isComplete":false,"chunkIndex":0}'] * 400)
+    short = transcript([b'{"status":"running","isComplete":false,"chunkIndex":0}'] * 4)
+    rich, poor = Purse(), Purse(0)
+    before = rich.left
+    ask(flood, rich)
+    assert rich.left < before - 400
+    assert ask(flood, poor) is None
+    assert ask(short, poor) is not None

@@ -373,3 +373,16 @@ def test_every_refusal_is_one_line(folder):
     with pytest.raises(SoundstageError) as caught:
         report(folder)
     assert len(str(caught.value)) < 1_000
+
+
+def test_a_whole_number_is_an_integer_however_it_is_written(tmp_path):
+    path = tmp_path / "observed.json"
+    for text in ("1.0", "1e0"):
+        path.write_text(f'{{"format": {text}, "apis": {{}}}}')
+        assert isinstance(bundle_module.read_observed(path)["format"], int)
+
+
+def test_numbers_that_are_not_whole_stay_as_they_are():
+    said = {"p50": 1.5, "far": 1e300, "many": [-0.0, True, None, "2.0"]}
+    assert bundle_module._whole(said) == said
+    assert isinstance(bundle_module._whole(-0.0), int)

@@ -78,13 +78,21 @@ def _schema(
     return schema
 
 
+def _is_text(key: str) -> bool:
+    """Whether a candidate is a text in JSON: a file of others may hold anything there."""
+    try:
+        return isinstance(json.loads(key), str)
+    except ValueError:
+        return False
+
+
 def _strings(place: Place) -> dict[str, Any]:
     """`enum` or `format`, where all texts are a few names of the protocol, or of one class."""
     kinds = set(place.types)
     texts = place.types.counts.get("string", [0, 0])[0]
     if not texts or kinds - {"string", "null"}:
         return {}
-    names = {key: counts[0] for key, counts in place.values.counts.items() if key[0] == '"'}
+    names = {key: counts[0] for key, counts in place.values.counts.items() if _is_text(key)}
     if sum(names.values()) == texts:
         nothing: list[Any] = [None] if "null" in kinds else []
         return {"enum": [*map(json.loads, sorted(names)), *nothing]}

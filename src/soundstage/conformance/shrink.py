@@ -63,7 +63,8 @@ class Shrunk:
     """The smallest sub-sequence found. `kept` are numbers of events in the whole stream; `at` is
     the one at which the violation stands, None if it is about the stream as a whole. `expected`
     says what the rule asks, `due` what was still to come there. `minimal`: leaving out any one more
-    loses it (False if the limits ended the search); `runs` is how often the engine ran.
+    loses it (False if the limits ended the search); `runs` is how often the engine ran, `work` how
+    many chunks it was fed.
     """
 
     violation: Violation
@@ -74,6 +75,7 @@ class Shrunk:
     due: tuple[str, ...]
     runs: int
     minimal: bool
+    work: int = 0
 
 
 def stream_of(body: bytes) -> Stream:
@@ -133,6 +135,7 @@ def shrink(
         due=due if _about_the_story(target.code) else (),
         runs=search.runs,
         minimal=minimal,
+        work=search.work,
     )
 
 
@@ -179,7 +182,7 @@ class _Search:
         self._endpoint = endpoint
         self._stream = stream
         self._most = (runs, work)
-        self.runs = self._work = 0
+        self.runs = self.work = 0
         self.whole = self._violations(range(len(stream.events)), close=True)
 
     def aim(self, target: Violation) -> None:
@@ -230,7 +233,7 @@ class _Search:
 
     def _exhausted(self) -> bool:
         runs, work = self._most
-        return self.runs >= runs or self._work >= work
+        return self.runs >= runs or self.work >= work
 
     def _holds(self, kept: Sequence[int]) -> bool:
         """Whether these events show the target, and no story that the whole stream does not."""
@@ -251,7 +254,7 @@ class _Search:
     def _violations(self, kept: Sequence[int], *, close: bool) -> list[Violation]:
         """What the engine says about these events, with their numbers in the whole stream."""
         self.runs += 1
-        self._work += len(kept) + sum(len(self._stream.events[n]) for n in kept) // _CHUNK
+        self.work += len(kept) + sum(len(self._stream.events[n]) for n in kept) // _CHUNK
         check = StreamCheck(self._contract, self._endpoint)
         if self._stream.framing is not None:
             check.framed(self._stream.framing)
@@ -260,6 +263,8 @@ class _Search:
             check.event(events[number])
         if close:
             check.close(unterminated=self._stream.unterminated)
+        # What is wrong is explained, which takes longer than what is right.
+        self.work += sum(each.times for each in check.violations) // 2
         numbers = [*kept, len(events)]
         return [
             each if each.chunk is None else _numbered(each, numbers[each.chunk])

@@ -110,7 +110,18 @@ def _document(path: Path, most: int, within: Path | None) -> object:
         raise UsageError(f"{path}:{error.lineno}:{error.colno}: {error.msg}") from error
     except TypeError as error:  # what cannot be written again is nested too deep
         raise UsageError(f"{path}: {error}") from error
-    return document
+    return _whole(document)
+
+
+def _whole(value: object) -> object:
+    """`value` with whole numbers as integers: to JSON Schema 3.0 is one, to Python it is not."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    if isinstance(value, dict):
+        return {name: _whole(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_whole(each) for each in value]
+    return value
 
 
 class Bundle:

@@ -1,0 +1,20 @@
+"""Values in an observed.json that others wrote need not be JSON."""
+
+from __future__ import annotations
+
+import pytest
+
+from soundstage.conformance.inferred import _is_text
+from soundstage.reports.documented import SILENT
+from soundstage.reports.place_features import _of_value
+
+
+@pytest.mark.parametrize("key", ["", '"', '"\\u12"', "x", "::error::", "{", "'a'"])
+def test_a_candidate_that_is_no_json_is_no_text_and_nothing_is_documented_about_it(key):
+    assert not _is_text(key)
+
+    class About:
+        def value(self, value: object) -> object:
+            raise AssertionError(value)
+
+    assert _of_value(About(), key) is SILENT
