@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -402,12 +403,18 @@ def test_no_form_spends_more_than_the_budget_of_the_start(ui: Ui) -> None:
     """All tests of a process share its budget; so this is the last one that needs this Locust."""
     form = {"user_count": "40", "spawn_rate": "100", "run_time": "10m", "soundstage_seed": "7"}
     assert ui.swarm(**form, host=f"{ui.emulator.upper().replace('HTTP', 'http')}/")["success"]
+    until(lambda: _songs_of(ui.emulator) >= _BUDGET)  # stopped before it begins, it never would
     until(lambda: _ended(ui, 1))
     assert ui.bundles()[0].run["budget"] == {"limit": _BUDGET, "spent": _BUDGET}
     assert ui.swarm(**form)["success"], "Locust says so before it has asked us"
     until(lambda: f"the budget of {_BUDGET} billable requests is spent" in ui.said)
     assert len(ui.bundles()) == 1
     assert KEY not in ui.said
+
+
+def _songs_of(emulator: str) -> int:
+    with urllib.request.urlopen(f"{emulator}/_emulator/state") as answer:
+        return int(json.load(answer)["number"])
 
 
 def _ended(ui: Ui, many: int) -> bool:
