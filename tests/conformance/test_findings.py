@@ -9,7 +9,7 @@ import pytest
 
 from soundstage.config import Config, Waiver
 from soundstage.conformance.engine import StreamCheck
-from soundstage.conformance.findings import SAID, Findings, Room, bounded, is_rest
+from soundstage.conformance.findings import SAID, Allowance, Findings, bounded, is_rest
 from soundstage.conformance.violations import (
     LONGEST_MESSAGE,
     LONGEST_PATH,
@@ -63,7 +63,7 @@ def test_a_flood_hides_no_other_rule_and_no_other_code():
 
 
 def test_places_are_kept_before_any_is_kept_again():
-    found = Findings(Room(places=5, repeated=5, of_a_place=100))
+    found = Findings(Allowance(places=5, repeated=5, of_a_place=100))
     for number in range(4):
         for _ in range(50):
             found.add(violation(f"/key{number}"))

@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from processes import running
 
 from soundstage.emulator import mp3, songs
 from soundstage.emulator.cover import cover
@@ -57,14 +58,6 @@ def decoder() -> Iterator[Decoder]:
 
 def bounded(**bounds: float) -> Decoder:
     return Decoder(Bounds(**bounds))  # type: ignore[arg-type]
-
-
-def running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
 
 
 def until(seen: Callable[[], object]) -> None:

@@ -17,7 +17,7 @@ from soundstage.conformance.violations import Violation, place_of
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class Allowance:
     """How much is kept: of different places, of violations at a place that has one already, and of
     these at one place.
     """
@@ -28,8 +28,8 @@ class Room:
 
 
 #: What is held of an exchange while it goes on, and what is said of it in the end.
-HELD: Final = Room(1_000, 10_000, 1_000)
-SAID: Final = Room(100, 100, 10)
+HELD: Final = Allowance(1_000, 10_000, 1_000)
+SAID: Final = Allowance(100, 100, 10)
 
 _REST: Final = "more, at other places"
 _Kind = tuple[str, str, str]
@@ -51,7 +51,7 @@ class Findings:
 
     __slots__ = ("_beyond", "_kept", "_known", "_places", "_repeated", "_room", "_rules")
 
-    def __init__(self, room: Room = HELD) -> None:
+    def __init__(self, room: Allowance = HELD) -> None:
         self._room = room
         self._kept: list[Violation] = []
         self._known: dict[_Kind, _Known] = {}
@@ -107,7 +107,7 @@ class Findings:
         return [*found, *self._beyond.values()]
 
 
-def bounded(violations: Iterable[Violation], room: Room = HELD) -> list[Violation]:
+def bounded(violations: Iterable[Violation], room: Allowance = HELD) -> list[Violation]:
     """These, as `Findings` keeps them."""
     found = Findings(room)
     found.extend(violations)
