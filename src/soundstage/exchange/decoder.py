@@ -55,10 +55,11 @@ def main(memory: int, cpu_s: float) -> None:
     _load()
     requests: queue.SimpleQueue[tuple[str, float, bytes]] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(requests,), daemon=True).start()
-    # All is loaded: from here on nothing can be opened, connected to or started.
+    # All is loaded: no file is looked at before nothing more can be opened, connected to or started.
+    # Ready is said first, so that whoever sees these limits knows that it was said.
+    _say({"word": "ready"})
     for name in ("NPROC", "NOFILE"):
         _limit(name, 0, hard=True)
-    _say({"word": "ready"})
     while True:
         name, most_seconds, data = requests.get()
         _limit("CPU", math.ceil(sum(os.times()[:2]) + cpu_s), hard=False)

@@ -97,8 +97,8 @@ class Decoder:
 
     @property
     def busy(self) -> bool:
-        """Whether a file is being decoded."""
-        return self._lock.locked()
+        """Whether the process has a file that it has not answered yet."""
+        return self._child is not None and self._child.busy
 
     def start(self) -> None:
         """Have the process started, if it is not yet, so that it is ready when a file comes."""
@@ -167,11 +167,12 @@ class _Late(OverLimit):
 
 
 class _Child:
-    """One process, from its start to its end. `used`: it has had a file."""
+    """One process, from its start to its end. `used`: it has had a file; `busy`: it has one now."""
 
     def __init__(self, bounds: Bounds) -> None:
         self.owner = os.getpid()
         self.used = False
+        self.busy = False
         self._clock_s = bounds.clock_s
         self._ready = False
         ours, theirs = socket.socketpair()
@@ -206,7 +207,7 @@ class _Child:
         """One file. After any error the process is of no use any more."""
         if not self._ready:
             self._await_start()
-        self.used = True
+        self.used = self.busy = True
         deadline = time.monotonic() + self._clock_s
         try:
             head = program.REQUEST.pack(name.encode(), most_seconds, len(data))
@@ -221,6 +222,7 @@ class _Child:
         answer = understood(raw, audio=name == "MP3")
         if answer is None:
             raise self._reason(answered=bool(raw))
+        self.busy = False
         if answer.word == program.MEMORY:
             raise OverLimit("more than the memory that it is given")
         return answer
