@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from saturation import ended
 
 from made_up_api import SHAPES, folder
 
@@ -67,7 +68,7 @@ def test_load(shape: str, schemas: Path) -> None:
         *("load", "--target", "emulator", "--emulator-args", "--profile instant", "--api", shape),
         *("--rate", "10", "--duration", "1s", "--out", "run"),
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert ended(done.returncode, schemas.parent / "run"), done.stdout + done.stderr
 
 
 def test_record_then_lint(shape: str, schemas: Path) -> None:

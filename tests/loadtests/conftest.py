@@ -14,6 +14,7 @@ from shlex import split
 from typing import Any
 
 import pytest
+from saturation import saturated
 
 from soundstage.exchange.spawn import spawned_emulator
 from soundstage.results.bundle import Bundle
@@ -116,13 +117,9 @@ def load(tmp_path: Path, *options: str) -> Ran:
         folder = tmp_path / ("run" if number == 0 else f"run{number}")
         code, out, err = _FORKED.run(["load", *options, "--out", str(folder)], tmp_path)
         ran = Ran(code, out, err, folder)
-        if not (folder / "run.json").is_file() or not _was_saturated(ran.bundle):
+        if not saturated(folder):
             break
     return ran
-
-
-def _was_saturated(bundle: Bundle) -> bool:
-    return any("saturated" in void["message"] for void in bundle.run["voids"])
 
 
 @pytest.fixture(scope="session")

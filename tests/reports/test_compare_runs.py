@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from saturation import saturated
 
 from soundstage import cli
 
@@ -66,7 +67,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
                     timeout=100,
                     check=False,
                 )
-                if done.returncode != 6:
+                if not saturated(path):
                     break
                 # Something else had the CPU: the run says so itself, and is no run.
                 shutil.rmtree(path)
@@ -105,6 +106,7 @@ def test_running_slower_by_a_third_is_slower_and_names_running(runs: Callable[[s
     assert found["rules"] == []
 
 
+@pytest.mark.timing
 def test_a_field_that_is_gone_breaks_the_contract(runs: Callable[[str], Path]):
     found = compared(runs("base"), runs("gone"))
     assert found["verdict"] == "contract broken"
