@@ -18,11 +18,11 @@ from typing import Final
 
 from PIL import Image
 
-from soundstage.emulator import mp3
-from soundstage.emulator.cover import cover
-from soundstage.emulator.songs import song as made
-from soundstage.exchange import media
-from soundstage.exchange.decoding import Decoder
+from soundstage.assets import media
+from soundstage.assets.decoder_process import FileDecoder
+from soundstage.emulator.files import mp3
+from soundstage.emulator.files.cover import cover
+from soundstage.emulator.files.songs import song as made
 
 FILES: Final = 20_000
 #: Numbers that a length may lie by.
@@ -132,7 +132,7 @@ def run(many: int = FILES, seed: int = 0) -> Outcome:
     """Put so many mutants through `media.audio` and `media.image`, the same for the same seed."""
     rng, files, outcome = random.Random(f"assets/{seed}"), seeds(), Outcome()
     begun = time.perf_counter()
-    decoder = Decoder()
+    decoder = FileDecoder()
     asked: tuple[Callable[..., object], ...] = (media.audio, media.image)
     first = None
     for number in range(many):
@@ -140,9 +140,9 @@ def run(many: int = FILES, seed: int = 0) -> Outcome:
         for ask in asked:
             try:
                 outcome.took(type(ask(data, decoder=decoder)).__name__, "")
-            except (media.Broken, media.Unreadable) as error:
+            except (media.BrokenMedia, media.Unreadable) as error:
                 outcome.took(type(error).__name__, str(error))
-                if isinstance(error, media.NoDecoder):
+                if isinstance(error, media.CannotDecode):
                     outcome.bad.append(f"file {number}: {error}")
             except Exception as error:  # noqa: BLE001 - this is what is looked for
                 outcome.bad.append(f"file {number}, {ask.__name__}: {error!r}")

@@ -251,7 +251,7 @@ def _marks(place: Path) -> Subject:
 def _fitted(path: Path) -> object:
     data = import_module("soundstage.commands.fit_profile").fitted_profile(path)
     json.dumps(data, allow_nan=False)
-    return import_module("soundstage.emulator.pacing").from_data("fitted", data, str(path))
+    return import_module("soundstage.emulator.pace.profiles").from_data("fitted", data, str(path))
 
 
 def _replayed(path: Path) -> object:
@@ -259,21 +259,21 @@ def _replayed(path: Path) -> object:
 
     found = recordings.find(path, list(load_all().values()))
     for each in found.recordings:
-        body = replay._Body(each, replay.Asked(each.method, each.paths[0]))
+        body = replay._ReplayFraming(each, replay.ReplayRequest(each.method, each.paths[0]))
         body.head()
         body.end()
     return found
 
 
 def _profiled(path: Path) -> None:
-    made = import_module("soundstage.emulator.pacing").profile(str(path))
+    made = import_module("soundstage.emulator.pace.profiles").profile(str(path))
     rng = random.Random(1)
     for contract in load_all().values():
         made.percentages(made.schedule(contract.api, plan(contract, rng), rng, 1.0))
 
 
 def _moments(path: Path) -> object:
-    return import_module("soundstage.loadtests.moments").read_moments(path)
+    return import_module("soundstage.loadtests.schedule.moments").read_moments(path)
 
 
 SUBJECTS: Final[dict[str, Callable[[Path], Subject]]] = {

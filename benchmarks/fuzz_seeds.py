@@ -20,7 +20,7 @@ from soundstage.contract import Contract, load_all
 from soundstage.generation import walk
 from soundstage.generation.faults import valid_result
 from soundstage.results.bundle import BundleWriter
-from soundstage.wire.transcript import Transcript
+from soundstage.saved.transcript import Transcript
 
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
 

@@ -7,11 +7,11 @@ import random
 from pathlib import Path
 from typing import Any
 
-from soundstage.conformance.observing import observe_stream
 from soundstage.contract import Contract, load_all
 from soundstage.generation.walk import payloads, plan, random_story
+from soundstage.observed.recorder import observe_stream
 from soundstage.results.bundle import BundleWriter
-from soundstage.wire.transcript import Transcript
+from soundstage.saved.transcript import Transcript
 
 
 def write_bundle(folder: Path, exchanges: int) -> None:

@@ -16,7 +16,7 @@ import sys
 import numpy as np
 
 from benchmarks.result import Row
-from soundstage.reports import ratio
+from soundstage.reports.compare import interval
 
 ALPHA, GATES = 0.05, 3
 LEVEL = 1 - ALPHA / GATES
@@ -72,7 +72,7 @@ def measure(pairs: int = 1000, seed: int = 1) -> list[Row]:
     for n in SIZES[1:]:
         for shift, target in ((0.0, "<= 5%"), (0.3, "")):
             cell = single(rng, pairs, SIGMAS[1], n, shift, 0.95)
-            worse = sum(ratio.verdict(low, high, 0.10) == "fail" for _, low, high in cell)
+            worse = sum(interval.verdict(low, high, 0.10) == "fail" for _, low, high in cell)
             point = sum(d > math.log1p(0.10) for d, _, _ in cell)
             rows.append(
                 Row(
@@ -96,7 +96,7 @@ def single(
         base = np.sort(rng.lognormal(0.0, sigma, size), axis=1)
         other = np.sort(rng.lognormal(math.log1p(shift), sigma, size), axis=1)
         found += [
-            ratio.of_samples(one, two, q, LEVEL) for one, two in zip(base, other, strict=True)
+            interval.of_samples(one, two, q, LEVEL) for one, two in zip(base, other, strict=True)
         ]
     return found
 
@@ -115,15 +115,15 @@ def several(
             for slower in (0.0, shift)
         ]
         if runs == 1:
-            found.append(ratio.of_samples(arms[0][0], arms[1][0], 0.5, LEVEL))
+            found.append(interval.of_samples(arms[0][0], arms[1][0], 0.5, LEVEL))
         else:
-            found.append(ratio.of_runs(arms[0], arms[1], 0.5, LEVEL, paired=True))
+            found.append(interval.of_runs(arms[0], arms[1], 0.5, LEVEL, paired=True))
     return found
 
 
 def shares(bounds: list[tuple[float, float, float]], margin: float) -> str:
     """`92 / 8 / 0`"""
-    said = [ratio.verdict(low, high, margin) for _, low, high in bounds]
+    said = [interval.verdict(low, high, margin) for _, low, high in bounds]
     return " / ".join(f"{100 * said.count(word) / len(said):.0f}" for word in WORDS)
 
 

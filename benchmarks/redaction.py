@@ -10,7 +10,6 @@ from collections.abc import Callable
 import orjson
 
 from benchmarks.result import Row
-from soundstage import outgoing, visible
 from soundstage.contract import Contract, load_all
 from soundstage.contract.protocol import Endpoint
 from soundstage.exchange.budget import Budget
@@ -18,8 +17,9 @@ from soundstage.exchange.client import Call, Client, Exchange
 from soundstage.exchange.requests import valid_body
 from soundstage.exchange.spawn import spawned_emulator
 from soundstage.exchange.target import Target
-from soundstage.wire.redact import Redactor
-from soundstage.wire.settings import Settings
+from soundstage.output import outgoing, visible
+from soundstage.output.redact import Redactor
+from soundstage.wire.settings import TransportSettings
 from soundstage.wire.transport import Transport
 
 _KEY = "sk-live-" + "".join(random.Random(1).choices("0123456789abcdef", k=32))
@@ -37,7 +37,7 @@ def measure(repeats: int = 2_000) -> list[Row]:
         redactor = Redactor([_KEY])
         client = Client(
             Target(url, "emulator", key=_KEY),
-            Transport(Settings()),
+            Transport(TransportSettings()),
             Budget(None, free=True),
             redactor=redactor,
         )

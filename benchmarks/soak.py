@@ -40,10 +40,10 @@ def _run(url: str, folder: str, many: int) -> list[tuple[int, float]]:
     from locust.env import Environment
 
     from soundstage.exchange.client import Exchange
-    from soundstage.loadtests.lag import resident_bytes
-    from soundstage.loadtests.loadrun import LoadOptions
-    from soundstage.loadtests.opening import open_run
-    from soundstage.loadtests.scenario import Part, Scenario
+    from soundstage.loadtests.generator.lag import resident_bytes
+    from soundstage.loadtests.run import LoadOptions
+    from soundstage.loadtests.run_setup import open_run
+    from soundstage.loadtests.schedule.scenario import Part, Scenario
 
     scenario = Scenario(
         parts=(Part("", "stream"), Part("", "sync")), slos=("complete.p95<30s", "error_rate<1%")

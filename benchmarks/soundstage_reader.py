@@ -13,8 +13,8 @@ from soundstage.contract import available, load  # noqa: E402
 from soundstage.exchange.budget import Budget  # noqa: E402
 from soundstage.exchange.client import Call, Client  # noqa: E402
 from soundstage.exchange.target import Target  # noqa: E402
-from soundstage.loadtests.wakeups import HubWakeups  # noqa: E402
-from soundstage.wire.transport import Limits, Settings, Transport  # noqa: E402
+from soundstage.loadtests.generator.gevent_wakeups import HubWakeups  # noqa: E402
+from soundstage.wire.transport import Limits, Transport, TransportSettings  # noqa: E402
 
 _STAMP = re.compile(rb": (\d+)\n")
 
@@ -25,7 +25,9 @@ def main() -> None:
     endpoint = contract.endpoint_of_kind("stream")
     assert endpoint is not None
     limits = Limits(connect_s=60)
-    settings = Settings(limits=limits, ca_file=options.ca, watched=True, wakeups=HubWakeups)
+    settings = TransportSettings(
+        limits=limits, ca_file=options.ca, watched=True, wakeups=HubWakeups
+    )
     transport = Transport(settings)
     client = Client(Target(options.url, key="k"), transport, Budget(None, free=True))
     meter, ramp = Meter(options.streams), ramp_s(options.streams)

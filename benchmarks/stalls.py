@@ -156,9 +156,9 @@ def _pool(url: str, rate: float, seconds: float, connections: int) -> list[tuple
     import gevent.queue
 
     from soundstage.exchange.session import open_session
-    from soundstage.loadtests import arrivals
-    from soundstage.loadtests.scenario import Part
-    from soundstage.loadtests.traffic import Traffic
+    from soundstage.loadtests.schedule import arrivals
+    from soundstage.loadtests.schedule.scenario import Part
+    from soundstage.loadtests.schedule.traffic import Traffic
 
     session = open_session(url)
     traffic = Traffic([Part(_API, "stream")], 1)

@@ -16,7 +16,7 @@ from soundstage.contract.patterns import is_plain
 from soundstage.contract.protocol import Endpoint
 from soundstage.contract.roles import role_of
 from soundstage.contract.rules import Rule
-from soundstage.generation.requests import breaking
+from soundstage.generation.broken_requests import breaking
 
 #: What a body can be; anything else that Schemathesis has in its place means: none.
 _JSON = (dict, list, str, int, float, bool, type(None))

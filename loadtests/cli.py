@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
-from soundstage import cli, stopping, visible
+from soundstage import cli
 from soundstage.arguments import header
 from soundstage.config import Config, find_config
 from soundstage.errors import UsageError
@@ -22,17 +22,19 @@ from soundstage.exchange import consent, destination
 from soundstage.exchange.budget import is_loopback
 from soundstage.exchange.spawn import spawned_emulator
 from soundstage.exit_codes import ExitCode, with_report
-from soundstage.loadtests.asking import parameters, planned, scenario_of
-from soundstage.loadtests.options import duration, parse_args
-from soundstage.loadtests.scenario import Scenario
-from soundstage.loadtests.scenario_file import ready
-from soundstage.streams import say
+from soundstage.loadtests.load_options import duration, parse_args
+from soundstage.loadtests.merged_options import parameters, planned, scenario_of
+from soundstage.loadtests.schedule.scenario import Scenario
+from soundstage.loadtests.schedule.scenario_file import ready
+from soundstage.output import visible
+from soundstage.output.streams import say
+from soundstage.process import signals
 
 if TYPE_CHECKING:
     from locust.env import Environment
 
-    from soundstage.loadtests.board import Board
-    from soundstage.loadtests.loadrun import LoadOptions, LoadRun
+    from soundstage.loadtests.live.board import Board
+    from soundstage.loadtests.run import LoadOptions, LoadRun
 
 __all__ = ["HELP", "duration", "parse_args", "run"]
 
@@ -56,11 +58,11 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     budget = args.budget if args.budget is not None else config.target.budget
     plan = planned(target, scenario, budget)
     if args.find_capacity:
-        from soundstage.loadtests import search_words
+        from soundstage.loadtests.capacity import words
 
         if not scenario.slos:
             raise UsageError("--find-capacity needs an objective: --slo 'complete.p95<2m'")
-        plan = search_words.planned(target, scenario, search_words.limits_of(args), budget)
+        plan = words.planned(target, scenario, words.limits_of(args), budget)
     if args.dry_run:
         print(plan, file=stdout)
         return 0
@@ -137,8 +139,8 @@ def _load(options: LoadOptions, drive: Drive, stderr: TextIO, many: int) -> tupl
     from locust.env import Environment
 
     from soundstage.loadtests import users
-    from soundstage.loadtests.opening import open_run
-    from soundstage.loadtests.processes import Processes
+    from soundstage.loadtests.cluster.processes import Processes
+    from soundstage.loadtests.run_setup import open_run
 
     open_loop = options.scenario.users is None
     user: Any = users.ArrivalsUser if open_loop else users.SongUser
@@ -151,7 +153,7 @@ def _load(options: LoadOptions, drive: Drive, stderr: TextIO, many: int) -> tupl
         load = team.crew(environment) if team is not None else open_run(environment, options)
         for warning in load.session.warnings:
             say(f"soundstage load: {warning}", stderr)
-        for each in stopping.signals():
+        for each in signals.signals():
             stack.callback(signal.signal, each, signal.getsignal(each))
             stack.callback(gevent.signal_handler(each, _asked_to_stop, load, each).cancel)
         runner: Any = (
@@ -178,21 +180,21 @@ def _load(options: LoadOptions, drive: Drive, stderr: TextIO, many: int) -> tupl
 
 
 def _asked_to_stop(load: LoadRun, signum: int) -> None:
-    if stopping.hear(signum) != "echo":
+    if signals.hear(signum) != "echo":
         load.interrupt(signum)
 
 
 @contextmanager
 def _served(load: LoadRun, args: argparse.Namespace, stderr: TextIO) -> Iterator[Board]:
     """A board of the run, whose metrics are served if that is asked for."""
-    from soundstage.loadtests.board import Board
+    from soundstage.loadtests.live.board import Board
 
     scenario = load.options.scenario
     board = Board(load, scenario.length + scenario.warmup_s)
     if args.metrics_port is None:
         yield board
         return
-    from soundstage.loadtests import metrics
+    from soundstage.loadtests.live import metrics
 
     host, port = args.metrics_port
     with metrics.served(board, host, port) as port:
@@ -207,8 +209,8 @@ def _measure(args: argparse.Namespace, stderr: TextIO) -> Drive:
     def drive(load: LoadRun, environment: Environment) -> None:
         import gevent
 
-        from soundstage.loadtests import progress
-        from soundstage.loadtests.loadrun import LEAD_S
+        from soundstage.loadtests.live import progress
+        from soundstage.loadtests.run import LEAD_S
 
         scenario, runner = load.options.scenario, environment.runner
         assert runner is not None
@@ -229,11 +231,11 @@ def _measure(args: argparse.Namespace, stderr: TextIO) -> Drive:
             if scenario.users is None:
                 if not load.by_workers:
                     gevent.spawn(runner.start, 1, 1)
-                load.stopping.wait()
+                load.signals.wait()
             else:
                 spread = max(0.001, min(_SPREAD_S, length / 4))
                 gevent.spawn(runner.start, scenario.users, scenario.users / spread)
-                load.stopping.wait(length)
+                load.signals.wait(length)
             load.stop()
             runner.stop()
             load.drain(scenario.drain_s)
@@ -245,11 +247,11 @@ def _search(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> Drive:
     """Many short runs: the search for the capacity."""
 
     def drive(load: LoadRun, environment: Environment) -> None:
-        from soundstage.loadtests import search_words, trials
+        from soundstage.loadtests.capacity import trials, words
 
         shown = stdout if args.format == "text" else stderr
-        limits = search_words.limits_of(args)
-        if (short := search_words.too_short(limits)) is not None:
+        limits = words.limits_of(args)
+        if (short := words.too_short(limits)) is not None:
             say(f"soundstage load: {short}", stderr)
         with _served(load, args, stderr):
             trials.find_capacity(load, limits, shown, stderr)
@@ -260,7 +262,7 @@ def _search(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> Drive:
 def _options(
     args: argparse.Namespace, config: Config, scenario: Scenario, url: str, budget: int | None
 ) -> LoadOptions:
-    from soundstage.loadtests.loadrun import LoadOptions
+    from soundstage.loadtests.run import LoadOptions
 
     # Players are load, too: runs with and without them are not alike.
     probed = {"probe_playback": args.probe_playback} if args.probe_playback else {}

@@ -21,7 +21,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from soundstage.results.verdicts import Tally, required, thresholds
+from soundstage.results.verdicts import ObjectiveTally, required, thresholds
 
 #: Of all runs whose objective is met, at most this share is stopped by evidence.
 ALPHA = 0.01
@@ -40,7 +40,7 @@ class Hopeless:
     missed: bool
 
 
-def hopeless(tally: Tally, planned: int | None, least: int = LEAST) -> Hopeless | None:
+def hopeless(tally: ObjectiveTally, planned: int | None, least: int = LEAST) -> Hopeless | None:
     """Why the objective of a tally can no longer be met; None while it can.
 
     `planned`: how many exchanges the run will have counted for it at its end, None if nobody
@@ -84,8 +84,8 @@ def evidence(share: float, n: int, good: int) -> float:
 
 
 def first(
-    tallies: list[Tally], planned: Mapping[tuple[str, str], int] | None
-) -> tuple[Tally, Hopeless] | None:
+    tallies: list[ObjectiveTally], planned: Mapping[tuple[str, str], int] | None
+) -> tuple[ObjectiveTally, Hopeless] | None:
     """The first objective that can no longer be met. `planned`: exchanges by (api, endpoint)."""
     for tally in tallies:
         whole = None

@@ -17,10 +17,10 @@ from locust.runners import WorkerRunner
 from soundstage.arguments import between, count, shown_of_another, whole
 from soundstage.config import Config, find_config
 from soundstage.contract import available
-from soundstage.loadtests import arrivals
-from soundstage.loadtests.loadrun import LoadOptions
-from soundstage.loadtests.scenario import STREAM, Part, Scenario
-from soundstage.loadtests.start_terms import remember, target_of, terms_of
+from soundstage.loadtests.run import LoadOptions
+from soundstage.loadtests.schedule import arrivals
+from soundstage.loadtests.schedule.scenario import STREAM, Part, Scenario
+from soundstage.loadtests.web.start_terms import remember, target_of, terms_of
 from soundstage.results.bundle import new_folder
 
 

@@ -22,17 +22,20 @@ from locust.env import Environment
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 from locust.web import WebUI
 
-from soundstage import cli, streams, visible
+from soundstage import cli
 from soundstage.errors import SoundstageError
 from soundstage.exit_codes import with_report
-from soundstage.loadtests import arrivals, shipping, users
-from soundstage.loadtests.crew import Crew
-from soundstage.loadtests.loadrun import LEAD_S, LoadOptions, LoadRun
+from soundstage.loadtests import users
+from soundstage.loadtests.cluster import shipping
+from soundstage.loadtests.cluster.master import Crew
+from soundstage.loadtests.cluster.worker import WorkerRun, failed
 from soundstage.loadtests.locust_options import add_options, options_of, rate_of, schedule_of
-from soundstage.loadtests.opening import open_run
-from soundstage.loadtests.start_terms import Purse, terms_of
-from soundstage.loadtests.web_guard import guard
-from soundstage.loadtests.worker import WorkerRun, failed
+from soundstage.loadtests.run import LEAD_S, LoadOptions, LoadRun
+from soundstage.loadtests.run_setup import open_run
+from soundstage.loadtests.schedule import arrivals
+from soundstage.loadtests.web.form_guard import guard
+from soundstage.loadtests.web.start_terms import ProcessBudget, terms_of
+from soundstage.output import streams, visible
 
 # Locust has not yet set up its logging, which takes the streams as they are then.
 streams.show()
@@ -46,7 +49,7 @@ _closed_loop: WeakKeyDictionary[Environment, list[Any]] = WeakKeyDictionary()
 #: Runs that are about to end.
 _closing: WeakKeyDictionary[Environment, LoadRun] = WeakKeyDictionary()
 #: What a test holds of the budget of all tests.
-_purses: WeakKeyDictionary[LoadRun, Purse] = WeakKeyDictionary()
+_purses: WeakKeyDictionary[LoadRun, ProcessBudget] = WeakKeyDictionary()
 
 
 Run = TypeVar("Run", bound=LoadRun)
@@ -193,7 +196,7 @@ def _lead(
 
     def begin() -> None:
         crew.gather(len(runner.clients), _JOIN_S)
-        if not crew.stopping.is_set():
+        if not crew.signals.is_set():
             crew.begin(LEAD_S if schedule is not None else 0.0)
 
     gevent.spawn(begin)

@@ -14,8 +14,8 @@ from locust import User, constant, task
 from locust.env import Environment
 from locust.exception import StopUser
 
-from soundstage.loadtests.arrivals import Schedule
-from soundstage.loadtests.loadrun import LoadRun
+from soundstage.loadtests.run import LoadRun
+from soundstage.loadtests.schedule.arrivals import Schedule
 
 _runs: WeakKeyDictionary[Environment, tuple[LoadRun, Callable[[], Schedule] | None]] = (
     WeakKeyDictionary()
@@ -79,7 +79,7 @@ class ArrivalsUser(User):
     @task
     def arrivals(self) -> None:
         run, schedule = _runs.get(self.environment, (None, None))
-        if run is not None and schedule is not None and not run.stopping.is_set():
+        if run is not None and schedule is not None and not run.signals.is_set():
             run.drive(schedule())
             run.stop()
         raise StopUser

@@ -11,22 +11,28 @@ from typing import TextIO
 
 import orjson
 
-from soundstage import visible
 from soundstage.arguments import Parser
 from soundstage.contract import Contract, load
 from soundstage.errors import SoundstageError, UsageError
 from soundstage.exit_codes import ExitCode, worst
-from soundstage.outputs import check_place, print_document, put, put_within
-from soundstage.reports import annotations, html, junit, markdown, sarif
-from soundstage.reports.as_json import to_json
-from soundstage.reports.curl import curl
-from soundstage.reports.evidence import TRANSCRIPT_LIMIT, Purse, Smallest, request_of, smallest
-from soundstage.reports.findings import Evidence, Report, Rule, build
-from soundstage.reports.intake import take_in
-from soundstage.reports.text import print_summary
+from soundstage.output import visible
+from soundstage.output.files import check_place, print_document, put, put_within
+from soundstage.output.streams import say
+from soundstage.reports.formats import annotations, html, junit, markdown, sarif
+from soundstage.reports.formats.as_json import to_json
+from soundstage.reports.formats.text import print_summary
+from soundstage.reports.run.curl import curl
+from soundstage.reports.run.evidence import (
+    TRANSCRIPT_LIMIT,
+    ShrinkAllowance,
+    Smallest,
+    request_of,
+    smallest,
+)
+from soundstage.reports.run.findings import Evidence, Report, RuleResult, build
+from soundstage.reports.run.intake import take_in
 from soundstage.results.bundle import Bundle
 from soundstage.results.index import resolve
-from soundstage.streams import say
 
 HELP = "turn run bundles into HTML, JUnit, Markdown or JSON"
 
@@ -125,7 +131,7 @@ def _write_all(path: Path, report: Report, stderr: TextIO) -> int:
 
 def read(bundle: Bundle) -> Report:
     """All that a report needs of a bundle, in one pass over its rows."""
-    purse = Purse()
+    purse = ShrinkAllowance()
     with _uncollected():
         return build(
             bundle.run,
@@ -152,7 +158,7 @@ def _uncollected() -> Iterator[None]:
 
 
 def _shown(
-    bundle: Bundle, rule: Rule, evidence: Evidence, purse: Purse
+    bundle: Bundle, rule: RuleResult, evidence: Evidence, purse: ShrinkAllowance
 ) -> tuple[Smallest | None, str | None]:
     """The smallest stream that shows a finding and its request as a curl line; None for what
     cannot be told.

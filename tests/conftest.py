@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from soundstage import outgoing
+from soundstage.output import outgoing
 
 Step = tuple[Any, ...]
 

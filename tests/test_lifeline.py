@@ -152,7 +152,7 @@ _BROKEN = """
 import sys
 class Finder:
     def find_spec(self, name, path=None, target=None):
-        if name == "soundstage.generation.requests":
+        if name == "soundstage.generation.broken_requests":
             raise {error}
 sys.meta_path.insert(0, Finder())
 """

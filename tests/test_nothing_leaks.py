@@ -16,9 +16,10 @@ import pytest
 from tests.support.echoing import PLACES, echoing
 from tests.support.leaks import forms, leaks, stands_in, written_below
 
-from soundstage import cli, outgoing
+from soundstage import cli
 from soundstage.conformance.violations import Severity, Violation, fingerprint
-from soundstage.outgoing import KEY_VARIABLE
+from soundstage.output import outgoing
+from soundstage.output.outgoing import KEY_VARIABLE
 from soundstage.results.bundle import BundleWriter
 
 LOCUSTFILE = Path(__file__).parents[1] / "loadtests/locustfile.py"

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from soundstage import outgoing
+from soundstage.output import outgoing
 
 KEY = "sk-live-4f3e2d1c0b9a"
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from soundstage import toml_text
 from soundstage.config import Config, find_config, read_config
 from soundstage.errors import UsageError
 from soundstage.exchange.target import read_key
-from soundstage.loadtests.scenario_file import find_scenario, parse_scenario
+from soundstage.loadtests.schedule.scenario_file import find_scenario, parse_scenario
+from soundstage.untrusted import toml_text
 
 NONSENSE = {
     "an array without end": b"a = " + b"[" * 100_000,

@@ -9,7 +9,7 @@ import random
 import pytest
 from hostile_text import ALL, SURROGATE, TEXTS, harms
 
-from soundstage import outgoing, streams, visible
+from soundstage.output import outgoing, streams, visible
 
 #: What people write, and what must come through as it is.
 BENIGN = [

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from soundstage import outgoing, visible
 from soundstage.errors import UsageError
-from soundstage.wire.redact import MARK, Redactor
+from soundstage.output import outgoing, visible
+from soundstage.output.redact import MARK, Redactor
 
 #: What an option of another program has in its name whose value is a secret; but not a file of it.
 _TELLTALES = ("auth", "header", "key", "passw", "secret", "token")

@@ -12,9 +12,10 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any, TextIO
 
-from soundstage import lifeline, outgoing, stopping, streams
 from soundstage.errors import SoundstageError, UsageError, environment_reason, refused
 from soundstage.exit_codes import ExitCode, with_report
+from soundstage.output import outgoing, streams
+from soundstage.process import lifeline, signals
 
 #: Each module has HELP, `parse_args(argv)` and `run(args, stdout, stderr) -> exit code`.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -26,7 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "load": ("soundstage.loadtests.cli", "run a load test"),
     "report": ("soundstage.reports.cli", "turn a run bundle into HTML, JUnit and Markdown"),
     "runs": ("soundstage.commands.runs", "list, tag, pin and prune the runs there have been"),
-    "compare": ("soundstage.reports.compare_cli", "compare two runs: what got worse"),
+    "compare": ("soundstage.reports.compare.cli", "compare two runs: what got worse"),
     "faults": ("soundstage.commands.faults", "prove that every kind of fault is caught"),
     "schema": ("soundstage.commands.schema", "print a contract: OpenAPI, JSON Schema, diagram"),
     "explain": ("soundstage.commands.explain", "explain a rule or a violation code"),
@@ -70,10 +71,10 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:]
     code = _program(argv)
     if _loads_libraries(argv):
-        from soundstage import ending
+        from soundstage.process import native_exit
 
-        if ending.guarded():
-            ending.leave(code)
+        if native_exit.guarded():
+            native_exit.leave(code)
     return code
 
 
@@ -84,12 +85,12 @@ def _loads_libraries(argv: list[str]) -> bool:
 def _program(argv: list[str]) -> int:
     code: int = ExitCode.BUG
     try:
-        stopping.install()
-        import_module("soundstage.commands.house").move_in()
+        signals.install()
+        import_module("soundstage.commands.isolation").move_in()
         if _loads_libraries(argv):
-            from soundstage import ending
+            from soundstage.process import native_exit
 
-            ending.guard()
+            native_exit.guard()
         standard = streams.guard()
         try:
             code = _main(argv)
@@ -101,11 +102,11 @@ def _program(argv: list[str]) -> int:
             _say(sys.stderr, f"soundstage: standard output could not be written: {why}")
             code = with_report(code, ExitCode.ENVIRONMENT)
     except KeyboardInterrupt:
-        code = stopping.code()
+        code = signals.code()
     except MemoryError:
         code = ExitCode.ENVIRONMENT
     finally:
-        stopping.over()
+        signals.over()
     return int(code)
 
 
@@ -159,21 +160,21 @@ def run(name: str, argv: list[str], stdout: TextIO, stderr: TextIO) -> int:
 
 def _failed(name: str, error: BaseException, stderr: TextIO) -> int:
     """Say in one line what ended a command; its exit code."""
-    stopped = stopping.heard() is not None
+    stopped = signals.heard() is not None
     if isinstance(error, SoundstageError):
         _say(stderr, f"{_who(name)}: {error}")
         if stopped:
-            return stopping.code()
+            return signals.code()
         # A file that is there and cannot be read is no misuse.
         wrong = isinstance(error, UsageError) and refused(error.__cause__)
         return ExitCode.ENVIRONMENT if wrong else int(error.exit_code)
     if (why := environment_reason(error)) is not None:
         _say(stderr, f"{_who(name)}: {why}")
-        return stopping.code() if stopped else ExitCode.ENVIRONMENT
+        return signals.code() if stopped else ExitCode.ENVIRONMENT
     if stopped or isinstance(error, KeyboardInterrupt):
         # Libraries make other exceptions of an interruption.
-        _say(stderr, f"{_who(name)}: {stopping.words()}")
-        return stopping.code()
+        _say(stderr, f"{_who(name)}: {signals.words()}")
+        return signals.code()
     if os.environ.get("SOUNDSTAGE_TRACEBACK"):
         import traceback
 

@@ -19,20 +19,21 @@ from pathlib import Path
 
 import pytest
 
-from soundstage import outgoing, pytest_words, visible
+from soundstage import pytest_words
 from soundstage.arguments import between, shown_of_another
 from soundstage.config import find_config
 from soundstage.contract import Contract, available, load
 from soundstage.contract.rules import Rule
 from soundstage.errors import BudgetError, SoundstageError
 from soundstage.exchange import destination
-from soundstage.exchange.gate import Gate
-from soundstage.exchange.outcomes import Beside, RuleOutcome, of_budget
 from soundstage.exchange.patience import LONGEST_TIMEOUT_S
-from soundstage.exchange.run import EMULATOR, CheckOptions, open_gate
+from soundstage.gate.contract_check import EMULATOR, CheckOptions, open_gate
+from soundstage.gate.gate import ContractGate
+from soundstage.gate.rule_outcomes import Beside, RuleOutcome, of_budget
+from soundstage.output import outgoing, visible
 from soundstage.results.weight import Weighed
 
-_GATE = pytest.StashKey[Gate]()
+_GATE = pytest.StashKey[ContractGate]()
 _BESIDE = pytest.StashKey[Beside]()
 _TIMEOUT = "--contract-timeout"
 _seconds = between(0.1, LONGEST_TIMEOUT_S)
@@ -63,7 +64,7 @@ _SPREADING = {
 class Provided:
     """A plugin that hands a gate to the checks instead of letting them open one."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: ContractGate) -> None:
         self._gate = gate
         self.outcomes: list[RuleOutcome] = []
         #: What came of the checks that are no rule's.
@@ -239,13 +240,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
-def gate(pytestconfig: pytest.Config) -> Gate:
+def gate(pytestconfig: pytest.Config) -> ContractGate:
     """The gate: captured exchanges, and what they say about each rule."""
     return _gate(pytestconfig)
 
 
 @pytest.fixture
-def holds(gate: Gate, request: pytest.FixtureRequest) -> Callable[[Rule], None]:
+def holds(gate: ContractGate, request: pytest.FixtureRequest) -> Callable[[Rule], None]:
     """Fails, skips or passes a rule by what has been seen of it."""
 
     def check(rule: Rule) -> None:
@@ -262,7 +263,7 @@ def holds(gate: Gate, request: pytest.FixtureRequest) -> Callable[[Rule], None]:
 
 
 @pytest.fixture(scope="session")
-def explore(pytestconfig: pytest.Config, gate: Gate) -> int:
+def explore(pytestconfig: pytest.Config, gate: ContractGate) -> int:
     """How many requests to explore an endpoint with. Off by default where that may cost money: an
     "invalid" request may be accepted, and billed.
     """
@@ -304,7 +305,7 @@ def _contracts(config: pytest.Config) -> list[Contract]:
         raise pytest.UsageError(visible.alone(error)) from error
 
 
-def _gate(config: pytest.Config) -> Gate:
+def _gate(config: pytest.Config) -> ContractGate:
     if _GATE in config.stash:
         return config.stash[_GATE]
     stack = ExitStack()
@@ -377,13 +378,13 @@ def _rule_of(item: pytest.Item) -> Rule | None:
     return rule if isinstance(rule, Rule) else None
 
 
-def _outcomes(session: pytest.Session, gate: Gate) -> list[RuleOutcome]:
+def _outcomes(session: pytest.Session, gate: ContractGate) -> list[RuleOutcome]:
     rules = [rule for item in session.items if (rule := _rule_of(item)) is not None]
     return gate.outcomes(rules)
 
 
 def _selection(
-    session: pytest.Session, gate: Gate, outcomes: list[RuleOutcome]
+    session: pytest.Session, gate: ContractGate, outcomes: list[RuleOutcome]
 ) -> dict[str, object] | None:
     """What run.json says of a session that was asked about some rules only; None if about all."""
     keyword = session.config.option.keyword

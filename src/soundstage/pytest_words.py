@@ -1,5 +1,5 @@
 """What the contract checks say in pytest's own output: made visible where it leaves, since a pytest
-that somebody else has started prints to streams that are not ours (`visible.py`).
+that somebody else has started prints to streams that are not ours (`output/visible.py`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import pytest
 from _pytest._code.code import ReprFileLocation, TerminalRepr
 from _pytest._io import TerminalWriter
 
-from soundstage import visible
+from soundstage.output import visible
 
 
 class Shown(TerminalRepr):

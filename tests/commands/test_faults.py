@@ -20,13 +20,7 @@ from made_up_api import SHAPES, folder
 from soundstage.commands import faults as command
 from soundstage.contract import Contract, load, load_all
 from soundstage.errors import UsageError
-from soundstage.generation.faults import (
-    Fault,
-    broken_answer,
-    catalogue,
-    valid_answer,
-    wire_faults,
-)
+from soundstage.generation.faults import Fault, broken_answer, catalogue, valid_answer, wire_faults
 
 CONTRACTS = load_all()
 
@@ -41,7 +35,7 @@ def everything(contract: Contract) -> list[Fault]:
     return [*catalogue(contract), *wire_faults(contract)]
 
 
-def lives(matrix: command.Matrix) -> list[tuple[str, str, tuple[str, ...]]]:
+def lives(matrix: command.KillMatrix) -> list[tuple[str, str, tuple[str, ...]]]:
     trials = [*matrix.errors.trials, *matrix.warnings.trials]
     return [(t.fault.name, t.outcome, t.found) for t in trials if t.outcome != "killed"]
 

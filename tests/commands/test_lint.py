@@ -20,7 +20,7 @@ from soundstage.commands import lint
 from soundstage.contract import load
 from soundstage.errors import UsageError
 from soundstage.generation import walk
-from soundstage.wire.transcript import Transcript
+from soundstage.saved.transcript import Transcript
 
 ROOT = Path(__file__).parents[2]
 

@@ -19,14 +19,14 @@ from strict_validators import ajv, needs_ajv
 
 from made_up_api import folder
 from soundstage import cli
-from soundstage.commands.observed import read
+from soundstage.commands.observed_schema import read
 from soundstage.config import read_config
-from soundstage.conformance.observed import Observed
 from soundstage.contract import load, load_all
 from soundstage.errors import UsageError
-from soundstage.exchange.observing import EACH_SECOND, Sampler
-from soundstage.exchange.run import EMULATOR, CheckOptions, open_gate
-from soundstage.reports.drift import broken, drift, observed_of, waived
+from soundstage.gate.contract_check import EMULATOR, CheckOptions, open_gate
+from soundstage.observed.exchanges import EACH_SECOND, Sampler
+from soundstage.observed.record import Observed
+from soundstage.reports.drift.drift import broken, drift, observed_of, waived
 from soundstage.results.bundle import OBSERVED
 
 LOST = "field/validated/message_id/missing"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from soundstage.commands import house, planning
+from soundstage.commands import check_plan, isolation
 from soundstage.contract import load
 from soundstage.exchange.spawn import spawned_emulator
 
@@ -86,7 +86,7 @@ def test_fewer_cases_than_the_contract_yields_are_our_bug(emulator: str, tmp_pat
     done = check(tmp_path, "--target", emulator, "--out", "run", PYTHONPATH=str(tmp_path))
     assert done.returncode == 70, done.stdout + done.stderr
     assert done.stdout.startswith("INVALID")
-    due = planning.cases([load("v6")])
+    due = check_plan.cases([load("v6")])
     assert f"{due - 9} test cases were collected; the contracts yield {due}" in done.stdout
     run = json.loads((tmp_path / "run" / "run.json").read_bytes())
     assert (run["exit_code"], run["verdict"], run["voids"][0]["kind"]) == (70, "invalid", "harness")
@@ -97,7 +97,7 @@ def test_fewer_cases_than_the_contract_yields_are_our_bug(emulator: str, tmp_pat
 
 def test_a_bug_of_ours_in_a_check_is_no_broken_contract(emulator: str, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
-        "from soundstage.exchange.gate import Gate\n"
+        "from soundstage.gate.gate import Gate\n"
         "def broken(*_, **__):\n    raise ZeroDivisionError('a bug')\n"
         "Gate.probe = broken\n"
     )
@@ -112,7 +112,7 @@ def test_a_bug_of_ours_in_a_check_is_no_broken_contract(emulator: str, tmp_path:
 def test_the_current_folder_is_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", ["", "/elsewhere", ".", str(tmp_path), "/more"])
-    house.leave_folder()
+    isolation.leave_folder()
     assert sys.path == ["/elsewhere", "/more"]
 
 
@@ -124,7 +124,7 @@ def test_a_folder_that_was_removed_is_no_reason_to_stop(
     monkeypatch.chdir(gone)
     monkeypatch.setattr(sys, "path", ["", "/elsewhere"])
     gone.rmdir()
-    house.leave_folder()
+    isolation.leave_folder()
     assert sys.path == ["/elsewhere"]
 
 
@@ -132,7 +132,7 @@ def test_orders_are_given_back_when_the_house_is_left(monkeypatch: pytest.Monkey
     monkeypatch.setenv("PYTEST_ADDOPTS", "-x")
     monkeypatch.delenv("HYPOTHESIS_NO_PLUGINS", raising=False)
     before = dict(os.environ)
-    with house.undisturbed():
+    with isolation.undisturbed():
         assert "PYTEST_ADDOPTS" not in os.environ
         assert os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] == "1"
         storage = Path(os.environ["HYPOTHESIS_STORAGE_DIRECTORY"])
@@ -146,5 +146,5 @@ def test_the_cases_that_are_due_are_those_that_pytest_collects() -> None:
     command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "contracts"]
     root = Path(__file__).parents[2]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60, check=True)
-    due = planning.cases([load("v5"), load("v6")])
+    due = check_plan.cases([load("v5"), load("v6")])
     assert f"{due} tests collected" in done.stdout

@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from soundstage.commands.lint import lint
+from soundstage.conformance.judge import Caps
 from soundstage.contract import load, load_all
-from soundstage.emulator.app import Emulator
+from soundstage.emulator.http.app import Emulator
 from soundstage.emulator.options import Options
-from soundstage.exchange.judge import Caps
 from soundstage.exchange.spawn import spawned_emulator
 
 BODIES = {

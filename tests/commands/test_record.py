@@ -16,7 +16,7 @@ import pytest
 from soundstage import cli
 from soundstage.commands import record
 from soundstage.contract import available
-from soundstage.wire import transcript
+from soundstage.saved import transcript
 
 SCHEMA = json.loads(
     resources.files("soundstage.results").joinpath("transcript.schema.json").read_bytes()

@@ -13,11 +13,11 @@ import pytest
 
 from soundstage.commands.faults import judged
 from soundstage.conformance.codes import codes, codes_of, rules_of
+from soundstage.conformance.judge import Judge
 from soundstage.contract import load_all
-from soundstage.exchange.judge import Judge
 from soundstage.generation.faults import broken_answer, catalogue, valid_answer
 from soundstage.wire import jsontext
-from soundstage.wire.ending import FAULT_OF, End
+from soundstage.wire.end import FAULT_OF, End
 
 ROOT = Path(__file__).parents[2]
 CONTRACTS = load_all()

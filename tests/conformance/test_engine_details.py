@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from soundstage.conformance.engine import Seen, StreamCheck
-from soundstage.conformance.kinds import compiled, marks_of
+from soundstage.conformance.engine import SeenEvent, StreamCheck
+from soundstage.conformance.stages import compiled, marks_of
 from soundstage.contract import load
 from soundstage.contract.protocol import NeverDecrease
 from soundstage.contract.rules import rule_book
@@ -361,16 +361,16 @@ def test_each_event_says_what_it_was_also_if_it_should_not_have_come(v6, song):
     for chunk in song[:6]:
         check.event(encoded(chunk))
     unknown = {"status": "dreaming", "chunkIndex": 6}
-    assert check.event(encoded(unknown)) == Seen(unknown, None, None, ())
-    assert check.event(b"[1]") == Seen(None, None, None, ())
-    assert check.event(b"{") == Seen(None, None, None, ())
+    assert check.event(encoded(unknown)) == SeenEvent(unknown, None, None, ())
+    assert check.event(b"[1]") == SeenEvent(None, None, None, ())
+    assert check.event(b"{") == SeenEvent(None, None, None, ())
     assert check.last_stage == "running"
     for chunk in song[6:]:
         check.event(encoded(chunk))
     assert check.ended is True
     assert check.last_stage == "final"
-    assert check.event(encoded(song[11])) == Seen(song[11], "uploading", 2, ())
-    assert check.event(encoded(song[5])) == Seen(song[5], "running", None, ())
+    assert check.event(encoded(song[11])) == SeenEvent(song[11], "uploading", 2, ())
+    assert check.event(encoded(song[5])) == SeenEvent(song[5], "running", None, ())
     assert check.last_stage == "final", "what comes after the last chunk is not the last stage"
     assert check.events == 18
 

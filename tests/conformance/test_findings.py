@@ -8,8 +8,9 @@ from datetime import date
 import pytest
 
 from soundstage.config import Config, Waiver
+from soundstage.conformance.bounded_violations import SAID, Allowance, Findings, bounded, is_rest
 from soundstage.conformance.engine import StreamCheck
-from soundstage.conformance.findings import SAID, Allowance, Findings, bounded, is_rest
+from soundstage.conformance.judge import Judge
 from soundstage.conformance.violations import (
     LONGEST_MESSAGE,
     LONGEST_PATH,
@@ -19,8 +20,7 @@ from soundstage.conformance.violations import (
     occurrences,
 )
 from soundstage.contract import load
-from soundstage.exchange.judge import Judge
-from soundstage.exchange.weights import Weights
+from soundstage.results.user_weights import Weights
 from soundstage.wire import jsontext
 
 

@@ -17,15 +17,15 @@ from hypothesis import strategies as st
 
 from made_up_api import SHAPES
 from observations import made_up, observed_results, observed_run, observed_stream
-from soundstage.conformance import shapes
-from soundstage.conformance.classes import EXAMPLES, format_of, name_of
-from soundstage.conformance.inferred import document, schema_of
-from soundstage.conformance.known import Known, known_of
-from soundstage.conformance.observed import MOST_UNKNOWN, RESULT, Observed, StageSeen
-from soundstage.conformance.observing import observe_result, observe_stream
-from soundstage.conformance.tally import Tally
 from soundstage.contract import Contract, load
 from soundstage.generation.faults import valid_stream
+from soundstage.observed import shapes
+from soundstage.observed.documented_fields import DocumentedPlace, known_of
+from soundstage.observed.inferred import document, schema_of
+from soundstage.observed.key_tally import KeyTally
+from soundstage.observed.record import MOST_UNKNOWN, RESULT, Observed, StageSeen
+from soundstage.observed.recorder import observe_result, observe_stream
+from soundstage.observed.text_classes import EXAMPLES, format_of, name_of
 from soundstage.results.bundle import why_not_observed
 
 SCALARS = (
@@ -130,7 +130,7 @@ def test_unknown_stages_are_told_apart_up_to_a_cap_in_any_order():
 
 
 def test_a_tally_forgets_its_keys_but_not_that_there_were_many():
-    tally = Tally(2)
+    tally = KeyTally(2)
     for key in ("a", "b", "a"):
         tally.note(key)
     assert tally.to_json() == {"a": [2, 1], "b": [1, 1]}
@@ -436,4 +436,4 @@ def test_known_says_which_fields_are_private_below_a_private_one():
     assert known.fields["prompt"].fields["words"].private
     assert not known.fields["prompt"].fields["words"].vocabulary
     assert known.fields["phase"].vocabulary
-    assert Known() == Known(private=False)
+    assert DocumentedPlace() == DocumentedPlace(private=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from soundstage.conformance.order import Ledger
+from soundstage.conformance.stage_order import StageOrder
 from soundstage.contract.protocol import Grounds, Protocol, Stage, Tracks
 
 GROUNDS = Grounds("documented", "made up")
@@ -40,7 +40,7 @@ def ledger_of(*stages, tracks=(1, 2)):
         completion=None,
         by_name=by_name,
     )
-    return Ledger(protocol), by_name
+    return StageOrder(protocol), by_name
 
 
 #: start, then per track ready and last, with mixed between them; beat and note at any time.

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from soundstage.conformance.engine import StreamCheck
 from soundstage.conformance.fields import FieldCheck, shown
-from soundstage.conformance.kinds import compiled
+from soundstage.conformance.judge import Judge
+from soundstage.conformance.stages import compiled
 from soundstage.contract import load
-from soundstage.contract.schema import pointer
-from soundstage.exchange.judge import Judge
+from soundstage.contract.field_schemas import pointer
 from soundstage.generation import walk
 from soundstage.wire import jsontext
 

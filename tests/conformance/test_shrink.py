@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from soundstage.conformance.engine import StreamCheck
 from soundstage.conformance.shrink import (
+    EventStream,
     Passage,
     Shrunk,
-    Stream,
     cut_trace,
     shrink,
     stream_of,
@@ -27,9 +27,9 @@ from soundstage.generation import walk
 Chunks = list[dict[str, Any]]
 
 
-def stream(chunks: Iterable[Any], **facts: Any) -> Stream:
+def stream(chunks: Iterable[Any], **facts: Any) -> EventStream:
     data = (each if isinstance(each, bytes) else json.dumps(each).encode() for each in chunks)
-    return Stream(tuple(data), "sse", **facts)
+    return EventStream(tuple(data), "sse", **facts)
 
 
 def codes(contract: Contract, events: Iterable[bytes], unterminated: bool) -> set[tuple[str, str]]:
@@ -42,7 +42,7 @@ def codes(contract: Contract, events: Iterable[bytes], unterminated: bool) -> se
     return {(each.code, each.rule) for each in check.violations}
 
 
-def shown(contract: Contract, whole: Stream, rule: str, **which: Any) -> Shrunk:
+def shown(contract: Contract, whole: EventStream, rule: str, **which: Any) -> Shrunk:
     found = shrink(contract, "stream", whole, f"{contract.api}/stream/{rule}", **which)
     assert found is not None
     assert found.minimal
@@ -177,13 +177,13 @@ def test_a_long_trace_keeps_its_beginning_the_place_and_its_end() -> None:
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        (b'data: {"a": 1}\n\ndata: {"a"', Stream((b'{"a": 1}',), "sse", True)),
-        (b'{"a": 1}\n{"a": 2}', Stream((b'{"a": 1}', b'{"a": 2}'), "lines", False)),
-        (b"<html>", Stream(())),
-        (b"", Stream(())),
+        (b'data: {"a": 1}\n\ndata: {"a"', EventStream((b'{"a": 1}',), "sse", True)),
+        (b'{"a": 1}\n{"a": 2}', EventStream((b'{"a": 1}', b'{"a": 2}'), "lines", False)),
+        (b"<html>", EventStream(())),
+        (b"", EventStream(())),
     ],
 )
-def test_the_events_of_a_body_are_those_that_lint_sees(body: bytes, expected: Stream) -> None:
+def test_the_events_of_a_body_are_those_that_lint_sees(body: bytes, expected: EventStream) -> None:
     assert stream_of(body) == expected
 
 
@@ -241,7 +241,9 @@ def test_what_is_kept_shows_it_is_no_larger_and_can_spare_nothing(
         assert found.minimal
         assert len(found.kept) <= len(whole.events)
         assert list(found.kept) == sorted(set(found.kept))
-        kept = Stream(tuple(whole.events[number] for number in found.kept), "sse", unterminated)
+        kept = EventStream(
+            tuple(whole.events[number] for number in found.kept), "sse", unterminated
+        )
         assert (code, rule) in codes(contract, kept.events, unterminated)
         # What it says is what the whole stream says, at the same chunk.
         again = shrink(contract, "stream", kept, rule, code=code)

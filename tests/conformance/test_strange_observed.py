@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from soundstage.conformance.inferred import _is_text
-from soundstage.reports.documented import SILENT
-from soundstage.reports.place_features import _of_value
+from soundstage.observed.inferred import _is_text
+from soundstage.reports.drift.documented import SILENT
+from soundstage.reports.drift.place_features import _of_value
 
 
 @pytest.mark.parametrize("key", ["", '"', '"\\u12"', "x", "::error::", "{", "'a'"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from soundstage.contract import load, load_all
-from soundstage.contract.assets import KINDS, duration_of, found_in
+from soundstage.contract.asset_fields import KINDS, duration_of, found_in
 from soundstage.contract.roles import assets_of
 from soundstage.errors import ContractDataError
 

@@ -12,7 +12,7 @@ import pytest
 from soundstage.commands import explain
 from soundstage.conformance.codes import codes
 from soundstage.contract import load_all
-from soundstage.contract.schema import WHEN_KEYWORDS
+from soundstage.contract.field_schemas import WHEN_KEYWORDS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

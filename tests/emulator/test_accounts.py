@@ -12,11 +12,12 @@ import httpx
 import pytest
 
 from soundstage.contract import load_all
-from soundstage.emulator import rates, triggers
-from soundstage.emulator.accounts import Accounts, account_of
+from soundstage.emulator.accounts import rates
+from soundstage.emulator.accounts.keys import Accounts, account_of
+from soundstage.emulator.accounts.rates import RateLimit
+from soundstage.emulator.faults import triggers
+from soundstage.emulator.http.messages import PRECEDENCE
 from soundstage.emulator.options import Options
-from soundstage.emulator.rates import Rate
-from soundstage.emulator.requests import PRECEDENCE
 from soundstage.errors import UsageError
 from soundstage.exchange.spawn import spawned_emulator
 
@@ -60,7 +61,7 @@ def written(tmp_path: Path, text: str, name: str = "accounts.toml") -> Path:
 
 
 def test_an_allowance_is_let_through_at_once_and_then_one_by_one() -> None:
-    rate, even, now = Rate(3, 60.0), 0.0, 1000.0
+    rate, even, now = RateLimit(3, 60.0), 0.0, 1000.0
     for _ in range(3):
         even, wait = rate.turn(even, now)
         assert wait == 0
@@ -75,7 +76,7 @@ def test_an_allowance_is_let_through_at_once_and_then_one_by_one() -> None:
 
 @pytest.mark.parametrize("count", [1, 3, 7, 10, 1000])
 def test_a_rate_lets_through_what_it_says_over_any_time(count: int) -> None:
-    rate, even, passed = Rate(count, 60.0), 0.0, 0
+    rate, even, passed = RateLimit(count, 60.0), 0.0, 0
     for tenth in range(10 * 600):
         even, wait = rate.turn(even, 50.0 + tenth / 10)
         passed += wait == 0
@@ -84,7 +85,7 @@ def test_a_rate_lets_through_what_it_says_over_any_time(count: int) -> None:
 
 
 def test_a_request_that_was_refused_costs_no_turn() -> None:
-    rate = Rate(1, 10.0)
+    rate = RateLimit(1, 10.0)
     even = rate.turn(0.0, 5.0).even
     for _ in range(100):
         assert rate.turn(even, 6.0) == (even, pytest.approx(9.0))
@@ -92,8 +93,8 @@ def test_a_request_that_was_refused_costs_no_turn() -> None:
 
 
 def test_a_limit_that_was_lowered_never_asks_for_more_than_its_period() -> None:
-    even = Rate(1, 86_400.0).turn(0.0, 5.0).even
-    assert Rate(10, 60.0).turn(even, 6.0).wait_s <= 60
+    even = RateLimit(1, 86_400.0).turn(0.0, 5.0).even
+    assert RateLimit(10, 60.0).turn(even, 6.0).wait_s <= 60
 
 
 @pytest.mark.parametrize("text", ["", "10", "10/fortnight", "0/minute", "-1/minute", "1.5/minute"])
@@ -115,10 +116,10 @@ def test_a_file_says_who_may_ask_and_for_how_much(tmp_path: Path) -> None:
     accounts = Accounts(triggers.triggers(), file=written(tmp_path, FILE))
     a, b, busy = (accounts.of(key) for key in ("team-a", "team-b", "busy"))
     assert a is not None
-    assert (a.balance, a.rate) == (50, Rate(2, 60))
+    assert (a.balance, a.rate) == (50, RateLimit(2, 60))
     assert b is not None
     assert (b.balance, b.rate) == (7, None)
-    assert accounts.rate == Rate(100, 3600)
+    assert accounts.rate == RateLimit(100, 3600)
     assert busy is not None
     assert busy.error == "service_unavailable"
     assert accounts.of("gone") is accounts.of("other") is accounts.of(None) is None
@@ -131,12 +132,12 @@ def test_flags_win_over_the_file(tmp_path: Path) -> None:
         file=written(tmp_path, FILE),
         keys=("team-a:1", "team-b", "other"),
         balance=3,
-        rate=Rate(1, 1),
+        rate=RateLimit(1, 1),
     )
     balances = [getattr(accounts.of(key), "balance", None) for key in ("team-a", "team-b", "other")]
     assert balances == [1, 3, 3]
-    assert accounts.rate == Rate(1, 1)
-    assert getattr(accounts.of("team-a"), "rate", None) == Rate(2, 60)
+    assert accounts.rate == RateLimit(1, 1)
+    assert getattr(accounts.of("team-a"), "rate", None) == RateLimit(2, 60)
 
 
 def test_a_file_may_welcome_everybody(tmp_path: Path) -> None:

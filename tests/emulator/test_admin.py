@@ -15,10 +15,10 @@ import pytest
 from openapi_spec_validator import validate
 
 from soundstage.contract import load_all
-from soundstage.emulator.accounts import account_of
-from soundstage.emulator.admin import document
-from soundstage.emulator.app import Emulator
-from soundstage.emulator.guard import TOKEN_VARIABLE, Guard
+from soundstage.emulator.accounts.keys import account_of
+from soundstage.emulator.http.admin import document
+from soundstage.emulator.http.app import Emulator
+from soundstage.emulator.http.guard import TOKEN_VARIABLE, Guard
 from soundstage.emulator.options import Options
 from soundstage.errors import UsageError
 from soundstage.exchange.spawn import spawned_emulator

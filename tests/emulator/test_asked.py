@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from soundstage.contract import Contract, load_all
-from soundstage.emulator.asked import Asked, checked, misfit, parse
+from soundstage.emulator.faults.expression import FaultExpression, checked, misfit, parse
 from soundstage.errors import UsageError
 from soundstage.generation.faults import by_name
 
@@ -17,17 +17,17 @@ STAGE = next(s.name for s in TRACKED.protocol.stages if s.per_track)
 @pytest.mark.parametrize(
     ("text", "asked"),
     [
-        ("index/gap", Asked("index/gap", "index/gap")),
-        ("index/gap:0.5", Asked("index/gap:0.5", "index/gap", probability=0.5)),
-        ("index/gap*3", Asked("index/gap*3", "index/gap", count=3)),
-        ("a/b@x#2:0*0", Asked("a/b@x#2:0*0", "a/b", None, "x", "2", 0.0, 0)),
-        ("wire/stall=2.5@x", Asked("wire/stall=2.5@x", "wire/stall", 2.5, "x")),
-        ("result/a/*/b", Asked("result/a/*/b", "result/a/*/b")),
-        ("result/a/*/b*7", Asked("result/a/*/b*7", "result/a/*/b", count=7)),
-        ("a/b#low", Asked("a/b#low", "a/b", track="low")),
+        ("index/gap", FaultExpression("index/gap", "index/gap")),
+        ("index/gap:0.5", FaultExpression("index/gap:0.5", "index/gap", probability=0.5)),
+        ("index/gap*3", FaultExpression("index/gap*3", "index/gap", count=3)),
+        ("a/b@x#2:0*0", FaultExpression("a/b@x#2:0*0", "a/b", None, "x", "2", 0.0, 0)),
+        ("wire/stall=2.5@x", FaultExpression("wire/stall=2.5@x", "wire/stall", 2.5, "x")),
+        ("result/a/*/b", FaultExpression("result/a/*/b", "result/a/*/b")),
+        ("result/a/*/b*7", FaultExpression("result/a/*/b*7", "result/a/*/b", count=7)),
+        ("a/b#low", FaultExpression("a/b#low", "a/b", track="low")),
     ],
 )
-def test_a_text_says_what_where_how_likely_and_how_often(text: str, asked: Asked) -> None:
+def test_a_text_says_what_where_how_likely_and_how_often(text: str, asked: FaultExpression) -> None:
     assert parse(text) == asked
 
 

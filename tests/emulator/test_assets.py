@@ -20,13 +20,13 @@ import pytest
 from PIL import Image
 
 from soundstage.contract import Contract, load_all
-from soundstage.contract.assets import duration_of
+from soundstage.contract.asset_fields import duration_of
 from soundstage.contract.roles import assets_of
-from soundstage.emulator import mp3
-from soundstage.emulator.assets import Growth, byte_range
-from soundstage.emulator.cover import cover
-from soundstage.emulator.lyrics import sections, written
-from soundstage.emulator.songs import defaults, song, song_seconds
+from soundstage.emulator.files import mp3
+from soundstage.emulator.files.cover import cover
+from soundstage.emulator.files.lyrics import sections, written
+from soundstage.emulator.files.routes import Growth, byte_range
+from soundstage.emulator.files.songs import defaults, song, song_seconds
 from soundstage.exchange.requests import request_body
 from soundstage.exchange.spawn import spawned_emulator
 

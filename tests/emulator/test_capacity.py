@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from soundstage.emulator.capacity import Capacity, SlowDown
-from soundstage.emulator.pacing import profiles
+from soundstage.emulator.pace.capacity import Capacity, SlowDown
+from soundstage.emulator.pace.profiles import profiles
 
 LOADS = (0.5, 0.8, 0.9)
 BATCHES = 20

@@ -19,11 +19,11 @@ import httpx
 import pytest
 
 from soundstage.contract import load_all
-from soundstage.emulator import mp3
-from soundstage.emulator.app import Emulator
+from soundstage.emulator.files import mp3
+from soundstage.emulator.files.songs import song
+from soundstage.emulator.http.app import Emulator
+from soundstage.emulator.http.messages import GenerationRequest
 from soundstage.emulator.options import Options
-from soundstage.emulator.requests import Asked
-from soundstage.emulator.songs import song
 from soundstage.exchange.spawn import spawned_emulator
 
 CONTRACTS = load_all()
@@ -113,7 +113,7 @@ def delays(seed: int) -> list[list[float]]:
             made = factory.make(
                 contract,
                 endpoint,
-                Asked("a song", None, {}),
+                GenerationRequest("a song", None, {}),
                 b"{}",
                 "http://h",
                 "sse",

@@ -17,9 +17,9 @@ import pytest
 from soundstage.contract import Contract, load_all
 from soundstage.contract.protocol import Endpoint
 from soundstage.emulator import Emulator, Options, running
-from soundstage.emulator.asked import parse
-from soundstage.emulator.faults import Faults
-from soundstage.emulator.injection import Chosen, inject
+from soundstage.emulator.faults.choice import Faults
+from soundstage.emulator.faults.expression import parse
+from soundstage.emulator.faults.injection import Chosen, inject
 from soundstage.exchange.client import Call, Exchange
 from soundstage.exchange.session import Session, open_session
 from soundstage.generation.faults import (

@@ -15,9 +15,9 @@ from recorded_streams import bundle_of, rows
 
 from soundstage.commands import emulate, fit_profile
 from soundstage.contract import load_all
-from soundstage.emulator.fitting import Recorded, Recording, Seen, fit
-from soundstage.emulator.pacing import from_data, profile
-from soundstage.emulator.profile import Profile
+from soundstage.emulator.pace.fitting import RecordedApi, RecordedStream, StageTimes, fit
+from soundstage.emulator.pace.profile import Profile
+from soundstage.emulator.pace.profiles import from_data, profile
 from soundstage.errors import NoDataError, UsageError
 from soundstage.generation.walk import Step
 from soundstage.results.bundle import Bundle
@@ -74,15 +74,15 @@ def test_delays_that_a_deadline_cut_off_count_for_what_they_were() -> None:
     whole, cut = [], []
     for _ in range(500):
         gap = rng.lognormvariate(0.0, 0.5)
-        begin = Seen("progress", 0.1, 0.1, 1)
+        begin = StageTimes("progress", 0.1, 0.1, 1)
         if gap < 1.2:
-            seen = (begin, Seen("final", 0.1 + gap, 0.1 + gap, 1))
-            whole.append(Recorded("v5", seen, "whole", 0.1 + gap))
+            seen = (begin, StageTimes("final", 0.1 + gap, 0.1 + gap, 1))
+            whole.append(RecordedStream("v5", seen, "whole", 0.1 + gap))
         else:
-            cut.append(Recorded("v5", (begin,), "cut", 1.3))
+            cut.append(RecordedStream("v5", (begin,), "cut", 1.3))
 
-    def median_of(streams: list[Recorded]) -> float:
-        data = fit({"v5": Recording(streams, len(streams), {})}, CONTRACTS)
+    def median_of(streams: list[RecordedStream]) -> float:
+        data = fit({"v5": RecordedApi(streams, len(streams), {})}, CONTRACTS)
         return float(data["apis"]["v5"]["stages"]["final"]["median"])
 
     assert len(cut) > 100
@@ -180,10 +180,10 @@ def test_a_run_of_a_version_that_is_not_here_is_refused(tmp_path: Path) -> None:
 
 def test_delays_without_any_spread_stay_so() -> None:
     contract = CONTRACTS["v5"]
-    stream = Recorded(
-        "v5", (Seen("progress", 0.5, 4.5, 9), Seen("final", 5.0, 5.0, 1)), "whole", 5.0
+    stream = RecordedStream(
+        "v5", (StageTimes("progress", 0.5, 4.5, 9), StageTimes("final", 5.0, 5.0, 1)), "whole", 5.0
     )
-    data = fit({"v5": Recording([stream] * 20, 20, {})}, CONTRACTS)
+    data = fit({"v5": RecordedApi([stream] * 20, 20, {})}, CONTRACTS)
     assert data["apis"]["v5"]["stages"]["final"] == {"constant": 0.5}
     assert data["apis"]["v5"]["stages"]["progress"] == {"constant": 0.5}
     made = from_data("constant", {"description": "x", **data}, "test")
@@ -197,9 +197,9 @@ def test_chunks_that_are_read_together_do_not_spoil_the_rest() -> None:
     streams = []
     for _ in range(300):
         gap = 0.0 if rng.random() < 0.1 else rng.lognormvariate(0.0, 0.3)
-        seen = (Seen("progress", 0.1, 0.1, 1), Seen("final", 0.1 + gap, 0.1 + gap, 1))
-        streams.append(Recorded("v5", seen, "whole", 0.1 + gap))
-    delay = fit({"v5": Recording(streams, 300, {})}, CONTRACTS)["apis"]["v5"]["stages"]["final"]
+        seen = (StageTimes("progress", 0.1, 0.1, 1), StageTimes("final", 0.1 + gap, 0.1 + gap, 1))
+        streams.append(RecordedStream("v5", seen, "whole", 0.1 + gap))
+    delay = fit({"v5": RecordedApi(streams, 300, {})}, CONTRACTS)["apis"]["v5"]["stages"]["final"]
     assert delay["median"] == pytest.approx(1.0, rel=0.15)
     assert delay["sigma"] < 0.7  # plain maximum likelihood gives 2.7
 
@@ -208,7 +208,7 @@ def test_chunks_that_are_read_together_do_not_spoil_the_rest() -> None:
 @pytest.mark.timeout(120)
 def test_a_run_against_an_emulator_is_fitted_and_played_back_nearly_alike(tmp_path: Path) -> None:
     """The whole way over sockets: emulate, load, fit, emulate what was fitted, compare."""
-    from soundstage.reports import fidelity
+    from soundstage.reports.drift import fidelity
 
     source = tmp_path / "source.json"
     quick = {

@@ -15,9 +15,9 @@ import httpx
 from crowd import Answered, crowd, leave, request
 
 from soundstage.contract import load_all
-from soundstage.emulator import ledger as ledgers
-from soundstage.emulator.accounts import Account, account_of
-from soundstage.emulator.ledger import Hold, Ledger, Refused
+from soundstage.emulator.accounts import ledger as ledgers
+from soundstage.emulator.accounts.keys import Account, account_of
+from soundstage.emulator.accounts.ledger import ChargeRefused, HeldPrice, Ledger
 from soundstage.emulator.options import Options
 from soundstage.exchange.spawn import spawned_emulator
 
@@ -26,9 +26,9 @@ KEY = {"Authorization": "Bearer my-key"}
 MINE = Account(account_of("my-key"), 10)
 
 
-def held(ledger: Ledger, account: Account, price: int) -> Hold:
+def held(ledger: Ledger, account: Account, price: int) -> HeldPrice:
     hold = ledger.hold(account, price)
-    assert isinstance(hold, Hold), hold
+    assert isinstance(hold, HeldPrice), hold
     return hold
 
 
@@ -94,7 +94,12 @@ def test_numbers_are_given_to_those_who_pay_and_to_nobody_else() -> None:
 def test_a_balance_is_never_overdrawn_and_accounts_do_not_mix() -> None:
     ledger = Ledger()
     poor = Account("poor", 5)
-    assert [isinstance(ledger.hold(poor, 2), Hold) for _ in range(4)] == [True, True, False, False]
+    assert [isinstance(ledger.hold(poor, 2), HeldPrice) for _ in range(4)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
     assert ledger.balance(poor) == 1
     assert ledger.balance(MINE) == 10
 
@@ -104,11 +109,11 @@ def test_no_credit_is_lost_or_made_whatever_becomes_of_holds() -> None:
     ledger = Ledger()
     rng = random.Random(8)
     accounts = {f"account {number}": Account(f"account {number}", 60) for number in range(3)}
-    asked: list[tuple[Hold, str, float]] = []
+    asked: list[tuple[HeldPrice, str, float]] = []
     refused = 0
     for number in range(400):
         hold = ledger.hold(rng.choice(list(accounts.values())), rng.randrange(1, 5))
-        if isinstance(hold, Refused):
+        if isinstance(hold, ChargeRefused):
             ledger.refused(hold.error)
             refused += 1
         else:

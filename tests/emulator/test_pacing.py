@@ -20,9 +20,9 @@ import pytest
 
 from soundstage.commands import emulate
 from soundstage.contract import Contract, load_all
-from soundstage.emulator.delays import Constant, Exponential, Lognormal
-from soundstage.emulator.pacing import check_names, from_data, profile, profiles
-from soundstage.emulator.profile import Counts
+from soundstage.emulator.pace.delays import ConstantDelay, Exponential, Lognormal
+from soundstage.emulator.pace.profile import ChunkCounts
+from soundstage.emulator.pace.profiles import check_names, from_data, profile, profiles
 from soundstage.errors import UsageError
 from soundstage.exchange.spawn import spawned_emulator
 from soundstage.generation.story import random_story
@@ -63,7 +63,7 @@ def test_all_promised_profiles_are_there_and_the_first_is_the_default() -> None:
 
 
 def test_the_names_in_our_own_profiles_are_those_of_the_contracts() -> None:
-    place = Path(emulate.__file__).parents[1] / "emulator" / "profiles.json"
+    place = Path(emulate.__file__).parents[1] / "emulator/pace" / "profiles.json"
     for name, data in json.loads(place.read_text()).items():
         check_names(data, name, CONTRACTS)
 
@@ -158,7 +158,7 @@ def test_what_differs_for_one_version_takes_the_place_of_the_rest(write: Write) 
 def test_delays_have_the_distribution_that_they_are_named_after() -> None:
     rng = random.Random(1)
 
-    def drawn(delay: Lognormal | Exponential | Constant) -> list[float]:
+    def drawn(delay: Lognormal | Exponential | ConstantDelay) -> list[float]:
         return [delay.draw(rng) for _ in range(20_000)]
 
     lognormal = Lognormal(2.0, 0.5)
@@ -171,7 +171,7 @@ def test_delays_have_the_distribution_that_they_are_named_after() -> None:
     values = drawn(Exponential(3.0))
     assert fmean(values) == pytest.approx(3.0, rel=0.03)
     assert sum(value > 3.0 for value in values) / 20_000 == pytest.approx(math.exp(-1), abs=0.015)
-    assert set(drawn(Constant(0.25))) == {0.25}
+    assert set(drawn(ConstantDelay(0.25))) == {0.25}
 
 
 @each_contract
@@ -231,12 +231,12 @@ def test_progress_that_is_told_follows_the_schedule(contract: Contract) -> None:
 
 
 def test_numbers_of_chunks_are_drawn_by_their_weights() -> None:
-    counts = Counts.of({2: 1.0, 5: 3.0, 9: 0.5})
+    counts = ChunkCounts.of({2: 1.0, 5: 3.0, 9: 0.5})
     rng = random.Random(2)
     drawn = Counter(counts.draw(rng) for _ in range(9_000))
     assert set(drawn) == {2, 5, 9}
     assert drawn[5] / 9_000 == pytest.approx(3 / 4.5, abs=0.02)
-    assert Counts.of({4: 0.1}).draw(rng) == 4
+    assert ChunkCounts.of({4: 0.1}).draw(rng) == 4
 
 
 def test_a_plan_has_as_many_chunks_of_a_stage_as_the_profile_draws() -> None:
@@ -354,7 +354,7 @@ DOCS = Path(__file__).parents[2] / "docs/profiles.md"
 
 def test_the_docs_name_every_profile_and_every_word() -> None:
     text = DOCS.read_text()
-    schema = Path(emulate.__file__).parents[1] / "emulator" / "profile.schema.json"
+    schema = Path(emulate.__file__).parents[1] / "emulator/pace" / "profile.schema.json"
     words = json.loads(schema.read_text())["properties"]
     for name in [*profiles(), *(word for word in words if word != "$schema")]:
         assert f"| `{name}` |" in text

@@ -18,16 +18,16 @@ import pytest
 
 from soundstage.commands import emulate
 from soundstage.commands.lint import lint
+from soundstage.conformance.judge import Caps
 from soundstage.contract import load, load_all
 from soundstage.emulator.recordings import read
-from soundstage.emulator.replay import Asked, Replay
+from soundstage.emulator.replay import Replay, ReplayRequest
 from soundstage.errors import NoDataError, UsageError
 from soundstage.exchange.client import Call, Exchange
-from soundstage.exchange.judge import Caps
 from soundstage.exchange.session import open_session
 from soundstage.exchange.spawn import spawned_emulator
 from soundstage.generation import walk
-from soundstage.wire.transcript import Transcript
+from soundstage.saved.transcript import Transcript
 
 CONTRACTS = list(load_all().values())
 V6 = load("v6")
@@ -366,7 +366,7 @@ def test_the_status_of_a_generation_is_linted_and_replayed_at_its_own_path(tmp_p
     assert linted.judge.verdict() == "conforms"
     served = Replay(read(tmp_path, CONTRACTS))
     assert served.paths() == ["GET /status/generation/m-1 (1)"]
-    assert isinstance(served.next(Asked("GET", "/status/generation/other")), tuple)
+    assert isinstance(served.next(ReplayRequest("GET", "/status/generation/other")), tuple)
 
 
 def test_a_place_without_anything_to_replay_says_so(tmp_path: Path) -> None:
@@ -412,6 +412,8 @@ def test_what_does_not_go_with_replay_is_refused(argv: list[str]) -> None:
 def test_turns_are_counted_by_method_and_path(tmp_path: Path) -> None:
     saved(tmp_path, "a.ndjson", {})
     served = Replay(read(tmp_path, CONTRACTS))
-    answers = [served.next(Asked(method, "/v6/generate/song")) for method in ("PUT", "POST")]
+    answers = [
+        served.next(ReplayRequest(method, "/v6/generate/song")) for method in ("PUT", "POST")
+    ]
     assert isinstance(answers[0], tuple)
     assert not isinstance(answers[1], tuple)

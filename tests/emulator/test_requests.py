@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from soundstage.contract import Contract, load_all
-from soundstage.emulator.requests import BODY_LIMIT, bearer_key, is_json
-from soundstage.emulator.triggers import triggers
+from soundstage.emulator.faults.triggers import triggers
+from soundstage.emulator.http.messages import BODY_LIMIT, bearer_key, is_json
 
 CONTRACTS = load_all()
 ENDPOINTS = [

@@ -17,8 +17,8 @@ from crowd import crowd, leave, request
 from emulated import running
 
 from soundstage.contract import load_all
-from soundstage.emulator.app import Emulator
 from soundstage.emulator.generations import Generation
+from soundstage.emulator.http.app import Emulator
 from soundstage.emulator.options import Options
 
 CONTRACT = load_all()["v6"]
@@ -163,7 +163,7 @@ def test_a_body_that_does_not_come_to_its_end_is_answered_in_time(
         await Emulator(Options())(scope_of(STREAM), receive, send)
         return sent
 
-    monkeypatch.setattr("soundstage.emulator.asgi.BODY_S", 0.05)
+    monkeypatch.setattr("soundstage.emulator.http.asgi.BODY_S", 0.05)
     start, _ = asyncio.run(ask())
     assert start["status"] == 408
     assert (b"connection", b"close") in start["headers"]

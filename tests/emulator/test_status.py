@@ -9,10 +9,10 @@ import orjson
 import pytest
 
 from soundstage.contract import Contract, load_all
-from soundstage.emulator.app import Emulator
 from soundstage.emulator.generations import Generation
+from soundstage.emulator.http.app import Emulator
+from soundstage.emulator.http.messages import Reader
 from soundstage.emulator.options import Options
-from soundstage.emulator.requests import Reader
 from soundstage.emulator.status import status_of
 from soundstage.emulator.store import Store
 

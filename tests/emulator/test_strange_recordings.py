@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from soundstage.contract import load_all
-from soundstage.emulator import pacing, recordings
+from soundstage.emulator import recordings
+from soundstage.emulator.pace import profiles
 from soundstage.emulator.recordings import find
 from soundstage.errors import NoDataError, UsageError
 
@@ -114,7 +115,7 @@ def test_a_hundred_thousand_events_of_one_moment_are_joined_in_no_time(folder):
 def test_a_profile_that_is_none_is_refused_in_one_line(tmp_path, text):
     (tmp_path / "p.json").write_text(text)
     with pytest.raises(UsageError, match=r"p\.json: ") as caught:
-        pacing.profile(str(tmp_path / "p.json"))
+        profiles.profile(str(tmp_path / "p.json"))
     assert len(str(caught.value)) < 600
 
 
@@ -123,7 +124,7 @@ def test_a_name_that_stands_twice_is_found_among_a_hundred_thousand(tmp_path):
     text = f'{{"description":"x","default":{{"constant":1}},"fitted":{{{names},"n89999":2}}}}'
     (tmp_path / "p.json").write_text(text)
     with pytest.raises(UsageError, match="'n89999' stands twice"):
-        pacing.profile(str(tmp_path / "p.json"))
+        profiles.profile(str(tmp_path / "p.json"))
 
 
 # --- locks ----------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import requests
 
 from soundstage.contract import Contract, load_all
 from soundstage.contract.protocol import Endpoint
-from soundstage.emulator.app import Emulator
+from soundstage.emulator.http.app import Emulator
 from soundstage.emulator.options import Options
 from soundstage.exchange.spawn import spawned_emulator
 

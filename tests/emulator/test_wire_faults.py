@@ -23,7 +23,7 @@ import pytest
 from soundstage.commands.wire_trials import found_on_the_wire
 from soundstage.contract import Contract, load_all
 from soundstage.emulator import Emulator, Options, running
-from soundstage.emulator.asgi import Listener
+from soundstage.emulator.http.asgi import FarEnd
 from soundstage.generation.faults import wire_faults
 
 CONTRACTS = load_all()
@@ -378,7 +378,7 @@ def test_without_a_connection_the_fault_is_reported_and_the_answer_whole() -> No
 
 def answers_under_way() -> int:
     gc.collect()
-    return sum(isinstance(each, Listener) for each in gc.get_objects())
+    return sum(isinstance(each, FarEnd) for each in gc.get_objects())
 
 
 def test_a_client_that_leaves_frees_an_answer_that_waits_for_an_hour(url: str) -> None:

@@ -17,14 +17,14 @@ from typing import Any
 import pytest
 from other_files import other_files
 
+from soundstage.assets.asset_checks import AssetChecks
 from soundstage.conformance.violations import Verdict
 from soundstage.contract import load_all
-from soundstage.contract.assets import duration_of
+from soundstage.contract.asset_fields import duration_of
 from soundstage.contract.roles import assets_of
-from soundstage.emulator import mp3
-from soundstage.emulator.cover import cover
-from soundstage.emulator.songs import song
-from soundstage.exchange.assets import AssetChecks
+from soundstage.emulator.files import mp3
+from soundstage.emulator.files.cover import cover
+from soundstage.emulator.files.songs import song
 from soundstage.exchange.client import Call, Exchange
 from soundstage.exchange.requests import request_body
 from soundstage.exchange.session import open_session
@@ -230,7 +230,7 @@ def test_an_outage_of_the_storage_leaves_its_rules_open(
 def test_a_file_that_is_too_large_or_too_slow_leaves_its_rules_open(
     examined: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("soundstage.exchange.assets.MOST_BYTES", 10_000)
+    monkeypatch.setattr("soundstage.assets.asset_checks.MOST_BYTES", 10_000)
     files = ordered(answer(SONG, "audio/mpeg"), answer(COVER, "image/webp"))
     exchange, checks, _ = examined(GOOD, *files)
     assert codes(exchange) == []

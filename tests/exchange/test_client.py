@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from soundstage.commands.lint import lint
+from soundstage.conformance.judge import Caps
 from soundstage.contract import load
 from soundstage.errors import BudgetError, UsageError
 from soundstage.exchange.budget import Budget
 from soundstage.exchange.client import Call, Client
-from soundstage.exchange.judge import Caps
 from soundstage.exchange.target import Target
-from soundstage.wire.redact import Redactor
-from soundstage.wire.transport import Limits, Settings, Transport
+from soundstage.output.redact import Redactor
+from soundstage.wire.transport import Limits, Transport, TransportSettings
 
 KEY = "sk-live-3f9a8b7c6d5e"
 PROMPT = "A cheerful pop song about friendship"
@@ -28,7 +28,7 @@ LIMITS = Limits(connect_s=2, idle_s=0.3, total_s=3)
 
 
 def client(server, *, budget=None, limits=LIMITS, key=KEY, **options):
-    settings = Settings(limits=limits)
+    settings = TransportSettings(limits=limits)
     target = Target(server if isinstance(server, str) else server.url("").rstrip("/"), "local", key)
     return Client(target, Transport(settings), budget or Budget(None, free=True), **options)
 

@@ -23,17 +23,17 @@ import pytest
 from PIL import Image
 from processes import running
 
-from soundstage.emulator import mp3, songs
-from soundstage.emulator.cover import cover
-from soundstage.exchange.decoding import (
-    Answer,
+from soundstage.assets.decoder_process import (
     Bounds,
     Crashed,
-    Decoder,
+    DecodedFile,
+    FileDecoder,
     NoDecoder,
     OverLimit,
     understood,
 )
+from soundstage.emulator.files import mp3, songs
+from soundstage.emulator.files.cover import cover
 
 COVER = cover("a", "b")
 #: Far more than it takes; a busy machine is given time.
@@ -50,14 +50,14 @@ ENDLESS = song(10)[mp3.FRAME_BYTES :] * 540
 
 
 @pytest.fixture
-def decoder() -> Iterator[Decoder]:
-    decoder = Decoder()
+def decoder() -> Iterator[FileDecoder]:
+    decoder = FileDecoder()
     yield decoder
     decoder.close()
 
 
-def bounded(**bounds: float) -> Decoder:
-    return Decoder(Bounds(**bounds))  # type: ignore[arg-type]
+def bounded(**bounds: float) -> FileDecoder:
+    return FileDecoder(Bounds(**bounds))  # type: ignore[arg-type]
 
 
 def until(seen: Callable[[], object]) -> None:
@@ -67,15 +67,15 @@ def until(seen: Callable[[], object]) -> None:
         time.sleep(0.005)
 
 
-def test_one_process_serves_many_files_of_many_threads(decoder: Decoder) -> None:
+def test_one_process_serves_many_files_of_many_threads(decoder: FileDecoder) -> None:
     assert decoder.pid is None, "it starts with the first file"
     first = decoder.ask("MP3", SONG)
     pid = decoder.pid
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: decoder.ask("MP3", SONG), range(20)))
     assert answers == [first] * 20
-    assert first == Answer("audio", seconds=2.0, loud=True)
-    assert decoder.ask("WebP", COVER) == Answer("image", width=256, height=256)
+    assert first == DecodedFile("audio", seconds=2.0, loud=True)
+    assert decoder.ask("WebP", COVER) == DecodedFile("image", width=256, height=256)
     assert decoder.pid == pid
     assert pid is not None
     decoder.close()
@@ -84,7 +84,7 @@ def test_one_process_serves_many_files_of_many_threads(decoder: Decoder) -> None
 
 
 def test_it_is_told_nothing_and_may_open_nothing(
-    decoder: Decoder, monkeypatch: pytest.MonkeyPatch
+    decoder: FileDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("SOUNDVERSE_API_KEY", "HTTPS_PROXY", "AWS_SECRET_ACCESS_KEY", "HOME"):
         monkeypatch.setenv(name, "sk-secret")
@@ -103,7 +103,7 @@ def test_it_is_told_nothing_and_may_open_nothing(
     assert int(limits["Max cpu time"][0]) < 60
 
 
-def test_an_interruption_of_the_terminal_is_not_for_it(decoder: Decoder) -> None:
+def test_an_interruption_of_the_terminal_is_not_for_it(decoder: FileDecoder) -> None:
     decoder.start()
     assert decoder.pid is not None
     assert os.getpgid(decoder.pid) != os.getpgid(0)
@@ -120,7 +120,7 @@ def bounded_to_nothing(pid: int) -> bool:
     return int(files) == 0
 
 
-def struck(decoder: Decoder, number: signal.Signals) -> Answer:
+def struck(decoder: FileDecoder, number: signal.Signals) -> DecodedFile:
     """Ask for a file, and send the process a signal while it has it."""
     decoder.start()
     assert decoder.pid is not None
@@ -137,7 +137,7 @@ def struck(decoder: Decoder, number: signal.Signals) -> Answer:
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE])
 def test_a_crash_is_told_and_the_next_file_has_a_new_process(
-    decoder: Decoder, number: signal.Signals
+    decoder: FileDecoder, number: signal.Signals
 ) -> None:
     decoder.start()
     first = decoder.pid
@@ -147,20 +147,20 @@ def test_a_crash_is_told_and_the_next_file_has_a_new_process(
     assert decoder.pid not in (None, first)
 
 
-def test_a_file_is_not_accused_of_what_one_before_it_may_have_done(decoder: Decoder) -> None:
+def test_a_file_is_not_accused_of_what_one_before_it_may_have_done(decoder: FileDecoder) -> None:
     decoder.ask("WebP", COVER)
     assert struck(decoder, signal.SIGSEGV).seconds == 2.0, "a new process says that it is in order"
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_who_ends_it_from_outside_says_nothing_about_the_file(
-    decoder: Decoder, number: signal.Signals
+    decoder: FileDecoder, number: signal.Signals
 ) -> None:
     with pytest.raises(OverLimit, match=number.name):
         struck(decoder, number)
 
 
-def test_one_that_was_ended_between_two_files_is_started_again(decoder: Decoder) -> None:
+def test_one_that_was_ended_between_two_files_is_started_again(decoder: FileDecoder) -> None:
     decoder.ask("MP3", SONG)
     assert decoder.pid is not None
     pid = decoder.pid
@@ -211,13 +211,13 @@ def test_memory_is_bounded() -> None:
     ids=["WebP", "JPEG", "PNG"],
 )
 def test_the_largest_picture_that_is_opened_has_memory_enough(
-    kind: str, side: int, options: dict[str, Any], decoder: Decoder
+    kind: str, side: int, options: dict[str, Any], decoder: FileDecoder
 ) -> None:
     file = io.BytesIO()
     Image.new("RGB", (side, side)).save(file, kind, **options)
     # Pillow looks for the end of what it can use: the rest is there, and is taken in.
     data = file.getvalue() + bytes(60 * 2**20)
-    assert decoder.ask(kind, data) == Answer("image", width=side, height=side)
+    assert decoder.ask(kind, data) == DecodedFile("image", width=side, height=side)
 
 
 def test_a_decoder_that_does_not_start_is_no_fault_of_the_file() -> None:
@@ -238,7 +238,7 @@ def png(*chunks: tuple[bytes, bytes]) -> bytes:
 @pytest.mark.parametrize(
     ("grown", "word"), [(2**20 + 1, "image"), (3 * 2**20, "image"), (64 * 2**20, "large")]
 )
-def test_a_large_profile_is_no_damage(grown: int, word: str, decoder: Decoder) -> None:
+def test_a_large_profile_is_no_damage(grown: int, word: str, decoder: FileDecoder) -> None:
     profile = b"p\0\0" + zlib.compress(bytes(grown))
     assert decoder.ask("PNG", png((b"iCCP", profile))).word == word
     assert decoder.ask("PNG", png((b"zTXt", profile))).word == word
@@ -281,7 +281,7 @@ ODD = {
 
 @pytest.mark.parametrize("name", ODD)
 def test_what_is_only_unusual_opens_although_nothing_can_be_loaded_any_more(
-    name: str, decoder: Decoder
+    name: str, decoder: FileDecoder
 ) -> None:
     assert decoder.ask(*ODD[name]).word == "image"
 
@@ -379,7 +379,7 @@ def test_it_works_beside_greenlets_and_does_not_hold_them_up() -> None:
     assert done.stdout == b"[602, 602, 602] True\n", done.stderr.decode()
 
 
-def test_a_fork_does_not_share_the_process(decoder: Decoder) -> None:
+def test_a_fork_does_not_share_the_process(decoder: FileDecoder) -> None:
     decoder.ask("MP3", SONG)
     pid = decoder.pid
     child = os.fork()
@@ -392,7 +392,7 @@ def test_a_fork_does_not_share_the_process(decoder: Decoder) -> None:
     assert decoder.pid == pid
 
 
-def test_who_is_done_does_not_wait_for_a_file(decoder: Decoder) -> None:
+def test_who_is_done_does_not_wait_for_a_file(decoder: FileDecoder) -> None:
     decoder.ask("MP3", SONG)
     with ThreadPoolExecutor(3) as pool:
         asked = [pool.submit(decoder.ask, "MP3", ENDLESS * 4) for _ in range(3)]
@@ -408,7 +408,7 @@ def test_who_is_done_does_not_wait_for_a_file(decoder: Decoder) -> None:
     assert decoder.ask("MP3", SONG).seconds == 2.0, "it can be asked again"
 
 
-def test_a_thread_that_waits_for_its_turn_does_not_start_another(decoder: Decoder) -> None:
+def test_a_thread_that_waits_for_its_turn_does_not_start_another(decoder: FileDecoder) -> None:
     decoder.ask("MP3", SONG)
     pid = decoder.pid
     waiting = threading.Thread(target=decoder.ask, args=("MP3", ENDLESS[: len(ENDLESS) // 9]))

@@ -14,7 +14,7 @@ from soundstage.contract import load, load_all
 from soundstage.errors import UsageError
 from soundstage.exchange import consent, destination
 from soundstage.exchange.target import KEY_VARIABLE
-from soundstage.wire.target import parse_target
+from soundstage.wire.url import parse_target
 
 ROOT = Path(__file__).parents[2]
 OWN = load("v6").base_url

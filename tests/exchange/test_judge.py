@@ -6,10 +6,10 @@ import json
 
 import pytest
 
+from soundstage.conformance.judge import Caps, Judge
 from soundstage.conformance.violations import Verdict
 from soundstage.contract import load
-from soundstage.exchange.judge import Caps, Judge
-from soundstage.wire.ending import End, EndKind
+from soundstage.wire.end import End, EndKind
 
 RATE = b'{"success": false, "message": "Rate limits have been passed for the user."}'
 SSE = "text/event-stream"

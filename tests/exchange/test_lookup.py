@@ -7,8 +7,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from soundstage.contract import load
-from soundstage.exchange.lookup import LONGEST, UnusableError, path_of, segment, unusable
-from soundstage.wire.target import parse_target
+from soundstage.gate.lookup import LONGEST, UnusableError, path_of, segment, unusable
+from soundstage.wire.url import parse_target
 
 HARMLESS = {
     "a uuid": "6f1c1a2e-0b51-4c57-9d0a-5d8f3c1e2b7a",

@@ -13,9 +13,9 @@ from collections.abc import Callable
 import pytest
 from PIL import Image
 
-from soundstage.emulator import mp3, songs
-from soundstage.exchange.decoding import Bounds, Decoder
-from soundstage.exchange.media import Broken, NoDecoder, NotDecoded, Unreadable, audio, image
+from soundstage.assets.decoder_process import Bounds, FileDecoder
+from soundstage.assets.media import BrokenMedia, CannotDecode, NotDecoded, Unreadable, audio, image
+from soundstage.emulator.files import mp3, songs
 
 
 def song(seconds: float) -> bytes:
@@ -109,7 +109,7 @@ def test_silence_is_no_fault_but_no_sound_at_all_is() -> None:
     silence = mp3.header_frame(48_000) + silent * mp3.frames_of(48_000)
     found = audio(silence)
     assert (found.seconds, found.loud) == (1, False)
-    with pytest.raises(Broken, match="no sound"):
+    with pytest.raises(BrokenMedia, match="no sound"):
         audio(wav(0, 8_000))
 
 
@@ -144,7 +144,7 @@ def test_what_players_play_has_its_length(change: Callable[[bytes], bytes], seco
     ],
 )  # fmt: skip
 def test_what_is_no_audio_is_broken(data: bytes) -> None:
-    with pytest.raises(Broken, match=r"decode|sound"):
+    with pytest.raises(BrokenMedia, match=r"decode|sound"):
         audio(data)
 
 
@@ -152,7 +152,7 @@ def test_what_is_no_audio_is_broken(data: bytes) -> None:
 def test_audio_of_other_formats_is_recognised_and_not_called_broken(name: str, data: bytes) -> None:
     with pytest.raises(NotDecoded, match=f"^it is {re.escape(name)}, which is not decoded here$"):
         audio(data)
-    with pytest.raises(Broken, match=re.escape(f"it is {name}")):
+    with pytest.raises(BrokenMedia, match=re.escape(f"it is {name}")):
         image(data)
 
 
@@ -162,7 +162,7 @@ def test_pictures_of_other_formats_are_recognised_and_not_called_broken(
 ) -> None:
     with pytest.raises(NotDecoded, match=f"^it is {re.escape(name)}, which is not decoded here$"):
         image(data)
-    with pytest.raises(Broken, match=re.escape(f"it is {name}")):
+    with pytest.raises(BrokenMedia, match=re.escape(f"it is {name}")):
         audio(data)
 
 
@@ -178,13 +178,13 @@ def test_a_picture_opens(kind: str) -> None:
     found = image(file.getvalue())
     assert (found.format, found.width, found.height) == (kind, 40, 30)
     if kind != "JPEG":
-        with pytest.raises(Broken):
+        with pytest.raises(BrokenMedia):
             image(file.getvalue()[:60])
 
 
 def test_what_is_no_picture_is_broken() -> None:
     for data in (b"", b"<html><svg/></html>", song(0.1), b"BM" + bytes(60), b"II", b"\0\0\1\0"):
-        with pytest.raises(Broken):
+        with pytest.raises(BrokenMedia):
             image(data)
 
 
@@ -209,13 +209,13 @@ def headed(kind: str, width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize("kind", ["WebP lossless", "WebP lossy", "WebP canvas", "JPEG", "PNG"])
 def test_a_picture_that_claims_too_much_is_not_even_handed_over(kind: str) -> None:
-    decoder = Decoder()
+    decoder = FileDecoder()
     with pytest.raises(Unreadable, match="16383 by 16000"):
         image(headed(kind, 16_383, 16_000), decoder=decoder)
     with pytest.raises(Unreadable, match=r"claims 5999 by 6001 pixels in \d+ bytes"):
         image(headed(kind, 5_999, 6_001), decoder=decoder)
     assert decoder.pid is None
-    with pytest.raises(Broken):
+    with pytest.raises(BrokenMedia):
         image(headed(kind, 40, 30), decoder=decoder)
     assert decoder.pid is not None
     decoder.close()
@@ -224,7 +224,7 @@ def test_a_picture_that_claims_too_much_is_not_even_handed_over(kind: str) -> No
 def test_damage_that_claims_too_much_is_still_damage() -> None:
     data = bytearray(saved("PNG"))
     data[16] = 0x7F
-    with pytest.raises(Broken):
+    with pytest.raises(BrokenMedia):
         image(bytes(data))
 
 
@@ -239,8 +239,8 @@ def test_a_large_cover_is_opened_also_if_it_is_blank() -> None:
 
 
 def test_who_has_no_decoder_says_nothing_about_a_file() -> None:
-    with pytest.raises(NoDecoder, match="did not start"):
-        audio(song(0.1), decoder=Decoder(Bounds(memory=2**20)))
+    with pytest.raises(CannotDecode, match="did not start"):
+        audio(song(0.1), decoder=FileDecoder(Bounds(memory=2**20)))
 
 
 def test_a_picture_that_would_fill_the_memory_is_not_opened() -> None:
@@ -251,5 +251,5 @@ def test_a_picture_that_would_fill_the_memory_is_not_opened() -> None:
         data += struct.pack(">I", zlib.crc32(name + inside))
     with pytest.raises(Unreadable):
         image(data)
-    with pytest.raises(Broken):
+    with pytest.raises(BrokenMedia):
         image(data.replace(struct.pack(">II", 60_000, 60_000), struct.pack(">II", 60, 60)))

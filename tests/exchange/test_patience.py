@@ -11,11 +11,11 @@ from hostile import STREAM, drips_chunks, drips_head, drips_result, hostile, pin
 from soundstage.config import Config, TargetDefaults
 from soundstage.contract import load
 from soundstage.errors import BudgetError
-from soundstage.exchange.gate import MOST_TIMEOUTS, Gate
-from soundstage.exchange.outcomes import Beside
 from soundstage.exchange.patience import Patience, TimeUpError
-from soundstage.exchange.run import CheckOptions, timeout_of
 from soundstage.exchange.session import open_session
+from soundstage.gate.contract_check import CheckOptions, timeout_of
+from soundstage.gate.gate import MOST_TIMEOUTS, ContractGate
+from soundstage.gate.rule_outcomes import Beside
 
 KEY = "soundstage-emulator-key-of-a-test"
 
@@ -27,7 +27,7 @@ def gate_to(url, monkeypatch, *, timeout_s=None, **limits):
         session = open_session(url, **limits)
         stack.callback(session.close)
         session.client.keep_chunks = True
-        gate = Gate(session, [load("v6")], None, timeout_s=timeout_s)
+        gate = ContractGate(session, [load("v6")], None, timeout_s=timeout_s)
         stack.enter_context(gate.patience)
         yield gate
 

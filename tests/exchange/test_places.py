@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from soundstage.exchange.places import place_of
+from soundstage.assets.url_policy import place_of
 
 OWN = "http://127.0.0.1:8000/base"
 LIVE = "https://api.example.com"

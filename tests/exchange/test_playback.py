@@ -11,15 +11,15 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
+from soundstage.assets import media
+from soundstage.assets.mpeg import Frames
+from soundstage.assets.playback import STREAMED, Listening, SongPlayer, StreamListener
 from soundstage.contract import load
-from soundstage.exchange import media
-from soundstage.exchange.mpeg import Frames
-from soundstage.exchange.playback import STREAMED, Listener, Listening, Player
 from soundstage.exchange.session import open_session
 
 
 def test_music_that_comes_as_fast_as_it_is_heard_never_stalls() -> None:
-    player = Player()
+    player = SongPlayer()
     for tenth in range(300):
         player.arrived(tenth / 10, 0.1)
     player.ended(30.0)
@@ -29,7 +29,7 @@ def test_music_that_comes_as_fast_as_it_is_heard_never_stalls() -> None:
 
 
 def test_a_gap_longer_than_what_is_there_is_a_stall_until_a_second_is_there_again() -> None:
-    player = Player()
+    player = SongPlayer()
     player.arrived(0.0, 3.0)  # heard until 3.0
     player.arrived(7.0, 0.5)  # too little to go on with
     player.arrived(8.0, 0.5)  # goes on: five seconds of silence
@@ -40,7 +40,7 @@ def test_a_gap_longer_than_what_is_there_is_a_stall_until_a_second_is_there_agai
 
 
 def test_a_song_that_is_made_at_half_the_pace_stalls_again_and_again() -> None:
-    player = Player()
+    player = SongPlayer()
     for second in range(60):
         player.arrived(float(second), 0.5)
     player.ended(60.0)
@@ -50,15 +50,15 @@ def test_a_song_that_is_made_at_half_the_pace_stalls_again_and_again() -> None:
 
 
 def test_the_end_of_a_song_is_no_stall_but_an_end_that_breaks_off_is_one() -> None:
-    for end, stalls in ((Player.ended, 0), (Player.gave_up, 1)):
-        player = Player()
+    for end, stalls in ((SongPlayer.ended, 0), (SongPlayer.gave_up, 1)):
+        player = SongPlayer()
         player.arrived(0.0, 2.0)
         end(player, 5.0)
         assert player.stalls == stalls
 
 
 def test_with_an_emulator_faster_than_life_the_player_is_so_too() -> None:
-    slow, fast = Player(), Player(pace=10.0)
+    slow, fast = SongPlayer(), SongPlayer(pace=10.0)
     rng = random.Random(2)
     at = 0.0
     for _ in range(200):
@@ -176,7 +176,7 @@ def _field() -> str:
 def _listened(url: str, path: str) -> dict[str, object]:
     session = open_session(url)
     found = Listening(session).of(load("v6"), {_field(): path})
-    assert isinstance(found, Listener)
+    assert isinstance(found, StreamListener)
     found.over = True
     found.run()
     session.close()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import gc
 import random
 
+from soundstage.conformance.judge import Judge
 from soundstage.contract import load
-from soundstage.exchange.judge import Judge
-from soundstage.exchange.room import FREE_BYTES, Room
 from soundstage.exchange.tape import Tape
+from soundstage.process.memory import FREE_BYTES, AnswerMemory
 
 
 def noise(many: int) -> bytes:
@@ -16,7 +16,7 @@ def noise(many: int) -> bytes:
 
 
 def test_what_one_exchange_holds_is_given_back_when_it_is_forgotten():
-    room = Room(20 * FREE_BYTES)
+    room = AnswerMemory(20 * FREE_BYTES)
     tape = Tape(room.claim())
     tape.append(1, noise(5 * FREE_BYTES), False)
     assert 4 * FREE_BYTES <= room.held <= 6 * FREE_BYTES
@@ -26,7 +26,7 @@ def test_what_one_exchange_holds_is_given_back_when_it_is_forgotten():
 
 
 def test_a_small_exchange_is_kept_however_full_the_room_is():
-    room = Room(0)
+    room = AnswerMemory(0)
     tape = Tape(room.claim())
     for number in range(26):
         tape.append(number, b"data: " + noise(300) + b"\n\n", False)
@@ -35,7 +35,7 @@ def test_a_small_exchange_is_kept_however_full_the_room_is():
 
 
 def test_a_tape_without_room_keeps_nothing_at_all_and_says_so():
-    room = Room(4 * FREE_BYTES)
+    room = AnswerMemory(4 * FREE_BYTES)
     tape = Tape(room.claim())
     tape.append(1, noise(FREE_BYTES // 2), False)
     tape.append(2, noise(8 * FREE_BYTES), True)
@@ -47,7 +47,7 @@ def test_a_tape_without_room_keeps_nothing_at_all_and_says_so():
 
 
 def test_many_exchanges_at_once_share_what_there_is():
-    room = Room(16 * FREE_BYTES)
+    room = AnswerMemory(16 * FREE_BYTES)
     tapes = [Tape(room.claim()) for _ in range(20)]
     for tape in tapes:
         tape.append(1, noise(2 * FREE_BYTES), False)
@@ -58,7 +58,7 @@ def test_many_exchanges_at_once_share_what_there_is():
 
 
 def test_what_is_still_to_be_judged_has_room_where_nothing_more_is_kept():
-    room = Room(8 * FREE_BYTES)
+    room = AnswerMemory(8 * FREE_BYTES)
     keeping, judging = room.claim(), room.claim()
     assert keeping.take(4 * FREE_BYTES)
     assert not keeping.take(2 * FREE_BYTES)
@@ -70,7 +70,7 @@ def test_what_is_still_to_be_judged_has_room_where_nothing_more_is_kept():
 
 def test_an_event_that_never_ends_is_cut_where_there_is_no_room_for_it():
     contract = load("v6")
-    room = Room(20 * FREE_BYTES)
+    room = AnswerMemory(20 * FREE_BYTES)
     judge = Judge(contract, contract.endpoints["stream"], claim=room.claim())
     judge.head(200, "text/event-stream")
     judge.feed(b'data: "')
@@ -83,7 +83,7 @@ def test_an_event_that_never_ends_is_cut_where_there_is_no_room_for_it():
 
 def test_a_result_that_never_ends_is_cut_where_there_is_no_room_for_it():
     contract = load("v6")
-    room = Room(20 * FREE_BYTES)
+    room = AnswerMemory(20 * FREE_BYTES)
     judge = Judge(contract, contract.endpoints["sync"], claim=room.claim())
     judge.head(200, "application/json")
     for _ in range(100):
@@ -94,7 +94,7 @@ def test_a_result_that_never_ends_is_cut_where_there_is_no_room_for_it():
 
 def test_a_long_stream_of_small_events_is_judged_in_little_room():
     contract = load("v6")
-    judge = Judge(contract, contract.endpoints["stream"], claim=Room(0).claim())
+    judge = Judge(contract, contract.endpoints["stream"], claim=AnswerMemory(0).claim())
     judge.head(200, "text/event-stream")
     for number in range(3_000):
         judge.feed(

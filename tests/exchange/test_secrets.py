@@ -16,15 +16,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from soundstage import cli
+from soundstage.conformance.judge import Judge
 from soundstage.contract import load, load_all
-from soundstage.contract.words import is_word, words_of
+from soundstage.contract.vocabulary import is_word, words_of
 from soundstage.errors import UsageError
-from soundstage.exchange.judge import Judge
+from soundstage.exchange.kept_bytes import redacted
 from soundstage.exchange.session import open_session
-from soundstage.exchange.transcript import redacted
-from soundstage.outgoing import KEY_VARIABLE
+from soundstage.output.outgoing import KEY_VARIABLE
+from soundstage.output.redact import WIRE_WORDS, Redactor
 from soundstage.wire.content_type import content_type_of
-from soundstage.wire.redact import WIRE_WORDS, Redactor
 
 WORDS = words_of(load_all().values())
 KEY = "sk-live-3f9a8b7c6d5e"

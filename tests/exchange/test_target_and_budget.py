@@ -11,7 +11,7 @@ import pytest
 from soundstage.errors import BudgetError, TargetError, UsageError
 from soundstage.exchange.budget import Budget, is_loopback
 from soundstage.exchange.target import KEY_VARIABLE, Target, find, read_key
-from soundstage.wire.transport import Limits, Settings, Transport
+from soundstage.wire.transport import Limits, Transport, TransportSettings
 
 LIVE = "https://api.example"
 
@@ -125,7 +125,7 @@ def test_a_target_never_shows_its_key():
 )
 def test_what_is_no_base_url_is_refused(url, says):
     with pytest.raises(UsageError, match=says):
-        find(url, Transport(Settings()))
+        find(url, Transport(TransportSettings()))
 
 
 def answer(body, status=b"200 OK"):
@@ -136,7 +136,7 @@ def answer(body, status=b"200 OK"):
 def test_an_emulator_says_what_it_is(raw_server):
     about = b'{"emulator": "soundstage", "profile": "realistic", "speed": 10, "seed": 1}'
     server = raw_server(answer(about))
-    target = find(server.url("/"), Transport(Settings()))
+    target = find(server.url("/"), Transport(TransportSettings()))
     assert target.kind == "emulator"
     assert target.url == server.url("").rstrip("/")
     assert target.to_json() == {
@@ -154,11 +154,13 @@ def test_an_emulator_says_what_it_is(raw_server):
 )  # fmt: skip
 def test_anything_else_on_this_machine_is_local(raw_server, body, status):
     server = raw_server(answer(body, status))
-    assert find(server.url(""), Transport(Settings())).kind == "local"
+    assert find(server.url(""), Transport(TransportSettings())).kind == "local"
 
 
 def test_nothing_is_sent_to_a_host_that_is_live_by_definition():
-    target = find("https://api.example/base/", Transport(Settings()), live_hosts=["api.example"])
+    target = find(
+        "https://api.example/base/", Transport(TransportSettings()), live_hosts=["api.example"]
+    )
     assert (target.kind, target.url) == ("live", "https://api.example/base")
 
 
@@ -167,7 +169,7 @@ def test_a_target_that_does_not_answer_is_a_failure_of_the_target(raw_server):
     url = server.url("")
     server.stop()
     with pytest.raises(TargetError, match=f"{url} does not answer: "):
-        find(url, Transport(Settings(limits=Limits(connect_s=2))))
+        find(url, Transport(TransportSettings(limits=Limits(connect_s=2))))
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -205,7 +207,7 @@ BOMB = gzip.compress(b'{"emulator": "soundstage", "more": "' + b" " * 10**7 + b'
 def test_whatever_is_no_answer_to_the_question_means_that_it_is_no_emulator(raw_server, steps):
     server = raw_server(steps, repeat=True)
     began = time.monotonic()
-    assert find(server.url(""), Transport(Settings())).kind == "local"
+    assert find(server.url(""), Transport(TransportSettings())).kind == "local"
     assert time.monotonic() - began < 2.9
 
 
@@ -214,7 +216,7 @@ def test_what_an_emulator_says_of_itself_is_taken_as_far_as_it_is_well_said(raw_
         b'{"emulator": "soundstage", "profile": {"a": 1}, "speed": "fast", "seed": true, '
         b'"charges": 3, "more": [1]}'
     )
-    target = find(raw_server(answer(about)).url(""), Transport(Settings()))
+    target = find(raw_server(answer(about)).url(""), Transport(TransportSettings()))
     assert (target.kind, target.about) == ("emulator", {"charges": 3})
 
 
@@ -223,4 +225,4 @@ def test_nobody_at_the_port_and_a_name_that_nobody_has_are_failures_of_the_targe
         port = listener.getsockname()[1]
     for url in (f"http://127.0.0.1:{port}", "http://no-such-host.invalid"):
         with pytest.raises(TargetError, match="does not answer"):
-            find(url, Transport(Settings()))
+            find(url, Transport(TransportSettings()))

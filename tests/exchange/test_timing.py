@@ -26,10 +26,10 @@ from soundstage.contract import load
 from soundstage.exchange.budget import Budget
 from soundstage.exchange.client import Call, Client
 from soundstage.exchange.target import Target
-from soundstage.wire.transport import Settings, Transport
-settings = Settings(ca_file=ca or None)
+from soundstage.wire.transport import TransportSettings, Transport
+settings = TransportSettings(ca_file=ca or None)
 if how == "hub":
-    settings = Settings(ca_file=ca or None, watched=True, wakeups=HubWakeups)
+    settings = TransportSettings(ca_file=ca or None, watched=True, wakeups=HubWakeups)
 def on_comment(_, comment):
     os.write(1, comment + b"\\n")
     while comment == b" hold" and not os.path.exists(go):

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soundstage.errors import UsageError
-from soundstage.exchange.transcript import redacted
-from soundstage.wire.redact import Redactor
-from soundstage.wire.transcript import Transcript, looks_like_transcript, read
+from soundstage.exchange.kept_bytes import redacted
+from soundstage.output.redact import Redactor
+from soundstage.saved.transcript import Transcript, looks_like_transcript, read
 
 KEY = "sk-live-3f9a8b7c6d5e"
 NOBODY = Redactor()

@@ -8,8 +8,8 @@ import pytest
 
 from soundstage.config import Config, Waiver
 from soundstage.conformance.violations import Severity, Verdict, Violation
-from soundstage.exchange.weights import Weights
 from soundstage.results.matrix import Matrix
+from soundstage.results.user_weights import Weights
 from soundstage.results.weight import Weight, outcome_of
 
 TODAY = date(2026, 11, 27)

@@ -13,7 +13,7 @@ import pytest
 
 from made_up_api import SHAPES, folder
 from soundstage.contract import Contract, load, load_all
-from soundstage.generation.fault import MEDIA_TYPES, Answer, Chunks, encoded
+from soundstage.generation.fault import MEDIA_TYPES, Chunks, WholeAnswer, encoded
 from soundstage.generation.faults import (
     Fault,
     by_name,
@@ -23,7 +23,16 @@ from soundstage.generation.faults import (
     wire_faults,
 )
 from soundstage.generation.legality import broken_in_chunk
-from soundstage.generation.script import Close, Pause, Raw, Reset, Say, Script, Told, Whole
+from soundstage.generation.script import (
+    Close,
+    FaultSubject,
+    GatewayAnswer,
+    Pause,
+    Raw,
+    Reset,
+    Say,
+    Script,
+)
 
 CONTRACTS = load_all()
 each_contract = pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
@@ -41,10 +50,10 @@ def answers(contract: Contract) -> list[tuple[str, Chunks]]:
     return found
 
 
-def told(framing: str, chunks: Chunks, seconds: float = 0.1) -> Told:
+def told(framing: str, chunks: Chunks, seconds: float = 0.1) -> FaultSubject:
     body = encoded(chunks, framing)
-    answer = Answer(200, MEDIA_TYPES[framing], body)
-    return Told(answer, chunks, range(len(body.frames)), seconds)
+    answer = WholeAnswer(200, MEDIA_TYPES[framing], body)
+    return FaultSubject(answer, chunks, range(len(body.frames)), seconds)
 
 
 def said(script: Script) -> bytes:
@@ -80,7 +89,7 @@ def has_a_place(contract: Contract, fault: Fault) -> None:
         plain = told(framing, chunks)
         changed = fault.apply(plain, random.Random(3))
         assert changed is not None, f"{fault.name} has no place in {framing}"
-        assert isinstance(changed, Whole) == fault.early, fault.name
+        assert isinstance(changed, GatewayAnswer) == fault.early, fault.name
         if isinstance(changed, Script):
             assert len(changed.chunks) == len(plain.answer.body.frames), fault.name
 
@@ -165,7 +174,7 @@ def test_nothing_follows_what_ends_the_connection(contract: Contract) -> None:
     for fault in wire_faults(contract):
         framing, chunks = answers(contract)[0]
         script = fault.apply(told(framing, chunks), random.Random(1))
-        if isinstance(script, Whole):
+        if isinstance(script, GatewayAnswer):
             continue
         moves = [
             *script.opening,

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
+from soundstage.conformance.judge import Judge
 from soundstage.conformance.violations import Verdict
 from soundstage.contract import Contract, load_all
-from soundstage.exchange.judge import Judge
 from soundstage.generation import samples
 from soundstage.generation.legality import stage_of
 

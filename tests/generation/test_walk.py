@@ -12,14 +12,7 @@ import jsonschema_rs
 import pytest
 
 from soundstage.contract import Contract, load_all
-from soundstage.generation.walk import (
-    Step,
-    Story,
-    payloads,
-    plan,
-    random_story,
-    sync_result,
-)
+from soundstage.generation.walk import Step, Story, payloads, plan, random_story, sync_result
 
 SEEDS = range(300)
 CONTRACTS = load_all()

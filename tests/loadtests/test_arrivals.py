@@ -7,8 +7,15 @@ from itertools import islice, pairwise
 
 import pytest
 
-from soundstage.loadtests import arrivals
-from soundstage.loadtests.arrivals import PROCESSES, Phase, constant, poisson, schedule, share
+from soundstage.loadtests.schedule import arrivals
+from soundstage.loadtests.schedule.arrivals import (
+    PROCESSES,
+    Phase,
+    constant,
+    poisson,
+    schedule,
+    share,
+)
 
 _PHASES: dict[str, list[Phase]] = {
     "steady": arrivals.steady(20.0, 30.0),

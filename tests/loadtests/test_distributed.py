@@ -19,8 +19,8 @@ import pytest
 
 from soundstage.errors import SoundstageError
 from soundstage.exchange.spawn import spawned_emulator
-from soundstage.loadtests.arrivals import steady
-from soundstage.loadtests.scenario import Scenario
+from soundstage.loadtests.schedule.arrivals import steady
+from soundstage.loadtests.schedule.scenario import Scenario
 from soundstage.results.bundle import Bundle
 
 from .conftest import load, start

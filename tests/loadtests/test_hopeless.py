@@ -10,12 +10,14 @@ from scipy.integrate import quad
 
 from soundstage.loadtests.hopeless import ALPHA, evidence, first, hopeless
 from soundstage.results import slo, verdicts
-from soundstage.results.verdicts import Tally
+from soundstage.results.verdicts import ObjectiveTally
 
 
-def tally(text: str, n: int = 0, good: int = 0, unknown: int = 0, events: int = 0) -> Tally:
+def tally(
+    text: str, n: int = 0, good: int = 0, unknown: int = 0, events: int = 0
+) -> ObjectiveTally:
     (objective,) = slo.resolve([text], {("a", "stream"): ["complete"]})
-    return Tally(objective, n=n, good=good, unknown=unknown, events=events)
+    return ObjectiveTally(objective, n=n, good=good, unknown=unknown, events=events)
 
 
 def test_a_count_that_is_exceeded_is_never_undone() -> None:

@@ -9,8 +9,8 @@ import time
 import gevent
 import pytest
 
-from soundstage.loadtests.lag import LagMeter, Load, why_invalid
-from soundstage.loadtests.lateness import LATE_S, Lateness
+from soundstage.loadtests.generator.lag import LagMeter, Load, why_invalid
+from soundstage.loadtests.generator.lateness import LATE_S, Lateness
 
 _FINE = [0.001] * 1000
 

@@ -19,8 +19,8 @@ from shlex import split
 from rich.console import Console
 from saturation import ended
 
-from soundstage.loadtests.board import Line, Now, Objective, Times
-from soundstage.loadtests.live import picture
+from soundstage.loadtests.live.board import Line, MilestoneTimes, Now, ObjectiveNow
+from soundstage.loadtests.live.picture import picture
 from soundstage.results.bundle import Bundle
 
 from .conftest import _ENVIRONMENT, start
@@ -54,8 +54,8 @@ def _now(**changes: object) -> Now:
         "stages": {"v6": {"validated": 53}},
         "lines": (Line("v6", "stream", "streaming_ready", 53, 50, (0.25, 31.5, math.inf)),),
         "objectives": (
-            Objective("v6.streaming_ready.p95<30s", "v6 stream", 53, 0.9, 0.95, 0, "fail"),
-            Objective("violations==0", "", 53, None, 0.0, 2, "fail"),
+            ObjectiveNow("v6.streaming_ready.p95<30s", "v6 stream", 53, 0.9, 0.95, 0, "fail"),
+            ObjectiveNow("violations==0", "", 53, None, 0.0, 2, "fail"),
         ),
         "lag_p99_s": 0.004,
         "late_p99_s": 0.002,
@@ -104,7 +104,7 @@ def test_strings_of_others_cannot_drive_the_terminal() -> None:
 
 
 def test_quantiles_so_far_count_what_never_came_as_never() -> None:
-    times = Times()
+    times = MilestoneTimes()
     for seconds in (1.0, 2.0, 3.0):
         times.add(seconds)
     assert math.isclose(times.quantile(0.5, 3), 2.0, rel_tol=0.006)

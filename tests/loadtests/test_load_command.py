@@ -12,8 +12,8 @@ from shlex import split
 import pytest
 
 from soundstage.loadtests import cli
-from soundstage.loadtests.arrivals import steady
-from soundstage.loadtests.scenario import Scenario
+from soundstage.loadtests.schedule.arrivals import steady
+from soundstage.loadtests.schedule.scenario import Scenario
 
 from .conftest import Ran, load
 

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from soundstage.loadtests import metrics, options
-from soundstage.loadtests.board import Times
-from soundstage.loadtests.metrics import BUCKETS, _buckets
+from soundstage.loadtests import load_options
+from soundstage.loadtests.live import metrics
+from soundstage.loadtests.live.board import MilestoneTimes
+from soundstage.loadtests.live.metrics import BUCKETS, _buckets
 from soundstage.results.bundle import Bundle
 
 from .conftest import start
@@ -106,7 +107,7 @@ def test_a_port_that_is_taken_is_told_in_one_line(emulator: str, tmp_path: Path)
 
 
 def test_buckets_hold_what_came_in_time_and_the_last_holds_all() -> None:
-    times = Times()
+    times = MilestoneTimes()
     for seconds in (0.02, 0.02, 4.0, 7000.0):
         times.add(seconds)
     buckets = dict(_buckets(times, 6))
@@ -124,13 +125,13 @@ def test_buckets_hold_what_came_in_time_and_the_last_holds_all() -> None:
 def test_addresses_are_of_this_machine_only_unless_asked_for(
     text: str, address: tuple[str, int]
 ) -> None:
-    assert options._address(text) == address
+    assert load_options._address(text) == address
 
 
 @pytest.mark.parametrize("text", ["", "x", "host:", "70000", "1.5"])
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
-        options._address(text)
+        load_options._address(text)
 
 
 @pytest.mark.parametrize(

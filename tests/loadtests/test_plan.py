@@ -6,11 +6,11 @@ from collections import Counter
 
 import pytest
 
-from soundstage.loadtests.plan import Plan, share
+from soundstage.loadtests.cluster.shares import SharePlan, share
 
 
-def _plan(*workers: str) -> Plan:
-    plan = Plan([])
+def _plan(*workers: str) -> SharePlan:
+    plan = SharePlan([])
     plan.changed(-1.0, list(workers))
     return plan
 
@@ -53,13 +53,13 @@ def test_without_workers_nobody_takes_an_arrival() -> None:
     plan = _plan("a")
     plan.changed(5.0, [])
     assert plan.owner(3, 6.0) is None
-    assert Plan([]).owner(0, 0.0) is None
+    assert SharePlan([]).owner(0, 0.0) is None
 
 
 def test_a_plan_is_the_same_at_its_other_end() -> None:
     plan = _plan("a", "b")
     plan.changed(3.5, ["b"])
-    assert Plan.of(plan.to_json()) == plan
+    assert SharePlan.of(plan.to_json()) == plan
     assert plan.workers == ["b"]
 
 

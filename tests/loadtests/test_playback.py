@@ -8,13 +8,13 @@ from shlex import split
 
 import pytest
 
+from soundstage.assets.playback import STREAMED
 from soundstage.contract import load as contract_of
 from soundstage.contract.roles import roles
 from soundstage.exchange.client import Call
-from soundstage.exchange.playback import STREAMED
 from soundstage.exchange.session import open_session
-from soundstage.loadtests import options
-from soundstage.loadtests.playback import Probes
+from soundstage.loadtests import load_options
+from soundstage.loadtests.playback_probe import Probes
 
 from .conftest import load
 
@@ -79,4 +79,4 @@ def test_a_probe_begins_with_the_first_chunk_that_names_a_stream_and_only_once(
 @pytest.mark.parametrize("text", ["0", "101%", "-3%", "nan%"])
 def test_a_share_is_above_nothing_and_at_most_all(text: str) -> None:
     with pytest.raises((argparse.ArgumentTypeError, ValueError)):
-        options._share(text)
+        load_options._share(text)

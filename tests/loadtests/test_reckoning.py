@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from soundstage.loadtests.lateness import Lateness
-from soundstage.loadtests.leases import Lender
-from soundstage.loadtests.member import FINISHED, LOST, Member
-from soundstage.loadtests.plan import Plan
-from soundstage.loadtests.reckoning import Reckoning
+from soundstage.loadtests.cluster.leases import Lender
+from soundstage.loadtests.cluster.shares import SharePlan
+from soundstage.loadtests.cluster.totals import Reckoning
+from soundstage.loadtests.cluster.worker_record import FINISHED, LOST, Member
+from soundstage.loadtests.generator.lateness import Lateness
 
 
 def _row(late_ms: int = 1, outcome: str = "ok") -> dict[str, Any]:
@@ -28,7 +28,7 @@ def _member(index: int, rows: int, **figures: Any) -> Member:
 
 def _reckoning(*members: Member, lender: Lender | None = None) -> Reckoning:
     """Of workers that shared a schedule of an arrival each tenth of a second."""
-    plan = Plan([])
+    plan = SharePlan([])
     plan.changed(-1.0, [each.client for each in members])
     return Reckoning(
         lambda: (number / 10 for number in range(10**9)),

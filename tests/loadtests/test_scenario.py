@@ -10,10 +10,10 @@ import pytest
 from soundstage.config import Config, TargetDefaults
 from soundstage.contract import available
 from soundstage.errors import UsageError
-from soundstage.loadtests import asking, cli
-from soundstage.loadtests.arrivals import Piece, Recorded, expected
-from soundstage.loadtests.scenario import Part, Scenario, seconds, span
-from soundstage.loadtests.scenario_file import find_scenario, parse_scenario, ready
+from soundstage.loadtests import cli, merged_options
+from soundstage.loadtests.schedule.arrivals import Piece, RecordedArrivals, expected
+from soundstage.loadtests.schedule.scenario import Part, Scenario, seconds, span
+from soundstage.loadtests.schedule.scenario_file import find_scenario, parse_scenario, ready
 from soundstage.results import slo
 
 _WHOLE = """
@@ -75,7 +75,7 @@ _PHASE = '[[phase]]\nkind = "constant"\nrate = 1\nduration = "5s"\n'
 
 
 def asked(options: str, config: Config | None = None) -> Scenario:
-    return asking.scenario_of(cli.parse_args(split(options)), config or Config())
+    return merged_options.scenario_of(cli.parse_args(split(options)), config or Config())
 
 
 def test_a_scenario_may_say_everything(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_scenario_may_say_everything(tmp_path: Path) -> None:
             Piece(1.0, 9, 9),
             Piece(10.0, 0.0, 1),
             Piece(3590.0, 1, 1),
-            Recorded((0.0, 1.25, 2.0), found.phases[-1].seconds),
+            RecordedArrivals((0.0, 1.25, 2.0), found.phases[-1].seconds),
         ),
         process="constant",
         warmup_s=10.0,
@@ -290,13 +290,13 @@ def test_a_file_of_times_that_is_not_one_is_refused(text: str, said: str, tmp_pa
 
 def test_the_plan_says_how_many_how_long_where_and_what_it_costs() -> None:
     scenario = asked("--rate 2 --duration 5m --warmup 1m --traffic v6.stream=3 --traffic v5.sync")
-    plan = asking.planned("https://api.example.invalid", scenario, 1000)
+    plan = merged_options.planned("https://api.example.invalid", scenario, 1000)
     assert "2/s for 5 min: about 720 requests in 6 min" in plan
     assert "to v6 stream (weight 3), v5 sync (weight 1)" in plan
     assert "about 720 billable requests (generations); a budget of 1000" in plan
-    scant = asking.planned("https://api.example.invalid", scenario, 700)
+    scant = merged_options.planned("https://api.example.invalid", scenario, 700)
     assert "a budget of 700, which is less: the run ends when it is spent" in scant
-    closed = asking.planned("http://h", asked("--users 3 --duration 1m"), None)
+    closed = merged_options.planned("http://h", asked("--users 3 --duration 1m"), None)
     assert "3 users, one request after another, for 1 min" in closed
     assert "no budget" in closed
 

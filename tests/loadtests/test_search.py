@@ -10,22 +10,22 @@ from collections.abc import Callable
 import pytest
 from queueing import capacity, tail
 
-from soundstage.loadtests import search_words
-from soundstage.loadtests.counts import Counts, Outcome
-from soundstage.loadtests.search import Finding, Limits, Search
+from soundstage.loadtests.capacity import words
+from soundstage.loadtests.capacity.counts import TrialCounts, TrialOutcome
+from soundstage.loadtests.capacity.search import CapacityFinding, CapacitySearch, SearchLimits
 
-Trial = Callable[[float, int], Outcome]
+Trial = Callable[[float, int], TrialOutcome]
 
 
-def counts(n: int, good: int) -> Counts:
+def counts(n: int, good: int) -> TrialCounts:
     """Independent exchanges of which `good` did well, spread evenly."""
-    return Counts(0.95, ((n, good, 0),))
+    return TrialCounts(0.95, ((n, good, 0),))
 
 
 def queue(order: float, bound: float, service: float, slots: int, n: int, seed: int) -> Trial:
     """Trials of `n` measured exchanges on a simulated M/M/c queue that is empty at first."""
 
-    def trial(rate: float, number: int) -> Outcome:
+    def trial(rate: float, number: int) -> TrialOutcome:
         rng = random.Random(f"{seed}/{number}")
         free = [0.0] * slots
         now, good = 0.0, []
@@ -36,18 +36,18 @@ def queue(order: float, bound: float, service: float, slots: int, n: int, seed: 
             heapq.heappush(free, ends)
             if arrival >= warm:
                 good.append(ends - now < bound)
-        return Outcome(rate, (Counts.of(order, good),))
+        return TrialOutcome(rate, (TrialCounts.of(order, good),))
 
     return trial
 
 
 def sharp(limit: float) -> Trial:
     """A target without any noise: up to the limit all is well, beyond it nothing."""
-    return lambda rate, number: Outcome(rate, (counts(400, 400 if rate <= limit else 0),))
+    return lambda rate, number: TrialOutcome(rate, (counts(400, 400 if rate <= limit else 0),))
 
 
-def run(trial: Trial, **limits: float) -> tuple[Finding, list[float]]:
-    found = Search(Limits(**limits))  # type: ignore[arg-type]
+def run(trial: Trial, **limits: float) -> tuple[CapacityFinding, list[float]]:
+    found = CapacitySearch(SearchLimits(**limits))  # type: ignore[arg-type]
     rates = []
     while (rate := found.next_trial()) is not None:
         rates.append(rate)
@@ -92,8 +92,8 @@ def test_the_capacity_of_a_queue_is_found_within_a_tenth(slots: int, seed: int) 
 @pytest.mark.parametrize("seed", range(3))
 def test_brief_trials_far_below_the_capacity_save_time_and_cost_nothing(seed: int) -> None:
     theory = capacity(0.95, 6.0, 1.0, 4)
-    limits = Limits(first=0.2)
-    found = Search(limits)
+    limits = SearchLimits(first=0.2)
+    found = CapacitySearch(limits)
     briefs = []
     while (rate := found.next_trial()) is not None:
         brief = found.is_brief(rate)
@@ -106,20 +106,20 @@ def test_brief_trials_far_below_the_capacity_save_time_and_cost_nothing(seed: in
 
 
 def test_a_brief_trial_is_never_too_brief() -> None:
-    assert Limits(exchanges=1000).length(10.0, brief=True) == 25.0
-    assert Limits(exchanges=200).length(10.0, brief=True) == 10.0
-    assert Limits(exchanges=40).length(10.0, brief=True) == 4.0
-    assert Limits(exchanges=40, seconds=60.0).length(10.0, brief=True) == 60.0
+    assert SearchLimits(exchanges=1000).length(10.0, brief=True) == 25.0
+    assert SearchLimits(exchanges=200).length(10.0, brief=True) == 10.0
+    assert SearchLimits(exchanges=40).length(10.0, brief=True) == 4.0
+    assert SearchLimits(exchanges=40, seconds=60.0).length(10.0, brief=True) == 60.0
 
 
 def test_a_lucky_trial_does_not_decide() -> None:
     """The first trial at 16/s passes by luck; the limit is 10/s."""
     seen: set[float] = set()
 
-    def lucky(rate: float, number: int) -> Outcome:
+    def lucky(rate: float, number: int) -> TrialOutcome:
         good = rate <= 10 or (rate == 16 and rate not in seen)
         seen.add(rate)
-        return Outcome(rate, (counts(400, 400 if good else 0),))
+        return TrialOutcome(rate, (counts(400, 400 if good else 0),))
 
     finding, rates = run(lucky)
     assert rates.count(16) >= 2
@@ -131,10 +131,10 @@ def test_an_unlucky_trial_does_not_decide_either() -> None:
     """The first trial at 8/s fails by bad luck (365 of 400 for p95); the limit is 10/s."""
     seen: set[float] = set()
 
-    def unlucky(rate: float, number: int) -> Outcome:
+    def unlucky(rate: float, number: int) -> TrialOutcome:
         bad = 400 if rate > 10 else 35 if rate == 8 and rate not in seen else 0
         seen.add(rate)
-        return Outcome(rate, (counts(400, 400 - bad),))
+        return TrialOutcome(rate, (counts(400, 400 - bad),))
 
     assert unlucky(8, 0).counts[0].verdict == "fail"
     seen.clear()
@@ -150,12 +150,14 @@ def test_a_machine_with_hiccups_does_not_decide_either(seed: int) -> None:
     theory = capacity(0.95, 6.0, 1.0, 4)
     trial = queue(0.95, 6.0, 1.0, 4, 1000, seed)
 
-    def disturbed(rate: float, number: int) -> Outcome:
+    def disturbed(rate: float, number: int) -> TrialOutcome:
         outcome = trial(rate, number)
         if random.Random(f"hiccup/{seed}/{number}").random() > 0.1:
             return outcome
         size, _, _ = outcome.counts[0].batches[0]
-        return Outcome(rate, (Counts(0.95, ((size, 0, 0), *outcome.counts[0].batches[1:])),))
+        return TrialOutcome(
+            rate, (TrialCounts(0.95, ((size, 0, 0), *outcome.counts[0].batches[1:])),)
+        )
 
     finding, rates = run(disturbed, first=0.64)
     assert finding.rate == pytest.approx(theory, rel=0.10)
@@ -167,7 +169,7 @@ def test_counts_that_cannot_tell_are_taken_together() -> None:
     assert few.verdict == "inconclusive"
     assert (few + few).verdict == "pass"
     finding, rates = run(
-        lambda rate, _: Outcome(rate, (counts(60, 60 if rate <= 6 else 30),)), confirm=2
+        lambda rate, _: TrialOutcome(rate, (counts(60, 60 if rate <= 6 else 30),)), confirm=2
     )
     assert finding.verdict == "found"
     assert finding.low == finding.rate
@@ -178,17 +180,17 @@ def test_exchanges_that_depend_on_each_other_tell_less_than_independent_ones() -
     rng = random.Random(1)
     apart = [rng.random() < 0.93 for _ in range(800)]
     bunched = sorted(apart)  # all that did badly came after one another
-    assert Counts.of(0.95, apart).design_effect < 2.5
-    assert Counts.of(0.95, bunched).design_effect > 20
-    assert Counts.of(0.9, apart).verdict == "pass"
-    assert Counts.of(0.9, bunched).verdict == "inconclusive"
+    assert TrialCounts.of(0.95, apart).design_effect < 2.5
+    assert TrialCounts.of(0.95, bunched).design_effect > 20
+    assert TrialCounts.of(0.9, apart).verdict == "pass"
+    assert TrialCounts.of(0.9, bunched).verdict == "inconclusive"
 
 
 def test_what_is_unknown_counts_against_a_pass_and_against_a_fail() -> None:
-    assert Counts.of(0.95, [True] * 200).verdict == "pass"
-    assert Counts.of(0.95, ([True] * 19 + [None]) * 10).verdict == "inconclusive"
-    assert Counts.of(0.95, [None] * 200).verdict == "inconclusive"
-    assert Counts.of(0.95, []).verdict == "inconclusive"
+    assert TrialCounts.of(0.95, [True] * 200).verdict == "pass"
+    assert TrialCounts.of(0.95, ([True] * 19 + [None]) * 10).verdict == "inconclusive"
+    assert TrialCounts.of(0.95, [None] * 200).verdict == "inconclusive"
+    assert TrialCounts.of(0.95, []).verdict == "inconclusive"
 
 
 def test_a_target_that_misses_at_any_rate_has_no_capacity() -> None:
@@ -208,9 +210,9 @@ def test_a_rate_that_must_not_be_exceeded_is_not() -> None:
 
 
 def test_where_the_generator_gives_out_the_target_is_not_blamed() -> None:
-    def weak(rate: float, number: int) -> Outcome:
+    def weak(rate: float, number: int) -> TrialOutcome:
         if rate > 30:
-            return Outcome(rate, invalid="the load generator was saturated")
+            return TrialOutcome(rate, invalid="the load generator was saturated")
         return sharp(100.0)(rate, number)
 
     finding, rates = run(weak)
@@ -225,10 +227,10 @@ def test_where_the_generator_gives_out_the_target_is_not_blamed() -> None:
 def test_a_generator_that_gives_out_for_a_moment_is_asked_again() -> None:
     seen: set[float] = set()
 
-    def hiccup(rate: float, number: int) -> Outcome:
+    def hiccup(rate: float, number: int) -> TrialOutcome:
         if rate not in seen:
             seen.add(rate)
-            return Outcome(rate, invalid="the load generator was saturated")
+            return TrialOutcome(rate, invalid="the load generator was saturated")
         return sharp(10.0)(rate, number)
 
     finding, _ = run(hiccup)
@@ -238,9 +240,9 @@ def test_a_generator_that_gives_out_for_a_moment_is_asked_again() -> None:
 
 
 def test_a_generator_that_gives_out_between_a_pass_and_a_miss_widens_the_bracket() -> None:
-    def weak(rate: float, number: int) -> Outcome:
+    def weak(rate: float, number: int) -> TrialOutcome:
         if 8.5 < rate < 14:
-            return Outcome(rate, invalid="the load generator was saturated")
+            return TrialOutcome(rate, invalid="the load generator was saturated")
         return sharp(10.0)(rate, number)
 
     finding, rates = run(weak)
@@ -253,13 +255,13 @@ def test_a_generator_that_gives_out_between_a_pass_and_a_miss_widens_the_bracket
 
 
 def test_a_generator_that_cannot_even_begin_finds_nothing() -> None:
-    finding, rates = run(lambda rate, _: Outcome(rate, invalid="saturated"))
+    finding, rates = run(lambda rate, _: TrialOutcome(rate, invalid="saturated"))
     assert (finding.verdict, finding.rate) == ("unfinished", None)
     assert rates == [1.0] * 3
 
 
 def test_a_search_that_is_stopped_keeps_what_is_known() -> None:
-    found = Search(Limits(first=1.0))
+    found = CapacitySearch(SearchLimits(first=1.0))
     for _ in range(3):
         rate = found.next_trial()
         assert rate is not None
@@ -270,14 +272,16 @@ def test_a_search_that_is_stopped_keeps_what_is_known() -> None:
 
 def test_noise_without_end_comes_to_an_end() -> None:
     rng = random.Random(3)
-    finding, rates = run(lambda rate, _: Outcome(rate, (counts(100, rng.choice([100, 95, 0])),)))
+    finding, rates = run(
+        lambda rate, _: TrialOutcome(rate, (counts(100, rng.choice([100, 95, 0])),))
+    )
     assert len(rates) <= 60
     assert finding.verdict in ("found", "none", "unfinished")
 
 
 def test_the_estimate_is_what_a_search_takes() -> None:
-    limits = Limits(first=1.0, exchanges=100, seconds=10.0, warmup_s=2.0)
-    trials, requests, seconds = search_words.estimate(limits, 10.0)
+    limits = SearchLimits(first=1.0, exchanges=100, seconds=10.0, warmup_s=2.0)
+    trials, requests, seconds = words.estimate(limits, 10.0)
     _, rates = run(sharp(10.0), first=1.0)
     assert trials == len(rates)
     assert seconds == pytest.approx(sum(2 + max(10, 100 / rate) for rate in rates))
@@ -285,7 +289,7 @@ def test_the_estimate_is_what_a_search_takes() -> None:
 
 
 def test_progress_says_what_is_known_of_the_capacity() -> None:
-    found = Search(Limits(first=1.0))
+    found = CapacitySearch(SearchLimits(first=1.0))
     said = []
     for _ in range(5):
         rate = found.next_trial()
@@ -293,12 +297,12 @@ def test_progress_says_what_is_known_of_the_capacity() -> None:
         outcome = sharp(5.0)(rate, 0)
         found.add(outcome)
         row = {"rate": rate, "verdict": outcome.counts[0].verdict, "reason": None}
-        said.append(search_words.so_far(row, found))
+        said.append(words.so_far(row, found))
     assert said[0] == "1/s pass, more than 1/s"
     assert said[3] == "8/s fail, between 4 and 8/s"
     assert said[4] == "5.657/s fail, between 4 and 5.657/s"
 
 
 def test_trials_in_which_queues_cannot_fill_are_said_to_be_short() -> None:
-    assert "--exchanges 400 or more" in (search_words.too_short(Limits(exchanges=60)) or "")
-    assert search_words.too_short(Limits()) is None
+    assert "--exchanges 400 or more" in (words.too_short(SearchLimits(exchanges=60)) or "")
+    assert words.too_short(SearchLimits()) is None

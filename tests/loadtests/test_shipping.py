@@ -11,10 +11,10 @@ import orjson
 import pytest
 
 from soundstage.errors import BudgetError, TargetError
-from soundstage.loadtests import clocks, leases, shipping
-from soundstage.loadtests.leases import LeasedBudget, Lender
-from soundstage.loadtests.member import Member
-from soundstage.loadtests.shipping import Shipment
+from soundstage.loadtests.cluster import clocks, leases, shipping
+from soundstage.loadtests.cluster.leases import LeasedBudget, Lender
+from soundstage.loadtests.cluster.shipping import Shipment
+from soundstage.loadtests.cluster.worker_record import Member
 
 
 class Master:

@@ -14,8 +14,8 @@ import made_up_api
 from soundstage.contract import available, load
 from soundstage.contract.roles import role_of
 from soundstage.errors import UsageError
-from soundstage.loadtests.scenario import Part
-from soundstage.loadtests.traffic import Traffic, turns
+from soundstage.loadtests.schedule.scenario import Part
+from soundstage.loadtests.schedule.traffic import Traffic, turns
 
 _BOTH = tuple(Part(api, kind) for api in ("v5", "v6") for kind in ("stream", "sync"))
 

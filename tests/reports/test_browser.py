@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from soundstage import cli as commands
-from soundstage.reports import cli, html
+from soundstage.reports import cli
+from soundstage.reports.formats import html
 from soundstage.results.bundle import Bundle
 from worst_bundle import make_worst
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from soundstage.reports.changepoints import ALPHA, changes
+from soundstage.reports.history.changepoints import ALPHA, changes
 
 
 def series(*levels: tuple[int, float], sigma: float = 0.03, seed: int = 1) -> list[float]:

@@ -10,16 +10,16 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from soundstage.errors import UsageError
-from soundstage.reports.capacity_chart import capacity
-from soundstage.reports.charts import Chart
-from soundstage.reports.contract_matrix import matrix
-from soundstage.reports.distribution import distribution
-from soundstage.reports.summary import summarise
-from soundstage.reports.survival import survival
-from soundstage.reports.svg import Axis, element
-from soundstage.reports.time_charts import courses, generator_chart, over_time
-from soundstage.reports.timeline import generator
-from soundstage.reports.waterfall import waterfall
+from soundstage.reports.charts.capacity_chart import capacity
+from soundstage.reports.charts.chart import Chart
+from soundstage.reports.charts.contract_matrix import matrix
+from soundstage.reports.charts.distribution import distribution
+from soundstage.reports.charts.survival_chart import survival
+from soundstage.reports.charts.svg import Axis, element
+from soundstage.reports.charts.time_charts import courses, generator_chart, over_time
+from soundstage.reports.charts.waterfall import waterfall
+from soundstage.reports.run.summary import summarise
+from soundstage.reports.run.timeline import generator
 
 
 @pytest.mark.parametrize("high", [1e-4, 0.07, 0.999, 1, 3.23, 4.99, 9.7, 61, 700, 12345])

@@ -16,8 +16,8 @@ import orjson
 import pytest
 
 from soundstage import cli
-from soundstage.reports import arms
-from soundstage.reports.comparability import REASONS
+from soundstage.reports.compare import arms
+from soundstage.reports.compare.comparability import REASONS
 from soundstage.results.bundle import EXCHANGES
 
 REQUIRED = "v6/stream/streaming_ready/field/version/required"
@@ -501,8 +501,8 @@ def test_calibration_measures_the_noise_and_a_comparison_shows_and_uses_it(
 def test_a_calibration_finds_the_noise_that_was_put_in(load: Make, runs: ModuleType):
     import numpy as np
 
-    from soundstage.reports.calibrate import calibrate
-    from soundstage.reports.compare import gates_of
+    from soundstage.reports.compare.calibration import calibrate
+    from soundstage.reports.compare.comparison import gates_of
 
     (arm,) = arms.read_arms([[load(f"r{n}", seed=n, n=60) for n in range(3)]])
     rng = np.random.default_rng(3)
@@ -511,11 +511,11 @@ def test_a_calibration_finds_the_noise_that_was_put_in(load: Make, runs: ModuleT
     for _ in range(20):
         made = arms.Arm(
             tuple(
-                arms.Run(
+                arms.ArmRun(
                     run.path,
                     run.facts,
                     {
-                        ("v6", "stream"): arms.Series(
+                        ("v6", "stream"): arms.EndpointSeries(
                             400,
                             {"complete": np.sort(rng.lognormal(rng.normal(0, 0.05), 0.3, 400))},
                             {"ok": 400},

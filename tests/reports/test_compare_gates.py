@@ -11,27 +11,29 @@ import pytest
 from scipy import stats
 
 from soundstage.errors import UsageError
-from soundstage.reports import ratio
-from soundstage.reports.arms import Series
-from soundstage.reports.gates import (
+from soundstage.reports.compare import interval
+from soundstage.reports.compare.arms import EndpointSeries
+from soundstage.reports.compare.gate_outcomes import judge
+from soundstage.reports.compare.gates import (
     Gate,
-    Outcome,
+    GateOutcome,
     Pairing,
     Rules,
     default_gates,
     named_gates,
 )
-from soundstage.reports.judging import judge
-from soundstage.reports.ratio import Estimate, Noise
+from soundstage.reports.compare.interval import Estimate, Noise
 
 ALPHA = 0.05
 PAIRING = Pairing("v6", "stream", ("v6", "stream"), ("v6", "stream"), ("complete", "first_chunk"))
 PLACE = ("v6", "stream")
 
 
-def series(times: np.ndarray, errors: int = 0) -> Series:
+def series(times: np.ndarray, errors: int = 0) -> EndpointSeries:
     n = len(times)
-    return Series(n, {"complete": np.sort(times)}, {"ok": n - errors, "timeout": errors}, {})
+    return EndpointSeries(
+        n, {"complete": np.sort(times)}, {"ok": n - errors, "timeout": errors}, {}
+    )
 
 
 def outcomes(
@@ -39,7 +41,7 @@ def outcomes(
     candidate: list[np.ndarray],
     orders: tuple[float, ...] = (0.5,),
     **rules: object,
-) -> list[Outcome]:
+) -> list[GateOutcome]:
     gates = [Gate(PAIRING, "complete", order) for order in orders]
     arms = [{PLACE: [series(times) for times in arm]} for arm in (base, candidate)]
     return judge(gates, arms[0], arms[1], Rules(**rules))  # type: ignore[arg-type]
@@ -66,7 +68,7 @@ def pairs(
     return [(arm(0.0), arm(shift)) for _ in range(number)]
 
 
-def verdicts(found: list[list[Outcome]]) -> dict[str, int]:
+def verdicts(found: list[list[GateOutcome]]) -> dict[str, int]:
     """How many comparisons fail (any gate), pass (all gates), or cannot tell."""
     said = [{each.verdict for each in one} for one in found]
     return {
@@ -119,7 +121,7 @@ def test_the_interval_of_the_ratio_covers_it():
     for q in (0.5, 0.95):
         covered = 0
         for (one,), (other,) in pairs(rng, 400, sigma=0.5, n=200, shift=0.25):
-            _, low, high = ratio.of_samples(np.sort(one), np.sort(other), q, level)
+            _, low, high = interval.of_samples(np.sort(one), np.sort(other), q, level)
             covered += low <= math.log(1.25) <= high
         assert covered / 400 >= level - 0.02
 
@@ -145,7 +147,7 @@ def test_the_interval_over_runs_covers_whatever_the_noise_between_them():
     made = pairs(rng, 300, sigma=0.3, n=300, run_noise=0.1, runs=6, shift=0.2)
     for a, b in made:
         ordered = [[np.sort(run) for run in arm] for arm in (a, b)]
-        _, low, high = ratio.of_runs(ordered[0], ordered[1], 0.5, level, paired=True)
+        _, low, high = interval.of_runs(ordered[0], ordered[1], 0.5, level, paired=True)
         covered += low <= math.log(1.2) <= high
     assert covered / 300 >= level - 0.04
 
@@ -208,7 +210,7 @@ def test_so_many_more_exchanges_do_decide_and_half_as_many_do_not(shift, q):
     def even(n: int, slower: float = 0.0) -> np.ndarray:
         return np.exp(0.5 * stats.norm.ppf((np.arange(n) + 0.5) / n)) * (1 + slower)
 
-    def judged(n: int) -> Outcome:
+    def judged(n: int) -> GateOutcome:
         return outcomes([even(n)], [even(n, shift)], (q,))[0]
 
     found = judged(100)
@@ -243,7 +245,7 @@ def test_a_rate_fails_only_if_it_surely_rose_by_more_than_its_margin():
     named = Gate(PAIRING, "error_rate", None)
     times = np.ones(1000)
 
-    def said(which: Gate, before: int, after: int, n: int = 1000) -> Outcome:
+    def said(which: Gate, before: int, after: int, n: int = 1000) -> GateOutcome:
         arms = [{PLACE: [series(times[:n], errors)]} for errors in (before, after)]
         return judge([which], arms[0], arms[1], Rules())[0]
 
@@ -338,16 +340,16 @@ def test_the_ratio_of_hodges_and_lehmann_is_the_shift_and_mann_whitney_sees_it()
         np.sort(rng.lognormal(0, 0.4, 800)),
         np.sort(rng.lognormal(math.log(1.3), 0.4, 900)),
     )
-    moved, p = ratio.shift(one, other)
+    moved, p = interval.shift(one, other)
     assert moved == pytest.approx(1.3, rel=0.06)
     assert p < 1e-6
     lost = np.sort(np.where(rng.random(800) < 0.7, math.inf, one))
-    assert ratio.shift(one, lost)[0] == math.inf
-    assert ratio.shift(lost, lost)[0] == 1.0
+    assert interval.shift(one, lost)[0] == math.inf
+    assert interval.shift(lost, lost)[0] == 1.0
 
 
 def test_mover_is_what_zou_and_donner_wrote():
-    d, low, high = ratio.mover(Estimate(2.0, 1.8, 2.5), Estimate(3.0, 2.6, 3.3))
+    d, low, high = interval.mover(Estimate(2.0, 1.8, 2.5), Estimate(3.0, 2.6, 3.3))
     assert d == pytest.approx(math.log(1.5))
     assert low == pytest.approx(
         d - math.hypot(math.log(3) - math.log(2.6), math.log(2.5) - math.log(2))

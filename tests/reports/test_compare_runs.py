@@ -32,7 +32,7 @@ ASKED = ("--gate", "complete.p50", "--margin", "5%", "--allow", "profile")
 
 def profile(path: Path, running_s: float) -> Path:
     """The realistic profile with a `running` of this median."""
-    data = json.loads(files("soundstage.emulator").joinpath("profiles.json").read_bytes())
+    data = json.loads(files("soundstage.emulator.pace").joinpath("profiles.json").read_bytes())
     made = data["realistic"]
     made["stages"]["running"] = {"median": running_s, "sigma": 0.2}
     made["chunks"] = {"running": CHUNKS}

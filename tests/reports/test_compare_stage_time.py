@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from soundstage.reports import stage_time
-from soundstage.reports.stage_change import signed
-from soundstage.reports.stage_time import Sample, shared
+from soundstage.reports.compare.stage_change import signed
+from soundstage.reports.run import stage_time
+from soundstage.reports.run.stage_time import StageSample, shared
 
 MOMENTS = st.floats(0.001, 100, allow_nan=False)
 STAGES = st.lists(st.tuples(MOMENTS, st.floats(0, 50), st.integers(1, 20)), min_size=1, max_size=6)
 
 
 def spent(stages: dict[str, list[float]]) -> dict[str, float]:
-    sample = Sample()
+    sample = StageSample()
     sample.add(stages)
     return {name: round(float(values[0]), 9) for name, values in sample.spent().items()}
 
@@ -76,7 +76,7 @@ def test_the_shares_of_an_exchange_add_up_to_its_last_chunk(exchanges):
 
 def test_an_even_sample_is_kept_of_very_many_exchanges(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(stage_time, "SAMPLE", 100)
-    sample = Sample()
+    sample = StageSample()
     for number in range(5000):
         sample.add({"a": [float(number + 1), float(number + 1), 1]})
     kept = sample.spent()["a"]
@@ -86,7 +86,7 @@ def test_an_even_sample_is_kept_of_very_many_exchanges(monkeypatch: pytest.Monke
 
 
 def test_no_number_of_stage_names_fills_the_memory():
-    sample = Sample()
+    sample = StageSample()
     sample.add({f"stage{n}": [1.0, 2.0, 2] for n in range(1000)})
     assert len(sample.spent()) == stage_time.STAGE_LIMIT
 

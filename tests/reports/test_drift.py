@@ -18,15 +18,15 @@ from scipy.stats import fisher_exact
 from made_up_api import SHAPES
 from observations import Change, Chunks, made_up, observed_results, observed_run, observed_stream
 from soundstage.config import Config, Waiver
-from soundstage.conformance.observed import Observed
 from soundstage.contract import Contract, load, load_all
 from soundstage.errors import NoDataError, UsageError
 from soundstage.generation.faults import Fault, catalogue, valid_stream
-from soundstage.reports import changes, docs_diff, docs_page
-from soundstage.reports.drift import Finding, broken, drift, observed_of, waived
-from soundstage.reports.presence import (
+from soundstage.observed.record import Observed
+from soundstage.reports.drift import changes, docs_diff, docs_page
+from soundstage.reports.drift.drift import DriftFinding, broken, drift, observed_of, waived
+from soundstage.reports.drift.presence import (
     LEVEL,
-    Seen,
+    Presence,
     apart,
     fisher,
     level_of_each,
@@ -47,7 +47,7 @@ def valid_run(contract: Contract, many: int) -> Observed:
 
 def compared(
     change: Change, *, base: int = 30, candidate: int = 12, contract: Contract = V6
-) -> list[Finding]:
+) -> list[DriftFinding]:
     """The drift from `base` valid streams to `candidate` changed ones."""
     return drift(
         valid_run(contract, base),
@@ -56,7 +56,7 @@ def compared(
     )
 
 
-def told(findings: list[Finding]) -> set[tuple[str, str, str, str | None, str]]:
+def told(findings: list[DriftFinding]) -> set[tuple[str, str, str, str | None, str]]:
     return {(f.verdict, f.effect, f.kind, f.stage, f.path) for f in findings}
 
 
@@ -273,7 +273,7 @@ def moody(share: float) -> Change:
     )  # fmt: skip
 
 
-def sides(base: int, candidate: int, was: float, now: float) -> list[Finding]:
+def sides(base: int, candidate: int, was: float, now: float) -> list[DriftFinding]:
     return drift(
         observed_run(V6, base, 1, moody(was)),
         observed_run(V6, candidate, 2, moody(now)),
@@ -298,8 +298,8 @@ def test_an_undocumented_field_is_gone_only_after_enough_exchanges():
 def test_with_a_base_of_one_it_takes_hundreds_or_no_number_would_do():
     (finding,) = sides(1, 5, 1, 0)
     assert (finding.verdict, finding.needs) == ("inconclusive", 194)  # 2 / (199 + 1)
-    assert needed(Seen(1, 1, 5, 10)) is None
-    assert needed(Seen(0, 1, 0, 5)) is None
+    assert needed(Presence(1, 1, 5, 10)) is None
+    assert needed(Presence(0, 1, 0, 5)) is None
 
 
 def test_a_field_that_came_and_went_is_not_gone_after_a_few_exchanges():
@@ -310,7 +310,7 @@ def test_fisher_is_that_of_scipy():
     rng = random.Random(4)
     for _ in range(400):
         a, b = rng.randint(1, 60), rng.randint(1, 60)
-        seen = Seen(rng.randint(0, a), a, rng.randint(0, b), b)
+        seen = Presence(rng.randint(0, a), a, rng.randint(0, b), b)
         if seen.base + seen.candidate in (0, a + b):
             assert fisher(seen) == 1
             continue
@@ -320,18 +320,20 @@ def test_fisher_is_that_of_scipy():
 
 
 def test_fisher_of_a_million_exchanges_takes_no_time_and_does_not_overflow():
-    assert fisher(Seen(500_000, 1_000_000, 500_500, 1_000_000)) == pytest.approx(0.4804, abs=1e-3)
-    assert fisher(Seen(1_000_000, 1_000_000, 0, 1_000_000)) == 0
+    assert fisher(Presence(500_000, 1_000_000, 500_500, 1_000_000)) == pytest.approx(
+        0.4804, abs=1e-3
+    )
+    assert fisher(Presence(1_000_000, 1_000_000, 0, 1_000_000)) == 0
     begin = time.process_time()
-    assert fisher(Seen(500_000, 1_000_000, 400_000, 1_000_000)) == 0
+    assert fisher(Presence(500_000, 1_000_000, 400_000, 1_000_000)) == 0
     assert time.process_time() - begin < 0.2  # a walk through the whole tail takes seconds
-    tables = [Seen(n, 10_000, 0, 10_000) for n in range(20, 4_020)]
+    tables = [Presence(n, 10_000, 0, 10_000) for n in range(20, 4_020)]
     assert level_of_each(tables) == pytest.approx(LEVEL / len(tables))
     assert time.process_time() - begin < 5
 
 
 def test_needed_is_the_least_number_that_decides():
-    seen = Seen(19, 20, 0, 2)
+    seen = Presence(19, 20, 0, 2)
     more = needed(seen)
     assert more is not None
     assert fisher(seen._replace(candidate_n=2 + more)) <= LEVEL
@@ -345,8 +347,8 @@ def test_apart_is_the_share_of_orderings_that_are_apart():
 
 
 def test_tests_that_cannot_err_do_not_make_the_others_stricter():
-    constant = [Seen(30, 30, 12, 12), Seen(0, 30, 0, 12)] * 50
-    varying = [Seen(15, 30, 2, 12)] * 4
+    constant = [Presence(30, 30, 12, 12), Presence(0, 30, 0, 12)] * 50
+    varying = [Presence(15, 30, 2, 12)] * 4
     assert {smallest(table) for table in constant} == {1}
     assert level_of_each(constant + varying, 0.04) == 0.01
     assert level_of_each(constant) == LEVEL
@@ -360,7 +362,7 @@ def test_fields_that_come_at_random_give_false_findings_no_more_often_than_state
         for _ in range(10):
             share = rng.random()
             counts = [sum(rng.random() < share for _ in range(n)) for n in (25, 15)]
-            tables.append(Seen(counts[0], 25, counts[1], 15))
+            tables.append(Presence(counts[0], 25, counts[1], 15))
         each = level_of_each(tables, level)
         wrong += any(fisher(table) <= each for table in tables)
     # 400 x 0.05 = 20 at the very most; 33 would be three standard deviations above it.
@@ -572,5 +574,5 @@ def test_the_docs_say_how_few_exchanges_decide():
     bases = next(row[1:] for row in rows if row[0] == "exchanges of the base")
     least = next(row[1:] for row in rows if row[0] == "of the candidate, at least")
     for base, candidate in zip(map(int, bases), map(int, least), strict=True):
-        assert significant(fisher(Seen(base, base, 0, candidate)), LEVEL)
-        assert not significant(fisher(Seen(base, base, 0, candidate - 1)), LEVEL)
+        assert significant(fisher(Presence(base, base, 0, candidate)), LEVEL)
+        assert not significant(fisher(Presence(base, base, 0, candidate - 1)), LEVEL)

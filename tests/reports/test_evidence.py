@@ -13,18 +13,19 @@ import pytest
 
 from soundstage.contract import load
 from soundstage.generation import walk
-from soundstage.reports import cli, html, junit, markdown
-from soundstage.reports.evidence import (
+from soundstage.reports import cli
+from soundstage.reports.formats import html, junit, markdown
+from soundstage.reports.run.evidence import (
     CHUNK_LIMIT,
-    Purse,
+    ShrinkAllowance,
     Smallest,
     bounded,
     pretty,
     smallest,
 )
-from soundstage.reports.findings import Report
+from soundstage.reports.run.findings import Report
 from soundstage.results.bundle import Bundle
-from soundstage.wire.transcript import Transcript
+from soundstage.saved.transcript import Transcript
 
 Make = Callable[..., Path]
 V6 = load("v6")
@@ -161,14 +162,14 @@ def test_what_is_no_json_is_shown_as_it_is_and_what_is_long_is_cut() -> None:
 def test_what_all_findings_of_a_report_may_take_is_bounded_and_short_streams_are_shown_anyway() -> (
     None
 ):
-    def ask(raw: bytes, purse: Purse) -> Smallest | None:
+    def ask(raw: bytes, purse: ShrinkAllowance) -> Smallest | None:
         return smallest(
             V6, "stream", "v6/stream/running/field/message_id/required", 0, "e1", raw, purse
         )
 
     flood = transcript([b'{"status":"running","isComplete":false,"chunkIndex":0}'] * 400)
     short = transcript([b'{"status":"running","isComplete":false,"chunkIndex":0}'] * 4)
-    rich, poor = Purse(), Purse(0)
+    rich, poor = ShrinkAllowance(), ShrinkAllowance(0)
     before = rich.left
     ask(flood, rich)
     assert rich.left < before - 400

@@ -16,11 +16,11 @@ from scipy import stats
 
 from soundstage.commands.fit_profile import fitted_profile
 from soundstage.contract import load_all
-from soundstage.emulator.pacing import from_data, profiles
-from soundstage.emulator.profile import Profile
+from soundstage.emulator.pace.profile import Profile
+from soundstage.emulator.pace.profiles import from_data, profiles
 from soundstage.errors import NoDataError, UsageError
-from soundstage.reports import fidelity
-from soundstage.reports.drift import Evidence, Finding
+from soundstage.reports.drift import fidelity
+from soundstage.reports.drift.drift import DriftEvidence, DriftFinding
 
 CONTRACTS = load_all()
 REALISTIC = profiles()["realistic"]
@@ -28,7 +28,7 @@ REALISTIC = profiles()["realistic"]
 
 def like_realistic(**words: Any) -> Profile:
     """The realistic profile with other words."""
-    place = Path(fidelity.__file__).parents[1] / "src/soundstage/emulator/profiles.json"
+    place = Path(fidelity.__file__).parents[2] / "src/soundstage/emulator/pace/profiles.json"
     data = json.loads(place.read_text())["realistic"]
     stages = {**data["stages"], **words.pop("stages", {})}
     return from_data("other", {**data, "stages": stages, **words}, "test")
@@ -40,7 +40,7 @@ def held(live: Profile, emulated: Profile, many: int = 150) -> fidelity.Fidelity
     )
 
 
-def stage_of(result: fidelity.Fidelity, api: str, name: str) -> fidelity.Stage:
+def stage_of(result: fidelity.Fidelity, api: str, name: str) -> fidelity.StageFidelity:
     endpoint = next(each for each in result.endpoints if each.api == api)
     return next(each for each in endpoint.stages if each.name == name)
 
@@ -113,7 +113,7 @@ def test_another_order_is_far() -> None:
 
 
 def test_payloads_of_another_shape_are_far_and_told_with_their_stage() -> None:
-    finding = Finding(
+    finding = DriftFinding(
         kind="field.gone",
         effect="breaking",
         verdict="drift",
@@ -122,7 +122,7 @@ def test_payloads_of_another_shape_are_far_and_told_with_their_stage() -> None:
         stage="completed",
         path="/audio_url",
         text="audio_url is gone",
-        evidence=Evidence(60, 60, 0, 60, None, ""),
+        evidence=DriftEvidence(60, 60, 0, 60, None, ""),
         fingerprint="0" * 12,
     )
     arms = [list(rows(REALISTIC, CONTRACTS, 60, seed=seed)) for seed in (1, 2)]

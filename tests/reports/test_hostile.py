@@ -23,8 +23,9 @@ from xml.etree import ElementTree as ET
 import pytest
 from markdown_it import MarkdownIt
 
-from soundstage.reports import annotations, cli, junit, markdown, sarif, text
-from soundstage.reports.findings import Report
+from soundstage.reports import cli
+from soundstage.reports.formats import annotations, junit, markdown, sarif, text
+from soundstage.reports.run.findings import Report
 from soundstage.results.bundle import Bundle
 
 #: ESC (clear, title, hyperlink), C1, bidirectional, zero width, tag, NUL, bell, backspace, DEL.

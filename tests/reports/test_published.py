@@ -11,8 +11,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from soundstage.reports import annotations, cli, junit, sarif
-from soundstage.reports.findings import Report
+from soundstage.reports import cli
+from soundstage.reports.formats import annotations, junit, sarif
+from soundstage.reports.run.findings import Report
 from soundstage.results.bundle import Bundle
 
 PUBLISHED = Path(__file__).parents[1] / "published" / "node_modules"

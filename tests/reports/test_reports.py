@@ -15,8 +15,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from soundstage.errors import UsageError
-from soundstage.reports import cli, html, junit, markdown
-from soundstage.reports.findings import Report
+from soundstage.reports import cli
+from soundstage.reports.formats import html, junit, markdown
+from soundstage.reports.run.findings import Report
 from soundstage.results.bundle import EXCHANGES, Bundle
 
 Make = Callable[..., Path]

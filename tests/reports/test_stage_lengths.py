@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from soundstage.reports import stage_lengths
-from soundstage.reports.stage_lengths import Sample, gap
-from soundstage.reports.summary import summarise
-from soundstage.reports.waterfall import waterfall
+from soundstage.reports.charts.waterfall import waterfall
+from soundstage.reports.run import stage_lengths
+from soundstage.reports.run.stage_lengths import ExchangeSample, gap
+from soundstage.reports.run.summary import summarise
 
 
 def test_the_gap_before_a_stage_is_the_time_in_which_nothing_was_under_way() -> None:
@@ -22,7 +22,7 @@ def test_the_gap_before_a_stage_is_the_time_in_which_nothing_was_under_way() -> 
 
 
 def test_stages_last_from_their_first_to_their_last_chunk() -> None:
-    sample = Sample()
+    sample = ExchangeSample()
     for number in range(1, 101):
         passed = {"running": [1.0, 1.0 + number, 5], "final": [110.0, 110.0, 1]}
         sample.add(passed, [number / 10, 0.5])
@@ -41,7 +41,7 @@ def test_stages_last_from_their_first_to_their_last_chunk() -> None:
 
 def test_a_sample_is_bounded_and_evenly_spread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage_lengths, "SAMPLE", 50)
-    sample = Sample()
+    sample = ExchangeSample()
     for number in range(10_000):
         sample.add({"a": [0.0, float(number), 2]}, None)
     assert 50 <= len(sample.kept) <= 100

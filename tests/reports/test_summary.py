@@ -12,12 +12,7 @@ import pytest
 from scipy.stats import quantile_test
 
 from soundstage.errors import UsageError
-from soundstage.reports.summary import (
-    Group,
-    expected_milestones,
-    quantiles,
-    summarise,
-)
+from soundstage.reports.run.summary import Group, expected_milestones, quantiles, summarise
 
 
 def row(outcome: str = "ok", complete: float | None = 1.0, **changes: Any) -> dict[str, Any]:

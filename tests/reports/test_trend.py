@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 
 from soundstage import cli
-from soundstage.reports.trend import Point, Series, sentence
+from soundstage.reports.history.trend import Point, TrendSeries, sentence
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_runs_that_never_got_there_are_no_unchanged_level() -> None:
         Point(f"run-{n}", "2026-02-01T00:00:00Z", 40, value, value, value, "x")
         for n, value in enumerate(values)
     )
-    series = Series("emulator", "v6", "stream", "complete", 0.95, points, (), 2)
+    series = TrendSeries("emulator", "v6", "stream", "complete", 0.95, points, (), 2)
     said = sentence(series)
     assert "no change of level among those that got there" in said
     assert "2 runs never got there, none since run-4" in said

@@ -14,9 +14,10 @@ from urllib.parse import unquote, urljoin, urlsplit
 import pytest
 
 from soundstage.contract.contract import SCHEMAS_VARIABLE, folder_of
-from soundstage.reports import annotations, cli, sarif
-from soundstage.reports.curl import curl
-from soundstage.reports.uris import of_path, of_url
+from soundstage.reports import cli
+from soundstage.reports.formats import annotations, sarif
+from soundstage.reports.formats.uris import of_path, of_url
+from soundstage.reports.run.curl import curl
 from soundstage.results.bundle import Bundle
 
 RULE = "v6/stream/streaming_ready/field/stream_url/required"

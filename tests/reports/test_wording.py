@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from soundstage.reports.wording import headline, percent, plain, plural, seconds
+from soundstage.reports.words import headline, percent, plain, plural, seconds
 
 
 def test_hostile_text_becomes_one_plain_line() -> None:

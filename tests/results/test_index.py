@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from run_bundles import bundle
-from soundstage import outgoing
 from soundstage.errors import NoDataError, UsageError
+from soundstage.output import outgoing
 from soundstage.results.index import INDEX, MARKS, Runs, resolve
 
 

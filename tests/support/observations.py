@@ -14,10 +14,10 @@ import orjson
 
 from made_up_api import folder
 from soundstage.conformance.engine import StreamCheck
-from soundstage.conformance.observed import Observed
-from soundstage.conformance.observing import observe_result, observe_stream
 from soundstage.contract import Contract, load
 from soundstage.generation.faults import valid_result, valid_stream
+from soundstage.observed.record import Observed
+from soundstage.observed.recorder import observe_result, observe_stream
 
 Chunks = list[dict[str, Any]]
 #: Takes the chunks of a stream and a source of chance; gives other chunks.

@@ -15,12 +15,12 @@ import traceback
 
 import locust  # noqa: F401 - first: it patches sockets
 
-import soundstage.loadtests.opening
-import soundstage.loadtests.progress
-import soundstage.loadtests.trials
+import soundstage.loadtests.capacity.trials
+import soundstage.loadtests.live.progress
+import soundstage.loadtests.run_setup
 import soundstage.loadtests.users
 import soundstage.reports.cli
-import soundstage.reports.html  # noqa: F401
+import soundstage.reports.formats.html  # noqa: F401
 from soundstage.cli import main
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from soundstage.contract import Contract
-from soundstage.emulator.profile import Profile
+from soundstage.emulator.pace.profile import Profile
 from soundstage.generation.walk import plan
 from soundstage.results.bundle import BundleWriter
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from soundstage.wire.chunks import Chunks, FramingError
-from soundstage.wire.message import Message
+from soundstage.wire.chunked import Chunks, FramingError
+from soundstage.wire.http_message import Message
 from soundstage.wire.settings import Limits
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from soundstage.wire.decoding import DecodingError, decoder_for
+from soundstage.wire.content_coding import DecodingError, decoder_for
 
 PLAIN = b"data: one\n\n" * 7
 ROOM = 10_000

@@ -17,13 +17,13 @@ from tests.support.saved_files import GOOD, URL, entry
 from tests.support.saved_files import har as archive
 
 from soundstage.errors import UsageError
-from soundstage.wire import har, saved
+from soundstage.saved import har, saved_file
 
 PARTIAL = {"size": 600, "mimeType": "text/event-stream", "text": GOOD[:600].decode()}
 NOTHING: dict[str, Any] = {"size": 0, "mimeType": "x-unknown"}
 
 
-def read(*entries: Any) -> list[har.Entry]:
+def read(*entries: Any) -> list[har.ArchiveEntry]:
     return har.read(archive(*entries), "f")
 
 
@@ -241,7 +241,7 @@ def test_a_redirect_that_another_entry_follows_is_marked() -> None:
 
 def test_an_archive_is_told_wherever_its_log_stands() -> None:
     for raw in (archive(entry(), meta={"by": "x"}), b"\xef\xbb\xbf \r\n" + archive(entry())):
-        assert len(saved.read(raw, "f").entries) == 1
+        assert len(saved_file.read(raw, "f").entries) == 1
     assert not har.looks_like_har(b'{"log":"data: x","stream":"stdout"}')
     assert not har.looks_like_har(b'{"status": "log"}')
 
@@ -265,11 +265,11 @@ def test_attached_bodies_are_read_beside_the_archive_and_nowhere_else(tmp_path: 
                "none.sse", "..\\outside.sse", "a\0b"]  # fmt: skip
     file = folder / "saved.har"
     file.write_bytes(archive(*map(attached, inside + outside)))
-    found = saved.read_file(str(file)).entries
+    found = saved_file.read_file(str(file)).entries
     bodies = [each.exchange.body for each in found if each.exchange is not None]
     assert bodies == [GOOD] * len(inside) + [b""] * len(outside)
     (folder / "a.sse").write_bytes(GOOD * 9)
-    bounded = saved.read_file(str(file), limit=len(GOOD) * 2).entries[0]
+    bounded = saved_file.read_file(str(file), limit=len(GOOD) * 2).entries[0]
     assert bounded.exchange is not None
     assert len(bounded.exchange.body) == len(GOOD) * 2 + 1
 
@@ -280,13 +280,13 @@ def test_an_archive_in_a_zip_has_its_bodies_there() -> None:
         zipped.writestr("run/har.har", archive(attached("b.sse"), attached("../c.sse")))
         zipped.writestr("run/b.sse", GOOD)
         zipped.writestr("c.sse", GOOD)
-    found = saved.read(file.getvalue(), "f")
+    found = saved_file.read(file.getvalue(), "f")
     assert found.notes == ["zip"]
     assert [each.exchange.body for each in found.entries if each.exchange] == [GOOD, b""]
     with zipfile.ZipFile(file, "a") as zipped:
         zipped.writestr("other.har", archive())
     with pytest.raises(UsageError, match="f: a zip archive with 2 HAR files"):
-        saved.read(file.getvalue(), "f")
+        saved_file.read(file.getvalue(), "f")
 
 
 # --- any bytes ------------------------------------------------------------------------------------
@@ -326,7 +326,7 @@ def test_no_archive_is_our_bug() -> None:
         if number % 5 == 0:
             raw[rng.randrange(len(raw))] = rng.randrange(256)
         try:
-            found, said = saved.read(bytes(raw), "f").entries, ""
+            found, said = saved_file.read(bytes(raw), "f").entries, ""
         except UsageError as error:
             found, said = [], str(error)
         assert "\n" not in said

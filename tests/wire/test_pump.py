@@ -9,8 +9,8 @@ import time
 import gevent
 import pytest
 
-from soundstage.loadtests.wakeups import HubWakeups
-from soundstage.wire.transport import EndKind, Limits, Request, Settings, Transport
+from soundstage.loadtests.generator.gevent_wakeups import HubWakeups
+from soundstage.wire.transport import EndKind, Limits, Request, Transport, TransportSettings
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 LAST = b"0\r\n\r\n"
@@ -21,7 +21,7 @@ def chunk(data: bytes) -> bytes:
 
 
 def opened(server, **settings):
-    transport = Transport(Settings(watched=True, wakeups=HubWakeups, **settings))
+    transport = Transport(TransportSettings(watched=True, wakeups=HubWakeups, **settings))
     return transport, transport.open(Request("POST", server.url(), (), b"{}"))
 
 
@@ -35,7 +35,9 @@ def pumped(server, **settings):
 
 
 def waited_for(server, **settings):
-    with Transport(Settings(**settings)).open(Request("POST", server.url(), (), b"{}")) as response:
+    with Transport(TransportSettings(**settings)).open(
+        Request("POST", server.url(), (), b"{}")
+    ) as response:
         return response, list(response.reads())
 
 
@@ -147,7 +149,7 @@ def test_what_is_raised_in_the_loop_is_raised_where_it_is_waited_for(serve):
 
 def test_cutting_wakes_those_that_read(serve):
     server, settings = serve([("send", CHUNKED + chunk(b"one")), ("hold",)], repeat=True)
-    transport = Transport(Settings(watched=True, wakeups=HubWakeups, **settings))
+    transport = Transport(TransportSettings(watched=True, wakeups=HubWakeups, **settings))
     responses = [transport.open(Request("POST", server.url(), (), b"{}")) for _ in range(3)]
     seen = []
     jobs = [

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from soundstage.wire.redact import Redactor
+from soundstage.output.redact import Redactor
 
 KEY = "sk-live/Ab+9_é~key=="
 

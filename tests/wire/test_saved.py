@@ -17,8 +17,8 @@ import pytest
 from tests.support.saved_files import GOOD, HEAD, chunked, chunks, entry, har
 
 from soundstage.errors import UsageError
-from soundstage.wire import saved
-from soundstage.wire.transcript import Transcript
+from soundstage.saved import saved_file
+from soundstage.saved.transcript import Transcript
 
 
 def packed(data: bytes) -> bytes:
@@ -95,7 +95,7 @@ FORMS: dict[str, tuple[bytes, list[str]]] = {
 def test_every_form_of_a_stream_gives_its_bytes_and_says_what_was_undone(
     raw: bytes, notes: list[str]
 ) -> None:
-    found = saved.read(raw, "f")
+    found = saved_file.read(raw, "f")
     assert (found.form, found.has_head, found.notes) == ("response", False, notes)
     assert found.body == GOOD
     assert found.exchange is not None
@@ -106,18 +106,18 @@ def test_every_form_of_a_stream_gives_its_bytes_and_says_what_was_undone(
 def test_transcripts_and_archives_are_read_in_any_encoding_and_compressed(codec: str) -> None:
     transcript = Transcript({"api": "v6"}, [(0.5, GOOD, False)], {"kind": "closed"}).to_bytes()
     for raw in (transcript.decode().encode(codec), packed(transcript)):
-        found = saved.read(raw, "f")
+        found = saved_file.read(raw, "f")
         assert (found.form, found.body) == ("transcript", GOOD)
     for raw in (har(entry()).decode().encode(codec), packed(har(entry()))):
-        found = saved.read(raw, "f")
+        found = saved_file.read(raw, "f")
         assert found.form == "archive"
         assert found.entries[0].exchange is not None
         assert found.entries[0].exchange.body == GOOD
 
 
 def test_a_mark_before_events_stays_and_one_before_json_goes() -> None:
-    assert saved.read(b"\xef\xbb\xbf" + GOOD, "f").body == b"\xef\xbb\xbf" + GOOD
-    assert saved.read(b'\xef\xbb\xbf{"a": 1}', "f").body == b'{"a": 1}'
+    assert saved_file.read(b"\xef\xbb\xbf" + GOOD, "f").body == b"\xef\xbb\xbf" + GOOD
+    assert saved_file.read(b'\xef\xbb\xbf{"a": 1}', "f").body == b'{"a": 1}'
 
 
 # --- heads ----------------------------------------------------------------------------------------
@@ -163,7 +163,7 @@ HEADED: dict[str, tuple[bytes, int]] = {
 
 @pytest.mark.parametrize(("raw", "heads"), HEADED.values(), ids=HEADED.keys())
 def test_the_head_is_taken_off_and_the_last_one_counts(raw: bytes, heads: int) -> None:
-    found = saved.read(raw, "f")
+    found = saved_file.read(raw, "f")
     assert found.has_head
     assert found.body == GOOD
     assert found.exchange is not None
@@ -186,7 +186,7 @@ def test_the_head_is_taken_off_and_the_last_one_counts(raw: bytes, heads: int) -
     ids=["curl -v", "http -v"],
 )  # fmt: skip
 def test_a_request_that_was_printed_tells_what_was_asked(raw: bytes) -> None:
-    found = saved.read(raw, "f")
+    found = saved_file.read(raw, "f")
     assert found.body == GOOD
     assert found.exchange is not None
     url = "http://api.example/v6/generate/song"
@@ -195,7 +195,7 @@ def test_a_request_that_was_printed_tells_what_was_asked(raw: bytes) -> None:
 
 def test_words_of_curl_that_follow_a_json_body_on_its_line_go() -> None:
     raw = b'< HTTP/2 200\n< \n{"a": 1}* Connection #0 to host api.example left intact\n'
-    assert saved.read(raw, "f").body == b'{"a": 1}'
+    assert saved_file.read(raw, "f").body == b'{"a": 1}'
 
 
 @pytest.mark.parametrize(
@@ -215,16 +215,16 @@ def test_words_of_curl_that_follow_a_json_body_on_its_line_go() -> None:
 def test_a_body_that_is_not_whole_is_doubted_not_blamed_on_the_api(
     raw: bytes, doubt: str | None
 ) -> None:
-    exchange = saved.read(raw, "f").exchange
+    exchange = saved_file.read(raw, "f").exchange
     assert exchange is not None
     assert exchange.doubt == doubt
 
 
 def test_what_a_file_unpacks_to_is_bounded() -> None:
     bomb = packed(b"data: " + bytes(3_000_000))
-    assert len(saved.read(bomb, "f", limit=1000).body) == 1001
+    assert len(saved_file.read(bomb, "f", limit=1000).body) == 1001
     with pytest.raises(UsageError, match="f: a HAR file of more than 0 MiB"):
-        saved.read(packed(har(entry())), "f", limit=500)
+        saved_file.read(packed(har(entry())), "f", limit=500)
 
 
 # --- what holds no response -----------------------------------------------------------------------
@@ -283,7 +283,7 @@ METER = b"  % Total    % Received % Xferd  Average Speed   Time\n\r  0     0    
 )  # fmt: skip
 def test_what_can_be_no_response_is_named_with_what_to_do(raw: bytes, says: str) -> None:
     with pytest.raises(UsageError) as refused:
-        saved.read(raw, "f")
+        saved_file.read(raw, "f")
     assert str(refused.value).startswith("f: ")
     assert says in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -304,13 +304,13 @@ def test_what_can_be_no_response_is_named_with_what_to_do(raw: bytes, says: str)
     ],
 )
 def test_what_may_be_what_the_api_sent_is_left_as_it_is(raw: bytes) -> None:
-    found = saved.read(raw, "f")
+    found = saved_file.read(raw, "f")
     assert (found.body, found.notes) == (raw, [])
 
 
 def test_a_file_by_its_name(tmp_path: Path) -> None:
     (tmp_path / "a.sse").write_bytes(GOOD)
-    assert saved.read_file(str(tmp_path / "a.sse")).body == GOOD
+    assert saved_file.read_file(str(tmp_path / "a.sse")).body == GOOD
     for name, says in (
         ("", "a folder; give the files in it"),
         ("*.sse.gz", "no file is called so; the pattern matched nothing"),
@@ -318,7 +318,7 @@ def test_a_file_by_its_name(tmp_path: Path) -> None:
         ("a\0b", "embedded null byte"),
     ):
         with pytest.raises(UsageError, match=says):
-            saved.read_file(str(tmp_path / name))
+            saved_file.read_file(str(tmp_path / name))
 
 
 def test_no_bytes_are_more_than_a_wrong_usage() -> None:
@@ -332,7 +332,7 @@ def test_no_bytes_are_more_than_a_wrong_usage() -> None:
             raw[at : at + rng.choice((0, 1, 40))] = rng.randbytes(rng.choice((0, 1, 3)))
         said = ""
         try:
-            saved.read(bytes(raw), "f")
+            saved_file.read(bytes(raw), "f")
         except UsageError as error:
             said = str(error)
         assert "\n" not in said

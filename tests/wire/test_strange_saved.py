@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from soundstage.errors import UsageError
-from soundstage.wire import har, saved, transcript, values
+from soundstage.saved import har, saved_file, transcript
+from soundstage.untrusted import json_values
 
 HEADER: dict[str, Any] = {
     "transcript": 1,
@@ -94,14 +95,14 @@ def test_more_events_than_any_exchange_has_are_refused(monkeypatch):
 
 @pytest.mark.parametrize("raw", [b"[" + b"{}," * 50 + b"{}]", b"[" * 60, b'{"a":1,' * 40])
 def test_many_small_values_are_counted_before_they_are_made(raw):
-    assert values.many_values(raw, most=20)
+    assert json_values.many_values(raw, most=20)
 
 
 @pytest.mark.parametrize(
     "raw", [b'["' + b"," * 500 + b'"]', b'["\\"' + b"[" * 500 + b'"]', b'"' + b"{" * 500]
 )
 def test_what_stands_in_a_string_is_no_value(raw):
-    assert values.many_values(raw, most=20) == (raw[-1:] == b"{")
+    assert json_values.many_values(raw, most=20) == (raw[-1:] == b"{")
 
 
 def test_an_archive_of_millions_of_values_is_refused():
@@ -164,7 +165,7 @@ def test_a_body_that_lies_elsewhere_or_is_no_file_is_missing(tmp_path: Path, nam
     (folder / "device").symlink_to("/dev/zero")
     (folder / "loop").symlink_to("loop")
     (folder / "saved.har").write_bytes(archive(entry(_file=name)))
-    (found,) = saved.read_file(str(folder / "saved.har")).entries
+    (found,) = saved_file.read_file(str(folder / "saved.har")).entries
     assert found.exchange is not None
     assert found.exchange.body == b""
 
@@ -173,7 +174,7 @@ def test_a_body_beside_an_archive_is_read_also_through_a_link_that_stays_there(t
     (tmp_path / "body.sse").write_text("data: {}\n\n")
     (tmp_path / "link").symlink_to("body.sse")
     (tmp_path / "saved.har").write_bytes(archive(entry(_file="link"), entry(_file="body.sse")))
-    found = saved.read_file(str(tmp_path / "saved.har")).entries
+    found = saved_file.read_file(str(tmp_path / "saved.har")).entries
     assert [each.exchange.body for each in found if each.exchange] == [b"data: {}\n\n"] * 2
 
 

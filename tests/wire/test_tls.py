@@ -15,15 +15,15 @@ from cryptography import x509
 
 from soundstage.errors import UsageError
 from soundstage.wire.proxy import Proxy
-from soundstage.wire.target import parse_target
-from soundstage.wire.transport import EndKind, Limits, Request, Settings, Transport
+from soundstage.wire.transport import EndKind, Limits, Request, Transport, TransportSettings
+from soundstage.wire.url import parse_target
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 SIZED = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 def exchange(url, **settings):
-    transport = Transport(Settings(**settings))
+    transport = Transport(TransportSettings(**settings))
     with transport.open(Request("POST", url, (("Authorization", "k"),), b"{}")) as response:
         reads = list(response.reads())
     transport.close()
@@ -140,7 +140,7 @@ def test_close_notify_ends_a_body_without_length(raw_server, authority, server_t
 
 def test_kept_alive_tls_connections_are_reused(raw_server, authority, server_tls):
     server = raw_server([("send", SIZED), ("read",), ("send", SIZED)], tls=server_tls)
-    transport = Transport(Settings(ca_file=authority.file, keep_alive=True))
+    transport = Transport(TransportSettings(ca_file=authority.file, keep_alive=True))
     for reused in (False, True):
         with transport.open(Request("GET", server.url())) as response:
             assert [read.data for read in response.reads()] == [b"ok"]
@@ -152,7 +152,9 @@ def test_kept_alive_tls_connections_are_reused(raw_server, authority, server_tls
 def test_files_that_cannot_be_used_are_misuse(tmp_path, which):
     missing = tmp_path / "missing.pem"
     with pytest.raises(UsageError, match="cannot be used"):
-        Transport(Settings(**{which: missing if which == "ca_file" else (missing, missing)}))
+        Transport(
+            TransportSettings(**{which: missing if which == "ca_file" else (missing, missing)})
+        )
 
 
 def test_patched_by_gevent_tls_streams_run_at_once(raw_server, authority, server_tls):
@@ -165,8 +167,8 @@ def test_patched_by_gevent_tls_streams_run_at_once(raw_server, authority, server
     code = """
 from gevent import monkey; monkey.patch_all()
 import sys, time, gevent
-from soundstage.wire.transport import Request, Settings, Transport
-transport = Transport(Settings(ca_file=sys.argv[2]))
+from soundstage.wire.transport import Request, TransportSettings, Transport
+transport = Transport(TransportSettings(ca_file=sys.argv[2]))
 def one(_):
     with transport.open(Request("POST", sys.argv[1])) as response:
         return b"".join(read.data for read in response.reads()), response.end.kind.value
@@ -238,7 +240,7 @@ def test_https_goes_through_the_proxy_by_connect(raw_server, authority, server_t
     assert "Proxy-Authorization: Basic bWU6cGFzcyE=" in head
     assert "authorization: k" not in head.lower()
     assert "proxy-authorization" not in server.requests[0].headers
-    assert "pass" not in repr(Settings(**settings))
+    assert "pass" not in repr(TransportSettings(**settings))
 
 
 def test_no_proxy_and_plain_http_bypass_the_proxy(raw_server, authority, server_tls, tunnel):
@@ -293,8 +295,8 @@ def test_no_proxy_entries(entry, url, served):
 
 def test_the_proxy_of_the_environment_is_taken_unless_one_is_given():
     environ = {"HTTPS_PROXY": "http://p:1", "NO_PROXY": "a, .b"}
-    settings = Settings().with_proxy_from(environ)
+    settings = TransportSettings().with_proxy_from(environ)
     assert (settings.proxy, settings.no_proxy) == ("http://p:1", ("a", ".b"))
-    assert Settings(proxy="http://q:1").with_proxy_from(environ).proxy == "http://q:1"
+    assert TransportSettings(proxy="http://q:1").with_proxy_from(environ).proxy == "http://q:1"
     with pytest.raises(UsageError):
-        Transport(Settings(proxy="socks5://p:1"))
+        Transport(TransportSettings(proxy="socks5://p:1"))

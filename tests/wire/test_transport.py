@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from soundstage.errors import UsageError
-from soundstage.wire.transport import EndKind, Limits, Request, Settings, Transport
+from soundstage.wire.transport import EndKind, Limits, Request, Transport, TransportSettings
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -38,7 +38,7 @@ def chunk(data: bytes) -> bytes:
 
 def exchange(url, *, method="POST", headers=(), body=b"{}", **settings):
     """Open, read all of it, close; returns (response, body, reads)."""
-    transport = Transport(Settings(**settings))
+    transport = Transport(TransportSettings(**settings))
     with transport.open(Request(method, url, tuple(headers), body)) as response:
         reads = list(response.reads())
     transport.close()
@@ -210,7 +210,7 @@ def test_dripped_body_meets_the_total_timeout(raw_server):
 def test_watched_exchanges_end_at_their_deadlines(raw_server, limits, kind):
     drip = ("drip", chunk(b"x") * 100, 0.005) if limits.total_s < 1 else ("hold",)
     server = raw_server([("send", CHUNKED + chunk(b"one")), drip, ("hold",)])
-    transport = Transport(Settings(limits=limits, watched=True))
+    transport = Transport(TransportSettings(limits=limits, watched=True))
     over = threading.Event()
 
     def watch():
@@ -230,7 +230,9 @@ def test_a_slow_reader_is_not_an_idle_server(raw_server):
     sent = threading.Event()
     rest = chunk(b"two") + b"0\r\n\r\n"
     server = raw_server([("send", CHUNKED + chunk(b"one")), ("wait", sent), ("send", rest)])
-    with Transport(Settings(limits=SHORT)).open(Request("GET", server.url(), ())) as response:
+    with Transport(TransportSettings(limits=SHORT)).open(
+        Request("GET", server.url(), ())
+    ) as response:
         reads = response.reads()
         first = next(reads)
         sent.set()
@@ -594,7 +596,7 @@ def test_kept_alive_connections_are_reused_while_they_live(raw_server):
          ("send", sized(b"3", b"Connection: close\r\n"))],
         [("send", sized(b"4"))],
     )  # fmt: skip
-    transport = Transport(Settings(keep_alive=True))
+    transport = Transport(TransportSettings(keep_alive=True))
     reused = []
     for expected in (b"1", b"2", b"3", b"4"):
         with transport.open(Request("POST", server.url(), ())) as response:
@@ -607,7 +609,7 @@ def test_kept_alive_connections_are_reused_while_they_live(raw_server):
 
 def test_a_kept_alive_connection_that_dies_is_not_retried(raw_server):
     server = raw_server([("send", sized(b"1")), ("read",), ("rst",)], [("send", sized(b"2"))])
-    transport = Transport(Settings(keep_alive=True))
+    transport = Transport(TransportSettings(keep_alive=True))
     with transport.open(Request("POST", server.url(), ())) as response:
         list(response.reads())
     with transport.open(Request("POST", server.url(), ())) as response:
@@ -620,9 +622,9 @@ def test_a_kept_alive_connection_that_dies_is_not_retried(raw_server):
 GEVENT = """
 from gevent import monkey; monkey.patch_all()
 import sys, time, gevent
-from soundstage.wire.transport import Limits, Request, Settings, Transport
+from soundstage.wire.transport import Limits, Request, TransportSettings, Transport
 url, ca, n = sys.argv[1], sys.argv[2] or None, int(sys.argv[3])
-transport = Transport(Settings(ca_file=ca, limits=Limits(idle_s=5, total_s=10)))
+transport = Transport(TransportSettings(ca_file=ca, limits=Limits(idle_s=5, total_s=10)))
 def one(_):
     with transport.open(Request("POST", url, (), b"{}")) as response:
         data = b"".join(read.data for read in response.reads())
@@ -630,10 +632,10 @@ def one(_):
 began = time.monotonic()
 jobs = [gevent.spawn(one, i) for i in range(n)]
 results = [job.get() for job in jobs]
-short = Transport(Settings(ca_file=ca, limits=Limits(idle_s=0.1)))
+short = Transport(TransportSettings(ca_file=ca, limits=Limits(idle_s=0.1)))
 with short.open(Request("POST", url, (), b"{}")) as response:
     list(response.reads())
-watched = Transport(Settings(ca_file=ca, limits=Limits(idle_s=0.1), watched=True))
+watched = Transport(TransportSettings(ca_file=ca, limits=Limits(idle_s=0.1), watched=True))
 def watch():
     while True:
         gevent.sleep(0.02)
@@ -707,7 +709,9 @@ def test_http_vectors(raw_server, case):
     server = raw_server(*connections)
     limits = Limits(idle_s=case.get("client_idle_timeout_s", 5))
     body = b""
-    with Transport(Settings(limits=limits)).open(Request("GET", server.url(), ())) as response:
+    with Transport(TransportSettings(limits=limits)).open(
+        Request("GET", server.url(), ())
+    ) as response:
         for read in response.reads():
             body += read.data
             received.set()

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import pytest
 
-from soundstage import stopping
 from soundstage.errors import environment_reason
+from soundstage.process import signals
 
 
 class Breakdown:
@@ -49,5 +49,5 @@ class Breakdown:
 
     @staticmethod
     def _stop_if_told() -> None:
-        if stopping.heard() is not None:
-            raise stopping.Stopped
+        if signals.heard() is not None:
+            raise signals.Stopped

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
 
-from soundstage import cli, contracts, stopping, visible
+from soundstage import cli, contracts
 from soundstage.arguments import (
     Hidden,
     Parser,
@@ -23,7 +23,7 @@ from soundstage.arguments import (
     whole,
     words,
 )
-from soundstage.commands import house, planning
+from soundstage.commands import check_plan, isolation
 from soundstage.commands.printing import json_line
 from soundstage.commands.unwritten import unwritten_report
 from soundstage.config import find_config
@@ -32,13 +32,15 @@ from soundstage.contract import available
 from soundstage.errors import SoundstageError, TargetError, UsageError, environment_reason
 from soundstage.exchange import consent, destination
 from soundstage.exchange.budget import is_loopback
-from soundstage.exchange.gate import Gate
-from soundstage.exchange.outcomes import RuleOutcome
 from soundstage.exchange.patience import LONGEST_TIMEOUT_S
-from soundstage.exchange.run import EMULATOR, CheckOptions, open_gate
 from soundstage.exit_codes import ExitCode, with_report, worst
-from soundstage.outputs import check_place, put
-from soundstage.streams import say
+from soundstage.gate.contract_check import EMULATOR, CheckOptions, open_gate
+from soundstage.gate.gate import ContractGate
+from soundstage.gate.rule_outcomes import RuleOutcome
+from soundstage.output import visible
+from soundstage.output.files import check_place, put
+from soundstage.output.streams import say
+from soundstage.process import signals
 
 HELP = "check a target against the contract"
 
@@ -232,8 +234,8 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     if gate.patience.over():
         said = "what was not decided by then is inconclusive"
         say(f"soundstage check: {gate.patience.words}; {said}", stderr)
-    if stopping.heard() is not None:
-        said = f"{stopping.words()}; what was judged is in {gate.bundle.path}"
+    if signals.heard() is not None:
+        said = f"{signals.words()}; what was judged is in {gate.bundle.path}"
         say(f"soundstage check: {said}", stderr)
     if args.write_waivers:
         try:
@@ -246,14 +248,14 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
 
 def _load() -> None:
     """Load what the checks need: it takes a while, in which somebody may lose patience."""
-    with house.undisturbed():
+    with isolation.undisturbed():
         # Not before: Hypothesis looks at the environment when it is loaded.
         import_module("soundstage.commands.breakdown")
         import_module("soundstage.pytest_plugin")
 
 
 def _check(
-    gate: Gate, args: argparse.Namespace
+    gate: ContractGate, args: argparse.Namespace
 ) -> tuple[int, list[RuleOutcome], TargetError | None]:
     """Run the checks and finish the bundle: the exit code, what is known about each rule, and why
     the bundle could not be finished, if so.
@@ -263,14 +265,14 @@ def _check(
     from soundstage.commands.breakdown import Breakdown
     from soundstage.pytest_plugin import Provided
 
-    with house.undisturbed():
+    with isolation.undisturbed():
         provided, breakdown = Provided(gate), Breakdown()
         try:
             status = int(pytest.main(_pytest_arguments(args), plugins=[provided, breakdown]))
         except KeyboardInterrupt:
             status = pytest.ExitCode.INTERRUPTED
     outcomes, beside = provided.outcomes, provided.beside
-    if breakdown.error is not None and stopping.heard() is None:
+    if breakdown.error is not None and signals.heard() is None:
         why = environment_reason(breakdown.error)
         beside.errors.append(
             (ExitCode.BUG, str(breakdown.error)) if why is None else (ExitCode.ENVIRONMENT, why)
@@ -279,14 +281,14 @@ def _check(
         raise breakdown.error
     selection = None if args.only is None else gate.selection(args.only, provided.rules, outcomes)
     # Checks that cannot even be collected interrupt pytest, too.
-    stopped = stopping.heard() is not None or not beside.errors
+    stopped = signals.heard() is not None or not beside.errors
     if status == pytest.ExitCode.INTERRUPTED and stopped:
         return _interrupted(gate, outcomes, selection=selection)
     if status == pytest.ExitCode.NO_TESTS_COLLECTED and args.only is not None:
         beside.errors.append((ExitCode.NO_DATA, f"-k {args.only!r} selects nothing"))
     elif status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not beside.errors:
         beside.errors.append((ExitCode.BUG, f"the checks did not run: pytest ended with {status}"))
-    due = planning.cases(gate.contracts.values())
+    due = check_plan.cases(gate.contracts.values())
     if args.only is None and provided.cases != due:
         said = f"{provided.cases} test cases were collected; the contracts yield {due}"
         beside.errors.append((ExitCode.BUG, said))
@@ -299,14 +301,14 @@ def _check(
 
 
 def _interrupted(
-    gate: Gate, outcomes: list[RuleOutcome], **more: Any
+    gate: ContractGate, outcomes: list[RuleOutcome], **more: Any
 ) -> tuple[int, list[RuleOutcome], TargetError | None]:
-    code = stopping.code()
+    code = signals.code()
     return code, outcomes, _finished(gate, outcomes, code, interrupted=True, **more)
 
 
 def _finished(
-    gate: Gate, outcomes: list[RuleOutcome], code: int, **more: Any
+    gate: ContractGate, outcomes: list[RuleOutcome], code: int, **more: Any
 ) -> TargetError | None:
     """Finish the bundle. Gives why it could not be: what was judged counts nevertheless."""
     try:
@@ -343,8 +345,8 @@ def planned(options: CheckOptions, explore: int | None, *, costly: bool) -> str:
     target is one where nothing is explored unless it is asked for.
     """
     many = explore if explore is not None else 0 if costly else _EXPLORED
-    with house.undisturbed():
-        plan = planning.plan(options.apis, many, options.seed)
+    with isolation.undisturbed():
+        plan = check_plan.plan(options.apis, many, options.seed)
     lines = [f"{options.target}: one request to each of", *(f"  {each}" for each in plan.endpoints)]
     budget = options.budget
     billable = plan.captured if budget is None else min(plan.captured, budget)
@@ -369,7 +371,7 @@ def planned(options: CheckOptions, explore: int | None, *, costly: bool) -> str:
     return visible.lines(lines)
 
 
-def _draft_waivers(gate: Gate, file: Path, stdout: TextIO) -> None:
+def _draft_waivers(gate: ContractGate, file: Path, stdout: TextIO) -> None:
     """Write a waiver for each finding that fails, to be given a reason and a date by a person."""
     found: dict[str, tuple[str, str, str]] = {}
     for exchange in gate.exchanges:

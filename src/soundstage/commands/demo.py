@@ -10,13 +10,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
-from soundstage import lifeline, stopping
 from soundstage.arguments import Parser, at_most, between, whole
 from soundstage.exchange.spawn import spawned_emulator
 from soundstage.exit_codes import worst
+from soundstage.output.streams import say
+from soundstage.output.visible import painted
+from soundstage.process import lifeline, signals
 from soundstage.results.bundle import new_folder
-from soundstage.streams import say
-from soundstage.visible import painted
 
 HELP = "show everything once, against the emulator"
 
@@ -84,7 +84,7 @@ def _call(*arguments: str) -> int:
         except KeyboardInterrupt:
             # From a terminal it has heard already; one that comes twice is an echo.
             with suppress(ProcessLookupError):
-                child.send_signal(stopping.heard() or signal.SIGINT)
+                child.send_signal(signals.heard() or signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):
                 child.wait(_STOP_S)
             child.kill()

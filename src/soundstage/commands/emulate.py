@@ -10,17 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
-from soundstage import visible
 from soundstage.arguments import Parser, whole
 from soundstage.errors import UsageError
-from soundstage.streams import say
+from soundstage.output import visible
+from soundstage.output.streams import say
 
 HELP = "start the emulator of the API"
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
     """The options of the emulator; exits with 2 where they are wrong."""
-    from soundstage.emulator.pacing import profiles
+    from soundstage.emulator.pace.profiles import profiles
 
     parser = Parser(
         prog="soundstage emulate",
@@ -93,8 +93,8 @@ def _add_operation(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     """Serve until a signal asks to stop; 0 then. Raises SoundstageError where it cannot start."""
+    from soundstage.emulator.http.server import READY, serve
     from soundstage.emulator.options import Options
-    from soundstage.emulator.server import READY, serve
 
     def ready(url: str) -> None:
         say(f"{READY}{url}", stdout, flush=True)
@@ -164,7 +164,7 @@ def _balance(text: str) -> int:
 
 
 def _rate(text: str) -> str:
-    from soundstage.emulator import rates
+    from soundstage.emulator.accounts import rates
 
     try:
         rates.parse(text, "the rate limit")
@@ -174,7 +174,7 @@ def _rate(text: str) -> str:
 
 
 def _profile(text: str) -> str:
-    from soundstage.emulator.pacing import profile
+    from soundstage.emulator.pace.profiles import profile
 
     try:
         profile(text)
@@ -184,8 +184,8 @@ def _profile(text: str) -> str:
 
 
 def _epilog() -> str:
-    from soundstage.emulator.pacing import profiles
-    from soundstage.emulator.triggers import triggers
+    from soundstage.emulator.faults.triggers import triggers
+    from soundstage.emulator.pace.profiles import profiles
 
     known = triggers()
     keys = "\n".join(f"  {key:<24}{entry.says}" for key, entry in known.keys.items())

@@ -8,15 +8,15 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final, TextIO
 
-from soundstage import visible
 from soundstage.arguments import Parser
 from soundstage.commands.printing import json_line
 from soundstage.conformance.codes import Code, codes, codes_of, rules_of
 from soundstage.contract import Contract, load_all
 from soundstage.contract.rules import Rule
 from soundstage.errors import UsageError
-from soundstage.outputs import print_document
-from soundstage.streams import say
+from soundstage.output import visible
+from soundstage.output.files import print_document
+from soundstage.output.streams import say
 
 HELP = "explain a rule or a violation code"
 

@@ -18,14 +18,14 @@ from typing import Any, Final, TextIO
 from soundstage.arguments import Parser, whole
 from soundstage.commands.printing import json_line
 from soundstage.commands.wire_trials import found_on_the_wire
+from soundstage.conformance.judge import Judge
 from soundstage.conformance.violations import Severity, Verdict, Violation
 from soundstage.contract import Contract, available, load, load_all
 from soundstage.errors import NoDataError, UsageError
-from soundstage.exchange.judge import Judge
 from soundstage.generation.faults import (
     OPTIONAL,
-    Answer,
     Fault,
+    WholeAnswer,
     broken_answer,
     catalogue,
     encoded,
@@ -34,7 +34,7 @@ from soundstage.generation.faults import (
     valid_stream,
     wire_faults,
 )
-from soundstage.streams import say
+from soundstage.output.streams import say
 
 HELP = "prove that every fault in the catalogue is caught"
 
@@ -67,7 +67,7 @@ class Trial:
 
 
 @dataclass(slots=True)
-class Table:
+class KillTable:
     """The kill matrix of one contract for the faults of one severity."""
 
     api: str
@@ -95,13 +95,13 @@ class Table:
 
 
 @dataclass(slots=True)
-class Matrix:
+class KillMatrix:
     """Both tables of a contract: faults that are errors, and those that are warnings. A false
     alarm counts as what it says. `alarms` are a few of them in words.
     """
 
-    errors: Table
-    warnings: Table
+    errors: KillTable
+    warnings: KillTable
     alarms: list[str] = field(default_factory=list)
 
     @property
@@ -158,9 +158,9 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
 
 def judge_all(
     contract: Contract, faults: Sequence[Fault], *, valid: int = 0, seed: int = 0
-) -> Matrix:
+) -> KillMatrix:
     """The kill matrix of a contract: each fault tried, and `valid` streams judged."""
-    matrix = Matrix(Table(contract.api), Table(contract.api))
+    matrix = KillMatrix(KillTable(contract.api), KillTable(contract.api))
     for fault in faults:
         if fault.level != "wire":
             table = matrix.errors if fault.severity == Severity.ERROR else matrix.warnings
@@ -205,7 +205,7 @@ def tried(contract: Contract, fault: Fault, seed: int = 0) -> Trial:
     return Trial(fault, "survived", ("no valid answer has a place for it",))
 
 
-def judged(contract: Contract, fault: Fault, answer: Answer) -> list[Violation]:
+def judged(contract: Contract, fault: Fault, answer: WholeAnswer) -> list[Violation]:
     """What a client finds in a broken answer."""
     wanted = "stream" if fault.of == "error" else fault.of
     endpoint = contract.endpoints.get(wanted) or contract.endpoint_of_kind(wanted)
@@ -216,7 +216,7 @@ def judged(contract: Contract, fault: Fault, answer: Answer) -> list[Violation]:
     return _fed(judge, answer).violations
 
 
-def _fed(judge: Judge, answer: Answer) -> Judge:
+def _fed(judge: Judge, answer: WholeAnswer) -> Judge:
     judge.head(answer.status, answer.content_type)
     for frame in answer.body.frames:
         judge.feed(frame)
@@ -227,7 +227,7 @@ def _fed(judge: Judge, answer: Answer) -> Judge:
 # --- false alarms ---------------------------------------------------------------------------------
 
 
-def _alarm(contract: Contract, matrix: Matrix, seed: str) -> None:
+def _alarm(contract: Contract, matrix: KillMatrix, seed: str) -> None:
     """Judge one valid stream, and count what is found in it."""
     rng = random.Random(seed)
     endpoint = contract.endpoint_of_kind("stream")
@@ -299,7 +299,7 @@ def _list(contract: Contract, faults: Sequence[Fault], form: str, stdout: TextIO
             say(f"    {fault.level} of {fault.of}; {expected(fault)}", stdout)
 
 
-def _print(matrix: Matrix, stdout: TextIO) -> None:
+def _print(matrix: KillMatrix, stdout: TextIO) -> None:
     for title, table in (("errors", matrix.errors), ("warnings", matrix.warnings)):
         if not table.trials:
             continue
@@ -319,7 +319,7 @@ def _print(matrix: Matrix, stdout: TextIO) -> None:
         say(f"  {alarm}", stdout)
 
 
-def _rows(table: Table) -> Iterator[str]:
+def _rows(table: KillTable) -> Iterator[str]:
     totals = Counter(trial.fault.family for trial in table.trials)
     killed = Counter(trial.fault.family for trial in table.of("killed"))
     width = max(map(len, totals))

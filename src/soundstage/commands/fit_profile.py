@@ -1,7 +1,7 @@
 """Makes a profile of the emulator out of a run bundle, for `soundstage emulate --profile-from`.
 
 Reads the rows and says what each was: a stream that came to its end, failed, was cut, or a request
-that was refused. The arithmetic is `emulator/fitting.py`'s.
+that was refused. The arithmetic is `emulator/pace/fitting.py`'s.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from soundstage import visible
 from soundstage.errors import NoDataError, UsageError
-from soundstage.outputs import put
+from soundstage.output import visible
+from soundstage.output.files import put
 
 if TYPE_CHECKING:
     from soundstage.contract import Contract
-    from soundstage.emulator.fitting import Recorded
+    from soundstage.emulator.pace.fitting import RecordedStream
 
 #: What the reason of a row begins with whose answer was a documented error: its name follows.
 _DOCUMENTED = "api."
@@ -37,7 +37,7 @@ def fitted_profile(folder: Path) -> dict[str, Any]:
     """
     from soundstage import __version__
     from soundstage.contract import available, load
-    from soundstage.emulator.fitting import Recording, fit
+    from soundstage.emulator.pace.fitting import RecordedApi, fit
     from soundstage.results.bundle import Bundle
 
     bundle = Bundle.open(folder)
@@ -45,7 +45,7 @@ def fitted_profile(folder: Path) -> dict[str, Any]:
     # An emulator in a hurry: its profile is told in the times of life, as all profiles are.
     speed = run["target"].get("speed") or 1.0
     contracts: dict[str, Contract] = {}
-    streams: dict[str, list[Recorded]] = defaultdict(list)
+    streams: dict[str, list[RecordedStream]] = defaultdict(list)
     requests: Counter[str] = Counter()
     refused: dict[str, Counter[str]] = defaultdict(Counter)
     left_out: Counter[str] = Counter()
@@ -76,7 +76,7 @@ def fitted_profile(folder: Path) -> dict[str, Any]:
                 requests[api] -= 1
             else:
                 streams[api].append(recorded)
-    recordings = {api: Recording(streams[api], requests[api], refused[api]) for api in contracts}
+    recordings = {api: RecordedApi(streams[api], requests[api], refused[api]) for api in contracts}
     try:
         data = fit(recordings, contracts)
     except ValueError as error:
@@ -135,9 +135,9 @@ def _no_room(row: Mapping[str, Any], contract: Contract) -> str | None:
     return next((error.name for error in known if error.status == status), None)
 
 
-def _recorded(row: Mapping[str, Any], contract: Contract, speed: float) -> Recorded | None:
+def _recorded(row: Mapping[str, Any], contract: Contract, speed: float) -> RecordedStream | None:
     """What the stream of a row was; None where its times cannot be."""
-    from soundstage.emulator.fitting import Recorded, Seen
+    from soundstage.emulator.pace.fitting import RecordedStream, StageTimes
 
     stages = contract.protocol.by_name
     seen = []
@@ -147,14 +147,14 @@ def _recorded(row: Mapping[str, Any], contract: Contract, speed: float) -> Recor
     for label, (first, last, count) in row["stages"].items():
         stage = label.partition("#")[0]
         if stage in stages:
-            seen.append(Seen(stage, first * speed, last * speed, int(count)))
+            seen.append(StageTimes(stage, first * speed, last * speed, int(count)))
     latest = max((last for _, last, _ in row["stages"].values()), default=0.0)
     end: Literal["whole", "failed", "cut"] = "cut"
     if any(stages[each.stage].failure for each in seen):
         end = "failed"
     elif row["outcome"] == "ok":
         end = "whole"
-    return Recorded(row["api"], tuple(seen), end, (row.get("ended") or latest) * speed)
+    return RecordedStream(row["api"], tuple(seen), end, (row.get("ended") or latest) * speed)
 
 
 def write(data: Mapping[str, Any], path: Path) -> None:

@@ -1,7 +1,7 @@
 """`soundstage lint`: holds saved responses against the contract, like a compiler.
 
 Reads raw response bytes as `curl -N` saves them, our transcripts, or HTTP archives (HAR), as
-`wire/saved.py` tells them apart, and says what it took them for where it was not told.
+`saved/saved_file.py` tells them apart, and says what it took them for where it was not told.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from typing import Any, TextIO
 
 from soundstage.arguments import Parser
 from soundstage.commands.printing import json_line
-from soundstage.conformance.findings import is_rest
+from soundstage.conformance.bounded_violations import is_rest
+from soundstage.conformance.judge import Caps, Judge
+from soundstage.conformance.saved_answers import judge_saved
 from soundstage.conformance.violations import Severity, Verdict, Violation
 from soundstage.contract import Contract, available, load, load_all
 from soundstage.contract.paths import endpoint_at
 from soundstage.errors import NoDataError, SoundstageError, UsageError
-from soundstage.exchange.judge import Caps, Judge
-from soundstage.exchange.saved import judge_saved
 from soundstage.exit_codes import ExitCode, worst
-from soundstage.streams import say
-from soundstage.visible import painted
-from soundstage.wire import saved as saved_files
-from soundstage.wire.redact import Redactor
-from soundstage.wire.saved import Saved
-from soundstage.wire.transcript import Transcript
+from soundstage.output.redact import Redactor
+from soundstage.output.streams import say
+from soundstage.output.visible import painted
+from soundstage.saved import saved_file as saved_files
+from soundstage.saved.saved_file import Saved
+from soundstage.saved.transcript import Transcript
 
 HELP = "check saved responses against the contract"
 

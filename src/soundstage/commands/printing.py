@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, TextIO
 
-from soundstage import visible
+from soundstage.output import visible
 
 
 def json_line(value: Any, stream: TextIO) -> str:

@@ -12,12 +12,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from soundstage import visible
 from soundstage.arguments import Parser, count
 from soundstage.commands.printing import json_line
-from soundstage.outputs import check_place, print_document, put, put_within
-from soundstage.results.index import ROOT, Entry, Runs
-from soundstage.streams import say
+from soundstage.output import visible
+from soundstage.output.files import check_place, print_document, put, put_within
+from soundstage.output.streams import say
+from soundstage.results.index import ROOT, RunEntry, Runs
 
 HELP = "list, tag, pin and prune the runs there have been"
 
@@ -178,7 +178,7 @@ def _reindex(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
 
 
 def _trend(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
-    trend_page = import_module("soundstage.reports.trend_page")
+    trend_page = import_module("soundstage.reports.history.trend_page")
     args.api = args.verdict = None
     found = [entry for entry in runs.entries() if entry.fault is None and _asked_for(entry, args)]
     place = args.output or runs.root / "trend.html"
@@ -213,7 +213,7 @@ _ACTIONS: Final[dict[str, Callable[[Runs, argparse.Namespace, TextIO], None]]] =
 }
 
 
-def _asked_for(entry: Entry, args: argparse.Namespace) -> bool:
+def _asked_for(entry: RunEntry, args: argparse.Namespace) -> bool:
     return (
         args.kind in (None, entry.kind)
         and (args.api is None or args.api in entry.apis)
@@ -224,17 +224,17 @@ def _asked_for(entry: Entry, args: argparse.Namespace) -> bool:
     )
 
 
-def _created(entry: Entry) -> datetime:
+def _created(entry: RunEntry) -> datetime:
     assert entry.created is not None
     return datetime.fromisoformat(entry.created)
 
 
-def _row(entry: Entry) -> dict[str, Any]:
-    names = [name for name in Entry.__slots__ if name != "path"]
+def _row(entry: RunEntry) -> dict[str, Any]:
+    names = [name for name in RunEntry.__slots__ if name != "path"]
     return {"path": str(entry.path), **{name: getattr(entry, name) for name in names}}
 
 
-def _table(entries: Sequence[Entry]) -> list[str]:
+def _table(entries: Sequence[RunEntry]) -> list[str]:
     """Columns as wide as they need to be."""
     lines: list[tuple[str, ...]] = [("RUN", "VERDICT", "TARGET", "APIS", "EXCHANGES", "MARKS")]
     for entry in entries:

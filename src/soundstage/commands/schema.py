@@ -8,14 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
-from soundstage import visible
 from soundstage.arguments import Parser
 from soundstage.contract import Contract, available, load
-from soundstage.contract.drawing import listing, mermaid
+from soundstage.contract.diagram import listing, mermaid
 from soundstage.contract.openapi import DIALECT, document, schemas
 from soundstage.contract.plain import for_strict_readers
 from soundstage.errors import UsageError
-from soundstage.outputs import print_document, put
+from soundstage.output import visible
+from soundstage.output.files import print_document, put
 
 HELP = "print a contract: OpenAPI, JSON Schema, diagram"
 
@@ -71,9 +71,9 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     if args.with_basis and (args.docs_diff or not schemas_only):
         raise UsageError("--with-basis: of --format jsonschema")
     if args.observed:
-        from soundstage.commands import observed
+        from soundstage.commands import observed_schema
 
-        texts = observed.texts(args)
+        texts = observed_schema.texts(args)
     elif args.docs_diff or args.format in ("markdown", "json"):
         raise UsageError(
             f"{'--docs-diff' if args.docs_diff else f'--format {args.format}'}: "

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-from soundstage import outgoing
-from soundstage.conformance.findings import is_rest
-from soundstage.conformance.shrink import Shrunk, Stream, shrink, stream_of, trace_text
+from soundstage.conformance.bounded_violations import is_rest
+from soundstage.conformance.shrink import EventStream, Shrunk, shrink, stream_of, trace_text
 from soundstage.conformance.violations import Violation
 from soundstage.contract import Contract
-from soundstage.streams import say
-from soundstage.wire.redact import Redactor
+from soundstage.output import outgoing
+from soundstage.output.redact import Redactor
+from soundstage.output.streams import say
 
 #: So many different findings of one stream are looked into, and so much of each is shown.
 _MOST = 50
@@ -23,7 +23,7 @@ _WIDTH = 400
 
 def of_stream(
     contract: Contract, endpoint: str, body: bytes, violations: list[Violation]
-) -> tuple[Stream, list[Shrunk]]:
+) -> tuple[EventStream, list[Shrunk]]:
     """The events of a stream, and the smallest part for the first violation of each kind."""
     stream = stream_of(body)
     found_at = [each for each in violations if not is_rest(each)]
@@ -44,7 +44,7 @@ def of_stream(
     return stream, [each for each in found if each is not None]
 
 
-def to_json(shrunk: Shrunk, stream: Stream) -> dict[str, Any]:
+def to_json(shrunk: Shrunk, stream: EventStream) -> dict[str, Any]:
     """The object that `lint --shrink --format json` has in `shrunk`."""
     return {
         "code": shrunk.violation.code,
@@ -59,7 +59,7 @@ def to_json(shrunk: Shrunk, stream: Stream) -> dict[str, Any]:
     }
 
 
-def show(shrunk: Shrunk, stream: Stream, stdout: TextIO) -> None:
+def show(shrunk: Shrunk, stream: EventStream, stdout: TextIO) -> None:
     """A few lines of text, beneath those of the violations."""
     violation, many = shrunk.violation, len(stream.events)
     say(f"smallest stream that shows {violation.code} ({violation.rule}):", stdout)
@@ -73,13 +73,13 @@ def show(shrunk: Shrunk, stream: Stream, stdout: TextIO) -> None:
     say(f"    stages seen: {trace_text(shrunk.trace)}", stdout)
 
 
-def _text(stream: Stream, number: int) -> str:
+def _text(stream: EventStream, number: int) -> str:
     """An event as it may be shown, before anything of it is cut."""
     text = stream.events[number].decode("utf-8", "backslashreplace")
     return outgoing.text(Redactor().links(text))
 
 
-def _lines(shrunk: Shrunk, stream: Stream) -> Iterator[str]:
+def _lines(shrunk: Shrunk, stream: EventStream) -> Iterator[str]:
     kept = shrunk.kept
     hidden = len(kept) - _MOST_CHUNKS
     for place, number in enumerate(kept):

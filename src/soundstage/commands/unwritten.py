@@ -7,21 +7,25 @@ from importlib import import_module
 from typing import TextIO
 
 from soundstage.errors import TargetError
-from soundstage.exchange.gate import Gate
-from soundstage.exchange.outcomes import RuleOutcome
 from soundstage.exit_codes import ExitCode
-from soundstage.streams import say
+from soundstage.gate.gate import ContractGate
+from soundstage.gate.rule_outcomes import RuleOutcome
+from soundstage.output.streams import say
 
 
 def unwritten_report(
-    gate: Gate, outcomes: Iterable[RuleOutcome], why: TargetError, stdout: TextIO, stderr: TextIO
+    gate: ContractGate,
+    outcomes: Iterable[RuleOutcome],
+    why: TargetError,
+    stdout: TextIO,
+    stderr: TextIO,
 ) -> int:
     """Print what was judged, and say why there is no bundle of it; gives the code of a report that
     could not be written.
     """
     assert gate.bundle is not None
-    findings = import_module("soundstage.reports.findings")
-    intake = import_module("soundstage.reports.intake").Intake()
+    findings = import_module("soundstage.reports.run.findings")
+    intake = import_module("soundstage.reports.run.intake").Intake()
     intake.take(each.row(gate.started_ns) for each in gate.exchanges)
     report = findings.build(
         gate.bundle.run,
@@ -29,6 +33,6 @@ def unwritten_report(
         violations=[row for each in gate.exchanges for row in each.violation_rows()],
         exchanges=lambda _: intake,
     )
-    import_module("soundstage.reports.text").print_summary(report, stdout)
+    import_module("soundstage.reports.formats.text").print_summary(report, stdout)
     say(f"soundstage check: {why}", stderr)
     return ExitCode.ENVIRONMENT

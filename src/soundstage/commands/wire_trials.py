@@ -26,14 +26,14 @@ _HASTY_S: Final = ((0.25, 0.6), (1.0, 2.5), (4.0, 10.0))
 _PATIENT_S: Final = 30.0
 
 
-class Finding(NamedTuple):
+class TrialFinding(NamedTuple):
     """What a client made of a fault. `caught`: as the catalogue says it must."""
 
     caught: bool
     found: tuple[str, ...]
 
 
-class _Place(NamedTuple):
+class _TrialGround(NamedTuple):
     """An emulator with one framing of streams, and clients of it: one that is patient, and others
     that are ever less hasty.
     """
@@ -45,7 +45,7 @@ class _Place(NamedTuple):
 
 def found_on_the_wire(
     contract: Contract, faults: Sequence[Fault], seed: int = 0
-) -> Iterator[tuple[Fault, Finding]]:
+) -> Iterator[tuple[Fault, TrialFinding]]:
     """Each fault of the wire in a stream of each framing and in a result; the first that is not
     caught says what was found in its place.
     """
@@ -57,7 +57,7 @@ def found_on_the_wire(
 
 
 @contextmanager
-def _emulators(contract: Contract, seed: int) -> Iterator[list[_Place]]:
+def _emulators(contract: Contract, seed: int) -> Iterator[list[_TrialGround]]:
     from soundstage.emulator import Options, running
 
     stream = contract.endpoint_of_kind("stream")
@@ -74,18 +74,20 @@ def _emulators(contract: Contract, seed: int) -> Iterator[list[_Place]]:
             )
             for session in (patient, *hasty):
                 stack.callback(session.close)
-            places.append(_Place(framing, patient, hasty))
+            places.append(_TrialGround(framing, patient, hasty))
         yield places
 
 
-def _tried(contract: Contract, fault: Fault, places: Sequence[_Place], seed: int) -> Finding:
+def _tried(
+    contract: Contract, fault: Fault, places: Sequence[_TrialGround], seed: int
+) -> TrialFinding:
     rng = random.Random(f"{seed}/{fault.name}")
     endless = any(reason.endswith("_timeout") for reason in fault.reasons)
     for place in places:
         for endpoint in contract.endpoints.values():
             if endpoint.kind not in ("stream", "sync"):
                 continue
-            finding = Finding(False, ())
+            finding = TrialFinding(False, ())
             for session in place.hasty if endless else (place.patient,):
                 finding = judged(fault, _exchange(contract, endpoint, fault, session, rng))
                 if finding.caught:
@@ -93,7 +95,7 @@ def _tried(contract: Contract, fault: Fault, places: Sequence[_Place], seed: int
             if not finding.caught:
                 where = f"{endpoint.name}, {place.framing}"
                 return finding._replace(found=tuple(f"{what} ({where})" for what in finding.found))
-    return Finding(bool(places), () if places else ("no stream has a place for it",))
+    return TrialFinding(bool(places), () if places else ("no stream has a place for it",))
 
 
 def _exchange(
@@ -107,13 +109,13 @@ def _exchange(
     return session.client.exchange(call)
 
 
-def judged(fault: Fault, exchange: Exchange) -> Finding:
+def judged(fault: Fault, exchange: Exchange) -> TrialFinding:
     """Whether a client made of an answer what the catalogue says of its fault."""
     missed = exchange.response.header("soundstage-fault-missed")
     found = [f"{v.code} ({v.severity})" for v in exchange.violations if v.severity != "info"]
     verdict, reason = exchange.verdict, exchange.judge.reason
     if missed is not None:
-        return Finding(False, ("the emulator had no place for it",))
+        return TrialFinding(False, ("the emulator had no place for it",))
     if fault.codes:
         caught = any(v.code in fault.codes and v.severity == "error" for v in exchange.violations)
     elif verdict is Verdict.INCONCLUSIVE and reason in fault.reasons:
@@ -121,4 +123,6 @@ def judged(fault: Fault, exchange: Exchange) -> Finding:
         caught = fault.verdict == "inconclusive" or exchange.call.endpoint.kind != "stream"
     else:
         caught = verdict.value == fault.verdict == "conforms" and not found
-    return Finding(caught, (*dict.fromkeys(found), f"{verdict.value}: {reason or 'no reason'}"))
+    return TrialFinding(
+        caught, (*dict.fromkeys(found), f"{verdict.value}: {reason or 'no reason'}")
+    )

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 from soundstage.conformance.fields import PATTERN_LIMIT, FieldCheck, shown
 from soundstage.conformance.violations import Severity, Violation
 from soundstage.contract import Contract
+from soundstage.contract.field_schemas import Schema, type_name
 from soundstage.contract.protocol import DocumentedError, Endpoint
 from soundstage.contract.roles import asset_urls
-from soundstage.contract.schema import Schema, type_name
 from soundstage.wire import jsontext
 from soundstage.wire.outages import http_reason
 
@@ -38,7 +38,7 @@ _UNTYPED = ("", "application/octet-stream", "binary/octet-stream")
 
 
 @dataclass(slots=True)
-class Answer:
+class BodyFindings:
     """What was found out about a body. `reason` makes an answer without errors inconclusive;
     `error` is the printed error that it is, if it is one.
     """
@@ -67,9 +67,11 @@ def media_type(content_type: str | None) -> str:
     return (content_type or "").partition(";")[0].strip().lower()
 
 
-def check_result(contract: Contract, endpoint: str, raw: bytes, *, max_depth: int = 128) -> Answer:
+def check_result(
+    contract: Contract, endpoint: str, raw: bytes, *, max_depth: int = 128
+) -> BodyFindings:
     """A body that should be the result of a "sync" or "status" endpoint."""
-    answer = Answer()
+    answer = BodyFindings()
     api_endpoint = contract.endpoints[endpoint]
     value = _parsed(contract, f"{endpoint}/json", raw, answer, max_depth)
     schema = api_endpoint.response or {}
@@ -96,7 +98,7 @@ def check_result(contract: Contract, endpoint: str, raw: bytes, *, max_depth: in
 
 
 def take_refusal(
-    contract: Contract, endpoint: str, error: DocumentedError, answer: Answer, due: str
+    contract: Contract, endpoint: str, error: DocumentedError, answer: BodyFindings, due: str
 ) -> None:
     """Note that a printed error came under the status of a success where something else was due:
     no page prints the statuses of errors, so it is that error all the same, and is said.
@@ -115,11 +117,11 @@ def check_error(
     status: int | None = None,
     bad_request: bool = False,
     max_depth: int = 128,
-) -> Answer:
+) -> BodyFindings:
     """A body that should be an error's. `status` is None where it is not known (a file);
     `bad_request`: the request was wrong, so that a 500 is no answer to it.
     """
-    answer = Answer()
+    answer = BodyFindings()
     value = _parsed(contract, "error/other/body", raw, answer, max_depth)
     answer.error = contract.errors.matching(value)
     if answer.error is None and not answer.violations and answer.reason is None:
@@ -139,14 +141,14 @@ def check_error(
     return answer
 
 
-def check_refusal(contract: Contract, endpoint: Endpoint, status: int, raw: bytes) -> Answer:
+def check_refusal(contract: Contract, endpoint: Endpoint, status: int, raw: bytes) -> BodyFindings:
     """An answer to a valid request whose status is no success. A documented refusal leaves the
     contract unjudged (`reason`); a status that means that the endpoint is not there, or not as
     documented, breaks it.
     """
     value = jsontext.parse(raw).value
     error = contract.errors.matching(value)
-    answer = Answer(error=error, value=value)
+    answer = BodyFindings(error=error, value=value)
     if error is not None:
         answer.reason = f"api.{error.name}"
         if status not in contract.errors.statuses:
@@ -214,7 +216,7 @@ def check_hosts(
             yield Violation("asset.host", severity, chunk, "", message, rule.id)
 
 
-def _unprinted_error(contract: Contract, value: Any, answer: Answer) -> None:
+def _unprinted_error(contract: Contract, value: Any, answer: BodyFindings) -> None:
     if not isinstance(value, dict):
         message = f"the error's body is {shown(value)}, of type {type_name(value)}; not an object"
         found = violation(contract, "http.error_body", "error/other/body", message)
@@ -258,7 +260,7 @@ def _difference(printed: dict[str, Any], value: dict[str, Any]) -> str:
     return f"it also has {extra}"
 
 
-def _parsed(contract: Contract, rule: str, raw: bytes, answer: Answer, max_depth: int) -> Any:
+def _parsed(contract: Contract, rule: str, raw: bytes, answer: BodyFindings, max_depth: int) -> Any:
     value, problems, _ = jsontext.parse(raw, max_depth=max_depth)
     for problem in problems:
         if problem.code == jsontext.TOO_MANY:

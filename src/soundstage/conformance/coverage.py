@@ -59,7 +59,7 @@ def exercised(rule: Rule, seen: Observation) -> bool:
     if area == "http":
         return success
     if area == "asset":
-        return False  # no exchange shows it, only the files themselves: see exchange/assets.py
+        return False  # no exchange shows it, only the files themselves: see assets/asset_checks.py
     if area == "hosts":
         return seen.live and (bool(seen.chunks) or seen.value is not None)
     if not success:

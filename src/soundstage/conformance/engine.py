@@ -10,25 +10,19 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from soundstage import outgoing
-from soundstage.conformance.fields import (
-    MOST_EXPLAINED,
-    PATTERN_LIMIT,
-    REFUSED,
-    FieldCheck,
-    shown,
-)
-from soundstage.conformance.findings import Findings
-from soundstage.conformance.kinds import compiled, marks_of
-from soundstage.conformance.order import EMPTY, Ledger, Track
+from soundstage.conformance.bounded_violations import Findings
+from soundstage.conformance.fields import MOST_EXPLAINED, PATTERN_LIMIT, REFUSED, FieldCheck, shown
+from soundstage.conformance.stage_order import EMPTY, StageOrder, Track
+from soundstage.conformance.stages import compiled, marks_of
 from soundstage.conformance.violations import Verdict, Violation, verdict_of
 from soundstage.contract import Contract
+from soundstage.contract.field_schemas import pointer, type_name
 from soundstage.contract.protocol import DocumentedError, Stage
-from soundstage.contract.schema import pointer, type_name
+from soundstage.output import outgoing
 from soundstage.wire import jsontext
 
 
-class Seen(NamedTuple):
+class SeenEvent(NamedTuple):
     """What one event was. `stage` is None where no documented stage fits, `track` where the chunk
     names none; `milestones` are the names of those that this event reached.
     """
@@ -40,7 +34,7 @@ class Seen(NamedTuple):
 
 
 _NOWHERE: set[str] = set()
-_UNREADABLE = Seen(None, None, None, ())
+_UNREADABLE = SeenEvent(None, None, None, ())
 _LONGEST_FAILURE = 200
 _LOOKED_AT = 2_048
 #: Faults that are explained in one stream, and, once they are, in each further chunk of it.
@@ -103,7 +97,7 @@ class StreamCheck:
             raise LookupError(f"{contract.api} has no stream endpoint {endpoint or ''}")
         self._c = compiled(contract, found.name)
         self._max_depth = max_depth
-        self._ledger = Ledger(self._c.protocol)
+        self._ledger = StageOrder(self._c.protocol)
         self._index = index = self._c.protocol.index
         self._due = index.start if index is not None else 0
         self._or_due: int | None = None
@@ -145,7 +139,7 @@ class StreamCheck:
         """What is still to come, in words: `uploading (track 2)`."""
         return self._ledger.due()
 
-    def event(self, data: bytes) -> Seen:
+    def event(self, data: bytes) -> SeenEvent:
         """Check the data of the next event."""
         number = self.events
         self.events += 1
@@ -165,7 +159,7 @@ class StreamCheck:
                 self._ledger.see_unknown()
             else:
                 self._unknown_stage(chunk, number)
-            return Seen(chunk, None, None, ())
+            return SeenEvent(chunk, None, None, ())
         stage, fields, fits, tracked, constant, values, rising = kind
         name = stage.name
         ledger = self._ledger
@@ -173,9 +167,9 @@ class StreamCheck:
         if ledger.ended and not ledger.reopened():
             message = f"a chunk of {stage.name} came after the last one"
             self._report("stream.after_end", "end/nothing_after", number, "", message)
-            return Seen(chunk, name, track, ())
+            return SeenEvent(chunk, name, track, ())
         if stage.failure and self._is_refusal(chunk, number):
-            return Seen(chunk, name, track, ())
+            return SeenEvent(chunk, name, track, ())
         self.last_stage = name
         # The schema says yes or no in one call; only a no is worth a closer look.
         try:
@@ -216,7 +210,7 @@ class StreamCheck:
             self._check_flag(flag, chunk.get(flag), stage, number)
         reached = self._milestones(stage) if stage.milestones else ()
         # Seen(...), in half the time: this line runs once per chunk.
-        return tuple.__new__(Seen, (chunk, name, track, reached))
+        return tuple.__new__(SeenEvent, (chunk, name, track, reached))
 
     def framed(self, framing: str) -> None:
         """Say in which framing the events came: "sse" or "lines"."""
@@ -253,7 +247,7 @@ class StreamCheck:
 
     # ------------------------------------------------------------------ one chunk
 
-    def _no_chunk(self, value: Any, readable: bool, number: int) -> Seen:
+    def _no_chunk(self, value: Any, readable: bool, number: int) -> SeenEvent:
         if readable:
             message = f"the chunk is {shown(value)}, of type {type_name(value)}; not an object"
             self._report("json.not_object", "json", number, "", message)

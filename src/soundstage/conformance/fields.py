@@ -13,13 +13,13 @@ from functools import cache
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from soundstage import outgoing
-from soundstage.conformance.findings import rest
+from soundstage.conformance.bounded_violations import rest
 from soundstage.conformance.violations import Severity, Violation
 from soundstage.contract import patterns
+from soundstage.contract.field_schemas import Schema, pointer, type_name
 from soundstage.contract.rules import Rule, RuleBook
-from soundstage.contract.schema import Schema, pointer, type_name
-from soundstage.wire.cutting import cut
+from soundstage.output import outgoing
+from soundstage.output.cutting import cut
 
 #: What `FieldCheck.is_valid` raises where the fast library cannot judge (a Decimal, say).
 REFUSED = (TypeError, ValueError, OverflowError)
@@ -69,7 +69,7 @@ MOST_EXPLAINED: Final = 1_000
 _MOST_NAMED: Final = 150
 
 
-class Found(NamedTuple):
+class FieldFindings(NamedTuple):
     """What is wrong with one object. `whole`: everything is in it; False where so much was wrong
     that the search was ended.
     """
@@ -126,7 +126,7 @@ class FieldCheck:
 
     def found(
         self, value: dict[str, Any], chunk: int | None, *, most: int = MOST_EXPLAINED
-    ) -> Found:
+    ) -> FieldFindings:
         """What `violations` gives, and whether it is everything: after `most` faults the search for
         more is ended.
         """
@@ -138,7 +138,7 @@ class FieldCheck:
             violations, whole = self._explained(value, chunk, most)
         if not (self._open or value.keys() <= self.known):
             violations += self._undocumented(value.keys() - self.known, chunk)
-        return Found(violations, whole)
+        return FieldFindings(violations, whole)
 
     def _give_up(self, given_up: frozenset[str]) -> None:
         """Ask no more for patterns that take too long: the next value would cost as much."""
@@ -161,7 +161,7 @@ class FieldCheck:
         if (more := len(names) - len(named)) > 0:
             yield rest(undocumented(named[0]), more)
 
-    def _explained(self, value: dict[str, Any], chunk: int | None, most: int) -> Found:
+    def _explained(self, value: dict[str, Any], chunk: int | None, most: int) -> FieldFindings:
         found: dict[tuple[str | int, ...], tuple[tuple[int, int], Violation]] = {}
         errors = _explaining()(self._schema).iter_errors(value)
         for error in islice(errors, most):
@@ -179,7 +179,7 @@ class FieldCheck:
                 if path not in found or weight < found[path][0]:
                     found[path] = (weight, violation)
         whole = next(errors, None) is None
-        return Found([violation for _, violation in found.values()], whole)
+        return FieldFindings([violation for _, violation in found.values()], whole)
 
     @staticmethod
     def _names(error: Any) -> list[str | None]:

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from soundstage.conformance.engine import Seen, StreamCheck
-from soundstage.conformance.findings import is_rest
+from soundstage.conformance.bounded_violations import is_rest
+from soundstage.conformance.engine import SeenEvent, StreamCheck
 from soundstage.conformance.violations import Violation
 from soundstage.contract import Contract
 from soundstage.wire.lines import LineDecoder, sniff_framing
@@ -31,7 +31,7 @@ _CHUNK = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
+class EventStream:
     """The events of a body: their data, the framing ("sse" or "lines"; None if it has none), and
     whether the body ended inside an event.
     """
@@ -78,27 +78,27 @@ class Shrunk:
     work: int = 0
 
 
-def stream_of(body: bytes) -> Stream:
+def stream_of(body: bytes) -> EventStream:
     """The events of a whole body, as `lint` takes them; none if it is no stream."""
     framing = sniff_framing(body)
     if framing not in ("sse", "lines"):
-        return Stream(())
+        return EventStream(())
     decoder = LineDecoder() if framing == "lines" else Decoder()
     try:
         events = decoder.feed(body)
     except EventTooLarge as error:
-        return Stream(tuple(event.data for event in error.events), framing)
+        return EventStream(tuple(event.data for event in error.events), framing)
     pending = decoder.close()
     data = [event.data for event in events]
     if framing == "lines" and pending.unterminated:
-        return Stream((*data, pending.data), framing)
-    return Stream(tuple(data), framing, pending.unterminated)
+        return EventStream((*data, pending.data), framing)
+    return EventStream(tuple(data), framing, pending.unterminated)
 
 
 def shrink(
     contract: Contract,
     endpoint: str,
-    stream: Stream,
+    stream: EventStream,
     rule: str,
     *,
     code: str | None = None,
@@ -114,7 +114,7 @@ def shrink(
     engine finds no such violation in these events (it is about the head, the body or the end of the
     connection).
     """
-    search = _Search(contract, endpoint, stream, runs, work)
+    search = _ShrinkSearch(contract, endpoint, stream, runs, work)
     found = [
         violation
         for violation in search.whole
@@ -172,11 +172,11 @@ def _about_the_story(code: str) -> bool:
     return code.partition(".")[0] in _STORY and code not in _OF_A_CHUNK
 
 
-class _Search:
+class _ShrinkSearch:
     """Asks the engine about sub-sequences of one stream, within limits."""
 
     def __init__(
-        self, contract: Contract, endpoint: str, stream: Stream, runs: int, work: int
+        self, contract: Contract, endpoint: str, stream: EventStream, runs: int, work: int
     ) -> None:
         self._contract = contract
         self._endpoint = endpoint
@@ -279,7 +279,7 @@ def _numbered(violation: Violation, number: int) -> Violation:
 
 
 def _story(
-    contract: Contract, endpoint: str, stream: Stream, place: int | None
+    contract: Contract, endpoint: str, stream: EventStream, place: int | None
 ) -> tuple[tuple[Passage, ...], tuple[str, ...]]:
     """The stages of the whole stream, and what was due before the chunk at `place` (or its end)."""
     check = StreamCheck(contract, endpoint)
@@ -301,7 +301,7 @@ def _story(
     return tuple(passages), due
 
 
-def _label(seen: Seen) -> str:
+def _label(seen: SeenEvent) -> str:
     if seen.chunk is None:
         return "(unreadable)"
     if seen.stage is None:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from soundstage import outgoing
-from soundstage.wire.cutting import cut
+from soundstage.output import outgoing
+from soundstage.output.cutting import cut
 
 #: What a violation may hold of somebody else's text, in characters: a pointer into a chunk whose
 #: keys are a megabyte each, a message that quotes them.

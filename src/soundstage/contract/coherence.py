@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from soundstage.contract.assets import DURATION, duration_of, role_of
+from soundstage.contract.asset_fields import DURATION, duration_of, role_of
 from soundstage.contract.protocol import Endpoint, Protocol
 from soundstage.errors import UsageError
-from soundstage.wire.target import parse_target
+from soundstage.wire.url import parse_target
 
 Finding = tuple[str, str]
 #: Parts of rule ids that no endpoint can have as its name.

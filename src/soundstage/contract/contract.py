@@ -16,10 +16,11 @@ from typing import Any
 import jsonschema_rs
 
 from soundstage.contract import coherence, patterns
+from soundstage.contract.field_schemas import WHEN_KEYWORDS, Folder, Schema, pointer, short
 from soundstage.contract.files import all_files, is_there
 from soundstage.contract.protocol import (
     Completion,
-    Constant,
+    ConstantField,
     DocumentedError,
     Endpoint,
     Errors,
@@ -35,7 +36,6 @@ from soundstage.contract.protocol import (
     Tracks,
 )
 from soundstage.contract.rules import RuleBook, rule_book
-from soundstage.contract.schema import WHEN_KEYWORDS, Folder, Schema, pointer, short
 from soundstage.errors import ContractDataError, UsageError
 
 _REFUSALS = ("wrong_type", "wrong_media_type")
@@ -227,7 +227,7 @@ def _protocol(folder: Folder, api: str, data: Mapping[str, Any]) -> Protocol:
         },
         tracks=tracks and Tracks(tracks["field"], tuple(tracks["values"]), Grounds.of(tracks)),
         index=index and Index(index["field"], index["start"], index["step"], Grounds.of(index)),
-        constant=tuple(Constant(each["field"], Grounds.of(each)) for each in data["constant"]),
+        constant=tuple(ConstantField(each["field"], Grounds.of(each)) for each in data["constant"]),
         never_decrease=tuple(
             NeverDecrease(each["field"], tuple(each["stages"]), Grounds.of(each))
             for each in data["never_decrease"]

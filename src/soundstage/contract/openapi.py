@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from soundstage.contract.contract import Contract
+from soundstage.contract.field_schemas import Schema, pointer
 from soundstage.contract.plain import without
 from soundstage.contract.protocol import DocumentedError, Endpoint, Grounds, Stage
-from soundstage.contract.schema import Schema, pointer
 
 #: What is written in `openapi`, by the version that was asked for.
 VERSIONS = {"3.2": "3.2.0", "3.1": "3.1.1"}

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from soundstage.contract.schema import Schema
+from soundstage.contract.field_schemas import Schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True)
-class Constant:
+class ConstantField:
     """A field that keeps its value once it is known."""
 
     field: str
@@ -218,7 +218,7 @@ class Protocol:
     fields: Schema
     tracks: Tracks | None
     index: Index | None
-    constant: tuple[Constant, ...]
+    constant: tuple[ConstantField, ...]
     never_decrease: tuple[NeverDecrease, ...]
     completion: Completion | None
     song_length: SongLength | None = None

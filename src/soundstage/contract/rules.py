@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from soundstage.contract.assets import ASPECTS, WHOLE, asset_fields, duration_of
+from soundstage.contract.asset_fields import ASPECTS, WHOLE, asset_fields, duration_of
+from soundstage.contract.field_schemas import Schema, constraints
 from soundstage.contract.protocol import Endpoint, Errors, Grounds, Hosts, Protocol, Stage
-from soundstage.contract.schema import Schema, constraints
 
 _FRAMINGS = {"sse": "Server-Sent Events", "lines": "JSON lines"}
 _SEVERITY = {"documented": "error", "exemplified": "error", "inferred": "warning"}

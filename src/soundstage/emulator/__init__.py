@@ -9,17 +9,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from soundstage.emulator.app import Emulator
-    from soundstage.emulator.hosting import Running, running
+    from soundstage.emulator.http.app import Emulator
+    from soundstage.emulator.http.hosting import Running, running
     from soundstage.emulator.options import Options
 
 __all__ = ["Emulator", "Options", "Running", "running"]
 
 _PLACES = {
-    "Emulator": "soundstage.emulator.app",
+    "Emulator": "soundstage.emulator.http.app",
     "Options": "soundstage.emulator.options",
-    "Running": "soundstage.emulator.hosting",
-    "running": "soundstage.emulator.hosting",
+    "Running": "soundstage.emulator.http.hosting",
+    "running": "soundstage.emulator.http.hosting",
 }
 
 

@@ -13,30 +13,35 @@ from starlette.types import Receive, Scope
 
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
-from soundstage.emulator import rates
-from soundstage.emulator.accounts import Account, Accounts
-from soundstage.emulator.asgi import base_url, body_of
-from soundstage.emulator.asked import FAULT_HEADER, Asked, header_list, named_in
-from soundstage.emulator.capacity import Capacity
+from soundstage.emulator.accounts import rates
+from soundstage.emulator.accounts.journal import JournalEntry
+from soundstage.emulator.accounts.keys import Account, Accounts
+from soundstage.emulator.accounts.ledger import ChargeRefused, HeldPrice, Ledger
+from soundstage.emulator.accounts.rates import RateLimit
 from soundstage.emulator.factory import Factory
+from soundstage.emulator.faults.expression import (
+    FAULT_HEADER,
+    FaultExpression,
+    header_list,
+    named_in,
+)
+from soundstage.emulator.faults.triggers import Trigger, Triggers
 from soundstage.emulator.generations import Generation
-from soundstage.emulator.journal import Entry
-from soundstage.emulator.ledger import Hold, Ledger, Refused
-from soundstage.emulator.profile import Profile
-from soundstage.emulator.rates import Rate
-from soundstage.emulator.requests import (
+from soundstage.emulator.http.asgi import base_url, body_of
+from soundstage.emulator.http.messages import (
     PRECEDENCE,
-    Answer,
     Reader,
+    Reply,
     bearer_key,
     header,
     is_json,
     plain,
     refusal,
 )
-from soundstage.emulator.settings import Settings
+from soundstage.emulator.pace.capacity import Capacity
+from soundstage.emulator.pace.profile import Profile
+from soundstage.emulator.settings import RunningSettings
 from soundstage.emulator.store import Store
-from soundstage.emulator.triggers import Trigger, Triggers
 from soundstage.errors import UsageError
 
 ERROR_HEADER: Final = b"soundstage-error"
@@ -54,7 +59,7 @@ class Declined:
     """A request that is refused: the name of the error, and its answer."""
 
     reason: str
-    answer: Answer
+    answer: Reply
 
 
 class Admission:
@@ -79,7 +84,7 @@ class Admission:
         self._limited = False
         self._asked = 0
         self._error: str | None = None
-        self._limits: Mapping[str, Rate | None] = {}
+        self._limits: Mapping[str, RateLimit | None] = {}
         served = contracts.values()
         self._errors = {error.name for contract in served for error in contract.errors.known}
 
@@ -88,7 +93,7 @@ class Admission:
         if error is not None and error not in self._errors:
             raise UsageError(self._no_error(error))
 
-    def apply(self, settings: Settings, profile: Profile) -> None:
+    def apply(self, settings: RunningSettings, profile: Profile) -> None:
         """Go by other settings from now on."""
         self._error = settings.error
         self._limits = {
@@ -109,7 +114,7 @@ class Admission:
         """The account that a request is for; None if its key is not accepted."""
         return self.accounts.of(bearer_key(scope["headers"]))
 
-    def rate(self, account: Account) -> Rate | None:
+    def rate(self, account: Account) -> RateLimit | None:
         """An account's limit: what was set for it, its own, what was set for all, the default."""
         if account.name in self._limits:
             return self._limits[account.name]
@@ -124,7 +129,7 @@ class Admission:
     def _no_error(self, name: str) -> str:
         return f"no error is called {name!r}: there are {', '.join(sorted(self._errors))}"
 
-    def named(self, contract: Contract, scope: Scope) -> tuple[Asked, ...] | Answer | None:
+    def named(self, contract: Contract, scope: Scope) -> tuple[FaultExpression, ...] | Reply | None:
         """The faults that a request asks for; 400 for one that its contract does not have."""
         text = header_list(scope["headers"], FAULT_HEADER)
         if text is None:
@@ -140,8 +145,8 @@ class Admission:
         framing: str,
         scope: Scope,
         receive: Receive,
-        named: tuple[Asked, ...] | None,
-        entry: Entry,
+        named: tuple[FaultExpression, ...] | None,
+        entry: JournalEntry,
     ) -> Accepted | Declined:
         """A new generation, its price held; or the answer that refuses it (`PRECEDENCE`)."""
         started = asyncio.get_running_loop().time()
@@ -186,7 +191,7 @@ class Admission:
 
         # Nothing waits from here on, so that no other request comes between.
         held = self._ledger.hold(account, self.accounts.price, self.rate(account), started)
-        if isinstance(held, Refused):
+        if isinstance(held, ChargeRefused):
             return self._declined(contract, held.error, held.wait_s or None)
         try:
             if late is not None and late.error is not None:
@@ -219,7 +224,7 @@ class Admission:
         generation.put_off(admitted.start - started, admitted.stretch)
         return True
 
-    def _put(self, held: Hold, endpoint: Endpoint, generation: Generation, text: int) -> None:
+    def _put(self, held: HeldPrice, endpoint: Endpoint, generation: Generation, text: int) -> None:
         """Say what a price is held for, and keep the generation."""
         billed, due = generation.charged_with, generation.end
         if billed is not None and billed < len(generation.schedule):
@@ -236,7 +241,7 @@ class Admission:
             answer = replace(answer, headers=[*answer.headers, header])
         return Declined(name, answer)
 
-    def refusal(self, contract: Contract, name: str) -> Answer:
+    def refusal(self, contract: Contract, name: str) -> Reply:
         """A known error; from another contract where this one has no such error."""
         for each in (contract, *self.contracts.values()):
             if any(error.name == name for error in each.errors.known):

@@ -12,16 +12,16 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from soundstage.contract import Contract
-from soundstage.emulator import rates
+from soundstage.emulator.accounts import rates
+from soundstage.emulator.accounts.journal import Journal
+from soundstage.emulator.accounts.ledger import Ledger
 from soundstage.emulator.admission import Admission
 from soundstage.emulator.factory import Factory
-from soundstage.emulator.faults import Faults
-from soundstage.emulator.journal import Journal
-from soundstage.emulator.ledger import Ledger
+from soundstage.emulator.faults.choice import Faults
 from soundstage.emulator.options import Options
-from soundstage.emulator.pacing import check_names, from_data, profile, profiles
-from soundstage.emulator.profile import Profile
-from soundstage.emulator.settings import Settings
+from soundstage.emulator.pace.profile import Profile
+from soundstage.emulator.pace.profiles import check_names, from_data, profile, profiles
+from soundstage.emulator.settings import RunningSettings
 from soundstage.emulator.status import status_of
 from soundstage.emulator.store import Store
 from soundstage.errors import UsageError
@@ -50,7 +50,7 @@ class Control:
         self._factory = factory
         self._admission = admission
         self._faults = faults
-        self._initial = self.settings = Settings.of(options)
+        self._initial = self.settings = RunningSettings.of(options)
         self._apply(self.settings)
 
     # --- settings ---------------------------------------------------------------------------------
@@ -61,7 +61,7 @@ class Control:
         """
         self._apply(replace(self.settings, **changes))
 
-    def _apply(self, settings: Settings) -> None:
+    def _apply(self, settings: RunningSettings) -> None:
         self._admission.check(settings.error)
         chosen = self._profile(settings)
         if settings.faults is not self.settings.faults:
@@ -70,7 +70,7 @@ class Control:
         self._factory.profile = chosen
         self.settings = settings
 
-    def _profile(self, settings: Settings) -> Profile:
+    def _profile(self, settings: RunningSettings) -> Profile:
         named = settings.profile
         if isinstance(named, str):
             return profile(named)

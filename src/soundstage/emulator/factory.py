@@ -11,18 +11,20 @@ from collections.abc import Callable, Sequence
 
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
-from soundstage.emulator.asked import Asked as AskedFault
-from soundstage.emulator.faults import Faults
+from soundstage.emulator.faults.choice import Faults
+from soundstage.emulator.faults.expression import FaultExpression as AskedFault
+from soundstage.emulator.files.lyrics import sections, written
+from soundstage.emulator.files.songs import song_seconds
 from soundstage.emulator.generations import Generation, tracks_of
-from soundstage.emulator.lyrics import sections, written
-from soundstage.emulator.profile import Profile
-from soundstage.emulator.requests import Asked
-from soundstage.emulator.songs import song_seconds
+from soundstage.emulator.http.messages import GenerationRequest
+from soundstage.emulator.pace.profile import Profile
 from soundstage.generation.faults import Chunks
 from soundstage.generation.walk import Step, Story, identifier, payloads, plan, song_title
 
 
-def tell_story(contract: Contract, asked: Asked, base_url: str, rng: random.Random) -> Story:
+def tell_story(
+    contract: Contract, asked: GenerationRequest, base_url: str, rng: random.Random
+) -> Story:
     """What the generation is about; its URLs lie under `base_url`/assets."""
     message_id = identifier(rng)
     base = f"{base_url}/assets/{message_id}"
@@ -62,7 +64,7 @@ class Factory:
         self,
         contract: Contract,
         endpoint: Endpoint,
-        asked: Asked,
+        asked: GenerationRequest,
         raw: bytes,
         base_url: str,
         framing: str,

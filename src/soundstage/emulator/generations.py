@@ -16,17 +16,17 @@ from typing import Any, Final
 import orjson
 
 from soundstage.contract import Contract
-from soundstage.emulator.faults import Broken, Playing, in_step, missed_header, playing
-from soundstage.emulator.requests import Headers
-from soundstage.emulator.songs import song_seconds
-from soundstage.generation.faults import Chunks
-from soundstage.generation.walk import (
-    Payload,
-    Step,
-    Story,
-    Track,
-    sync_result,
+from soundstage.emulator.faults.choice import (
+    InjectedAnswer,
+    Playing,
+    in_step,
+    missed_header,
+    playing,
 )
+from soundstage.emulator.files.songs import song_seconds
+from soundstage.emulator.http.messages import Headers
+from soundstage.generation.faults import Chunks
+from soundstage.generation.walk import Payload, Step, Story, Track, sync_result
 
 _FRAMES: Final = {"sse": (b"data: ", b"\n\n"), "lines": (b"", b"\n")}
 
@@ -179,7 +179,7 @@ class Generation:
         """The body of a synchronous answer."""
         return sync_result(self.contract, self.story)
 
-    def put(self, broken: Broken) -> None:
+    def put(self, broken: InjectedAnswer) -> None:
         """Send the answer that faults were put into."""
         if broken.applied:
             self.chunks = in_step(broken.answer.body.frames, len(self.steps))

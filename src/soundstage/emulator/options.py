@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from soundstage.same_origin import is_loopback
+from soundstage.untrusted.same_origin import is_loopback
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from soundstage.emulator.hosting import USUAL, Running, running
+from soundstage.emulator.http.hosting import USUAL, Running, running
 from soundstage.emulator.options import Options
 
 _MARK = "emulator"

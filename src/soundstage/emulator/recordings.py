@@ -18,11 +18,12 @@ from soundstage.contract import Contract
 from soundstage.contract.paths import endpoint_at
 from soundstage.contract.recognise import Guess, recognise
 from soundstage.errors import NoDataError, UsageError
-from soundstage.strange_files import leads_out
-from soundstage.wire import jsontext, saved, strangers
-from soundstage.wire.ending import EndKind
+from soundstage.saved import look_alikes, saved_file
+from soundstage.saved.transcript import Transcript
+from soundstage.untrusted.files import leads_out
+from soundstage.wire import jsontext
+from soundstage.wire.end import EndKind
 from soundstage.wire.lines import sniff_framing
-from soundstage.wire.transcript import Transcript
 
 #: Headers that belong to the connection they were sent on, or to a coding that is gone.
 _OF_THE_CONNECTION: Final = frozenset(
@@ -78,7 +79,7 @@ class Recording:
 
 
 @dataclass(slots=True)
-class Found:
+class FoundRecordings:
     """The recordings at a place, and what there was skipped, a line for each."""
 
     recordings: list[Recording] = field(default_factory=list)
@@ -90,7 +91,7 @@ def read(place: Path, contracts: list[Contract]) -> list[Recording]:
     return find(place, contracts).recordings
 
 
-def find(place: Path, contracts: list[Contract]) -> Found:
+def find(place: Path, contracts: list[Contract]) -> FoundRecordings:
     """The recordings in a folder (all its files but hidden ones, by name), in a run bundle, or in
     one file. Of an archive, those at an endpoint of the contracts; a response without anything that
     says what it answered is one of the endpoint whose fields it has.
@@ -98,7 +99,7 @@ def find(place: Path, contracts: list[Contract]) -> Found:
     In a folder, what is nothing of that is skipped. Raises UsageError for what cannot be read where
     nothing else is there, NoDataError if there is nothing to replay.
     """
-    found = Found()
+    found = FoundRecordings()
     wrong: UsageError | None = None
     if (place / "run.json").is_file():
         if leads_out(place / "transcripts", place):
@@ -133,7 +134,7 @@ def _of_file(
     def wanted(method: str, path: str) -> bool:
         return endpoint_at(contracts, method, path) is not None
 
-    held = saved.read_file(str(file), limit=_LARGEST, wanted=wanted, within=within)
+    held = saved_file.read_file(str(file), limit=_LARGEST, wanted=wanted, within=within)
     if held.exchange is None:
         return list(_of_archive(file, held, contracts, skipped))
     if held.form == "response":
@@ -143,7 +144,7 @@ def _of_file(
 
 
 def _of_archive(
-    file: Path, held: saved.Saved, contracts: list[Contract], skipped: list[str]
+    file: Path, held: saved_file.Saved, contracts: list[Contract], skipped: list[str]
 ) -> Iterator[Recording]:
     for entry in held.entries:
         name = f"{file}#{entry.number}"
@@ -171,7 +172,7 @@ def _name_endpoint(file: Path, exchange: Transcript, contracts: list[Contract]) 
             apis = " or ".join(each.api for each in contracts)
             raise UsageError(
                 f"{file}: neither a transcript nor a HAR file nor an answer of {apis}, but like "
-                f"{strangers.looks_like(body)}"
+                f"{look_alikes.looks_like(body)}"
             )
         endpoint = guess.contract.endpoint_of_kind(
             "stream" if guess.kind == "error" else guess.kind

@@ -19,11 +19,11 @@ from importlib.metadata import version
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from soundstage.emulator.address import bound, url_of
-from soundstage.emulator.incoming import HEAD_S, LINGER_S, Incoming, Refused, too_slow
+from soundstage.emulator.http.address import bound, url_of
+from soundstage.emulator.http.end_signals import stopping
+from soundstage.emulator.http.incoming import HEAD_S, LINGER_S, Incoming, RefusedRequest, too_slow
 from soundstage.emulator.recordings import Recording
-from soundstage.emulator.signals import stopping
-from soundstage.wire.ending import EndKind
+from soundstage.wire.end import EndKind
 
 _HEALTH: Final = "/_emulator/health"
 _READ: Final = 65_536
@@ -34,7 +34,7 @@ _BODILESS: Final = frozenset({204, 304})
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ReplayRequest:
     """What is to be known of a request; its body is read and forgotten."""
 
     method: str
@@ -48,7 +48,7 @@ class _Asking:
 
     def __init__(self) -> None:
         self.incoming = Incoming(self)
-        self.asked = Asked("", "/")
+        self.asked = ReplayRequest("", "/")
         self.continues = self.complete = self.has_head = False
         self._url = b""
         self._size = 0
@@ -68,12 +68,12 @@ class _Asking:
             old = self.incoming.get_http_version() == "1.0"
             self.continues = self.continues and not old  # RFC 9110, section 10.1.1
             method = self.incoming.get_method().decode("ascii")
-            self.asked = Asked(method, _path(self._url), not old)
+            self.asked = ReplayRequest(method, _path(self._url), not old)
 
     def on_body(self, body: bytes) -> None:
         self._size += len(body)
         if self._size > _BODY_LIMIT:
-            raise Refused(413, f"The request body is larger than {_BODY_LIMIT} bytes")
+            raise RefusedRequest(413, f"The request body is larger than {_BODY_LIMIT} bytes")
 
     def on_message_complete(self) -> None:
         self.complete = True
@@ -106,7 +106,7 @@ class Replay:
         """What can be asked for: `POST /path (3)`."""
         return [f"{method} {path} ({len(all_)})" for (method, path), all_ in self._turns.items()]
 
-    def next(self, asked: Asked) -> Recording | tuple[int, dict[str, Any]]:
+    def next(self, asked: ReplayRequest) -> Recording | tuple[int, dict[str, Any]]:
         """The recording whose turn it is; or the status and the JSON of an answer of our own."""
         if asked.path == _HEALTH:
             return 200, self._health()
@@ -144,7 +144,7 @@ class Replay:
                 else:
                     _write_json(writer, asked, *answer)
                     await writer.drain()
-        except Refused as refused:
+        except RefusedRequest as refused:
             await _refuse(refused, reader, writer)
         except ConnectionError:
             pass
@@ -158,7 +158,7 @@ class Replay:
 
     async def _request(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> Asked | None:
+    ) -> ReplayRequest | None:
         """One request, read to the end of its body; None if the client went away before, or never
         began. Raises Refused.
         """
@@ -177,7 +177,7 @@ class Replay:
                 return None
             try:
                 asking.incoming.feed_data(data)
-            except Refused:
+            except RefusedRequest:
                 if not asking.complete:  # else it is about what comes behind
                     raise
             if asking.continues and not asking.complete and not promised:
@@ -188,7 +188,7 @@ class Replay:
     async def _play(
         self,
         recording: Recording,
-        asked: Asked,
+        asked: ReplayRequest,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
@@ -205,7 +205,7 @@ class Replay:
 
         try:
             await until(recording.head_at)
-            body = _Body(recording, asked)
+            body = _ReplayFraming(recording, asked)
             writer.write(body.head())
             if body.none:
                 return
@@ -227,7 +227,7 @@ class Replay:
             gone.cancel()
 
 
-class _Body:
+class _ReplayFraming:
     """How the bytes of a recording are put into an HTTP/1.1 message (RFC 9112, section 6)."""
 
     #: Ends that can be brought about again; after any other the answer is left hanging.
@@ -243,7 +243,7 @@ class _Body:
         }
     )
 
-    def __init__(self, recording: Recording, asked: Asked) -> None:
+    def __init__(self, recording: Recording, asked: ReplayRequest) -> None:
         self._recording = recording
         self.none = asked.method == "HEAD" or recording.status in _BODILESS
         size = sum(len(data) for _, data in recording.pieces)
@@ -323,7 +323,7 @@ async def _serve(replay: Replay, listening: socket.socket, ready: Callable[[], N
 
 
 async def _refuse(
-    refused: Refused, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    refused: RefusedRequest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
     """Answer so, and wait a little for the client to read it: see `LINGER_S`."""
     with contextlib.suppress(ConnectionError, TimeoutError):
@@ -352,7 +352,7 @@ def _head(status: int, reason: str, headers: list[tuple[str, str]]) -> bytes:
 
 
 def _write_json(
-    writer: asyncio.StreamWriter, asked: Asked, status: int, value: dict[str, Any]
+    writer: asyncio.StreamWriter, asked: ReplayRequest, status: int, value: dict[str, Any]
 ) -> None:
     body = json.dumps(value).encode()
     headers = [

@@ -12,7 +12,7 @@ from soundstage.emulator.options import Options
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class RunningSettings:
     """`profile` is the name of one, or (name, data) for one that was sent. `faults`
     None: those that it was started with. `limits` are rates by account, "" for all that have none
     of their own; None lifts a limit.
@@ -24,6 +24,6 @@ class Settings:
     limits: Mapping[str, str | None] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, options: Options) -> Settings:
+    def of(cls, options: Options) -> RunningSettings:
         """Those that an emulator starts with."""
         return cls(options.profile, error=options.error)

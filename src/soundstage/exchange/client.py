@@ -13,18 +13,18 @@ from urllib.parse import urlsplit
 import orjson
 
 from soundstage.conformance.answers import is_success
+from soundstage.conformance.judge import Caps, Judge
 from soundstage.contract.roles import identifier
 from soundstage.errors import UsageError
 from soundstage.exchange.budget import Budget
 from soundstage.exchange.exchange import Call, Exchange
-from soundstage.exchange.judge import Caps, Judge
-from soundstage.exchange.reading import Reading
-from soundstage.exchange.room import Claim, Room
+from soundstage.exchange.reader import ExchangeReader
 from soundstage.exchange.tape import Tape
 from soundstage.exchange.target import Target
+from soundstage.output.redact import Redactor
+from soundstage.process.memory import AnswerMemory, Claim
 from soundstage.wire.content_type import content_type_of
-from soundstage.wire.ending import EndKind
-from soundstage.wire.redact import Redactor
+from soundstage.wire.end import EndKind
 from soundstage.wire.transport import Request, Transport
 
 __all__ = ["Call", "Client", "Exchange"]
@@ -53,7 +53,7 @@ class Client:
         ids: Callable[[], str] | None = None,
         on_comment: Callable[[int, bytes], None] | None = None,
         redactor: Redactor | None = None,
-        room: Room | None = None,
+        room: AnswerMemory | None = None,
     ) -> None:
         self.target = target
         self.transport = transport
@@ -63,7 +63,7 @@ class Client:
         self.keep_chunks = keep_chunks
         self.on_comment = on_comment
         self.redactor = redactor or Redactor()
-        self.room = room or Room()
+        self.room = room or AnswerMemory()
         #: Why what is in flight is cut, if it is and somebody knows.
         self.cut_reason: str | None = None
         counter = itertools.count(1)
@@ -145,7 +145,9 @@ class Client:
             head.append(("Accept", "application/json"))
         return (*head, *self.target.headers, *call.headers), body
 
-    def _read(self, exchange: Exchange, claim: Claim, comments: list[bytes]) -> Reading | None:
+    def _read(
+        self, exchange: Exchange, claim: Claim, comments: list[bytes]
+    ) -> ExchangeReader | None:
         """Read the body to its end; None if there is not even a head."""
         response, judge = exchange.response, exchange.judge
         head_ns = response.times.head_ns
@@ -153,7 +155,7 @@ class Client:
             return None
         exchange.milestones["accepted"] = (head_ns - exchange.started_ns) / _SECOND_NS
         judge.head(response.status, content_type_of(response.headers))
-        reading = Reading(
+        reading = ExchangeReader(
             exchange,
             keep_bytes=self.keep_bytes,
             keep_chunks=self.keep_chunks or exchange.call.keep_chunks,

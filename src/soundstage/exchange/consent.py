@@ -6,7 +6,7 @@ import sys
 from typing import TextIO
 
 from soundstage.errors import UsageError
-from soundstage.streams import say
+from soundstage.output.streams import say
 
 
 def ask(plan: str, stderr: TextIO) -> None:

@@ -15,7 +15,7 @@ from soundstage.errors import UsageError
 from soundstage.exchange import consent
 from soundstage.exchange.budget import is_loopback
 from soundstage.exchange.target import read_key
-from soundstage.wire.target import parse_target
+from soundstage.wire.url import parse_target
 
 #: On loopback our emulator takes any key; this one is sent where none was given. Nobody's secret.
 EMULATOR_KEY = "soundstage-emulator-key"

@@ -11,17 +11,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from soundstage.conformance.coverage import Observation
+from soundstage.conformance.judge import Judge
 from soundstage.conformance.violations import Verdict, Violation, occurrences, verdict_of
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
-from soundstage.exchange.judge import Judge
+from soundstage.exchange.kept_bytes import redacted
 from soundstage.exchange.private import private_texts
 from soundstage.exchange.tape import Piece, Tape
-from soundstage.exchange.transcript import redacted
-from soundstage.wire.echoes import SHORTEST
-from soundstage.wire.ending import End
-from soundstage.wire.redact import MARK, Redactor
-from soundstage.wire.transcript import Transcript
+from soundstage.output.echoes import SHORTEST
+from soundstage.output.redact import MARK, Redactor
+from soundstage.saved.transcript import Transcript
+from soundstage.wire.end import End
 from soundstage.wire.transport import Response
 
 _SECOND_NS = 1_000_000_000

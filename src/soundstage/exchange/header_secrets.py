@@ -8,7 +8,7 @@ import re
 from collections.abc import Container, Iterator
 from typing import Final
 
-from soundstage.outgoing import SHORTEST
+from soundstage.output.outgoing import SHORTEST
 
 #: A header with one of these in its name carries a secret, however short.
 _TELLTALES: Final = ("auth", "key", "token", "secret", "cookie", "password", "session")

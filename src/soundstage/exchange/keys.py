@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from soundstage.contract.words import is_word
+from soundstage.contract.vocabulary import is_word
 from soundstage.errors import UsageError
 from soundstage.exchange.budget import is_loopback
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from soundstage.contract import Contract
 from soundstage.contract.roles import role_of
-from soundstage.wire.redact import PRIVATE_FIELDS
+from soundstage.output.redact import PRIVATE_FIELDS
 
 #: Roles of parameters in which people write what they like.
 _ROLES: Final = frozenset({"prompt", "lyrics", "lyrics_sections"})

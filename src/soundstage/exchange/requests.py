@@ -13,9 +13,9 @@ from typing import Any
 import jsonschema_rs
 
 from soundstage.contract import Contract, patterns
+from soundstage.contract.field_schemas import Schema
 from soundstage.contract.protocol import Endpoint
 from soundstage.contract.roles import role_of
-from soundstage.contract.schema import Schema
 from soundstage.errors import UsageError
 
 _MOODS = ("calm", "bright", "wistful", "restless", "warm", "bold", "dreamy", "playful")

@@ -11,9 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from soundstage import outgoing
 from soundstage.contract import load_all
-from soundstage.contract.words import words_of
+from soundstage.contract.vocabulary import words_of
 from soundstage.errors import TargetError
 from soundstage.exchange.budget import Budget, is_loopback
 from soundstage.exchange.client import Client
@@ -21,9 +20,10 @@ from soundstage.exchange.destination import EMULATOR_KEY
 from soundstage.exchange.header_secrets import secrets_in
 from soundstage.exchange.keys import doubts_about
 from soundstage.exchange.target import Target, find, read_key
-from soundstage.outgoing import KEY_VARIABLE
-from soundstage.wire.redact import Redactor
-from soundstage.wire.settings import SECRET_HEADERS, Limits, Settings
+from soundstage.output import outgoing
+from soundstage.output.outgoing import KEY_VARIABLE
+from soundstage.output.redact import Redactor
+from soundstage.wire.settings import SECRET_HEADERS, Limits, TransportSettings
 from soundstage.wire.transport import Transport
 from soundstage.wire.wakeups import WakeupsOf
 
@@ -78,7 +78,7 @@ def open_session(
 
     `budget`: billable requests that may be sent, None for any number to this machine, and to an
     emulator if no key is given; none to any other. `watched`: somebody will call `Session.expire`
-    every second or so; `wakeups`: see `Settings`. `treat_as_live`: whatever
+    every second or so; `wakeups`: see `TransportSettings`. `treat_as_live`: whatever
     answers counts as the live API (to rehearse a live run on an emulator).
 
     Raises UsageError for a wrong URL, key, header or certificate, TargetError if nothing answers
@@ -101,7 +101,7 @@ def open_session(
     outgoing.hide([None if doubtful else key, *secrets], words=words | rules)
     outgoing.over_logs()
     names = tuple(name.lower() for name, _ in given)
-    settings = Settings(
+    settings = TransportSettings(
         ca_file=ca_file,
         client_cert=client_cert,
         verify=not insecure,

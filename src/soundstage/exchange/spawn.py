@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
 
-from soundstage import lifeline
 from soundstage.errors import EmulatorOptionsError, TargetError
-from soundstage.outgoing import KEY_VARIABLE
+from soundstage.output.outgoing import KEY_VARIABLE
+from soundstage.process import lifeline
 
 _READY = "listening on "
 _START_SECONDS = 30.0

@@ -11,7 +11,7 @@ import zlib
 from array import array
 from collections.abc import Iterator
 
-from soundstage.exchange.room import Claim
+from soundstage.process.memory import Claim
 
 Piece = tuple[int, bytes, bool]
 

@@ -18,10 +18,10 @@ import orjson
 
 from soundstage.errors import TargetError, UsageError
 from soundstage.exchange.budget import is_loopback
-from soundstage.outgoing import KEY_VARIABLE
-from soundstage.strange_files import read_named
-from soundstage.wire.ending import EndKind
-from soundstage.wire.redact import Redactor
+from soundstage.output.outgoing import KEY_VARIABLE
+from soundstage.output.redact import Redactor
+from soundstage.untrusted.files import read_named
+from soundstage.wire.end import EndKind
 from soundstage.wire.transport import Limits, Request, Transport
 
 _LARGEST_KEY_FILE = 64 * 2**10

@@ -36,7 +36,7 @@ class Body(NamedTuple):
     frames: list[bytes]
 
 
-class Answer(NamedTuple):
+class WholeAnswer(NamedTuple):
     """A whole answer. `content_type` is None where the header is not sent."""
 
     status: int
@@ -52,7 +52,7 @@ class Fault:
     `codes`: each of them must catch it; one, at `severity` ("error" or "warning"), is enough.
     `rule` says what forbids it where no single payload shows it: of a request that is refused, the
     rule that the request broke. `of_failure`: only a stream that reports a failure has a place for
-    it. What `apply` takes and gives follows from the level: chunks, a `Body`, an `Answer`, or
+    it. What `apply` takes and gives follows from the level: chunks, a `Body`, an `WholeAnswer`, or
     (`wire`) what `fault_wire.py` says.
 
     What no code names is judged by `verdict`: "inconclusive" for one of `reasons`, or "conforms"

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from soundstage.contract import Contract
-from soundstage.contract.schema import Schema
+from soundstage.contract.field_schemas import Schema
 from soundstage.generation.fault import Chunks, Fault
 from soundstage.generation.legality import (
     broken_in_chunk,

@@ -7,19 +7,19 @@ import random
 from collections.abc import Callable, Iterator
 
 from soundstage.contract import Contract
-from soundstage.contract.schema import Schema, type_name
+from soundstage.contract.field_schemas import Schema, type_name
 from soundstage.generation.fault import Chunks, Fault
 from soundstage.generation.fault_fields import (
     EXTRA,
     MISSING,
     Change,
-    Place,
+    FieldPlace,
     changes,
     extra_field,
     field_fault,
     places,
 )
-from soundstage.generation.legality import Broken, Path, broken_at
+from soundstage.generation.legality import Illegality, Path, broken_at
 from soundstage.generation.story import Payload, Step
 
 
@@ -28,7 +28,7 @@ def of_results(contract: Contract, samples: dict[str, Payload]) -> Iterator[Faul
     for endpoint, sample in samples.items():
         schema = contract.endpoints[endpoint].response or {}
 
-        def judged(payload: Payload, path: Path, schema: Schema = schema) -> Broken | None:
+        def judged(payload: Payload, path: Path, schema: Schema = schema) -> Illegality | None:
             return broken_at(schema, payload, path)
 
         for place in places(schema):
@@ -76,7 +76,7 @@ def of_errors(contract: Contract) -> Iterator[Fault]:
         yield fault("extra", "there is a field too many", lambda body: {**body, EXTRA: 1})
         for field, printed in error.body.items():
             schema: Schema = {"const": printed, "type": type_name(printed)}
-            for label, says, make in changes(Place((field,), schema, True)):
+            for label, says, make in changes(FieldPlace((field,), schema, True)):
 
                 def edit(body: Payload, field: str = field, make: Change = make) -> Payload:
                     value = make(body.get(field))

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from soundstage.contract import Contract
+from soundstage.contract.field_schemas import Schema
 from soundstage.contract.roles import URL_ROLES, role_of
-from soundstage.contract.schema import Schema
 from soundstage.generation.fault import Chunks, Fault
 from soundstage.generation.filling import gathered
-from soundstage.generation.legality import Broken, Path, broken_in_chunk
+from soundstage.generation.legality import Illegality, Path, broken_in_chunk
 from soundstage.generation.story import Payload
 
 
@@ -58,7 +58,7 @@ EXTRA: Final = "undocumented_field"
 Change = Callable[[Any], Any]
 
 
-class Place(NamedTuple):
+class FieldPlace(NamedTuple):
     """A place in a schema: property names, "*" for one item of an array."""
 
     path: tuple[str, ...]
@@ -66,24 +66,24 @@ class Place(NamedTuple):
     required: bool
 
 
-def places(schema: Schema, path: tuple[str, ...] = ()) -> Iterator[Place]:
+def places(schema: Schema, path: tuple[str, ...] = ()) -> Iterator[FieldPlace]:
     """Every place below a schema."""
     for name, inner in schema.get("properties", {}).items():
         here = (*path, name)
         inner = gathered(inner)
-        yield Place(here, inner, name in schema.get("required", ()))
+        yield FieldPlace(here, inner, name in schema.get("required", ()))
         yield from _below(inner, here)
 
 
-def _below(schema: Schema, path: tuple[str, ...]) -> Iterator[Place]:
+def _below(schema: Schema, path: tuple[str, ...]) -> Iterator[FieldPlace]:
     yield from places(schema, path)
     if "items" in schema:
         here, items = (*path, "*"), gathered(schema["items"])
-        yield Place(here, items, False)
+        yield FieldPlace(here, items, False)
         yield from _below(items, here)
 
 
-def changes(place: Place) -> Iterator[tuple[str, str, Change]]:
+def changes(place: FieldPlace) -> Iterator[tuple[str, str, Change]]:
     """(name, what it does in words, the change) of each that may break a place."""
     schema = place.schema
     field = ".".join(place.path)
@@ -186,14 +186,14 @@ def changed(
     return (result, tuple(at)) if after is not before else None
 
 
-Judged = Callable[[Payload, Path], Broken | None]
+Judged = Callable[[Payload, Path], Illegality | None]
 
 
 def field_fault(
     name: str,
     of: str,
     stage: str,
-    place: Place,
+    place: FieldPlace,
     change: tuple[str, Change],
     judged: Judged,
     samples: list[Payload],
@@ -203,7 +203,7 @@ def field_fault(
     """The fault that makes `change` in chunks of `stage`, if any of the samples is broken by it."""
     what, make = change
 
-    def broken(payload: Payload, rng: random.Random) -> tuple[Payload, Broken] | None:
+    def broken(payload: Payload, rng: random.Random) -> tuple[Payload, Illegality] | None:
         found = changed(payload, place.path, make, rng)
         if found is None:
             return None
@@ -251,7 +251,7 @@ def of_stages(contract: Contract, samples: dict[str, list[Payload]]) -> Iterator
     assert endpoint is not None
     for stage in protocol.stages:
 
-        def judged(payload: Payload, path: Path, name: str = stage.name) -> Broken | None:
+        def judged(payload: Payload, path: Path, name: str = stage.name) -> Illegality | None:
             return broken_in_chunk(contract, name, payload, path)
 
         listed = stage.schema

@@ -7,15 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from soundstage.contract import Contract
-from soundstage.generation.fault import (
-    FRAMES,
-    HTML,
-    Body,
-    Fault,
-    framed,
-    only_framed,
-    texts_of,
-)
+from soundstage.generation.fault import FRAMES, HTML, Body, Fault, framed, only_framed, texts_of
 from soundstage.generation.legality import stream_rule
 
 _BOM: Final = b"\xef\xbb\xbf"

@@ -11,9 +11,9 @@ from soundstage.contract.protocol import Endpoint
 from soundstage.generation.fault import (
     HTML,
     MEDIA_TYPES,
-    Answer,
     Body,
     Fault,
+    WholeAnswer,
     described_results,
     dumps,
     encoded,
@@ -50,7 +50,7 @@ def _severity(contract: Contract, rule: str) -> str:
 
 def _of_endpoint(contract: Contract, endpoint: Endpoint, of: str, prefix: str) -> Iterator[Fault]:
     def fault(
-        name: str, codes: set[str], rule: str, says: str, apply: Callable[[Answer, Any], Any]
+        name: str, codes: set[str], rule: str, says: str, apply: Callable[[WholeAnswer, Any], Any]
     ) -> Fault:
         severity = _severity(contract, f"{endpoint.name}/{rule}")
         return Fault(f"{prefix}/{name}", "http", of, frozenset(codes), severity, says, apply)
@@ -58,7 +58,7 @@ def _of_endpoint(contract: Contract, endpoint: Endpoint, of: str, prefix: str) -
     for status in _STATUSES:
         says = f"the status is {status}"
 
-        def other_status(answer: Answer, rng: Any, status: int = status) -> Answer:
+        def other_status(answer: WholeAnswer, rng: Any, status: int = status) -> WholeAnswer:
             return answer._replace(status=status)
 
         milder = status in _SUCCESS and endpoint.kind != "stream"
@@ -72,7 +72,9 @@ def _of_endpoint(contract: Contract, endpoint: Endpoint, of: str, prefix: str) -
             continue
         says = f"the content type is {kind or 'missing'}"
 
-        def other_type(answer: Answer, rng: Any, kind: str | None = kind) -> Answer | None:
+        def other_type(
+            answer: WholeAnswer, rng: Any, kind: str | None = kind
+        ) -> WholeAnswer | None:
             framing = answer.body.framing
             if framing == "lines" and kind in _LINES_MAY_BE:
                 return None
@@ -85,8 +87,10 @@ def _of_endpoint(contract: Contract, endpoint: Endpoint, of: str, prefix: str) -
             continue
         says = f"the error {error.name} comes under the status of a success"
 
-        def disguised(answer: Answer, rng: Any, body: dict[str, Any] = error.body) -> Answer:
-            return Answer(200, MEDIA_TYPES["json"], framed([dumps(body)], "json"))
+        def disguised(
+            answer: WholeAnswer, rng: Any, body: dict[str, Any] = error.body
+        ) -> WholeAnswer:
+            return WholeAnswer(200, MEDIA_TYPES["json"], framed([dumps(body)], "json"))
 
         code = {"http.error_under_success"}
         yield fault(f"error_under_success/{error.name}", code, "http/answer", says, disguised)
@@ -104,9 +108,9 @@ def _other_bodies(
                 # One object on one line is a stream of one chunk, and that chunk is broken.
                 codes |= _codes_of_result(contract)
 
-            def single(answer: Answer, rng: random.Random) -> Answer:
+            def single(answer: WholeAnswer, rng: random.Random) -> WholeAnswer:
                 result = sync_result(contract, random_story(rng, _tracks(contract)))
-                return Answer(200, MEDIA_TYPES["json"], framed([dumps(result)], "json"))
+                return WholeAnswer(200, MEDIA_TYPES["json"], framed([dumps(result)], "json"))
 
             says = f"the body is that of {other.name}"
             yield fault(f"body_of_{other.name}", codes, "framing", says, single)
@@ -114,13 +118,13 @@ def _other_bodies(
         stream = contract.endpoint_of_kind("stream")
         if stream is not None:
 
-            def streamed(answer: Answer, rng: random.Random) -> Answer:
+            def streamed(answer: WholeAnswer, rng: random.Random) -> WholeAnswer:
                 steps = plan(contract, rng)
                 story = random_story(rng, _tracks(contract))
                 filled = payloads(contract, steps, story, rng)
                 framing = stream.framings[0]
                 chunks = list(zip(steps, filled, strict=True))
-                return Answer(200, MEDIA_TYPES[framing], encoded(chunks, framing))
+                return WholeAnswer(200, MEDIA_TYPES[framing], encoded(chunks, framing))
 
             codes = {"json.syntax", "json.trailing_text"}
             yield fault(f"body_of_{stream.name}", codes, "json", "the body is a stream", streamed)
@@ -138,7 +142,7 @@ def _other_bodies(
             {"http.content_type", "json.syntax"},
             "http/content_type",
             says,
-            lambda answer, rng: Answer(200, "text/html", Body("json", [HTML])),
+            lambda answer, rng: WholeAnswer(200, "text/html", Body("json", [HTML])),
         )
         says = "the body is an empty object"
         yield fault(
@@ -169,7 +173,7 @@ def _of_errors(contract: Contract) -> Iterator[Fault]:
         code: str,
         severity: str,
         says: str,
-        apply: Callable[[Answer, Any], Any],
+        apply: Callable[[WholeAnswer, Any], Any],
         broken_rule: str | None = None,
     ) -> Fault:
         return Fault(
@@ -215,9 +219,9 @@ def _of_errors(contract: Contract) -> Iterator[Fault]:
     sync = next(described_results(contract), None)
     if sync is not None:
 
-        def accepted(answer: Answer, rng: random.Random) -> Answer:
+        def accepted(answer: WholeAnswer, rng: random.Random) -> WholeAnswer:
             result = sync_result(contract, random_story(rng, _tracks(contract)))
-            return Answer(200, MEDIA_TYPES["json"], framed([dumps(result)], "json"))
+            return WholeAnswer(200, MEDIA_TYPES["json"], framed([dumps(result)], "json"))
 
         says = "a bad request is accepted"
         yield fault("accepted", "http.accepted_invalid", broken.severity, says, accepted, rule)

@@ -1,5 +1,5 @@
 """Faults below the body: connections, segments, codings and the framing of HTTP itself, and what
-stands in place of the API. Each is a `Script` or a `Whole` answer (`script.py`).
+stands in place of the API. Each is a `Script` or a `GatewayAnswer` answer (`script.py`).
 
 What HTTP allows is in here too (gzip, a character split over two segments): a client must take it.
 """
@@ -14,13 +14,15 @@ from typing import Any, Final
 
 from soundstage.contract import Contract
 from soundstage.contract.roles import identifiers
-from soundstage.generation.fault import MEDIA_TYPES, Answer, Fault, dumps, encoded
+from soundstage.generation.fault import MEDIA_TYPES, Fault, WholeAnswer, dumps, encoded
 from soundstage.generation.legality import is_legal, schema_of, stage_of
 from soundstage.generation.script import (
     Apply,
     Close,
-    End,
-    Hold,
+    EndBody,
+    FaultSubject,
+    GatewayAnswer,
+    KeepSending,
     Move,
     Moves,
     Pause,
@@ -28,8 +30,6 @@ from soundstage.generation.script import (
     Reset,
     Say,
     Script,
-    Told,
-    Whole,
     untouched,
 )
 
@@ -90,7 +90,9 @@ def _fault(
     )
 
 
-def _struck(told: Told, rng: random.Random, moves: Callable[[bytes], Moves]) -> Script | None:
+def _struck(
+    told: FaultSubject, rng: random.Random, moves: Callable[[bytes], Moves]
+) -> Script | None:
     """The answer up to one frame, in whose place `moves` come, the last of all."""
     if not told.places:
         return None
@@ -120,7 +122,7 @@ def _of_connections() -> Iterator[Fault]:
     cut = at_a_chunk(lambda f: (Raw(_half_of_a_chunk(f)), Close()))
     yield _fault("cut", says, cut, codes={"http.truncated"}, placed=True)
 
-    def stall(told: Told, rng: random.Random) -> Script | None:
+    def stall(told: FaultSubject, rng: random.Random) -> Script | None:
         if not told.places:
             return None
         at = rng.choice(told.places)
@@ -134,17 +136,17 @@ def _of_connections() -> Iterator[Fault]:
     reasons = {"harness.idle_timeout", "harness.total_timeout"}
     yield _fault("stall", says, stall, reasons=reasons, setting=_LONG_S, placed=True)
 
-    def never_ends(told: Told, rng: random.Random) -> Script:
+    def never_ends(told: FaultSubject, rng: random.Random) -> Script:
         heartbeat = _HEARTBEATS[told.answer.body.framing]
-        return Script(untouched(told.answer), closing=(Hold(told.seconds, heartbeat),))
+        return Script(untouched(told.answer), closing=(KeepSending(told.seconds, heartbeat),))
 
     says = "after the last chunk the body goes on with comments or blanks, one in so many seconds"
     # A stream has said all by then; of a single body nothing can be known.
     ends: dict[str, Any] = {"reasons": reasons, "verdict": "conforms"}
     yield _fault("never_ends", says, never_ends, setting=1.0, **ends)
 
-    def kept_open(told: Told, rng: random.Random) -> Script:
-        return Script(untouched(told.answer), closing=(Pause(told.seconds), End()))
+    def kept_open(told: FaultSubject, rng: random.Random) -> Script:
+        return Script(untouched(told.answer), closing=(Pause(told.seconds), EndBody()))
 
     says = "after the last chunk the body is not ended, for so many seconds"
     yield _fault("kept_open", says, kept_open, setting=_LONG_S, **ends)
@@ -153,7 +155,7 @@ def _of_connections() -> Iterator[Fault]:
     says = "the connection is reset before there is an answer"
     yield _fault("reset_early", says, opening(Reset()), reasons={"environment.reset"})
 
-    def late(told: Told, rng: random.Random) -> Script:
+    def late(told: FaultSubject, rng: random.Random) -> Script:
         return Script(untouched(told.answer), opening=(Pause(told.seconds),))
 
     says = "the headers come so many seconds late"
@@ -176,14 +178,14 @@ def _of_http_framing() -> Iterator[Fault]:
     long = at_a_chunk(lambda f: (Raw(b"%x\r\n" % (len(f) // 2) + f + b"\r\n"), Close()))
     yield _fault("chunk_too_long", says, long, codes=framing, placed=True)
 
-    def without_last(told: Told, rng: random.Random) -> Script:
+    def without_last(told: FaultSubject, rng: random.Random) -> Script:
         return Script(untouched(told.answer), closing=(Close(),))
 
     says = "the last, empty HTTP chunk is missing"
     yield _fault("no_last_chunk", says, without_last, codes=truncated)
 
     def announced(more: int) -> Apply:
-        def apply(told: Told, rng: random.Random) -> Script | None:
+        def apply(told: FaultSubject, rng: random.Random) -> Script | None:
             frames = told.answer.body.frames
             length = sum(map(len, frames)) + more
             if length <= 0:
@@ -204,7 +206,7 @@ def _of_http_framing() -> Iterator[Fault]:
 def _of_codings() -> Iterator[Fault]:
     labelled = (("content-encoding", "gzip"),)
 
-    def compressed(answer: Answer, *, whole: bool = True) -> list[bytes]:
+    def compressed(answer: WholeAnswer, *, whole: bool = True) -> list[bytes]:
         """The frames in gzip, each flushed so that it can be read when it comes."""
         coder = zlib.compressobj(wbits=_GZIP)
         frames = [coder.compress(f) + coder.flush(zlib.Z_SYNC_FLUSH) for f in answer.body.frames]
@@ -215,21 +217,21 @@ def _of_codings() -> Iterator[Fault]:
     def said(frames: list[bytes]) -> list[Moves]:
         return [(Say(frame),) for frame in frames]
 
-    def gzip(told: Told, rng: random.Random) -> Script | None:
+    def gzip(told: FaultSubject, rng: random.Random) -> Script | None:
         if not told.answer.body.frames:
             return None
         return Script(said(compressed(told.answer)), headers=labelled)
 
-    def unlabelled(told: Told, rng: random.Random) -> Script | None:
+    def unlabelled(told: FaultSubject, rng: random.Random) -> Script | None:
         script = gzip(told, rng)
         return None if script is None else script._replace(headers=())
 
-    def truncated(told: Told, rng: random.Random) -> Script | None:
+    def truncated(told: FaultSubject, rng: random.Random) -> Script | None:
         if not told.answer.body.frames:
             return None
         return Script(said(compressed(told.answer, whole=False)), headers=labelled)
 
-    def corrupt(told: Told, rng: random.Random) -> Script | None:
+    def corrupt(told: FaultSubject, rng: random.Random) -> Script | None:
         if not told.places:
             return None
         at = rng.choice(told.places)
@@ -253,7 +255,7 @@ def _of_codings() -> Iterator[Fault]:
 
 
 def _of_segments(contract: Contract) -> Iterator[Fault]:
-    def drip(told: Told, rng: random.Random) -> Script | None:
+    def drip(told: FaultSubject, rng: random.Random) -> Script | None:
         if not told.places:
             return None
         chunks = untouched(told.answer)
@@ -266,7 +268,7 @@ def _of_segments(contract: Contract) -> Iterator[Fault]:
     says = "chunks come one octet at a time, so many seconds apart"
     yield _fault("drip", says, drip, setting=0.0, placed=True)
 
-    def buffered(told: Told, rng: random.Random) -> Script | None:
+    def buffered(told: FaultSubject, rng: random.Random) -> Script | None:
         frames = told.answer.body.frames
         if not frames:
             return None
@@ -275,7 +277,7 @@ def _of_segments(contract: Contract) -> Iterator[Fault]:
 
     yield _fault("buffered", "all chunks come at once, with the last", buffered)
 
-    def split(told: Told, rng: random.Random) -> Script | None:
+    def split(told: FaultSubject, rng: random.Random) -> Script | None:
         answer, places = told.answer, told.places
         inside = [n for n in places if not answer.body.frames[n].isascii()]
         if not inside:
@@ -297,7 +299,7 @@ def _of_segments(contract: Contract) -> Iterator[Fault]:
     yield _fault("split_character", says, split, setting=_MOMENT_S, placed=True)
 
 
-def _with_a_note(contract: Contract, told: Told) -> Answer | None:
+def _with_a_note(contract: Contract, told: FaultSubject) -> WholeAnswer | None:
     """The same answer with a character beyond ASCII in a text where the contract takes any; None
     if there is none, or the answer is not what its chunks say.
     """
@@ -337,7 +339,7 @@ def _of_proxies(contract: Contract) -> Iterator[Fault]:
     def page(status: int) -> Apply:
         title = f"{status} {HTTPStatus(status).phrase}"
         text = f"<!DOCTYPE html>\n<html><body><h1>{title}</h1></body></html>\n"
-        return lambda told, rng: Whole(status, "text/html", text.encode())
+        return lambda told, rng: GatewayAnswer(status, "text/html", text.encode())
 
     says = "a proxy answers with an HTML page and 502"
     yield _fault("html_502", says, page(502), reasons={"http.502"}, early=True)
@@ -350,16 +352,18 @@ def _of_proxies(contract: Contract) -> Iterator[Fault]:
         matched = contract.errors.matching(body)
         reason = f"http.{status}" if matched is None else f"api.{matched.name}"
 
-        def later(told: Told, rng: Any, status: int = status, body: Any = body) -> Whole:
+        def later(
+            told: FaultSubject, rng: Any, status: int = status, body: Any = body
+        ) -> GatewayAnswer:
             headers = (("retry-after", str(max(0, round(told.seconds)))),)
-            return Whole(status, MEDIA_TYPES["json"], dumps(body), headers)
+            return GatewayAnswer(status, MEDIA_TYPES["json"], dumps(body), headers)
 
         says = f"{status}, with Retry-After and so many seconds"
         name = f"retry_after_{status}"
         yield _fault(name, says, later, reasons={reason}, setting=5.0, early=True)
 
     def moved(status: int, location: str) -> Apply:
-        return lambda told, rng: Whole(status, MEDIA_TYPES["json"], b"{}", (), location)
+        return lambda told, rng: GatewayAnswer(status, MEDIA_TYPES["json"], b"{}", (), location)
 
     here = f"?{REDIRECTED}"
     for status in (307, 308):

@@ -16,12 +16,12 @@ from soundstage.contract import Contract
 from soundstage.contract.protocol import DocumentedError
 from soundstage.generation.fault import (
     MEDIA_TYPES,
-    Answer,
     Body,
     Chunk,
     Chunks,
     Fault,
     Level,
+    WholeAnswer,
     encoded,
 )
 from soundstage.generation.fault_across import of_completion, of_identity, of_index, of_rising
@@ -39,12 +39,12 @@ from soundstage.wire.outages import is_outage
 
 __all__ = [
     "MEDIA_TYPES",
-    "Answer",
     "Body",
     "Chunk",
     "Chunks",
     "Fault",
     "Level",
+    "WholeAnswer",
     "broken_answer",
     "by_name",
     "catalogue",
@@ -173,7 +173,7 @@ def valid_answer(
 
 def broken_answer(
     fault: Fault, status: int, framing: str, chunks: Chunks, rng: random.Random
-) -> Answer | None:
+) -> WholeAnswer | None:
     """A valid answer broken by `fault`, whatever its level; None if it has no place for it."""
     if fault.level == "payloads":
         changed = fault.apply(chunks, rng)
@@ -186,7 +186,7 @@ def broken_answer(
         body = fault.apply(body, rng)
         if body is None:
             return None
-    answer: Answer | None = Answer(status, MEDIA_TYPES[framing], body)
+    answer: WholeAnswer | None = WholeAnswer(status, MEDIA_TYPES[framing], body)
     if fault.level == "http":
         answer = fault.apply(answer, rng)
     return answer

@@ -13,15 +13,15 @@ from itertools import accumulate
 from typing import Any, NamedTuple
 
 from soundstage.contract import Contract
+from soundstage.contract.field_schemas import Schema
 from soundstage.contract.protocol import Protocol, Stage
-from soundstage.contract.schema import Schema
 from soundstage.generation.story import Payload, Step, Story, Track
 
 _NO_TRACK: tuple[Track | None, ...] = (None,)
 
 
 @dataclass(slots=True)
-class _Chunk:
+class _ChunkContext:
     """All that a field may depend on. One object serves a whole stream, moved on chunk by chunk."""
 
     story: Story
@@ -43,10 +43,10 @@ class _Chunk:
         return self.number >= self.known_from[name]
 
 
-_Fill = Callable[[_Chunk], Any]
+_Fill = Callable[[_ChunkContext], Any]
 
 
-def _text(chunk: _Chunk) -> str:
+def _text(chunk: _ChunkContext) -> str:
     if chunk.number == 0:
         return "Starting song generation..."
     if chunk.number >= chunk.last:
@@ -135,7 +135,7 @@ class Filling:
     ) -> list[Payload]:
         """The chunks of `steps` (`walk.payloads`)."""
         last = len(steps) - 1
-        chunk = _Chunk(story, rng, 0, last)
+        chunk = _ChunkContext(story, rng, 0, last)
         rises = self._progress(steps, rng, percentages)
         in_turn = list(dict.fromkeys(step.track for step in steps if step.track is not None))
         turns: dict[str, int] = {}
@@ -167,7 +167,7 @@ class Filling:
 
     def result(self, schema: Schema, story: Story) -> Payload:
         """The body of a synchronous answer that has this schema."""
-        result = self.filler("", schema)(_Chunk(story, random.Random(0), 1, 1))
+        result = self.filler("", schema)(_ChunkContext(story, random.Random(0), 1, 1))
         assert isinstance(result, dict)
         return result
 
@@ -293,7 +293,7 @@ class Filling:
         values: tuple[Track | None, ...] = self.values or _NO_TRACK
         least, most = schema.get("minItems", 0), schema.get("maxItems")
 
-        def items(chunk: _Chunk) -> list[Any]:
+        def items(chunk: _ChunkContext) -> list[Any]:
             many = max(least, 1) if not self.values else len(chunk.story.audio_urls)
             result = []
             for place in range(many if most is None else min(many, most)):
@@ -312,15 +312,15 @@ def rising_fields(protocol: Protocol) -> set[str]:
     } | {rising.field for rising in protocol.never_decrease}
 
 
-def _fresh_count(chunk: _Chunk) -> int:
+def _fresh_count(chunk: _ChunkContext) -> int:
     chunk.tokens = chunk.rng.randint(5, 200)
     chunk.total += chunk.tokens
     return chunk.tokens
 
 
-def _total_count(chunk: _Chunk) -> int:
+def _total_count(chunk: _ChunkContext) -> int:
     return chunk.total
 
 
-def _failure_text(chunk: _Chunk) -> str:
+def _failure_text(chunk: _ChunkContext) -> str:
     return chunk.story.error_text

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import jsonschema_rs
 
 from soundstage.contract import Contract, patterns
+from soundstage.contract.field_schemas import Schema, required_basis
 from soundstage.contract.protocol import Protocol, Stage
-from soundstage.contract.schema import Schema, required_basis
 from soundstage.generation.story import Payload, Step, Track
 
 SEVERITY_OF_BASIS = {"documented": "error", "exemplified": "error", "inferred": "warning"}
@@ -25,22 +25,22 @@ _CODES = {"required": "field.missing", "type": "field.type"}
 Path = tuple[str | int, ...]
 
 
-class Broken(NamedTuple):
+class Illegality(NamedTuple):
     """What is broken: the code that says so, and how much it weighs."""
 
     code: str
     severity: str
 
 
-class _Known(NamedTuple):
+class _LegalValues(NamedTuple):
     whens: tuple[tuple[jsonschema_rs.Draft202012Validator, Stage], ...]
     schemas: dict[str, Schema]
 
 
 @cache
-def _known(contract: Contract) -> _Known:
+def _known(contract: Contract) -> _LegalValues:
     protocol = contract.protocol
-    return _Known(
+    return _LegalValues(
         tuple((patterns.validator(s.when), s) for s in protocol.stages),
         {
             s.name: {**s.schema, "properties": {**protocol.fields, **s.schema["properties"]}}
@@ -66,19 +66,21 @@ def stream_rule(contract: Contract, rule: str) -> str:
     return contract.rules[f"{contract.api}/{endpoint.name}/{rule}"].severity
 
 
-def broken_in_chunk(contract: Contract, stage: str, payload: Payload, path: Path) -> Broken | None:
+def broken_in_chunk(
+    contract: Contract, stage: str, payload: Payload, path: Path
+) -> Illegality | None:
     """What a chunk that is meant to be of `stage` breaks at `path`. None if it breaks nothing
     there, or is a documented chunk of another stage.
     """
     seen = stage_of(contract, payload)
     if seen is None:
-        return Broken("stage.unknown", stream_rule(contract, "stages"))
+        return Illegality("stage.unknown", stream_rule(contract, "stages"))
     if seen.name != stage:
         return None
     return broken_at(schema_of(contract, stage), payload, path)
 
 
-def broken_at(schema: Schema, value: Any, path: Path) -> Broken | None:
+def broken_at(schema: Schema, value: Any, path: Path) -> Illegality | None:
     """What a value breaks of a schema at `path`: of several the weightiest, a missing field or a
     wrong type before all."""
     found = []
@@ -90,7 +92,7 @@ def broken_at(schema: Schema, value: Any, path: Path) -> Broken | None:
             hit = where == path
         if hit:
             grounds = _basis_of(keyword, holder, path, basis)
-            found.append(Broken(code, SEVERITY_OF_BASIS[grounds]))
+            found.append(Illegality(code, SEVERITY_OF_BASIS[grounds]))
     order = ("field.missing", "field.type", "field.value")
     return min(found, key=lambda each: (order.index(each.code), each.severity), default=None)
 

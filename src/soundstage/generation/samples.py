@@ -16,10 +16,10 @@ from typing import Any, Final, NamedTuple
 from hypothesis import strategies as st
 
 from soundstage.contract import Contract, patterns
+from soundstage.contract.field_schemas import Schema
 from soundstage.contract.protocol import Stage
 from soundstage.contract.roles import URL_ROLES, role_of
-from soundstage.contract.schema import Schema
-from soundstage.generation.fault import Answer, Chunks, Fault, dumps, framed
+from soundstage.generation.fault import Chunks, Fault, WholeAnswer, dumps, framed
 from soundstage.generation.fault_bodies import result_chunks
 from soundstage.generation.faults import (
     broken_answer,
@@ -89,7 +89,7 @@ class NearMiss(NamedTuple):
     """A valid answer with one fault in it. `raw` is its body as bytes."""
 
     fault: Fault
-    answer: Answer
+    answer: WholeAnswer
 
     @property
     def raw(self) -> bytes:
@@ -483,7 +483,7 @@ def _near_misses(draw: st.DrawFn, contract: Contract, faults: tuple[Fault, ...])
 
 def _broken_sample(
     draw: st.DrawFn, contract: Contract, fault: Fault, rng: random.Random
-) -> Answer | None:
+) -> WholeAnswer | None:
     status, framing = 200, "json"
     if fault.of == "stream":
         endpoint = contract.endpoint_of_kind("stream")

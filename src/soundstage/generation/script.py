@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from soundstage.generation.fault import Answer, Chunks
+from soundstage.generation.fault import Chunks, WholeAnswer
 
 
 class Say(NamedTuple):
@@ -29,14 +29,14 @@ class Pause(NamedTuple):
     seconds: float
 
 
-class Hold(NamedTuple):
+class KeepSending(NamedTuple):
     """Send `data` (b"": nothing) every so many seconds until the client goes away."""
 
     seconds: float
     data: bytes
 
 
-class End(NamedTuple):
+class EndBody(NamedTuple):
     """End the body as HTTP asks."""
 
 
@@ -48,7 +48,7 @@ class Reset(NamedTuple):
     """Reset the connection."""
 
 
-Move = Say | Raw | Pause | Hold | End | Close | Reset
+Move = Say | Raw | Pause | KeepSending | EndBody | Close | Reset
 Moves = tuple[Move, ...]
 
 
@@ -60,7 +60,7 @@ class Script(NamedTuple):
 
     chunks: list[Moves]
     opening: Moves = ()
-    closing: Moves = (End(),)
+    closing: Moves = (EndBody(),)
     headers: tuple[tuple[str, str], ...] = ()
     content_length: int | None = None
 
@@ -71,7 +71,7 @@ class Script(NamedTuple):
         return any(isinstance(move, Raw | Close | Reset) for move in moves)
 
 
-class Whole(NamedTuple):
+class GatewayAnswer(NamedTuple):
     """A whole answer of something that stands before the API. `location` is relative to the path
     of the request (b"" of it kept) if it begins with a question mark.
     """
@@ -83,21 +83,21 @@ class Whole(NamedTuple):
     location: str | None = None
 
 
-class Told(NamedTuple):
+class FaultSubject(NamedTuple):
     """What a fault of the wire is put into: an answer, the chunks that it carries (what they were
     before their bytes were changed), the numbers of the frames where it may strike, and its
     setting in seconds.
     """
 
-    answer: Answer
+    answer: WholeAnswer
     chunks: Chunks
     places: Sequence[int]
     seconds: float
 
 
-Apply = Callable[[Told, random.Random], Script | Whole | None]
+Apply = Callable[[FaultSubject, random.Random], Script | GatewayAnswer | None]
 
 
-def untouched(answer: Answer) -> list[Moves]:
+def untouched(answer: WholeAnswer) -> list[Moves]:
     """The moves that send each frame as it is."""
     return [(Say(frame),) for frame in answer.body.frames]

@@ -20,11 +20,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
-from soundstage import outgoing
 from soundstage.errors import NoDataError, SoundstageError, TargetError, UsageError, not_written
-from soundstage.outputs import replace
+from soundstage.output import outgoing
+from soundstage.output.files import replace
 from soundstage.results.bundle import RUN, Bundle
-from soundstage.strange_files import leads_out, read_plain
+from soundstage.untrusted.files import leads_out, read_plain
 
 #: Where `check` and `load` put their bundles unless told otherwise.
 ROOT: Final = Path("runs")
@@ -68,7 +68,7 @@ _LATEST: Final = re.compile(r"latest(?:~([0-9]{1,6}))?")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RunEntry:
     """What the index knows of a bundle. `created` and `finished` are ISO 8601 in UTC; `exchanges`
     is None where run.json counts none; `fault` says why a bundle cannot be read, all else is None
     or empty then.
@@ -120,7 +120,7 @@ class Runs:
 
     # --- what there is ----------------------------------------------------------------------------
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[RunEntry]:
         """All runs, the newest first; those that cannot be read last."""
         marks = self.marks()
         pins: dict[str, list[str]] = {}
@@ -132,7 +132,7 @@ class Runs:
             self.refresh()
             rows = self._rows()
         return [
-            Entry(
+            RunEntry(
                 id=id_,
                 path=self.root / id_,
                 kind=kind,
@@ -178,7 +178,7 @@ class Runs:
         with self._writing() as database:
             database.execute("DELETE FROM runs")
 
-    def find(self, text: str) -> Entry:
+    def find(self, text: str) -> RunEntry:
         """The run that a name stands for: a pin, an id, an unambiguous beginning of one, or
         `latest` and `latest~N` (the N-th before it). Raises UsageError if there is none.
         """
@@ -249,7 +249,7 @@ class Runs:
             raise UsageError(f"{place}: expected {form}")
         return Marks(tags, pins)
 
-    def tag(self, text: str, tag: str) -> Entry:
+    def tag(self, text: str, tag: str) -> RunEntry:
         """Give a run a tag. Raises UsageError for a tag that is none."""
         entry = self.find(text)
         with self._marking() as marks:
@@ -258,7 +258,7 @@ class Runs:
                 found.append(tag)
         return entry
 
-    def untag(self, text: str, tag: str) -> Entry:
+    def untag(self, text: str, tag: str) -> RunEntry:
         """Take a tag from a run. Raises UsageError if it has not got it."""
         entry = self.find(text)
         with self._marking() as marks:
@@ -270,7 +270,7 @@ class Runs:
                 del marks.tags[entry.id]
         return entry
 
-    def pin(self, text: str, name: str) -> Entry:
+    def pin(self, text: str, name: str) -> RunEntry:
         """Let a name stand for a run, from now on this one. Raises UsageError for no name."""
         if _LATEST.fullmatch(name):
             raise UsageError(f"{name!r} always is the newest run: choose another name")
@@ -287,7 +287,7 @@ class Runs:
                 raise UsageError(f"no pin is called {name!r}; there are: {known}")
             return marks.pins.pop(name)
 
-    def remove(self, entry: Entry) -> None:
+    def remove(self, entry: RunEntry) -> None:
         """Delete a bundle with its tags. Raises UsageError if it cannot be, or is pinned."""
         with self._marking() as marks:
             # Asked again under the lock: it may have been pinned since it was listed.

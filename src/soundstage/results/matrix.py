@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from soundstage.conformance.violations import Violation
-from soundstage.results.weight import Plain, Weighing, Weight, outcome_of
+from soundstage.results.weight import SeverityWeights, Weighing, Weight, outcome_of
 
 _EVIDENCE = 3
 
@@ -44,7 +44,7 @@ class Matrix:
         self, rules: Iterable[Ruled], *, weights: Weighing | None = None, strict: bool = False
     ) -> None:
         self._rules = {rule.id: rule for rule in rules}
-        self._weights = weights or Plain(strict=strict)
+        self._weights = weights or SeverityWeights(strict=strict)
         self._exchanges: Counter[tuple[str, str]] = Counter()
         self._judged: Counter[tuple[str, str]] = Counter()
         self._reasons: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)

@@ -34,7 +34,7 @@ _TINY = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class QuantileEstimate:
     """A quantile in seconds, +inf if that share never got there, as far as is known. `low` and
     `high` bound it; nan where so few cannot. `estimated`: it reaches into what was cut.
     """
@@ -51,7 +51,7 @@ def quantiles(
     cut: Sequence[float] | Values,
     orders: Iterable[float],
     level: float = 0.95,
-) -> tuple[Estimate, ...]:
+) -> tuple[QuantileEstimate, ...]:
     """The quantiles of `known` times and of those that were `cut` after so many seconds each.
 
     None of no values at all. Raises ValueError for nan, for a cut at infinity, and for an order out
@@ -76,10 +76,10 @@ def quantiles(
             # The interval may reach into them all the same: then each end takes its safe case.
             low = float(best[ranks[0] - 1]) if ranks[0] >= 1 else math.nan
             high = float(worst[ranks[1] - 1]) if ranks[1] <= n else math.nan
-            found.append(Estimate(order, float(worst[at]), low, high, False))
+            found.append(QuantileEstimate(order, float(worst[at]), low, high, False))
             continue
         curve = curve or _Curve(times, cuts, level)
-        found.append(Estimate(order, *curve.quantile(order), True))
+        found.append(QuantileEstimate(order, *curve.quantile(order), True))
     return tuple(found)
 
 

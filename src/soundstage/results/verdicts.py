@@ -34,7 +34,7 @@ _MOST = 10_000_000
 
 
 @dataclass(slots=True)
-class Tally:
+class ObjectiveTally:
     """The rows that one objective is about, as they come: `n` of them, of which `good` did well
     and `unknown` may have. `times` are those of a quantile, in seconds from the intended start:
     +inf where it was never reached, those that are unknown left out. `events` are violations.
@@ -102,8 +102,8 @@ class Scorecard:
     """The tallies of several objectives; give it every row of a run."""
 
     def __init__(self, objectives: Iterable[Objective]) -> None:
-        self.tallies = [Tally(objective) for objective in objectives]
-        self._of: dict[tuple[str, str], list[Tally]] = {}
+        self.tallies = [ObjectiveTally(objective) for objective in objectives]
+        self._of: dict[tuple[str, str], list[ObjectiveTally]] = {}
         for tally in self.tallies:
             for place in tally.objective.places:
                 self._of.setdefault(place, []).append(tally)
@@ -126,7 +126,7 @@ def overall(results: Iterable[Mapping[str, Any]]) -> str:
     return next((each for each in (FAIL, INCONCLUSIVE) if each in verdicts), PASS)
 
 
-def verdict(tally: Tally) -> str:
+def verdict(tally: ObjectiveTally) -> str:
     """Whether the objective is met: "pass", "fail" or "inconclusive"."""
     slo = tally.objective.slo
     if tally.n == 0:
@@ -188,7 +188,7 @@ def more_needed(share: float, n: int, good: int) -> int | None:
     return most - n
 
 
-def result(tally: Tally) -> dict[str, Any]:
+def result(tally: ObjectiveTally) -> dict[str, Any]:
     """An entry of `slos` in run.json: verdict, measured value, its interval, and what decides.
 
     `value`, `low` and `high` have the unit of the objective. Of a time null means never; of a
@@ -248,7 +248,7 @@ def _shower(unit: str) -> Any:
     return lambda value: f"{value:,.0f}"
 
 
-def _measured(tally: Tally) -> tuple[float, float, float]:
+def _measured(tally: ObjectiveTally) -> tuple[float, float, float]:
     """The value and its interval, in the unit of the objective."""
     slo, n = tally.objective.slo, tally.n
     if n == 0:
@@ -264,7 +264,7 @@ def _measured(tally: Tally) -> tuple[float, float, float]:
     return (1 - value, 1 - high, 1 - low) if slo.op.startswith("<") else (value, low, high)
 
 
-def _quantile(tally: Tally) -> tuple[float, float, float]:
+def _quantile(tally: ObjectiveTally) -> tuple[float, float, float]:
     """The quantile; its lower bound as if the unknown were the fastest, its upper as if never."""
     import numpy as np
 
@@ -279,7 +279,7 @@ def _quantile(tally: Tally) -> tuple[float, float, float]:
     )
 
 
-def _reason(tally: Tally, said: str, more: int | None) -> str | None:
+def _reason(tally: ObjectiveTally, said: str, more: int | None) -> str | None:
     if said != INCONCLUSIVE:
         return None
     if tally.n == 0:

@@ -45,7 +45,7 @@ class Weighing(Protocol):
     def of(self, violation: Violation) -> Weighed: ...
 
 
-class Plain:
+class SeverityWeights:
     """Weighs by severity alone. `strict`: a warning fails, too."""
 
     def __init__(self, *, strict: bool = False) -> None:

@@ -15,9 +15,9 @@ from typing import Any, Self, cast
 
 import orjson
 
-from soundstage import outgoing
 from soundstage.errors import TargetError, UsageError, not_written
-from soundstage.outputs import create, replace
+from soundstage.output import outgoing
+from soundstage.output.files import create, replace
 from soundstage.results.layout import (
     EXCHANGES,
     FORMAT,

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import time
 
-from soundstage.wire.chunks import FramingError
-from soundstage.wire.decoding import Decoder, DecodingError, decoder_for
-from soundstage.wire.ending import End, EndKind
-from soundstage.wire.message import HeadTooLargeError, Message
-from soundstage.wire.observed import Hop, Times
+from soundstage.wire.chunked import FramingError
+from soundstage.wire.content_coding import ContentDecoder, DecodingError, decoder_for
+from soundstage.wire.end import End, EndKind
+from soundstage.wire.http_message import HeadTooLargeError, Message
 from soundstage.wire.settings import Limits
+from soundstage.wire.trace import Hop, Timestamps
 
 # A body of one-byte chunks takes six bytes each; what needs more than this is an attack.
 _WIRE_PER_BODY = 8
@@ -51,13 +51,13 @@ class Answer:
     def __init__(self, start_ns: int, limits: Limits, *, decode_content: bool) -> None:
         self._limits = limits
         self._decode = decode_content
-        self._decoder: Decoder | None = None
+        self._decoder: ContentDecoder | None = None
         # How many heads have come, informational ones included.
         self._heads = 0
         # Whether the connection can serve another request once this one is over.
         self._reusable = False
         self._wire_limit = limits.head_bytes + _WIRE_PER_BODY * limits.body_bytes
-        self.times = Times(start_ns)
+        self.times = Timestamps(start_ns)
         self.status: int | None = None
         self.reason = ""
         self.http_version = ""
@@ -211,4 +211,4 @@ class Answer:
         self.headers, self.trailers = [], []
         self.body_bytes = 0
         self.end = None
-        self.times = Times(self.times.start_ns)
+        self.times = Timestamps(self.times.start_ns)

@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from soundstage.wire.cutting import cut
+from soundstage.output.cutting import cut
 
 #: Every code that a `Problem` can carry, and what it says.
 CODES: Final = {
@@ -162,7 +162,7 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _TO_VALUE: Final = re.compile(rb'(?:[^",\[{]++|' + _STRING + rb")*+(?:[,\[{]|\Z)", re.DOTALL)
 
 
-class _Constant(str):
+class _NonFinite(str):
     """NaN, Infinity or -Infinity, as found."""
 
     __slots__ = ()
@@ -201,7 +201,7 @@ def parse_strictly(raw: bytes, *, max_depth: int = 128) -> Parsed:
     except RecursionError:
         problems.append(Problem("json.too_deep", "nested deeper than Python's parser can go"))
         return Parsed(None, tuple(problems), False)
-    reading = _Reading(raw, problems)
+    reading = _JsonReader(raw, problems)
     try:
         value = reading.value(value, None)
     except RecursionError:
@@ -215,7 +215,7 @@ def parse_strictly(raw: bytes, *, max_depth: int = 128) -> Parsed:
 _Place = tuple["_Place | None", str | int] | None
 
 
-class _Reading:
+class _JsonReader:
     """Turns what the parser saw into plain values, and notes problems with their pointers."""
 
     def __init__(self, raw: bytes, problems: list[Problem]) -> None:
@@ -244,7 +244,7 @@ class _Reading:
             return [self.value(item, (place, at)) for at, item in enumerate(seen)]
         if type(seen) is str:
             return self._string(seen, place, "a string")
-        if type(seen) is _Constant:
+        if type(seen) is _NonFinite:
             self.ok = False
             offset = next(self._constants, None)
             self._note("json.nan", f"{seen} is not a number of JSON", place, offset)
@@ -315,7 +315,7 @@ def _fraction(digits: str) -> float | Decimal:
 
 _DECODER: Final = json.JSONDecoder(
     object_pairs_hook=_Members,
-    parse_constant=_Constant,
+    parse_constant=_NonFinite,
     parse_int=_integer,
     parse_float=_fraction,
     strict=True,

@@ -8,10 +8,10 @@ from urllib.parse import unquote, urlsplit
 
 from soundstage.errors import UsageError
 from soundstage.wire.channel import Channel
-from soundstage.wire.chunks import FramingError
-from soundstage.wire.message import HeadTooLargeError, Message
+from soundstage.wire.chunked import FramingError
+from soundstage.wire.http_message import HeadTooLargeError, Message
 from soundstage.wire.settings import Limits
-from soundstage.wire.target import Target, bracketed
+from soundstage.wire.url import Url, bracketed
 
 
 class ProxyError(Exception):
@@ -40,7 +40,7 @@ class Proxy:
             pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             self._authorization = "Basic " + base64.b64encode(pair.encode()).decode()
 
-    def serves(self, target: Target) -> bool:
+    def serves(self, target: Url) -> bool:
         """Whether `target` is reached through this proxy: https, and not listed in no_proxy."""
         if target.scheme != "https":
             return False
@@ -55,7 +55,7 @@ class Proxy:
                 return False
         return True
 
-    def tunnel(self, channel: Channel, target: Target, deadline_ns: int, limits: Limits) -> None:
+    def tunnel(self, channel: Channel, target: Url, deadline_ns: int, limits: Limits) -> None:
         """Ask for a tunnel on a channel to the proxy, before `deadline_ns` (monotonic).
 
         Raises ProxyError, TimeoutError, OSError.

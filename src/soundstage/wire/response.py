@@ -14,10 +14,10 @@ from typing import Literal, Self
 
 from soundstage.wire.answer import Answer
 from soundstage.wire.channel import Channel, TlsError
-from soundstage.wire.ending import End, EndKind
-from soundstage.wire.message import Message
-from soundstage.wire.observed import Read
+from soundstage.wire.end import End, EndKind
+from soundstage.wire.http_message import Message
 from soundstage.wire.settings import Limits
+from soundstage.wire.trace import Read
 from soundstage.wire.wakeups import Wakeups, WakeupsOf
 
 #: Takes a piece of body as `Read` has it: data, at_ns, last. True: no more is wanted.

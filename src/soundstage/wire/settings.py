@@ -48,7 +48,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class TransportSettings:
     """How a run speaks to its target.
 
     `allowed_hosts`: "host:port" (IPv6 in brackets, lower case) that redirects may lead to beside
@@ -77,7 +77,7 @@ class Settings:
     watched: bool = False
     wakeups: WakeupsOf | None = None
 
-    def with_proxy_from(self, environ: Mapping[str, str]) -> Settings:
+    def with_proxy_from(self, environ: Mapping[str, str]) -> TransportSettings:
         """These settings with HTTPS_PROXY and NO_PROXY (or lower case) of `environ` applied.
 
         An explicit `proxy` stays.

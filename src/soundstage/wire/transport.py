@@ -14,14 +14,14 @@ from functools import partial
 from soundstage.errors import UsageError
 from soundstage.wire.channel import CAN_POLL, Address, Channel, TlsError, connect, resolve
 from soundstage.wire.clock import Clock
-from soundstage.wire.ending import End, EndKind
-from soundstage.wire.observed import Hop, Read, Times
+from soundstage.wire.end import End, EndKind
 from soundstage.wire.proxy import Proxy, ProxyError
 from soundstage.wire.response import Response
-from soundstage.wire.settings import Limits, Request, Settings
+from soundstage.wire.settings import Limits, Request, TransportSettings
 from soundstage.wire.stamps import switch_on
-from soundstage.wire.target import Target, check_request, parse_target, redirected, serialise
 from soundstage.wire.tls import TlsChannel, tls_context
+from soundstage.wire.trace import Hop, Read, Timestamps
+from soundstage.wire.url import Url, check_request, parse_target, redirected, serialise
 
 __all__ = [
     "End",
@@ -31,9 +31,9 @@ __all__ = [
     "Read",
     "Request",
     "Response",
-    "Settings",
-    "Times",
+    "Timestamps",
     "Transport",
+    "TransportSettings",
 ]
 
 _SECOND_NS = 1_000_000_000
@@ -49,7 +49,7 @@ _FOLLOWED = frozenset({307, 308})
 class Transport:
     """Opens exchanges for one run. `clock` is the offset measured when it was made."""
 
-    def __init__(self, settings: Settings = Settings()) -> None:  # noqa: B008 - frozen
+    def __init__(self, settings: TransportSettings = TransportSettings()) -> None:  # noqa: B008 - frozen
         """Raises UsageError for a certificate, key, CA file or proxy URL that cannot be used."""
         self.settings = settings
         if settings.kernel_timestamps:
@@ -141,7 +141,7 @@ class Transport:
         self,
         response: Response,
         request: Request,
-        target: Target,
+        target: Url,
         headers: tuple[tuple[str, str], ...],
     ) -> None:
         """One request on one connection, as far as the head of its response."""
@@ -171,7 +171,7 @@ class Transport:
         else:
             self._idle[origin].append(channel)
 
-    def _reusable(self, target: Target) -> Channel | None:
+    def _reusable(self, target: Url) -> Channel | None:
         idle = self._idle.get(target.origin)
         while idle:
             channel = idle.pop()
@@ -180,7 +180,7 @@ class Transport:
             channel.close()
         return None
 
-    def _connect(self, response: Response, target: Target) -> Channel | None:
+    def _connect(self, response: Response, target: Url) -> Channel | None:
         """A fresh connection, through proxy and TLS as needed; None after a failure."""
         limits = self.settings.limits
         times = response.times
@@ -248,13 +248,13 @@ class Transport:
         return addresses
 
     def _redirect(
-        self, response: Response, target: Target, allowed: set[str], seen: set[str]
-    ) -> Target | None:
+        self, response: Response, target: Url, allowed: set[str], seen: set[str]
+    ) -> Url | None:
         """Decide on a redirect and record it: where to go on, or None after ending the exchange."""
         status = response.status
         assert status is not None
         location = response.header("location")
-        following: Target | None = None
+        following: Url | None = None
         refusal, ours = "", False
         if not location:
             refusal = f"redirect {status} with {'no' if location is None else 'an empty'} Location"

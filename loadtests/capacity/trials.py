@@ -1,0 +1,243 @@
+"""Runs the trials of a search for a capacity, one after another, in a load run that is open."""
+
+from __future__ import annotations
+
+import math
+import os
+from array import array
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, TextIO
+
+import gevent
+import gevent.event
+import numpy as np
+
+from soundstage.loadtests import hopeless
+from soundstage.loadtests.capacity import words
+from soundstage.loadtests.capacity.counts import TrialCounts, TrialOutcome
+from soundstage.loadtests.capacity.search import CapacitySearch, SearchLimits
+from soundstage.loadtests.generator.lag import Load, why_invalid
+from soundstage.loadtests.run import LEAD_S, LoadRun
+from soundstage.loadtests.schedule import arrivals
+from soundstage.loadtests.schedule.traffic import catalogue
+from soundstage.output.streams import say
+from soundstage.output.visible import own
+from soundstage.results import quantiles, verdicts
+from soundstage.results.slo import Objective
+from soundstage.results.verdicts import ObjectiveTally, Scorecard
+
+_LOOK_S = 0.2
+#: A trial goes on at least for this share of its exchanges, so that no hiccup decides it.
+_LEAST_SHARE = 0.5
+_SECOND_NS = 1_000_000_000
+_INVALID = "invalid"
+#: To the beginning of the line, which is cleared.
+_ANEW = own("\r\x1b[K")
+_ORDERS = (0.5, 0.9, 0.95, 0.99)
+
+
+class TrialScorecard(Scorecard):
+    """A scorecard that also keeps the times of milestones, by `api.endpoint.milestone`, and what
+    became of each exchange in turn, for each objective.
+    """
+
+    def __init__(self, objectives: Iterable[Objective], names: Mapping[tuple[str, str], Any]):
+        super().__init__(objectives)
+        self._names = names
+        self.times: dict[str, array[float]] = {}
+        self.flags: list[list[bool | None]] = [[] for _ in self.tallies]
+        self.n = 0
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        if row.get("warmup") or row["outcome"] == "dropped":
+            return
+        before = [(tally.n, tally.good, tally.unknown) for tally in self.tallies]
+        super().add(row)
+        for flags, tally, (n, good, unknown) in zip(self.flags, self.tallies, before, strict=True):
+            if tally.n > n:
+                flags.append(None if tally.unknown > unknown else tally.good > good)
+        self.n += 1
+        late = (row["started_ns"] - row["intended_ns"]) / _SECOND_NS
+        api, endpoint = row["api"], row["endpoint"]
+        for name in self._names.get((api, endpoint), ()):
+            seconds = row["milestones"].get(name)
+            column = self.times.setdefault(f"{api}.{endpoint}.{name}", array("d"))
+            column.append(math.inf if seconds is None else seconds + late)
+
+    def counts(self) -> tuple[TrialCounts, ...]:
+        """Of each objective; one about a number of violations is one exchange that did well, or
+        did not.
+        """
+        return tuple(
+            TrialCounts.of(1.0, [slo.met_by(tally.events)])
+            if (slo := tally.objective.slo).kind == "count"
+            else TrialCounts.of(verdicts.required(slo), flags)
+            for tally, flags in zip(self.tallies, self.flags, strict=True)
+        )
+
+    def quantiles(self) -> dict[str, dict[str, float | None]]:
+        """Of each milestone, by p50 and so on, in seconds; None for never."""
+        return {
+            name: {
+                f"p{order * 100:g}": _finite(quantiles.quantile(np.frombuffer(column), order))
+                for order in _ORDERS
+            }
+            for name, column in self.times.items()
+        }
+
+
+def find_capacity(load: LoadRun, limits: SearchLimits, stdout: TextIO, stderr: TextIO) -> None:
+    """Search until the capacity is found or the run is stopped; `load.capacity` holds what is
+    known, and `stdout` shows it.
+    """
+    found = CapacitySearch(limits)
+    rows: list[dict[str, Any]] = []
+    objectives = [tally.objective for tally in load.recording.scorecard.tallies]
+    limits = _decisive(limits, load, objectives)
+    load.begin()
+    while not load.signals.is_set() and (rate := found.next_trial()) is not None:
+        if stderr.isatty():
+            stderr.write(f"{_ANEW}trial {len(rows) + 1}: {rate:.4g}/s …")
+            stderr.flush()
+        brief = found.is_brief(rate)
+        times = limits.warmup(rate, brief), limits.length(rate, brief)
+        outcome, row = _trial(load, times, objectives, rate, len(rows))
+        if row is None:
+            break
+        rows.append(row)
+        found.add(outcome)
+        _tell(stderr, f"trial {len(rows)}: {words.so_far(row, found)}")
+    load.stop()
+    load.drain(load.options.scenario.drain_s)
+    # What a whole run would say of the objectives is of no rate in particular.
+    load.recording.scorecard = Scorecard(())
+    finding = found.finding()
+    load.capacity = {
+        "slos": list(load.options.scenario.slos),
+        "rate": finding.rate,
+        "low": finding.low,
+        "high": finding.high,
+        "verdict": finding.verdict,
+        "reason": finding.reason,
+        "precision": limits.precision,
+        "trials": rows,
+    }
+    named = {within.milestone for each in objectives for within in each.slo.within}
+    for line in words.table(rows, named):
+        say(line, stdout)
+    say(words.describe(load.capacity), stdout)
+
+
+def _decisive(limits: SearchLimits, load: LoadRun, objectives: Iterable[Objective]) -> SearchLimits:
+    """The limits without brief trials, if those could not show that an objective is met."""
+    planned = load.traffic.planned(0, limits.exchanges)
+    for each in objectives:
+        least = verdicts.least_for_pass(verdicts.required(each.slo))
+        many = sum(planned.get(place, 0) for place in each.places)
+        if each.slo.kind != "count" and many * limits.brief < least:
+            return replace(limits, brief=1.0)
+    return limits
+
+
+def _tell(stderr: TextIO, text: str) -> None:
+    """A line on a terminal, and in CI, whose pipes are told from others by the variable CI."""
+    if stderr.isatty():
+        say(_ANEW + text, stderr)
+    elif os.environ.get("CI", "").lower() not in ("", "0", "false"):
+        say(f"soundstage load: {text}", stderr, flush=True)
+
+
+def _trial(
+    load: LoadRun, times: tuple[float, float], objectives: list[Objective], rate: float, number: int
+) -> tuple[TrialOutcome, dict[str, Any] | None]:
+    """One trial at `rate`, with `times` of warm-up and measuring in seconds; no row if the run was
+    stopped in its midst.
+    """
+    scenario, recording = load.options.scenario, load.recording
+    names = catalogue(load.traffic)
+    card = recording.scorecard = TrialScorecard(objectives, names)
+    seed = scenario.seed + number
+    warm, length = times
+    start = load.elapsed_s + LEAD_S
+    moments = list(arrivals.schedule(arrivals.steady(rate, warm + length), scenario.process, seed))
+    recording.measured_from_ns = int((start + warm) * _SECOND_NS)
+    first = load.traffic.number
+    planned = load.traffic.planned(
+        first + sum(moment < warm for moment in moments), first + len(moments)
+    )
+    before = load.loaded()
+    late, lags = before.late.copy(), before.lags.copy()
+    halt = gevent.event.Event()
+    found: list[hopeless.Hopeless] = []
+    watcher = gevent.spawn(_watch, card.tallies, planned, halt, found)
+    began = load.elapsed_s
+    load.drive((start + moment for moment in moments), halt)
+    seconds = max(load.elapsed_s - began, 1e-9)
+    watcher.kill()
+    cut = load.settle(scenario.drain_s)
+    after = load.loaded()
+    if load.signals.is_set():
+        return TrialOutcome(rate), None
+    invalid = why_invalid(
+        Load(
+            asked=after.asked - before.asked,
+            started=after.started - before.started,
+            dropped=after.dropped - before.dropped,
+            late=after.late - late,
+            lags=after.lags - lags,
+        )
+    )
+    missed = [each for each in found if each.missed]
+    outcome = TrialOutcome(rate, card.counts(), bool(missed), invalid)
+    entries = card.results()
+    verdict = verdicts.FAIL if missed else verdicts.overall(entries)
+    reason = missed[0].slo + ": " + missed[0].reason if missed else _why(entries)
+    if cut:
+        backlog = f"{cut} were cut after {scenario.drain_s:g} s: their backlog may be there still"
+        reason = f"{reason}; {backlog}" if reason else backlog
+    return outcome, {
+        "rate": rate,
+        "delivered": (after.started - before.started) / seconds,
+        "seed": seed,
+        "seconds": round(seconds, 3),
+        "exchanges": card.n,
+        "verdict": _INVALID if invalid else verdict,
+        "reason": invalid or reason,
+        "stopped": bool(missed),
+        "slos": entries,
+        "quantiles": card.quantiles(),
+    }
+
+
+def _watch(
+    tallies: list[ObjectiveTally],
+    planned: Mapping[tuple[str, str], int],
+    halt: gevent.event.Event,
+    found: list[hopeless.Hopeless],
+) -> None:
+    """Set `halt` once an objective is shown to be missed; one that merely cannot be shown to be
+    met may still be of use together with other trials.
+    """
+    while not halt.wait(_LOOK_S):
+        for tally in tallies:
+            whole = sum(planned.get(place, 0) for place in tally.objective.places)
+            if tally.objective.slo.kind != "count" and tally.n < _LEAST_SHARE * whole:
+                continue
+            why = hopeless.hopeless(tally, whole)
+            if why is not None and why.missed:
+                found.append(why)
+                halt.set()
+                return
+
+
+def _why(entries: list[dict[str, Any]]) -> str | None:
+    for said in (verdicts.FAIL, verdicts.INCONCLUSIVE):
+        for entry in entries:
+            if entry["verdict"] == said:
+                return verdicts.describe(entry)
+    return None
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,270 @@
+"""A worker of a load run on several processes or machines: sends its share, ships its rows.
+
+Its master (`crew`) says when the run begins, which arrivals are this worker's, and when it is over.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import gevent
+import gevent.event
+from locust.env import Environment
+from locust.runners import WorkerRunner
+
+from soundstage.errors import BudgetError, SoundstageError, TargetError
+from soundstage.loadtests.cluster import clocks, shipping
+from soundstage.loadtests.cluster.clocks import Offset
+from soundstage.loadtests.cluster.leases import LeasedBudget
+from soundstage.loadtests.cluster.routing import route
+from soundstage.loadtests.cluster.shares import DECIDE_S, LEAD_S, SharePlan, share
+from soundstage.loadtests.cluster.shipping import Shipment
+from soundstage.loadtests.run import INTERRUPT_DRAIN_S, LoadOptions, LoadRun
+from soundstage.loadtests.run_setup import recording_of, session_of, traffic_of
+from soundstage.loadtests.schedule.arrivals import Schedule
+from soundstage.output import outgoing
+from soundstage.results.matrix import Matrix
+
+log = logging.getLogger("soundstage")
+#: Requests of a closed loop are numbered from here on for each worker, so that no two are the same.
+_APART = 2**40
+#: A worker that joins late lets others run after so many arrivals that it has missed.
+_MISSED = 1000
+
+
+class WorkerRun(LoadRun):
+    """A load run on a worker. `join` announces it; all else follows from messages. `over` is set
+    when it has shipped everything, or given up. `schedule` is None for a closed loop. `spend`
+    counts what this worker may spend by itself, whatever its master lends (`LeasedBudget`).
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        runner: WorkerRunner,
+        options: LoadOptions,
+        schedule: Callable[[], Schedule] | None,
+        spend: Callable[[], None] | None = None,
+    ) -> None:
+        self.runner = runner
+        self._spend = spend
+        self.name: str = runner.client_id
+        self.shipment = Shipment(self._send, self.figures, self._abandoned)
+        traffic = traffic_of(options)
+        session = session_of(options, traffic)
+        recording = recording_of(environment, options, session, traffic, self.shipment)
+        recording.matrix = _Noting(recording.matrix, self.shipment)
+        super().__init__(session, traffic, recording, options, None)
+        self.over = gevent.event.Event()
+        self._schedule = schedule
+        self._plan = SharePlan([])
+        self._begun = gevent.event.Event()
+        self._ended = self._leaving = False
+        self._answer: gevent.event.AsyncResult[tuple[int, int]] | None = None
+        self._offset: Offset | None = None
+        self._offset_at_end: Offset | None = None
+        self._drain_s = options.scenario.drain_s
+        route(runner, shipping.TO_WORKER, self.heard)
+
+    # ------------------------------------------------------------------ the master says
+
+    def join(self) -> None:
+        """Tell the master that this worker is ready. Not to be called where messages come in."""
+        self._offset = clocks.measure(self._ask_the_time)
+        if self._offset is None:
+            self.failure = TargetError("the master does not answer")
+            self.stop()
+            self.over.set()
+            return
+        index = max(0, self.runner.worker_index)
+        number = iter(range(1, 2**62))
+        self.session.client.next_id = lambda: f"w{index}e{next(number):06d}"
+        self.traffic.number = index * _APART
+        self._send(
+            shipping.HELLO, {"index": index, "host": socket.gethostname(), "pid": os.getpid()}
+        )
+
+    def heard(self, kind: str, data: Mapping[str, Any], sender: str = "") -> None:
+        """A message from the master has come."""
+        del sender
+        if kind == shipping.CLOCK and self._answer is not None:
+            self._answer.set((int(data["monotonic_ns"]), int(data["wall_ns"])))
+        elif kind == shipping.BEGIN:
+            self._on_begin(data)
+        elif kind == shipping.PLAN:
+            self._plan = SharePlan.of(data["plan"])
+        elif kind == shipping.ACK:
+            self.shipment.acknowledged(int(data["number"]))
+        elif kind == shipping.GRANT and isinstance(self.session.budget, LeasedBudget):
+            self.session.budget.grant(int(data["many"]))
+        elif kind == shipping.STOP:
+            self.end(float(data["drain_s"]), cut=bool(data["cut"]))
+
+    def end(self, drain_s: float | None = None, *, cut: bool = False) -> None:
+        """Start nothing more, drain, ship the rest. At once if `cut`. Returns immediately."""
+        self.stop()
+        if drain_s is not None and drain_s < self._drain_s:
+            self.interrupted = True
+        if cut:
+            self._cutting.set()
+        if not self._ended:
+            self._ended = True
+            gevent.spawn(self._wind_up, self._drain_s if drain_s is None else drain_s)
+
+    def leave(self) -> None:
+        """Somebody wants this worker to go, and only this one: others take over its share, then it
+        drains for a moment and ships what it has. Once more: at once. Returns immediately.
+        """
+        if self._leaving:
+            self.end(0.0, cut=True)
+            return
+        self._leaving = True
+        self._send(shipping.LEAVE, {})
+        gevent.spawn(self._hand_over)
+
+    def _hand_over(self) -> None:
+        self.signals.wait(LEAD_S + DECIDE_S if self._begun.is_set() else 0.0)
+        self.end(min(INTERRUPT_DRAIN_S, self._drain_s))
+
+    def _on_begin(self, data: Mapping[str, Any]) -> None:
+        self._plan = SharePlan.of(data["plan"])
+        if self._begun.is_set():
+            return
+        if data["limit"] is not None:
+            budget = LeasedBudget(
+                int(data["limit"]), lambda: self._send(shipping.LEASE, {}), self._spend
+            )
+            self.session.budget = self.session.client.budget = budget
+        offset = self._offset.of_start if self._offset is not None else 0
+        self.begin(at_ns=int(data["epoch_ns"]) - offset)
+        self._begun.set()
+        self.shipment.start()
+        if self._schedule is not None:
+            gevent.spawn(self._drive)
+
+    def _abandoned(self) -> None:
+        """Nobody takes what is shipped: to go on would only cost."""
+        if not self._ended:
+            log.error("the master does not take rows: this worker sends nothing more")
+            self.failure = self.failure or TargetError("the master does not take rows")
+            self.end(0.0, cut=True)
+
+    # ------------------------------------------------------------------ what it does
+
+    def wait_for_beginning(self) -> bool:
+        while not self._begun.wait(0.1):
+            if self.signals.is_set():
+                return False
+        return not self.signals.is_set()
+
+    def cap(self) -> int | None:
+        whole, workers = self.options.scenario.max_in_flight, self._plan.workers
+        if whole is None or self.name not in workers:
+            return super().cap()
+        return share(whole, workers.index(self.name), len(workers))
+
+    def _drive(self) -> None:
+        self.follow(self._mine())
+        if not self.signals.is_set():
+            self._send(shipping.DRIVEN, {})
+
+    def _mine(self) -> Iterator[tuple[int, float]]:
+        """The arrivals of the schedule that are this worker's."""
+        assert self._schedule is not None
+        missed = 0
+        for number, moment in enumerate(self._schedule()):
+            early = moment - self.elapsed_s - DECIDE_S
+            if early > 0:
+                if self.signals.wait(early):
+                    return
+            elif (missed := missed + 1) % _MISSED == 0:
+                gevent.sleep(0)
+            if self._plan.owner(number, moment) == self.name:
+                yield number, moment
+
+    def stop(self) -> None:
+        super().stop()
+        if self.failure is not None and not self._ended:
+            self._send(shipping.FAILED, failed(self.failure))
+
+    def _wind_up(self, drain_s: float) -> None:
+        self.drain(drain_s)
+        if self._begun.is_set():
+            self.unwatch()
+            self._offset_at_end = clocks.measure(self._ask_the_time, 4)
+        timeout = shipping.HURRY_S if self._cutting.is_set() else shipping.SHIP_TIMEOUT_S
+        whole = self.shipment.finish(timeout)
+        observed = shipping.packed(self.recording.observed.to_json())
+        self._send(shipping.DONE, {"figures": self.figures(), "observed": observed, "whole": whole})
+        self.session.close()
+        self.over.set()
+
+    def figures(self) -> dict[str, Any]:
+        """What is known of this worker as a whole, by now."""
+        load = self.loaded()
+        first, last = self._offset, self._offset_at_end
+        return {
+            "asked": load.asked,
+            "in_flight": self.in_flight,
+            "most_in_flight": self.most_in_flight,
+            "spent": self.session.budget.spent,
+            "lags": load.lags.to_json(),
+            "seconds": load.seconds,
+            "full_seconds": load.full_seconds,
+            "steal": load.steal,
+            "cpu_share": round(self.cpu_share(), 4),
+            "stepped": self.clock_stepped(),
+            "offset": None if first is None else [first.ns, first.error_ns, first.wall_ns],
+            "drift_ns": None if first is None or last is None else last.ns - first.ns,
+        }
+
+    def _ask_the_time(self, timeout_s: float) -> tuple[int, int] | None:
+        self._answer = gevent.event.AsyncResult()
+        self._send(shipping.CLOCK, {})
+        try:
+            return self._answer.get(timeout=timeout_s)
+        except gevent.Timeout:
+            return None
+        finally:
+            self._answer = None
+
+    def _send(self, kind: str, data: dict[str, Any]) -> None:
+        self.runner.send_message(kind, data)
+
+
+def failed(error: BaseException) -> dict[str, Any]:
+    """What a worker says that cannot go on: the data of `shipping.FAILED`."""
+    if isinstance(error, BudgetError):
+        return {"kind": "budget", "message": outgoing.text(str(error))}
+    if isinstance(error, SoundstageError):
+        return {"kind": "other", "message": outgoing.text(str(error))}
+    said = "".join(traceback.format_exception(error))
+    return {"kind": "bug", "message": outgoing.text(said)}
+
+
+class _Noting(Matrix):
+    """A matrix that also ships which rules were put to the test."""
+
+    def __init__(self, matrix: Matrix, shipment: Shipment) -> None:
+        self.__dict__.update(matrix.__dict__)
+        self._shipment = shipment
+
+    def add(self, exchange: str, api: str, endpoint: str, violations: Any, **facts: Any) -> None:
+        asked = facts.pop("exercised", None)
+        if asked is None:
+            super().add(exchange, api, endpoint, violations, **facts)
+            return
+        found: list[str] = []
+
+        def noted(rule: Any) -> bool:
+            if seen := asked(rule):
+                found.append(rule.id)
+            return bool(seen)
+
+        super().add(exchange, api, endpoint, violations, exercised=noted, **facts)
+        self._shipment.exercised(found)

@@ -1,0 +1,135 @@
+"""The change of each gate of a comparison as an interval, against no change and the margin."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from markupsafe import Markup
+
+from soundstage.reports.charts.chart import AMBER, GREEN, RED, WIDTH, Chart
+from soundstage.reports.charts.svg import element, line, number, svg, text
+from soundstage.reports.compare.cells import bounds, interval, value, verdict
+from soundstage.reports.compare.comparison import Comparison
+from soundstage.reports.compare.gates import GateOutcome
+from soundstage.reports.compare.headline import change_of
+from soundstage.reports.compare.stage_change import signed
+
+#: Colour of what a gate says.
+_COLOURS = {"pass": GREEN, "fail": RED, "inconclusive": AMBER}
+_GATE_LIMIT = 40
+#: Changes, as factors, that the axis of intervals may mark, the first ones first; and how many
+#: pixels the words of one take.
+_TICKS = (1, 2, 0.5, 1.2, 0.8, 4, 0.25, 10, 0.1, 1.1, 0.9, 1.4, 0.7, 1.05, 0.95)
+_APART = 44
+
+
+def intervals(made: Comparison) -> Chart | None:
+    """The change of each quantile gate with its interval, against no change and the margin."""
+    gates = [each for each in made.gates if each.gate.order is not None][:_GATE_LIMIT]
+    if not gates:
+        return None
+    limit = 1 + made.options.margin
+    low, high = _span(gates, limit)
+    left, right, top, pitch = 236, 690, 30, 28
+    bottom = top + pitch * len(gates)
+
+    def at(factor: float) -> float:
+        share = (math.log(max(factor, low)) - math.log(low)) / (math.log(high) - math.log(low))
+        return left + min(1.0, share) * (right - left)
+
+    parts = [
+        element(
+            "rect",
+            x=at(limit),
+            y=top - 6,
+            width=right - at(limit),
+            height=bottom - top + 6,
+            fill=RED,
+            fill_opacity=".09",
+        )
+    ]
+    for tick in _ticks(low, high, at):
+        x = at(tick)
+        parts.append(line(x, top - 6, x, bottom, stroke="currentColor", stroke_opacity=".13"))
+        said = "0" if tick == 1 else signed(tick)
+        parts.append(text(x, bottom + 16, said, text_anchor="middle", opacity=".7", font_size=11))
+    parts.append(line(at(1), top - 6, at(1), bottom, stroke="currentColor", stroke_opacity=".55"))
+    parts.append(
+        line(
+            at(limit),
+            top - 6,
+            at(limit),
+            bottom,
+            stroke=RED,
+            stroke_width=1.5,
+            stroke_dasharray="4 3",
+        )
+    )
+    parts.append(text(at(limit) + 5, top - 12, f"margin {signed(limit)}", fill=RED, font_size=11))
+    for index, each in enumerate(gates):
+        parts += _interval_row(each, top + pitch * index + pitch / 2, at, (left, right))
+    title = "Gates"
+    said = "; ".join(f"{each.gate.label}: {change_of(each)}, {verdict(each)}" for each in gates)
+    return Chart(
+        id="gates",
+        title="Change and interval of each gate",
+        note="Candidate over base, on a log scale. Left of the dashed line a gate passes, right of "
+        "it it fails, across it it cannot tell. An arrow is an open end.",
+        svg=svg("gates", title, said, WIDTH, bottom + 26, parts),
+        head=("gate", "base", "candidate", "change", "interval", "verdict"),
+        rows=tuple(
+            (
+                each.gate.label,
+                f"{value(each, each.base)} ({bounds(each, each.base) or 'open'})",
+                f"{value(each, each.candidate)} ({bounds(each, each.candidate) or 'open'})",
+                change_of(each),
+                interval(each),
+                verdict(each),
+            )
+            for each in gates
+        ),
+    )
+
+
+def _span(gates: Sequence[GateOutcome], limit: float) -> tuple[float, float]:
+    """The factors at both ends of the axis: all finite bounds, within a factor of 20."""
+    values = [1 / limit, limit]
+    for each in gates:
+        one = each.change
+        values += [x for x in (one.value, one.low, one.high) if math.isfinite(x) and x > 0]
+    low, high = max(min(values), 0.05), min(max(values), 20.0)
+    room = (high / low) ** 0.06
+    return low / room, high * room
+
+
+def _ticks(low: float, high: float, at: Callable[[float], float]) -> list[float]:
+    """The factors to mark, no change first, then the rounder ones; none too near another."""
+    marked: list[float] = []
+    for tick in _TICKS:
+        if low <= tick <= high and all(abs(at(tick) - at(each)) >= _APART for each in marked):
+            marked.append(tick)
+    return marked
+
+
+def _interval_row(
+    each: GateOutcome, y: float, at: Callable[[float], float], ends: tuple[float, float]
+) -> list[Markup]:
+    left, right = ends
+    one, colour = each.change, _COLOURS[each.verdict]
+    parts = [text(left - 14, y + 4, each.gate.label, text_anchor="end")]
+    x1 = at(one.low) if one.low > 0 else left
+    x2 = at(one.high) if math.isfinite(one.high) else right
+    parts.append(line(x1, y, x2, y, stroke=colour, stroke_width=4, stroke_opacity=".55"))
+    for x, closed, way in ((x1, one.low > 0, -1), (x2, math.isfinite(one.high), 1)):
+        shape = f"M{number(x)} {number(y - 6)}v12" if closed else _arrow(x, y, way)
+        parts.append(element("path", d=shape, stroke=colour, stroke_width=2, fill="none"))
+    if math.isfinite(one.value) and one.value > 0:
+        parts.append(element("circle", cx=at(one.value), cy=y, r=4.5, fill=colour))
+    words = f"{change_of(each)}  {verdict(each)}"
+    parts.append(text(WIDTH, y + 4, words, text_anchor="end", fill=colour, font_weight=650))
+    return parts
+
+
+def _arrow(x: float, y: float, way: int) -> str:
+    return f"M{number(x - 6 * way)} {number(y - 6)}l{6 * way} 6l{-6 * way} 6"

@@ -1,0 +1,273 @@
+"""`soundstage compare`: what got worse since the last release. Reads bundles, prints, gates."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from soundstage.arguments import Parser
+from soundstage.errors import NoDataError, SoundstageError, UsageError
+from soundstage.exit_codes import ExitCode, with_report
+from soundstage.output import visible
+from soundstage.output.files import check_place, print_document, put
+from soundstage.output.streams import say
+
+if TYPE_CHECKING:
+    from soundstage.reports.compare.arms import Arm
+    from soundstage.reports.compare.calibration import Calibration
+    from soundstage.reports.compare.comparison import Comparison
+    from soundstage.reports.drift.drift import DriftFinding
+
+HELP = "compare two runs: what got worse"
+
+_EPILOG = """\
+examples:
+  soundstage compare runs/monday runs/tuesday
+  soundstage compare runs/v1.4 runs/v1.5 --gate v6.stream.streaming_ready.p95 --margin 15%%
+  soundstage compare --base A1,A2,A3 --candidate B1,B2,B3 --format html --out compare.html
+      several runs an arm; made by turns (A1 B1 A2 B2 …) they are compared pair by pair
+  soundstage compare runs/of-v5 runs/of-v6
+      across API versions: what both have, and no contract drift
+  soundstage compare --calibrate runs/same-* --out calibration.json
+      what this environment can tell at all; then: compare … --calibration calibration.json
+  soundstage compare --fidelity runs/live runs/emulated
+      how near the emulator comes to the live API
+
+A gate passes if the candidate is surely not slower by more than the margin, fails if it surely
+is, and is inconclusive otherwise; then it says how much more would decide.
+
+exit codes: 0 no worse, 1 contract broken, 2 wrong usage, 3 worse, 4 inconclusive, 5 no data,
+6 not comparable (each reason is named; --allow REASON, --force)
+"""
+
+
+def share(text: str) -> float:
+    """A share of `10%` or `0.1`, above 0."""
+    words = text.strip()
+    try:
+        value = float(words.removesuffix("%")) / (100 if words.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 < value <= 10:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share; try 10% or 0.1")
+    return value
+
+
+def level(text: str) -> float:
+    """A chance of `5%` or `0.05`, below one half."""
+    value = share(text)
+    if value >= 0.5:
+        raise argparse.ArgumentTypeError(f"{text!r}: less than a half")
+    return value
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    """The arguments after `soundstage compare`."""
+    parser = Parser(
+        prog="soundstage compare",
+        description="Compare two runs or sets of runs: contract and times.",
+        epilog=_EPILOG,
+    )
+    add = parser.add_argument
+    text = "BASE and CANDIDATE: folders of runs, several parted by commas"
+    add("arms", nargs="*", metavar="RUNS", help=text)
+    add("--base", action="append", metavar="RUNS", help="runs of the base (repeatable)")
+    add("--candidate", action="append", metavar="RUNS", help="runs of the candidate (repeatable)")
+    text = "[API[.ENDPOINT].]MILESTONE.pN, error_rate or timeout_rate (repeatable; default: p50 and"
+    text += " p95 of TTSR, or audio where there is none, and of TTC)"
+    add("--gate", action="append", default=[], metavar="GATE", help=text)
+    text = "a quantile may be so much slower (default 10%%)"
+    add("--margin", type=share, default=0.10, metavar="SHARE", help=text)
+    text = "a rate may be so many points higher (default 1%%)"
+    add("--rate-margin", type=share, default=0.01, metavar="SHARE", help=text)
+    text = "chance of a false alarm over all gates (default 5%%)"
+    add("--alpha", type=level, default=0.05, metavar="SHARE", help=text)
+    text = "compare in spite of these reasons, parted by commas (repeatable)"
+    add("--allow", action="append", default=[], metavar="REASON", help=text)
+    add("--force", action="store_true", help="compare in spite of every reason")
+    add("--calibrate", nargs="+", metavar="RUNS", help="measure the noise on A/A runs instead")
+    add("--calibration", type=Path, metavar="FILE", help="take the measured noise into account")
+    text = "score how near the second run comes to the first instead"
+    add("--fidelity", nargs=2, metavar=("LIVE", "EMULATED"), help=text)
+    formats = ("text", "json", "html", "markdown")
+    add("--format", choices=formats, default="text", help="(default: text)")
+    add("--out", metavar="FILE", help="write there and print the text (default: print)")
+    add("--on-inconclusive", choices=("fail", "warn"), default="fail", help="warn: exit 0, not 4")
+    args = parser.parse_args(argv)
+    args.allow = frozenset(word for text in args.allow for word in text.split(",") if word)
+    _check(parser, args)
+    return args
+
+
+def _check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    if args.calibrate is not None or args.fidelity is not None:
+        if args.arms or args.base or args.candidate:
+            parser.error("--calibrate and --fidelity take their runs themselves")
+        if args.calibrate and args.fidelity:
+            parser.error("--calibrate or --fidelity, not both")
+        formats = ("text", "json") if args.calibrate else ("text", "json", "markdown")
+        if args.format not in formats:
+            parser.error(f"--format {args.format} is for comparisons: here {', '.join(formats)}")
+        return
+    if args.base or args.candidate:
+        if args.arms or not (args.base and args.candidate):
+            parser.error("give BASE CANDIDATE, or --base and --candidate")
+    elif len(args.arms) == 2:
+        args.base, args.candidate = args.arms[:1], args.arms[1:]
+    else:
+        parser.error(f"give BASE and CANDIDATE: two words, not {len(args.arms)}")
+
+
+def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
+    """Compare, print, and give the exit code of the verdict."""
+    if args.out not in (None, "-"):
+        check_place(Path(args.out), "--out")
+    if args.fidelity is not None:
+        return _fidelity(args, stdout)
+    from soundstage.reports.compare.comparability import REASONS
+
+    for reason in sorted(args.allow - REASONS.keys()):
+        raise UsageError(f"--allow {reason}: no such reason; there are {', '.join(REASONS)}")
+    if args.calibrate is not None:
+        return _calibrate(args, stdout, stderr)
+    from soundstage.reports.compare.arms import read_arms, resolve
+    from soundstage.reports.compare.comparison import CompareOptions, compare
+
+    arms = (args.base, args.candidate)
+    base, candidate = read_arms([[path for word in arm for path in resolve(word)] for arm in arms])
+    findings, gaps = contract_drift(base, candidate)
+    made = compare(
+        base,
+        candidate,
+        CompareOptions(
+            gates=tuple(args.gate),
+            margin=args.margin,
+            rate_margin=args.rate_margin,
+            alpha=args.alpha,
+            allow=args.allow,
+            force=args.force,
+        ),
+        drift=findings,
+        gaps=gaps,
+        calibration=_calibration(args.calibration) if args.calibration else None,
+    )
+    code = made.exit_code
+    if code == ExitCode.INCONCLUSIVE and args.on_inconclusive == "warn":
+        code = ExitCode.PASS
+    return with_report(code, _give(made, args, stdout, stderr))
+
+
+def contract_drift(base: Arm, candidate: Arm) -> tuple[list[DriftFinding], list[str]]:
+    """What changed in what the API sends, worst first, known findings marked as such by the
+    waivers of soundstage.toml; and why it could not be told, if so.
+    """
+    from datetime import UTC, datetime
+
+    from soundstage.config import find_config
+    from soundstage.contract import available, load
+    from soundstage.reports.drift import drift
+
+    try:
+        seen = [drift.observed_of(run.path for run in arm.runs) for arm in (base, candidate)]
+    except NoDataError as error:
+        return [], [f"payloads were not compared: {error}"]
+    apis = [api for api in seen[0].apis if api in seen[1].apis and api in available()]
+    findings = drift.drift(seen[0], seen[1], {api: load(api) for api in apis})
+    return drift.waived(findings, find_config(), datetime.now(UTC).date()), []
+
+
+def _calibrate(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
+    import orjson
+
+    from soundstage.reports.compare.arms import read_arms, resolve
+    from soundstage.reports.compare.calibration import calibrate
+    from soundstage.reports.compare.comparison import gates_of
+    from soundstage.reports.compare.text_output import calibration_text
+
+    (arm,) = read_arms([[path for word in args.calibrate for path in resolve(word)]])
+    gates = gates_of(arm, args.gate, allow=args.allow, force=args.force)
+    made = calibrate(arm, gates, args.margin, args.alpha)
+    option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    text = visible.in_json(orjson.dumps(made.to_json(), option=option).decode())
+    if args.format == "json":
+        print_document(text, stdout)
+    else:
+        stdout.write(calibration_text(made))
+    return _written(args.out, text, stderr) if args.out else ExitCode.PASS
+
+
+#: Bytes of a calibration: a line for each gate.
+_CALIBRATION_LIMIT = 16 * 2**20
+
+
+def _calibration(path: Path) -> Calibration:
+    import orjson
+
+    from soundstage.reports.compare.calibration import from_json
+
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_CALIBRATION_LIMIT + 1)
+        if len(raw) > _CALIBRATION_LIMIT:
+            raise UsageError(f"{path}: larger than any calibration")
+        data = orjson.loads(raw)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot read: {error.strerror}") from error
+    except orjson.JSONDecodeError as error:
+        raise UsageError(f"{path}:{error.lineno}:{error.colno}: {error.msg}") from error
+    return from_json(data, str(path))
+
+
+def _fidelity(args: argparse.Namespace, stdout: TextIO) -> int:
+    from soundstage.reports.compare.arms import resolve
+    from soundstage.reports.drift import fidelity
+
+    places = [resolve(word) for word in args.fidelity]
+    for word, found in zip(args.fidelity, places, strict=True):
+        if len(found) != 1:
+            raise UsageError(f"--fidelity {word}: one run, not {len(found)}")
+    code: int = fidelity.run(places[0][0], places[1][0], args.format, stdout)
+    return code
+
+
+def _give(made: Comparison, args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
+    """Print the comparison and write it where it is asked for; the code that this ended with."""
+    from soundstage.reports.compare.text_output import text
+
+    if args.out not in (None, "-"):
+        stdout.write(text(made))
+        whole = text(made) if args.format == "text" else rendered(made, args.format)
+        return _written(args.out, whole, stderr)
+    if args.format == "text":
+        stdout.write(text(made))
+    else:
+        print_document(rendered(made, args.format), stdout)
+    return ExitCode.PASS
+
+
+def _written(place: str, text: str, stderr: TextIO) -> int:
+    try:
+        put(Path(place), text)
+    except SoundstageError as error:
+        say(f"soundstage compare: {error}", stderr)
+        return int(error.exit_code)
+    return ExitCode.PASS
+
+
+def rendered(made: Comparison, name: str) -> str:
+    """A comparison in one of the formats other than text."""
+    if name == "html":
+        from soundstage.reports.compare import page
+
+        return page.render(made)
+    if name == "markdown":
+        from soundstage.reports.compare.text_output import markdown
+
+        return markdown(made)
+    import orjson
+
+    from soundstage.reports.compare.cells import to_json
+
+    option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    return visible.in_json(orjson.dumps(to_json(made), option=option).decode("utf-8"))

@@ -1,0 +1,221 @@
+"""Whether two arms may be compared at all: what must be the same, and what voids a run.
+
+Each obstacle has a reason, the word that `--allow` takes. What only weakens a comparison is a
+note. Which parameter of a run means what stands in a table here; one that the table does not know
+counts as workload, so that nothing is overlooked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from soundstage.reports.compare.arms import Arm, ArmRun
+from soundstage.reports.words import plain
+
+#: Every reason for which a comparison is refused, and what it means.
+REASONS: Mapping[str, str] = {
+    "kind": "a contract check against a load run",
+    "workload": "other versions, endpoints, requests or limits",
+    "rate": "another rate, kind or number of arrivals",
+    "scenario": "another scenario",
+    "target": "another kind of target (emulator, local, live), or one that failed",
+    "profile": "another profile or speed of the emulator",
+    "contract": "held against another contract",
+    "client": "other versions of Soundstage or of what it measures with",
+    "generator": "the load generator was saturated: its run is invalid",
+    "incomplete": "a run that did not come to its end",
+    "budget": "a run that ran out of budget",
+    "clock": "the clock was set during the run, or another kind of timestamps",
+}
+
+#: Reason by parameter of run.json; None for what may differ.
+_PARAMETERS: Mapping[str, str | None] = {
+    "rate": "rate",
+    "rates": "rate",
+    "arrivals": "rate",
+    "arrivals_file": "rate",
+    "phases": "rate",
+    "loop": "rate",
+    "users": "rate",
+    "scenario": "scenario",
+    # More exchanges of the same load are what an inconclusive comparison asks for.
+    "duration_s": None,
+    "duration": None,
+    "warmup_s": None,
+    "drain_s": None,
+    # What was asked of the answers changes none of them.
+    "slos": None,
+    "slo": None,
+    "abort_on_hopeless": None,
+    "out": None,
+}
+_RATE, _PHASES = "rate", "phases"
+#: A delivered rate may stray by this share, or by so many standard deviations of a Poisson count.
+_RATE_SHARE = 0.10
+_RATE_DEVIATIONS = 4.0
+#: A version or an endpoint may have so much more or less of the load, or as many deviations.
+_MIX_SHARE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why the arms cannot be compared; `run` is the id of the run that differs or is void."""
+
+    reason: str
+    message: str
+    run: str
+
+
+def obstacles(base: Arm, candidate: Arm, *, across: bool = False) -> list[Obstacle]:
+    """All that stands in the way, without repeats. `across`: another API version is meant to be
+    compared, so versions and contracts may differ.
+    """
+    first = base.runs[0]
+    found: dict[tuple[str, str], Obstacle] = {}
+    for arm in (base, candidate):
+        for run in arm.runs:
+            of_run = list(_void(run))
+            if run is not first:
+                of_run += _differences(first, run, across=across)
+            for reason, message in of_run:
+                found.setdefault((reason, message), Obstacle(reason, message, run.id))
+    if not across:
+        for place in sorted({*base.places()} ^ {*candidate.places()}):
+            side = "base" if place in base.places() else "candidate"
+            message = (
+                f"only the {side} has exchanges of {plain(place[0], 40)} {plain(place[1], 20)}"
+            )
+            found.setdefault(("workload", message), Obstacle("workload", message, first.id))
+    order = list(REASONS)
+    return sorted(found.values(), key=lambda each: order.index(each.reason))
+
+
+def _void(run: ArmRun) -> Iterator[tuple[str, str]]:
+    """What makes a run worthless for comparisons, whatever it is compared with."""
+    name = plain(run.id, 80)
+    stated = set()
+    for void in run.facts["voids"]:
+        stated.add(void["kind"])
+        yield void["kind"], f"{name}: {plain(void['message'], 200)}"
+    if run.facts["status"] != "complete" and "incomplete" not in stated:
+        yield "incomplete", f"{name}: the run did not come to its end"
+    if run.torn and "incomplete" not in stated:
+        yield "incomplete", f"{name}: a file of the bundle ends inside a row"
+    if run.facts["clock"]["stepped"] and "clock" not in stated:
+        yield "clock", f"{name}: the system's clock was set during the run"
+    if run.facts["verdict"] == "invalid" and not stated & {"generator", "target", "budget"}:
+        yield "generator", f"{name}: the run is invalid"
+
+
+def _differences(one: ArmRun, other: ArmRun, *, across: bool) -> Iterator[tuple[str, str]]:
+    """What two runs should have in common and have not."""
+    a, b = one.facts, other.facts
+    yield from _differing("kind", "kind of run", a["kind"], b["kind"])
+    yield from _differing("target", "kind of target", a["target"]["kind"], b["target"]["kind"])
+    for word in ("profile", "speed"):
+        yield from _differing("profile", word, a["target"].get(word), b["target"].get(word))
+    if a["kind"] == b["kind"]:
+        yield from _parameters(a["parameters"], b["parameters"], across=across)
+    for name in sorted({*a["versions"], *b["versions"]}):
+        yield from _differing("client", name, a["versions"].get(name), b["versions"].get(name))
+    yield from _differing("clock", "timestamps", a["clock"]["source"], b["clock"]["source"])
+    if not across:
+        for api in sorted({*a["contracts"]} & {*b["contracts"]}):
+            if a["contracts"][api]["sha256"] != b["contracts"][api]["sha256"]:
+                yield "contract", f"the contract of {plain(api, 40)} was changed between the runs"
+        yield from _delivered(one, other)
+        yield from _mixture(one, other)
+
+
+def _parameters(
+    one: Mapping[str, Any], other: Mapping[str, Any], *, across: bool
+) -> Iterator[tuple[str, str]]:
+    for name in sorted({*one, *other}):
+        reason = _PARAMETERS.get(name, "workload")
+        if reason is None or (across and reason == "workload"):
+            continue
+        if name == _PHASES and one.get(_RATE) == other.get(_RATE) is not None:
+            continue  # one rate throughout: the phases differ in their length alone
+        yield from _differing(reason, plain(name, 40), one.get(name), other.get(name))
+
+
+def _delivered(one: ArmRun, other: ArmRun) -> Iterator[tuple[str, str]]:
+    """Whether as many requests a second really started, where no option said how many."""
+    a, b = one.facts["parameters"], other.facts["parameters"]
+    stated = a.get("rate") is not None and b.get("rate") is not None
+    closed = "closed" in (a.get("loop"), b.get("loop"))
+    if stated or closed or one.facts["kind"] != "load" or other.facts["kind"] != "load":
+        return
+    rates = one.rate, other.rate
+    if not all(map(math.isfinite, rates)):
+        return
+    fewest = min(sum(series.n for series in run.series.values()) for run in (one, other))
+    allowed = max(_RATE_SHARE, _RATE_DEVIATIONS * math.sqrt(2 / max(1, fewest)))
+    if max(rates) / min(rates) > 1 + allowed:
+        yield "rate", f"{rates[0]:.3g} against {rates[1]:.3g} arrivals a second"
+
+
+def _mixture(one: ArmRun, other: ArmRun) -> Iterator[tuple[str, str]]:
+    """Whether versions and endpoints had about the same shares of the load."""
+    if one.facts["kind"] != "load" or other.facts["kind"] != "load":
+        return
+    totals = [sum(series.n for series in run.series.values()) for run in (one, other)]
+    if not all(totals):
+        return
+    allowed = max(_MIX_SHARE, _RATE_DEVIATIONS * math.sqrt(0.5 / min(totals)))
+    for place in sorted(one.series.keys() & other.series.keys()):
+        shares = [run.series[place].n / n for run, n in zip((one, other), totals, strict=True)]
+        if abs(shares[0] - shares[1]) > allowed:
+            where = f"{plain(place[0], 40)} {plain(place[1], 20)}"
+            yield "workload", f"share of {where}: {shares[0]:.0%} against {shares[1]:.0%}"
+
+
+def _differing(reason: str, what: str, one: object, other: object) -> Iterator[tuple[str, str]]:
+    if one != other:
+        yield reason, f"{what}: {_said(one)} against {_said(other)}"
+
+
+def _said(value: object) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, list):
+        return plain(" and ".join(map(str, value)), 120)
+    return plain(value, 120)
+
+
+def notes(base: Arm, candidate: Arm) -> list[str]:
+    """What does not forbid the comparison but is to be known when reading it."""
+    found = []
+    runs = [*base.runs, *candidate.runs]
+    machines = {
+        f"{run.facts['machine']['system']}, {run.facts['machine']['cpus']} CPUs" for run in runs
+    }
+    if len(machines) > 1:
+        found.append(f"the runs come from different machines: {'; '.join(sorted(machines))}")
+    seeds = [_seeds(run) for run in runs]
+    if len(runs) > 1 and None not in seeds and len(set(seeds)) < len(seeds):
+        found.append(
+            "runs of the emulator share their seeds, so they draw the same delays: they look more"
+            " alike than two runs are"
+        )
+    unequal = _unlike(run.facts["parameters"].get("duration_s") for run in runs)
+    if unequal:
+        found.append(f"the runs were not equally long: {unequal}")
+    return [plain(each, 400) for each in found]
+
+
+def _seeds(run: ArmRun) -> tuple[object, object] | None:
+    target = run.facts["target"]
+    if target["kind"] != "emulator" or target.get("seed") is None:
+        return None
+    return target["seed"], run.facts["seed"]
+
+
+def _unlike(values: Iterable[object]) -> str:
+    numbers = sorted({float(each) for each in values if isinstance(each, int | float)})
+    if len(numbers) < 2 or numbers[-1] < 1.5 * numbers[0]:
+        return ""
+    return f"{numbers[0]:g} to {numbers[-1]:g} s"

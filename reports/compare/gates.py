@@ -1,0 +1,205 @@
+"""The gates of a comparison: which quantiles and rates decide. What each says: `judging.py`.
+
+    [API[.ENDPOINT].]MILESTONE.pN      v6.stream.streaming_ready.p95   complete.p50
+    [API[.ENDPOINT].]error_rate        v6.error_rate   stream.timeout_rate
+
+Gates are named before the runs are looked at, and there are few of them: k gates are each held at
+the level 1 - alpha/k, so that all of them together cry wolf in at most alpha of the comparisons
+(Bonferroni). A quantile passes if it is surely not slower by more than the margin; a rate that
+nobody named only *guards*: it fails if it surely rose by more than its own margin, and decides
+nothing otherwise.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from soundstage.errors import UsageError
+from soundstage.reports.compare.arms import Place
+from soundstage.reports.compare.interval import Estimate, Noise, Ratio
+from soundstage.reports.words import milestone_label, plain
+
+#: Gates if none are named: of each group the first milestone that the endpoint has, at each order.
+DEFAULT_MILESTONES = (("streaming_ready", "audio"), ("complete",))
+DEFAULT_ORDERS = (0.5, 0.95)
+DEFAULT_RATE = "error_rate"
+
+#: Defaults of the command: a quantile may be this much slower, a rate this many points higher.
+MARGIN = 0.10
+RATE_MARGIN = 0.01
+ALPHA = 0.05
+
+TIMEOUT_RATE = "timeout_rate"
+_RATES = (DEFAULT_RATE, TIMEOUT_RATE)
+_QUANTILE = re.compile(r"(?P<path>[\w.→-]+)\.p(?P<order>[0-9]{1,2}(?:\.[0-9]{1,3})?)")
+_LONGEST = 200
+GATE_LIMIT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """An endpoint on both sides. `api` is what to call the version: `v6`, or `v5→v6` where the
+    two differ. `milestones` are those that both have.
+    """
+
+    api: str
+    endpoint: str
+    base: Place
+    candidate: Place
+    milestones: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One quantile of one milestone of one endpoint (`order` in (0, 1)), or one of its rates
+    (`order` None, `what` the rate). `guard`: it may fail, but decides nothing otherwise.
+    """
+
+    pairing: Pairing
+    what: str
+    order: float | None
+    guard: bool = False
+
+    @property
+    def name(self) -> str:
+        """`v6.stream.streaming_ready.p95`"""
+        tail = "" if self.order is None else f".p{self.order * 100:g}"
+        return f"{self.pairing.api}.{self.pairing.endpoint}.{self.what}{tail}"
+
+    @property
+    def label(self) -> str:
+        """`v6 stream TTSR p95`"""
+        where = f"{plain(self.pairing.api, 40)} {plain(self.pairing.endpoint, 20)}"
+        if self.order is None:
+            return f"{where} {self.what.replace('_', ' ')}"
+        return f"{where} {milestone_label(self.what)} p{self.order * 100:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What would decide an inconclusive gate: `count` more `unit`s an arm than there are, or
+    nothing sensible (`count` None), for the reason in `text`.
+    """
+
+    unit: str
+    count: int | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class GateOutcome:
+    """What a gate says. `base` and `candidate` are quantiles in seconds (shares for a rate) with
+    their intervals, over `n_base` and `n_candidate` exchanges; `change` is the ratio (the
+    difference of shares for a rate). `level`: of every interval here. `method`: "samples",
+    "pairs" or "runs", what the interval's spread is taken from. `faster`: surely not slower.
+    """
+
+    gate: Gate
+    verdict: str
+    base: Estimate
+    candidate: Estimate
+    n_base: int
+    n_candidate: int
+    change: Ratio
+    level: float
+    margin: float
+    method: str
+    need: Need | None = None
+
+    @property
+    def faster(self) -> bool:
+        """Whether the candidate is surely better, by however little."""
+        return self.change.high < (0.0 if self.gate.order is None else 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How gates are judged: margins, the chance `alpha` of a false alarm over all gates, `paired`
+    runs, and by gate name the noise between runs that a calibration measured.
+    """
+
+    margin: float = MARGIN
+    rate_margin: float = RATE_MARGIN
+    alpha: float = ALPHA
+    paired: bool = False
+    noise: Mapping[str, Noise] | None = None
+
+
+def default_gates(pairings: Iterable[Pairing]) -> list[Gate]:
+    """The gates of a comparison for which none were named."""
+    gates = []
+    for pairing in pairings:
+        for group in DEFAULT_MILESTONES:
+            name = next((each for each in group if each in pairing.milestones), None)
+            if name is not None:
+                gates += [Gate(pairing, name, order) for order in DEFAULT_ORDERS]
+        gates.append(Gate(pairing, DEFAULT_RATE, None, guard=True))
+    return gates
+
+
+def named_gates(texts: Iterable[str], pairings: Sequence[Pairing]) -> list[Gate]:
+    """The gates that these texts name, and the guards beside them. A text without version or
+    endpoint means every one that has the milestone.
+
+    Raises UsageError for a text that names none, with what there is.
+    """
+    gates: dict[str, Gate] = {}
+    for text in texts:
+        found = _parsed(text, pairings)
+        if not found:
+            raise UsageError(_unknown(text, pairings))
+        gates.update((gate.name, gate) for gate in found)
+    for pairing in pairings:
+        guard = Gate(pairing, DEFAULT_RATE, None, guard=True)
+        gates.setdefault(guard.name, guard)
+    if len(gates) > GATE_LIMIT:
+        raise UsageError(f"{len(gates)} gates: name a few, each makes the others weaker")
+    return list(gates.values())
+
+
+def _parsed(text: str, pairings: Sequence[Pairing]) -> list[Gate]:
+    if len(text) > _LONGEST:
+        return []
+    *scope, last = text.split(".")
+    if last in _RATES:
+        return [Gate(one, last, None) for one in pairings if _covers(scope, one)]
+    match = _QUANTILE.fullmatch(text)
+    if match is None:
+        return []
+    *scope, milestone = match["path"].split(".")
+    order = float(match["order"]) / 100
+    if not 0 < order < 1:
+        return []
+    return [
+        Gate(one, milestone, order)
+        for one in pairings
+        if _covers(scope, one) and milestone in one.milestones
+    ]
+
+
+def _covers(scope: Sequence[str], pairing: Pairing) -> bool:
+    """Whether `api`, `endpoint`, `api.endpoint` or nothing at all means this endpoint. The name of
+    a version may hold a dot.
+    """
+    words = ".".join(scope)
+    names = ("", pairing.api, pairing.endpoint, f"{pairing.api}.{pairing.endpoint}")
+    return words in names
+
+
+def _unknown(text: str, pairings: Sequence[Pairing]) -> str:
+    known = [gate.name for gate in default_gates(pairings)]
+    every = sorted(
+        {f"{one.api}.{one.endpoint}.{name}.p50" for one in pairings for name in one.milestones}
+    )
+    near = difflib.get_close_matches(text, every + known, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    milestones = sorted({name for one in pairings for name in one.milestones})
+    return (
+        f"--gate {plain(text, 80)}: no such gate; {hint}A gate is "
+        f"[API[.ENDPOINT].]MILESTONE.pN or {' or '.join(_RATES)}, "
+        f"say {known[0] if known else 'complete.p95'}; both runs have "
+        f"{', '.join(map(plain, milestones)) or 'no milestones'}"
+    )

@@ -1,0 +1,320 @@
+"""Contract drift: what changed between two sets of runs in what the API sends, times apart.
+
+    observed_of(bundles)                    -> Observed   what a set of run bundles saw
+    drift(base, candidate, contracts)       -> [Finding]  what changed, the worst first
+    waived(findings, config, today)         -> [Finding]  known findings get the verdict "known"
+    broken(findings)                        -> bool       whether a gate fails (exit code 1)
+
+Values in, values out; nothing here draws or prints. Two versions of the same API are compared
+stage by stage; an API that only one side saw is left out, so v5 is never held against v6.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from soundstage.config import Config
+from soundstage.contract import Contract
+from soundstage.errors import NoDataError
+from soundstage.observed.record import EndpointSeen, Observed
+from soundstage.reports.drift.changes import FeatureChange, change
+from soundstage.reports.drift.documented import Stance
+from soundstage.reports.drift.feature import Feature
+from soundstage.reports.drift.features import features
+from soundstage.reports.drift.presence import (
+    LEVEL,
+    Presence,
+    apart,
+    fisher,
+    level_of_each,
+    needed,
+    significant,
+)
+from soundstage.results.bundle import OBSERVED, Bundle
+
+#: Effects, the worst first.
+EFFECTS = ("breaking", "warning", "info")
+#: Where the contract is silent, a difference of this much of the exchanges is worth a word even
+#: if it is not proved.
+WORTH_A_WORD = 0.5
+#: What goes without saying where a type changed.
+_WITH_TYPES = frozenset({"type.narrowed", "enum.grown", "enum.shrunk", "range.outside"})
+_VERDICTS = ("drift", "inconclusive", "known")
+
+
+@dataclass(frozen=True, slots=True)
+class DriftEvidence:
+    """How often something was seen: in `base` of `base_n` exchanges, and in `candidate` of
+    `candidate_n`. `p` is that of an exact test, None where the contract itself decides; `text`
+    says it in words ("in 0 of 412 exchanges, was in 404 of 412 (98%)").
+    """
+
+    base: int
+    base_n: int
+    candidate: int
+    candidate_n: int
+    p: float | None
+    text: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The counts as JSON."""
+        return {
+            "base": [self.base, self.base_n],
+            "candidate": [self.candidate, self.candidate_n],
+            "p": self.p,
+            "text": self.text,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class DriftFinding:
+    """One thing that changed.
+
+    `kind` names the change (`field.gone`, `stage.reordered`, … docs/drift.md lists all).
+    `effect`: "breaking", "warning" or "info", as oasdiff classes changes of responses.
+    `verdict`: "drift" (there is enough evidence), "inconclusive" (too few exchanges: `needs` says
+    about how many more of the candidate would decide if it goes on like this, None if no number
+    would as the base has too few), or "known" (waived: `waiver` says by what). `stage` is None
+    where the endpoint as a whole is meant; `path` is a JSON pointer with `*` for any item, "" for
+    the whole chunk. `fingerprint`: 12 hex digits of kind and place, never of counts, so that the
+    same finding keeps it in every comparison. `source`: the place on the page, "" where there is
+    none. Strings from the API in `text` are short, but not escaped.
+    """
+
+    kind: str
+    effect: str
+    verdict: str
+    api: str
+    endpoint: str
+    stage: str | None
+    path: str
+    text: str
+    evidence: DriftEvidence
+    fingerprint: str
+    needs: int | None = None
+    waiver: str | None = None
+    source: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The finding as JSON."""
+        return {
+            "kind": self.kind,
+            "effect": self.effect,
+            "verdict": self.verdict,
+            "api": self.api,
+            "endpoint": self.endpoint,
+            "stage": self.stage,
+            "path": self.path,
+            "text": self.text,
+            "evidence": self.evidence.to_json(),
+            "fingerprint": self.fingerprint,
+            "needs": self.needs,
+            "waiver": self.waiver,
+            "source": self.source,
+        }
+
+
+def observed_of(bundles: Iterable[Path]) -> Observed:
+    """What the runs in these bundles saw, put together.
+
+    Raises NoDataError for a bundle without `observed.json` (a run that was killed, or is older
+    than the file), UsageError for one that cannot be read.
+    """
+    whole = Observed()
+    for path in bundles:
+        document = Bundle.open(path).observed()
+        if document is None:
+            raise NoDataError(
+                f"{path}: no {OBSERVED}: the run did not come to its end; "
+                "its transcripts can be read with `soundstage schema --observed`"
+            )
+        whole.merge(Observed.of(document))
+    return whole
+
+
+def drift(
+    base: Observed,
+    candidate: Observed,
+    contracts: Mapping[str, Contract],
+    *,
+    level: float = LEVEL,
+) -> list[DriftFinding]:
+    """What changed from `base` to `candidate`, the worst first.
+
+    `contracts` by API version; one that is not there is left out. `level` is the chance of a false
+    finding in the whole comparison, where evidence is statistical: that of Fisher's exact test on
+    exchanges, shared out over the tests that could err. What the contract requires or forbids
+    needs no statistics: one exchange that breaks it, on a side where the other has none, is drift.
+    """
+    found = [
+        (contract, name, feature)
+        for api, contract in contracts.items()
+        if api in base.apis and api in candidate.apis
+        for name, mine, theirs in _both(contract, base, candidate)
+        for feature in features(contract, contract.endpoints[name], mine, theirs)
+        if feature.seen.base_n and feature.seen.candidate_n
+    ]
+    uncertain = [feature.seen for _, _, feature in found if not feature.kind.endswith(".moved")]
+    each = level_of_each(uncertain, level)
+    findings = [
+        finding
+        for contract, name, feature in found
+        if (finding := _finding(contract.api, name, feature, each)) is not None
+    ]
+    return sorted(_without_echoes(findings), key=_weight)
+
+
+def waived(findings: Iterable[DriftFinding], config: Config, today: date) -> list[DriftFinding]:
+    """The findings, of which those that a waiver holds for get the verdict "known"."""
+    marked = []
+    for finding in findings:
+        holding = [w for w in config.waivers_of_drift(finding.fingerprint) if w.holds(today)]
+        if holding:
+            finding = replace(finding, verdict="known", waiver=holding[0].describe())
+        marked.append(finding)
+    return sorted(marked, key=_weight)
+
+
+def broken(findings: Iterable[DriftFinding]) -> bool:
+    """Whether there is breaking drift that is proved and not waived."""
+    return any(each.effect == "breaking" and each.verdict == "drift" for each in findings)
+
+
+def fingerprint(api: str, endpoint: str, stage: str | None, path: str, *what: str) -> str:
+    """Twelve hex digits that stay the same for the same finding in every comparison."""
+    text = "\0".join((api, endpoint, stage or "", path, *what))
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:12]
+
+
+def _weight(finding: DriftFinding) -> tuple[Any, ...]:
+    return (
+        _VERDICTS.index(finding.verdict),
+        EFFECTS.index(finding.effect),
+        finding.api,
+        finding.endpoint,
+        finding.stage or "",
+        finding.path,
+        finding.kind,
+        finding.text,
+    )
+
+
+def _both(
+    contract: Contract, base: Observed, candidate: Observed
+) -> Iterable[tuple[str, EndpointSeen, EndpointSeen]]:
+    mine, theirs = base.apis[contract.api].endpoints, candidate.apis[contract.api].endpoints
+    for name in contract.endpoints:
+        if name in mine and name in theirs:
+            yield name, mine[name], theirs[name]
+
+
+def _finding(api: str, endpoint: str, feature: Feature, level: float) -> DriftFinding | None:
+    seen = feature.seen
+    was, now = seen.shares
+    moved = feature.kind.endswith(".moved")
+    if was == now:
+        return None
+    p: float | None = apart(seen.base_n, seen.candidate_n) if moved else fisher(seen)
+    what = change(feature, more=now > was)
+    if what is None:
+        return None
+    worse = (feature.said.stance is Stance.FORBIDDEN and now > was) or (
+        feature.said.stance is Stance.REQUIRED and now < was
+    )
+    clean = seen.base == (seen.base_n if feature.said.stance is Stance.REQUIRED else 0)
+    needs = None
+    if worse and clean:
+        verdict, p = "drift", None
+    elif p is not None and significant(p, level):
+        verdict = "drift"
+    elif abs(now - was) >= WORTH_A_WORD and (worse or _worth_a_word(feature, what)):
+        verdict = "inconclusive"
+        needs = None if moved else needed(seen, level)
+    else:
+        return None
+    return DriftFinding(
+        kind=what.kind,
+        effect=what.effect,
+        verdict=verdict,
+        api=api,
+        endpoint=endpoint,
+        stage=feature.stage,
+        path=feature.path,
+        text=what.text,
+        evidence=DriftEvidence(*seen, p, _in_words(feature, p)),
+        fingerprint=fingerprint(api, endpoint, feature.stage, feature.path, what.kind, what.detail),
+        needs=needs,
+        source=feature.said.source,
+    )
+
+
+def _worth_a_word(feature: Feature, what: FeatureChange) -> bool:
+    """Whether a difference is shown that few exchanges hint at: not where the contract allows
+    both, nor where it would mean little.
+    """
+    grave = what.effect != "info" or what.kind == "field.new"
+    return feature.said.stance is Stance.SILENT and grave
+
+
+def _in_words(feature: Feature, p: float | None) -> str:
+    seen = feature.seen
+    if feature.kind.endswith((".moved", ".limit")):
+        was = f", was {feature.was}" if feature.was else ""
+        words = f"{feature.detail} in {_exchanges(seen.candidate_n)}{was} in {seen.base_n}"
+    else:
+        complete = "complete " if feature.kind == "always" else ""
+        words = (
+            f"{complete}in {seen.candidate} of {_exchanges(seen.candidate_n)}, "
+            f"was in {seen.base} of {seen.base_n}{_percent(seen)}"
+        )
+    return f"{words}; p = {p:.2g}" if p is not None else words
+
+
+def _percent(seen: Presence) -> str:
+    return f" ({100 * seen.base / seen.base_n:.3g}%)" if seen.base_n else ""
+
+
+def _exchanges(number: int) -> str:
+    return f"{number} exchange{'' if number == 1 else 's'}"
+
+
+def _without_echoes(findings: list[DriftFinding]) -> list[DriftFinding]:
+    """Leave out what only follows from something graver: that each stage lost the track that the
+    stream lost, that values changed with their type, what one moved stage does to the order of
+    others; and all but the most frequent where several findings are the same one.
+    """
+
+    def places(kind: str, effect: str | None = None) -> set[tuple[Any, ...]]:
+        return {
+            (each.api, each.endpoint, each.path and (each.stage, each.path))
+            for each in findings
+            if each.kind == kind and effect in (None, each.effect)
+        }
+
+    lost = {(f.api, f.endpoint, f.text) for f in findings if f.kind.startswith("track.")}
+    upset = places("stage.reordered", "breaking")
+    retyped = places("type.changed") | places("type.nullable")
+    told: set[str] = set()
+    kept = []
+    for each in sorted(findings, key=lambda each: -each.evidence.candidate):
+        place = (each.api, each.endpoint, each.path and (each.stage, each.path))
+        track = each.text.replace(f" of {each.stage}", "")
+        echo = (
+            (
+                each.kind.startswith("track.")
+                and each.stage is not None
+                and (each.api, each.endpoint, track) in lost
+            )
+            or (each.kind == "stage.reordered" and each.effect == "info" and place in upset)
+            or (each.kind in _WITH_TYPES and place in retyped)
+            or each.fingerprint in told
+        )
+        told.add(each.fingerprint)
+        if not echo:
+            kept.append(each)
+    return kept

@@ -1,0 +1,98 @@
+"""The report as JSON: run.json, and what the run comes to."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from soundstage.reports.run.findings import Report
+from soundstage.reports.run.heard_playback import Playback
+from soundstage.reports.run.summary import Group, MilestoneSummary, Quantile
+
+
+def to_json(report: Report) -> dict[str, Any]:
+    """run.json with `voids` as the report sees them and, under `summary`, what the run comes to.
+
+    Times are seconds; null is a moment that never came (+inf), or an interval without a bound.
+    """
+    summary = report.summary
+    return {
+        **report.run,
+        "headline": report.headline.sentence,
+        "voids": [{"kind": void.kind, "message": void.message} for void in report.voids],
+        "summary": {
+            "exchanges": summary.exchanges,
+            "rules": report.outcomes(),
+            "endpoints": [_group_json(group) for group in summary.groups],
+            "codes": {
+                code: {"violations": count.violations, "exchanges": count.exchanges}
+                for code, count in summary.codes.items()
+            },
+            "coarse": summary.coarse,
+            "lateness": _quantiles_json(summary.lateness),
+        },
+    }
+
+
+def _group_json(group: Group) -> dict[str, Any]:
+    return {
+        "api": group.api,
+        "endpoint": group.endpoint,
+        "exchanges": group.exchanges,
+        "measured": group.measured,
+        "warmup": group.warmup,
+        "probes": group.probes,
+        "outcomes": group.outcomes,
+        "verdicts": group.verdicts,
+        "reasons": group.reasons,
+        "milestones": {one.name: _milestone_json(one) for one in group.milestones},
+        **({"playback": _playback_json(group.playback)} if group.playback else {}),
+        "stages": {
+            stage.name: {
+                "n": stage.n,
+                "reached": stage.reached,
+                "p50": _finite(stage.p50),
+                "p95": _finite(stage.p95),
+            }
+            for stage in group.stages
+        },
+    }
+
+
+def _playback_json(heard: Playback) -> dict[str, Any]:
+    pairs = {"first_byte": heard.first_byte, "stalled": heard.stalled}
+    return {
+        "probed": heard.probed,
+        "never": heard.never,
+        "whole": heard.whole,
+        "stalls": heard.stalls,
+        **{
+            name: {"p50": _finite(pair[0]), "p95": _finite(pair[1])} for name, pair in pairs.items()
+        },
+        "reasons": dict(heard.reasons),
+    }
+
+
+def _milestone_json(one: MilestoneSummary) -> dict[str, Any]:
+    return {
+        "n": one.n,
+        "reached": one.reached,
+        "from_intended": _quantiles_json(one.intended),
+        "from_actual": _quantiles_json(one.actual),
+    }
+
+
+def _quantiles_json(quantiles: tuple[Quantile, ...]) -> dict[str, Any]:
+    return {
+        f"p{round(one.order * 100)}": {
+            "seconds": _finite(one.value),
+            "low": _finite(one.low),
+            "high": _finite(one.high),
+            **({"estimated": True} if one.estimated else {}),
+        }
+        for one in quantiles
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,216 @@
+"""The report as one self-contained HTML page: no script, no request, no string taken at its word.
+
+What the page shows is decided here; how it looks, in `page.html`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from collections import Counter
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import jinja2
+
+from soundstage.output import visible
+from soundstage.reports.charts.capacity_chart import capacity
+from soundstage.reports.charts.chart import Chart
+from soundstage.reports.charts.contract_matrix import matrix
+from soundstage.reports.charts.distribution import distribution
+from soundstage.reports.charts.survival_chart import survival
+from soundstage.reports.charts.time_charts import courses, generator_chart, over_time
+from soundstage.reports.charts.waterfall import waterfall
+from soundstage.reports.run.findings import Report, RuleResult
+from soundstage.reports.run.objectives import told
+from soundstage.reports.run.summary import Group, MilestoneSummary, Quantile
+from soundstage.reports.words import (
+    HEADLINE_MILESTONES,
+    OUTCOMES,
+    milestone_label,
+    outcome_words,
+    percent,
+    plain,
+    plural,
+    seconds,
+    target_facts,
+)
+
+#: At most this many findings of one outcome are shown whole, and rule ids of one reason.
+FINDING_LIMIT = 60
+ID_LIMIT = 40
+
+#: Endpoints that findings can be narrowed to; the style sheet has a rule for each.
+_FILTERS = 12
+
+_ICONS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "invalid": "⊘", "incomplete": "…"}
+
+
+def render(report: Report) -> str:
+    """The page, as text to be stored in UTF-8 beside the bundle's other files."""
+    findings = report.findings()
+    places = Counter((rule.api, rule.endpoint) for rule in findings)
+    filters = sorted(places)[:_FILTERS]
+    return page(
+        "page.html",
+        report=report,
+        run=report.run,
+        summary=report.summary,
+        headline=report.headline,
+        icon=_ICONS[report.headline.tone],
+        facts=target_facts(report.run),
+        apis=report.apis,
+        glance=_glance(report),
+        objectives=told(report.run),
+        tally=report.outcomes(),
+        outcomes=OUTCOMES,
+        findings=[
+            (outcome, [rule for rule in findings if rule.outcome == outcome])
+            for outcome in ("failed", "outside", "warned", "known", "passed")
+            if any(rule.outcome == outcome for rule in findings)
+        ],
+        finding_limit=FINDING_LIMIT,
+        filters=[
+            (f"{plain(api, 20)} {plain(endpoint, 20)}", places[api, endpoint])
+            for api, endpoint in filters
+        ],
+        filter_class={place: f"only-{number}" for number, place in enumerate(filters)},
+        unjudged=_unjudged(report),
+        id_limit=ID_LIMIT,
+        charts=_charts(report),
+        timings=[
+            (group, [(one, _cells(one)) for one in group.milestones])
+            for group in report.summary.groups
+            if group.milestones
+        ],
+        matrix=matrix(report.rules),
+        listened=[group for group in report.summary.groups if group.playback],
+    )
+
+
+def _charts(report: Report) -> dict[str, list[Chart]]:
+    """The charts by where they stand: two in a row, or one as wide as the page."""
+    groups, timeline = report.summary.groups, report.summary.timeline
+    load = report.run["kind"] == "load"
+    slos = report.run.get("slos", ())
+    wide = [
+        *(waterfall(group) for group in groups),
+        over_time(timeline) if load and timeline else None,
+        *(courses(group) for group in groups if load),
+        generator_chart(report.generator) if report.generator else None,
+        *(survival(group) for group in groups),
+    ]
+    return {
+        "first": [chart for chart in [capacity(report.run.get("capacity"))] if chart],
+        "half": [chart for group in groups if (chart := distribution(group, slos))],
+        "wide": [chart for chart in wide if chart],
+    }
+
+
+def _glance(report: Report) -> list[dict[str, Any]]:
+    """A line an endpoint: its rules, its outcomes, and the three times that a run is known by."""
+    groups = {(group.api, group.endpoint): group for group in report.summary.groups}
+    keys = dict.fromkeys([*groups, *((rule.api, rule.endpoint) for rule in report.rules)])
+    lines = []
+    for api, endpoint in sorted(keys):
+        rules = [rule for rule in report.rules if (rule.api, rule.endpoint) == (api, endpoint)]
+        group = groups.get((api, endpoint))
+        lines.append(
+            {
+                "name": f"{plain(api, 20)} {plain(endpoint, 20)}",
+                "rules": [
+                    (outcome, number)
+                    for outcome in OUTCOMES
+                    if (number := sum(rule.outcome == outcome for rule in rules))
+                ],
+                "outcomes": outcome_words(group.outcomes, group.probes, group.warmup)
+                if group
+                else "–",
+                "times": [_short(group, name) for name in HEADLINE_MILESTONES],
+            }
+        )
+    return lines
+
+
+def _short(group: Group | None, name: str) -> tuple[str, str] | None:
+    """(p50, p95) of a milestone, None where the endpoint has no such thing."""
+    one = group.milestone(name) if group else None
+    if one is None:
+        return None
+    return one.intended[0].words, one.intended[2].words
+
+
+def _cells(one: MilestoneSummary) -> list[tuple[str, str, str]]:
+    """For each quantile: its value, its interval, and the value from the actual start."""
+    return [
+        (quantile.words, interval(quantile), actual.words)
+        for quantile, actual in zip(one.intended, one.actual, strict=True)
+    ]
+
+
+def interval(quantile: Quantile) -> str:
+    """`1.20 – 1.31 s`; empty where there are too few values to bound it on both sides."""
+    if math.isnan(quantile.low) or math.isnan(quantile.high) or math.isinf(quantile.low):
+        return ""
+    low, _, unit = seconds(quantile.low).partition(" ")
+    high, _, other = seconds(quantile.high).partition(" ")
+    return f"{low} – {high} {unit}" if unit == other else f"{low} {unit} – {high} {other}".strip()
+
+
+def _unjudged(report: Report) -> list[tuple[str, str, list[RuleResult]]]:
+    """The rules that say nothing this time, by outcome and reason: the largest group first."""
+    groups: dict[tuple[str, str], list[RuleResult]] = {}
+    for rule in report.rules:
+        if rule.outcome in ("inconclusive", "not_exercised"):
+            reason = rule.reason or "no reason given"
+            groups.setdefault((rule.outcome, reason), []).append(rule)
+    ordered = sorted(groups.items(), key=lambda item: (item[0][0], -len(item[1])))
+    return [(outcome, reason, rules) for (outcome, reason), rules in ordered[:50]]
+
+
+def csp_hash(text: str) -> str:
+    """The source expression that lets this very style sheet through the page's policy."""
+    digest = hashlib.sha256(str(text).encode("utf-8")).digest()
+    return f"sha256-{base64.b64encode(digest).decode('ascii')}"
+
+
+@cache
+def _template(name: str) -> jinja2.Template:
+    """A page of this room by its file's name. All pages share `shell.html`: the style sheet, and
+    how a chart stands with its table.
+    """
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=jinja2.FunctionLoader(_source),
+    )
+    environment.filters.update(
+        csp_hash=csp_hash,
+        milestone_label=milestone_label,
+        plain=plain,
+        plural=plural,
+        seconds=seconds,
+    )
+    environment.globals.update(percent=percent)
+    return environment.get_template(name)
+
+
+def _visible(value: object) -> object:
+    """What stands in a page, whoever it is from: markup is ours, and of text every character shows
+    (`output/visible.py`); quoting it is Jinja's part.
+    """
+    return visible.text(value) if type(value) is str else value
+
+
+def page(name: str, **values: Any) -> str:
+    """A page of this room as text to be stored, or printed, in UTF-8."""
+    return visible.in_markup(_template(name).render(**values))
+
+
+def _source(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text("utf-8")

@@ -1,0 +1,329 @@
+"""What a run comes to: counts, rates, exact quantiles. Rows in, values out; no I/O.
+
+Columns of numbers are kept, rows never, so a million exchanges fit.
+
+**Who counts.** Times are over the exchanges of the measured window in which a song (or a result)
+was due: warm-up rows and probes (requests made to be refused) are left out, and counted. A row
+that did not reach a milestone, for whatever reason, counts as +inf: nothing is dropped from a
+quantile, so failures cannot flatter it. Of rows that the harness cut (still in flight at the end of
+the run) it is known only that they took longer: quantiles that reach into them are estimated
+(`results/survival.py`) and say so. Dropped rows were never sent and count in outcomes only.
+
+**Quantile** of order p over n values is the value of rank ceil(n p): the inverse of the empirical
+distribution function, Hyndman and Fan (1996) definition 1. It is always a value that occurred.
+Its 95% interval is that of the order statistics (Conover 1999, 3.2), exact for any distribution.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from soundstage.reports.run.columns import Columns, count, is_probe
+from soundstage.reports.run.heard_playback import Playback
+from soundstage.reports.run.intake import Intake
+from soundstage.reports.run.stage_lengths import Length, Silence
+from soundstage.reports.run.timeline import MilestoneCourse, Timeline, course, timeline
+from soundstage.reports.words import HEADLINE_MILESTONES, MILESTONES, seconds
+from soundstage.results import quantiles as exact
+from soundstage.results import survival
+
+__all__ = ["is_probe"]
+
+QUANTILES = (0.5, 0.9, 0.95, 0.99)
+CONFIDENCE = 0.95
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Quantile:
+    """A quantile in seconds, +inf if that share never got there.
+
+    `low` and `high` bound it with 95% confidence; nan where n is too small to bound it.
+    `estimated`: it reaches into exchanges that were cut, so it is that of Kaplan and Meier.
+    """
+
+    order: float
+    value: float
+    low: float
+    high: float
+    estimated: bool = False
+
+    @property
+    def words(self) -> str:
+        """`1.24 s`, `∞`; `≈ 1.24 s` where it is estimated."""
+        return f"≈ {seconds(self.value)}" if self.estimated else seconds(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class MilestoneSummary:
+    """How long a milestone took over `n` exchanges, of which `reached` got there.
+
+    `intended` counts from the intended start and is the number to quote, `actual` from the
+    actual start. `times` are the sorted seconds from the intended start, +inf included.
+    """
+
+    name: str
+    n: int
+    reached: int
+    intended: tuple[Quantile, ...]
+    actual: tuple[Quantile, ...]
+    times: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class StageSummary:
+    """First arrivals of a stage (`streaming_ready#1`: of a track), seconds from the actual start.
+
+    An exchange that went well without the stage does not count (a stage may be optional); one
+    that ended badly before it counts as +inf. `n` is all that count, `reached` those that got it.
+    """
+
+    name: str
+    n: int
+    reached: int
+    p50: float
+    p95: float
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The exchanges of one endpoint of one API version.
+
+    `ends` counts the measured ones that did not end well by (the last stage that they showed, ""
+    for none; outcome); `courses` are the headline milestones over time; `lengths` (by
+    stage) and `silence` are those of a sample (`stage_lengths`); `playback` is None where nobody
+    listened.
+    """
+
+    api: str
+    endpoint: str
+    exchanges: int
+    measured: int
+    warmup: int
+    probes: int
+    outcomes: dict[str, int]
+    verdicts: dict[str, int]
+    reasons: dict[str, int]
+    milestones: tuple[MilestoneSummary, ...]
+    stages: tuple[StageSummary, ...]
+    ends: dict[tuple[str, str], int]
+    courses: tuple[MilestoneCourse, ...]
+    lengths: Mapping[str, Length] = field(default_factory=dict)
+    silence: Silence | None = None
+    playback: Playback | None = None
+
+    def milestone(self, name: str) -> MilestoneSummary | None:
+        """The milestone, or None where this endpoint has none of that name."""
+        return next((one for one in self.milestones if one.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class CodeCount:
+    """How often a violation code came, and in how many exchanges."""
+
+    violations: int
+    exchanges: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What all rows of a run come to. `coarse` is the share of events timed coarsely."""
+
+    exchanges: int
+    groups: tuple[Group, ...]
+    codes: dict[str, CodeCount]
+    timing: dict[str, int]
+    framings: dict[str, int]
+    coarse: float
+    events: int
+    bytes: int
+    billed: int
+    lateness: tuple[Quantile, ...]
+    timeline: Timeline | None
+
+
+def quantiles(ordered: Floats, orders: Iterable[float] = QUANTILES) -> tuple[Quantile, ...]:
+    """Exact quantiles of sorted values with their intervals; none of no values."""
+    n = len(ordered)
+    if n == 0:
+        return ()
+
+    def at(rank: int) -> float:
+        return float(ordered[rank - 1]) if 1 <= rank <= n else math.nan
+
+    found = []
+    for order in orders:
+        low, high = exact.interval_ranks(order, n, CONFIDENCE)
+        found.append(Quantile(order, at(exact.rank(order, n)), at(low), at(high)))
+    return tuple(found)
+
+
+def _with_cut(times: Floats, cut: Floats) -> tuple[Quantile, ...]:
+    """The quantiles of times of which some are not known, as they were cut (nan: it was not)."""
+    unknown = np.isinf(times) & ~np.isnan(cut)
+    if not unknown.any():
+        return quantiles(np.sort(times))
+    found = survival.quantiles(times[~unknown], cut[unknown], QUANTILES, CONFIDENCE)
+    return tuple(Quantile(*astuple(each)) for each in found)
+
+
+def _group(
+    key: tuple[str, str], columns: Columns, expected: Iterable[str], line: Timeline | None
+) -> Group:
+    outcomes: Counter[str] = Counter()
+    verdicts: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    warmups = probes = 0
+    for (outcome, verdict, reason, *_, warmup, probe), number in columns.kinds():
+        count(verdicts, verdict, number)
+        if reason:
+            count(reasons, reason, number)
+        if warmup:
+            warmups += number
+        elif probe:
+            probes += number
+        else:
+            count(outcomes, outcome, number)
+    order = list(MILESTONES)
+    names = sorted(
+        {*columns.milestones(), *expected},
+        key=lambda name: (order.index(name) if name in order else len(order), name),
+    )
+    milestones: list[MilestoneSummary] = []
+    courses: list[MilestoneCourse] = []
+    if measured := columns.measured:
+        late, intended, cut = columns.late(), columns.intended(), columns.cut()
+        for name in names:
+            times = columns.times(name)
+            since_intended = times + late
+            if name in HEADLINE_MILESTONES and line is not None:
+                courses.append(course(name, intended, since_intended, line))
+            found = _with_cut(since_intended, cut + late), _with_cut(times, cut)
+            since_intended.sort()
+            reached = int(np.count_nonzero(np.isfinite(times)))
+            milestones.append(MilestoneSummary(name, measured, reached, *found, since_intended))
+    return Group(
+        *key,
+        exchanges=sum(number for _, number in columns.kinds()),
+        measured=measured,
+        warmup=warmups,
+        probes=probes,
+        outcomes=dict(outcomes.most_common()),
+        verdicts=dict(verdicts.most_common()),
+        reasons=dict(reasons.most_common()),
+        milestones=tuple(milestones),
+        stages=tuple(_stages(columns)),
+        ends=dict(columns.ends),
+        courses=tuple(courses),
+        lengths=columns.sample.lengths(),
+        silence=columns.sample.silence(),
+        playback=columns.heard.value() if columns.heard else None,
+    )
+
+
+def _in_order(stages: Iterable[str], columns: Columns) -> list[str]:
+    """Stages by their mean place in the exchanges of the sample. Not by their quantiles: those
+    of a stage that few exchanges have are the quantiles of these few.
+    """
+    places: dict[str, list[int]] = {name: [] for name in stages}
+    for passed, _ in columns.sample.kept:
+        for place, name in enumerate(passed):
+            places[name].append(place)
+    mean = {name: sum(at) / len(at) if at else math.inf for name, at in places.items()}
+    return sorted(places, key=lambda name: mean[name])
+
+
+def _stages(columns: Columns) -> Iterable[StageSummary]:
+    stages = columns.stages()
+    for name in _in_order(stages, columns):
+        column = stages[name]
+        reached = len(column.first)
+        n = reached + columns.bad - column.reached_badly
+        times = np.full(n, math.inf)
+        times[:reached] = column.first
+        ranks = [exact.rank(0.5, n) - 1, exact.rank(0.95, n) - 1]
+        times.partition(ranks)
+        yield StageSummary(name, n, reached, float(times[ranks[0]]), float(times[ranks[1]]))
+
+
+def summarise(
+    rows: Iterable[Mapping[str, Any]],
+    expected: Mapping[tuple[str, str], Iterable[str]] | None = None,
+) -> Summary:
+    """The summary of `rows` (of exchanges.ndjson.gz); `expected` as in `summary_of`. Raises
+    UsageError at a row of another format.
+    """
+    intake = Intake()
+    intake.take(rows)
+    return summary_of(intake, expected)
+
+
+def summary_of(
+    intake: Intake, expected: Mapping[tuple[str, str], Iterable[str]] | None = None
+) -> Summary:
+    """The summary of the rows that were taken in.
+
+    `expected` names the milestones that an endpoint promises by (api, endpoint), so that one
+    that was never reached is shown as such.
+    """
+    columns, whole = intake.columns, intake.whole
+    line = timeline(whole.asked(), whole.begun(), whole.ended())
+    late = [group.late() for group in columns.values()]
+    lateness = np.sort(np.concatenate(late)) if late else np.empty(0)
+    timing: Counter[str] = Counter()
+    framings: Counter[str] = Counter()
+    for (api, endpoint), group in sorted(columns.items()):
+        for (outcome, _, _, framing, source, *_), number in group.kinds():
+            if framing:
+                count(framings, f"{api} {endpoint}: {framing}", number)
+            if source and outcome != "dropped":
+                count(timing, source, number)
+    return Summary(
+        exchanges=intake.total,
+        groups=tuple(
+            _group(key, group, (expected or {}).get(key, ()), line)
+            for key, group in sorted(columns.items())
+        ),
+        codes={
+            code: CodeCount(number, intake.exchanges_with[code])
+            for code, number in intake.violations.most_common()
+        },
+        timing=dict(timing),
+        framings=dict(framings),
+        coarse=whole.coarse / whole.events if whole.events else 0.0,
+        events=whole.events,
+        bytes=whole.bytes,
+        billed=whole.billed,
+        lateness=quantiles(lateness),
+        timeline=line,
+    )
+
+
+def expected_milestones(
+    run: Mapping[str, Any], rules: Iterable[Mapping[str, Any]]
+) -> dict[tuple[str, str], set[str]]:
+    """The milestones that each endpoint promises, by (api, endpoint).
+
+    From `contracts` of run.json where they stand there; else a rule about a stage that is called
+    as a milestone shows that the endpoint has it, and every endpoint completes.
+    """
+    expected: dict[tuple[str, str], set[str]] = {}
+    for api, contract in run["contracts"].items():
+        for endpoint, names in contract.get("milestones", {}).items():
+            expected[api, endpoint] = set(names)
+    stated = set(expected)
+    for rule in rules:
+        key = (rule["api"], rule["endpoint"])
+        if key in stated or key[1] not in ("stream", "sync"):
+            continue
+        names = expected.setdefault(key, {"complete"})
+        names.update(step for step in rule["rule"].split("/")[2:3] if step in MILESTONES)
+    return expected

@@ -1,0 +1,192 @@
+"""The words that all reports share: the headline, numbers with units, and hostile text made plain.
+
+Text of the API is escaped for its medium (HTML, XML, Markdown) by whoever writes that medium;
+what is done here comes before: no control or bidirectional character survives, and no length.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from soundstage.output import visible
+
+#: Milestones in the order in which a stream reaches them, and how reports call them.
+MILESTONES = {
+    "accepted": "accepted",
+    "first_chunk": "first chunk",
+    "validated": "validated",
+    "streaming_ready": "TTSR",
+    "streaming_ready_all": "TTSR, all tracks",
+    "audio": "audio",
+    "complete": "TTC",
+}
+
+#: The three that a run is known by.
+HEADLINE_MILESTONES = ("streaming_ready", "audio", "complete")
+
+#: Each rule outcome: glyph, and the word for it. The order is that of urgency.
+OUTCOMES = {
+    "failed": ("✗", "failed"),
+    "outside": ("✗", "broken outside the selection"),
+    "warned": ("!", "warned"),
+    "inconclusive": ("?", "inconclusive"),
+    "known": ("○", "known"),
+    "passed": ("✓", "passed"),
+    "not_exercised": ("–", "not exercised"),
+}
+
+_TARGETS = {
+    "emulator": ("the emulator", "proves nothing about the live API"),
+    "live": ("the live API", None),
+    "local": ("a local server", "not the live API"),
+}
+
+_VERDICTS = {
+    ("check", "pass"): ("pass", "Contract kept"),
+    ("check", "fail"): ("fail", "Contract broken"),
+    ("load", "pass"): ("pass", "Load run passed"),
+    ("load", "fail"): ("fail", "Load run failed"),
+}
+
+
+def plain(text: object, limit: int = 300) -> str:
+    """`text` as one line that is safe to show (`output/visible.py`), cut past `limit`."""
+    whole = text if isinstance(text, str) else str(text)
+    part = whole[:limit]
+    if not (part.isascii() and part.isprintable()):
+        part = visible.line(part.translate(_IN_A_LINE))
+    left = len(whole) - limit
+    return part if left <= 0 else f"{part}… ({left:,} more characters)"
+
+
+#: Space and line ends of texts that are shown in one line.
+_IN_A_LINE = str.maketrans({"\n": "⏎", "\r": "␍", "\t": " ", "\u00a0": " "})
+
+
+def seconds(value: float) -> str:
+    """A time for people: `12.3 ms`, `1.24 s`, `184 s`; ∞ for a moment that never came."""
+    if math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞"
+    if abs(value) < 0.9995:
+        thousandths = value * 1000
+        return f"{thousandths:.{0 if abs(thousandths) >= 99.95 else 1}f} ms"
+    size = abs(value)
+    return f"{value:.{2 if size < 9.995 else 1 if size < 99.95 else 0}f} s"
+
+
+def percent(part: float, whole: float) -> str:
+    """`99.5%`; never rounded to 0% or 100% when it is not."""
+    if whole <= 0:
+        return "–"
+    share = 100 * part / whole
+    if share in (0, 100):
+        return f"{share:.0f}%"
+    if share < 0.1:
+        return "<0.1%"
+    if share > 99.9:
+        return ">99.9%"
+    return f"{share:.1f}%"
+
+
+def plural(number: int, noun: str) -> str:
+    """`1 rule`, `2 rules`, `1,000 rules`; `2 series`."""
+    return f"{number:,} {noun}" + ("" if number == 1 or noun.endswith("s") else "s")
+
+
+def milestone_label(name: str) -> str:
+    """How reports call a milestone; one that no table knows keeps its name."""
+    return MILESTONES.get(name, plain(name, 60))
+
+
+def outcome_words(outcomes: Mapping[str, int], probes: int, warmup: int) -> str:
+    """`98.5% of 400 ok · 6 timeout · 20 warm-up`."""
+    total, well = sum(outcomes.values()), outcomes.get("ok", 0)
+    words = [f"{percent(well, total)} of {total:,} ok"] if total else []
+    if 0 < total == well:
+        words = [f"all {total:,} ok" if total > 1 else "1 ok"]
+    words.extend(f"{count:,} {plain(name, 20)}" for name, count in outcomes.items() if name != "ok")
+    if probes:
+        words.append(plural(probes, "probe"))
+    if warmup:
+        words.append(f"{warmup:,} warm-up")
+    return " · ".join(words)
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The first thing that any report says.
+
+    `tone` is pass, fail, inconclusive, invalid or incomplete; `title` the answer; `target` what
+    it was asked of; `caveat` what the answer does not mean (None for the live API).
+    """
+
+    tone: str
+    title: str
+    target: str
+    caveat: str | None
+    detail: str | None
+
+    @property
+    def sentence(self) -> str:
+        """`Contract kept, against the emulator — proves nothing about the live API`."""
+        tail = f" — {self.caveat}" if self.caveat else ""
+        return f"{self.title}, against {self.target}{tail}"
+
+
+def headline(run: Mapping[str, Any], *, empty: bool = False) -> Headline:
+    """The headline of a run, from its run.json; `empty` if there was nothing to judge."""
+    target, caveat = _TARGETS[run["target"]["kind"]]
+    tone, title = _answer(run)
+    title = _of_selection(title, run.get("selection"))
+    if empty and tone == "pass":
+        tone, title = "inconclusive", "No data: nothing was recorded"
+    reason = run["reason"]
+    return Headline(tone, title, target, caveat, plain(reason, 400) if reason else None)
+
+
+def _answer(run: Mapping[str, Any]) -> tuple[str, str]:
+    kind, verdict = run["kind"], run["verdict"]
+    if run["status"] != "complete" and verdict != "fail":
+        return "incomplete", "Incomplete: the run did not come to its end"
+    if verdict == "fail" and kind == "load" and run["exit_code"] == 1:
+        return "fail", "Contract broken under load"
+    if verdict == "fail" and run["exit_code"] == 3:
+        return "fail", "Too slow"
+    if verdict == "inconclusive":
+        return "inconclusive", "Inconclusive: this run cannot tell"
+    if verdict == "invalid" and kind == "check":
+        return "invalid", "Invalid: the check itself went wrong, and says nothing of the contract"
+    if verdict == "invalid":
+        return "invalid", "Invalid: this run measures nothing"
+    found = run.get("capacity")
+    if found and verdict == "pass" and found["rate"] is not None:
+        least = "at least " if found["verdict"] == "at_least" else ""
+        return "pass", f"Capacity: {least}{found['rate']:.3g} arrivals a second"
+    return _VERDICTS[kind, verdict]
+
+
+def _of_selection(title: str, selection: Mapping[str, Any] | None) -> str:
+    """`Contract kept, selection: 3 of 271 rules (-k index)`."""
+    if selection is None:
+        return title
+    many = f"{selection['rules']:,} of {selection['of']:,} rules"
+    return f"{title}, selection: {many} (-k {plain(selection['expression'], 80)})"
+
+
+def target_facts(run: Mapping[str, Any]) -> list[str]:
+    """What else is to be known of the target: profile, speed, seed."""
+    target = run["target"]
+    facts = []
+    if target.get("profile"):
+        facts.append(f"profile {plain(target['profile'], 60)}")
+    speed = target.get("speed")
+    if speed and speed != 1:
+        facts.append(f"{speed:g}× faster than life, so times are not the API's")
+    if target.get("seed") is not None:
+        facts.append(f"seed {plain(target['seed'], 40)}")
+    return facts

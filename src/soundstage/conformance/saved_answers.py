@@ -1,0 +1,284 @@
+"""Judges answers that were saved: finds out which endpoint's they are, and holds them against it.
+
+What tells the endpoint, the surest first: what the user says, what a transcript's header names, the
+request that was saved with the answer, the names in the body. A guess by names that does not fit is
+never a violation: then nothing is known about the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+from urllib.parse import urlsplit
+
+from soundstage.conformance.engine import SeenEvent
+from soundstage.conformance.judge import Caps, Judge
+from soundstage.conformance.violations import Verdict
+from soundstage.contract import Contract
+from soundstage.contract.paths import endpoint_at
+from soundstage.contract.protocol import Endpoint
+from soundstage.contract.recognise import recognise
+from soundstage.errors import UsageError
+from soundstage.saved import look_alikes
+from soundstage.saved.saved_file import LARGEST
+from soundstage.saved.transcript import Transcript
+from soundstage.wire import jsontext
+from soundstage.wire.content_type import content_type_of
+from soundstage.wire.end import End, EndKind
+from soundstage.wire.lines import sniff_framing
+from soundstage.wire.outages import reason_in_words
+from soundstage.wire.sse import Event
+
+_CAP: Final = "cap.exchange_bytes"
+_OK: Final = 200
+#: A body is judged in pieces of so many bytes: its lines as Python's objects take many times more.
+_PIECE: Final = 2**20
+#: Reasons why a saved answer is not judged to its end, as people read them. `{}` is what the file
+#: says of it.
+_WORDS: Final = {
+    "archive.no_body": "the archive holds no body",
+    "archive.cut_body": "the archive holds a part of the body",
+    "archive.no_answer": "the archive holds no answer",
+    "archive.client_error": "the client broke off: {}",
+    "archive.not_modified": "the archive holds no body: the client had it in its cache",
+    "file.truncated": "the file breaks off inside its compressed or chunked data",
+    "file.no_body": "the file holds the head and no body",
+    "file.shorter_than_announced": "the file holds less than the Content-Length says",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerOrigin:
+    """Which endpoint's answer something is; `kind` is "stream", "sync", "status" or "error".
+    `guessed`: by the names in the body; `fits`: these have enough in common; `also`: the other
+    contracts that fit as well.
+    """
+
+    contract: Contract
+    endpoint: Endpoint
+    kind: str
+    guessed: bool = False
+    fits: bool = True
+    also: tuple[str, ...] = ()
+
+
+def told(exchange: Transcript, contracts: list[Contract], kind: str | None) -> AnswerOrigin:
+    """Which endpoint of these contracts an answer is of. `kind` is what the user says, None to find
+    out.
+
+    Raises UsageError where the contract has no endpoint of the kind.
+    """
+    header = exchange.header
+    named = next((each for each in contracts if each.api == header.get("api")), None)
+    endpoint = named.endpoints.get(str(header.get("endpoint"))) if named is not None else None
+    if named is None and len(contracts) == 1 and header.get("endpoint") is not None:
+        endpoint = contracts[0].endpoints.get(str(header.get("endpoint")))
+        named = contracts[0] if endpoint is not None else None
+    if named is None and (found := asked_at(exchange, contracts)) is not None:
+        named, endpoint = found
+    if kind is None and header.get("expect") == "error" and named is not None:
+        kind = "error"
+    if named is not None:
+        if endpoint is not None and kind in (None, endpoint.kind):
+            return AnswerOrigin(named, endpoint, endpoint.kind)
+        if kind is not None:
+            return AnswerOrigin(named, _of_kind(named, kind), kind)
+        contracts = [named]
+    elif kind is not None and len(contracts) == 1:
+        return AnswerOrigin(contracts[0], _of_kind(contracts[0], kind), kind)
+    best, *others = recognise(exchange.body, contracts, kind)
+    also = tuple(
+        other.contract.api
+        for other in others
+        if (other.kind, other.score) == (best.kind, best.score)
+    )
+    return AnswerOrigin(
+        best.contract, _of_kind(best.contract, best.kind), best.kind, True, best.fits, also
+    )
+
+
+def asked_at(exchange: Transcript, contracts: list[Contract]) -> tuple[Contract, Endpoint] | None:
+    """The endpoint that the saved request was sent to; None if it is none's, or not known."""
+    request = exchange.header.get("request")
+    if not isinstance(request, dict):
+        return None
+    try:
+        path = urlsplit(str(request.get("url", ""))).path
+    except ValueError:
+        return None
+    return endpoint_at(contracts, str(request.get("method", "")), path)
+
+
+def _of_kind(contract: Contract, kind: str) -> Endpoint:
+    endpoint = contract.endpoint_of_kind("stream" if kind == "error" else kind)
+    if endpoint is None:
+        raise UsageError(f"{contract.api} has no endpoint of the kind {kind}")
+    return endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An answer, and what was found in it. `why`: the reason of an inconclusive one, in words."""
+
+    told: AnswerOrigin
+    judge: Judge
+    body: bytes
+    why: str | None = None
+
+
+def judge_told(
+    told: AnswerOrigin,
+    exchange: Transcript,
+    caps: Caps,
+    *,
+    limit: int = LARGEST,
+    on_event: Callable[[Event, SeenEvent], None] | None = None,
+) -> Judged:
+    """Hold an answer against the endpoint that it is of. Not more than `limit` bytes are judged."""
+    judge = Judge(
+        told.contract,
+        told.endpoint,
+        caps=caps,
+        expect_error=told.kind == "error",
+        on_event=on_event,
+    )
+    body = exchange.body
+    end, cut = _end(exchange)
+    if len(body) > limit:
+        body, cut = body[:limit], _CAP
+    response = exchange.header.get("response") or {}
+    status = response.get("status")
+    if status is not None:
+        media = content_type_of(response.get("headers", ()))
+        # An archive without any header does not say what the type was.
+        if status != _OK or media is not None or response.get("headers") or _says_all(exchange):
+            judge.head(int(status), media)
+    for at in range(0, len(body), _PIECE):
+        judge.feed(body[at : at + _PIECE])
+    if exchange.doubt is not None and cut is None and not _is_whole(judge, body):
+        cut = exchange.doubt
+    judge.close(end, cut=cut)
+    return Judged(told, judge, body, _why(judge.reason, exchange))
+
+
+def _why(reason: str | None, exchange: Transcript) -> str | None:
+    """What a reason means, for those whose code does not tell."""
+    if reason is None:
+        return None
+    if reason in _WORDS:
+        said = (exchange.end or {}).get("message") or "no reason is given"
+        return _WORDS[reason].format(said)
+    return reason_in_words(reason).removeprefix(reason).removeprefix(": ") or None
+
+
+def _says_all(exchange: Transcript) -> bool:
+    return exchange.header.get("timing") != "har"
+
+
+def _is_whole(judge: Judge, body: bytes) -> bool:
+    """Whether a body that may have been cut shows that it was not."""
+    if judge.streaming:
+        return judge.ended or judge.failed is not None
+    if not body.lstrip().startswith((b"{", b"[", b'"')):
+        return bool(body)  # no JSON at all, however it would have gone on
+    return jsontext.parse(body).value is not None
+
+
+def _end(exchange: Transcript) -> tuple[End | None, str | None]:
+    row = exchange.end
+    if row is None:
+        return None, exchange.doubt or "transcript.incomplete"
+    cut = row.get("cut")
+    try:
+        kind = EndKind(str(row.get("kind")))
+    except ValueError:
+        return None, cut
+    return End(kind, str(row.get("message", "")), 0, row.get("fault_of")), cut
+
+
+# --- files without anything that tells their endpoint ---------------------------------------------
+
+
+def judge_saved(
+    exchange: Transcript,
+    contracts: list[Contract],
+    kind: str | None,
+    caps: Caps,
+    *,
+    name: str,
+    limit: int = LARGEST,
+) -> Judged:
+    """Find out what an answer is of, and hold it against that.
+
+    Raises UsageError, one line, where that is a guess and would be called broken for a reason that
+    may be the guess's, or the file's. `name` stands in it.
+    """
+    found = told(exchange, contracts, kind)
+    status = (exchange.header.get("response") or {}).get("status")
+    head = status is not None
+    if found.guessed and found.kind == "error" and status == _OK and kind is None:
+        # Under the status of a success a stream or a result was due, and this refused it.
+        found = replace(found, endpoint=_of_kind(found.contract, "stream"), kind="stream")
+    if found.guessed and not head and _is_of_file(exchange):
+        _check_guess(found, contracts, exchange.body, kind, name)
+    if found.guessed and not found.fits and kind is None:
+        # The status may still say all that there is to know, of an outage say.
+        found = replace(found, endpoint=_of_kind(found.contract, "stream"), kind="stream")
+    judged = judge_told(found, exchange, caps, limit=limit)
+    if found.guessed and not found.fits and judged.judge.verdict() is Verdict.VIOLATES:
+        raise UsageError(_unknown(name, contracts, exchange.body, kind))
+    return judged
+
+
+def _is_of_file(exchange: Transcript) -> bool:
+    return exchange.header.get("timing") == "file"
+
+
+def _check_guess(
+    found: AnswerOrigin, contracts: list[Contract], body: bytes, kind: str | None, name: str
+) -> None:
+    """Raise UsageError where a bare body does not look like what it would have to be."""
+
+    api = found.contract.api
+    if not found.fits and kind != "error":
+        raise UsageError(_unknown(name, contracts, body, kind))
+    if found.kind != "stream" or found.contract.errors.matching(jsontext.parse(body).value):
+        return
+    framing = sniff_framing(body)
+    if framing == "unknown":
+        raise UsageError(
+            f"{name}: chunks of {api} are in it, but it looks like {look_alikes.looks_like(body)}"
+        )
+    if framing not in found.endpoint.framings:
+        expected = " or ".join(found.endpoint.framings)
+        raise UsageError(
+            f"{name}: has the chunks of {api}, but not as they are sent ({expected}): "
+            f"{look_alikes.SAVE}; if it is what came, say --api {api} --endpoint stream"
+        )
+    if framing == "sse" and _has_lost_blank_lines(body):
+        raise UsageError(
+            f"{name}: has the events of {api} without the blank lines between them, as grep or a "
+            f"program leaves them: {look_alikes.SAVE}; if it is what came, say --api {api} "
+            "--endpoint stream"
+        )
+
+
+def _has_lost_blank_lines(body: bytes) -> bool:
+    """Whether each line is an event's whole data, and no blank line is left between two."""
+    lines = body.replace(b"\r\n", b"\n").strip(b"\n").split(b"\n")
+    data = [line for line in lines[:50] if line.startswith(b"data:")]
+    if b"" in lines or len(data) < 2:
+        return False
+    return all(isinstance(jsontext.parse(line[5:]).value, dict) for line in data)
+
+
+def _unknown(name: str, contracts: list[Contract], body: bytes, kind: str | None) -> str:
+
+    apis = " or ".join(each.api for each in contracts)
+    what = "answer" if kind is None else {"sync": "result"}.get(kind, kind)
+    say = "--api and --endpoint" if kind is None else "--api"
+    return (
+        f"{name}: looks like no {what} of {apis}, but like {look_alikes.looks_like(body)}; "
+        f"if it is one, say {say}"
+    )

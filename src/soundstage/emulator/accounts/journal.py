@@ -1,0 +1,130 @@
+"""What was received, and what came of it: the newest requests, for people who debug a client."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Any, Final
+
+from starlette.types import Scope, Send
+
+#: Where a request's scope has its entry.
+ENTRY: Final = "soundstage.entry"
+
+#: How many entries are kept.
+KEPT: Final = 10_000
+#: How much of a body is kept, in bytes.
+BODY_KEPT: Final = 4096
+#: The most entries that one answer holds.
+PAGE: Final = 1000
+_PATH_KEPT: Final = 2048
+#: What a reader may ask for.
+FILTERS: Final = (
+    "path", "method", "api", "endpoint", "status", "reason", "account", "message_id",
+)  # fmt: skip
+
+
+@dataclass(slots=True, eq=False)
+class JournalEntry:
+    """One request. `account` is the digest of its key, None where it had none that is accepted;
+    `status` None while nothing was answered yet. `chunks` and `seconds` are how many chunks were
+    sent and how long the answer took, None while it is under way.
+    """
+
+    id: int
+    time: float
+    method: str
+    path: str
+    api: str | None = None
+    endpoint: str | None = None
+    account: str | None = None
+    body: bytes = b""
+    body_bytes: int = 0
+    status: int | None = None
+    reason: str | None = None
+    message_id: str | None = None
+    chunks: int | None = None
+    seconds: float | None = None
+
+    def received(self, body: bytes) -> None:
+        """Note the body, as much of it as is kept."""
+        self.body, self.body_bytes = body[:BODY_KEPT], len(body)
+
+    def meets(self, filters: dict[str, Any]) -> bool:
+        """Whether it has all these values. A path that ends in `*` stands for all that begin so."""
+        for name, value in filters.items():
+            mine = getattr(self, name)
+            if name == "path" and value.endswith("*"):
+                if not mine.startswith(value[:-1]):
+                    return False
+            elif mine != value:
+                return False
+        return True
+
+
+def answered(scope: Scope, status: int) -> None:
+    """Note the status of an answer that is being sent."""
+    entry: JournalEntry | None = scope.get(ENTRY)
+    if entry is not None:
+        entry.status = status
+
+
+def noting(entry: JournalEntry, send: Send) -> Send:
+    """A `send` that notes the status. Not for streams, whose chunks it would cost something."""
+
+    async def sending(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            entry.status = message["status"]
+        await send(message)
+
+    return sending
+
+
+class Journal:
+    """The newest `KEPT` entries."""
+
+    def __init__(self) -> None:
+        self._entries: deque[JournalEntry] = deque(maxlen=KEPT)
+        self._last_id = 0
+
+    def begin(self, method: str, path: str) -> JournalEntry:
+        """Enter a request that has come in. Its id is the moment, in nanoseconds since 1970, so
+        that ids go on growing when an emulator is started again.
+        """
+        now = time.time_ns()
+        self._last_id = max(now, self._last_id + 1)
+        entry = JournalEntry(self._last_id, now / 1e9, method, path[:_PATH_KEPT])
+        self._entries.append(entry)
+        return entry
+
+    def read(
+        self, filters: dict[str, Any], since: int = 0, limit: int = 100
+    ) -> list[dict[str, Any]]:
+        """The newest entries that meet all filters (`FILTERS`), in the order in which they came;
+        `since` is the id after which they begin.
+        """
+        found = islice(self._newest(filters, since), min(limit, PAGE))
+        return [_shown(entry) for entry in reversed(list(found))]
+
+    def _newest(self, filters: dict[str, Any], since: int) -> Iterator[JournalEntry]:
+        for entry in reversed(self._entries):
+            if entry.id <= since:
+                return
+            if entry.meets(filters):
+                yield entry
+
+    def clear(self) -> None:
+        """Forget all entries."""
+        self._entries.clear()
+
+
+def _shown(entry: JournalEntry) -> dict[str, Any]:
+    row = asdict(entry)
+    # The id is more than the 53 bits that other readers of JSON keep of a number.
+    row["id"] = str(entry.id)
+    row["body"] = entry.body.decode("utf-8", "replace")
+    row["body_cut"] = entry.body_bytes > BODY_KEPT
+    return row

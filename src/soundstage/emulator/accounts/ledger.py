@@ -1,0 +1,209 @@
+"""Balances, charges and refusals of one emulator, in memory: they are gone when it stops.
+
+A generation's price is first *held*: taken from the balance, so that no race can overdraw it. The
+hold says when it is *due* and what it becomes then: a charge, at the moment of the chunk that
+bills, or, where the generation fails before, released. Whoever looks first makes it so, once; no
+client has to be there for it. What is held and not due when the emulator ends is given back.
+
+Nothing here waits, and the event loop is one thread: each call is whole before another begins. Keys
+are not stored, only accounts (`accounts.py`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, OrderedDict
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from typing import Any, Final
+
+from soundstage.emulator.accounts.keys import Account
+from soundstage.emulator.accounts.rates import RateLimit
+
+#: Accounts that are remembered. Where any key is taken, whoever sends a new one with each request
+#: makes an account each; beyond this many those that were not used for longest are forgotten.
+MOST_ACCOUNTS: Final = 100_000
+
+
+@dataclass(slots=True)
+class _Book:
+    """What became of an account. `even`: see `rates.py`. `held` and `charged` are numbers."""
+
+    balance: int
+    even: float = 0.0
+    held: int = 0
+    charged: int = 0
+
+    def about(self, account: str) -> dict[str, Any]:
+        return {
+            "account": account,
+            "balance": self.balance,
+            "held": self.held,
+            "charged": self.charged,
+        }
+
+
+@dataclass(slots=True, eq=False)
+class HeldPrice:
+    """A price that is held for the generation of that `number`. `charges`: it becomes a charge when
+    it is due, else it is released then.
+    """
+
+    number: int
+    account: str
+    price: int
+    charges: bool = False
+    settled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeRefused:
+    """Why nothing was held: the name of an error, and after how many seconds to try again."""
+
+    error: str
+    wait_s: float = 0.0
+
+
+class Ledger:
+    """All accounts of one emulator."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._start()
+
+    def _start(self) -> None:
+        self._books: OrderedDict[str, _Book] = OrderedDict()
+        self._held: set[HeldPrice] = set()
+        #: (seconds of the monotonic clock, a number that tells equal moments apart, hold)
+        self._due: list[tuple[float, int, HeldPrice]] = []
+        self._totals = {s: {"number": 0, "credits": 0} for s in ("held", "charged", "released")}
+        self._refusals: Counter[str] = Counter()
+
+    def hold(
+        self, account: Account, price: int, rate: RateLimit | None = None, now: float | None = None
+    ) -> HeldPrice | ChargeRefused:
+        """Take `price` from an account; one that is new gets its opening balance. `rate` is its
+        limit, None for none; `now` is in seconds of the monotonic clock.
+        """
+        book = self._book(account.name, account.balance)
+        if rate is not None:
+            turn = rate.turn(book.even, time.monotonic() if now is None else now)
+            if turn.wait_s:
+                return ChargeRefused("rate_limit", turn.wait_s)
+            book.even = turn.even
+        if book.balance < price:
+            return ChargeRefused("insufficient_balance")
+        book.balance -= price
+        self._number += 1
+        hold = HeldPrice(self._number, account.name, price)
+        self._held.add(hold)
+        self._count("held", price)
+        book.held += 1
+        return hold
+
+    def seal(self, hold: HeldPrice, due: float, *, charges: bool) -> None:
+        """Say when a hold is due (monotonic seconds), and whether it becomes a charge then or is
+        released.
+        """
+        hold.charges = charges
+        heappush(self._due, (due, hold.number, hold))
+
+    def release(self, hold: HeldPrice) -> None:
+        """Give a hold back, unless it is settled by now."""
+        if not hold.settled:
+            self._settled(hold, charged=False)
+
+    def settle(self, now: float) -> None:
+        """Make of every hold that is due by `now` what it becomes."""
+        while self._due and self._due[0][0] <= now:
+            hold = heappop(self._due)[2]
+            if not hold.settled:
+                self._settled(hold, charged=hold.charges)
+
+    def end(self, now: float) -> None:
+        """The end of the run: what is due by `now` is settled, what is not is given back."""
+        self.settle(now)
+        for hold in list(self._held):
+            self.release(hold)
+
+    def waiting(self) -> bool:
+        """Whether anything is held."""
+        return bool(self._held)
+
+    def refused(self, reason: str) -> None:
+        """Enter a refusal."""
+        self._refusals[reason] += 1
+
+    def _settled(self, hold: HeldPrice, *, charged: bool) -> None:
+        hold.settled = True
+        self._held.discard(hold)
+        book = self._books[hold.account]
+        book.held -= 1
+        self._count("held", hold.price, -1)
+        self._count("charged" if charged else "released", hold.price)
+        if charged:
+            book.charged += 1
+        else:
+            book.balance += hold.price
+
+    def _count(self, state: str, price: int, by: int = 1) -> None:
+        total = self._totals[state]
+        total["number"] += by
+        total["credits"] += by * price
+
+    def _book(self, account: str, balance: int) -> _Book:
+        book = self._books.get(account)
+        if book is None:
+            if len(self._books) >= MOST_ACCOUNTS:
+                oldest = next((name for name, each in self._books.items() if not each.held), None)
+                self._books.pop(oldest or "", None)
+            book = self._books[account] = _Book(balance)
+        else:
+            self._books.move_to_end(account)
+        return book
+
+    # --- what there is ----------------------------------------------------------------------------
+
+    @property
+    def number(self) -> int:
+        """The number of the last generation whose price was held, 0 before the first."""
+        return self._number
+
+    def balance(self, account: Account) -> int:
+        """What is left of an account's balance, holds taken off."""
+        book = self._books.get(account.name)
+        return account.balance if book is None else book.balance
+
+    def set_balance(self, name: str, balance: int) -> None:
+        """Set an account's balance; what it holds comes out of what it had before."""
+        self._book(name, balance).balance = balance
+
+    def charged(self) -> int:
+        """How many generations have been charged for, whoever asked for them."""
+        return self._totals["charged"]["number"]
+
+    def totals(self) -> dict[str, Any]:
+        """Charges by state, in number and in credits, and refusals by reason."""
+        return {
+            "charges": {state: dict(total) for state, total in self._totals.items()},
+            "refusals": dict(sorted(self._refusals.items())),
+        }
+
+    def accounts(self, limit: int) -> list[dict[str, Any]]:
+        """The accounts that were used, with what became of their requests; those with the most
+        charges first.
+        """
+        order = sorted(self._books.items(), key=lambda each: (-each[1].charged, each[0]))
+        return [book.about(name) for name, book in order[:limit]]
+
+    def account(self, name: str) -> dict[str, Any] | None:
+        """One of them; None if it was never used."""
+        book = self._books.get(name)
+        return None if book is None else book.about(name)
+
+    def forget(self) -> None:
+        """Forget all accounts, charges and refusals, and begin to number anew. What is held by then
+        is nobody's any more.
+        """
+        self._number = 0
+        self._start()

@@ -1,0 +1,308 @@
+"""Which faults an emulator injects into which answers.
+
+Which faults there are is the catalogue's business (`generation/faults.py`), how one is asked for
+`asked.py`'s, how it gets into an answer `injection.py`'s, and what became of it `tally.py`'s.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple
+
+import orjson
+from starlette.types import Message, Send
+
+from soundstage.contract import Contract
+from soundstage.emulator.faults.expression import (
+    FAULT_HEADER,
+    FaultExpression,
+    checked,
+    header_list,
+    listed,
+    misfit,
+    shown,
+)
+from soundstage.emulator.faults.fault_tally import FaultTally
+from soundstage.emulator.faults.injection import Chosen, InjectedAnswer, in_step, inject, scripted
+from soundstage.emulator.http.messages import Headers
+from soundstage.emulator.http.messages import Reply as Sent
+from soundstage.generation.fault_wire import REDIRECTED
+from soundstage.generation.faults import Body, Chunks, Fault, WholeAnswer, by_name, valid_error
+from soundstage.generation.script import GatewayAnswer, Script
+from soundstage.generation.walk import Payload, Step
+
+__all__ = [
+    "Chosen",
+    "FaultExpression",
+    "Faults",
+    "InjectedAnswer",
+    "Playing",
+    "in_step",
+    "missed_header",
+]
+
+#: Names, in a response, the faults that were asked for and had no place in it.
+MISSED_HEADER: Final = "Soundstage-Fault-Missed"
+#: How many courses of a generation are drawn until a fault has a place in one.
+_REDRAWN: Final = 50
+#: … and of those that come by the place where it is to strike.
+_REDRAWN_THERE: Final = 5
+
+
+class Playing(NamedTuple):
+    """How an answer is sent when a fault of the wire is in it."""
+
+    script: Script
+    chosen: Chosen
+
+
+class Faults:
+    """The faults that an emulator injects. Those that a request names come before those set by
+    `replace`, and these before `texts`, the options.
+
+    Raises UsageError for one that none of the contracts can have.
+    """
+
+    def __init__(
+        self,
+        texts: Sequence[str],
+        contracts: Sequence[Contract],
+        seed: int = 0,
+    ) -> None:
+        self._seed = seed
+        self._contracts = tuple(contracts)
+        self._tally = FaultTally()
+        self._options = checked(texts, self._contracts)
+        self._set: tuple[FaultExpression, ...] | None = None
+
+    @property
+    def asked(self) -> tuple[FaultExpression, ...]:
+        """Those that any answer may get."""
+        return self._options if self._set is None else self._set
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """By the name of the fault: answers that got it, and answers that had no place for it."""
+        return self._tally.counts(self.asked)
+
+    def replace(self, texts: Sequence[str] | None) -> None:
+        """Inject these in place of those of the options; None goes back to the options. What is
+        limited to a count begins anew.
+
+        Raises UsageError, and changes nothing, for one that none of the contracts can have.
+        """
+        asked = None if texts is None else checked(texts, self._contracts)
+        self._set = asked
+        self._tally.renew()
+
+    def reset(self) -> None:
+        """Go back to those of the options, and count and draw anew."""
+        self._set = None
+        self._tally.clear()
+
+    # --- in answers -------------------------------------------------------------------------------
+
+    def before(
+        self, contract: Contract, path: str, query: bytes, named: tuple[FaultExpression, ...] | None
+    ) -> Sent | None:
+        """What something before the API answers in its place; None if nothing does."""
+        if named is None and not self.asked:
+            return None
+        known = self._known(contract, named)
+        early = [each for each in known if each.fault.early]
+        if not early or query == REDIRECTED.encode():
+            return None
+        luck = self._luck("before")
+        for each in early:
+            if luck.random() < each.asked.probability and self._tally.take(each):
+                made = scripted(each, WholeAnswer(200, None, Body("json", [])), [], luck)
+                assert isinstance(made, GatewayAnswer)
+                self._tally.applied(each)
+                rest = [other for other in known if other is not each]
+                # A redirect to this place is followed by an answer that the rest may be in.
+                lost = [] if named is None or _leads_back(made) else rest
+                for other in lost:
+                    self._tally.lost(other)
+                return _whole(made, path, lost)
+        return None
+
+    def in_stream(
+        self,
+        contract: Contract,
+        chunks: Chunks,
+        framing: str,
+        named: tuple[FaultExpression, ...] | None,
+        rng: random.Random,
+        redrawn: Callable[[random.Random], Chunks],
+    ) -> InjectedAnswer | None:
+        """A stream with the faults of streams in it, None where there is nothing to do. `redrawn`
+        gives another course of the same generation, which may have a place for a fault.
+        """
+        chosen = self._chosen(contract, "stream", named, rng)
+        astray = self._astray(contract, "stream", named)
+        if not chosen and not astray:
+            return None
+        failing = contract.protocol.by_name[chunks[-1][0].stage].failure
+        broken = inject(chosen, chunks, 200, framing, rng)
+        courses = there = 1
+        while broken.missed and courses < _REDRAWN and there < _REDRAWN_THERE:
+            if any(each.fault.of_failure is not failing for each in broken.missed):
+                break
+            chunks = redrawn(rng)
+            courses += 1
+            there += all(a.somewhere and a.there(chunks) for _, a in broken.missed)
+            broken = inject(chosen, chunks, 200, framing, rng)
+        return self._tallied(broken, astray)
+
+    def in_refusal(
+        self, contract: Contract, refused: Sent, named: tuple[FaultExpression, ...] | None
+    ) -> Sent:
+        """A refusal with the faults of errors in it."""
+        if named is None and not self.asked:
+            return refused
+        luck = self._luck("refused")
+        chosen = self._chosen(contract, "error", named, luck)
+        astray = self._astray(contract, "error", named)
+        if not chosen and not astray:
+            return refused
+        body = orjson.loads(refused.body)
+        error = next((each for each in contract.errors.known if each.body == body), None)
+        if error is None or not chosen:
+            as_it_is = WholeAnswer(refused.status, refused.media_type, Body("json", [refused.body]))
+            broken = InjectedAnswer(as_it_is, [], missed=tuple(chosen))
+        else:
+            broken = inject(chosen, valid_error(error), refused.status, "json", luck)
+        return _sent(self._tallied(broken, astray), refused.headers)
+
+    def in_result(
+        self,
+        contract: Contract,
+        endpoint: str,
+        result: Payload,
+        message_id: str,
+        named: tuple[FaultExpression, ...] | None,
+    ) -> tuple[Sent, Playing | None]:
+        """A synchronous answer with the faults of results in it, and how it is sent."""
+        if named is None and not self.asked:
+            return Sent(200, orjson.dumps(result)), None
+        luck = random.Random(f"{self._seed}/{message_id}")
+        chosen = self._chosen(contract, endpoint, named, luck)
+        astray = self._astray(contract, endpoint, named)
+        broken = inject(chosen, [(Step(endpoint, None), result)], 200, "json", luck)
+        broken = self._tallied(broken, astray)
+        return _sent(broken, []), playing(broken)
+
+    def played(self, chosen: Chosen) -> None:
+        """Count a fault of the wire that was carried out."""
+        self._tally.applied(chosen)
+
+    def missed(self, chosen: Chosen) -> None:
+        """Count a fault that was chosen for an answer and had no place in it."""
+        self._tally.missed(chosen)
+
+    def without_place(self, headers: Iterable[tuple[bytes, bytes]], send: Send) -> Send:
+        """For an answer in which no fault has a place: where a request names some all the same,
+        a `send` that says so.
+        """
+        text = header_list(headers, FAULT_HEADER)
+        if text is None:
+            return send
+        named = listed(text)
+        for each in () if isinstance(named, str) else named:
+            known = (by_name(contract).get(each.name) for contract in self._contracts)
+            fault = next(filter(None, known), None)
+            if fault is not None:
+                self._tally.lost(Chosen(fault, each))
+        note = (MISSED_HEADER.lower().encode(), shown(text).encode("latin-1", "replace"))
+
+        async def noted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], note]}
+            await send(message)
+
+        return noted
+
+    # --- choosing ---------------------------------------------------------------------------------
+
+    def _known(self, contract: Contract, named: tuple[FaultExpression, ...] | None) -> list[Chosen]:
+        asked = self.asked if named is None else named
+        known = by_name(contract)
+        return [Chosen(known[each.name], each) for each in asked if misfit(each, contract) is None]
+
+    def _chosen(
+        self,
+        contract: Contract,
+        of: str,
+        named: tuple[FaultExpression, ...] | None,
+        rng: random.Random,
+    ) -> list[Chosen]:
+        """The faults for one answer of a kind: "stream", "error", or the name of an endpoint."""
+        known = self._known(contract, named)
+        likely = [
+            each
+            for each in known
+            if _concerns(each.fault, of) and rng.random() < each.asked.probability
+        ]
+        return [each for each in likely if self._tally.take(each)]
+
+    def _astray(
+        self, contract: Contract, of: str, named: tuple[FaultExpression, ...] | None
+    ) -> list[Chosen]:
+        """Faults that a request names although its answer is of another kind."""
+        known = self._known(contract, named) if named is not None else []
+        return [each for each in known if not _concerns(each.fault, of) and not each.fault.early]
+
+    def _tallied(self, broken: InjectedAnswer, astray: Sequence[Chosen]) -> InjectedAnswer:
+        """Count what became of the faults of one answer; that of the wire is still to come."""
+        for each in broken.applied:
+            self._tally.applied(each)
+        for each in broken.missed:
+            self._tally.missed(each)
+        for each in astray:
+            self._tally.lost(each)
+        return broken._replace(missed=(*broken.missed, *astray))
+
+    def _luck(self, what: str) -> random.Random:
+        return random.Random(f"{self._seed}/{what}/{self._tally.drawn(what)}")
+
+
+def _concerns(fault: Fault, of: str) -> bool:
+    if fault.of == "any":
+        return of != "error" and not fault.early
+    return fault.of == of
+
+
+def playing(broken: InjectedAnswer) -> Playing | None:
+    """How a broken answer is sent; None for as usual."""
+    if broken.script is None or broken.wire is None:
+        return None
+    return Playing(broken.script, broken.wire)
+
+
+def missed_header(missed: Sequence[Chosen]) -> Headers:
+    """The header that names faults without a place, if there are any."""
+    if not missed:
+        return []
+    return [(MISSED_HEADER.lower().encode(), ", ".join(m.asked.text for m in missed).encode())]
+
+
+def _sent(broken: InjectedAnswer, headers: Headers) -> Sent:
+    """What the emulator sends of an answer that faults were put into."""
+    answer = broken.answer
+    body = b"".join(answer.body.frames)
+    headers = [*headers, *missed_header(broken.missed)]
+    return Sent(answer.status, body, answer.content_type, headers)
+
+
+def _leads_back(made: GatewayAnswer) -> bool:
+    """Whether an answer sends the client to where it asked."""
+    return made.location is not None and made.location.startswith("?")
+
+
+def _whole(made: GatewayAnswer, path: str, lost: Sequence[Chosen]) -> Sent:
+    headers: Headers = [(name.encode(), value.encode()) for name, value in made.headers]
+    if made.location is not None:
+        location = path + made.location if _leads_back(made) else made.location
+        headers.append((b"location", location.encode()))
+    return Sent(made.status, made.body, made.content_type, [*headers, *missed_header(lost)])

@@ -1,0 +1,78 @@
+"""What became of faults: the answers that got one, those that had no place for it, and how many may
+still get one that is limited to a count.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final
+
+from soundstage.emulator.faults.expression import FaultExpression
+from soundstage.emulator.faults.injection import Chosen
+
+log = logging.getLogger("soundstage.emulator")
+
+_OUTCOMES: Final = ("applied", "not_applicable")
+
+
+class FaultTally:
+    """The numbers of one emulator."""
+
+    def __init__(self) -> None:
+        self._outcomes: dict[str, Counter[str]] = {each: Counter() for each in _OUTCOMES}
+        self._taken: Counter[str] = Counter()
+        self._drawn: Counter[str] = Counter()
+
+    def counts(self, asked: Iterable[FaultExpression]) -> dict[str, dict[str, int]]:
+        """By the name of the fault: answers that got it, and answers that had no place for it; of
+        all that were counted, and of `asked`.
+        """
+        names = dict.fromkeys(each.name for each in asked)
+        for outcomes in self._outcomes.values():
+            names.update(dict.fromkeys(outcomes))
+        return {name: {each: self._outcomes[each][name] for each in _OUTCOMES} for name in names}
+
+    def renew(self) -> None:
+        """Faults are set anew: what is limited to a count begins at none."""
+        self._taken.clear()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.renew()
+        self._drawn.clear()
+        for outcomes in self._outcomes.values():
+            outcomes.clear()
+
+    def take(self, chosen: Chosen) -> bool:
+        """Whether a fault that is limited to a count may strike once more; takes one off."""
+        asked = chosen.asked
+        if asked.count is None:
+            return True
+        if self._taken[asked.text] >= asked.count:
+            return False
+        self._taken[asked.text] += 1
+        return True
+
+    def applied(self, chosen: Chosen) -> None:
+        """An answer got a fault."""
+        self._outcomes["applied"][chosen.fault.name] += 1
+
+    def missed(self, chosen: Chosen) -> None:
+        """A fault was taken for an answer that had no place for it: gives it back."""
+        if chosen.asked.count is not None:
+            self._taken[chosen.asked.text] -= 1
+        self.lost(chosen)
+
+    def lost(self, chosen: Chosen) -> None:
+        """An answer had no place for a fault; the first time, say so."""
+        name = chosen.fault.name
+        self._outcomes["not_applicable"][name] += 1
+        if self._outcomes["not_applicable"][name] == 1:
+            log.warning("the fault %s had no place in an answer, which was sent without it", name)
+
+    def drawn(self, what: str) -> int:
+        """The number of the next draw of a kind."""
+        self._drawn[what] += 1
+        return self._drawn[what]

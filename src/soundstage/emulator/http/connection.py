@@ -1,0 +1,211 @@
+"""The server's end of an HTTP connection, laid open to the application: what ASGI has no word for
+(octets as they are, a reset) is done on it. What comes in is read by `incoming.py`; uvicorn's are
+the framing of answers and the order in which they are given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import struct
+from collections.abc import Sized
+from typing import Any, Final
+
+from starlette.types import Scope
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from soundstage.emulator.http.incoming import HEAD_S, LINGER_S, Incoming, RefusedRequest, too_slow
+
+_EXTENSION: Final = "soundstage.connection"
+_OTHER_HOST: Final = "soundstage.other_host"
+#: No lingering: what is unsent is thrown away, and the far end is told so by a reset (RFC 9293,
+#: section 3.10.7; `SO_LINGER` of socket(7)).
+_NO_LINGER: Final = struct.pack("ii", 1, 0)
+_SILENT: Final = logging.getLogger("soundstage.emulator.http")
+_SILENT.setLevel(logging.CRITICAL)
+
+
+class Connection:
+    """One connection that a response is being sent on."""
+
+    __slots__ = ("_transport",)
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+
+    def write(self, data: bytes) -> None:
+        """Send octets as they are, after all that was sent before."""
+        self._transport.write(data)
+
+    def close(self) -> None:
+        """Send what is still to be sent, then close in an orderly way."""
+        self._transport.close()
+
+    def reset(self) -> None:
+        """Reset the connection."""
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        self._transport.abort()
+
+
+class _PipelineFlow(FlowControl):
+    """Reads no further request while others wait for their turn on the same connection: uvicorn
+    goes on after each answer, and so keeps whatever a client sends that does not read.
+    """
+
+    def __init__(self, transport: asyncio.Transport, waiting: Sized) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        if not self._waiting:
+            super().resume_reading()
+
+
+class _Unframed(RequestResponseCycle):
+    """The answer to a client of HTTP/1.0, which knows no chunks: a body without a length goes on
+    until the connection is closed (RFC 9112, section 6.1).
+    """
+
+    _endless = False
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            names = [name.lower() for name, _ in message.get("headers", ())]
+            if b"content-length" not in names:
+                self._endless, self.chunked_encoding = True, False
+        elif self._endless:
+            self.expected_content_length = len(message.get("body", b""))
+        await super().send(message)
+
+
+class OpenProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, with its transport among the extensions of each request's scope, and with
+    `Incoming` as its parser: no offer to upgrade is taken, and a head is bounded in size and in
+    time (`head_s` seconds).
+
+    It keeps to itself what it would log: an answer that is cut is meant to be, and failures of the
+    application are logged where they happen.
+    """
+
+    def __init__(self, *args: Any, head_s: float = HEAD_S, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.logger = _SILENT
+        self.parser: Incoming = Incoming(self)  # type: ignore[assignment]
+        self._head_s = head_s
+        self._impatience: asyncio.TimerHandle | None = None
+        self._refused: RefusedRequest | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.flow = _PipelineFlow(transport, self.pipeline)
+        self._impatience = self.loop.call_later(self._head_s, self._too_slow)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._wait_no_more()
+        self.parser.close()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        if self._refused is not None:
+            return
+        try:
+            self.parser.feed_data(data)
+        except RefusedRequest as refused:
+            self._refuse(refused)
+            return
+        if self.parser.waiting and self._impatience is None:
+            self._impatience = self.loop.call_later(self._head_s, self._too_slow)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        scope: dict[str, Any] = self.scope  # type: ignore[assignment]
+        scope["extensions"] = {_EXTENSION: self.transport}
+        if self.parser.other_host is not None:
+            scope["extensions"][_OTHER_HOST] = self.parser.other_host
+
+    def on_headers_complete(self) -> None:
+        self._wait_no_more()
+        old = self.parser.get_http_version() == "1.0"
+        if old:
+            self.expect_100_continue = False  # RFC 9110, section 10.1.1
+        super().on_headers_complete()
+        if old:
+            # uvicorn makes its cycles by name; this one has not begun yet.
+            self.cycle.__class__ = _Unframed
+
+    def on_response_complete(self) -> None:
+        last = not self.pipeline
+        super().on_response_complete()
+        if last and self._refused is not None:
+            self._say(self._refused)
+
+    def _wait_no_more(self) -> None:
+        if self._impatience is not None:
+            self._impatience.cancel()
+            self._impatience = None
+
+    @property
+    def _answering(self) -> bool:
+        """Whether an answer is under way or due; that to the newest request is the last."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _too_slow(self) -> None:
+        """A head has taken too long. Where answers are under way, they come first, and it may be
+        we who do not read.
+        """
+        self._impatience = None
+        if self._answering:
+            self._impatience = self.loop.call_later(self._head_s, self._too_slow)
+        elif self.parser.waiting:
+            self._refuse(too_slow())
+        else:
+            self.transport.close()  # not a byte came
+
+    def _refuse(self, refused: RefusedRequest) -> None:
+        """Answer so, after all that was asked before, and read no more."""
+        # Without the frames that it was raised in, which hold this object.
+        self._refused = refused = RefusedRequest(refused.status, refused.detail)
+        self._wait_no_more()
+        due = self._answering
+        if due and self.cycle.more_body:
+            # It is the body of the newest request that cannot be read: this is the answer to it.
+            if self.pipeline:
+                self.pipeline.popleft()
+            elif self.cycle.response_started:
+                self.transport.close()
+                return
+            else:
+                due = False
+        if not due:
+            self._say(refused)
+
+    def _say(self, refused: RefusedRequest) -> None:
+        """Send the answer. Closed at once, the connection would be reset under what still comes,
+        and with it what the client has not read yet.
+        """
+        if not self.transport.is_closing():
+            self._unset_keepalive_if_required()
+            self.transport.write(refused.to_bytes())
+            self.transport.write_eof()
+            self.loop.call_later(LINGER_S, self.transport.close)
+
+
+def other_host_of(scope: Scope) -> bytes | None:
+    """What the Host field of a request names, where it has a target in absolute form, which names
+    another. The target counts (RFC 9112, section 3.2.2), but where both are to be trusted.
+    """
+    found: bytes | None = (scope.get("extensions") or {}).get(_OTHER_HOST)
+    return found
+
+
+def connection_of(scope: Scope) -> Connection | None:
+    """The connection that a request came on; None where the application is not served by us (in
+    process, or by another server).
+    """
+    transport = (scope.get("extensions") or {}).get(_EXTENSION)
+    return None if transport is None else Connection(transport)

@@ -1,0 +1,141 @@
+"""What a profile is: how long the chunks of a generation take, how many generations run at once,
+and how often they end badly. Values and draws; where profiles come from is `pacing.py`'s business.
+"""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Any
+
+from soundstage.emulator.pace.capacity import SlowDown
+from soundstage.emulator.pace.delays import Delay
+from soundstage.generation.walk import Step
+
+_NOTHING: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkCounts:
+    """How many chunks of a stage a generation has: numbers, and their weights added up."""
+
+    numbers: tuple[int, ...]
+    weights: tuple[float, ...]
+
+    @classmethod
+    def of(cls, weights: Mapping[int, float]) -> ChunkCounts:
+        """From the weight of each number."""
+        numbers = tuple(sorted(weights))
+        return cls(numbers, tuple(accumulate(weights[number] for number in numbers)))
+
+    def draw(self, rng: random.Random) -> int:
+        """A number of chunks. Draws nothing from `rng` where there is nothing to choose."""
+        if len(self.numbers) == 1:
+            return self.numbers[0]
+        drawn = rng.random() * self.weights[-1]
+        return self.numbers[bisect_right(self.weights, drawn, 0, len(self.numbers) - 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class ApiProfile:
+    """How generations of one API version go. `chunks` is by stage, `failures` the share of
+    generations that fail right after a stage, `refusals` the share of requests by error.
+    """
+
+    default: Delay
+    stages: Mapping[str, Delay] = field(default_factory=dict)
+    first: Delay | None = None
+    service: Delay | None = None
+    chunks: Mapping[str, ChunkCounts] = field(default_factory=dict)
+    failures: Mapping[str, float] = field(default_factory=dict)
+    refusals: Mapping[str, float] = field(default_factory=dict)
+
+    def due(self, steps: Sequence[Step], rng: random.Random) -> list[float]:
+        """When each chunk is due, in seconds after the start; never falling."""
+        delays = []
+        for number, step in enumerate(steps):
+            delay = self.stages.get(step.stage, self.default)
+            if number == 0 and self.first is not None:
+                delay = self.first
+            delays.append(delay.draw(rng))
+        due = list(accumulate(delays))
+        if self.service is None or not due:
+            return due
+        whole = self.service.draw(rng)
+        if not due[-1]:
+            return [whole] * len(due)
+        return [*(whole * (moment / due[-1]) for moment in due[:-1]), whole]
+
+    def failure(self, rng: random.Random) -> str | None:
+        """The stage after which a generation fails; None if it does not."""
+        return _one_of(self.failures, rng)
+
+    def refusal(self, rng: random.Random) -> str | None:
+        """The error that a request gets for no fault of its own; None if it gets none."""
+        return _one_of(self.refusals, rng)
+
+
+def _one_of(shares: Mapping[str, float], rng: random.Random) -> str | None:
+    if not shares:
+        return None
+    drawn = rng.random()
+    for name, share in shares.items():
+        drawn -= share
+        if drawn < 0:
+            return name
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """`course` is that of every API version that has none of its own in `apis`. `progress` is the
+    power by which percentages grow, None where they are drawn.
+    """
+
+    name: str
+    description: str
+    course: ApiProfile
+    apis: Mapping[str, ApiProfile] = field(default_factory=dict)
+    jitter: Delay | None = None
+    slots: int | None = None
+    queue: int | None = None
+    slowdown: SlowDown | None = None
+    progress: float | None = None
+    fitted: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def limited(self) -> bool:
+        """Whether generations get in each other's way, so that there is a capacity to keep."""
+        return self.slots is not None or self.slowdown is not None
+
+    def of(self, api: str) -> ApiProfile:
+        """How generations of an API version go."""
+        return self.apis.get(api, self.course)
+
+    def schedule(
+        self, api: str, steps: Sequence[Step], rng: random.Random, speed: float
+    ) -> list[float]:
+        """When each chunk is due, in seconds after the start, if nobody is in the way; never
+        falling. `speed` divides every delay.
+        """
+        due = self.of(api).due(steps, rng)
+        if self.jitter is not None:
+            # What is held up holds up what follows: bytes of one connection stay in order.
+            due = list(accumulate((moment + self.jitter.draw(rng) for moment in due), max))
+        return [moment / speed for moment in due]
+
+    def percentages(self, schedule: Sequence[float]) -> list[int] | None:
+        """How far the generation is at each chunk, 0 to 100; None where the profile does not say.
+        Without any time to go by, the chunks are counted.
+        """
+        if self.progress is None or not schedule:
+            return None
+        whole = schedule[-1]
+        shares = [
+            moment / whole if whole else (number + 1) / len(schedule)
+            for number, moment in enumerate(schedule)
+        ]
+        return [int(100 * share**self.progress) for share in shares]

@@ -1,0 +1,120 @@
+"""Reads an answer to its end: pieces of body go to the judge, what comes of them is timed and kept.
+
+This runs once for each event of each stream under load, so it is written to be cheap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from soundstage.conformance.judge import Told
+from soundstage.contract.roles import identifier
+from soundstage.exchange.exchange import Exchange
+from soundstage.process.memory import PARSED, Claim
+
+_SECOND_NS = 1_000_000_000
+#: More kinds of stage#track than this are an attack on the bundle, not a protocol.
+_MOST_STAGES, _LONGEST_STAGE = 64, 100
+OnComment = Callable[[int, bytes], None]
+
+
+class ExchangeReader:
+    """One exchange while its body comes. `claim`: to the room for its chunks. `comments` is the
+    list that the judge's decoder fills; `on_comment` gets each with its arrival (ns).
+    `keep_chunks`, `keep_bytes`: see `Client`.
+    """
+
+    __slots__ = (
+        "_claim",
+        "_comments",
+        "_exchange",
+        "_judge",
+        "_keep_bytes",
+        "_keep_chunks",
+        "_on_comment",
+        "_started_ns",
+        "_streaming",
+        "_tape",
+        "_told_ns",
+        "last_ns",
+    )
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        *,
+        keep_bytes: bool,
+        keep_chunks: bool,
+        claim: Claim,
+        comments: list[bytes],
+        on_comment: OnComment | None,
+    ) -> None:
+        self._exchange = exchange
+        self._judge = exchange.judge
+        self._tape = exchange.tape
+        self._started_ns = exchange.started_ns
+        self._keep_bytes = keep_bytes
+        self._keep_chunks = keep_chunks
+        self._claim = claim
+        self._comments = comments
+        self._on_comment = on_comment
+        self._streaming = exchange.judge.streaming
+        self._told_ns = 0
+        self.last_ns = exchange.response.times.head_ns or exchange.started_ns
+
+    def take(self, data: bytes, at_ns: int, last: bool) -> bool:
+        """A piece of body, as `Response.pump` gives it; True if no more is wanted."""
+        judge = self._judge
+        told = judge.feed(data)
+        self.last_ns = at_ns
+        if self._comments and self._on_comment is not None:
+            for comment in self._comments:
+                self._on_comment(at_ns, comment)
+            self._comments.clear()
+        if told:
+            # The stamp is that of the newest segment: only an event whose last byte is the last of
+            # the read is sure to have come with it.
+            self.tell(told, at_ns, exact=not (last or judge.mid_event))
+        elif not self._streaming and self._keep_bytes:
+            self._tape.append(at_ns, data, False)
+        return judge.capped is not None
+
+    def tell(self, told: list[Told], at_ns: int, *, exact: bool) -> None:
+        """Time the events of one read. The last is exact if `exact`; the others are coarse."""
+        exchange = self._exchange
+        seconds = (at_ns - self._started_ns) / _SECOND_NS
+        milestones, stages = exchange.milestones, exchange.stages
+        if not milestones or "first_chunk" not in milestones:
+            milestones["first_chunk"] = seconds
+        else:
+            silent = (at_ns - self._told_ns) / _SECOND_NS
+            if exchange.silence is None or silent > exchange.silence[0]:
+                exchange.silence = silent, seconds - silent
+        self._told_ns = at_ns
+        left = len(told)
+        for event, (chunk, stage, track, reached) in told:
+            left -= 1
+            coarse = left > 0 or not exact
+            exchange.coarse_events += coarse
+            if self._keep_bytes:
+                self._tape.append(at_ns, event.raw, coarse)
+            for name in reached:
+                milestones[name] = seconds
+            if stage is not None:
+                name = stage if track is None else f"{stage}#{track}"[:_LONGEST_STAGE]
+                times = stages.get(name)
+                if times is not None:
+                    times[1] = seconds
+                    times[2] += 1
+                elif len(stages) < _MOST_STAGES:
+                    stages[name] = [seconds, seconds, 1]
+            if chunk is not None:
+                if self._keep_chunks:
+                    if self._claim.take(PARSED * len(event.raw)):
+                        exchange.chunks.append((stage, chunk))
+                    else:
+                        exchange.forgotten = True
+                    if (heard := exchange.call.on_chunk) is not None:
+                        heard(chunk)
+                if exchange.message_id is None:
+                    exchange.message_id = identifier(exchange.call.contract, chunk)

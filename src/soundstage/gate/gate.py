@@ -1,0 +1,549 @@
+"""A contract gate: captures each endpoint once, and answers for every rule from what was seen.
+
+One generation per version and endpoint serves all rules, so that a live gate costs four. What
+was sent and seen goes into the run bundle as it happens.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import date
+from threading import Thread
+from typing import Any
+
+from soundstage.assets.asset_checks import AssetChecks, inconclusive
+from soundstage.config import Config, Waiver
+from soundstage.conformance.answers import media_type
+from soundstage.conformance.coverage import exercised
+from soundstage.conformance.fields import FieldCheck
+from soundstage.conformance.violations import Verdict, Violation
+from soundstage.contract import Contract
+from soundstage.contract.asset_fields import duration_of
+from soundstage.contract.protocol import DocumentedError, Endpoint
+from soundstage.contract.rules import Rule
+from soundstage.errors import BudgetError, TargetError
+from soundstage.exchange.budget import Budget
+from soundstage.exchange.client import Call, Client, Exchange
+from soundstage.exchange.patience import REASON, Patience, TimeUpError
+from soundstage.exchange.requests import valid_body
+from soundstage.exchange.session import Session
+from soundstage.exchange.target import find
+from soundstage.gate.lookup import UnusableError, path_of, unusable
+from soundstage.gate.rule_outcomes import (
+    Beside,
+    RuleOutcome,
+    exit_code,
+    explained,
+    not_shown,
+    of_budget,
+    reason_of,
+    reasons_of,
+    voids_of,
+)
+from soundstage.gate.server_errors import ServerErrors, check_probe, is_server_error
+from soundstage.observed.exchanges import observe
+from soundstage.observed.record import Observed
+from soundstage.results.bundle import BundleWriter
+from soundstage.results.user_weights import Weights
+from soundstage.results.weight import Weight
+from soundstage.wire import jsontext
+from soundstage.wire.outages import http_reason, is_outage, reason_in_words
+
+#: Asks our emulator for an error; any other target ignores it.
+ERROR_HEADER = "Soundstage-Error"
+_VERDICTS = {0: "pass", 1: "fail", 70: "invalid", 2: "invalid"}
+_REFUSED, _RATE_LIMIT = 400, 429
+#: How the reasons begin for which an answer says nothing about the contract.
+_NOT_THE_APIS = ("http.", "environment.", "harness.", "cap.")
+#: An exchange that is cut gets so long to say so, in seconds.
+_CUT_S = 2.0
+#: Raw bytes that an exchange keeps once its transcript is written.
+_REMEMBERED = 64 * 2**10
+#: After so many exchanges that came to no end nothing more is provoked or explored.
+MOST_TIMEOUTS = 3
+
+
+class ContractGate:
+    """The exchanges of one contract check with one target."""
+
+    def __init__(
+        self,
+        session: Session,
+        contracts: Iterable[Contract],
+        bundle: BundleWriter | None,
+        *,
+        seed: int = 0,
+        strict: bool = False,
+        at_once: int = 4,
+        config: Config | None = None,
+        explore_budget: int | None = None,
+        today: date | None = None,
+        timeout_s: float | None = None,
+        timeout_option: str = "--timeout",
+    ) -> None:
+        """`timeout_s`: the time for everything that is sent, None for any; see `patience`."""
+        self.session = session
+        self.contracts = {contract.api: contract for contract in contracts}
+        self.bundle = bundle
+        self.config = config or Config()
+        # Requests that are made up are paid from a purse of their own: an "invalid" one may be
+        # accepted, and billed.
+        self.assets = AssetChecks(session)
+        self.exploring = Budget(explore_budget, free=session.budget.free, option="--explore-budget")
+        self._explorer = Client(
+            session.target,
+            session.transport,
+            self.exploring,
+            caps=session.client.caps,
+            keep_chunks=True,
+            ids=session.client.next_id,
+            redactor=session.redactor,
+            room=session.client.room,
+        )
+        self.patience = Patience(timeout_s, self._out_of_time, option=timeout_option)
+        self.weights = Weights(self.config, strict=strict, today=today)
+        self.started_ns = time.monotonic_ns()
+        self.exchanges: list[Exchange] = []
+        self.not_sent: dict[tuple[str, str], str] = {}
+        self.observed = Observed()
+        self._at_once = at_once
+        self._cut = False
+        self._timeouts = 0
+        self._seed = seed
+        self._lock = threading.Lock()
+        self._captured: dict[tuple[str, str], Exchange | None] = {}
+        self._provoked: dict[tuple[str, str], list[Exchange]] = {}
+        self._server_errors = ServerErrors()
+        #: Exchanges whose rows wait until it is known whether a 500 comes again.
+        self._held: list[Exchange] = []
+
+    @property
+    def live(self) -> bool:
+        """Whether the target is the live API, as far as can be told."""
+        return self.session.target.kind == "live"
+
+    @property
+    def costly(self) -> bool:
+        """Whether a billable request may cost the user money: then nothing is explored, and nothing
+        provoked that could be accepted, unless that is asked for.
+        """
+        return not self.session.budget.free
+
+    # ------------------------------------------------------------------ what is sent
+
+    def send(self, call: Call) -> Exchange:
+        """Send one request and keep its story in the bundle. Raises BudgetError if not covered, or
+        if the time is over.
+        """
+        self.patience.check()
+        if call.scenario != "check" and self._timeouts >= MOST_TIMEOUTS:
+            raise TimeUpError(
+                f"after {MOST_TIMEOUTS} timeouts nothing more was tried out on this target"
+            )
+        client = self.session.client if call.scenario == "check" else self._explorer
+        exchange = client.exchange(call)
+        if call.scenario == "check" and not self._cut:
+            exchange.in_assets = self.assets.examine(exchange)
+        if self.unjudged(exchange) is None:
+            check_probe(exchange)
+        self._look_at_id(exchange)
+        with self._lock:
+            self._timeouts += exchange.outcome == "timeout"
+            self.exchanges.append(exchange)
+            self.observed.merge(observe(exchange))
+            for each in self._server_errors.seen(exchange):
+                self._held.remove(each)
+                self._keep(each)
+            if is_server_error(exchange) and not exchange.found_later:
+                self._held.append(exchange)
+            else:
+                self._keep(exchange)
+        return exchange
+
+    def _out_of_time(self) -> None:
+        """End what is in flight, and start nothing more."""
+        self.session.client.cut_reason = self._explorer.cut_reason = REASON
+        self._cut = True
+        self.assets.cut()
+        self.session.cut()
+
+    @staticmethod
+    def _look_at_id(exchange: Exchange) -> None:
+        call, given = exchange.call, exchange.message_id
+        if given is not None and not call.expect_error and call.endpoint.kind != "status":
+            wrong = unusable(call.contract, call.endpoint, given)
+            exchange.found_later += [] if wrong is None else [wrong]
+
+    def _keep(self, exchange: Exchange) -> None:
+        """Put an exchange into the bundle, as it weighs here."""
+        if self.bundle is None:
+            return
+        found = exchange.violations
+        row = self.weights.row(exchange.row(self.started_ns), found)
+        verdicts = {exchange.verdict.value, row["verdict"]}
+        if verdicts != {Verdict.CONFORMS.value}:
+            transcript = exchange.transcript(self.session.redactor).to_bytes()
+            name = (
+                f"{exchange.id}-{exchange.call.contract.api}-{exchange.call.endpoint.name}.ndjson"
+            )
+            row["transcript"] = exchange.transcript_name = self.bundle.transcript(name, transcript)
+        row.pop("errors", None)  # a figure of load
+        self.bundle.exchange(row)
+        self.bundle.violations(self.weights.violation_rows(exchange.violation_rows(), found))
+        answered = exchange.response.status is not None and exchange.response.status < _REFUSED
+        if answered and exchange.tape.kept_bytes > _REMEMBERED:
+            # All exchanges are remembered to the end; what they were judged by is not needed again.
+            exchange.tape.drop()
+
+    def capture_all(self, wanted: Iterable[tuple[str, str]]) -> None:
+        """Capture several (api, endpoint) at once, as a generation may take minutes."""
+        todo = [pair for pair in dict.fromkeys(wanted) if pair not in self._captured]
+        # What looks a generation up needs one first.
+        first = [pair for pair in todo if self._endpoint(pair).kind != "status"]
+        failed: list[BaseException] = []
+
+        def capture(pair: tuple[str, str]) -> None:
+            try:
+                self.captured(*pair)
+            except BaseException as error:  # noqa: BLE001 - given to the caller below
+                failed.append(error)
+
+        # Daemons, so that Ctrl-C need not wait for songs that take minutes.
+        threads = [Thread(target=capture, args=(pair,), daemon=True) for pair in first]
+        try:
+            for number, thread in enumerate(threads):
+                if number >= self._at_once:
+                    threads[number - self._at_once].join()
+                thread.start()
+            for thread in threads:
+                thread.join()
+        except KeyboardInterrupt:
+            # What has come so far was paid for: it is judged, and stands in the report.
+            self._cut = True
+            self.session.cut()
+            deadline = time.monotonic() + _CUT_S
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join(max(0.0, deadline - time.monotonic()))
+            raise
+        if failed:
+            raise failed[0]
+        for pair in todo:
+            self.captured(*pair)
+
+    def captured(self, api: str, endpoint: str) -> Exchange | None:
+        """The one exchange with an endpoint; sent when first asked for. None if it could not be
+        sent, with the reason in `not_sent`.
+        """
+        pair = (api, endpoint)
+        if pair not in self._captured:
+            try:
+                self._captured[pair] = self._capture(self.contracts[api], self._endpoint(pair))
+            except BudgetError as error:
+                self._captured[pair] = None
+                self.not_sent[pair] = of_budget(error)
+        return self._captured[pair]
+
+    def _endpoint(self, pair: tuple[str, str]) -> Endpoint:
+        return self.contracts[pair[0]].endpoints[pair[1]]
+
+    def _capture(self, contract: Contract, endpoint: Endpoint) -> Exchange | None:
+        if endpoint.kind == "status":
+            stream = contract.endpoint_of_kind("stream")
+            made = self.captured(contract.api, stream.name) if stream is not None else None
+            if made is None or made.message_id is None:
+                reason = "no generation to look up: none was given an id"
+                self.not_sent[(contract.api, endpoint.name)] = reason
+                return None
+            try:
+                path = path_of(endpoint, made.message_id)
+            except UnusableError as error:
+                reason = f"no generation to look up: its id cannot stand in a URL: {error}"
+                self.not_sent[(contract.api, endpoint.name)] = reason
+                return None
+            return self.send(Call(contract, endpoint, path=path))
+        body = self.valid_body(contract, endpoint)
+        if endpoint.kind == "sync" and (asked := duration_of(endpoint.request)) is not None:
+            # Streams get the documented default, results another length: both must be kept to.
+            name, schema = asked
+            if isinstance(default := schema.get("default"), int):
+                body.setdefault(name, max(1, default * 2 // 3))
+        call = Call(contract, endpoint, body)
+        exchange = self.send(call)
+        if is_server_error(exchange) and self.session.budget.left is None:
+            # Asking is free: does it come again?
+            exchange = self.send(call)
+        return exchange
+
+    def valid_body(self, contract: Contract, endpoint: Endpoint) -> dict[str, Any]:
+        """A request that the contract allows; the same for the same seed."""
+        return valid_body(contract, endpoint, self._seed)
+
+    def valid_bodies(self, contract: Contract) -> dict[str, dict[str, Any]]:
+        """A valid body for each endpoint that takes one, by its name."""
+        return {
+            each.name: self.valid_body(contract, each)
+            for each in contract.endpoints.values()
+            if each.request is not None
+        }
+
+    def provoked(self, contract: Contract, error: DocumentedError) -> list[Exchange]:
+        """Answers to requests that should give a documented error; empty where it cannot be
+        provoked. Our emulator is asked for it by a header; elsewhere only a missing key costs
+        nothing, so nothing else is tried.
+        """
+        key = (contract.api, error.name)
+        if key not in self._provoked:
+            sent: list[Exchange] = []
+            try:
+                self._provoke(contract, error, sent)
+            except TimeUpError as over:
+                self.not_sent[(contract.api, "error")] = of_budget(over)
+            self._provoked[key] = sent
+        return self._provoked[key]
+
+    def _provoke(self, contract: Contract, error: DocumentedError, sent: list[Exchange]) -> None:
+        for endpoint in contract.endpoints.values():
+            if endpoint.request is None:
+                continue
+            body = self.valid_body(contract, endpoint)
+            call = Call(contract, endpoint, body, scenario="errors", expect_error=True)
+            if self.session.target.kind == "emulator" and not self.costly:
+                header = ((ERROR_HEADER, error.name),)
+                sent.append(self.send(replace(call, headers=header)))
+            elif error.status == 401:
+                sent.append(self.send(replace(call, key=None)))
+
+    def refused(
+        self, contract: Contract, endpoint: Endpoint, body: Any, rule: str, **changes: Any
+    ) -> None:
+        """Send a request that breaks `rule` (without the API's name) and should be refused; each
+        once. Where the budget does not cover it, it is not sent.
+        """
+        key = (contract.api, f"{endpoint.name} {rule} {body!r} {changes!r}")
+        if key in self._provoked:
+            return
+        call = Call(
+            contract,
+            endpoint,
+            body,
+            scenario="refusals",
+            expect_error=True,
+            broken_rule=rule,
+            **changes,
+        )
+        try:
+            self._provoked[key] = [self.send(call)]
+        except BudgetError as error:
+            self.not_sent[(contract.api, "request")] = of_budget(error)
+
+    def probe(self, contract: Contract, endpoint: Endpoint, **changes: Any) -> Exchange:
+        """Send a valid request but for `changes` (fields of `Call`), which should be refused."""
+        body = self.valid_body(contract, endpoint)
+        call = Call(contract, endpoint, body, scenario="refusals", expect_error=True)
+        return self.send(replace(call, **changes))
+
+    def explored(
+        self,
+        contract: Contract,
+        endpoint: Endpoint,
+        body: Any,
+        *,
+        method: str | None = None,
+        content_type: str = "application/json",
+    ) -> Exchange | None:
+        """Send a request that was made up. Whether it is valid the contract's data says, not
+        whoever made it; an invalid one should be refused. None where no budget covers it.
+        """
+        broken = self._broken_rule(contract, endpoint, body)
+        if media_type(content_type) != "application/json":
+            broken = broken or "request/media_type"
+        other_method = method is not None and method.upper() != endpoint.method
+        call = Call(
+            contract,
+            endpoint,
+            body,
+            scenario="explored",
+            method=method,
+            content_type=content_type,
+            expect_error=broken is not None or other_method,
+            broken_rule=None if other_method else broken,
+        )
+        try:
+            exchange = self.send(call)
+        except BudgetError as error:
+            self.not_sent[(contract.api, "request")] = of_budget(error)
+            return None
+        if is_server_error(exchange) and self.exploring.left is None:
+            exchange = self.send(call)
+        return exchange
+
+    @staticmethod
+    def _broken_rule(contract: Contract, endpoint: Endpoint, body: Any) -> str | None:
+        parsed = jsontext.parse(body) if isinstance(body, bytes) else None
+        value = parsed.value if parsed is not None else body
+        if not isinstance(value, dict) or (parsed is not None and parsed.problems):
+            return "request/body"
+        check = FieldCheck(contract.rules, "request", "", endpoint.request or {}, None)
+        found = sorted(check.violations(value, None), key=lambda each: each.severity)
+        return found[0].rule.removeprefix(f"{contract.api}/") if found else None
+
+    def charges(self) -> int | None:
+        """How many generations an emulator has charged for; None where nobody says, or where
+        asking for it may cost money.
+        """
+        if self.live or self.costly or "charges" not in self.session.target.about:
+            return None
+        if self.patience.over():
+            return None
+        try:
+            charges = find(self.session.target.url, self.session.transport).about.get("charges")
+        except TargetError:
+            if self.patience.over():
+                return None
+            raise
+        return None if charges is None else int(charges)
+
+    # ------------------------------------------------------------------ what is known
+
+    def failing(self, exchange: Exchange) -> list[Violation]:
+        """What turns the run red in an exchange, by severities and waivers."""
+        return self.weights.failing(exchange.violations)
+
+    def unjudged(self, exchange: Exchange) -> str | None:
+        """Why an answer says nothing about the contract: an outage, a rate limit, none at all, or
+        bounds of ours; None if it is the API's word.
+        """
+        response, reason = exchange.response, exchange.reason or ""
+        if reason.startswith(_NOT_THE_APIS) and reason != "http.500":
+            return explained(exchange)
+        if response.status is None:
+            return reason or "environment.no_answer"
+        if response.status < _REFUSED:
+            return None
+        body = b"".join(raw for _, raw, _ in exchange.pieces)
+        if response.status == _RATE_LIMIT or is_outage(
+            response.status, response.header("content-type"), body
+        ):
+            return reason_in_words(http_reason(response.status))
+        return None
+
+    def outcome(self, rule: Rule) -> RuleOutcome:
+        """What all exchanges so far say about a rule."""
+        contract = self.contracts[rule.api]
+        concerned = []
+        found = []
+        for exchange in self.exchanges:
+            seen = exchange.observation(live=self.live)
+            if exchange.call.contract is contract:
+                found += [
+                    (exchange.id, self.weights.of(violation))
+                    for violation in exchange.violations
+                    if violation.rule == rule.id
+                ]
+            if seen.concerns(rule):
+                concerned.append((exchange, seen))
+        outcome = RuleOutcome(rule, "passed", found=found, exchanges=len(concerned))
+        unknown = self.assets.unknown(rule)
+        # What is only noted of a file that is not looked into has not put its rule to the test.
+        noted = unknown is not None and not self.assets.exercised(rule)
+        if any(not noted or each.weight is not Weight.NOTED for _, each in found):
+            outcome.weigh()
+        elif inconclusive(unknown):
+            outcome.outcome, outcome.reason = "inconclusive", unknown
+        elif not self.assets.exercised(rule) and not any(
+            exercised(rule, seen) and self.unjudged(exchange) is None
+            for exchange, seen in concerned
+        ):
+            not_sent = self.not_sent.get((rule.api, rule.endpoint))
+            not_shown(outcome, [exchange for exchange, _ in concerned], not_sent)
+            if outcome.outcome == "not_exercised" and unknown is not None:
+                outcome.reason = unknown
+        return outcome
+
+    def outcomes(self, selected: Iterable[Rule]) -> list[RuleOutcome]:
+        """What is known about the rules that were selected, and of any other that was broken."""
+        outcomes = [self.outcome(rule) for rule in selected]
+        ids = {each.rule.id for each in outcomes}
+        broken = {each.rule for exchange in self.exchanges for each in exchange.violations} - ids
+        for contract in self.contracts.values():
+            for rule in contract.rules:
+                if rule.id in broken:
+                    outcome = self.outcome(rule)
+                    if outcome.outcome == "failed":
+                        outcome.outcome = "outside"
+                        outcome.reason = outcome.reason or "broken, but it was not selected"
+                    outcomes.append(outcome)
+        return outcomes
+
+    def selection(
+        self, expression: str, rules: int, outcomes: Iterable[RuleOutcome]
+    ) -> dict[str, Any]:
+        """What run.json says of a check that was asked about some rules only: so many, by this
+        expression.
+        """
+        return {
+            "expression": expression,
+            "rules": rules,
+            "of": sum(1 for contract in self.contracts.values() for _ in contract.rules),
+            "outside": sum(each.outcome == "outside" for each in outcomes),
+        }
+
+    def finish(
+        self,
+        outcomes: Iterable[RuleOutcome],
+        exit_code: int,
+        *,
+        beside: Beside | None = None,
+        interrupted: bool = False,
+        selection: Mapping[str, Any] | None = None,
+    ) -> None:
+        """End the bundle with what is known about each rule, and beside them. `selection`: what
+        run.json says of it, if not all rules were asked for.
+        """
+        if self.bundle is None:
+            return
+        beside = beside or Beside()
+        with self._lock:
+            while self._held:
+                self._keep(self._held.pop(0))
+        outcomes = list(outcomes)
+        budget, transport = self.session.budget, self.session.transport
+        exploring = self.exploring
+        # Where probes are free and only the generations have a limit, they are no part of it.
+        apart = exploring.limit is None and budget.limit is not None
+        sources = {exchange.response.timing_source for exchange in self.exchanges}
+        reasons = reasons_of(outcomes, beside)
+        self.bundle.observed(self.observed.to_json())
+        self.bundle.finish(
+            verdict=None if interrupted else _VERDICTS.get(exit_code, "inconclusive"),
+            exit_code=exit_code,
+            reason=reason_of(exit_code, reasons, outcomes, beside),
+            rules=[outcome.to_json() for outcome in outcomes],
+            voids=voids_of(exit_code, reasons, beside),
+            selection=selection,
+            status="interrupted" if interrupted else "complete",
+            budget={
+                "limit": _sum(budget.limit, exploring.limit),
+                "spent": budget.spent + (0 if apart else exploring.spent),
+            },
+            clock={
+                "source": sources.pop() if len(sources) == 1 else "mixed",
+                "stepped": transport.clock_stepped(),
+            },
+        )
+
+    def exit_code(self, outcomes: Iterable[RuleOutcome], beside: Beside | None = None) -> int:
+        """The exit code that follows (design 12)."""
+        return exit_code(outcomes, beside or Beside(), sent=bool(self.exchanges))
+
+    def unused_waivers(self) -> list[Waiver]:
+        """Waivers that spoke of nothing that was found; known only when all outcomes are."""
+        return self.weights.unused()
+
+
+def _sum(limit: int | None, more: int | None) -> int | None:
+    return limit if more is None else (limit or 0) + more

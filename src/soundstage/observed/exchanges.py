@@ -1,0 +1,143 @@
+"""What exchanges and transcripts showed, as `Observed`: which of them count, and how many are
+looked at under load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from soundstage.conformance.judge import Caps, Judge
+from soundstage.conformance.saved_answers import AnswerOrigin, asked_at, judge_told
+from soundstage.contract import Contract
+from soundstage.contract.paths import endpoint_at
+from soundstage.errors import NoDataError, UsageError
+from soundstage.exchange.client import Exchange
+from soundstage.observed.record import Observed
+from soundstage.observed.recorder import Chunk, observe_result, observe_stream
+from soundstage.saved import saved_file as saved_files
+from soundstage.saved.transcript import Transcript
+
+_OK = 200
+_SECOND_NS = 1_000_000_000
+#: Looked at under load: so many exchanges of each endpoint in a second.
+EACH_SECOND = 2
+
+
+def observe(exchange: Exchange) -> Observed:
+    """What one exchange showed; nothing if it was refused, failed below HTTP, or should have been
+    answered with an error. Its chunks must have been kept.
+    """
+    call = exchange.call
+    if call.expect_error or exchange.response.status != _OK:
+        return Observed()
+    whole = exchange.outcome in ("ok", "failed") and exchange.judge.failed is None
+    found = _observe(exchange.judge, exchange.chunks, whole=whole)
+    hiding = exchange.hiding(exchange.redactor)
+    if hiding.may_hold("\n".join(_said(found)).encode("utf-8", "surrogatepass")):
+        found = Observed.of(hiding.document(found.to_json()))
+    return found
+
+
+def _said(found: Observed) -> Iterator[str]:
+    """All that it tells in the API's own words: names that are not documented, and values."""
+    for api in found.apis.values():
+        for endpoint in api.endpoints.values():
+            for stage in endpoint.stages.values():
+                for where, place in stage.places.items():
+                    if not place.documented:
+                        yield where
+                    yield from place.values.counts
+
+
+def _observe(judge: Judge, chunks: Sequence[Chunk], *, whole: bool) -> Observed:
+    contract, endpoint = judge.contract, judge.endpoint
+    if endpoint.kind == "stream":
+        if not judge.streaming or not chunks:
+            return Observed()
+        return observe_stream(
+            contract,
+            endpoint,
+            chunks,
+            framing=judge.framing,
+            whole=whole,
+            broken=(each.rule for each in judge.violations),
+        )
+    if judge.value is None or judge.error_name is not None:
+        return Observed()
+    return observe_result(contract, endpoint, judge.value)
+
+
+class Sampler:
+    """Chooses the exchanges that are looked at: the first few of each endpoint in every second, as
+    looking at all of them would cost a load generator too much.
+    """
+
+    def __init__(self, each_second: int = EACH_SECOND) -> None:
+        self._each_second = each_second
+        self._seconds: dict[tuple[str, str], tuple[int, int]] = {}
+
+    def due(self, api: str, endpoint: str, now_ns: int) -> bool:
+        """Whether the exchange that starts now (monotonic ns) is one of them."""
+        second = now_ns // _SECOND_NS
+        begun, many = self._seconds.get((api, endpoint), (second, 0))
+        if begun != second:
+            many = 0
+        self._seconds[api, endpoint] = (second, many + 1)
+        return many < self._each_second
+
+
+def observe_transcripts(
+    files: Iterable[Path], contracts: dict[str, Contract], within: Path | None = None
+) -> Observed:
+    """What the exchanges in transcripts (`soundstage record` writes them) and in HTTP archives
+    showed. `within`: the user named this folder and not the files.
+
+    Raises UsageError for a file that is none, NoDataError if none of them shows anything.
+    """
+    whole = Observed()
+    for file in files:
+        whole.merge(_of_file(file, contracts, within))
+    if not whole.exchanges:
+        raise NoDataError("no transcript holds a successful answer of an API that is known")
+    return whole
+
+
+def _of_file(file: Path, contracts: dict[str, Contract], within: Path | None) -> Observed:
+    def wanted(method: str, path: str) -> bool:
+        return endpoint_at(contracts.values(), method, path) is not None
+
+    saved = saved_files.read_file(str(file), wanted=wanted, within=within)
+    exchanges = [entry.exchange for entry in saved.entries if not entry.followed]
+    if saved.form == "response":
+        raise UsageError(f"{file}: not a transcript; `soundstage record` writes them")
+    found = Observed()
+    for exchange in [saved.exchange, *exchanges]:
+        if exchange is not None:
+            found.merge(_of_exchange(exchange, contracts))
+    return found
+
+
+def _of_exchange(exchange: Transcript, contracts: dict[str, Contract]) -> Observed:
+    header, response = exchange.header, exchange.header.get("response") or {}
+    asked = asked_at(exchange, list(contracts.values())) if "api" not in header else None
+    contract = asked[0] if asked else contracts.get(str(header.get("api")))
+    name = asked[1].name if asked else str(header.get("endpoint"))
+    endpoint = contract.endpoints.get(name) if contract else None
+    if contract is None or endpoint is None or header.get("expect") == "error":
+        return Observed()
+    if response.get("status") != _OK:
+        return Observed()
+    chunks: list[Chunk] = []
+    judged = judge_told(
+        AnswerOrigin(contract, endpoint, endpoint.kind),
+        exchange,
+        Caps(),
+        on_event=lambda _, seen: (
+            chunks.append((seen.stage, seen.chunk)) if seen.chunk is not None else None
+        ),
+    )
+    end = exchange.end
+    orderly = end is not None and end.get("cut") is None and end.get("fault_of") is None
+    whole = orderly and exchange.doubt is None and judged.judge.failed is None
+    return _observe(judged.judge, chunks, whole=whole)
