@@ -58,11 +58,11 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     budget = args.budget if args.budget is not None else config.target.budget
     plan = planned(target, scenario, budget)
     if args.find_capacity:
-        from soundstage.loadtests.capacity import words
+        from soundstage.loadtests.capacity import search_words
 
         if not scenario.slos:
             raise UsageError("--find-capacity needs an objective: --slo 'complete.p95<2m'")
-        plan = words.planned(target, scenario, words.limits_of(args), budget)
+        plan = search_words.planned(target, scenario, search_words.limits_of(args), budget)
     if args.dry_run:
         print(plan, file=stdout)
         return 0
@@ -247,11 +247,11 @@ def _search(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> Drive:
     """Many short runs: the search for the capacity."""
 
     def drive(load: LoadRun, environment: Environment) -> None:
-        from soundstage.loadtests.capacity import trials, words
+        from soundstage.loadtests.capacity import search_words, trials
 
         shown = stdout if args.format == "text" else stderr
-        limits = words.limits_of(args)
-        if (short := words.too_short(limits)) is not None:
+        limits = search_words.limits_of(args)
+        if (short := search_words.too_short(limits)) is not None:
             say(f"soundstage load: {short}", stderr)
         with _served(load, args, stderr):
             trials.find_capacity(load, limits, shown, stderr)

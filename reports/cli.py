@@ -16,8 +16,8 @@ from soundstage.contract import Contract, load
 from soundstage.errors import SoundstageError, UsageError
 from soundstage.exit_codes import ExitCode, worst
 from soundstage.output import visible
-from soundstage.output.files import check_place, print_document, put, put_within
 from soundstage.output.streams import say
+from soundstage.output.written_files import check_place, print_document, put, put_within
 from soundstage.reports.formats import annotations, html, junit, markdown, sarif
 from soundstage.reports.formats.as_json import to_json
 from soundstage.reports.formats.text import print_summary

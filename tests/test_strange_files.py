@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from soundstage.errors import TargetError, UsageError
-from soundstage.output import files
-from soundstage.untrusted.files import is_plain, open_plain, read_plain
+from soundstage.output import written_files
+from soundstage.untrusted.strange_files import is_plain, open_plain, read_plain
 
 
 def _fifo(place: Path) -> None:
@@ -102,7 +102,7 @@ def test_no_more_is_read_than_asked_for(folder):
 @pytest.mark.parametrize("make", [_fifo, _device, _out])
 def test_a_file_in_a_folder_of_others_takes_the_place_of_what_leads_out(folder, make):
     make(folder / "report.html")
-    files.put_within(folder, "report.html", "<html>")
+    written_files.put_within(folder, "report.html", "<html>")
     assert (folder / "report.html").read_text() == "<html>"
     assert not (folder / "report.html").is_symlink()
     assert (folder.parent / "outside.txt").read_text() == "precious"
@@ -111,7 +111,7 @@ def test_a_file_in_a_folder_of_others_takes_the_place_of_what_leads_out(folder, 
 def test_a_link_that_the_user_names_stays_a_link(folder):
     (folder.parent / "mine.txt").write_text("old")
     (folder / "link").symlink_to(folder.parent / "mine.txt")
-    files.put(folder / "link", "new")
+    written_files.put(folder / "link", "new")
     assert (folder / "link").is_symlink()
     assert (folder.parent / "mine.txt").read_text() == "new"
 
@@ -120,8 +120,8 @@ def test_a_link_that_the_user_names_stays_a_link(folder):
 def test_links_at_the_names_of_temporary_files_lead_nowhere(folder, name):
     name = name.replace("PID", str(os.getpid()))
     (folder / name).symlink_to(folder.parent / "outside.txt")
-    files.put(folder / "report.html", "text")
-    files.put_within(folder, "report.html", "text")
+    written_files.put(folder / "report.html", "text")
+    written_files.put_within(folder, "report.html", "text")
     assert (folder.parent / "outside.txt").read_text() == "precious"
     assert sorted(os.listdir(folder)) == sorted([name, "report.html"])
 
@@ -129,10 +129,10 @@ def test_links_at_the_names_of_temporary_files_lead_nowhere(folder, name):
 def test_a_temporary_file_that_somebody_put_there_first_is_neither_written_nor_deleted(
     folder, monkeypatch
 ):
-    monkeypatch.setattr(files.secrets, "token_hex", lambda _: "0")
+    monkeypatch.setattr(written_files.secrets, "token_hex", lambda _: "0")
     (folder / ".soundstage-0.tmp").symlink_to(folder.parent / "outside.txt")
     with pytest.raises(UsageError, match="File exists"):
-        files.put(folder / "a", "text")
+        written_files.put(folder / "a", "text")
     assert (folder / ".soundstage-0.tmp").is_symlink()
     assert (folder.parent / "outside.txt").read_text() == "precious"
 
@@ -142,8 +142,8 @@ def test_a_replaced_file_keeps_its_mode_and_a_new_one_gets_that_of_the_user(fold
     (folder / "old").chmod(0o640)
     before = os.umask(0o027)
     try:
-        files.put(folder / "old", "y")
-        files.put(folder / "new", "y")
+        written_files.put(folder / "old", "y")
+        written_files.put(folder / "new", "y")
     finally:
         os.umask(before)
     modes = [stat.S_IMODE((folder / name).stat().st_mode) for name in ("old", "new")]
@@ -153,12 +153,12 @@ def test_a_replaced_file_keeps_its_mode_and_a_new_one_gets_that_of_the_user(fold
 def test_what_is_to_be_new_is_not_written_through_a_link_that_leads_nowhere(folder):
     (folder / "a").symlink_to(folder.parent / "made.txt")
     with pytest.raises(FileExistsError):
-        files.create(folder / "a", b"text")
+        written_files.create(folder / "a", b"text")
     assert not (folder.parent / "made.txt").exists()
 
 
 def test_a_folder_in_the_place_of_a_file_is_said(folder):
     (folder / "report.html").mkdir()
     with pytest.raises((UsageError, TargetError), match=r"report\.html: cannot write"):
-        files.put_within(folder, "report.html", "text")
+        written_files.put_within(folder, "report.html", "text")
     assert os.listdir(folder) == ["report.html"]

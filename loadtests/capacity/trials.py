@@ -14,7 +14,7 @@ import gevent.event
 import numpy as np
 
 from soundstage.loadtests import hopeless
-from soundstage.loadtests.capacity import words
+from soundstage.loadtests.capacity import search_words
 from soundstage.loadtests.capacity.counts import TrialCounts, TrialOutcome
 from soundstage.loadtests.capacity.search import CapacitySearch, SearchLimits
 from soundstage.loadtests.generator.lag import Load, why_invalid
@@ -107,7 +107,7 @@ def find_capacity(load: LoadRun, limits: SearchLimits, stdout: TextIO, stderr: T
             break
         rows.append(row)
         found.add(outcome)
-        _tell(stderr, f"trial {len(rows)}: {words.so_far(row, found)}")
+        _tell(stderr, f"trial {len(rows)}: {search_words.so_far(row, found)}")
     load.stop()
     load.drain(load.options.scenario.drain_s)
     # What a whole run would say of the objectives is of no rate in particular.
@@ -124,9 +124,9 @@ def find_capacity(load: LoadRun, limits: SearchLimits, stdout: TextIO, stderr: T
         "trials": rows,
     }
     named = {within.milestone for each in objectives for within in each.slo.within}
-    for line in words.table(rows, named):
+    for line in search_words.table(rows, named):
         say(line, stdout)
-    say(words.describe(load.capacity), stdout)
+    say(search_words.describe(load.capacity), stdout)
 
 
 def _decisive(limits: SearchLimits, load: LoadRun, objectives: Iterable[Objective]) -> SearchLimits:

@@ -29,7 +29,7 @@ from soundstage.loadtests.rows import forget_old_seconds
 from soundstage.loadtests.run import INTERRUPT_DRAIN_S, LoadOptions, LoadRun
 from soundstage.loadtests.run_setup import opened
 from soundstage.loadtests.schedule.arrivals import Schedule
-from soundstage.observed.record import Observed
+from soundstage.observed.observation import Observed
 
 #: The run begins so long after its workers are told, so that they are there in time.
 BEGIN_S = 0.3

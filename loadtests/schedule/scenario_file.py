@@ -26,7 +26,7 @@ from soundstage.loadtests.schedule.moments import read_moments
 from soundstage.loadtests.schedule.scenario import STREAM, Part, Scenario, endpoint_of, seconds
 from soundstage.results import slo
 from soundstage.untrusted import toml_text
-from soundstage.untrusted.files import check_plain, read_named
+from soundstage.untrusted.strange_files import check_plain, read_named
 
 _ROOM = "soundstage.loadtests"
 _FOLDER = "scenarios"

@@ -10,8 +10,8 @@ from soundstage.arguments import Parser
 from soundstage.errors import NoDataError, SoundstageError, UsageError
 from soundstage.exit_codes import ExitCode, with_report
 from soundstage.output import visible
-from soundstage.output.files import check_place, print_document, put
 from soundstage.output.streams import say
+from soundstage.output.written_files import check_place, print_document, put
 
 if TYPE_CHECKING:
     from soundstage.reports.compare.arms import Arm
@@ -258,9 +258,9 @@ def _written(place: str, text: str, stderr: TextIO) -> int:
 def rendered(made: Comparison, name: str) -> str:
     """A comparison in one of the formats other than text."""
     if name == "html":
-        from soundstage.reports.compare import page
+        from soundstage.reports.compare import comparison_page
 
-        return page.render(made)
+        return comparison_page.render(made)
     if name == "markdown":
         from soundstage.reports.compare.text_output import markdown
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from soundstage.observed.record import OTHER, UNKNOWN
+from soundstage.observed.observation import OTHER, UNKNOWN
 from soundstage.reports.drift.documented import Stance
 from soundstage.reports.drift.feature import Feature
 

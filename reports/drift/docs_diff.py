@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from soundstage.contract import Contract
-from soundstage.observed.record import OTHER, RESULT, UNKNOWN, Observed, StageSeen
+from soundstage.observed.observation import OTHER, RESULT, UNKNOWN, Observed, StageSeen
 from soundstage.reports.drift.documented import Documented, Stance, documented
 from soundstage.reports.drift.drift import fingerprint
 from soundstage.reports.drift.feature import Feature

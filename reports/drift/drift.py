@@ -21,7 +21,7 @@ from typing import Any
 from soundstage.config import Config
 from soundstage.contract import Contract
 from soundstage.errors import NoDataError
-from soundstage.observed.record import EndpointSeen, Observed
+from soundstage.observed.observation import EndpointSeen, Observed
 from soundstage.reports.drift.changes import FeatureChange, change
 from soundstage.reports.drift.documented import Stance
 from soundstage.reports.drift.feature import Feature

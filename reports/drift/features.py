@@ -14,7 +14,7 @@ from soundstage.conformance.violations import Severity
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
 from soundstage.observed.key_tally import KeyTally
-from soundstage.observed.record import OTHER, UNKNOWN, EndpointSeen, StageSeen
+from soundstage.observed.observation import OTHER, UNKNOWN, EndpointSeen, StageSeen
 from soundstage.reports.drift.documented import ALLOWED, Said, Stance, before, firm
 from soundstage.reports.drift.feature import Feature
 from soundstage.reports.drift.place_features import of_places

@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from soundstage.contract import available, load
 from soundstage.errors import NoDataError, UsageError
-from soundstage.output.files import print_document
+from soundstage.output.written_files import print_document
 from soundstage.reports.drift import drift, fidelity_text
 from soundstage.reports.drift.fidelity_arm import RESULT, FidelityArm, arms, column
 from soundstage.results.bundle import Bundle

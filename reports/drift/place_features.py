@@ -11,7 +11,7 @@ from dataclasses import replace
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
 from soundstage.observed.key_tally import KeyTally
-from soundstage.observed.record import RESULT, StageSeen
+from soundstage.observed.observation import RESULT, StageSeen
 from soundstage.observed.shapes import PlaceShape, exchanges_around
 from soundstage.observed.text_classes import SPECIFIC
 from soundstage.reports.drift.documented import (

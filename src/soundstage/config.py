@@ -19,7 +19,7 @@ import orjson
 from soundstage.conformance.violations import Severity, Violation, fingerprint
 from soundstage.errors import UsageError
 from soundstage.untrusted import toml_text
-from soundstage.untrusted.files import check_plain, read_named, read_plain
+from soundstage.untrusted.strange_files import check_plain, read_named, read_plain
 
 #: Looked for in the current folder.
 FILE_NAME = "soundstage.toml"

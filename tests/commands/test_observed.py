@@ -25,7 +25,7 @@ from soundstage.contract import load, load_all
 from soundstage.errors import UsageError
 from soundstage.gate.contract_check import EMULATOR, CheckOptions, open_gate
 from soundstage.observed.exchanges import EACH_SECOND, Sampler
-from soundstage.observed.record import Observed
+from soundstage.observed.observation import Observed
 from soundstage.reports.drift.drift import broken, drift, observed_of, waived
 from soundstage.results.bundle import OBSERVED
 

@@ -13,7 +13,7 @@ import pytest
 
 from soundstage.contract import load_all
 from soundstage.emulator.accounts import rates
-from soundstage.emulator.accounts.keys import Accounts, account_of
+from soundstage.emulator.accounts.accounts import Accounts, account_of
 from soundstage.emulator.accounts.rates import RateLimit
 from soundstage.emulator.faults import triggers
 from soundstage.emulator.http.messages import PRECEDENCE

@@ -15,7 +15,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from soundstage.contract import load_all
-from soundstage.emulator.accounts.keys import account_of
+from soundstage.emulator.accounts.accounts import account_of
 from soundstage.emulator.http.admin import document
 from soundstage.emulator.http.app import Emulator
 from soundstage.emulator.http.guard import TOKEN_VARIABLE, Guard

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from soundstage.contract import load_all
+from soundstage.emulator.accounts.accounts import account_of
 from soundstage.emulator.accounts.journal import BODY_KEPT, KEPT, Journal
-from soundstage.emulator.accounts.keys import account_of
 from soundstage.emulator.options import Options
 from soundstage.exchange.spawn import spawned_emulator
 

@@ -16,7 +16,7 @@ from crowd import Answered, crowd, leave, request
 
 from soundstage.contract import load_all
 from soundstage.emulator.accounts import ledger as ledgers
-from soundstage.emulator.accounts.keys import Account, account_of
+from soundstage.emulator.accounts.accounts import Account, account_of
 from soundstage.emulator.accounts.ledger import ChargeRefused, HeldPrice, Ledger
 from soundstage.emulator.options import Options
 from soundstage.exchange.spawn import spawned_emulator

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 from queueing import capacity, tail
 
-from soundstage.loadtests.capacity import words
+from soundstage.loadtests.capacity import search_words
 from soundstage.loadtests.capacity.counts import TrialCounts, TrialOutcome
 from soundstage.loadtests.capacity.search import CapacityFinding, CapacitySearch, SearchLimits
 
@@ -281,7 +281,7 @@ def test_noise_without_end_comes_to_an_end() -> None:
 
 def test_the_estimate_is_what_a_search_takes() -> None:
     limits = SearchLimits(first=1.0, exchanges=100, seconds=10.0, warmup_s=2.0)
-    trials, requests, seconds = words.estimate(limits, 10.0)
+    trials, requests, seconds = search_words.estimate(limits, 10.0)
     _, rates = run(sharp(10.0), first=1.0)
     assert trials == len(rates)
     assert seconds == pytest.approx(sum(2 + max(10, 100 / rate) for rate in rates))
@@ -297,12 +297,12 @@ def test_progress_says_what_is_known_of_the_capacity() -> None:
         outcome = sharp(5.0)(rate, 0)
         found.add(outcome)
         row = {"rate": rate, "verdict": outcome.counts[0].verdict, "reason": None}
-        said.append(words.so_far(row, found))
+        said.append(search_words.so_far(row, found))
     assert said[0] == "1/s pass, more than 1/s"
     assert said[3] == "8/s fail, between 4 and 8/s"
     assert said[4] == "5.657/s fail, between 4 and 5.657/s"
 
 
 def test_trials_in_which_queues_cannot_fill_are_said_to_be_short() -> None:
-    assert "--exchanges 400 or more" in (words.too_short(SearchLimits(exchanges=60)) or "")
-    assert words.too_short(SearchLimits()) is None
+    assert "--exchanges 400 or more" in (search_words.too_short(SearchLimits(exchanges=60)) or "")
+    assert search_words.too_short(SearchLimits()) is None

@@ -38,8 +38,8 @@ from soundstage.gate.contract_check import EMULATOR, CheckOptions, open_gate
 from soundstage.gate.gate import ContractGate
 from soundstage.gate.rule_outcomes import RuleOutcome
 from soundstage.output import visible
-from soundstage.output.files import check_place, put
 from soundstage.output.streams import say
+from soundstage.output.written_files import check_place, put
 from soundstage.process import signals
 
 HELP = "check a target against the contract"

@@ -15,8 +15,8 @@ from soundstage.contract import Contract, load_all
 from soundstage.contract.rules import Rule
 from soundstage.errors import UsageError
 from soundstage.output import visible
-from soundstage.output.files import print_document
 from soundstage.output.streams import say
+from soundstage.output.written_files import print_document
 
 HELP = "explain a rule or a violation code"
 

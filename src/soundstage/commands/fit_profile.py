@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from soundstage.errors import NoDataError, UsageError
 from soundstage.output import visible
-from soundstage.output.files import put
+from soundstage.output.written_files import put
 
 if TYPE_CHECKING:
     from soundstage.contract import Contract

@@ -22,9 +22,9 @@ from soundstage.exchange.patience import LONGEST_TIMEOUT_S, Patience, TimeUpErro
 from soundstage.exchange.requests import request_body
 from soundstage.exchange.session import Session, open_session
 from soundstage.exchange.spawn import spawned_emulator
-from soundstage.output.files import create
 from soundstage.output.streams import say
 from soundstage.output.visible import lines, own
+from soundstage.output.written_files import create
 from soundstage.saved.encodings import to_utf8
 
 HELP = "save the answers of a target as transcripts"

@@ -15,8 +15,8 @@ from typing import Any, Final, TextIO
 from soundstage.arguments import Parser, count
 from soundstage.commands.printing import json_line
 from soundstage.output import visible
-from soundstage.output.files import check_place, print_document, put, put_within
 from soundstage.output.streams import say
+from soundstage.output.written_files import check_place, print_document, put, put_within
 from soundstage.results.index import ROOT, RunEntry, Runs
 
 HELP = "list, tag, pin and prune the runs there have been"

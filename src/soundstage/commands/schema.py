@@ -15,7 +15,7 @@ from soundstage.contract.openapi import DIALECT, document, schemas
 from soundstage.contract.plain import for_strict_readers
 from soundstage.errors import UsageError
 from soundstage.output import visible
-from soundstage.output.files import print_document, put
+from soundstage.output.written_files import print_document, put
 
 HELP = "print a contract: OpenAPI, JSON Schema, diagram"
 

@@ -17,7 +17,7 @@ import jsonschema_rs
 
 from soundstage.contract import coherence, patterns
 from soundstage.contract.field_schemas import WHEN_KEYWORDS, Folder, Schema, pointer, short
-from soundstage.contract.files import all_files, is_there
+from soundstage.contract.folder import all_files, is_there
 from soundstage.contract.protocol import (
     Completion,
     ConstantField,

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import jsonschema_rs
 
-from soundstage.contract import files, patterns
+from soundstage.contract import folder, patterns
 from soundstage.errors import ContractDataError
 
 Schema = dict[str, Any]
@@ -111,7 +111,7 @@ class Folder:
         if path not in self._read:
             root, place = self.found(path)
             try:
-                self._read[path] = files.parse(files.read_bytes(place, root))
+                self._read[path] = folder.parse(folder.read_bytes(place, root))
             except ValueError as error:
                 raise ContractDataError(f"{self.name}/{path}: {error}") from error
         return self._read[path]
@@ -125,7 +125,7 @@ class Folder:
         place = self.root
         for part in path.split("/"):
             place = place.joinpath(part)
-        if "/" not in path and self._shared is not None and not files.is_there(place):
+        if "/" not in path and self._shared is not None and not folder.is_there(place):
             return self._shared, self._shared.joinpath(path)
         return self.root, place
 
@@ -210,7 +210,7 @@ class Folder:
         self._grown += 1
         if self._grown > MOST_SCHEMAS:
             raise refuse(f"with its references followed, more than {MOST_SCHEMAS:,} schemas")
-        if depth > files.DEEPEST or len(on_the_way) > _LONGEST_WAY:
+        if depth > folder.DEEPEST or len(on_the_way) > _LONGEST_WAY:
             raise refuse("nested too deeply")
         depth += 1
         if keywords is KEYWORDS:

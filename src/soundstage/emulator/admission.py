@@ -14,8 +14,8 @@ from starlette.types import Receive, Scope
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
 from soundstage.emulator.accounts import rates
+from soundstage.emulator.accounts.accounts import Account, Accounts
 from soundstage.emulator.accounts.journal import JournalEntry
-from soundstage.emulator.accounts.keys import Account, Accounts
 from soundstage.emulator.accounts.ledger import ChargeRefused, HeldPrice, Ledger
 from soundstage.emulator.accounts.rates import RateLimit
 from soundstage.emulator.factory import Factory
@@ -40,7 +40,7 @@ from soundstage.emulator.http.messages import (
 )
 from soundstage.emulator.pace.capacity import Capacity
 from soundstage.emulator.pace.profile import Profile
-from soundstage.emulator.settings import RunningSettings
+from soundstage.emulator.running_settings import RunningSettings
 from soundstage.emulator.store import Store
 from soundstage.errors import UsageError
 

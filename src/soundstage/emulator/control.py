@@ -21,7 +21,7 @@ from soundstage.emulator.faults.choice import Faults
 from soundstage.emulator.options import Options
 from soundstage.emulator.pace.profile import Profile
 from soundstage.emulator.pace.profiles import check_names, from_data, profile, profiles
-from soundstage.emulator.settings import RunningSettings
+from soundstage.emulator.running_settings import RunningSettings
 from soundstage.emulator.status import status_of
 from soundstage.emulator.store import Store
 from soundstage.errors import UsageError

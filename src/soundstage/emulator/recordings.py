@@ -20,7 +20,7 @@ from soundstage.contract.recognise import Guess, recognise
 from soundstage.errors import NoDataError, UsageError
 from soundstage.saved import look_alikes, saved_file
 from soundstage.saved.transcript import Transcript
-from soundstage.untrusted.files import leads_out
+from soundstage.untrusted.strange_files import leads_out
 from soundstage.wire import jsontext
 from soundstage.wire.end import EndKind
 from soundstage.wire.lines import sniff_framing

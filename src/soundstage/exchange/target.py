@@ -20,7 +20,7 @@ from soundstage.errors import TargetError, UsageError
 from soundstage.exchange.budget import is_loopback
 from soundstage.output.outgoing import KEY_VARIABLE
 from soundstage.output.redact import Redactor
-from soundstage.untrusted.files import read_named
+from soundstage.untrusted.strange_files import read_named
 from soundstage.wire.end import EndKind
 from soundstage.wire.transport import Limits, Request, Transport
 

@@ -45,7 +45,7 @@ from soundstage.gate.rule_outcomes import (
 )
 from soundstage.gate.server_errors import ServerErrors, check_probe, is_server_error
 from soundstage.observed.exchanges import observe
-from soundstage.observed.record import Observed
+from soundstage.observed.observation import Observed
 from soundstage.results.bundle import BundleWriter
 from soundstage.results.user_weights import Weights
 from soundstage.results.weight import Weight

@@ -13,7 +13,7 @@ from soundstage.contract import Contract
 from soundstage.contract.paths import endpoint_at
 from soundstage.errors import NoDataError, UsageError
 from soundstage.exchange.client import Exchange
-from soundstage.observed.record import Observed
+from soundstage.observed.observation import Observed
 from soundstage.observed.recorder import Chunk, observe_result, observe_stream
 from soundstage.saved import saved_file as saved_files
 from soundstage.saved.transcript import Transcript

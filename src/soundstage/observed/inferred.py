@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from soundstage.observed.record import RESULT, ApiSeen, EndpointSeen, StageSeen
+from soundstage.observed.observation import RESULT, ApiSeen, EndpointSeen, StageSeen
 from soundstage.observed.shapes import PlaceShape, exchanges_around, parent_of
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -23,7 +23,7 @@ from soundstage.observed.documented_fields import (
     constants,
     known_of,
 )
-from soundstage.observed.record import (
+from soundstage.observed.observation import (
     MOST_UNKNOWN,
     OTHER,
     RESULT,

@@ -46,7 +46,7 @@ from soundstage.results.layout import (
     why_unreadable,
 )
 from soundstage.results.writer import FLUSH_ROWS, FLUSH_SECONDS, BundleWriter
-from soundstage.untrusted.files import is_plain, leads_out, open_plain, read_plain
+from soundstage.untrusted.strange_files import is_plain, leads_out, open_plain, read_plain
 
 __all__ = [
     "EXCHANGES",

@@ -22,9 +22,9 @@ from typing import Any, Final, Self
 
 from soundstage.errors import NoDataError, SoundstageError, TargetError, UsageError, not_written
 from soundstage.output import outgoing
-from soundstage.output.files import replace
+from soundstage.output.written_files import replace
 from soundstage.results.bundle import RUN, Bundle
-from soundstage.untrusted.files import leads_out, read_plain
+from soundstage.untrusted.strange_files import leads_out, read_plain
 
 #: Where `check` and `load` put their bundles unless told otherwise.
 ROOT: Final = Path("runs")

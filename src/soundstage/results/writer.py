@@ -17,7 +17,7 @@ import orjson
 
 from soundstage.errors import TargetError, UsageError, not_written
 from soundstage.output import outgoing
-from soundstage.output.files import create, replace
+from soundstage.output.written_files import create, replace
 from soundstage.results.layout import (
     EXCHANGES,
     FORMAT,

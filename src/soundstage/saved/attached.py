@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from soundstage.errors import UsageError
-from soundstage.untrusted.files import open_plain
+from soundstage.untrusted.strange_files import open_plain
 
 if TYPE_CHECKING:
     import zipfile

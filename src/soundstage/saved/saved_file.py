@@ -18,7 +18,7 @@ from soundstage.saved import compression, look_alikes
 from soundstage.saved import transcript as transcripts
 from soundstage.saved.encodings import UTF8_BOM, to_utf8
 from soundstage.saved.transcript import Transcript
-from soundstage.untrusted.files import open_plain
+from soundstage.untrusted.strange_files import open_plain
 from soundstage.wire.lines import sniff_framing
 
 # What reads the rarer forms is loaded when one comes: `lint` starts for a single file, mostly a

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Any, Final
 
-from soundstage.emulator.accounts.keys import Account
+from soundstage.emulator.accounts.accounts import Account
 from soundstage.emulator.accounts.rates import RateLimit
 
 #: Accounts that are remembered. Where any key is taken, whoever sends a new one with each request

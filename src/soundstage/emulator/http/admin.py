@@ -16,7 +16,7 @@ import jsonschema_rs
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from soundstage.emulator.accounts.keys import account_of
+from soundstage.emulator.accounts.accounts import account_of
 from soundstage.emulator.control import Control
 from soundstage.emulator.http.asgi import body_of, respond
 from soundstage.emulator.http.guard import Guard

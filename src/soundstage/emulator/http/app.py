@@ -19,8 +19,8 @@ from starlette.types import Receive, Scope, Send
 
 from soundstage.contract import Contract, load, load_all
 from soundstage.emulator.accounts import rates
+from soundstage.emulator.accounts.accounts import Accounts
 from soundstage.emulator.accounts.journal import ENTRY, Journal, JournalEntry, noting
-from soundstage.emulator.accounts.keys import Accounts
 from soundstage.emulator.accounts.ledger import Ledger
 from soundstage.emulator.admission import Admission
 from soundstage.emulator.control import Control

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from soundstage.errors import UsageError
-from soundstage.untrusted.files import read_plain
+from soundstage.untrusted.strange_files import read_plain
 
 #: Of a file: bytes, values in it, and how deep they may be nested. Of a folder: files.
 MOST_BYTES: Final = 4 * 2**20
