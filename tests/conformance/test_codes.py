@@ -16,7 +16,7 @@ from soundstage.conformance.codes import codes, codes_of, rules_of
 from soundstage.conformance.judge import Judge
 from soundstage.contract import load_all
 from soundstage.generation.faults import broken_answer, catalogue, valid_answer
-from soundstage.wire import jsontext
+from soundstage.untrusted import json_text
 from soundstage.wire.end import FAULT_OF, End
 
 ROOT = Path(__file__).parents[2]
@@ -125,7 +125,7 @@ def test_every_code_that_the_code_uses_is_in_the_table_and_no_other():
     others = {"http.disconnect", "index.sqlite", "http.500", "http.502", "http.504"}
     assert used - codes().keys() <= others
     assert codes().keys() <= used
-    assert jsontext.CODES.keys() <= codes().keys()
+    assert json_text.CODES.keys() <= codes().keys()
 
 
 @pytest.mark.parametrize("code", codes().values(), ids=codes())
@@ -137,10 +137,10 @@ def test_a_code_says_all_in_whole_sentences(code):
     assert code.example
 
 
-@pytest.mark.parametrize("code", jsontext.CODES)
+@pytest.mark.parametrize("code", json_text.CODES)
 def test_an_example_of_bad_json_is_bad_in_that_way(code):
     text = codes()[code].example.removeprefix("data:").strip()
     if code == "json.too_deep":
         text = text[:6] * 30
     data = text.partition(" (")[0].encode().replace(b"<E9>", b"\xe9")
-    assert code in [problem.code for problem in jsontext.parse(data).problems]
+    assert code in [problem.code for problem in json_text.parse(data).problems]

@@ -21,7 +21,7 @@ from soundstage.conformance.violations import (
 )
 from soundstage.contract import load
 from soundstage.results.user_weights import Weights
-from soundstage.wire import jsontext
+from soundstage.untrusted import json_text
 
 
 def violation(path="", rule="v6/stream/json", code="json.nan", chunk=0, message="wrong"):
@@ -154,7 +154,7 @@ def test_the_same_finding_in_every_chunk_is_counted_and_its_first_ones_kept():
 
 # --- values in one text ---
 
-MANY = jsontext.MOST_VALUES
+MANY = json_text.MOST_VALUES
 TOO_MANY = {
     "ones": b"[" + b"1," * MANY + b"1]",
     "empty objects": b"[" + b"{}," * MANY + b"{}]",
@@ -174,14 +174,14 @@ NOT_TOO_MANY = {
 
 @pytest.mark.parametrize("raw", TOO_MANY.values(), ids=TOO_MANY.keys())
 def test_a_text_of_more_values_than_anybody_reads_is_not_read(raw):
-    value, problems, ok = jsontext.parse(raw)
+    value, problems, ok = json_text.parse(raw)
     assert (value, ok) == (None, False)
-    assert [each.code for each in problems] == [jsontext.TOO_MANY]
+    assert [each.code for each in problems] == [json_text.TOO_MANY]
 
 
 @pytest.mark.parametrize("raw", NOT_TOO_MANY.values(), ids=NOT_TOO_MANY.keys())
 def test_a_long_text_of_few_values_is_read(raw):
-    assert jsontext.parse(raw).ok
+    assert json_text.parse(raw).ok
 
 
 def test_an_event_of_too_many_values_leaves_the_stream_inconclusive_by_our_bound():
@@ -215,8 +215,8 @@ def test_a_result_with_more_faults_than_are_looked_for_still_violates():
 def test_problems_of_a_text_are_bounded_and_their_pointers_made_only_where_they_are_said():
     deep = b'{"' + b"k" * 100_000 + b'":'
     raw = deep * 100 + b"[" + b"NaN," * 9_999 + b"NaN]" + b"}" * 100
-    _, problems, _ = jsontext.parse(raw)
-    assert len(problems) == jsontext.MOST_PROBLEMS
+    _, problems, _ = json_text.parse(raw)
+    assert len(problems) == json_text.MOST_PROBLEMS
     assert sum(each.times for each in problems) == 10_000
     assert max(len(each.path) for each in problems) <= 300
 

@@ -27,7 +27,7 @@ from soundstage.generation.faults import (
 )
 from soundstage.generation.legality import broken_order
 from soundstage.generation.walk import Step
-from soundstage.wire import jsontext
+from soundstage.untrusted import json_text
 
 CONTRACTS = load_all()
 each_contract = pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
@@ -98,7 +98,7 @@ def test_what_is_legal_makes_no_fault(contract: Contract) -> None:
 @each_contract
 def test_every_json_problem_has_a_fault(contract: Contract) -> None:
     caught = {code for fault in catalogue(contract) for code in fault.codes}
-    assert set(jsontext.CODES) <= caught
+    assert set(json_text.CODES) <= caught
 
 
 @each_contract

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from soundstage.wire import jsontext
-from soundstage.wire.jsontext import CODES, Parsed, parse, parse_strictly
+from soundstage.untrusted import json_text
+from soundstage.untrusted.json_text import CODES, Parsed, parse, parse_strictly
 
 VECTORS = os.environ.get("SOUNDSTAGE_VECTORS")
 
@@ -219,7 +219,7 @@ def test_ordinary_chunks_are_proved_clean_without_the_strict_parser(
     def forbidden(raw: bytes, *, max_depth: int = 128) -> Parsed:
         pytest.fail(f"the strict parser was asked about {raw!r}")
 
-    monkeypatch.setattr(jsontext, "parse_strictly", forbidden)
+    monkeypatch.setattr(json_text, "parse_strictly", forbidden)
     assert parse(CHUNK).ok
     assert parse(CHUNK.replace(b'":', b'" :')).ok, "as printed in the documentation"
     assert parse(CHUNK.replace(b"Song", b"Song 12:30 : \\\\")).ok

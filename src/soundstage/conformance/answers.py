@@ -17,7 +17,7 @@ from soundstage.contract import Contract
 from soundstage.contract.field_schemas import Schema, type_name
 from soundstage.contract.protocol import DocumentedError, Endpoint
 from soundstage.contract.roles import asset_urls
-from soundstage.wire import jsontext
+from soundstage.untrusted import json_text
 from soundstage.wire.outages import http_reason
 
 #: Media types that a framing may come as (RFC 9110, section 8.3.1: parameters do not count).
@@ -146,7 +146,7 @@ def check_refusal(contract: Contract, endpoint: Endpoint, status: int, raw: byte
     contract unjudged (`reason`); a status that means that the endpoint is not there, or not as
     documented, breaks it.
     """
-    value = jsontext.parse(raw).value
+    value = json_text.parse(raw).value
     error = contract.errors.matching(value)
     answer = BodyFindings(error=error, value=value)
     if error is not None:
@@ -230,7 +230,7 @@ def _unprinted_error(contract: Contract, value: Any, answer: BodyFindings) -> No
 
 def is_the_apis_word(contract: Contract, raw: bytes) -> bool:
     """Whether a body is a printed error, or nearly: no gateway would write that."""
-    value = jsontext.parse(raw).value
+    value = json_text.parse(raw).value
     return isinstance(value, dict) and _nearest(contract, value) is not None
 
 
@@ -261,9 +261,9 @@ def _difference(printed: dict[str, Any], value: dict[str, Any]) -> str:
 
 
 def _parsed(contract: Contract, rule: str, raw: bytes, answer: BodyFindings, max_depth: int) -> Any:
-    value, problems, _ = jsontext.parse(raw, max_depth=max_depth)
+    value, problems, _ = json_text.parse(raw, max_depth=max_depth)
     for problem in problems:
-        if problem.code == jsontext.TOO_MANY:
+        if problem.code == json_text.TOO_MANY:
             answer.reason = problem.code
             return None
         found = violation(contract, problem.code, rule, problem.message, problem.path)

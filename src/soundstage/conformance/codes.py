@@ -14,7 +14,7 @@ from typing import Final
 
 from soundstage.contract import Contract
 from soundstage.contract.rules import Rule
-from soundstage.wire import jsontext
+from soundstage.untrusted import json_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def codes() -> dict[str, Code]:
     return found
 
 
-_JSON: Final = tuple(jsontext.CODES)
+_JSON: Final = tuple(json_text.CODES)
 _FIELD: Final = re.compile(r"(?:[^/]+/)?field/.+/(required|type|value)(?:/[a-z]+)?")
 _ASPECTS: Final = {"required": "field.missing", "type": "field.type", "value": "field.value"}
 #: The shape of a rule's id after `API/ENDPOINT/` -> the codes that such a rule can give.

@@ -19,7 +19,7 @@ from soundstage.contract import Contract
 from soundstage.contract.field_schemas import pointer, type_name
 from soundstage.contract.protocol import DocumentedError, Stage
 from soundstage.output import outgoing
-from soundstage.wire import jsontext
+from soundstage.untrusted import json_text
 
 
 class SeenEvent(NamedTuple):
@@ -143,10 +143,10 @@ class StreamCheck:
         """Check the data of the next event."""
         number = self.events
         self.events += 1
-        chunk, problems, readable = jsontext.parse(data, self._max_depth)
+        chunk, problems, readable = json_text.parse(data, self._max_depth)
         if problems or type(chunk) is not dict:
-            if problems and problems[0].code == jsontext.TOO_MANY:
-                self.capped = jsontext.TOO_MANY
+            if problems and problems[0].code == json_text.TOO_MANY:
+                self.capped = json_text.TOO_MANY
                 self._ledger.see_unknown()
                 return _UNREADABLE
             for each in problems:

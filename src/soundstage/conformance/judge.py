@@ -31,7 +31,7 @@ from soundstage.conformance.whole_body import (
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
 from soundstage.process.memory import Claim
-from soundstage.wire import jsontext
+from soundstage.untrusted import json_text
 from soundstage.wire.end import End, EndKind
 from soundstage.wire.lines import LineDecoder, sniff_framing
 from soundstage.wire.sse import Decoder, Event, EventTooLarge
@@ -288,7 +288,7 @@ class Judge:
             framing = "lines"  # a single line whose end is missing
         if framing == "lines":
             line = bytes(self._body).strip().partition(b"\n")[0]
-            self._no_stream = self.contract.errors.matching(jsontext.parse(line).value) is not None
+            self._no_stream = self.contract.errors.matching(json_text.parse(line).value) is not None
         elif framing == "unknown":
             self._no_stream = ended or len(self._body) >= _SNIFFED_BYTES
         elif framing == "json":

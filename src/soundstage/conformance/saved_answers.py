@@ -23,7 +23,7 @@ from soundstage.errors import UsageError
 from soundstage.saved import look_alikes
 from soundstage.saved.saved_file import LARGEST
 from soundstage.saved.transcript import Transcript
-from soundstage.wire import jsontext
+from soundstage.untrusted import json_text
 from soundstage.wire.content_type import content_type_of
 from soundstage.wire.end import End, EndKind
 from soundstage.wire.lines import sniff_framing
@@ -182,7 +182,7 @@ def _is_whole(judge: Judge, body: bytes) -> bool:
         return judge.ended or judge.failed is not None
     if not body.lstrip().startswith((b"{", b"[", b'"')):
         return bool(body)  # no JSON at all, however it would have gone on
-    return jsontext.parse(body).value is not None
+    return json_text.parse(body).value is not None
 
 
 def _end(exchange: Transcript) -> tuple[End | None, str | None]:
@@ -243,7 +243,7 @@ def _check_guess(
     api = found.contract.api
     if not found.fits and kind != "error":
         raise UsageError(_unknown(name, contracts, body, kind))
-    if found.kind != "stream" or found.contract.errors.matching(jsontext.parse(body).value):
+    if found.kind != "stream" or found.contract.errors.matching(json_text.parse(body).value):
         return
     framing = sniff_framing(body)
     if framing == "unknown":
@@ -270,7 +270,7 @@ def _has_lost_blank_lines(body: bytes) -> bool:
     data = [line for line in lines[:50] if line.startswith(b"data:")]
     if b"" in lines or len(data) < 2:
         return False
-    return all(isinstance(jsontext.parse(line[5:]).value, dict) for line in data)
+    return all(isinstance(json_text.parse(line[5:]).value, dict) for line in data)
 
 
 def _unknown(name: str, contracts: list[Contract], body: bytes, kind: str | None) -> str:

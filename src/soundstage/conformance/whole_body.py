@@ -25,7 +25,7 @@ from soundstage.conformance.engine import StreamCheck
 from soundstage.conformance.violations import Violation
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
-from soundstage.wire import jsontext
+from soundstage.untrusted import json_text
 from soundstage.wire.lines import LineDecoder, sniff_framing
 from soundstage.wire.outages import http_reason, is_outage
 from soundstage.wire.sse import Decoder, EventTooLarge
@@ -129,7 +129,7 @@ def judge_no_stream(asked: AnswerContext, raw: bytes) -> BodyJudgement:
     contract, endpoint = asked.contract, asked.endpoint
     framing = sniff_framing(raw)
     found = BodyJudgement(framing="json" if framing in ("json", "lines") else None)
-    error = contract.errors.matching(jsontext.parse(raw).value) if found.framing else None
+    error = contract.errors.matching(json_text.parse(raw).value) if found.framing else None
     if error is not None:
         answer = BodyFindings()
         take_refusal(contract, endpoint.name, error, answer, "a stream")
@@ -177,7 +177,7 @@ def _refused_in_stream(asked: AnswerContext, raw: bytes) -> BodyJudgement | None
 
 def _accepted(asked: AnswerContext, raw: bytes) -> bool:
     """Whether a success came that is not an error in disguise."""
-    value = jsontext.parse(raw).value
+    value = json_text.parse(raw).value
     return (
         is_success(asked.endpoint, asked.status) and asked.contract.errors.matching(value) is None
     )

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from soundstage.contract.contract import Contract
-from soundstage.wire import jsontext
+from soundstage.untrusted import json_text
 from soundstage.wire.lines import LineDecoder, sniff_framing
 from soundstage.wire.sse import Decoder, EventTooLarge
 
@@ -60,7 +60,7 @@ def recognise(body: bytes, contracts: Iterable[Contract], kind: str | None = Non
         stream = sum(max(_alike(chunk, names) for names in stages) for chunk in chunks)
         # An event that is a printed error belongs to a stream that was refused.
         stream += sum(
-            contract.errors.matching(jsontext.parse(text).value) is not None for text in texts
+            contract.errors.matching(json_text.parse(text).value) is not None for text in texts
         )
         guesses.append(Guess(contract, "stream", min(1.0, stream / max(1, len(chunks)))))
         if not single and kind is None:
@@ -84,7 +84,7 @@ def recognise(body: bytes, contracts: Iterable[Contract], kind: str | None = Non
 
 def _single(body: bytes) -> dict[str, Any] | None:
     """The body as one JSON object, None if it is none."""
-    value = jsontext.parse(body.removeprefix(b"\xef\xbb\xbf")).value
+    value = json_text.parse(body.removeprefix(b"\xef\xbb\xbf")).value
     return value if isinstance(value, dict) else None
 
 
@@ -98,7 +98,7 @@ def _chunks(body: bytes, framing: str, texts: list[bytes]) -> list[set[str] | No
     None for one that has none to tell.
     """
     if framing == "json":
-        value = jsontext.parse(body).value
+        value = json_text.parse(body).value
         if isinstance(value, list):
             return [set(each) if isinstance(each, dict) else None for each in value[:_ENOUGH]]
         return [_names_in(body)]
@@ -126,7 +126,7 @@ def _texts(body: bytes, framing: str) -> list[bytes]:
 
 
 def _names_in(text: bytes) -> set[str] | None:
-    value = jsontext.parse(text).value
+    value = json_text.parse(text).value
     if isinstance(value, dict):
         return set(value)
     return {name.decode("ascii", "replace") for name in _NAME.findall(text[:_HEAD])} or None

@@ -20,8 +20,8 @@ from soundstage.contract.recognise import Guess, recognise
 from soundstage.errors import NoDataError, UsageError
 from soundstage.saved import look_alikes, saved_file
 from soundstage.saved.transcript import Transcript
+from soundstage.untrusted import json_text
 from soundstage.untrusted.strange_files import leads_out
-from soundstage.wire import jsontext
 from soundstage.wire.end import EndKind
 from soundstage.wire.lines import sniff_framing
 
@@ -193,7 +193,7 @@ def _status(guess: Guess, body: bytes) -> int:
     """The status that a response without its head most likely had."""
     if guess.kind != "error":
         return 200
-    error = guess.contract.errors.matching(jsontext.parse(body).value)
+    error = guess.contract.errors.matching(json_text.parse(body).value)
     return error.status if error is not None else 400
 
 

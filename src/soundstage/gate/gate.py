@@ -49,7 +49,7 @@ from soundstage.observed.observation import Observed
 from soundstage.results.bundle import BundleWriter
 from soundstage.results.user_weights import Weights
 from soundstage.results.weight import Weight
-from soundstage.wire import jsontext
+from soundstage.untrusted import json_text
 from soundstage.wire.outages import http_reason, is_outage, reason_in_words
 
 #: Asks our emulator for an error; any other target ignores it.
@@ -383,7 +383,7 @@ class ContractGate:
 
     @staticmethod
     def _broken_rule(contract: Contract, endpoint: Endpoint, body: Any) -> str | None:
-        parsed = jsontext.parse(body) if isinstance(body, bytes) else None
+        parsed = json_text.parse(body) if isinstance(body, bytes) else None
         value = parsed.value if parsed is not None else body
         if not isinstance(value, dict) or (parsed is not None and parsed.problems):
             return "request/body"

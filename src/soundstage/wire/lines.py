@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final, Literal
 
-from soundstage.wire import jsontext
+from soundstage.untrusted import json_text
 from soundstage.wire.sse import Event, EventTooLarge, Pending
 
 Framing = Literal["sse", "lines", "json", "unknown"]
@@ -136,5 +136,5 @@ def _begins_with_object(text: bytes) -> bool:
 
 
 def _is_one_text(line: bytes) -> bool:
-    problems = jsontext.parse(line).problems
+    problems = json_text.parse(line).problems
     return not any(problem.code in _NOT_ONE_TEXT for problem in problems)

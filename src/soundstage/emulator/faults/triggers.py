@@ -16,7 +16,7 @@ from typing import Any, Final
 import jsonschema_rs
 
 from soundstage.errors import UsageError
-from soundstage.wire import jsontext
+from soundstage.untrusted import json_text
 
 _LARGEST: Final = 4 * 2**20
 _TOKEN: Final = re.compile(r"[\w-]+")
@@ -103,7 +103,7 @@ def _own(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _LARGEST:
             raise UsageError(f"{where}: larger than {_LARGEST} bytes")
-        parsed = jsontext.parse(path.read_bytes())
+        parsed = json_text.parse(path.read_bytes())
     except OSError as error:
         raise UsageError(f"{where}: {error.strerror or error}") from error
     for problem in parsed.problems:

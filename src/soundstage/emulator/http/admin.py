@@ -22,7 +22,7 @@ from soundstage.emulator.http.asgi import body_of, respond
 from soundstage.emulator.http.guard import Guard
 from soundstage.emulator.http.messages import Reply, plain, refusal_of_size
 from soundstage.errors import UsageError
-from soundstage.wire import jsontext
+from soundstage.untrusted import json_text
 
 PREFIX: Final = "/_emulator/"
 #: What answers whoever asks, wherever the emulator listens.
@@ -92,7 +92,7 @@ class _Operation:
 
     def body(self, raw: bytes) -> Any:
         """The body, read strictly."""
-        parsed = jsontext.parse(raw)
+        parsed = json_text.parse(raw)
         if parsed.problems or not parsed.ok:
             raise _Wrong("the request body is not valid JSON")
         assert self._body is not None

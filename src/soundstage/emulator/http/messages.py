@@ -14,7 +14,7 @@ import orjson
 
 from soundstage.contract import Contract, patterns
 from soundstage.contract.protocol import Endpoint
-from soundstage.wire import jsontext
+from soundstage.untrusted import json_text
 
 #: Errors in the order in which a request is held against them, after path and method.
 PRECEDENCE: Final = (
@@ -161,7 +161,7 @@ class Reader:
 
     def read(self, raw: bytes) -> GenerationRequest | str:
         """What a body asks for, or the name of the error that it deserves."""
-        parsed = jsontext.parse(raw)
+        parsed = json_text.parse(raw)
         if parsed.problems or not parsed.ok:
             return "broken_json"
         body = parsed.value
