@@ -90,7 +90,7 @@ def _locust(tmp_path: Path, url: str, *options: str) -> tuple[int, str, list[Pat
 
 
 def test_the_locustfile_runs_headless_and_leaves_a_bundle(emulator: str, tmp_path: Path) -> None:
-    code, said, bundles = _locust(tmp_path, emulator, *split("-u 3 -r 3 -t 2s"))
+    code, said, bundles = _locust(tmp_path, emulator, *split("-u 3 -r 3 -t 5s"))
     assert len(bundles) == 1, said
     assert ended(code, bundles[0]), said
     assert bundles[0].name in said
@@ -104,7 +104,7 @@ def test_the_locustfile_runs_headless_and_leaves_a_bundle(emulator: str, tmp_pat
 def test_locusts_own_processes_share_a_schedule_and_leave_one_bundle(
     emulator: str, tmp_path: Path
 ) -> None:
-    options = split("-u 1 -t 2s --processes 2 --soundstage-rate 20 --soundstage-api v6")
+    options = split("-u 1 -t 5s --processes 2 --soundstage-rate 20 --soundstage-api v6")
     code, said, bundles = _locust(tmp_path, emulator, *options, "--soundstage-budget", "1000")
     assert "Traceback" not in said
     assert "Bad response code" not in said
@@ -112,7 +112,7 @@ def test_locusts_own_processes_share_a_schedule_and_leave_one_bundle(
     bundle = Bundle.open(bundles[0])
     rows = list(bundle.exchanges())
     assert {row["outcome"] for row in rows} == {"ok"}
-    assert len({row["intended_ns"] for row in rows}) == len(rows) > 5
+    assert len({row["intended_ns"] for row in rows}) == len(rows) > 2
     assert [each["state"] for each in bundle.run["workers"]] == ["finished"] * 2
     assert {each["name"] for each in bundle.run["workers"]} == {row["id"][:2] for row in rows}
     assert bundle.run["budget"] == {"limit": 1000, "spent": len(rows)}

@@ -55,7 +55,7 @@ def main(memory: int, cpu_s: float) -> None:
     _load()
     requests: queue.SimpleQueue[tuple[str, float, bytes]] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(requests,), daemon=True).start()
-    # All is loaded: no file is looked at before nothing more can be opened, connected to or started.
+    # All is loaded: no file is looked at before nothing more can be opened or started.
     # Ready is said first, so that whoever sees these limits knows that it was said.
     _say({"word": "ready"})
     for name in ("NPROC", "NOFILE"):
