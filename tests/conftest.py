@@ -1,8 +1,12 @@
-"""Fixtures for several rooms: a server that sends exactly the bytes it is told to."""
+"""Fixtures for several rooms: bodies of whole streams, and a server that sends exactly the bytes it is
+told to.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import json
+import random
 import socket
 import ssl
 import struct
@@ -13,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from soundstage.contract import load
+from soundstage.generation import walk
 from soundstage.output import outgoing
 
 Step = tuple[Any, ...]
@@ -186,6 +192,20 @@ class RawServer:
             RecordedRequest(method, target, headers, body, head + b"\r\n\r\n" + body)
         )
         return True
+
+
+@pytest.fixture(scope="session")
+def stream_of() -> Callable[..., bytes]:
+    """The body of a valid stream of a version, framed as Server-Sent Events."""
+
+    def body(api: str, seed: int = 3, **fields: object) -> bytes:
+        contract, rng = load(api), random.Random(seed)
+        steps = walk.plan(contract, rng)
+        chunks = walk.payloads(contract, steps, walk.random_story(rng), rng)
+        events = (json.dumps({**chunk, **fields}).encode() for chunk in chunks)
+        return b"".join(b"data: " + event + b"\n\n" for event in events)
+
+    return body
 
 
 @pytest.fixture

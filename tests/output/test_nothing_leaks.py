@@ -22,7 +22,7 @@ from soundstage.output import outgoing
 from soundstage.output.outgoing import KEY_VARIABLE
 from soundstage.results.bundle import BundleWriter
 
-LOCUSTFILE = Path(__file__).parents[1] / "loadtests/locustfile.py"
+LOCUSTFILE = Path(__file__).parents[2] / "loadtests/locustfile.py"
 KEY = "sk-live-Zx9+8w/7V6u5T4s3"
 PROMPT = "my grandmother's Gugelhupf recipe, sung by candlelight"
 USER = "user-20770815-qzx"
