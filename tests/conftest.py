@@ -1,5 +1,5 @@
-"""Fixtures for several rooms: bodies of whole streams, and a server that sends exactly the bytes it is
-told to.
+"""Fixtures for several rooms: contracts, bodies of whole streams, and a server that sends exactly the
+bytes it is told to.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from soundstage.contract import load
+from soundstage.contract import Contract, load
 from soundstage.generation import walk
 from soundstage.output import outgoing
 
@@ -192,6 +192,16 @@ class RawServer:
             RecordedRequest(method, target, headers, body, head + b"\r\n\r\n" + body)
         )
         return True
+
+
+@pytest.fixture(scope="session")
+def v6() -> Contract:
+    return load("v6")
+
+
+@pytest.fixture(scope="session")
+def v5() -> Contract:
+    return load("v5")
 
 
 @pytest.fixture(scope="session")

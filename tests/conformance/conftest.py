@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from soundstage.conformance.engine import StreamCheck
-from soundstage.contract import Contract, load
+from soundstage.contract import Contract
 
 Chunks = list[dict[str, Any]]
 #: What the whole v6 stream consists of: a printed stage, and the fields that the place demands.
@@ -48,16 +48,6 @@ def assembled(contract: Contract, parts: Iterable[tuple[str, dict[str, Any]]]) -
         | {index.field: index.start + number * index.step}
         for number, (stage, fields) in enumerate(parts)
     ]
-
-
-@pytest.fixture(scope="session")
-def v6() -> Contract:
-    return load("v6")
-
-
-@pytest.fixture(scope="session")
-def v5() -> Contract:
-    return load("v5")
 
 
 @pytest.fixture
