@@ -1,6 +1,4 @@
-"""Fixtures for several rooms: contracts, bodies of whole streams, and a server that sends exactly the
-bytes it is told to.
-"""
+"""Fixtures for several rooms: contracts, bodies of whole streams, a server that sends given bytes."""
 
 from __future__ import annotations
 

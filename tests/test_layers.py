@@ -1,4 +1,5 @@
-"""Who may import whom: the table, and what reads the code to enforce it.
+"""Who may import whom, and what may be called alike: ARCHITECTURE.md says it, and this reads the code
+to hold it to that.
 
 Reads `import x` and `from x import y` at any depth of a file, inside functions and under
 TYPE_CHECKING too.
@@ -8,10 +9,13 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -28,67 +32,26 @@ ROOMS = {
 }
 SOURCE = ROOT / "src" / "soundstage"
 
-#: room -> the rooms that it may import, beside itself.
-MAY_IMPORT: dict[str, set[str]] = {
-    "exit_codes": set(),
-    "errors": {"exit_codes"},
-    "stopping": {"exit_codes"},
-    "visible": set(),
-    "outgoing": {"wire"},
-    "streams": {"outgoing", "visible"},
-    "same_origin": set(),
-    "lifeline": set(),
-    "ending": {"exit_codes"},
-    "outputs": {"errors", "outgoing", "streams"},
-    "arguments": {"errors", "outgoing", "visible", "wire"},
-    "strange_files": {"errors"},
-    "schemas": set(),
-    "wire": {"errors", "strange_files"},
-    "contract": {"errors", "strange_files", "visible", "wire"},
-    "conformance": {"contract", "errors", "wire"},
-    "generation": {"contract", "errors", "wire"},
-    "emulator": {
-        "contract", "errors", "generation", "lifeline", "same_origin", "strange_files", "streams",
-        "visible", "wire",
-    },
-    "toml_text": {"errors"},
-    "config": {"conformance", "errors", "strange_files", "toml_text"},
-    "results": {"conformance", "errors", "outputs", "strange_files", "wire"},
-    "exchange": {
-        "config", "conformance", "contract", "errors", "exit_codes", "lifeline", "results",
-        "stopping", "strange_files", "streams", "wire",
-    },
-    "pytest_plugin": {
-        "arguments", "config", "conformance", "contract", "emulator", "errors", "exchange",
-        "exit_codes", "generation", "pytest_words", "results", "visible", "wire",
-    },
-    "pytest_words": {"visible"},
-    "contracts": {"conformance", "contract", "generation"},
-    "loadtests": {
-        "arguments", "cli", "config", "conformance", "contract", "errors", "exchange", "exit_codes",
-        "results", "same_origin", "stopping", "strange_files", "streams", "toml_text", "visible",
-    },
-    "reports": {
-        "arguments", "config", "conformance", "contract", "errors", "exit_codes", "outputs",
-        "results", "stopping", "streams", "visible", "wire",
-    },
-    "commands": {
-        "arguments", "cli", "config", "conformance", "contract", "contracts", "emulator", "errors",
-        "exchange", "exit_codes", "generation", "lifeline", "loadtests", "outputs", "pytest_plugin",
-        "reports", "results", "same_origin", "stopping", "streams", "visible", "wire",
-    },
-    "cli": {"ending", "errors", "exit_codes", "lifeline", "stopping", "streams"},
-    "__init__": set(),
-    "__main__": {"cli"},
-}  # fmt: skip
-#: Where only a part of a room may be imported.
-ONLY: dict[tuple[str, str], set[str]] = {
-    ("outgoing", "wire"): {"redact"},
-    ("arguments", "wire"): {"redact"},
-    ("config", "conformance"): {"violations"},
-    ("results", "conformance"): {"violations"},
-    ("reports", "wire"): {"redact", "transcript"},
-}
+#: A room and what it may import, in the table of ARCHITECTURE.md: `room` | holds | a, b (module, …)
+_ROW = re.compile(r"\| `(\w+)` \|[^|]*\|([^|]*)\|")
+_NAMED = re.compile(r"(\w+)(?: \(([^)]*)\))?")
+
+
+def table() -> tuple[dict[str, set[str]], dict[tuple[str, str], set[str]]]:
+    """(room -> the rooms that it may import; (room, other) -> all that it may import of it)."""
+    rooms: dict[str, set[str]] = {}
+    only: dict[tuple[str, str], set[str]] = {}
+    for room, named in _ROW.findall((ROOT / "ARCHITECTURE.md").read_text("utf-8")):
+        assert room not in rooms, f"two rows for {room}"
+        rooms[room] = set()
+        for other, modules in _NAMED.findall(named):
+            rooms[room].add(other)
+            if modules:
+                only[room, other] = set(modules.split(", "))
+    return rooms, only
+
+
+MAY_IMPORT, ONLY = table()
 #: Libraries that are kept to some files (paths below the room, "" for all of it).
 KEPT_TO: dict[str, set[str]] = {
     "locust": {"loadtests/"},
@@ -149,10 +112,25 @@ def function():
     ]  # fmt: skip
 
 
-def test_the_table_knows_every_room():
+def test_the_table_has_the_rooms_that_there_are_and_their_order():
     rooms = {room for room, _, _ in FILES}
-    assert rooms <= MAY_IMPORT.keys(), "a new room needs a row in the table"
-    assert {"wire", "contract", "conformance", "exchange", "emulator", "cli"} <= rooms
+    assert rooms == MAY_IMPORT.keys()
+    seen: set[str] = set()
+    for room, others in MAY_IMPORT.items():
+        assert others <= seen, f"{room} imports upwards"
+        seen.add(room)
+
+
+def test_what_the_table_allows_is_used():
+    used = {
+        (room, module.split(".")[1])
+        for room, _, path in FILES
+        for module, _ in imports(parsed(path))
+        if module.startswith("soundstage.") and "output.outgoing" not in module
+    }
+    lent = {("commands", "loadtests"), ("commands", "reports")}  # imported by name, when asked for
+    allowed = {(room, other) for room, others in MAY_IMPORT.items() for other in others}
+    assert allowed - used - lent == set()
 
 
 def misplaced(room: str, name: str, module: str) -> str | None:
@@ -167,8 +145,9 @@ def misplaced(room: str, name: str, module: str) -> str | None:
     target = parts[1]
     if target not in MAY_IMPORT:  # a name of soundstage/__init__.py
         return None if target == "__version__" else "no such room"
-    # Whatever leaves, leaves through one gate: everybody may ask it.
-    if target not in MAY_IMPORT[room] | {room, "outgoing"}:
+    if parts[1:3] == ["output", "outgoing"]:  # whatever leaves, leaves through one gate
+        return None
+    if target not in MAY_IMPORT[room] | {room}:
         return f"{room} may not import {target}"
     only = ONLY.get((room, target))
     if only is not None and (len(parts) < 3 or parts[2] not in only):
@@ -184,6 +163,60 @@ def test_a_file_imports_only_what_its_room_may():
         if (why := misplaced(room, name, module)) is not None
     ]
     assert wrong == []
+
+
+def for_types(source: ast.Module) -> set[ast.AST]:
+    """What stands under `if TYPE_CHECKING`."""
+    return {
+        inner
+        for node in ast.walk(source)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for each in node.body
+        for inner in ast.walk(each)
+    }
+
+
+@pytest.mark.parametrize("types", [False, True], ids=["at run time", "for types as well"])
+def test_no_modules_import_each_other_in_a_circle(types):
+    named = {f"soundstage.{name.removesuffix('.py').replace('/', '.')}" for _, name, _ in FILES}
+    graph: dict[str, set[str]] = {}
+    for _, name, path in FILES:
+        source = parsed(path)
+        apart = set() if types else for_types(source)
+        module = f"soundstage.{name.removesuffix('.py').replace('/', '.')}"
+        graph[module] = {
+            found
+            for node in ast.walk(source)
+            if isinstance(node, ast.Import | ast.ImportFrom) and node not in apart
+            for said, _ in imports(ast.Module([node], []))
+            for found in (said, said.rpartition(".")[0])
+            if found in named and found != module
+        }
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+def test_a_class_name_means_one_thing():
+    places: dict[str, set[str]] = defaultdict(set)
+    for _, name, path in FILES:
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.ClassDef):
+                places[node.name.lstrip("_")].add(name)
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
+def test_rooms_share_a_file_name_only_where_the_table_says_so():
+    said = (ROOT / "ARCHITECTURE.md").read_text("utf-8").partition("## Names")[2]
+    listed = set(re.findall(r"^- `(\w+)`:", said, re.MULTILINE))
+    folders: dict[str, list[str]] = defaultdict(list)
+    for _, name, path in FILES:
+        if not path.stem.startswith("__"):
+            folders[path.stem].append(name)
+    assert {stem for stem, where in folders.items() if len(where) > 1} == listed
+
+
+def test_no_folder_is_crowded():
+    crowds = Counter(path.parent for _, _, path in FILES if not path.stem.startswith("__"))
+    assert [str(folder) for folder, many in crowds.items() if many > 20] == []
 
 
 def test_a_heavy_library_is_imported_only_where_it_belongs():
@@ -235,7 +268,7 @@ def test_the_command_line_imports_commands_only_when_they_are_called():
     source = parsed(SOURCE / "cli.py")
     ours = {module for module, _ in imports(source) if module.startswith("soundstage")}
     rooms = {module.split(".")[1] for module in ours} - {"__version__"}
-    assert rooms - {"outgoing"} == MAY_IMPORT["cli"]
+    assert rooms == MAY_IMPORT["cli"]
     assert not rooms & {command.split(".")[1] for command, _ in COMMANDS.values()}
 
 
