@@ -1,4 +1,4 @@
-"""Fixtures for several rooms: contracts, bodies of whole streams, a server that sends given bytes."""
+"""Fixtures for several rooms: contracts, bodies of streams, a server that sends given bytes."""
 
 from __future__ import annotations
 

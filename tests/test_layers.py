@@ -1,8 +1,6 @@
-"""Who may import whom, and what may be called alike: ARCHITECTURE.md says it, and this reads the code
-to hold it to that.
+"""Who may import whom, and what may share a name: ARCHITECTURE.md says it, this holds code to it.
 
-Reads `import x` and `from x import y` at any depth of a file, inside functions and under
-TYPE_CHECKING too.
+Reads `import x` and `from x import y` at any depth of a file, inside functions too.
 """
 
 from __future__ import annotations
