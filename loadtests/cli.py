@@ -231,11 +231,11 @@ def _measure(args: argparse.Namespace, stderr: TextIO) -> Drive:
             if scenario.users is None:
                 if not load.by_workers:
                     gevent.spawn(runner.start, 1, 1)
-                load.signals.wait()
+                load.stopping.wait()
             else:
                 spread = max(0.001, min(_SPREAD_S, length / 4))
                 gevent.spawn(runner.start, scenario.users, scenario.users / spread)
-                load.signals.wait(length)
+                load.stopping.wait(length)
             load.stop()
             runner.stop()
             load.drain(scenario.drain_s)

@@ -196,7 +196,7 @@ def _lead(
 
     def begin() -> None:
         crew.gather(len(runner.clients), _JOIN_S)
-        if not crew.signals.is_set():
+        if not crew.stopping.is_set():
             crew.begin(LEAD_S if schedule is not None else 0.0)
 
     gevent.spawn(begin)

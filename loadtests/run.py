@@ -181,7 +181,7 @@ class LoadRun:
     ) -> None:
         """As `drive`, with the number of each request beside its moment."""
         halt = self._halt = self.stopping if halt is None else halt
-        if self.signals.is_set():
+        if self.stopping.is_set():
             return
         epoch = self.recording.epoch_ns
         for number, moment in arrivals:
@@ -217,11 +217,11 @@ class LoadRun:
 
     def wait_for_beginning(self) -> bool:
         """Wait until the run has begun; False if it will not any more."""
-        return not self.signals.is_set()
+        return not self.stopping.is_set()
 
     def stop(self) -> None:
         """No further request starts."""
-        self.signals.set()
+        self.stopping.set()
         self._halt.set()
 
     def interrupt(self, signum: int | None = None) -> None:
@@ -340,7 +340,7 @@ class LoadRun:
             self.stop()
 
     def _look(self, planned: Mapping[tuple[str, str], int] | None) -> None:
-        while not self.signals.wait(_LOOK_S):
+        while not self.stopping.wait(_LOOK_S):
             self.given_up = hopeless.first(self.recording.scorecard.tallies, planned)
             if self.given_up is not None:
                 self.stop()

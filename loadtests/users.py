@@ -79,7 +79,7 @@ class ArrivalsUser(User):
     @task
     def arrivals(self) -> None:
         run, schedule = _runs.get(self.environment, (None, None))
-        if run is not None and schedule is not None and not run.signals.is_set():
+        if run is not None and schedule is not None and not run.stopping.is_set():
             run.drive(schedule())
             run.stop()
         raise StopUser

@@ -96,7 +96,7 @@ def find_capacity(load: LoadRun, limits: SearchLimits, stdout: TextIO, stderr: T
     objectives = [tally.objective for tally in load.recording.scorecard.tallies]
     limits = _decisive(limits, load, objectives)
     load.begin()
-    while not load.signals.is_set() and (rate := found.next_trial()) is not None:
+    while not load.stopping.is_set() and (rate := found.next_trial()) is not None:
         if stderr.isatty():
             stderr.write(f"{_ANEW}trial {len(rows) + 1}: {rate:.4g}/s …")
             stderr.flush()
@@ -177,7 +177,7 @@ def _trial(
     watcher.kill()
     cut = load.settle(scenario.drain_s)
     after = load.loaded()
-    if load.signals.is_set():
+    if load.stopping.is_set():
         return TrialOutcome(rate), None
     invalid = why_invalid(
         Load(

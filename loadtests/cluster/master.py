@@ -82,13 +82,13 @@ class Crew(LoadRun):
         has failed.
         """
         deadline = time.monotonic() + timeout_s
-        while len(self.members) + self._failed < many and not self.signals.is_set():
+        while len(self.members) + self._failed < many and not self.stopping.is_set():
             left = deadline - time.monotonic()
             if left <= 0:
                 break
             self._changed.wait(min(left, _LOOK_S))
             self._changed.clear()
-        if not self._running() and not self.signals.is_set():
+        if not self._running() and not self.stopping.is_set():
             self.failure = TargetError("no worker got ready")
             self.stop()
 
@@ -101,7 +101,7 @@ class Crew(LoadRun):
     def begin(self, lead_s: float = 0.0, *, at_ns: int | None = None) -> None:
         """The run begins, on all workers: a little later than `lead_s`, if that is not 0."""
         super().begin(max(lead_s, BEGIN_S) if lead_s else 0.0, at_ns=at_ns)
-        if self.signals.is_set():
+        if self.stopping.is_set():
             return
         self._begun = True
         self._plan.changed(-1.0, self._names())
@@ -198,7 +198,7 @@ class Crew(LoadRun):
                 self._look_whether_over()
             elif kind == shipping.LEAVE and not member.leaving:
                 member.leaving = True
-                if self._begun and not self.signals.is_set():
+                if self._begun and not self.stopping.is_set():
                     self._plan_anew()
             elif kind == shipping.DONE:
                 self._on_done(member, data)
@@ -211,7 +211,7 @@ class Crew(LoadRun):
         self.members[client] = member = Member(
             client, int(data["index"]), str(data["host"]), int(data["pid"]), max(0.0, joined)
         )
-        if self.signals.is_set():
+        if self.stopping.is_set():
             member.state = FINISHED
             self._tell(client, shipping.STOP, {"drain_s": 0.0, "cut": True})
         elif self._begun:
@@ -255,7 +255,7 @@ class Crew(LoadRun):
         if self._lender is not None:
             self._lender.returned(member.client, int(member.figures["spent"]))
         self.recording.observed.merge(Observed.of(orjson.loads(data["observed"])))
-        if self._begun and not self.signals.is_set():
+        if self._begun and not self.stopping.is_set():
             # It left on its own, and has said so before.
             self._exclude()
             self._look_whether_over()
@@ -272,7 +272,7 @@ class Crew(LoadRun):
         member.gone = gone
         member.state, member.reason = LOST, reason
         member.lost_s = self.elapsed_s if self._begun else 0.0
-        if self._begun and not self.signals.is_set():
+        if self._begun and not self.stopping.is_set():
             self._exclude()
             self._look_whether_over()
         self._changed.set()
@@ -294,7 +294,7 @@ class Crew(LoadRun):
     def _found_again(self, member: Member) -> None:
         """It was taken for lost, and has only been silent."""
         member.state, member.reason, member.lost_s = RUNNING, None, None
-        if self._begun and not self.signals.is_set():
+        if self._begun and not self.stopping.is_set():
             self._plan_anew()
 
     def _plan_anew(self) -> None:
@@ -319,7 +319,7 @@ class Crew(LoadRun):
                     node is not None and node.state == STATE_MISSING
                 ):
                     self.lost(member.client, "it no longer answers")
-                elif node is None and not self.signals.is_set():
+                elif node is None and not self.stopping.is_set():
                     self.lost(member.client, "it quit", gone=True)
 
     def _running(self) -> list[Member]:

@@ -128,7 +128,7 @@ class WorkerRun(LoadRun):
         gevent.spawn(self._hand_over)
 
     def _hand_over(self) -> None:
-        self.signals.wait(LEAD_S + DECIDE_S if self._begun.is_set() else 0.0)
+        self.stopping.wait(LEAD_S + DECIDE_S if self._begun.is_set() else 0.0)
         self.end(min(INTERRUPT_DRAIN_S, self._drain_s))
 
     def _on_begin(self, data: Mapping[str, Any]) -> None:
@@ -158,9 +158,9 @@ class WorkerRun(LoadRun):
 
     def wait_for_beginning(self) -> bool:
         while not self._begun.wait(0.1):
-            if self.signals.is_set():
+            if self.stopping.is_set():
                 return False
-        return not self.signals.is_set()
+        return not self.stopping.is_set()
 
     def cap(self) -> int | None:
         whole, workers = self.options.scenario.max_in_flight, self._plan.workers
@@ -170,7 +170,7 @@ class WorkerRun(LoadRun):
 
     def _drive(self) -> None:
         self.follow(self._mine())
-        if not self.signals.is_set():
+        if not self.stopping.is_set():
             self._send(shipping.DRIVEN, {})
 
     def _mine(self) -> Iterator[tuple[int, float]]:
@@ -180,7 +180,7 @@ class WorkerRun(LoadRun):
         for number, moment in enumerate(self._schedule()):
             early = moment - self.elapsed_s - DECIDE_S
             if early > 0:
-                if self.signals.wait(early):
+                if self.stopping.wait(early):
                     return
             elif (missed := missed + 1) % _MISSED == 0:
                 gevent.sleep(0)

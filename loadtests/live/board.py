@@ -159,7 +159,7 @@ class Board:
         return Now(
             elapsed_s=elapsed,
             duration_s=self.duration_s,
-            draining=run.signals.is_set(),
+            draining=run.stopping.is_set(),
             due=run.due(elapsed),
             asked=asked,
             started=started,

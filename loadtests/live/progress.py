@@ -53,7 +53,7 @@ def line(run: LoadRun, duration_s: float) -> str:
     """The progress of a run in one line."""
     recording = run.recording
     elapsed = max(0.0, run.elapsed_s)
-    if elapsed < duration_s and not run.signals.is_set():
+    if elapsed < duration_s and not run.stopping.is_set():
         when = f"{elapsed:.0f} of {duration_s:.0f} s"
     else:
         when = f"{elapsed:.0f} s, draining"

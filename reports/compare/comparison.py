@@ -64,7 +64,7 @@ class Shift:
 
     pairing: Pairing
     milestone: str
-    interval: float
+    ratio: float
     p: float
 
 

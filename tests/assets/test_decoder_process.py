@@ -315,7 +315,7 @@ def test_a_picture_of_impossible_size_is_no_answer(width: object, height: object
 
 _STARTS = """
 import sys, time
-from soundstage.exchange.decoding import SHARED
+from soundstage.assets.decoder_process import SHARED
 SHARED.start()
 print(SHARED.pid, flush=True)
 {then}
@@ -352,7 +352,7 @@ _GREEN = """
 from gevent import monkey
 monkey.patch_all()
 import gevent, sys
-from soundstage.exchange.decoding import Decoder
+from soundstage.assets.decoder_process import FileDecoder as Decoder
 decoder, song, ticks = Decoder(), sys.stdin.buffer.read(), 0
 def tick():
     global ticks

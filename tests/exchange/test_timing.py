@@ -21,7 +21,7 @@ import json, os, sys, time
 sleep, (url, ca, go, how) = time.sleep, sys.argv[1:]
 if how == "hub":
     from gevent import monkey; monkey.patch_all()
-    from soundstage.loadtests.wakeups import HubWakeups
+    from soundstage.loadtests.generator.gevent_wakeups import HubWakeups
 from soundstage.contract import load
 from soundstage.exchange.budget import Budget
 from soundstage.exchange.client import Call, Client

@@ -31,10 +31,10 @@ _STEPPED = """
 import sys, time
 import locust, gevent
 from locust.env import Environment
-from soundstage.loadtests import arrivals
-from soundstage.loadtests.loadrun import LoadOptions
-from soundstage.loadtests.opening import open_run
-from soundstage.loadtests.scenario import Part, Scenario
+from soundstage.loadtests.schedule import arrivals
+from soundstage.loadtests.run import LoadOptions
+from soundstage.loadtests.run_setup import open_run
+from soundstage.loadtests.schedule.scenario import Part, Scenario
 
 url, out = sys.argv[1:]
 options = LoadOptions(url, Scenario(parts=(Part("v6"),)), out=out)

@@ -30,7 +30,7 @@ _IN_CI = """
 import os, sys
 os.environ["CI"] = "true"
 import locust
-from soundstage.loadtests import progress
+from soundstage.loadtests.live import progress
 progress.PERIOD_S = 0.4
 from soundstage.cli import main
 sys.exit(main(sys.argv[1:]))

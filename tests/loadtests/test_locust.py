@@ -19,10 +19,11 @@ _STATISTICS = """
 import json, sys
 import locust
 from locust.env import Environment
-from soundstage.loadtests import arrivals, users
-from soundstage.loadtests.loadrun import LoadOptions
-from soundstage.loadtests.opening import open_run
-from soundstage.loadtests.scenario import Part, Scenario
+from soundstage.loadtests import users
+from soundstage.loadtests.schedule import arrivals
+from soundstage.loadtests.run import LoadOptions
+from soundstage.loadtests.run_setup import open_run
+from soundstage.loadtests.schedule.scenario import Part, Scenario
 
 class Arrivals(users.ArrivalsUser):
     pass
@@ -34,7 +35,7 @@ users.attach(environment, run, lambda: arrivals.constant(20.0, 1.0))
 runner = environment.create_local_runner()
 run.begin(0.05)
 runner.start(1, 1)
-run.signals.wait()
+run.stopping.wait()
 run.drain(30)
 run.conclude()
 users.detach(environment)
