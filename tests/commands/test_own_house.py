@@ -97,9 +97,9 @@ def test_fewer_cases_than_the_contract_yields_are_our_bug(emulator: str, tmp_pat
 
 def test_a_bug_of_ours_in_a_check_is_no_broken_contract(emulator: str, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
-        "from soundstage.gate.gate import Gate\n"
+        "from soundstage.gate.gate import ContractGate\n"
         "def broken(*_, **__):\n    raise ZeroDivisionError('a bug')\n"
-        "Gate.probe = broken\n"
+        "ContractGate.probe = broken\n"
     )
     done = check(tmp_path, "--target", emulator, "--out", "run", PYTHONPATH=str(tmp_path))
     assert done.returncode == 70, done.stdout + done.stderr
