@@ -13,11 +13,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import hypothesis
 import pytest
 
 from soundstage.contract import Contract, load
 from soundstage.generation import walk
 from soundstage.output import outgoing
+
+#: The same examples in each run, however busy the machine: what fails, fails again. Others are
+#: looked for by `pytest --hypothesis-profile random`.
+hypothesis.settings.register_profile("random", deadline=None)
+hypothesis.settings.register_profile(
+    "same",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("same")
 
 Step = tuple[Any, ...]
 

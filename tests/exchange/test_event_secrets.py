@@ -86,6 +86,8 @@ keys = st.one_of(
 @example(key="status", seed=3, keep_private=False)
 @example(key="song", seed=3, keep_private=True)
 @example(key="1", seed=3, keep_private=True)
+@example(key=";", seed=0, keep_private=False)
+@example(key="m;", seed=0, keep_private=False)
 def test_a_good_stream_is_good_whatever_the_key_is(stream_of, api, key, seed, keep_private):
     events = events_of(stream_of(api, seed))
     redactor, kept = kept_with(key, events, keep_private=keep_private)

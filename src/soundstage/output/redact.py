@@ -41,6 +41,8 @@ _FRAMING_HEADERS = frozenset(
 )
 _MEDIA_PART = re.compile(rb"[^,; \t]+")
 _FRAMING_PART = re.compile(rb"[^,;= \t]+")
+#: What stands between such parts.
+_SEPARATORS = b",;= \t"
 _SEGMENT = re.compile(rb"[^/]+")
 _FRAMING_WORD = re.compile(
     r"[0-9]+|br|chunked|close|compress|deflate|gzip|identity|keep-alive|max|te|timeout|trailers"
@@ -216,13 +218,16 @@ class Redactor:
         return kept
 
     def _but(self, value: str, part: re.Pattern[bytes], known: Callable[[str], bool]) -> str:
-        """A value without secrets, but for those that stand inside a part of it that is known."""
+        """A value without secrets, but for what of them stands in a part of it that is known, or is
+        nothing but what parts such parts from each other.
+        """
         data = value.encode("utf-8", "surrogatepass")
         spans = self._found(data)
-        if spans:
-            parts = (each.span() for each in part.finditer(data))
-            fixed = [(a, b) for a, b in parts if known(data[a:b].decode("utf-8", "replace"))]
-            spans = [(a, b) for a, b in spans if not any(c <= a and b <= d for c, d in fixed)]
+        for start, end in (each.span() for each in part.finditer(data)) if spans else ():
+            if known(data[start:end].decode("utf-8", "replace")):
+                pieces = (((a, min(b, start)), (max(a, end), b)) for a, b in spans)
+                spans = [(a, b) for both in pieces for a, b in both if a < b]
+        spans = [(a, b) for a, b in spans if data[a:b].strip(_SEPARATORS)]
         return _without(data, spans).decode("utf-8", "surrogatepass") if spans else value
 
     def url(self, url: str) -> str:
