@@ -13,21 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bundle_rows import RUN
 
 from soundstage.contract import load
 from soundstage.generation import walk
 from soundstage.results.bundle import BundleWriter
 
 V6 = load("v6")
-FACTS: dict[str, Any] = {
-    "kind": "load",
-    "command": "soundstage load --target emulator",
-    "target": {"url": "http://127.0.0.1:1", "kind": "emulator"},
-    "machine": {"system": "Linux", "cpus": 2, "python": "3.11.7"},
-    "budget": {"limit": None, "spent": 0},
-    "clock": {"source": "kernel", "stepped": False},
-    "parameters": {"rate": 5},
-}
+FACTS: dict[str, Any] = {**RUN, "kind": "load", "parameters": {"rate": 5}}
 #: Nobody listens there: it is the discard port, and a test machine has no such service.
 NOBODY = "http://127.0.0.1:9"
 

@@ -21,8 +21,8 @@ from typing import Any
 
 import httpx
 import pytest
+from bundle_rows import RUN
 
-from run_bundles import FACTS
 from soundstage.contract import load_all
 from soundstage.exchange.spawn import spawned_emulator
 from soundstage.exit_codes import ExitCode
@@ -371,7 +371,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         frames = [b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in some]
         (folder / f"{name}.sse").write_bytes(b"".join(frames))
     for name, times in (("base", 1.0), ("slow", 2.0)):
-        facts = {**FACTS, "kind": "load", "parameters": {"rate": 5}}
+        facts = {**RUN, "kind": "load", "parameters": {"rate": 5}}
         with BundleWriter.create(folder / name, facts) as writer:
             for number in range(100):
                 writer.exchange(_row(number, times * rng.lognormvariate(0, 0.2)))

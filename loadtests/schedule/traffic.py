@@ -84,10 +84,6 @@ class Traffic:
         self.number += self._of
         return number
 
-    def next_call(self, intended_ns: int | None = None) -> Call:
-        """The next request of this worker."""
-        return self.call(self.next_number(), intended_ns)
-
     def place(self, number: int) -> tuple[str, str]:
         """The (api, endpoint) that request `number` goes to."""
         contract, endpoint = self.places[self._turns[number % len(self._turns)]]

@@ -39,7 +39,9 @@ def test_requests_are_valid_and_no_prompt_comes_twice() -> None:
 
 def test_the_same_seed_gives_the_same_requests_and_another_others() -> None:
     one, same, other = (Traffic(_BOTH, seed=seed) for seed in (1, 1, 2))
-    bodies = [[each.next_call().body for _ in range(40)] for each in (one, same, other)]
+    bodies = [
+        [each.call(each.next_number()).body for _ in range(40)] for each in (one, same, other)
+    ]
     assert bodies[0] == bodies[1]
     assert bodies[0] != bodies[2]
 
@@ -50,11 +52,11 @@ def test_workers_send_together_what_one_would_have_sent(of: int) -> None:
         return call.contract.api, call.endpoint.name, str(call.body)
 
     alone = Traffic(_BOTH, seed=4)
-    whole = Counter(key(alone.next_call()) for _ in range(60))
+    whole = Counter(key(alone.call(alone.next_number())) for _ in range(60))
     shared: Counter[tuple[str, str, str]] = Counter()
     for which in range(of):
         worker = Traffic(_BOTH, seed=4, which=which, of=of)
-        shared += Counter(key(worker.next_call()) for _ in range(60 // of))
+        shared += Counter(key(worker.call(worker.next_number())) for _ in range(60 // of))
     assert shared == whole
 
 
@@ -95,7 +97,7 @@ def test_a_made_up_api_is_loaded_by_its_own_names(
     corpus = tmp_path / "words.jsonl"
     corpus.write_text('{"words": "la la"}\n')
     traffic = Traffic([Part("no-tracks", "tune")], seed=0, corpus=str(corpus))
-    assert traffic.next_call().body == {"words": "la la"}
+    assert traffic.call(traffic.next_number()).body == {"words": "la la"}
     text = tmp_path / "prompts.txt"
     text.write_text("la la\n")
     with pytest.raises(UsageError, match="no request has a field for 'prompt'; there are words"):

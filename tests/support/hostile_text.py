@@ -15,7 +15,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import run_bundles
+from bundle_rows import RUN
+
 from soundstage.results.bundle import BundleWriter
 
 #: What it is called, and the text.
@@ -58,7 +59,7 @@ def harms(said: bytes | str) -> list[str]:
 
 def bundle(folder: Path, text: str = ALL, *, day: int = 1) -> Path:
     """A bundle that holds the text wherever somebody could put it."""
-    facts = run_bundles.FACTS | {
+    facts = RUN | {
         "kind": "load",
         "created": f"2026-01-{day:02d}T08:00:00.000Z",
         "command": text,
