@@ -31,15 +31,21 @@ ROOMS = {
 SOURCE = ROOT / "src" / "soundstage"
 
 #: A room and what it may import, in the table of ARCHITECTURE.md: `room` | holds | a, b (module, …)
-_ROW = re.compile(r"\| `(\w+)` \|[^|]*\|([^|]*)\|")
+_ROW = re.compile(r"^\| `([\w/]+)` \|[^|]*\|([^|]*)\|", re.MULTILINE)
 _NAMED = re.compile(r"(\w+)(?: \(([^)]*)\))?")
 
 
-def table() -> tuple[dict[str, set[str]], dict[tuple[str, str], set[str]]]:
-    """(room -> the rooms that it may import; (room, other) -> all that it may import of it)."""
+def table(inside: bool) -> tuple[dict[str, set[str]], dict[tuple[str, str], set[str]]]:
+    """(room -> the rooms that it may import; (room, other) -> all that it may import of it).
+
+    `inside`: of rooms inside rooms, whose names have a slash. One is a folder of its room, or a
+    file; what it may import there is named without the slash.
+    """
     rooms: dict[str, set[str]] = {}
     only: dict[tuple[str, str], set[str]] = {}
     for room, named in _ROW.findall((ROOT / "ARCHITECTURE.md").read_text("utf-8")):
+        if ("/" in room) is not inside:
+            continue
         assert room not in rooms, f"two rows for {room}"
         rooms[room] = set()
         for other, modules in _NAMED.findall(named):
@@ -49,7 +55,11 @@ def table() -> tuple[dict[str, set[str]], dict[tuple[str, str], set[str]]]:
     return rooms, only
 
 
-MAY_IMPORT, ONLY = table()
+MAY_IMPORT, ONLY = table(inside=False)
+MAY_IMPORT_INSIDE, ONLY_INSIDE = table(inside=True)
+#: Rooms that say who may import whom inside them. Files at their top that have no row stand above
+#: all that has one: they may import it, and it may not import them.
+DIVIDED = {room.partition("/")[0] for room in MAY_IMPORT_INSIDE}
 #: Libraries that are kept to some files (paths below the room, "" for all of it).
 KEPT_TO: dict[str, set[str]] = {
     "locust": {"loadtests/"},
@@ -161,6 +171,48 @@ def test_a_file_imports_only_what_its_room_may():
         if (why := misplaced(room, name, module)) is not None
     ]
     assert wrong == []
+
+
+def test_rooms_inside_rooms_are_all_named_and_in_order():
+    seen: set[str] = set()
+    for inner, others in MAY_IMPORT_INSIDE.items():
+        room = inner.partition("/")[0]
+        assert {f"{room}/{other}" for other in others} <= seen, f"{inner} imports upwards"
+        seen.add(inner)
+    parts = {  # the folders and files at the top of a room, as `room/part`
+        "/".join(name.split("/")[:2]).removesuffix(".py") for _, name, _ in FILES
+    }
+    folders = {"/".join(name.split("/")[:2]) for _, name, _ in FILES if name.count("/") > 1}
+    assert seen <= parts
+    assert {folder for folder in folders if folder.split("/")[0] in DIVIDED} <= seen
+
+
+def inside() -> Iterator[tuple[str, str, str, str, str]]:
+    """(what has a row in its room, another part of the room, of that, where, module) of imports
+    inside of one room.
+    """
+    for room, name, path in FILES:
+        inner = "/".join(name.split("/")[:2]).removesuffix(".py")
+        if inner not in MAY_IMPORT_INSIDE:
+            continue
+        for module, line in imports(parsed(path)):
+            parts = [*module.split("."), ""]
+            if parts[:2] == ["soundstage", room] and f"{room}/{parts[2]}" != inner:
+                yield inner, parts[2], parts[3], f"{name}:{line}", module
+
+
+def test_a_room_inside_a_room_imports_only_what_it_may():
+    assert [
+        f"{where}: {module}"
+        for inner, other, piece, where, module in inside()
+        if other not in MAY_IMPORT_INSIDE[inner]
+        or piece not in ONLY_INSIDE.get((inner, other), {piece})
+    ] == []
+
+
+def test_what_the_table_allows_inside_a_room_is_used():
+    allowed = {(inner, other) for inner, others in MAY_IMPORT_INSIDE.items() for other in others}
+    assert allowed - {(inner, other) for inner, other, _, _, _ in inside()} == set()
 
 
 def for_types(source: ast.Module) -> set[ast.AST]:
