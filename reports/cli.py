@@ -30,9 +30,9 @@ from soundstage.reports.run.evidence import (
     smallest,
 )
 from soundstage.reports.run.findings import Evidence, Report, RuleResult, build
-from soundstage.reports.run.intake import take_in
 from soundstage.results.bundle import Bundle
 from soundstage.results.index import resolve
+from soundstage.results.intake import take_in
 
 HELP = "turn run bundles into HTML, JUnit, Markdown or JSON"
 

@@ -1,19 +1,15 @@
-"""The two arms of a comparison: runs read into columns of numbers, one set for each endpoint.
+"""The two arms of a comparison: the runs of each, with the sorted times of every endpoint.
 
-Rows are streamed and never held, so that a million exchanges an arm fit. Who counts is as in
-`summary`: probes, warm-up and requests that were never sent stay out; a milestone that was not
-reached, for whatever reason, is +inf.
+Who counts is as in `summary`: probes, warm-up and requests that were never sent stay out; a
+milestone that was not reached, for whatever reason, is +inf.
 """
 
 from __future__ import annotations
 
 import math
-from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
-from multiprocessing import get_context
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from soundstage.errors import NoDataError, UsageError
-from soundstage.reports.run.intake import ENDPOINTS_LIMIT
-from soundstage.reports.run.stage_time import StageSample
-from soundstage.reports.run.summary import expected_milestones, is_probe
+from soundstage.reports.run.stage_time import SAMPLE, spent
+from soundstage.reports.run.summary import expected_milestones
 from soundstage.results import index
-from soundstage.results.bundle import EXCHANGES, RUN, Bundle
+from soundstage.results.bundle import RUN, Bundle
+from soundstage.results.columns import DROPPED, Columns
+from soundstage.results.intake import take_in
 
 Floats = npt.NDArray[np.float64]
 #: (api, endpoint)
@@ -36,11 +33,6 @@ _NOT_ERRORS = frozenset({"ok", "cut", "censored"})
 _TIMEOUT = "timeout"
 #: A folder with more bundles than this is no set that anybody meant.
 SET_LIMIT = 1000
-#: More different milestones than any endpoint has: each is a column of as many numbers as rows.
-_MILESTONES_LIMIT = 100
-#: Bundles whose rows take more bytes than this are read by processes of their own.
-LARGE = 16 * 2**20
-_PROCESSES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,116 +137,63 @@ def resolve(text: str) -> list[Path]:
 
 
 def read_arms(arms: Sequence[Sequence[Path]]) -> list[Arm]:
-    """Read the bundles of each arm; large ones in two processes of their own.
+    """Read the bundles of each arm.
 
     Raises UsageError for one that is no bundle or is given twice, NoDataError for one that is
     empty.
     """
     bundles = [[Bundle.open(path) for path in arm] for arm in arms]
-    paths = [bundle.path for arm in bundles for bundle in arm]
     known: set[Path] = set()
-    for path in paths:
+    for path in (bundle.path for arm in bundles for bundle in arm):
         if path.resolve() in known:
             raise UsageError(f"{path}: given twice; a run counts once")
         known.add(path.resolve())
-    rows = [path / EXCHANGES for path in paths]
-    if len(paths) > 1 and sum(path.stat().st_size for path in rows if path.is_file()) > LARGE:
-        with ProcessPoolExecutor(_PROCESSES, mp_context=get_context("spawn")) as pool:
-            runs = dict(zip(paths, pool.map(_read, paths), strict=True))
-    else:
-        runs = {path: _read(path) for path in paths}
-    return [Arm.of(runs[bundle.path] for bundle in arm) for arm in bundles]
-
-
-def _read(path: Path) -> ArmRun:
-    return read_run(Bundle.open(path))
+    return [Arm.of(read_run(bundle) for bundle in arm) for arm in bundles]
 
 
 def read_run(bundle: Bundle) -> ArmRun:
     """One bundle as columns. Raises UsageError at a damaged row, NoDataError if it holds none."""
     rules = list(bundle.rules())
     expected = expected_milestones(bundle.run, rules)
-    columns: dict[Place, _ArmColumns] = {}
-    first, last, arrivals = math.inf, -math.inf, 0
-    total = 0
     try:
-        for row in bundle.exchanges():
-            total += 1
-            place = (row["api"], row["endpoint"])
-            column = columns.get(place)
-            if column is None:
-                if len(columns) >= ENDPOINTS_LIMIT:
-                    raise ValueError(f"more than {ENDPOINTS_LIMIT:,} endpoints")
-                column = columns[place] = _ArmColumns()
-            if row.get("warmup") or is_probe(row):
-                continue
-            column.add(row)
-            intended = row["intended_ns"]
-            arrivals += 1
-            first = min(first, intended)
-            last = max(last, intended)
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        place_of = f"{bundle.path}: exchange number {total}"
-        raise UsageError(f"{place_of}: not a row of format 1: {error!r}") from error
+        intake = take_in(bundle, sample=SAMPLE, whole_only=True)
+    except UsageError as error:
+        if str(bundle.path) in str(error):
+            raise
+        raise UsageError(f"{bundle.path}: {error}") from error
     states = _rule_states(bundle, rules)
-    if not total and not states:
+    if not intake.total and not states:
         raise NoDataError(f"{bundle.path}: it holds no exchange and no rule")
     return ArmRun(
         path=bundle.path,
         facts=bundle.run,
         series={
-            place: column.series(expected.get(place, ()))
-            for place, column in sorted(columns.items())
-            if column.late
+            place: _series(columns, expected.get(place, ()))
+            for place, columns in sorted(intake.columns.items())
+            if columns.measured
         },
         rules=states,
-        rate=(arrivals - 1) * 1e9 / (last - first) if last > first else math.nan,
+        rate=_rate(intake.columns.values()),
         torn=bundle.torn,
     )
 
 
-@dataclass(slots=True)
-class _ArmColumns:
-    late: array[float] = field(default_factory=lambda: array("d"))
-    outcomes: Counter[str] = field(default_factory=Counter)
-    milestones: dict[str, array[float]] = field(default_factory=dict)
-    sample: StageSample = field(default_factory=StageSample)
+def _series(columns: Columns, expected: Iterable[str]) -> EndpointSeries:
+    late, outcomes = columns.late(), columns.outcomes()
+    del outcomes[DROPPED]
+    names = {*columns.milestones(), *expected}
+    times = {name: np.sort(columns.times(name) + late) for name in names}
+    shares = spent([each.stages for each in columns.sample.kept])
+    return EndpointSeries(columns.measured, times, dict(outcomes), shares)
 
-    def add(self, row: Mapping[str, Any]) -> None:
-        outcome: str = row["outcome"]
-        if outcome == "dropped":
-            return
-        self.outcomes[outcome] += 1
-        late = self.late
-        late.append((row["started_ns"] - row["intended_ns"]) / 1e9)
-        n = len(late)
-        for name, value in row["milestones"].items():
-            if value is None:
-                continue
-            column = self.milestones.get(name)
-            if column is None:
-                if len(self.milestones) >= _MILESTONES_LIMIT:
-                    raise ValueError(f"more than {_MILESTONES_LIMIT} milestones")
-                column = self.milestones[name] = array("d")
-            if len(column) < n - 1:
-                column.extend([math.inf] * (n - 1 - len(column)))
-            column.append(value)
-        if outcome == "ok" and row["stages"]:
-            self.sample.add(row["stages"])
 
-    def series(self, expected: Iterable[str]) -> EndpointSeries:
-        late = np.frombuffer(self.late)
-        n = len(late)
-        times = {}
-        for name in {*self.milestones, *expected}:
-            values = np.full(n, math.inf)
-            column = self.milestones.get(name)
-            if column:
-                values[: len(column)] = np.frombuffer(column)
-            values += late
-            values.sort()
-            times[name] = values
-        return EndpointSeries(n, times, dict(self.outcomes), self.sample.spent())
+def _rate(endpoints: Iterable[Columns]) -> float:
+    """Arrivals a second, of what was never sent as well; nan of fewer than two moments."""
+    due = np.concatenate(
+        [np.empty(0), *(part for each in endpoints for part in (each.intended(), each.dropped()))]
+    )
+    span = float(np.ptp(due)) if len(due) else 0.0
+    return (len(due) - 1) / span if span else math.nan
 
 
 def _rule_states(bundle: Bundle, rules: Iterable[Mapping[str, Any]]) -> dict[str, RuleState]:

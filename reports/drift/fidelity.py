@@ -29,6 +29,7 @@ from soundstage.errors import NoDataError, UsageError
 from soundstage.output.written_files import print_document
 from soundstage.reports.drift import drift, fidelity_text
 from soundstage.reports.drift.fidelity_arm import RESULT, FidelityArm, arms, column
+from soundstage.reports.run.stage_time import spent
 from soundstage.results.bundle import Bundle
 from soundstage.results.quantiles import quantile, rate_interval
 
@@ -167,9 +168,10 @@ def _endpoint(
     findings: Sequence[drift.DriftFinding] | None,
     shortest: float,
 ) -> EndpointFidelity:
-    spent = live.spent.spent(), emulated.spent.spent()
+    here, there = ([each.stages for each in arm.spent.kept] for arm in (live, emulated))
+    times = spent(here), spent(there)
     names = sorted({*live.reached, *emulated.reached}, key=lambda name: _median_of(live, name))
-    stages = tuple(_stage(place, name, live, emulated, spent, findings, shortest) for name in names)
+    stages = tuple(_stage(place, name, live, emulated, times, findings, shortest) for name in names)
     outcomes = tuple(
         _share(f"outcome {name}", live.outcomes[name], live.n, emulated.outcomes[name], emulated.n)
         for name in sorted({*live.outcomes, *emulated.outcomes})
@@ -194,14 +196,14 @@ def _stage(
     name: str,
     live: FidelityArm,
     emulated: FidelityArm,
-    spent: tuple[Mapping[str, Floats], Mapping[str, Floats]],
+    shares: tuple[Mapping[str, Floats], Mapping[str, Floats]],
     findings: Sequence[drift.DriftFinding] | None,
     shortest: float,
 ) -> StageFidelity:
     here, there = (np.frombuffer(arm.reached.get(name) or column()) for arm in (live, emulated))
     presence = _share("presence", len(here), live.whole, len(there), emulated.whole)
     times = [_times("reached", here, there, shortest)]
-    took, takes = (each.get(name, np.empty(0)) for each in spent)
+    took, takes = (each.get(name, np.empty(0)) for each in shares)
     # 0 stands for an exchange without the stage.
     times.append(_times("spent", took[took > 0], takes[takes > 0], shortest))
     told = tuple(each for each in times if each is not None)

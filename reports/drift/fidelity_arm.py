@@ -11,9 +11,9 @@ from itertools import combinations
 from typing import Any
 
 from soundstage.errors import UsageError
-from soundstage.reports.run.intake import ENDPOINTS_LIMIT
-from soundstage.reports.run.stage_time import StageSample
-from soundstage.reports.run.summary import is_probe
+from soundstage.reports.run.stage_time import SAMPLE
+from soundstage.results.columns import ExchangeSample, is_probe
+from soundstage.results.intake import ENDPOINTS_LIMIT
 
 #: The one thing that an endpoint tells that does not stream.
 RESULT = "(result)"
@@ -39,7 +39,7 @@ class FidelityArm:
     before: Counter[tuple[str, str]] = field(default_factory=Counter)
     both: Counter[tuple[str, str]] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
-    spent: StageSample = field(default_factory=StageSample)
+    spent: ExchangeSample = field(default_factory=lambda: ExchangeSample(SAMPLE))
 
     def add(self, row: Mapping[str, Any], speed: float) -> None:
         """Take in one exchange."""
@@ -66,7 +66,8 @@ class FidelityArm:
             self.both[pair] += 1
             self.before[pair] += first[pair[0]] < first[pair[1]]
         if row["stages"]:
-            self.spent.add({k: (a * speed, b * speed, n) for k, (a, b, n) in row["stages"].items()})
+            stages = {k: (a * speed, b * speed, n) for k, (a, b, n) in row["stages"].items()}
+            self.spent.add({**row, "stages": stages})
 
 
 def column() -> array[float]:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from soundstage.reports.run.evidence import FINDING_LIMIT, Smallest
-from soundstage.reports.run.intake import Intake
 from soundstage.reports.run.summary import Summary, expected_milestones, summary_of
 from soundstage.reports.run.timeline import Generator, generator
 from soundstage.reports.words import OUTCOMES, Headline, headline, plural
+from soundstage.results.intake import Intake
 
 #: The severity of a violation, as the outcome of its rule when the run had no time to write one.
 _OUTCOME_OF_SEVERITY = {"error": "failed", "warning": "warned", "info": "passed"}

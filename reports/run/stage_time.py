@@ -14,81 +14,59 @@ last chunk, and a stage that got slower shows in its own share instead of in all
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+#: Of one exchange, as a row tells of them.
+Stages = Mapping[str, Sequence[float]]
 Floats = npt.NDArray[np.float64]
 
-#: So many whole exchanges of an endpoint are shared out; beyond, every second of them, and so on.
+#: The sample (`columns.ExchangeSample`) of whole exchanges of an endpoint that are shared out.
 SAMPLE = 20_000
 #: Stages told apart; a hostile API could send any number of names.
 STAGE_LIMIT = 40
 _PIECE = 10_000
 
 
-@dataclass(slots=True)
-class StageSample:
-    """Takes the stages of exchanges as they come, and keeps an even sample of bounded size."""
-
-    _names: dict[str, int] = field(default_factory=dict)
-    _rows: list[list[tuple[int, float, float, int]]] = field(default_factory=list)
-    _every: int = 1
-    _seen: int = 0
-
-    def add(self, stages: Mapping[str, Sequence[Any]]) -> None:
-        """One exchange's `stages`: by name (`stage#track`), [first, last, count], seconds."""
-        self._seen += 1
-        if self._seen % self._every:
-            return
-        row: list[tuple[int, float, float, int]] = []
-        names = self._names
-        for key, (first, last, count) in stages.items():
+def spent(exchanges: Sequence[Stages]) -> dict[str, Floats]:
+    """By stage, the seconds that it took in each exchange (0 where it did not come), in the order
+    in which stages come on average. `exchanges` are their `stages`: by name (`stage#track`),
+    [first, last, count], seconds. Raises ValueError at others.
+    """
+    names: dict[str, int] = {}
+    for stages in exchanges:
+        for key in stages:
             name = key.partition("#")[0]
-            number = names.get(name)
+            if name not in names and len(names) < STAGE_LIMIT:
+                names[name] = len(names)
+    if not names:
+        return {}
+    tables, moments = [], np.zeros((2, len(names)))
+    for begin in range(0, len(exchanges), _PIECE):
+        first, last, count = _tables(exchanges[begin : begin + _PIECE], names)
+        came = count > 0
+        moments += np.where(came, first, 0.0).sum(axis=0), came.sum(axis=0)
+        tables.append(shared(first, last, count))
+    mean = moments[0] / moments[1]
+    table = np.concatenate(tables)
+    order = sorted(names, key=lambda name: float(mean[names[name]]))
+    return {name: np.ascontiguousarray(table[:, names[name]]) for name in order}
+
+
+def _tables(exchanges: Sequence[Stages], names: Mapping[str, int]) -> tuple[Floats, Floats, Floats]:
+    """First and last arrival and number of each stage (columns) in each exchange (rows)."""
+    shape = len(exchanges), len(names)
+    first, last, count = np.full(shape, np.inf), np.full(shape, -np.inf), np.zeros(shape)
+    for line, stages in enumerate(exchanges):
+        for key, (begin, end, times) in stages.items():
+            number = names.get(key.partition("#")[0])
             if number is None:
-                if len(names) >= STAGE_LIMIT:
-                    continue
-                number = names[name] = len(names)
-            row.append((number, first, last, count))
-        self._rows.append(row)
-        if len(self._rows) >= 2 * SAMPLE:
-            del self._rows[::2]
-            self._every *= 2
-
-    def spent(self) -> dict[str, Floats]:
-        """By stage, the seconds that it took in each exchange of the sample (0 where it did not
-        come), in the order in which stages come on average.
-        """
-        if not self._rows:
-            return {}
-        pieces = [
-            self._shared(self._rows[begin : begin + _PIECE])
-            for begin in range(0, len(self._rows), _PIECE)
-        ]
-        table = np.concatenate(pieces)
-        come: dict[int, list[float]] = {n: [] for n in self._names.values()}
-        for row in self._rows:
-            for number, first, *_ in row:
-                come[number].append(first)
-        order = sorted(
-            self._names, key=lambda name: float(np.mean(come[self._names[name]] or [np.inf]))
-        )
-        return {name: np.ascontiguousarray(table[:, self._names[name]]) for name in order}
-
-    def _shared(self, rows: list[list[tuple[int, float, float, int]]]) -> Floats:
-        n, stages = len(rows), len(self._names)
-        first = np.full((n, stages), np.inf)
-        last = np.full((n, stages), -np.inf)
-        count = np.zeros((n, stages))
-        for line, row in enumerate(rows):
-            for number, begin, end, times in row:
-                first[line, number] = min(first[line, number], begin)
-                last[line, number] = max(last[line, number], end)
-                count[line, number] += times
-        return shared(first, last, count)
+                continue
+            first[line, number] = min(first[line, number], begin)
+            last[line, number] = max(last[line, number], end)
+            count[line, number] += times
+    return first, last, count
 
 
 def shared(first: Floats, last: Floats, count: Floats) -> Floats:

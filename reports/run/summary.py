@@ -25,16 +25,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from soundstage.reports.run.columns import Columns, count, is_probe
-from soundstage.reports.run.heard_playback import Playback
-from soundstage.reports.run.intake import Intake
-from soundstage.reports.run.stage_lengths import Length, Silence
+from soundstage.reports.run.heard_playback import Playback, playback
+from soundstage.reports.run.stage_lengths import Length, Silence, lengths, silence
 from soundstage.reports.run.timeline import MilestoneCourse, Timeline, course, timeline
 from soundstage.reports.words import HEADLINE_MILESTONES, MILESTONES, seconds
 from soundstage.results import quantiles as exact
 from soundstage.results import survival
-
-__all__ = ["is_probe"]
+from soundstage.results.columns import DROPPED, Columns, count
+from soundstage.results.intake import Intake
 
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 CONFIDENCE = 0.95
@@ -178,20 +176,15 @@ def _with_cut(times: Floats, cut: Floats) -> tuple[Quantile, ...]:
 def _group(
     key: tuple[str, str], columns: Columns, expected: Iterable[str], line: Timeline | None
 ) -> Group:
-    outcomes: Counter[str] = Counter()
     verdicts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     warmups = probes = 0
-    for (outcome, verdict, reason, *_, warmup, probe), number in columns.kinds():
-        count(verdicts, verdict, number)
-        if reason:
-            count(reasons, reason, number)
-        if warmup:
-            warmups += number
-        elif probe:
-            probes += number
-        else:
-            count(outcomes, outcome, number)
+    for kind, number in columns.kinds():
+        count(verdicts, kind.verdict, number)
+        if kind.reason:
+            count(reasons, kind.reason, number)
+        warmups += number * kind.warmup
+        probes += number * (kind.probe and not kind.warmup)
     order = list(MILESTONES)
     names = sorted(
         {*columns.milestones(), *expected},
@@ -216,16 +209,16 @@ def _group(
         measured=measured,
         warmup=warmups,
         probes=probes,
-        outcomes=dict(outcomes.most_common()),
+        outcomes=dict(columns.outcomes().most_common()),
         verdicts=dict(verdicts.most_common()),
         reasons=dict(reasons.most_common()),
         milestones=tuple(milestones),
         stages=tuple(_stages(columns)),
         ends=dict(columns.ends),
         courses=tuple(courses),
-        lengths=columns.sample.lengths(),
-        silence=columns.sample.silence(),
-        playback=columns.heard.value() if columns.heard else None,
+        lengths=lengths(columns.sample.kept),
+        silence=silence(columns.sample.kept),
+        playback=playback(columns.heard) if columns.heard else None,
     )
 
 
@@ -234,8 +227,8 @@ def _in_order(stages: Iterable[str], columns: Columns) -> list[str]:
     of a stage that few exchanges have are the quantiles of these few.
     """
     places: dict[str, list[int]] = {name: [] for name in stages}
-    for passed, _ in columns.sample.kept:
-        for place, name in enumerate(passed):
+    for exchange in columns.sample.kept:
+        for place, name in enumerate(exchange.stages):
             places[name].append(place)
     mean = {name: sum(at) / len(at) if at else math.inf for name, at in places.items()}
     return sorted(places, key=lambda name: mean[name])
@@ -281,11 +274,11 @@ def summary_of(
     timing: Counter[str] = Counter()
     framings: Counter[str] = Counter()
     for (api, endpoint), group in sorted(columns.items()):
-        for (outcome, _, _, framing, source, *_), number in group.kinds():
-            if framing:
-                count(framings, f"{api} {endpoint}: {framing}", number)
-            if source and outcome != "dropped":
-                count(timing, source, number)
+        for kind, number in group.kinds():
+            if kind.framing:
+                count(framings, f"{api} {endpoint}: {kind.framing}", number)
+            if kind.timing and kind.outcome != DROPPED:
+                count(timing, kind.timing, number)
     return Summary(
         exchanges=intake.total,
         groups=tuple(

@@ -9,16 +9,15 @@ from hypothesis import strategies as st
 
 from soundstage.reports.compare.stage_change import signed
 from soundstage.reports.run import stage_time
-from soundstage.reports.run.stage_time import StageSample, shared
+from soundstage.reports.run.stage_time import shared
+from soundstage.results.columns import ExchangeSample
 
 MOMENTS = st.floats(0.001, 100, allow_nan=False)
 STAGES = st.lists(st.tuples(MOMENTS, st.floats(0, 50), st.integers(1, 20)), min_size=1, max_size=6)
 
 
 def spent(stages: dict[str, list[float]]) -> dict[str, float]:
-    sample = StageSample()
-    sample.add(stages)
-    return {name: round(float(values[0]), 9) for name, values in sample.spent().items()}
+    return {name: round(float(at[0]), 9) for name, at in stage_time.spent([stages]).items()}
 
 
 def test_stages_one_after_another_get_what_they_were_waited_for():
@@ -74,21 +73,19 @@ def test_the_shares_of_an_exchange_add_up_to_its_last_chunk(exchanges):
     assert (found[count == 0] == 0).all()
 
 
-def test_an_even_sample_is_kept_of_very_many_exchanges(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(stage_time, "SAMPLE", 100)
-    sample = StageSample()
+def test_an_even_sample_is_kept_of_very_many_exchanges():
+    sample = ExchangeSample(100)
     for number in range(5000):
-        sample.add({"a": [float(number + 1), float(number + 1), 1]})
-    kept = sample.spent()["a"]
+        sample.add({"outcome": "ok", "stages": {"a": [number + 1, number + 1, 1]}})
+    kept = stage_time.spent([each.stages for each in sample.kept])["a"]
     assert 100 <= len(kept) <= 200
     assert kept.mean() == pytest.approx(2500, rel=0.05)
     assert len(np.unique(np.diff(kept))) == 1
 
 
 def test_no_number_of_stage_names_fills_the_memory():
-    sample = StageSample()
-    sample.add({f"stage{n}": [1.0, 2.0, 2] for n in range(1000)})
-    assert len(sample.spent()) == stage_time.STAGE_LIMIT
+    found = stage_time.spent([{f"stage{n}": [1.0, 2.0, 2] for n in range(1000)}])
+    assert len(found) == stage_time.STAGE_LIMIT
 
 
 @pytest.mark.parametrize(

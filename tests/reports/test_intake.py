@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from soundstage.errors import UsageError
-from soundstage.reports.run import intake
+from soundstage.results import intake
 from soundstage.reports.run.summary import summary_of
 from soundstage.results import bundle as bundles
 from soundstage.results.bundle import EXCHANGES, Bundle

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from soundstage.reports.charts.waterfall import waterfall
-from soundstage.reports.run import stage_lengths
-from soundstage.reports.run.stage_lengths import ExchangeSample, gap
+from soundstage.reports.run.stage_lengths import gap, lengths, silence
 from soundstage.reports.run.summary import summarise
+from soundstage.results.columns import ExchangeSample
 
 
 def test_the_gap_before_a_stage_is_the_time_in_which_nothing_was_under_way() -> None:
@@ -25,8 +25,8 @@ def test_stages_last_from_their_first_to_their_last_chunk() -> None:
     sample = ExchangeSample()
     for number in range(1, 101):
         passed = {"running": [1.0, 1.0 + number, 5], "final": [110.0, 110.0, 1]}
-        sample.add(passed, [number / 10, 0.5])
-    found = sample.lengths()
+        sample.add({"outcome": "ok", "stages": passed, "silence": [number / 10, 0.5]})
+    found = lengths(sample.kept)
     assert (found["running"].n, found["running"].lasted_p50, found["running"].lasted_p95) == (
         100,
         50.0,
@@ -34,19 +34,18 @@ def test_stages_last_from_their_first_to_their_last_chunk() -> None:
     )
     assert found["final"].lasted_p95 == 0.0
     assert found["final"].gap_p50 == 58.0, "since the last of running"
-    silence = sample.silence()
-    assert silence is not None
-    assert (silence.n, silence.p50, silence.p95, silence.longest) == (100, 5.0, 9.5, 10.0)
+    longest = silence(sample.kept)
+    assert longest is not None
+    assert (longest.n, longest.p50, longest.p95, longest.longest) == (100, 5.0, 9.5, 10.0)
 
 
-def test_a_sample_is_bounded_and_evenly_spread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage_lengths, "SAMPLE", 50)
-    sample = ExchangeSample()
+def test_a_sample_is_bounded_and_evenly_spread() -> None:
+    sample = ExchangeSample(50)
     for number in range(10_000):
-        sample.add({"a": [0.0, float(number), 2]}, None)
+        sample.add({"outcome": "ok", "stages": {"a": [0.0, float(number), 2]}})
     assert 50 <= len(sample.kept) <= 100
-    assert sample.lengths()["a"].lasted_p50 == pytest.approx(5000, rel=0.05)
-    assert sample.silence() is None
+    assert lengths(sample.kept)["a"].lasted_p50 == pytest.approx(5000, rel=0.05)
+    assert silence(sample.kept) is None
 
 
 def test_the_report_has_them_beside_the_waterfall() -> None:

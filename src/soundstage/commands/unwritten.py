@@ -25,7 +25,7 @@ def unwritten_report(
     """
     assert gate.bundle is not None
     findings = import_module("soundstage.reports.run.findings")
-    intake = import_module("soundstage.reports.run.intake").Intake()
+    intake = import_module("soundstage.results.intake").Intake()
     intake.take(each.row(gate.started_ns) for each in gate.exchanges)
     report = findings.build(
         gate.bundle.run,

@@ -1,4 +1,4 @@
-"""Takes the rows of a run in, so that a million of them fit and none needs to be held.
+"""Takes the rows of a bundle in as columns, so that a million of them fit and none is held.
 
 A large bundle is taken in by two processes, a half each: reading a row costs more than all that is
 worked out from it.
@@ -17,8 +17,8 @@ from typing import Any
 
 from soundstage.errors import UsageError
 from soundstage.process.signals import deaf_children
-from soundstage.reports.run.columns import Columns, RunColumns, count
 from soundstage.results.bundle import Bundle
+from soundstage.results.columns import SAMPLE, Columns, RunColumns, count
 
 #: More different endpoints than any contract has.
 ENDPOINTS_LIMIT = 1_000
@@ -29,16 +29,19 @@ _PLACE_LIMIT = 200
 class Intake:
     """What is kept of rows: `columns` by (api, endpoint), those of the `whole` run, violations by
     code and in how many exchanges, and the transcripts (`places`) of the exchanges in `wanted`.
+    `sample` and `whole_only` are as in `Columns`.
     """
 
-    def __init__(self, wanted: Collection[str] = ()) -> None:
+    def __init__(
+        self, wanted: Collection[str] = (), sample: int = SAMPLE, *, whole_only: bool = False
+    ) -> None:
         self.columns: dict[tuple[str, str], Columns] = {}
         self.whole = RunColumns()
         self.violations: Counter[str] = Counter()
         self.exchanges_with: Counter[str] = Counter()
         self.places: dict[str, str] = {}
         self.total = 0
-        self._wanted = wanted
+        self._wanted, self._sample, self._whole_only = wanted, sample, whole_only
 
     def take(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Take rows in, in their order. Raises UsageError at one of another format."""
@@ -51,7 +54,7 @@ class Intake:
                 if group is None:
                     if len(columns) >= ENDPOINTS_LIMIT:
                         raise ValueError(f"more than {ENDPOINTS_LIMIT:,} endpoints")
-                    group = columns[key] = Columns()
+                    group = columns[key] = Columns(self._sample, whole_only=self._whole_only)
                 group.add(row)
                 whole.add(row)
                 if codes := row["codes"]:
@@ -87,34 +90,45 @@ class Intake:
         self.total += other.total
 
 
-def take_in(bundle: Bundle, wanted: Collection[str] = ()) -> Intake:
-    """All rows of a bundle. Raises UsageError at a damaged one."""
+def take_in(
+    bundle: Bundle,
+    wanted: Collection[str] = (),
+    sample: int = SAMPLE,
+    *,
+    whole_only: bool = False,
+) -> Intake:
+    """All rows of a bundle; the rest as in `Intake`. Raises UsageError at a damaged one."""
+
+    def empty() -> Intake:
+        return Intake(wanted, sample, whole_only=whole_only)
+
+    def in_one_go() -> Intake:
+        intake = empty()
+        intake.take(bundle.exchanges())
+        return intake
+
     middle = bundle.middle() if (os.cpu_count() or 1) > 1 else None
     if middle is None:
-        return _part(bundle, wanted, 0, None)
+        return in_one_go()
+    intake = empty()
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         with deaf_children():
-            other = pool.submit(_later, bundle.path, wanted, middle)
+            other = pool.submit(_later, bundle.path, empty(), middle)
         try:
-            intake = _part(bundle, wanted, 0, middle)
+            intake.take(bundle.exchanges(0, middle))
             later, torn = other.result()
         except (UsageError, BrokenExecutor):
             other.cancel()
             # Read in one go a fault is found again, its place counted from the beginning.
-            return _part(bundle, wanted, 0, None)
+            return in_one_go()
     intake.merge(later)
     if torn:
         bundle.tear()
     return intake
 
 
-def _later(path: Path, wanted: Collection[str], begin: int) -> tuple[Intake, bool]:
+def _later(path: Path, intake: Intake, begin: int) -> tuple[Intake, bool]:
     gc.disable()  # rows have no cycles, and this process reads nothing else
     bundle = Bundle.open(path)
-    return _part(bundle, wanted, begin, None), bundle.torn > 0
-
-
-def _part(bundle: Bundle, wanted: Collection[str], begin: int, end: int | None) -> Intake:
-    intake = Intake(wanted)
-    intake.take(bundle.exchanges(begin, end))
-    return intake
+    intake.take(bundle.exchanges(begin, None))
+    return intake, bundle.torn > 0

@@ -1,8 +1,15 @@
-"""Rows of exchanges as columns of numbers: what a run of a million exchanges is kept as.
+"""Rows of exchanges.ndjson.gz as columns of numbers: what a run of a million exchanges is kept as.
 
-A row costs a few appends to typed arrays, and is let go. Nothing is computed here: `summary` and
-`timeline` do that. Rows that reached the same milestones share a table, so that their times go
-in as one.
+    intake = take_in(bundle)                    (`intake`)   Columns by (api, endpoint)
+    columns.kinds()                             what became of the rows, counted
+    columns.times("complete") + columns.late()  seconds from the intended start, a row each
+    columns.stages()                            first arrivals of each stage
+    columns.sample.kept                         some exchanges, with all that is known of stages
+
+The one reader of rows of a bundle: reports, comparisons, fidelity and fitted profiles rest on it.
+(`verdicts.ObjectiveTally` and the trials of a capacity search count rows while a run makes them.)
+A row costs a few appends to typed arrays, and is let go; nothing is computed here. Times, stages
+and the sample are of *measured* rows: no warm-up, no probe, and sent at all.
 """
 
 from __future__ import annotations
@@ -10,15 +17,12 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-
-from soundstage.reports.run.heard_playback import PlaybackTotals
-from soundstage.reports.run.stage_lengths import ExchangeSample
 
 Floats = npt.NDArray[np.float64]
 
@@ -26,6 +30,8 @@ Floats = npt.NDArray[np.float64]
 DISTINCT_LIMIT = 200
 OTHERS = "(others)"
 
+#: The outcome of a request that was never sent, and of one that came to its end.
+DROPPED, OK = "dropped", "ok"
 #: Outcomes after which nobody knows when the milestones that were not reached would have come.
 CUT_SHORT = frozenset({"censored", "cut"})
 #: More different names of milestones or stages at an endpoint, and longer ones, are none of ours:
@@ -33,7 +39,10 @@ CUT_SHORT = frozenset({"censored", "cut"})
 NAMES_LIMIT, NAME_LIMIT = 500, 500
 #: So much of a reason is told.
 _REASON_LIMIT = 1_000
-#: Combinations of outcome, verdict, reason and framing that are told apart while counting.
+#: Exchanges of an endpoint that a sample holds at least, if so many are added.
+SAMPLE = 2_000
+_PLAYBACK_REASONS = 100
+#: Kinds of rows that are told apart while counting.
 _KINDS_LIMIT = 5_000
 
 
@@ -54,6 +63,116 @@ def is_probe(row: Mapping[str, Any]) -> bool:
     )
 
 
+class RowKind(NamedTuple):
+    """What rows that are counted together have in common, as it stands in them. `status` is that
+    of HTTP, None where no answer came.
+    """
+
+    outcome: str
+    verdict: str
+    reason: str | None
+    framing: str | None
+    timing: str | None
+    warmup: bool
+    probe: bool
+    status: int | None
+
+    @property
+    def due(self) -> bool:
+        """Whether a song, or a result, was due in the measured window."""
+        return not self.warmup and not self.probe
+
+
+class SampledExchange(NamedTuple):
+    """Of a measured row: `stages` by name (`streaming_ready#1`: of a track) as [first, last,
+    count], seconds since the start; `ended` in seconds; the longest `silence`.
+    """
+
+    outcome: str
+    stages: Mapping[str, Sequence[float]]
+    ended: float | None
+    silence: float | None
+
+
+class ExchangeSample:
+    """Exchanges of one endpoint that passed any stage, evenly spread over all that are added: all
+    of them up to `size`, then every second, and so on, so that there are `size` to 2 * `size`.
+    """
+
+    __slots__ = ("_met", "_size", "_stride", "kept")
+
+    def __init__(self, size: int = SAMPLE) -> None:
+        self.kept: list[SampledExchange] = []
+        self._size = size
+        self._met = 0
+        self._stride = 1
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Take a row into account."""
+        self._met += 1
+        if self._met % self._stride:
+            return
+        silence = row.get("silence")
+        ended, longest = row.get("ended"), silence[0] if silence else None
+        self.kept.append(SampledExchange(row["outcome"], row["stages"], ended, longest))
+        if len(self.kept) >= 2 * self._size:
+            self._thin()
+
+    def merge(self, other: ExchangeSample) -> None:
+        """Take in those that came after, of which another one took its sample."""
+        while self._stride < other._stride:
+            self._thin()
+        while other._stride < self._stride:
+            other._thin()
+        self.kept += other.kept
+        self._met += other._met
+        while len(self.kept) >= 2 * self._size:
+            self._thin()
+
+    def _thin(self) -> None:
+        del self.kept[::2]
+        self._stride *= 2
+
+
+class PlaybackColumns:
+    """What listeners met: of songs that played the silences (`stalled`, seconds), of all that
+    answered the time to their first byte, and how many never played, or played without a stall.
+    """
+
+    __slots__ = ("first_byte", "never", "reasons", "stalled", "stalls", "whole")
+
+    def __init__(self) -> None:
+        self.never = self.whole = self.stalls = 0
+        self.first_byte, self.stalled = array("d"), array("d")
+        self.reasons: Counter[str] = Counter()
+
+    def add(self, playback: Mapping[str, Any]) -> None:
+        """Take in `playback` of a row. Raises what one of another shape raises."""
+        stalls = playback["stalls"]
+        if stalls is None:
+            self.never += 1
+        else:
+            self.stalls += stalls
+            self.whole += not stalls
+            self.stalled.append(playback["stalled_s"])
+        if playback["first_byte_s"] is not None:
+            self.first_byte.append(playback["first_byte_s"])
+        why = playback["reason"]
+        if why and (why in self.reasons or len(self.reasons) < _PLAYBACK_REASONS):
+            self.reasons[why] += 1
+
+    def merge(self, other: PlaybackColumns) -> None:
+        """Take in what another one took in."""
+        self.never += other.never
+        self.whole += other.whole
+        self.stalls += other.stalls
+        self.first_byte.extend(other.first_byte)
+        self.stalled.extend(other.stalled)
+        for why, number in other.reasons.items():
+            if why in self.reasons or len(self.reasons) < _PLAYBACK_REASONS:
+                self.reasons[why] += number
+
+
 class _TimesTable:
     """Rows that reached the same milestones: start times, and a row of `times` for each. `cut`:
     of those that the harness cut, how long they had lasted by then, by number of the row.
@@ -67,18 +186,6 @@ class _TimesTable:
         self.cut: dict[int, float] = {}
 
 
-class _Passed:
-    """Rows that passed the same stages in the same order: a row of first arrivals for each, and how
-    many of them ended badly.
-    """
-
-    __slots__ = ("bad", "first")
-
-    def __init__(self) -> None:
-        self.first = array("f")
-        self.bad = 0
-
-
 @dataclass(frozen=True, slots=True)
 class StageColumn:
     """The first arrivals of a stage, and how many of them in exchanges that ended badly."""
@@ -89,20 +196,30 @@ class StageColumn:
 
 class Columns:
     """The rows of one endpoint. `bad` measured rows did not end well; `ends` says after which
-    stage ("" before any) and how.
+    stage ("" before any) and how. `sample` holds some of them whole, of those that ended well only
+    if `whole_only`.
+
+    Rows that reached the same milestones share a table, and those that passed the same stages, so
+    that their times go in as one.
     """
 
-    __slots__ = ("_kinds", "_names", "_passed", "_tables", "bad", "ends", "heard", "sample")
+    __slots__ = (
+        "_dropped", "_first", "_kinds", "_names", "_tables", "_whole_only", "bad", "ends", "heard",
+        "sample",
+    )  # fmt: skip
 
-    def __init__(self) -> None:
-        self._passed: dict[tuple[str, ...], _Passed] = {}
-        self.heard: PlaybackTotals | None = None
-        self.sample = ExchangeSample()
+    def __init__(self, sample: int = SAMPLE, *, whole_only: bool = False) -> None:
+        self.heard: PlaybackColumns | None = None
+        self.sample = ExchangeSample(sample)
         self.ends: Counter[tuple[str, str]] = Counter()
         self.bad = 0
         self._kinds: dict[tuple[Any, ...], list[int]] = {}
         self._tables: dict[tuple[str, ...], _TimesTable] = {}
+        #: First arrivals, a row of them for each exchange, by (names of stages, ended well).
+        self._first: dict[tuple[tuple[str, ...], bool], array[float]] = {}
+        self._dropped = array("q")
         self._names: set[str] = set()
+        self._whole_only = whole_only
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Take a row of exchanges.ndjson.gz in. Raises ValueError at names that are too many or
@@ -110,19 +227,20 @@ class Columns:
         """
         get = row.get
         outcome, verdict, warmup = row["outcome"], row["verdict"], get("warmup")
+        status = get("http_status")
         # `is_probe`, said again: a call for each of a million rows is a call too many.
-        probe = get("probe") or (verdict == "conforms" and (get("http_status") or 0) >= 400)
-        kind = (outcome, verdict, get("reason"), get("framing"), get("timing"), warmup, probe)
+        probe = get("probe") or (verdict == "conforms" and (status or 0) >= 400)
+        kind = (
+            outcome, verdict, get("reason"), get("framing"), get("timing"), warmup, probe, status,
+        )  # fmt: skip
         try:
             self._kinds[kind][0] += 1
         except KeyError:
-            reason = kind[2]
-            if len(self._kinds) >= _KINDS_LIMIT:
-                kind = (outcome, verdict, OTHERS, *kind[3:])
-            elif reason is not None and len(reason) > _REASON_LIMIT:
-                kind = (outcome, verdict, reason[:_REASON_LIMIT] + "…", *kind[3:])
-            self._kinds.setdefault(kind, [0])[0] += 1
-        if warmup or probe or outcome == "dropped":
+            self._count(kind)
+        if warmup or probe:
+            return
+        if outcome == DROPPED:
+            self._dropped.append(row["intended_ns"])
             return
         reached = row["milestones"]
         names = tuple(reached)
@@ -141,25 +259,32 @@ class Columns:
         table.intended.append(row["intended_ns"])
         table.started.append(row["started_ns"])
         if (playback := get("playback")) is not None:
-            self.heard = self.heard or PlaybackTotals()
+            self.heard = self.heard or PlaybackColumns()
             self.heard.add(playback)
-        passed = row["stages"]
-        names = tuple(passed)
-        stages = self._passed.get(names)
-        if stages is None:
-            self._know(names)
-            stages = self._passed[names] = _Passed()
-        stages.first.extend([times[0] for times in passed.values()])
-        if passed:
-            self.sample.add(passed, get("silence"))
-        if outcome != "ok":
+        passed, well = row["stages"], outcome == OK
+        passing = tuple(passed), well
+        first = self._first.get(passing)
+        if first is None:
+            self._know(passing[0])
+            first = self._first[passing] = array("f")
+        first.extend([times[0] for times in passed.values()])
+        if passed and (well or not self._whole_only):
+            self.sample.add(row)
+        if not well:
             if outcome in CUT_SHORT:
                 lasted = get("ended")
                 table.cut[len(table.started) - 1] = _last_seen(row) if lasted is None else lasted
             self.bad += 1
-            stages.bad += 1
             last = max(passed, key=lambda name: float(passed[name][1]), default="")
             self.ends[last, outcome] += 1
+
+    def _count(self, kind: tuple[Any, ...], number: int = 1) -> None:
+        reason = kind[2]
+        if kind not in self._kinds and len(self._kinds) >= _KINDS_LIMIT:
+            kind = (*kind[:2], OTHERS, *kind[3:7], None)
+        elif reason is not None and len(reason) > _REASON_LIMIT:
+            kind = (*kind[:2], reason[:_REASON_LIMIT] + "…", *kind[3:])
+        self._kinds.setdefault(kind, [0])[0] += number
 
     def _know(self, names: tuple[str, ...]) -> None:
         if any(len(name) > NAME_LIMIT for name in names):
@@ -171,9 +296,7 @@ class Columns:
     def merge(self, other: Columns) -> None:
         """Take in the rows that came after these, which another one took in."""
         for kind, (number,) in other._kinds.items():
-            if kind not in self._kinds and len(self._kinds) >= _KINDS_LIMIT:
-                kind = (*kind[:2], OTHERS, *kind[3:])
-            self._kinds.setdefault(kind, [0])[0] += number
+            self._count(kind, number)
         for names, table in other._tables.items():
             mine = self._tables.setdefault(names, _TimesTable())
             before = len(mine.started)
@@ -181,12 +304,11 @@ class Columns:
             mine.intended.extend(table.intended)
             mine.started.extend(table.started)
             mine.times.extend(table.times)
-        for names, passed in other._passed.items():
-            stages = self._passed.setdefault(names, _Passed())
-            stages.first.extend(passed.first)
-            stages.bad += passed.bad
+        for passing, first in other._first.items():
+            self._first.setdefault(passing, array("f")).extend(first)
+        self._dropped.extend(other._dropped)
         if other.heard is not None:
-            self.heard = self.heard or PlaybackTotals()
+            self.heard = self.heard or PlaybackColumns()
             self.heard.merge(other.heard)
         self.sample.merge(other.sample)
         self.ends += other.ends
@@ -194,22 +316,35 @@ class Columns:
 
     def stages(self) -> dict[str, StageColumn]:
         """Each stage that any measured row passed."""
-        first: dict[str, list[npt.NDArray[np.float32]]] = {}
+        parts: dict[str, list[npt.NDArray[np.float32]]] = {}
         badly: Counter[str] = Counter()
-        for names, passed in self._passed.items():
+        for (names, well), first in self._first.items():
             if not names:
                 continue
-            whole = np.frombuffer(passed.first, dtype=np.float32).reshape(-1, len(names))
+            rows = np.frombuffer(first, dtype=np.float32).reshape(-1, len(names))
             for place, name in enumerate(names):
-                first.setdefault(name, []).append(whole[:, place])
-                badly[name] += passed.bad
-        return {
-            name: StageColumn(np.concatenate(parts), badly[name]) for name, parts in first.items()
-        }
+                parts.setdefault(name, []).append(rows[:, place])
+                badly[name] += 0 if well else len(rows)
+        return {name: StageColumn(np.concatenate(at), badly[name]) for name, at in parts.items()}
 
-    def kinds(self) -> Iterator[tuple[tuple[Any, ...], int]]:
-        """(outcome, verdict, reason, framing, timing, warm-up, probe) of rows, and how many."""
-        return ((kind, number) for kind, (number,) in self._kinds.items())
+    def kinds(self) -> Iterator[tuple[RowKind, int]]:
+        """The kinds of all rows, and how many there are of each."""
+        for kind, (number,) in self._kinds.items():
+            outcome, verdict, reason, framing, timing, warmup, probe, status = kind
+            yield (
+                RowKind(
+                    outcome, verdict, reason, framing, timing, bool(warmup), bool(probe), status
+                ),
+                number,
+            )
+
+    def outcomes(self) -> Counter[str]:
+        """How the rows of the measured window in which a song was due ended, dropped ones too."""
+        found: Counter[str] = Counter()
+        for kind, number in self.kinds():
+            if kind.due:
+                count(found, kind.outcome, number)
+        return found
 
     @property
     def measured(self) -> int:
@@ -223,6 +358,10 @@ class Columns:
     def intended(self) -> Floats:
         """Intended starts in seconds since the run began, in the order of all columns."""
         return _joined([_seconds(table.intended) for table in self._tables.values()])
+
+    def dropped(self) -> Floats:
+        """Intended starts of what was due and never sent, in seconds since the run began."""
+        return _seconds(self._dropped)
 
     def late(self) -> Floats:
         """Seconds by which each start was late."""
