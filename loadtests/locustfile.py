@@ -25,13 +25,14 @@ from locust.web import WebUI
 from soundstage import cli
 from soundstage.errors import SoundstageError
 from soundstage.exit_codes import with_report
-from soundstage.loadtests import users
 from soundstage.loadtests.cluster import shipment
 from soundstage.loadtests.cluster.master import MasterRun
 from soundstage.loadtests.cluster.worker import WorkerRun, failed
 from soundstage.loadtests.locust_options import add_options, options_of, rate_of, schedule_of
-from soundstage.loadtests.run import LEAD_S, LoadOptions, LoadRun
-from soundstage.loadtests.run_setup import open_run
+from soundstage.loadtests.run import users
+from soundstage.loadtests.run.load_run import LEAD_S, LoadOptions, LoadRun
+from soundstage.loadtests.run.run_end import conclude
+from soundstage.loadtests.run.run_setup import open_run
 from soundstage.loadtests.schedule import arrivals
 from soundstage.loadtests.web.form_guard import guard
 from soundstage.loadtests.web.start_terms import ProcessBudget, terms_of
@@ -247,7 +248,7 @@ def _conclude(run: LoadRun) -> int:
     path = run.bundle.path
     try:
         with run.bundle:
-            code = run.conclude()
+            code = conclude(run)
         if run.failure is not None:
             log.error("stopped early: %s", visible.line(run.failure))
         if run.unwritten is not None:

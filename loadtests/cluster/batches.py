@@ -7,7 +7,7 @@ from typing import Any
 
 from soundstage.conformance.violations import Severity, Violation
 from soundstage.loadtests.cluster.worker_record import WorkerRecord
-from soundstage.loadtests.rows import MOST_TRANSCRIPTS, RowRecorder
+from soundstage.loadtests.run.rows import MOST_TRANSCRIPTS, RowRecorder
 from soundstage.results.bundle import BundleWriter
 
 

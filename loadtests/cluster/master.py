@@ -23,9 +23,9 @@ from soundstage.loadtests.cluster.batches import BatchIntake
 from soundstage.loadtests.cluster.totals import WorkerTotals
 from soundstage.loadtests.cluster.worker_record import FINISHED, LOST, RUNNING, WorkerRecord
 from soundstage.loadtests.generator.lag import Load, Sample
-from soundstage.loadtests.rows import forget_old_seconds
-from soundstage.loadtests.run import INTERRUPT_DRAIN_S, LoadOptions, LoadRun
-from soundstage.loadtests.run_setup import opened
+from soundstage.loadtests.run.load_run import INTERRUPT_DRAIN_S, LoadOptions, LoadRun
+from soundstage.loadtests.run.rows import forget_old_seconds
+from soundstage.loadtests.run.run_setup import opened
 from soundstage.loadtests.schedule.arrivals import Schedule
 from soundstage.observed.observation import Observed
 from soundstage.output import visible

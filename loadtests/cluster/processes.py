@@ -23,11 +23,11 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
 from soundstage.errors import SoundstageError
-from soundstage.loadtests import users
 from soundstage.loadtests.cluster import shipment
 from soundstage.loadtests.cluster.master import MasterRun
 from soundstage.loadtests.cluster.worker import WorkerRun, failed
-from soundstage.loadtests.run import LoadOptions
+from soundstage.loadtests.run import users
+from soundstage.loadtests.run.load_run import LoadOptions
 from soundstage.output.streams import say
 
 _HOST = "127.0.0.1"

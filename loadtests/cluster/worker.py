@@ -22,8 +22,8 @@ from soundstage.loadtests.cluster import clocks, shipment
 from soundstage.loadtests.cluster.clocks import Offset
 from soundstage.loadtests.cluster.shares import ShareBudget, owner, share
 from soundstage.loadtests.cluster.shipment import Shipment
-from soundstage.loadtests.run import INTERRUPT_DRAIN_S, LoadOptions, LoadRun
-from soundstage.loadtests.run_setup import recording_of, session_of, traffic_of
+from soundstage.loadtests.run.load_run import INTERRUPT_DRAIN_S, LoadOptions, LoadRun
+from soundstage.loadtests.run.run_setup import recording_of, session_of, traffic_of
 from soundstage.loadtests.schedule.arrivals import Schedule
 from soundstage.output import outgoing
 

@@ -19,7 +19,7 @@ from soundstage.loadtests.generator.lateness import Lateness
 from soundstage.results import verdicts
 
 if TYPE_CHECKING:
-    from soundstage.loadtests.run import LoadRun
+    from soundstage.loadtests.run.load_run import LoadRun
 
 _SECOND_NS = 1_000_000_000
 #: Rates are those of the last so many seconds.

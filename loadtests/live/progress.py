@@ -15,7 +15,7 @@ from soundstage.loadtests.live.board import Board
 from soundstage.output.streams import say
 
 if TYPE_CHECKING:
-    from soundstage.loadtests.run import LoadRun
+    from soundstage.loadtests.run.load_run import LoadRun
 
 #: Seconds between two lines in CI.
 PERIOD_S = 10.0
