@@ -210,7 +210,7 @@ def _measure(args: argparse.Namespace, stderr: TextIO) -> Drive:
     def drive(load: LoadRun, environment: Environment) -> None:
         import gevent
 
-        from soundstage.loadtests.live import progress
+        from soundstage.loadtests.live import view
         from soundstage.loadtests.run.load_run import LEAD_S
 
         scenario, runner = load.options.scenario, environment.runner
@@ -218,7 +218,7 @@ def _measure(args: argparse.Namespace, stderr: TextIO) -> Drive:
         length = scenario.length + scenario.warmup_s
         with (
             _served(load, args, stderr) as board,
-            progress.shown(load, length, stderr, board=board),
+            view.shown(board, stderr),
         ):
             if scenario.users is None:
                 counted = load.planned()
