@@ -14,8 +14,8 @@ import gevent.event
 import numpy as np
 
 from soundstage.loadtests.capacity import search_words
-from soundstage.loadtests.capacity.counts import TrialCounts, TrialOutcome
 from soundstage.loadtests.capacity.search import CapacitySearch, SearchLimits
+from soundstage.loadtests.capacity.trial_counts import TrialCounts, TrialOutcome
 from soundstage.loadtests.generator.lag import Load, why_invalid
 from soundstage.loadtests.run import hopeless
 from soundstage.loadtests.run.load_run import LEAD_S, LoadRun
