@@ -7,6 +7,7 @@ rows here, as if one process had sent it. A worker that is lost costs what it ha
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -287,6 +288,10 @@ class MasterRun(LoadRun):
         if not running and self._spent_said is None and self.failure is None:
             self.failure = TargetError("no worker is left")
         if all(each.driven for each in running):
+            if running and self._spent_said is None:
+                # They are through the schedule, and so would one be that is lost, whose last
+                # arrival may be due a little later than theirs.
+                self._stopped_s = math.inf
             self.stop()
 
     def _look_after(self) -> None:
