@@ -273,7 +273,7 @@ def _profiled(path: Path) -> None:
 
 
 def _moments(path: Path) -> object:
-    return import_module("soundstage.loadtests.schedule.moments").read_moments(path)
+    return import_module("soundstage.loadtests.schedule.recorded_arrivals").read_moments(path)
 
 
 SUBJECTS: Final[dict[str, Callable[[Path], Subject]]] = {

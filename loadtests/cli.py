@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from locust.env import Environment
 
     from soundstage.loadtests.live.board import Board
-    from soundstage.loadtests.run import LoadOptions, LoadRun
+    from soundstage.loadtests.run.load_run import LoadOptions, LoadRun
 
 __all__ = ["HELP", "duration", "parse_args", "run"]
 
@@ -46,7 +46,7 @@ _SPREAD_S = 5.0
 
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
-    """Run the load, report it; returns the exit code of design 12."""
+    """Run the load, report it; returns the exit code (docs/exit-codes.md)."""
     if args.list_scenarios:
         _list(stdout)
         return 0
@@ -138,9 +138,10 @@ def _load(options: LoadOptions, drive: Drive, stderr: TextIO, many: int) -> tupl
     import gevent
     from locust.env import Environment
 
-    from soundstage.loadtests import users
     from soundstage.loadtests.cluster.processes import Processes
-    from soundstage.loadtests.run_setup import open_run
+    from soundstage.loadtests.run import users
+    from soundstage.loadtests.run.run_end import conclude
+    from soundstage.loadtests.run.run_setup import open_run
 
     open_loop = options.scenario.users is None
     user: Any = users.ArrivalsUser if open_loop else users.SongUser
@@ -150,7 +151,7 @@ def _load(options: LoadOptions, drive: Drive, stderr: TextIO, many: int) -> tupl
         if team is not None:
             stack.callback(team.end)
         environment = Environment(user_classes=[user_class], host=options.target)
-        load = team.crew(environment) if team is not None else open_run(environment, options)
+        load = team.run(environment) if team is not None else open_run(environment, options)
         for warning in load.session.warnings:
             say(f"soundstage load: {warning}", stderr)
         for each in signals.signals():
@@ -168,7 +169,7 @@ def _load(options: LoadOptions, drive: Drive, stderr: TextIO, many: int) -> tupl
             if team is not None:
                 team.lead(runner)
             drive(load, environment)
-            code = load.conclude()
+            code = conclude(load)
     if many := load.session.client.room.refused:
         exchanges = "1 exchange" if many == 1 else f"{many} exchanges"
         said = "found no room in memory for all of their answers (docs/limits.md)"
@@ -209,15 +210,15 @@ def _measure(args: argparse.Namespace, stderr: TextIO) -> Drive:
     def drive(load: LoadRun, environment: Environment) -> None:
         import gevent
 
-        from soundstage.loadtests.live import progress
-        from soundstage.loadtests.run import LEAD_S
+        from soundstage.loadtests.live import view
+        from soundstage.loadtests.run.load_run import LEAD_S
 
         scenario, runner = load.options.scenario, environment.runner
         assert runner is not None
         length = scenario.length + scenario.warmup_s
         with (
             _served(load, args, stderr) as board,
-            progress.shown(load, length, stderr, board=board),
+            view.shown(board, stderr),
         ):
             if scenario.users is None:
                 counted = load.planned()
@@ -262,7 +263,7 @@ def _search(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> Drive:
 def _options(
     args: argparse.Namespace, config: Config, scenario: Scenario, url: str, budget: int | None
 ) -> LoadOptions:
-    from soundstage.loadtests.run import LoadOptions
+    from soundstage.loadtests.run.load_run import LoadOptions
 
     # Players are load, too: runs with and without them are not alike.
     probed = {"probe_playback": args.probe_playback} if args.probe_playback else {}

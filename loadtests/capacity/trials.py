@@ -13,12 +13,12 @@ import gevent
 import gevent.event
 import numpy as np
 
-from soundstage.loadtests import hopeless
 from soundstage.loadtests.capacity import search_words
-from soundstage.loadtests.capacity.counts import TrialCounts, TrialOutcome
 from soundstage.loadtests.capacity.search import CapacitySearch, SearchLimits
+from soundstage.loadtests.capacity.trial_counts import TrialCounts, TrialOutcome
 from soundstage.loadtests.generator.lag import Load, why_invalid
-from soundstage.loadtests.run import LEAD_S, LoadRun
+from soundstage.loadtests.run import hopeless
+from soundstage.loadtests.run.load_run import LEAD_S, LoadRun
 from soundstage.loadtests.schedule import arrivals
 from soundstage.loadtests.schedule.traffic import catalogue
 from soundstage.output.streams import say

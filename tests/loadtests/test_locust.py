@@ -19,10 +19,11 @@ _STATISTICS = """
 import json, sys
 import locust
 from locust.env import Environment
-from soundstage.loadtests import users
+from soundstage.loadtests.run import users
 from soundstage.loadtests.schedule import arrivals
-from soundstage.loadtests.run import LoadOptions
-from soundstage.loadtests.run_setup import open_run
+from soundstage.loadtests.run.load_run import LoadOptions
+from soundstage.loadtests.run.run_end import conclude
+from soundstage.loadtests.run.run_setup import open_run
 from soundstage.loadtests.schedule.scenario import Part, Scenario
 
 class Arrivals(users.ArrivalsUser):
@@ -37,7 +38,7 @@ run.begin(0.05)
 runner.start(1, 1)
 run.stopping.wait()
 run.drain(30)
-run.conclude()
+conclude(run)
 users.detach(environment)
 runner.quit()
 stats = {

@@ -13,7 +13,7 @@ from shlex import split
 
 import pytest
 
-from soundstage.loadtests.schedule.moments import read_moments
+from soundstage.loadtests.schedule.recorded_arrivals import read_moments
 from soundstage.results.bundle import Bundle
 
 from .conftest import Ran, load, start

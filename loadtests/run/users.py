@@ -14,7 +14,7 @@ from locust import User, constant, task
 from locust.env import Environment
 from locust.exception import StopUser
 
-from soundstage.loadtests.run import LoadRun
+from soundstage.loadtests.run.load_run import LoadRun
 from soundstage.loadtests.schedule.arrivals import Schedule
 
 _runs: WeakKeyDictionary[Environment, tuple[LoadRun, Callable[[], Schedule] | None]] = (

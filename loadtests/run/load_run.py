@@ -1,7 +1,7 @@
 """One load run while it goes on, whoever drives it: `soundstage load` or Locust.
 
-Starts exchanges, counts those in flight, drains or cuts them at the end. `opening` makes one,
-`concluding` finishes its bundle.
+Starts exchanges, counts those in flight, drains or cuts them at the end. `run_setup` makes one,
+`run_end` finishes its bundle.
 """
 
 from __future__ import annotations
@@ -19,12 +19,11 @@ from soundstage.config import Config
 from soundstage.errors import SoundstageError, TargetError
 from soundstage.exchange.client import Call
 from soundstage.exchange.session import Session
-from soundstage.loadtests import hopeless
 from soundstage.loadtests.generator.lag import LagMeter, Load, Sample, why_invalid
 from soundstage.loadtests.generator.sockets import most_sockets
-from soundstage.loadtests.playback_probe import Probes
-from soundstage.loadtests.rows import RowRecorder, forget_old_seconds
-from soundstage.loadtests.run_end import conclude
+from soundstage.loadtests.run import hopeless
+from soundstage.loadtests.run.playback_probe import Probes
+from soundstage.loadtests.run.rows import RowRecorder, forget_old_seconds
 from soundstage.loadtests.schedule.arrivals import rate_at
 from soundstage.loadtests.schedule.scenario import Scenario
 from soundstage.loadtests.schedule.traffic import Traffic
@@ -70,7 +69,8 @@ class LoadOptions:
 
 
 class LoadRun:
-    """A run that is open. `begin`, then `start` exchanges or `drive` a schedule, then `conclude`.
+    """A run that is open. `begin`, then `start` exchanges or `drive` a schedule, then `drain`, and
+    `run_end.conclude` it.
 
     `stopping` is set once no further request may start. `failure` is what stopped it, if that was
     neither the schedule's end nor somebody's wish; `stopped_by` the signal by which somebody wished
@@ -270,10 +270,6 @@ class LoadRun:
         self.meter.stop()
         for greenlet in self._background:
             greenlet.kill()
-
-    def conclude(self) -> int:
-        """Finish the bundle after `drain`; returns the exit code (design 12)."""
-        return conclude(self)
 
     def workers(self) -> list[dict[str, Any]] | None:
         """What run.json says of the processes that sent the load; None if it was this one alone."""

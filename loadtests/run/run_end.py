@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from soundstage.errors import BudgetError, SoundstageError, TargetError
 from soundstage.exit_codes import ExitCode, with_report
+from soundstage.loadtests.run.load_run import LoadRun
 from soundstage.process import signals
 from soundstage.results import verdicts
-
-if TYPE_CHECKING:
-    from soundstage.loadtests.run import LoadRun
 
 #: Reasons that are the target's or the environment's, not the contract's.
 _ENVIRONMENT = ("api.", "http.", "environment.", "harness.idle_timeout", "harness.total_timeout")
@@ -20,7 +18,7 @@ _OF_CAPACITY = {"found": 0, "at_least": 0, "none": 3, "unfinished": 4}
 
 
 def conclude(run: LoadRun) -> int:
-    """Finish the bundle of a run that is drained; returns the exit code (design 12)."""
+    """Finish the bundle of a run that is drained; returns the exit code (docs/exit-codes.md)."""
     run.unwatch()
     if run.failure is not None and not isinstance(run.failure, SoundstageError):
         raise run.failure

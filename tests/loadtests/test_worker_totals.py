@@ -6,10 +6,8 @@ from typing import Any
 
 import pytest
 
-from soundstage.loadtests.cluster.leases import Lender
-from soundstage.loadtests.cluster.shares import SharePlan
-from soundstage.loadtests.cluster.totals import Reckoning
-from soundstage.loadtests.cluster.worker_record import FINISHED, LOST, Member
+from soundstage.loadtests.cluster.totals import WorkerTotals
+from soundstage.loadtests.cluster.worker_record import FINISHED, LOST, RUNNING, WorkerRecord
 from soundstage.loadtests.generator.lateness import Lateness
 
 
@@ -18,32 +16,32 @@ def _row(late_ms: int = 1, outcome: str = "ok") -> dict[str, Any]:
     return row if outcome == "dropped" else {**row, "timing": "kernel"}
 
 
-def _member(index: int, rows: int, **figures: Any) -> Member:
-    member = Member(f"client{index}", index, "here", 4120 + index, state=FINISHED)
+def _member(index: int, rows: int, **figures: Any) -> WorkerRecord:
+    member = WorkerRecord(f"client{index}", index, "here", 4120 + index, state=FINISHED)
     member.figures = {"asked": rows, **figures}
     for _ in range(rows):
         member.count(_row())
     return member
 
 
-def _reckoning(*members: Member, lender: Lender | None = None) -> Reckoning:
-    """Of workers that shared a schedule of an arrival each tenth of a second."""
-    plan = SharePlan([])
-    plan.changed(-1.0, [each.client for each in members])
-    return Reckoning(
-        lambda: (number / 10 for number in range(10**9)),
-        lender,
-        plan,
-        {each.client: each for each in members},
-    )
+def _reckoning(*members: WorkerRecord, limit: int | None = None) -> WorkerTotals:
+    """Of workers that share a schedule of an arrival each tenth of a second."""
+    found = WorkerTotals(lambda: (number / 10 for number in range(10**9)), limit)
+    found.members.update((each.client, each) for each in members)
+    states = [each.state for each in members]
+    for each in members:
+        each.state = RUNNING
+    found.deal()
+    for each, state in zip(members, states, strict=True):
+        each.state = state
+    return found
 
 
 def test_of_a_lost_worker_every_arrival_that_was_its_is_accounted_for() -> None:
     lost, other = _member(0, 12), _member(1, 70)
     lost.state, lost.reason, lost.lost_s = LOST, "killed by signal 9", 4.0
     found = _reckoning(lost, other)
-    found.plan.changed(5.0, [other.client])  # 25 of the first 50 were the lost one's
-    found.close(until_s=9.95)
+    found.close(until_s=4.95)  # 25 of the first 50 were the lost one's
     assert found.asked(lost) == 25
     assert found.asked(other) == 70, "what one told us itself counts"
     assert found.unaccounted() == 13
@@ -64,15 +62,12 @@ def test_a_worker_that_shipped_everything_lacks_nothing() -> None:
     assert found.unaccounted() == 0
 
 
-def test_what_a_lost_worker_was_lent_counts_as_spent_and_of_others_what_they_say() -> None:
-    lender = Lender(100)
+def test_the_share_of_a_lost_worker_counts_as_spent_and_of_others_what_they_say() -> None:
     lost, other = _member(0, 3, spent=3), _member(1, 4, spent=4)
     lost.state, lost.reason = LOST, "it no longer answers"
-    held = lender.lend(lost.client, 2)
-    lender.lend(other.client, 2)
-    lender.returned(other.client, 4)
-    found = _reckoning(lost, other, lender=lender)
-    assert found.all_spent() == held + 4 > 7
+    found = _reckoning(lost, other, limit=101)
+    assert [lost.budget, other.budget] == [51, 50]
+    assert found.all_spent() == 51 + 4
 
 
 @pytest.mark.parametrize(

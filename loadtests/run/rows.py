@@ -63,7 +63,7 @@ def forget_old_seconds(environment: Environment) -> None:
 
 
 class RowOutlet(Protocol):
-    """Where rows go: a bundle on disk (`BundleWriter`), or a master (`shipping.Shipment`)."""
+    """Where rows go: a bundle on disk (`BundleWriter`), or a master (`shipment.Shipment`)."""
 
     def exchange(self, row: Mapping[str, Any]) -> None: ...
     def violations(self, rows: Iterable[Mapping[str, Any]]) -> None: ...
@@ -74,7 +74,8 @@ class RowOutlet(Protocol):
 class RowRecorder:
     """Takes exchanges as they end. `epoch_ns` is the beginning of the run (monotonic); requests
     that were due before `measured_from_ns` (since then) are warm-up. `scorecard` gets every row,
-    and so does everyone in `watchers`. `weights` says what turns the run red: whoever has the last
+    and so does everyone in `watchers`; `on_exercised` the ids of the rules that a row was the first
+    to put to the test. `weights` says what turns the run red: whoever has the last
     word on a row (the master, where there are workers) weighs it.
     """
 
@@ -106,6 +107,7 @@ class RowRecorder:
         self.scorecard = scorecard or Scorecard(())
         self.weights = weights or Weights()
         self.observed = Observed()
+        self.on_exercised: Callable[[list[str]], None] | None = None
         self.watchers: list[Callable[[Mapping[str, Any]], None]] = []
         self._sampler = Sampler()
         self._looked: Counter[tuple[str, str]] = Counter()
@@ -158,7 +160,17 @@ class RowRecorder:
         seen = exchange.observation(live=live) if look else None
         self.outlet.exchange(row)
         self.outlet.violations(self.weights.violation_rows(exchange.violation_rows(), violations))
-        self.count(row, violations, None if seen is None else lambda rule: exercised(rule, seen))
+        found: list[str] = []
+
+        def noted(rule: Any) -> bool:
+            assert seen is not None
+            if told := exercised(rule, seen):
+                found.append(rule.id)
+            return told
+
+        self.count(row, violations, None if seen is None else noted)
+        if self.on_exercised is not None:
+            self.on_exercised(found)
         self._tell_locust(exchange, verdict)
 
     def count(
