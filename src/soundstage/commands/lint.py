@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import Any, TextIO
 
 from soundstage.arguments import Parser
-from soundstage.commands.printing import json_line
 from soundstage.conformance.bounded_violations import is_rest
 from soundstage.conformance.judge import Caps, Judge
 from soundstage.conformance.saved_answers import judge_saved
@@ -23,7 +22,7 @@ from soundstage.contract.paths import endpoint_at
 from soundstage.errors import NoDataError, SoundstageError, UsageError
 from soundstage.exit_codes import ExitCode, worst
 from soundstage.output.redact import Redactor
-from soundstage.output.streams import say
+from soundstage.output.streams import json_line, say
 from soundstage.output.visible import painted
 from soundstage.saved import saved_file as saved_files
 from soundstage.saved.saved_file import Saved
@@ -264,16 +263,16 @@ def _show(linted: Linted, args: argparse.Namespace, stdout: TextIO) -> None:
 
 def _shrunk(linted: Linted, stdout: TextIO | None) -> list[dict[str, Any]]:
     """The smallest part of a stream that shows each violation: printed, or as JSON."""
-    from soundstage.commands import smallest
+    from soundstage.commands import smallest_streams
 
     if linted.endpoint != "stream" or not linted.judge.streaming:
         return []
     name, found = linted.judge.endpoint.name, linted.judge.violations
-    stream, parts = smallest.of_stream(linted.contract, name, linted.body, found)
+    stream, parts = smallest_streams.of_stream(linted.contract, name, linted.body, found)
     if stdout is not None:
         for part in parts:
-            smallest.show(part, stream, stdout)
-    return [smallest.to_json(part, stream) for part in parts]
+            smallest_streams.show(part, stream, stdout)
+    return [smallest_streams.to_json(part, stream) for part in parts]
 
 
 def _read(file: str, contracts: list[Contract]) -> Saved:
