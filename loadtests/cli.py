@@ -45,7 +45,7 @@ _SPREAD_S = 5.0
 
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
-    """Run the load, report it; returns the exit code of design 12."""
+    """Run the load, report it; returns the exit code."""
     if args.list_scenarios:
         _list(stdout)
         return 0

@@ -272,7 +272,7 @@ class LoadRun:
             greenlet.kill()
 
     def conclude(self) -> int:
-        """Finish the bundle after `drain`; returns the exit code (design 12)."""
+        """Finish the bundle after `drain`; returns the exit code."""
         return conclude(self)
 
     def workers(self) -> list[dict[str, Any]] | None:

@@ -20,7 +20,7 @@ _OF_CAPACITY = {"found": 0, "at_least": 0, "none": 3, "unfinished": 4}
 
 
 def conclude(run: LoadRun) -> int:
-    """Finish the bundle of a run that is drained; returns the exit code (design 12)."""
+    """Finish the bundle of a run that is drained; returns the exit code."""
     run.unwatch()
     if run.failure is not None and not isinstance(run.failure, SoundstageError):
         raise run.failure

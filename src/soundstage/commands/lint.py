@@ -41,7 +41,7 @@ _EXAMPLES = """examples:
 exit codes: 0 all conform, 1 at least one violates, 2 wrong usage or a file that holds no response,
 4 inconclusive, 5 no answer of the contract in an archive
 """
-#: More than this of a file is not read (design 4.17).
+#: More than this of a file is not read (docs/limits.md).
 _LARGEST = saved_files.LARGEST
 _MARKS = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.INFO: "36"}
 _EXIT = {
@@ -164,7 +164,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
 
 
 def _ended(codes: list[int], errors: list[SoundstageError], stderr: TextIO) -> int:
-    """The exit code of all files together (design 12). Raises the error that decides it, so that it
+    """The exit code of all files together. Raises the error that decides it, so that it
     is told last and as any other; the others are told before.
     """
     code = worst([*codes, *(each.exit_code for each in errors)])

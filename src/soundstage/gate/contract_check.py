@@ -119,7 +119,7 @@ def run_facts(
     parameters: Mapping[str, Any] | None = None,
     packages: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """What run.json says before the run begins (design 9). `packages` are further distributions
+    """What run.json says before the run begins. `packages` are further distributions
     whose versions matter to the run.
     """
     return {
