@@ -26,8 +26,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.fuzz_mutants import mutant, no_file
 from benchmarks.fuzz_specimens import archive_of, transcript_of, write_bundle
+from benchmarks.mutators import mutant, no_file
 from soundstage.cli import COMMANDS
 from soundstage.contract import Contract, load_all
 from soundstage.errors import SoundstageError

@@ -15,12 +15,11 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
 from soundstage import cli
-from soundstage.arguments import header
 from soundstage.config import Config, find_config
 from soundstage.errors import UsageError
-from soundstage.exchange import consent, destination
+from soundstage.exchange import consent
 from soundstage.exchange.budget import is_loopback
-from soundstage.exchange.spawn import spawned_emulator
+from soundstage.exchange.spawn import EMULATOR, spawned_emulator
 from soundstage.exit_codes import ExitCode, with_report
 from soundstage.loadtests.load_options import duration, parse_args
 from soundstage.loadtests.merged_options import parameters, planned, scenario_of
@@ -29,6 +28,7 @@ from soundstage.loadtests.schedule.scenario_file import ready
 from soundstage.output import visible
 from soundstage.output.streams import say
 from soundstage.process import signals
+from soundstage.target_options import confirm_configured, connection_of, target_of
 
 if TYPE_CHECKING:
     from locust.env import Environment
@@ -40,7 +40,6 @@ __all__ = ["HELP", "duration", "parse_args", "run"]
 
 HELP = "run a load test"
 
-EMULATOR = "emulator"
 #: Users of a closed loop start within this many seconds, so that they do not move in step.
 _SPREAD_S = 5.0
 
@@ -51,9 +50,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         _list(stdout)
         return 0
     config = find_config(args.config)
-    target = args.target or config.target.url
-    if not target:
-        raise UsageError("--target is needed: a base URL, or `--target emulator`, which is free")
+    target = target_of(args, config)
     scenario = scenario_of(args, config)
     budget = args.budget if args.budget is not None else config.target.budget
     plan = planned(target, scenario, budget)
@@ -66,15 +63,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     if args.dry_run:
         print(plan, file=stdout)
         return 0
-    if args.target is None and config.path is not None and target != EMULATOR:
-        destination.confirm(
-            target,
-            config.path,
-            option="--target",
-            key_file=args.key_file or config.target.key_file,
-            secrets=(*args.header, *(args.client_cert or ())),
-            stderr=stderr,
-        )
+    confirm_configured(args, config, target, stderr)
     live = target != EMULATOR and not is_loopback(target)
     if live and budget:
         if args.yes:
@@ -271,15 +260,10 @@ def _options(
         target=url,
         scenario=scenario,
         budget=budget,
-        key_file=args.key_file or config.target.key_file,
-        headers=tuple(map(header, args.header)),
-        ca_file=args.ca_file or config.target.ca_file,
-        client_cert=tuple(args.client_cert) if args.client_cert else None,
-        insecure=args.insecure,
-        keep_private=args.keep_private,
         out=args.out,
         command=args.command,
         parameters=tuple({**parameters(scenario), **probed}.items()),
         probe_playback=args.probe_playback,
         config=config,
+        **connection_of(args, config),
     )

@@ -287,7 +287,7 @@ def strings(source: ast.Module) -> Iterator[tuple[str, int]]:
 
 
 def test_no_code_knows_a_version_by_name():
-    """Design 3: a new version is a folder, and no change of Python."""
+    """A new version is a folder, and no change of Python."""
     versions = set(available())
     wrong = [
         f"{name}:{line}: {text!r}"

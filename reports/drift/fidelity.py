@@ -45,7 +45,7 @@ FEWEST = 20
 #: The chance of calling a quantity far that is alike, for each of them.
 LEVEL = 0.001
 QUANTILES = (0.5, 0.95)
-#: Exit codes by verdict (design 12): the stand-in has moved away; nothing can be said.
+#: Exit codes by verdict (docs/exit-codes.md): the stand-in has moved away; nothing can be said.
 EXIT = {"near": 0, "far": 3, "unclear": 4}
 
 

@@ -27,7 +27,8 @@ from soundstage.contract.rules import Rule
 from soundstage.errors import BudgetError, SoundstageError
 from soundstage.exchange import destination
 from soundstage.exchange.patience import LONGEST_TIMEOUT_S
-from soundstage.gate.contract_check import EMULATOR, CheckOptions, open_gate
+from soundstage.exchange.spawn import EMULATOR
+from soundstage.gate.contract_check import CheckOptions, open_gate
 from soundstage.gate.gate import ContractGate
 from soundstage.gate.rule_outcomes import Beside, RuleOutcome, of_budget
 from soundstage.output import outgoing, visible

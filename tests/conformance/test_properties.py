@@ -174,7 +174,7 @@ FAULTY = [None, "", "x", 7, -1, 1.5, True, False, [], {}, "/relative", 101, "1"]
 
 @pytest.mark.parametrize("api", APIS)
 def test_any_fault_in_one_field_other_than_status_keeps_a_chunks_stage(api):
-    """Design 3. What makes another documented stage of it is no fault: an error is a failure, and
+    """What makes another documented stage of it is no fault: an error is a failure, and
     in v5 all that says COMPLETED and complete is the last chunk.
     """
     known = compiled(contract(api), "stream")

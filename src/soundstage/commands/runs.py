@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from soundstage.arguments import Parser, count
-from soundstage.commands.printing import json_line
 from soundstage.output import visible
-from soundstage.output.streams import say
+from soundstage.output.streams import json_line, say
 from soundstage.output.written_files import check_place, print_document, put, put_within
 from soundstage.results.index import ROOT, RunEntry, Runs
 

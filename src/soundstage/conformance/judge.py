@@ -54,7 +54,7 @@ _STEP = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """Bounds on what one answer may make us hold (design 4.17): bytes of an event, number of
+    """Bounds on what one answer may make us hold (docs/limits.md): bytes of an event, number of
     events, depth of JSON. That of the values in one text is `jsontext.MOST_VALUES`.
     """
 

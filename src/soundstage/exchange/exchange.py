@@ -211,7 +211,7 @@ class Exchange:
         )
 
     def row(self, run_start_ns: int) -> dict[str, Any]:
-        """The row of `exchanges.ndjson.gz` (design 9)."""
+        """The row of `exchanges.ndjson.gz`."""
         events = self.judge.events
         return {
             "id": self.id,

@@ -537,7 +537,7 @@ class ContractGate:
         )
 
     def exit_code(self, outcomes: Iterable[RuleOutcome], beside: Beside | None = None) -> int:
-        """The exit code that follows (design 12)."""
+        """The exit code that follows (docs/exit-codes.md)."""
         return exit_code(outcomes, beside or Beside(), sent=bool(self.exchanges))
 
     def unused_waivers(self) -> list[Waiver]:

@@ -43,7 +43,7 @@ class RuleOutcome:
         self.outcome, self.reason = outcome_of((each.weight, each.reason) for _, each in self.found)
 
     def to_json(self) -> dict[str, Any]:
-        """The row of `rules.ndjson` (design 9)."""
+        """The row of `rules.ndjson`."""
         rule = self.rule
         return {
             "rule": rule.id,
@@ -83,7 +83,7 @@ class Beside:
 
 
 def exit_code(outcomes: Iterable[RuleOutcome], beside: Beside, *, sent: bool) -> int:
-    """The exit code that follows (design 12): 2 or 70 for an error of ours, else 1, 6, 5, 4 or 0,
+    """The exit code that follows: 2 or 70 for an error of ours, else 1, 6, 5, 4 or 0,
     the first that applies. `sent`: anything was sent at all.
     """
     outcomes = list(outcomes)

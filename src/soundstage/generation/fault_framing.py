@@ -1,4 +1,4 @@
-"""Faults of how a stream's body is cut into events: what design 4.14 makes an error."""
+"""Faults of how a stream's body is cut into events: what docs/violations.md calls `framing.*`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _line_end_inside(frame: bytes) -> bytes:
 
 
 def of_framing(contract: Contract) -> Iterator[Fault]:
-    """Faults of how a stream's body is cut into events: what design 4.14 makes an error."""
+    """Faults of how a stream's body is cut into events: in docs/violations.md `framing.*`."""
     endpoint = contract.endpoint_of_kind("stream")
     if endpoint is None:
         return
