@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 
+@pytest.mark.proof
 def test_everything_is_shown_once_and_passes(tmp_path: Path) -> None:
     words = ["demo", "--speed", "1000", "--seconds", "1", "--runs", str(tmp_path / "runs")]
     done = subprocess.run(

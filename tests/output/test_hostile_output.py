@@ -102,6 +102,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("words", PRINTED, ids=range(len(PRINTED)))
+@pytest.mark.proof
 def test_what_is_printed_does_no_harm(place, monkeypatch, words):
     code, out, err = said(place, monkeypatch, *words)
     assert code in (0, 1, 4, 5), err
@@ -190,6 +191,7 @@ def test_a_bug_of_ours_is_told_without_harm_and_so_is_its_traceback(place, monke
     assert not harms(err)
 
 
+@pytest.mark.proof
 def test_a_check_of_a_hostile_server_does_no_harm(place, url):
     target = ("--target", url, "--api", "v5", "--budget", "2", "--yes", "--verbose")
     done = run(place, "-m", "soundstage", "check", *target, "--out", "checked")
@@ -206,6 +208,7 @@ def test_a_check_of_a_hostile_server_does_no_harm(place, url):
     assert not harms(again.stdout)
 
 
+@pytest.mark.proof
 def test_the_checks_in_a_pytest_of_somebody_else_do_no_harm(place, url):
     plugin = ("-p", "soundstage.pytest_plugin", "--import-mode=importlib", "--pyargs")
     target = ("--target", url, "--api", "v5", "--budget", "2", "--out", "tested")

@@ -376,6 +376,7 @@ def test_a_body_that_goes_on_is_not_judged_too_early(head: bytes) -> None:
 
 
 @pytest.mark.parametrize("vector", vectors.cases("sse"))
+@pytest.mark.proof
 def test_vectors_of_other_projects_give_the_answer_of_the_standard(vector: dict[str, Any]) -> None:
     stream = base64.b64decode(vector["bytes_base64"])
     expected: dict[str, Any] = {
