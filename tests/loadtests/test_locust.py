@@ -9,6 +9,8 @@ from shlex import split
 
 from saturation import ended
 
+import pytest
+
 from soundstage.results.bundle import Bundle
 
 from .conftest import start
@@ -102,6 +104,7 @@ def test_the_locustfile_runs_headless_and_leaves_a_bundle(emulator: str, tmp_pat
     assert (bundles[0] / "report.html").is_file()
 
 
+@pytest.mark.proof
 def test_locusts_own_processes_share_a_schedule_and_leave_one_bundle(
     emulator: str, tmp_path: Path
 ) -> None:
