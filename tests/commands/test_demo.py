@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 
 @pytest.mark.proof
 def test_everything_is_shown_once_and_passes(tmp_path: Path) -> None:

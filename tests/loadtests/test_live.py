@@ -16,10 +16,9 @@ import time
 from pathlib import Path
 from shlex import split
 
+import pytest
 from rich.console import Console
 from saturation import ended
-
-import pytest
 
 from soundstage.loadtests.live.board import Line, MilestoneTimes, Now, ObjectiveNow
 from soundstage.loadtests.live.picture import picture

@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 from shlex import split
 
-from saturation import ended
-
 import pytest
+from saturation import ended
 
 from soundstage.results.bundle import Bundle
 
