@@ -189,6 +189,7 @@ def test_time_of_the_clock_is_bounded_and_is_not_given_for_ever() -> None:
         decoder.ask("MP3", SONG)
 
 
+@pytest.mark.proof
 def test_memory_is_bounded() -> None:
     decoder = bounded(memory=120 * 2**20)
     file = io.BytesIO()

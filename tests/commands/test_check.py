@@ -129,6 +129,7 @@ def test_an_unreachable_target_is_one_clear_line() -> None:
     assert "does not answer" in done.stderr
 
 
+@pytest.mark.proof
 def test_no_target_and_a_bad_target_are_wrong_usage() -> None:
     assert (check().returncode, check("--target", "ftp://x").returncode) == (2, 2)
     done = check("--target", "emulator", "--api", "v99")
@@ -182,6 +183,7 @@ def test_plain_pytest_runs_the_same_checks(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "run" / "run.json").read_bytes())["verdict"] == "pass"
 
 
+@pytest.mark.proof
 def test_plain_pytest_without_a_target_says_so_in_one_line() -> None:
     root = Path(__file__).parents[2]
     command = [sys.executable, "-m", "pytest", "-q", "contracts", "-p", "no:cacheprovider"]

@@ -65,6 +65,7 @@ def test_every_valid_stream_conforms(contract: Contract) -> None:
 
 
 @each_contract
+@pytest.mark.proof
 def test_a_valid_stream_that_fails_is_inconclusive(contract: Contract) -> None:
     failing = {stage.name for stage in contract.protocol.stages if stage.failure}
 

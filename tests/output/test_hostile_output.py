@@ -221,6 +221,7 @@ def test_the_checks_in_a_pytest_of_somebody_else_do_no_harm(place, url):
     assert not harms((place / "tested.xml").read_bytes())
 
 
+@pytest.mark.proof
 def test_a_load_of_a_hostile_server_does_no_harm(place, url):
     target = ("--target", url, "--budget", "9", "--yes", "--out", "loaded")
     words = ("load", *target, "--rate", "4", "--duration", "1s")
@@ -230,6 +231,7 @@ def test_a_load_of_a_hostile_server_does_no_harm(place, url):
     assert not harms(done.stderr)
 
 
+@pytest.mark.proof
 def test_locust_prints_and_logs_without_harm(place, url):
     file = Path(cli.__file__).parents[2] / "loadtests" / "locustfile.py"
     users = ("--headless", "-u", "1", "-r", "1", "-t", "6s", "--soundstage-budget", "3")
@@ -241,6 +243,7 @@ def test_locust_prints_and_logs_without_harm(place, url):
     assert not harms((place / "locust.log").read_bytes())
 
 
+@pytest.mark.proof
 def test_pytest_keeps_its_colours_on_a_terminal_and_nobody_elses_come_through(place, url):
     ours, theirs = pty.openpty()
     words = ("check", "--target", url, "--api", "v5", "--budget", "2", "--explore", "0", "--yes")

@@ -162,6 +162,7 @@ sys.meta_path.insert(0, Finder())
     ("error", "code"),
     [("ImportError('no such library')", 70), ("MemoryError", 6), ("ZeroDivisionError", 70)],
 )
+@pytest.mark.proof
 def test_checks_that_cannot_run_are_no_broken_contract_and_no_interruption(
     tmp_path: Path, error: str, code: int
 ) -> None:
