@@ -98,11 +98,13 @@ def refused(*argv: str) -> tuple[int, str]:
 # ------------------------------------------------------------------ drift of real runs
 
 
+@pytest.mark.proof
 def test_two_checks_of_the_same_api_show_no_drift(home: Path, base: Path):
     again = captured(home, "again", "v6", seed=9)
     assert drift(observed_of([base]), observed_of([again]), load_all()) == []
 
 
+@pytest.mark.proof
 def test_a_field_that_is_gone_is_breaking_drift_with_its_evidence(home: Path, base: Path):
     """Through the real command, as a user runs it."""
     done = soundstage(
@@ -139,6 +141,7 @@ def test_a_field_that_is_missing_at_times_is_no_longer_always_there(base: Path, 
     assert 8 <= finding.evidence.candidate < 20
 
 
+@pytest.mark.proof
 def test_a_made_up_api_is_observed_from_its_data_alone(home: Path, monkeypatch: Any):
     schemas = home / "apis"
     schemas.mkdir()

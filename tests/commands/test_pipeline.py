@@ -36,6 +36,7 @@ async def _bodies(api: str, seeds: range) -> AsyncIterator[tuple[int, bytes]]:
 
 
 @pytest.mark.parametrize("api", sorted(BODIES))
+@pytest.mark.proof
 def test_200_seeds_conform_and_are_recognised(api: str) -> None:
     async def run() -> None:
         contracts = list(load_all().values())

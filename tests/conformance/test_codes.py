@@ -61,6 +61,7 @@ each_contract = pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONT
 
 
 @each_contract
+@pytest.mark.proof
 def test_what_is_found_is_under_a_code_that_its_rule_can_give(contract):
     wrong = {
         (c, r) for c, r in all_seen(contract.api) if c not in codes_of(contract, contract.rules[r])

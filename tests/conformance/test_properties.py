@@ -66,6 +66,7 @@ def chunks_like(draw, api):
 @pytest.mark.parametrize("api", APIS)
 @settings(deadline=None, max_examples=75)
 @given(data=st.data())
+@pytest.mark.proof
 def test_no_sequence_of_json_values_raises(api, data):
     values = data.draw(st.lists(chunks_like(api) | json_values, max_size=8))
     check = StreamCheck(contract(api))

@@ -479,6 +479,7 @@ def test_pages_of_any_origin_may_call_the_api_unless_told_otherwise(client: http
     assert client.options(STREAM, headers={"Origin": origin}).status_code == 405
 
 
+@pytest.mark.proof
 def test_origins_can_be_named_or_refused() -> None:
     def allowed(cors: tuple[str, ...], origin: str) -> str | None:
         with spawned_emulator(Options(profile="instant", cors=cors).arguments()) as url:

@@ -206,6 +206,7 @@ def test_chunks_that_are_read_together_do_not_spoil_the_rest() -> None:
 
 @pytest.mark.timing
 @pytest.mark.timeout(120)
+@pytest.mark.proof
 def test_a_run_against_an_emulator_is_fitted_and_played_back_nearly_alike(tmp_path: Path) -> None:
     """The whole way over sockets: emulate, load, fit, emulate what was fitted, compare."""
     from soundstage.reports.drift import fidelity

@@ -226,6 +226,7 @@ def test_stages_go_on_while_one_looks(browser: Any) -> None:
         page.close()
 
 
+@pytest.mark.proof
 def test_a_failed_song_shows_how_far_it_came(browser: Any, emulator: Running) -> None:
     answer = post(emulator.url, TRACKED, prompt="a song with the failing-test-word")
     said = [json.loads(line[6:]) for line in answer.text.splitlines() if line]

@@ -174,6 +174,7 @@ def test_the_users_of_a_closed_loop_are_spread_over_the_workers(
     assert ran.bundle.run["totals"]["arrivals_asked"] == len(rows)
 
 
+@pytest.mark.proof
 def test_ctrl_c_drains_all_workers_and_once_more_ends_them_at_once(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with spawned_emulator(["--speed", "1"]) as url:
@@ -214,6 +215,7 @@ def test_workers_do_not_outlive_a_killed_master(emulator: str, tmp_path: Path) -
     assert bundle.run["status"] == "running"
 
 
+@pytest.mark.proof
 def test_locusts_master_and_workers_leave_one_bundle_whoever_comes_late_or_is_killed(
     emulator: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -80,6 +80,7 @@ def _confine(pid: int, cores: set[int]) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux' affinity of cores")
+@pytest.mark.proof
 def test_a_generator_starved_of_cpu_makes_the_run_invalid_and_does_not_blame_the_api(
     emulator: str, tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ from shlex import split
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from rich.console import Console
 from saturation import ended
 
@@ -194,6 +195,7 @@ def test_on_a_terminal_the_run_is_drawn_while_it_runs_and_wiped_at_its_end(
     assert "violations==0" in out, "the report goes to standard output"
 
 
+@pytest.mark.proof
 def test_a_terminal_that_takes_nothing_does_not_hold_up_the_load(
     emulator: str, tmp_path: Path
 ) -> None:

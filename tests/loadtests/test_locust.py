@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from shlex import split
 
+import pytest
 from saturation import ended
 
 from soundstage.results.bundle import Bundle
@@ -103,6 +104,7 @@ def test_the_locustfile_runs_headless_and_leaves_a_bundle(emulator: str, tmp_pat
     assert (bundles[0] / "report.html").is_file()
 
 
+@pytest.mark.proof
 def test_locusts_own_processes_share_a_schedule_and_leave_one_bundle(
     emulator: str, tmp_path: Path
 ) -> None:

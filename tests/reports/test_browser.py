@@ -355,6 +355,7 @@ def worst(tmp_path_factory: pytest.TempPathFactory, runs: ModuleType) -> dict[st
 
 
 @pytest.mark.parametrize("name", ["report", "slower", "faster", "trend"])
+@pytest.mark.proof
 def test_the_worst_run_is_only_text(opened: Any, worst: dict[str, Path], name: str) -> None:
     place = worst[name]
     assert place.stat().st_size < 2_000_000

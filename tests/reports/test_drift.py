@@ -231,6 +231,7 @@ def test_a_loss_of_one_track_is_told_once():
 
 @pytest.mark.parametrize(("base", "candidate"), [(1, 1), (1, 30), (30, 1), (30, 30), (60, 12)])
 @pytest.mark.parametrize("api", sorted(load_all()))
+@pytest.mark.proof
 def test_streams_of_the_same_api_show_no_drift(api, base, candidate):
     contract = load(api)
     for seed in range(3):
