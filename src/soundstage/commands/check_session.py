@@ -13,8 +13,9 @@ from soundstage import contracts
 from soundstage.commands import check_plan, isolation
 from soundstage.errors import TargetError, environment_reason
 from soundstage.exit_codes import ExitCode
+from soundstage.gate import conclusion
 from soundstage.gate.gate import ContractGate
-from soundstage.gate.rule_outcomes import RuleOutcome
+from soundstage.gate.rule_outcomes import RuleOutcome, exit_code
 from soundstage.process import signals
 
 
@@ -70,7 +71,7 @@ def _ran(gate: ContractGate, arguments: list[str], only: str | None) -> CheckedR
         )
         _finished(gate, outcomes, beside.errors[-1][0], beside=beside)
         raise breakdown.error
-    selection = None if only is None else gate.selection(only, provided.rules, outcomes)
+    selection = None if only is None else conclusion.selection(gate, only, provided.rules, outcomes)
     # Checks that cannot even be collected interrupt pytest, too.
     stopped = signals.heard() is not None or not beside.errors
     if status == pytest.ExitCode.INTERRUPTED and stopped:
@@ -86,7 +87,7 @@ def _ran(gate: ContractGate, arguments: list[str], only: str | None) -> CheckedR
     elif provided.ran < provided.cases:
         said = f"{provided.ran} of {provided.cases} test cases were run"
         beside.errors.append((ExitCode.BUG, said))
-    code = gate.exit_code(outcomes, beside)
+    code = exit_code(outcomes, beside, sent=bool(gate.exchanges))
     unwritten = _finished(gate, outcomes, code, beside=beside, selection=selection)
     return CheckedRules(code, outcomes, unwritten)
 
@@ -102,7 +103,7 @@ def _finished(
 ) -> TargetError | None:
     """Finish the bundle. Gives why it could not be: what was judged counts nevertheless."""
     try:
-        gate.finish(outcomes, code, **more)
+        conclusion.finish(gate, outcomes, code, **more)
     except TargetError as error:
         return error
     return None

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from soundstage.contract import Contract
 from soundstage.contract.paths import endpoint_at
+from soundstage.contract.protocol import MEDIA_TYPES
 from soundstage.contract.recognise import Guess, recognise
 from soundstage.errors import NoDataError, UsageError
 from soundstage.saved import look_alikes, saved_file
@@ -45,12 +46,6 @@ _LENGTH: Final = re.compile("[0-9]{1,18}")
 #: A file may be so large, and all that is replayed together.
 _LARGEST: Final = 256 * 2**20
 _ALL: Final = 1024 * 2**20
-#: Content types of responses that were saved without their head, by framing.
-_MEDIA: Final = {
-    "sse": "text/event-stream",
-    "lines": "application/x-ndjson",
-    "json": "application/json",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +178,7 @@ def _name_endpoint(file: Path, exchange: Transcript, contracts: list[Contract]) 
             )
         header["request"] = {"method": endpoint.method, "url": endpoint.path}
     if "response" not in header:
-        media = _MEDIA.get(sniff_framing(body), "text/plain")
+        media = MEDIA_TYPES.get(sniff_framing(body), "text/plain")
         header["response"] = {"status": _status(guess, body), "headers": [["content-type", media]]}
     if exchange.doubt is not None:
         exchange.end = None  # how it went on, nobody knows

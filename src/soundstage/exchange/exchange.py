@@ -16,8 +16,8 @@ from soundstage.conformance.violations import Verdict, Violation, occurrences, v
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
 from soundstage.exchange.kept_bytes import redacted
-from soundstage.exchange.private import private_texts
 from soundstage.exchange.tape import Piece, Tape
+from soundstage.exchange.user_secrets import private_texts
 from soundstage.output.echoes import SHORTEST
 from soundstage.output.redact import MARK, Redactor
 from soundstage.saved.transcript import Transcript

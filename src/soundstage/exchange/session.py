@@ -17,9 +17,8 @@ from soundstage.errors import TargetError
 from soundstage.exchange.budget import Budget, is_loopback
 from soundstage.exchange.client import Client
 from soundstage.exchange.destination import EMULATOR_KEY
-from soundstage.exchange.header_secrets import secrets_in
-from soundstage.exchange.keys import doubts_about
 from soundstage.exchange.target import Target, find, read_key
+from soundstage.exchange.user_secrets import doubts_about, secrets_in
 from soundstage.output import outgoing
 from soundstage.output.outgoing import KEY_VARIABLE
 from soundstage.output.redact import Redactor

@@ -13,9 +13,8 @@ from functools import cache
 from typing import Final
 
 from soundstage.contract import Contract
-from soundstage.contract.protocol import DocumentedError
+from soundstage.contract.protocol import MEDIA_TYPES, DocumentedError
 from soundstage.generation.fault import (
-    MEDIA_TYPES,
     Body,
     Chunk,
     Chunks,
@@ -38,7 +37,6 @@ from soundstage.generation.walk import payloads, plan, random_story, sync_result
 from soundstage.wire.outages import is_outage
 
 __all__ = [
-    "MEDIA_TYPES",
     "Body",
     "Chunk",
     "Chunks",
