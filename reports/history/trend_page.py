@@ -10,8 +10,8 @@ from pathlib import Path
 
 from soundstage.errors import SoundstageError
 from soundstage.output import visible
+from soundstage.output.uris import of_path
 from soundstage.reports.formats import html
-from soundstage.reports.formats.uris import of_path
 from soundstage.reports.history.trend import TrendRun, TrendSeries, chart, sentence, trend
 from soundstage.reports.run.summary import expected_milestones, summarise
 from soundstage.reports.words import plural
