@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from soundstage.reports.charts.chart import AMBER, CURVES, GREEN, RED, Chart, slug
-from soundstage.reports.charts.ecdf import Curve, CurveMark, EcdfPlot, share_rows
+from soundstage.reports.charts.ecdf import CurveMark, EcdfCurve, EcdfPlot, share_rows
 from soundstage.reports.charts.svg import element, number, text
 from soundstage.reports.run.summary import Group, MilestoneSummary
 from soundstage.reports.words import HEADLINE_MILESTONES, milestone_label, plain, plural, seconds
@@ -49,11 +49,11 @@ def distribution(group: Group, slos: Iterable[Mapping[str, Any]] = ()) -> Chart 
     )
 
 
-def _curve(one: MilestoneSummary) -> Curve:
+def _curve(one: MilestoneSummary) -> EcdfCurve:
     p50, p95 = one.intended[0], one.intended[2]
     marks = (CurveMark(mark.order, mark.value, mark.low, mark.high) for mark in (p50, p95))
     label, (colour, dash) = milestone_label(one.name), CURVES[one.name]
-    return Curve(label, colour, dash, one.times, p50.words, p95.words, tuple(marks))
+    return EcdfCurve(label, colour, dash, one.times, p50.words, p95.words, tuple(marks))
 
 
 #: Colour of an objective, and the word for what became of it.

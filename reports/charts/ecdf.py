@@ -38,7 +38,7 @@ class CurveMark:
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class EcdfCurve:
     """One curve. `times`: sorted seconds of all exchanges, +inf for those that never got there;
     `p50` and `p95` as they are said in the legend.
     """
@@ -65,7 +65,7 @@ class EcdfPlot:
     are times that the axis has to hold beside those of the curves.
     """
 
-    def __init__(self, curves: Sequence[Curve], bounds: Iterable[float] = ()) -> None:
+    def __init__(self, curves: Sequence[EcdfCurve], bounds: Iterable[float] = ()) -> None:
         self.top, self.bottom = 12 + 18 * len(curves), 230
         reached = [curve.reached for curve in curves]
         ends = [
@@ -94,7 +94,7 @@ class EcdfPlot:
         """The picture, with `said` as its description."""
         return svg(chart, title, said, _WIDTH, self.bottom + 24, self.parts)
 
-    def _draw(self, curve: Curve, reached: int, y: int) -> None:
+    def _draw(self, curve: EcdfCurve, reached: int, y: int) -> None:
         many, axis = len(curve.times), self.axis
         legend = f"{curve.label} · p50 {curve.p50} · p95 {curve.p95}"
         if reached < many:
@@ -131,7 +131,7 @@ class EcdfPlot:
 
 
 def share_rows(
-    curves: Sequence[Curve],
+    curves: Sequence[EcdfCurve],
 ) -> Iterable[tuple[str, tuple[float, ...]]]:
     """The table beside the plot: a share in words, and the time of each curve."""
     for share in SHARES:

@@ -17,7 +17,7 @@ from soundstage.reports.charts.chart import (
     Chart,
     slug,
 )
-from soundstage.reports.charts.ecdf import Curve, CurveMark, EcdfPlot, share_rows
+from soundstage.reports.charts.ecdf import CurveMark, EcdfCurve, EcdfPlot, share_rows
 from soundstage.reports.charts.svg import Axis, element, svg, text, x_axis
 from soundstage.reports.compare.cells import stage_interval
 from soundstage.reports.compare.comparison import Comparison
@@ -80,9 +80,9 @@ def _distribution(made: Comparison, pairing: Pairing, name: str, times: list[Flo
     )
 
 
-def _curve(arm: tuple[str, str, str], times: Floats, marks: tuple[CurveMark, ...]) -> Curve:
+def _curve(arm: tuple[str, str, str], times: Floats, marks: tuple[CurveMark, ...]) -> EcdfCurve:
     p50, p95 = (seconds(float(times[rank(share, len(times)) - 1])) for share in (0.5, 0.95))
-    return Curve(*arm, times, p50, p95, marks)
+    return EcdfCurve(*arm, times, p50, p95, marks)
 
 
 def _marks(made: Comparison, pairing: Pairing, name: str, side: int) -> tuple[CurveMark, ...]:
