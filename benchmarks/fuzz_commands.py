@@ -110,9 +110,7 @@ def _compare(rng: random.Random) -> Kind:
 
 
 def _of_runs(rng: random.Random) -> Kind:
-    action = rng.choice(
-        (["list"], ["list", "--format", "json"], ["show", "run"], ["trend"])
-    )
+    action = rng.choice((["list"], ["list", "--format", "json"], ["show", "run"], ["trend"]))
     return Kind(
         ["runs", *action, "--runs", "in"], _runs(rng) | _runs(rng, "again"), may_write=_OF_RUNS
     )
