@@ -254,7 +254,7 @@ def _fitted(path: Path) -> object:
 
 
 def _replayed(path: Path) -> object:
-    from soundstage.emulator import recordings, replay
+    from soundstage.emulator.replay import recordings, replay
 
     found = recordings.find(path, list(load_all().values()))
     for each in found.recordings:

@@ -7,29 +7,14 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from soundstage.reports.charts.chart import (
-    BLUE,
-    GREEN,
-    GREY,
-    RED,
-    STAGE_LIMIT,
-    WIDTH,
-    Chart,
-    slug,
-)
+from soundstage.reports.charts.chart import BLUE, GREEN, GREY, RED, STAGE_LIMIT, WIDTH, Chart, slug
 from soundstage.reports.charts.ecdf import CurveMark, EcdfCurve, EcdfPlot, share_rows
 from soundstage.reports.charts.svg import Axis, element, svg, text, x_axis
 from soundstage.reports.compare.cells import stage_interval
 from soundstage.reports.compare.comparison import Comparison
 from soundstage.reports.compare.gates import Pairing
 from soundstage.reports.compare.stage_change import StageChange, signed
-from soundstage.reports.words import (
-    HEADLINE_MILESTONES,
-    milestone_label,
-    plain,
-    plural,
-    seconds,
-)
+from soundstage.reports.words import HEADLINE_MILESTONES, milestone_label, plain, plural, seconds
 from soundstage.results.quantiles import rank
 
 Floats = npt.NDArray[np.float64]

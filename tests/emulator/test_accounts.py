@@ -12,10 +12,9 @@ import httpx
 import pytest
 
 from soundstage.contract import load_all
-from soundstage.emulator.accounts import rates
+from soundstage.emulator.accounts import rates, triggers
 from soundstage.emulator.accounts.accounts import Accounts, account_of
 from soundstage.emulator.accounts.rates import RateLimit
-from soundstage.emulator.faults import triggers
 from soundstage.emulator.http.messages import PRECEDENCE
 from soundstage.emulator.options import Options
 from soundstage.errors import UsageError
