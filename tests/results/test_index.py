@@ -1,4 +1,4 @@
-"""The history of runs: what the folders say, and marks beside them."""
+"""The history of runs: an index that follows its bundles, and marks that outlive it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from run_bundles import bundle
 from soundstage.errors import NoDataError, UsageError
 from soundstage.output import outgoing
-from soundstage.results.run_history import MARKS, Runs, resolve
+from soundstage.results.index import INDEX, MARKS, Runs, resolve
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ def root(tmp_path: Path) -> Path:
 
 
 def ids(root: Path) -> list[str]:
-    runs = Runs(root)
-    return [entry.id[-4:] for entry in runs.entries()]
+    with Runs(root) as runs:
+        return [entry.id[-4:] for entry in runs.entries()]
 
 
 def test_the_newest_run_comes_first(root: Path) -> None:
@@ -41,9 +41,18 @@ def test_a_bundle_that_changes_is_read_again_and_one_that_goes_is_forgotten(root
     shutil.rmtree(root / "2026-01-03-check-cccc")
     bundle(root / "2026-01-03-check-cccc", day=4)
     shutil.rmtree(root / "2026-01-01-check-aaaa")
-    runs = Runs(root)
-    newest, _ = runs.entries()
+    with Runs(root) as runs:
+        newest, _ = runs.entries()
     assert (newest.verdict, newest.created) == ("pass", "2026-01-04T08:00:00.000+00:00")
+
+
+@pytest.mark.parametrize("damage", [b"", b"this is no database at all, and long enough" * 100])
+def test_an_index_that_is_lost_or_damaged_is_made_anew(root: Path, damage: bytes) -> None:
+    assert len(ids(root)) == 3
+    for each in root.glob(f"{INDEX}*"):
+        each.unlink()
+    (root / INDEX).write_bytes(damage)
+    assert len(ids(root)) == 3
 
 
 def test_a_bundle_that_cannot_be_read_is_one_entry_with_its_fault(root: Path) -> None:
@@ -51,11 +60,11 @@ def test_a_bundle_that_cannot_be_read_is_one_entry_with_its_fault(root: Path) ->
     broken.mkdir()
     (broken / "run.json").write_text("{")
     (root / "no-bundle").mkdir()
-    runs = Runs(root)
-    last = runs.entries()[-1]
-    assert (last.id, last.kind) == (broken.name, None)
-    assert "run.json:1:2" in str(last.fault)
-    assert runs.find("latest").id.endswith("cccc"), "what cannot be read is not the latest"
+    with Runs(root) as runs:
+        last = runs.entries()[-1]
+        assert (last.id, last.kind) == (broken.name, None)
+        assert "run.json:1:2" in str(last.fault)
+        assert runs.find("latest").id.endswith("cccc"), "what cannot be read is not the latest"
 
 
 @pytest.mark.parametrize(
@@ -69,8 +78,8 @@ def test_a_bundle_that_cannot_be_read_is_one_entry_with_its_fault(root: Path) ->
     ],
 )
 def test_a_run_is_found_by_id_beginning_age_and_pin(root: Path, text: str, found: str) -> None:
-    runs = Runs(root)
-    runs.pin("latest~2", "baseline")
+    with Runs(root) as runs:
+        runs.pin("latest~2", "baseline")
     assert resolve(text, root).name.endswith(found)
 
 
@@ -89,48 +98,46 @@ def test_a_name_that_means_no_single_run_is_refused_with_a_way_on(
         resolve(text, root)
 
 
-def test_a_folder_is_itself_whatever_the_history_says(root: Path, tmp_path: Path) -> None:
+def test_a_folder_is_itself_whatever_the_index_says(root: Path, tmp_path: Path) -> None:
     assert resolve(str(root / "2026-01-01-check-aaaa"), root).name.endswith("aaaa")
     assert resolve(str(tmp_path / "not-there"), root) == tmp_path / "not-there"
     with pytest.raises(NoDataError, match="no such folder"):
         Runs(tmp_path / "not-there")
 
 
-def test_pins_and_tags_travel_with_the_folder(root: Path) -> None:
-    runs = Runs(root)
-    runs.pin("2026-01-01", "baseline")
-    runs.tag("2026-01-02", "candidate")
+def test_pins_and_tags_outlive_the_index_and_travel_with_the_folder(root: Path) -> None:
+    with Runs(root) as runs:
+        runs.pin("2026-01-01", "baseline")
+        runs.tag("2026-01-02", "candidate")
     cached = root.with_name("cached")
-    shutil.copytree(root, cached)
-    runs = Runs(cached)
-    assert runs.find("baseline").id.endswith("aaaa")
-    assert next(e.tags for e in runs.entries() if e.id.endswith("bbbb")) == ("candidate",)
+    shutil.copytree(root, cached, ignore=shutil.ignore_patterns(f"{INDEX}*"))
+    with Runs(cached) as runs:
+        assert runs.find("baseline").id.endswith("aaaa")
+        assert next(e.tags for e in runs.entries() if e.id.endswith("bbbb")) == ("candidate",)
     shutil.rmtree(cached / "2026-01-01-check-aaaa")
-    runs = Runs(cached)
-    with pytest.raises(UsageError, match="any more"):
+    with Runs(cached) as runs, pytest.raises(UsageError, match="any more"):
         runs.find("baseline")
 
 
 @pytest.mark.parametrize("name", ["", "a b", "../x", "<b>", "x" * 65, "latest"])
 def test_a_pin_needs_a_name_that_is_one(root: Path, name: str) -> None:
-    runs = Runs(root)
-    with pytest.raises(UsageError):
+    with Runs(root) as runs, pytest.raises(UsageError):
         runs.pin("2026-01-01", name)
     assert not (root / MARKS).exists()
 
 
 def test_marks_that_are_not_ours_are_refused_by_file(root: Path) -> None:
     (root / MARKS).write_text("[]")
-    runs = Runs(root)
-    with pytest.raises(UsageError, match=MARKS):
+    with Runs(root) as runs, pytest.raises(UsageError, match=MARKS):
         runs.entries()
 
 
 def test_processes_that_mark_at_once_lose_nothing(root: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from soundstage.results.run_history import Runs\n"
+        "import sys; from pathlib import Path; from soundstage.results.index import Runs\n"
         "for number in range(20):\n"
-        "    Runs(Path(sys.argv[1])).tag('2026-01-01', f'{sys.argv[2]}-{number}')\n"
+        "    with Runs(Path(sys.argv[1])) as runs:\n"
+        "        runs.tag('2026-01-01', f'{sys.argv[2]}-{number}')\n"
     )
     children = [
         subprocess.Popen([sys.executable, "-c", program, str(root), name]) for name in "abc"
@@ -141,18 +148,18 @@ def test_processes_that_mark_at_once_lose_nothing(root: Path) -> None:
 
 
 def test_a_pinned_run_cannot_be_removed(root: Path) -> None:
-    runs = Runs(root)
-    entry = runs.pin("2026-01-01", "baseline")
-    with pytest.raises(UsageError, match="pinned"):
+    with Runs(root) as runs:
+        entry = runs.pin("2026-01-01", "baseline")
+        with pytest.raises(UsageError, match="pinned"):
+            runs.remove(entry)
+        assert entry.path.exists()
+        runs.unpin("baseline")
         runs.remove(entry)
-    assert entry.path.exists()
-    runs.unpin("baseline")
-    runs.remove(entry)
     assert not entry.path.exists()
     assert len(ids(root)) == 2
 
 
-def test_entries_hold_no_secret_that_a_bundle_or_its_fault_repeats(root: Path) -> None:
+def test_the_index_holds_no_secret_that_a_bundle_or_its_fault_repeats(root: Path) -> None:
     key = "sk-live-0123456789abcdef"
     outgoing.hide([key])
     first, second, *_ = sorted(each.name for each in root.iterdir() if each.is_dir())
@@ -161,7 +168,7 @@ def test_entries_hold_no_secret_that_a_bundle_or_its_fault_repeats(root: Path) -
         run = json.loads(place.read_text())
         run["target"].update(said)
         place.write_text(json.dumps({**run, "reason": f"Incorrect API key {key}"}))
-    runs = Runs(root)
-    shown = " ".join(str(entry) for entry in runs.entries())
-    assert "[redacted]" in shown
-    assert key not in shown
+    with Runs(root) as runs:
+        assert "[redacted]" in " ".join(str(entry) for entry in runs.entries())
+    kept = b"".join(each.read_bytes() for each in root.glob(f"{INDEX}*"))
+    assert key.encode() not in kept
