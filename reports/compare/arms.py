@@ -24,7 +24,7 @@ from soundstage.errors import NoDataError, UsageError
 from soundstage.reports.run.intake import ENDPOINTS_LIMIT
 from soundstage.reports.run.stage_time import StageSample
 from soundstage.reports.run.summary import expected_milestones, is_probe
-from soundstage.results import index
+from soundstage.results import history
 from soundstage.results.bundle import EXCHANGES, RUN, Bundle
 
 Floats = npt.NDArray[np.float64]
@@ -138,7 +138,7 @@ def resolve(text: str) -> list[Path]:
                 raise UsageError(f"{path}: {how}")
             found.extend(inside)
         else:
-            found.append(index.resolve(word))
+            found.append(history.resolve(word))
     if not found:
         raise UsageError(f"{text!r} names no run bundle")
     return found
