@@ -1,7 +1,7 @@
 """Makes a profile of the emulator out of a run bundle, for `soundstage emulate --profile-from`.
 
 Reads the rows and says what each was: a stream that came to its end, failed, was cut, or a request
-that was refused. The arithmetic is `emulator/pace/fitting.py`'s.
+that was refused. The arithmetic is `emulator/pace/profile_fit.py`'s.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from soundstage.output.written_files import put
 
 if TYPE_CHECKING:
     from soundstage.contract import Contract
-    from soundstage.emulator.pace.fitting import RecordedStream
+    from soundstage.emulator.pace.profile_fit import RecordedStream
 
 #: What the reason of a row begins with whose answer was a documented error: its name follows.
 _DOCUMENTED = "api."
@@ -37,7 +37,7 @@ def fitted_profile(folder: Path) -> dict[str, Any]:
     """
     from soundstage import __version__
     from soundstage.contract import available, load
-    from soundstage.emulator.pace.fitting import RecordedApi, fit
+    from soundstage.emulator.pace.profile_fit import RecordedApi, fit
     from soundstage.results.bundle import Bundle
 
     bundle = Bundle.open(folder)
@@ -137,7 +137,7 @@ def _no_room(row: Mapping[str, Any], contract: Contract) -> str | None:
 
 def _recorded(row: Mapping[str, Any], contract: Contract, speed: float) -> RecordedStream | None:
     """What the stream of a row was; None where its times cannot be."""
-    from soundstage.emulator.pace.fitting import RecordedStream, StageTimes
+    from soundstage.emulator.pace.profile_fit import RecordedStream, StageTimes
 
     stages = contract.protocol.by_name
     seen = []

@@ -15,8 +15,8 @@ from recorded_streams import bundle_of, rows
 
 from soundstage.commands import emulate, fit_profile
 from soundstage.contract import load_all
-from soundstage.emulator.pace.fitting import RecordedApi, RecordedStream, StageTimes, fit
 from soundstage.emulator.pace.profile import Profile
+from soundstage.emulator.pace.profile_fit import RecordedApi, RecordedStream, StageTimes, fit
 from soundstage.emulator.pace.profiles import from_data, profile
 from soundstage.errors import NoDataError, UsageError
 from soundstage.generation.walk import Step
@@ -208,7 +208,7 @@ def test_chunks_that_are_read_together_do_not_spoil_the_rest() -> None:
 @pytest.mark.timeout(120)
 def test_a_run_against_an_emulator_is_fitted_and_played_back_nearly_alike(tmp_path: Path) -> None:
     """The whole way over sockets: emulate, load, fit, emulate what was fitted, compare."""
-    from soundstage.reports.drift import fidelity
+    from soundstage.reports.drift import fidelity_table
 
     source = tmp_path / "source.json"
     quick = {
@@ -232,4 +232,4 @@ def test_a_run_against_an_emulator_is_fitted_and_played_back_nearly_alike(tmp_pa
     first = record("first", f"--profile={source}", "--seed=1")
     again = record("again", f"--profile-from={first}", "--seed=2")
     shown = io.StringIO()
-    assert fidelity.run(first, again, "text", shown) == 0, shown.getvalue()
+    assert fidelity_table.run(first, again, "text", shown) == 0, shown.getvalue()
