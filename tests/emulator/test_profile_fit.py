@@ -90,6 +90,55 @@ def test_delays_that_a_deadline_cut_off_count_for_what_they_were() -> None:
     assert median_of([*whole, *cut]) == pytest.approx(1.0, rel=0.07)
 
 
+def test_a_first_chunk_that_comes_late_does_not_stand_for_those_that_follow() -> None:
+    """Only the delay before it was seen by itself; of the eight that follow their sum was."""
+    rng = random.Random(8)
+    streams = []
+    for _ in range(100):
+        ready = 0.1 + rng.lognormvariate(3.0, 0.1)
+        last = ready + sum(rng.lognormvariate(0.0, 0.4) for _ in range(8))
+        seen = (
+            StageTimes("validated", 0.1, 0.1, 1),
+            StageTimes("running", ready, last, 9),
+            StageTimes("completed", last + 1.0, last + 1.0, 1),
+        )
+        streams.append(RecordedStream("v6", seen, "whole", last + 1.0))
+    data = fit({"v6": RecordedApi(streams, 100, {})}, CONTRACTS)
+    assert data["apis"]["v6"]["stages"]["running"]["median"] == pytest.approx(1.0, rel=0.1)
+
+
+def test_chunks_that_come_among_hidden_ones_take_their_own_share_of_the_time() -> None:
+    """`processing` is seen by itself in half the streams, amid `running` in the others."""
+    rng = random.Random(9)
+    streams = []
+    for number in range(200):
+        gaps = [rng.lognormvariate(0.0, 0.3) for _ in range(5)]
+        other = rng.lognormvariate(1.5, 0.3)
+        amid = number % 2 == 0
+        last = 0.1 + sum(gaps) + (other if amid else 0.0)
+        at = 0.1 + gaps[0] + other if amid else last + other
+        seen = (
+            StageTimes("validated", 0.1, 0.1, 1),
+            StageTimes("running", 0.1 + gaps[0], last, 5),
+            StageTimes("processing", at, at, 1),
+        )
+        streams.append(RecordedStream("v6", seen, "whole", max(at, last)))
+    stages = fit({"v6": RecordedApi(streams, 200, {})}, CONTRACTS)["apis"]["v6"]["stages"]
+    assert stages["processing"]["median"] == pytest.approx(4.48, rel=0.1)
+    assert stages["running"]["median"] == pytest.approx(1.0, rel=0.15)
+
+
+@pytest.mark.parametrize("many", [10**9, 2**62])
+def test_numbers_of_chunks_that_nobody_sends_do_not_end_in_a_fault(many: int) -> None:
+    seen = (StageTimes("progress", 0.1, 80_000.0, many), StageTimes("final", 86_400.0, 86_400.0, 1))
+    streams = [
+        RecordedStream("v5", seen, "cut", 86_400.0),
+        RecordedStream("v5", seen[1:], "whole", 1),
+    ]
+    data = fit({"v5": RecordedApi(streams, 2, {})}, CONTRACTS)
+    from_data("odd", {"description": "x", **data}, "test")
+
+
 def test_numbers_failures_and_refusals_come_out_again(fitted: dict[str, Any]) -> None:
     api = next(api for api, c in CONTRACTS.items() if "running" in c.protocol.by_name)
     course = fitted["apis"][api]

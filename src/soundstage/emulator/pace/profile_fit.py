@@ -19,6 +19,8 @@ from soundstage.contract import Contract
 _TOGETHER_S: Final = 0.0002
 #: The sigma of delays that are all alike; anything less cannot be told from 0 out of some dozens.
 _LEAST_SIGMA: Final = 0.005
+#: The largest sigma that a profile may have.
+_MOST_SIGMA: Final = 5.0
 #: With fewer delays than this that were seen by themselves, sums of them tell of their spread too.
 _FEW: Final = 20
 #: Where a normal distribution stands one sigma below and above its middle.
@@ -106,7 +108,7 @@ def _told(delay: _FittedDelay) -> dict[str, float]:
         return {"constant": 0.0}
     if delay.sigma <= _LEAST_SIGMA:
         return {"constant": round(delay.median, 6)}
-    return {"median": round(delay.median, 6), "sigma": round(min(delay.sigma, 5.0), 4)}
+    return {"median": round(delay.median, 6), "sigma": round(delay.sigma, 4)}
 
 
 # --- numbers of chunks, failures ------------------------------------------------------------------
@@ -173,9 +175,9 @@ class _FittedDelay(NamedTuple):
 
 
 class _Gap(NamedTuple):
-    """A delay in seconds, which counts for so many; `whole` unless it was cut off."""
+    """The logarithm of a delay, which counts for so many; `whole` unless it was cut off."""
 
-    seconds: float
+    log: float
     weight: float = 1.0
     whole: bool = True
 
@@ -185,6 +187,10 @@ class _Stretch(NamedTuple):
 
     seconds: float
     chunks: Counter[str]
+
+
+def _log(seconds: float) -> float:
+    return math.log(max(seconds, _TOGETHER_S))
 
 
 def _delays(streams: Sequence[RecordedStream]) -> dict[str, _FittedDelay]:
@@ -201,7 +207,7 @@ def _delays(streams: Sequence[RecordedStream]) -> dict[str, _FittedDelay]:
             due = follows[last.stage]
             # Which stage was due nobody saw: each one that follows elsewhere, by how often.
             for stage, count in due.items():
-                gaps[stage].append(_Gap(lasted, count / due.total(), whole=False))
+                gaps[stage].append(_Gap(_log(lasted), count / due.total(), whole=False))
     found = {key: _lognormal(each) for key, each in gaps.items() if any(g.whole for g in each)}
     # A stretch tells of the stage that has the most chunks in it, once the others have taken what
     # is theirs on average. Where nothing is known of those they count as alike.
@@ -242,7 +248,7 @@ def _split(
     began, chunks, until = 0.0, Counter[str](), 0.0
     for time, stage, hidden, ends in moments:
         if last == _FIRST:
-            gaps[_FIRST].append(_Gap(time))
+            gaps[_FIRST].append(_Gap(_log(time)))
         else:
             follows[last][stage] += 1
             if time <= until:
@@ -250,7 +256,7 @@ def _split(
                     began = before
                 chunks[stage] += 1 + hidden
             else:
-                gaps[stage].append(_Gap(time - before))
+                gaps[stage].append(_Gap(_log(time - before)))
         until = max(until, ends)
         if chunks and time >= until:
             stretches.append(_Stretch(time - began, chunks))
@@ -262,7 +268,8 @@ def _lognormal(gaps: Sequence[_Gap]) -> _FittedDelay:
     """By quantiles, so that one stall, or chunks that were read together, do not stand for all."""
     low, middle, high = _quantiles(gaps, (_LOW, 0.5, _HIGH))
     sigma = (high - low) / 2 if high < math.inf else middle - low
-    return _FittedDelay(math.exp(middle), sigma, sum(each.whole for each in gaps))
+    n = sum(each.whole for each in gaps)
+    return _FittedDelay(math.exp(middle), min(sigma, _MOST_SIGMA), n)
 
 
 def _with_sums(
@@ -274,27 +281,17 @@ def _with_sums(
     The logarithm of a sum of lognormal delays is nearly normal, with a variance of log(1 +
     (exp(sigma^2) - 1) / n) (Fenton 1960), so that median and sigma of one delay follow from it.
     """
-    n = sum(many for _, many in sums)
+    logs = [(_log(mean), many) for mean, many in sums]
     if seen is not None and seen.n >= _FEW:
         sigma = seen.sigma
     else:
-        means = [math.log(max(mean, _TOGETHER_S)) for mean, _ in sums]
-        middle = median(means)
-        spread = [
-            _Gap(math.exp((each - middle) * math.sqrt(many)))
-            for each, (_, many) in zip(means, sums, strict=True)
-        ]
-        sigma = _lognormal(spread).sigma
-    single = [
-        _Gap(
-            max(mean, _TOGETHER_S)
-            * math.exp((math.log1p(math.expm1(sigma**2) / many) - sigma**2) / 2),
-            many,
-        )
-        for mean, many in sums
-    ]
-    (middle,) = _quantiles([*gaps, *single], (0.5,))
-    return _FittedDelay(math.exp(middle), sigma, n + (seen.n if seen is not None else 0))
+        middle = median(log for log, _ in logs)
+        sigma = _lognormal([_Gap((log - middle) * math.sqrt(many)) for log, many in logs]).sigma
+    of_one = math.expm1(sigma**2)
+    singles = [_Gap(log + (math.log1p(of_one / many) - sigma**2) / 2, many) for log, many in logs]
+    (middle,) = _quantiles([*gaps, *singles], (0.5,))
+    n = sum(many for _, many in sums) + (seen.n if seen is not None else 0)
+    return _FittedDelay(math.exp(middle), sigma, n)
 
 
 def _quantiles(gaps: Sequence[_Gap], shares: Sequence[float]) -> list[float]:
@@ -302,9 +299,7 @@ def _quantiles(gaps: Sequence[_Gap], shares: Sequence[float]) -> list[float]:
     1958). Infinite where so many were cut off that it is not known, but never the median: it is
     the longest delay then.
     """
-    ordered = sorted(
-        (math.log(max(each.seconds, _TOGETHER_S)), not each.whole, each.weight) for each in gaps
-    )
+    ordered = sorted((each.log, not each.whole, each.weight) for each in gaps)
     left = sum(weight for _, _, weight in ordered)
     survive = 1.0
     steps = []
