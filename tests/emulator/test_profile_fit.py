@@ -82,7 +82,7 @@ def test_delays_that_a_deadline_cut_off_count_for_what_they_were() -> None:
             cut.append(RecordedStream("v5", (begin,), "cut", 1.3))
 
     def median_of(streams: list[RecordedStream]) -> float:
-        data = fit({"v5": RecordedApi(streams, len(streams), {})}, CONTRACTS)
+        data = fit({"v5": RecordedApi(streams, len(streams))}, CONTRACTS)
         return float(data["apis"]["v5"]["stages"]["final"]["median"])
 
     assert len(cut) > 100
@@ -103,7 +103,7 @@ def test_a_first_chunk_that_comes_late_does_not_stand_for_those_that_follow() ->
             StageTimes("completed", last + 1.0, last + 1.0, 1),
         )
         streams.append(RecordedStream("v6", seen, "whole", last + 1.0))
-    data = fit({"v6": RecordedApi(streams, 100, {})}, CONTRACTS)
+    data = fit({"v6": RecordedApi(streams, 100)}, CONTRACTS)
     assert data["apis"]["v6"]["stages"]["running"]["median"] == pytest.approx(1.0, rel=0.1)
 
 
@@ -123,7 +123,7 @@ def test_chunks_that_come_among_hidden_ones_take_their_own_share_of_the_time() -
             StageTimes("processing", at, at, 1),
         )
         streams.append(RecordedStream("v6", seen, "whole", max(at, last)))
-    stages = fit({"v6": RecordedApi(streams, 200, {})}, CONTRACTS)["apis"]["v6"]["stages"]
+    stages = fit({"v6": RecordedApi(streams, 200)}, CONTRACTS)["apis"]["v6"]["stages"]
     assert stages["processing"]["median"] == pytest.approx(4.48, rel=0.1)
     assert stages["running"]["median"] == pytest.approx(1.0, rel=0.15)
 
@@ -135,7 +135,7 @@ def test_numbers_of_chunks_that_nobody_sends_do_not_end_in_a_fault(many: int) ->
         RecordedStream("v5", seen, "cut", 86_400.0),
         RecordedStream("v5", seen[1:], "whole", 1),
     ]
-    data = fit({"v5": RecordedApi(streams, 2, {})}, CONTRACTS)
+    data = fit({"v5": RecordedApi(streams, 2)}, CONTRACTS)
     from_data("odd", {"description": "x", **data}, "test")
 
 
@@ -232,7 +232,7 @@ def test_delays_without_any_spread_stay_so() -> None:
     stream = RecordedStream(
         "v5", (StageTimes("progress", 0.5, 4.5, 9), StageTimes("final", 5.0, 5.0, 1)), "whole", 5.0
     )
-    data = fit({"v5": RecordedApi([stream] * 20, 20, {})}, CONTRACTS)
+    data = fit({"v5": RecordedApi([stream] * 20, 20)}, CONTRACTS)
     assert data["apis"]["v5"]["stages"]["final"] == {"constant": 0.5}
     assert data["apis"]["v5"]["stages"]["progress"] == {"constant": 0.5}
     made = from_data("constant", {"description": "x", **data}, "test")
@@ -248,7 +248,7 @@ def test_chunks_that_are_read_together_do_not_spoil_the_rest() -> None:
         gap = 0.0 if rng.random() < 0.1 else rng.lognormvariate(0.0, 0.3)
         seen = (StageTimes("progress", 0.1, 0.1, 1), StageTimes("final", 0.1 + gap, 0.1 + gap, 1))
         streams.append(RecordedStream("v5", seen, "whole", 0.1 + gap))
-    delay = fit({"v5": RecordedApi(streams, 300, {})}, CONTRACTS)["apis"]["v5"]["stages"]["final"]
+    delay = fit({"v5": RecordedApi(streams, 300)}, CONTRACTS)["apis"]["v5"]["stages"]["final"]
     assert delay["median"] == pytest.approx(1.0, rel=0.15)
     assert delay["sigma"] < 0.7  # plain maximum likelihood gives 2.7
 

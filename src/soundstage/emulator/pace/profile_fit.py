@@ -54,7 +54,7 @@ class RecordedStream:
     ended: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RecordedApi:
     """All that was recorded of one API version. `requests` counts those that could have become a
     generation, `refused` those that got an error instead, by its name.
@@ -62,7 +62,7 @@ class RecordedApi:
 
     streams: list[RecordedStream] = field(default_factory=list)
     requests: int = 0
-    refused: Mapping[str, int] = field(default_factory=dict)
+    refused: Counter[str] = field(default_factory=Counter)
 
 
 def fit(recordings: Mapping[str, RecordedApi], contracts: Mapping[str, Contract]) -> dict[str, Any]:
