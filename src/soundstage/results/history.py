@@ -1,7 +1,7 @@
 """The history of runs: the bundles of a folder, with their tags and pins.
 
 The folders are the truth: every question reads their run.json, and no index is kept, since reading
-a thousand of them takes a tenth of a second. Tags and pins, which no bundle says, live in
+a thousand of them takes a fifth of a second. Tags and pins, which no bundle says, live in
 `marks.json` beside the bundles, so that a CI cache that carries the folder carries them.
 """
 
