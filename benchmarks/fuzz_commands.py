@@ -89,7 +89,7 @@ def _runs(rng: random.Random, name: str = "run") -> dict[str, bytes]:
 
 _REPORTS: Final = ("in/run/report.html", "in/run/junit.xml", "in/run/summary.md")
 #: What `runs` leaves beside the runs: its page.
-_OF_RUNS: Final = ("in/trend.html",)
+_PAGE: Final = ("in/trend.html",)
 
 
 def _report(rng: random.Random) -> Kind:
@@ -112,7 +112,7 @@ def _compare(rng: random.Random) -> Kind:
 def _of_runs(rng: random.Random) -> Kind:
     action = rng.choice((["list"], ["list", "--format", "json"], ["show", "run"], ["trend"]))
     return Kind(
-        ["runs", *action, "--runs", "in"], _runs(rng) | _runs(rng, "again"), may_write=_OF_RUNS
+        ["runs", *action, "--runs", "in"], _runs(rng) | _runs(rng, "again"), may_write=_PAGE
     )
 
 

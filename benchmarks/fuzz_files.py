@@ -180,7 +180,6 @@ def _bundle(place: Path) -> Subject:
         Reader("compare --format json", _command("compare", "{}", str(good), "--format", "json")),
         Reader("compare --fidelity", _command("compare", "--fidelity", str(good), "{}")),
         Reader("runs", _command("runs", "list", "--runs", "{..}")),
-        Reader("runs reindex", _command("runs", "reindex", "--runs", "{..}")),
         Reader("runs trend", _command("runs", "trend", "--runs", "{..}", "--format", "json")),
         Reader("schema --observed", _command("schema", "--observed", "{}")),
         Reader("schema --docs-diff", _command("schema", "--observed", "{}", "--docs-diff")),

@@ -16,7 +16,7 @@ from soundstage.reports.history.trend import TrendRun, TrendSeries, chart, sente
 from soundstage.reports.run.summary import expected_milestones, summarise
 from soundstage.reports.words import plural
 from soundstage.results.bundle import Bundle
-from soundstage.results.index import RunEntry
+from soundstage.results.history import RunEntry
 
 #: A page of more pictures than this is read by nobody.
 CHART_LIMIT = 60
