@@ -226,9 +226,8 @@ def test_a_wrong_file_of_triggers_is_one_line_with_the_place(
 
 def test_the_errors_that_keys_and_words_can_ask_for_are_those_that_are_given() -> None:
     for name in ("accounts", "triggers"):
-        schema = json.loads(
-            files("soundstage.emulator").joinpath(f"{name}.schema.json").read_text()
-        )
+        place = files("soundstage.emulator.accounts").joinpath(f"{name}.schema.json")
+        schema = json.loads(place.read_text())
         assert schema["$defs"]["error"]["enum"] == list(PRECEDENCE)
 
 
