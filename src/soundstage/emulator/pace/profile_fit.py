@@ -267,7 +267,9 @@ def _split(
 def _lognormal(gaps: Sequence[_Gap]) -> _FittedDelay:
     """By quantiles, so that one stall, or chunks that were read together, do not stand for all."""
     low, middle, high = _quantiles(gaps, (_LOW, 0.5, _HIGH))
-    sigma = (high - low) / 2 if high < math.inf else middle - low
+    # A busy machine reads chunks together: gaps near 0, which stretch the lower half only. Where
+    # that is the wider one, the upper half tells.
+    sigma = min(high - middle, (high - low) / 2) if high < math.inf else middle - low
     n = sum(each.whole for each in gaps)
     return _FittedDelay(math.exp(middle), min(sigma, _MOST_SIGMA), n)
 
