@@ -21,7 +21,7 @@ from soundstage.reports.run.columns import Columns, Floats
 from soundstage.reports.run.intake import ENDPOINTS_LIMIT
 from soundstage.reports.run.stage_time import StageSample
 from soundstage.reports.run.summary import expected_milestones, is_probe
-from soundstage.results import history
+from soundstage.results import run_history
 from soundstage.results.bundle import EXCHANGES, RUN, Bundle
 
 #: (api, endpoint)
@@ -132,7 +132,7 @@ def resolve(text: str) -> list[Path]:
                 raise UsageError(f"{path}: {how}")
             found.extend(inside)
         else:
-            found.append(history.resolve(word))
+            found.append(run_history.resolve(word))
     if not found:
         raise UsageError(f"{text!r} names no run bundle")
     return found

@@ -15,8 +15,8 @@ from soundstage.reports.history.trend import TrendRun, TrendSeries, chart, sente
 from soundstage.reports.run.summary import expected_milestones, summarise
 from soundstage.reports.words import plural
 from soundstage.results.bundle import Bundle
-from soundstage.results.history import RunEntry
 from soundstage.results.quantiles import finite
+from soundstage.results.run_history import RunEntry
 
 #: A page of more pictures than this is read by nobody.
 CHART_LIMIT = 60

@@ -22,7 +22,7 @@ from soundstage.errors import SoundstageError, UsageError
 from soundstage.reports import cli as report_command
 from soundstage.results import bundle as bundle_module
 from soundstage.results.bundle import Bundle, BundleWriter
-from soundstage.results.history import LOCK, MARKS, Runs
+from soundstage.results.run_history import LOCK, MARKS, Runs
 
 HEALTH = {
     "t": 0.5, "asked": 1, "started": 1, "dropped": 0, "in_flight": 1, "lag_max_s": 0.1, "cpu": 0.1,

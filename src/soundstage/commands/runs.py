@@ -16,7 +16,7 @@ from soundstage.arguments import Parser, count
 from soundstage.output import visible
 from soundstage.output.streams import json_line, say
 from soundstage.output.written_files import check_place, print_document, put, put_within
-from soundstage.results.history import ROOT, RunEntry, Runs
+from soundstage.results.run_history import ROOT, RunEntry, Runs
 
 HELP = "list, tag, pin and prune the runs there have been"
 

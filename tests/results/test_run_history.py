@@ -13,7 +13,7 @@ import pytest
 from run_bundles import bundle
 from soundstage.errors import NoDataError, UsageError
 from soundstage.output import outgoing
-from soundstage.results.history import LOCK, MARKS, Runs, resolve
+from soundstage.results.run_history import LOCK, MARKS, Runs, resolve
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_marks_that_are_not_ours_are_refused_by_file(root: Path) -> None:
 
 def test_processes_that_mark_at_once_lose_nothing(root: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from soundstage.results.history import Runs\n"
+        "import sys; from pathlib import Path; from soundstage.results.run_history import Runs\n"
         "for number in range(20):\n"
         "    Runs(Path(sys.argv[1])).tag('2026-01-01', f'{sys.argv[2]}-{number}')\n"
     )
