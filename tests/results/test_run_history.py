@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from run_bundles import bundle
+from soundstage import cli
 from soundstage.errors import NoDataError, UsageError
 from soundstage.output import outgoing
 from soundstage.results.run_history import LOCK, MARKS, Runs, resolve
@@ -174,3 +176,17 @@ def test_an_entry_holds_no_secret_that_a_bundle_or_its_fault_repeats(root: Path)
     told = " ".join(str(entry) for entry in Runs(root).entries())
     assert "[redacted]" in told
     assert key not in told
+
+
+def test_no_half_of_a_secret_is_left_where_a_fault_is_cut_off(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "sk-live-0123456789abcdef"
+    outgoing.hide([key])
+    monkeypatch.chdir(root.parent)
+    folder = Path("runs") / ("x" * 36 + key)
+    folder.mkdir()
+    (folder / "run.json").write_text("{")
+    out = io.StringIO()
+    assert cli.run("runs", ["list"], out, io.StringIO()) == 0
+    assert "sk-live-0" not in out.getvalue()

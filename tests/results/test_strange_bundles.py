@@ -302,6 +302,13 @@ def test_a_file_of_the_history_that_is_none_is_neither_followed_nor_waited_for(
     assert not (tmp_path / "made").exists()
 
 
+def test_marks_larger_than_any_are_refused(folder):
+    (folder.parent / MARKS).write_bytes(b" " * (16 * 2**20 + 1))
+    runs = Runs(folder.parent)
+    with pytest.raises(UsageError, match="larger than 16 MiB"):
+        runs.entries()
+
+
 def test_a_bundle_that_cannot_be_read_is_listed_with_its_fault(folder):
     (folder / "run.json").unlink()
     os.mkfifo(folder / "run.json")

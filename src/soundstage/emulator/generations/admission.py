@@ -63,7 +63,7 @@ class Declined:
 
 
 class Admission:
-    """The way in."""
+    """Lets requests in: each becomes a generation whose price is held, or gets its refusal."""
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
 from soundstage.emulator.faults.choice import Faults
-from soundstage.emulator.faults.expression import FaultExpression as AskedFault
+from soundstage.emulator.faults.expression import FaultExpression
 from soundstage.emulator.files.lyrics import sections, written
 from soundstage.emulator.files.songs import song_seconds
 from soundstage.emulator.generations.generations import Generation, tracks_of
@@ -72,7 +72,7 @@ class Factory:
         *,
         number: int,
         fails: bool,
-        named: tuple[AskedFault, ...] | None = None,
+        named: tuple[FaultExpression, ...] | None = None,
     ) -> Generation:
         """A generation that starts now. The same seed, number and body give the same chunks and
         delays; the URLs in them follow `base_url`. `named` are the faults that the request asks

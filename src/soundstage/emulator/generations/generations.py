@@ -1,8 +1,7 @@
 """One generation, from its request to its end.
 
 A generation follows its schedule by the clock, whether or not a client still listens: what it has
-reached is worked out when somebody asks. It holds no tasks. What others may ask of it, in this
-process or another, fits into a record (`Generation.record`).
+reached is worked out when somebody asks. It holds no tasks.
 """
 
 from __future__ import annotations

@@ -160,7 +160,7 @@ class Replay:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> ReplayRequest | None:
         """One request, read to the end of its body; None if the client went away before, or never
-        began. Raises Refused.
+        began. Raises RefusedRequest.
         """
         asking = _Asking()
         late = asyncio.get_running_loop().time() + self._head_s

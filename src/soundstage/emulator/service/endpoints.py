@@ -1,6 +1,6 @@
 """What the endpoints of the contracts answer: generations, their status, and 501 for what is not
 modelled. Whether a request becomes a generation is decided in `admission.py`, the answer is told in
-`telling.py`.
+`streaming.py`.
 """
 
 from __future__ import annotations

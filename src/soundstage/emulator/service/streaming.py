@@ -28,7 +28,7 @@ _MEDIA_TYPES: Final = {"sse": b"text/event-stream", "lines": b"application/x-ndj
 
 
 class Telling:
-    """The answers that are under way."""
+    """Sends the chunks of generations as they are due, and knows who is listening."""
 
     def __init__(self, options: Options, admission: Admission, faults: Faults) -> None:
         self._options = options
