@@ -1,7 +1,8 @@
 """Which faults an emulator injects into which answers.
 
 Which faults there are is the catalogue's business (`generation/faults.py`), how one is asked for
-`expression.py`'s, how it gets into an answer `injection.py`'s, and what became of it `fault_tally.py`'s.
+`expression.py`'s, how it gets into an answer `injection.py`'s, and what became of it
+`fault_tally.py`'s.
 """
 
 from __future__ import annotations

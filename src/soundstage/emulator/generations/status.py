@@ -1,6 +1,7 @@
 """What the status endpoint tells of a generation.
 
-The page prints no payload (docs/reading-the-documentation.md), so the names are ours; the stages are the contract's.
+The page prints no payload (docs/reading-the-documentation.md), so the names are ours; the stages
+are the contract's.
 """
 
 from __future__ import annotations
