@@ -180,7 +180,6 @@ def _bundle(place: Path) -> Subject:
         Reader("compare --format json", _command("compare", "{}", str(good), "--format", "json")),
         Reader("compare --fidelity", _command("compare", "--fidelity", str(good), "{}")),
         Reader("runs", _command("runs", "list", "--runs", "{..}")),
-        Reader("runs reindex", _command("runs", "reindex", "--runs", "{..}")),
         Reader("runs trend", _command("runs", "trend", "--runs", "{..}", "--format", "json")),
         Reader("schema --observed", _command("schema", "--observed", "{}")),
         Reader("schema --docs-diff", _command("schema", "--observed", "{}", "--docs-diff")),
@@ -255,7 +254,7 @@ def _fitted(path: Path) -> object:
 
 
 def _replayed(path: Path) -> object:
-    from soundstage.emulator import recordings, replay
+    from soundstage.emulator.replay import recordings, replay
 
     found = recordings.find(path, list(load_all().values()))
     for each in found.recordings:

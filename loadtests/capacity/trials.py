@@ -80,7 +80,9 @@ class TrialScorecard(Scorecard):
         """Of each milestone, by p50 and so on, in seconds; None for never."""
         return {
             name: {
-                f"p{order * 100:g}": _finite(quantiles.quantile(np.frombuffer(column), order))
+                f"p{order * 100:g}": quantiles.finite(
+                    quantiles.quantile(np.frombuffer(column), order)
+                )
                 for order in _ORDERS
             }
             for name, column in self.times.items()
@@ -237,7 +239,3 @@ def _why(entries: list[dict[str, Any]]) -> str | None:
             if entry["verdict"] == said:
                 return verdicts.describe(entry)
     return None
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -8,26 +8,22 @@ reached, for whatever reason, is +inf.
 from __future__ import annotations
 
 import math
-from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from soundstage.errors import NoDataError, UsageError
+from soundstage.reports.run.columns import Columns, Floats
 from soundstage.reports.run.intake import ENDPOINTS_LIMIT
 from soundstage.reports.run.stage_time import StageSample
 from soundstage.reports.run.summary import expected_milestones, is_probe
-from soundstage.results import index
+from soundstage.results import history
 from soundstage.results.bundle import EXCHANGES, RUN, Bundle
 
-Floats = npt.NDArray[np.float64]
 #: (api, endpoint)
 Place = tuple[str, str]
 
@@ -36,8 +32,6 @@ _NOT_ERRORS = frozenset({"ok", "cut", "censored"})
 _TIMEOUT = "timeout"
 #: A folder with more bundles than this is no set that anybody meant.
 SET_LIMIT = 1000
-#: More different milestones than any endpoint has: each is a column of as many numbers as rows.
-_MILESTONES_LIMIT = 100
 #: Bundles whose rows take more bytes than this are read by processes of their own.
 LARGE = 16 * 2**20
 _PROCESSES = 2
@@ -138,7 +132,7 @@ def resolve(text: str) -> list[Path]:
                 raise UsageError(f"{path}: {how}")
             found.extend(inside)
         else:
-            found.append(index.resolve(word))
+            found.append(history.resolve(word))
     if not found:
         raise UsageError(f"{text!r} names no run bundle")
     return found
@@ -186,9 +180,11 @@ def read_run(bundle: Bundle) -> ArmRun:
                 if len(columns) >= ENDPOINTS_LIMIT:
                     raise ValueError(f"more than {ENDPOINTS_LIMIT:,} endpoints")
                 column = columns[place] = _ArmColumns()
+            column.rows.add(row)
             if row.get("warmup") or is_probe(row):
                 continue
-            column.add(row)
+            if row["outcome"] == "ok" and row["stages"]:
+                column.sample.add(row["stages"])
             intended = row["intended_ns"]
             arrivals += 1
             first = min(first, intended)
@@ -205,7 +201,7 @@ def read_run(bundle: Bundle) -> ArmRun:
         series={
             place: column.series(expected.get(place, ()))
             for place, column in sorted(columns.items())
-            if column.late
+            if column.rows.measured
         },
         rules=states,
         rate=(arrivals - 1) * 1e9 / (last - first) if last > first else math.nan,
@@ -213,48 +209,23 @@ def read_run(bundle: Bundle) -> ArmRun:
     )
 
 
-@dataclass(slots=True)
 class _ArmColumns:
-    late: array[float] = field(default_factory=lambda: array("d"))
-    outcomes: Counter[str] = field(default_factory=Counter)
-    milestones: dict[str, array[float]] = field(default_factory=dict)
-    sample: StageSample = field(default_factory=StageSample)
+    """The rows of one endpoint, and the stages of a sample of those that went well."""
 
-    def add(self, row: Mapping[str, Any]) -> None:
-        outcome: str = row["outcome"]
-        if outcome == "dropped":
-            return
-        self.outcomes[outcome] += 1
-        late = self.late
-        late.append((row["started_ns"] - row["intended_ns"]) / 1e9)
-        n = len(late)
-        for name, value in row["milestones"].items():
-            if value is None:
-                continue
-            column = self.milestones.get(name)
-            if column is None:
-                if len(self.milestones) >= _MILESTONES_LIMIT:
-                    raise ValueError(f"more than {_MILESTONES_LIMIT} milestones")
-                column = self.milestones[name] = array("d")
-            if len(column) < n - 1:
-                column.extend([math.inf] * (n - 1 - len(column)))
-            column.append(value)
-        if outcome == "ok" and row["stages"]:
-            self.sample.add(row["stages"])
+    def __init__(self) -> None:
+        self.rows = Columns()
+        self.sample = StageSample()
 
     def series(self, expected: Iterable[str]) -> EndpointSeries:
-        late = np.frombuffer(self.late)
-        n = len(late)
+        late, outcomes = self.rows.late(), Counter[str]()
+        for (outcome, *_, warmup, probe), number in self.rows.kinds():
+            if not (warmup or probe or outcome == "dropped"):
+                outcomes[outcome] += number
         times = {}
-        for name in {*self.milestones, *expected}:
-            values = np.full(n, math.inf)
-            column = self.milestones.get(name)
-            if column:
-                values[: len(column)] = np.frombuffer(column)
-            values += late
-            values.sort()
-            times[name] = values
-        return EndpointSeries(n, times, dict(self.outcomes), self.sample.spent())
+        for name in {*self.rows.milestones(), *expected}:
+            times[name] = self.rows.times(name) + late
+            times[name].sort()
+        return EndpointSeries(len(late), times, dict(outcomes), self.sample.spent())
 
 
 def _rule_states(bundle: Bundle, rules: Iterable[Mapping[str, Any]]) -> dict[str, RuleState]:

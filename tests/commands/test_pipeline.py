@@ -14,8 +14,8 @@ import pytest
 from soundstage.commands.lint import lint
 from soundstage.conformance.judge import Caps
 from soundstage.contract import load, load_all
-from soundstage.emulator.http.app import Emulator
 from soundstage.emulator.options import Options
+from soundstage.emulator.service.app import Emulator
 from soundstage.exchange.spawn import spawned_emulator
 
 BODIES = {

@@ -16,10 +16,10 @@ from openapi_spec_validator import validate
 
 from soundstage.contract import load_all
 from soundstage.emulator.accounts.accounts import account_of
-from soundstage.emulator.http.admin import document
-from soundstage.emulator.http.app import Emulator
 from soundstage.emulator.http.guard import TOKEN_VARIABLE, Guard
 from soundstage.emulator.options import Options
+from soundstage.emulator.service.admin import document
+from soundstage.emulator.service.app import Emulator
 from soundstage.errors import UsageError
 from soundstage.exchange.spawn import spawned_emulator
 

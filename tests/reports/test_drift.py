@@ -387,6 +387,11 @@ def test_a_range_that_moved_is_told_once_no_overlap_is_left():
     assert drift(base, observed_run(V6, 1, 2, moved(40, 50)), {"v6": V6}) == []
 
 
+def test_ranges_that_only_miss_each_other_have_not_moved():
+    base, beside = (observed_run(V6, 12, 1, moved(low, low + 10)) for low in (0, 12))
+    assert drift(base, beside, {"v6": V6}) == []
+
+
 # ------------------------------------------------------------------ the whole catalogue
 
 

@@ -31,10 +31,7 @@ from soundstage.exchange.requests import valid_body
 from soundstage.exchange.session import Session
 from soundstage.exchange.target import find
 from soundstage.gate.lookup import UnusableError, path_of, unusable
-from soundstage.gate.rule_outcomes import (
-    explained,
-    of_budget,
-)
+from soundstage.gate.rule_outcomes import explained, of_budget
 from soundstage.gate.server_errors import ServerErrors, check_probe, is_server_error
 from soundstage.observed.exchanges import observe
 from soundstage.observed.observation import Observed

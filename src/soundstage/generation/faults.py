@@ -14,15 +14,7 @@ from typing import Final
 
 from soundstage.contract import Contract
 from soundstage.contract.protocol import MEDIA_TYPES, DocumentedError
-from soundstage.generation.fault import (
-    Body,
-    Chunk,
-    Chunks,
-    Fault,
-    Level,
-    WholeAnswer,
-    encoded,
-)
+from soundstage.generation.fault import Body, Chunk, Chunks, Fault, Level, WholeAnswer, encoded
 from soundstage.generation.fault_across import of_completion, of_identity, of_index, of_rising
 from soundstage.generation.fault_bodies import of_errors, of_results, result_chunks
 from soundstage.generation.fault_fields import of_stages

@@ -13,14 +13,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from soundstage.contract.protocol import MEDIA_TYPES
 from soundstage.emulator.faults.expression import FaultExpression
-from soundstage.generation.faults import (
-    Body,
-    Chunk,
-    Chunks,
-    Fault,
-    WholeAnswer,
-    encoded,
-)
+from soundstage.generation.faults import Body, Chunk, Chunks, Fault, WholeAnswer, encoded
 from soundstage.generation.script import FaultSubject, GatewayAnswer, Script
 
 _Changed = TypeVar("_Changed")

@@ -14,11 +14,11 @@ from typing import Final
 from starlette.types import Receive, Scope, Send
 
 from soundstage.contract.protocol import Endpoint
-from soundstage.emulator.admission import Admission
 from soundstage.emulator.faults.choice import Faults, Playing, missed_header
 from soundstage.emulator.faults.expression import FaultExpression
 from soundstage.emulator.faults.script_player import ScriptPlayer
-from soundstage.emulator.generations import Generation
+from soundstage.emulator.generations.admission import Admission
+from soundstage.emulator.generations.generations import Generation
 from soundstage.emulator.http.asgi import FarEnd, respond
 from soundstage.emulator.http.connection import connection_of
 from soundstage.emulator.http.messages import Headers

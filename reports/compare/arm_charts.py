@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-from markupsafe import Markup
 
-from soundstage.reports.charts.chart import BLUE, GREEN, GREY, RED, WIDTH, Chart
-from soundstage.reports.charts.svg import Axis, element, line, number, svg, text, x_axis
+from soundstage.reports.charts.chart import BLUE, GREEN, GREY, RED, STAGE_LIMIT, WIDTH, Chart, slug
+from soundstage.reports.charts.ecdf import CurveMark, EcdfCurve, EcdfPlot, share_rows
+from soundstage.reports.charts.svg import Axis, element, svg, text, x_axis
 from soundstage.reports.compare.cells import stage_interval
 from soundstage.reports.compare.comparison import Comparison
 from soundstage.reports.compare.gates import Pairing
 from soundstage.reports.compare.stage_change import StageChange, signed
-from soundstage.reports.words import (
-    HEADLINE_MILESTONES,
-    milestone_label,
-    percent,
-    plain,
-    plural,
-    seconds,
-)
+from soundstage.reports.words import HEADLINE_MILESTONES, milestone_label, plain, plural, seconds
 from soundstage.results.quantiles import rank
 
 Floats = npt.NDArray[np.float64]
 
 #: Each arm: name, colour, dash.
 _ARMS = (("base", GREY, "5 3"), ("candidate", BLUE, ""))
-_STAGE_LIMIT = 40
-_POINTS = 160
-_SHARES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
 
 
 def distributions(made: Comparison) -> list[Chart]:
@@ -52,100 +41,46 @@ def distributions(made: Comparison) -> list[Chart]:
 
 
 def _distribution(made: Comparison, pairing: Pairing, name: str, times: list[Floats]) -> Chart:
-    width, top, bottom = 450, 12 + 18 * len(_ARMS), 230
-    reached = [int(np.isfinite(arm).sum()) for arm in times]
-    ends = [
-        float(arm[place])
-        for arm, n in zip(times, reached, strict=True)
-        if n
-        for place in (0, n - 1)
+    curves = [
+        _curve(arm, values, _marks(made, pairing, name, side))
+        for side, (arm, values) in enumerate(zip(_ARMS, times, strict=True))
     ]
-    axis = Axis.over(ends, 44, width - 26)
-
-    def height(share: float) -> float:
-        return bottom - share * (bottom - top - 6)
-
-    parts = x_axis(axis, top, bottom)
-    for share in (0.0, 0.5, 0.95):
-        y = height(share)
-        parts.append(line(axis.left, y, axis.right, y, stroke="currentColor", stroke_opacity=".18"))
-        parts.append(text(36, y + 4, f"{share:.0%}", text_anchor="end", opacity=".7", font_size=11))
-    for index, ((arm, colour, dash), values, n) in enumerate(
-        zip(_ARMS, times, reached, strict=True)
-    ):
-        y = 10 + 18 * index
-        stroke = {"stroke": colour, "stroke_width": 2, "stroke_dasharray": dash}
-        p50, p95 = (seconds(_at(values, share)) for share in (0.5, 0.95))
-        legend = f"{arm} · p50 {p50} · p95 {p95}"
-        if n < len(values):
-            legend += f" · never: {percent(len(values) - n, len(values))}"
-        parts.append(line(axis.left, y - 4, axis.left + 22, y - 4, **stroke))
-        parts.append(text(axis.left + 30, y, legend))
-        if n:
-            path = _steps(values, n, axis, height)
-            parts.append(element("path", d=path, fill="none", stroke_linejoin="round", **stroke))
-    parts += _marks(made, pairing, name, axis, height)
+    plot = EcdfPlot(curves)
     where = f"{plain(pairing.api, 40)} {plain(pairing.endpoint, 20)}"
     title = f"{milestone_label(name)} of {where}"
-    chart = f"ecdf-{_slug(f'{where}-{name}')}"
+    chart = f"ecdf-{slug(f'{where}-{name}')}"
+    said = "; ".join(f"{each.label}: p50 {each.p50}, p95 {each.p95}" for each in curves)
     return Chart(
         id=chart,
         title=title,
         note=f"Share of exchanges that got there, by seconds from the intended start: "
         f"{plural(len(times[0]), 'exchange')} of the base, {len(times[1]):,} of the candidate. "
         "Thick: the gates' intervals.",
-        svg=svg(
-            chart,
-            title,
-            "; ".join(
-                f"{arm}: p50 {seconds(_at(values, 0.5))}, p95 {seconds(_at(values, 0.95))}"
-                for (arm, _, _), values in zip(_ARMS, times, strict=True)
-            ),
-            width,
-            bottom + 24,
-            parts,
-        ),
+        svg=plot.svg(chart, title, said),
         head=("share", "base", "candidate", "change"),
         rows=tuple(
-            (f"{share:.0%}", seconds(a), seconds(b), signed(_over(a, b)))
-            for share in _SHARES
-            for a, b in [(_at(times[0], share), _at(times[1], share))]
+            (share, seconds(a), seconds(b), signed(_over(a, b)))
+            for share, (a, b) in share_rows(curves)
         ),
     )
 
 
-def _marks(
-    made: Comparison, pairing: Pairing, name: str, axis: Axis, height: Callable[[float], float]
-) -> list[Markup]:
-    """The quantiles that are gates, each with its interval."""
-    parts = []
-    for each in made.gates:
-        if each.gate.pairing != pairing or each.gate.what != name or each.gate.order is None:
-            continue
-        if each.method != "samples":
-            continue  # the intervals of several runs are not those of this curve
-        for (_, colour, _), one in zip(_ARMS, (each.base, each.candidate), strict=True):
-            if not math.isfinite(one.value):
-                continue
-            y = height(each.gate.order)
-            low, high = (axis.at(max(one.low, axis.low)), axis.at(one.high))
-            parts.append(line(low, y, high, y, stroke=colour, stroke_width=6, stroke_opacity=".35"))
-            parts.append(element("circle", cx=axis.at(one.value), cy=y, r=3.5, fill=colour))
-    return parts
+def _curve(arm: tuple[str, str, str], times: Floats, marks: tuple[CurveMark, ...]) -> EcdfCurve:
+    p50, p95 = (seconds(float(times[rank(share, len(times)) - 1])) for share in (0.5, 0.95))
+    return EcdfCurve(*arm, times, p50, p95, marks)
 
 
-def _steps(values: Floats, reached: int, axis: Axis, height: Callable[[float], float]) -> str:
-    picked = np.unique(np.linspace(0, reached - 1, min(reached, _POINTS)).astype(int))
-    path = [f"M{number(axis.at(float(values[0])))} {number(float(height(0.0)))}"]
-    for index in picked:
-        x, y = axis.at(float(values[index])), height((int(index) + 1) / len(values))
-        path.append(f"H{number(x)}V{number(float(y))}")
-    path.append(f"H{number(axis.right)}")
-    return "".join(path)
-
-
-def _at(values: Floats, share: float) -> float:
-    return float(values[rank(share, len(values)) - 1])
+def _marks(made: Comparison, pairing: Pairing, name: str, side: int) -> tuple[CurveMark, ...]:
+    """The quantiles that are gates, each with its interval. Those of several runs are not of this
+    curve.
+    """
+    return tuple(
+        CurveMark(each.gate.order, one.value, one.low, one.high)
+        for each in made.gates
+        if (each.gate.pairing, each.gate.what, each.method) == (pairing, name, "samples")
+        and each.gate.order is not None
+        for one in ((each.base, each.candidate)[side],)
+    )
 
 
 def _over(base: float, candidate: float) -> float:
@@ -158,7 +93,7 @@ def waterfalls(made: Comparison) -> list[Chart]:
     """Where the time goes in both arms: a chart for each endpoint with stages."""
     charts = []
     for pairing in made.pairings:
-        stages = [each for each in made.stages if each.pairing == pairing][:_STAGE_LIMIT]
+        stages = [each for each in made.stages if each.pairing == pairing][:STAGE_LIMIT]
         if stages:
             charts.append(_waterfall(pairing, stages))
     return charts
@@ -211,7 +146,7 @@ def _waterfall(pairing: Pairing, stages: list[StageChange]) -> Chart:
             )
         )
     title = f"Stages of {where}"
-    chart = f"stages-{_slug(where)}"
+    chart = f"stages-{slug(where)}"
     return Chart(
         id=chart,
         title=title,
@@ -241,8 +176,3 @@ def _waterfall(pairing: Pairing, stages: list[StageChange]) -> Chart:
             for s in stages
         ),
     )
-
-
-def _slug(name: str) -> str:
-    """A name as an id: letters, digits and hyphens."""
-    return "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower())

@@ -13,10 +13,10 @@ from typing import Final
 import uvicorn
 
 from soundstage.emulator.http.address import BACKLOG, bound, url_of
-from soundstage.emulator.http.app import Emulator
 from soundstage.emulator.http.connection import OpenProtocol
 from soundstage.emulator.http.end_signals import stopping
 from soundstage.emulator.options import Options
+from soundstage.emulator.service.app import Emulator
 
 #: What the command prints, with the URL after it, when the emulator can be used.
 READY: Final = "listening on "

@@ -1,24 +1,35 @@
-"""The table of `fidelity.py` in words: text for a terminal, Markdown for the docs, JSON."""
+"""The table of `fidelity` in words (text for a terminal, Markdown for docs, JSON), and
+`soundstage compare --fidelity`, which reads two bundles and prints it.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, TextIO
 
+from soundstage.contract import available, load
+from soundstage.errors import NoDataError, UsageError
 from soundstage.output import visible
+from soundstage.output.written_files import print_document
+from soundstage.reports.drift import drift
+from soundstage.reports.drift.fidelity import (
+    EndpointFidelity,
+    Fidelity,
+    Share,
+    StageFidelity,
+    TimesFidelity,
+    fidelity,
+)
 from soundstage.reports.formats.markdown import escaped
 from soundstage.reports.words import plain
+from soundstage.results.bundle import Bundle
 
-if TYPE_CHECKING:
-    from soundstage.reports.drift.fidelity import (
-        EndpointFidelity,
-        Fidelity,
-        Share,
-        StageFidelity,
-        TimesFidelity,
-    )
+#: Exit codes by verdict (docs/exit-codes.md): the stand-in has moved away; nothing can be said.
+EXIT = {"near": 0, "far": 3, "unclear": 4}
+
 
 _HEAD = ("stage", "seen", "chunks", "reached p50", "p95", "spent p50", "p95", "order", "score", "")
 _NOTHING = "-"
@@ -136,3 +147,58 @@ def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _finite(inner) for name, inner in value.items()}
     return [_finite(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+
+def run(live: Path, emulated: Path, format: str, stdout: TextIO) -> int:
+    """Compare two bundles and print the table as "text", "markdown" or "json". Returns 0 if the
+    second is near the first, 3 if it is far, 4 if there is too little to say.
+
+    Raises UsageError for what is no bundle and for another format, NoDataError where there is
+    nothing to compare.
+    """
+    if format not in RENDER:
+        known = ", ".join(RENDER)
+        raise UsageError(f"--fidelity has no format {format!r}: there are {known}")
+    bundles = Bundle.open(live), Bundle.open(emulated)
+    notes = []
+    speeds = []
+    for role, bundle in zip(("the live arm", "the emulated arm"), bundles, strict=True):
+        target = bundle.run["target"]
+        speeds.append(target.get("speed") or 1.0)
+        if speeds[-1] != 1.0:
+            notes.append(f"{role} ran {speeds[-1]:g} times faster than life; its times are scaled")
+        if not bundle.complete:
+            notes.append(f"{role} is incomplete")
+    if bundles[0].run["target"]["kind"] != "live":
+        kind = bundles[0].run["target"]["kind"]
+        notes.append(f"the live arm is none: its target is of the kind {kind}")
+    findings = _findings(live, emulated)
+    if findings is None:
+        notes.append("a run has no record of payloads: shapes were not compared")
+    result = fidelity(
+        bundles[0].exchanges(),
+        bundles[1].exchanges(),
+        findings,
+        speeds=(speeds[0], speeds[1]),
+        notes=notes,
+    )
+    shown = RENDER[format](result)
+    if format == "text":
+        stdout.write(shown)
+    else:
+        print_document(shown, stdout)
+    return EXIT[result.verdict]
+
+
+def _findings(live: Path, emulated: Path) -> list[drift.DriftFinding] | None:
+    """The differences of payloads between the two runs; None if one has none on record."""
+    try:
+        mine, theirs = drift.observed_of([live]), drift.observed_of([emulated])
+    except NoDataError:
+        return None
+    apis = [api for api in mine.apis if api in theirs.apis and api in available()]
+    found: list[drift.DriftFinding] = drift.drift(mine, theirs, {api: load(api) for api in apis})
+    return found

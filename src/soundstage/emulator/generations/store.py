@@ -15,7 +15,7 @@ from heapq import heappop, heappush
 from itertools import islice
 from typing import Any, Final
 
-from soundstage.emulator.generations import Generation
+from soundstage.emulator.generations.generations import Generation
 
 #: Seconds after its end that a generation can be looked up.
 KEPT_S: Final = 900.0

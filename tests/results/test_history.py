@@ -1,4 +1,4 @@
-"""The history of runs: an index that follows its bundles, and marks that outlive it."""
+"""The history of runs: what the folders say, and the marks beside them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from run_bundles import bundle
 from soundstage.errors import NoDataError, UsageError
 from soundstage.output import outgoing
-from soundstage.results.index import INDEX, MARKS, Runs, resolve
+from soundstage.results.history import LOCK, MARKS, Runs, resolve
 
 
 @pytest.fixture
@@ -28,8 +28,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def ids(root: Path) -> list[str]:
-    with Runs(root) as runs:
-        return [entry.id[-4:] for entry in runs.entries()]
+    return [entry.id[-4:] for entry in Runs(root).entries()]
 
 
 def test_the_newest_run_comes_first(root: Path) -> None:
@@ -41,18 +40,21 @@ def test_a_bundle_that_changes_is_read_again_and_one_that_goes_is_forgotten(root
     shutil.rmtree(root / "2026-01-03-check-cccc")
     bundle(root / "2026-01-03-check-cccc", day=4)
     shutil.rmtree(root / "2026-01-01-check-aaaa")
-    with Runs(root) as runs:
-        newest, _ = runs.entries()
+    newest, _ = Runs(root).entries()
     assert (newest.verdict, newest.created) == ("pass", "2026-01-04T08:00:00.000+00:00")
 
 
-@pytest.mark.parametrize("damage", [b"", b"this is no database at all, and long enough" * 100])
-def test_an_index_that_is_lost_or_damaged_is_made_anew(root: Path, damage: bytes) -> None:
+@pytest.mark.parametrize("left", [b"", b"SQLite format 3\0" * 100])
+def test_an_index_that_an_earlier_version_left_is_nothing_to_us(root: Path, left: bytes) -> None:
+    (root / "index.sqlite").write_bytes(left)
     assert len(ids(root)) == 3
-    for each in root.glob(f"{INDEX}*"):
-        each.unlink()
-    (root / INDEX).write_bytes(damage)
-    assert len(ids(root)) == 3
+    assert (root / "index.sqlite").read_bytes() == left
+
+
+def test_looking_at_runs_writes_nothing(root: Path) -> None:
+    before = sorted(each.name for each in root.iterdir())
+    Runs(root).find("latest")
+    assert sorted(each.name for each in root.iterdir()) == before
 
 
 def test_a_bundle_that_cannot_be_read_is_one_entry_with_its_fault(root: Path) -> None:
@@ -60,11 +62,10 @@ def test_a_bundle_that_cannot_be_read_is_one_entry_with_its_fault(root: Path) ->
     broken.mkdir()
     (broken / "run.json").write_text("{")
     (root / "no-bundle").mkdir()
-    with Runs(root) as runs:
-        last = runs.entries()[-1]
-        assert (last.id, last.kind) == (broken.name, None)
-        assert "run.json:1:2" in str(last.fault)
-        assert runs.find("latest").id.endswith("cccc"), "what cannot be read is not the latest"
+    last = Runs(root).entries()[-1]
+    assert (last.id, last.kind) == (broken.name, None)
+    assert "run.json:1:2" in str(last.fault)
+    assert Runs(root).find("latest").id.endswith("cccc"), "what cannot be read is not the latest"
 
 
 @pytest.mark.parametrize(
@@ -78,8 +79,7 @@ def test_a_bundle_that_cannot_be_read_is_one_entry_with_its_fault(root: Path) ->
     ],
 )
 def test_a_run_is_found_by_id_beginning_age_and_pin(root: Path, text: str, found: str) -> None:
-    with Runs(root) as runs:
-        runs.pin("latest~2", "baseline")
+    Runs(root).pin("latest~2", "baseline")
     assert resolve(text, root).name.endswith(found)
 
 
@@ -98,46 +98,44 @@ def test_a_name_that_means_no_single_run_is_refused_with_a_way_on(
         resolve(text, root)
 
 
-def test_a_folder_is_itself_whatever_the_index_says(root: Path, tmp_path: Path) -> None:
+def test_a_folder_is_itself_whatever_runs_are_called(root: Path, tmp_path: Path) -> None:
     assert resolve(str(root / "2026-01-01-check-aaaa"), root).name.endswith("aaaa")
     assert resolve(str(tmp_path / "not-there"), root) == tmp_path / "not-there"
     with pytest.raises(NoDataError, match="no such folder"):
         Runs(tmp_path / "not-there")
 
 
-def test_pins_and_tags_outlive_the_index_and_travel_with_the_folder(root: Path) -> None:
-    with Runs(root) as runs:
-        runs.pin("2026-01-01", "baseline")
-        runs.tag("2026-01-02", "candidate")
+def test_pins_and_tags_travel_with_the_folder(root: Path) -> None:
+    Runs(root).pin("2026-01-01", "baseline")
+    Runs(root).tag("2026-01-02", "candidate")
     cached = root.with_name("cached")
-    shutil.copytree(root, cached, ignore=shutil.ignore_patterns(f"{INDEX}*"))
-    with Runs(cached) as runs:
-        assert runs.find("baseline").id.endswith("aaaa")
-        assert next(e.tags for e in runs.entries() if e.id.endswith("bbbb")) == ("candidate",)
+    shutil.copytree(root, cached)
+    runs = Runs(cached)
+    assert runs.find("baseline").id.endswith("aaaa")
+    assert next(e.tags for e in runs.entries() if e.id.endswith("bbbb")) == ("candidate",)
     shutil.rmtree(cached / "2026-01-01-check-aaaa")
-    with Runs(cached) as runs, pytest.raises(UsageError, match="any more"):
+    with pytest.raises(UsageError, match="any more"):
         runs.find("baseline")
 
 
 @pytest.mark.parametrize("name", ["", "a b", "../x", "<b>", "x" * 65, "latest"])
 def test_a_pin_needs_a_name_that_is_one(root: Path, name: str) -> None:
-    with Runs(root) as runs, pytest.raises(UsageError):
-        runs.pin("2026-01-01", name)
+    with pytest.raises(UsageError):
+        Runs(root).pin("2026-01-01", name)
     assert not (root / MARKS).exists()
 
 
 def test_marks_that_are_not_ours_are_refused_by_file(root: Path) -> None:
     (root / MARKS).write_text("[]")
-    with Runs(root) as runs, pytest.raises(UsageError, match=MARKS):
-        runs.entries()
+    with pytest.raises(UsageError, match=MARKS):
+        Runs(root).entries()
 
 
 def test_processes_that_mark_at_once_lose_nothing(root: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from soundstage.results.index import Runs\n"
+        "import sys; from pathlib import Path; from soundstage.results.history import Runs\n"
         "for number in range(20):\n"
-        "    with Runs(Path(sys.argv[1])) as runs:\n"
-        "        runs.tag('2026-01-01', f'{sys.argv[2]}-{number}')\n"
+        "    Runs(Path(sys.argv[1])).tag('2026-01-01', f'{sys.argv[2]}-{number}')\n"
     )
     children = [
         subprocess.Popen([sys.executable, "-c", program, str(root), name]) for name in "abc"
@@ -147,19 +145,24 @@ def test_processes_that_mark_at_once_lose_nothing(root: Path) -> None:
     assert len(tags) == len(set(tags)) == 60
 
 
+def test_a_lock_that_a_killed_process_left_holds_nobody_up(root: Path) -> None:
+    (root / LOCK).touch()
+    assert Runs(root).tag("latest", "candidate").id.endswith("cccc")
+
+
 def test_a_pinned_run_cannot_be_removed(root: Path) -> None:
-    with Runs(root) as runs:
-        entry = runs.pin("2026-01-01", "baseline")
-        with pytest.raises(UsageError, match="pinned"):
-            runs.remove(entry)
-        assert entry.path.exists()
-        runs.unpin("baseline")
+    runs = Runs(root)
+    entry = runs.pin("2026-01-01", "baseline")
+    with pytest.raises(UsageError, match="pinned"):
         runs.remove(entry)
+    assert entry.path.exists()
+    runs.unpin("baseline")
+    runs.remove(entry)
     assert not entry.path.exists()
     assert len(ids(root)) == 2
 
 
-def test_the_index_holds_no_secret_that_a_bundle_or_its_fault_repeats(root: Path) -> None:
+def test_an_entry_holds_no_secret_that_a_bundle_or_its_fault_repeats(root: Path) -> None:
     key = "sk-live-0123456789abcdef"
     outgoing.hide([key])
     first, second, *_ = sorted(each.name for each in root.iterdir() if each.is_dir())
@@ -168,7 +171,6 @@ def test_the_index_holds_no_secret_that_a_bundle_or_its_fault_repeats(root: Path
         run = json.loads(place.read_text())
         run["target"].update(said)
         place.write_text(json.dumps({**run, "reason": f"Incorrect API key {key}"}))
-    with Runs(root) as runs:
-        assert "[redacted]" in " ".join(str(entry) for entry in runs.entries())
-    kept = b"".join(each.read_bytes() for each in root.glob(f"{INDEX}*"))
-    assert key.encode() not in kept
+    told = " ".join(str(entry) for entry in Runs(root).entries())
+    assert "[redacted]" in told
+    assert key not in told

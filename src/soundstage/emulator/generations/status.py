@@ -5,7 +5,7 @@ The page prints no payload (reading 13), so the names are ours; the stages are t
 
 from __future__ import annotations
 
-from soundstage.emulator.generations import Generation, tracks_of
+from soundstage.emulator.generations.generations import Generation, tracks_of
 from soundstage.generation.walk import Payload
 
 

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from soundstage.emulator.http.address import bound, url_of
 from soundstage.emulator.http.end_signals import stopping
 from soundstage.emulator.http.incoming import HEAD_S, LINGER_S, Incoming, RefusedRequest, too_slow
-from soundstage.emulator.recordings import Recording
+from soundstage.emulator.replay.recordings import Recording
 from soundstage.wire.end import EndKind
 
 _HEALTH: Final = "/_emulator/health"

@@ -13,17 +13,17 @@ from typing import Any, Final
 
 from soundstage.contract import Contract
 from soundstage.emulator.accounts import rates
-from soundstage.emulator.accounts.journal import Journal
 from soundstage.emulator.accounts.ledger import Ledger
-from soundstage.emulator.admission import Admission
-from soundstage.emulator.factory import Factory
 from soundstage.emulator.faults.choice import Faults
+from soundstage.emulator.generations.admission import Admission
+from soundstage.emulator.generations.factory import Factory
+from soundstage.emulator.generations.running_settings import RunningSettings
+from soundstage.emulator.generations.status import status_of
+from soundstage.emulator.generations.store import Store
+from soundstage.emulator.http.journal import Journal
 from soundstage.emulator.options import Options
 from soundstage.emulator.pace.profile import Profile
 from soundstage.emulator.pace.profiles import check_names, from_data, profile, profiles
-from soundstage.emulator.running_settings import RunningSettings
-from soundstage.emulator.status import status_of
-from soundstage.emulator.store import Store
 from soundstage.errors import UsageError
 
 _SENT: Final = "sent"

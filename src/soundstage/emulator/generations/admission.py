@@ -15,19 +15,21 @@ from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
 from soundstage.emulator.accounts import rates
 from soundstage.emulator.accounts.accounts import Account, Accounts
-from soundstage.emulator.accounts.journal import JournalEntry
 from soundstage.emulator.accounts.ledger import ChargeRefused, HeldPrice, Ledger
 from soundstage.emulator.accounts.rates import RateLimit
-from soundstage.emulator.factory import Factory
+from soundstage.emulator.accounts.triggers import Trigger, Triggers
 from soundstage.emulator.faults.expression import (
     FAULT_HEADER,
     FaultExpression,
     header_list,
     named_in,
 )
-from soundstage.emulator.faults.triggers import Trigger, Triggers
-from soundstage.emulator.generations import Generation
+from soundstage.emulator.generations.factory import Factory
+from soundstage.emulator.generations.generations import Generation
+from soundstage.emulator.generations.running_settings import RunningSettings
+from soundstage.emulator.generations.store import Store
 from soundstage.emulator.http.asgi import base_url, body_of
+from soundstage.emulator.http.journal import JournalEntry
 from soundstage.emulator.http.messages import (
     PRECEDENCE,
     Reader,
@@ -40,8 +42,6 @@ from soundstage.emulator.http.messages import (
 )
 from soundstage.emulator.pace.capacity import Capacity
 from soundstage.emulator.pace.profile import Profile
-from soundstage.emulator.running_settings import RunningSettings
-from soundstage.emulator.store import Store
 from soundstage.errors import UsageError
 
 ERROR_HEADER: Final = b"soundstage-error"

@@ -15,7 +15,7 @@ from soundstage.emulator.faults.choice import Faults
 from soundstage.emulator.faults.expression import FaultExpression as AskedFault
 from soundstage.emulator.files.lyrics import sections, written
 from soundstage.emulator.files.songs import song_seconds
-from soundstage.emulator.generations import Generation, tracks_of
+from soundstage.emulator.generations.generations import Generation, tracks_of
 from soundstage.emulator.http.messages import GenerationRequest
 from soundstage.emulator.pace.profile import Profile
 from soundstage.generation.faults import Chunks

@@ -18,27 +18,26 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from soundstage.contract import Contract, load, load_all
-from soundstage.emulator.accounts import rates
+from soundstage.emulator.accounts import rates, triggers
 from soundstage.emulator.accounts.accounts import Accounts
-from soundstage.emulator.accounts.journal import ENTRY, Journal, JournalEntry, noting
 from soundstage.emulator.accounts.ledger import Ledger
-from soundstage.emulator.admission import Admission
-from soundstage.emulator.control import Control
-from soundstage.emulator.factory import Factory
-from soundstage.emulator.faults import triggers
 from soundstage.emulator.faults.choice import Faults
-from soundstage.emulator.files.routes import Assets
-from soundstage.emulator.http.admin import PREFIX, Admin
+from soundstage.emulator.generations.admission import Admission
+from soundstage.emulator.generations.factory import Factory
+from soundstage.emulator.generations.store import Store
 from soundstage.emulator.http.asgi import NoBody, respond
 from soundstage.emulator.http.cors import Cors
-from soundstage.emulator.http.endpoints import Endpoints, Handler, Methods
 from soundstage.emulator.http.guard import Guard
+from soundstage.emulator.http.journal import ENTRY, Journal, JournalEntry, noting
 from soundstage.emulator.http.messages import header, refusal
-from soundstage.emulator.http.page import Page
 from soundstage.emulator.options import Options
 from soundstage.emulator.pace.profiles import profile
-from soundstage.emulator.store import Store
-from soundstage.emulator.streaming import Telling
+from soundstage.emulator.service.admin import PREFIX, Admin
+from soundstage.emulator.service.control import Control
+from soundstage.emulator.service.endpoints import Endpoints, Handler, Methods
+from soundstage.emulator.service.file_routes import Assets
+from soundstage.emulator.service.page import Page
+from soundstage.emulator.service.streaming import Telling
 from soundstage.errors import UsageError
 
 log = logging.getLogger("soundstage.emulator")

@@ -14,16 +14,16 @@ from starlette.types import Receive, Scope, Send
 
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
-from soundstage.emulator.accounts.journal import ENTRY, JournalEntry
 from soundstage.emulator.accounts.ledger import Ledger
-from soundstage.emulator.admission import Admission, Declined
 from soundstage.emulator.faults.choice import Faults
+from soundstage.emulator.generations.admission import Admission, Declined
+from soundstage.emulator.generations.status import status_of
+from soundstage.emulator.generations.store import Store
 from soundstage.emulator.http.asgi import respond
 from soundstage.emulator.http.cors import Cors
+from soundstage.emulator.http.journal import ENTRY, JournalEntry
 from soundstage.emulator.http.messages import Reader, Reply, refusal
-from soundstage.emulator.status import status_of
-from soundstage.emulator.store import Store
-from soundstage.emulator.streaming import Telling
+from soundstage.emulator.service.streaming import Telling
 
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 

@@ -19,9 +19,9 @@ import uvicorn
 
 from soundstage.contract import Contract
 from soundstage.emulator.http.address import bound, url_of
-from soundstage.emulator.http.app import Emulator
-from soundstage.emulator.http.server import READY, config
 from soundstage.emulator.options import Options
+from soundstage.emulator.service.app import Emulator
+from soundstage.emulator.service.server import READY, config
 from soundstage.errors import TargetError, UsageError
 from soundstage.process import lifeline
 

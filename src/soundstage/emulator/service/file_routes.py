@@ -19,10 +19,10 @@ from soundstage.contract import Contract
 from soundstage.emulator.files.cover import cover
 from soundstage.emulator.files.mp3 import RATE, size_at, size_of
 from soundstage.emulator.files.songs import Song, song
-from soundstage.emulator.generations import Generation, tracks_of
+from soundstage.emulator.generations.generations import Generation, tracks_of
+from soundstage.emulator.generations.store import Store
 from soundstage.emulator.http.asgi import FarEnd, respond
 from soundstage.emulator.http.messages import Headers, header, refusal
-from soundstage.emulator.store import Store
 
 _AUDIO: Final = "audio/mpeg"
 _IMAGE: Final = "image/webp"
