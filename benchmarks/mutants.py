@@ -12,6 +12,7 @@ import argparse
 import ast
 import contextlib
 import copy
+import itertools
 import os
 import random
 import resource
@@ -93,36 +94,32 @@ _DELETED = (
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A source file with one small fault: where, of which kind, and what it did to that place."""
+    """A source file with one small fault. `place`: which of `_places` gets another `node`; what
+    follows is for people.
+    """
 
     source: str
+    place: int
+    node: ast.AST
     line: int
     operator: str
     change: str
-    code: str
+
+    def code(self, sound: str) -> str:
+        tree = ast.parse(sound)
+        parent, name, index = next(itertools.islice(_places(tree), self.place, None))
+        _put(parent, name, index, self.node)
+        return ast.unparse(ast.fix_missing_locations(tree))
 
 
-def mutants_of(source: str, code: str) -> list[Mutant]:
-    """All mutants of a file, in the order of its lines."""
-    tree = ast.parse(code)
-    found = []
-    for place, (parent, name, index) in enumerate(_places(tree)):
-        node = _child(parent, name, index)
-        for operator, changed in _changes(node):
-            # The same place in a tree of its own.
-            twin = copy.deepcopy(tree)
-            _put(*list(_places(twin))[place], changed)
-            change = f"{_line(node)} -> {_line(changed)}"
-            found.append(
-                Mutant(
-                    source,
-                    node.lineno,
-                    operator,
-                    change,
-                    ast.unparse(ast.fix_missing_locations(twin)),
-                )
-            )
-    return found
+def mutants_of(source: str, sound: str) -> list[Mutant]:
+    """All mutants of a file."""
+    return [
+        Mutant(source, place, changed, node.lineno, operator, f"{_line(node)} -> {_line(changed)}")
+        for place, (parent, name, index) in enumerate(_places(ast.parse(sound)))
+        for node in [_child(parent, name, index)]
+        for operator, changed in _changes(node)
+    ]
 
 
 def _changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
@@ -270,7 +267,7 @@ def try_all(
     """Each mutant, and whether its tests noticed."""
     for source, names in tests.items():
         path = tree.folder / source
-        sound = path.read_bytes()
+        sound = path.read_text(encoding="utf-8")
         # Tests that fail on their own, or that import another tree, would tell nothing.
         if tree.notices(names, compile=True) is not False:
             sys.exit(f"{source}: its tests do not pass as it is")
@@ -278,14 +275,14 @@ def try_all(
         if not tree.notices(names):
             sys.exit(f"{source}: its tests do not import the copy")
         for mutant in (each for each in drawn if each.source == source):
-            path.write_text(mutant.code, encoding="utf-8")
+            path.write_text(mutant.code(sound), encoding="utf-8")
             started = time.monotonic()
             noticed = tree.notices(names)
             took = time.monotonic() - started
             word = {True: "noticed", False: "SURVIVED", None: "endless"}[noticed]
             sys.stderr.write(f"{word} {took:.1f} s {source}:{mutant.line} {mutant.change}\n")
             yield mutant, noticed
-        path.write_bytes(sound)
+        path.write_text(sound, encoding="utf-8")
 
 
 def report(tried: Iterable[tuple[Mutant, bool | None]]) -> None:
