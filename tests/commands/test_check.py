@@ -60,6 +60,7 @@ def test_a_faithful_target_passes_and_the_bundle_says_that_it_was_an_emulator(
     assert "emulator" in (bundle / "report.html").read_text()
 
 
+@pytest.mark.proof
 def test_four_generations_are_enough_for_both_versions(tmp_path: Path) -> None:
     with spawned_emulator(INSTANT.split()) as url:
         bundle = tmp_path / "run"

@@ -23,6 +23,8 @@ from soundstage.commands.observed_schema import read
 from soundstage.config import read_config
 from soundstage.contract import load, load_all
 from soundstage.errors import UsageError
+from soundstage.exit_codes import ExitCode
+from soundstage.gate import conclusion
 from soundstage.gate.contract_check import EMULATOR, CheckOptions, open_gate
 from soundstage.observed.exchanges import EACH_SECOND, Sampler
 from soundstage.observed.observation import Observed
@@ -58,7 +60,7 @@ def captured(home: Path, name: str, api: str, *faults: str, seed: int = 0) -> Pa
             {},
             "request/body",
         )
-        gate.finish([], gate.exit_code([]))
+        conclusion.finish(gate, [], ExitCode.PASS)
     return home / name
 
 

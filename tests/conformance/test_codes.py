@@ -79,6 +79,7 @@ def shape(rule):
     return re.sub(r"/(times|order|constant|never_decrease)/.*", r"/\1", path)
 
 
+@pytest.mark.proof
 def test_a_code_is_promised_only_of_kinds_of_rules_that_give_it():
     given = defaultdict(set)
     promised = defaultdict(set)

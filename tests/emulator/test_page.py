@@ -210,6 +210,7 @@ def test_hostile_prompts_are_only_text(browser: Any, emulator: Running) -> None:
     looked.page.close()
 
 
+@pytest.mark.proof
 def test_stages_go_on_while_one_looks(browser: Any) -> None:
     with running(Options(profile="realistic", speed=20, seed=3)) as own:
         looked = Looked(browser, own.url)

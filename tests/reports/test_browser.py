@@ -257,6 +257,7 @@ def test_axe_finds_no_serious_violation(opened: Any, pages: dict[str, Path]) -> 
             assert serious == [], f"{name}, {scheme}"
 
 
+@pytest.mark.proof
 def test_no_script_of_the_api_runs(opened: Any, bundle: Any, runs: Any) -> None:
     hostile = runs.HOSTILE.replace("\ud800", "")
     row = runs.exchange(1, random.Random(1), at=0.1)
