@@ -263,6 +263,12 @@ def test_an_event_over_the_cap_is_refused_and_those_before_it_are_kept(
     assert str(limit - 1) in str(caught.value)
 
 
+def test_comments_between_events_of_one_piece_are_told_once() -> None:
+    found = decode([b": a\ndata: x\n\n: b\ndata: y\n\n: c\n: d\n\ndata: z\n\n"])
+    assert found["comments"] == [b" a", b" b", b" c", b" d"]
+    assert len(found["events"]) == 3
+
+
 def test_an_endless_line_or_endless_comments_stop_at_the_cap() -> None:
     for piece in (b"x", b": hi\n\n", b"\n", b"data: 1\n"):
         decoder = Decoder(max_event_bytes=1_000)
