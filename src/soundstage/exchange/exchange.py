@@ -1,6 +1,6 @@
 """One request, and one exchange: the request with all that came back, and what is kept of it.
 
-Values only: `client.py` makes them, `reading.py` fills them as bytes come.
+Values only: `client.py` makes them, `reader.py` fills them as bytes come.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Exchange:
     transcript_name: str | None = None
     #: As the API gave it, so that it can be looked up; at most `roles.LONGEST_ID` characters.
     message_id: str | None = None
-    #: What is wrong with the files that it points to; found by `assets.py`, if anybody looks.
+    #: What is wrong with the files that it points to; found by `asset_checks.py`, if anybody looks.
     in_assets: list[Violation] = field(default_factory=list)
     #: What only other exchanges of the same run show to be wrong; see `server_errors.py`.
     found_later: list[Violation] = field(default_factory=list)

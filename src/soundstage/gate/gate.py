@@ -17,7 +17,6 @@ from typing import Any
 
 from soundstage.assets.asset_checks import AssetChecks
 from soundstage.config import Config, Waiver
-from soundstage.conformance.answers import media_type
 from soundstage.conformance.fields import FieldCheck
 from soundstage.conformance.violations import Verdict, Violation
 from soundstage.contract import Contract
@@ -38,6 +37,7 @@ from soundstage.observed.observation import Observed
 from soundstage.results.bundle import BundleWriter
 from soundstage.results.user_weights import Weights
 from soundstage.untrusted import json_text
+from soundstage.wire.media_type import media_type
 from soundstage.wire.outages import http_reason, is_outage, reason_in_words
 
 #: Asks our emulator for an error; any other target ignores it.

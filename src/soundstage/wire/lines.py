@@ -16,7 +16,7 @@ Framing = Literal["sse", "lines", "json", "unknown"]
 
 class LineDecoder:
     """Each line that is not empty is an event. Only LF and CRLF end lines: a lone CR is white space
-    of JSON. A byte order mark stays in its line, for `jsontext` to judge.
+    of JSON. A byte order mark stays in its line, for `json_text` to judge.
 
     Used as `sse.Decoder` is. An event's `type` is "message", its `id` empty; `raw` holds the line
     with its end and any empty lines before it.

@@ -13,7 +13,7 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from soundstage.contract.protocol import Endpoint
+from soundstage.contract.protocol import MEDIA_TYPES, Endpoint
 from soundstage.emulator.faults.choice import Faults, Playing, missed_header
 from soundstage.emulator.faults.expression import FaultExpression
 from soundstage.emulator.faults.script_player import ScriptPlayer
@@ -24,7 +24,7 @@ from soundstage.emulator.http.connection import connection_of
 from soundstage.emulator.http.messages import Headers
 from soundstage.emulator.options import Options
 
-_MEDIA_TYPES: Final = {"sse": b"text/event-stream", "lines": b"application/x-ndjson"}
+_MEDIA_TYPES: Final = {framing: each.encode() for framing, each in MEDIA_TYPES.items()}
 
 
 class Telling:

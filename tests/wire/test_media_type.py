@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from soundstage.wire.content_type import content_type_of
+from soundstage.wire.media_type import content_type_of
 
 SSE, HTML, JSON = "text/event-stream", "text/html", "application/json"
 

@@ -1,5 +1,5 @@
-"""What a response says it is, however often it says so: the one place where that is decided, so
-that a live answer and a saved one are judged alike.
+"""What a response says it is: its Content-Type, however often it comes, and the media type in it.
+The one place where that is decided, so that a live answer and a saved one are judged alike.
 """
 
 from __future__ import annotations
@@ -30,3 +30,10 @@ def content_type_of(headers: Iterable[Sequence[str]]) -> str | None:
     members = [each.strip(" \t") for each in _ELEMENT.findall(whole)]
     valid = [each for each in members if _MEDIA.fullmatch(each)]
     return valid[-1] if valid else whole
+
+
+def media_type(content_type: str | None) -> str:
+    """The media type of a Content-Type without its parameters, in lower case (RFC 9110, section
+    8.3.1); "" where there is none.
+    """
+    return (content_type or "").partition(";")[0].strip().lower()
