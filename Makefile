@@ -9,11 +9,12 @@ unexport PYTHONDONTWRITEBYTECODE
 
 PUBLISHED := tests/published/node_modules/.installed
 
-.PHONY: help setup demo test check bench lock clean
+.PHONY: help setup demo test proofs check bench lock clean
 
 help:
 	@echo "make demo   start the emulator, check both API versions, run a short load, leave a report"
 	@echo "make test   run Soundstage's own tests"
+	@echo "make proofs run those that take long: whole commands, big matrices, delays"
 	@echo "make check  ruff and mypy"
 	@echo "make bench  measure speed, memory and timing error beside references"
 	@echo "make lock   refresh both lock files from pyproject.toml"
@@ -44,7 +45,11 @@ demo: setup
 WORKERS := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
 
 test: setup $(PUBLISHED)
-	@$(BIN)/python -m pytest -n $(WORKERS) -m "not timing"
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not timing and not proof"
+
+# What takes seconds of CPU a test, and then, one after another, what measures delays.
+proofs: setup $(PUBLISHED)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "proof and not timing"
 	@$(BIN)/python -m pytest -m timing
 
 check: setup

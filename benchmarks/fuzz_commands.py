@@ -88,8 +88,8 @@ def _runs(rng: random.Random, name: str = "run") -> dict[str, bytes]:
 
 
 _REPORTS: Final = ("in/run/report.html", "in/run/junit.xml", "in/run/summary.md")
-#: What `runs` leaves beside the runs: its index, its marks, its page.
-_INDEX: Final = ("in/index.sqlite", "in/trend.html")
+#: What `runs` leaves beside the runs: its page.
+_PAGE: Final = ("in/trend.html",)
 
 
 def _report(rng: random.Random) -> Kind:
@@ -110,11 +110,9 @@ def _compare(rng: random.Random) -> Kind:
 
 
 def _of_runs(rng: random.Random) -> Kind:
-    action = rng.choice(
-        (["list"], ["list", "--format", "json"], ["show", "run"], ["reindex"], ["trend"])
-    )
+    action = rng.choice((["list"], ["list", "--format", "json"], ["show", "run"], ["trend"]))
     return Kind(
-        ["runs", *action, "--runs", "in"], _runs(rng) | _runs(rng, "again"), may_write=_INDEX
+        ["runs", *action, "--runs", "in"], _runs(rng) | _runs(rng, "again"), may_write=_PAGE
     )
 
 

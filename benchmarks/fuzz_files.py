@@ -26,8 +26,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.fuzz_mutants import mutant, no_file
 from benchmarks.fuzz_specimens import archive_of, transcript_of, write_bundle
+from benchmarks.mutators import mutant, no_file
 from soundstage.cli import COMMANDS
 from soundstage.contract import Contract, load_all
 from soundstage.errors import SoundstageError
@@ -180,7 +180,6 @@ def _bundle(place: Path) -> Subject:
         Reader("compare --format json", _command("compare", "{}", str(good), "--format", "json")),
         Reader("compare --fidelity", _command("compare", "--fidelity", str(good), "{}")),
         Reader("runs", _command("runs", "list", "--runs", "{..}")),
-        Reader("runs reindex", _command("runs", "reindex", "--runs", "{..}")),
         Reader("runs trend", _command("runs", "trend", "--runs", "{..}", "--format", "json")),
         Reader("schema --observed", _command("schema", "--observed", "{}")),
         Reader("schema --docs-diff", _command("schema", "--observed", "{}", "--docs-diff")),
@@ -255,7 +254,7 @@ def _fitted(path: Path) -> object:
 
 
 def _replayed(path: Path) -> object:
-    from soundstage.emulator import recordings, replay
+    from soundstage.emulator.replay import recordings, replay
 
     found = recordings.find(path, list(load_all().values()))
     for each in found.recordings:
@@ -273,7 +272,7 @@ def _profiled(path: Path) -> None:
 
 
 def _moments(path: Path) -> object:
-    return import_module("soundstage.loadtests.schedule.moments").read_moments(path)
+    return import_module("soundstage.loadtests.schedule.recorded_arrivals").read_moments(path)
 
 
 SUBJECTS: Final[dict[str, Callable[[Path], Subject]]] = {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks import fuzz_seeds, mutators
 from benchmarks.fuzzing import Files, command, tried
-from soundstage.emulator import recordings
+from soundstage.emulator.replay import recordings
 from soundstage.errors import SoundstageError
 
 _WAYS = (

@@ -9,10 +9,12 @@ import contextlib
 import gzip
 import html
 import json
+import os
 import random
 import re
 import zlib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -230,6 +232,24 @@ def folder(files: Mapping[str, bytes], rng: random.Random) -> dict[str, bytes]:
         else:
             result[name] = mutant(result[name], rng)
     return result
+
+
+def no_file(place: Path, outside: Path, rng: random.Random) -> None:
+    """Put something at `place` that is no file of its folder; `outside` is a file elsewhere."""
+    if place.is_dir():
+        place.rename(place.with_name("moved"))
+    place.unlink(missing_ok=True)
+    how = rng.randrange(6)
+    if how == 0:
+        os.mkfifo(place)
+    elif how == 1:
+        place.mkdir()
+    elif how == 2:
+        place.symlink_to(outside)
+    elif how == 3:
+        place.symlink_to(rng.choice(("/dev/zero", "/dev/full", "/etc", outside.parent, place.name)))
+    elif how == 4:
+        place.symlink_to("absent")
 
 
 # --- a key ----------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 class Row(NamedTuple):
     """What was measured, the figure, the reference's figure from the same run, their ratio, and
-    the number to reach (design 13).
+    the number to reach.
     """
 
     what: str

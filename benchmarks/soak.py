@@ -41,8 +41,9 @@ def _run(url: str, folder: str, many: int) -> list[tuple[int, float]]:
 
     from soundstage.exchange.client import Exchange
     from soundstage.loadtests.generator.lag import resident_bytes
-    from soundstage.loadtests.run import LoadOptions
-    from soundstage.loadtests.run_setup import open_run
+    from soundstage.loadtests.run.load_run import LoadOptions
+    from soundstage.loadtests.run.run_end import conclude
+    from soundstage.loadtests.run.run_setup import open_run
     from soundstage.loadtests.schedule.scenario import Part, Scenario
 
     scenario = Scenario(
@@ -67,7 +68,7 @@ def _run(url: str, folder: str, many: int) -> list[tuple[int, float]]:
         if number % (many // _SAMPLES) == 0:
             samples.append((number, resident_bytes() or 0.0))
     run.drain(1.0)
-    run.conclude()
+    conclude(run)
     return samples
 
 

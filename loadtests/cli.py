@@ -15,12 +15,11 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
 from soundstage import cli
-from soundstage.arguments import header
 from soundstage.config import Config, find_config
 from soundstage.errors import UsageError
-from soundstage.exchange import consent, destination
+from soundstage.exchange import consent
 from soundstage.exchange.budget import is_loopback
-from soundstage.exchange.spawn import spawned_emulator
+from soundstage.exchange.spawn import EMULATOR, spawned_emulator
 from soundstage.exit_codes import ExitCode, with_report
 from soundstage.loadtests.load_options import duration, parse_args
 from soundstage.loadtests.merged_options import parameters, planned, scenario_of
@@ -29,31 +28,29 @@ from soundstage.loadtests.schedule.scenario_file import ready
 from soundstage.output import visible
 from soundstage.output.streams import say
 from soundstage.process import signals
+from soundstage.target_options import confirm_configured, connection_of, target_of
 
 if TYPE_CHECKING:
     from locust.env import Environment
 
     from soundstage.loadtests.live.board import Board
-    from soundstage.loadtests.run import LoadOptions, LoadRun
+    from soundstage.loadtests.run.load_run import LoadOptions, LoadRun
 
 __all__ = ["HELP", "duration", "parse_args", "run"]
 
 HELP = "run a load test"
 
-EMULATOR = "emulator"
 #: Users of a closed loop start within this many seconds, so that they do not move in step.
 _SPREAD_S = 5.0
 
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
-    """Run the load, report it; returns the exit code of design 12."""
+    """Run the load, report it; returns the exit code (docs/exit-codes.md)."""
     if args.list_scenarios:
         _list(stdout)
         return 0
     config = find_config(args.config)
-    target = args.target or config.target.url
-    if not target:
-        raise UsageError("--target is needed: a base URL, or `--target emulator`, which is free")
+    target = target_of(args, config)
     scenario = scenario_of(args, config)
     budget = args.budget if args.budget is not None else config.target.budget
     plan = planned(target, scenario, budget)
@@ -66,15 +63,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     if args.dry_run:
         print(plan, file=stdout)
         return 0
-    if args.target is None and config.path is not None and target != EMULATOR:
-        destination.confirm(
-            target,
-            config.path,
-            option="--target",
-            key_file=args.key_file or config.target.key_file,
-            secrets=(*args.header, *(args.client_cert or ())),
-            stderr=stderr,
-        )
+    confirm_configured(args, config, target, stderr)
     live = target != EMULATOR and not is_loopback(target)
     if live and budget:
         if args.yes:
@@ -138,9 +127,10 @@ def _load(options: LoadOptions, drive: Drive, stderr: TextIO, many: int) -> tupl
     import gevent
     from locust.env import Environment
 
-    from soundstage.loadtests import users
     from soundstage.loadtests.cluster.processes import Processes
-    from soundstage.loadtests.run_setup import open_run
+    from soundstage.loadtests.run import users
+    from soundstage.loadtests.run.run_end import conclude
+    from soundstage.loadtests.run.run_setup import open_run
 
     open_loop = options.scenario.users is None
     user: Any = users.ArrivalsUser if open_loop else users.SongUser
@@ -150,7 +140,7 @@ def _load(options: LoadOptions, drive: Drive, stderr: TextIO, many: int) -> tupl
         if team is not None:
             stack.callback(team.end)
         environment = Environment(user_classes=[user_class], host=options.target)
-        load = team.crew(environment) if team is not None else open_run(environment, options)
+        load = team.run(environment) if team is not None else open_run(environment, options)
         for warning in load.session.warnings:
             say(f"soundstage load: {warning}", stderr)
         for each in signals.signals():
@@ -168,7 +158,7 @@ def _load(options: LoadOptions, drive: Drive, stderr: TextIO, many: int) -> tupl
             if team is not None:
                 team.lead(runner)
             drive(load, environment)
-            code = load.conclude()
+            code = conclude(load)
     if many := load.session.client.room.refused:
         exchanges = "1 exchange" if many == 1 else f"{many} exchanges"
         said = "found no room in memory for all of their answers (docs/limits.md)"
@@ -209,15 +199,15 @@ def _measure(args: argparse.Namespace, stderr: TextIO) -> Drive:
     def drive(load: LoadRun, environment: Environment) -> None:
         import gevent
 
-        from soundstage.loadtests.live import progress
-        from soundstage.loadtests.run import LEAD_S
+        from soundstage.loadtests.live import view
+        from soundstage.loadtests.run.load_run import LEAD_S
 
         scenario, runner = load.options.scenario, environment.runner
         assert runner is not None
         length = scenario.length + scenario.warmup_s
         with (
             _served(load, args, stderr) as board,
-            progress.shown(load, length, stderr, board=board),
+            view.shown(board, stderr),
         ):
             if scenario.users is None:
                 counted = load.planned()
@@ -262,7 +252,7 @@ def _search(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> Drive:
 def _options(
     args: argparse.Namespace, config: Config, scenario: Scenario, url: str, budget: int | None
 ) -> LoadOptions:
-    from soundstage.loadtests.run import LoadOptions
+    from soundstage.loadtests.run.load_run import LoadOptions
 
     # Players are load, too: runs with and without them are not alike.
     probed = {"probe_playback": args.probe_playback} if args.probe_playback else {}
@@ -270,15 +260,10 @@ def _options(
         target=url,
         scenario=scenario,
         budget=budget,
-        key_file=args.key_file or config.target.key_file,
-        headers=tuple(map(header, args.header)),
-        ca_file=args.ca_file or config.target.ca_file,
-        client_cert=tuple(args.client_cert) if args.client_cert else None,
-        insecure=args.insecure,
-        keep_private=args.keep_private,
         out=args.out,
         command=args.command,
         parameters=tuple({**parameters(scenario), **probed}.items()),
         probe_playback=args.probe_playback,
         config=config,
+        **connection_of(args, config),
     )

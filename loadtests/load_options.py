@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import shlex
 
-from soundstage.arguments import Hidden, Parser, at_most, base_url, count, shown, whole, words
+from soundstage.arguments import Parser, at_most, count, shown, whole
 from soundstage.contract import available
 from soundstage.loadtests.schedule import arrivals, scenario
+from soundstage.target_options import add_target_options
 
 _EXAMPLES = """examples:
   soundstage load --target emulator --emulator-args "--speed 20" --rate 5 --duration 30s
@@ -59,21 +60,9 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 
 
 def _of_target(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("target").add_argument
-    text = "base URL of the API; `emulator` starts one (free)"
-    add("--target", type=base_url, metavar="URL", help=text)
-    text = "options for --target emulator, see `soundstage emulate --help`"
-    add("--emulator-args", type=words, default="", metavar="ARGS", help=text)
-    add("--budget", type=count, metavar="N", help="billable requests that may be sent")
-    add("--dry-run", action="store_true", help="say what would be sent, and stop")
-    add("--yes", action="store_true", help="do not ask before a live run")
-    add("--key-file", metavar="FILE", help="file with the API key")
-    text = "send it along"
-    add("--header", action=Hidden, default=[], metavar="'NAME: VALUE'", help=text)
-    add("--ca-file", metavar="PEM", help="authorities to trust instead of the system's")
-    add("--client-cert", nargs=2, metavar=("CERT", "KEY"), help="PEM files")
-    add("--insecure", action="store_true", help="do not verify certificates")
-    add("--keep-private", action="store_true", help="do not redact prompts in bundles")
+    group = parser.add_argument_group("target")
+    add_target_options(group, emulator_args="")
+    add = group.add_argument
     add("--config", metavar="FILE", help="(default: soundstage.toml, if it is here)")
     add("--out", metavar="DIR", help="folder of the run bundle (default: in runs/)")
     text = "json prints run.json"
@@ -162,8 +151,6 @@ def _agree(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
         parser.error("--traffic names APIs and endpoints itself: no --api or --endpoint beside it")
     if args.max_in_flight is not None and args.max_in_flight < args.processes:
         parser.error("--max-in-flight: at least one for each of --processes")
-    if args.budget is not None and args.budget < 0:
-        parser.error("--budget: 0 or more")
     if args.duration is not None and args.duration <= 0:
         parser.error("--duration: more than 0")
     if args.confirm < 0:

@@ -17,7 +17,7 @@ from locust.runners import WorkerRunner
 from soundstage.arguments import between, count, shown_of_another, whole
 from soundstage.config import Config, find_config
 from soundstage.contract import available
-from soundstage.loadtests.run import LoadOptions
+from soundstage.loadtests.run.load_run import LoadOptions
 from soundstage.loadtests.schedule import arrivals
 from soundstage.loadtests.schedule.scenario import STREAM, Part, Scenario
 from soundstage.loadtests.web.start_terms import remember, target_of, terms_of

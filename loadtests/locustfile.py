@@ -25,13 +25,14 @@ from locust.web import WebUI
 from soundstage import cli
 from soundstage.errors import SoundstageError
 from soundstage.exit_codes import with_report
-from soundstage.loadtests import users
-from soundstage.loadtests.cluster import shipping
-from soundstage.loadtests.cluster.master import Crew
+from soundstage.loadtests.cluster import shipment
+from soundstage.loadtests.cluster.master import MasterRun
 from soundstage.loadtests.cluster.worker import WorkerRun, failed
 from soundstage.loadtests.locust_options import add_options, options_of, rate_of, schedule_of
-from soundstage.loadtests.run import LEAD_S, LoadOptions, LoadRun
-from soundstage.loadtests.run_setup import open_run
+from soundstage.loadtests.run import users
+from soundstage.loadtests.run.load_run import LEAD_S, LoadOptions, LoadRun
+from soundstage.loadtests.run.run_end import conclude
+from soundstage.loadtests.run.run_setup import open_run
 from soundstage.loadtests.schedule import arrivals
 from soundstage.loadtests.web.form_guard import guard
 from soundstage.loadtests.web.start_terms import ProcessBudget, terms_of
@@ -40,7 +41,7 @@ from soundstage.output import streams, visible
 # Locust has not yet set up its logging, which takes the streams as they are then.
 streams.show()
 log = logging.getLogger("soundstage")
-#: Workers that are there get so long to join a test, those that take longer join it late; and one
+#: Workers that are there get so long to join a test, those that take longer are not used; and one
 #: that leaves gets so long to ship its rows.
 _JOIN_S = 10.0
 _LEAVE_S = 40.0
@@ -157,7 +158,7 @@ def open_bundle(environment: Environment, **_: Any) -> None:
         environment.process_exit_code = error.exit_code
         users.decided(environment)
         if isinstance(runner, WorkerRunner):
-            runner.send_message(shipping.FAILED, failed(error))
+            runner.send_message(shipment.CHANNEL, {"kind": shipment.FAILED, **failed(error)})
         else:
             gevent.spawn(_give_up, environment)
 
@@ -189,15 +190,15 @@ def _lead(
     options: LoadOptions,
     schedule: Callable[[], arrivals.Schedule] | None,
 ) -> None:
-    crew = _paid(environment, options, lambda given: Crew(environment, given, schedule))
-    crew.listen(runner)
-    users.attach(environment, crew)
-    log.info("run bundle: %s", crew.bundle.path)
+    master = _paid(environment, options, lambda given: MasterRun(environment, given, schedule))
+    master.listen(runner)
+    users.attach(environment, master)
+    log.info("run bundle: %s", master.bundle.path)
 
     def begin() -> None:
-        crew.gather(len(runner.clients), _JOIN_S)
-        if not crew.stopping.is_set():
-            crew.begin(LEAD_S if schedule is not None else 0.0)
+        master.gather(len(runner.clients), _JOIN_S)
+        if not master.stopping.is_set():
+            master.begin(LEAD_S if schedule is not None else 0.0)
 
     gevent.spawn(begin)
 
@@ -247,7 +248,7 @@ def _conclude(run: LoadRun) -> int:
     path = run.bundle.path
     try:
         with run.bundle:
-            code = run.conclude()
+            code = conclude(run)
         if run.failure is not None:
             log.error("stopped early: %s", visible.line(run.failure))
         if run.unwritten is not None:

@@ -15,7 +15,7 @@ from soundstage.config import Config
 from soundstage.contract import available, load
 from soundstage.errors import UsageError
 from soundstage.loadtests.schedule import arrivals
-from soundstage.loadtests.schedule.moments import read_moments
+from soundstage.loadtests.schedule.recorded_arrivals import read_moments
 from soundstage.loadtests.schedule.scenario import STREAM, Part, Scenario, endpoint_of, span, spread
 from soundstage.loadtests.schedule.scenario_file import find_scenario
 from soundstage.output import visible

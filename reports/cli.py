@@ -31,8 +31,8 @@ from soundstage.reports.run.evidence import (
 )
 from soundstage.reports.run.findings import Evidence, Report, RuleResult, build
 from soundstage.results.bundle import Bundle
-from soundstage.results.index import resolve
 from soundstage.results.intake import take_in
+from soundstage.results.run_history import resolve
 
 HELP = "turn run bundles into HTML, JUnit, Markdown or JSON"
 

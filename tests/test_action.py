@@ -104,6 +104,7 @@ class Calls:
 
 
 @pytest.mark.parametrize(("fault", "code"), [("", 0), ("--fault index/gap", 1)])
+@pytest.mark.proof
 def test_the_check_step_gates_and_tells_github_why(tmp_path: Path, fault: str, code: int) -> None:
     more = f"--explore 0 --emulator-args=--profile=instant {fault}"
     done, files, log = run_check(tmp_path, api="v6", arguments=more)

@@ -1,4 +1,4 @@
-"""The exit codes of design 12, one by one, as a shell sees them: each from a real process."""
+"""Each exit code of docs/exit-codes.md as a shell sees it: from a real process."""
 
 from __future__ import annotations
 

@@ -42,11 +42,13 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.mark.parametrize("part", SHORT)
+@pytest.mark.proof
 def test_mutants_of_files_get_an_answer_of_ours(place: Any, part: str) -> None:
     found = module(f"fuzz_{part}").run(SHORT[part], 1)
     assert module("fuzz_part").problems_of(found) == []
 
 
+@pytest.mark.proof
 def test_mutants_through_the_real_commands_leave_nothing_and_say_no_key(tmp_path: Path) -> None:
     outcome = module("fuzz_commands").attacked(5, 3, tmp_path / "work", tmp_path / "kept")
     assert sum(outcome.codes.values()) == 5

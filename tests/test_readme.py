@@ -33,11 +33,12 @@ def test_the_first_screen_shows_two_commands() -> None:
 
 def test_the_two_commands_are_targets_of_the_makefile() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    for target in ("setup", "demo", "test", "check", "bench"):
+    for target in ("setup", "demo", "test", "proofs", "check", "bench"):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
 @pytest.mark.parametrize("line", [line for line in LINES if not line.startswith("make ")])
+@pytest.mark.proof
 def test_a_command_of_the_readme_runs(line: str, tmp_path: Path) -> None:
     words = shlex.split(line)
     assert words[0] == "soundstage"
@@ -53,6 +54,7 @@ def test_a_command_of_the_readme_runs(line: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.proof
 def test_every_command_is_in_the_help_and_has_an_example_of_its_own() -> None:
     for name in COMMANDS:
         assert f"  {name}" in usage()

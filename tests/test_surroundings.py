@@ -408,6 +408,7 @@ def test_the_page_and_these_tests_know_the_same_surroundings() -> None:
 @pytest.mark.parametrize(
     ("row", "column", "code"), [each for each in CELLS if each[0] in MOMENTS], ids=str
 )
+@pytest.mark.proof
 def test_a_command_gives_its_code_in(
     row: str, column: str, code: int, inputs: Path, tmp_path: Path
 ) -> None:
@@ -417,6 +418,7 @@ def test_a_command_gives_its_code_in(
 @pytest.mark.parametrize(
     ("row", "column", "code"), [each for each in CELLS if each[0] in LONGER], ids=str
 )
+@pytest.mark.proof
 def test_a_command_at_work_gives_its_code_at(
     row: str, column: str, code: int, inputs: Path, tmp_path: Path, emulators: Emulators
 ) -> None:

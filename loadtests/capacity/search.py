@@ -14,7 +14,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 
-from soundstage.loadtests.capacity.counts import TrialCounts, TrialOutcome, worst
+from soundstage.loadtests.capacity.trial_counts import TrialCounts, TrialOutcome, worst
 from soundstage.results.verdicts import FAIL, INCONCLUSIVE, PASS
 
 #: The first rate is halved at most this often before it is said that there is none.

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from soundstage.errors import UsageError
-from soundstage.loadtests.capacity.counts import TrialCounts, TrialOutcome
 from soundstage.loadtests.capacity.search import FIRST_RATE, CapacitySearch, SearchLimits
+from soundstage.loadtests.capacity.trial_counts import TrialCounts, TrialOutcome
 from soundstage.loadtests.merged_options import planned as planned_once
 from soundstage.loadtests.schedule.scenario import Scenario
 from soundstage.output import visible

@@ -13,12 +13,12 @@ import gevent
 import gevent.event
 import numpy as np
 
-from soundstage.loadtests import hopeless
 from soundstage.loadtests.capacity import search_words
-from soundstage.loadtests.capacity.counts import TrialCounts, TrialOutcome
 from soundstage.loadtests.capacity.search import CapacitySearch, SearchLimits
+from soundstage.loadtests.capacity.trial_counts import TrialCounts, TrialOutcome
 from soundstage.loadtests.generator.lag import Load, why_invalid
-from soundstage.loadtests.run import LEAD_S, LoadRun
+from soundstage.loadtests.run import hopeless
+from soundstage.loadtests.run.load_run import LEAD_S, LoadRun
 from soundstage.loadtests.schedule import arrivals
 from soundstage.loadtests.schedule.traffic import catalogue
 from soundstage.output.streams import say
@@ -80,7 +80,9 @@ class TrialScorecard(Scorecard):
         """Of each milestone, by p50 and so on, in seconds; None for never."""
         return {
             name: {
-                f"p{order * 100:g}": _finite(quantiles.quantile(np.frombuffer(column), order))
+                f"p{order * 100:g}": quantiles.finite(
+                    quantiles.quantile(np.frombuffer(column), order)
+                )
                 for order in _ORDERS
             }
             for name, column in self.times.items()
@@ -237,7 +239,3 @@ def _why(entries: list[dict[str, Any]]) -> str | None:
             if entry["verdict"] == said:
                 return verdicts.describe(entry)
     return None
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

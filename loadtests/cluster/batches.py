@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from soundstage.conformance.violations import Severity, Violation
-from soundstage.loadtests.cluster.worker_record import Member
-from soundstage.loadtests.rows import MOST_TRANSCRIPTS, RowRecorder
+from soundstage.loadtests.cluster.worker_record import WorkerRecord
+from soundstage.loadtests.run.rows import MOST_TRANSCRIPTS, RowRecorder
 from soundstage.results.bundle import BundleWriter
 
 
 class BatchIntake:
-    """Takes the batches of all workers of one run (see `shipping.Shipment`)."""
+    """Takes the batches of all workers of one run (see `shipment.Shipment`)."""
 
     def __init__(self, recording: RowRecorder, bundle: BundleWriter) -> None:
         self._recording = recording
@@ -20,7 +20,7 @@ class BatchIntake:
         self._kept: set[str] = set()
 
     def take(
-        self, member: Member, document: Mapping[str, Any], transcripts: Mapping[str, bytes]
+        self, member: WorkerRecord, document: Mapping[str, Any], transcripts: Mapping[str, bytes]
     ) -> None:
         """Take a batch. Raises TargetError if the bundle cannot be written."""
         for name, text in transcripts.items():

@@ -23,11 +23,11 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
 from soundstage.errors import SoundstageError
-from soundstage.loadtests import users
-from soundstage.loadtests.cluster import shipping
-from soundstage.loadtests.cluster.master import Crew
+from soundstage.loadtests.cluster import shipment
+from soundstage.loadtests.cluster.master import MasterRun
 from soundstage.loadtests.cluster.worker import WorkerRun, failed
-from soundstage.loadtests.run import LoadOptions
+from soundstage.loadtests.run import users
+from soundstage.loadtests.run.load_run import LoadOptions
 from soundstage.output.streams import say
 
 _HOST = "127.0.0.1"
@@ -44,7 +44,7 @@ class Processes:
     """
 
     def __init__(self, many: int, options: LoadOptions, user: type[Any]) -> None:
-        self._crew: Crew | None = None
+        self._master: MasterRun | None = None
         self._left: set[int] = set()
         self._many, self._options, self._user = many, options, user
         gc.collect()
@@ -63,32 +63,32 @@ class Processes:
         os.close(place)
         os.close(life)
 
-    def crew(self, environment: Environment) -> Crew:
+    def run(self, environment: Environment) -> MasterRun:
         """The run that they are for. Raises SoundstageError if it cannot begin."""
         scenario = self._options.scenario
-        self._crew = Crew(
+        self._master = MasterRun(
             environment, self._options, None if scenario.users is not None else scenario.schedule
         )
-        return self._crew
+        return self._master
 
     def runner(self, environment: Environment) -> MasterRunner:
-        """A master of Locust on a free port of this machine, which `crew` listens to. Users of a
+        """A master of Locust on a free port of this machine, which `run` listens to. Users of a
         lost worker go to others.
         """
-        assert self._crew is not None
+        assert self._master is not None
         environment.parsed_options = argparse.Namespace(
             enable_rebalancing=True, headless=False, web_base_path=""
         )
         runner = environment.create_master_runner(_HOST, 0)
-        self._crew.listen(runner)
+        self._master.listen(runner)
         return runner
 
     def lead(self, runner: MasterRunner) -> None:
-        """Let them join the crew, and wait until they have."""
-        assert self._crew is not None
+        """Let them join the run, and wait until they have."""
+        assert self._master is not None
         os.write(self._place, int(runner.server.port).to_bytes(_PORT_BYTES, "big") * self._many)
-        self._crew.gather(self._many)
-        if (ready := len(self._crew.members)) < self._many:
+        self._master.gather(self._many)
+        if (ready := len(self._master.members)) < self._many:
             # They send the whole load, and the user should know.
             say(f"soundstage load: only {ready} of {self._many} workers got ready", sys.stderr)
 
@@ -106,9 +106,9 @@ class Processes:
     def _ended(self, watcher: Any) -> None:
         self._left.discard(watcher.rpid)
         code = os.waitstatus_to_exitcode(watcher.rstatus)
-        if self._crew is not None and code != 0:
+        if self._master is not None and code != 0:
             why = f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-            self._crew.process_ended(watcher.rpid, why)
+            self._master.process_ended(watcher.rpid, why)
 
 
 def _be_a_worker(place: int, life: int, options: LoadOptions, user: type[Any]) -> None:
@@ -139,7 +139,7 @@ def _work(port: int, life: int, options: LoadOptions, user: type[Any]) -> int:
     try:
         run = WorkerRun(environment, runner, options, schedule)
     except SoundstageError as error:
-        runner.send_message(shipping.FAILED, failed(error))
+        runner.send_message(shipment.CHANNEL, {"kind": shipment.FAILED, **failed(error)})
         code = error.exit_code
     else:
         stopper = gevent.signal_handler(signal.SIGTERM, run.leave)

@@ -1,62 +1,27 @@
-"""Which worker takes which arrival of a schedule that all of them go through.
+"""What falls to each worker of a run: arrivals, budget, room in flight. Fixed when the run begins.
 
-From a moment on, of as many arrivals in a row as there are workers each takes one. Who joins or is
-lost changes that for a later moment, of which all hear in time: so that together they send the
-schedule that was asked for, each arrival once.
+Nobody takes over the share of a worker that is lost: its run is void anyway, and what is missing
+can be told to the last arrival.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
-#: A change is for so many seconds ahead; a worker decides whose an arrival is `DECIDE_S` before it.
-LEAD_S = 1.0
-DECIDE_S = 0.2
+from soundstage.errors import BudgetError
+from soundstage.exchange.budget import Budget
 
 
-@dataclass(slots=True)
-class SharePlan:
-    """Entries (from which second on, names of the workers), the latest last."""
-
-    entries: list[tuple[float, list[str]]]
-
-    def owner(self, number: int, moment: float) -> str | None:
-        """Who takes arrival `number`, due `moment` seconds after the beginning; None: nobody."""
-        for since, workers in reversed(self.entries):
-            if moment >= since:
-                if not workers:
-                    return None
-                many = len(workers)
-                return workers[(number + _turn(number // many)) % many]
-        return None
-
-    def changed(self, since: float, workers: Sequence[str]) -> None:
-        """From `since` on it is these workers, in this order."""
-        while self.entries and self.entries[-1][0] >= since:
-            self.entries.pop()
-        self.entries.append((since, list(workers)))
-
-    @property
-    def workers(self) -> list[str]:
-        """Those of the last entry."""
-        return self.entries[-1][1] if self.entries else []
-
-    def to_json(self) -> list[list[object]]:
-        """As it is sent to workers."""
-        return [[since, workers] for since, workers in self.entries]
-
-    @classmethod
-    def of(cls, data: Iterable[Sequence[object]]) -> SharePlan:
-        """Read back what `to_json` gave."""
-        return cls([(float(since), list(names)) for since, names in data])  # type: ignore[arg-type,call-overload]
+def owner(number: int, many: int) -> int:
+    """The place (from 0) of the worker that takes arrival `number` of a schedule that `many` go
+    through: of as many arrivals in a row as there are workers each takes one.
+    """
+    return (number + _turn(number // many)) % many
 
 
 def share(whole: int, place: int, many: int) -> int:
-    """What falls to the one at `place` (from 0) of so many, if `whole` is dealt out to them; at
-    least 1.
-    """
-    return max(1, whole // many + (place < whole % many))
+    """What falls to the one at `place` (from 0) of so many, if `whole` is dealt out to them."""
+    return whole // many + (place < whole % many)
 
 
 def _turn(block: int) -> int:
@@ -65,3 +30,21 @@ def _turn(block: int) -> int:
     Computer Programming, 6.4).
     """
     return (block * 2_654_435_769 & 0xFFFF_FFFF) >> 16
+
+
+class ShareBudget(Budget):
+    """A worker's share of the budget `whole` of a run. `own` counts what the worker itself was
+    given to spend, and raises BudgetError at its end.
+    """
+
+    def __init__(self, limit: int, whole: int, own: Callable[[], None] | None = None) -> None:
+        super().__init__(limit, free=False)
+        self._whole = whole
+        self._own = own
+
+    def take(self) -> None:
+        if self.left == 0:
+            raise BudgetError(f"the budget of {self._whole} billable requests is spent")
+        if self._own is not None:
+            self._own()
+        super().take()

@@ -7,57 +7,64 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from soundstage.loadtests.cluster.leases import Lender
-from soundstage.loadtests.cluster.shares import SharePlan
-from soundstage.loadtests.cluster.worker_record import FINISHED, LOST, RUNNING, Member
+from soundstage.loadtests.cluster.shares import owner, share
+from soundstage.loadtests.cluster.worker_record import FINISHED, LOST, RUNNING, WorkerRecord
 from soundstage.loadtests.generator.lag import Load, why_invalid
 from soundstage.loadtests.generator.lateness import Lateness
 from soundstage.loadtests.schedule.arrivals import Schedule
 
 
 @dataclass(slots=True)
-class Reckoning:
-    """Of the workers of a run, by their id; `schedule` is the one that they share as `plan` says,
-    None for a closed loop; `lender` has their budget, None if it has no limit.
+class WorkerTotals:
+    """Of the workers of a run, by their id; `schedule` is the one that they share, None for a
+    closed loop; `limit` their budget, None if it has none; `many` how many share.
     """
 
     schedule: Callable[[], Schedule] | None
-    lender: Lender | None
-    plan: SharePlan = field(default_factory=lambda: SharePlan([]))
-    members: dict[str, Member] = field(default_factory=dict)
+    limit: int | None
+    many: int = 0
+    members: dict[str, WorkerRecord] = field(default_factory=dict)
     _shares: Counter[str] = field(default_factory=Counter)
 
-    def in_order(self) -> list[Member]:
+    def in_order(self) -> list[WorkerRecord]:
         """All of them, in the order in which they connected."""
         return sorted(self.members.values(), key=lambda each: each.index)
 
-    def running(self) -> list[Member]:
+    def running(self) -> list[WorkerRecord]:
         """Those that are there."""
         return [each for each in self.in_order() if each.state == RUNNING]
 
+    def deal(self) -> list[WorkerRecord]:
+        """Those that are there share the run from now on; whoever else there is does not."""
+        sharing = self.running()
+        self.many = len(sharing)
+        for place, each in enumerate(sharing):
+            each.place = place
+            each.budget = 0 if self.limit is None else share(self.limit, place, self.many)
+        return sharing
+
     def close(self, until_s: float) -> None:
         """Nobody will say anything more, and no arrival after `until_s` was due: how many fell to
-        each that is lost can be told.
+        each that is not whole can be told.
         """
         self._shares.clear()
-        gone = {each.client for each in self.members.values() if each.state == LOST}
-        if not gone or self.schedule is None:
+        if self.schedule is None or not self.many:
             return
-        for number, moment in enumerate(self.schedule()):
+        lacking = {each.place: each.client for each in self.members.values() if not each.whole}
+        for number, moment in enumerate(self.schedule() if lacking else ()):
             if moment > until_s:
                 return
-            owner = self.plan.owner(number, moment)
-            if owner in gone:
-                self._shares[owner] += 1
+            if (client := lacking.get(owner(number, self.many))) is not None:
+                self._shares[client] += 1
 
-    def asked(self, member: Member) -> int:
+    def asked(self, member: WorkerRecord) -> int:
         """How many requests were a worker's: of one that is lost, its share of the schedule."""
         return max(member.asked, self._shares[member.client])
 
-    def spent(self, member: Member) -> int:
-        """What a worker spent; of what it was granted all, if nobody will ever know."""
-        if self.lender is not None and member.state != RUNNING:
-            return self.lender.granted.get(member.client, 0)
+    def spent(self, member: WorkerRecord) -> int:
+        """What a worker spent; its whole share, if nobody will ever know."""
+        if self.limit is not None and member.state == LOST:
+            return member.budget
         return int(member.figures.get("spent", 0))
 
     def all_spent(self) -> int:

@@ -1,13 +1,13 @@
 """A worker of a load run on several processes or machines: sends its share, ships its rows.
 
-Its master (`crew`) says when the run begins, which arrivals are this worker's, and when it is over.
+Its master (`master`) says when the run begins, which share is this worker's, and when it is over.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -18,29 +18,26 @@ from locust.env import Environment
 from locust.runners import WorkerRunner
 
 from soundstage.errors import BudgetError, SoundstageError, TargetError
-from soundstage.loadtests.cluster import clocks, shipping
+from soundstage.loadtests.cluster import clocks, shipment
 from soundstage.loadtests.cluster.clocks import Offset
-from soundstage.loadtests.cluster.leases import LeasedBudget
-from soundstage.loadtests.cluster.routing import route
-from soundstage.loadtests.cluster.shares import DECIDE_S, LEAD_S, SharePlan, share
-from soundstage.loadtests.cluster.shipping import Shipment
-from soundstage.loadtests.run import INTERRUPT_DRAIN_S, LoadOptions, LoadRun
-from soundstage.loadtests.run_setup import recording_of, session_of, traffic_of
+from soundstage.loadtests.cluster.shares import ShareBudget, owner, share
+from soundstage.loadtests.cluster.shipment import Shipment
+from soundstage.loadtests.run.load_run import INTERRUPT_DRAIN_S, LoadOptions, LoadRun
+from soundstage.loadtests.run.run_setup import recording_of, session_of, traffic_of
 from soundstage.loadtests.schedule.arrivals import Schedule
 from soundstage.output import outgoing
-from soundstage.results.matrix import Matrix
 
-log = logging.getLogger("soundstage")
 #: Requests of a closed loop are numbered from here on for each worker, so that no two are the same.
 _APART = 2**40
-#: A worker that joins late lets others run after so many arrivals that it has missed.
-_MISSED = 1000
+#: A master whose heartbeat (of Locust's, once a second) is missing for so long takes no rows.
+PATIENCE_S = 30.0
+_LOOK_S = 1.0
 
 
 class WorkerRun(LoadRun):
     """A load run on a worker. `join` announces it; all else follows from messages. `over` is set
     when it has shipped everything, or given up. `schedule` is None for a closed loop. `spend`
-    counts what this worker may spend by itself, whatever its master lends (`LeasedBudget`).
+    counts what this worker may spend by itself, whatever its share (`ShareBudget`).
     """
 
     def __init__(
@@ -53,23 +50,22 @@ class WorkerRun(LoadRun):
     ) -> None:
         self.runner = runner
         self._spend = spend
-        self.name: str = runner.client_id
-        self.shipment = Shipment(self._send, self.figures, self._abandoned)
+        self.shipment = Shipment(self._send, self.figures)
         traffic = traffic_of(options)
         session = session_of(options, traffic)
         recording = recording_of(environment, options, session, traffic, self.shipment)
-        recording.matrix = _Noting(recording.matrix, self.shipment)
+        recording.on_exercised = self.shipment.exercised
         super().__init__(session, traffic, recording, options, None)
         self.over = gevent.event.Event()
         self._schedule = schedule
-        self._plan = SharePlan([])
+        self._place, self._many = 0, 1
         self._begun = gevent.event.Event()
         self._ended = self._leaving = False
         self._answer: gevent.event.AsyncResult[tuple[int, int]] | None = None
         self._offset: Offset | None = None
         self._offset_at_end: Offset | None = None
         self._drain_s = options.scenario.drain_s
-        route(runner, shipping.TO_WORKER, self.heard)
+        shipment.hear(runner, self.heard)
 
     # ------------------------------------------------------------------ the master says
 
@@ -86,23 +82,17 @@ class WorkerRun(LoadRun):
         self.session.client.next_id = lambda: f"w{index}e{next(number):06d}"
         self.traffic.number = index * _APART
         self._send(
-            shipping.HELLO, {"index": index, "host": socket.gethostname(), "pid": os.getpid()}
+            shipment.HELLO, {"index": index, "host": socket.gethostname(), "pid": os.getpid()}
         )
 
     def heard(self, kind: str, data: Mapping[str, Any], sender: str = "") -> None:
         """A message from the master has come."""
         del sender
-        if kind == shipping.CLOCK and self._answer is not None:
+        if kind == shipment.CLOCK and self._answer is not None:
             self._answer.set((int(data["monotonic_ns"]), int(data["wall_ns"])))
-        elif kind == shipping.BEGIN:
+        elif kind == shipment.BEGIN and not self._begun.is_set():
             self._on_begin(data)
-        elif kind == shipping.PLAN:
-            self._plan = SharePlan.of(data["plan"])
-        elif kind == shipping.ACK:
-            self.shipment.acknowledged(int(data["number"]))
-        elif kind == shipping.GRANT and isinstance(self.session.budget, LeasedBudget):
-            self.session.budget.grant(int(data["many"]))
-        elif kind == shipping.STOP:
+        elif kind == shipment.STOP:
             self.end(float(data["drain_s"]), cut=bool(data["cut"]))
 
     def end(self, drain_s: float | None = None, *, cut: bool = False) -> None:
@@ -117,42 +107,35 @@ class WorkerRun(LoadRun):
             gevent.spawn(self._wind_up, self._drain_s if drain_s is None else drain_s)
 
     def leave(self) -> None:
-        """Somebody wants this worker to go, and only this one: others take over its share, then it
-        drains for a moment and ships what it has. Once more: at once. Returns immediately.
+        """Somebody wants this worker to go, and only this one: it drains for a moment and ships
+        what it has. Once more: at once. Returns immediately.
         """
-        if self._leaving:
-            self.end(0.0, cut=True)
-            return
-        self._leaving = True
-        self._send(shipping.LEAVE, {})
-        gevent.spawn(self._hand_over)
-
-    def _hand_over(self) -> None:
-        self.stopping.wait(LEAD_S + DECIDE_S if self._begun.is_set() else 0.0)
-        self.end(min(INTERRUPT_DRAIN_S, self._drain_s))
+        again, self._leaving = self._leaving, True
+        self.end(0.0 if again else min(INTERRUPT_DRAIN_S, self._drain_s), cut=again)
 
     def _on_begin(self, data: Mapping[str, Any]) -> None:
-        self._plan = SharePlan.of(data["plan"])
-        if self._begun.is_set():
-            return
+        self._place, self._many = int(data["place"]), int(data["many"])
         if data["limit"] is not None:
-            budget = LeasedBudget(
-                int(data["limit"]), lambda: self._send(shipping.LEASE, {}), self._spend
-            )
+            whole = int(data["limit"])
+            own = share(whole, self._place, self._many)
+            budget = ShareBudget(own, whole, self._spend)
             self.session.budget = self.session.client.budget = budget
         offset = self._offset.of_start if self._offset is not None else 0
         self.begin(at_ns=int(data["epoch_ns"]) - offset)
         self._begun.set()
         self.shipment.start()
+        self._background.append(gevent.spawn(self._look_after_the_master))
         if self._schedule is not None:
             gevent.spawn(self._drive)
 
-    def _abandoned(self) -> None:
-        """Nobody takes what is shipped: to go on would only cost."""
-        if not self._ended:
-            log.error("the master does not take rows: this worker sends nothing more")
-            self.failure = self.failure or TargetError("the master does not take rows")
-            self.end(0.0, cut=True)
+    def _look_after_the_master(self) -> None:
+        """Nobody takes what is shipped to a master that is gone: to go on would only cost."""
+        while True:
+            gevent.sleep(_LOOK_S)
+            heard = self.runner.last_heartbeat_timestamp
+            if heard is not None and time.time() - heard > PATIENCE_S and not self._ended:
+                self.failure = self.failure or TargetError("the master does not take rows")
+                self.end(0.0, cut=True)
 
     # ------------------------------------------------------------------ what it does
 
@@ -163,44 +146,41 @@ class WorkerRun(LoadRun):
         return not self.stopping.is_set()
 
     def cap(self) -> int | None:
-        whole, workers = self.options.scenario.max_in_flight, self._plan.workers
-        if whole is None or self.name not in workers:
-            return super().cap()
-        return share(whole, workers.index(self.name), len(workers))
+        whole = self.options.scenario.max_in_flight
+        return super().cap() if whole is None else max(1, share(whole, self._place, self._many))
 
     def _drive(self) -> None:
         self.follow(self._mine())
         if not self.stopping.is_set():
-            self._send(shipping.DRIVEN, {})
+            self._send(shipment.DRIVEN, {})
 
     def _mine(self) -> Iterator[tuple[int, float]]:
         """The arrivals of the schedule that are this worker's."""
         assert self._schedule is not None
-        missed = 0
         for number, moment in enumerate(self._schedule()):
-            early = moment - self.elapsed_s - DECIDE_S
-            if early > 0:
-                if self.stopping.wait(early):
-                    return
-            elif (missed := missed + 1) % _MISSED == 0:
-                gevent.sleep(0)
-            if self._plan.owner(number, moment) == self.name:
+            if owner(number, self._many) == self._place:
                 yield number, moment
 
     def stop(self) -> None:
         super().stop()
         if self.failure is not None and not self._ended:
-            self._send(shipping.FAILED, failed(self.failure))
+            self._send(shipment.FAILED, failed(self.failure))
 
     def _wind_up(self, drain_s: float) -> None:
         self.drain(drain_s)
         if self._begun.is_set():
             self.unwatch()
             self._offset_at_end = clocks.measure(self._ask_the_time, 4)
-        timeout = shipping.HURRY_S if self._cutting.is_set() else shipping.SHIP_TIMEOUT_S
-        whole = self.shipment.finish(timeout)
-        observed = shipping.packed(self.recording.observed.to_json())
-        self._send(shipping.DONE, {"figures": self.figures(), "observed": observed, "whole": whole})
+        self.shipment.finish()
+        self._send(
+            shipment.DONE,
+            {
+                "figures": self.figures(),
+                "observed": shipment.packed(self.recording.observed.to_json()),
+                "batches": self.shipment.number,
+                "left": self._leaving,
+            },
+        )
         self.session.close()
         self.over.set()
 
@@ -225,7 +205,7 @@ class WorkerRun(LoadRun):
 
     def _ask_the_time(self, timeout_s: float) -> tuple[int, int] | None:
         self._answer = gevent.event.AsyncResult()
-        self._send(shipping.CLOCK, {})
+        self._send(shipment.CLOCK, {})
         try:
             return self._answer.get(timeout=timeout_s)
         except gevent.Timeout:
@@ -234,37 +214,14 @@ class WorkerRun(LoadRun):
             self._answer = None
 
     def _send(self, kind: str, data: dict[str, Any]) -> None:
-        self.runner.send_message(kind, data)
+        self.runner.send_message(shipment.CHANNEL, {"kind": kind, **data})
 
 
 def failed(error: BaseException) -> dict[str, Any]:
-    """What a worker says that cannot go on: the data of `shipping.FAILED`."""
+    """What a worker says that cannot go on: the data of `shipment.FAILED`."""
     if isinstance(error, BudgetError):
-        return {"kind": "budget", "message": outgoing.text(str(error))}
+        return {"what": "budget", "message": outgoing.text(str(error))}
     if isinstance(error, SoundstageError):
-        return {"kind": "other", "message": outgoing.text(str(error))}
+        return {"what": "other", "message": outgoing.text(str(error))}
     said = "".join(traceback.format_exception(error))
-    return {"kind": "bug", "message": outgoing.text(said)}
-
-
-class _Noting(Matrix):
-    """A matrix that also ships which rules were put to the test."""
-
-    def __init__(self, matrix: Matrix, shipment: Shipment) -> None:
-        self.__dict__.update(matrix.__dict__)
-        self._shipment = shipment
-
-    def add(self, exchange: str, api: str, endpoint: str, violations: Any, **facts: Any) -> None:
-        asked = facts.pop("exercised", None)
-        if asked is None:
-            super().add(exchange, api, endpoint, violations, **facts)
-            return
-        found: list[str] = []
-
-        def noted(rule: Any) -> bool:
-            if seen := asked(rule):
-                found.append(rule.id)
-            return bool(seen)
-
-        super().add(exchange, api, endpoint, violations, exercised=noted, **facts)
-        self._shipment.exercised(found)
+    return {"what": "bug", "message": outgoing.text(said)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,30 +14,28 @@ RUNNING, FINISHED, LOST = "running", "finished", "lost"
 
 
 @dataclass(slots=True)
-class Member:
-    """One worker. `client` is its id in Locust's channel, `index` its number from 0; `joined_s`
-    and `lost_s` are seconds since the run began; `gone`: it cannot come back; `heard` is when it
-    last said anything (monotonic seconds).
+class WorkerRecord:
+    """One worker. `client` is its id in Locust's channel, `index` its number from 0; `place` that
+    among those that share the run, `budget` its share of it; `lost_s` is seconds since the run
+    began; `gone`: it cannot come back; `driven`: it has nothing more to start.
     """
 
     client: str
     index: int
     host: str
     pid: int
-    joined_s: float = 0.0
+    place: int = 0
+    budget: int = 0
     state: str = RUNNING
     reason: str | None = None
     lost_s: float | None = None
     gone: bool = False
     driven: bool = False
-    leaving: bool = False
-    heard: float = field(default_factory=time.monotonic)
+    batches: int = 0
     rows: int = 0
     dropped: int = 0
     late: Lateness = field(default_factory=Lateness)
     figures: dict[str, Any] = field(default_factory=dict)
-    _taken: set[int] = field(default_factory=set)
-    _all_until: int = 0
 
     @property
     def name(self) -> str:
@@ -59,16 +56,6 @@ class Member:
     def asked(self) -> int:
         """Arrivals that it took, as far as it told."""
         return max(int(self.figures.get("asked", 0)), self.rows)
-
-    def is_new(self, number: int) -> bool:
-        """Whether this is the first time that a batch of this number comes."""
-        if number <= self._all_until or number in self._taken:
-            return False
-        self._taken.add(number)
-        while self._all_until + 1 in self._taken:
-            self._all_until += 1
-            self._taken.discard(self._all_until)
-        return True
 
     def count(self, row: Mapping[str, Any]) -> None:
         """One of its rows has come."""
@@ -103,7 +90,7 @@ class Member:
             "pid": self.pid,
             "state": FINISHED if self.state == FINISHED else LOST,
             "reason": self.reason,
-            "joined_s": round(self.joined_s, 3),
+            "joined_s": 0.0,
             "lost_s": None if self.lost_s is None else round(self.lost_s, 3),
             "exchanges": self.rows,
             "asked": asked,

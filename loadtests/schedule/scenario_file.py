@@ -22,7 +22,7 @@ from soundstage.contract import load
 from soundstage.errors import UsageError
 from soundstage.loadtests.schedule import arrivals
 from soundstage.loadtests.schedule.arrivals import Phase
-from soundstage.loadtests.schedule.moments import read_moments
+from soundstage.loadtests.schedule.recorded_arrivals import read_moments
 from soundstage.loadtests.schedule.scenario import STREAM, Part, Scenario, endpoint_of, seconds
 from soundstage.results import slo
 from soundstage.untrusted import toml_text

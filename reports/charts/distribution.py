@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
 from markupsafe import Markup
 
 from soundstage.reports.charts.chart import AMBER, CURVES, GREEN, RED, Chart, slug
-from soundstage.reports.charts.svg import Axis, element, line, number, svg, text, x_axis
+from soundstage.reports.charts.ecdf import CurveMark, EcdfCurve, EcdfPlot, share_rows
+from soundstage.reports.charts.svg import element, number, text
 from soundstage.reports.run.summary import Group, MilestoneSummary
-from soundstage.reports.words import (
-    HEADLINE_MILESTONES,
-    milestone_label,
-    percent,
-    plain,
-    plural,
-    seconds,
-)
-
-#: At most this many points of a curve; a screen shows no more.
-_POINTS = 160
+from soundstage.reports.words import HEADLINE_MILESTONES, milestone_label, plain, plural, seconds
 
 
 def distribution(group: Group, slos: Iterable[Mapping[str, Any]] = ()) -> Chart | None:
@@ -30,95 +19,41 @@ def distribution(group: Group, slos: Iterable[Mapping[str, Any]] = ()) -> Chart 
     each objective of `slos` (run.json) on a quantile of this endpoint as the corner that the
     curve has to pass.
     """
-    curves = [one for name in HEADLINE_MILESTONES if (one := group.milestone(name)) and one.n]
-    if not curves:
+    found = [one for name in HEADLINE_MILESTONES if (one := group.milestone(name)) and one.n]
+    if not found:
         return None
-    name = f"{plain(group.api, 20)} {plain(group.endpoint, 20)}"
-    chart = f"ecdf-{slug(name)}"
-    width, top, bottom = 450, 12 + 18 * len(curves), 230
+    curves = [_curve(one) for one in found]
     goals = _goals(group, slos)
-    finite = [t for one in curves for t in (_first(one), _last(one))]
-    axis = Axis.over([*finite, *(goal["bound"] for goal in goals)], 44, width - 26)
-    parts = x_axis(axis, top, bottom)
-
-    def height(share: float) -> float:
-        return bottom - share * (bottom - top - 6)
-
-    for share in (0.0, 0.5, 0.95):
-        y = height(share)
-        parts.append(line(axis.left, y, axis.right, y, stroke="currentColor", stroke_opacity=".18"))
-        parts.append(text(36, y + 4, f"{share:.0%}", text_anchor="end", opacity=".7", font_size=11))
-    for index, one in enumerate(curves):
-        colour, dash = CURVES[one.name]
-        p50, p95 = one.intended[0], one.intended[2]
-        legend = f"{milestone_label(one.name)} · p50 {p50.words} · p95 {p95.words}"
-        if one.reached < one.n:
-            legend += f" · never: {percent(one.n - one.reached, one.n)}"
-        y = 10 + 18 * index
-        stroke = {"stroke": colour, "stroke_width": 2, "stroke_dasharray": dash}
-        parts.append(line(axis.left, y - 4, axis.left + 22, y - 4, **stroke))
-        parts.append(text(axis.left + 30, y, legend))
-        if not one.reached:
-            continue
-        path = _steps(one, axis, height)
-        parts.append(element("path", d=path, fill="none", stroke_linejoin="round", **stroke))
-        for mark in (p50, p95):
-            if not math.isfinite(mark.value):
-                continue
-            x, level = axis.at(mark.value), height(mark.order)
-            if math.isfinite(mark.low) and not math.isnan(mark.high):
-                ends = axis.at(mark.low), axis.at(mark.high)
-                parts.append(
-                    line(
-                        ends[0],
-                        level,
-                        ends[1],
-                        level,
-                        stroke=colour,
-                        stroke_width=6,
-                        stroke_opacity=".35",
-                    )
-                )
-            parts.append(element("circle", cx=x, cy=level, r=3.5, fill=colour))
-    parts.extend(_goal(goal, axis, height, index) for index, goal in enumerate(goals))
-    if not any(one.reached for one in curves):
-        parts.append(
-            text(
-                (axis.left + axis.right) / 2,
-                (top + bottom) / 2,
-                "no exchange got there",
-                text_anchor="middle",
-                opacity=".7",
-            )
-        )
+    plot = EcdfPlot(curves, [goal["bound"] for goal in goals])
+    plot.parts.extend(_goal(goal, plot, index) for index, goal in enumerate(goals))
+    if not any(one.reached for one in found):
+        x, y = (plot.axis.left + plot.axis.right) / 2, (plot.top + plot.bottom) / 2
+        plot.parts.append(text(x, y, "no exchange got there", text_anchor="middle", opacity=".7"))
     said_goals = [f"{plain(goal['slo'], 80)}: {_GOALS[goal['verdict']][1]}" for goal in goals]
-    title = f"Times of {name}"
-    n = curves[0].n
+    name = f"{plain(group.api, 20)} {plain(group.endpoint, 20)}"
+    chart, title, n = f"ecdf-{slug(name)}", f"Times of {name}", found[0].n
     said = "; ".join(
         f"{milestone_label(one.name)}: p50 {seconds(one.intended[0].value)},"
         f" p95 {seconds(one.intended[2].value)}"
-        for one in curves
+        for one in found
     )
     return Chart(
         id=chart,
         title=title,
         note=f"Share of {plural(n, 'exchange')} that got there, by seconds from the intended start"
-        f"{' (log scale)' if axis.log else ''}. Thick: the 95% interval of p50 and p95."
+        f"{' (log scale)' if plot.axis.log else ''}. Thick: the 95% interval of p50 and p95."
         + (f" Objectives are corners: {', '.join(said_goals)}." if goals else ""),
-        svg=svg(
-            chart,
-            title,
-            "; ".join([said, *said_goals, f"n = {n}."]),
-            width,
-            bottom + 24,
-            parts,
-        ),
-        head=("share", *(milestone_label(one.name) for one in curves)),
-        rows=tuple(
-            (f"{share:.0%}", *(seconds(_at_share(one, share)) for one in curves))
-            for share in (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
-        ),
+        svg=plot.svg(chart, title, "; ".join([said, *said_goals, f"n = {n}."])),
+        head=("share", *(curve.label for curve in curves)),
+        rows=tuple((share, *map(seconds, times)) for share, times in share_rows(curves)),
     )
+
+
+def _curve(one: MilestoneSummary) -> EcdfCurve:
+    p50, p95 = one.intended[0], one.intended[2]
+    marks = (CurveMark(mark.order, mark.value, mark.low, mark.high) for mark in (p50, p95))
+    label, (colour, dash) = milestone_label(one.name), CURVES[one.name]
+    return EcdfCurve(label, colour, dash, one.times, p50.words, p95.words, tuple(marks))
 
 
 #: Colour of an objective, and the word for what became of it.
@@ -136,14 +71,13 @@ def _goals(group: Group, slos: Iterable[Mapping[str, Any]]) -> list[Mapping[str,
     ][:8]
 
 
-def _goal(
-    goal: Mapping[str, Any], axis: Axis, height: Callable[[float], float], index: int
-) -> Markup:
+def _goal(goal: Mapping[str, Any], plot: EcdfPlot, index: int) -> Markup:
     """An objective as the corner at (bound, share): a curve that passes above meets it. Labels
     stand one above the other, the first at the bottom.
     """
     colour, word = _GOALS[goal["verdict"]]
-    x, y, floor = axis.at(goal["bound"]), height(goal["order"]), height(0.0)
+    axis = plot.axis
+    x, y, floor = axis.at(goal["bound"]), plot.height(goal["order"]), plot.height(0.0)
     path = f"M{number(float(axis.left))} {number(y)}H{number(x)}V{number(floor)}"
     label = f"≤ {seconds(goal['bound'])} {word}"
     right = x > axis.right - 110
@@ -160,26 +94,3 @@ def _goal(
             font_size=11,
         ),
     )
-
-
-def _first(one: MilestoneSummary) -> float:
-    return float(one.times[0])
-
-
-def _last(one: MilestoneSummary) -> float:
-    return float(one.times[one.reached - 1]) if one.reached else math.inf
-
-
-def _at_share(one: MilestoneSummary, share: float) -> float:
-    return float(one.times[max(1, math.ceil(round(share * one.n, 9))) - 1])
-
-
-def _steps(one: MilestoneSummary, axis: Axis, height: Callable[[float], float]) -> str:
-    """The path of a step function, thinned to what a screen can show."""
-    picked = np.unique(np.linspace(0, one.reached - 1, min(one.reached, _POINTS)).astype(int))
-    path = [f"M{number(axis.at(float(one.times[0])))} {number(float(height(0.0)))}"]
-    for index in picked:
-        x, y = axis.at(float(one.times[index])), height((int(index) + 1) / one.n)
-        path.append(f"H{number(x)}V{number(float(y))}")
-    path.append(f"H{number(axis.right)}")
-    return "".join(path)

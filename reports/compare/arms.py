@@ -14,17 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from soundstage.errors import NoDataError, UsageError
 from soundstage.reports.run.stage_time import SAMPLE, spent
 from soundstage.reports.run.summary import expected_milestones
-from soundstage.results import index
+from soundstage.results import run_history
 from soundstage.results.bundle import RUN, Bundle
-from soundstage.results.columns import DROPPED, Columns
+from soundstage.results.columns import DROPPED, Columns, Floats
 from soundstage.results.intake import take_in
 
-Floats = npt.NDArray[np.float64]
 #: (api, endpoint)
 Place = tuple[str, str]
 
@@ -130,7 +128,7 @@ def resolve(text: str) -> list[Path]:
                 raise UsageError(f"{path}: {how}")
             found.extend(inside)
         else:
-            found.append(index.resolve(word))
+            found.append(run_history.resolve(word))
     if not found:
         raise UsageError(f"{text!r} names no run bundle")
     return found

@@ -21,6 +21,7 @@ from soundstage.reports.words import (
     seconds,
     target_facts,
 )
+from soundstage.results.quantiles import finite
 
 FORMAT = 1
 #: At most this many lines of anything that a run can have any number of.
@@ -143,8 +144,8 @@ def to_json(made: Comparison) -> dict[str, Any]:
                 "base": _estimate(each.base, each.n_base),
                 "candidate": _estimate(each.candidate, each.n_candidate),
                 "change": _ratio(each.change),
-                "shift_s": _finite(each.shift),
-                "share": _finite(each.share),
+                "shift_s": finite(each.shift),
+                "share": finite(each.share),
                 "moved": each.moved,
             }
             for each in made.stages
@@ -155,8 +156,8 @@ def to_json(made: Comparison) -> dict[str, Any]:
                 "api": each.pairing.api,
                 "endpoint": each.pairing.endpoint,
                 "milestone": each.milestone,
-                "hodges_lehmann": _finite(each.ratio),
-                "mann_whitney_p": _finite(each.p),
+                "hodges_lehmann": finite(each.ratio),
+                "mann_whitney_p": finite(each.p),
             }
             for each in made.shifts
         ],
@@ -225,16 +226,12 @@ def _obstacle(each: Any) -> dict[str, str]:
 
 def _estimate(one: Estimate, n: int) -> dict[str, Any]:
     return {
-        "value": _finite(one.value),
-        "low": _finite(one.low),
-        "high": _finite(one.high),
+        "value": finite(one.value),
+        "low": finite(one.low),
+        "high": finite(one.high),
         "n": n,
     }
 
 
 def _ratio(one: Ratio) -> dict[str, Any]:
-    return {"value": _finite(one.value), "low": _finite(one.low), "high": _finite(one.high)}
-
-
-def _finite(number: float) -> float | None:
-    return number if math.isfinite(number) else None
+    return {"value": finite(one.value), "low": finite(one.low), "high": finite(one.high)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from soundstage.reports.charts import comparison_charts, gate_chart
+from soundstage.reports.compare import arm_charts, gate_chart
 from soundstage.reports.compare.cells import (
     LINE_LIMIT,
     arm_words,
@@ -66,7 +66,7 @@ def render(made: Comparison) -> str:
         noise=noise_rows(made.calibration, made) if made.calibration else [],
         charts={
             "gates": gate_chart.intervals(made),
-            "half": comparison_charts.distributions(made) if made.gates else [],
-            "wide": comparison_charts.waterfalls(made),
+            "half": arm_charts.distributions(made) if made.gates else [],
+            "wide": arm_charts.waterfalls(made),
         },
     )

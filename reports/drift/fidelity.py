@@ -1,7 +1,8 @@
 """How near an emulator is to the live API, stage by stage: two runs held against each other.
 
-    fidelity(live, emulated, findings)  -> Fidelity   rows in, values out
-    run(live, emulated, format, stdout) -> exit code  for `soundstage compare --fidelity`
+    fidelity(live, emulated, findings) -> Fidelity   rows in, values out
+
+How the table is told, and the command, are `fidelity_table`'s business.
 
 This is no regression test: neither arm is better than the other, and a difference that is proved
 but small is no fault of a stand-in. A quantity is *far* where the distance is larger than both
@@ -18,19 +19,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from soundstage.contract import available, load
-from soundstage.errors import NoDataError, UsageError
-from soundstage.output.written_files import print_document
-from soundstage.reports.drift import drift, fidelity_text
+from soundstage.errors import NoDataError
+from soundstage.reports.drift import drift
 from soundstage.reports.drift.fidelity_arm import RESULT, FidelityArm, arms, column
 from soundstage.reports.run.stage_time import spent
-from soundstage.results.bundle import Bundle
 from soundstage.results.quantiles import quantile, rate_interval
 
 Floats = npt.NDArray[np.float64]
@@ -46,8 +43,6 @@ FEWEST = 20
 #: The chance of calling a quantity far that is alike, for each of them.
 LEVEL = 0.001
 QUANTILES = (0.5, 0.95)
-#: Exit codes by verdict (design 12): the stand-in has moved away; nothing can be said.
-EXIT = {"near": 0, "far": 3, "unclear": 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,58 +305,3 @@ def _worst(verdicts: Iterable[str]) -> str:
 def _mean(values: Iterable[float]) -> float:
     found = list(values)
     return sum(found) / len(found) if found else math.nan
-
-
-# --- the command ----------------------------------------------------------------------------------
-
-
-def run(live: Path, emulated: Path, format: str, stdout: TextIO) -> int:
-    """Compare two bundles and print the table as "text", "markdown" or "json". Returns 0 if the
-    second is near the first, 3 if it is far, 4 if there is too little to say.
-
-    Raises UsageError for what is no bundle and for another format, NoDataError where there is
-    nothing to compare.
-    """
-    if format not in fidelity_text.RENDER:
-        known = ", ".join(fidelity_text.RENDER)
-        raise UsageError(f"--fidelity has no format {format!r}: there are {known}")
-    bundles = Bundle.open(live), Bundle.open(emulated)
-    notes = []
-    speeds = []
-    for role, bundle in zip(("the live arm", "the emulated arm"), bundles, strict=True):
-        target = bundle.run["target"]
-        speeds.append(target.get("speed") or 1.0)
-        if speeds[-1] != 1.0:
-            notes.append(f"{role} ran {speeds[-1]:g} times faster than life; its times are scaled")
-        if not bundle.complete:
-            notes.append(f"{role} is incomplete")
-    if bundles[0].run["target"]["kind"] != "live":
-        kind = bundles[0].run["target"]["kind"]
-        notes.append(f"the live arm is none: its target is of the kind {kind}")
-    findings = _findings(live, emulated)
-    if findings is None:
-        notes.append("a run has no record of payloads: shapes were not compared")
-    result = fidelity(
-        bundles[0].exchanges(),
-        bundles[1].exchanges(),
-        findings,
-        speeds=(speeds[0], speeds[1]),
-        notes=notes,
-    )
-    shown = fidelity_text.RENDER[format](result)
-    if format == "text":
-        stdout.write(shown)
-    else:
-        print_document(shown, stdout)
-    return EXIT[result.verdict]
-
-
-def _findings(live: Path, emulated: Path) -> list[drift.DriftFinding] | None:
-    """The differences of payloads between the two runs; None if one has none on record."""
-    try:
-        mine, theirs = drift.observed_of([live]), drift.observed_of([emulated])
-    except NoDataError:
-        return None
-    apis = [api for api in mine.apis if api in theirs.apis and api in available()]
-    found: list[drift.DriftFinding] = drift.drift(mine, theirs, {api: load(api) for api in apis})
-    return found

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from soundstage.reports.run.findings import Report
 from soundstage.reports.run.heard_playback import Playback
 from soundstage.reports.run.summary import Group, MilestoneSummary, Quantile
+from soundstage.results.quantiles import finite
 
 
 def to_json(report: Report) -> dict[str, Any]:
@@ -51,8 +51,8 @@ def _group_json(group: Group) -> dict[str, Any]:
             stage.name: {
                 "n": stage.n,
                 "reached": stage.reached,
-                "p50": _finite(stage.p50),
-                "p95": _finite(stage.p95),
+                "p50": finite(stage.p50),
+                "p95": finite(stage.p95),
             }
             for stage in group.stages
         },
@@ -66,9 +66,7 @@ def _playback_json(heard: Playback) -> dict[str, Any]:
         "never": heard.never,
         "whole": heard.whole,
         "stalls": heard.stalls,
-        **{
-            name: {"p50": _finite(pair[0]), "p95": _finite(pair[1])} for name, pair in pairs.items()
-        },
+        **{name: {"p50": finite(pair[0]), "p95": finite(pair[1])} for name, pair in pairs.items()},
         "reasons": dict(heard.reasons),
     }
 
@@ -85,14 +83,10 @@ def _milestone_json(one: MilestoneSummary) -> dict[str, Any]:
 def _quantiles_json(quantiles: tuple[Quantile, ...]) -> dict[str, Any]:
     return {
         f"p{round(one.order * 100)}": {
-            "seconds": _finite(one.value),
-            "low": _finite(one.low),
-            "high": _finite(one.high),
+            "seconds": finite(one.value),
+            "low": finite(one.low),
+            "high": finite(one.high),
             **({"estimated": True} if one.estimated else {}),
         }
         for one in quantiles
     }
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -18,7 +18,7 @@ from soundstage import __version__
 from soundstage.contract.source_lines import place_of
 from soundstage.errors import SoundstageError
 from soundstage.output import visible
-from soundstage.reports.formats.uris import of_path
+from soundstage.output.uris import of_path
 from soundstage.reports.run.findings import Report, RuleResult
 from soundstage.reports.words import plain
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from soundstage.errors import SoundstageError
 from soundstage.output import visible
+from soundstage.output.uris import of_path
 from soundstage.reports.formats import html
-from soundstage.reports.formats.uris import of_path
 from soundstage.reports.history.trend import TrendRun, TrendSeries, chart, sentence, trend
 from soundstage.reports.run.summary import expected_milestones, summarise
 from soundstage.reports.words import plural
 from soundstage.results.bundle import Bundle
-from soundstage.results.index import RunEntry
+from soundstage.results.quantiles import finite
+from soundstage.results.run_history import RunEntry
 
 #: A page of more pictures than this is read by nobody.
 CHART_LIMIT = 60
@@ -90,9 +90,9 @@ def as_json(series: Iterable[TrendSeries]) -> str:
                     "run": point.run,
                     "created": point.created,
                     "n": point.n,
-                    "seconds": _finite(point.value),
-                    "low": _finite(point.low),
-                    "high": _finite(point.high),
+                    "seconds": finite(point.value),
+                    "low": finite(point.low),
+                    "high": finite(point.high),
                 }
                 for point in each.points
             ],
@@ -104,7 +104,3 @@ def as_json(series: Iterable[TrendSeries]) -> str:
         for each in series
     ]
     return visible.in_json(json.dumps(document, indent=2)) + "\n"
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

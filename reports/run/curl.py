@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from soundstage.output.redact import MARK, Redactor
-from soundstage.reports.formats.uris import of_url
+from soundstage.output.uris import of_url
 
 #: Where a user keeps the key (README), and what stands for any other secret header's value.
 KEY = "$SOUNDVERSE_API_KEY"

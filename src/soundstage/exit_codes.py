@@ -22,7 +22,7 @@ class ExitCode(IntEnum):
     TERMINATED = 143
 
 
-#: What ends a command at once comes first, then what of several verdicts weighs most (design 12).
+#: What ends a command at once comes first, then what weighs most (docs/exit-codes.md).
 _ORDER = (
     ExitCode.INTERRUPTED,
     ExitCode.TERMINATED,

@@ -27,9 +27,11 @@ from soundstage.contract.rules import Rule
 from soundstage.errors import BudgetError, SoundstageError
 from soundstage.exchange import destination
 from soundstage.exchange.patience import LONGEST_TIMEOUT_S
-from soundstage.gate.contract_check import EMULATOR, CheckOptions, open_gate
+from soundstage.exchange.spawn import EMULATOR
+from soundstage.gate import conclusion
+from soundstage.gate.contract_check import CheckOptions, open_gate
 from soundstage.gate.gate import ContractGate
-from soundstage.gate.rule_outcomes import Beside, RuleOutcome, of_budget
+from soundstage.gate.rule_outcomes import Beside, RuleOutcome, exit_code, of_budget
 from soundstage.output import outgoing, visible
 from soundstage.results.weight import Weighed
 
@@ -163,14 +165,14 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     gate = session.config.stash[_GATE]
     outcomes, beside = _outcomes(session, gate), session.config.stash[_BESIDE]
-    code = gate.exit_code(outcomes, beside)
+    code = exit_code(outcomes, beside, sent=bool(gate.exchanges))
     if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         # Other tests of the same session may have failed, too.
         session.exitstatus = code = code or int(exitstatus)
     if gate.bundle is not None:
         code = code or int(exitstatus != pytest.ExitCode.OK)
         selection = _selection(session, gate, outcomes)
-        gate.finish(outcomes, code, beside=beside, selection=selection)
+        conclusion.finish(gate, outcomes, code, beside=beside, selection=selection)
         session.config.stash[_BUNDLE] = gate.bundle.path
     stack.close()
 
@@ -250,7 +252,7 @@ def holds(gate: ContractGate, request: pytest.FixtureRequest) -> Callable[[Rule]
     """Fails, skips or passes a rule by what has been seen of it."""
 
     def check(rule: Rule) -> None:
-        outcome = gate.outcome(rule)
+        outcome = conclusion.outcome(gate, rule)
         if outcome.outcome == "failed":
             pytest.fail(explained(outcome), pytrace=False)
         if outcome.outcome in ("inconclusive", "not_exercised", "known"):
@@ -380,7 +382,7 @@ def _rule_of(item: pytest.Item) -> Rule | None:
 
 def _outcomes(session: pytest.Session, gate: ContractGate) -> list[RuleOutcome]:
     rules = [rule for item in session.items if (rule := _rule_of(item)) is not None]
-    return gate.outcomes(rules)
+    return conclusion.outcomes(gate, rules)
 
 
 def _selection(
@@ -389,7 +391,7 @@ def _selection(
     """What run.json says of a session that was asked about some rules only; None if about all."""
     keyword = session.config.option.keyword
     rules = sum(_rule_of(item) is not None for item in session.items)
-    return gate.selection(keyword, rules, outcomes) if keyword else None
+    return conclusion.selection(gate, keyword, rules, outcomes) if keyword else None
 
 
 def _one_line(text: str) -> str:

@@ -391,6 +391,7 @@ def check(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
+@pytest.mark.proof
 def test_an_api_that_names_another_port_is_red_in_the_whole_bundle(tmp_path: Path) -> None:
     """The emulator puts the Host that it is asked by into its URLs; here it is a wrong one."""
     bundle = tmp_path / "run"
@@ -424,6 +425,7 @@ def test_an_api_that_names_another_port_is_red_in_the_whole_bundle(tmp_path: Pat
     ],
     ids=["other formats", "a page"],
 )
+@pytest.mark.proof
 def test_a_check_ends_in_order_whatever_the_files_are(
     files: dict[str, bytes], code: int, expected: str, tmp_path: Path
 ) -> None:
@@ -444,6 +446,7 @@ def test_a_check_ends_in_order_whatever_the_files_are(
         assert "not decoded here" in (bundle / "junit.xml").read_text()
 
 
+@pytest.mark.proof
 def test_the_emulators_own_files_pass_the_whole_check(tmp_path: Path) -> None:
     bundle = tmp_path / "run"
     emulator = "--profile instant --seed 3"

@@ -169,6 +169,7 @@ def test_one_that_was_ended_between_two_files_is_started_again(decoder: FileDeco
     assert decoder.ask("MP3", SONG).seconds == 2.0
 
 
+@pytest.mark.proof
 def test_time_of_the_processor_is_bounded_for_each_file() -> None:
     decoder = bounded(cpu_s=1)
     with pytest.raises(OverLimit, match="processor"):
@@ -188,6 +189,7 @@ def test_time_of_the_clock_is_bounded_and_is_not_given_for_ever() -> None:
         decoder.ask("MP3", SONG)
 
 
+@pytest.mark.proof
 def test_memory_is_bounded() -> None:
     decoder = bounded(memory=120 * 2**20)
     file = io.BytesIO()
@@ -210,6 +212,7 @@ def test_memory_is_bounded() -> None:
     ],
     ids=["WebP", "JPEG", "PNG"],
 )
+@pytest.mark.proof
 def test_the_largest_picture_that_is_opened_has_memory_enough(
     kind: str, side: int, options: dict[str, Any], decoder: FileDecoder
 ) -> None:
@@ -368,6 +371,7 @@ print([round(each.value.seconds) for each in jobs], ticks > 20)
 """
 
 
+@pytest.mark.proof
 def test_it_works_beside_greenlets_and_does_not_hold_them_up() -> None:
     done = subprocess.run(
         [sys.executable, "-c", _GREEN],

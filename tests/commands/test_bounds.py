@@ -38,6 +38,7 @@ def rules_of(bundle: Path) -> list[dict]:
     return [json.loads(line) for line in (bundle / "rules.ndjson").read_text().splitlines()]
 
 
+@pytest.mark.proof
 def test_a_target_that_pings_for_ever_does_not_hold_a_check(tmp_path: Path) -> None:
     bundle = tmp_path / "run"
     with hostile(pings) as server:
@@ -56,6 +57,7 @@ def test_a_target_that_pings_for_ever_does_not_hold_a_check(tmp_path: Path) -> N
     assert (bundle / "report.html").is_file()
 
 
+@pytest.mark.proof
 def test_plain_pytest_has_the_same_limit_by_another_name(tmp_path: Path) -> None:
     with hostile(silent) as server:
         done = subprocess.run(
@@ -116,6 +118,7 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("chunks", FLOODS.values(), ids=FLOODS.keys())
+@pytest.mark.proof
 def test_what_lint_says_of_a_file_is_bounded_and_counts_everything(
     chunks: list[dict], tmp_path: Path
 ) -> None:
@@ -138,6 +141,7 @@ def test_lint_says_how_many_it_does_not_show(tmp_path: Path) -> None:
     assert "debug is not documented (and 290 more of this kind)" in out
 
 
+@pytest.mark.proof
 def test_a_bundle_of_a_flood_is_small_counts_all_of_it_and_can_be_read(tmp_path: Path) -> None:
     flood = json.dumps({**START, **{f"extra{n}": n for n in range(100_000)}}).encode()
     bundle = tmp_path / "run"
@@ -167,6 +171,7 @@ def test_a_bundle_of_a_flood_is_small_counts_all_of_it_and_can_be_read(tmp_path:
     assert sum(each.get("times", 1) for each in json.loads(text)["violations"]) >= 100_000
 
 
+@pytest.mark.proof
 def test_a_load_on_a_target_that_never_answers_ends_and_is_invalid(tmp_path: Path) -> None:
     bundle = tmp_path / "run"
 

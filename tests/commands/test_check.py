@@ -60,6 +60,7 @@ def test_a_faithful_target_passes_and_the_bundle_says_that_it_was_an_emulator(
     assert "emulator" in (bundle / "report.html").read_text()
 
 
+@pytest.mark.proof
 def test_four_generations_are_enough_for_both_versions(tmp_path: Path) -> None:
     with spawned_emulator(INSTANT.split()) as url:
         bundle = tmp_path / "run"
@@ -84,6 +85,7 @@ def test_four_generations_are_enough_for_both_versions(tmp_path: Path) -> None:
         ("truncated/after/running", "v6/stream/end/reached"),
     ],
 )
+@pytest.mark.proof
 def test_a_broken_target_is_red_and_junit_names_the_rule(
     fault: str, rule: str, tmp_path: Path
 ) -> None:
@@ -103,6 +105,7 @@ def test_faults_need_an_emulator_that_is_started_here() -> None:
 
 
 @pytest.mark.parametrize("status", ["service_unavailable", "rate_limit"])
+@pytest.mark.proof
 def test_an_outage_is_inconclusive_and_never_red(status: str, tmp_path: Path) -> None:
     bundle = tmp_path / "run"
     done = check(
@@ -127,6 +130,7 @@ def test_an_unreachable_target_is_one_clear_line() -> None:
     assert "does not answer" in done.stderr
 
 
+@pytest.mark.proof
 def test_no_target_and_a_bad_target_are_wrong_usage() -> None:
     assert (check().returncode, check("--target", "ftp://x").returncode) == (2, 2)
     done = check("--target", "emulator", "--api", "v99")
@@ -143,6 +147,7 @@ def test_without_a_key_nothing_is_sent_to_a_target_that_is_no_emulator(raw_serve
     assert [request.method for request in server.requests] == ["GET"]
 
 
+@pytest.mark.proof
 def test_the_key_is_nowhere_in_the_bundle_or_the_output(tmp_path: Path) -> None:
     key = "sk-very-secret-0123456789"
     bundle = tmp_path / "run"
@@ -157,6 +162,7 @@ def test_the_key_is_nowhere_in_the_bundle_or_the_output(tmp_path: Path) -> None:
             assert key.encode() not in file.read_bytes(), file
 
 
+@pytest.mark.proof
 def test_json_output_is_the_run(tmp_path: Path) -> None:
     done = check(
         *("--target", "emulator", "--emulator-args", INSTANT, "--api", "v5"),
@@ -165,6 +171,7 @@ def test_json_output_is_the_run(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["verdict"] == "pass"
 
 
+@pytest.mark.proof
 def test_plain_pytest_runs_the_same_checks(tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
     command = [sys.executable, "-m", "pytest", "-q", "contracts", "-p", "no:cacheprovider"]
@@ -177,6 +184,7 @@ def test_plain_pytest_runs_the_same_checks(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "run" / "run.json").read_bytes())["verdict"] == "pass"
 
 
+@pytest.mark.proof
 def test_plain_pytest_without_a_target_says_so_in_one_line() -> None:
     root = Path(__file__).parents[2]
     command = [sys.executable, "-m", "pytest", "-q", "contracts", "-p", "no:cacheprovider"]
@@ -196,6 +204,7 @@ def test_help_and_unknown_commands_are_answered_without_a_process() -> None:
     assert cli.main(["no-such-command"]) == 2
 
 
+@pytest.mark.proof
 def test_ctrl_c_while_a_song_is_made_ends_at_once_and_leaves_a_readable_bundle(
     tmp_path: Path,
 ) -> None:

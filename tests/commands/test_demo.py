@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.proof
 def test_everything_is_shown_once_and_passes(tmp_path: Path) -> None:
     words = ["demo", "--speed", "1000", "--seconds", "1", "--runs", str(tmp_path / "runs")]
     done = subprocess.run(

@@ -41,6 +41,7 @@ def lives(matrix: command.KillMatrix) -> list[tuple[str, str, tuple[str, ...]]]:
 
 
 @pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
+@pytest.mark.proof
 def test_every_fault_is_caught_and_nothing_else_is(
     contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,6 +145,7 @@ def test_it_runs_as_a_program() -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.proof
 def test_a_made_up_contract_is_covered_from_its_data_alone(shape: str, tmp_path: Path) -> None:
     contract = load(shape, folder(tmp_path, shape))
     matrix = command.judge_all(contract, everything(contract), valid=300)
@@ -161,6 +163,7 @@ def test_a_made_up_contract_is_covered_from_its_data_alone(shape: str, tmp_path:
 
 
 @pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
+@pytest.mark.proof
 def test_a_fault_in_one_field_starts_no_avalanche(contract: Contract) -> None:
     for fault in catalogue(contract):
         if fault.family not in ("field", "unlisted"):

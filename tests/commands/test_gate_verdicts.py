@@ -54,6 +54,7 @@ def cases(bundle: Path, kind: str) -> set[str]:
     return {case.attrib["name"] for case in root.iter("testcase") if case.find(kind) is not None}
 
 
+@pytest.mark.proof
 def test_a_waiver_reaches_explored_requests_too(faulty: str, tmp_path: Path) -> None:
     config = tmp_path / "known.toml"
     config.write_text(
@@ -73,6 +74,7 @@ def test_a_waiver_reaches_explored_requests_too(faulty: str, tmp_path: Path) -> 
     assert "violates" not in said
 
 
+@pytest.mark.proof
 def test_severities_and_strictness_reach_explored_requests_too(faulty: str, tmp_path: Path) -> None:
     config = tmp_path / "lowered.toml"
     config.write_text(f'[severity]\n"{RULE}" = "warning"\n')
@@ -148,6 +150,7 @@ BROKEN = (500, "application/json", b'{"detail": "sorry"}')
 
 @pytest.mark.usefixtures("key")
 @pytest.mark.parametrize("status", [502, 524, 599, 403])
+@pytest.mark.proof
 def test_a_gateway_that_answers_the_probes_makes_the_check_inconclusive(
     status: int, emulator: str, tmp_path: Path
 ) -> None:
@@ -163,6 +166,7 @@ def test_a_gateway_that_answers_the_probes_makes_the_check_inconclusive(
 
 
 @pytest.mark.usefixtures("key")
+@pytest.mark.proof
 def test_a_gateway_that_refuses_an_unusual_request_makes_the_check_inconclusive(
     emulator: str, tmp_path: Path
 ) -> None:
@@ -202,6 +206,7 @@ def test_a_500_that_comes_again_while_others_are_answered_is_a_finding(
 
 
 @pytest.mark.usefixtures("key")
+@pytest.mark.proof
 def test_a_500_that_does_not_come_again_leaves_nothing_open_where_asking_is_free(
     emulator: str, tmp_path: Path
 ) -> None:
@@ -228,6 +233,7 @@ def test_500s_alone_are_a_backend_that_is_down(emulator: str, tmp_path: Path) ->
     ("status", "code"),
     [(200, "http.status"), (500, "http.server_error"), (501, "http.server_error")],
 )
+@pytest.mark.proof
 def test_a_request_without_a_key_has_to_be_refused(
     status: int, code: str, emulator: str, tmp_path: Path
 ) -> None:

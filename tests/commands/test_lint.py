@@ -376,6 +376,7 @@ def test_no_file_is_our_bug(saved, content):
 COMMAND = [sys.executable, "-m", "soundstage", "lint"]
 
 
+@pytest.mark.proof
 def test_it_reads_a_pipe():
     for content, code in ((body(), 0), (body(edit=broken), 1)):
         done = subprocess.run([*COMMAND, "-"], input=content, capture_output=True, timeout=60)
@@ -392,6 +393,7 @@ def test_a_missing_file_is_one_clear_line_and_2(tmp_path):
     assert done.stderr == b"soundstage lint: none.sse: No such file or directory\n"
 
 
+@pytest.mark.proof
 def test_a_reader_that_goes_away_is_no_error(saved):
     def edit(chunks):
         for chunk in chunks:

@@ -33,6 +33,7 @@ def soundstage(schemas: Path, *arguments: str) -> subprocess.CompletedProcess[st
     )
 
 
+@pytest.mark.proof
 def test_check_and_report(shape: str, schemas: Path) -> None:
     done = soundstage(
         schemas,
@@ -45,6 +46,7 @@ def test_check_and_report(shape: str, schemas: Path) -> None:
     assert (schemas.parent / "run" / "report.html").stat().st_size > 10_000
 
 
+@pytest.mark.proof
 def test_check_finds_a_fault(shape: str, schemas: Path) -> None:
     done = soundstage(
         schemas,
@@ -55,6 +57,7 @@ def test_check_finds_a_fault(shape: str, schemas: Path) -> None:
     assert f"{shape}/tune/index/consecutive" in done.stdout
 
 
+@pytest.mark.proof
 def test_faults(shape: str, schemas: Path) -> None:
     done = soundstage(schemas, "faults", "--api", shape, "--valid", "100", "--format", "json")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -62,6 +65,7 @@ def test_faults(shape: str, schemas: Path) -> None:
     assert row["killed"] == row["faults"] > 100
 
 
+@pytest.mark.proof
 def test_load(shape: str, schemas: Path) -> None:
     done = soundstage(
         schemas,
@@ -71,6 +75,7 @@ def test_load(shape: str, schemas: Path) -> None:
     assert ended(done.returncode, schemas.parent / "run"), done.stdout + done.stderr
 
 
+@pytest.mark.proof
 def test_record_then_lint(shape: str, schemas: Path) -> None:
     done = soundstage(
         schemas,
@@ -85,6 +90,7 @@ def test_record_then_lint(shape: str, schemas: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["text", "openapi", "jsonschema", "mermaid"])
+@pytest.mark.proof
 def test_schema(shape: str, schemas: Path, form: str) -> None:
     done = soundstage(schemas, "schema", "--api", shape, "--format", form)
     assert done.returncode == 0, done.stderr

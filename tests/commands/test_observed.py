@@ -23,6 +23,8 @@ from soundstage.commands.observed_schema import read
 from soundstage.config import read_config
 from soundstage.contract import load, load_all
 from soundstage.errors import UsageError
+from soundstage.exit_codes import ExitCode
+from soundstage.gate import conclusion
 from soundstage.gate.contract_check import EMULATOR, CheckOptions, open_gate
 from soundstage.observed.exchanges import EACH_SECOND, Sampler
 from soundstage.observed.observation import Observed
@@ -58,7 +60,7 @@ def captured(home: Path, name: str, api: str, *faults: str, seed: int = 0) -> Pa
             {},
             "request/body",
         )
-        gate.finish([], gate.exit_code([]))
+        conclusion.finish(gate, [], ExitCode.PASS)
     return home / name
 
 
@@ -98,11 +100,13 @@ def refused(*argv: str) -> tuple[int, str]:
 # ------------------------------------------------------------------ drift of real runs
 
 
+@pytest.mark.proof
 def test_two_checks_of_the_same_api_show_no_drift(home: Path, base: Path):
     again = captured(home, "again", "v6", seed=9)
     assert drift(observed_of([base]), observed_of([again]), load_all()) == []
 
 
+@pytest.mark.proof
 def test_a_field_that_is_gone_is_breaking_drift_with_its_evidence(home: Path, base: Path):
     """Through the real command, as a user runs it."""
     done = soundstage(
@@ -139,6 +143,7 @@ def test_a_field_that_is_missing_at_times_is_no_longer_always_there(base: Path, 
     assert 8 <= finding.evidence.candidate < 20
 
 
+@pytest.mark.proof
 def test_a_made_up_api_is_observed_from_its_data_alone(home: Path, monkeypatch: Any):
     schemas = home / "apis"
     schemas.mkdir()

@@ -39,6 +39,7 @@ def check(folder: Path, *arguments: str, **environment: str) -> subprocess.Compl
     )
 
 
+@pytest.mark.proof
 def test_nothing_in_the_current_folder_has_a_say(tmp_path: Path) -> None:
     """Nor with the emulator that is started there."""
     for name in ("bisect", "json", "random", "string", "secrets", "hypothesis", "pytest", "yaml"):
@@ -57,6 +58,7 @@ def test_nothing_in_the_current_folder_has_a_say(tmp_path: Path) -> None:
     assert set(os.listdir(tmp_path)) - before == {"run"}, "something was left in the folder"
 
 
+@pytest.mark.proof
 def test_no_variable_of_the_caller_has_a_say(emulator: str, tmp_path: Path) -> None:
     plugin = tmp_path / "installed" / "deselect-1.dist-info"
     plugin.mkdir(parents=True)
@@ -77,6 +79,7 @@ def test_no_variable_of_the_caller_has_a_say(emulator: str, tmp_path: Path) -> N
     assert len((tmp_path / "run" / "rules.ndjson").read_text().splitlines()) == RULES
 
 
+@pytest.mark.proof
 def test_fewer_cases_than_the_contract_yields_are_our_bug(emulator: str, tmp_path: Path) -> None:
     # Python imports this module when it starts: what else could get into the house?
     (tmp_path / "sitecustomize.py").write_text(
@@ -95,6 +98,7 @@ def test_fewer_cases_than_the_contract_yields_are_our_bug(emulator: str, tmp_pat
     assert "<failure" not in junit
 
 
+@pytest.mark.proof
 def test_a_bug_of_ours_in_a_check_is_no_broken_contract(emulator: str, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "from soundstage.gate.gate import ContractGate\n"
@@ -141,6 +145,7 @@ def test_orders_are_given_back_when_the_house_is_left(monkeypatch: pytest.Monkey
     assert not storage.exists()
 
 
+@pytest.mark.proof
 def test_the_cases_that_are_due_are_those_that_pytest_collects() -> None:
     """Counted in two ways: from the contracts, and by pytest."""
     command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "contracts"]

@@ -14,8 +14,8 @@ import pytest
 from soundstage.commands.lint import lint
 from soundstage.conformance.judge import Caps
 from soundstage.contract import load, load_all
-from soundstage.emulator.http.app import Emulator
 from soundstage.emulator.options import Options
+from soundstage.emulator.service.app import Emulator
 from soundstage.exchange.spawn import spawned_emulator
 
 BODIES = {
@@ -36,6 +36,7 @@ async def _bodies(api: str, seeds: range) -> AsyncIterator[tuple[int, bytes]]:
 
 
 @pytest.mark.parametrize("api", sorted(BODIES))
+@pytest.mark.proof
 def test_200_seeds_conform_and_are_recognised(api: str) -> None:
     async def run() -> None:
         contracts = list(load_all().values())

@@ -43,6 +43,7 @@ def charges(url: str) -> int:
         "--api v6 --budget 2 --explore 2",
     ],
 )
+@pytest.mark.proof
 def test_the_plan_counts_what_is_then_sent(options: str, emulator: str, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("sk-of-the-user-0123")
     bundle = tmp_path / "run"
@@ -63,6 +64,7 @@ def test_the_plan_counts_what_is_then_sent(options: str, emulator: str, tmp_path
 
 
 @pytest.mark.parametrize("spread", [["-n", "4"], ["-n", "1"], ["--dist", "load", "--tx", "popen"]])
+@pytest.mark.proof
 def test_checks_that_are_spread_over_processes_are_refused_before_anything_is_sent(
     spread: list[str], emulator: str, tmp_path: Path
 ) -> None:

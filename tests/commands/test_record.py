@@ -193,7 +193,6 @@ def test_no_answer_and_a_refusal_are_saved_and_exit_with_6(
         (["--target", "emulator", "--out", "{full}"], "not empty"),
         (["--target", "emulator", "--out", "{new}", "--body", "absent.json"], "absent.json"),
         (["--target", "emulator", "--out", "{new}", "--api", "v99"], "no contract for 'v99'"),
-        (["--target", "emulator", "--out", "{new}", "--budget", "-1"], "0 or more"),
         (["--target", "emulator", "--out", "{new}", "--header", "x"], "NAME: VALUE"),
     ],
 )
@@ -204,6 +203,15 @@ def test_wrong_usage_is_one_clear_line(tmp_path: Path, argv: list[str], says: st
     code, _, err = recorded(*(each.format(**places) for each in argv))
     assert code == 2
     assert says in err
+    assert err.count("\n") == 1
+
+
+def test_a_budget_below_zero_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        record.parse_args(["--target", "emulator", "--out", "x", "--budget", "-1"])
+    assert stopped.value.code == 2
+    err = capsys.readouterr().err
+    assert "0 or more" in err
     assert err.count("\n") == 1
 
 

@@ -50,6 +50,7 @@ def outcome(folder: Path, bundle: str, rule: str = RULE) -> dict:
     return next(row for row in map(json.loads, lines) if row["rule"] == rule)
 
 
+@pytest.mark.proof
 def test_a_waived_finding_does_not_fail_the_check(faulty: str, tmp_path: Path) -> None:
     (tmp_path / "soundstage.toml").write_text(waiver("2999-01-01"))
     done = check(tmp_path, "--target", faulty, "--out", "run")
@@ -59,6 +60,7 @@ def test_a_waived_finding_does_not_fail_the_check(faulty: str, tmp_path: Path) -
     assert "ticket 7" in found["reason"]
 
 
+@pytest.mark.proof
 def test_an_expired_waiver_fails_again_and_says_so(faulty: str, tmp_path: Path) -> None:
     (tmp_path / "soundstage.toml").write_text(waiver("2020-01-01"))
     done = check(tmp_path, "--target", faulty, "--out", "run")
@@ -66,6 +68,7 @@ def test_an_expired_waiver_fails_again_and_says_so(faulty: str, tmp_path: Path) 
     assert "expired" in outcome(tmp_path, "run")["reason"]
 
 
+@pytest.mark.proof
 def test_an_unused_waiver_is_reported(faulty: str, tmp_path: Path) -> None:
     unused = waiver("2999-01-01", rule="v6/stream/index/start", code="index.start")
     of_drift = '[[waiver]]\ndrift = "0123456789ab"\nreason = "x"\nuntil = 2999-01-01\n'
@@ -76,6 +79,7 @@ def test_an_unused_waiver_is_reported(faulty: str, tmp_path: Path) -> None:
     assert "drift" not in done.stdout
 
 
+@pytest.mark.proof
 def test_drafted_waivers_waive_what_failed(faulty: str, tmp_path: Path) -> None:
     done = check(tmp_path, "--target", faulty, "--out", "one", "--write-waivers", "soundstage.toml")
     assert done.returncode == 1
@@ -84,6 +88,7 @@ def test_drafted_waivers_waive_what_failed(faulty: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.proof
 def test_a_severity_can_be_set_per_rule(faulty: str, tmp_path: Path) -> None:
     (tmp_path / "soundstage.toml").write_text(f'[severity]\n"{RULE}" = "warning"\n')
     done = check(tmp_path, "--target", faulty, "--out", "run")
@@ -128,6 +133,7 @@ def spent(url: str) -> int:
     return httpx.get(f"{url}/_emulator/health").json()["charges"]
 
 
+@pytest.mark.proof
 def test_a_live_run_without_budget_sends_nothing_billable(tmp_path: Path) -> None:
     with spawned_emulator(["--profile", "instant"]) as url:
         done = check(tmp_path, "--target", url, "--treat-as-live", "--out", "run")
@@ -143,6 +149,7 @@ def test_a_live_run_without_budget_sends_nothing_billable(tmp_path: Path) -> Non
         assert spent(url) == 0
 
 
+@pytest.mark.proof
 def test_a_live_run_spends_exactly_its_budget(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("some-key")
@@ -161,6 +168,7 @@ def test_a_live_run_spends_exactly_its_budget(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "run" / "run.json").read_bytes())["budget"]["spent"] == 2
 
 
+@pytest.mark.proof
 def test_live_exploration_is_paid_from_a_budget_of_its_own(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("some-key")

@@ -66,6 +66,7 @@ def chunks_like(draw, api):
 @pytest.mark.parametrize("api", APIS)
 @settings(deadline=None, max_examples=75)
 @given(data=st.data())
+@pytest.mark.proof
 def test_no_sequence_of_json_values_raises(api, data):
     values = data.draw(st.lists(chunks_like(api) | json_values, max_size=8))
     check = StreamCheck(contract(api))
@@ -174,7 +175,7 @@ FAULTY = [None, "", "x", 7, -1, 1.5, True, False, [], {}, "/relative", 101, "1"]
 
 @pytest.mark.parametrize("api", APIS)
 def test_any_fault_in_one_field_other_than_status_keeps_a_chunks_stage(api):
-    """Design 3. What makes another documented stage of it is no fault: an error is a failure, and
+    """What makes another documented stage of it is no fault: an error is a failure, and
     in v5 all that says COMPLETED and complete is the last chunk.
     """
     known = compiled(contract(api), "stream")

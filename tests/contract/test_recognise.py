@@ -20,6 +20,7 @@ REPLACED = (
 
 
 @pytest.mark.parametrize("api", ["v5", "v6"])
+@pytest.mark.proof
 def test_no_fault_of_the_catalogue_hides_a_stream(api: str) -> None:
     contract = load(api)
     endpoint = contract.endpoint_of_kind("stream")

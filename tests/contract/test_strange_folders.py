@@ -354,6 +354,7 @@ def test_a_long_path_is_told_from_a_template_at_once():
     assert endpoint_at([contract], status.method, status.path + "/" * 20_000 + "x") is None
 
 
+@pytest.mark.proof
 def test_of_a_folder_changed_at_random_every_part_is_refused_or_served():
     found = fuzz_contracts.run(120, seed=7, deep_share=0.0)
     assert found.bad == []

@@ -12,10 +12,9 @@ import httpx
 import pytest
 
 from soundstage.contract import load_all
-from soundstage.emulator.accounts import rates
+from soundstage.emulator.accounts import rates, triggers
 from soundstage.emulator.accounts.accounts import Accounts, account_of
 from soundstage.emulator.accounts.rates import RateLimit
-from soundstage.emulator.faults import triggers
 from soundstage.emulator.http.messages import PRECEDENCE
 from soundstage.emulator.options import Options
 from soundstage.errors import UsageError
@@ -227,9 +226,8 @@ def test_a_wrong_file_of_triggers_is_one_line_with_the_place(
 
 def test_the_errors_that_keys_and_words_can_ask_for_are_those_that_are_given() -> None:
     for name in ("accounts", "triggers"):
-        schema = json.loads(
-            files("soundstage.emulator").joinpath(f"{name}.schema.json").read_text()
-        )
+        place = files("soundstage.emulator.accounts").joinpath(f"{name}.schema.json")
+        schema = json.loads(place.read_text())
         assert schema["$defs"]["error"]["enum"] == list(PRECEDENCE)
 
 

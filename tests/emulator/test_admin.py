@@ -16,10 +16,10 @@ from openapi_spec_validator import validate
 
 from soundstage.contract import load_all
 from soundstage.emulator.accounts.accounts import account_of
-from soundstage.emulator.http.admin import document
-from soundstage.emulator.http.app import Emulator
 from soundstage.emulator.http.guard import TOKEN_VARIABLE, Guard
 from soundstage.emulator.options import Options
+from soundstage.emulator.service.admin import document
+from soundstage.emulator.service.app import Emulator
 from soundstage.errors import UsageError
 from soundstage.exchange.spawn import spawned_emulator
 
@@ -479,6 +479,7 @@ def test_pages_of_any_origin_may_call_the_api_unless_told_otherwise(client: http
     assert client.options(STREAM, headers={"Origin": origin}).status_code == 405
 
 
+@pytest.mark.proof
 def test_origins_can_be_named_or_refused() -> None:
     def allowed(cors: tuple[str, ...], origin: str) -> str | None:
         with spawned_emulator(Options(profile="instant", cors=cors).arguments()) as url:

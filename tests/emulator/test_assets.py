@@ -25,8 +25,8 @@ from soundstage.contract.roles import assets_of
 from soundstage.emulator.files import mp3
 from soundstage.emulator.files.cover import cover
 from soundstage.emulator.files.lyrics import sections, written
-from soundstage.emulator.files.routes import Growth, byte_range
 from soundstage.emulator.files.songs import defaults, song, song_seconds
+from soundstage.emulator.service.file_routes import Growth, byte_range
 from soundstage.exchange.requests import request_body
 from soundstage.exchange.spawn import spawned_emulator
 

@@ -116,6 +116,7 @@ def batch_interval(values: list[float]) -> tuple[float, float]:
 @pytest.mark.parametrize(
     ("name", "mean_wait"), [("mmc", mean_wait_mmc), ("mdc", mean_wait_mdc)], ids=["M/M/4", "M/D/4"]
 )
+@pytest.mark.proof
 def test_waiting_times_agree_with_queueing_theory(
     name: str, mean_wait: Callable[[int, float, float], float], load: float
 ) -> None:

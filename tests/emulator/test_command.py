@@ -16,10 +16,10 @@ import pytest
 
 from soundstage.commands import emulate
 from soundstage.contract import load_all
-from soundstage.emulator.faults.triggers import triggers
-from soundstage.emulator.http.app import Emulator
+from soundstage.emulator.accounts.triggers import triggers
 from soundstage.emulator.options import Options
 from soundstage.emulator.pace.profiles import profile, profiles
+from soundstage.emulator.service.app import Emulator
 from soundstage.errors import TargetError, UsageError
 from soundstage.exchange.spawn import spawned_emulator
 
@@ -230,7 +230,7 @@ def test_speed_divides_the_same_delays() -> None:
 
 def test_the_emulator_loads_neither_hypothesis_nor_the_audio_libraries() -> None:
     code = (
-        "import sys, soundstage.emulator.http.server;"
+        "import sys, soundstage.emulator.service.server;"
         "print([m for m in ('hypothesis', 'numpy', 'PIL', 'soundstage.conformance')"
         " if m in sys.modules])"
     )

@@ -21,9 +21,9 @@ import pytest
 from soundstage.contract import load_all
 from soundstage.emulator.files import mp3
 from soundstage.emulator.files.songs import song
-from soundstage.emulator.http.app import Emulator
 from soundstage.emulator.http.messages import GenerationRequest
 from soundstage.emulator.options import Options
+from soundstage.emulator.service.app import Emulator
 from soundstage.exchange.spawn import spawned_emulator
 
 CONTRACTS = load_all()

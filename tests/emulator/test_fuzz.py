@@ -37,6 +37,7 @@ def test_mutated_bodies_get_neither_a_500_nor_a_traceback(fuzz: Any) -> None:
     assert outcome.statuses[200] > BODIES // 20
 
 
+@pytest.mark.proof
 def test_all_phases_of_schemathesis_find_neither(fuzz: Any) -> None:
     with running(Options(profile="instant", seed=1)) as emulator:
         outcome = fuzz.explored(emulator.url, 8)

@@ -221,6 +221,7 @@ def examples() -> dict[str, str]:
     return dict(blocks)
 
 
+@pytest.mark.proof
 def test_the_documented_suite_runs_as_it_is_printed(tmp_path: Path) -> None:
     files = examples()
     assert {"conftest.py", "test_player.py"} <= files.keys()

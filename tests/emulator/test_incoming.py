@@ -14,13 +14,13 @@ import pytest
 from uvicorn.server import ServerState
 
 from soundstage.contract import load
-from soundstage.emulator.http.app import Emulator
 from soundstage.emulator.http.connection import OpenProtocol
 from soundstage.emulator.http.incoming import HEAD_LIMIT
-from soundstage.emulator.http.server import config
 from soundstage.emulator.options import Options
-from soundstage.emulator.recordings import Recording
-from soundstage.emulator.replay import Replay
+from soundstage.emulator.replay.recordings import Recording
+from soundstage.emulator.replay.replay import Replay
+from soundstage.emulator.service.app import Emulator
+from soundstage.emulator.service.server import config
 from soundstage.wire.end import EndKind
 
 V6 = load("v6")

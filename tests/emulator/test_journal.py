@@ -11,7 +11,7 @@ import pytest
 
 from soundstage.contract import load_all
 from soundstage.emulator.accounts.accounts import account_of
-from soundstage.emulator.accounts.journal import BODY_KEPT, KEPT, Journal
+from soundstage.emulator.http.journal import BODY_KEPT, KEPT, Journal
 from soundstage.emulator.options import Options
 from soundstage.exchange.spawn import spawned_emulator
 

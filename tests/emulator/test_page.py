@@ -210,6 +210,7 @@ def test_hostile_prompts_are_only_text(browser: Any, emulator: Running) -> None:
     looked.page.close()
 
 
+@pytest.mark.proof
 def test_stages_go_on_while_one_looks(browser: Any) -> None:
     with running(Options(profile="realistic", speed=20, seed=3)) as own:
         looked = Looked(browser, own.url)
@@ -226,6 +227,7 @@ def test_stages_go_on_while_one_looks(browser: Any) -> None:
         page.close()
 
 
+@pytest.mark.proof
 def test_a_failed_song_shows_how_far_it_came(browser: Any, emulator: Running) -> None:
     answer = post(emulator.url, TRACKED, prompt="a song with the failing-test-word")
     said = [json.loads(line[6:]) for line in answer.text.splitlines() if line]

@@ -166,6 +166,7 @@ def test_fetch_in_a_browser_reads_a_whole_song(
 
 
 @each_contract
+@pytest.mark.proof
 def test_a_character_in_two_segments_reaches_a_browser_whole(
     browser: Any, emulator: Running, contract: Contract
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.support.saved_files import GOOD, HEAD, chunks, entry, events, har
 
 from soundstage.contract import load_all
-from soundstage.emulator.recordings import Recording, find, read
+from soundstage.emulator.replay.recordings import Recording, find, read
 from soundstage.errors import NoDataError, UsageError
 from soundstage.exchange.spawn import spawned_emulator
 
@@ -101,7 +101,7 @@ def test_a_saved_stream_comes_out_of_the_server_as_it_went_in(tmp_path: Path) ->
 
 def test_the_command_names_what_it_skips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from soundstage import cli
-    from soundstage.emulator import replay
+    from soundstage.emulator.replay import replay
 
     (tmp_path / "a.sse").write_bytes(GOOD)
     (tmp_path / "notes").write_text("no\x1btes\n")

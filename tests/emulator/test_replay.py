@@ -20,8 +20,8 @@ from soundstage.commands import emulate
 from soundstage.commands.lint import lint
 from soundstage.conformance.judge import Caps
 from soundstage.contract import load, load_all
-from soundstage.emulator.recordings import read
-from soundstage.emulator.replay import Replay, ReplayRequest
+from soundstage.emulator.replay.recordings import read
+from soundstage.emulator.replay.replay import Replay, ReplayRequest
 from soundstage.errors import NoDataError, UsageError
 from soundstage.exchange.client import Call, Exchange
 from soundstage.exchange.session import open_session

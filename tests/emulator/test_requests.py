@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from soundstage.contract import Contract, load_all
-from soundstage.emulator.faults.triggers import triggers
+from soundstage.emulator.accounts.triggers import triggers
 from soundstage.emulator.http.messages import BODY_LIMIT, bearer_key, is_json
 
 CONTRACTS = load_all()

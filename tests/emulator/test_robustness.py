@@ -17,9 +17,9 @@ from crowd import crowd, leave, request
 from emulated import running
 
 from soundstage.contract import load_all
-from soundstage.emulator.generations import Generation
-from soundstage.emulator.http.app import Emulator
+from soundstage.emulator.generations.generations import Generation
 from soundstage.emulator.options import Options
+from soundstage.emulator.service.app import Emulator
 
 CONTRACT = load_all()["v6"]
 STREAM = next(e.path for e in CONTRACT.endpoints.values() if e.kind == "stream")

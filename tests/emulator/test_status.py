@@ -9,12 +9,12 @@ import orjson
 import pytest
 
 from soundstage.contract import Contract, load_all
-from soundstage.emulator.generations import Generation
-from soundstage.emulator.http.app import Emulator
+from soundstage.emulator.generations.generations import Generation
+from soundstage.emulator.generations.status import status_of
+from soundstage.emulator.generations.store import Store
 from soundstage.emulator.http.messages import Reader
 from soundstage.emulator.options import Options
-from soundstage.emulator.status import status_of
-from soundstage.emulator.store import Store
+from soundstage.emulator.service.app import Emulator
 
 CONTRACTS = load_all()
 each_contract = pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from soundstage.contract import load_all
-from soundstage.emulator import recordings
 from soundstage.emulator.pace import profiles
-from soundstage.emulator.recordings import find
+from soundstage.emulator.replay import recordings
+from soundstage.emulator.replay.recordings import find
 from soundstage.errors import NoDataError, UsageError
 
 CONTRACTS = list(load_all().values())

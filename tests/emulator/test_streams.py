@@ -15,8 +15,8 @@ import requests
 
 from soundstage.contract import Contract, load_all
 from soundstage.contract.protocol import Endpoint
-from soundstage.emulator.http.app import Emulator
 from soundstage.emulator.options import Options
+from soundstage.emulator.service.app import Emulator
 from soundstage.exchange.spawn import spawned_emulator
 
 CONTRACTS = load_all()

@@ -412,6 +412,7 @@ def test_a_reset_client_leaves_no_traceback(url: str, caplog: pytest.LogCaptureF
 
 
 @each_contract
+@pytest.mark.proof
 def test_our_client_says_what_the_catalogue_says(contract: Contract) -> None:
     """A sample of them; all are tried by `soundstage faults`, whose tests run it."""
     faults = random.Random(contract.api).sample(wire_faults(contract), 6)

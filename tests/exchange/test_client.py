@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import os
 import time
-from pathlib import Path
 
 import pytest
 
+import vectors
 from soundstage.commands.lint import lint
+from soundstage.conformance.engine import StreamCheck
 from soundstage.conformance.judge import Caps
 from soundstage.contract import load
 from soundstage.errors import BudgetError, UsageError
@@ -19,6 +19,7 @@ from soundstage.exchange.budget import Budget
 from soundstage.exchange.client import Call, Client
 from soundstage.exchange.target import Target
 from soundstage.output.redact import Redactor
+from soundstage.wire.sse import Decoder
 from soundstage.wire.transport import Limits, Transport, TransportSettings
 
 KEY = "sk-live-3f9a8b7c6d5e"
@@ -433,84 +434,63 @@ def test_a_url_that_lies_across_two_reads_of_a_body_is_redacted(raw_server):
     assert json.loads(pieces[0][1])["audio_data"]
 
 
-# --- other projects' scenarios
-
-VECTORS = os.environ.get("SOUNDSTAGE_VECTORS")
-SCENARIOS = json.loads((Path(VECTORS) / "http.json").read_text()) if VECTORS else []
-STATUS = ("refused", "violates", None, ["http.status"])
-UNEXPECTED = ("failed", "violates", None, ["http.status"])
-REDIRECT = ("transport", "violates", None, ["http.redirect"])
-ONE_EVENT = ("failed", "violates", None, ["json.syntax", "stream.truncated"])
-#: scenario -> outcome, verdict, reason, codes. We always POST, never reconnect, and hold what
-#: comes against the contract: none of these bodies is a song.
-EXPECTED = {
-    "wpt-status-204": UNEXPECTED,
-    "wpt-status-205": UNEXPECTED,
-    "wpt-status-210": UNEXPECTED,
-    "wpt-status-299": UNEXPECTED,
-    "wpt-status-404": STATUS,
-    "wpt-status-410": STATUS,
-    "wpt-status-503": ("refused", "inconclusive", "http.503", []),
-    "wpt-redirect-301": REDIRECT,
-    "wpt-redirect-302": REDIRECT,
-    "wpt-redirect-303": REDIRECT,
-    "wpt-redirect-307": ONE_EVENT,
-    "wpt-mime-x_bogus": ("failed", "violates", None, ["http.content_type"]),
-    "wpt-mime-text_x-bogus": ("failed", "violates", None, ["http.content_type"]),
-    "wpt-mime-text_event-stream_": ONE_EVENT,
-    "wpt-mime-text_event-stream_charset_windows-1252": ONE_EVENT,
-    "wpt-field-id-reconnect": ONE_EVENT,
-    "wpt-field-id-null-reconnect-1": ONE_EVENT,
-    "wpt-field-id-null-reconnect-2": ONE_EVENT,
-    "wpt-field-id-null-reconnect-3": ONE_EVENT,
-    "wpt-field-id-null-reconnect-4": ONE_EVENT,
-    "wpt-field-id-null-reconnect-5": ONE_EVENT,
-    "wpt-data-before-final-empty-line": (
-        "failed", "violates", None, ["json.syntax", "framing.unterminated", "stream.truncated"],
-    ),
-    "wpt-reconnect-ok-first": ONE_EVENT,
-    "ld-redirect-301-empty-location": REDIRECT,
-    "ld-redirect-301-missing-location": REDIRECT,
-    "ld-redirect-307-empty-location": REDIRECT,
-    "ld-redirect-307-missing-location": REDIRECT,
-    "ld-break-mid-event": (
-        "transport", "violates", None, ["http.reset", "json.syntax", "stream.truncated"],
-    ),
-    "ld-read-timeout": ("timeout", "violates", "harness.idle_timeout", ["json.syntax"]),
-}  # fmt: skip
+# --- cases of other projects
 
 
-@pytest.mark.skipif(not VECTORS, reason="SOUNDSTAGE_VECTORS is not set")
-def test_every_scenario_has_its_expectation():
-    assert {scenario["name"] for scenario in SCENARIOS} == EXPECTED.keys()
-    assert len(SCENARIOS) == 29
+def of_events(case, data, **closing):
+    """The codes that a body of these events gives: each case is held against the contract."""
+    check = StreamCheck(load("v6"))
+    for each in data:
+        check.event(each.encode())
+    check.close(**closing)
+    return [each.code for each in check.violations if each.severity != "info"]
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario["name"])
-def test_a_scenario_of_another_project_gives_an_outcome_to_act_on(raw_server, scenario):
-    connections = []
-    for connection in scenario["connections"]:
-        steps = []
-        for step in connection["steps"]:
-            if "send_base64" in step:
-                sent = base64.b64decode(step["send_base64"])
-                steps += [("send", sent)] * step.get("repeat", 1)
-            elif "sleep_s" in step:
-                steps.append(("sleep", step["sleep_s"]))
-            elif step.get("rst"):
-                steps += [("sleep", 0.05), ("rst",)]
-            elif step.get("close"):
-                steps.append(("close",))
-            else:
-                pytest.fail(f"a step that the test does not know: {step}")
-        connections.append(steps)
-    server = raw_server(*connections)
-    began = time.monotonic()
+def expected_story(case, data):
+    """Outcome, verdict, reason and codes of a case in which events with this data were seen."""
+    status = vectors.status(case)
+    match case["verdict"]:
+        case "redirected" if not vectors.followed(case):
+            return "transport", "violates", None, ["http.redirect"]
+        case "http-status" if 300 <= status < 400:
+            return "transport", "violates", None, ["http.redirect"]
+        case "http-status" if status in (500, 502, 503, 504):
+            return "refused", "inconclusive", f"http.{status}", []
+        case "http-status":
+            return "failed" if status < 300 else "refused", "violates", None, ["http.status"]
+        case "content-type":
+            return "failed", "violates", None, ["http.content_type"]
+        case "ok" | "redirected" | "reconnect":
+            return "failed", "violates", None, of_events(case, data)
+        case "truncated-event":
+            return "failed", "violates", None, of_events(case, data, unterminated=True)
+        case "transport-error":
+            code = "http.reset" if vectors.is_reset(case) else "http.truncated"
+            return "transport", "violates", None, [code, *of_events(case, data)]
+        case "timeout-idle":
+            cut = "harness.idle_timeout"
+            return "timeout", "violates", cut, of_events(case, data, cut=cut)
+    return pytest.fail(f"a verdict that the test does not know: {case['verdict']}")
+
+
+@pytest.mark.parametrize("case", vectors.cases("http"))
+def test_a_case_of_another_project_gives_an_outcome_to_act_on(raw_server, case):
+    server = raw_server(*[vectors.steps(each) for each in case["connections"]])
     exchange = client(server).exchange(call())
-    assert time.monotonic() - began < 2
-    assert story(exchange) == EXPECTED[scenario["name"]]
-    if scenario["verdict"] == "redirected" and exchange.outcome != "transport":
-        assert [hop.status for hop in exchange.response.hops] == [307]
+    decoder = Decoder()
+    judged = exchange.judge.events if case["verdict"] not in ("http-status", "content-type") else 0
+    seen = [each.text for _, piece, _ in exchange.pieces for each in decoder.feed(piece)][:judged]
+    said = [event["data"] for event in case["decoder_events"]]
+    # We never reconnect: of a case that does, the events of its first answer.
+    whole = len(case["connections"]) == 1 or vectors.followed(case)
+    assert seen == (said if whole else said[: len(seen)])
+    assert len(server.requests) == (len(case["connections"]) if vectors.followed(case) else 1)
+    assert not any("last-event-id" in request.headers for request in server.requests)
+    outcome = story(exchange)
+    wanted = expected_story(case, seen)
+    assert (*outcome[:3], sorted(outcome[3])) == (*wanted[:3], sorted(wanted[3]))
+    if vectors.followed(case):
+        assert [hop.status for hop in exchange.response.hops] == [vectors.status(case)]
     for violation in exchange.violations:
         assert violation.message
         assert violation.rule in load("v6").rules.rules

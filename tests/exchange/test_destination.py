@@ -148,6 +148,7 @@ def test_the_file_may_name_this_machine_and_the_emulator(tmp_path):
     assert (done.returncode, "does not answer" in done.stderr) == (6, True), done.stderr
 
 
+@pytest.mark.proof
 def test_a_target_from_a_file_of_pytest_is_refused_and_one_from_the_command_line_is_not(tmp_path):
     (tmp_path / "pytest.ini").write_text(f"[pytest]\naddopts = --target {ELSEWHERE}\n")
     checks = ["pytest", "-q", "-p", "soundstage.pytest_plugin", "--pyargs", "soundstage.contracts"]
@@ -161,6 +162,7 @@ def test_a_target_from_a_file_of_pytest_is_refused_and_one_from_the_command_line
     assert "does not answer" in outside.stdout + outside.stderr
 
 
+@pytest.mark.proof
 def test_a_host_that_only_locusts_file_names_is_refused_and_one_that_is_named_is_not(tmp_path):
     (tmp_path / "locust.conf").write_text(f"host = {ELSEWHERE}\nheadless = true\nusers = 1\n")
     locust = ["locust", "-f", str(ROOT / "loadtests/locustfile.py")]

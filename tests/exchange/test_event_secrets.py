@@ -24,7 +24,7 @@ from soundstage.exchange.kept_bytes import redacted
 from soundstage.exchange.session import open_session
 from soundstage.output.outgoing import KEY_VARIABLE
 from soundstage.output.redact import WIRE_WORDS, Redactor
-from soundstage.wire.content_type import content_type_of
+from soundstage.wire.media_type import content_type_of
 
 WORDS = words_of(load_all().values())
 KEY = "sk-live-3f9a8b7c6d5e"

@@ -13,9 +13,10 @@ from soundstage.contract import load
 from soundstage.errors import BudgetError
 from soundstage.exchange.patience import Patience, TimeUpError
 from soundstage.exchange.session import open_session
+from soundstage.gate import conclusion
 from soundstage.gate.contract_check import CheckOptions, timeout_of
 from soundstage.gate.gate import MOST_TIMEOUTS, ContractGate
-from soundstage.gate.rule_outcomes import Beside
+from soundstage.gate.rule_outcomes import Beside, exit_code
 
 KEY = "soundstage-emulator-key-of-a-test"
 
@@ -72,13 +73,13 @@ def test_what_never_ends_is_cut_and_leaves_the_rules_inconclusive(answer, monkey
         contract = gate.contracts["v6"]
         gate.capture_all([("v6", name) for name in contract.endpoints])
         rules = [rule for rule in contract.rules if rule.endpoint in ("stream", "sync")]
-        outcomes = [gate.outcome(rule) for rule in rules]
+        outcomes = [conclusion.outcome(gate, rule) for rule in rules]
         assert all(each.outcome in ("inconclusive", "failed", "passed") for each in outcomes)
         undecided = [each for each in outcomes if each.outcome == "inconclusive"]
         assert undecided
         assert all("cap.time" in str(each.reason) for each in undecided)
         broken = any(each.outcome == "failed" for each in outcomes)
-        assert gate.exit_code(outcomes, Beside()) == (1 if broken else 4)
+        assert exit_code(outcomes, Beside(), sent=True) == (1 if broken else 4)
         assert {each.outcome for each in gate.exchanges} == {"cut"}
         with pytest.raises(BudgetError):
             gate.probe(contract, contract.endpoints["stream"], key=None)
@@ -103,8 +104,8 @@ def test_after_a_few_timeouts_nothing_more_is_tried_out(monkeypatch):
         assert "after 3 timeouts" in gate.not_sent["v6", "request"]
         rule = next(rule for rule in contract.rules if rule.endpoint == "request")
         gate.refused(contract, stream, b"{", "request/body")
-        outcome = gate.outcome(rule)
-        assert (outcome.outcome, gate.exit_code([outcome], Beside())) == ("inconclusive", 4)
+        outcome = conclusion.outcome(gate, rule)
+        assert (outcome.outcome, exit_code([outcome], Beside(), sent=True)) == ("inconclusive", 4)
         error = next(each for each in contract.errors.known if each.status == 401)
         assert gate.provoked(contract, error) == []
         assert len(server.asked) == 1 + MOST_TIMEOUTS  # one asks whether it is an emulator

@@ -127,6 +127,7 @@ def name_of(raw: str) -> str:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs the kernel's stamps")
 @pytest.mark.parametrize("how", ["wait", "hub"])
+@pytest.mark.proof
 def test_each_event_is_timed_by_the_segment_that_ended_it(listen, how):
     result, script = listen(how)
     seen = {name_of(raw): (at, coarse) for at, raw, coarse in result["pieces"]}

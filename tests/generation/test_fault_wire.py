@@ -13,7 +13,8 @@ import pytest
 
 from made_up_api import SHAPES, folder
 from soundstage.contract import Contract, load, load_all
-from soundstage.generation.fault import MEDIA_TYPES, Chunks, WholeAnswer, encoded
+from soundstage.contract.protocol import MEDIA_TYPES
+from soundstage.generation.fault import Chunks, WholeAnswer, encoded
 from soundstage.generation.faults import (
     Fault,
     by_name,

@@ -102,6 +102,7 @@ def test_every_json_problem_has_a_fault(contract: Contract) -> None:
 
 
 @each_contract
+@pytest.mark.proof
 def test_every_fault_finds_a_place_soon_and_changes_something(contract: Contract) -> None:
     for fault in catalogue(contract):
         for seed in range(100):

@@ -49,6 +49,7 @@ def weighty(judge: Judge) -> list[tuple[str, str, str]]:
 
 
 @each_contract
+@pytest.mark.proof
 def test_every_valid_stream_conforms(contract: Contract) -> None:
     stream = contract.endpoint_of_kind("stream")
     assert stream is not None
@@ -64,6 +65,7 @@ def test_every_valid_stream_conforms(contract: Contract) -> None:
 
 
 @each_contract
+@pytest.mark.proof
 def test_a_valid_stream_that_fails_is_inconclusive(contract: Contract) -> None:
     failing = {stage.name for stage in contract.protocol.stages if stage.failure}
 
@@ -80,6 +82,7 @@ def test_a_valid_stream_that_fails_is_inconclusive(contract: Contract) -> None:
 
 
 @each_contract
+@pytest.mark.proof
 def test_undocumented_fields_are_drift_and_nothing_else(contract: Contract) -> None:
     @few
     @given(samples.streams(contract, undocumented=True))
@@ -139,6 +142,7 @@ def test_every_valid_request_meets_its_schema(contract: Contract) -> None:
 
 
 @each_contract
+@pytest.mark.proof
 def test_every_near_miss_is_refused_under_its_code(contract: Contract) -> None:
     @small
     @given(samples.near_misses(contract))

@@ -1,4 +1,4 @@
-"""One load run on several processes: real ones, one of which is killed, leaves, or comes late."""
+"""One load run on several processes: real ones, one of which is killed, or comes late."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ import pytest
 
 from soundstage.errors import SoundstageError
 from soundstage.exchange.spawn import spawned_emulator
+from soundstage.loadtests.cluster.shares import owner
 from soundstage.loadtests.schedule.arrivals import steady
 from soundstage.loadtests.schedule.scenario import Scenario
 from soundstage.results.bundle import Bundle
@@ -128,11 +129,10 @@ def test_a_killed_worker_is_named_and_costs_what_it_had_not_shipped(
     assert {row["intended_ns"] for row in rows} <= set(asked)
     assert run["totals"]["arrivals_asked"] == len(asked)
     assert run["totals"]["unaccounted"] == lost_one["unaccounted"] > 0
-    # The others took over its share, a second after it was found to be lost.
-    since = (lost_one["lost_s"] + 1.2) * 1e9
-    later = [due for due in asked if due >= since]
-    assert later, "it was killed early"
-    assert later == sorted(row["intended_ns"] for row in rows if row["intended_ns"] >= since)
+    # Nobody takes over its share, and what is missing is of it alone.
+    missing = set(asked) - {row["intended_ns"] for row in rows}
+    place = sorted(each["name"] for each in run["workers"]).index(lost_one["name"])
+    assert {owner(asked.index(due), 3) for due in missing} == {place}
     assert run["verdict"] == "invalid"
     [void] = [each for each in run["voids"] if each["kind"] == "incomplete"]
     assert f"worker {lost_one['name']} (" in void["message"]
@@ -174,26 +174,28 @@ def test_the_users_of_a_closed_loop_are_spread_over_the_workers(
     assert ran.bundle.run["totals"]["arrivals_asked"] == len(rows)
 
 
+@pytest.mark.proof
 def test_ctrl_c_drains_all_workers_and_once_more_ends_them_at_once(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with spawned_emulator(["--speed", "1"]) as url:
         process = _start(folder, url, "--rate 20 --duration 60s --api v6 --processes 2")
         _until(process, lambda: (folder / "health.ndjson").is_file())
         process.send_signal(signal.SIGINT)
-        time.sleep(0.3)  # it drains: no song is finished so soon
-        assert process.poll() is None
+        # It drains: nothing starts any more, and no song is finished so soon.
+        _until(process, lambda: any(_drains(each) for each in Bundle.open(folder).health()))
         process.send_signal(signal.SIGINT)
-        begun = time.monotonic()
         _, err = process.communicate(timeout=_PATIENCE_S)
-        took = time.monotonic() - begun
     assert process.returncode == 130, err
-    assert took < 15, "at once, but on a busy machine"
     run, rows = Bundle.open(folder).run, list(Bundle.open(folder).exchanges())
     assert run["status"] == "interrupted"
     assert {row["outcome"] for row in rows} == {"censored"}
     assert len(rows) == run["totals"]["arrivals_asked"] > 0
     assert {each["state"] for each in run["workers"]} == {"finished"}
     assert (folder / "report.html").is_file()
+
+
+def _drains(sample: dict[str, Any]) -> bool:
+    return bool(sample["asked"] == 0 and sample["in_flight"] > 0)
 
 
 def test_workers_do_not_outlive_a_killed_master(emulator: str, tmp_path: Path) -> None:
@@ -213,7 +215,8 @@ def test_workers_do_not_outlive_a_killed_master(emulator: str, tmp_path: Path) -
     assert bundle.run["status"] == "running"
 
 
-def test_locusts_master_and_workers_leave_one_bundle_whoever_comes_late_leaves_or_is_killed(
+@pytest.mark.proof
+def test_locusts_master_and_workers_leave_one_bundle_whoever_comes_late_or_is_killed(
     emulator: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     def locust(*options: str) -> subprocess.Popen[str]:
@@ -235,20 +238,27 @@ def test_locusts_master_and_workers_leave_one_bundle_whoever_comes_late_leaves_o
     _until(master, lambda: _of(_seen(folder)).keys() == {"w0", "w1"})
     late = locust(*joining)
     workers[0].kill()
-    _until(master, lambda: "w2" in _of(_seen(folder)))
-    late.send_signal(signal.SIGINT)  # it leaves, and others take over in time
+    assert master.stderr is not None
+    heard = ""
+    while "came after the run began: not used" not in heard:
+        heard += (line := master.stderr.readline())
+        assert line, heard
+    late.send_signal(signal.SIGINT)
     late.wait(_PATIENCE_S)
+    before = len(_seen(folder))
+    _until(master, lambda: len(_seen(folder)) > before)
     master.send_signal(signal.SIGINT)
     _, err = master.communicate(timeout=_PATIENCE_S)
-    said = [err, *(each.communicate(timeout=_PATIENCE_S)[1] for each in (workers[1], late))]
+    others = [each.communicate(timeout=_PATIENCE_S)[1] for each in (workers[1], late)]
+    said = [heard + err, *others]
     assert not [text for text in said if "Traceback" in text]
     assert master.returncode == 6, err
     assert list(runs.iterdir()) == [folder], "only the master writes"
     run, rows = Bundle.open(folder).run, list(Bundle.open(folder).exchanges())
     by_pid = {each["pid"]: each for each in run["workers"]}
     assert by_pid[workers[0].pid]["state"] == "lost"
-    assert by_pid[workers[1].pid]["state"] == by_pid[late.pid]["state"] == "finished"
-    assert by_pid[workers[1].pid]["joined_s"] == 0 < by_pid[late.pid]["joined_s"]
+    assert by_pid[workers[1].pid]["state"] == "finished"
+    assert late.pid not in by_pid
     # Each arrival of the schedule has one row, or is accounted for as the killed one's.
     intended = [row["intended_ns"] for row in rows]
     schedule = [due for due in _asked(30, 600, 0) if due <= max(intended)]

@@ -65,6 +65,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(place)], check=True)
 
 
+@pytest.mark.proof
 def test_a_run_that_is_killed_leaves_a_bundle_that_report_reads_and_calls_incomplete(
     emulator: str, tmp_path: Path
 ) -> None:
@@ -84,6 +85,7 @@ def test_a_run_that_is_killed_leaves_a_bundle_that_report_reads_and_calls_incomp
     assert (folder / "report.html").is_file()
 
 
+@pytest.mark.proof
 def test_a_full_disk_stops_the_run_with_one_line_and_keeps_what_is_there(
     emulator: str, small_disk: Path, tmp_path: Path
 ) -> None:
@@ -121,6 +123,7 @@ def test_ctrl_c_ends_early_with_a_full_report(emulator: str, tmp_path: Path) -> 
     assert bundle.run["totals"]["arrivals_started"] == len(list(bundle.exchanges()))
 
 
+@pytest.mark.proof
 def test_a_second_ctrl_c_ends_it_at_once_and_keeps_what_was_in_flight(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with spawned_emulator(["--speed", "1", "--seed", "5"]) as url:

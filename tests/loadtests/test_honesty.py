@@ -32,8 +32,9 @@ import sys, time
 import locust, gevent
 from locust.env import Environment
 from soundstage.loadtests.schedule import arrivals
-from soundstage.loadtests.run import LoadOptions
-from soundstage.loadtests.run_setup import open_run
+from soundstage.loadtests.run.load_run import LoadOptions
+from soundstage.loadtests.run.run_end import conclude
+from soundstage.loadtests.run.run_setup import open_run
 from soundstage.loadtests.schedule.scenario import Part, Scenario
 
 url, out = sys.argv[1:]
@@ -51,7 +52,7 @@ def step():
 gevent.spawn(step)
 run.drive(arrivals.constant(10.0, 2.5))
 run.drain(10)
-sys.exit(run.conclude())
+sys.exit(conclude(run))
 """
 
 
@@ -79,6 +80,7 @@ def _confine(pid: int, cores: set[int]) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux' affinity of cores")
+@pytest.mark.proof
 def test_a_generator_starved_of_cpu_makes_the_run_invalid_and_does_not_blame_the_api(
     emulator: str, tmp_path: Path
 ) -> None:

@@ -8,7 +8,7 @@ import random
 import pytest
 from scipy.integrate import quad
 
-from soundstage.loadtests.hopeless import ALPHA, evidence, first, hopeless
+from soundstage.loadtests.run.hopeless import ALPHA, evidence, first, hopeless
 from soundstage.results import slo, verdicts
 from soundstage.results.verdicts import ObjectiveTally
 

@@ -48,6 +48,7 @@ def told(folder: Path) -> tuple[dict, dict]:
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])
+@pytest.mark.proof
 def test_a_waived_finding_does_not_fail_a_load_run_whoever_sends(
     processes: str, faulty: str, tmp_path: Path
 ) -> None:
@@ -65,6 +66,7 @@ def test_a_waived_finding_does_not_fail_a_load_run_whoever_sends(
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])
+@pytest.mark.proof
 def test_an_expired_waiver_fails_a_load_run_again_and_says_so(
     processes: str, faulty: str, tmp_path: Path
 ) -> None:
@@ -76,6 +78,7 @@ def test_an_expired_waiver_fails_a_load_run_again_and_says_so(
     assert run["slos"][0]["verdict"] == "fail" or saturated(tmp_path / "run")
 
 
+@pytest.mark.proof
 def test_a_lowered_severity_warns_under_load_and_a_raised_one_fails(
     faulty: str, tmp_path: Path
 ) -> None:

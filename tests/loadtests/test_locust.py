@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from shlex import split
 
+import pytest
 from saturation import ended
 
 from soundstage.results.bundle import Bundle
@@ -19,10 +20,11 @@ _STATISTICS = """
 import json, sys
 import locust
 from locust.env import Environment
-from soundstage.loadtests import users
+from soundstage.loadtests.run import users
 from soundstage.loadtests.schedule import arrivals
-from soundstage.loadtests.run import LoadOptions
-from soundstage.loadtests.run_setup import open_run
+from soundstage.loadtests.run.load_run import LoadOptions
+from soundstage.loadtests.run.run_end import conclude
+from soundstage.loadtests.run.run_setup import open_run
 from soundstage.loadtests.schedule.scenario import Part, Scenario
 
 class Arrivals(users.ArrivalsUser):
@@ -37,7 +39,7 @@ run.begin(0.05)
 runner.start(1, 1)
 run.stopping.wait()
 run.drain(30)
-run.conclude()
+conclude(run)
 users.detach(environment)
 runner.quit()
 stats = {
@@ -102,6 +104,7 @@ def test_the_locustfile_runs_headless_and_leaves_a_bundle(emulator: str, tmp_pat
     assert (bundles[0] / "report.html").is_file()
 
 
+@pytest.mark.proof
 def test_locusts_own_processes_share_a_schedule_and_leave_one_bundle(
     emulator: str, tmp_path: Path
 ) -> None:

@@ -46,6 +46,7 @@ def _sum(samples: Samples, name: str, **labels: str) -> float:
 
 
 @pytest.mark.timing
+@pytest.mark.proof
 def test_metrics_are_served_while_it_runs_and_agree_with_the_rows(
     emulator: str, tmp_path: Path
 ) -> None:

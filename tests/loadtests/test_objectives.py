@@ -13,7 +13,7 @@ from shlex import split
 
 import pytest
 
-from soundstage.loadtests.schedule.moments import read_moments
+from soundstage.loadtests.schedule.recorded_arrivals import read_moments
 from soundstage.results.bundle import Bundle
 
 from .conftest import Ran, load, start
@@ -193,6 +193,7 @@ def test_the_capacity_of_a_queue_is_searched_and_stands_in_the_bundle(tmp_path: 
     assert len(ran.out.splitlines()) > len(rates)
 
 
+@pytest.mark.proof
 def test_an_interrupted_search_keeps_what_is_known(emulator: str, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     options = split("--api v6 --endpoint sync --find-capacity --rate 20 --exchanges 10")

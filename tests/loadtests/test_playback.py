@@ -14,7 +14,7 @@ from soundstage.contract.roles import roles
 from soundstage.exchange.client import Call
 from soundstage.exchange.session import open_session
 from soundstage.loadtests import load_options
-from soundstage.loadtests.playback_probe import Probes
+from soundstage.loadtests.run.playback_probe import Probes
 
 from .conftest import load
 

@@ -11,8 +11,8 @@ import pytest
 from queueing import capacity, tail
 
 from soundstage.loadtests.capacity import search_words
-from soundstage.loadtests.capacity.counts import TrialCounts, TrialOutcome
 from soundstage.loadtests.capacity.search import CapacityFinding, CapacitySearch, SearchLimits
+from soundstage.loadtests.capacity.trial_counts import TrialCounts, TrialOutcome
 
 Trial = Callable[[float, int], TrialOutcome]
 

@@ -36,6 +36,7 @@ def test_one_slot_serves_in_turn_and_not_while_it_stands_still(stalls: Any) -> N
 
 
 @pytest.mark.timing
+@pytest.mark.proof
 def test_the_stall_is_seen_from_the_intended_start_as_theory_says_and_hidden_from_the_actual(
     stalls: Any,
 ) -> None:

@@ -471,6 +471,7 @@ def test_a_host_that_only_a_file_of_the_folder_names_gets_no_key(tmp_path: Path)
         assert strange.heads == []
 
 
+@pytest.mark.proof
 def test_a_worker_sends_its_key_nowhere_but_to_the_host_that_it_was_given(
     strange: Stranger, emulator: str, tmp_path: Path
 ) -> None:
@@ -492,6 +493,7 @@ def test_a_worker_sends_its_key_nowhere_but_to_the_host_that_it_was_given(
     assert not [head for head in strange.heads if KEY in head or head.startswith("POST")]
 
 
+@pytest.mark.proof
 def test_the_master_of_processes_hears_only_this_machine(emulator: str, tmp_path: Path) -> None:
     port = free_port()
     with locust(

@@ -102,6 +102,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("words", PRINTED, ids=range(len(PRINTED)))
+@pytest.mark.proof
 def test_what_is_printed_does_no_harm(place, monkeypatch, words):
     code, out, err = said(place, monkeypatch, *words)
     assert code in (0, 1, 4, 5), err
@@ -190,6 +191,7 @@ def test_a_bug_of_ours_is_told_without_harm_and_so_is_its_traceback(place, monke
     assert not harms(err)
 
 
+@pytest.mark.proof
 def test_a_check_of_a_hostile_server_does_no_harm(place, url):
     target = ("--target", url, "--api", "v5", "--budget", "2", "--yes", "--verbose")
     done = run(place, "-m", "soundstage", "check", *target, "--out", "checked")
@@ -206,6 +208,7 @@ def test_a_check_of_a_hostile_server_does_no_harm(place, url):
     assert not harms(again.stdout)
 
 
+@pytest.mark.proof
 def test_the_checks_in_a_pytest_of_somebody_else_do_no_harm(place, url):
     plugin = ("-p", "soundstage.pytest_plugin", "--import-mode=importlib", "--pyargs")
     target = ("--target", url, "--api", "v5", "--budget", "2", "--out", "tested")
@@ -218,6 +221,7 @@ def test_the_checks_in_a_pytest_of_somebody_else_do_no_harm(place, url):
     assert not harms((place / "tested.xml").read_bytes())
 
 
+@pytest.mark.proof
 def test_a_load_of_a_hostile_server_does_no_harm(place, url):
     target = ("--target", url, "--budget", "9", "--yes", "--out", "loaded")
     words = ("load", *target, "--rate", "4", "--duration", "1s")
@@ -227,6 +231,7 @@ def test_a_load_of_a_hostile_server_does_no_harm(place, url):
     assert not harms(done.stderr)
 
 
+@pytest.mark.proof
 def test_locust_prints_and_logs_without_harm(place, url):
     file = Path(cli.__file__).parents[2] / "loadtests" / "locustfile.py"
     users = ("--headless", "-u", "1", "-r", "1", "-t", "6s", "--soundstage-budget", "3")
@@ -238,6 +243,7 @@ def test_locust_prints_and_logs_without_harm(place, url):
     assert not harms((place / "locust.log").read_bytes())
 
 
+@pytest.mark.proof
 def test_pytest_keeps_its_colours_on_a_terminal_and_nobody_elses_come_through(place, url):
     ours, theirs = pty.openpty()
     words = ("check", "--target", url, "--api", "v5", "--budget", "2", "--explore", "0", "--yes")

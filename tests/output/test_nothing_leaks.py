@@ -46,6 +46,7 @@ def test_the_search_finds_a_secret_in_every_form(secret):
 
 
 @pytest.mark.parametrize("place", PLACES)
+@pytest.mark.proof
 def test_a_key_that_comes_back_is_in_no_recording_and_nowhere_else(place, tmp_path, monkeypatch):
     monkeypatch.setenv(KEY_VARIABLE, KEY)
     with echoing([PLACES[place]], of_key) as api:
@@ -55,6 +56,7 @@ def test_a_key_that_comes_back_is_in_no_recording_and_nowhere_else(place, tmp_pa
 
 
 @pytest.mark.parametrize("place", PLACES)
+@pytest.mark.proof
 def test_own_words_that_come_back_are_in_no_recording_and_nowhere_else(
     place, tmp_path, monkeypatch
 ):
@@ -93,6 +95,7 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.proof
 def test_nothing_that_comes_back_leaves_a_command(name, tmp_path):
     (tmp_path / "words.txt").write_text(f"{PROMPT}\n")
     (tmp_path / "key").write_text(KEY)
@@ -132,6 +135,7 @@ def test_nothing_that_comes_back_leaves_a_command(name, tmp_path):
     ],
 )
 @pytest.mark.parametrize("option", ["--header", "--head"])
+@pytest.mark.proof
 def test_a_header_of_ones_own_that_comes_back_leaves_nothing(option, header, secret, tmp_path):
     places = [PLACES[name] for name in ("error chunk", "undocumented text", "header", "error")]
     out, err = io.StringIO(), io.StringIO()

@@ -162,6 +162,7 @@ sys.meta_path.insert(0, Finder())
     ("error", "code"),
     [("ImportError('no such library')", 70), ("MemoryError", 6), ("ZeroDivisionError", 70)],
 )
+@pytest.mark.proof
 def test_checks_that_cannot_run_are_no_broken_contract_and_no_interruption(
     tmp_path: Path, error: str, code: int
 ) -> None:
@@ -191,6 +192,7 @@ sys.meta_path.insert(0, Finder())
 
 
 @pytest.mark.parametrize("module", ["pytest", "soundstage.pytest_plugin"])
+@pytest.mark.proof
 def test_a_check_that_is_told_to_stop_while_it_loads_bills_nothing_and_leaves_a_report(
     tmp_path: Path, module: str
 ) -> None:
@@ -214,6 +216,7 @@ def test_a_check_that_is_told_to_stop_while_it_loads_bills_nothing_and_leaves_a_
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["runs to its end", "is cut"])
+@pytest.mark.proof
 def test_a_load_that_holds_a_lifeline_runs_and_ends_with_it(tmp_path: Path, whole: bool) -> None:
     """Locust patches the whole process while it is imported, and must not stumble over the thread
     that watches the lifeline.

@@ -545,15 +545,6 @@ def test_a_damaged_calibration_is_refused(load: Make, tmp_path: Path, text: str)
     assert str(place) in err
 
 
-def test_large_bundles_are_read_by_two_processes_to_the_same_end(
-    load: Make, monkeypatch: pytest.MonkeyPatch
-):
-    words = load("a", seed=1), load("b", seed=2)
-    alone = as_json(*words)
-    monkeypatch.setattr(arms, "LARGE", 0)
-    assert as_json(*words) == alone
-
-
 def test_the_command_as_a_process_gives_its_exit_code(load: Make):
     words = [str(load("a", seed=1)), str(load("b", seed=2, broken=(REQUIRED,)))]
     done = subprocess.run(

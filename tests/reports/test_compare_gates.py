@@ -90,7 +90,7 @@ def test_of_200_comparisons_of_the_same_thing_at_most_alpha_fail(sigma, n, run_n
 
 
 def test_point_estimates_would_have_cried_wolf_on_the_same_data():
-    """Design 10: what the interval is for."""
+    """What the interval is for."""
     rng = np.random.default_rng(11)
     made = pairs(rng, 200, sigma=0.5, n=300)
     gate = [outcomes(a, b, (0.95,)) for a, b in made]

@@ -115,6 +115,7 @@ def test_hostile_strings_arrive_harmless_in_every_format(pair: list[Path], form:
     assert len(said) < 400_000
 
 
+@pytest.mark.proof
 def test_a_message_of_ten_megabytes_is_cut(tmp_path: Path, runs: ModuleType):
     rows = [runs.exchange(n, random.Random(n), at=n / 5) for n in range(20)]
     rules = [

@@ -231,6 +231,7 @@ def test_a_loss_of_one_track_is_told_once():
 
 @pytest.mark.parametrize(("base", "candidate"), [(1, 1), (1, 30), (30, 1), (30, 30), (60, 12)])
 @pytest.mark.parametrize("api", sorted(load_all()))
+@pytest.mark.proof
 def test_streams_of_the_same_api_show_no_drift(api, base, candidate):
     contract = load(api)
     for seed in range(3):
@@ -384,6 +385,11 @@ def test_a_range_that_moved_is_told_once_no_overlap_is_left():
     assert near == []
     assert told(far) == {("drift", "info", "range.moved", "validated", "/load")}
     assert drift(base, observed_run(V6, 1, 2, moved(40, 50)), {"v6": V6}) == []
+
+
+def test_ranges_that_only_miss_each_other_have_not_moved():
+    base, beside = (observed_run(V6, 12, 1, moved(low, low + 10)) for low in (0, 12))
+    assert drift(base, beside, {"v6": V6}) == []
 
 
 # ------------------------------------------------------------------ the whole catalogue

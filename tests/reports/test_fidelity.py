@@ -19,7 +19,7 @@ from soundstage.contract import load_all
 from soundstage.emulator.pace.profile import Profile
 from soundstage.emulator.pace.profiles import from_data, profiles
 from soundstage.errors import NoDataError, UsageError
-from soundstage.reports.drift import fidelity
+from soundstage.reports.drift import fidelity, fidelity_table
 from soundstage.reports.drift.drift import DriftEvidence, DriftFinding
 
 CONTRACTS = load_all()
@@ -182,14 +182,14 @@ def test_what_was_fitted_is_near_to_what_it_was_fitted_to_and_another_profile_fa
     near = bundle_of(tmp_path / "near", rows(fitted, CONTRACTS, 120, seed=2))
     far = bundle_of(tmp_path / "far", rows(profiles()["slow"], CONTRACTS, 120, seed=2))
     shown = io.StringIO()
-    assert fidelity.run(live, near, "text", shown) == 0, shown.getvalue()
+    assert fidelity_table.run(live, near, "text", shown) == 0, shown.getvalue()
     assert shown.getvalue().startswith("fidelity: near")
     shown = io.StringIO()
-    assert fidelity.run(live, far, "markdown", shown) == 3
+    assert fidelity_table.run(live, far, "markdown", shown) == 3
     assert shown.getvalue().startswith("**fidelity: far off")
     assert "| uploading |" in shown.getvalue()
     shown = io.StringIO()
-    assert fidelity.run(live, far, "json", shown) == 3
+    assert fidelity_table.run(live, far, "json", shown) == 3
     table = json.loads(shown.getvalue())
     assert table["verdict"] == "far"
     assert {each["api"] for each in table["endpoints"]} == {*CONTRACTS}
@@ -203,17 +203,17 @@ def test_an_emulator_in_a_hurry_is_compared_in_the_times_of_life(tmp_path: Path)
     ]
     emulated = bundle_of(tmp_path / "quick", quick, speed=20)
     shown = io.StringIO()
-    assert fidelity.run(live, emulated, "text", shown) == 0, shown.getvalue()
+    assert fidelity_table.run(live, emulated, "text", shown) == 0, shown.getvalue()
     assert "20 times faster than life" in shown.getvalue()
 
 
 def test_a_first_arm_that_is_not_live_is_said(tmp_path: Path) -> None:
     one = bundle_of(tmp_path / "one", rows(REALISTIC, CONTRACTS, 25, seed=1))
     shown = io.StringIO()
-    fidelity.run(one, one, "text", shown)
+    fidelity_table.run(one, one, "text", shown)
     assert "the live arm is none" in shown.getvalue()
     with pytest.raises(UsageError, match="no format 'html'"):
-        fidelity.run(one, one, "html", shown)
+        fidelity_table.run(one, one, "html", shown)
 
 
 def test_names_from_outside_stay_text(tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_names_from_outside_stay_text(tmp_path: Path) -> None:
     for format in ("text", "markdown"):
         shown = io.StringIO()
         folder = bundle_of(tmp_path / format, found)
-        fidelity.run(folder, folder, format, shown)
+        fidelity_table.run(folder, folder, format, shown)
         assert "\x1b" not in shown.getvalue()
         assert "\u202e" not in shown.getvalue()
         if format == "markdown":

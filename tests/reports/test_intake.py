@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import random
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -13,9 +14,10 @@ import numpy as np
 import pytest
 
 from soundstage.errors import UsageError
-from soundstage.results import intake
+from soundstage.reports.compare.arms import read_run
 from soundstage.reports.run.summary import summary_of
 from soundstage.results import bundle as bundles
+from soundstage.results import intake
 from soundstage.results.bundle import EXCHANGES, Bundle
 
 
@@ -67,6 +69,27 @@ def test_two_halves_come_to_what_the_whole_does(large: Bundle) -> None:
     # The sum of fractions depends on the order, in its last digits.
     assert mine.coarse == pytest.approx(theirs.coarse)
     assert plain(replace(mine, coarse=0.0)) == plain(replace(theirs, coarse=0.0))
+
+
+def test_a_comparison_reads_a_large_run_as_it_would_a_small_one(
+    large: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    halves = read_run(large)
+    monkeypatch.setattr(bundles, "_LARGE", 2**40)
+    whole = read_run(Bundle.open(large.path))
+    assert halves.rate == whole.rate > 0
+    mine, theirs = (dict(run.series) for run in (halves, whole))
+    assert mine.keys() == theirs.keys() == {("v6", "stream")}
+    for place, series in mine.items():
+        other = theirs[place]
+        assert (series.n, series.outcomes) == (other.n, other.outcomes)
+        assert plain_arrays(series.times) == plain_arrays(other.times)
+        assert plain_arrays(series.spent) == plain_arrays(other.spent)
+        assert 0 < len(series.spent["final"]) < series.n, "of those that ended well"
+
+
+def plain_arrays(values: Mapping[str, Any]) -> dict[str, list[float]]:
+    return {name: each.tolist() for name, each in values.items()}
 
 
 def test_a_damaged_row_of_the_second_half_is_told_by_its_place_in_the_file(large: Bundle) -> None:

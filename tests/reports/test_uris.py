@@ -14,9 +14,9 @@ from urllib.parse import unquote, urljoin, urlsplit
 import pytest
 
 from soundstage.contract.contract import SCHEMAS_VARIABLE, folder_of
+from soundstage.output.uris import of_path, of_url
 from soundstage.reports import cli
 from soundstage.reports.formats import annotations, sarif
-from soundstage.reports.formats.uris import of_path, of_url
 from soundstage.reports.run.curl import curl
 from soundstage.results.bundle import Bundle
 

@@ -9,7 +9,6 @@ import gzip
 import io
 import json
 import os
-import sqlite3
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +22,7 @@ from soundstage.errors import SoundstageError, UsageError
 from soundstage.reports import cli as report_command
 from soundstage.results import bundle as bundle_module
 from soundstage.results.bundle import Bundle, BundleWriter
-from soundstage.results.index import INDEX, MARKS, Runs
+from soundstage.results.run_history import LOCK, MARKS, Runs
 
 HEALTH = {
     "t": 0.5, "asked": 1, "started": 1, "dropped": 0, "in_flight": 1, "lag_max_s": 0.1, "cpu": 0.1,
@@ -111,8 +110,7 @@ def test_each_field_of_run_json_that_is_something_else_is_refused_by_its_place_o
         (folder / "run.json").write_text(json.dumps(changed))
         try:
             report(folder)
-            with Runs(folder.parent) as runs:
-                runs.entries()
+            Runs(folder.parent).entries()
         except UsageError as error:
             refused[label] = str(error)
     assert len(refused) > len(good)
@@ -286,11 +284,11 @@ def test_prune_deletes_nothing_outside_the_folder_of_runs(folder, tmp_path):
 )
 def test_marks_that_are_not_as_we_write_them_are_refused(folder, marks):
     (folder.parent / MARKS).write_text(json.dumps(marks))
-    with Runs(folder.parent) as runs, pytest.raises(UsageError, match=r"marks\.json: expected"):
-        runs.entries()
+    with pytest.raises(UsageError, match=r"marks\.json: expected"):
+        Runs(folder.parent).entries()
 
 
-@pytest.mark.parametrize("name", [MARKS, INDEX, f"{INDEX}-wal"])
+@pytest.mark.parametrize("name", [MARKS, LOCK])
 @pytest.mark.parametrize("kind", ["link", "fifo"])
 def test_a_file_of_the_history_that_is_none_is_neither_followed_nor_waited_for(
     folder, name, kind, tmp_path
@@ -299,71 +297,22 @@ def test_a_file_of_the_history_that_is_none_is_neither_followed_nor_waited_for(
         (folder.parent / name).symlink_to(tmp_path / "made")
     else:
         os.mkfifo(folder.parent / name)
-    with pytest.raises(UsageError, match=name), Runs(folder.parent) as runs:
-        runs.entries()
+    with pytest.raises(UsageError, match=name):
+        Runs(folder.parent).tag("one", "candidate")
     assert not (tmp_path / "made").exists()
 
 
-#: A table of runs that never ends.
-ENDLESS = """
-CREATE VIEW runs AS WITH RECURSIVE c(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM c)
-SELECT id, '' AS stamp FROM c
-"""
-
-
-def with_index(folder: Path, *statements: str) -> None:
-    with Runs(folder.parent) as runs:
+def test_marks_larger_than_any_are_refused(folder):
+    (folder.parent / MARKS).write_bytes(b" " * (16 * 2**20 + 1))
+    runs = Runs(folder.parent)
+    with pytest.raises(UsageError, match="larger than 16 MiB"):
         runs.entries()
-    database = sqlite3.connect(folder.parent / INDEX)
-    for statement in statements:
-        database.execute(statement)
-    database.commit()
-    database.close()
-
-
-@pytest.mark.parametrize(
-    "statements",
-    [
-        ["UPDATE runs SET created = 'yesterday'"],
-        ["UPDATE runs SET created = x'00'"],
-        ["UPDATE runs SET apis = '['"],
-        ["UPDATE runs SET apis = '{\"a\": 1}', exchanges = 'many'"],
-        ["UPDATE runs SET kind = x'ff', verdict = 7"],
-        ["UPDATE runs SET fault = x'00'"],
-        ["UPDATE runs SET created = NULL"],
-        ["INSERT INTO runs (id, stamp) VALUES ('../../elsewhere', 'x')"],
-        ["CREATE TRIGGER t AFTER DELETE ON runs BEGIN SELECT 1; END"],
-        ["CREATE TABLE t (x)"],
-        ["DROP TABLE runs", "CREATE VIEW runs AS SELECT 1 AS id, 2 AS stamp"],
-        [
-            "DROP TABLE runs",
-            ENDLESS,
-        ],
-    ],
-)
-def test_an_index_of_a_stranger_is_made_anew(folder, statements):
-    with_index(folder, *statements)
-    with Runs(folder.parent) as runs:
-        (entry,) = runs.entries()
-    assert (entry.id, entry.kind, entry.verdict, entry.fault) == ("one", "check", "fail", None)
-
-
-def test_an_index_with_any_page_damaged_is_made_anew(folder):
-    with_index(folder)
-    whole = (folder.parent / INDEX).read_bytes()
-    for at in range(0, len(whole), 397):
-        (folder.parent / INDEX).write_bytes(whole[:at] + b"\xff" * 20 + whole[at + 20 :])
-        with Runs(folder.parent) as runs:
-            assert [entry.id for entry in runs.entries()] == ["one"]
-            runs.tag("one", "t")
-            runs.rebuild()
 
 
 def test_a_bundle_that_cannot_be_read_is_listed_with_its_fault(folder):
     (folder / "run.json").unlink()
     os.mkfifo(folder / "run.json")
-    with Runs(folder.parent) as runs:
-        (entry,) = runs.entries()
+    (entry,) = Runs(folder.parent).entries()
     assert entry.fault is not None
     assert "is a FIFO, not a file" in entry.fault
 

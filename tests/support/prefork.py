@@ -16,9 +16,9 @@ import traceback
 import locust  # noqa: F401 - first: it patches sockets
 
 import soundstage.loadtests.capacity.trials
-import soundstage.loadtests.live.progress
-import soundstage.loadtests.run_setup
-import soundstage.loadtests.users
+import soundstage.loadtests.live.view
+import soundstage.loadtests.run.run_setup
+import soundstage.loadtests.run.users
 import soundstage.reports.cli
 import soundstage.reports.formats.html  # noqa: F401
 from soundstage.cli import main

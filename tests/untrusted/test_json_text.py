@@ -5,19 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import math
-import os
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import vectors
 from soundstage.untrusted import json_text
 from soundstage.untrusted.json_text import CODES, Parsed, parse, parse_strictly
-
-VECTORS = os.environ.get("SOUNDSTAGE_VECTORS")
 
 
 def same(a: Any, b: Any) -> bool:
@@ -292,15 +289,6 @@ def test_no_bytes_make_it_raise_and_a_refusal_has_its_reason(raw: bytes) -> None
 # --- vectors of other projects ----------------------------------------------------------------
 
 
-def vectors(name: str) -> list[Any]:
-    """Parameters, one a vector; none, with the reason, where the folder is not given."""
-    if not VECTORS:
-        reason = "SOUNDSTAGE_VECTORS names no folder of vectors"
-        return [pytest.param({}, marks=pytest.mark.skip(reason=reason), id="none")]
-    cases = json.loads((Path(VECTORS) / name).read_bytes())
-    return [pytest.param(case, id=case["name"]) for case in cases]
-
-
 #: Our choice where RFC 8259 leaves one, by a part of the vector's name; the first that fits.
 CHOICES = {
     "i_number": [],  # kept exactly
@@ -312,7 +300,7 @@ CHOICES = {
 }
 
 
-@pytest.mark.parametrize("vector", vectors("json.json"))
+@pytest.mark.parametrize("vector", vectors.cases("json"))
 def test_vectors_of_other_projects_are_accepted_or_refused(vector: dict[str, Any]) -> None:
     raw = base64.b64decode(vector["bytes_base64"])
     parsed = parse(raw)

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import base64
-import json
-import os
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import vectors
 from soundstage.wire.lines import LineDecoder, sniff_framing
 from soundstage.wire.sse import Decoder, Event, EventTooLarge, Pending
-
-VECTORS = os.environ.get("SOUNDSTAGE_VECTORS")
 
 
 def decode(pieces: Iterable[bytes]) -> dict[str, Any]:
@@ -267,6 +263,12 @@ def test_an_event_over_the_cap_is_refused_and_those_before_it_are_kept(
     assert str(limit - 1) in str(caught.value)
 
 
+def test_comments_between_events_of_one_piece_are_told_once() -> None:
+    found = decode([b": a\ndata: x\n\n: b\ndata: y\n\n: c\n: d\n\ndata: z\n\n"])
+    assert found["comments"] == [b" a", b" b", b" c", b" d"]
+    assert len(found["events"]) == 3
+
+
 def test_an_endless_line_or_endless_comments_stop_at_the_cap() -> None:
     for piece in (b"x", b": hi\n\n", b"\n", b"data: 1\n"):
         decoder = Decoder(max_event_bytes=1_000)
@@ -379,16 +381,8 @@ def test_a_body_that_goes_on_is_not_judged_too_early(head: bytes) -> None:
 # --- vectors of other projects ----------------------------------------------------------------
 
 
-def vectors(name: str) -> list[Any]:
-    """Parameters, one a vector; none, with the reason, where the folder is not given."""
-    if not VECTORS:
-        reason = "SOUNDSTAGE_VECTORS names no folder of vectors"
-        return [pytest.param({}, marks=pytest.mark.skip(reason=reason), id="none")]
-    cases = json.loads((Path(VECTORS) / name).read_bytes())
-    return [pytest.param(case, id=case["name"]) for case in cases]
-
-
-@pytest.mark.parametrize("vector", vectors("sse.json"))
+@pytest.mark.parametrize("vector", vectors.cases("sse"))
+@pytest.mark.proof
 def test_vectors_of_other_projects_give_the_answer_of_the_standard(vector: dict[str, Any]) -> None:
     stream = base64.b64decode(vector["bytes_base64"])
     expected: dict[str, Any] = {

@@ -1,9 +1,9 @@
 """Looks at the files that an answer points to: where they lie, if they are there, what they are.
 
 Each URL is fetched once, by GET and without the key, within bounds of bytes, seconds and number,
-and only where `places.py` allows it, redirects included. Only the target itself is asked once more
-with the key, where it wants one. What is wrong becomes a violation of the
-exchange that named the URL; what could not be looked at is kept with its reason.
+and only where `url_policy.py` allows it, redirects included. Only the target itself is asked once
+more with the key, where it wants one. What is wrong becomes a violation of the exchange that named
+the URL; what could not be looked at is kept with its reason.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from urllib.parse import urljoin
 
 from soundstage.assets import decoder_process, media
 from soundstage.assets.url_policy import UrlVerdict, place_of
-from soundstage.conformance.answers import media_type
 from soundstage.conformance.fields import shown
 from soundstage.conformance.violations import Severity, Violation
 from soundstage.contract import Contract
@@ -28,8 +27,8 @@ from soundstage.contract.rules import Rule
 from soundstage.exchange.client import Exchange
 from soundstage.exchange.patience import REASON
 from soundstage.exchange.session import Session
-from soundstage.wire.content_type import content_type_of
 from soundstage.wire.end import End
+from soundstage.wire.media_type import content_type_of, media_type
 from soundstage.wire.outages import http_reason, is_outage, status_name
 from soundstage.wire.settings import Limits
 from soundstage.wire.transport import Request, Transport

@@ -1,9 +1,10 @@
 """The program that decodes files of others: MP3, WebP, PNG and JPEG, by libraries in C.
 
-Run by `decoding.py` as a process of its own, since a file may make a decoder crash, eat the memory
-or never end. It knows nothing, and can do next to nothing: no secrets in its environment, no file
-or connection that it could open, bounded memory and processor time. Files come in and facts go out
-over standard input, one after another; it ends with that, and so with the program that started it.
+Run by `decoder_process.py` as a process of its own, since a file may make a decoder crash, eat the
+memory or never end. It knows nothing, and can do next to nothing: no secrets in its environment, no
+file or connection that it could open, bounded memory and processor time. Files come in and facts go
+out over standard input, one after another; it ends with that, and so with the program that started
+it.
 
 Facts are words and numbers, never text from a file or a library.
 """

@@ -1,9 +1,9 @@
 """What a file really is: audio that decodes, and how long it is; or an image that opens.
 
-Bytes in, facts out. MP3, WebP, PNG and JPEG are decoded, by another process (`decoding.py`) since
-the bytes are a stranger's; the decoders are miniaudio's (of another family than the encoder of our
-emulator) and Pillow's. Other formats are recognised and left alone: see `NotDecoded`. What cannot
-be decoded within bounds is not called broken either: see `Unreadable`.
+Bytes in, facts out. MP3, WebP, PNG and JPEG are decoded, by another process (`decoder_process.py`)
+since the bytes are a stranger's; the decoders are miniaudio's (of another family than the encoder
+of our emulator) and Pillow's. Other formats are recognised and left alone: see `NotDecoded`. What
+cannot be decoded within bounds is not called broken either: see `Unreadable`.
 """
 
 from __future__ import annotations

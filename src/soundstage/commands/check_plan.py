@@ -1,4 +1,6 @@
-"""What a contract check will do, counted before it does it: its test cases, and what they send."""
+"""What a contract check will do, counted before it does it, and in words (`--dry-run`): its test
+cases, and what they send. Makes the requests, and sends none.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from soundstage import contracts as room
+from soundstage.commands import isolation
 from soundstage.contract import Contract, load
 from soundstage.contracts import exploring
 from soundstage.contracts.exploring import MadeUp
 from soundstage.exchange.requests import valid_body
+from soundstage.gate.contract_check import CheckOptions
+from soundstage.output import visible
+
+#: Requests of exploration for an endpoint where it is free.
+EXPLORED = 10
 
 
 @dataclass(slots=True)
@@ -67,6 +75,40 @@ def _count_made_up(planned: CheckPlan, contract: Contract, explore: int, seed: i
     planned.unusual += len(unusual)
     planned.breaking += len(breaking)
     planned.made_up += sum(made.billable for made in (*explored, *unusual, *breaking))
+
+
+def planned(options: CheckOptions, explore: int | None, *, costly: bool) -> str:
+    """What a check sends, and how much of it is billable, in words. Sends nothing. `costly`: the
+    target is one where nothing is explored unless it is asked for.
+    """
+    many = explore if explore is not None else 0 if costly else EXPLORED
+    with isolation.undisturbed():
+        due = plan(options.apis, many, options.seed)
+    lines = [
+        f"{options.target}: one request to each of",
+        *(f"  {each}" for each in due.endpoints),
+    ]
+    budget = options.budget
+    billable = due.captured if budget is None else min(due.captured, budget)
+    if many:
+        limit, made_up = options.explore_budget, due.made_up
+        most = f"; at most {limit} are paid for (--explore-budget)" if limit is not None else ""
+        lines.append(
+            f"{due.requests} explored requests ({due.explored} that Schemathesis thinks of, "
+            f"{due.unusual} unusual, {due.breaking} that break a rule), {made_up} of them "
+            f"billable{most}"
+        )
+        paid = made_up if limit is None else min(made_up, limit)
+        if limit is None and costly:
+            lines.append("none of these billable requests is sent without --explore-budget N")
+            paid = 0
+        billable += paid
+    said = "no budget" if budget is None else f"a budget of {budget}"
+    if budget is None and costly:
+        said += ": without --budget N none of them is sent"
+    least = "at most " if options.only is not None else ""
+    lines.append(f"{least}{billable} billable requests, {said}; requests without a key are free")
+    return visible.lines(lines)
 
 
 def cases(contracts: Iterable[Contract]) -> int:

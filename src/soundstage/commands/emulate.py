@@ -93,8 +93,8 @@ def _add_operation(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     """Serve until a signal asks to stop; 0 then. Raises SoundstageError where it cannot start."""
-    from soundstage.emulator.http.server import READY, serve
     from soundstage.emulator.options import Options
+    from soundstage.emulator.service.server import READY, serve
 
     def ready(url: str) -> None:
         say(f"{READY}{url}", stdout, flush=True)
@@ -130,7 +130,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
 
 def _replay(args: argparse.Namespace, ready: Callable[[str], None], stderr: TextIO) -> None:
     from soundstage.contract import load, load_all
-    from soundstage.emulator import recordings, replay
+    from soundstage.emulator.replay import recordings, replay
 
     contracts = [load(api) for api in args.apis] or list(load_all().values())
     found = recordings.find(args.replay, contracts)
@@ -184,7 +184,7 @@ def _profile(text: str) -> str:
 
 
 def _epilog() -> str:
-    from soundstage.emulator.faults.triggers import triggers
+    from soundstage.emulator.accounts.triggers import triggers
     from soundstage.emulator.pace.profiles import profiles
 
     known = triggers()

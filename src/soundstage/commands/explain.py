@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from typing import Any, Final, TextIO
 
 from soundstage.arguments import Parser
-from soundstage.commands.printing import json_line
 from soundstage.conformance.codes import Code, codes, codes_of, rules_of
 from soundstage.contract import Contract, load_all
 from soundstage.contract.rules import Rule
 from soundstage.errors import UsageError
 from soundstage.output import visible
-from soundstage.output.streams import say
+from soundstage.output.streams import json_line, say
 from soundstage.output.written_files import print_document
 
 HELP = "explain a rule or a violation code"

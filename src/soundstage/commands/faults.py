@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TextIO
 
 from soundstage.arguments import Parser, whole
-from soundstage.commands.printing import json_line
 from soundstage.commands.wire_trials import found_on_the_wire
 from soundstage.conformance.judge import Judge
 from soundstage.conformance.violations import Severity, Verdict, Violation
@@ -34,7 +33,7 @@ from soundstage.generation.faults import (
     valid_stream,
     wire_faults,
 )
-from soundstage.output.streams import say
+from soundstage.output.streams import json_line, say
 
 HELP = "prove that every fault in the catalogue is caught"
 

@@ -1,13 +1,13 @@
 """Makes a profile of the emulator out of a run bundle, for `soundstage emulate --profile-from`.
 
 Reads the rows and says what each was: a stream that came to its end, failed, was cut, or a request
-that was refused. The arithmetic is `emulator/pace/fitting.py`'s.
+that was refused. The arithmetic is `emulator/pace/profile_fit.py`'s.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,7 +18,8 @@ from soundstage.output.written_files import put
 
 if TYPE_CHECKING:
     from soundstage.contract import Contract
-    from soundstage.emulator.pace.fitting import RecordedStream
+    from soundstage.emulator.pace.profile_fit import RecordedApi, RecordedStream
+    from soundstage.results.bundle import Bundle
 
 #: What the reason of a row begins with whose answer was a documented error: its name follows.
 _DOCUMENTED = "api."
@@ -36,73 +37,82 @@ def fitted_profile(folder: Path) -> dict[str, Any]:
     NoDataError where no stream was recorded.
     """
     from soundstage import __version__
-    from soundstage.contract import available, load
-    from soundstage.emulator.pace.fitting import RecordedApi, fit
+    from soundstage.emulator.pace.profile_fit import fit
     from soundstage.results.bundle import Bundle
 
     bundle = Bundle.open(folder)
-    run = bundle.run
-    # An emulator in a hurry: its profile is told in the times of life, as all profiles are.
-    speed = run["target"].get("speed") or 1.0
-    contracts: dict[str, Contract] = {}
-    streams: dict[str, list[RecordedStream]] = defaultdict(list)
-    requests: Counter[str] = Counter()
-    refused: dict[str, Counter[str]] = defaultdict(Counter)
-    left_out: Counter[str] = Counter()
-    for row in bundle.exchanges():
-        api = row["api"]
-        if api not in contracts:
-            if api not in available():
-                raise UsageError(f"{folder}: API version {api!r}: there is no contract of it here")
-            contracts[api] = load(api)
-        reason = _left_out(row, contracts[api])
-        if reason is not None:
-            left_out[reason] += 1
-            continue
-        requests[api] += 1
-        if row["outcome"] == "refused":
-            error = _no_room(row, contracts[api])
-            if error is None:
-                left_out["refused for a reason of its own"] += 1
-                requests[api] -= 1
-            else:
-                refused[api][error] += 1
-        elif not row["stages"]:
-            left_out["no chunk came"] += 1
-        else:
-            recorded = _recorded(row, contracts[api], speed)
-            if recorded is None:
-                left_out["of times that cannot be"] += 1
-                requests[api] -= 1
-            else:
-                streams[api].append(recorded)
-    recordings = {api: RecordedApi(streams[api], requests[api], refused[api]) for api in contracts}
+    recordings, contracts, left_out = _recordings(bundle)
     try:
         data = fit(recordings, contracts)
     except ValueError as error:
         raise NoDataError(f"{folder}: nothing to fit a profile from: {error}") from None
-    target = run["target"]
+    run, target = bundle.run, bundle.run["target"]
     told = sum(each["streams"] for each in data["fitted"]["apis"].values())
     day = run["created"].partition("T")[0]
-    fitted = {
-        "run": run["id"],
-        "created": run["created"],
-        "kind": target["kind"],
-        **{name: target[name] for name in ("profile", "speed") if target.get(name) is not None},
-        "complete": bundle.complete,
-        "soundstage": __version__,
-        "left_out": dict(sorted(left_out.items())),
-        **data["fitted"],
-    }
-    of = "the live API" if target["kind"] == "live" else f"a target of the kind {target['kind']}"
     origin = f"Run {_plain(run['id'])} of {_plain(day)}."
+    of = "the live API" if target["kind"] == "live" else f"a target of the kind {target['kind']}"
     return {
         "description": f"Fitted to {told} streams of {of}. {origin}",
         "default": data["default"],
         "stages": {},
         "apis": data["apis"],
-        "fitted": fitted,
+        "fitted": {
+            "run": run["id"],
+            "created": run["created"],
+            "kind": target["kind"],
+            **{name: target[name] for name in ("profile", "speed") if target.get(name) is not None},
+            "complete": bundle.complete,
+            "soundstage": __version__,
+            "left_out": dict(sorted(left_out.items())),
+            **data["fitted"],
+        },
     }
+
+
+def _recordings(
+    bundle: Bundle,
+) -> tuple[dict[str, RecordedApi], dict[str, Contract], Counter[str]]:
+    """What a run recorded of each API version, its contract, and how many rows tell nothing of how
+    generations go, by the reason.
+    """
+    from soundstage.contract import available, load
+    from soundstage.emulator.pace.profile_fit import RecordedApi
+
+    # An emulator in a hurry: its profile is told in the times of life, as all profiles are.
+    speed = bundle.run["target"].get("speed") or 1.0
+    contracts: dict[str, Contract] = {}
+    found: dict[str, RecordedApi] = {}
+    left_out: Counter[str] = Counter()
+    for row in bundle.exchanges():
+        api = row["api"]
+        if api not in contracts:
+            if api not in available():
+                place = f"{bundle.path}: API version {api!r}"
+                raise UsageError(f"{place}: there is no contract of it here")
+            contracts[api], found[api] = load(api), RecordedApi()
+        contract, of_api = contracts[api], found[api]
+        reason = _left_out(row, contract)
+        if reason is None and row["outcome"] == "refused":
+            error = _no_room(row, contract)
+            if error is None:
+                reason = "refused for a reason of its own"
+            else:
+                of_api.requests += 1
+                of_api.refused[error] += 1
+        elif reason is None and not row["stages"]:
+            # It may have become a generation: of the requests it is one.
+            of_api.requests += 1
+            reason = "no chunk came"
+        elif reason is None:
+            recorded = _recorded(row, contract, speed)
+            if recorded is None:
+                reason = "of times that cannot be"
+            else:
+                of_api.requests += 1
+                of_api.streams.append(recorded)
+        if reason is not None:
+            left_out[reason] += 1
+    return found, contracts, left_out
 
 
 def _plain(text: str) -> str:
@@ -137,7 +147,7 @@ def _no_room(row: Mapping[str, Any], contract: Contract) -> str | None:
 
 def _recorded(row: Mapping[str, Any], contract: Contract, speed: float) -> RecordedStream | None:
     """What the stream of a row was; None where its times cannot be."""
-    from soundstage.emulator.pace.fitting import RecordedStream, StageTimes
+    from soundstage.emulator.pace.profile_fit import RecordedStream, StageTimes
 
     stages = contract.protocol.by_name
     seen = []

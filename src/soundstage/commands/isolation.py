@@ -1,4 +1,4 @@
-"""The house that a run lives in: what a caller's folder and environment may not change about it.
+"""Isolation of a run: what a caller's folder and environment may not change about it.
 
 A verdict is the same in whatever folder, shell or continuous integration it is asked for. Nothing
 is imported from the current folder, other people's warnings are no errors, and neither pytest nor

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import Any, TextIO
 
 from soundstage.arguments import Parser
-from soundstage.commands.printing import json_line
 from soundstage.conformance.bounded_violations import is_rest
 from soundstage.conformance.judge import Caps, Judge
 from soundstage.conformance.saved_answers import judge_saved
@@ -23,7 +22,7 @@ from soundstage.contract.paths import endpoint_at
 from soundstage.errors import NoDataError, SoundstageError, UsageError
 from soundstage.exit_codes import ExitCode, worst
 from soundstage.output.redact import Redactor
-from soundstage.output.streams import say
+from soundstage.output.streams import json_line, say
 from soundstage.output.visible import painted
 from soundstage.saved import saved_file as saved_files
 from soundstage.saved.saved_file import Saved
@@ -42,7 +41,7 @@ _EXAMPLES = """examples:
 exit codes: 0 all conform, 1 at least one violates, 2 wrong usage or a file that holds no response,
 4 inconclusive, 5 no answer of the contract in an archive
 """
-#: More than this of a file is not read (design 4.17).
+#: More than this of a file is not read (docs/limits.md).
 _LARGEST = saved_files.LARGEST
 _MARKS = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.INFO: "36"}
 _EXIT = {
@@ -165,7 +164,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
 
 
 def _ended(codes: list[int], errors: list[SoundstageError], stderr: TextIO) -> int:
-    """The exit code of all files together (design 12). Raises the error that decides it, so that it
+    """The exit code of all files together. Raises the error that decides it, so that it
     is told last and as any other; the others are told before.
     """
     code = worst([*codes, *(each.exit_code for each in errors)])
@@ -264,16 +263,16 @@ def _show(linted: Linted, args: argparse.Namespace, stdout: TextIO) -> None:
 
 def _shrunk(linted: Linted, stdout: TextIO | None) -> list[dict[str, Any]]:
     """The smallest part of a stream that shows each violation: printed, or as JSON."""
-    from soundstage.commands import smallest
+    from soundstage.commands import smallest_streams
 
     if linted.endpoint != "stream" or not linted.judge.streaming:
         return []
     name, found = linted.judge.endpoint.name, linted.judge.violations
-    stream, parts = smallest.of_stream(linted.contract, name, linted.body, found)
+    stream, parts = smallest_streams.of_stream(linted.contract, name, linted.body, found)
     if stdout is not None:
         for part in parts:
-            smallest.show(part, stream, stdout)
-    return [smallest.to_json(part, stream) for part in parts]
+            smallest_streams.show(part, stream, stdout)
+    return [smallest_streams.to_json(part, stream) for part in parts]
 
 
 def _read(file: str, contracts: list[Contract]) -> Saved:

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from soundstage.arguments import Hidden, Parser, base_url, between, header, whole, words
-from soundstage.commands.printing import json_line
+from soundstage.arguments import Parser, between, whole
 from soundstage.contract import Contract, available, load
 from soundstage.contract.protocol import Endpoint
 from soundstage.errors import BudgetError, TargetError, UsageError
@@ -21,11 +20,12 @@ from soundstage.exchange.client import Call, Exchange
 from soundstage.exchange.patience import LONGEST_TIMEOUT_S, Patience, TimeUpError
 from soundstage.exchange.requests import request_body
 from soundstage.exchange.session import Session, open_session
-from soundstage.exchange.spawn import spawned_emulator
-from soundstage.output.streams import say
+from soundstage.exchange.spawn import EMULATOR, spawned_emulator
+from soundstage.output.streams import json_line, say
 from soundstage.output.visible import lines, own
 from soundstage.output.written_files import create
 from soundstage.saved.encodings import to_utf8
+from soundstage.target_options import add_target_options, connection_of, target_of
 
 HELP = "save the answers of a target as transcripts"
 
@@ -46,7 +46,6 @@ the queries of URLs taken out. Recording never judges: what was recorded may vio
 
 exit codes: 0 recorded, 2 wrong usage, 6 target or environment failed, or no budget
 """
-_EMULATOR = "emulator"
 _KINDS = ("stream", "sync")
 #: After so many exchanges in a row that came to no end no more are asked for.
 _MOST_TIMEOUTS = 3
@@ -68,8 +67,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         epilog=_EXAMPLES,
     )
     add = parser.add_argument
-    text = "base URL of the API; `emulator` starts one (free)"
-    add("--target", type=base_url, metavar="URL", help=text)
+    add_target_options(parser, emulator_args="--speed 100")
     add("--out", metavar="DIR", help="folder for the transcripts; must be new or empty")
     add("--api", action="append", metavar="API", help=f"{', '.join(available())} (default: all)")
     text = "only endpoints of this kind (repeatable; default: stream)"
@@ -77,49 +75,25 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add("--count", type=_count, default=1, metavar="N", help="of each endpoint (default 1)")
     add("--body", metavar="FILE", help="JSON to send (default: made up from the request schema)")
     add("--seed", type=whole, default=0, help="of made-up requests (default 0)")
-    add("--budget", type=whole, metavar="N", help="billable requests that may be sent")
     text = "time for all of it (default: any; three timeouts in a row end it)"
     add("--timeout", type=between(0.1, LONGEST_TIMEOUT_S), metavar="SECONDS", help=text)
-    add("--key-file", metavar="FILE", help="file with the API key")
-    add("--header", action=Hidden, default=[], metavar="'NAME: VALUE'")
-    add("--ca-file", metavar="PEM", help="authorities to trust instead of the system's")
-    add("--client-cert", nargs=2, metavar=("CERT", "KEY"), help="PEM files")
-    add("--insecure", action="store_true", help="do not verify certificates")
-    add("--keep-private", action="store_true", help="do not redact prompts, lyrics, user ids")
-    text = "options for --target emulator (default: --speed 100)"
-    add("--emulator-args", type=words, default="--speed 100", metavar="ARGS", help=text)
-    add("--dry-run", action="store_true", help="say what would be sent, and stop")
-    add("--yes", action="store_true", help="do not ask before a live run")
     add("--format", choices=("text", "json"), default="text")
     return parser.parse_args(argv)
 
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
-    if not args.target:
-        raise UsageError("--target is needed: a base URL, or `--target emulator`, which is free")
+    target = target_of(args)
     if not args.out:
         raise UsageError("--out DIR is needed: where the transcripts go")
-    if args.budget is not None and args.budget < 0:
-        raise UsageError("--budget: 0 or more")
     wanted = _wanted(args)
     if args.dry_run:
         print(_planned(args, wanted), file=stdout)
         return 0
     folder = _empty_folder(args.out)
     with ExitStack() as stack:
-        target = args.target
-        if target == _EMULATOR:
+        if target == EMULATOR:
             target = stack.enter_context(spawned_emulator(args.emulator_args))
-        session = open_session(
-            target,
-            key_file=args.key_file,
-            budget=args.budget,
-            headers=tuple(map(header, args.header)),
-            ca_file=args.ca_file,
-            client_cert=tuple(args.client_cert) if args.client_cert else None,
-            insecure=args.insecure,
-            keep_private=args.keep_private,
-        )
+        session = open_session(target, budget=args.budget, **connection_of(args))
         stack.callback(session.close)
         for warning in session.warnings:
             say(f"soundstage record: {warning}", stderr)

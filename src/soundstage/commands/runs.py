@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from soundstage.arguments import Parser, count
-from soundstage.commands.printing import json_line
 from soundstage.output import visible
-from soundstage.output.streams import say
+from soundstage.output.streams import json_line, say
 from soundstage.output.written_files import check_place, print_document, put, put_within
-from soundstage.results.index import ROOT, RunEntry, Runs
+from soundstage.results.run_history import ROOT, RunEntry, Runs
 
 HELP = "list, tag, pin and prune the runs there have been"
 
@@ -84,7 +83,6 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add("--incomplete", action="store_true", help="also those that were killed or are damaged")
     add("--keep-tagged", action="store_true", help="keep those with a tag")
     add("--dry-run", action="store_true", help="say what would go; delete nothing")
-    action("reindex", "read every bundle again")
     trend = action("trend", "draw the times of milestones from run to run, with changes of level")
     add = trend.add_argument
     add("--milestone", action="append", default=[], help="this one only (repeatable)")
@@ -107,8 +105,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     """0; raises SoundstageError where there is no such run or folder."""
-    with Runs(args.runs) as runs:
-        _ACTIONS[args.action](runs, args, stdout)
+    _ACTIONS[args.action](Runs(args.runs), args, stdout)
     return 0
 
 
@@ -173,10 +170,6 @@ def _prune(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
     say(f"{many} runs, {freed / 1e6:.1f} MB {verb}", stdout)
 
 
-def _reindex(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
-    say(f"{runs.rebuild()} runs in {runs.root}", stdout)
-
-
 def _trend(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
     trend_page = import_module("soundstage.reports.history.trend_page")
     args.api = args.verdict = None
@@ -208,7 +201,6 @@ _ACTIONS: Final[dict[str, Callable[[Runs, argparse.Namespace, TextIO], None]]] =
     "pin": _pin,
     "unpin": _unpin,
     "prune": _prune,
-    "reindex": _reindex,
     "trend": _trend,
 }
 

@@ -18,9 +18,11 @@ from soundstage.contract.field_schemas import Schema, type_name
 from soundstage.contract.protocol import DocumentedError, Endpoint
 from soundstage.contract.roles import asset_urls
 from soundstage.untrusted import json_text
+from soundstage.wire.media_type import media_type
 from soundstage.wire.outages import http_reason
 
-#: Media types that a framing may come as (RFC 9110, section 8.3.1: parameters do not count).
+#: Media types that a framing may come as. Not the table that answers are made with
+#: (`protocol.MEDIA_TYPES`): a slip in one must show in the other.
 _MEDIA = {
     "sse": ("text/event-stream",),
     "lines": ("text/event-stream", "application/x-ndjson"),
@@ -60,11 +62,6 @@ def is_success(endpoint: Endpoint, status: int | None) -> bool:
     body, since no page prints a status.
     """
     return status == _OK if endpoint.kind == "stream" else status in _SUCCESS
-
-
-def media_type(content_type: str | None) -> str:
-    """The media type without parameters, in lower case; "" where there is none."""
-    return (content_type or "").partition(";")[0].strip().lower()
 
 
 def check_result(

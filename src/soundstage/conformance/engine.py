@@ -146,20 +146,14 @@ class StreamCheck:
         chunk, problems, readable = json_text.parse(data, self._max_depth)
         if problems or type(chunk) is not dict:
             if problems and problems[0].code == json_text.TOO_MANY:
-                self.capped = json_text.TOO_MANY
-                self._ledger.see_unknown()
-                return _UNREADABLE
+                return self._too_many_values()
             for each in problems:
                 self._report(each.code, "json", number, each.path, each.message, each.times)
             if type(chunk) is not dict:
                 return self._no_chunk(chunk, readable, number)
         kind = self._c.kind(chunk)
         if kind is None:
-            if self._c.given_up:  # it may well be of a stage
-                self._ledger.see_unknown()
-            else:
-                self._unknown_stage(chunk, number)
-            return SeenEvent(chunk, None, None, ())
+            return self._unknown_stage(chunk, number)
         stage, fields, fits, tracked, constant, values, rising = kind
         name = stage.name
         ledger = self._ledger
@@ -247,6 +241,11 @@ class StreamCheck:
 
     # ------------------------------------------------------------------ one chunk
 
+    def _too_many_values(self) -> SeenEvent:
+        self.capped = json_text.TOO_MANY
+        self._ledger.see_unknown()
+        return _UNREADABLE
+
     def _no_chunk(self, value: Any, readable: bool, number: int) -> SeenEvent:
         if readable:
             message = f"the chunk is {shown(value)}, of type {type_name(value)}; not an object"
@@ -274,7 +273,14 @@ class StreamCheck:
                 return outgoing.text(str(chunk[name])[:_LOOKED_AT])[:_LONGEST_FAILURE]
         return " and ".join(f"{name} is {shown(chunk[name])}" for name in told_by)
 
-    def _unknown_stage(self, chunk: dict[str, Any], number: int) -> None:
+    def _unknown_stage(self, chunk: dict[str, Any], number: int) -> SeenEvent:
+        if self._c.given_up:  # a pattern took too long: it may well be of a stage
+            self._ledger.see_unknown()
+        else:
+            self._report_unknown(chunk, number)
+        return SeenEvent(chunk, None, None, ())
+
+    def _report_unknown(self, chunk: dict[str, Any], number: int) -> None:
         if self._ledger.ended and not self._ledger.reopened():
             message = "a chunk of no known stage came after the last one"
             self._report("stream.after_end", "end/nothing_after", number, "", message)

@@ -15,7 +15,6 @@ from soundstage.conformance.answers import (
     check_hosts,
     is_success,
     may_be_lines,
-    media_type,
     violation,
 )
 from soundstage.conformance.bounded_violations import SAID, Findings, bounded
@@ -34,6 +33,7 @@ from soundstage.process.memory import Claim
 from soundstage.untrusted import json_text
 from soundstage.wire.end import End, EndKind
 from soundstage.wire.lines import LineDecoder, sniff_framing
+from soundstage.wire.media_type import media_type
 from soundstage.wire.sse import Decoder, Event, EventTooLarge
 
 #: How an API that breaks HTTP shows in the violations: code, and rule of the endpoint.
@@ -54,8 +54,8 @@ _STEP = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """Bounds on what one answer may make us hold (design 4.17): bytes of an event, number of
-    events, depth of JSON. That of the values in one text is `jsontext.MOST_VALUES`.
+    """Bounds on what one answer may make us hold (docs/limits.md): bytes of an event, number of
+    events, depth of JSON. That of the values in one text is `json_text.MOST_VALUES`.
     """
 
     event_bytes: int = 16 * 2**20
@@ -153,7 +153,7 @@ class Judge:
     @property
     def violations(self) -> list[Violation]:
         """The violations so far, those of single chunks in the order of the chunks; of very many
-        those that `findings.SAID` has room for, which stand for all.
+        those that `bounded_violations.SAID` has room for, which stand for all.
         """
         found = [*self._violations.all(), *(self._check.violations if self._check else ())]
         return found if len(found) <= SAID.of_a_place else bounded(found, SAID)

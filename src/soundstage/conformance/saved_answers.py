@@ -24,9 +24,9 @@ from soundstage.saved import look_alikes
 from soundstage.saved.saved_file import LARGEST
 from soundstage.saved.transcript import Transcript
 from soundstage.untrusted import json_text
-from soundstage.wire.content_type import content_type_of
 from soundstage.wire.end import End, EndKind
 from soundstage.wire.lines import sniff_framing
+from soundstage.wire.media_type import content_type_of
 from soundstage.wire.outages import reason_in_words
 from soundstage.wire.sse import Event
 

@@ -19,8 +19,7 @@ from soundstage.conformance.bounded_violations import is_rest
 from soundstage.conformance.engine import SeenEvent, StreamCheck
 from soundstage.conformance.violations import Violation
 from soundstage.contract import Contract
-from soundstage.wire.lines import LineDecoder, sniff_framing
-from soundstage.wire.sse import Decoder, EventTooLarge
+from soundstage.wire.lines import decoded, sniff_framing
 
 #: Codes that are about the story as a whole, by the part before the dot.
 _STORY = frozenset({"stage", "track", "stream"})
@@ -83,13 +82,10 @@ def stream_of(body: bytes) -> EventStream:
     framing = sniff_framing(body)
     if framing not in ("sse", "lines"):
         return EventStream(())
-    decoder = LineDecoder() if framing == "lines" else Decoder()
-    try:
-        events = decoder.feed(body)
-    except EventTooLarge as error:
-        return EventStream(tuple(event.data for event in error.events), framing)
-    pending = decoder.close()
+    events, pending = decoded(body, framing)
     data = [event.data for event in events]
+    if pending is None:
+        return EventStream(tuple(data), framing)
     if framing == "lines" and pending.unterminated:
         return EventStream((*data, pending.data), framing)
     return EventStream(tuple(data), framing, pending.unterminated)

@@ -55,7 +55,7 @@ class Violation:
     is longer than `LONGEST_PATH` the head and the tail are kept, as of a message that is too long.
     `rule` is the id of the rule (`v6/stream/order/uploading/after/completed`).
     `times` is how many violations it stands for: 1, or itself and those of its kind that were not
-    kept (`findings.py`).
+    kept (`bounded_violations.py`).
     """
 
     code: str

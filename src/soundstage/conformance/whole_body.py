@@ -26,9 +26,8 @@ from soundstage.conformance.violations import Violation
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
 from soundstage.untrusted import json_text
-from soundstage.wire.lines import LineDecoder, sniff_framing
+from soundstage.wire.lines import decoded, sniff_framing
 from soundstage.wire.outages import http_reason, is_outage
-from soundstage.wire.sse import Decoder, EventTooLarge
 
 #: A refusal that comes after so many events of a stream is none.
 _LOOKED_AT = 1_000
@@ -159,11 +158,7 @@ def _refused_in_stream(asked: AnswerContext, raw: bytes) -> BodyJudgement | None
     stream = asked.endpoint.kind == "stream" and is_success(asked.endpoint, asked.status)
     if not stream or framing not in ("sse", "lines"):
         return None
-    decoder = LineDecoder() if framing == "lines" else Decoder()
-    try:
-        events = decoder.feed(raw)
-    except EventTooLarge as error:
-        events = error.events
+    events, _ = decoded(raw, framing)
     check = StreamCheck(asked.contract, asked.endpoint.name, max_depth=asked.max_depth)
     for event in events[:_LOOKED_AT]:
         check.event(event.data)

@@ -15,7 +15,7 @@ from typing import Any
 from soundstage.contract.contract import Contract
 from soundstage.contract.field_schemas import Schema, pointer
 from soundstage.contract.plain import without
-from soundstage.contract.protocol import DocumentedError, Endpoint, Grounds, Stage
+from soundstage.contract.protocol import MEDIA_TYPES, DocumentedError, Endpoint, Grounds, Stage
 
 #: What is written in `openapi`, by the version that was asked for.
 VERSIONS = {"3.2": "3.2.0", "3.1": "3.1.1"}
@@ -25,7 +25,7 @@ _ITEM = "x-soundstage-chunk"
 _OWN = frozenset({"x-role", "$schema"})
 _REQUEST, _RESULT, _CHUNK, _ERROR = "request", "result", "chunk", "error"
 _OTHER = "error"  # of no name
-_SSE, _LINES, _JSON = "text/event-stream", "application/x-ndjson", "application/json"
+_SSE, _LINES, _JSON = (MEDIA_TYPES[framing] for framing in ("sse", "lines", "json"))
 
 _SUMMARIES = {
     "stream": "Generate a song, streamed stage by stage",

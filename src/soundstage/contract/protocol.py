@@ -7,9 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from soundstage.contract.field_schemas import Schema
+
+#: The media type of an answer in each framing ("json": a single body). Server-Sent Events: HTML,
+#: 9.2.4; JSON: RFC 8259, section 11. That of JSON lines is registered nowhere, and used everywhere.
+MEDIA_TYPES: Final = {
+    "sse": "text/event-stream",
+    "lines": "application/x-ndjson",
+    "json": "application/json",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,9 @@
 Only names are compared, so that a faulty response is still taken for what it was meant to be; of
 JSON that does not parse, those that can be read. What has little in common with any contract `fits`
 none: a guess is no reason to call it broken.
+
+It judges nothing, and stands here and not in `conformance` because the emulator, which serves saved
+answers again and may not ask the judge, needs it as well.
 """
 
 from __future__ import annotations
@@ -13,8 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from soundstage.contract.contract import Contract
 from soundstage.untrusted import json_text
-from soundstage.wire.lines import LineDecoder, sniff_framing
-from soundstage.wire.sse import Decoder, EventTooLarge
+from soundstage.wire.lines import decoded, sniff_framing
 
 #: Chunks that are looked at; the first few tell.
 _ENOUGH: Final = 50
@@ -109,19 +111,15 @@ def _texts(body: bytes, framing: str) -> list[bytes]:
     """The texts of the first events; of a body that is not whole, the last may be a part of one.
     Where nothing tells the framing, those of the one that finds any.
     """
-    framings = {"lines": (LineDecoder,), "sse": (Decoder,)}.get(framing, (Decoder, LineDecoder))
+    framings = (framing,) if framing in ("sse", "lines") else ("sse", "lines")
     texts: list[bytes] = []
     for head in (body[:_HEAD], body):
-        for make in framings:
-            decoder = make()
-            try:
-                texts = [event.data for event in decoder.feed(head)]
-            except EventTooLarge as error:
-                texts = [event.data for event in error.events]
-            if texts:
-                return texts[:_ENOUGH]
-            if rest := decoder.close().data:
-                texts = [rest]
+        for each in framings:
+            events, rest = decoded(head, each)
+            if events:
+                return [event.data for event in events[:_ENOUGH]]
+            if rest is not None and rest.data:
+                texts = [rest.data]
     return texts
 
 

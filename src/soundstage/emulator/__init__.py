@@ -9,17 +9,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from soundstage.emulator.http.app import Emulator
-    from soundstage.emulator.http.hosting import Running, running
     from soundstage.emulator.options import Options
+    from soundstage.emulator.service.app import Emulator
+    from soundstage.emulator.service.hosting import Running, running
 
 __all__ = ["Emulator", "Options", "Running", "running"]
 
 _PLACES = {
-    "Emulator": "soundstage.emulator.http.app",
+    "Emulator": "soundstage.emulator.service.app",
     "Options": "soundstage.emulator.options",
-    "Running": "soundstage.emulator.http.hosting",
-    "running": "soundstage.emulator.http.hosting",
+    "Running": "soundstage.emulator.service.hosting",
+    "running": "soundstage.emulator.service.hosting",
 }
 
 

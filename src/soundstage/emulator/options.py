@@ -16,7 +16,7 @@ class Options:
     `speed` divides every delay. `profile` is a name or a file. `framing` is used where an endpoint
     allows it. `error` names an error that every generation request gets. `stamp` sends the time of
     sending with each chunk. `apis` empty serves every contract. `faults` are written as
-    `asked.py` says.
+    `faults/expression.py` says.
 
     `keys` are `KEY` or `KEY:BALANCE`, `accounts` a TOML file of more; none of both accepts any key
     on loopback. `balance` and `rate_limit` (`COUNT/UNIT`) are for keys that have none of their own.

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from soundstage.emulator.http.hosting import USUAL, Running, running
 from soundstage.emulator.options import Options
+from soundstage.emulator.service.hosting import USUAL, Running, running
 
 _MARK = "emulator"
 

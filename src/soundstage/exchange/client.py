@@ -23,8 +23,8 @@ from soundstage.exchange.tape import Tape
 from soundstage.exchange.target import Target
 from soundstage.output.redact import Redactor
 from soundstage.process.memory import AnswerMemory, Claim
-from soundstage.wire.content_type import content_type_of
 from soundstage.wire.end import EndKind
+from soundstage.wire.media_type import content_type_of
 from soundstage.wire.transport import Request, Transport
 
 __all__ = ["Call", "Client", "Exchange"]

@@ -1,6 +1,6 @@
 """One request, and one exchange: the request with all that came back, and what is kept of it.
 
-Values only: `client.py` makes them, `reading.py` fills them as bytes come.
+Values only: `client.py` makes them, `reader.py` fills them as bytes come.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from soundstage.conformance.violations import Verdict, Violation, occurrences, v
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
 from soundstage.exchange.kept_bytes import redacted
-from soundstage.exchange.private import private_texts
 from soundstage.exchange.tape import Piece, Tape
+from soundstage.exchange.user_secrets import private_texts
 from soundstage.output.echoes import SHORTEST
 from soundstage.output.redact import MARK, Redactor
 from soundstage.saved.transcript import Transcript
@@ -99,7 +99,7 @@ class Exchange:
     transcript_name: str | None = None
     #: As the API gave it, so that it can be looked up; at most `roles.LONGEST_ID` characters.
     message_id: str | None = None
-    #: What is wrong with the files that it points to; found by `assets.py`, if anybody looks.
+    #: What is wrong with the files that it points to; found by `asset_checks.py`, if anybody looks.
     in_assets: list[Violation] = field(default_factory=list)
     #: What only other exchanges of the same run show to be wrong; see `server_errors.py`.
     found_later: list[Violation] = field(default_factory=list)
@@ -211,7 +211,7 @@ class Exchange:
         )
 
     def row(self, run_start_ns: int) -> dict[str, Any]:
-        """The row of `exchanges.ndjson.gz` (design 9)."""
+        """The row of `exchanges.ndjson.gz`."""
         events = self.judge.events
         return {
             "id": self.id,

@@ -17,9 +17,8 @@ from soundstage.errors import TargetError
 from soundstage.exchange.budget import Budget, is_loopback
 from soundstage.exchange.client import Client
 from soundstage.exchange.destination import EMULATOR_KEY
-from soundstage.exchange.header_secrets import secrets_in
-from soundstage.exchange.keys import doubts_about
 from soundstage.exchange.target import Target, find, read_key
+from soundstage.exchange.user_secrets import doubts_about, secrets_in
 from soundstage.output import outgoing
 from soundstage.output.outgoing import KEY_VARIABLE
 from soundstage.output.redact import Redactor
@@ -86,20 +85,10 @@ def open_session(
     """
     given = tuple(headers)
     key = read_key(key_file)
-    contracts = load_all().values()
-    words = words_of(contracts)
-    rules = frozenset(rule.id for contract in contracts for rule in contract.rules)
-    warnings: tuple[str, ...] = ()
-    if key is not None:
-        place = KEY_VARIABLE if key_file is None else f"--key-file {key_file}"
-        warnings = doubts_about(key, place, target_url, words | rules)
-    doubtful = bool(warnings)
-    if key is not None and target_url.lower().startswith("http:") and not is_loopback(target_url):
-        warnings += ("http, not https: the key goes over the network as anybody may read it",)
+    words = words_of(load_all().values())
     secrets = [secret for header in given for secret in secrets_in(*header, target_url, words)]
-    outgoing.hide_environment(os.environ)
-    outgoing.hide([None if doubtful else key, *secrets], words=words | rules)
-    outgoing.over_logs()
+    # Before anything is connected to: whatever goes wrong from here on is said without them.
+    warnings = _hidden(key, key_file, secrets, target_url, words)
     names = tuple(name.lower() for name, _ in given)
     settings = TransportSettings(
         ca_file=ca_file,
@@ -129,6 +118,30 @@ def open_session(
     )
     client = Client(target, transport, counted, redactor=redactor)
     return Session(target, client, transport, counted, redactor, warnings)
+
+
+def _hidden(
+    key: str | None,
+    key_file: str | None,
+    secrets: list[str],
+    target_url: str,
+    words: frozenset[str],
+) -> tuple[str, ...]:
+    """Keep the key and the other secrets out of all that leaves this process; returns what the user
+    should know of the key. Raises UsageError for one that is not fit for use.
+    """
+    known = words | {rule.id for contract in load_all().values() for rule in contract.rules}
+    doubts: tuple[str, ...] = ()
+    if key is not None:
+        place = KEY_VARIABLE if key_file is None else f"--key-file {key_file}"
+        doubts = doubts_about(key, place, target_url, known)
+    outgoing.hide_environment(os.environ)
+    # A key that is in doubt stands in good answers, too: hiding it would spoil what is recorded.
+    outgoing.hide([None if doubts else key, *secrets], words=known)
+    outgoing.over_logs()
+    if key is not None and target_url.lower().startswith("http:") and not is_loopback(target_url):
+        return (*doubts, "http, not https: the key goes over the network as anybody may read it")
+    return doubts
 
 
 def _is_free(target: Target, *, own: bool) -> bool:

@@ -20,6 +20,8 @@ from soundstage.errors import EmulatorOptionsError, TargetError
 from soundstage.output.outgoing import KEY_VARIABLE
 from soundstage.process import lifeline
 
+#: The target that stands for an emulator of our own, started for the run.
+EMULATOR = "emulator"
 _READY = "listening on "
 _START_SECONDS = 30.0
 _STOP_SECONDS = 5.0

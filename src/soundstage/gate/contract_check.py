@@ -20,12 +20,10 @@ from soundstage.assets import decoder_process
 from soundstage.config import Config
 from soundstage.contract import Contract, load
 from soundstage.exchange.session import TIMEOUT_S, Session, open_session
-from soundstage.exchange.spawn import spawned_emulator
+from soundstage.exchange.spawn import EMULATOR, spawned_emulator
 from soundstage.gate.gate import ContractGate
 from soundstage.results.bundle import BundleWriter, new_folder
 
-#: The word that stands for an emulator of our own instead of a URL.
-EMULATOR = "emulator"
 #: The time for all that a check sends where nobody says another, in seconds.
 _TIMEOUT_S = 3_600.0
 #: How the emulator of a check is run: fast, as nobody measures it here.
@@ -121,7 +119,7 @@ def run_facts(
     parameters: Mapping[str, Any] | None = None,
     packages: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """What run.json says before the run begins (design 9). `packages` are further distributions
+    """What run.json says before the run begins. `packages` are further distributions
     whose versions matter to the run.
     """
     return {

@@ -1,29 +1,27 @@
-"""A contract gate: captures each endpoint once, and answers for every rule from what was seen.
+"""A contract gate: captures each endpoint once, provokes errors and explores, all within a budget.
 
 One generation per version and endpoint serves all rules, so that a live gate costs four. What
-was sent and seen goes into the run bundle as it happens.
+was sent and seen goes into the run bundle as it happens; what it says of the rules is in
+`conclusion`.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
 from threading import Thread
 from typing import Any
 
-from soundstage.assets.asset_checks import AssetChecks, inconclusive
+from soundstage.assets.asset_checks import AssetChecks
 from soundstage.config import Config, Waiver
-from soundstage.conformance.answers import media_type
-from soundstage.conformance.coverage import exercised
 from soundstage.conformance.fields import FieldCheck
 from soundstage.conformance.violations import Verdict, Violation
 from soundstage.contract import Contract
 from soundstage.contract.asset_fields import duration_of
 from soundstage.contract.protocol import DocumentedError, Endpoint
-from soundstage.contract.rules import Rule
 from soundstage.errors import BudgetError, TargetError
 from soundstage.exchange.budget import Budget
 from soundstage.exchange.client import Call, Client, Exchange
@@ -32,29 +30,18 @@ from soundstage.exchange.requests import valid_body
 from soundstage.exchange.session import Session
 from soundstage.exchange.target import find
 from soundstage.gate.lookup import UnusableError, path_of, unusable
-from soundstage.gate.rule_outcomes import (
-    Beside,
-    RuleOutcome,
-    exit_code,
-    explained,
-    not_shown,
-    of_budget,
-    reason_of,
-    reasons_of,
-    voids_of,
-)
+from soundstage.gate.rule_outcomes import explained, of_budget
 from soundstage.gate.server_errors import ServerErrors, check_probe, is_server_error
 from soundstage.observed.exchanges import observe
 from soundstage.observed.observation import Observed
 from soundstage.results.bundle import BundleWriter
 from soundstage.results.user_weights import Weights
-from soundstage.results.weight import Weight
 from soundstage.untrusted import json_text
+from soundstage.wire.media_type import media_type
 from soundstage.wire.outages import http_reason, is_outage, reason_in_words
 
 #: Asks our emulator for an error; any other target ignores it.
 ERROR_HEADER = "Soundstage-Error"
-_VERDICTS = {0: "pass", 1: "fail", 70: "invalid", 2: "invalid"}
 _REFUSED, _RATE_LIMIT = 400, 429
 #: How the reasons begin for which an answer says nothing about the contract.
 _NOT_THE_APIS = ("http.", "environment.", "harness.", "cap.")
@@ -197,6 +184,12 @@ class ContractGate:
         if answered and exchange.tape.kept_bytes > _REMEMBERED:
             # All exchanges are remembered to the end; what they were judged by is not needed again.
             exchange.tape.drop()
+
+    def keep_all(self) -> None:
+        """Put exchanges into the bundle that still wait for whether a 500 comes again."""
+        with self._lock:
+            while self._held:
+                self._keep(self._held.pop(0))
 
     def capture_all(self, wanted: Iterable[tuple[str, str]]) -> None:
         """Capture several (api, endpoint) at once, as a generation may take minutes."""
@@ -431,119 +424,6 @@ class ContractGate:
             return reason_in_words(http_reason(response.status))
         return None
 
-    def outcome(self, rule: Rule) -> RuleOutcome:
-        """What all exchanges so far say about a rule."""
-        contract = self.contracts[rule.api]
-        concerned = []
-        found = []
-        for exchange in self.exchanges:
-            seen = exchange.observation(live=self.live)
-            if exchange.call.contract is contract:
-                found += [
-                    (exchange.id, self.weights.of(violation))
-                    for violation in exchange.violations
-                    if violation.rule == rule.id
-                ]
-            if seen.concerns(rule):
-                concerned.append((exchange, seen))
-        outcome = RuleOutcome(rule, "passed", found=found, exchanges=len(concerned))
-        unknown = self.assets.unknown(rule)
-        # What is only noted of a file that is not looked into has not put its rule to the test.
-        noted = unknown is not None and not self.assets.exercised(rule)
-        if any(not noted or each.weight is not Weight.NOTED for _, each in found):
-            outcome.weigh()
-        elif inconclusive(unknown):
-            outcome.outcome, outcome.reason = "inconclusive", unknown
-        elif not self.assets.exercised(rule) and not any(
-            exercised(rule, seen) and self.unjudged(exchange) is None
-            for exchange, seen in concerned
-        ):
-            not_sent = self.not_sent.get((rule.api, rule.endpoint))
-            not_shown(outcome, [exchange for exchange, _ in concerned], not_sent)
-            if outcome.outcome == "not_exercised" and unknown is not None:
-                outcome.reason = unknown
-        return outcome
-
-    def outcomes(self, selected: Iterable[Rule]) -> list[RuleOutcome]:
-        """What is known about the rules that were selected, and of any other that was broken."""
-        outcomes = [self.outcome(rule) for rule in selected]
-        ids = {each.rule.id for each in outcomes}
-        broken = {each.rule for exchange in self.exchanges for each in exchange.violations} - ids
-        for contract in self.contracts.values():
-            for rule in contract.rules:
-                if rule.id in broken:
-                    outcome = self.outcome(rule)
-                    if outcome.outcome == "failed":
-                        outcome.outcome = "outside"
-                        outcome.reason = outcome.reason or "broken, but it was not selected"
-                    outcomes.append(outcome)
-        return outcomes
-
-    def selection(
-        self, expression: str, rules: int, outcomes: Iterable[RuleOutcome]
-    ) -> dict[str, Any]:
-        """What run.json says of a check that was asked about some rules only: so many, by this
-        expression.
-        """
-        return {
-            "expression": expression,
-            "rules": rules,
-            "of": sum(1 for contract in self.contracts.values() for _ in contract.rules),
-            "outside": sum(each.outcome == "outside" for each in outcomes),
-        }
-
-    def finish(
-        self,
-        outcomes: Iterable[RuleOutcome],
-        exit_code: int,
-        *,
-        beside: Beside | None = None,
-        interrupted: bool = False,
-        selection: Mapping[str, Any] | None = None,
-    ) -> None:
-        """End the bundle with what is known about each rule, and beside them. `selection`: what
-        run.json says of it, if not all rules were asked for.
-        """
-        if self.bundle is None:
-            return
-        beside = beside or Beside()
-        with self._lock:
-            while self._held:
-                self._keep(self._held.pop(0))
-        outcomes = list(outcomes)
-        budget, transport = self.session.budget, self.session.transport
-        exploring = self.exploring
-        # Where probes are free and only the generations have a limit, they are no part of it.
-        apart = exploring.limit is None and budget.limit is not None
-        sources = {exchange.response.timing_source for exchange in self.exchanges}
-        reasons = reasons_of(outcomes, beside)
-        self.bundle.observed(self.observed.to_json())
-        self.bundle.finish(
-            verdict=None if interrupted else _VERDICTS.get(exit_code, "inconclusive"),
-            exit_code=exit_code,
-            reason=reason_of(exit_code, reasons, outcomes, beside),
-            rules=[outcome.to_json() for outcome in outcomes],
-            voids=voids_of(exit_code, reasons, beside),
-            selection=selection,
-            status="interrupted" if interrupted else "complete",
-            budget={
-                "limit": _sum(budget.limit, exploring.limit),
-                "spent": budget.spent + (0 if apart else exploring.spent),
-            },
-            clock={
-                "source": sources.pop() if len(sources) == 1 else "mixed",
-                "stepped": transport.clock_stepped(),
-            },
-        )
-
-    def exit_code(self, outcomes: Iterable[RuleOutcome], beside: Beside | None = None) -> int:
-        """The exit code that follows (design 12)."""
-        return exit_code(outcomes, beside or Beside(), sent=bool(self.exchanges))
-
     def unused_waivers(self) -> list[Waiver]:
         """Waivers that spoke of nothing that was found; known only when all outcomes are."""
         return self.weights.unused()
-
-
-def _sum(limit: int | None, more: int | None) -> int | None:
-    return limit if more is None else (limit or 0) + more

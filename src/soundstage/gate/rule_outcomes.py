@@ -15,12 +15,12 @@ from soundstage.errors import BudgetError
 from soundstage.exchange.exchange import Exchange
 from soundstage.exchange.patience import REASON, TimeUpError
 from soundstage.exit_codes import ExitCode, worst
+from soundstage.results.matrix import EVIDENCE, evidence_of, rule_row
 from soundstage.results.weight import Weighed, outcome_of
 from soundstage.wire.outages import reason_in_words
 
 #: Reasons that are the target's or the environment's, not the contract's: exit code 6.
 _ENVIRONMENT = ("api.", "http.", "environment.", "budget.missing")
-_EVIDENCE = 3
 #: So many sentences of one kind stand in a headline.
 _MOST_SAID = 3
 
@@ -43,31 +43,15 @@ class RuleOutcome:
         self.outcome, self.reason = outcome_of((each.weight, each.reason) for _, each in self.found)
 
     def to_json(self) -> dict[str, Any]:
-        """The row of `rules.ndjson` (design 9)."""
-        rule = self.rule
-        return {
-            "rule": rule.id,
-            "api": rule.api,
-            "endpoint": rule.endpoint,
-            "outcome": self.outcome,
-            "reason": self.reason,
-            "severity": rule.severity,
-            "basis": rule.basis,
-            "source": rule.source,
-            "text": rule.text,
-            "violations": sum(each.violation.times for _, each in self.found),
-            "exchanges": self.exchanges,
-            "evidence": [
-                {
-                    "exchange": exchange,
-                    "chunk": each.violation.chunk,
-                    "path": each.violation.path,
-                    "message": each.violation.message,
-                }
-                for exchange, each in self.found[:_EVIDENCE]
-            ],
-            "seconds": None,
-        }
+        """The row of `rules.ndjson`."""
+        return rule_row(
+            self.rule,
+            self.outcome,
+            self.reason,
+            violations=sum(each.violation.times for _, each in self.found),
+            exchanges=self.exchanges,
+            evidence=[evidence_of(name, each.violation) for name, each in self.found[:EVIDENCE]],
+        )
 
 
 @dataclass(slots=True)
@@ -83,7 +67,7 @@ class Beside:
 
 
 def exit_code(outcomes: Iterable[RuleOutcome], beside: Beside, *, sent: bool) -> int:
-    """The exit code that follows (design 12): 2 or 70 for an error of ours, else 1, 6, 5, 4 or 0,
+    """The exit code that follows: 2 or 70 for an error of ours, else 1, 6, 5, 4 or 0,
     the first that applies. `sent`: anything was sent at all.
     """
     outcomes = list(outcomes)

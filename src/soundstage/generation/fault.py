@@ -20,11 +20,6 @@ Chunks = list[Chunk]
 
 #: What stands before and after the JSON text of a chunk; "json" is that of a single body.
 FRAMES: Final = {"sse": (b"data: ", b"\n\n"), "lines": (b"", b"\n"), "json": (b"", b"")}
-MEDIA_TYPES: Final = {
-    "sse": "text/event-stream",
-    "lines": "application/x-ndjson",
-    "json": "application/json",
-}
 #: What a proxy says instead of the API.
 HTML: Final = b"<!DOCTYPE html>\n<html><body><h1>502 Bad Gateway</h1></body></html>\n"
 

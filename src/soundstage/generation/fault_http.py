@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from soundstage.contract import Contract
-from soundstage.contract.protocol import Endpoint
+from soundstage.contract.protocol import MEDIA_TYPES, Endpoint
 from soundstage.generation.fault import (
     HTML,
-    MEDIA_TYPES,
     Body,
     Fault,
     WholeAnswer,

@@ -13,8 +13,9 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from soundstage.contract import Contract
+from soundstage.contract.protocol import MEDIA_TYPES
 from soundstage.contract.roles import identifiers
-from soundstage.generation.fault import MEDIA_TYPES, Fault, WholeAnswer, dumps, encoded
+from soundstage.generation.fault import Fault, WholeAnswer, dumps, encoded
 from soundstage.generation.legality import is_legal, schema_of, stage_of
 from soundstage.generation.script import (
     Apply,

@@ -13,17 +13,8 @@ from functools import cache
 from typing import Final
 
 from soundstage.contract import Contract
-from soundstage.contract.protocol import DocumentedError
-from soundstage.generation.fault import (
-    MEDIA_TYPES,
-    Body,
-    Chunk,
-    Chunks,
-    Fault,
-    Level,
-    WholeAnswer,
-    encoded,
-)
+from soundstage.contract.protocol import MEDIA_TYPES, DocumentedError
+from soundstage.generation.fault import Body, Chunk, Chunks, Fault, Level, WholeAnswer, encoded
 from soundstage.generation.fault_across import of_completion, of_identity, of_index, of_rising
 from soundstage.generation.fault_bodies import of_errors, of_results, result_chunks
 from soundstage.generation.fault_fields import of_stages
@@ -38,7 +29,6 @@ from soundstage.generation.walk import payloads, plan, random_story, sync_result
 from soundstage.wire.outages import is_outage
 
 __all__ = [
-    "MEDIA_TYPES",
     "Body",
     "Chunk",
     "Chunks",

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import sys
 from collections.abc import Iterable
@@ -246,3 +247,11 @@ def _fill() -> None:
                 opened = os.open(os.devnull, os.O_RDWR)
                 if opened == number:
                     os.set_inheritable(opened, True)
+
+
+def json_line(value: Any, stream: TextIO) -> str:
+    """A JSON text on one line, in ASCII where the stream is not Unicode; nothing in it drives a
+    terminal.
+    """
+    encoding = (getattr(stream, "encoding", None) or "utf-8").lower()
+    return visible.in_json(json.dumps(value, ensure_ascii=not encoding.startswith("utf")))

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 from soundstage.conformance.violations import Violation
 from soundstage.results.weight import SeverityWeights, Weighing, Weight, outcome_of
 
-_EVIDENCE = 3
+#: Violations of a rule that its row shows.
+EVIDENCE = 3
 
 
 class Ruled(Protocol):
@@ -33,6 +34,43 @@ class Ruled(Protocol):
     def source(self) -> str: ...
     @property
     def text(self) -> str: ...
+
+
+def evidence_of(exchange: str, violation: Violation) -> dict[str, Any]:
+    """A violation as the row of its rule shows it; `exchange`: the id of the one that broke it."""
+    return {
+        "exchange": exchange,
+        "chunk": violation.chunk,
+        "path": violation.path,
+        "message": violation.message,
+    }
+
+
+def rule_row(
+    rule: Ruled,
+    outcome: str,
+    reason: str | None,
+    *,
+    violations: int,
+    exchanges: int,
+    evidence: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """The row of `rules.ndjson` (run.schema.json, `rule`)."""
+    return {
+        "rule": rule.id,
+        "api": rule.api,
+        "endpoint": rule.endpoint,
+        "outcome": outcome,
+        "reason": reason,
+        "severity": rule.severity,
+        "basis": rule.basis,
+        "source": rule.source,
+        "text": rule.text,
+        "violations": violations,
+        "exchanges": exchanges,
+        "evidence": evidence,
+        "seconds": None,
+    }
 
 
 class Matrix:
@@ -83,15 +121,8 @@ class Matrix:
             weighed = self._weights.of(violation)
             reasons = self._weighed[rule]
             reasons[weighed.weight] = reasons.get(weighed.weight) or weighed.reason
-            if len(self._evidence[rule]) < _EVIDENCE:
-                self._evidence[rule].append(
-                    {
-                        "exchange": exchange,
-                        "chunk": violation.chunk,
-                        "path": violation.path,
-                        "message": violation.message,
-                    }
-                )
+            if len(self._evidence[rule]) < EVIDENCE:
+                self._evidence[rule].append(evidence_of(exchange, violation))
         if exercised is not None:
             unseen = self._unseen[place]
             for rule_id in [key for key, rule in unseen.items() if exercised(rule)]:
@@ -126,21 +157,14 @@ class Matrix:
     def _row(self, rule: Ruled) -> dict[str, Any]:
         place = (rule.api, rule.endpoint)
         outcome, reason = self._outcome(rule, place)
-        return {
-            "rule": rule.id,
-            "api": rule.api,
-            "endpoint": rule.endpoint,
-            "outcome": outcome,
-            "reason": reason,
-            "severity": rule.severity,
-            "basis": rule.basis,
-            "source": rule.source,
-            "text": rule.text,
-            "violations": self._violations[rule.id],
-            "exchanges": self._exchanges[place],
-            "evidence": self._evidence.get(rule.id, []),
-            "seconds": None,
-        }
+        return rule_row(
+            rule,
+            outcome,
+            reason,
+            violations=self._violations[rule.id],
+            exchanges=self._exchanges[place],
+            evidence=self._evidence.get(rule.id, []),
+        )
 
     def _outcome(self, rule: Ruled, place: tuple[str, str]) -> tuple[str, str | None]:
         # What is only worth an info is noted with its evidence, and passes.

@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     Values = npt.NDArray[np.float64]
 
 
+def finite(value: float) -> float | None:
+    """A number as JSON has it: None for what never came (+inf) or nobody knows (nan)."""
+    return value if math.isfinite(value) else None
+
+
 def rank(q: float, n: int) -> int:
     """The rank, from 1, of the quantile of order `q` among `n` values: ceil(n q), at least 1."""
     return min(n, max(1, math.ceil(round(q * n, 9))))

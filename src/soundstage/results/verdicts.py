@@ -212,9 +212,9 @@ def result(tally: ObjectiveTally) -> dict[str, Any]:
         "unit": slo.unit,
         "n": n,
         "unknown": tally.unknown,
-        "value": _finite(value),
-        "low": _finite(low),
-        "high": _finite(high),
+        "value": quantiles.finite(value),
+        "low": quantiles.finite(low),
+        "high": quantiles.finite(high),
         "level": LEVEL,
         "verdict": said,
         "reason": _reason(tally, said, more),
@@ -289,7 +289,3 @@ def _reason(tally: ObjectiveTally, said: str, more: int | None) -> str | None:
     if more is None:
         return "too near to its bound to be told, however long the run"
     return f"about {more:,} more exchanges would decide"
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

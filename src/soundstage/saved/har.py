@@ -25,6 +25,7 @@ from soundstage.saved.har_errors import end_of, error_of
 from soundstage.saved.transcript import Transcript
 from soundstage.untrusted.json_values import MOST_VALUES, many_values
 from soundstage.wire.end import FAULT_OF, EndKind
+from soundstage.wire.media_type import media_type
 
 _LOG: Final = re.compile(rb'"log"\s*:\s*\{|\A\{\s*"log"\s*:\s*[^"\s]')
 #: So far into a file its "log" must begin (tools put their own members before it).
@@ -177,7 +178,7 @@ def _exchange(
     content = content if isinstance(content, dict) else {}
     headers = _headers(response.get("headers"))
     media = str(content.get("mimeType") or "").strip()
-    known = media.partition(";")[0].strip().lower() not in _UNKNOWN
+    known = media_type(media) not in _UNKNOWN
     if known and not any(key.lower() == "content-type" for key, _ in headers):
         headers.append(["content-type", media])
     timings = entry.get("timings")

@@ -8,6 +8,7 @@ from soundstage.errors import UsageError
 from soundstage.saved import compression
 from soundstage.saved.encodings import UTF8_BOM, to_utf8
 from soundstage.saved.kinds_of_file import kind_of_file
+from soundstage.untrusted.strange_files import read_named
 
 
 def read_text(path: Path, limit: int, *, instead: str) -> tuple[str, bytes]:
@@ -17,10 +18,7 @@ def read_text(path: Path, limit: int, *, instead: str) -> tuple[str, bytes]:
     with the file, the reason and what to do.
     """
     try:
-        with path.open("rb") as file:
-            raw = file.read(limit + 1)
-        if len(raw) > limit:
-            raise UsageError(f"{path}: larger than {limit // 2**20} MiB")
+        raw = read_named(path, most=limit)
     except OSError as error:
         raise UsageError(f"{path}: cannot read: {error.strerror}") from error
     if (what := _no_text(raw, path)) is not None:

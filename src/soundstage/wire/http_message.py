@@ -2,7 +2,7 @@
 
 Informational responses are skipped but remembered. What httptools lets pass and the standard does
 not, or cannot know (HEAD), is decided here. What it refuses and the standard allows (blanks in
-chunk extensions, empty elements and blanks in Transfer-Encoding) is read by `chunks.py`.
+chunk extensions, empty elements and blanks in Transfer-Encoding) is read by `chunked.py`.
 """
 
 from __future__ import annotations

@@ -9,14 +9,14 @@ import re
 from typing import Final, Literal
 
 from soundstage.untrusted import json_text
-from soundstage.wire.sse import Event, EventTooLarge, Pending
+from soundstage.wire.sse import Decoder, Event, EventTooLarge, Pending
 
 Framing = Literal["sse", "lines", "json", "unknown"]
 
 
 class LineDecoder:
     """Each line that is not empty is an event. Only LF and CRLF end lines: a lone CR is white space
-    of JSON. A byte order mark stays in its line, for `jsontext` to judge.
+    of JSON. A byte order mark stays in its line, for `json_text` to judge.
 
     Used as `sse.Decoder` is. An event's `type` is "message", its `id` empty; `raw` holds the line
     with its end and any empty lines before it.
@@ -75,6 +75,18 @@ class LineDecoder:
         raw = bytes(self._buffer)
         data = raw[self._line :].removesuffix(b"\r")
         return Pending(raw, bool(data), data)
+
+
+def decoded(body: bytes, framing: str) -> tuple[list[Event], Pending | None]:
+    """The events of a body that is all there, framed as "sse" or "lines", and what was left of it;
+    of one with an event that is too large those before it, and None.
+    """
+    decoder = LineDecoder() if framing == "lines" else Decoder()
+    try:
+        events = decoder.feed(body)
+    except EventTooLarge as error:
+        return error.events, None
+    return events, decoder.close()
 
 
 _BOM: Final = b"\xef\xbb\xbf"

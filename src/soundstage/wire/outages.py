@@ -9,6 +9,8 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Final
 
+from soundstage.wire.media_type import media_type
+
 #: Statuses that gateways give on their own behalf, with their names: RFC 9110 and 6585 (407, 408,
 #: 502 to 504, 511), RFC 8470 (425), and those that no RFC knows but whose makers document them.
 _NAMES: Final = {
@@ -64,7 +66,7 @@ def is_outage(status: int, content_type: str | None = None, body: bytes = b"") -
 
 def is_html(content_type: str | None, body: bytes) -> bool:
     """Whether a body is a page for people: by its media type, or by how it begins."""
-    media = (content_type or "").partition(";")[0].strip().lower()
+    media = media_type(content_type)
     if media in ("text/html", "application/xhtml+xml"):
         return True
     return body[:_SNIFFED].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_HTML)

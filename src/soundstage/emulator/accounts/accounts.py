@@ -21,7 +21,7 @@ import jsonschema_rs
 
 from soundstage.emulator.accounts import rates
 from soundstage.emulator.accounts.rates import RateLimit
-from soundstage.emulator.faults.triggers import Triggers
+from soundstage.emulator.accounts.triggers import Triggers
 from soundstage.errors import UsageError
 
 _LARGEST: Final = 4 * 2**20

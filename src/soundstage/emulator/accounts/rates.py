@@ -1,9 +1,8 @@
 """Rate limits: how many requests a key may make in a time, and how long it has to wait else.
 
 The algorithm is GCRA, the generic cell rate algorithm (ITU-T I.371, annex A, virtual scheduling):
-of each key one number is kept, the time at which it would be even. So a limit needs one column of
-a table, and processes that share the table share the limit. It lets through a whole allowance at
-once, and after that one request each `period / count` seconds.
+of each key one number is kept, the time at which it would be even. It lets through a whole
+allowance at once, and after that one request each `period / count` seconds.
 
 Never here: whose limit it is, and where the number is kept.
 """

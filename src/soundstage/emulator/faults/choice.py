@@ -1,7 +1,8 @@
 """Which faults an emulator injects into which answers.
 
 Which faults there are is the catalogue's business (`generation/faults.py`), how one is asked for
-`asked.py`'s, how it gets into an answer `injection.py`'s, and what became of it `tally.py`'s.
+`expression.py`'s, how it gets into an answer `injection.py`'s, and what became of it
+`fault_tally.py`'s.
 """
 
 from __future__ import annotations
@@ -25,8 +26,7 @@ from soundstage.emulator.faults.expression import (
 )
 from soundstage.emulator.faults.fault_tally import FaultTally
 from soundstage.emulator.faults.injection import Chosen, InjectedAnswer, in_step, inject, scripted
-from soundstage.emulator.http.messages import Headers
-from soundstage.emulator.http.messages import Reply as Sent
+from soundstage.emulator.http.messages import Headers, Reply
 from soundstage.generation.fault_wire import REDIRECTED
 from soundstage.generation.faults import Body, Chunks, Fault, WholeAnswer, by_name, valid_error
 from soundstage.generation.script import GatewayAnswer, Script
@@ -105,7 +105,7 @@ class Faults:
 
     def before(
         self, contract: Contract, path: str, query: bytes, named: tuple[FaultExpression, ...] | None
-    ) -> Sent | None:
+    ) -> Reply | None:
         """What something before the API answers in its place; None if nothing does."""
         if named is None and not self.asked:
             return None
@@ -156,8 +156,8 @@ class Faults:
         return self._tallied(broken, astray)
 
     def in_refusal(
-        self, contract: Contract, refused: Sent, named: tuple[FaultExpression, ...] | None
-    ) -> Sent:
+        self, contract: Contract, refused: Reply, named: tuple[FaultExpression, ...] | None
+    ) -> Reply:
         """A refusal with the faults of errors in it."""
         if named is None and not self.asked:
             return refused
@@ -182,10 +182,10 @@ class Faults:
         result: Payload,
         message_id: str,
         named: tuple[FaultExpression, ...] | None,
-    ) -> tuple[Sent, Playing | None]:
+    ) -> tuple[Reply, Playing | None]:
         """A synchronous answer with the faults of results in it, and how it is sent."""
         if named is None and not self.asked:
-            return Sent(200, orjson.dumps(result)), None
+            return Reply(200, orjson.dumps(result)), None
         luck = random.Random(f"{self._seed}/{message_id}")
         chosen = self._chosen(contract, endpoint, named, luck)
         astray = self._astray(contract, endpoint, named)
@@ -287,12 +287,12 @@ def missed_header(missed: Sequence[Chosen]) -> Headers:
     return [(MISSED_HEADER.lower().encode(), ", ".join(m.asked.text for m in missed).encode())]
 
 
-def _sent(broken: InjectedAnswer, headers: Headers) -> Sent:
+def _sent(broken: InjectedAnswer, headers: Headers) -> Reply:
     """What the emulator sends of an answer that faults were put into."""
     answer = broken.answer
     body = b"".join(answer.body.frames)
     headers = [*headers, *missed_header(broken.missed)]
-    return Sent(answer.status, body, answer.content_type, headers)
+    return Reply(answer.status, body, answer.content_type, headers)
 
 
 def _leads_back(made: GatewayAnswer) -> bool:
@@ -300,9 +300,9 @@ def _leads_back(made: GatewayAnswer) -> bool:
     return made.location is not None and made.location.startswith("?")
 
 
-def _whole(made: GatewayAnswer, path: str, lost: Sequence[Chosen]) -> Sent:
+def _whole(made: GatewayAnswer, path: str, lost: Sequence[Chosen]) -> Reply:
     headers: Headers = [(name.encode(), value.encode()) for name, value in made.headers]
     if made.location is not None:
         location = path + made.location if _leads_back(made) else made.location
         headers.append((b"location", location.encode()))
-    return Sent(made.status, made.body, made.content_type, [*headers, *missed_header(lost)])
+    return Reply(made.status, made.body, made.content_type, [*headers, *missed_header(lost)])

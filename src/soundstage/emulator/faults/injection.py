@@ -11,16 +11,9 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
+from soundstage.contract.protocol import MEDIA_TYPES
 from soundstage.emulator.faults.expression import FaultExpression
-from soundstage.generation.faults import (
-    MEDIA_TYPES,
-    Body,
-    Chunk,
-    Chunks,
-    Fault,
-    WholeAnswer,
-    encoded,
-)
+from soundstage.generation.faults import Body, Chunk, Chunks, Fault, WholeAnswer, encoded
 from soundstage.generation.script import FaultSubject, GatewayAnswer, Script
 
 _Changed = TypeVar("_Changed")

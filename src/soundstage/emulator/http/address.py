@@ -19,8 +19,9 @@ def url_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def bound(host: str, port: int, *, listen: bool = True, share: bool = False) -> socket.socket:
-    """A socket that listens at an address; with `share`, beside others of this user that share it.
+def bound(host: str, port: int) -> socket.socket:
+    """A socket that listens at an address.
+
     Raises TargetError if the address cannot be had.
     """
     try:
@@ -31,12 +32,9 @@ def bound(host: str, port: int, *, listen: bool = True, share: bool = False) -> 
         try:
             if os.name == "posix":
                 bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if share:
-                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             bound.bind(address)
-            if listen:
-                # Listening right away finds out about a port in use; uvicorn listens again.
-                bound.listen(BACKLOG)
+            # Listening right away finds out about a port in use; uvicorn listens again.
+            bound.listen(BACKLOG)
         except BaseException:
             bound.close()
             raise

@@ -8,7 +8,7 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from soundstage.emulator.accounts.journal import answered
+from soundstage.emulator.http.journal import answered
 from soundstage.emulator.http.messages import BODY_LIMIT, Reply, header, refusal_of_body
 
 #: Of a body that is too large this much is read and thrown away, so that the client, still

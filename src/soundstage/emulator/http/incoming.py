@@ -101,7 +101,7 @@ class Incoming:
         return False
 
     def feed_data(self, data: bytes) -> None:
-        """Read on. Raises Refused, after which there is nothing more to read."""
+        """Read on. Raises RefusedRequest, after which there is nothing more to read."""
         heads, in_body = self._heads, self._in_body
         if not in_body:
             self._unread += len(data)

@@ -1,5 +1,6 @@
 """What a profile is: how long the chunks of a generation take, how many generations run at once,
-and how often they end badly. Values and draws; where profiles come from is `pacing.py`'s business.
+and how often they end badly. Values and draws; where profiles come from is `profiles.py`'s
+business.
 """
 
 from __future__ import annotations

@@ -1,0 +1,391 @@
+"""One load run while it goes on, whoever drives it: `soundstage load` or Locust.
+
+Starts exchanges, counts those in flight, drains or cuts them at the end. `run_setup` makes one,
+`run_end` finishes its bundle.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import gevent
+import gevent.event
+
+from soundstage.config import Config
+from soundstage.errors import SoundstageError, TargetError
+from soundstage.exchange.client import Call
+from soundstage.exchange.session import Session
+from soundstage.loadtests.generator.lag import LagMeter, Load, Sample, why_invalid
+from soundstage.loadtests.generator.sockets import most_sockets
+from soundstage.loadtests.run import hopeless
+from soundstage.loadtests.run.playback_probe import Probes
+from soundstage.loadtests.run.rows import RowRecorder, forget_old_seconds
+from soundstage.loadtests.schedule.arrivals import rate_at
+from soundstage.loadtests.schedule.scenario import Scenario
+from soundstage.loadtests.schedule.traffic import Traffic
+from soundstage.results import verdicts
+from soundstage.results.bundle import BundleWriter
+from soundstage.results.verdicts import ObjectiveTally
+
+_SECOND_NS = 1_000_000_000
+#: A schedule begins this long after it is asked for, so that its driver is there in time.
+LEAD_S = 0.05
+_EXPIRE_S = 0.5
+#: How long exchanges that were cut get to say so.
+_CUT_S = 2.0
+_CANCELLED = "cancelled"
+#: How long what is in flight gets once somebody has interrupted the run.
+INTERRUPT_DRAIN_S = 5.0
+#: Objectives that can no longer be met are looked for this often.
+_LOOK_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """What a load run was asked to do, and against what. `out` is the folder of the bundle, None
+    for a new one below runs/; `command` and `parameters` stand in the bundle. `probe_playback`: of
+    this share of the exchanges the stream is played while the song is being made. `config` has the
+    severities and waivers.
+    """
+
+    target: str
+    scenario: Scenario = field(default_factory=Scenario)
+    budget: int | None = None
+    key_file: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    ca_file: str | None = None
+    client_cert: tuple[str, str] | None = None
+    insecure: bool = False
+    keep_private: bool = False
+    out: str | None = None
+    command: str = ""
+    parameters: tuple[tuple[str, Any], ...] = ()
+    probe_playback: float = 0.0
+    config: Config = field(default_factory=Config)
+
+
+class LoadRun:
+    """A run that is open. `begin`, then `start` exchanges or `drive` a schedule, then `drain`, and
+    `run_end.conclude` it.
+
+    `stopping` is set once no further request may start. `failure` is what stopped it, if that was
+    neither the schedule's end nor somebody's wish; `stopped_by` the signal by which somebody wished
+    it. `unwritten`: why the bundle could not be finished.
+    """
+
+    #: Whether others send the load, and this run only takes what comes of it.
+    by_workers = False
+
+    def __init__(
+        self,
+        session: Session,
+        traffic: Traffic,
+        recording: RowRecorder,
+        options: LoadOptions,
+        bundle: BundleWriter | None,
+    ) -> None:
+        self.session = session
+        self.traffic = traffic
+        self.recording = recording
+        self.options = options
+        self._bundle = bundle
+        self.stopping = gevent.event.Event()
+        self.interrupted = False
+        self.stopped_by: int | None = None
+        self.unwritten: TargetError | None = None
+        self.failure: BaseException | None = None
+        self.asked = 0
+        self.most_in_flight = 0
+        self.given_up: tuple[ObjectiveTally, hopeless.Hopeless] | None = None
+        self.capacity: dict[str, Any] | None = None
+        self.meter = LagMeter(self._second)
+        self._flying: dict[Any, Call] = {}
+        self._cutting = gevent.event.Event()
+        self._cut = False
+        self._halt = self.stopping
+        self._background: list[gevent.Greenlet[..., None]] = []
+        self._before = (0, 0)
+        self._stepped = False
+        share = options.probe_playback
+        self._probes = Probes(session, share) if share and not self.by_workers else None
+        open_loop = options.scenario.users is None
+        self._phases = options.scenario.warmed() if open_loop else []
+
+    @property
+    def bundle(self) -> BundleWriter:
+        """The bundle of this run; on a worker there is none, its master writes it."""
+        assert self._bundle is not None
+        return self._bundle
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._flying)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the run's beginning; 0 where it has not begun."""
+        if not self.recording.epoch_ns:
+            return 0.0
+        return (time.monotonic_ns() - self.recording.epoch_ns) / _SECOND_NS
+
+    def begin(self, lead_s: float = 0.0, *, at_ns: int | None = None) -> None:
+        """The run begins `lead_s` from now, or has begun or will begin at `at_ns` (monotonic); the
+        generator is watched from here on.
+        """
+        if at_ns is None:
+            at_ns = time.monotonic_ns() + int(lead_s * _SECOND_NS)
+        self.recording.epoch_ns = at_ns
+        self.meter.start()
+        self._background.append(gevent.spawn(self._expire))
+
+    def planned(self) -> Counter[tuple[str, str]]:
+        """How many exchanges of an open loop will be measured, by (api, endpoint)."""
+        scenario = self.options.scenario
+        first = whole = 0
+        for moment in scenario.schedule():
+            first += moment < scenario.warmup_s
+            whole += 1
+        return self.traffic.planned(first, whole)
+
+    def out_of_reach(self, planned: Mapping[tuple[str, str], int]) -> list[str]:
+        """The objectives that so few exchanges can never show to be met, in words."""
+        found = []
+        for tally in self.recording.scorecard.tallies:
+            of_it = tally.objective
+            many = sum(planned.get(place, 0) for place in of_it.places)
+            least = verdicts.least_for_pass(verdicts.required(of_it.slo))
+            if of_it.slo.kind != "count" and many < least:
+                where = f" at {of_it.api} {of_it.endpoint}" if of_it.endpoint else ""
+                found.append(
+                    f"SLO {of_it.slo.text}{where} is inconclusive at best: it takes {least} "
+                    f"exchanges, and {many} are planned"
+                )
+        return found
+
+    def give_up_when_hopeless(self, planned: Mapping[tuple[str, str], int] | None) -> None:
+        """Stop the run once an objective can no longer be met; `planned` as in `hopeless.first`."""
+        self._background.append(gevent.spawn(self._look, planned))
+
+    def drive(self, moments: Iterable[float], halt: gevent.event.Event | None = None) -> None:
+        """Start a request at each of these moments (seconds since the beginning), whatever the
+        target does, until they end, `halt` is set, or the run is stopping.
+        """
+        self.follow(((self.traffic.next_number(), moment) for moment in moments), halt)
+
+    def follow(
+        self, arrivals: Iterable[tuple[int, float]], halt: gevent.event.Event | None = None
+    ) -> None:
+        """As `drive`, with the number of each request beside its moment."""
+        halt = self._halt = self.stopping if halt is None else halt
+        if self.stopping.is_set():
+            return
+        epoch = self.recording.epoch_ns
+        for number, moment in arrivals:
+            due = epoch + int(moment * _SECOND_NS)
+            call = self.traffic.call(number, due)
+            while (left := due - time.monotonic_ns()) > 0:
+                if halt.wait(left / _SECOND_NS):
+                    return
+            if halt.is_set():
+                return
+            self.asked += 1
+            cap = self.cap()
+            if cap is not None and self.in_flight >= cap:
+                self._note(call, "dropped", "generator.max_in_flight")
+            else:
+                self._launch(call)
+            # A schedule that is behind must not keep those it has started from running.
+            gevent.sleep(0)
+
+    def start(self) -> gevent.Greenlet[..., None]:
+        """Start a request now, as a user of a closed loop does; join what is returned."""
+        self.asked += 1
+        return self._launch(self.traffic.call(self.traffic.next_number()))
+
+    def cap(self) -> int | None:
+        """How many exchanges may be in flight at most; None: any number. Where nobody says, as many
+        as this process may have sockets: against a target that never answers there would be more
+        and more of them.
+        """
+        asked = self.options.scenario.max_in_flight
+        # A player of a stream has a socket of its own.
+        return most_sockets() // (2 if self._probes else 1) if asked is None else asked
+
+    def wait_for_beginning(self) -> bool:
+        """Wait until the run has begun; False if it will not any more."""
+        return not self.stopping.is_set()
+
+    def stop(self) -> None:
+        """No further request starts."""
+        self.stopping.set()
+        self._halt.set()
+
+    def interrupt(self, signum: int | None = None) -> None:
+        """Stop early, because of this signal (None: Ctrl-C): the first call stops new requests, the
+        second cuts what is in flight.
+        """
+        self.stopped_by = self.stopped_by or signum
+        if self.interrupted:
+            self._cutting.set()
+        self.interrupted = True
+        self.stop()
+
+    def drain(self, seconds: float) -> None:
+        """Wait for what is in flight, `seconds` at the most, then cut it; it is censored. Once
+        the run is interrupted, it gets `INTERRUPT_DRAIN_S`.
+        """
+        self.stop()
+        self.settle(seconds)
+
+    def settle(self, seconds: float) -> int:
+        """As `drain`, but the run goes on. Returns how many exchanges were cut."""
+        deadline = time.monotonic() + seconds
+        hurried = False
+        while self._flying and not self._cutting.is_set():
+            now = time.monotonic()
+            if (self.interrupted or self.given_up) and not hurried:
+                hurried, deadline = True, min(deadline, now + INTERRUPT_DRAIN_S)
+            if now >= deadline:
+                break
+            self._cutting.wait(min(deadline - now, 0.05))
+        many = len(self._flying)
+        if not many:
+            return 0
+        self._cut = True
+        self.session.cut()
+        gevent.joinall(list(self._flying), timeout=_CUT_S)
+        for greenlet, call in list(self._flying.items()):
+            # It is still connecting: it must not send its request after the run has ended.
+            greenlet.kill()
+            self._note(call, "censored", "generator.run_ended")
+        self._cut = False
+        return many
+
+    def unwatch(self) -> None:
+        """The generator is no longer watched; its figures stay."""
+        self.meter.stop()
+        for greenlet in self._background:
+            greenlet.kill()
+
+    def workers(self) -> list[dict[str, Any]] | None:
+        """What run.json says of the processes that sent the load; None if it was this one alone."""
+        return None
+
+    def spent(self) -> int:
+        """How much of the budget is spent."""
+        return self.session.budget.spent
+
+    def unspent(self) -> int:
+        """How much of the budget nobody has spent, or may still; 0 if it has no limit."""
+        return self.session.budget.left or 0
+
+    def due(self, elapsed_s: float) -> float | None:
+        """Arrivals a second that are asked for just then; None if the scenario does not say."""
+        return rate_at(self._phases, elapsed_s)
+
+    def missing(self) -> list[str]:
+        """What is lacking in the bundle, and why: each a sentence that voids the run."""
+        return []
+
+    def why_invalid(self) -> str | None:
+        """Why the load was not what was asked for; None if it was."""
+        return why_invalid(self.loaded())
+
+    def clock_stepped(self) -> bool:
+        """Whether a system's clock was set while it was relied on."""
+        return self._stepped or self.session.transport.clock_stepped()
+
+    def further_totals(self) -> dict[str, Any]:
+        """What else run.json says in `totals`."""
+        return {}
+
+    # ------------------------------------------------------------------ within a run
+
+    def _launch(self, call: Call) -> gevent.Greenlet[..., None]:
+        greenlet = gevent.Greenlet(self._exchange, call)
+        self._flying[greenlet] = call
+        self.most_in_flight = max(self.most_in_flight, len(self._flying))
+        greenlet.start()
+        return greenlet
+
+    def _exchange(self, call: Call) -> None:
+        try:
+            call = self.recording.sampled(call, time.monotonic_ns())
+            probe = self._probes.of(call) if self._probes is not None else None
+            exchange = self.session.client.exchange(call if probe is None else probe.call)
+            cancelled = exchange.end is not None and exchange.end.kind == _CANCELLED
+            cut = self._cut and cancelled
+            playback = None if probe is None else probe.result(lambda: self._cut)
+            self.recording.ended(exchange, cut=cut, playback=playback)
+        except Exception as error:  # noqa: BLE001 - kept, and given to whoever concludes
+            if self.failure is None:
+                self.failure = error
+            self.stop()
+        finally:
+            self._flying.pop(gevent.getcurrent(), None)
+
+    def _note(self, call: Call, outcome: str, reason: str) -> None:
+        try:
+            self.recording.not_sent(call, outcome, reason)
+        except SoundstageError as error:
+            self.failure = self.failure or error
+            self.stop()
+
+    def _look(self, planned: Mapping[tuple[str, str], int] | None) -> None:
+        while not self.stopping.wait(_LOOK_S):
+            self.given_up = hopeless.first(self.recording.scorecard.tallies, planned)
+            if self.given_up is not None:
+                self.stop()
+
+    def _expire(self) -> None:
+        while True:
+            gevent.sleep(_EXPIRE_S)
+            self.session.expire()
+
+    def _second(self, sample: Sample) -> None:
+        """Keep what was seen of the generator in one second."""
+        now = (self.asked, self.recording.outcomes["dropped"])
+        asked, dropped = now[0] - self._before[0], now[1] - self._before[1]
+        self._before = now
+        elapsed = self.elapsed_s
+        # A step that is undone before the end is seen only by looking now and then.
+        self._stepped = self.clock_stepped()
+        row = {
+            "t": round(elapsed, 3),
+            "rate": self.due(elapsed),
+            "asked": asked,
+            "started": max(0, asked - dropped),
+            "dropped": dropped,
+            "in_flight": self.in_flight,
+            **sample,
+        }
+        forget_old_seconds(self.recording.environment)
+        try:
+            self.recording.outlet.health(row)
+        except SoundstageError as error:
+            self.failure = self.failure or error
+            self.stop()
+
+    # ------------------------------------------------------------------ at its end
+
+    def cpu_share(self) -> float:
+        """CPU seconds that the generator takes for each second: 1 is a whole core."""
+        return self.meter.cpu_share
+
+    def loaded(self) -> Load:
+        """What the generator has done so far."""
+        outcomes = self.recording.outcomes
+        return Load(
+            asked=self.asked,
+            started=self.asked - outcomes["dropped"],
+            dropped=outcomes["dropped"],
+            late=self.recording.late,
+            lags=self.meter.lags,
+            seconds=self.meter.seconds,
+            full_seconds=self.meter.full_seconds,
+            steal=self.meter.steal_share,
+        )

@@ -1,0 +1,277 @@
+"""What becomes of each exchange of a load run: rows in the bundle, in Locust's statistics, and in
+the counts that the verdict follows from.
+
+Called as exchanges end; holds nothing of them but numbers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from locust import stats as locust_stats
+from locust.env import Environment
+
+from soundstage.conformance.coverage import exercised
+from soundstage.conformance.violations import Verdict, Violation
+from soundstage.exchange.client import Call, Exchange
+from soundstage.exchange.session import Session
+from soundstage.loadtests.generator.lateness import Lateness
+from soundstage.observed.exchanges import Sampler, observe
+from soundstage.observed.observation import Observed
+from soundstage.output import outgoing
+from soundstage.results.matrix import Matrix
+from soundstage.results.user_weights import Weights
+from soundstage.results.verdicts import Scorecard
+
+_SECOND_NS = 1_000_000_000
+#: At most so many transcripts are kept: of the first that fail.
+MOST_TRANSCRIPTS = 50
+#: So many exchanges of an endpoint are looked at for which rules they put to the test.
+LOOKED_AT = 100
+#: The live median is that of the last so many exchanges.
+_RECENT = 500
+#: Of Locust's requests by the second, so many are kept; it shows the last dozen.
+_SECONDS_KEPT = 60
+#: The milestone that progress is shown by: the first of these that is reached.
+_HEADLINES = ("streaming_ready", "audio", "complete")
+
+
+class ExchangeFailedError(Exception):
+    """Shown in Locust's table of failures: outcome, verdict and why."""
+
+
+def exact_statistics() -> None:
+    """Make Locust keep response times to the millisecond; it rounds those over 10 s to seconds."""
+    if hasattr(locust_stats, "bucket_response_time"):
+        locust_stats.bucket_response_time = lambda response_time: round(response_time)
+
+
+def forget_old_seconds(environment: Environment) -> None:
+    """Locust counts requests by the second and never forgets; only the last few are ever shown.
+
+    In a soak of days they would fill the memory.
+    """
+    for entry in [environment.stats.total, *environment.stats.entries.values()]:
+        for counted in (entry.num_reqs_per_sec, entry.num_fail_per_sec):
+            if len(counted) > 2 * _SECONDS_KEPT:
+                for second in sorted(counted)[:-_SECONDS_KEPT]:
+                    del counted[second]
+
+
+class RowOutlet(Protocol):
+    """Where rows go: a bundle on disk (`BundleWriter`), or a master (`shipment.Shipment`)."""
+
+    def exchange(self, row: Mapping[str, Any]) -> None: ...
+    def violations(self, rows: Iterable[Mapping[str, Any]]) -> None: ...
+    def transcript(self, name: str, data: bytes) -> str: ...
+    def health(self, row: Mapping[str, Any]) -> None: ...
+
+
+class RowRecorder:
+    """Takes exchanges as they end. `epoch_ns` is the beginning of the run (monotonic); requests
+    that were due before `measured_from_ns` (since then) are warm-up. `scorecard` gets every row,
+    and so does everyone in `watchers`; `on_exercised` the ids of the rules that a row was the first
+    to put to the test. `weights` says what turns the run red: whoever has the last
+    word on a row (the master, where there are workers) weighs it.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        session: Session,
+        outlet: RowOutlet,
+        matrix: Matrix,
+        *,
+        warmup_s: float = 0.0,
+        scorecard: Scorecard | None = None,
+        weights: Weights | None = None,
+    ) -> None:
+        self.environment = environment
+        self.session = session
+        self.outlet = outlet
+        self.matrix = matrix
+        self.epoch_ns = 0
+        self.outcomes: Counter[str] = Counter()
+        self.timing: Counter[str] = Counter()
+        self.codes: Counter[str] = Counter()
+        self.stages: Counter[str] = Counter()
+        self.violating = 0
+        self.transcripts = 0
+        self.late = Lateness()
+        self.recent: dict[str, deque[float]] = {}
+        self.measured_from_ns = int(warmup_s * _SECOND_NS)
+        self.scorecard = scorecard or Scorecard(())
+        self.weights = weights or Weights()
+        self.observed = Observed()
+        self.on_exercised: Callable[[list[str]], None] | None = None
+        self.watchers: list[Callable[[Mapping[str, Any]], None]] = []
+        self._sampler = Sampler()
+        self._looked: Counter[tuple[str, str]] = Counter()
+
+    @property
+    def done(self) -> int:
+        """How many exchanges ended, however they did."""
+        return self.outcomes.total() - self.outcomes["dropped"]
+
+    def headline(self) -> tuple[str, float] | None:
+        """The milestone to show while running, with its recent median in seconds."""
+        for name in _HEADLINES:
+            if recent := self.recent.get(name):
+                return name, sorted(recent)[(len(recent) - 1) // 2]
+        return None
+
+    def sampled(self, call: Call, now_ns: int) -> Call:
+        """The call that is to be made for `call`: of a few in each second the chunks are kept, so
+        that their shapes are observed.
+        """
+        if not self._sampler.due(call.contract.api, call.endpoint.name, now_ns):
+            return call
+        return replace(call, keep_chunks=True)
+
+    def ended(
+        self, exchange: Exchange, *, cut: bool, playback: Mapping[str, Any] | None = None
+    ) -> None:
+        """An exchange is over. `cut`: the end of the run cut it, so it is censored. `playback`:
+        what a player of its stream met, if there was one.
+        """
+        call = exchange.call
+        if cut:
+            exchange.outcome = "censored"
+        violations = exchange.violations
+        verdict = self.weights.verdict(violations, exchange.reason)
+        self._keep_transcript(exchange, verdict)
+        row = self.weights.row(exchange.row(self.epoch_ns), violations)
+        row["warmup"] = self._in_warmup(row["intended_ns"])
+        if playback is not None:
+            row["playback"] = exchange.hiding(self.session.redactor).document(playback)
+        place = (call.contract.api, call.endpoint.name)
+        look = self._looked[place] < LOOKED_AT
+        self._looked[place] += look
+        # Chunks are kept for this alone.
+        client = self.session.client
+        client.keep_chunks = client.keep_chunks and min(self._looked.values()) < LOOKED_AT
+        if call.keep_chunks:
+            self.observed.merge(observe(exchange))
+        live = self.session.target.kind == "live"
+        seen = exchange.observation(live=live) if look else None
+        self.outlet.exchange(row)
+        self.outlet.violations(self.weights.violation_rows(exchange.violation_rows(), violations))
+        found: list[str] = []
+
+        def noted(rule: Any) -> bool:
+            assert seen is not None
+            if told := exercised(rule, seen):
+                found.append(rule.id)
+            return told
+
+        self.count(row, violations, None if seen is None else noted)
+        if self.on_exercised is not None:
+            self.on_exercised(found)
+        self._tell_locust(exchange, verdict)
+
+    def count(
+        self,
+        row: Mapping[str, Any],
+        violations: Sequence[Violation] = (),
+        exercised_by: Callable[[Any], bool] | None = None,
+    ) -> None:
+        """Count a row that ended here or on a worker; see `Matrix.add` for `exercised_by`."""
+        outcome = row["outcome"]
+        self.outcomes[outcome] += 1
+        self.scorecard.add(row)
+        for watch in self.watchers:
+            watch(row)
+        if "timing" not in row:
+            return  # it was never sent, or not answered
+        late_s = (row["started_ns"] - row["intended_ns"]) / _SECOND_NS
+        self.timing[row["timing"]] += row["http_status"] is not None
+        self.violating += bool(row.get("errors"))
+        self.codes.update(row["codes"])
+        self.stages.update(name.partition("#")[0] for name in row["stages"])
+        self.late.add(late_s)
+        for name, seconds in row["milestones"].items():
+            self.recent.setdefault(name, deque(maxlen=_RECENT)).append(seconds + late_s)
+        self.matrix.add(
+            row["id"],
+            row["api"],
+            row["endpoint"],
+            violations,
+            judged=row["verdict"] != Verdict.INCONCLUSIVE.value,
+            reason=row["reason"],
+            exercised=exercised_by,
+        )
+
+    def not_sent(self, call: Call, outcome: str, reason: str) -> None:
+        """A request that was due and never came to anything: "dropped" by the cap on exchanges in
+        flight, or "censored" by the end of the run before it was answered.
+        """
+        intended = (call.intended_ns or self.epoch_ns) - self.epoch_ns
+        row = {
+            "id": f"{self.session.client.next_id()}-{outcome}",
+            "scenario": call.scenario,
+            "api": call.contract.api,
+            "endpoint": call.endpoint.name,
+            "message_id": None,
+            "intended_ns": intended,
+            "started_ns": intended,
+            "outcome": outcome,
+            "verdict": Verdict.INCONCLUSIVE.value,
+            "reason": reason,
+            "milestones": {},
+            "stages": {},
+            "codes": {},
+            "billed": outcome != "dropped" and call.endpoint.billed,
+            "warmup": self._in_warmup(intended),
+        }
+        if outcome == "censored":
+            # It had lasted so long at least, from when it was due.
+            row["ended"] = round((time.monotonic_ns() - self.epoch_ns - intended) / _SECOND_NS, 6)
+        self.outlet.exchange(row)
+        self.count(row)
+
+    def _in_warmup(self, intended_ns: int) -> bool:
+        return intended_ns < self.measured_from_ns
+
+    def _keep_transcript(self, exchange: Exchange, verdict: Verdict) -> None:
+        failing = verdict is Verdict.VIOLATES or exchange.outcome in ("failed", "transport")
+        if failing and self.transcripts < MOST_TRANSCRIPTS:
+            self.transcripts += 1
+            call = exchange.call
+            name = f"{exchange.id}-{call.contract.api}-{call.endpoint.name}.ndjson"
+            text = exchange.transcript(self.session.redactor).to_bytes()
+            exchange.transcript_name = self.outlet.transcript(name, text)
+
+    def _tell_locust(self, exchange: Exchange, verdict: Verdict) -> None:
+        call = exchange.call
+        api, endpoint = call.contract.api, call.endpoint
+        late_s = (exchange.started_ns - exchange.intended_ns) / _SECOND_NS
+        reason = exchange.reason or ", ".join(sorted({each.code for each in exchange.violations}))
+        failed = exchange.outcome != "ok" or verdict is Verdict.VIOLATES
+        said = outgoing.text(f"{exchange.outcome}, {verdict}: {reason}")
+        self._fire(
+            endpoint.method,
+            f"{api} {endpoint.name}",
+            (exchange.ended_ns - exchange.intended_ns) / _SECOND_NS,
+            exchange.response.body_bytes,
+            ExchangeFailedError(said) if failed else None,
+        )
+        for name, seconds in exchange.milestones.items():
+            if endpoint.kind == "stream":
+                self._fire("SSE", f"{api} {name}", seconds + late_s, 0, None)
+
+    def _fire(
+        self, kind: str, name: str, seconds: float, length: int, exception: Exception | None
+    ) -> None:
+        facts: dict[str, Any] = {
+            "request_type": kind,
+            "name": name,
+            "response_time": seconds * 1000,
+            "response_length": length,
+            "exception": exception,
+            "context": {},
+        }
+        self.environment.events.request.fire(**facts)  # type: ignore[no-untyped-call]

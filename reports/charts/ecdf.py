@@ -1,0 +1,138 @@
+"""Empirical distribution functions of times in one plot: the milestones of a run, or the arms of a
+comparison.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from markupsafe import Markup
+
+from soundstage.reports.charts.svg import Axis, element, line, number, svg, text, x_axis
+from soundstage.reports.words import percent
+from soundstage.results.quantiles import rank
+
+Floats = npt.NDArray[np.float64]
+
+#: At most this many points of a curve; a screen shows no more.
+_POINTS: Final = 160
+_WIDTH: Final = 450
+#: Shares that have a line in the plot, and those that have a row in the table beside it.
+_GRID: Final = (0.0, 0.5, 0.95)
+SHARES: Final = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class CurveMark:
+    """A quantile at `order`, in seconds, with its interval (nan where there is none)."""
+
+    order: float
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class EcdfCurve:
+    """One curve. `times`: sorted seconds of all exchanges, +inf for those that never got there;
+    `p50` and `p95` as they are said in the legend.
+    """
+
+    label: str
+    colour: str
+    dash: str
+    times: Floats
+    p50: str
+    p95: str
+    marks: tuple[CurveMark, ...] = ()
+
+    @property
+    def reached(self) -> int:
+        return int(np.isfinite(self.times).sum())
+
+    def at(self, share: float) -> float:
+        """The time by which this share of the exchanges got there; +inf for never."""
+        return float(self.times[rank(share, len(self.times)) - 1])
+
+
+class EcdfPlot:
+    """A plot of some curves, each with its legend above; more may be drawn into `parts`. `bounds`
+    are times that the axis has to hold beside those of the curves.
+    """
+
+    def __init__(self, curves: Sequence[EcdfCurve], bounds: Iterable[float] = ()) -> None:
+        self.top, self.bottom = 12 + 18 * len(curves), 230
+        reached = [curve.reached for curve in curves]
+        ends = [
+            float(curve.times[place])
+            for curve, many in zip(curves, reached, strict=True)
+            if many
+            for place in (0, many - 1)
+        ]
+        self.axis = Axis.over([*ends, *bounds], 44, _WIDTH - 26)
+        self.parts = x_axis(self.axis, self.top, self.bottom)
+        left, right = self.axis.left, self.axis.right
+        for share in _GRID:
+            y = self.height(share)
+            self.parts += [
+                line(left, y, right, y, stroke="currentColor", stroke_opacity=".18"),
+                text(36, y + 4, f"{share:.0%}", text_anchor="end", opacity=".7", font_size=11),
+            ]
+        for index, (curve, many) in enumerate(zip(curves, reached, strict=True)):
+            self._draw(curve, many, 10 + 18 * index)
+
+    def height(self, share: float) -> float:
+        """The y of a share of the exchanges."""
+        return self.bottom - share * (self.bottom - self.top - 6)
+
+    def svg(self, chart: str, title: str, said: str) -> Markup:
+        """The picture, with `said` as its description."""
+        return svg(chart, title, said, _WIDTH, self.bottom + 24, self.parts)
+
+    def _draw(self, curve: EcdfCurve, reached: int, y: int) -> None:
+        many, axis = len(curve.times), self.axis
+        legend = f"{curve.label} · p50 {curve.p50} · p95 {curve.p95}"
+        if reached < many:
+            legend += f" · never: {percent(many - reached, many)}"
+        stroke = {"stroke": curve.colour, "stroke_width": 2, "stroke_dasharray": curve.dash}
+        self.parts.append(line(axis.left, y - 4, axis.left + 22, y - 4, **stroke))
+        self.parts.append(text(axis.left + 30, y, legend))
+        if not reached:
+            return
+        path = self._steps(curve.times, reached)
+        self.parts.append(element("path", d=path, fill="none", stroke_linejoin="round", **stroke))
+        for mark in curve.marks:
+            if math.isfinite(mark.value):
+                self._mark(mark, curve.colour)
+
+    def _mark(self, mark: CurveMark, colour: str) -> None:
+        axis, y = self.axis, self.height(mark.order)
+        if math.isfinite(mark.low) and not math.isnan(mark.high):
+            low, high = axis.at(mark.low), axis.at(mark.high)
+            thick = {"stroke": colour, "stroke_width": 6, "stroke_opacity": ".35"}
+            self.parts.append(line(low, y, high, y, **thick))
+        self.parts.append(element("circle", cx=axis.at(mark.value), cy=y, r=3.5, fill=colour))
+
+    def _steps(self, times: Floats, reached: int) -> str:
+        """The path of the step function, thinned to what a screen can show."""
+        axis = self.axis
+        picked = np.unique(np.linspace(0, reached - 1, min(reached, _POINTS)).astype(int))
+        path = [f"M{number(axis.at(float(times[0])))} {number(float(self.height(0.0)))}"]
+        for index in picked:
+            x, y = axis.at(float(times[index])), self.height((int(index) + 1) / len(times))
+            path.append(f"H{number(x)}V{number(float(y))}")
+        path.append(f"H{number(axis.right)}")
+        return "".join(path)
+
+
+def share_rows(
+    curves: Sequence[EcdfCurve],
+) -> Iterable[tuple[str, tuple[float, ...]]]:
+    """The table beside the plot: a share in words, and the time of each curve."""
+    for share in SHARES:
+        yield f"{share:.0%}", tuple(curve.at(share) for curve in curves)

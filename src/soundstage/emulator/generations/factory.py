@@ -1,0 +1,126 @@
+"""Makes generations: what each is about, its chunks, and when they are due.
+
+Nothing but the seed, the number of the generation and its request decides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable, Sequence
+
+from soundstage.contract import Contract
+from soundstage.contract.protocol import Endpoint
+from soundstage.emulator.faults.choice import Faults
+from soundstage.emulator.faults.expression import FaultExpression
+from soundstage.emulator.files.lyrics import sections, written
+from soundstage.emulator.files.songs import song_seconds
+from soundstage.emulator.generations.generations import Generation, tracks_of
+from soundstage.emulator.http.messages import GenerationRequest
+from soundstage.emulator.pace.profile import Profile
+from soundstage.generation.faults import Chunks
+from soundstage.generation.walk import Step, Story, identifier, payloads, plan, song_title
+
+
+def tell_story(
+    contract: Contract, asked: GenerationRequest, base_url: str, rng: random.Random
+) -> Story:
+    """What the generation is about; its URLs lie under `base_url`/assets."""
+    message_id = identifier(rng)
+    base = f"{base_url}/assets/{message_id}"
+    song_name = song_title(rng)
+    return Story(
+        message_id=message_id,
+        task_id=str(rng.randrange(10**8, 10**9)),
+        song_name=song_name,
+        album_art=f"{base}/album_art.webp",
+        audio_urls=tuple(f"{base}/song-{value}.mp3" for value in tracks_of(contract)),
+        stream_urls=tuple(f"{base}/live-{value}.mp3" for value in tracks_of(contract)),
+        lyrics_sections=sections(asked.lyrics or "")
+        or written(asked.prompt, song_name, message_id),
+        prompt=asked.prompt,
+    )
+
+
+class Factory:
+    """Makes generations that depend on nothing but the seed, their number and their request."""
+
+    def __init__(self, seed: int, profile: Profile, speed: float, faults: Faults) -> None:
+        self.seed = seed
+        self.profile = profile
+        self.speed = speed
+        self.faults = faults
+
+    def refused(self, api: str, count: Callable[[], int]) -> str | None:
+        """The error that the next request gets because the profile wants so; None if none. `count`
+        gives the number of the request among those that are asked about.
+        """
+        course = self.profile.of(api)
+        if not course.refusals:
+            return None
+        return course.refusal(random.Random(f"{self.seed}/{count()}/refusal"))
+
+    def make(
+        self,
+        contract: Contract,
+        endpoint: Endpoint,
+        asked: GenerationRequest,
+        raw: bytes,
+        base_url: str,
+        framing: str,
+        started: float,
+        *,
+        number: int,
+        fails: bool,
+        named: tuple[FaultExpression, ...] | None = None,
+    ) -> Generation:
+        """A generation that starts now. The same seed, number and body give the same chunks and
+        delays; the URLs in them follow `base_url`. `named` are the faults that the request asks
+        for.
+        """
+        origin = f"{self.seed}/{number}/{contract.api}/".encode() + raw
+        digest = hashlib.blake2b(origin, digest_size=16).digest()
+        rng = random.Random(digest)
+        story = tell_story(contract, asked, base_url, rng)
+        course, fails_after = self.profile.of(contract.api), None
+        if course.failures:
+            fails_after = course.failure(random.Random(digest + b"failure"))
+        chunks, schedule = self._course(contract, story, digest, rng, fails, fails_after)
+        broken = None
+        if endpoint.kind == "stream" and (named is not None or self.faults.asked):
+
+            def redrawn(luck: random.Random) -> Chunks:
+                return self._course(contract, story, digest, luck, fails, fails_after)[0]
+
+            luck = random.Random(digest + b"faults")
+            broken = self.faults.in_stream(contract, chunks, framing, named, luck, redrawn)
+        if broken is not None:
+            chunks = broken.chunks
+            schedule = self._schedule(contract, [step for step, _ in chunks], digest)
+        generation = Generation(contract, story, chunks, framing, schedule, started)
+        generation.seconds, generation.pace = song_seconds(asked.seconds), self.speed
+        if broken is not None:
+            generation.put(broken)
+        return generation
+
+    def _course(
+        self,
+        contract: Contract,
+        story: Story,
+        digest: bytes,
+        rng: random.Random,
+        fails: bool,
+        fails_after: str | None,
+    ) -> tuple[Chunks, list[float]]:
+        """The chunks of one course that the generation may take, and when they are due."""
+        draws = {stage: many.draw for stage, many in self.profile.of(contract.api).chunks.items()}
+        steps = plan(contract, rng, fails=fails, times=draws, fails_after=fails_after)
+        schedule = self._schedule(contract, steps, digest)
+        percentages = self.profile.percentages(schedule)
+        # Every field that a stage lists, as the pages print them, also where none is required.
+        filled = payloads(contract, steps, story, rng, optional=1.0, percentages=percentages)
+        return list(zip(steps, filled, strict=True)), schedule
+
+    def _schedule(self, contract: Contract, steps: Sequence[Step], digest: bytes) -> list[float]:
+        rng = random.Random(digest + b"pacing")
+        return self.profile.schedule(contract.api, steps, rng, self.speed)

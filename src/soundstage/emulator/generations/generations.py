@@ -1,0 +1,230 @@
+"""One generation, from its request to its end.
+
+A generation follows its schedule by the clock, whether or not a client still listens: what it has
+reached is worked out when somebody asks. It holds no tasks.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any, Final
+
+import orjson
+
+from soundstage.contract import Contract
+from soundstage.emulator.faults.choice import (
+    InjectedAnswer,
+    Playing,
+    in_step,
+    missed_header,
+    playing,
+)
+from soundstage.emulator.files.songs import song_seconds
+from soundstage.emulator.http.messages import Headers
+from soundstage.generation.faults import Chunks
+from soundstage.generation.walk import Payload, Step, Story, Track, sync_result
+
+_FRAMES: Final = {"sse": (b"data: ", b"\n\n"), "lines": (b"", b"\n")}
+
+
+def tracks_of(contract: Contract) -> tuple[Track, ...]:
+    """The contract's tracks; where it has none, the one song counts as track 1."""
+    tracks = contract.protocol.tracks
+    return tracks.values if tracks else (1,)
+
+
+class Generation:
+    """One accepted request. Times are those of the event loop's clock, in seconds."""
+
+    __slots__ = (
+        "_percentages",
+        "_told",
+        "chunks",
+        "contract",
+        "failed",
+        "finished",
+        "head",
+        "notes",
+        "pace",
+        "playing",
+        "schedule",
+        "seconds",
+        "sent",
+        "started",
+        "steps",
+        "story",
+    )
+
+    def __init__(
+        self,
+        contract: Contract,
+        story: Story,
+        chunks: Chunks,
+        framing: str,
+        schedule: list[float],
+        started: float,
+    ) -> None:
+        before, after = _FRAMES[framing]
+        self.contract = contract
+        self.story = story
+        self.steps: Sequence[Step] = [step for step, _ in chunks]
+        self.chunks = [before + orjson.dumps(payload) + after for _, payload in chunks]
+        self.schedule = schedule
+        self.started = started
+        self.failed = contract.protocol.by_name[self.steps[-1].stage].failure if chunks else True
+        self.sent = 0
+        self.finished = False
+        #: Status and content type, where a fault changes them; how the answer is sent where a
+        #: fault of the wire is in it; headers that name faults without a place.
+        self.head: tuple[int, str | None] | None = None
+        self.playing: Playing | None = None
+        self.notes: Headers = []
+        #: How long its songs are, and how many seconds of them are played in one.
+        self.seconds = song_seconds(None)
+        self.pace = 1.0
+        self._percentages = _percentages(contract, chunks)
+        self._told: Mapping[str, int] = _told(self.urls, chunks)
+
+    @property
+    def charged_with(self) -> int | None:
+        """The number of the chunk that bills; the last one if no stage says that it does. None
+        if the generation fails before.
+        """
+        stages = self.contract.protocol.by_name
+        for number, step in enumerate(self.steps):
+            if stages[step.stage].charges:
+                return number
+        billing = any(stage.charges for stage in self.contract.protocol.stages)
+        return None if billing and self.failed else len(self.steps) - 1
+
+    @property
+    def service(self) -> float:
+        """How long it takes from its start to its last chunk, in seconds."""
+        return self.schedule[-1] if self.schedule else 0.0
+
+    def put_off(self, wait: float, stretch: float) -> None:
+        """Let it wait for a slot, in seconds, and then take `stretch` times as long. What comes up
+        to the chunk that bills is answered before the wait.
+        """
+        if wait <= 0 and stretch == 1:
+            return
+        stages = self.contract.protocol.by_name
+        billed = (n for n, step in enumerate(self.steps) if stages[step.stage].charges)
+        first = min(next(billed, 0) + 1, len(self.steps) - 1)
+        self.schedule = [
+            moment * stretch + (wait if number >= first else 0.0)
+            for number, moment in enumerate(self.schedule)
+        ]
+
+    @property
+    def end(self) -> float:
+        """When the last chunk is due."""
+        return self.started + (self.schedule[-1] if self.schedule else 0.0)
+
+    def reached(self, now: float) -> int:
+        """How many chunks have come."""
+        started = self.started
+        # The same sums as those that say when a chunk is due: the last digit must agree.
+        come = bisect_right(self.schedule, now, key=lambda due: started + due)
+        return max(self.sent, come)
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Where its files are."""
+        return (*self.story.audio_urls, *self.story.stream_urls, self.story.album_art)
+
+    def offers(self, url: str, now: float) -> bool:
+        """Whether the file behind a URL exists yet: it does from the moment it is told of, and
+        all of them do at the end.
+        """
+        reached = self.reached(now)
+        if reached >= len(self.steps) and not self.failed:
+            return True
+        told = self._told.get(url)
+        return told is not None and told < reached
+
+    def told_at(self, url: str) -> float | None:
+        """When the first chunk that tells of a URL is due; None if none does."""
+        told = self._told.get(url)
+        if told is None or told >= len(self.schedule):
+            return None
+        return self.started + self.schedule[told]
+
+    def progress(self, now: float) -> int:
+        """How far it is, 0 to 100: the last percentage that a chunk told; the share of chunks
+        where the contract has no percentages.
+        """
+        reached = self.reached(now)
+        if reached >= len(self.steps) and not self.failed:
+            return 100
+        if not _rising(self.contract):
+            # The chunk that reports a failure is no step forward.
+            songs = reached - (self.failed and reached == len(self.steps))
+            return 100 * songs // max(1, len(self.steps))
+        told = (each for each in reversed(self._percentages[:reached]) if each is not None)
+        return next(told, 0)
+
+    def drop_chunks(self) -> None:
+        """Whoever asked for it has heard it, or has gone: nobody is told its chunks any more."""
+        self.chunks = []
+        self.playing = None
+        # Half of what is left, and in the chunks alone.
+        self.story = replace(self.story, lyrics_sections=[])
+
+    def result(self) -> Payload:
+        """The body of a synchronous answer."""
+        return sync_result(self.contract, self.story)
+
+    def put(self, broken: InjectedAnswer) -> None:
+        """Send the answer that faults were put into."""
+        if broken.applied:
+            self.chunks = in_step(broken.answer.body.frames, len(self.steps))
+            self.head = (broken.answer.status, broken.answer.content_type)
+        self.playing = playing(broken)
+        self.notes = missed_header(broken.missed)
+
+
+@cache
+def _rising(contract: Contract) -> tuple[str, ...]:
+    """The fields that tell how far a generation is."""
+    fields = contract.protocol.fields
+    return tuple(name for name, schema in fields.items() if schema.get("x-role") == "progress")
+
+
+def _percentages(contract: Contract, chunks: Chunks) -> list[int | None]:
+    """How far each chunk says that the generation is; none may say so."""
+    told: list[int | None] = [None] * len(chunks)
+    for name in _rising(contract):
+        for number, (_, payload) in enumerate(chunks):
+            # With a fault in it, a payload may be anything.
+            value = payload.get(name) if type(payload) is dict else None
+            if type(value) is int:
+                told[number] = value
+    return told
+
+
+def _told(urls: Sequence[str], chunks: Chunks) -> dict[str, int]:
+    """The number of the first chunk that tells of each URL; those that none tells of are absent."""
+    told: dict[str, int] = {}
+    known = frozenset(urls)
+    for number, (_, payload) in enumerate(chunks):
+        values = payload.values() if type(payload) is dict else (payload,)
+        for value in values:
+            if type(value) is str:
+                if value in known:
+                    told.setdefault(value, number)
+            elif type(value) in (dict, list):
+                for url in known.intersection(_strings_in(value)):
+                    told.setdefault(url, number)
+    return told
+
+
+def _strings_in(value: Any) -> Iterator[str]:
+    if type(value) is str:
+        yield value
+    elif type(value) in (dict, list):
+        for each in value.values() if type(value) is dict else value:
+            yield from _strings_in(each)

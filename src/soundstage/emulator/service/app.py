@@ -1,0 +1,250 @@
+"""The emulator as an ASGI application: every endpoint of the contracts (`endpoints.py`), the assets
+of generations, the admin API and the page, put together and looked after.
+
+There is no middleware: the fewer frames a stream's coroutine has, the less a chunk costs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from starlette.routing import Route, Router
+from starlette.types import Receive, Scope, Send
+
+from soundstage.contract import Contract, load, load_all
+from soundstage.emulator.accounts import rates, triggers
+from soundstage.emulator.accounts.accounts import Accounts
+from soundstage.emulator.accounts.ledger import Ledger
+from soundstage.emulator.faults.choice import Faults
+from soundstage.emulator.generations.admission import Admission
+from soundstage.emulator.generations.factory import Factory
+from soundstage.emulator.generations.store import Store
+from soundstage.emulator.http.asgi import NoBody, respond
+from soundstage.emulator.http.cors import Cors
+from soundstage.emulator.http.guard import Guard
+from soundstage.emulator.http.journal import ENTRY, Journal, JournalEntry, noting
+from soundstage.emulator.http.messages import header, refusal
+from soundstage.emulator.options import Options
+from soundstage.emulator.pace.profiles import profile
+from soundstage.emulator.service.admin import PREFIX, Admin
+from soundstage.emulator.service.control import Control
+from soundstage.emulator.service.endpoints import Endpoints, Handler, Methods
+from soundstage.emulator.service.file_routes import Assets
+from soundstage.emulator.service.page import Page
+from soundstage.emulator.service.streaming import Telling
+from soundstage.errors import UsageError
+
+log = logging.getLogger("soundstage.emulator")
+
+#: Seconds between two looks at what is due, while something is; else at what is too old.
+_TEND_S: Final = 0.05
+_TIDY_S: Final = 1.0
+
+
+class Emulator:
+    """The application, whose state is in memory and gone when it stops. Raises UsageError for
+    options that do not fit the contracts.
+    """
+
+    def __init__(self, options: Options, contracts: Mapping[str, Contract] | None = None) -> None:
+        if contracts is None:
+            contracts = {api: load(api) for api in options.apis} if options.apis else load_all()
+        self.options = options
+        self.contracts = dict(contracts)
+        served = list(self.contracts.values())
+        if options.speed <= 0:
+            raise UsageError(f"the speed must be above zero, not {options.speed:g}")
+
+        self._framing_exists(served)
+        self.seed = secrets.randbits(32) if options.seed is None else options.seed
+        known = triggers.with_file(options.triggers)
+        rate = options.rate_limit
+        accounts = Accounts(
+            known,
+            keys=options.keys,
+            file=options.accounts,
+            balance=options.balance,
+            rate=None if rate is None else rates.parse(rate, "--rate-limit"),
+            on_loopback=options.on_loopback,
+        )
+        self.guard = Guard(options)
+        self._cors = Cors(options.cors)
+        pace = profile(options.profile)
+        self._ledger = Ledger()
+        self._faults = Faults(options.faults, served, self.seed)
+        self._factory = Factory(self.seed, pace, options.speed, self._faults)
+        self._store = Store()
+        self._journal = Journal()
+        self._admission = Admission(
+            self.contracts,
+            self._factory,
+            self._ledger,
+            self._store,
+            accounts,
+            known,
+        )
+        self.control = Control(
+            options,
+            self.contracts,
+            self._ledger,
+            self._store,
+            self._journal,
+            self._factory,
+            self._admission,
+            self._faults,
+        )
+        self._telling = Telling(options, self._admission, self._faults)
+        self._first = served[0]
+        self._files = Assets(self._store, self._first)
+        self._admin = Admin(self.control, self.guard, refusal(self._first, "not_found"))
+        # Keys that were made for somebody are not shown to everybody.
+        own = options.keys or options.accounts is not None
+        key = "YOUR-KEY" if own else "any-key" if accounts.any_key else known.default_key
+        self._page = Page(self.contracts, self.guard, key)
+        self._tending: asyncio.AbstractEventLoop | None = None
+        endpoints = Endpoints(
+            options.framing,
+            self._admission,
+            self._telling,
+            self._faults,
+            self._ledger,
+            self._store,
+        )
+        methods = self._methods(endpoints)
+        #: The methods and paths that make songs: faults are about their answers.
+        self._songs = {
+            (endpoint.method, endpoint.path)
+            for contract in served
+            for endpoint in contract.endpoints.values()
+            if endpoint.kind in ("stream", "sync")
+        }
+        self._places = {path: place for path, place in methods.items() if "{" not in path}
+        routes = [Route(path, endpoint=place) for path, place in methods.items()]
+        self._router = Router(
+            routes, redirect_slashes=False, default=self._unknown, lifespan=self._lifespan
+        )
+
+    def _framing_exists(self, served: Sequence[Contract]) -> None:
+        framing = self.options.framing
+        there = {
+            each: None
+            for contract in served
+            for endpoint in contract.endpoints.values()
+            for each in endpoint.framings
+        }
+        if framing not in there:
+            names = ", ".join(there)
+            raise UsageError(f"no endpoint streams in the framing {framing!r}, only in {names}")
+        if self.options.stamp and framing != "sse":
+            raise UsageError("send times can only be stamped into Server-Sent Events")
+
+    def _methods(self, endpoints: Endpoints) -> dict[str, Methods]:
+        methods: dict[str, Methods] = {}
+
+        def add(contract: Contract, method: str, path: str, handler: Handler) -> None:
+            place = methods.setdefault(path, Methods(contract, self._cors))
+            place.handlers.setdefault(method, handler)
+
+        for contract in self.contracts.values():
+            for endpoint in contract.endpoints.values():
+                handler = endpoints.handler(contract, endpoint)
+                add(contract, endpoint.method, endpoint.path, handler)
+        for method in ("GET", "HEAD"):
+            add(self._first, method, "/assets/{message_id}/{name}", self._asset)
+            add(self._first, method, "/", self._page)
+        return methods
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._router(scope, receive, send)
+            return
+        loop = asyncio.get_running_loop()
+        self._tend(loop)
+        path = scope["path"]
+        entry: JournalEntry | None = None
+        began = time.monotonic()  # the loop's own clock stands still within a turn
+        try:
+            if path.startswith(PREFIX):
+                await self._admin(scope, receive, send)
+                return
+            entry = scope[ENTRY] = self._journal.begin(scope["method"], path)
+            origin = header(scope["headers"], b"origin")
+            if origin is not None:
+                send = self._cors.sending(origin, send)
+            if (scope["method"], path) not in self._songs:
+                send = self._faults.without_place(scope["headers"], send)
+            # A path without parameters is looked up, not matched: the fewer frames a stream's
+            # coroutine has, the less each of its chunks costs.
+            await (self._places.get(path) or self._router)(scope, receive, send)
+        except NoBody as refused:
+            await respond(scope, send, refused.answer)
+        except Exception:
+            log.exception("the emulator failed on %s", path)
+            # Where a response has begun already, this fails too, and the server cuts it.
+            await respond(scope, send, refusal(self._first, "internal"))
+        finally:
+            if entry is not None:
+                entry.seconds = round(time.monotonic() - began, 6)
+
+    @asynccontextmanager
+    async def _lifespan(self, app: Any) -> AsyncIterator[None]:
+        loop = asyncio.get_running_loop()
+        self._tend(loop)
+        try:
+            yield
+        finally:
+            self._telling.stop()
+            self._files.stop()
+            self._ledger.end(loop.time())
+            self._tending = None
+
+    def stop(self) -> None:
+        """Cut every response that is still running; the server is about to close."""
+        self._telling.stop()
+        self._files.stop()
+
+    def _tend(self, loop: asyncio.AbstractEventLoop) -> None:
+        """See to it that somebody looks after what is due, in this event loop."""
+        if self._tending is not loop:
+            self._tending = loop
+            loop.call_later(_TEND_S, self._look_after, loop)
+
+    def _look_after(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Settle holds that are due, and forget what is too old. Goes on as long as there is
+        anything to wait for.
+        """
+        if self._tending is not loop:
+            return
+        self._ledger.settle(loop.time())
+        self._store.prune(loop.time())
+        if self._ledger.waiting():
+            loop.call_later(_TEND_S, self._look_after, loop)
+        elif self._store:
+            loop.call_later(_TIDY_S, self._look_after, loop)
+        else:
+            self._tending = None
+
+    # --- requests ---------------------------------------------------------------------------------
+
+    async def _unknown(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        first = scope["path"].split("/")[1] if "/" in scope["path"] else ""
+        near = (
+            contract
+            for contract in self.contracts.values()
+            for endpoint in contract.endpoints.values()
+            if endpoint.path.split("/")[1] == first
+        )
+        await respond(scope, send, refusal(next(near, self._first), "not_found"))
+
+    async def _asset(self, scope: Scope, receive: Receive, send: Send) -> None:
+        entry: JournalEntry = scope[ENTRY]
+        entry.message_id = scope["path_params"]["message_id"][:100]
+        await self._files(scope, receive, noting(entry, send))

@@ -1,0 +1,136 @@
+"""What a contract check ends with: what its exchanges say about each rule, and its bundle's end.
+
+Nothing is sent from here; how the outcomes weigh together is in `rule_outcomes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from soundstage.assets.asset_checks import inconclusive
+from soundstage.conformance.coverage import exercised
+from soundstage.contract.rules import Rule
+from soundstage.gate.gate import ContractGate
+from soundstage.gate.rule_outcomes import (
+    Beside,
+    RuleOutcome,
+    not_shown,
+    reason_of,
+    reasons_of,
+    voids_of,
+)
+from soundstage.results.weight import Weight
+
+#: The verdict of run.json by exit code; any other code leaves it inconclusive.
+_VERDICTS = {0: "pass", 1: "fail", 70: "invalid", 2: "invalid"}
+
+
+def outcome(gate: ContractGate, rule: Rule) -> RuleOutcome:
+    """What all exchanges so far say about a rule."""
+    contract = gate.contracts[rule.api]
+    concerned = []
+    found = []
+    for exchange in gate.exchanges:
+        seen = exchange.observation(live=gate.live)
+        if exchange.call.contract is contract:
+            found += [
+                (exchange.id, gate.weights.of(violation))
+                for violation in exchange.violations
+                if violation.rule == rule.id
+            ]
+        if seen.concerns(rule):
+            concerned.append((exchange, seen))
+    known = RuleOutcome(rule, "passed", found=found, exchanges=len(concerned))
+    unknown = gate.assets.unknown(rule)
+    # What is only noted of a file that is not looked into has not put its rule to the test.
+    noted = unknown is not None and not gate.assets.exercised(rule)
+    if any(not noted or each.weight is not Weight.NOTED for _, each in found):
+        known.weigh()
+    elif inconclusive(unknown):
+        known.outcome, known.reason = "inconclusive", unknown
+    elif not gate.assets.exercised(rule) and not any(
+        exercised(rule, seen) and gate.unjudged(exchange) is None for exchange, seen in concerned
+    ):
+        not_sent = gate.not_sent.get((rule.api, rule.endpoint))
+        not_shown(known, [exchange for exchange, _ in concerned], not_sent)
+        if known.outcome == "not_exercised" and unknown is not None:
+            known.reason = unknown
+    return known
+
+
+def outcomes(gate: ContractGate, selected: Iterable[Rule]) -> list[RuleOutcome]:
+    """What is known about the rules that were selected, and of any other that was broken."""
+    found = [outcome(gate, rule) for rule in selected]
+    ids = {each.rule.id for each in found}
+    broken = {each.rule for exchange in gate.exchanges for each in exchange.violations} - ids
+    for contract in gate.contracts.values():
+        for rule in contract.rules:
+            if rule.id in broken:
+                known = outcome(gate, rule)
+                if known.outcome == "failed":
+                    known.outcome = "outside"
+                    known.reason = known.reason or "broken, but it was not selected"
+                found.append(known)
+    return found
+
+
+def selection(
+    gate: ContractGate, expression: str, rules: int, outcomes: Iterable[RuleOutcome]
+) -> dict[str, Any]:
+    """What run.json says of a check that was asked about some rules only: so many, by this
+    expression.
+    """
+    return {
+        "expression": expression,
+        "rules": rules,
+        "of": sum(1 for contract in gate.contracts.values() for _ in contract.rules),
+        "outside": sum(each.outcome == "outside" for each in outcomes),
+    }
+
+
+def finish(
+    gate: ContractGate,
+    outcomes: Iterable[RuleOutcome],
+    exit_code: int,
+    *,
+    beside: Beside | None = None,
+    interrupted: bool = False,
+    selection: Mapping[str, Any] | None = None,
+) -> None:
+    """End the bundle with what is known about each rule, and beside them. `selection`: what
+    run.json says of it, if not all rules were asked for.
+    """
+    if gate.bundle is None:
+        return
+    beside = beside or Beside()
+    gate.keep_all()
+    outcomes = list(outcomes)
+    budget, transport = gate.session.budget, gate.session.transport
+    exploring = gate.exploring
+    # Where probes are free and only the generations have a limit, they are no part of it.
+    apart = exploring.limit is None and budget.limit is not None
+    sources = {exchange.response.timing_source for exchange in gate.exchanges}
+    reasons = reasons_of(outcomes, beside)
+    gate.bundle.observed(gate.observed.to_json())
+    gate.bundle.finish(
+        verdict=None if interrupted else _VERDICTS.get(exit_code, "inconclusive"),
+        exit_code=exit_code,
+        reason=reason_of(exit_code, reasons, outcomes, beside),
+        rules=[outcome.to_json() for outcome in outcomes],
+        voids=voids_of(exit_code, reasons, beside),
+        selection=selection,
+        status="interrupted" if interrupted else "complete",
+        budget={
+            "limit": _sum(budget.limit, exploring.limit),
+            "spent": budget.spent + (0 if apart else exploring.spent),
+        },
+        clock={
+            "source": sources.pop() if len(sources) == 1 else "mixed",
+            "stepped": transport.clock_stepped(),
+        },
+    )
+
+
+def _sum(limit: int | None, more: int | None) -> int | None:
+    return limit if more is None else (limit or 0) + more

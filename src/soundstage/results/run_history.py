@@ -1,0 +1,319 @@
+"""The history of runs: the bundles of a folder, with their tags and pins.
+
+The folders are the truth: every question reads their run.json, and no index is kept, since reading
+a thousand of them takes a fifth of a second. Tags and pins, which no bundle says, live in
+`marks.json` beside the bundles, so that a CI cache that carries the folder carries them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from soundstage.errors import NoDataError, SoundstageError, TargetError, UsageError, not_written
+from soundstage.output import outgoing
+from soundstage.output.written_files import create, replace
+from soundstage.results.bundle import RUN, Bundle
+from soundstage.untrusted.strange_files import open_plain, read_plain
+
+#: Where `check` and `load` put their bundles unless told otherwise.
+ROOT: Final = Path("runs")
+MARKS: Final = "marks.json"
+#: Held while marks are changed. A file of its own: `marks.json` is replaced, and a lock on the old
+#: file would keep nobody from the new one.
+LOCK: Final = "marks.lock"
+
+#: Who deletes large bundles holds the lock meanwhile; longer than this, something is stuck.
+_BUSY_SECONDS: Final = 30.0
+_LARGEST_MARKS: Final = 16 * 2**20
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_LATEST: Final = re.compile(r"latest(?:~([0-9]{1,6}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class RunEntry:
+    """What the history knows of a bundle. `created` and `finished` are ISO 8601 in UTC; `exchanges`
+    is None where run.json counts none; `fault` says why a bundle cannot be read, all else is None
+    or empty then.
+    """
+
+    id: str
+    path: Path
+    kind: str | None = None
+    created: str | None = None
+    finished: str | None = None
+    status: str | None = None
+    verdict: str | None = None
+    exit_code: int | None = None
+    target_kind: str | None = None
+    target_url: str | None = None
+    apis: tuple[str, ...] = ()
+    exchanges: int | None = None
+    fault: str | None = None
+    tags: tuple[str, ...] = ()
+    pins: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Marks:
+    """What people said about runs: tags by run, and the run that each pin names."""
+
+    tags: dict[str, list[str]] = field(default_factory=dict)
+    pins: dict[str, str] = field(default_factory=dict)
+
+
+class Runs:
+    """The runs below a folder, as they are whenever they are asked for. Several processes may mark
+    and remove them at once.
+
+    Raises UsageError where the folder or a file in it cannot be used.
+    """
+
+    def __init__(self, root: Path = ROOT) -> None:
+        self.root = root
+        if not root.is_dir():
+            raise NoDataError(f"{root}: no such folder; `soundstage check` and `load` make it")
+
+    # --- what there is ----------------------------------------------------------------------------
+
+    def entries(self) -> list[RunEntry]:
+        """All runs, the newest first; those that cannot be read last."""
+        marks = self.marks()
+        found = [_entry(folder, marks) for folder in _folders(self.root)]
+        found.sort(key=lambda entry: (entry.fault is None, entry.created or "", entry.id))
+        return found[::-1]
+
+    def find(self, text: str) -> RunEntry:
+        """The run that a name stands for: a pin, an id, an unambiguous beginning of one, or
+        `latest` and `latest~N` (the N-th before it). Raises UsageError if there is none.
+        """
+        entries = self.entries()
+        pinned = self.marks().pins.get(text)
+        wanted = pinned or text
+        exact = [entry for entry in entries if entry.id == wanted]
+        if exact:
+            return exact[0]
+        if pinned is not None:
+            raise UsageError(f"{text}: pinned to {pinned}, which is not in {self.root} any more")
+        if latest := _LATEST.fullmatch(text):
+            readable = [entry for entry in entries if entry.fault is None]
+            back = int(latest[1] or 0)
+            if back < len(readable):
+                return readable[back]
+            raise UsageError(f"{text}: there are only {len(readable)} runs in {self.root}")
+        begins = [entry for entry in entries if text and entry.id.startswith(text)]
+        if len(begins) == 1:
+            return begins[0]
+        if begins:
+            some = ", ".join(entry.id for entry in begins[:3])
+            raise UsageError(f"{text}: {len(begins)} runs begin like this: {some}; say more of it")
+        raise UsageError(
+            f"{text}: no folder, and no run or pin in {self.root} is called so; "
+            "`soundstage runs` lists them"
+        )
+
+    # --- what people say about them ---------------------------------------------------------------
+
+    def marks(self) -> Marks:
+        """Tags and pins. Raises UsageError for a file that is not as we write it."""
+        place = self.root / MARKS
+        try:
+            data = json.loads(read_plain(place, most=_LARGEST_MARKS, within=self.root))
+        except FileNotFoundError:
+            return Marks()
+        except (OSError, ValueError, RecursionError) as error:
+            raise UsageError(f"{place}: cannot be read: {error}") from error
+        found = data if isinstance(data, dict) else {}
+        tags: Any = found.get("tags")
+        pins: Any = found.get("pins")
+        if not _is_tags(tags) or not _is_pins(pins):
+            form = '{"tags": {RUN: [TAG, …]}, "pins": {NAME: RUN}}'
+            raise UsageError(f"{place}: expected {form}")
+        return Marks(tags, pins)
+
+    def tag(self, text: str, tag: str) -> RunEntry:
+        """Give a run a tag. Raises UsageError for a tag that is none."""
+        entry = self.find(text)
+        with self._marking() as marks:
+            found = marks.tags.setdefault(entry.id, [])
+            if _named(tag) not in found:
+                found.append(tag)
+        return entry
+
+    def untag(self, text: str, tag: str) -> RunEntry:
+        """Take a tag from a run. Raises UsageError if it has not got it."""
+        entry = self.find(text)
+        with self._marking() as marks:
+            found = marks.tags.get(entry.id, [])
+            if tag not in found:
+                raise UsageError(f"{entry.id} is not tagged {tag!r}")
+            found.remove(tag)
+            if not found:
+                del marks.tags[entry.id]
+        return entry
+
+    def pin(self, text: str, name: str) -> RunEntry:
+        """Let a name stand for a run, from now on this one. Raises UsageError for no name."""
+        if _LATEST.fullmatch(name):
+            raise UsageError(f"{name!r} always is the newest run: choose another name")
+        entry = self.find(text)
+        with self._marking() as marks:
+            marks.pins[_named(name)] = entry.id
+        return entry
+
+    def unpin(self, name: str) -> str:
+        """Forget a pin; returns the id of its run. Raises UsageError if there is none."""
+        with self._marking() as marks:
+            if name not in marks.pins:
+                known = ", ".join(sorted(marks.pins)) or "none"
+                raise UsageError(f"no pin is called {name!r}; there are: {known}")
+            return marks.pins.pop(name)
+
+    def remove(self, entry: RunEntry) -> None:
+        """Delete a bundle with its tags. Raises UsageError if it cannot be, or is pinned."""
+        with self._marking() as marks:
+            # Asked again under the lock: it may have been pinned since it was listed.
+            if entry.id in marks.pins.values():
+                raise UsageError(f"{entry.id} is pinned; `soundstage runs unpin` it first")
+            marks.tags.pop(entry.id, None)
+            try:
+                # A link to a folder is not removed, nor what it leads to; links inside are.
+                shutil.rmtree(entry.path)
+            except OSError as error:
+                raise UsageError(f"{entry.path}: cannot be deleted: {error.strerror}") from error
+
+    @contextmanager
+    def _marking(self) -> Iterator[Marks]:
+        """Change `marks.json`: under a lock, so that two processes do not undo each other, and
+        replaced at once, so that who reads it without the lock never reads half of it.
+        """
+        with _locked(self.root):
+            marks = self.marks()
+            yield marks
+            place = self.root / MARKS
+            document = {"tags": marks.tags, "pins": marks.pins}
+            text = json.dumps(document, indent=2, sort_keys=True) + "\n"
+            try:
+                replace(place, text.encode())
+            except OSError as error:
+                raise not_written(place, error) from error
+
+
+def resolve(text: str, root: Path = ROOT) -> Path:
+    """The bundle that a word of the command line means: a folder, or what `Runs.find` knows.
+
+    Raises UsageError, or NoDataError where there is no folder of runs.
+    """
+    path = Path(text)
+    if path.exists() or os.sep in text:
+        return path
+    if not root.is_dir():
+        raise UsageError(f"{text}: no such folder")
+    return Runs(root).find(text).path
+
+
+def _entry(folder: Path, marks: Marks) -> RunEntry:
+    """A bundle as its run.json tells of it. Who prints a part of these texts cuts them first, and
+    half a secret is one: so they pass the gate here.
+    """
+    tags = tuple(marks.tags.get(folder.name, ()))
+    pins = tuple(name for name, id_ in sorted(marks.pins.items()) if id_ == folder.name)
+    try:
+        run: Any = Bundle.open(folder).run
+    except SoundstageError as error:
+        fault = outgoing.text(str(error))
+        return RunEntry(folder.name, folder, fault=fault, tags=tags, pins=pins)
+    target, totals = run["target"], run["totals"]
+    outcomes = totals.get("outcomes")
+    return RunEntry(
+        id=folder.name,
+        path=folder,
+        kind=run["kind"],
+        created=_utc(run["created"]),
+        finished=None if run["finished"] is None else _utc(run["finished"]),
+        status=run["status"],
+        verdict=run["verdict"],
+        exit_code=run["exit_code"],
+        target_kind=outgoing.text(target["kind"]),
+        target_url=None if target["url"] is None else outgoing.text(target["url"]),
+        apis=tuple(outgoing.text(api) for api in sorted(run["contracts"])),
+        exchanges=totals.get("exchanges") if outcomes is None else sum(outcomes.values()),
+        tags=tags,
+        pins=pins,
+    )
+
+
+def _utc(instant: str) -> str:
+    return datetime.fromisoformat(instant).astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def _locked(root: Path) -> BinaryIO:
+    """The lock on the marks, held until this file is closed. It is the kernel's (flock), not the
+    file's being there: it goes with the process that held it, even one that was killed. Where the
+    file system has no such locks the change is refused. Raises UsageError, TargetError.
+    """
+    place = root / LOCK
+    try:
+        with suppress(FileExistsError):
+            create(place, b"")
+        file = open_plain(place, within=root)
+        try:
+            until = time.monotonic() + _BUSY_SECONDS
+            while not _taken(file):
+                if time.monotonic() > until:
+                    raise TargetError(f"{place}: held by another process")
+                time.sleep(0.02)
+            return file
+        except BaseException:
+            file.close()
+            raise
+    except OSError as error:
+        raise not_written(place, error) from error
+
+
+def _taken(file: BinaryIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _named(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} is no name: letters, digits, dots, hyphens and underscores, 64 at most"
+        )
+    return name
+
+
+def _folders(root: Path) -> list[Path]:
+    try:
+        with os.scandir(root) as found:
+            names = [each.name for each in found if each.is_dir(follow_symlinks=False)]
+    except OSError as error:
+        raise UsageError(f"{root}: cannot be read: {error.strerror}") from error
+    return [root / name for name in names if os.path.lexists(root / name / RUN)]
+
+
+def _is_tags(value: object) -> bool:
+    if not isinstance(value, dict) or not all(isinstance(tags, list) for tags in value.values()):
+        return False
+    every = (tag for tags in value.values() for tag in tags)
+    return all(isinstance(tag, str) and _NAME.fullmatch(tag) for tag in every)
+
+
+def _is_pins(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        _NAME.fullmatch(name) and isinstance(id_, str) for name, id_ in value.items()
+    )

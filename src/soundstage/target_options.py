@@ -1,0 +1,90 @@
+"""The options that say which API is asked, with which key, and over which connection: those of
+`check`, `record` and `load`, and what soundstage.toml may say in their place. Sends nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, Protocol, TextIO, TypedDict
+
+from soundstage.arguments import Hidden, base_url, count, header, words
+from soundstage.config import Config
+from soundstage.errors import UsageError
+from soundstage.exchange import destination
+from soundstage.exchange.spawn import EMULATOR
+
+
+class TakesOptions(Protocol):
+    """A parser, or one of its groups."""
+
+    def add_argument(self, *names: str, **how: Any) -> argparse.Action: ...
+
+
+class ConnectionOptions(TypedDict):
+    """What a session is opened with, beside its target and its budget."""
+
+    key_file: str | None
+    headers: tuple[tuple[str, str], ...]
+    ca_file: str | None
+    client_cert: tuple[str, str] | None
+    insecure: bool
+    keep_private: bool
+
+
+def add_target_options(options: TakesOptions, *, emulator_args: str) -> None:
+    """Add them. `emulator_args` is how an emulator is started unless the user says otherwise."""
+    add = options.add_argument
+    text = f"base URL of the API; `{EMULATOR}` starts one (free)"
+    add("--target", type=base_url, metavar="URL", help=text)
+    usual = f"default: {emulator_args}" if emulator_args else "see `soundstage emulate --help`"
+    text = f"options for --target {EMULATOR} ({usual})"
+    add("--emulator-args", type=words, default=emulator_args, metavar="ARGS", help=text)
+    add("--budget", type=count, metavar="N", help="billable requests that may be sent")
+    add("--dry-run", action="store_true", help="say what would be sent, and stop")
+    add("--yes", action="store_true", help="do not ask before a live run")
+    add("--key-file", metavar="FILE", help="file with the API key")
+    text = "send it along"
+    add("--header", action=Hidden, default=[], metavar="'NAME: VALUE'", help=text)
+    add("--ca-file", metavar="PEM", help="authorities to trust instead of the system's")
+    add("--client-cert", nargs=2, metavar=("CERT", "KEY"), help="PEM files")
+    add("--insecure", action="store_true", help="do not verify certificates")
+    text = "do not redact prompts, lyrics and ids of users in what is kept"
+    add("--keep-private", action="store_true", help=text)
+
+
+def target_of(args: argparse.Namespace, config: Config | None = None) -> str:
+    """The target that is asked. Raises UsageError where neither says one."""
+    target: str | None = args.target or (config.target.url if config else None)
+    if not target:
+        raise UsageError(f"--target is needed: a base URL, or `--target {EMULATOR}`, which is free")
+    return target
+
+
+def connection_of(args: argparse.Namespace, config: Config | None = None) -> ConnectionOptions:
+    """What is asked of the connection. Raises UsageError for a header that is none."""
+    return {
+        "key_file": args.key_file or (config.target.key_file if config else None),
+        "headers": tuple(map(header, args.header)),
+        "ca_file": args.ca_file or (config.target.ca_file if config else None),
+        "client_cert": tuple(args.client_cert) if args.client_cert else None,
+        "insecure": args.insecure,
+        "keep_private": args.keep_private,
+    }
+
+
+def confirm_configured(
+    args: argparse.Namespace, config: Config, target: str, stderr: TextIO
+) -> None:
+    """Ask before a secret goes to a target that only a soundstage.toml names: it may have come
+    with somebody's repository. Raises UsageError where the answer is no or nobody can answer.
+    """
+    if args.target is None and config.path is not None and target != EMULATOR:
+        asked = connection_of(args, config)
+        destination.confirm(
+            target,
+            config.path,
+            option="--target",
+            key_file=asked["key_file"],
+            secrets=(*asked["headers"], *(asked["client_cert"] or ())),
+            stderr=stderr,
+        )
