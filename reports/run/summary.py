@@ -228,7 +228,7 @@ def _in_order(stages: Iterable[str], columns: Columns) -> list[str]:
     """
     places: dict[str, list[int]] = {name: [] for name in stages}
     for exchange in columns.sample.kept:
-        for place, name in enumerate(exchange.stages):
+        for place, name in enumerate(exchange.names):
             places[name].append(place)
     mean = {name: sum(at) / len(at) if at else math.inf for name, at in places.items()}
     return sorted(places, key=lambda name: mean[name])

@@ -17,8 +17,9 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -84,37 +85,54 @@ class RowKind(NamedTuple):
 
 
 class SampledExchange(NamedTuple):
-    """Of a measured row: `stages` by name (`streaming_ready#1`: of a track) as [first, last,
-    count], seconds since the start; `ended` in seconds; the longest `silence`.
+    """Of a measured row: first and last arrival and number of the chunks of each of its stages
+    (`names`; `streaming_ready#1`: of a track) one after the other, seconds since the start; when
+    it `ended`; the longest `silence` in it.
     """
 
     outcome: str
-    stages: Mapping[str, Sequence[float]]
+    names: tuple[str, ...]
+    flat: array[float]
     ended: float | None
     silence: float | None
+
+    @property
+    def stages(self) -> dict[str, tuple[float, float, float]]:
+        """(first, last, count) by stage, in the order in which they came."""
+        steps = iter(self.flat)
+        return dict(zip(self.names, zip(steps, steps, steps, strict=True), strict=True))
 
 
 class ExchangeSample:
     """Exchanges of one endpoint that passed any stage, evenly spread over all that are added: all
-    of them up to `size`, then every second, and so on, so that there are `size` to 2 * `size`.
+    of them up to twice `size`, then every second, and so on, so that at least `size` are there.
+
+    They are kept as flat arrays and names that are shared: as the rows that they come from, those
+    of a comparison would take a hundred megabytes.
     """
 
-    __slots__ = ("_met", "_size", "_stride", "kept")
+    __slots__ = ("_met", "_names", "_size", "_stride", "kept")
 
     def __init__(self, size: int = SAMPLE) -> None:
         self.kept: list[SampledExchange] = []
+        self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._size = size
         self._met = 0
         self._stride = 1
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Take a row into account."""
+        """Take a row into account. Raises ValueError at stages of another shape."""
         self._met += 1
         if self._met % self._stride:
             return
-        silence = row.get("silence")
-        ended, longest = row.get("ended"), silence[0] if silence else None
-        self.kept.append(SampledExchange(row["outcome"], row["stages"], ended, longest))
+        stages, silence, outcome = row["stages"], row.get("silence"), row["outcome"]
+        names = tuple(stages)
+        names = self._names.setdefault(names, names)
+        flat = array("d", chain.from_iterable(stages.values()))
+        if len(flat) != 3 * len(names):
+            raise ValueError("a stage is [first, last, count]")
+        longest = silence[0] if silence else None
+        self.kept.append(SampledExchange(outcome, names, flat, row.get("ended"), longest))
         if len(self.kept) >= 2 * self._size:
             self._thin()
 
