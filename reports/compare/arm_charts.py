@@ -30,11 +30,8 @@ def distributions(made: Comparison) -> list[Chart]:
         for name in HEADLINE_MILESTONES:
             if name in pairing.milestones:
                 times = [
-                    np.sort(np.concatenate([run.times[name] for run in arm.series(place)]))
-                    for arm, place in (
-                        (made.base, pairing.base),
-                        (made.candidate, pairing.candidate),
-                    )
+                    np.sort(np.concatenate([run.times[name] for run in arm.series(pairing.place)]))
+                    for arm in (made.base, made.candidate)
                 ]
                 charts.append(_distribution(made, pairing, name, times))
     return charts

@@ -160,7 +160,7 @@ def _gate(arm: Arm, gate: Gate, level: float, margin: float) -> GateNoise | None
     from scipy.special import ndtri, stdtrit  # type: ignore[import-untyped]
 
     q = gate.order or 0.5
-    runs = [series.times[gate.what] for series in arm.series(gate.pairing.base)]
+    runs = [series.times[gate.what] for series in arm.series(gate.pairing.place)]
     values = np.array([float(run[rank(q, len(run)) - 1]) for run in runs])
     if not np.isfinite(values).all():
         return None

@@ -127,7 +127,6 @@ def to_json(made: Comparison) -> dict[str, Any]:
         "target": made.base.runs[0].facts["target"]["kind"],
         "base": _arm(made.base),
         "candidate": _arm(made.candidate),
-        "across": list(made.across) if made.across else None,
         "paired": made.paired,
         "margin": made.options.margin,
         "rate_margin": made.options.rate_margin,

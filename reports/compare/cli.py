@@ -27,8 +27,6 @@ examples:
   soundstage compare runs/v1.4 runs/v1.5 --gate v6.stream.streaming_ready.p95 --margin 15%%
   soundstage compare --base A1,A2,A3 --candidate B1,B2,B3 --format html --out compare.html
       several runs an arm; made by turns (A1 B1 A2 B2 …) they are compared pair by pair
-  soundstage compare runs/of-v5 runs/of-v6
-      across API versions: what both have, and no contract drift
   soundstage compare --calibrate runs/same-* --out calibration.json
       what this environment can tell at all; then: compare … --calibration calibration.json
   soundstage compare --fidelity runs/live runs/emulated

@@ -69,26 +69,21 @@ class Obstacle:
     run: str
 
 
-def obstacles(base: Arm, candidate: Arm, *, across: bool = False) -> list[Obstacle]:
-    """All that stands in the way, without repeats. `across`: another API version is meant to be
-    compared, so versions and contracts may differ.
-    """
+def obstacles(base: Arm, candidate: Arm) -> list[Obstacle]:
+    """All that stands in the way, without repeats."""
     first = base.runs[0]
     found: dict[tuple[str, str], Obstacle] = {}
     for arm in (base, candidate):
         for run in arm.runs:
             of_run = list(_void(run))
             if run is not first:
-                of_run += _differences(first, run, across=across)
+                of_run += _differences(first, run)
             for reason, message in of_run:
                 found.setdefault((reason, message), Obstacle(reason, message, run.id))
-    if not across:
-        for place in sorted({*base.places()} ^ {*candidate.places()}):
-            side = "base" if place in base.places() else "candidate"
-            message = (
-                f"only the {side} has exchanges of {plain(place[0], 40)} {plain(place[1], 20)}"
-            )
-            found.setdefault(("workload", message), Obstacle("workload", message, first.id))
+    for place in sorted({*base.places()} ^ {*candidate.places()}):
+        side = "base" if place in base.places() else "candidate"
+        message = f"only the {side} has exchanges of {plain(place[0], 40)} {plain(place[1], 20)}"
+        found.setdefault(("workload", message), Obstacle("workload", message, first.id))
     order = list(REASONS)
     return sorted(found.values(), key=lambda each: order.index(each.reason))
 
@@ -110,7 +105,7 @@ def _void(run: ArmRun) -> Iterator[tuple[str, str]]:
         yield "generator", f"{name}: the run is invalid"
 
 
-def _differences(one: ArmRun, other: ArmRun, *, across: bool) -> Iterator[tuple[str, str]]:
+def _differences(one: ArmRun, other: ArmRun) -> Iterator[tuple[str, str]]:
     """What two runs should have in common and have not."""
     a, b = one.facts, other.facts
     yield from _differing("kind", "kind of run", a["kind"], b["kind"])
@@ -118,24 +113,21 @@ def _differences(one: ArmRun, other: ArmRun, *, across: bool) -> Iterator[tuple[
     for word in ("profile", "speed"):
         yield from _differing("profile", word, a["target"].get(word), b["target"].get(word))
     if a["kind"] == b["kind"]:
-        yield from _parameters(a["parameters"], b["parameters"], across=across)
+        yield from _parameters(a["parameters"], b["parameters"])
     for name in sorted({*a["versions"], *b["versions"]}):
         yield from _differing("client", name, a["versions"].get(name), b["versions"].get(name))
     yield from _differing("clock", "timestamps", a["clock"]["source"], b["clock"]["source"])
-    if not across:
-        for api in sorted({*a["contracts"]} & {*b["contracts"]}):
-            if a["contracts"][api]["sha256"] != b["contracts"][api]["sha256"]:
-                yield "contract", f"the contract of {plain(api, 40)} was changed between the runs"
-        yield from _delivered(one, other)
-        yield from _mixture(one, other)
+    for api in sorted({*a["contracts"]} & {*b["contracts"]}):
+        if a["contracts"][api]["sha256"] != b["contracts"][api]["sha256"]:
+            yield "contract", f"the contract of {plain(api, 40)} was changed between the runs"
+    yield from _delivered(one, other)
+    yield from _mixture(one, other)
 
 
-def _parameters(
-    one: Mapping[str, Any], other: Mapping[str, Any], *, across: bool
-) -> Iterator[tuple[str, str]]:
+def _parameters(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name in sorted({*one, *other}):
         reason = _PARAMETERS.get(name, "workload")
-        if reason is None or (across and reason == "workload"):
+        if reason is None:
             continue
         if name == _PHASES and one.get(_RATE) == other.get(_RATE) is not None:
             continue  # one rate throughout: the phases differ in their length alone

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from soundstage.errors import NoDataError, TargetError
 from soundstage.reports.compare import interval
-from soundstage.reports.compare.arms import Arm, Place
+from soundstage.reports.compare.arms import Arm
 from soundstage.reports.compare.calibration import Calibration
 from soundstage.reports.compare.comparability import Obstacle, notes, obstacles
 from soundstage.reports.compare.gate_outcomes import judge
@@ -71,7 +71,7 @@ class Shift:
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """All that a comparison shows. `refused` are the obstacles that stood, `allowed` those that
-    did not count. `drift` is empty across API versions.
+    did not count.
     """
 
     base: Arm
@@ -87,7 +87,6 @@ class Comparison:
     shifts: tuple[Shift, ...] = ()
     rules: tuple[RuleChange, ...] = ()
     drift: tuple[DriftFinding, ...] = ()
-    across: tuple[str, str] | None = None
     pairings: tuple[Pairing, ...] = ()
     calibration: Calibration | None = field(default=None)
 
@@ -139,11 +138,10 @@ def compare(
 
     Raises UsageError for a gate that the runs do not have, NoDataError if they share nothing.
     """
-    across = _across(base, candidate)
-    found = obstacles(base, candidate, across=across is not None)
+    found = obstacles(base, candidate)
     allowed = [each for each in found if options.force or each.reason in options.allow]
     refused = [each for each in found if each not in allowed]
-    pairings = tuple(_pairings(base, candidate, across))
+    pairings = tuple(_pairings(base, candidate))
     paired = interleaved(base, candidate)
     if refused:
         return Comparison(
@@ -155,7 +153,6 @@ def compare(
             allowed=tuple(allowed),
             notes=tuple(notes(base, candidate)),
             paired=paired,
-            across=across,
         )
     # A contract check sends too little, and not for its times.
     timed = pairings if base.runs[0].facts["kind"] == _LOAD or options.gates else ()
@@ -169,10 +166,10 @@ def compare(
     )
     arms = [{place: arm.series(place) for place in arm.places()} for arm in (base, candidate)]
     outcomes = tuple(judge(gates, arms[0], arms[1], rules))
-    changes = () if across else tuple(rule_changes(base, candidate))
-    findings = () if across else tuple(drift)
+    changes, findings = tuple(rule_changes(base, candidate)), tuple(drift)
     has_rules = any(run.rules for arm in (base, candidate) for run in arm.runs)
-    if not outcomes and (across or not (has_rules or findings)):
+    strangers = not pairings and base.places() and candidate.places()
+    if strangers or not (outcomes or has_rules or findings):
         raise NoDataError("the two arms have nothing in common that could be compared")
     return Comparison(
         base=base,
@@ -181,18 +178,17 @@ def compare(
         verdict=_verdict(outcomes, changes, findings),
         refused=(),
         allowed=tuple(allowed),
-        notes=(*notes(base, candidate), *(() if across else gaps)),
+        notes=(*notes(base, candidate), *gaps),
         paired=paired,
         gates=outcomes,
         stages=tuple(
             change
             for one in timed
-            for change in stage_changes(one, arms[0][one.base], arms[1][one.candidate])
+            for change in stage_changes(one, arms[0][one.place], arms[1][one.place])
         ),
         shifts=tuple(_shifts(timed, base, candidate)),
         rules=changes,
         drift=findings,
-        across=across,
         pairings=pairings,
         calibration=calibration,
     )
@@ -206,7 +202,7 @@ def gates_of(
     for each in found:
         if each.reason not in allow:
             raise TargetError(f"not runs of the same thing: {each.reason}: {each.message}")
-    pairings = list(_pairings(arm, arm, None))
+    pairings = list(_pairings(arm, arm))
     return named_gates(texts, pairings) if texts else default_gates(pairings)
 
 
@@ -236,30 +232,11 @@ def interleaved(base: Arm, candidate: Arm) -> bool:
     return all(two == {0, 1} for two in twos)
 
 
-def _across(base: Arm, candidate: Arm) -> tuple[str, str] | None:
-    """The API versions, if each arm has just one and they are different."""
-    apis = [{api for api, _ in arm.places()} for arm in (base, candidate)]
-    if len(apis[0]) == len(apis[1]) == 1 and apis[0] != apis[1]:
-        return apis[0].pop(), apis[1].pop()
-    return None
-
-
-def _pairings(base: Arm, candidate: Arm, across: tuple[str, str] | None) -> Iterable[Pairing]:
+def _pairings(base: Arm, candidate: Arm) -> Iterable[Pairing]:
     for place in base.places():
-        other: Place = place
-        api = place[0]
-        if across is not None:
-            if api != across[0]:
-                continue
-            other = (across[1], place[1])
-            api = "→".join(across)
-        if other not in candidate.places():
-            continue
-        known = [
-            set.intersection(*(set(series.times) for series in arm.series(each)))
-            for arm, each in ((base, place), (candidate, other))
-        ]
-        yield Pairing(api, place[1], place, other, tuple(sorted(known[0] & known[1])))
+        if place in candidate.places():
+            known = [set(series.times) for arm in (base, candidate) for series in arm.series(place)]
+            yield Pairing(*place, tuple(sorted(set.intersection(*known))))
 
 
 def _shifts(pairings: Iterable[Pairing], base: Arm, candidate: Arm) -> Iterable[Shift]:
@@ -269,8 +246,8 @@ def _shifts(pairings: Iterable[Pairing], base: Arm, candidate: Arm) -> Iterable[
         for name in HEADLINE_MILESTONES:
             if name in one.milestones:
                 times = [
-                    np.concatenate([series.times[name] for series in arm.series(place)])
-                    for arm, place in ((base, one.base), (candidate, one.candidate))
+                    np.concatenate([series.times[name] for series in arm.series(one.place)])
+                    for arm in (base, candidate)
                 ]
                 times = [np.sort(each) for each in times]
                 yield Shift(one, name, *interval.shift(times[0], times[1]))

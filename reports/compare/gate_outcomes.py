@@ -22,7 +22,7 @@ def judge(
     level = 1 - rules.alpha / max(1, len(gates))
     return [
         (_quantile if gate.order is not None else _rate)(
-            gate, base[gate.pairing.base], candidate[gate.pairing.candidate], level, rules
+            gate, base[gate.pairing.place], candidate[gate.pairing.place], level, rules
         )
         for gate in gates
     ]

@@ -34,22 +34,23 @@ ALPHA = 0.05
 
 TIMEOUT_RATE = "timeout_rate"
 _RATES = (DEFAULT_RATE, TIMEOUT_RATE)
-_QUANTILE = re.compile(r"(?P<path>[\w.→-]+)\.p(?P<order>[0-9]{1,2}(?:\.[0-9]{1,3})?)")
+_QUANTILE = re.compile(r"(?P<path>[\w.-]+)\.p(?P<order>[0-9]{1,2}(?:\.[0-9]{1,3})?)")
 _LONGEST = 200
 GATE_LIMIT = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """An endpoint on both sides. `api` is what to call the version: `v6`, or `v5→v6` where the
-    two differ. `milestones` are those that both have.
-    """
+    """An endpoint that both arms have, and the milestones that both have of it."""
 
     api: str
     endpoint: str
-    base: Place
-    candidate: Place
     milestones: tuple[str, ...]
+
+    @property
+    def place(self) -> Place:
+        """Its key in the series of a run."""
+        return self.api, self.endpoint
 
 
 @dataclass(frozen=True, slots=True)

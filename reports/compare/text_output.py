@@ -140,13 +140,11 @@ def calibration_text(made: Calibration) -> str:
 
 def _contract_lines(made: Comparison) -> list[str]:
     lines = []
-    if made.across:
-        lines.append("contract: not compared, these are two versions of the API")
     changed = [each for each in made.rules if each.kind != "kept"]
     if changed:
         lines.append("rules:")
         lines += [f"  {_rule_line(each)}" for each in made.rules[:LINE_LIMIT]]
-    elif not made.across and made.verdict != "not comparable":
+    elif made.verdict != "not comparable":
         lines.append("rules: none broken")
     if made.drift:
         lines.append("drift of what is sent:")

@@ -260,17 +260,16 @@ def test_a_folder_of_runs_is_a_set_of_runs(load: Make, tmp_path: Path):
     assert [each["id"] for each in found["base"]] == ["x", "y"]
 
 
-def test_two_versions_are_compared_by_what_they_share(load: Make):
+def test_two_versions_of_the_api_have_nothing_in_common(load: Make):
     old = load("old", seed=1, api="v5", n=300, parameters={"apis": ["v5"], "rate": 5})
     new = load("new", seed=2, api="v6", n=300, parameters={"apis": ["v6"], "rate": 5})
     found = as_json(old, new)
-    assert found["across"] == ["v5", "v6"]
-    gates = [each["gate"] for each in found["gates"]]
-    assert gates[0] == "v5→v6.stream.audio.p50"
-    assert not any("streaming_ready" in each for each in gates)
-    assert found["rules"] == []
-    text = compare(old, new)[1]
-    assert "contract: not compared, these are two versions of the API" in text
+    assert found["verdict"] == "not comparable"
+    assert {each["reason"] for each in found["refused"]} == {"workload"}
+    assert "only the base has exchanges of v5 stream" in compare(old, new)[1]
+    code, _, err = compare(old, new, "--force")
+    assert code == 5
+    assert "nothing in common" in err
 
 
 # --- what is refused ------------------------------------------------------------------------------

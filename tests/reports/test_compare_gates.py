@@ -25,7 +25,7 @@ from soundstage.reports.compare.gates import (
 from soundstage.reports.compare.interval import Estimate, Noise
 
 ALPHA = 0.05
-PAIRING = Pairing("v6", "stream", ("v6", "stream"), ("v6", "stream"), ("complete", "first_chunk"))
+PAIRING = Pairing("v6", "stream", ("complete", "first_chunk"))
 PLACE = ("v6", "stream")
 
 
@@ -275,9 +275,9 @@ def test_each_of_k_gates_is_held_at_its_share_of_alpha():
 
 
 def test_gates_by_default_are_of_ttsr_or_audio_and_ttc_and_a_guard():
-    v6 = Pairing("v6", "stream", PLACE, PLACE, ("streaming_ready", "audio", "complete"))
-    v5 = Pairing("v5", "stream", PLACE, PLACE, ("audio", "complete"))
-    sync = Pairing("v5", "sync", PLACE, PLACE, ("complete",))
+    v6 = Pairing("v6", "stream", ("streaming_ready", "audio", "complete"))
+    v5 = Pairing("v5", "stream", ("audio", "complete"))
+    sync = Pairing("v5", "sync", ("complete",))
     assert [gate.name for gate in default_gates([v6, v5, sync])] == [
         "v6.stream.streaming_ready.p50",
         "v6.stream.streaming_ready.p95",
@@ -296,7 +296,7 @@ def test_gates_by_default_are_of_ttsr_or_audio_and_ttc_and_a_guard():
 
 
 def test_a_gate_without_version_or_endpoint_means_all_that_have_the_milestone():
-    two = [Pairing(api, "stream", PLACE, PLACE, ("complete",)) for api in ("1.0", "2.0")]
+    two = [Pairing(api, "stream", ("complete",)) for api in ("1.0", "2.0")]
     assert [g.name for g in named_gates(["complete.p99.9"], two) if not g.guard] == [
         "1.0.stream.complete.p99.9",
         "2.0.stream.complete.p99.9",
