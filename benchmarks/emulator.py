@@ -102,15 +102,15 @@ def _run(module: list[str], streams: int) -> Figures:
     assert endpoint is not None
     body = json.dumps(next(each.payload for each in contract.examples if each.of == "request"))
     cores = sorted(os.sched_getaffinity(0))
-    with _server(module, cores[0]) as (server, port):
-        before, cpu = _resident_kb(server.pid), sampled(server.pid).cpu_s
+    with served(module, cores[0]) as (server, port):
+        before, cpu = resident_kb(server.pid), sampled(server.pid).cpu_s
         reader = [sys.executable, "-m", "benchmarks.counting_reader", str(port), endpoint.path]
         reader += [body, f"--server={server.pid}", f"--streams={streams}", f"--gap={_GAP_S}"]
         with subprocess.Popen(reader, stdout=subprocess.PIPE, text=True) as reading:
             os.sched_setaffinity(reading.pid, {cores[-1]})
             most = before
             while reading.poll() is None:
-                most = max(most, _resident_kb(server.pid))
+                most = max(most, resident_kb(server.pid))
                 time.sleep(0.2)
             used = sampled(server.pid).cpu_s - cpu
             assert reading.stdout is not None
@@ -124,7 +124,8 @@ def _run(module: list[str], streams: int) -> Figures:
 
 
 @contextmanager
-def _server(module: list[str], core: int) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def served(module: list[str], core: int = 0) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A module that serves, pinned to a core, and its port."""
     command = [sys.executable, "-m", *module]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         os.sched_setaffinity(server.pid, {core})
@@ -141,7 +142,7 @@ def _one_body(profile: Path) -> bytes:
     endpoint = contract.endpoint_of_kind("stream")
     assert endpoint is not None
     body = json.dumps(next(each.payload for each in contract.examples if each.of == "request"))
-    with _server([*_emulator(profile)[:-1], "--speed=1000"], 0) as (_, port):
+    with served([*_emulator(profile)[:-1], "--speed=1000"], 0) as (_, port):
         request = (
             f"POST {endpoint.path} HTTP/1.0\r\nhost: 127.0.0.1:{port}\r\n"
             "authorization: Bearer any-key\r\ncontent-type: application/json\r\n"
@@ -167,6 +168,7 @@ def long_streams(events: int) -> dict[str, Any]:
     }
 
 
-def _resident_kb(pid: int) -> int:
+def resident_kb(pid: int) -> int:
+    """How much of a process is in memory, in KiB."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return int(next(line.split()[1] for line in lines if line.startswith("VmRSS:")))

@@ -38,6 +38,7 @@ BENCHES: dict[str, Bench] = {
     "capacity": Bench("capacity", "the capacity found of an M/M/4 queue, and theory's", 360),
     "stalls": Bench("stalls", "a server that stalls, by intended and by actual start", 70),
     "emulator": Bench("emulator", "the emulator under thousands of streams", 60, {"streams": 4000}),
+    "songs": Bench("songs", "whether the emulator's memory stays flat over 100,000 songs", 150),
     "soak": Bench("soak", "whether the memory of a long load run stays flat", 90),
     "machine": Bench("machine", "how much load one machine can send, by processes", 180),
     "conformance": Bench("conformance", "decoder and engine, bytes to violations", 15),
