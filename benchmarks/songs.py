@@ -1,5 +1,5 @@
-"""Whether the memory of the emulator stays flat over many songs, which it keeps for 900 s and forgets
-sooner where there are more than it has room for.
+"""Whether the memory of the emulator stays flat over many songs, which it keeps for 900 s and
+forgets sooner where there are more than it has room for.
 
 Keep-alive connections ask for one stream after the other and read each to its end. Resident memory
 is that of the emulator's process, after each of the numbers of songs asked for.
@@ -26,8 +26,8 @@ def measure(songs: tuple[int, ...] = (10_000, 50_000, 100_000)) -> list[Row]:
         emulator,
         port,
     ):
-        rows = [Row("emulator, before the first song", f"{resident_kb(emulator.pid) / 1024:.1f} MB")]
-        done, before, rate = 0, 0, 0.0
+        done, before, rate = 0, resident_kb(emulator.pid), 0.0
+        rows = [Row("emulator, before the first song", f"{before / 1024:.1f} MB")]
         for many in sorted(songs):
             begun = time.monotonic()
             asyncio.run(_listen(port, many - done))
@@ -64,6 +64,7 @@ def _request(port: int) -> bytes:
     assert endpoint is not None
     body = json.dumps(next(each.payload for each in contract.examples if each.of == "request"))
     return (
-        f"POST {endpoint.path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nauthorization: Bearer any-key\r\n"
+        f"POST {endpoint.path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n"
+        "authorization: Bearer any-key\r\n"
         f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n{body}"
     ).encode()
