@@ -21,6 +21,7 @@ import pytest
 from soundstage.contract import load_all
 from soundstage.emulator.files import mp3
 from soundstage.emulator.files.songs import song
+from soundstage.emulator.generations.factory import SongEndpoint
 from soundstage.emulator.http.messages import GenerationRequest
 from soundstage.emulator.options import Options
 from soundstage.emulator.service.app import Emulator
@@ -111,12 +112,10 @@ def delays(seed: int) -> list[list[float]]:
         assert endpoint is not None
         for number in range(1, 6):
             made = factory.make(
-                contract,
-                endpoint,
+                SongEndpoint.of(contract, endpoint, "sse"),
                 GenerationRequest("a song", None, {}),
                 b"{}",
                 "http://h",
-                "sse",
                 0.0,
                 number=number,
                 fails=False,

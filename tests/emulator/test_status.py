@@ -9,10 +9,10 @@ import orjson
 import pytest
 
 from soundstage.contract import Contract, load_all
+from soundstage.emulator.generations.factory import SongEndpoint
 from soundstage.emulator.generations.generations import Generation
 from soundstage.emulator.generations.status import status_of
 from soundstage.emulator.generations.store import Store
-from soundstage.emulator.http.messages import Reader
 from soundstage.emulator.options import Options
 from soundstage.emulator.service.app import Emulator
 
@@ -25,13 +25,12 @@ def generations(contract: Contract, fails: bool) -> list[Generation]:
     factory = Emulator(Options(seed=11))._factory
     endpoint = contract.endpoint_of_kind("stream")
     assert endpoint is not None
+    place = SongEndpoint.of(contract, endpoint, "sse")
     raw = orjson.dumps(next(e.payload for e in contract.examples if e.of == "request"))
-    asked = Reader(endpoint).read(raw)
+    asked = place.reader.read(raw)
     assert not isinstance(asked, str)
     return [
-        factory.make(
-            contract, endpoint, asked, raw, "http://h", "sse", 100.0, number=number, fails=fails
-        )
+        factory.make(place, asked, raw, "http://h", 100.0, number=number, fails=fails)
         for number in range(1, 21)
     ]
 

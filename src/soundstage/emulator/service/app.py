@@ -37,7 +37,6 @@ from soundstage.emulator.service.control import Control
 from soundstage.emulator.service.endpoints import Endpoints, Handler, Methods
 from soundstage.emulator.service.file_routes import Assets
 from soundstage.emulator.service.page import Page
-from soundstage.emulator.service.streaming import Telling
 from soundstage.errors import UsageError
 
 log = logging.getLogger("soundstage.emulator")
@@ -78,7 +77,7 @@ class Emulator:
         pace = profile(options.profile)
         self._ledger = Ledger()
         self._faults = Faults(options.faults, served, self.seed)
-        self._factory = Factory(self.seed, pace, options.speed, self._faults)
+        self._factory = Factory(self.seed, pace, options.speed)
         self._store = Store()
         self._journal = Journal()
         self._admission = Admission(
@@ -87,7 +86,6 @@ class Emulator:
             self._ledger,
             self._store,
             accounts,
-            known,
         )
         self.control = Control(
             options,
@@ -99,7 +97,6 @@ class Emulator:
             self._admission,
             self._faults,
         )
-        self._telling = Telling(options, self._admission, self._faults)
         self._first = served[0]
         self._files = Assets(self._store, self._first)
         self._admin = Admin(self.control, self.guard, refusal(self._first, "not_found"))
@@ -108,15 +105,15 @@ class Emulator:
         key = "YOUR-KEY" if own else "any-key" if accounts.any_key else known.default_key
         self._page = Page(self.contracts, self.guard, key)
         self._tending: asyncio.AbstractEventLoop | None = None
-        endpoints = Endpoints(
+        self._endpoints = Endpoints(
             options.framing,
+            options.stamp,
             self._admission,
-            self._telling,
             self._faults,
             self._ledger,
             self._store,
         )
-        methods = self._methods(endpoints)
+        methods = self._methods()
         #: The methods and paths that make songs: faults are about their answers.
         self._songs = {
             (endpoint.method, endpoint.path)
@@ -144,7 +141,7 @@ class Emulator:
         if self.options.stamp and framing != "sse":
             raise UsageError("send times can only be stamped into Server-Sent Events")
 
-    def _methods(self, endpoints: Endpoints) -> dict[str, Methods]:
+    def _methods(self) -> dict[str, Methods]:
         methods: dict[str, Methods] = {}
 
         def add(contract: Contract, method: str, path: str, handler: Handler) -> None:
@@ -153,7 +150,7 @@ class Emulator:
 
         for contract in self.contracts.values():
             for endpoint in contract.endpoints.values():
-                handler = endpoints.handler(contract, endpoint)
+                handler = self._endpoints.handler(contract, endpoint)
                 add(contract, endpoint.method, endpoint.path, handler)
         for method in ("GET", "HEAD"):
             add(self._first, method, "/assets/{message_id}/{name}", self._asset)
@@ -199,14 +196,13 @@ class Emulator:
         try:
             yield
         finally:
-            self._telling.stop()
-            self._files.stop()
+            self.stop()
             self._ledger.end(loop.time())
             self._tending = None
 
     def stop(self) -> None:
         """Cut every response that is still running; the server is about to close."""
-        self._telling.stop()
+        self._endpoints.stop()
         self._files.stop()
 
     def _tend(self, loop: asyncio.AbstractEventLoop) -> None:
