@@ -20,7 +20,6 @@ from soundstage.emulator.accounts.triggers import Trigger
 from soundstage.emulator.faults.choice import RequestFaults
 from soundstage.emulator.generations.factory import Factory, SongEndpoint
 from soundstage.emulator.generations.generations import Generation
-from soundstage.emulator.generations.running_settings import RunningSettings
 from soundstage.emulator.generations.store import Store
 from soundstage.emulator.http.asgi import base_url, body_of
 from soundstage.emulator.http.journal import JournalEntry
@@ -62,7 +61,9 @@ class _WantedSong:
 
 
 class Admission:
-    """Lets requests in: each becomes a generation whose price is held, or gets its refusal."""
+    """Lets requests in: each becomes a generation (`factory`) whose price is held (`ledger`) and
+    which is kept (`store`), or gets its refusal.
+    """
 
     def __init__(
         self,
@@ -73,9 +74,9 @@ class Admission:
         accounts: Accounts,
     ) -> None:
         self.contracts = contracts
-        self._factory = factory
-        self._ledger = ledger
-        self._store = store
+        self.factory = factory
+        self.ledger = ledger
+        self.store = store
         self.accounts = accounts
         self._triggers = accounts.triggers
         self._capacity = Capacity()
@@ -91,12 +92,14 @@ class Admission:
         if error is not None and error not in self._errors:
             raise UsageError(self._no_error(error))
 
-    def apply(self, settings: RunningSettings, profile: Profile) -> None:
-        """Go by other settings from now on."""
-        self._error = settings.error
+    def apply(self, profile: Profile, error: str | None, limits: Mapping[str, str | None]) -> None:
+        """Go by other settings from now on: the error that each request gets, and rates by account,
+        "" for all that have none of their own; None lifts a limit.
+        """
+        self._error = error
         self._limits = {
             name: None if text is None else rates.parse(text, "rate limit")
-            for name, text in settings.limits.items()
+            for name, text in limits.items()
         }
         # Those who are in keep their slots when others are told of another profile.
         self._limited = profile.limited
@@ -180,7 +183,7 @@ class Admission:
             return self._declined(contract, early.error, early.retry_after)
         if account.error is not None:
             return self._declined(contract, account.error, account.retry_after)
-        if (unlucky := self._factory.refused(contract.api, self._count)) is not None:
+        if (unlucky := self.factory.refused(contract.api, self._count)) is not None:
             return self._declined(contract, unlucky)
         return _WantedSong(asked, raw, late, any(word.fails for word in words))
 
@@ -195,14 +198,14 @@ class Admission:
     ) -> Generation | Declined:
         """Hold the price and make the generation; a price that is held for none is given back."""
         contract = place.contract
-        held = self._ledger.hold(account, self.accounts.price, self.rate(account), started)
+        held = self.ledger.hold(account, self.accounts.price, self.rate(account), started)
         if isinstance(held, ChargeRefused):
             return self._declined(contract, held.error, held.wait_s or None)
         try:
             if song.late is not None and song.late.error is not None:
-                self._ledger.release(held)
+                self.ledger.release(held)
                 return self._declined(contract, song.late.error, song.late.retry_after)
-            generation = self._factory.make(
+            generation = self.factory.make(
                 place,
                 song.asked,
                 song.raw,
@@ -212,12 +215,12 @@ class Admission:
                 fails=song.fails,
                 faults=faults,
             )
-            if not (self._store.has_room(generation, started) and self._admitted(generation)):
-                self._ledger.release(held)
+            if not (self.store.has_room(generation, started) and self._admitted(generation)):
+                self.ledger.release(held)
                 return self._declined(contract, "service_unavailable")
             self._put(held, place.endpoint.name, generation, len(song.raw))
         except BaseException:
-            self._ledger.release(held)
+            self.ledger.release(held)
             raise
         return generation
 
@@ -241,8 +244,8 @@ class Admission:
         billed, due = generation.charged_with, generation.end
         if billed is not None and billed < len(generation.schedule):
             due = generation.started + generation.schedule[billed]
-        self._ledger.seal(held, due, charges=billed is not None)
-        self._store.add(
+        self.ledger.seal(held, due, charges=billed is not None)
+        self.store.add(
             generation, number=held.number, endpoint=endpoint, account=held.account, text=text
         )
 

@@ -14,12 +14,10 @@ from starlette.types import Receive, Scope, Send
 
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
-from soundstage.emulator.accounts.ledger import Ledger
 from soundstage.emulator.faults.choice import Faults
 from soundstage.emulator.generations.admission import Admission, Declined
 from soundstage.emulator.generations.factory import SongEndpoint
 from soundstage.emulator.generations.status import status_of
-from soundstage.emulator.generations.store import Store
 from soundstage.emulator.http.asgi import FarEnd, respond
 from soundstage.emulator.http.cors import Cors
 from soundstage.emulator.http.journal import ENTRY, JournalEntry
@@ -62,8 +60,6 @@ class Endpoints:
     stamp: bool
     admission: Admission
     faults: Faults
-    ledger: Ledger
-    store: Store
     listeners: set[FarEnd] = field(default_factory=set)
 
     def stop(self) -> None:
@@ -87,7 +83,7 @@ class Endpoints:
 
     def _generation(self, contract: Contract, endpoint: Endpoint) -> Handler:
         place = SongEndpoint.of(contract, endpoint, self.framing)
-        admission, store = self.admission, self.store
+        admission = self.admission
 
         async def handle(scope: Scope, receive: Receive, send: Send) -> None:
             entry: JournalEntry = scope[ENTRY]
@@ -105,7 +101,7 @@ class Endpoints:
             made = await admission.accept(place, scope, receive, faults, entry)
             if isinstance(made, Declined):
                 entry.reason, refused = made.reason, made.answer
-                self.ledger.refused(entry.reason)
+                admission.ledger.refused(entry.reason)
                 answer = refused if faults is None else faults.in_refusal(refused)
                 await respond(scope, send, answer)
                 return
@@ -122,7 +118,7 @@ class Endpoints:
                 self.listeners.discard(listener)
                 listener.close()
                 entry.chunks = made.sent
-                store.leave(made)
+                admission.store.leave(made)
 
         return handle
 
@@ -134,7 +130,7 @@ class Endpoints:
             found = None
             if account is not None:
                 entry.account = account.name
-                found = self.store.get(next(iter(scope["path_params"].values()), ""))
+                found = self.admission.store.get(next(iter(scope["path_params"].values()), ""))
             if found is None:
                 entry.reason = "unauthorized" if account is None else "not_found"
                 answer = refusal(contract, entry.reason)
