@@ -43,6 +43,15 @@ class Connection:
         """Send what is still to be sent, then close in an orderly way."""
         self._transport.close()
 
+    async def drained(self) -> None:
+        """Wait until a client that reads slowly has taken most of what was written."""
+        protocol: Any = self._transport.get_protocol()
+        await protocol.flow.drain()
+
+    def abort(self) -> None:
+        """Close it at once; what is unsent is thrown away."""
+        self._transport.abort()
+
     def reset(self) -> None:
         """Reset the connection."""
         sock = self._transport.get_extra_info("socket")
