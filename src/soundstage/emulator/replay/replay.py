@@ -59,7 +59,7 @@ class Replay:
         self.many = len(recordings)
         self._turns: dict[tuple[str, str], list[Recording]] = {}
         self._served: dict[tuple[str, str], int] = {}
-        self._listeners: set[FarEnd] = set()
+        self._answering: set[Connection] = set()
         for recording in recordings:
             for path in recording.paths:
                 self._turns.setdefault((recording.method, path), []).append(recording)
@@ -97,37 +97,49 @@ class Replay:
 
     def stop(self) -> None:
         """Cut every answer that is under way; the server is about to close."""
-        for listener in list(self._listeners):
-            listener.leave()
+        for connection in self._answering:
+            connection.abort()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, and close the connection as the recording says."""
         connection = connection_of(scope)
         assert connection is not None, "a replay is served on connections of ours"
+        self._answering.add(connection)
+        try:
+            own = await self._answered(scope, receive, connection)
+            if own is not None:
+                await respond(scope, send, own)
+                return
+            # uvicorn has seen nothing of the answer, takes it for none, and would write one of its
+            # own behind it: nobody leaves before the connection is gone.
+            connection.abort()
+            await _until_gone(receive)
+        finally:
+            self._answering.discard(connection)
+
+    async def _answered(
+        self, scope: Scope, receive: Receive, connection: Connection
+    ) -> Reply | None:
+        """Send the recording whose turn it is; or the answer that is still to be sent."""
         try:
             if not await _read_body(receive):
-                return
+                return None
         except RefusedRequest as refused:
             await _refuse(refused, receive, connection)
-            return
+            return None
         path = scope["raw_path"].decode("latin-1") or "/"
         asked = ReplayRequest(scope["method"], path, scope["http_version"] != "1.0")
         answer = self.next(asked)
         if not isinstance(answer, Recording):
             status, value = answer
             close = [(b"connection", b"close")]
-            await respond(scope, send, Reply(status, json.dumps(value).encode(), headers=close))
-            return
+            return Reply(status, json.dumps(value).encode(), headers=close)
         listener = FarEnd(receive)
-        self._listeners.add(listener)
         try:
             await self._play(answer, asked, listener, connection)
         finally:
-            # Also where we are to stop. The server takes an answer that it has not seen for none,
-            # and would write one of its own behind this.
-            connection.abort()
-            self._listeners.discard(listener)
             listener.close()
+        return None
 
     async def _play(
         self, recording: Recording, asked: ReplayRequest, listener: FarEnd, connection: Connection
@@ -229,7 +241,8 @@ def serve(replay: Replay, host: str, port: int, ready: Callable[[str], None]) ->
 
     Raises TargetError if the address cannot be had.
     """
-    listen(replay, host, port, ready, lifespan="off")
+    # Not uvloop, whose clock counts milliseconds: pieces would be sent before their time.
+    listen(replay, host, port, ready, lifespan="off", loop="asyncio")
 
 
 async def _read_body(receive: Receive) -> bool:
@@ -253,9 +266,12 @@ async def _refuse(refused: RefusedRequest, receive: Receive, connection: Connect
     connection.write(refused.to_bytes())
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LINGER_S):
-            while (await receive())["type"] != "http.disconnect":
-                pass
-    connection.abort()
+            await _until_gone(receive)
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _head(status: int, reason: str, headers: list[tuple[str, str]]) -> bytes:

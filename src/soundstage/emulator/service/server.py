@@ -46,12 +46,15 @@ def listen(
     ready: Callable[[str], None],
     *,
     lifespan: Literal["on", "off"] = "on",
+    loop: Literal["auto", "asyncio"] = "auto",
 ) -> None:
     """Serve an application of ours until a signal asks to stop; see `serve`. Raises TargetError."""
     with bound(host, port) as listening:
         url = url_of(listening)
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-        _StandaloneServer(config(app, lifespan), app, lambda: ready(url)).run(sockets=[listening])
+        _StandaloneServer(config(app, lifespan, loop), app, lambda: ready(url)).run(
+            sockets=[listening]
+        )
 
 
 class _StandaloneServer(uvicorn.Server):
@@ -87,12 +90,16 @@ class _StandaloneServer(uvicorn.Server):
                 signal.signal(each, handler)
 
 
-def config(app: Stoppable, lifespan: Literal["on", "off"] = "on") -> uvicorn.Config:
+def config(
+    app: Stoppable,
+    lifespan: Literal["on", "off"] = "on",
+    loop: Literal["auto", "asyncio"] = "auto",
+) -> uvicorn.Config:
     """How uvicorn serves an application of ours, whoever runs it."""
     return uvicorn.Config(
         app,
         interface="asgi3",
-        loop="auto",
+        loop=loop,
         http=OpenProtocol,
         ws="none",
         lifespan=lifespan,
