@@ -14,7 +14,7 @@ import pytest
 from uvicorn.server import ServerState
 
 from soundstage.contract import load
-from soundstage.emulator.http.connection import OpenProtocol
+from soundstage.emulator.http.connection import OneRequestProtocol, OpenProtocol
 from soundstage.emulator.http.incoming import HEAD_LIMIT
 from soundstage.emulator.options import Options
 from soundstage.emulator.replay.recordings import Recording
@@ -57,8 +57,10 @@ async def listening(app: Emulator | Replay, head_s: float) -> AsyncIterator[asyn
     settings = config(app)
     state = ServerState()
 
+    kind = OneRequestProtocol if isinstance(app, Replay) else OpenProtocol
+
     def protocol() -> OpenProtocol:
-        return OpenProtocol(config=settings, server_state=state, app_state={}, head_s=head_s)
+        return kind(config=settings, server_state=state, app_state={}, head_s=head_s)
 
     yield await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
     app.stop()

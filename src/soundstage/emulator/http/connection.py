@@ -204,6 +204,30 @@ class OpenProtocol(HttpToolsProtocol):
             self.loop.call_later(LINGER_S, self.transport.close)
 
 
+class OneRequestProtocol(OpenProtocol):
+    """Takes one request a connection: what comes behind it is read and thrown away. Kept for later
+    it would stop the reading, and nobody would notice any more that the client has gone.
+    """
+
+    _taken = False
+
+    def on_message_begin(self) -> None:
+        if self._taken:
+            raise RefusedRequest(503, "One request a connection is answered here")
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._taken = True
+
+    def _refuse(self, refused: RefusedRequest) -> None:
+        if self._taken:
+            self._refused = refused  # and says nothing: the answer under way is the last
+            self._wait_no_more()
+        else:
+            super()._refuse(refused)
+
+
 def other_host_of(scope: Scope) -> bytes | None:
     """What the Host field of a request names, where it has a target in absolute form, which names
     another. The target counts (RFC 9112, section 3.2.2), but where both are to be trusted.

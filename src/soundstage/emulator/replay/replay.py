@@ -20,7 +20,7 @@ from typing import Any, Final
 from starlette.types import Receive, Scope, Send
 
 from soundstage.emulator.http.asgi import FarEnd, respond
-from soundstage.emulator.http.connection import Connection, connection_of
+from soundstage.emulator.http.connection import Connection, OneRequestProtocol, connection_of
 from soundstage.emulator.http.incoming import LINGER_S, RefusedRequest
 from soundstage.emulator.http.messages import Reply
 from soundstage.emulator.replay.recordings import Recording
@@ -242,7 +242,8 @@ def serve(replay: Replay, host: str, port: int, ready: Callable[[str], None]) ->
     Raises TargetError if the address cannot be had.
     """
     # Not uvloop, whose clock counts milliseconds: pieces would be sent before their time.
-    listen(replay, host, port, ready, lifespan="off", loop="asyncio")
+    how = {"http": OneRequestProtocol, "lifespan": "off", "loop": "asyncio"}
+    listen(replay, host, port, ready, **how)
 
 
 async def _read_body(receive: Receive) -> bool:

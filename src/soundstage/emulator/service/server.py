@@ -8,7 +8,7 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Generator
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Protocol
 
 import uvicorn
 from starlette.types import Receive, Scope, Send
@@ -40,21 +40,15 @@ class Stoppable(Protocol):
 
 
 def listen(
-    app: Stoppable,
-    host: str,
-    port: int,
-    ready: Callable[[str], None],
-    *,
-    lifespan: Literal["on", "off"] = "on",
-    loop: Literal["auto", "asyncio"] = "auto",
+    app: Stoppable, host: str, port: int, ready: Callable[[str], None], **settings: Any
 ) -> None:
-    """Serve an application of ours until a signal asks to stop; see `serve`. Raises TargetError."""
+    """Serve an application of ours until a signal asks to stop; see `serve`. `settings` are those of
+    `config`. Raises TargetError.
+    """
     with bound(host, port) as listening:
         url = url_of(listening)
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-        _StandaloneServer(config(app, lifespan, loop), app, lambda: ready(url)).run(
-            sockets=[listening]
-        )
+        _StandaloneServer(config(app, **settings), app, lambda: ready(url)).run(sockets=[listening])
 
 
 class _StandaloneServer(uvicorn.Server):
@@ -90,24 +84,22 @@ class _StandaloneServer(uvicorn.Server):
                 signal.signal(each, handler)
 
 
-def config(
-    app: Stoppable,
-    lifespan: Literal["on", "off"] = "on",
-    loop: Literal["auto", "asyncio"] = "auto",
-) -> uvicorn.Config:
-    """How uvicorn serves an application of ours, whoever runs it."""
-    return uvicorn.Config(
-        app,
-        interface="asgi3",
-        loop=loop,
-        http=OpenProtocol,
-        ws="none",
-        lifespan=lifespan,
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        backlog=BACKLOG,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=1,
-    )
+def config(app: Stoppable, **settings: Any) -> uvicorn.Config:
+    """How uvicorn serves an application of ours, whoever runs it; `settings` are uvicorn's, where an
+    application needs others than the emulator.
+    """
+    usual = {
+        "interface": "asgi3",
+        "loop": "auto",
+        "http": OpenProtocol,
+        "ws": "none",
+        "lifespan": "on",
+        "log_config": None,
+        "access_log": False,
+        "proxy_headers": False,
+        "server_header": False,
+        "backlog": BACKLOG,
+        "timeout_keep_alive": 75,
+        "timeout_graceful_shutdown": 1,
+    }
+    return uvicorn.Config(app, **{**usual, **settings})
