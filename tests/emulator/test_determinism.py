@@ -21,9 +21,10 @@ import pytest
 from soundstage.contract import load_all
 from soundstage.emulator.files import mp3
 from soundstage.emulator.files.songs import song
+from soundstage.emulator.generations.factory import Factory, SongEndpoint
 from soundstage.emulator.http.messages import GenerationRequest
 from soundstage.emulator.options import Options
-from soundstage.emulator.service.app import Emulator
+from soundstage.emulator.pace.profiles import profile
 from soundstage.exchange.spawn import spawned_emulator
 
 CONTRACTS = load_all()
@@ -104,19 +105,17 @@ def paths_in(text: str) -> list[str]:
 
 def delays(seed: int) -> list[list[float]]:
     """When the chunks of some generations are due, as drawn."""
-    factory = Emulator(Options(seed=seed, profile="realistic"))._factory
+    factory = Factory(seed, profile("realistic"), 1.0)
     drawn = []
     for contract in CONTRACTS.values():
         endpoint = contract.endpoint_of_kind("stream")
         assert endpoint is not None
         for number in range(1, 6):
             made = factory.make(
-                contract,
-                endpoint,
+                SongEndpoint.of(contract, endpoint, "sse"),
                 GenerationRequest("a song", None, {}),
                 b"{}",
                 "http://h",
-                "sse",
                 0.0,
                 number=number,
                 fails=False,

@@ -17,7 +17,7 @@ import pytest
 from soundstage.contract import Contract, load_all
 from soundstage.contract.protocol import Endpoint
 from soundstage.emulator import Emulator, Options, running
-from soundstage.emulator.faults.choice import Faults
+from soundstage.emulator.faults.choice import Faults, RequestFaults
 from soundstage.emulator.faults.expression import parse
 from soundstage.emulator.faults.injection import Chosen, inject
 from soundstage.exchange.client import Call, Exchange
@@ -294,20 +294,27 @@ def test_a_count_holds_over_all_connections_and_begins_anew_when_it_is_set_again
     assert counts["framing/unterminated"] == {"applied": 6, "not_applicable": 0}
 
 
+def asked_for(faults: Faults) -> RequestFaults:
+    """Those of a request that names none."""
+    found = faults.of_request(TRACKED, [])
+    assert isinstance(found, RequestFaults)
+    return found
+
+
 def test_a_fault_without_a_place_does_not_use_up_its_count() -> None:
     only_failing = next(f.name for f in catalogue(TRACKED) if f.of_failure)
     faults = Faults([f"{only_failing}*1"], [TRACKED])
     rng = random.Random(1)
     chunks = valid_stream(TRACKED, rng)
     for _ in range(2):
-        broken = faults.in_stream(TRACKED, chunks, "sse", None, rng, lambda _: chunks)
+        broken = asked_for(faults).in_stream(chunks, "sse", rng, lambda _: chunks)
         assert broken is not None
         assert [each.asked.name for each in broken.missed] == [only_failing]
     failing = valid_stream(TRACKED, rng, fails=True)
-    broken = faults.in_stream(TRACKED, failing, "sse", None, rng, lambda _: failing)
+    broken = asked_for(faults).in_stream(failing, "sse", rng, lambda _: failing)
     assert broken is not None
     assert [each.asked.name for each in broken.applied] == [only_failing]
-    assert faults.in_stream(TRACKED, failing, "sse", None, rng, lambda _: failing) is None
+    assert asked_for(faults).in_stream(failing, "sse", rng, lambda _: failing) is None
     assert faults.counts == {only_failing: {"applied": 1, "not_applicable": 2}}
 
 
@@ -334,7 +341,7 @@ def test_a_place_where_a_fault_never_strikes_is_soon_given_up() -> None:
     broken = inject([Chosen(replace(fault, apply=counted), asked)], chunks, 200, "sse", rng)
     assert [each.asked for each in broken.missed] == [asked]
     assert drawn["draws"] < 500
-    told = faults.in_stream(TRACKED, chunks, "sse", None, rng, course)
+    told = asked_for(faults).in_stream(chunks, "sse", rng, course)
     assert told is not None
     assert [each.asked for each in told.missed] == [asked]
     assert drawn["courses"] < 10

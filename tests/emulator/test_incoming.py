@@ -1,4 +1,4 @@
-"""Both servers of the emulator answer what any HTTP client may send. On real sockets."""
+"""Emulator and replay answer what any HTTP client may send. On real sockets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from uvicorn.server import ServerState
 
 from soundstage.contract import load
-from soundstage.emulator.http.connection import OpenProtocol
+from soundstage.emulator.http.connection import OneRequestProtocol, OpenProtocol
 from soundstage.emulator.http.incoming import HEAD_LIMIT
 from soundstage.emulator.options import Options
 from soundstage.emulator.replay.recordings import Recording
@@ -53,22 +53,23 @@ RECORDED = [
 
 
 @contextlib.asynccontextmanager
-async def emulator(head_s: float) -> AsyncIterator[asyncio.Server]:
-    app = Emulator(Options(profile="instant", seed=1))
+async def listening(app: Emulator | Replay, head_s: float) -> AsyncIterator[asyncio.Server]:
     settings = config(app)
     state = ServerState()
 
+    kind = OneRequestProtocol if isinstance(app, Replay) else OpenProtocol
+
     def protocol() -> OpenProtocol:
-        return OpenProtocol(config=settings, server_state=state, app_state={}, head_s=head_s)
+        return kind(config=settings, server_state=state, app_state={}, head_s=head_s)
 
     yield await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
     app.stop()
 
 
-@contextlib.asynccontextmanager
-async def replay(head_s: float) -> AsyncIterator[asyncio.Server]:
-    answering = Replay(RECORDED, loop=True, head_s=head_s)
-    yield await asyncio.start_server(answering.connected, "127.0.0.1", 0)
+def application(which: str) -> Emulator | Replay:
+    if which == "replay":
+        return Replay(RECORDED, loop=True)
+    return Emulator(Options(profile="instant", seed=1))
 
 
 @contextlib.contextmanager
@@ -78,7 +79,7 @@ def serving(which: str, head_s: float) -> Iterator[int]:
     found: list[tuple[int, asyncio.AbstractEventLoop]] = []
 
     async def serve() -> None:
-        async with {"emulator": emulator, "replay": replay}[which](head_s) as server:
+        async with listening(application(which), head_s) as server:
             found.append((server.sockets[0].getsockname()[1], asyncio.get_running_loop()))
             ready.set()
             await stop.wait()

@@ -20,8 +20,7 @@ import pytest
 
 from soundstage.commands import emulate
 from soundstage.contract import Contract, load_all
-from soundstage.emulator.pace.delays import ConstantDelay, Exponential, Lognormal
-from soundstage.emulator.pace.profile import ChunkCounts
+from soundstage.emulator.pace.profile import ChunkCounts, ConstantDelay, Exponential, Lognormal
 from soundstage.emulator.pace.profiles import check_names, from_data, profile, profiles
 from soundstage.errors import UsageError
 from soundstage.exchange.spawn import spawned_emulator

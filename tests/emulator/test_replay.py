@@ -33,6 +33,7 @@ CONTRACTS = list(load_all().values())
 V6 = load("v6")
 BODY = {"prompt": "A slow waltz"}
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-request-id: 7\r\n"
+REQUEST = b"POST /v6/generate/song HTTP/1.1\r\nhost: h\r\ncontent-length: 0\r\n\r\n"
 NOT_FOUND = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -259,6 +260,21 @@ def test_a_signal_ends_a_replay_in_the_middle_of_an_answer(tmp_path: Path) -> No
         began = time.monotonic()
     assert time.monotonic() - began < 3
     answer.close()
+
+
+@pytest.mark.parametrize("behind", [REQUEST, b"\0 no request\r\n\r\n", b"POST /v6"])
+def test_what_comes_behind_a_request_is_not_answered_and_holds_nothing_up(
+    tmp_path: Path, behind: bytes
+) -> None:
+    saved(tmp_path, "a.ndjson", {}, (0.0, SONG[0]))
+    with replayed(tmp_path, "--loop") as url:
+        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), 10) as sock:
+            sock.sendall(REQUEST + behind)
+            answer = b"".join(iter(lambda: sock.recv(65_536), b""))
+        began = time.monotonic()
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert answer.endswith(chunked(SONG[0]) + b"0\r\n\r\n")
+    assert time.monotonic() - began < 1  # an answer that is not over would be waited for
 
 
 def har_entry(number: int, body: bytes, **content: Any) -> dict[str, Any]:

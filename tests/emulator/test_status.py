@@ -9,12 +9,11 @@ import orjson
 import pytest
 
 from soundstage.contract import Contract, load_all
+from soundstage.emulator.generations.factory import Factory, SongEndpoint
 from soundstage.emulator.generations.generations import Generation
 from soundstage.emulator.generations.status import status_of
 from soundstage.emulator.generations.store import Store
-from soundstage.emulator.http.messages import Reader
-from soundstage.emulator.options import Options
-from soundstage.emulator.service.app import Emulator
+from soundstage.emulator.pace.profiles import profile
 
 CONTRACTS = load_all()
 each_contract = pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
@@ -22,16 +21,15 @@ each_contract = pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONT
 
 def generations(contract: Contract, fails: bool) -> list[Generation]:
     """Some that were made as requests make them."""
-    factory = Emulator(Options(seed=11))._factory
+    factory = Factory(11, profile("realistic"), 1.0)
     endpoint = contract.endpoint_of_kind("stream")
     assert endpoint is not None
+    place = SongEndpoint.of(contract, endpoint, "sse")
     raw = orjson.dumps(next(e.payload for e in contract.examples if e.of == "request"))
-    asked = Reader(endpoint).read(raw)
+    asked = place.reader.read(raw)
     assert not isinstance(asked, str)
     return [
-        factory.make(
-            contract, endpoint, asked, raw, "http://h", "sse", 100.0, number=number, fails=fails
-        )
+        factory.make(place, asked, raw, "http://h", 100.0, number=number, fails=fails)
         for number in range(1, 21)
     ]
 

@@ -74,7 +74,7 @@ class Accounts:
     ) -> None:
         data = {} if file is None else _read(file)
         defaults = data.get("default", {})
-        self._triggers = triggers
+        self.triggers = triggers
         self.price: int = data.get("price", triggers.price)
         if balance is None:
             balance = defaults.get("balance", triggers.default_balance)
@@ -106,7 +106,7 @@ class Accounts:
                 return None
             balance = self.balance if entry.balance is None else entry.balance
             return Account(account_of(key), balance, entry.rate, entry.error)
-        known = self._triggers.keys.get(key)
+        known = self.triggers.keys.get(key)
         if known is not None:
             if known.error == "unauthorized":
                 return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import orjson
@@ -19,14 +20,14 @@ from soundstage.emulator.faults.expression import (
     FAULT_HEADER,
     FaultExpression,
     checked,
-    header_list,
     listed,
     misfit,
+    named_in,
     shown,
 )
 from soundstage.emulator.faults.fault_tally import FaultTally
 from soundstage.emulator.faults.injection import Chosen, InjectedAnswer, in_step, inject, scripted
-from soundstage.emulator.http.messages import Headers, Reply
+from soundstage.emulator.http.messages import Headers, Reply, header_list
 from soundstage.generation.fault_wire import REDIRECTED
 from soundstage.generation.faults import Body, Chunks, Fault, WholeAnswer, by_name, valid_error
 from soundstage.generation.script import GatewayAnswer, Script
@@ -101,105 +102,20 @@ class Faults:
         self._set = None
         self._tally.clear()
 
-    # --- in answers -------------------------------------------------------------------------------
-
-    def before(
-        self, contract: Contract, path: str, query: bytes, named: tuple[FaultExpression, ...] | None
-    ) -> Reply | None:
-        """What something before the API answers in its place; None if nothing does."""
-        if named is None and not self.asked:
-            return None
-        known = self._known(contract, named)
-        early = [each for each in known if each.fault.early]
-        if not early or query == REDIRECTED.encode():
-            return None
-        luck = self._luck("before")
-        for each in early:
-            if luck.random() < each.asked.probability and self._tally.take(each):
-                made = scripted(each, WholeAnswer(200, None, Body("json", [])), [], luck)
-                assert isinstance(made, GatewayAnswer)
-                self._tally.applied(each)
-                rest = [other for other in known if other is not each]
-                # A redirect to this place is followed by an answer that the rest may be in.
-                lost = [] if named is None or _leads_back(made) else rest
-                for other in lost:
-                    self._tally.lost(other)
-                return _whole(made, path, lost)
-        return None
-
-    def in_stream(
-        self,
-        contract: Contract,
-        chunks: Chunks,
-        framing: str,
-        named: tuple[FaultExpression, ...] | None,
-        rng: random.Random,
-        redrawn: Callable[[random.Random], Chunks],
-    ) -> InjectedAnswer | None:
-        """A stream with the faults of streams in it, None where there is nothing to do. `redrawn`
-        gives another course of the same generation, which may have a place for a fault.
+    def of_request(
+        self, contract: Contract, headers: Iterable[tuple[bytes, bytes]]
+    ) -> RequestFaults | str | None:
+        """The faults that the answer to a request may get: asked once, when it arrives. None where
+        there are none, which is nearly always; or what is wrong with those that it names.
         """
-        chosen = self._chosen(contract, "stream", named, rng)
-        astray = self._astray(contract, "stream", named)
-        if not chosen and not astray:
-            return None
-        failing = contract.protocol.by_name[chunks[-1][0].stage].failure
-        broken = inject(chosen, chunks, 200, framing, rng)
-        courses = there = 1
-        while broken.missed and courses < _REDRAWN and there < _REDRAWN_THERE:
-            if any(each.fault.of_failure is not failing for each in broken.missed):
-                break
-            chunks = redrawn(rng)
-            courses += 1
-            there += all(a.somewhere and a.there(chunks) for _, a in broken.missed)
-            broken = inject(chosen, chunks, 200, framing, rng)
-        return self._tallied(broken, astray)
-
-    def in_refusal(
-        self, contract: Contract, refused: Reply, named: tuple[FaultExpression, ...] | None
-    ) -> Reply:
-        """A refusal with the faults of errors in it."""
-        if named is None and not self.asked:
-            return refused
-        luck = self._luck("refused")
-        chosen = self._chosen(contract, "error", named, luck)
-        astray = self._astray(contract, "error", named)
-        if not chosen and not astray:
-            return refused
-        body = orjson.loads(refused.body)
-        error = next((each for each in contract.errors.known if each.body == body), None)
-        if error is None or not chosen:
-            as_it_is = WholeAnswer(refused.status, refused.media_type, Body("json", [refused.body]))
-            broken = InjectedAnswer(as_it_is, [], missed=tuple(chosen))
-        else:
-            broken = inject(chosen, valid_error(error), refused.status, "json", luck)
-        return _sent(self._tallied(broken, astray), refused.headers)
-
-    def in_result(
-        self,
-        contract: Contract,
-        endpoint: str,
-        result: Payload,
-        message_id: str,
-        named: tuple[FaultExpression, ...] | None,
-    ) -> tuple[Reply, Playing | None]:
-        """A synchronous answer with the faults of results in it, and how it is sent."""
-        if named is None and not self.asked:
-            return Reply(200, orjson.dumps(result)), None
-        luck = random.Random(f"{self._seed}/{message_id}")
-        chosen = self._chosen(contract, endpoint, named, luck)
-        astray = self._astray(contract, endpoint, named)
-        broken = inject(chosen, [(Step(endpoint, None), result)], 200, "json", luck)
-        broken = self._tallied(broken, astray)
-        return _sent(broken, []), playing(broken)
-
-    def played(self, chosen: Chosen) -> None:
-        """Count a fault of the wire that was carried out."""
-        self._tally.applied(chosen)
-
-    def missed(self, chosen: Chosen) -> None:
-        """Count a fault that was chosen for an answer and had no place in it."""
-        self._tally.missed(chosen)
+        text = header_list(headers, FAULT_HEADER)
+        if text is None:
+            asked = self.asked
+            return RequestFaults(contract, asked, False, self._seed, self._tally) if asked else None
+        named = named_in(contract, text, self._contracts)
+        if isinstance(named, str):
+            return named
+        return RequestFaults(contract, named, True, self._seed, self._tally)
 
     def without_place(self, headers: Iterable[tuple[bytes, bytes]], send: Send) -> Send:
         """For an answer in which no fault has a place: where a request names some all the same,
@@ -223,48 +139,125 @@ class Faults:
 
         return noted
 
+
+@dataclass(frozen=True, slots=True)
+class RequestFaults:
+    """The faults that the answer to one request may get: those that it names (`named`), else those
+    of the emulator at its arrival. Counts in `tally` what became of each.
+    """
+
+    contract: Contract
+    asked: tuple[FaultExpression, ...]
+    named: bool
+    seed: int
+    tally: FaultTally
+
+    def before(self, path: str, query: bytes) -> Reply | None:
+        """What something before the API answers in its place; None if nothing does."""
+        known = self._known()
+        early = [each for each in known if each.fault.early]
+        if not early or query == REDIRECTED.encode():
+            return None
+        luck = self._luck("before")
+        for each in early:
+            if luck.random() < each.asked.probability and self.tally.take(each):
+                made = scripted(each, WholeAnswer(200, None, Body("json", [])), [], luck)
+                assert isinstance(made, GatewayAnswer)
+                self.tally.applied(each)
+                rest = [other for other in known if other is not each]
+                # A redirect to this place is followed by an answer that the rest may be in.
+                lost = rest if self.named and not _leads_back(made) else []
+                for other in lost:
+                    self.tally.lost(other)
+                return _whole(made, path, lost)
+        return None
+
+    def in_stream(
+        self,
+        chunks: Chunks,
+        framing: str,
+        rng: random.Random,
+        redrawn: Callable[[random.Random], Chunks],
+    ) -> InjectedAnswer | None:
+        """A stream with the faults of streams in it, None where there is nothing to do. `redrawn`
+        gives another course of the same generation, which may have a place for a fault.
+        """
+        chosen = self._chosen("stream", rng)
+        astray = self._astray("stream")
+        if not chosen and not astray:
+            return None
+        failing = self.contract.protocol.by_name[chunks[-1][0].stage].failure
+        broken = inject(chosen, chunks, 200, framing, rng)
+        courses = there = 1
+        while broken.missed and courses < _REDRAWN and there < _REDRAWN_THERE:
+            if any(each.fault.of_failure is not failing for each in broken.missed):
+                break
+            chunks = redrawn(rng)
+            courses += 1
+            there += all(a.somewhere and a.there(chunks) for _, a in broken.missed)
+            broken = inject(chosen, chunks, 200, framing, rng)
+        return self._tallied(broken, astray)
+
+    def in_refusal(self, refused: Reply) -> Reply:
+        """A refusal with the faults of errors in it."""
+        luck = self._luck("refused")
+        chosen = self._chosen("error", luck)
+        astray = self._astray("error")
+        if not chosen and not astray:
+            return refused
+        body = orjson.loads(refused.body)
+        error = next((each for each in self.contract.errors.known if each.body == body), None)
+        if error is None or not chosen:
+            as_it_is = WholeAnswer(refused.status, refused.media_type, Body("json", [refused.body]))
+            broken = InjectedAnswer(as_it_is, [], missed=tuple(chosen))
+        else:
+            broken = inject(chosen, valid_error(error), refused.status, "json", luck)
+        return _sent(self._tallied(broken, astray), refused.headers)
+
+    def in_result(
+        self, endpoint: str, result: Payload, message_id: str
+    ) -> tuple[Reply, Playing | None]:
+        """A synchronous answer with the faults of results in it, and how it is sent."""
+        luck = random.Random(f"{self.seed}/{message_id}")
+        chosen = self._chosen(endpoint, luck)
+        astray = self._astray(endpoint)
+        broken = inject(chosen, [(Step(endpoint, None), result)], 200, "json", luck)
+        broken = self._tallied(broken, astray)
+        return _sent(broken, []), playing(broken)
+
     # --- choosing ---------------------------------------------------------------------------------
 
-    def _known(self, contract: Contract, named: tuple[FaultExpression, ...] | None) -> list[Chosen]:
-        asked = self.asked if named is None else named
-        known = by_name(contract)
-        return [Chosen(known[each.name], each) for each in asked if misfit(each, contract) is None]
+    def _known(self) -> list[Chosen]:
+        known, contract = by_name(self.contract), self.contract
+        fitting = (each for each in self.asked if misfit(each, contract) is None)
+        return [Chosen(known[each.name], each) for each in fitting]
 
-    def _chosen(
-        self,
-        contract: Contract,
-        of: str,
-        named: tuple[FaultExpression, ...] | None,
-        rng: random.Random,
-    ) -> list[Chosen]:
+    def _chosen(self, of: str, rng: random.Random) -> list[Chosen]:
         """The faults for one answer of a kind: "stream", "error", or the name of an endpoint."""
-        known = self._known(contract, named)
         likely = [
             each
-            for each in known
+            for each in self._known()
             if _concerns(each.fault, of) and rng.random() < each.asked.probability
         ]
-        return [each for each in likely if self._tally.take(each)]
+        return [each for each in likely if self.tally.take(each)]
 
-    def _astray(
-        self, contract: Contract, of: str, named: tuple[FaultExpression, ...] | None
-    ) -> list[Chosen]:
+    def _astray(self, of: str) -> list[Chosen]:
         """Faults that a request names although its answer is of another kind."""
-        known = self._known(contract, named) if named is not None else []
+        known = self._known() if self.named else []
         return [each for each in known if not _concerns(each.fault, of) and not each.fault.early]
 
     def _tallied(self, broken: InjectedAnswer, astray: Sequence[Chosen]) -> InjectedAnswer:
         """Count what became of the faults of one answer; that of the wire is still to come."""
         for each in broken.applied:
-            self._tally.applied(each)
+            self.tally.applied(each)
         for each in broken.missed:
-            self._tally.missed(each)
+            self.tally.missed(each)
         for each in astray:
-            self._tally.lost(each)
+            self.tally.lost(each)
         return broken._replace(missed=(*broken.missed, *astray))
 
     def _luck(self, what: str) -> random.Random:
-        return random.Random(f"{self._seed}/{what}/{self._tally.drawn(what)}")
+        return random.Random(f"{self.seed}/{what}/{self.tally.drawn(what)}")
 
 
 def _concerns(fault: Fault, of: str) -> bool:

@@ -9,7 +9,7 @@ a header, with commas between them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -155,22 +155,14 @@ def shown(text: str) -> str:
 # --- in the header of a request -------------------------------------------------------------------
 
 
-def header_list(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
-    """The value of a header whose values are a list, however many lines it comes in (RFC 9110,
-    section 5.3); None if it is absent.
-    """
-    values = [value.decode("latin-1") for key, value in headers if key == name]
-    return ", ".join(values) if values else None
-
-
 def named_in(
-    contract: Contract, text: str, contracts: Mapping[str, Contract]
+    contract: Contract, text: str, contracts: Sequence[Contract]
 ) -> tuple[FaultExpression, ...] | str:
     """The faults of a request's header, parted by commas; or what is wrong with the header."""
     asked = listed(text)
     for each in () if isinstance(asked, str) else asked:
         if (wrong := misfit(each, contract)) is not None:
-            return wrong or unknown(each.name, [contract, *contracts.values()])
+            return wrong or unknown(each.name, [contract, *contracts])
     return asked
 
 

@@ -12,27 +12,20 @@ from typing import Final
 from starlette.types import Receive, Scope
 
 from soundstage.contract import Contract
-from soundstage.contract.protocol import Endpoint
 from soundstage.emulator.accounts import rates
 from soundstage.emulator.accounts.accounts import Account, Accounts
 from soundstage.emulator.accounts.ledger import ChargeRefused, HeldPrice, Ledger
 from soundstage.emulator.accounts.rates import RateLimit
-from soundstage.emulator.accounts.triggers import Trigger, Triggers
-from soundstage.emulator.faults.expression import (
-    FAULT_HEADER,
-    FaultExpression,
-    header_list,
-    named_in,
-)
-from soundstage.emulator.generations.factory import Factory
+from soundstage.emulator.accounts.triggers import Trigger
+from soundstage.emulator.faults.choice import RequestFaults
+from soundstage.emulator.generations.factory import Factory, SongEndpoint
 from soundstage.emulator.generations.generations import Generation
-from soundstage.emulator.generations.running_settings import RunningSettings
 from soundstage.emulator.generations.store import Store
 from soundstage.emulator.http.asgi import base_url, body_of
 from soundstage.emulator.http.journal import JournalEntry
 from soundstage.emulator.http.messages import (
     PRECEDENCE,
-    Reader,
+    GenerationRequest,
     Reply,
     bearer_key,
     header,
@@ -48,13 +41,6 @@ ERROR_HEADER: Final = b"soundstage-error"
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
-    """A generation that is about to be told."""
-
-    generation: Generation
-
-
-@dataclass(frozen=True, slots=True)
 class Declined:
     """A request that is refused: the name of the error, and its answer."""
 
@@ -62,8 +48,22 @@ class Declined:
     answer: Reply
 
 
+@dataclass(frozen=True, slots=True)
+class _WantedSong:
+    """What a request asks for that is in order so far. `late` is the word in it whose error comes
+    after those of the key; `fails`: a word wants the generation to fail midway.
+    """
+
+    asked: GenerationRequest
+    raw: bytes
+    late: Trigger | None
+    fails: bool
+
+
 class Admission:
-    """Lets requests in: each becomes a generation whose price is held, or gets its refusal."""
+    """Lets requests in: each becomes a generation (`factory`) whose price is held (`ledger`) and
+    which is kept (`store`), or gets its refusal.
+    """
 
     def __init__(
         self,
@@ -72,14 +72,13 @@ class Admission:
         ledger: Ledger,
         store: Store,
         accounts: Accounts,
-        triggers: Triggers,
     ) -> None:
         self.contracts = contracts
-        self._factory = factory
-        self._ledger = ledger
-        self._store = store
+        self.factory = factory
+        self.ledger = ledger
+        self.store = store
         self.accounts = accounts
-        self._triggers = triggers
+        self._triggers = accounts.triggers
         self._capacity = Capacity()
         self._limited = False
         self._asked = 0
@@ -93,12 +92,14 @@ class Admission:
         if error is not None and error not in self._errors:
             raise UsageError(self._no_error(error))
 
-    def apply(self, settings: RunningSettings, profile: Profile) -> None:
-        """Go by other settings from now on."""
-        self._error = settings.error
+    def apply(self, profile: Profile, error: str | None, limits: Mapping[str, str | None]) -> None:
+        """Go by other settings from now on: the error that each request gets, and rates by account,
+        "" for all that have none of their own; None lifts a limit.
+        """
+        self._error = error
         self._limits = {
             name: None if text is None else rates.parse(text, "rate limit")
-            for name, text in settings.limits.items()
+            for name, text in limits.items()
         }
         # Those who are in keep their slots when others are told of another profile.
         self._limited = profile.limited
@@ -129,27 +130,35 @@ class Admission:
     def _no_error(self, name: str) -> str:
         return f"no error is called {name!r}: there are {', '.join(sorted(self._errors))}"
 
-    def named(self, contract: Contract, scope: Scope) -> tuple[FaultExpression, ...] | Reply | None:
-        """The faults that a request asks for; 400 for one that its contract does not have."""
-        text = header_list(scope["headers"], FAULT_HEADER)
-        if text is None:
-            return None
-        fault = named_in(contract, text, self.contracts)
-        return plain(400, fault) if isinstance(fault, str) else fault
-
     async def accept(
         self,
-        contract: Contract,
-        endpoint: Endpoint,
-        reader: Reader,
-        framing: str,
+        place: SongEndpoint,
         scope: Scope,
         receive: Receive,
-        named: tuple[FaultExpression, ...] | None,
+        faults: RequestFaults | None,
         entry: JournalEntry,
-    ) -> Accepted | Declined:
+    ) -> Generation | Declined:
         """A new generation, its price held; or the answer that refuses it (`PRECEDENCE`)."""
         started = asyncio.get_running_loop().time()
+        account = self._account_of(place.contract, scope, entry)
+        if isinstance(account, Declined):
+            return account
+        if (raw := await body_of(receive)) is None:
+            return self._declined(place.contract, "too_large")
+        entry.received(raw)
+        song = self._read(place, account, raw)
+        if isinstance(song, Declined):
+            return song
+        # Nothing waits from here on, so that no other request comes between.
+        made = self._hold(place, account, song, base_url(scope), started, faults)
+        if isinstance(made, Generation):
+            entry.message_id = made.story.message_id
+        return made
+
+    def _account_of(
+        self, contract: Contract, scope: Scope, entry: JournalEntry
+    ) -> Account | Declined:
+        """Whose request it is, where its headers are in order."""
         account = self.account(scope)
         entry.account = None if account is None else account.name
         if (forced := self._forced(scope)) is not None:
@@ -160,10 +169,12 @@ class Admission:
             return self._declined(contract, "unauthorized")
         if not is_json(scope["headers"]):
             return self._declined(contract, "wrong_media_type")
-        if (raw := await body_of(receive)) is None:
-            return self._declined(contract, "too_large")
-        entry.received(raw)
-        asked = reader.read(raw)
+        return account
+
+    def _read(self, place: SongEndpoint, account: Account, raw: bytes) -> _WantedSong | Declined:
+        """What a body asks for, where neither a word in it nor the key asks for an error."""
+        contract = place.contract
+        asked = place.reader.read(raw)
         if isinstance(asked, str):
             return self._declined(contract, asked)
         words = self._triggers.words_in(asked.prompt)
@@ -172,42 +183,46 @@ class Admission:
             return self._declined(contract, early.error, early.retry_after)
         if account.error is not None:
             return self._declined(contract, account.error, account.retry_after)
-        if (unlucky := self._factory.refused(contract.api, self._count)) is not None:
+        if (unlucky := self.factory.refused(contract.api, self._count)) is not None:
             return self._declined(contract, unlucky)
+        return _WantedSong(asked, raw, late, any(word.fails for word in words))
 
-        def make(number: int) -> Generation:
-            return self._factory.make(
-                contract,
-                endpoint,
-                asked,
-                raw,
-                base_url(scope),
-                framing,
-                started,
-                number=number,
-                fails=any(word.fails for word in words),
-                named=named,
-            )
-
-        # Nothing waits from here on, so that no other request comes between.
-        held = self._ledger.hold(account, self.accounts.price, self.rate(account), started)
+    def _hold(
+        self,
+        place: SongEndpoint,
+        account: Account,
+        song: _WantedSong,
+        base: str,
+        started: float,
+        faults: RequestFaults | None,
+    ) -> Generation | Declined:
+        """Hold the price and make the generation; a price that is held for none is given back."""
+        contract = place.contract
+        held = self.ledger.hold(account, self.accounts.price, self.rate(account), started)
         if isinstance(held, ChargeRefused):
             return self._declined(contract, held.error, held.wait_s or None)
         try:
-            if late is not None and late.error is not None:
-                # A word whose error comes after those of the key.
-                self._ledger.release(held)
-                return self._declined(contract, late.error, late.retry_after)
-            generation = make(held.number)
-            if not (self._store.has_room(generation, started) and self._admitted(generation)):
-                self._ledger.release(held)
+            if song.late is not None and song.late.error is not None:
+                self.ledger.release(held)
+                return self._declined(contract, song.late.error, song.late.retry_after)
+            generation = self.factory.make(
+                place,
+                song.asked,
+                song.raw,
+                base,
+                started,
+                number=held.number,
+                fails=song.fails,
+                faults=faults,
+            )
+            if not (self.store.has_room(generation, started) and self._admitted(generation)):
+                self.ledger.release(held)
                 return self._declined(contract, "service_unavailable")
-            self._put(held, endpoint, generation, len(raw))
+            self._put(held, place.endpoint.name, generation, len(song.raw))
         except BaseException:
-            self._ledger.release(held)
+            self.ledger.release(held)
             raise
-        entry.message_id = generation.story.message_id
-        return Accepted(generation)
+        return generation
 
     def _count(self) -> int:
         self._asked += 1
@@ -224,14 +239,14 @@ class Admission:
         generation.put_off(admitted.start - started, admitted.stretch)
         return True
 
-    def _put(self, held: HeldPrice, endpoint: Endpoint, generation: Generation, text: int) -> None:
+    def _put(self, held: HeldPrice, endpoint: str, generation: Generation, text: int) -> None:
         """Say what a price is held for, and keep the generation."""
         billed, due = generation.charged_with, generation.end
         if billed is not None and billed < len(generation.schedule):
             due = generation.started + generation.schedule[billed]
-        self._ledger.seal(held, due, charges=billed is not None)
-        self._store.add(
-            generation, number=held.number, endpoint=endpoint.name, account=held.account, text=text
+        self.ledger.seal(held, due, charges=billed is not None)
+        self.store.add(
+            generation, number=held.number, endpoint=endpoint, account=held.account, text=text
         )
 
     def _declined(self, contract: Contract, name: str, wait_s: float | None = None) -> Declined:

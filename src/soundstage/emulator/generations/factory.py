@@ -8,18 +8,35 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
-from soundstage.emulator.faults.choice import Faults
-from soundstage.emulator.faults.expression import FaultExpression
+from soundstage.emulator.faults.choice import RequestFaults
 from soundstage.emulator.files.lyrics import sections, written
 from soundstage.emulator.files.songs import song_seconds
 from soundstage.emulator.generations.generations import Generation, tracks_of
-from soundstage.emulator.http.messages import GenerationRequest
+from soundstage.emulator.http.messages import GenerationRequest, Reader
 from soundstage.emulator.pace.profile import Profile
 from soundstage.generation.faults import Chunks
 from soundstage.generation.walk import Step, Story, identifier, payloads, plan, song_title
+
+
+@dataclass(frozen=True, slots=True)
+class SongEndpoint:
+    """An endpoint that makes songs: what reads its requests, and the framing that it streams in."""
+
+    contract: Contract
+    endpoint: Endpoint
+    framing: str
+    reader: Reader
+
+    @classmethod
+    def of(cls, contract: Contract, endpoint: Endpoint, framing: str) -> SongEndpoint:
+        """`framing` is the wanted one: an endpoint that does not have it streams in its first."""
+        if endpoint.framings and framing not in endpoint.framings:
+            framing = endpoint.framings[0]
+        return cls(contract, endpoint, framing, Reader(endpoint))
 
 
 def tell_story(
@@ -45,11 +62,10 @@ def tell_story(
 class Factory:
     """Makes generations that depend on nothing but the seed, their number and their request."""
 
-    def __init__(self, seed: int, profile: Profile, speed: float, faults: Faults) -> None:
+    def __init__(self, seed: int, profile: Profile, speed: float) -> None:
         self.seed = seed
         self.profile = profile
         self.speed = speed
-        self.faults = faults
 
     def refused(self, api: str, count: Callable[[], int]) -> str | None:
         """The error that the next request gets because the profile wants so; None if none. `count`
@@ -62,22 +78,20 @@ class Factory:
 
     def make(
         self,
-        contract: Contract,
-        endpoint: Endpoint,
+        place: SongEndpoint,
         asked: GenerationRequest,
         raw: bytes,
         base_url: str,
-        framing: str,
         started: float,
         *,
         number: int,
         fails: bool,
-        named: tuple[FaultExpression, ...] | None = None,
+        faults: RequestFaults | None = None,
     ) -> Generation:
         """A generation that starts now. The same seed, number and body give the same chunks and
-        delays; the URLs in them follow `base_url`. `named` are the faults that the request asks
-        for.
+        delays; the URLs in them follow `base_url`. `faults` are those that a stream may get.
         """
+        contract, framing = place.contract, place.framing
         origin = f"{self.seed}/{number}/{contract.api}/".encode() + raw
         digest = hashlib.blake2b(origin, digest_size=16).digest()
         rng = random.Random(digest)
@@ -87,18 +101,20 @@ class Factory:
             fails_after = course.failure(random.Random(digest + b"failure"))
         chunks, schedule = self._course(contract, story, digest, rng, fails, fails_after)
         broken = None
-        if endpoint.kind == "stream" and (named is not None or self.faults.asked):
+        if place.endpoint.kind == "stream" and faults is not None:
 
             def redrawn(luck: random.Random) -> Chunks:
                 return self._course(contract, story, digest, luck, fails, fails_after)[0]
 
             luck = random.Random(digest + b"faults")
-            broken = self.faults.in_stream(contract, chunks, framing, named, luck, redrawn)
+            broken = faults.in_stream(chunks, framing, luck, redrawn)
         if broken is not None:
             chunks = broken.chunks
             schedule = self._schedule(contract, [step for step, _ in chunks], digest)
-        generation = Generation(contract, story, chunks, framing, schedule, started)
-        generation.seconds, generation.pace = song_seconds(asked.seconds), self.speed
+        seconds = song_seconds(asked.seconds)
+        generation = Generation(
+            contract, story, chunks, framing, schedule, started, seconds, self.speed
+        )
         if broken is not None:
             generation.put(broken)
         return generation

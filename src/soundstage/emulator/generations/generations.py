@@ -22,7 +22,6 @@ from soundstage.emulator.faults.choice import (
     missed_header,
     playing,
 )
-from soundstage.emulator.files.songs import song_seconds
 from soundstage.emulator.http.messages import Headers
 from soundstage.generation.faults import Chunks
 from soundstage.generation.walk import Payload, Step, Story, Track, sync_result
@@ -66,6 +65,8 @@ class Generation:
         framing: str,
         schedule: list[float],
         started: float,
+        seconds: float,
+        pace: float = 1.0,
     ) -> None:
         before, after = _FRAMES[framing]
         self.contract = contract
@@ -83,8 +84,8 @@ class Generation:
         self.playing: Playing | None = None
         self.notes: Headers = []
         #: How long its songs are, and how many seconds of them are played in one.
-        self.seconds = song_seconds(None)
-        self.pace = 1.0
+        self.seconds = seconds
+        self.pace = pace
         self._percentages = _percentages(contract, chunks)
         self._told: Mapping[str, int] = _told(self.urls, chunks)
 

@@ -43,6 +43,15 @@ class Connection:
         """Send what is still to be sent, then close in an orderly way."""
         self._transport.close()
 
+    async def drained(self) -> None:
+        """Wait until a client that reads slowly has taken most of what was written."""
+        protocol: Any = self._transport.get_protocol()
+        await protocol.flow.drain()
+
+    def abort(self) -> None:
+        """Close it at once; what is unsent is thrown away."""
+        self._transport.abort()
+
     def reset(self) -> None:
         """Reset the connection."""
         sock = self._transport.get_extra_info("socket")
@@ -193,6 +202,30 @@ class OpenProtocol(HttpToolsProtocol):
             self.transport.write(refused.to_bytes())
             self.transport.write_eof()
             self.loop.call_later(LINGER_S, self.transport.close)
+
+
+class OneRequestProtocol(OpenProtocol):
+    """Takes one request a connection: what comes behind it is read and thrown away. Kept for later
+    it would stop the reading, and nobody would notice any more that the client has gone.
+    """
+
+    _taken = False
+
+    def on_message_begin(self) -> None:
+        if self._taken:
+            raise RefusedRequest(503, "One request a connection is answered here")
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._taken = True
+
+    def _refuse(self, refused: RefusedRequest) -> None:
+        if self._taken:
+            self._refused = refused  # and says nothing: the answer under way is the last
+            self._wait_no_more()
+        else:
+            super()._refuse(refused)
 
 
 def other_host_of(scope: Scope) -> bytes | None:

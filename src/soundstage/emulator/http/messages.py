@@ -113,6 +113,14 @@ def header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
     return values[0] if len(values) == 1 else None
 
 
+def header_list(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
+    """The value of a header whose values are a list, however many lines it comes in (RFC 9110,
+    section 5.3); None if it is absent.
+    """
+    values = [value.decode("latin-1") for key, value in headers if key == name]
+    return ", ".join(values) if values else None
+
+
 def bearer_key(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     """The bearer key of a request (RFC 6750, section 2.1); None if absent or malformed."""
     match = _BEARER.fullmatch(header(headers, b"authorization") or b"")

@@ -18,8 +18,7 @@ import orjson
 
 from soundstage.contract import Contract, load_all
 from soundstage.emulator.pace.capacity import SlowDown
-from soundstage.emulator.pace.delays import delay
-from soundstage.emulator.pace.profile import ApiProfile, ChunkCounts, Profile
+from soundstage.emulator.pace.profile import ApiProfile, ChunkCounts, Profile, delay
 from soundstage.errors import UsageError
 
 __all__ = ["Profile", "check_names", "from_data", "profile", "profiles"]

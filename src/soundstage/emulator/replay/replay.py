@@ -1,7 +1,8 @@
 """Serves recorded answers again: the same bytes at their own times, with the same end.
 
-Written on asyncio's streams and not on ASGI, since a server for applications would not let out a
-reset, a cut or a malformed chunk on purpose. One answer a connection; nothing is generated.
+An application on the emulator's own connections (`http/connection`), which lets octets out as they
+are: a reset, a cut or a malformed chunk is what is wanted here. One answer a connection; nothing is
+generated.
 """
 
 from __future__ import annotations
@@ -9,27 +10,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import socket
-import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any, Final
-from urllib.parse import urlsplit
 
-from soundstage.emulator.http.address import bound, url_of
-from soundstage.emulator.http.end_signals import stopping
-from soundstage.emulator.http.incoming import HEAD_S, LINGER_S, Incoming, RefusedRequest, too_slow
+from starlette.types import Receive, Scope, Send
+
+from soundstage.emulator.http.asgi import FarEnd, respond
+from soundstage.emulator.http.connection import Connection, OneRequestProtocol, connection_of
+from soundstage.emulator.http.incoming import LINGER_S, RefusedRequest
+from soundstage.emulator.http.messages import Reply
 from soundstage.emulator.replay.recordings import Recording
+from soundstage.emulator.service.server import listen
 from soundstage.wire.end import EndKind
 
 _HEALTH: Final = "/_emulator/health"
-_READ: Final = 65_536
 _BODY_LIMIT: Final = 16 * 2**20
 #: What has been written gets this long to arrive before the connection is reset under it.
 _SETTLE_S: Final = 0.05
+#: How often one looks whether a client that was left hanging is still there, in seconds.
+_LOOK_S: Final = 60.0
 _BODILESS: Final = frozenset({204, 304})
 
 
@@ -43,61 +46,20 @@ class ReplayRequest:
     chunks: bool = True
 
 
-class _Asking:
-    """The first request of a connection, as `Incoming` tells it; those behind it get no answer."""
-
-    def __init__(self) -> None:
-        self.incoming = Incoming(self)
-        self.asked = ReplayRequest("", "/")
-        self.continues = self.complete = self.has_head = False
-        self._url = b""
-        self._size = 0
-
-    def on_message_begin(self) -> None: ...
-
-    def on_url(self, url: bytes) -> None:
-        self._url = url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if name.lower() == b"expect" and value.lower() == b"100-continue":
-            self.continues = True
-
-    def on_headers_complete(self) -> None:
-        if not self.has_head:
-            self.has_head = True
-            old = self.incoming.get_http_version() == "1.0"
-            self.continues = self.continues and not old  # RFC 9110, section 10.1.1
-            method = self.incoming.get_method().decode("ascii")
-            self.asked = ReplayRequest(method, _path(self._url), not old)
-
-    def on_body(self, body: bytes) -> None:
-        self._size += len(body)
-        if self._size > _BODY_LIMIT:
-            raise RefusedRequest(413, f"The request body is larger than {_BODY_LIMIT} bytes")
-
-    def on_message_complete(self) -> None:
-        self.complete = True
-
-
 class Replay:
-    """The recordings and whose turn it is. `speed` divides every time; with `loop` the first
-    follows the last. The head of a request may take `head_s` seconds to come.
+    """The recordings and whose turn it is, as an ASGI application. `speed` divides every time; with
+    `loop` the first follows the last.
     """
 
     def __init__(
-        self,
-        recordings: list[Recording],
-        *,
-        speed: float = 1.0,
-        loop: bool = False,
-        head_s: float = HEAD_S,
-    ):
+        self, recordings: list[Recording], *, speed: float = 1.0, loop: bool = False
+    ) -> None:
         self.speed = speed
         self.loop = loop
-        self._head_s = head_s
         self.many = len(recordings)
         self._turns: dict[tuple[str, str], list[Recording]] = {}
         self._served: dict[tuple[str, str], int] = {}
+        self._answering: set[Connection] = set()
         for recording in recordings:
             for path in recording.paths:
                 self._turns.setdefault((recording.method, path), []).append(recording)
@@ -133,98 +95,87 @@ class Replay:
             "recordings": self.paths(),
         }
 
-    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one request, and close the connection as the recording says."""
-        try:
-            asked = await self._request(reader, writer)
-            if asked is not None:
-                answer = self.next(asked)
-                if isinstance(answer, Recording):
-                    await self._play(answer, asked, reader, writer)
-                else:
-                    _write_json(writer, asked, *answer)
-                    await writer.drain()
-        except RefusedRequest as refused:
-            await _refuse(refused, reader, writer)
-        except ConnectionError:
-            pass
-        except asyncio.CancelledError:
-            writer.transport.abort()
-            raise
-        finally:
-            writer.close()
-            with contextlib.suppress(ConnectionError):
-                await writer.wait_closed()
+    def stop(self) -> None:
+        """Cut every answer that is under way; the server is about to close."""
+        for connection in self._answering:
+            connection.abort()
 
-    async def _request(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> ReplayRequest | None:
-        """One request, read to the end of its body; None if the client went away before, or never
-        began. Raises RefusedRequest.
-        """
-        asking = _Asking()
-        late = asyncio.get_running_loop().time() + self._head_s
-        promised = False
-        while not asking.complete:
-            try:
-                async with asyncio.timeout_at(None if asking.has_head else late):
-                    data = await reader.read(_READ)
-            except TimeoutError:
-                if asking.incoming.waiting:
-                    raise too_slow() from None
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, and close the connection as the recording says."""
+        connection = connection_of(scope)
+        assert connection is not None, "a replay is served on connections of ours"
+        self._answering.add(connection)
+        try:
+            own = await self._answered(scope, receive, connection)
+            if own is not None:
+                await respond(scope, send, own)
+                return
+            # uvicorn has seen nothing of the answer, takes it for none, and would write one of its
+            # own behind it: nobody leaves before the connection is gone.
+            connection.abort()
+            await _until_gone(receive)
+        finally:
+            self._answering.discard(connection)
+
+    async def _answered(
+        self, scope: Scope, receive: Receive, connection: Connection
+    ) -> Reply | None:
+        """Send the recording whose turn it is; or the answer that is still to be sent."""
+        try:
+            if not await _read_body(receive):
                 return None
-            if not data:
-                return None
-            try:
-                asking.incoming.feed_data(data)
-            except RefusedRequest:
-                if not asking.complete:  # else it is about what comes behind
-                    raise
-            if asking.continues and not asking.complete and not promised:
-                promised = True
-                writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        return asking.asked
+        except RefusedRequest as refused:
+            await _refuse(refused, receive, connection)
+            return None
+        path = scope["raw_path"].decode("latin-1") or "/"
+        asked = ReplayRequest(scope["method"], path, scope["http_version"] != "1.0")
+        answer = self.next(asked)
+        if not isinstance(answer, Recording):
+            status, value = answer
+            close = [(b"connection", b"close")]
+            return Reply(status, json.dumps(value).encode(), headers=close)
+        listener = FarEnd(receive)
+        try:
+            await self._play(answer, asked, listener, connection)
+        finally:
+            listener.close()
+        return None
 
     async def _play(
-        self,
-        recording: Recording,
-        asked: ReplayRequest,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
+        self, recording: Recording, asked: ReplayRequest, listener: FarEnd, connection: Connection
     ) -> None:
         loop = asyncio.get_running_loop()
         started = loop.time()
-        gone = asyncio.ensure_future(_until_gone(reader))
 
-        async def until(seconds: float) -> None:
-            due = started + seconds / self.speed
-            if (left := due - loop.time()) > 0:
-                await asyncio.wait({gone}, timeout=left)
-            if gone.done():
-                raise ConnectionResetError
+        async def until(seconds: float) -> bool:
+            return await listener.until(started + seconds / self.speed, loop)
 
-        try:
-            await until(recording.head_at)
-            body = _ReplayFraming(recording, asked)
-            writer.write(body.head())
-            if body.none:
+        if not await until(recording.head_at):
+            return
+        body = _ReplayFraming(recording, asked)
+        connection.write(body.head())
+        pieces = () if body.none else recording.pieces
+        for seconds, data in pieces:
+            if not await until(seconds):
                 return
-            for seconds, data in recording.pieces:
-                await until(seconds)
-                writer.write(body.piece(data))
-                await writer.drain()
-            if recording.end in body.ENDS:
-                await until(recording.end_at)
-                writer.write(body.end())
-                await writer.drain()
-                if recording.end is EndKind.RESET:
-                    await asyncio.sleep(_SETTLE_S)
-                    _reset(writer)
+            connection.write(body.piece(data))
+            await connection.drained()
+        if body.none:
+            connection.close()
+        elif recording.end in body.ENDS:
+            if not await until(recording.end_at):
+                return
+            connection.write(body.end())
+            await connection.drained()
+            if recording.end is EndKind.RESET:
+                await asyncio.sleep(_SETTLE_S)
+                connection.reset()
             else:
-                # Nobody knows how it would have gone on: the connection stays open.
-                await gone
-        finally:
-            gone.cancel()
+                connection.close()
+        # Until what was written has left. After an end that is not known nobody knows how it would
+        # have gone on: the connection stays open.
+        while await listener.until(loop.time() + _LOOK_S, loop):
+            pass
 
 
 class _ReplayFraming:
@@ -290,57 +241,38 @@ def serve(replay: Replay, host: str, port: int, ready: Callable[[str], None]) ->
 
     Raises TargetError if the address cannot be had.
     """
-    listening = bound(host, port)
-    with listening:
-        asyncio.run(_serve(replay, listening, lambda: ready(url_of(listening))))
+    # Not uvloop, whose clock counts milliseconds: pieces would be sent before their time.
+    how = {"http": OneRequestProtocol, "lifespan": "off", "loop": "asyncio"}
+    listen(replay, host, port, ready, **how)
 
 
-async def _serve(replay: Replay, listening: socket.socket, ready: Callable[[], None]) -> None:
-    stop = asyncio.Event()
-    running: set[asyncio.Task[Any]] = set()
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        running.add(task)
-        try:
-            await replay.connected(reader, writer)
-        finally:
-            running.discard(task)
-
-    loop = asyncio.get_running_loop()
-    for each in stopping():
-        loop.add_signal_handler(each, stop.set)
-    server = await asyncio.start_server(connected, sock=listening, limit=_READ)
-    try:
-        ready()
-        await stop.wait()
-    finally:
-        server.close()
-        for task in list(running):
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+async def _read_body(receive: Receive) -> bool:
+    """Read a body and forget it; False if the client went away before its end. Raises
+    RefusedRequest.
+    """
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return False
+        size += len(message.get("body", b""))
+        if size > _BODY_LIMIT:
+            raise RefusedRequest(413, f"The request body is larger than {_BODY_LIMIT} bytes")
+        more = message.get("more_body", False)
+    return True
 
 
-async def _refuse(
-    refused: RefusedRequest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> None:
+async def _refuse(refused: RefusedRequest, receive: Receive, connection: Connection) -> None:
     """Answer so, and wait a little for the client to read it: see `LINGER_S`."""
-    with contextlib.suppress(ConnectionError, TimeoutError):
-        writer.write(refused.to_bytes())
-        writer.write_eof()
+    connection.write(refused.to_bytes())
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LINGER_S):
-            await _until_gone(reader)
+            await _until_gone(receive)
 
 
-def _path(url: bytes) -> str:
-    return urlsplit(url.decode("latin-1")).path or "/"
-
-
-async def _until_gone(reader: asyncio.StreamReader) -> None:
-    with contextlib.suppress(ConnectionError):
-        while await reader.read(_READ):
-            pass
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _head(status: int, reason: str, headers: list[tuple[str, str]]) -> bytes:
@@ -349,23 +281,3 @@ def _head(status: int, reason: str, headers: list[tuple[str, str]]) -> bytes:
             reason = HTTPStatus(status).phrase
     lines = [f"HTTP/1.1 {status} {reason}", *(f"{name}: {value}" for name, value in headers)]
     return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")
-
-
-def _write_json(
-    writer: asyncio.StreamWriter, asked: ReplayRequest, status: int, value: dict[str, Any]
-) -> None:
-    body = json.dumps(value).encode()
-    headers = [
-        ("content-type", "application/json"),
-        ("content-length", str(len(body))),
-        ("connection", "close"),
-    ]
-    writer.write(_head(status, "", headers) + (b"" if asked.method == "HEAD" else body))
-
-
-def _reset(writer: asyncio.StreamWriter) -> None:
-    """Have the kernel send RST instead of FIN."""
-    sock = writer.get_extra_info("socket")
-    if sock is not None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()

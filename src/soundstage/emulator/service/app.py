@@ -37,7 +37,6 @@ from soundstage.emulator.service.control import Control
 from soundstage.emulator.service.endpoints import Endpoints, Handler, Methods
 from soundstage.emulator.service.file_routes import Assets
 from soundstage.emulator.service.page import Page
-from soundstage.emulator.service.streaming import Telling
 from soundstage.errors import UsageError
 
 log = logging.getLogger("soundstage.emulator")
@@ -63,60 +62,21 @@ class Emulator:
 
         self._framing_exists(served)
         self.seed = secrets.randbits(32) if options.seed is None else options.seed
-        known = triggers.with_file(options.triggers)
-        rate = options.rate_limit
-        accounts = Accounts(
-            known,
-            keys=options.keys,
-            file=options.accounts,
-            balance=options.balance,
-            rate=None if rate is None else rates.parse(rate, "--rate-limit"),
-            on_loopback=options.on_loopback,
-        )
+        self._first = served[0]
+        accounts = _accounts(options)
+        self._ledger, self._store, self._journal = Ledger(), Store(), Journal()
+        self._faults = Faults(options.faults, served, self.seed)
+        factory = Factory(self.seed, profile(options.profile), options.speed)
+        admission = Admission(self.contracts, factory, self._ledger, self._store, accounts)
+        self.control = Control(options, self.contracts, admission, self._faults, self._journal)
         self.guard = Guard(options)
         self._cors = Cors(options.cors)
-        pace = profile(options.profile)
-        self._ledger = Ledger()
-        self._faults = Faults(options.faults, served, self.seed)
-        self._factory = Factory(self.seed, pace, options.speed, self._faults)
-        self._store = Store()
-        self._journal = Journal()
-        self._admission = Admission(
-            self.contracts,
-            self._factory,
-            self._ledger,
-            self._store,
-            accounts,
-            known,
-        )
-        self.control = Control(
-            options,
-            self.contracts,
-            self._ledger,
-            self._store,
-            self._journal,
-            self._factory,
-            self._admission,
-            self._faults,
-        )
-        self._telling = Telling(options, self._admission, self._faults)
-        self._first = served[0]
-        self._files = Assets(self._store, self._first)
         self._admin = Admin(self.control, self.guard, refusal(self._first, "not_found"))
-        # Keys that were made for somebody are not shown to everybody.
-        own = options.keys or options.accounts is not None
-        key = "YOUR-KEY" if own else "any-key" if accounts.any_key else known.default_key
-        self._page = Page(self.contracts, self.guard, key)
+        self._files = Assets(self._store, self._first)
+        self._page = Page(self.contracts, self.guard, _key_to_show(options, accounts))
+        self._endpoints = Endpoints(options.framing, options.stamp, admission, self._faults)
         self._tending: asyncio.AbstractEventLoop | None = None
-        endpoints = Endpoints(
-            options.framing,
-            self._admission,
-            self._telling,
-            self._faults,
-            self._ledger,
-            self._store,
-        )
-        methods = self._methods(endpoints)
+        methods = self._methods()
         #: The methods and paths that make songs: faults are about their answers.
         self._songs = {
             (endpoint.method, endpoint.path)
@@ -144,7 +104,7 @@ class Emulator:
         if self.options.stamp and framing != "sse":
             raise UsageError("send times can only be stamped into Server-Sent Events")
 
-    def _methods(self, endpoints: Endpoints) -> dict[str, Methods]:
+    def _methods(self) -> dict[str, Methods]:
         methods: dict[str, Methods] = {}
 
         def add(contract: Contract, method: str, path: str, handler: Handler) -> None:
@@ -153,7 +113,7 @@ class Emulator:
 
         for contract in self.contracts.values():
             for endpoint in contract.endpoints.values():
-                handler = endpoints.handler(contract, endpoint)
+                handler = self._endpoints.handler(contract, endpoint)
                 add(contract, endpoint.method, endpoint.path, handler)
         for method in ("GET", "HEAD"):
             add(self._first, method, "/assets/{message_id}/{name}", self._asset)
@@ -199,14 +159,13 @@ class Emulator:
         try:
             yield
         finally:
-            self._telling.stop()
-            self._files.stop()
+            self.stop()
             self._ledger.end(loop.time())
             self._tending = None
 
     def stop(self) -> None:
         """Cut every response that is still running; the server is about to close."""
-        self._telling.stop()
+        self._endpoints.stop()
         self._files.stop()
 
     def _tend(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -248,3 +207,22 @@ class Emulator:
         entry: JournalEntry = scope[ENTRY]
         entry.message_id = scope["path_params"]["message_id"][:100]
         await self._files(scope, receive, noting(entry, send))
+
+
+def _accounts(options: Options) -> Accounts:
+    rate = options.rate_limit
+    return Accounts(
+        triggers.with_file(options.triggers),
+        keys=options.keys,
+        file=options.accounts,
+        balance=options.balance,
+        rate=None if rate is None else rates.parse(rate, "--rate-limit"),
+        on_loopback=options.on_loopback,
+    )
+
+
+def _key_to_show(options: Options, accounts: Accounts) -> str:
+    """The key in the page's examples; those that were made for somebody are not for everybody."""
+    if options.keys or options.accounts is not None:
+        return "YOUR-KEY"
+    return "any-key" if accounts.any_key else accounts.triggers.default_key

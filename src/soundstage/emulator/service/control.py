@@ -1,4 +1,5 @@
-"""What can be seen and changed of an emulator while it runs.
+"""What can be seen of an emulator while it runs, and changed: its profile, faults, a forced error,
+rate limits.
 
 No HTTP here: that is `admin.py`.
 """
@@ -7,19 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any, Final
 
 from soundstage.contract import Contract
 from soundstage.emulator.accounts import rates
-from soundstage.emulator.accounts.ledger import Ledger
 from soundstage.emulator.faults.choice import Faults
 from soundstage.emulator.generations.admission import Admission
-from soundstage.emulator.generations.factory import Factory
-from soundstage.emulator.generations.running_settings import RunningSettings
 from soundstage.emulator.generations.status import status_of
-from soundstage.emulator.generations.store import Store
 from soundstage.emulator.http.journal import Journal
 from soundstage.emulator.options import Options
 from soundstage.emulator.pace.profile import Profile
@@ -29,6 +26,24 @@ from soundstage.errors import UsageError
 _SENT: Final = "sent"
 
 
+@dataclass(frozen=True, slots=True)
+class RunningSettings:
+    """`profile` is the name of one, or (name, data) for one that was sent. `faults`
+    None: those that it was started with. `limits` are rates by account, "" for all that have none
+    of their own; None lifts a limit.
+    """
+
+    profile: str | tuple[str, Mapping[str, Any]]
+    faults: tuple[str, ...] | None = None
+    error: str | None = None
+    limits: Mapping[str, str | None] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, options: Options) -> RunningSettings:
+        """Those that an emulator starts with."""
+        return cls(options.profile, error=options.error)
+
+
 class Control:
     """The emulator as its operator sees it. Raises UsageError for options that make no sense."""
 
@@ -36,20 +51,16 @@ class Control:
         self,
         options: Options,
         contracts: Mapping[str, Contract],
-        ledger: Ledger,
-        store: Store,
-        journal: Journal,
-        factory: Factory,
         admission: Admission,
         faults: Faults,
+        journal: Journal,
     ) -> None:
         self._contracts = contracts
-        self._ledger = ledger
-        self._store = store
-        self._journal = journal
-        self._factory = factory
         self._admission = admission
+        self._factory, self._ledger = admission.factory, admission.ledger
+        self._store = admission.store
         self._faults = faults
+        self._journal = journal
         self._initial = self.settings = RunningSettings.of(options)
         self._apply(self.settings)
 
@@ -66,7 +77,7 @@ class Control:
         chosen = self._profile(settings)
         if settings.faults is not self.settings.faults:
             self._faults.replace(settings.faults)
-        self._admission.apply(settings, chosen)
+        self._admission.apply(chosen, settings.error, settings.limits)
         self._factory.profile = chosen
         self.settings = settings
 

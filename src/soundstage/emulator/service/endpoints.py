@@ -7,23 +7,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 from starlette.types import Receive, Scope, Send
 
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
-from soundstage.emulator.accounts.ledger import Ledger
 from soundstage.emulator.faults.choice import Faults
 from soundstage.emulator.generations.admission import Admission, Declined
+from soundstage.emulator.generations.factory import SongEndpoint
 from soundstage.emulator.generations.status import status_of
-from soundstage.emulator.generations.store import Store
-from soundstage.emulator.http.asgi import respond
+from soundstage.emulator.http.asgi import FarEnd, respond
 from soundstage.emulator.http.cors import Cors
 from soundstage.emulator.http.journal import ENTRY, JournalEntry
-from soundstage.emulator.http.messages import Reader, Reply, refusal
-from soundstage.emulator.service.streaming import Telling
+from soundstage.emulator.http.messages import Reply, plain, refusal
+from soundstage.emulator.service.streaming import SongAnswer
 
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -53,14 +52,20 @@ class Methods:
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Makes the handlers; `framing` is that of streams which allow it."""
+    """Makes the handlers, and knows who listens to a song. `framing` is that of streams which allow
+    it; `stamp`: chunks say when they are sent.
+    """
 
     framing: str
+    stamp: bool
     admission: Admission
-    telling: Telling
     faults: Faults
-    ledger: Ledger
-    store: Store
+    listeners: set[FarEnd] = field(default_factory=set)
+
+    def stop(self) -> None:
+        """Cut every song that is being told; the server is about to close."""
+        for listener in list(self.listeners):
+            listener.leave()
 
     def handler(self, contract: Contract, endpoint: Endpoint) -> Handler:
         """What answers an endpoint."""
@@ -77,43 +82,43 @@ class Endpoints:
         return handle
 
     def _generation(self, contract: Contract, endpoint: Endpoint) -> Handler:
-        reader = Reader(endpoint)
-        framing = self.framing
-        if endpoint.framings and framing not in endpoint.framings:
-            framing = endpoint.framings[0]
-
-        admission, telling, faults = self.admission, self.telling, self.faults
-        ledger, store = self.ledger, self.store
+        place = SongEndpoint.of(contract, endpoint, self.framing)
+        admission = self.admission
 
         async def handle(scope: Scope, receive: Receive, send: Send) -> None:
             entry: JournalEntry = scope[ENTRY]
             entry.api, entry.endpoint = contract.api, endpoint.name
-            named = admission.named(contract, scope)
-            if isinstance(named, Reply):
+            faults = self.faults.of_request(contract, scope["headers"])
+            if isinstance(faults, str):
                 entry.reason = "unknown_fault"
-                await respond(scope, send, named)
+                await respond(scope, send, plain(400, faults))
                 return
-            query = scope.get("query_string", b"")
-            before = faults.before(contract, scope["path"], query, named)
-            if before is not None:
-                await respond(scope, send, before)
+            if faults is not None:
+                before = faults.before(scope["path"], scope.get("query_string", b""))
+                if before is not None:
+                    await respond(scope, send, before)
+                    return
+            made = await admission.accept(place, scope, receive, faults, entry)
+            if isinstance(made, Declined):
+                entry.reason, refused = made.reason, made.answer
+                admission.ledger.refused(entry.reason)
+                answer = refused if faults is None else faults.in_refusal(refused)
+                await respond(scope, send, answer)
                 return
-            accepted = await admission.accept(
-                contract, endpoint, reader, framing, scope, receive, named, entry
-            )
-            if isinstance(accepted, Declined):
-                entry.reason, answer = accepted.reason, accepted.answer
-                ledger.refused(entry.reason)
-                await respond(scope, send, faults.in_refusal(contract, answer, named))
-                return
-            generation = accepted.generation
-            if endpoint.kind == "stream":
-                entry.status = 200 if generation.head is None else generation.head[0]
+            listener = FarEnd(receive)
+            self.listeners.add(listener)
+            song = SongAnswer(place, made, faults, listener, scope, send, self.stamp)
             try:
-                await telling.tell(generation, endpoint, framing, named, scope, receive, send)
+                if endpoint.kind == "stream":
+                    entry.status = 200 if made.head is None else made.head[0]
+                    await song.stream()
+                else:
+                    await song.result(admission.refusal(contract, "service_unavailable"))
             finally:
-                entry.chunks = generation.sent
-                store.leave(generation)
+                self.listeners.discard(listener)
+                listener.close()
+                entry.chunks = made.sent
+                admission.store.leave(made)
 
         return handle
 
@@ -125,7 +130,7 @@ class Endpoints:
             found = None
             if account is not None:
                 entry.account = account.name
-                found = self.store.get(next(iter(scope["path_params"].values()), ""))
+                found = self.admission.store.get(next(iter(scope["path_params"].values()), ""))
             if found is None:
                 entry.reason = "unauthorized" if account is None else "not_found"
                 answer = refusal(contract, entry.reason)

@@ -8,9 +8,10 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Generator
-from typing import Final
+from typing import Any, Final, Protocol
 
 import uvicorn
+from starlette.types import Receive, Scope, Send
 
 from soundstage.emulator.http.address import BACKLOG, bound, url_of
 from soundstage.emulator.http.connection import OpenProtocol
@@ -27,11 +28,27 @@ def serve(options: Options, ready: Callable[[str], None]) -> None:
 
     Raises UsageError for options that make no sense, TargetError if the address cannot be had.
     """
-    emulator = Emulator(options)
-    with bound(options.host, options.port) as listening:
+    listen(Emulator(options), options.host, options.port, ready)
+
+
+class Stoppable(Protocol):
+    """An ASGI application that can be told to cut its answers."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+def listen(
+    app: Stoppable, host: str, port: int, ready: Callable[[str], None], **settings: Any
+) -> None:
+    """Serve an application of ours until a signal asks to stop; see `serve`. `settings` are those
+    of `config`. Raises TargetError.
+    """
+    with bound(host, port) as listening:
         url = url_of(listening)
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-        _StandaloneServer(config(emulator), emulator, lambda: ready(url)).run(sockets=[listening])
+        _StandaloneServer(config(app, **settings), app, lambda: ready(url)).run(sockets=[listening])
 
 
 class _StandaloneServer(uvicorn.Server):
@@ -39,11 +56,9 @@ class _StandaloneServer(uvicorn.Server):
     then returns instead of dying of the signal.
     """
 
-    def __init__(
-        self, config: uvicorn.Config, emulator: Emulator, ready: Callable[[], None]
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, app: Stoppable, ready: Callable[[], None]) -> None:
         super().__init__(config)
-        self._emulator = emulator
+        self._app = app
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -56,7 +71,7 @@ class _StandaloneServer(uvicorn.Server):
         self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._emulator.stop()
+        self._app.stop()
         await super().shutdown(sockets)
 
     @contextlib.contextmanager
@@ -69,20 +84,22 @@ class _StandaloneServer(uvicorn.Server):
                 signal.signal(each, handler)
 
 
-def config(emulator: Emulator) -> uvicorn.Config:
-    """How uvicorn serves an emulator, whoever runs it."""
-    return uvicorn.Config(
-        emulator,
-        interface="asgi3",
-        loop="auto",
-        http=OpenProtocol,
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        backlog=BACKLOG,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=1,
-    )
+def config(app: Stoppable, **settings: Any) -> uvicorn.Config:
+    """How uvicorn serves an application of ours, whoever runs it; `settings` are uvicorn's, where
+    an application needs others than the emulator.
+    """
+    usual = {
+        "interface": "asgi3",
+        "loop": "auto",
+        "http": OpenProtocol,
+        "ws": "none",
+        "lifespan": "on",
+        "log_config": None,
+        "access_log": False,
+        "proxy_headers": False,
+        "server_header": False,
+        "backlog": BACKLOG,
+        "timeout_keep_alive": 75,
+        "timeout_graceful_shutdown": 1,
+    }
+    return uvicorn.Config(app, **{**usual, **settings})
