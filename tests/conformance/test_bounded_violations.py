@@ -7,6 +7,7 @@ from datetime import date
 
 import pytest
 
+import made_up_api
 from soundstage.config import Config, Waiver
 from soundstage.conformance.bounded_violations import SAID, Allowance, Findings, bounded, is_rest
 from soundstage.conformance.engine import StreamCheck
@@ -227,3 +228,30 @@ def test_many_values_of_an_identifier_take_linear_time_and_are_counted():
         check.event(b'{"status":"running","message_id":"%d","chunkIndex":%d}' % (number, number))
     check.close()
     assert occurrences(check.violations)["identity.changed"] == 1_499
+
+
+def test_after_five_thousand_faults_of_fields_a_chunk_is_searched_for_twenty_and_the_stream_is_open(
+    tmp_path,
+):
+    root = made_up_api.folder(tmp_path, "bare")
+    chunk = root / "bare/chunks/work.json"
+    schema = json.loads(chunk.read_text())
+    schema["properties"]["notes"] = made_up_api.field(
+        type="array", items=made_up_api.field(type="number")
+    )
+    chunk.write_text(json.dumps(schema))
+    contract = load("bare", root)
+
+    def searched(*wrong: int) -> tuple[int, str | None]:
+        judge = Judge(contract, contract.endpoints["tune"])
+        judge.head(200, "text/event-stream")
+        for number, many in enumerate(wrong):
+            sent = {"phase": "work", "n": number, "job": "a", "notes": ["x"] * many}
+            judge.feed(b"data: " + json.dumps(sent).encode() + b"\n\n")
+        judge.close()
+        return occurrences(judge.violations)["field.type"], judge.reason
+
+    assert searched(*[1_000] * 5) == (5_000, None)
+    assert searched(*[1_000] * 5, 20) == (5_020, None)
+    assert searched(*[1_000] * 5, 30) == (5_020, "cap.findings")
+    assert searched(1_030) == (1_000, "cap.findings")
