@@ -12,8 +12,8 @@ import pytest
 
 from soundstage.contract import Contract
 from soundstage.contract.rules import Rule
-from soundstage.contracts import exploring
-from soundstage.contracts.exploring import MadeUp
+from soundstage.contracts import explored_requests
+from soundstage.contracts.explored_requests import MadeUp
 
 #: So many findings of one test are said; all of them stand with their rules.
 _SHOWN = 3
@@ -26,7 +26,7 @@ _PATIENCE = 5
 def test_rule(rule: Rule, gate: Any, holds: Callable[[Rule], None], explore: int) -> None:
     contract: Contract = gate.contracts[rule.api]
     path = rule.id.removeprefix(f"{rule.api}/")
-    for each in exploring.breaking_rule(contract, rule, gate.valid_bodies(contract)):
+    for each in explored_requests.breaking_rule(contract, rule, gate.valid_bodies(contract)):
         gate.refused(contract, each.endpoint, each.body, path, content_type=each.content_type)
     holds(rule)
 
@@ -38,7 +38,7 @@ def test_a_refused_request_costs_nothing(contract: Contract, gate: Any, explore:
     if before is None:
         pytest.skip("only an emulator shows what it has charged")
     sent = []
-    for endpoint in exploring.asked(contract):
+    for endpoint in explored_requests.asked(contract):
         valid = gate.valid_body(contract, endpoint)
         for name in valid:
             sent.append(gate.explored(contract, endpoint, {**valid, name: ["of another type"]}))
@@ -62,7 +62,7 @@ def test_unusual_requests_that_the_schema_allows(
     """Long lyrics and all kinds of Unicode must give a conforming answer."""
     tried = _Tried(gate, contract)
     with suppress(pytest.skip.Exception):
-        for name, each in exploring.unusual(contract, gate.valid_bodies(contract)):
+        for name, each in explored_requests.unusual(contract, gate.valid_bodies(contract)):
             tried.send(each, name)
     tried.conclude()
 
@@ -74,7 +74,7 @@ def test_explored_requests(contract: Contract, gate: Any, explore: int) -> None:
     """
     tried = _Tried(gate, contract)
     with suppress(pytest.skip.Exception):
-        exploring.explore(contract, explore, tried.send)
+        explored_requests.explore(contract, explore, tried.send)
     tried.conclude()
 
 

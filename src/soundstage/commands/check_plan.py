@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from soundstage import contracts as room
 from soundstage.commands import isolation
 from soundstage.contract import Contract, load
-from soundstage.contracts import exploring
-from soundstage.contracts.exploring import MadeUp
+from soundstage.contracts import explored_requests
+from soundstage.contracts.explored_requests import MadeUp
 from soundstage.exchange.requests import valid_body
 from soundstage.gate.contract_check import CheckOptions
 from soundstage.output import visible
@@ -61,15 +61,17 @@ def plan(apis: Iterable[str], explore: int, seed: int) -> CheckPlan:
 
 
 def _count_made_up(planned: CheckPlan, contract: Contract, explore: int, seed: int) -> None:
-    valid = {each.name: valid_body(contract, each, seed) for each in exploring.asked(contract)}
+    valid = {
+        each.name: valid_body(contract, each, seed) for each in explored_requests.asked(contract)
+    }
     explored: list[MadeUp] = []
-    exploring.explore(contract, explore, explored.append)
-    unusual = [made for _, made in exploring.unusual(contract, valid)]
+    explored_requests.explore(contract, explore, explored.append)
+    unusual = [made for _, made in explored_requests.unusual(contract, valid)]
     breaking = [
         made
         for rule in contract.rules
         if rule.endpoint == "request"
-        for made in exploring.breaking_rule(contract, rule, valid)
+        for made in explored_requests.breaking_rule(contract, rule, valid)
     ]
     planned.explored += len(explored)
     planned.unusual += len(unusual)

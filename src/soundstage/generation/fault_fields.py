@@ -15,8 +15,8 @@ from soundstage.contract import Contract
 from soundstage.contract.field_schemas import Schema
 from soundstage.contract.roles import URL_ROLES, role_of
 from soundstage.generation.fault import Chunks, Fault
-from soundstage.generation.filling import gathered
 from soundstage.generation.legality import Illegality, Path, broken_in_chunk
+from soundstage.generation.payloads import gathered
 from soundstage.generation.story import Payload
 
 

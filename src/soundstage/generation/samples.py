@@ -28,8 +28,8 @@ from soundstage.generation.faults import (
     valid_error,
     valid_stream,
 )
-from soundstage.generation.filling import gathered
 from soundstage.generation.legality import is_legal, stage_of
+from soundstage.generation.payloads import gathered
 from soundstage.generation.story import Payload, Step, Track
 from soundstage.generation.walk import order_of, payloads, random_story
 

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Protocol, Stage
 from soundstage.errors import ContractDataError
-from soundstage.generation.filling import Filling, rising_fields
+from soundstage.generation.payloads import PayloadMaker, rising_fields
 from soundstage.generation.story import (
     Payload,
     Step,
@@ -105,7 +105,7 @@ def payloads(
     `optional`. `percentages` says how far the generation is at each chunk, rising from 0 to 100;
     without it that is drawn.
     """
-    return _prepared(contract).filling.payloads(steps, story, rng, optional, percentages)
+    return _prepared(contract).maker.payloads(steps, story, rng, optional, percentages)
 
 
 def sync_result(contract: Contract, story: Story) -> Payload:
@@ -116,7 +116,7 @@ def sync_result(contract: Contract, story: Story) -> Payload:
     endpoint = contract.endpoint_of_kind("sync")
     if endpoint is None or endpoint.response is None:
         raise ContractDataError(f"{contract.api}: there is no synchronous endpoint")
-    return _prepared(contract).filling.result(endpoint.response, story)
+    return _prepared(contract).maker.result(endpoint.response, story)
 
 
 # --- a contract's constraints, worked out once ----------------------------------------------------
@@ -141,7 +141,7 @@ class _Prepared:
     def __init__(self, contract: Contract) -> None:
         self.contract = contract
         self.order = Order(contract)
-        self.filling = Filling(contract)
+        self.maker = PayloadMaker(contract)
 
 
 _PREPARED: dict[int, _Prepared] = {}

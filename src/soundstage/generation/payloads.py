@@ -105,8 +105,8 @@ class _Template(NamedTuple):
     progress: int | None  # 0..100 if fixed, None if it is to be drawn, -1 if there is none
 
 
-class Filling:
-    """What filling needs of a contract, ready to be used thousands of times."""
+class PayloadMaker:
+    """What payloads need of a contract, ready to be used thousands of times."""
 
     def __init__(self, contract: Contract) -> None:
         self.protocol: Protocol = contract.protocol
