@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from soundstage.reports.compare.stage_change import signed
 from soundstage.reports.run import stage_time
 from soundstage.reports.run.stage_time import shared
+from soundstage.reports.words import signed
 from soundstage.results.columns import ExchangeSample
 
 MOMENTS = st.floats(0.001, 100, allow_nan=False)
