@@ -296,7 +296,7 @@ def test_a_count_holds_over_all_connections_and_begins_anew_when_it_is_set_again
 
 def asked_for(faults: Faults) -> RequestFaults:
     """Those of a request that names none."""
-    found = faults.of_request(TRACKED, [])
+    found = faults.of_request(TRACKED, None)
     assert isinstance(found, RequestFaults)
     return found
 

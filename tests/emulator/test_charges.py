@@ -15,9 +15,9 @@ import httpx
 from crowd import Answered, crowd, leave, request
 
 from soundstage.contract import load_all
-from soundstage.emulator.accounts import ledger as ledgers
+from soundstage.emulator.accounts import charges as accounting
 from soundstage.emulator.accounts.accounts import Account, account_of
-from soundstage.emulator.accounts.ledger import ChargeRefused, HeldPrice, Ledger
+from soundstage.emulator.accounts.charges import ChargeRefused, HeldPrice, Ledger
 from soundstage.emulator.options import Options
 from soundstage.exchange.spawn import spawned_emulator
 
@@ -151,7 +151,7 @@ def test_no_credit_is_lost_or_made_whatever_becomes_of_holds() -> None:
 
 
 def test_a_new_key_with_each_request_fills_no_memory(monkeypatch: Any) -> None:
-    monkeypatch.setattr(ledgers, "MOST_ACCOUNTS", 100)
+    monkeypatch.setattr(accounting, "MOST_ACCOUNTS", 100)
     ledger = Ledger()
     running = held(ledger, MINE, 3)
     for number in range(1_000):
