@@ -21,7 +21,7 @@ from soundstage.config import Config, Waiver
 from soundstage.contract import Contract, load, load_all
 from soundstage.errors import NoDataError, UsageError
 from soundstage.generation.faults import Fault, catalogue, valid_stream
-from soundstage.observed.observation import Observed
+from soundstage.observed.facts import Observed
 from soundstage.reports.drift import changes, docs_diff, docs_page
 from soundstage.reports.drift.drift import DriftFinding, broken, drift, observed_of, waived
 from soundstage.reports.drift.presence import (
@@ -472,6 +472,9 @@ def test_a_bundle_without_observations_or_with_broken_ones_is_refused_with_its_p
     with pytest.raises(UsageError, match=r"observed\.json:1:"):
         observed_of([tmp_path / "a"])
     (tmp_path / "a" / OBSERVED).write_text('{"format": 1, "apis": {"v6": {}}}')
+    with pytest.raises(NoDataError, match=r"a: observed\.json has format 1"):
+        observed_of([tmp_path / "a"])
+    (tmp_path / "a" / OBSERVED).write_text('{"format": 2, "apis": {"v6": {}}}')
     with pytest.raises(UsageError, match=r"observed\.json: /apis/v6"):
         observed_of([tmp_path / "a"])
 
