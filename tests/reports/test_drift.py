@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scipy.stats import fisher_exact
+from late_import import LateModule
 
 from made_up_api import SHAPES
 from observations import Change, Chunks, made_up, observed_results, observed_run, observed_stream
@@ -35,6 +35,8 @@ from soundstage.reports.drift.presence import (
     smallest,
 )
 from soundstage.results.bundle import OBSERVED, BundleWriter
+
+stats = LateModule("scipy.stats")
 
 V6 = load("v6")
 SECOND_TRACK = V6.protocol.tracks.values[1]  # type: ignore[union-attr]
@@ -317,7 +319,7 @@ def test_fisher_is_that_of_scipy():
             continue
         table = [[seen.candidate, b - seen.candidate], [seen.base, a - seen.base]]
         side = "less" if seen.candidate * a <= seen.base * b else "greater"
-        assert fisher(seen) == pytest.approx(min(1, 2 * fisher_exact(table, side).pvalue))
+        assert fisher(seen) == pytest.approx(min(1, 2 * stats.fisher_exact(table, side).pvalue))
 
 
 def test_fisher_of_a_million_exchanges_takes_no_time_and_does_not_overflow():
