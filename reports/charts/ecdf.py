@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
-from soundstage.reports.charts.svg import Axis, element, line, number, svg, text, x_axis
+from soundstage.reports.charts.axis import Axis, x_axis
+from soundstage.reports.charts.svg import element, line, number, svg, text
 from soundstage.reports.words import percent
 from soundstage.results.quantiles import rank
 

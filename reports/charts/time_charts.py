@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from soundstage.reports.charts.axis import Axis, x_axis
 from soundstage.reports.charts.chart import BLUE, CURVES, GREEN, GREY, ORANGE, WIDTH, Chart, slug
-from soundstage.reports.charts.svg import Axis, element, line, number, svg, text, x_axis
+from soundstage.reports.charts.svg import element, line, number, svg, text
 from soundstage.reports.run.summary import Group
 from soundstage.reports.run.timeline import Generator, MilestoneCourse, Timeline
 from soundstage.reports.words import milestone_label, plain, plural, seconds

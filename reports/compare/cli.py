@@ -16,7 +16,7 @@ from soundstage.output.written_files import check_place, print_document, put
 if TYPE_CHECKING:
     from soundstage.reports.compare.arms import Arm
     from soundstage.reports.compare.calibration import Calibration
-    from soundstage.reports.compare.comparison import Comparison
+    from soundstage.reports.compare.comparison import CompareOptions, Comparison
     from soundstage.reports.drift.drift import DriftFinding
 
 HELP = "compare two runs: what got worse"
@@ -76,11 +76,11 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     text += " p95 of TTSR, or audio where there is none, and of TTC)"
     add("--gate", action="append", default=[], metavar="GATE", help=text)
     text = "a quantile may be so much slower (default 10%%)"
-    add("--margin", type=share, default=0.10, metavar="SHARE", help=text)
+    add("--margin", type=share, metavar="SHARE", help=text)
     text = "a rate may be so many points higher (default 1%%)"
-    add("--rate-margin", type=share, default=0.01, metavar="SHARE", help=text)
+    add("--rate-margin", type=share, metavar="SHARE", help=text)
     text = "chance of a false alarm over all gates (default 5%%)"
-    add("--alpha", type=level, default=0.05, metavar="SHARE", help=text)
+    add("--alpha", type=level, metavar="SHARE", help=text)
     text = "compare in spite of these reasons, parted by commas (repeatable)"
     add("--allow", action="append", default=[], metavar="REASON", help=text)
     add("--force", action="store_true", help="compare in spite of every reason")
@@ -130,7 +130,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     if args.calibrate is not None:
         return _calibrate(args, stdout, stderr)
     from soundstage.reports.compare.arms import read_arms, resolve
-    from soundstage.reports.compare.comparison import CompareOptions, compare
+    from soundstage.reports.compare.comparison import compare
 
     arms = (args.base, args.candidate)
     base, candidate = read_arms([[path for word in arm for path in resolve(word)] for arm in arms])
@@ -138,14 +138,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     made = compare(
         base,
         candidate,
-        CompareOptions(
-            gates=tuple(args.gate),
-            margin=args.margin,
-            rate_margin=args.rate_margin,
-            alpha=args.alpha,
-            allow=args.allow,
-            force=args.force,
-        ),
+        _options(args),
         drift=findings,
         gaps=gaps,
         calibration=_calibration(args.calibration) if args.calibration else None,
@@ -154,6 +147,15 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     if code == ExitCode.INCONCLUSIVE and args.on_inconclusive == "warn":
         code = ExitCode.PASS
     return with_report(code, _give(made, args, stdout, stderr))
+
+
+def _options(args: argparse.Namespace) -> CompareOptions:
+    """What was asked for; what was not is as `gates.py` has it."""
+    from soundstage.reports.compare.comparison import CompareOptions
+
+    levels = {"margin": args.margin, "rate_margin": args.rate_margin, "alpha": args.alpha}
+    asked = {name: value for name, value in levels.items() if value is not None}
+    return CompareOptions(gates=tuple(args.gate), allow=args.allow, force=args.force, **asked)
 
 
 def contract_drift(base: Arm, candidate: Arm) -> tuple[list[DriftFinding], list[str]]:
@@ -185,7 +187,8 @@ def _calibrate(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
 
     (arm,) = read_arms([[path for word in args.calibrate for path in resolve(word)]])
     gates = gates_of(arm, args.gate, allow=args.allow, force=args.force)
-    made = calibrate(arm, gates, args.margin, args.alpha)
+    options = _options(args)
+    made = calibrate(arm, gates, options.margin, options.alpha)
     option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
     text = visible.in_json(orjson.dumps(made.to_json(), option=option).decode())
     if args.format == "json":

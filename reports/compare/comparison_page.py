@@ -15,9 +15,9 @@ from soundstage.reports.compare.cells import (
 )
 from soundstage.reports.compare.comparison import Comparison, breaks
 from soundstage.reports.compare.headline import change_of, detail, label_of, title
-from soundstage.reports.compare.stage_change import signed
 from soundstage.reports.compare.text_output import NOISE_HEAD, RULE_WORDS, noise_rows
 from soundstage.reports.formats import html
+from soundstage.reports.words import signed
 
 _ICONS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "invalid": "⊘"}
 #: Class (colour) of what a gate says, and its glyph.

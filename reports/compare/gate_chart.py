@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 
 from markupsafe import Markup
 
+from soundstage.reports.charts.axis import ChangeAxis, change_axis
 from soundstage.reports.charts.chart import AMBER, GREEN, RED, WIDTH, Chart
 from soundstage.reports.charts.svg import element, line, number, svg, text
 from soundstage.reports.compare.cells import bounds, interval, value, verdict
 from soundstage.reports.compare.comparison import Comparison
 from soundstage.reports.compare.gates import GateOutcome
 from soundstage.reports.compare.headline import change_of
-from soundstage.reports.compare.stage_change import signed
+from soundstage.reports.words import signed
 
 #: Colour of what a gate says.
 _COLOURS = {"pass": GREEN, "fail": RED, "inconclusive": AMBER}
 _GATE_LIMIT = 40
-#: Changes, as factors, that the axis of intervals may mark, the first ones first; and how many
-#: pixels the words of one take.
-_TICKS = (1, 2, 0.5, 1.2, 0.8, 4, 0.25, 10, 0.1, 1.1, 0.9, 1.4, 0.7, 1.05, 0.95)
-_APART = 44
 
 
 def intervals(made: Comparison) -> Chart | None:
@@ -30,45 +27,36 @@ def intervals(made: Comparison) -> Chart | None:
     if not gates:
         return None
     limit = 1 + made.options.margin
-    low, high = _span(gates, limit)
     left, right, top, pitch = 236, 690, 30, 28
+    axis = ChangeAxis.over([1 / limit, limit, *_factors(gates)], left, right)
     bottom = top + pitch * len(gates)
-
-    def at(factor: float) -> float:
-        share = (math.log(max(factor, low)) - math.log(low)) / (math.log(high) - math.log(low))
-        return left + min(1.0, share) * (right - left)
-
+    margin = axis.at(limit)
     parts = [
         element(
             "rect",
-            x=at(limit),
+            x=margin,
             y=top - 6,
-            width=right - at(limit),
+            width=right - margin,
             height=bottom - top + 6,
             fill=RED,
             fill_opacity=".09",
         )
     ]
-    for tick in _ticks(low, high, at):
-        x = at(tick)
-        parts.append(line(x, top - 6, x, bottom, stroke="currentColor", stroke_opacity=".13"))
-        said = "0" if tick == 1 else signed(tick)
-        parts.append(text(x, bottom + 16, said, text_anchor="middle", opacity=".7", font_size=11))
-    parts.append(line(at(1), top - 6, at(1), bottom, stroke="currentColor", stroke_opacity=".55"))
+    parts += change_axis(axis, top - 6, bottom)
     parts.append(
         line(
-            at(limit),
+            margin,
             top - 6,
-            at(limit),
+            margin,
             bottom,
             stroke=RED,
             stroke_width=1.5,
             stroke_dasharray="4 3",
         )
     )
-    parts.append(text(at(limit) + 5, top - 12, f"margin {signed(limit)}", fill=RED, font_size=11))
+    parts.append(text(margin + 5, top - 12, f"margin {signed(limit)}", fill=RED, font_size=11))
     for index, each in enumerate(gates):
-        parts += _interval_row(each, top + pitch * index + pitch / 2, at, (left, right))
+        parts += _interval_row(each, top + pitch * index + pitch / 2, axis)
     title = "Gates"
     said = "; ".join(f"{each.gate.label}: {change_of(each)}, {verdict(each)}" for each in gates)
     return Chart(
@@ -92,30 +80,13 @@ def intervals(made: Comparison) -> Chart | None:
     )
 
 
-def _span(gates: Sequence[GateOutcome], limit: float) -> tuple[float, float]:
-    """The factors at both ends of the axis: all finite bounds, within a factor of 20."""
-    values = [1 / limit, limit]
+def _factors(gates: Sequence[GateOutcome]) -> Iterator[float]:
     for each in gates:
-        one = each.change
-        values += [x for x in (one.value, one.low, one.high) if math.isfinite(x) and x > 0]
-    low, high = max(min(values), 0.05), min(max(values), 20.0)
-    room = (high / low) ** 0.06
-    return low / room, high * room
+        yield from (each.change.value, each.change.low, each.change.high)
 
 
-def _ticks(low: float, high: float, at: Callable[[float], float]) -> list[float]:
-    """The factors to mark, no change first, then the rounder ones; none too near another."""
-    marked: list[float] = []
-    for tick in _TICKS:
-        if low <= tick <= high and all(abs(at(tick) - at(each)) >= _APART for each in marked):
-            marked.append(tick)
-    return marked
-
-
-def _interval_row(
-    each: GateOutcome, y: float, at: Callable[[float], float], ends: tuple[float, float]
-) -> list[Markup]:
-    left, right = ends
+def _interval_row(each: GateOutcome, y: float, axis: ChangeAxis) -> list[Markup]:
+    left, right, at = axis.left, axis.right, axis.at
     one, colour = each.change, _COLOURS[each.verdict]
     parts = [text(left - 14, y + 4, each.gate.label, text_anchor="end")]
     x1 = at(one.low) if one.low > 0 else left

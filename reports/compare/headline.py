@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from soundstage.reports.compare.comparison import Comparison, Shift, breaks
 from soundstage.reports.compare.gates import GateOutcome
-from soundstage.reports.compare.stage_change import signed
-from soundstage.reports.words import milestone_label, plain, plural
+from soundstage.reports.words import milestone_label, plain, plural, signed
 
 
 def title(made: Comparison) -> str:

@@ -13,7 +13,7 @@ from soundstage.reports.compare import interval
 from soundstage.reports.compare.arms import EndpointSeries
 from soundstage.reports.compare.gates import Pairing
 from soundstage.reports.compare.interval import Estimate, Ratio
-from soundstage.reports.words import percent, plain, seconds
+from soundstage.reports.words import percent, plain, seconds, signed
 
 Floats = npt.NDArray[np.float64]
 
@@ -53,19 +53,6 @@ class StageChange:
         elif self.share > 0:
             text += f", {percent(self.share, 1)} of the shift"
         return text
-
-
-def signed(factor: float) -> str:
-    """A ratio as people say it: `+12%`, `-3.1%`, `×12`, `±0%`."""
-    if math.isnan(factor):
-        return "–"
-    if math.isinf(factor):
-        return "+∞"
-    if factor >= 3:
-        return f"×{factor:.3g}"
-    change = (factor - 1) * 100
-    text = f"{change:+.0f}" if abs(change) >= 9.95 else f"{change:+.1f}"
-    return f"{text}%" if float(text) else "±0%"
 
 
 def stage_changes(

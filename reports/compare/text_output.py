@@ -21,9 +21,8 @@ from soundstage.reports.compare.comparison import Comparison, breaks
 from soundstage.reports.compare.gates import Pairing
 from soundstage.reports.compare.headline import change_of, detail, label_of, title
 from soundstage.reports.compare.rule_change import RuleChange
-from soundstage.reports.compare.stage_change import signed
 from soundstage.reports.formats.markdown import SIZE_LIMIT, code, escaped
-from soundstage.reports.words import percent, plain, plural, seconds
+from soundstage.reports.words import percent, plain, plural, seconds, signed
 
 _SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "❔", "invalid": "🚫"}
 RULE_WORDS = {

@@ -6,14 +6,16 @@ those of a staged stream, which OpenAPI cannot describe. docs/drift.md shows the
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final, NamedTuple
 
-from soundstage.observed.observation import OTHER, UNKNOWN
+from soundstage.observed.facts import OTHER, UNKNOWN
 from soundstage.reports.drift.documented import Stance
-from soundstage.reports.drift.feature import Feature
+from soundstage.reports.drift.features import Feature
 
 BREAKING, WARNING, INFO = "breaking", "warning", "info"
-_LONGEST = 80
+_LONGEST: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +30,49 @@ class FeatureChange:
     text: str
 
 
+class _Meaning(NamedTuple):
+    kind: str
+    effect: str
+    text: str
+
+
 def change(feature: Feature, *, more: bool) -> FeatureChange | None:
     """What it means that a feature is seen `more` often than before, or less; None where that is
     nothing by itself (one value is rarer because another came up).
     """
-    kind = feature.kind.partition(".")[0]
-    described = _DESCRIBED[kind](feature, more)
-    if described is None:
+    meaning = _GRADED[feature.kind](feature, more) if feature.kind in _GRADED else None
+    if more and feature.kind in _RULED:
+        kind, text = _RULED[feature.kind]
+        meaning = _Meaning(kind, _broken(feature), text.format(**_words(feature)))
+    if meaning is None:
         return None
-    name, effect, text = described
-    return FeatureChange(name, effect, feature.detail if kind not in _UNTOLD else "", text)
+    detail = "" if feature.kind.partition(".")[0] in _UNTOLD else feature.detail
+    return FeatureChange(meaning.kind, meaning.effect, detail, meaning.text)
 
 
-_Described = tuple[str, str, str] | None
+#: What breaks where the contract rules it out, and is no matter where it allows it; being seen less
+#: often means nothing.
+_RULED: Final[Mapping[str, tuple[str, str]]] = {
+    "framing": ("framing.changed", "streams are framed as {detail}"),
+    "index.start": ("index.base", "the index starts at {number}{was}"),
+    "index.step": ("index.step", "the index goes on by {number}{was}"),
+    "last": ("stage.last", "streams end with {detail}{did}"),
+    "length.limit": ("range.outside", "{place} has a length of {detail}{was}"),
+    "number.limit": ("range.outside", "{place} is {detail}{was}"),
+    "order": ("stage.reordered", "{stage} comes before {detail}"),
+    "rule": ("rule.broken", "broken now: {rule}"),
+    "size": ("array.size", "{place} can have {many} items{had}"),
+    "times": ("stage.times", "{stage} comes {detail} times{was}"),
+}
+#: Sorts of features of which a place has but one, or whose detail is a figure of this run.
+_UNTOLD: Final = frozenset(
+    {"field", "always", "number", "length", "size", "times", "index", "last"}
+)
+_CLASSES: Final = {
+    "uri": "a URL", "uuid": "a UUID", "date-time": "a date with time", "date": "a date",
+    "digits": "digits", "hex": "hexadecimal digits", "token": "a word", "text": "any text",
+    "empty": "empty",
+}  # fmt: skip
 
 
 def place(feature: Feature) -> str:
@@ -50,6 +82,21 @@ def place(feature: Feature) -> str:
     return f"{where} of {feature.stage or 'the result'}"
 
 
+def _words(feature: Feature) -> dict[str, str]:
+    detail, was = feature.detail, feature.was
+    return {
+        "detail": detail,
+        "stage": str(feature.stage),
+        "place": place(feature),
+        "rule": was,
+        "number": "something else" if detail == OTHER else detail,
+        "many": "more than 100" if detail == "more" else detail,
+        "was": f", was {was}" if was else "",
+        "had": f", had {was}" if was else "",
+        "did": f", did with {was}" if was else "",
+    }
+
+
 def _broken(feature: Feature) -> str:
     """The effect of what the contract rules out, or has nothing to say about."""
     if feature.said.stance is Stance.ALLOWED:
@@ -57,46 +104,47 @@ def _broken(feature: Feature) -> str:
     return BREAKING if feature.said.firm else WARNING
 
 
-def _field(feature: Feature, more: bool) -> _Described:
+def _field(feature: Feature, more: bool) -> _Meaning:
     where, silent = place(feature), feature.said.stance is Stance.SILENT
     if not more:
         required = feature.said.stance is Stance.REQUIRED
         effect = BREAKING if required or feature.was == "always" else WARNING
         if feature.seen.candidate:
-            return "field.rarer", WARNING if effect is BREAKING else INFO, f"{where} is rarer"
-        return "field.gone", effect, f"{where} is gone"
+            effect = WARNING if effect is BREAKING else INFO
+            return _Meaning("field.rarer", effect, f"{where} is rarer")
+        return _Meaning("field.gone", effect, f"{where} is gone")
     if feature.seen.base:
-        return "field.commoner", INFO, f"{where} is more frequent"
+        return _Meaning("field.commoner", INFO, f"{where} is more frequent")
     new = "is new, and not documented" if silent else "is there now, as documented"
-    return "field.new", INFO, f"{where} {new}"
+    return _Meaning("field.new", INFO, f"{where} {new}")
 
 
-def _always(feature: Feature, more: bool) -> _Described:
+def _always(feature: Feature, more: bool) -> _Meaning:
     where, seen = place(feature), feature.seen
+    if more and seen.candidate == seen.candidate_n:
+        return _Meaning("field.always", INFO, f"{where} is always there now")
     if more:
-        full = seen.candidate == seen.candidate_n
-        text = f"{where} is always there now" if full else f"{where} is more frequent"
-        return "field.always" if full else "field.commoner", INFO, text
+        return _Meaning("field.commoner", INFO, f"{where} is more frequent")
     if seen.base == seen.base_n:
         allowed = feature.said.stance is Stance.ALLOWED and feature.detail == "documented"
         effect = WARNING if allowed else BREAKING
-        return "field.optional", effect, f"{where} is no longer always there"
-    return "field.rarer", WARNING, f"{where} is rarer"
+        return _Meaning("field.optional", effect, f"{where} is no longer always there")
+    return _Meaning("field.rarer", WARNING, f"{where} is rarer")
 
 
-def _type(feature: Feature, more: bool) -> _Described:
+def _type(feature: Feature, more: bool) -> _Meaning | None:
     where, name = place(feature), feature.detail
     if not more:
-        if feature.seen.candidate:
-            return None
-        return "type.narrowed", INFO, f"{where} is never of type {name} any more"
+        gone = not feature.seen.candidate
+        text = f"{where} is never of type {name} any more"
+        return _Meaning("type.narrowed", INFO, text) if gone else None
     if name == "null":
-        return "type.nullable", _broken(feature), f"{where} can be null"
+        return _Meaning("type.nullable", _broken(feature), f"{where} can be null")
     was = f", was {feature.was}" if feature.was else ""
-    return "type.changed", _broken(feature), f"{where} can be of type {name}{was}"
+    return _Meaning("type.changed", _broken(feature), f"{where} can be of type {name}{was}")
 
 
-def _value(feature: Feature, more: bool) -> _Described:
+def _value(feature: Feature, more: bool) -> _Meaning | None:
     where, value = place(feature), feature.detail
     if value.startswith("#"):
         value = f"a value that is not documented ({value})"
@@ -104,130 +152,61 @@ def _value(feature: Feature, more: bool) -> _Described:
         value = "one of many values"
     if not more:
         gone = not feature.seen.candidate
-        return ("enum.shrunk", INFO, f"{where} is never {value} any more") if gone else None
+        return _Meaning("enum.shrunk", INFO, f"{where} is never {value} any more") if gone else None
     if feature.seen.base:
         return None
-    silent = feature.said.stance is Stance.SILENT
-    return "enum.grown", WARNING if silent else _broken(feature), f"{where} can be {value}"
+    effect = WARNING if feature.said.stance is Stance.SILENT else _broken(feature)
+    return _Meaning("enum.grown", effect, f"{where} can be {value}")
 
 
-def _format(feature: Feature, more: bool) -> _Described:
+def _format(feature: Feature, more: bool) -> _Meaning | None:
     if not more:
         return None
     effect = WARNING if feature.said.stance is Stance.SILENT else _broken(feature)
     text = f"{place(feature)} can be {_CLASSES.get(feature.detail, feature.detail)}"
     was = ", ".join(_CLASSES.get(name, name) for name in feature.was.split(", ") if name)
-    return "format.changed", effect, f"{text}, was {was}" if was else text
+    return _Meaning("format.changed", effect, f"{text}, was {was}" if was else text)
 
 
-_CLASSES = {
-    "uri": "a URL", "uuid": "a UUID", "date-time": "a date with time", "date": "a date",
-    "digits": "digits", "hex": "hexadecimal digits", "token": "a word", "text": "any text",
-    "empty": "empty",
-}  # fmt: skip
+def _moved(feature: Feature, more: bool) -> _Meaning:
+    what = "is" if feature.kind.startswith("number") else "has a length of"
+    words = _words(feature)
+    text = f"{words['place']} {what} {words['detail']}{words['was']}"
+    return _Meaning("range.moved", INFO, text)
 
 
-def _size(feature: Feature, more: bool) -> _Described:
-    if not more:
-        return None
-    was = f", had {feature.was}" if feature.was else ""
-    many = "more than 100" if feature.detail == "more" else feature.detail
-    return "array.size", _broken(feature), f"{place(feature)} can have {many} items{was}"
-
-
-def _items(feature: Feature, more: bool) -> _Described:
-    return None  # that a list is empty or not is no change of its shape
-
-
-def _rule(feature: Feature, more: bool) -> _Described:
-    effect = _broken(feature)
-    return ("rule.broken", effect, f"broken now: {feature.was}") if more else None
-
-
-def _range(feature: Feature, more: bool) -> _Described:
-    kind, _, sort = feature.kind.partition(".")
-    what = "is" if kind == "number" else "has a length of"
-    text = f"{place(feature)} {what} {feature.detail}"
-    text += f", was {feature.was}" if feature.was else ""
-    if sort == "moved":
-        return "range.moved", INFO, text
-    return ("range.outside", _broken(feature), text) if more else None
-
-
-def _stage(feature: Feature, more: bool) -> _Described:
+def _stage(feature: Feature, more: bool) -> _Meaning | None:
     name, seen = feature.detail, feature.seen
     if name.startswith(UNKNOWN):
         if not more or seen.base:
             return None
         named = f"“{name[1:]}”" if name != UNKNOWN else "without a name that could be told"
-        return "stage.added", _broken(feature), f"there is a stage {named}, not documented"
+        text = f"there is a stage {named}, not documented"
+        return _Meaning("stage.added", _broken(feature), text)
     required = feature.said.stance is Stance.REQUIRED
     if not more:
-        text = f"the stage {name} is {'rarer' if seen.candidate else 'gone'}"
         effect = (BREAKING if feature.said.firm else WARNING) if required else WARNING
         if seen.candidate:
-            return "stage.rarer", effect if required else INFO, text
-        return "stage.gone", effect, text
+            effect = effect if required else INFO
+            return _Meaning("stage.rarer", effect, f"the stage {name} is rarer")
+        return _Meaning("stage.gone", effect, f"the stage {name} is gone")
     if seen.base:
-        return "stage.commoner", INFO, f"the stage {name} is more frequent"
-    return "stage.added", INFO, f"the stage {name} comes now, as documented"
+        return _Meaning("stage.commoner", INFO, f"the stage {name} is more frequent")
+    return _Meaning("stage.added", INFO, f"the stage {name} comes now, as documented")
 
 
-def _times(feature: Feature, more: bool) -> _Described:
-    if not more:
-        return None
-    was = f", was {feature.was}" if feature.was else ""
-    return "stage.times", _broken(feature), f"{feature.stage} comes {feature.detail} times{was}"
-
-
-def _order(feature: Feature, more: bool) -> _Described:
-    if not more:
-        return None
-    text = f"{feature.stage} comes before {feature.detail}"
-    return "stage.reordered", _broken(feature), text
-
-
-def _last(feature: Feature, more: bool) -> _Described:
-    if not more:
-        return None
-    was = f", did with {feature.was}" if feature.was else ""
-    return "stage.last", _broken(feature), f"streams end with {feature.detail}{was}"
-
-
-def _track(feature: Feature, more: bool) -> _Described:
+def _track(feature: Feature, more: bool) -> _Meaning | None:
     of = f" of {feature.stage}" if feature.stage else ""
-    if feature.detail == OTHER:
-        if not more:
-            return None
-        return "track.added", _broken(feature), f"a track{of} that is not documented"
+    if (feature.detail == OTHER) is not more:
+        return None
     if more:
-        return None
+        return _Meaning("track.added", _broken(feature), f"a track{of} that is not documented")
     state = "rarer" if feature.seen.candidate else "lost"
-    return f"track.{state}", _broken(feature), f"track {feature.detail}{of} is {state}"
+    text = f"track {feature.detail}{of} is {state}"
+    return _Meaning(f"track.{state}", _broken(feature), text)
 
 
-def _index(feature: Feature, more: bool) -> _Described:
-    if not more:
-        return None
-    _, _, sort = feature.kind.partition(".")
-    was = f", was {feature.was}" if feature.was else ""
-    detail = "something else" if feature.detail == OTHER else feature.detail
-    if sort == "start":
-        return "index.base", _broken(feature), f"the index starts at {detail}{was}"
-    return "index.step", _broken(feature), f"the index goes on by {detail}{was}"
-
-
-def _framing(feature: Feature, more: bool) -> _Described:
-    if not more:
-        return None
-    return "framing.changed", _broken(feature), f"streams are framed as {feature.detail}"
-
-
-_DESCRIBED = {
-    "always": _always, "field": _field, "format": _format, "framing": _framing, "index": _index,
-    "items": _items, "last": _last, "length": _range, "number": _range, "order": _order,
-    "rule": _rule, "size": _size, "stage": _stage, "times": _times, "track": _track,
-    "type": _type, "value": _value,
+_GRADED: Final[Mapping[str, Callable[[Feature, bool], _Meaning | None]]] = {
+    "always": _always, "field": _field, "format": _format, "length.moved": _moved,
+    "number.moved": _moved, "stage": _stage, "track": _track, "type": _type, "value": _value,
 }  # fmt: skip
-#: Sorts of features of which a place has but one, or whose detail is a figure of this run.
-_UNTOLD = frozenset({"field", "always", "number", "length", "size", "times", "index", "last"})

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from soundstage.contract import Contract
-from soundstage.observed.observation import OTHER, RESULT, UNKNOWN, Observed, StageSeen
+from soundstage.observed.facts import OTHER, RESULT, UNKNOWN, Facts, Observed
 from soundstage.reports.drift.documented import Documented, Stance, documented
 from soundstage.reports.drift.drift import fingerprint
-from soundstage.reports.drift.feature import Feature
-from soundstage.reports.drift.features import features
+from soundstage.reports.drift.features import Feature, features
 
 #: The API does otherwise than the page says; does what the page does not mention; never did what
 #: the page says.
@@ -78,9 +77,8 @@ def against(observed: Observed, contract: Contract) -> list[Difference]:
         side = seen.endpoints[name]
         # Both sides alike: every feature then says how often it was seen, and nothing changed.
         for feature in features(contract, endpoint, side, side):
-            stage = side.stages.get(feature.stage or RESULT)
             if feature.seen.candidate_n:
-                found += list(_differences(contract, name, feature, stage))
+                found += list(_differences(contract, name, feature, side))
     order = (CONTRADICTED, UNDOCUMENTED, UNSEEN)
     unique = {each.fingerprint: each for each in reversed(found)}
     return sorted(
@@ -90,7 +88,7 @@ def against(observed: Observed, contract: Contract) -> list[Difference]:
 
 
 def _differences(
-    contract: Contract, endpoint: str, feature: Feature, stage: StageSeen | None
+    contract: Contract, endpoint: str, feature: Feature, facts: Facts
 ) -> Iterator[Difference]:
     said, kind = feature.said, feature.kind
     k, n = feature.seen.candidate, feature.seen.candidate_n
@@ -107,7 +105,7 @@ def _differences(
     elif (
         kind in ("always", "field", "items") and k and about is None and not _inside(feature, known)
     ):
-        texts = (UNDOCUMENTED, *_undocumented(feature, stage))
+        texts = (UNDOCUMENTED, *_undocumented(feature, facts))
     elif kind == "always" and k and about is not None and not about.listed:
         text = f"documented for other stages; {_times(k, n, 'always ')}there"
         change = "list it for this stage"
@@ -253,13 +251,14 @@ def _unseen(feature: Feature, about: Documented | None) -> tuple[str, str, str] 
             return None
 
 
-def _undocumented(feature: Feature, stage: StageSeen | None) -> tuple[str, str, str]:
+def _undocumented(feature: Feature, facts: Facts) -> tuple[str, str, str]:
     k, n = feature.seen.candidate, feature.seen.candidate_n
-    place = stage.places.get(feature.path) if stage is not None else None
-    kinds = " or ".join(sorted(place.types)) if place is not None else "anything"
-    if place is not None and set(place.types) <= {"string", "null"} and len(place.formats) == 1:
-        (name,) = place.formats
-        kinds += "" if name in ("text", "token", "empty") else f" ({name})"
+    stage = feature.stage or RESULT
+    types = facts.details("type", stage, feature.path)
+    formats = [*facts.details("format", stage, feature.path)]
+    kinds = " or ".join(sorted(types)) or "anything"
+    if types and set(types) <= {"string", "null"} and len(formats) == 1:
+        kinds += "" if formats[0] in ("text", "token", "empty") else f" ({formats[0]})"
     if feature.kind == "items":
         return "items are not described", f"{kinds}, {_times(k, n)}", f"describe them: {kinds}"
     often = "always there" if k == n else "optional"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from soundstage.contract import Contract
-from soundstage.observed.observation import Observed
+from soundstage.observed.facts import Observed
 from soundstage.output import visible
 from soundstage.reports.drift.docs_diff import EFFECTS, Difference
 from soundstage.reports.formats.markdown import code, escaped

@@ -14,7 +14,7 @@ from soundstage.conformance.violations import SEVERITY_OF_BASIS, Severity
 from soundstage.contract import Contract
 from soundstage.contract.field_schemas import Schema, required_basis
 from soundstage.contract.patterns import found_in
-from soundstage.observed.observation import RESULT
+from soundstage.observed.facts import RESULT
 from soundstage.observed.text_classes import EXAMPLES
 
 

@@ -21,11 +21,10 @@ from typing import Any
 from soundstage.config import Config
 from soundstage.contract import Contract
 from soundstage.errors import NoDataError
-from soundstage.observed.observation import EndpointSeen, Observed
+from soundstage.observed.facts import Facts, Observed
 from soundstage.reports.drift.changes import FeatureChange, change
 from soundstage.reports.drift.documented import Stance
-from soundstage.reports.drift.feature import Feature
-from soundstage.reports.drift.features import features
+from soundstage.reports.drift.features import Feature, features
 from soundstage.reports.drift.presence import (
     LEVEL,
     Presence,
@@ -123,7 +122,7 @@ def observed_of(bundles: Iterable[Path]) -> Observed:
     """What the runs in these bundles saw, put together.
 
     Raises NoDataError for a bundle without `observed.json` (a run that was killed, or is older
-    than the file), UsageError for one that cannot be read.
+    than the file) or with one of an older format, UsageError for one that cannot be read.
     """
     whole = Observed()
     for path in bundles:
@@ -133,7 +132,10 @@ def observed_of(bundles: Iterable[Path]) -> Observed:
                 f"{path}: no {OBSERVED}: the run did not come to its end; "
                 "its transcripts can be read with `soundstage schema --observed`"
             )
-        whole.merge(Observed.of(document))
+        try:
+            whole.merge(Observed.of(document))
+        except NoDataError as error:
+            raise NoDataError(f"{path}: {error}") from error
     return whole
 
 
@@ -207,7 +209,7 @@ def _weight(finding: DriftFinding) -> tuple[Any, ...]:
 
 def _both(
     contract: Contract, base: Observed, candidate: Observed
-) -> Iterable[tuple[str, EndpointSeen, EndpointSeen]]:
+) -> Iterable[tuple[str, Facts, Facts]]:
     mine, theirs = base.apis[contract.api].endpoints, candidate.apis[contract.api].endpoints
     for name in contract.endpoints:
         if name in mine and name in theirs:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from soundstage.reports.charts.axis import Axis, y_axis
 from soundstage.reports.charts.chart import BLUE, GREY, RED, WIDTH, Chart
-from soundstage.reports.charts.svg import Axis, element, line, number, svg, text
+from soundstage.reports.charts.svg import element, line, number, svg, text
 from soundstage.reports.history.changepoints import LevelChange, changes
 from soundstage.reports.run.summary import Summary
 from soundstage.reports.words import milestone_label, plain, plural, seconds
@@ -147,12 +148,7 @@ def chart(series: TrendSeries, place: int) -> Chart:
     def y(value: float) -> float:
         return _BOTTOM - axis.at(value)
 
-    parts: list[Markup] = []
-    for tick in axis.ticks():
-        grid = {"stroke": "currentColor", "stroke_opacity": ".13"}
-        parts.append(line(_LEFT, y(tick), _RIGHT, y(tick), **grid))
-        label = {"text_anchor": "end", "opacity": ".7", "font_size": 11}
-        parts.append(text(_LEFT - 8, y(tick) + 4, seconds(tick) if tick else "0", **label))
+    parts = y_axis(axis, _LEFT, _RIGHT, _BOTTOM)
     for change in series.changes:
         x = (xs[change.at - 1] + xs[change.at]) / 2
         parts.append(line(x, _TOP, x, _BOTTOM, stroke=RED, stroke_dasharray="5 4"))

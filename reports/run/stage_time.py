@@ -18,8 +18,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-#: Of one exchange, as a row tells of them.
-Stages = Mapping[str, Sequence[float]]
+from soundstage.results.columns import SampledExchange
+
 Floats = npt.NDArray[np.float64]
 
 #: The sample (`columns.ExchangeSample`) of whole exchanges of an endpoint that are shared out.
@@ -29,14 +29,13 @@ STAGE_LIMIT = 40
 _PIECE = 10_000
 
 
-def spent(exchanges: Sequence[Stages]) -> dict[str, Floats]:
+def spent(exchanges: Sequence[SampledExchange]) -> dict[str, Floats]:
     """By stage, the seconds that it took in each exchange (0 where it did not come), in the order
-    in which stages come on average. `exchanges` are their `stages`: by name (`stage#track`),
-    [first, last, count], seconds. Raises ValueError at others.
+    in which stages come on average.
     """
     names: dict[str, int] = {}
-    for stages in exchanges:
-        for key in stages:
+    for passed in dict.fromkeys(each.names for each in exchanges):
+        for key in passed:
             name = key.partition("#")[0]
             if name not in names and len(names) < STAGE_LIMIT:
                 names[name] = len(names)
@@ -54,18 +53,25 @@ def spent(exchanges: Sequence[Stages]) -> dict[str, Floats]:
     return {name: np.ascontiguousarray(table[:, names[name]]) for name in order}
 
 
-def _tables(exchanges: Sequence[Stages], names: Mapping[str, int]) -> tuple[Floats, Floats, Floats]:
+def _tables(
+    exchanges: Sequence[SampledExchange], names: Mapping[str, int]
+) -> tuple[Floats, Floats, Floats]:
     """First and last arrival and number of each stage (columns) in each exchange (rows)."""
     shape = len(exchanges), len(names)
     first, last, count = np.full(shape, np.inf), np.full(shape, -np.inf), np.zeros(shape)
-    for line, stages in enumerate(exchanges):
-        for key, (begin, end, times) in stages.items():
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for line, each in enumerate(exchanges):
+        alike.setdefault(each.names, []).append(line)
+    for passed, lines in alike.items():
+        rows = np.array([exchanges[line].flat for line in lines]).reshape(len(lines), -1, 3)
+        for place, key in enumerate(passed):
             number = names.get(key.partition("#")[0])
             if number is None:
                 continue
-            first[line, number] = min(first[line, number], begin)
-            last[line, number] = max(last[line, number], end)
-            count[line, number] += times
+            begin, end, times = rows[:, place].T
+            first[lines, number] = np.minimum(first[lines, number], begin)
+            last[lines, number] = np.maximum(last[lines, number], end)
+            count[lines, number] += times
     return first, last, count
 
 

@@ -27,7 +27,7 @@ from soundstage.exit_codes import ExitCode
 from soundstage.gate import conclusion
 from soundstage.gate.contract_check import EMULATOR, CheckOptions, open_gate
 from soundstage.observed.exchanges import EACH_SECOND, Sampler
-from soundstage.observed.observation import Observed
+from soundstage.observed.facts import Observed
 from soundstage.reports.drift.drift import broken, drift, observed_of, waived
 from soundstage.results.bundle import OBSERVED
 
@@ -156,7 +156,7 @@ def test_a_made_up_api_is_observed_from_its_data_alone(home: Path, monkeypatch: 
         ("breaking", "field.gone", "tune", "hello", "/job")
     ]
     seen = observed_of([before]).apis["string-tracks"].endpoints["tune"]
-    assert set(seen.tracks) == {"low", "mid", "high"}
+    assert set(seen.details("tracks")) == {"low", "mid", "high"}
 
 
 # ------------------------------------------------------------------ what is observed
@@ -169,7 +169,7 @@ def test_only_what_should_have_succeeded_is_observed(base: Path):
         good = [
             r for r in rows if r["endpoint"] == name and not r["probe"] and r["outcome"] == "ok"
         ]
-        assert endpoint.exchanges == endpoint.whole == len(good) > 0
+        assert endpoint.exchanges == endpoint.count("whole") == len(good) > 0
 
 
 def _rows(bundle: Path) -> list[str]:
@@ -178,9 +178,9 @@ def _rows(bundle: Path) -> list[str]:
 
 def test_a_transcript_shows_what_its_exchange_showed(home: Path, recorded: Path):
     seen = read([str(recorded)], load_all()).apis["v6"].endpoints["stream"]
-    assert (seen.exchanges, seen.whole) == (20, 20)
-    assert set(seen.last) == {"final"}
-    assert {name for name in seen.stages if not name.startswith("?")} >= {"validated", "running"}
+    assert (seen.exchanges, seen.count("whole")) == (20, 20)
+    assert set(seen.details("last")) == {"final"}
+    assert {name for name in seen.stages() if not name.startswith("?")} >= {"validated", "running"}
 
 
 def test_nothing_private_is_in_a_bundle(base: Path):

@@ -16,7 +16,7 @@ from hypothesis import find, settings
 from soundstage.conformance.engine import StreamCheck
 from soundstage.conformance.violations import Severity, Verdict
 from soundstage.contract import load, patterns
-from soundstage.emulator.http.messages import Reader
+from soundstage.emulator.generations.admission import Reader
 from soundstage.errors import ContractDataError
 from soundstage.exchange.requests import valid_body
 from soundstage.generation.faults import valid_stream

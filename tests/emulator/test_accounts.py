@@ -15,7 +15,7 @@ from soundstage.contract import load_all
 from soundstage.emulator.accounts import rates, triggers
 from soundstage.emulator.accounts.accounts import Accounts, account_of
 from soundstage.emulator.accounts.rates import RateLimit
-from soundstage.emulator.http.messages import PRECEDENCE
+from soundstage.emulator.generations.admission import PRECEDENCE
 from soundstage.emulator.options import Options
 from soundstage.errors import UsageError
 from soundstage.exchange.spawn import spawned_emulator

@@ -21,8 +21,7 @@ import pytest
 from soundstage.contract import load_all
 from soundstage.emulator.files import mp3
 from soundstage.emulator.files.songs import song
-from soundstage.emulator.generations.factory import Factory, SongEndpoint
-from soundstage.emulator.http.messages import GenerationRequest
+from soundstage.emulator.generations.factory import Factory, GenerationRequest, SongEndpoint
 from soundstage.emulator.options import Options
 from soundstage.emulator.pace.profiles import profile
 from soundstage.exchange.spawn import spawned_emulator

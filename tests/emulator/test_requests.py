@@ -10,7 +10,8 @@ import pytest
 
 from soundstage.contract import Contract, load_all
 from soundstage.emulator.accounts.triggers import triggers
-from soundstage.emulator.http.messages import BODY_LIMIT, bearer_key, is_json
+from soundstage.emulator.http.asgi import bearer_key, is_json
+from soundstage.emulator.http.replies import BODY_LIMIT
 
 CONTRACTS = load_all()
 ENDPOINTS = [

@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from soundstage.contract import Contract, load_all
+from soundstage.emulator.generations.admission import Reader
 from soundstage.emulator.generations.factory import Factory, SongEndpoint
 from soundstage.emulator.generations.generations import Generation
 from soundstage.emulator.generations.status import status_of
@@ -26,7 +27,7 @@ def generations(contract: Contract, fails: bool) -> list[Generation]:
     assert endpoint is not None
     place = SongEndpoint.of(contract, endpoint, "sse")
     raw = orjson.dumps(next(e.payload for e in contract.examples if e.of == "request"))
-    asked = place.reader.read(raw)
+    asked = Reader(endpoint).read(raw)
     assert not isinstance(asked, str)
     return [
         factory.make(place, asked, raw, "http://h", 100.0, number=number, fails=fails)
@@ -42,7 +43,7 @@ def test_a_generation_that_nobody_hears_any_more_answers_as_before(
     for made, left in zip(generations(contract, fails), generations(contract, fails), strict=True):
         left.drop_chunks()
         moments = [99.0, 100.0, made.end, made.end + 1, *(100.0 + due for due in made.schedule)]
-        assert (left.end, left.charged_with) == (made.end, made.charged_with)
+        assert (left.end, left.billed_with) == (made.end, made.billed_with)
         for now in moments:
             assert status_of(left, now) == status_of(made, now)
             for url in made.urls:
@@ -127,19 +128,19 @@ def test_there_is_room_for_so_many_bytes_of_songs_that_are_being_told() -> None:
     store = Store(most_told=2 * size)
     told = [begun(song, number, 0.0) for number in (1, 2)]
     for number, each in enumerate(told, start=1):
-        assert store.has_room(song, 0.0)
+        assert store.has_room(0.0)
         kept_in(store, each, number)
-    assert not store.has_room(song, 0.0)
+    assert not store.has_room(0.0)
     store.leave(told[0])
     store.leave(told[0])
-    assert store.has_room(song, 0.0)
+    assert store.has_room(0.0)
     kept_in(store, begun(song, 3, 0.0), 3)
-    assert not store.has_room(song, 0.0)
+    assert not store.has_room(0.0)
 
 
 def test_songs_that_go_on_without_their_clients_do_not_fill_memory_with_words() -> None:
     [song, *_] = generations(next(iter(CONTRACTS.values())), False)
     store = Store(most_text=1000)
     kept_in(store, begun(song, 1, 0.0), 1, text=2001)
-    assert not store.has_room(song, 0.0)
-    assert store.has_room(song, 1e6), "that one has ended, and is forgotten for it"
+    assert not store.has_room(0.0)
+    assert store.has_room(1e6), "that one has ended, and is forgotten for it"

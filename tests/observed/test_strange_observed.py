@@ -6,7 +6,7 @@ import pytest
 
 from soundstage.observed.inferred import _is_text
 from soundstage.reports.drift.documented import SILENT
-from soundstage.reports.drift.place_features import _of_value
+from soundstage.reports.drift.features import value_said
 
 
 @pytest.mark.parametrize("key", ["", '"', '"\\u12"', "x", "::error::", "{", "'a'"])
@@ -17,4 +17,4 @@ def test_a_candidate_that_is_no_json_is_no_text_and_nothing_is_documented_about_
         def value(self, value: object) -> object:
             raise AssertionError(value)
 
-    assert _of_value(About(), key) is SILENT
+    assert value_said(About(), key) is SILENT

@@ -16,7 +16,8 @@ import orjson
 import pytest
 
 from soundstage import cli
-from soundstage.reports.compare import arms
+from soundstage.reports.compare import arms, gates
+from soundstage.reports.compare.cli import parse_args
 from soundstage.reports.compare.comparability import REASONS
 from soundstage.results.bundle import EXCHANGES
 
@@ -570,3 +571,11 @@ def test_help_starts_without_heavy_libraries():
     )
     assert done.returncode == 0, done.stderr
     assert "exit codes: 0 no worse" in done.stdout
+
+
+def test_the_help_names_the_levels_that_gates_are_held_to(capsys):
+    with pytest.raises(SystemExit):
+        parse_args(["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    for level in (gates.MARGIN, gates.RATE_MARGIN, gates.ALPHA):
+        assert f"(default {level:.0%})" in said

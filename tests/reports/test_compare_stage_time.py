@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from array import array
+from itertools import chain
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from soundstage.reports.compare.stage_change import signed
 from soundstage.reports.run import stage_time
 from soundstage.reports.run.stage_time import shared
-from soundstage.results.columns import ExchangeSample
+from soundstage.reports.words import signed
+from soundstage.results.columns import ExchangeSample, SampledExchange
 
 MOMENTS = st.floats(0.001, 100, allow_nan=False)
 STAGES = st.lists(st.tuples(MOMENTS, st.floats(0, 50), st.integers(1, 20)), min_size=1, max_size=6)
 
 
+def sampled(stages: dict[str, list[float]]) -> SampledExchange:
+    flat = array("d", chain.from_iterable(stages.values()))
+    return SampledExchange("ok", tuple(stages), flat, None, None)
+
+
 def spent(stages: dict[str, list[float]]) -> dict[str, float]:
-    return {name: round(float(at[0]), 9) for name, at in stage_time.spent([stages]).items()}
+    return {
+        name: round(float(at[0]), 9) for name, at in stage_time.spent([sampled(stages)]).items()
+    }
 
 
 def test_stages_one_after_another_get_what_they_were_waited_for():
@@ -77,14 +87,14 @@ def test_an_even_sample_is_kept_of_very_many_exchanges():
     sample = ExchangeSample(100)
     for number in range(5000):
         sample.add({"outcome": "ok", "stages": {"a": [number + 1, number + 1, 1]}})
-    kept = stage_time.spent([each.stages for each in sample.kept])["a"]
+    kept = stage_time.spent(sample.kept)["a"]
     assert 100 <= len(kept) <= 200
     assert kept.mean() == pytest.approx(2500, rel=0.05)
     assert len(np.unique(np.diff(kept))) == 1
 
 
 def test_no_number_of_stage_names_fills_the_memory():
-    found = stage_time.spent([{f"stage{n}": [1.0, 2.0, 2] for n in range(1000)}])
+    found = stage_time.spent([sampled({f"stage{n}": [1.0, 2.0, 2] for n in range(1000)})])
     assert len(found) == stage_time.STAGE_LIMIT
 
 

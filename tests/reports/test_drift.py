@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scipy.stats import fisher_exact
+from late_import import LateModule
 
 from made_up_api import SHAPES
 from observations import Change, Chunks, made_up, observed_results, observed_run, observed_stream
@@ -21,7 +21,7 @@ from soundstage.config import Config, Waiver
 from soundstage.contract import Contract, load, load_all
 from soundstage.errors import NoDataError, UsageError
 from soundstage.generation.faults import Fault, catalogue, valid_stream
-from soundstage.observed.observation import Observed
+from soundstage.observed.facts import Observed
 from soundstage.reports.drift import changes, docs_diff, docs_page
 from soundstage.reports.drift.drift import DriftFinding, broken, drift, observed_of, waived
 from soundstage.reports.drift.presence import (
@@ -35,6 +35,8 @@ from soundstage.reports.drift.presence import (
     smallest,
 )
 from soundstage.results.bundle import OBSERVED, BundleWriter
+
+stats = LateModule("scipy.stats")
 
 V6 = load("v6")
 SECOND_TRACK = V6.protocol.tracks.values[1]  # type: ignore[union-attr]
@@ -317,7 +319,7 @@ def test_fisher_is_that_of_scipy():
             continue
         table = [[seen.candidate, b - seen.candidate], [seen.base, a - seen.base]]
         side = "less" if seen.candidate * a <= seen.base * b else "greater"
-        assert fisher(seen) == pytest.approx(min(1, 2 * fisher_exact(table, side).pvalue))
+        assert fisher(seen) == pytest.approx(min(1, 2 * stats.fisher_exact(table, side).pvalue))
 
 
 def test_fisher_of_a_million_exchanges_takes_no_time_and_does_not_overflow():
@@ -472,6 +474,9 @@ def test_a_bundle_without_observations_or_with_broken_ones_is_refused_with_its_p
     with pytest.raises(UsageError, match=r"observed\.json:1:"):
         observed_of([tmp_path / "a"])
     (tmp_path / "a" / OBSERVED).write_text('{"format": 1, "apis": {"v6": {}}}')
+    with pytest.raises(NoDataError, match=r"a: observed\.json has format 1"):
+        observed_of([tmp_path / "a"])
+    (tmp_path / "a" / OBSERVED).write_text('{"format": 2, "apis": {"v6": {}}}')
     with pytest.raises(UsageError, match=r"observed\.json: /apis/v6"):
         observed_of([tmp_path / "a"])
 
@@ -569,7 +574,8 @@ DOCS_PAGE = Path(__file__).parents[2] / "docs" / "drift.md"
 
 def test_the_docs_name_every_kind_of_drift():
     source = Path(changes.__file__).read_text()
-    kinds = set(re.findall(r'"([a-z]+\.[a-z]+)"', source)) | {"track.lost", "track.rarer"}
+    kinds = set(re.findall(r'_Meaning\(\s*"([a-z]+\.[a-z]+)"', source))
+    kinds |= {kind for kind, _ in changes._RULED.values()} | {"track.lost", "track.rarer"}
     assert len(kinds) > 25
     documented = set(re.findall(r"`([a-z]+\.[a-z]+)`", DOCS_PAGE.read_text()))
     assert kinds <= documented, kinds - documented

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from late_import import LateModule
 from recorded_streams import bundle_of, rows
-from scipy import stats
 
 from soundstage.commands.fit_profile import fitted_profile
 from soundstage.contract import load_all
@@ -21,6 +21,8 @@ from soundstage.emulator.pace.profiles import from_data, profiles
 from soundstage.errors import NoDataError, UsageError
 from soundstage.reports.drift import fidelity, fidelity_table
 from soundstage.reports.drift.drift import DriftEvidence, DriftFinding
+
+stats = LateModule("scipy.stats")
 
 CONTRACTS = load_all()
 REALISTIC = profiles()["realistic"]

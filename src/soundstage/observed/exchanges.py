@@ -4,7 +4,7 @@ looked at under load.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from soundstage.conformance.judge import Caps, Judge
@@ -13,7 +13,7 @@ from soundstage.contract import Contract
 from soundstage.contract.paths import endpoint_at
 from soundstage.errors import NoDataError, UsageError
 from soundstage.exchange.client import Exchange
-from soundstage.observed.observation import Observed
+from soundstage.observed.facts import Observed
 from soundstage.observed.recorder import Chunk, observe_result, observe_stream
 from soundstage.saved import saved_file as saved_files
 from soundstage.saved.transcript import Transcript
@@ -34,20 +34,9 @@ def observe(exchange: Exchange) -> Observed:
     whole = exchange.outcome in ("ok", "failed") and exchange.judge.failed is None
     found = _observe(exchange.judge, exchange.chunks, whole=whole)
     hiding = exchange.hiding(exchange.redactor)
-    if hiding.may_hold("\n".join(_said(found)).encode("utf-8", "surrogatepass")):
+    if hiding.may_hold("\n".join(found.texts()).encode("utf-8", "surrogatepass")):
         found = Observed.of(hiding.document(found.to_json()))
     return found
-
-
-def _said(found: Observed) -> Iterator[str]:
-    """All that it tells in the API's own words: names that are not documented, and values."""
-    for api in found.apis.values():
-        for endpoint in api.endpoints.values():
-            for stage in endpoint.stages.values():
-                for where, place in stage.places.items():
-                    if not place.documented:
-                        yield where
-                    yield from place.values.counts
 
 
 def _observe(judge: Judge, chunks: Sequence[Chunk], *, whole: bool) -> Observed:

@@ -5,15 +5,18 @@ meets. Ranges and counts are annotations (`x-observed`), since the next song may
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-from soundstage.observed.observation import RESULT, ApiSeen, EndpointSeen, StageSeen
-from soundstage.observed.shapes import PlaceShape, exchanges_around, parent_of
+from soundstage.observed.facts import RANGES, RESULT, ApiSeen, Facts
 
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 #: Classes of text that JSON Schema has a format for, of the same name.
-_FORMATS = frozenset({"uri", "uuid", "date-time", "date"})
+_FORMATS: Final = frozenset({"uri", "uuid", "date-time", "date"})
+#: What of the protocol is told, and as what.
+_PROTOCOL: Final = {
+    "framings": "framing", "tracks": "tracks", "index_starts": "start", "index_steps": "step",
+    "last_stages": "last",
+}  # fmt: skip
 
 
 def document(api: str, seen: ApiSeen) -> dict[str, Any]:
@@ -21,10 +24,13 @@ def document(api: str, seen: ApiSeen) -> dict[str, Any]:
     What was seen of the protocol stands under `x-observed-protocol`, by endpoint.
     """
     definitions = {}
-    for endpoint, of_endpoint in sorted(seen.endpoints.items()):
-        for name, stage in sorted(of_endpoint.stages.items()):
-            key = endpoint if name == RESULT else f"{endpoint}.{name}"
-            definitions[key] = schema_of(stage, _title(api, endpoint, name, stage))
+    for endpoint, facts in sorted(seen.endpoints.items()):
+        for stage in facts.stages():
+            key = endpoint if stage == RESULT else f"{endpoint}.{stage}"
+            what = "a result" if stage == RESULT else f"a chunk of {stage}"
+            many = facts.count("stage", stage)
+            title = f"{api} {endpoint}: {what}, as seen in {many} exchanges"
+            definitions[key] = {"title": title, **schema_of(facts, stage)}
     return {
         "$schema": DIALECT,
         "title": f"{api} as observed",
@@ -35,116 +41,96 @@ def document(api: str, seen: ApiSeen) -> dict[str, Any]:
     }
 
 
-def _title(api: str, endpoint: str, stage: str, seen: StageSeen) -> str:
-    what = "a result" if stage == RESULT else f"a chunk of {stage}"
-    return f"{api} {endpoint}: {what}, as seen in {seen.exchanges} exchanges"
-
-
-def schema_of(stage: StageSeen, title: str | None = None) -> dict[str, Any]:
+def schema_of(facts: Facts, stage: str) -> dict[str, Any]:
     """The schema that every chunk of a stage met, as far as its chunks were looked at."""
     below: dict[str, list[str]] = {}
-    for where in sorted(stage.places):
-        if where:
-            below.setdefault(where.rpartition("/")[0], []).append(where)
-    schema = _schema(stage.places, "", below) if stage.places else {}
-    return {"title": title, **schema} if title else schema
+    paths = facts.places(stage)
+    for path in paths:
+        if path:
+            below.setdefault(path.rpartition("/")[0], []).append(path)
+    return _schema(facts, stage, "", below) if paths else {}
 
 
-def _schema(
-    places: Mapping[str, PlaceShape], where: str, below: Mapping[str, list[str]]
-) -> dict[str, Any]:
-    place = places[where]
-    kinds = sorted(place.types)
+def _schema(facts: Facts, stage: str, path: str, below: dict[str, list[str]]) -> dict[str, Any]:
+    kinds = sorted(facts.details("type", stage, path))
     if "number" in kinds and "integer" in kinds:
         kinds.remove("integer")
     schema: dict[str, Any] = {"type": kinds[0] if len(kinds) == 1 else kinds}
-    schema |= _strings(place)
-    inner = below.get(where, [])
+    schema |= _strings(facts, stage, path, set(kinds))
+    inner = below.get(path, [])
     properties = {}
     required = []
     for each in inner:
-        name = each[len(where) + 1 :].replace("~1", "/").replace("~0", "~")
+        name = each[len(path) + 1 :].replace("~1", "/").replace("~0", "~")
         if name == "*" or name.startswith("<"):
             continue
-        properties[name] = _schema(places, each, below)
-        if places[each].always == exchanges_around(places, each):
+        properties[name] = _schema(facts, stage, each, below)
+        if facts.count("always", stage, path=each) == facts.around(stage, each):
             required.append(name)
     if properties:
         schema["properties"] = properties
         schema["required"] = required
-    if f"{where}/*" in inner:
-        schema["items"] = _schema(places, f"{where}/*", below)
-    schema["x-observed"] = _facts(places, where)
+    if f"{path}/*" in inner:
+        schema["items"] = _schema(facts, stage, f"{path}/*", below)
+    schema["x-observed"] = _notes(facts, stage, path)
     return schema
 
 
-def _is_text(key: str) -> bool:
+def _is_text(value: str) -> bool:
     """Whether a candidate is a text in JSON: a file of others may hold anything there."""
     try:
-        return isinstance(json.loads(key), str)
+        return isinstance(json.loads(value), str)
     except ValueError:
         return False
 
 
-def _strings(place: PlaceShape) -> dict[str, Any]:
+def _strings(facts: Facts, stage: str, path: str, kinds: set[str]) -> dict[str, Any]:
     """`enum` or `format`, where all texts are a few names of the protocol, or of one class."""
-    kinds = set(place.types)
-    texts = place.types.counts.get("string", [0, 0])[0]
-    if not texts or kinds - {"string", "null"}:
+    if "string" not in kinds or kinds - {"string", "null"}:
         return {}
-    names = {key: counts[0] for key, counts in place.values.counts.items() if _is_text(key)}
-    if sum(names.values()) == texts:
+    values = facts.details("value", stage, path)
+    unkept = facts.count("unkept", stage, path=path)
+    if values and not unkept and not facts.many(stage, path) and all(map(_is_text, values)):
         nothing: list[Any] = [None] if "null" in kinds else []
-        return {"enum": [*map(json.loads, sorted(names)), *nothing]}
-    if len(place.formats) == 1:
-        (name,) = place.formats
-        return {"format": name} if name in _FORMATS else {}
-    return {}
+        return {"enum": [*map(json.loads, sorted(values)), *nothing]}
+    formats = [*facts.details("format", stage, path)]
+    return {"format": formats[0]} if len(formats) == 1 and formats[0] in _FORMATS else {}
 
 
-def _facts(places: Mapping[str, PlaceShape], where: str) -> dict[str, Any]:
-    place = places[where]
-    facts: dict[str, Any] = {
-        "seen": place.seen,
-        "of": parent_of(places, where),
-        "exchanges": [place.exchanges, exchanges_around(places, where)],
-        "documented": place.documented,
+def _notes(facts: Facts, stage: str, path: str) -> dict[str, Any]:
+    notes: dict[str, Any] = {
+        "exchanges": [facts.count("at", stage, path=path), facts.around(stage, path)],
+        "documented": not facts.count("extra", stage, path=path),
     }
-    for name in ("types", "formats", "values", "sizes"):
-        tally = getattr(place, name)
-        if len(tally):
-            facts[name] = {key: tally.counts[key][0] for key in sorted(tally)}
-    for name in ("numbers", "lengths"):
-        if (found := getattr(place, name)) is not None:
-            facts[name] = [int(end) if end.is_integer() else end for end in found]
-    return facts
+    for facet in ("type", "format", "value", "size"):
+        if facet == "value" and facts.many(stage, path):
+            continue
+        if found := facts.details(facet, stage, path):
+            notes[f"{facet}s"] = dict(sorted(found.items()))
+    for facet in RANGES:
+        if (ends := facts.range(facet, stage, path)) is not None:
+            notes[f"{facet}s"] = [int(end) if end.is_integer() else end for end in ends]
+    return notes
 
 
-def protocol_of(seen: EndpointSeen) -> dict[str, Any]:
+def protocol_of(facts: Facts) -> dict[str, Any]:
     """What was seen of an endpoint's protocol: counts of exchanges."""
-    tallies = {
-        "framings": seen.framings,
-        "tracks": seen.tracks,
-        "index_starts": seen.starts,
-        "index_steps": seen.steps,
-        "last_stages": seen.last,
-        "order": seen.order,
+    order = {
+        f"{stage}>{later}": number
+        for stage in facts.stages()
+        for later, number in facts.details("order", stage).items()
     }
+    told = {name: facts.details(facet) for name, facet in _PROTOCOL.items()} | {"order": order}
     return {
-        "exchanges": seen.exchanges,
-        "whole": seen.whole,
-        **{
-            name: {key: tally.exchanges(key) for key in sorted(tally)}
-            for name, tally in tallies.items()
-            if len(tally)
-        },
+        "exchanges": facts.exchanges,
+        "whole": facts.count("whole"),
+        **{name: dict(sorted(found.items())) for name, found in told.items() if found},
         "stages": {
-            name: {
-                "chunks": stage.chunks,
-                "exchanges": stage.exchanges,
-                "times": {key: stage.times.exchanges(key) for key in sorted(stage.times)},
+            stage: {
+                "exchanges": facts.count("stage", stage),
+                "times": dict(sorted(facts.details("times", stage).items())),
             }
-            for name, stage in sorted(seen.stages.items())
-            if name != RESULT
+            for stage in facts.stages()
+            if stage != RESULT
         },
     }

@@ -222,11 +222,22 @@ class Columns:
     """
 
     __slots__ = (
-        "_dropped", "_first", "_kinds", "_names", "_tables", "_whole_only", "bad", "ends", "heard",
+        "_dropped",
+        "_first",
+        "_kinds",
+        "_names",
+        "_tables",
+        "_whole_only",
+        "_with_stages",
+        "bad",
+        "ends",
+        "heard",
         "sample",
     )  # fmt: skip
 
-    def __init__(self, sample: int = SAMPLE, *, whole_only: bool = False) -> None:
+    def __init__(
+        self, sample: int = SAMPLE, *, whole_only: bool = False, stages: bool = True
+    ) -> None:
         self.heard: PlaybackColumns | None = None
         self.sample = ExchangeSample(sample)
         self.ends: Counter[tuple[str, str]] = Counter()
@@ -238,6 +249,7 @@ class Columns:
         self._dropped = array("q")
         self._names: set[str] = set()
         self._whole_only = whole_only
+        self._with_stages = stages
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Take a row of exchanges.ndjson.gz in. Raises ValueError at names that are too many or
@@ -280,12 +292,6 @@ class Columns:
             self.heard = self.heard or PlaybackColumns()
             self.heard.add(playback)
         passed, well = row["stages"], outcome == OK
-        passing = tuple(passed), well
-        first = self._first.get(passing)
-        if first is None:
-            self._know(passing[0])
-            first = self._first[passing] = array("f")
-        first.extend([times[0] for times in passed.values()])
         if passed and (well or not self._whole_only):
             self.sample.add(row)
         if not well:
@@ -293,6 +299,18 @@ class Columns:
                 lasted = get("ended")
                 table.cut[len(table.started) - 1] = _last_seen(row) if lasted is None else lasted
             self.bad += 1
+        if self._with_stages:
+            self._arrived(passed, outcome)
+
+    def _arrived(self, passed: Mapping[str, Any], outcome: str) -> None:
+        well = outcome == OK
+        passing = tuple(passed), well
+        first = self._first.get(passing)
+        if first is None:
+            self._know(passing[0])
+            first = self._first[passing] = array("f")
+        first.extend([times[0] for times in passed.values()])
+        if not well:
             last = max(passed, key=lambda name: float(passed[name][1]), default="")
             self.ends[last, outcome] += 1
 

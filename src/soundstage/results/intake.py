@@ -29,11 +29,12 @@ _PLACE_LIMIT = 200
 class Intake:
     """What is kept of rows: `columns` by (api, endpoint), those of the `whole` run, violations by
     code and in how many exchanges, and the transcripts (`places`) of the exchanges in `wanted`.
-    `sample` and `whole_only` are as in `Columns`.
+    `sample` is as in `Columns`. `compared`: what a comparison does not ask for is left out, which
+    is the whole run, first arrivals of stages, and in the sample what did not end well.
     """
 
     def __init__(
-        self, wanted: Collection[str] = (), sample: int = SAMPLE, *, whole_only: bool = False
+        self, wanted: Collection[str] = (), sample: int = SAMPLE, *, compared: bool = False
     ) -> None:
         self.columns: dict[tuple[str, str], Columns] = {}
         self.whole = RunColumns()
@@ -41,11 +42,12 @@ class Intake:
         self.exchanges_with: Counter[str] = Counter()
         self.places: dict[str, str] = {}
         self.total = 0
-        self._wanted, self._sample, self._whole_only = wanted, sample, whole_only
+        self._wanted, self._sample, self._compared = wanted, sample, compared
 
     def take(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Take rows in, in their order. Raises UsageError at one of another format."""
-        columns, whole, wanted = self.columns, self.whole, self._wanted
+        columns, whole = self.columns, self.whole
+        wanted, compared = self._wanted, self._compared
         for row in rows:
             self.total += 1
             try:
@@ -54,9 +56,12 @@ class Intake:
                 if group is None:
                     if len(columns) >= ENDPOINTS_LIMIT:
                         raise ValueError(f"more than {ENDPOINTS_LIMIT:,} endpoints")
-                    group = columns[key] = Columns(self._sample, whole_only=self._whole_only)
+                    group = columns[key] = Columns(
+                        self._sample, whole_only=self._compared, stages=not self._compared
+                    )
                 group.add(row)
-                whole.add(row)
+                if not compared:
+                    whole.add(row)
                 if codes := row["codes"]:
                     for code, number in codes.items():
                         count(self.violations, code, number)
@@ -95,12 +100,12 @@ def take_in(
     wanted: Collection[str] = (),
     sample: int = SAMPLE,
     *,
-    whole_only: bool = False,
+    compared: bool = False,
 ) -> Intake:
     """All rows of a bundle; the rest as in `Intake`. Raises UsageError at a damaged one."""
 
     def empty() -> Intake:
-        return Intake(wanted, sample, whole_only=whole_only)
+        return Intake(wanted, sample, compared=compared)
 
     def in_one_go() -> Intake:
         intake = empty()

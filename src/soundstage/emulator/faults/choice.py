@@ -27,7 +27,8 @@ from soundstage.emulator.faults.expression import (
 )
 from soundstage.emulator.faults.fault_tally import FaultTally
 from soundstage.emulator.faults.injection import Chosen, InjectedAnswer, in_step, inject, scripted
-from soundstage.emulator.http.messages import Headers, Reply, header_list
+from soundstage.emulator.http.asgi import header_list
+from soundstage.emulator.http.replies import Headers, Reply
 from soundstage.generation.fault_wire import REDIRECTED
 from soundstage.generation.faults import Body, Chunks, Fault, WholeAnswer, by_name, valid_error
 from soundstage.generation.script import GatewayAnswer, Script
@@ -75,12 +76,8 @@ class Faults:
         self._contracts = tuple(contracts)
         self._tally = FaultTally()
         self._options = checked(texts, self._contracts)
-        self._set: tuple[FaultExpression, ...] | None = None
-
-    @property
-    def asked(self) -> tuple[FaultExpression, ...]:
-        """Those that any answer may get."""
-        return self._options if self._set is None else self._set
+        #: Those that any answer may get.
+        self.asked: tuple[FaultExpression, ...] = self._options
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
@@ -93,29 +90,26 @@ class Faults:
 
         Raises UsageError, and changes nothing, for one that none of the contracts can have.
         """
-        asked = None if texts is None else checked(texts, self._contracts)
-        self._set = asked
+        self.asked = self._options if texts is None else checked(texts, self._contracts)
         self._tally.renew()
 
     def reset(self) -> None:
         """Go back to those of the options, and count and draw anew."""
-        self._set = None
+        self.asked = self._options
         self._tally.clear()
 
-    def of_request(
-        self, contract: Contract, headers: Iterable[tuple[bytes, bytes]]
-    ) -> RequestFaults | str | None:
-        """The faults that the answer to a request may get: asked once, when it arrives. None where
-        there are none, which is nearly always; or what is wrong with those that it names.
+    def of_request(self, contract: Contract, named: str | None) -> RequestFaults | str | None:
+        """The faults that the answer to a request may get, asked once, when it arrives: those that
+        it names in its header, else those of the emulator. None where there are none, which is
+        nearly always; or what is wrong with those that it names.
         """
-        text = header_list(headers, FAULT_HEADER)
-        if text is None:
+        if named is None:
             asked = self.asked
             return RequestFaults(contract, asked, False, self._seed, self._tally) if asked else None
-        named = named_in(contract, text, self._contracts)
-        if isinstance(named, str):
-            return named
-        return RequestFaults(contract, named, True, self._seed, self._tally)
+        found = named_in(contract, named, self._contracts)
+        if isinstance(found, str):
+            return found
+        return RequestFaults(contract, found, True, self._seed, self._tally)
 
     def without_place(self, headers: Iterable[tuple[bytes, bytes]], send: Send) -> Send:
         """For an answer in which no fault has a place: where a request names some all the same,

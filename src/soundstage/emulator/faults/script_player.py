@@ -9,7 +9,7 @@ from starlette.types import Send
 
 from soundstage.emulator.http.asgi import FarEnd
 from soundstage.emulator.http.connection import Connection
-from soundstage.emulator.http.messages import Headers
+from soundstage.emulator.http.replies import Headers
 from soundstage.generation.script import (
     Close,
     EndBody,

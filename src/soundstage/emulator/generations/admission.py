@@ -1,43 +1,53 @@
 """Whether a request becomes a generation: keys, bodies, triggers, rates and balances, in the order
 of `PRECEDENCE`. What is refused gets the answer that its contract documents.
+
+A request is let in first, its price held, and its generation begun after that: what the answer to
+it says before its first chunk does not depend on the song.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from starlette.types import Receive, Scope
 
-from soundstage.contract import Contract
+from soundstage.contract import Contract, patterns
+from soundstage.contract.protocol import Endpoint
 from soundstage.emulator.accounts import rates
 from soundstage.emulator.accounts.accounts import Account, Accounts
-from soundstage.emulator.accounts.ledger import ChargeRefused, HeldPrice, Ledger
+from soundstage.emulator.accounts.charges import ChargeRefused, HeldPrice, Ledger
 from soundstage.emulator.accounts.rates import RateLimit
 from soundstage.emulator.accounts.triggers import Trigger
 from soundstage.emulator.faults.choice import RequestFaults
-from soundstage.emulator.generations.factory import Factory, SongEndpoint
+from soundstage.emulator.generations.factory import Factory, GenerationRequest, SongEndpoint
 from soundstage.emulator.generations.generations import Generation
 from soundstage.emulator.generations.store import Store
-from soundstage.emulator.http.asgi import base_url, body_of
+from soundstage.emulator.http.asgi import base_url, bearer_key, body_of, header, is_json
 from soundstage.emulator.http.journal import JournalEntry
-from soundstage.emulator.http.messages import (
-    PRECEDENCE,
-    GenerationRequest,
-    Reply,
-    bearer_key,
-    header,
-    is_json,
-    plain,
-    refusal,
-)
+from soundstage.emulator.http.replies import Reply, plain, refusal
 from soundstage.emulator.pace.capacity import Capacity
 from soundstage.emulator.pace.profile import Profile
 from soundstage.errors import UsageError
+from soundstage.untrusted import json_text
 
 ERROR_HEADER: Final = b"soundstage-error"
+#: Errors in the order in which a request is held against them, after path and method.
+PRECEDENCE: Final = (
+    "unauthorized",
+    "wrong_media_type",
+    "too_large",
+    "broken_json",
+    "wrong_types",
+    "invalid_prompt",
+    "nsfw",
+    "rate_limit",
+    "insufficient_balance",
+    "service_unavailable",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +58,20 @@ class Declined:
     answer: Reply
 
 
-@dataclass(frozen=True, slots=True)
-class _WantedSong:
-    """What a request asks for that is in order so far. `late` is the word in it whose error comes
-    after those of the key; `fails`: a word wants the generation to fail midway.
+@dataclass(slots=True)
+class Accepted:
+    """A request that was let in `at` a moment of the loop's clock, its price `held`. `fails`: a
+    word in it wants the generation to fail midway. `generation` is None until it has begun.
     """
 
+    place: SongEndpoint
     asked: GenerationRequest
     raw: bytes
-    late: Trigger | None
+    base: str
+    at: float
+    held: HeldPrice
     fails: bool
+    generation: Generation | None = None
 
 
 class Admission:
@@ -82,6 +96,8 @@ class Admission:
         self._capacity = Capacity()
         self._limited = False
         self._asked = 0
+        self._refusing = False
+        self._readers: dict[int, Reader] = {}
         self._error: str | None = None
         self._limits: Mapping[str, RateLimit | None] = {}
         served = contracts.values()
@@ -102,7 +118,7 @@ class Admission:
             for name, text in limits.items()
         }
         # Those who are in keep their slots when others are told of another profile.
-        self._limited = profile.limited
+        self._limited, self._refusing = profile.limited, profile.refuses
         self._capacity.slots, self._capacity.queue = profile.slots, profile.queue
         self._capacity.slowdown = profile.slowdown
 
@@ -131,29 +147,78 @@ class Admission:
         return f"no error is called {name!r}: there are {', '.join(sorted(self._errors))}"
 
     async def accept(
-        self,
-        place: SongEndpoint,
-        scope: Scope,
-        receive: Receive,
-        faults: RequestFaults | None,
-        entry: JournalEntry,
-    ) -> Generation | Declined:
-        """A new generation, its price held; or the answer that refuses it (`PRECEDENCE`)."""
-        started = asyncio.get_running_loop().time()
-        account = self._account_of(place.contract, scope, entry)
+        self, place: SongEndpoint, scope: Scope, receive: Receive, entry: JournalEntry
+    ) -> Accepted | Declined:
+        """A request whose price is held and whose generation may begin; or the answer that refuses
+        it (`PRECEDENCE`).
+        """
+        at = asyncio.get_running_loop().time()
+        contract = place.contract
+        account = self._account_of(contract, scope, entry)
         if isinstance(account, Declined):
             return account
         if (raw := await body_of(receive)) is None:
-            return self._declined(place.contract, "too_large")
+            return self._declined(contract, "too_large")
         entry.received(raw)
-        song = self._read(place, account, raw)
-        if isinstance(song, Declined):
-            return song
+        asked = self._reader(place.endpoint).read(raw)
+        if isinstance(asked, str):
+            return self._declined(contract, asked)
+        words = self._triggers.words_in(asked.prompt)
+        early, late = _by_precedence([*words, *self._triggers.words_in(asked.lyrics or "")])
         # Nothing waits from here on, so that no other request comes between.
-        made = self._hold(place, account, song, base_url(scope), started, faults)
-        if isinstance(made, Generation):
-            entry.message_id = made.story.message_id
-        return made
+        if (unwanted := self._unwanted(contract, account, early)) is not None:
+            return unwanted
+        held = self._hold(contract, account, late, at)
+        if isinstance(held, Declined):
+            return held
+        fails = any(word.fails for word in words)
+        return Accepted(place, asked, raw, base_url(scope), at, held, fails)
+
+    def begin(self, accepted: Accepted, faults: RequestFaults | None = None) -> Generation:
+        """Make the generation of a request that was let in, give it its slot, say when its price is
+        due, and keep it.
+        """
+        place, held = accepted.place, accepted.held
+        generation = self.factory.make(
+            place,
+            accepted.asked,
+            accepted.raw,
+            accepted.base,
+            accepted.at,
+            number=held.number,
+            fails=accepted.fails,
+            faults=faults,
+        )
+        if self._limited:
+            slot = self._capacity.admit(generation.started, generation.service)
+            generation.put_off(slot.start - generation.started, slot.stretch)
+        billed = generation.billed_at
+        due = generation.end if billed is None else billed
+        self.ledger.seal(held, due, charges=billed is not None)
+        self.store.add(
+            generation,
+            number=held.number,
+            endpoint=place.endpoint.name,
+            account=held.account,
+            text=len(accepted.raw),
+        )
+        accepted.generation = generation
+        return generation
+
+    def leave(self, accepted: Accepted) -> None:
+        """Whoever asked has heard the answer, or has gone. A generation that has begun goes on; the
+        price of one that has not is given back.
+        """
+        if accepted.generation is None:
+            self.ledger.release(accepted.held)
+        else:
+            self.store.leave(accepted.generation)
+
+    def _reader(self, endpoint: Endpoint) -> Reader:
+        found = self._readers.get(id(endpoint))
+        if found is None:
+            found = self._readers[id(endpoint)] = Reader(endpoint)
+        return found
 
     def _account_of(
         self, contract: Contract, scope: Scope, entry: JournalEntry
@@ -171,83 +236,46 @@ class Admission:
             return self._declined(contract, "wrong_media_type")
         return account
 
-    def _read(self, place: SongEndpoint, account: Account, raw: bytes) -> _WantedSong | Declined:
-        """What a body asks for, where neither a word in it nor the key asks for an error."""
-        contract = place.contract
-        asked = place.reader.read(raw)
-        if isinstance(asked, str):
-            return self._declined(contract, asked)
-        words = self._triggers.words_in(asked.prompt)
-        early, late = _by_precedence([*words, *self._triggers.words_in(asked.lyrics or "")])
+    def _unwanted(
+        self, contract: Contract, account: Account, early: Trigger | None
+    ) -> Declined | None:
+        """The refusal that a word in the body, the key or the profile asks for."""
         if early is not None and early.error is not None:
             return self._declined(contract, early.error, early.retry_after)
         if account.error is not None:
             return self._declined(contract, account.error, account.retry_after)
-        if (unlucky := self.factory.refused(contract.api, self._count)) is not None:
+        if self._refusing and (unlucky := self._refused_by_chance(contract.api)) is not None:
             return self._declined(contract, unlucky)
-        return _WantedSong(asked, raw, late, any(word.fails for word in words))
+        return None
+
+    def _refused_by_chance(self, api: str) -> str | None:
+        """The error that the next request gets because the profile wants so; None if none."""
+        course = self.factory.profile.of(api)
+        if not course.refusals:
+            return None
+        self._asked += 1
+        return course.refusal(random.Random(f"{self.factory.seed}/{self._asked}/refusal"))
 
     def _hold(
-        self,
-        place: SongEndpoint,
-        account: Account,
-        song: _WantedSong,
-        base: str,
-        started: float,
-        faults: RequestFaults | None,
-    ) -> Generation | Declined:
-        """Hold the price and make the generation; a price that is held for none is given back."""
-        contract = place.contract
-        held = self.ledger.hold(account, self.accounts.price, self.rate(account), started)
+        self, contract: Contract, account: Account, late: Trigger | None, at: float
+    ) -> HeldPrice | Declined:
+        """Hold the price, where nothing that comes after the key's own troubles stands against
+        it: a word of the body, and no room for one more.
+        """
+        held = self.ledger.hold(account, self.accounts.price, self.rate(account), at)
         if isinstance(held, ChargeRefused):
             return self._declined(contract, held.error, held.wait_s or None)
-        try:
-            if song.late is not None and song.late.error is not None:
-                self.ledger.release(held)
-                return self._declined(contract, song.late.error, song.late.retry_after)
-            generation = self.factory.make(
-                place,
-                song.asked,
-                song.raw,
-                base,
-                started,
-                number=held.number,
-                fails=song.fails,
-                faults=faults,
-            )
-            if not (self.store.has_room(generation, started) and self._admitted(generation)):
-                self.ledger.release(held)
-                return self._declined(contract, "service_unavailable")
-            self._put(held, place.endpoint.name, generation, len(song.raw))
-        except BaseException:
+        crowded = self.store.crowded and not self.store.has_room(at)
+        crowded = crowded or (self._limited and self._capacity.is_full(at))
+        declined = None
+        if late is not None and late.error is not None:
+            declined = self._declined(contract, late.error, late.retry_after)
+        elif crowded:
+            declined = self._declined(contract, "service_unavailable")
+        if declined is not None:
             self.ledger.release(held)
-            raise
-        return generation
-
-    def _count(self) -> int:
-        self._asked += 1
-        return self._asked
-
-    def _admitted(self, generation: Generation) -> bool:
-        """Give a generation its slot, or a place in the queue before it; False if that is full."""
-        if not self._limited:
-            return True
-        started = generation.started
-        admitted = self._capacity.admit(started, generation.service)
-        if admitted is None:
-            return False
-        generation.put_off(admitted.start - started, admitted.stretch)
-        return True
-
-    def _put(self, held: HeldPrice, endpoint: str, generation: Generation, text: int) -> None:
-        """Say what a price is held for, and keep the generation."""
-        billed, due = generation.charged_with, generation.end
-        if billed is not None and billed < len(generation.schedule):
-            due = generation.started + generation.schedule[billed]
-        self.ledger.seal(held, due, charges=billed is not None)
-        self.store.add(
-            generation, number=held.number, endpoint=endpoint, account=held.account, text=text
-        )
+            return declined
+        return held
 
     def _declined(self, contract: Contract, name: str, wait_s: float | None = None) -> Declined:
         answer = self.refusal(contract, name)
@@ -274,3 +302,50 @@ def _by_precedence(words: Sequence[Trigger]) -> tuple[Trigger | None, Trigger | 
     border = PRECEDENCE.index("rate_limit")
     early = next((words[number] for place, number in asked if place < border), None)
     return early, next((words[number] for place, number in asked if place >= border), None)
+
+
+class Reader:
+    """Reads the bodies of one endpoint's requests by its schema. The prompt, the lyrics and the
+    duration are the fields that have these roles.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        schema = endpoint.request or {"type": "object"}
+        self._validator = patterns.validator(schema)
+        self._required = frozenset(schema.get("required", ()))
+        roles = {sub.get("x-role"): name for name, sub in schema.get("properties", {}).items()}
+        self._prompt: str | None = roles.get("prompt")
+        self._lyrics: str | None = roles.get("lyrics")
+        self._duration: str | None = roles.get("duration")
+        length = schema.get("properties", {}).get(self._duration, {})
+        self._seconds: int | float | None = length.get("default")
+
+    def read(self, raw: bytes) -> GenerationRequest | str:
+        """What a body asks for, or the name of the error that it deserves."""
+        parsed = json_text.parse(raw)
+        if parsed.problems or not parsed.ok:
+            return "broken_json"
+        body = parsed.value
+        if not isinstance(body, dict):
+            return "wrong_types"
+        if not self._validator.is_valid(body) and (fault := self._fault_of(body)) is not None:
+            return fault
+        prompt, lyrics = str(body.get(self._prompt, "")), body.get(self._lyrics)
+        return GenerationRequest(prompt, lyrics, body, body.get(self._duration, self._seconds))
+
+    def _fault_of(self, body: Mapping[str, Any]) -> str | None:
+        """A missing, empty or blank prompt has an error of its own; it yields to any other. None
+        where nothing is wrong but that a pattern came to its limit.
+        """
+        if self._required - body.keys() - {self._prompt}:
+            return "wrong_types"
+        fault = None
+        for error in self._validator.iter_errors(body):
+            if patterns.gave_up(error):
+                continue
+            fault = "invalid_prompt"
+            at, keyword = list(error.instance_path), list(error.schema_path)[-1]
+            about_prompt = at == [self._prompt] and keyword != "type"
+            if not about_prompt and keyword != "required":
+                return "wrong_types"
+        return fault

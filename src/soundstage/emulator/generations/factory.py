@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
@@ -16,7 +17,6 @@ from soundstage.emulator.faults.choice import RequestFaults
 from soundstage.emulator.files.lyrics import sections, written
 from soundstage.emulator.files.songs import song_seconds
 from soundstage.emulator.generations.generations import Generation, tracks_of
-from soundstage.emulator.http.messages import GenerationRequest, Reader
 from soundstage.emulator.pace.profile import Profile
 from soundstage.generation.faults import Chunks
 from soundstage.generation.walk import Step, Story, identifier, payloads, plan, song_title
@@ -24,19 +24,30 @@ from soundstage.generation.walk import Step, Story, identifier, payloads, plan, 
 
 @dataclass(frozen=True, slots=True)
 class SongEndpoint:
-    """An endpoint that makes songs: what reads its requests, and the framing that it streams in."""
+    """An endpoint that makes songs, and the framing that it streams in."""
 
     contract: Contract
     endpoint: Endpoint
     framing: str
-    reader: Reader
 
     @classmethod
     def of(cls, contract: Contract, endpoint: Endpoint, framing: str) -> SongEndpoint:
         """`framing` is the wanted one: an endpoint that does not have it streams in its first."""
         if endpoint.framings and framing not in endpoint.framings:
             framing = endpoint.framings[0]
-        return cls(contract, endpoint, framing, Reader(endpoint))
+        return cls(contract, endpoint, framing)
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """What a request asks for, once it is found to be in order. `seconds` is the length of the
+    song, None where the contract has no parameter for it.
+    """
+
+    prompt: str
+    lyrics: str | None
+    body: Mapping[str, Any]
+    seconds: int | float | None = None
 
 
 def tell_story(
@@ -66,15 +77,6 @@ class Factory:
         self.seed = seed
         self.profile = profile
         self.speed = speed
-
-    def refused(self, api: str, count: Callable[[], int]) -> str | None:
-        """The error that the next request gets because the profile wants so; None if none. `count`
-        gives the number of the request among those that are asked about.
-        """
-        course = self.profile.of(api)
-        if not course.refusals:
-            return None
-        return course.refusal(random.Random(f"{self.seed}/{count()}/refusal"))
 
     def make(
         self,

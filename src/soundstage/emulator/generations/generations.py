@@ -15,6 +15,7 @@ from typing import Any, Final
 import orjson
 
 from soundstage.contract import Contract
+from soundstage.emulator.accounts.charges import billing_chunk
 from soundstage.emulator.faults.choice import (
     InjectedAnswer,
     Playing,
@@ -22,7 +23,7 @@ from soundstage.emulator.faults.choice import (
     missed_header,
     playing,
 )
-from soundstage.emulator.http.messages import Headers
+from soundstage.emulator.http.replies import Headers
 from soundstage.generation.faults import Chunks
 from soundstage.generation.walk import Payload, Step, Story, Track, sync_result
 
@@ -90,16 +91,17 @@ class Generation:
         self._told: Mapping[str, int] = _told(self.urls, chunks)
 
     @property
-    def charged_with(self) -> int | None:
-        """The number of the chunk that bills; the last one if no stage says that it does. None
-        if the generation fails before.
-        """
-        stages = self.contract.protocol.by_name
-        for number, step in enumerate(self.steps):
-            if stages[step.stage].charges:
-                return number
-        billing = any(stage.charges for stage in self.contract.protocol.stages)
-        return None if billing and self.failed else len(self.steps) - 1
+    def billed_with(self) -> int | None:
+        """The number of the chunk that bills (`charges.billing_chunk`)."""
+        return billing_chunk(self.contract.protocol, self.steps, failed=self.failed)
+
+    @property
+    def billed_at(self) -> float | None:
+        """When it is charged for; None if it fails before."""
+        number = self.billed_with
+        if number is None:
+            return None
+        return self.started + self.schedule[number] if number < len(self.schedule) else self.end
 
     @property
     def service(self) -> float:

@@ -51,6 +51,8 @@ class Store:
         #: (when it ends, message id)
         self._ends: list[tuple[float, str]] = []
         self._text = 0
+        #: Whether there may be no room for one more: `has_room` looks closer.
+        self.crowded = False
 
     def add(
         self, generation: Generation, *, number: int, endpoint: str, account: str, text: int
@@ -69,16 +71,17 @@ class Store:
         self._all[message_id] = _Kept(generation, facts, text)
         self._text += text
         self._told += _size(generation)
+        self.crowded = self._told >= self._most_told or self._text > 2 * self._most_text
         heappush(self._ends, (generation.end, message_id))
 
-    def has_room(self, generation: Generation, now: float) -> bool:
+    def has_room(self, now: float) -> bool:
         """Whether one more can be told beside those that are, and remembered beside those that
         run on without their clients.
         """
         if self._text > 2 * self._most_text:
             self.prune(now)
-        room = self._told + _size(generation) <= self._most_told
-        return room and self._text <= 2 * self._most_text
+        self.crowded = self._told >= self._most_told or self._text > 2 * self._most_text
+        return not self.crowded
 
     def leave(self, generation: Generation) -> None:
         """Whoever asked for a generation has heard it, or has gone."""

@@ -1,15 +1,16 @@
-"""What the emulator uses of ASGI: waiting for the far end, reading a body, a whole response."""
+"""What the emulator uses of ASGI: headers, waiting for the far end, a body, a whole response."""
 
 from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
 from soundstage.emulator.http.journal import answered
-from soundstage.emulator.http.messages import BODY_LIMIT, Reply, header, refusal_of_body
+from soundstage.emulator.http.replies import BODY_LIMIT, Reply, refusal_of_body
 
 #: Of a body that is too large this much is read and thrown away, so that the client, still
 #: sending, gets to see the answer.
@@ -19,6 +20,40 @@ _DRAIN_LIMIT: Final = 16 * BODY_LIMIT
 HELD_LIMIT: Final = 64 * 2**20
 BODY_S: Final = 60.0
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
+
+_BEARER: Final = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/=-]{1,4096}) *")
+_JSON: Final = re.compile(
+    rb"application/json[ \t]*(;[ \t]*charset[ \t]*=[ \t]*\"?utf-?8\"?[ \t]*)?;?", re.IGNORECASE
+)
+
+
+def header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
+    """The value of a header (lower-case name); None if it is absent or comes more than once."""
+    values = [value for key, value in headers if key == name]
+    return values[0] if len(values) == 1 else None
+
+
+def header_list(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
+    """The value of a header whose values are a list, however many lines it comes in (RFC 9110,
+    section 5.3); None if it is absent.
+    """
+    values = [value.decode("latin-1") for key, value in headers if key == name]
+    return ", ".join(values) if values else None
+
+
+def bearer_key(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """The bearer key of a request (RFC 6750, section 2.1); None if absent or malformed."""
+    match = _BEARER.fullmatch(header(headers, b"authorization") or b"")
+    return match[1].decode("ascii") if match else None
+
+
+def is_json(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether the headers announce plain JSON in UTF-8, without a content coding."""
+    headers = list(headers)
+    codings = [value.lower() for name, value in headers if name == b"content-encoding"]
+    media = header(headers, b"content-type") or b""
+    plain = all(coding in (b"", b"identity") for coding in codings)
+    return plain and _JSON.fullmatch(media.strip()) is not None
 
 
 class FarEnd:

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from starlette.types import Scope, Send
 
-from soundstage.emulator.http.messages import Headers, Reply, header
+from soundstage.emulator.http.asgi import header
+from soundstage.emulator.http.replies import Headers, Reply
 from soundstage.errors import UsageError
 
 #: Stands for no origin at all.

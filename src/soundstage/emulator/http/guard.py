@@ -18,8 +18,9 @@ from typing import Final
 
 from starlette.types import Scope
 
+from soundstage.emulator.http.asgi import bearer_key, is_json
 from soundstage.emulator.http.connection import other_host_of
-from soundstage.emulator.http.messages import Reply, bearer_key, is_json, plain
+from soundstage.emulator.http.replies import Reply, plain
 from soundstage.emulator.options import Options
 from soundstage.errors import UsageError
 from soundstage.untrusted.same_origin import Callers, is_address, is_loopback

@@ -54,16 +54,21 @@ class Capacity:
         self._starts: list[float] = []
         self._ends: list[float] = []
 
-    def admit(self, now: float, service_s: float) -> Admitted | None:
-        """Take in a generation that comes `now` and undisturbed takes `service_s`; None if the
-        queue is full. Once admitted it keeps its slot to its end, whether or not its client does.
+    def is_full(self, now: float) -> bool:
+        """Whether there is no slot for one that comes `now`, and no place in the queue."""
+        self._leave(now)
+        if self.slots is None or self.queue is None or len(self._ends) < self.slots:
+            return False
+        return self.waiting(now) >= self.queue
+
+    def admit(self, now: float, service_s: float) -> Admitted:
+        """Take in a generation that comes `now` and undisturbed takes `service_s`. It keeps its
+        slot to its end, whether or not its client does.
         """
         self._leave(now)
         start = now
         # Of those before it, the one whose end leaves a slot free.
         if self.slots is not None and len(self._ends) >= self.slots:
-            if self.queue is not None and self.waiting(now) >= self.queue:
-                return None
             start = self._ends[-self.slots]
         stretch = 1.0
         if self.slowdown is not None:

@@ -176,6 +176,11 @@ class Profile:
         """Whether generations get in each other's way, so that there is a capacity to keep."""
         return self.slots is not None or self.slowdown is not None
 
+    @property
+    def refuses(self) -> bool:
+        """Whether requests are refused by chance, at some API version."""
+        return any(each.refusals for each in (self.course, *self.apis.values()))
+
     def of(self, api: str) -> ApiProfile:
         """How generations of an API version go."""
         return self.apis.get(api, self.course)

@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 from soundstage.emulator.http.asgi import FarEnd, respond
 from soundstage.emulator.http.connection import Connection, OneRequestProtocol, connection_of
 from soundstage.emulator.http.incoming import LINGER_S, RefusedRequest
-from soundstage.emulator.http.messages import Reply
+from soundstage.emulator.http.replies import Reply
 from soundstage.emulator.replay.recordings import Recording
 from soundstage.emulator.service.server import listen
 from soundstage.wire.end import EndKind

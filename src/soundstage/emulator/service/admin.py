@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from soundstage.emulator.accounts.accounts import account_of
 from soundstage.emulator.http.asgi import body_of, respond
 from soundstage.emulator.http.guard import Guard
-from soundstage.emulator.http.messages import Reply, plain, refusal_of_size
+from soundstage.emulator.http.replies import Reply, plain, refusal_of_size
 from soundstage.emulator.service.control import Control
 from soundstage.errors import UsageError
 from soundstage.untrusted import json_text

@@ -20,16 +20,16 @@ from starlette.types import Receive, Scope, Send
 from soundstage.contract import Contract, load, load_all
 from soundstage.emulator.accounts import rates, triggers
 from soundstage.emulator.accounts.accounts import Accounts
-from soundstage.emulator.accounts.ledger import Ledger
+from soundstage.emulator.accounts.charges import Ledger
 from soundstage.emulator.faults.choice import Faults
 from soundstage.emulator.generations.admission import Admission
 from soundstage.emulator.generations.factory import Factory
 from soundstage.emulator.generations.store import Store
-from soundstage.emulator.http.asgi import NoBody, respond
+from soundstage.emulator.http.asgi import NoBody, header, respond
 from soundstage.emulator.http.cors import Cors
 from soundstage.emulator.http.guard import Guard
 from soundstage.emulator.http.journal import ENTRY, Journal, JournalEntry, noting
-from soundstage.emulator.http.messages import header, refusal
+from soundstage.emulator.http.replies import refusal
 from soundstage.emulator.options import Options
 from soundstage.emulator.pace.profiles import profile
 from soundstage.emulator.service.admin import PREFIX, Admin

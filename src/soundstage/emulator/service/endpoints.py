@@ -15,13 +15,14 @@ from starlette.types import Receive, Scope, Send
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
 from soundstage.emulator.faults.choice import Faults
+from soundstage.emulator.faults.expression import FAULT_HEADER
 from soundstage.emulator.generations.admission import Admission, Declined
 from soundstage.emulator.generations.factory import SongEndpoint
 from soundstage.emulator.generations.status import status_of
-from soundstage.emulator.http.asgi import FarEnd, respond
+from soundstage.emulator.http.asgi import FarEnd, header_list, respond
 from soundstage.emulator.http.cors import Cors
 from soundstage.emulator.http.journal import ENTRY, JournalEntry
-from soundstage.emulator.http.messages import Reply, plain, refusal
+from soundstage.emulator.http.replies import Reply, plain, refusal
 from soundstage.emulator.service.streaming import SongAnswer
 
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -88,7 +89,10 @@ class Endpoints:
         async def handle(scope: Scope, receive: Receive, send: Send) -> None:
             entry: JournalEntry = scope[ENTRY]
             entry.api, entry.endpoint = contract.api, endpoint.name
-            faults = self.faults.of_request(contract, scope["headers"])
+            faults = None
+            named = header_list(scope["headers"], FAULT_HEADER)
+            if named is not None or self.faults.asked:
+                faults = self.faults.of_request(contract, named)
             if isinstance(faults, str):
                 entry.reason = "unknown_fault"
                 await respond(scope, send, plain(400, faults))
@@ -98,27 +102,27 @@ class Endpoints:
                 if before is not None:
                     await respond(scope, send, before)
                     return
-            made = await admission.accept(place, scope, receive, faults, entry)
-            if isinstance(made, Declined):
-                entry.reason, refused = made.reason, made.answer
+            accepted = await admission.accept(place, scope, receive, entry)
+            if isinstance(accepted, Declined):
+                entry.reason, refused = accepted.reason, accepted.answer
                 admission.ledger.refused(entry.reason)
                 answer = refused if faults is None else faults.in_refusal(refused)
                 await respond(scope, send, answer)
                 return
             listener = FarEnd(receive)
             self.listeners.add(listener)
-            song = SongAnswer(place, made, faults, listener, scope, send, self.stamp)
+            song = SongAnswer(admission, accepted, faults, listener, scope, send, self.stamp)
             try:
                 if endpoint.kind == "stream":
-                    entry.status = 200 if made.head is None else made.head[0]
                     await song.stream()
                 else:
-                    await song.result(admission.refusal(contract, "service_unavailable"))
+                    await song.result()
             finally:
                 self.listeners.discard(listener)
                 listener.close()
-                entry.chunks = made.sent
-                admission.store.leave(made)
+                if (generation := accepted.generation) is not None:
+                    entry.message_id, entry.chunks = generation.story.message_id, generation.sent
+                admission.leave(accepted)
 
         return handle
 

@@ -21,8 +21,8 @@ from soundstage.emulator.files.mp3 import RATE, size_at, size_of
 from soundstage.emulator.files.songs import Song, song
 from soundstage.emulator.generations.generations import Generation, tracks_of
 from soundstage.emulator.generations.store import Store
-from soundstage.emulator.http.asgi import FarEnd, respond
-from soundstage.emulator.http.messages import Headers, header, refusal
+from soundstage.emulator.http.asgi import FarEnd, header, respond
+from soundstage.emulator.http.replies import Headers, refusal
 
 _AUDIO: Final = "audio/mpeg"
 _IMAGE: Final = "image/webp"
@@ -106,9 +106,7 @@ def growth(generation: Generation, place: int, now: float) -> Growth | None:
     if generation.failed and audio is None:
         # Nobody knows when it would have been whole: it grew at the pace at which it is played.
         whole, ends = inf, end
-    begun = generation.started
-    if (billed := generation.charged_with) is not None and billed < len(generation.schedule):
-        begun += generation.schedule[billed]
+    begun = generation.started if generation.billed_at is None else generation.billed_at
     samples = round(generation.seconds * RATE)
     return Growth(samples, min(begun, ready), ready, whole, generation.pace, ends)
 

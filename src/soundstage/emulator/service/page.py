@@ -26,7 +26,7 @@ from soundstage.contract.protocol import Endpoint
 from soundstage.contract.roles import role_of
 from soundstage.emulator.http.asgi import base_url, respond
 from soundstage.emulator.http.guard import Guard
-from soundstage.emulator.http.messages import Reply
+from soundstage.emulator.http.replies import Reply
 from soundstage.generation.walk import plan
 from soundstage.output import visible
 

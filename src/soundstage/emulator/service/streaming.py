@@ -18,11 +18,12 @@ from starlette.types import Scope, Send
 from soundstage.contract.protocol import MEDIA_TYPES
 from soundstage.emulator.faults.choice import Playing, RequestFaults, missed_header
 from soundstage.emulator.faults.script_player import ScriptPlayer
-from soundstage.emulator.generations.factory import SongEndpoint
+from soundstage.emulator.generations.admission import Accepted, Admission
 from soundstage.emulator.generations.generations import Generation
 from soundstage.emulator.http.asgi import FarEnd, respond
 from soundstage.emulator.http.connection import connection_of
-from soundstage.emulator.http.messages import Headers, Reply
+from soundstage.emulator.http.journal import ENTRY, JournalEntry
+from soundstage.emulator.http.replies import Headers, Reply
 
 _MEDIA_TYPES: Final = {framing: each.encode() for framing, each in MEDIA_TYPES.items()}
 
@@ -33,8 +34,8 @@ class SongAnswer:
     which it is sent.
     """
 
-    place: SongEndpoint
-    generation: Generation
+    admission: Admission
+    accepted: Accepted
     faults: RequestFaults | None
     listener: FarEnd
     scope: Scope
@@ -43,22 +44,27 @@ class SongAnswer:
 
     async def stream(self) -> None:
         """Send each chunk when it is due, until the last or until nobody listens any more."""
-        loop = asyncio.get_running_loop()
-        generation, listener, send = self.generation, self.listener, self.send
-        media_type = _MEDIA_TYPES[self.place.framing]
+        media_type = _MEDIA_TYPES[self.accepted.place.framing]
         headers = [(b"content-type", media_type), (b"cache-control", b"no-cache")]
-        status = 200
-        if generation.head is not None:
-            status, broken_type = generation.head
-            headers[:1] = [(b"content-type", broken_type.encode())] if broken_type else []
-        headers += generation.notes
+        if self.faults is None:
+            # Nothing of the song is in the head, and making one takes longer than all before it.
+            await self._open(200, headers)
+            generation = self._begun()
+        else:
+            generation = self._begun()
+            status = 200
+            if generation.head is not None:
+                status, broken_type = generation.head
+                headers[:1] = [(b"content-type", broken_type.encode())] if broken_type else []
+            headers += generation.notes
+            if generation.playing is not None:
+                moments = [generation.started + due for due in generation.schedule]
+                if await self._play(generation.playing, moments, status, headers):
+                    return
+            await self._open(status, headers)
+        loop = asyncio.get_running_loop()
+        listener, send, stamp = self.listener, self.send, self.stamp
         started, schedule = generation.started, generation.schedule
-        if generation.playing is not None:
-            moments = [started + due for due in schedule]
-            if await self._play(generation.playing, moments, status, headers):
-                return
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        stamp = self.stamp
         for number, chunk in enumerate(generation.chunks):
             if not await listener.until(started + schedule[number], loop):
                 return
@@ -69,19 +75,31 @@ class SongAnswer:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def result(self, failure: Reply) -> None:
-        """Send one body when all of it is made; `failure`, where the generation fails."""
-        generation, faults = self.generation, self.faults
+    def _begun(self) -> Generation:
+        generation = self.admission.begin(self.accepted, self.faults)
+        entry: JournalEntry = self.scope[ENTRY]
+        entry.message_id = generation.story.message_id
+        return generation
+
+    async def _open(self, status: int, headers: Headers) -> None:
+        self.scope[ENTRY].status = status
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def result(self) -> None:
+        """Send one body when all of it is made."""
+        place, faults = self.accepted.place, self.faults
+        generation = self._begun()
         if not await self.listener.until(generation.end, asyncio.get_running_loop()):
             return
         generation.sent = len(generation.chunks)
         if generation.failed:
+            failure = self.admission.refusal(place.contract, "service_unavailable")
             answer = failure if faults is None else faults.in_refusal(failure)
         elif faults is None:
             answer = Reply(200, orjson.dumps(generation.result()))
         else:
             answer, playing = faults.in_result(
-                self.place.endpoint.name, generation.result(), generation.story.message_id
+                place.endpoint.name, generation.result(), generation.story.message_id
             )
             if playing is not None:
                 kind = [(b"content-type", answer.media_type.encode())] if answer.media_type else []
@@ -98,7 +116,9 @@ class SongAnswer:
         `moments`, or a result ([]). False if that needs a connection of its own, and there is
         none: nothing was sent, and `headers` now say which fault is missing.
         """
+        generation = self.accepted.generation
         assert self.faults is not None
+        assert generation is not None
         connection, listener = connection_of(self.scope), self.listener
         if playing.script.needs_connection and connection is None:
             self.faults.tally.missed(playing.chosen)
@@ -112,7 +132,7 @@ class SongAnswer:
         for number, moment in enumerate(moments):
             if not await listener.until(moment, loop):
                 return True
-            self.generation.sent = number + 1
+            generation.sent = number + 1
             if not await player.chunk(number):
                 return True
         if moments or await player.chunk(0):

@@ -1,9 +1,10 @@
-"""Balances, charges and refusals of one emulator, in memory: they are gone when it stops.
+"""When a generation is charged for, and what became of every price: balances, charges and refusals
+of one emulator, in memory.
 
-A generation's price is first *held*: taken from the balance, so that no race can overdraw it. The
-hold says when it is *due* and what it becomes then: a charge, at the moment of the chunk that
-bills, or, where the generation fails before, released. Whoever looks first makes it so, once; no
-client has to be there for it. What is held and not due when the emulator ends is given back.
+A generation's price is first *held*: taken from the balance, so that no race can overdraw it. Once
+its chunks are known, `billing_chunk` decides: the price becomes a charge at the moment of that
+chunk, or, where the generation fails before, it is released. Whoever looks first makes it so, once;
+no client has to be there for it. What is held and not due when the emulator ends is given back.
 
 Nothing here waits, and the event loop is one thread: each call is whole before another begins. Keys
 are not stored, only accounts (`accounts.py`).
@@ -13,16 +14,30 @@ from __future__ import annotations
 
 import time
 from collections import Counter, OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Any, Final
 
+from soundstage.contract.protocol import Protocol
 from soundstage.emulator.accounts.accounts import Account
 from soundstage.emulator.accounts.rates import RateLimit
+from soundstage.generation.story import Step
 
 #: Accounts that are remembered. Where any key is taken, whoever sends a new one with each request
 #: makes an account each; beyond this many those that were not used for longest are forgotten.
 MOST_ACCOUNTS: Final = 100_000
+
+
+def billing_chunk(protocol: Protocol, steps: Sequence[Step], *, failed: bool) -> int | None:
+    """The number of the chunk that bills a generation: the first of a stage that charges, else the
+    last one. None if it fails before: then nothing is charged.
+    """
+    charging = {stage.name for stage in protocol.stages if stage.charges}
+    for number, step in enumerate(steps):
+        if step.stage in charging:
+            return number
+    return None if charging and failed else len(steps) - 1
 
 
 @dataclass(slots=True)
@@ -53,7 +68,6 @@ class HeldPrice:
     account: str
     price: int
     charges: bool = False
-    settled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +123,14 @@ class Ledger:
         heappush(self._due, (due, hold.number, hold))
 
     def release(self, hold: HeldPrice) -> None:
-        """Give a hold back, unless it is settled by now."""
-        if not hold.settled:
-            self._settled(hold, charged=False)
+        """Give a hold back, unless it is settled, or forgotten, by now."""
+        self._settle(hold, charged=False)
 
     def settle(self, now: float) -> None:
         """Make of every hold that is due by `now` what it becomes."""
         while self._due and self._due[0][0] <= now:
             hold = heappop(self._due)[2]
-            if not hold.settled:
-                self._settled(hold, charged=hold.charges)
+            self._settle(hold, charged=hold.charges)
 
     def end(self, now: float) -> None:
         """The end of the run: what is due by `now` is settled, what is not is given back."""
@@ -134,8 +146,9 @@ class Ledger:
         """Enter a refusal."""
         self._refusals[reason] += 1
 
-    def _settled(self, hold: HeldPrice, *, charged: bool) -> None:
-        hold.settled = True
+    def _settle(self, hold: HeldPrice, *, charged: bool) -> None:
+        if hold not in self._held:
+            return
         self._held.discard(hold)
         book = self._books[hold.account]
         book.held -= 1

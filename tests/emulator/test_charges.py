@@ -12,13 +12,15 @@ from collections import Counter
 from typing import Any
 
 import httpx
+import pytest
 from crowd import Answered, crowd, leave, request
 
 from soundstage.contract import load_all
-from soundstage.emulator.accounts import ledger as ledgers
+from soundstage.emulator import Options, running
+from soundstage.emulator.accounts import charges as accounting
 from soundstage.emulator.accounts.accounts import Account, account_of
-from soundstage.emulator.accounts.ledger import ChargeRefused, HeldPrice, Ledger
-from soundstage.emulator.options import Options
+from soundstage.emulator.accounts.charges import ChargeRefused, HeldPrice, Ledger
+from soundstage.emulator.generations.factory import Factory
 from soundstage.exchange.spawn import spawned_emulator
 
 CONTRACTS = load_all()
@@ -151,7 +153,7 @@ def test_no_credit_is_lost_or_made_whatever_becomes_of_holds() -> None:
 
 
 def test_a_new_key_with_each_request_fills_no_memory(monkeypatch: Any) -> None:
-    monkeypatch.setattr(ledgers, "MOST_ACCOUNTS", 100)
+    monkeypatch.setattr(accounting, "MOST_ACCOUNTS", 100)
     ledger = Ledger()
     running = held(ledger, MINE, 3)
     for number in range(1_000):
@@ -264,3 +266,24 @@ def test_a_race_for_the_last_credit_has_one_winner() -> None:
         for thread in threads:
             thread.join()
     assert sorted(statuses) == [200] + [402] * 19
+
+
+def test_the_price_of_a_song_that_could_not_be_made_is_given_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The head of a stream is sent before its song is made."""
+    monkeypatch.setattr(Factory, "make", lambda *_, **__: 1 / 0)
+    contract = next(iter(CONTRACTS.values()))
+    body = next(each.payload for each in contract.examples if each.of == "request")
+    endpoint = contract.endpoint_of_kind("stream")
+    assert endpoint is not None
+    with (
+        running(Options(profile="instant")) as emulator,
+        httpx.Client(base_url=emulator.url, headers=KEY) as client,
+    ):
+        with client.stream("POST", endpoint.path, json=body) as response:
+            assert response.status_code == 200
+            with pytest.raises(httpx.RemoteProtocolError):
+                response.read()
+        charges = client.get("/_emulator/state").json()["charges"]
+    assert [charges[state]["number"] for state in ("held", "charged", "released")] == [0, 0, 1]
