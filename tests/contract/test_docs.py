@@ -12,7 +12,7 @@ import pytest
 from soundstage.commands import explain
 from soundstage.conformance.codes import codes
 from soundstage.contract import load_all
-from soundstage.contract.field_schemas import WHEN_KEYWORDS
+from soundstage.contract.keywords import KEYWORDS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -38,7 +38,7 @@ def test_every_word_of_the_protocol_is_explained():
 
 def test_every_keyword_of_schemas_is_explained():
     text = (DOCS / "adding-an-api.md").read_text()
-    assert not {word for word in WHEN_KEYWORDS if f"`{word}`" not in text}
+    assert not {word for word in KEYWORDS if f"`{word}`" not in text}
 
 
 def test_the_page_of_violations_is_what_explain_prints():

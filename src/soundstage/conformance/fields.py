@@ -16,8 +16,10 @@ from typing import Any, Final, NamedTuple
 from soundstage.conformance.bounded_violations import rest
 from soundstage.conformance.violations import Severity, Violation
 from soundstage.contract import patterns
-from soundstage.contract.field_schemas import Schema, pointer, type_name
+from soundstage.contract.field_schemas import Schema, constraint_of, pointer, type_name
+from soundstage.contract.keywords import is_open, names_of
 from soundstage.contract.rules import Rule, RuleBook
+from soundstage.contract.schema_words import asked_by
 from soundstage.output import outgoing
 from soundstage.output.cutting import cut
 
@@ -28,8 +30,8 @@ PATTERN_LIMIT = "pattern.limit"
 _LONGEST_VALUE = 60
 _LOOKED_AT = 2_048
 _LONGEST_NAME = 200
+_LONGEST_ASKED = 300
 _LONGEST_NUMBER = 180  # bits
-_ASPECTS = {"required": "required", "type": "type"}
 _CODES = {"required": "field.missing", "type": "field.type", "value": "field.value"}
 _ORDER = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
@@ -98,16 +100,19 @@ class FieldCheck:
         self._book = book
         self._endpoint = endpoint
         self._prefix = prefix
-        self._listed: Schema = schema.get("properties", {})
-        self._schema = {**schema, "properties": {**(others or {}), **self._listed}}
+        self._listed = names_of(schema)
+        self._schema = {
+            **schema, "properties": {**(others or {}), **schema.get("properties", {})}
+        }  # fmt: skip
         #: The fast library's own function; may raise one of `REFUSED`.
         self.is_valid: Callable[[Any], bool] = patterns.validator(self._schema).is_valid
         #: The patterns that came to their limit, and are not asked for any more: what was held
         #: against this is not judged as a whole.
         self.given_up: frozenset[str] = frozenset()
         self._on_change = on_change
-        self._open = others is None or not self._schema["properties"]
-        self.known = frozenset(self._schema["properties"])
+        self.known = self._listed | self._schema["properties"].keys()
+        # Where a schema says itself which other names may come, it is it that is broken by one.
+        self._open = others is None or not self.known or is_open(schema)
 
     def fits(self, value: dict[str, Any]) -> bool:
         """Whether an object meets the schema. False where the fast library cannot judge: then the
@@ -166,12 +171,15 @@ class FieldCheck:
         errors = _explaining()(self._schema).iter_errors(value)
         for error in islice(errors, most):
             place = tuple(error.absolute_path)
-            for name in self._names(error):
+            names, aspect = constraint_of(
+                self._schema, list(error.absolute_schema_path), error.validator
+            )
+            for name in self._lacking(error) if aspect == "required" else (None,):
                 path = (*place, name) if name is not None else place
-                aspect = _ASPECTS.get(str(error.validator), "value")
-                rule = self._rule(path, aspect, self._basis(error))
+                about = (*names, name) if name is not None else names
+                rule = self._rule(about, aspect, self._basis(error))
                 severity = Severity(rule.severity)
-                message = self._message(path, aspect, error, rule)
+                message = self._message(path, aspect, error)
                 violation = Violation(
                     _CODES[aspect], severity, chunk, pointer(*path), message, rule.id
                 )
@@ -182,9 +190,7 @@ class FieldCheck:
         return FieldFindings([violation for _, violation in found.values()], whole)
 
     @staticmethod
-    def _names(error: Any) -> list[str | None]:
-        if error.validator != "required":
-            return [None]
+    def _lacking(error: Any) -> list[str]:
         return [name for name in error.validator_value if name not in error.instance]
 
     def _basis(self, error: Any) -> str:
@@ -195,9 +201,8 @@ class FieldCheck:
                 basis = schema["x-basis"]
         return basis
 
-    def _rule(self, path: tuple[str | int, ...], aspect: str, basis: str) -> Rule:
-        names = tuple("*" if isinstance(part, int) else part for part in path)
-        prefix = self._prefix if path and path[0] in self._listed else ""
+    def _rule(self, names: tuple[str, ...], aspect: str, basis: str) -> Rule:
+        prefix = self._prefix if not names or names[0] in self._listed else ""
         bases = (basis, "documented", "exemplified", "inferred")
         for candidate in bases:
             try:
@@ -207,7 +212,7 @@ class FieldCheck:
         raise LookupError(f"no rule for {prefix}{'.'.join(names)}: {aspect}")
 
     @staticmethod
-    def _message(path: tuple[str | int, ...], aspect: str, error: Any, rule: Rule) -> str:
+    def _message(path: tuple[str | int, ...], aspect: str, error: Any) -> str:
         field = cut(".".join(map(str, path)), _LONGEST_NAME)
         if aspect == "required":
             return f"{field} is missing"
@@ -216,14 +221,13 @@ class FieldCheck:
             kinds = " or ".join(asked if isinstance(asked, list) else [asked])
             kind = type_name(error.instance)
             return f"{field} is {shown(error.instance)}, of type {kind}; expected {kinds}"
-        if error.validator in ("minItems", "maxItems"):
-            many = len(error.instance)
-            return f"{field} has {many} items; expected {_asked(error)}"
-        return f"{field} is {shown(error.instance)}; expected {_asked(error)}"
-
-
-def _asked(error: Any) -> str:
-    if error.validator == "const":
-        return shown(error.validator_value)
-    title = error.schema.get("title")
-    return str(title) if title else f"{error.validator} {shown(error.validator_value)}"
+        asked = cut(asked_by(error.validator, error.schema), _LONGEST_ASKED)
+        field = field or "the object"
+        many = {"minItems": "items", "maxItems": "items", "minProperties": "fields"}
+        many["maxProperties"] = "fields"
+        if error.validator in many:
+            return f"{field} has {len(error.instance)} {many[error.validator]}; expected {asked}"
+        if isinstance(error.instance, dict):
+            names = cut(", ".join(map(str, error.instance)) or "nothing", _LONGEST_NAME)
+            return f"{field} has {names}; expected {asked}"
+        return f"{field} is {shown(error.instance)}; expected {asked}"

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from soundstage.contract.field_schemas import Schema, pointer
+from soundstage.contract.keywords import inner
+from soundstage.contract.role_names import role_of
 
 #: The role of a field -> what its URL leads to.
 KINDS: Final[Mapping[str, str]] = {
@@ -71,11 +73,6 @@ class AssetUrl:
     path: str
 
 
-def role_of(schema: Schema) -> str:
-    """The role of a field, without the suffix that says that it may be null; "" if it has none."""
-    return str(schema.get("x-role", "")).removesuffix("_or_null")
-
-
 def asset_fields(schemas: Iterable[Schema]) -> dict[str, AssetField]:
     """The fields of objects, at any depth, that point to files: by name, the first of a name."""
     found: dict[str, AssetField] = {}
@@ -90,11 +87,10 @@ def asset_fields(schemas: Iterable[Schema]) -> dict[str, AssetField]:
 def _properties(schema: Schema, depth: int) -> Iterator[tuple[str, Schema]]:
     if depth > _DEEPEST:
         return
-    for name, field in schema.get("properties", {}).items():
-        yield name, field
-        yield from _properties(field, depth + 1)
-    if isinstance(items := schema.get("items"), dict):
-        yield from _properties(items, depth + 1)
+    for each in inner(schema):
+        if each.way[0] == "properties":
+            yield each.at[0], each.schema
+        yield from _properties(each.schema, depth + 1)
 
 
 def found_in(fields: Mapping[str, AssetField], value: Any) -> Iterator[AssetUrl]:

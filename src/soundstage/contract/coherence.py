@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from soundstage.contract.asset_fields import DURATION, duration_of, role_of
+from soundstage.contract.asset_fields import DURATION, duration_of
 from soundstage.contract.protocol import Endpoint, Protocol
+from soundstage.contract.role_names import role_of
 from soundstage.errors import UsageError
 from soundstage.wire.url import parse_target
 

@@ -16,7 +16,7 @@ from typing import Any
 import jsonschema_rs
 
 from soundstage.contract import coherence, patterns
-from soundstage.contract.field_schemas import WHEN_KEYWORDS, Folder, Schema, pointer, short
+from soundstage.contract.field_schemas import Schema, pointer
 from soundstage.contract.folder import all_files, is_there
 from soundstage.contract.protocol import (
     Completion,
@@ -36,6 +36,7 @@ from soundstage.contract.protocol import (
     Tracks,
 )
 from soundstage.contract.rules import RuleBook, rule_book
+from soundstage.contract.schema_files import SchemaFiles, short
 from soundstage.errors import ContractDataError, UsageError
 
 _REFUSALS = ("wrong_type", "wrong_media_type")
@@ -127,7 +128,7 @@ def load_all(root: Traversable | None = None) -> dict[str, Contract]:
 
 @cache
 def _load(api: str, root: Traversable) -> Contract:
-    folder = Folder(root, str(root) if isinstance(root, Path) else "schemas", _installed())
+    folder = SchemaFiles(root, str(root) if isinstance(root, Path) else "schemas", _installed())
     path = f"{api}/protocol.json"
     data = folder.read(path)
     _meets_schema(folder, path, data)
@@ -174,7 +175,7 @@ def _load(api: str, root: Traversable) -> Contract:
     )
 
 
-def _meets_schema(folder: Folder, path: str, data: Any, part: str | None = None) -> None:
+def _meets_schema(folder: SchemaFiles, path: str, data: Any, part: str | None = None) -> None:
     for error in _form(part).iter_errors(data):
         where = f"{folder.name}/{path}#{pointer(*error.instance_path)}"
         raise ContractDataError(f"{where}: {short(error.message)}")
@@ -191,12 +192,12 @@ def _form(part: str | None) -> jsonschema_rs.Draft202012Validator:
     return patterns.validator(schema)
 
 
-def _fits(folder: Folder, path: str, findings: Iterator[coherence.Finding]) -> None:
+def _fits(folder: SchemaFiles, path: str, findings: Iterator[coherence.Finding]) -> None:
     for place, reason in findings:
         raise ContractDataError(f"{folder.name}/{path}#{place}: {reason}")
 
 
-def _protocol(folder: Folder, api: str, data: Mapping[str, Any]) -> Protocol:
+def _protocol(folder: SchemaFiles, api: str, data: Mapping[str, Any]) -> Protocol:
     path = f"{api}/protocol.json"
     stages = []
     for number, entry in enumerate(data["stages"]):
@@ -204,7 +205,7 @@ def _protocol(folder: Folder, api: str, data: Mapping[str, Any]) -> Protocol:
         stages.append(
             Stage(
                 name=entry["name"],
-                when=folder.inline(entry["when"], path, f"{here}/when", WHEN_KEYWORDS),
+                when=folder.inline(entry["when"], path, f"{here}/when"),
                 schema=_of_an_object(folder.resolve(f"{api}/{entry['chunk']}")),
                 after=tuple(tuple(group) for group in entry["after"]),
                 times=(entry["times"][0], entry["times"][1]),
@@ -251,7 +252,7 @@ def _of_an_object(schema: Schema) -> Schema:
     return schema if "properties" in schema else {**schema, "properties": {}}
 
 
-def _errors(folder: Folder, api: str) -> Errors:
+def _errors(folder: SchemaFiles, api: str) -> Errors:
     path = f"{api}/errors.json"
     data = folder.read(path)
     _meets_schema(folder, path, data, part="errors")
@@ -279,7 +280,9 @@ def _errors(folder: Folder, api: str) -> Errors:
     )
 
 
-def _examples(folder: Folder, api: str, protocol: Protocol, errors: Errors) -> tuple[Example, ...]:
+def _examples(
+    folder: SchemaFiles, api: str, protocol: Protocol, errors: Errors
+) -> tuple[Example, ...]:
     path = f"{api}/examples/index.json"
     data = folder.read(path)
     _meets_schema(folder, path, data, part="examples")
@@ -297,7 +300,7 @@ def _examples(folder: Folder, api: str, protocol: Protocol, errors: Errors) -> t
     )
 
 
-def _digest(folder: Folder, api: str) -> str:
+def _digest(folder: SchemaFiles, api: str) -> str:
     digest = hashlib.sha256()
     try:
         for root, place in (folder.found(f"{api}/."), folder.found("fields.json")):

@@ -28,7 +28,7 @@ _ASKED: Final = frozenset(
 )
 _CLOSING: Final = ("additionalProperties", "items")
 #: What stands in the id of a rule for the object itself.
-WHOLE: Final = "whole"
+WHOLE_OBJECT: Final = "whole"
 
 _TYPE_NAMES: Final[tuple[tuple[type, str], ...]] = (
     (bool, "boolean"),
@@ -109,15 +109,21 @@ def _walk(
         yield Constraint(path, "type", basis, source, f"{field} is of type {' or '.join(kinds)}")
     if _asks_more(schema):
         yield Constraint(path, "value", basis, source, _asked_of(schema, field, title))
-    for name in schema.get("required", ()):
-        sub = schema.get("properties", {}).get(name, {})
-        at = (*path, name)
-        grounds = required_basis(sub, basis), sub.get("x-source", source)
-        yield Constraint(at, "required", *grounds, f"{'.'.join(at)} is present")
+    missing = list(schema.get("required", ()))
     for each in inner(schema):
+        if each.way[0] == "properties" and each.at[0] in missing:
+            missing.remove(each.at[0])
+            yield _presence(each.schema, path + each.at, basis, source)
         if each.asked:
             about = title if not each.at else ""
             yield from _walk(each.schema, path + each.at, basis, source, about)
+    for name in missing:  # described by another part of the schema
+        yield _presence({}, (*path, name), basis, source)
+
+
+def _presence(field: Schema, path: tuple[str, ...], basis: str, source: str) -> Constraint:
+    grounds = required_basis(field, basis), field.get("x-source", source)
+    return Constraint(path, "required", *grounds, f"{'.'.join(path)} is present")
 
 
 def _asks_more(schema: Schema) -> bool:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from functools import cache, lru_cache
 from typing import Any, Final
 
 import jsonschema_rs
+
+from soundstage.contract.keywords import ANNOTATIONS, VALUES, Inner, Schema, inner
 
 #: Steps back that one search may take. Patterns in use take none or a few; the worst that stay
 #: below it take some tenths of a second on a text of thousands of characters.
@@ -80,16 +82,17 @@ def can_give_up(pattern: str) -> bool:
 
 
 def of_schema(schema: Any) -> Iterator[str]:
-    """Every pattern in a resolved schema."""
-    if isinstance(schema, list):
-        for each in schema:
-            yield from of_schema(each)
-    elif isinstance(schema, dict):
-        if isinstance(pattern := schema.get("pattern"), str):
+    """Every pattern in a resolved schema, those of names included."""
+    for each in _everything(schema):
+        if isinstance(pattern := each.get("pattern"), str):
             yield pattern
-        for keyword in ("allOf", "anyOf", "not", "items"):
-            yield from of_schema(schema.get(keyword))
-        yield from of_schema(list(schema.get("properties", {}).values()))
+        yield from each.get("patternProperties", ())
+
+
+def _everything(schema: Schema) -> Iterator[Schema]:
+    yield schema
+    for each in inner(schema):
+        yield from _everything(each.schema)
 
 
 def given_up(schema: Any, value: Any) -> Iterator[str]:
@@ -99,17 +102,25 @@ def given_up(schema: Any, value: Any) -> Iterator[str]:
     pattern = schema.get("pattern")
     if isinstance(value, str) and pattern is not None and can_give_up(pattern):
         yield from [pattern] if found_in(pattern, value) is None else ()
-    for keyword in ("allOf", "anyOf"):
-        for part in schema.get(keyword, ()):
-            yield from given_up(part, value)
-    yield from given_up(schema.get("not"), value)
-    if isinstance(value, dict):
-        for name, inner in schema.get("properties", {}).items():
-            if name in value:
-                yield from given_up(inner, value[name])
-    if isinstance(value, list) and "items" in schema:
-        for each in value:
-            yield from given_up(schema["items"], each)
+    for each in inner(schema):
+        for below in _values(each, schema, value):
+            yield from given_up(each.schema, below)
+
+
+def _values(part: Inner, schema: Schema, value: Any) -> Iterable[Any]:
+    """What a part of a schema is asked about: the value itself, what it holds, or its names."""
+    keyword = part.way[0]
+    if keyword == "propertyNames":
+        return list(value) if isinstance(value, dict) else []
+    if keyword in ("contains", "unevaluatedItems", "items", "prefixItems"):
+        items = value if isinstance(value, list) else []
+        return items[int(part.at[0]) :][:1] if keyword == "prefixItems" else items
+    if keyword == "properties":
+        held = isinstance(value, dict) and part.at[0] in value
+        return [value[part.at[0]]] if held else []
+    if keyword in ("patternProperties", "additionalProperties", "unevaluatedProperties"):
+        return value.values() if isinstance(value, dict) else []
+    return [value]
 
 
 def without(schema: Any, patterns: Set[str]) -> Any:
@@ -118,15 +129,18 @@ def without(schema: Any, patterns: Set[str]) -> Any:
         return [without(each, patterns) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    kept = dict(schema)
+    kept: Schema = {}
+    for keyword, held in schema.items():
+        if keyword in VALUES or keyword in ANNOTATIONS or keyword in ("type", "required"):
+            kept[keyword] = held
+        elif keyword in ("properties", "patternProperties", "dependentSchemas"):
+            kept[keyword] = {name: without(each, patterns) for name, each in held.items()}
+        else:
+            kept[keyword] = without(held, patterns)
     if kept.get("pattern") in patterns:
         del kept["pattern"]
-    for keyword in ("allOf", "anyOf", "not", "items"):
-        if keyword in kept:
-            kept[keyword] = without(kept[keyword], patterns)
-    if "properties" in kept:
-        properties = kept["properties"].items()
-        kept["properties"] = {name: without(inner, patterns) for name, inner in properties}
+    for pattern in patterns & kept.get("patternProperties", {}).keys():
+        del kept["patternProperties"][pattern]
     return kept
 
 

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
-from soundstage.contract.asset_fields import KINDS, AssetField, asset_fields, role_of
+from soundstage.contract.asset_fields import KINDS, AssetField, asset_fields
 from soundstage.contract.contract import Contract
 from soundstage.contract.field_schemas import Schema
+from soundstage.contract.role_names import role_of
 
 __all__ = ["URL_ROLES", "asset_urls", "assets_of", "identifier", "identifiers", "role_of", "roles"]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from soundstage.contract.asset_fields import ASPECTS, WHOLE, asset_fields, duration_of
-from soundstage.contract.field_schemas import Schema, constraints
+from soundstage.contract.field_schemas import WHOLE_OBJECT, Schema, constraints
 from soundstage.contract.protocol import Endpoint, Errors, Grounds, Hosts, Protocol, Stage
 
 _FRAMINGS = {"sse": "Server-Sent Events", "lines": "JSON lines"}
@@ -79,7 +79,8 @@ class RuleBook:
         the rules about types rest on, if not on what the types do.
         """
         for constraint in constraints(schema):
-            path = f"{prefix}field/{'.'.join(constraint.path)}/{constraint.aspect}"
+            place = f"field/{'.'.join(constraint.path)}" if constraint.path else WHOLE_OBJECT
+            path = f"{prefix}{place}/{constraint.aspect}"
             if f"{self.api}/{endpoint}/{path}" in self.rules:
                 path += f"/{constraint.basis}"  # the same place, asked on other grounds
             grounds = Grounds(constraint.basis, constraint.source)

@@ -243,7 +243,7 @@ class SchemaFiles:
 
     def _check_required(self, schema: Schema, path: str, place: str) -> None:
         """A field that must be there and is described nowhere is a slip of the pen."""
-        described = {name for name in schema.get("properties", ())} | {
+        described = set(schema.get("properties", ())) | {
             name for part in schema.get("allOf", ()) for name in part.get("properties", ())
         }
         for name in schema.get("required", ()):
@@ -270,7 +270,9 @@ class SchemaFiles:
         else:
             found = {**target, **beside}
         if role is not None:
-            found.setdefault("x-role", role) if "x-role" in beside else found.update({"x-role": role})
+            found.setdefault("x-role", role) if "x-role" in beside else found.update(
+                {"x-role": role}
+            )
         return found
 
     def _target(
@@ -283,7 +285,9 @@ class SchemaFiles:
     ) -> tuple[Schema, str | None]:
         file, _, place = reference.partition("#")
         if "://" in reference or (place and not place.startswith("/")):
-            raise refuse(f"$ref {reference!r} must name a file here, or a place in one by a pointer")
+            raise refuse(
+                f"$ref {reference!r} must name a file here, or a place in one by a pointer"
+            )
         target_path = _join(path, file) if file else path
         held = self.read(target_path)
         parts = [part.replace("~1", "/").replace("~0", "~") for part in place.split("/")[1:]]

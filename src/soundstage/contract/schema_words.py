@@ -22,7 +22,9 @@ def _listed(values: list[Any], word: str) -> str:
     named = [shown(value) for value in values[:_MOST_NAMED]]
     if (more := len(values) - len(named)) > 0:
         named.append(f"one of {more} more")
-    return f" {word} ".join(named) if len(named) < 3 else f"{', '.join(named[:-1])} {word} {named[-1]}"
+    return (
+        f" {word} ".join(named) if len(named) < 3 else f"{', '.join(named[:-1])} {word} {named[-1]}"
+    )
 
 
 #: What a keyword asks, said of "it".
