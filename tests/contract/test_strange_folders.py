@@ -268,12 +268,12 @@ VALUES = {
     "a reference to the network": (
         RUNNING,
         put("properties", "song", {"$ref": "http://127.0.0.1:9/x#/$defs/a"}),
-        "No such file",
+        "must name a file of the folder",
     ),
     "a reference to this machine": (
         RUNNING,
         put("properties", "song", {"$ref": "file:///etc/passwd#/$defs/a"}),
-        "No such file",
+        "must name a file of the folder",
     ),
 }
 

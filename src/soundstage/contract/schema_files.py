@@ -286,10 +286,12 @@ class SchemaFiles:
         file, _, place = reference.partition("#")
         if "://" in reference or (place and not place.startswith("/")):
             raise refuse(
-                f"$ref {reference!r} must name a file here, or a place in one by a pointer"
+                f"$ref {reference!r} must name a file of the folder, or FILE#/POINTER in one"
             )
         target_path = _join(path, file) if file else path
         held = self.read(target_path)
+        if not isinstance(held, dict):
+            raise self._refusing(target_path, "")(f"must be an object, not {type_name(held)}")
         parts = [part.replace("~1", "/").replace("~0", "~") for part in place.split("/")[1:]]
         for part in parts:
             if isinstance(held, list) and part.isdigit() and int(part) < len(held):
