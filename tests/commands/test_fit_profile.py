@@ -276,7 +276,7 @@ def test_chunks_that_are_read_together_do_not_spoil_the_rest(tmp_path: Path) -> 
 @pytest.mark.proof
 def test_a_run_against_an_emulator_is_fitted_and_played_back_nearly_alike(tmp_path: Path) -> None:
     """The whole way over sockets: emulate, load, fit, emulate what was fitted, compare."""
-    from soundstage.reports.drift import fidelity_table
+    from soundstage.reports.compare import fidelity
 
     source = tmp_path / "source.json"
     quick = {
@@ -300,4 +300,4 @@ def test_a_run_against_an_emulator_is_fitted_and_played_back_nearly_alike(tmp_pa
     first = record("first", f"--profile={source}", "--seed=1")
     again = record("again", f"--profile-from={first}", "--seed=2")
     shown = io.StringIO()
-    assert fidelity_table.run(first, again, "text", shown) == 0, shown.getvalue()
+    assert fidelity.run(first, again, "text", shown) == 0, shown.getvalue()
