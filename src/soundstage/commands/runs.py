@@ -176,13 +176,18 @@ def _prune(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
 
 
 def _trend(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
-    trend_page = import_module("soundstage.reports.history.trend_page")
+    # The room of reports is loaded for this action alone.
+    history = "soundstage.reports.history"
+    trend, trend_page = (import_module(f"{history}.{name}") for name in ("trend", "trend_page"))
     found = [entry for entry in runs.entries() if entry.fault is None and _asked_for(entry, args)]
     place = args.output or runs.root / "trend.html"
     check_place(place, "--output")
-    series = trend_page.series_of(found[: args.limit], args.milestone, place.parent)
+    series = trend.trend(found[: args.limit], args.milestone)
     as_page = args.format == "html"
-    text = trend_page.render(series, str(runs.root)) if as_page else trend_page.as_json(series)
+    if as_page:
+        text = trend_page.render(series, runs.root, place.parent)
+    else:
+        text = visible.in_json(json.dumps([each.to_json() for each in series], indent=2)) + "\n"
     if args.output is not None:
         put(place, text)
     elif as_page:
@@ -190,8 +195,8 @@ def _trend(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
     else:
         print_document(text, stdout)
         return
-    for line in trend_page.lines(series):
-        say(line, stdout)
+    for each in series:
+        say(f"{each.name}: {each.sentence}", stdout)
     say(f"trend: {place}", stdout)
 
 
