@@ -10,8 +10,7 @@ a stand-in. A quantity is *far* if it is off by more than a stand-in may be, and
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
@@ -45,30 +44,21 @@ FORMATS = ("text", "markdown", "json")
 EXIT = {"near": 0, "far": 3, "unclear": 4}
 
 _SAID = {"near": "near", "far": "far off", "unclear": "too little to say"}
-_PAIRS = "Each pair is live, emulated; a ratio is emulated to live, of p50 and of p95."
+_HEAD = ("", "n", "live", "emulated", "ratio", "verdict")
 
 
 @dataclass(frozen=True, slots=True)
-class DelayFidelity:
-    """The seconds of a milestone, or that a stage took, in `n` exchanges of each arm that had it:
-    p50 and p95, and their ratios. None where an arm never had it, or where there is no ratio.
+class FidelityRow:
+    """One quantity of both arms, in `n` exchanges of each: in seconds ("s"), with the `ratio` of
+    emulated to live (None: of nothing at all), or a "share" of the exchanges.
     """
 
     what: str
+    unit: str
     n: tuple[int, int]
-    live: tuple[float, ...] | None
-    emulated: tuple[float, ...] | None
-    ratio: tuple[float | None, ...] | None
-    verdict: str
-
-
-@dataclass(frozen=True, slots=True)
-class EndingFidelity:
-    """How often exchanges ended in one way: in `k` of `n`."""
-
-    what: str
-    live: tuple[int, int]
-    emulated: tuple[int, int]
+    live: float
+    emulated: float
+    ratio: float | None
     verdict: str
 
 
@@ -80,17 +70,13 @@ class EndpointFidelity:
 
     api: str
     endpoint: str
-    n: tuple[int, int]
-    delays: tuple[DelayFidelity, ...]
-    endings: tuple[EndingFidelity, ...]
+    rows: tuple[FidelityRow, ...]
     drift: tuple[str, ...] | None
 
     @property
     def verdict(self) -> str:
         """The worst of what was compared."""
-        if self.drift:
-            return "far"
-        return _worst(each.verdict for each in (*self.delays, *self.endings))
+        return "far" if self.drift else _worst(each.verdict for each in self.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,62 +151,53 @@ def fidelity(
     endpoints = []
     for place in places:
         here, there = live.series[place], emulated.series[place]
-        pairs = _times(here, there)
-        endpoints.append(
-            EndpointFidelity(
-                *place,
-                (here.n, there.n),
-                tuple(
-                    _delay(what, a * speeds[0], b * speeds[1], max(speeds)) for what, a, b in pairs
-                ),
-                tuple(_endings(here, there)),
-                None if findings is None else _different(place, findings),
-            )
-        )
+        different = None if findings is None else _different(place, findings)
+        rows = *_delays(here, there, speeds), *_endings(here, there)
+        endpoints.append(EndpointFidelity(*place, rows, different))
     return Fidelity(tuple(endpoints), tuple(notes))
 
 
-def _times(live: EndpointSeries, emulated: EndpointSeries) -> Iterable[tuple[str, Floats, Floats]]:
-    """The milestones that both arms reached, then all stages in their order, with the seconds of
-    the exchanges that have them.
-    """
-    for name in HEADLINE_MILESTONES:
-        reached = [arm.times.get(name, np.empty(0)) for arm in (live, emulated)]
-        reached = [each[np.isfinite(each)] for each in reached]
-        if all(map(len, reached)):
-            yield milestone_label(name), reached[0], reached[1]
-    for name in dict.fromkeys([*live.spent, *emulated.spent]):
-        took = [arm.spent.get(name, np.empty(0)) for arm in (live, emulated)]
-        yield name, took[0][took[0] > 0], took[1][took[1] > 0]
-
-
-def _delay(what: str, live: Floats, emulated: Floats, speed: float) -> DelayFidelity:
-    n = len(live), len(emulated)
-    mine, theirs = (
-        tuple(quantile(arm, q) for q in QUANTILES) if len(arm) else None for arm in (live, emulated)
-    )
+def _delays(
+    live: EndpointSeries, emulated: EndpointSeries, speeds: Sequence[float]
+) -> Iterator[FidelityRow]:
     # Where times are scaled, so is what sockets and schedulers have to do with them.
-    short = TOO_SHORT_S * max(1.0, speed)
-    if mine is None or theirs is None:
-        # Whether the stage comes at all is the drift's business: here it took no time in one arm.
-        took = mine or theirs or (0.0,)
-        verdict = "far" if max(n) >= FEWEST and took[0] > short else "unclear"
-        return DelayFidelity(what, n, mine, theirs, None, verdict)
-    here, there = np.sort(live) + short, np.sort(emulated) + short
-    far = False
-    for q in QUANTILES:
-        log, low, high = interval.of_samples(here, there, q, LEVEL)
-        far |= abs(log) > math.log(MAY_BE_TIMES) and not low <= 0 <= high
-    ratio = tuple(b / a if a else None for a, b in zip(mine, theirs, strict=True))
-    return DelayFidelity(what, n, mine, theirs, ratio, _verdict(n, far))
+    short = TOO_SHORT_S * max(1.0, *speeds)
+    for name, *taken in _times(live, emulated):
+        mine, theirs = (np.sort(each) * speed for each, speed in zip(taken, speeds, strict=True))
+        n = len(mine), len(theirs)
+        for q in QUANTILES if all(n) else ():
+            a, b = quantile(mine, q), quantile(theirs, q)
+            _, low, high = interval.of_samples(mine, theirs, q, LEVEL)
+            far = max(a, b) > MAY_BE_TIMES * min(a, b) + short and not low <= 0 <= high
+            what = f"{name} p{100 * q:g}"
+            yield FidelityRow(what, "s", n, a, b, b / a if a else None, _verdict(n, far))
 
 
-def _endings(live: EndpointSeries, emulated: EndpointSeries) -> Iterable[EndingFidelity]:
+def _times(live: EndpointSeries, emulated: EndpointSeries) -> Iterator[tuple[str, Floats, Floats]]:
+    """Seconds to the milestones in the exchanges that got there, then those of each stage."""
+    arms = live, emulated
+    for name in HEADLINE_MILESTONES:
+        mine, theirs = (arm.times.get(name, np.empty(0)) for arm in arms)
+        yield milestone_label(name), mine[np.isfinite(mine)], theirs[np.isfinite(theirs)]
+    for name in dict.fromkeys([*live.spent, *emulated.spent]):
+        mine, theirs = (_spent(arm, name) for arm in arms)
+        yield name, mine, theirs
+
+
+def _spent(arm: EndpointSeries, name: str) -> Floats:
+    """What a stage took in the exchanges that have it; nothing in each if it never comes."""
+    took = arm.spent.get(name, np.zeros(max(map(len, arm.spent.values()), default=0)))
+    return took[took > 0] if took.any() else took
+
+
+def _endings(live: EndpointSeries, emulated: EndpointSeries) -> Iterator[FidelityRow]:
+    n = live.n, emulated.n
     for what in sorted({*live.outcomes, *emulated.outcomes}):
-        mine, theirs = ((arm.outcomes.get(what, 0), arm.n) for arm in (live, emulated))
-        apart, low, high = interval.rate_change(mine, theirs, LEVEL)
+        k = [arm.outcomes.get(what, 0) for arm in (live, emulated)]
+        apart, low, high = interval.rate_change((k[0], n[0]), (k[1], n[1]), LEVEL)
         far = abs(apart) > MAY_DIFFER and not low <= 0 <= high
-        yield EndingFidelity(what, mine, theirs, _verdict((live.n, emulated.n), far))
+        shares = k[0] / n[0], k[1] / n[1]
+        yield FidelityRow(what, "share", n, *shares, None, _verdict(n, far))
 
 
 def _different(place: Place, findings: Iterable[DriftFinding]) -> tuple[str, ...]:
@@ -254,9 +231,6 @@ def _worst(verdicts: Iterable[str]) -> str:
 
 # --- the table in words ---------------------------------------------------------------------------
 
-_DELAYS = ("", "n", "p50", "p95", "ratio", "verdict")
-_ENDINGS = ("ending", "share", "verdict")
-
 
 def _json(result: Fidelity) -> str:
     document = {
@@ -271,49 +245,39 @@ def _json(result: Fidelity) -> str:
 def _text(result: Fidelity) -> str:
     lines = [f"fidelity: {_SAID[result.verdict]}", *(f"note: {plain(n)}" for n in result.notes)]
     for each in result.endpoints:
-        lines += ["", _title(each), *visible.table([_DELAYS, *_rows(each)]), ""]
-        lines += visible.table([_ENDINGS, *_shares(each)])
+        lines += ["", _title(each), *visible.table(_cells(each))]
         lines += [f"  {plain(text)}" for text in each.drift or ()]
-    return visible.lines([*lines, "", _PAIRS]) + "\n"
+    return visible.lines(lines) + "\n"
 
 
 def _markdown(result: Fidelity) -> str:
     lines = [f"**fidelity: {_SAID[result.verdict]}**", ""]
     lines += [f"- {escaped(plain(note))}" for note in result.notes]
     for each in result.endpoints:
-        lines += ["", f"### {escaped(_title(each))}", "", *_grid([_DELAYS, *_rows(each)])]
-        lines += ["", *_grid([_ENDINGS, *_shares(each)]), ""]
+        head, *rows = (f"| {' | '.join(map(escaped, row))} |" for row in _cells(each))
+        lines += [
+            "",
+            f"### {escaped(_title(each))}",
+            "",
+            head,
+            "|" + " --- |" * len(_HEAD),
+            *rows,
+            "",
+        ]
         lines += [f"- {escaped(plain(text))}" for text in each.drift or ()]
-    return visible.in_markup("\n".join([*lines, "", _PAIRS])) + "\n"
-
-
-def _grid(rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [f"| {' | '.join(map(escaped, row))} |" for row in rows]
-    return [lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]]
+    return visible.in_markup("\n".join(lines)) + "\n"
 
 
 def _title(each: EndpointFidelity) -> str:
-    counts = f"{each.n[0]:,} live, {each.n[1]:,} emulated exchanges"
-    return f"{plain(each.api, 60)} {plain(each.endpoint, 60)}: {each.verdict} ({counts})"
+    return f"{plain(each.api, 60)} {plain(each.endpoint, 60)}: {each.verdict}"
 
 
-def _rows(endpoint: EndpointFidelity) -> list[tuple[str, ...]]:
-    rows = []
-    for each in endpoint.delays:
-        pairs, ratios = ["-", "-"], "-"
-        if each.live and each.emulated and each.ratio:
-            pairs = [
-                f"{seconds(a)}, {seconds(b)}" for a, b in zip(each.live, each.emulated, strict=True)
-            ]
-            ratios = ", ".join("-" if ratio is None else f"×{ratio:.2f}" for ratio in each.ratio)
-        counts = f"{each.n[0]:,}, {each.n[1]:,}"
-        rows.append((plain(each.what, 60), counts, *pairs, ratios, each.verdict))
-    return rows
-
-
-def _shares(endpoint: EndpointFidelity) -> list[tuple[str, ...]]:
-    rows = []
-    for each in endpoint.endings:
-        shares = ", ".join(f"{100 * k / n:.0f}%" for k, n in (each.live, each.emulated))
-        rows.append((plain(each.what), shares, each.verdict))
-    return rows
+def _cells(endpoint: EndpointFidelity) -> Iterator[tuple[str, ...]]:
+    yield _HEAD
+    for row in endpoint.rows:
+        values = [
+            seconds(each) if row.unit == "s" else f"{100 * each:.1f}%"
+            for each in (row.live, row.emulated)
+        ]
+        ratio = "" if row.ratio is None else f"×{row.ratio:.2f}"
+        yield plain(row.what, 60), f"{row.n[0]:,}, {row.n[1]:,}", *values, ratio, row.verdict

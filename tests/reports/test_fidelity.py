@@ -58,25 +58,29 @@ def held(arm: Make, live: Profile, emulated: Profile, many: int = 150) -> fideli
     return fidelity.fidelity(*map(arm, arms))
 
 
-def far(result: fidelity.Fidelity) -> dict[str, list[str]]:
+def far(result: fidelity.Fidelity) -> dict[str, set[str]]:
     """What is far, by API version."""
     return {
-        endpoint.api: [
-            each.what for each in (*endpoint.delays, *endpoint.endings) if each.verdict == "far"
-        ]
-        for endpoint in result.endpoints
+        each.api: {row.what.partition(" ")[0] for row in each.rows if row.verdict == "far"}
+        for each in result.endpoints
     }
+
+
+def row_of(result: fidelity.Fidelity, what: str) -> fidelity.FidelityRow:
+    (found,) = (row for row in result.endpoints[-1].rows if row.what == what)
+    return found
 
 
 def test_the_same_behaviour_is_near_in_every_stage(arm: Make) -> None:
     result = held(arm, REALISTIC, REALISTIC)
     assert result.verdict == "near"
-    assert far(result) == {"v5": [], "v6": []}
+    assert far(result) == {"v5": set(), "v6": set()}
     for endpoint in result.endpoints:
         names = {stage.name for stage in CONTRACTS[endpoint.api].protocol.stages}
-        whole, *stages = (each.what for each in endpoint.delays)
-        assert set(stages) <= names
-        assert (whole, stages[-1]) == ("TTC", "final")  # told in the order in which they come
+        told = [row.what for row in endpoint.rows]
+        assert {what.partition(" ")[0] for what in told} <= {*names, "TTC", "ok"}
+        assert told[:2] == ["TTC p50", "TTC p95"]  # told in the order in which they come
+        assert told[-3:] == ["final p50", "final p95", "ok"]
 
 
 def test_chance_does_not_make_the_same_behaviour_far(arm: Make) -> None:
@@ -90,23 +94,21 @@ def test_a_slower_stage_is_named_and_no_other(arm: Make) -> None:
     slower = like_realistic(stages={"uploading": {"median": 9.0, "sigma": 0.35}})
     result = held(arm, REALISTIC, slower)
     assert result.verdict == "far"
-    assert far(result) == {"v5": [], "v6": ["uploading"]}
-    (uploading,) = (d for each in result.endpoints for d in each.delays if d.what == "uploading")
-    assert uploading.ratio is not None
-    assert uploading.ratio[0] == pytest.approx(1.64, abs=0.1)
+    assert far(result) == {"v5": set(), "v6": {"uploading"}}
+    assert row_of(result, "uploading p50").ratio == pytest.approx(1.64, abs=0.1)
 
 
 def test_failures_that_only_one_side_has_are_far(arm: Make) -> None:
     result = held(arm, REALISTIC, like_realistic(failures={"running": 0.4}))
     assert "failed" in far(result)["v6"]
-    (failed,) = (e for each in result.endpoints for e in each.endings if e.what == "failed")
-    assert failed.live[0] == 0
-    assert failed.emulated[0] / failed.emulated[1] == pytest.approx(0.4, abs=0.12)
+    failed = row_of(result, "failed")
+    assert failed.live == 0
+    assert failed.emulated == pytest.approx(0.4, abs=0.12)
 
 
 def test_a_stage_that_takes_no_time_in_one_run_is_far(arm: Make) -> None:
     result = held(arm, REALISTIC, like_realistic(chunks={"processing": {"0": 1}}))
-    assert far(result) == {"v5": [], "v6": ["processing"]}
+    assert far(result) == {"v5": set(), "v6": {"processing"}}
 
 
 def findings(change: Change) -> list[DriftFinding]:
@@ -161,10 +163,10 @@ def test_moments_that_lie_this_close_together_count_as_the_same(arm: Make) -> No
         found = rows(REALISTIC, {"v6": V6}, 60, seed=1)
         return arm({**row, "stages": stages} for row in found)
 
-    none, quick, slow = map(took, (0.0, 0.008, 0.02))
-    assert far(fidelity.fidelity(quick, none)) == {"v6": []}
-    assert far(fidelity.fidelity(slow, quick)) == {"v6": ["final"]}
-    assert far(fidelity.fidelity(slow, none)) == {"v6": ["final"]}
+    none, quick, slow = map(took, (0.0, 0.008, 0.03))
+    assert far(fidelity.fidelity(quick, none)) == {"v6": set()}
+    assert far(fidelity.fidelity(slow, quick)) == {"v6": {"final"}}
+    assert far(fidelity.fidelity(slow, none)) == {"v6": {"final"}}
 
 
 def test_too_few_exchanges_say_nothing(arm: Make) -> None:
@@ -211,7 +213,7 @@ def test_what_was_fitted_is_near_to_what_it_was_fitted_to_and_another_profile_fa
     shown = io.StringIO()
     assert fidelity.run(live, far, "markdown", shown) == 3
     assert shown.getvalue().startswith("**fidelity: far off")
-    assert "| uploading |" in shown.getvalue()
+    assert "| uploading p50 |" in shown.getvalue()
     shown = io.StringIO()
     assert fidelity.run(live, far, "json", shown) == 3
     table = json.loads(shown.getvalue())
