@@ -17,7 +17,7 @@ from soundstage.arguments import Parser, count
 from soundstage.output import visible
 from soundstage.output.streams import json_line, say
 from soundstage.output.written_files import check_place, print_document, put, put_within
-from soundstage.results.run_history import ROOT, RunEntry, Runs
+from soundstage.results.run_history import ROOT, RunEntry, Runs, utc
 
 HELP = "list, tag, pin and prune the runs there have been"
 
@@ -75,7 +75,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     action("unpin", "forget a pin", "name")
     add = action("prune", "delete old bundles that are not pinned").add_argument
     add("--keep", type=count, metavar="N", help="keep the N newest")
-    add("--older-than", type=_age, metavar="AGE", help="delete only those older than 30d, 12h …")
+    add("--older-than", type=_ago, metavar="AGE", help="delete only those older than 30d, 12h …")
     add("--incomplete", action="store_true", help="also those that were killed or are damaged")
     add("--keep-tagged", action="store_true", help="keep those with a tag")
     add("--dry-run", action="store_true", help="say what would go; delete nothing")
@@ -151,8 +151,7 @@ def _list(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
 
 
 def _prune(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
-    before = None if args.older_than is None else datetime.now(UTC) - args.older_than
-    kept = args.keep or 0
+    kept, before = args.keep or 0, args.older_than
     freed = many = left = 0
     for number, entry in enumerate(runs.entries()):
         if number < kept or entry.pins or (args.keep_tagged and entry.tags):
@@ -161,7 +160,7 @@ def _prune(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
         if (entry.fault is not None or entry.status == "running") and not args.incomplete:
             left += 1
             continue
-        if before is not None and entry.created is not None and _created(entry) >= before:
+        if before is not None and (entry.created or "") >= before:
             continue
         size = _size(entry.path)
         if not args.dry_run:
@@ -205,13 +204,8 @@ def _asked_for(entry: RunEntry, args: argparse.Namespace) -> bool:
         args.kind in (None, entry.kind)
         and args.target_kind in (None, entry.target_kind)
         and (args.tag is None or args.tag in entry.tags)
-        and (args.since is None or (entry.created is not None and _created(entry) >= args.since))
+        and (args.since is None or (entry.created or "") >= args.since)
     )
-
-
-def _created(entry: RunEntry) -> datetime:
-    assert entry.created is not None
-    return datetime.fromisoformat(entry.created)
 
 
 def _row(entry: RunEntry) -> dict[str, Any]:
@@ -235,18 +229,22 @@ def _size(folder: Path) -> int:
     return sum(each.st_size for each in found if stat.S_ISREG(each.st_mode))
 
 
-def _age(text: str) -> timedelta:
+def _ago(text: str) -> str:
+    """The moment that long ago, as entries tell theirs: one is before another as text too."""
     found = _AGE.fullmatch(text)
     if found is None:
         raise argparse.ArgumentTypeError(f"{text}: expected an age such as 30d, 12h or 90m")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    try:
+        return utc(datetime.now(UTC) - timedelta(**{_UNITS[found[2]]: int(found[1])}))
+    except OverflowError:
+        raise argparse.ArgumentTypeError(f"{text}: longer than there are years") from None
 
 
-def _moment(text: str) -> datetime:
+def _moment(text: str) -> str:
     if _AGE.fullmatch(text):
-        return datetime.now(UTC) - _age(text)
+        return _ago(text)
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return utc(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(f"{text}: expected 7d, 12h or 2026-11-21") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

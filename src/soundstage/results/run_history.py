@@ -233,6 +233,11 @@ def resolve(text: str, root: Path = ROOT) -> Path:
     return Runs(root).find(text).path
 
 
+def utc(moment: datetime) -> str:
+    """A moment as entries tell it: ISO 8601 in UTC, so that their order is that of the texts."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
 def _named(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise UsageError(
@@ -278,8 +283,8 @@ def _entry(folder: Path, marks: Marks) -> RunEntry:
         folder,
         folder.name,
         kind=run["kind"],
-        created=_utc(run["created"]),
-        finished=run["finished"] and _utc(run["finished"]),
+        created=utc(datetime.fromisoformat(run["created"])),
+        finished=run["finished"] and utc(datetime.fromisoformat(run["finished"])),
         status=run["status"],
         verdict=run["verdict"],
         exit_code=run["exit_code"],
@@ -290,7 +295,3 @@ def _entry(folder: Path, marks: Marks) -> RunEntry:
         tags=tags,
         pins=pins,
     )
-
-
-def _utc(instant: str) -> str:
-    return datetime.fromisoformat(instant).astimezone(UTC).isoformat(timespec="milliseconds")
