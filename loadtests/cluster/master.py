@@ -28,7 +28,7 @@ from soundstage.loadtests.run.load_run import INTERRUPT_DRAIN_S, LoadOptions, Lo
 from soundstage.loadtests.run.rows import forget_old_seconds
 from soundstage.loadtests.run.run_setup import opened
 from soundstage.loadtests.schedule.arrivals import Schedule
-from soundstage.observed.observation import Observed
+from soundstage.observed.facts import Observed
 from soundstage.output import visible
 
 log = logging.getLogger("soundstage")

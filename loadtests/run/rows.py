@@ -21,7 +21,7 @@ from soundstage.exchange.client import Call, Exchange
 from soundstage.exchange.session import Session
 from soundstage.loadtests.generator.lateness import Lateness
 from soundstage.observed.exchanges import Sampler, observe
-from soundstage.observed.observation import Observed
+from soundstage.observed.facts import Observed
 from soundstage.output import outgoing
 from soundstage.results.matrix import Matrix
 from soundstage.results.user_weights import Weights

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from soundstage.observed.observation import OTHER, UNKNOWN
-from soundstage.reports.drift.documented import Stance
-from soundstage.reports.drift.feature import Feature
+from soundstage.observed.documented import Stance
+from soundstage.observed.facts import OTHER, UNKNOWN
+from soundstage.reports.drift.features import Feature
 
 BREAKING, WARNING, INFO = "breaking", "warning", "info"
 _LONGEST = 80

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from soundstage.contract import Contract
-from soundstage.observed.observation import OTHER, RESULT, UNKNOWN, Observed, StageSeen
-from soundstage.reports.drift.documented import Documented, Stance, documented
+from soundstage.observed.documented import Documented, Stance, documented
+from soundstage.observed.facts import OTHER, RESULT, UNKNOWN, Facts, Observed
 from soundstage.reports.drift.drift import fingerprint
-from soundstage.reports.drift.feature import Feature
-from soundstage.reports.drift.features import features
+from soundstage.reports.drift.features import Feature, features
 
 #: The API does otherwise than the page says; does what the page does not mention; never did what
 #: the page says.
@@ -71,16 +70,15 @@ class Difference:
 def against(observed: Observed, contract: Contract) -> list[Difference]:
     """Where what was observed and the contract differ: the gravest first, then by stage."""
     found = []
-    seen = observed.apis.get(contract.api)
+    seen = observed.apis.get(contract.api, {})
     for name, endpoint in contract.endpoints.items():
-        if seen is None or name not in seen.endpoints:
+        if name not in seen:
             continue
-        side = seen.endpoints[name]
+        side = seen[name]
         # Both sides alike: every feature then says how often it was seen, and nothing changed.
         for feature in features(contract, endpoint, side, side):
-            stage = side.stages.get(feature.stage or RESULT)
             if feature.seen.candidate_n:
-                found += list(_differences(contract, name, feature, stage))
+                found += list(_differences(contract, name, feature, side))
     order = (CONTRADICTED, UNDOCUMENTED, UNSEEN)
     unique = {each.fingerprint: each for each in reversed(found)}
     return sorted(
@@ -90,7 +88,7 @@ def against(observed: Observed, contract: Contract) -> list[Difference]:
 
 
 def _differences(
-    contract: Contract, endpoint: str, feature: Feature, stage: StageSeen | None
+    contract: Contract, endpoint: str, feature: Feature, side: Facts
 ) -> Iterator[Difference]:
     said, kind = feature.said, feature.kind
     k, n = feature.seen.candidate, feature.seen.candidate_n
@@ -107,7 +105,7 @@ def _differences(
     elif (
         kind in ("always", "field", "items") and k and about is None and not _inside(feature, known)
     ):
-        texts = (UNDOCUMENTED, *_undocumented(feature, stage))
+        texts = (UNDOCUMENTED, *_undocumented(feature, side))
     elif kind == "always" and k and about is not None and not about.listed:
         text = f"documented for other stages; {_times(k, n, 'always ')}there"
         change = "list it for this stage"
@@ -253,12 +251,13 @@ def _unseen(feature: Feature, about: Documented | None) -> tuple[str, str, str] 
             return None
 
 
-def _undocumented(feature: Feature, stage: StageSeen | None) -> tuple[str, str, str]:
+def _undocumented(feature: Feature, side: Facts) -> tuple[str, str, str]:
     k, n = feature.seen.candidate, feature.seen.candidate_n
-    place = stage.places.get(feature.path) if stage is not None else None
-    kinds = " or ".join(sorted(place.types)) if place is not None else "anything"
-    if place is not None and set(place.types) <= {"string", "null"} and len(place.formats) == 1:
-        (name,) = place.formats
+    types = side.details("type", feature.stage or RESULT, feature.path)
+    formats = side.details("format", feature.stage or RESULT, feature.path)
+    kinds = " or ".join(types) or "anything"
+    if set(types) <= {"string", "null"} and len(formats) == 1:
+        (name,) = formats
         kinds += "" if name in ("text", "token", "empty") else f" ({name})"
     if feature.kind == "items":
         return "items are not described", f"{kinds}, {_times(k, n)}", f"describe them: {kinds}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from soundstage.contract import Contract
-from soundstage.observed.observation import Observed
+from soundstage.observed.facts import Observed
 from soundstage.output import visible
 from soundstage.reports.drift.docs_diff import EFFECTS, Difference
 from soundstage.reports.formats.markdown import code, escaped
@@ -47,8 +47,7 @@ def markdown(contract: Contract, observed: Observed, differences: list[Differenc
 
 
 def _summary(contract: Contract, observed: Observed, differences: list[Difference]) -> str:
-    seen = observed.apis.get(contract.api)
-    many = sum(each.exchanges for each in seen.endpoints.values()) if seen is not None else 0
+    many = Observed({contract.api: observed.apis.get(contract.api, {})}).exchanges
     counts = {sort: sum(d.sort == sort for d in differences) for sort in EFFECTS}
     said = ", ".join(f"{number} {sort}" for sort, number in counts.items())
     return (

@@ -21,11 +21,10 @@ from typing import Any
 from soundstage.config import Config
 from soundstage.contract import Contract
 from soundstage.errors import NoDataError
-from soundstage.observed.observation import EndpointSeen, Observed
+from soundstage.observed.documented import Stance
+from soundstage.observed.facts import Facts, Observed
 from soundstage.reports.drift.changes import FeatureChange, change
-from soundstage.reports.drift.documented import Stance
-from soundstage.reports.drift.feature import Feature
-from soundstage.reports.drift.features import features
+from soundstage.reports.drift.features import Feature, features
 from soundstage.reports.drift.presence import (
     LEVEL,
     Presence,
@@ -207,8 +206,8 @@ def _weight(finding: DriftFinding) -> tuple[Any, ...]:
 
 def _both(
     contract: Contract, base: Observed, candidate: Observed
-) -> Iterable[tuple[str, EndpointSeen, EndpointSeen]]:
-    mine, theirs = base.apis[contract.api].endpoints, candidate.apis[contract.api].endpoints
+) -> Iterable[tuple[str, Facts, Facts]]:
+    mine, theirs = base.apis[contract.api], candidate.apis[contract.api]
     for name in contract.endpoints:
         if name in mine and name in theirs:
             yield name, mine[name], theirs[name]

@@ -27,7 +27,7 @@ from soundstage.exit_codes import ExitCode
 from soundstage.gate import conclusion
 from soundstage.gate.contract_check import EMULATOR, CheckOptions, open_gate
 from soundstage.observed.exchanges import EACH_SECOND, Sampler
-from soundstage.observed.observation import Observed
+from soundstage.observed.facts import Observed
 from soundstage.reports.drift.drift import broken, drift, observed_of, waived
 from soundstage.results.bundle import OBSERVED
 

@@ -23,7 +23,7 @@ from soundstage.observed import shapes
 from soundstage.observed.documented_fields import DocumentedPlace, known_of
 from soundstage.observed.inferred import document, schema_of
 from soundstage.observed.key_tally import KeyTally
-from soundstage.observed.observation import MOST_UNKNOWN, RESULT, Observed, StageSeen
+from soundstage.observed.facts import MOST_UNKNOWN, RESULT, Observed, StageSeen
 from soundstage.observed.recorder import observe_result, observe_stream
 from soundstage.observed.text_classes import EXAMPLES, format_of, name_of
 from soundstage.results.bundle import why_not_observed

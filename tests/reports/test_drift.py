@@ -21,7 +21,7 @@ from soundstage.config import Config, Waiver
 from soundstage.contract import Contract, load, load_all
 from soundstage.errors import NoDataError, UsageError
 from soundstage.generation.faults import Fault, catalogue, valid_stream
-from soundstage.observed.observation import Observed
+from soundstage.observed.facts import Observed
 from soundstage.reports.drift import changes, docs_diff, docs_page
 from soundstage.reports.drift.drift import DriftFinding, broken, drift, observed_of, waived
 from soundstage.reports.drift.presence import (

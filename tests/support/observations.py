@@ -16,7 +16,7 @@ from made_up_api import folder
 from soundstage.conformance.engine import StreamCheck
 from soundstage.contract import Contract, load
 from soundstage.generation.faults import valid_result, valid_stream
-from soundstage.observed.observation import Observed
+from soundstage.observed.facts import Observed
 from soundstage.observed.recorder import observe_result, observe_stream
 
 Chunks = list[dict[str, Any]]

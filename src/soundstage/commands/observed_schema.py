@@ -12,7 +12,7 @@ from soundstage.contract import Contract, load, load_all
 from soundstage.contract.plain import for_strict_readers
 from soundstage.errors import NoDataError, UsageError
 from soundstage.observed.inferred import document
-from soundstage.observed.observation import Observed
+from soundstage.observed.facts import Observed
 from soundstage.output import visible
 from soundstage.results.bundle import OBSERVED, RUN, TRANSCRIPTS, Bundle, read_observed
 
@@ -31,7 +31,7 @@ def texts(args: argparse.Namespace) -> list[str]:
         raise UsageError(f"--format {args.format}: {option} prints {names}")
     contracts = {api: load(api) for api in args.api} if args.api else load_all()
     seen = read(args.observed, contracts)
-    apis = [api for api in contracts if api in seen.apis and seen.apis[api].endpoints]
+    apis = [api for api in contracts if seen.apis.get(api)]
     if not apis:
         wanted = ", ".join(contracts)
         raise NoDataError(f"--observed {' '.join(args.observed)}: no answer of {wanted} was seen")

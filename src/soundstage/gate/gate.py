@@ -33,7 +33,7 @@ from soundstage.gate.lookup import UnusableError, path_of, unusable
 from soundstage.gate.rule_outcomes import explained, of_budget
 from soundstage.gate.server_errors import ServerErrors, check_probe, is_server_error
 from soundstage.observed.exchanges import observe
-from soundstage.observed.observation import Observed
+from soundstage.observed.facts import Observed
 from soundstage.results.bundle import BundleWriter
 from soundstage.results.user_weights import Weights
 from soundstage.untrusted import json_text

@@ -13,7 +13,7 @@ from soundstage.contract import Contract
 from soundstage.contract.paths import endpoint_at
 from soundstage.errors import NoDataError, UsageError
 from soundstage.exchange.client import Exchange
-from soundstage.observed.observation import Observed
+from soundstage.observed.facts import UNKNOWN, Observed
 from soundstage.observed.recorder import Chunk, observe_result, observe_stream
 from soundstage.saved import saved_file as saved_files
 from soundstage.saved.transcript import Transcript
@@ -41,13 +41,15 @@ def observe(exchange: Exchange) -> Observed:
 
 def _said(found: Observed) -> Iterator[str]:
     """All that it tells in the API's own words: names that are not documented, and values."""
-    for api in found.apis.values():
-        for endpoint in api.endpoints.values():
-            for stage in endpoint.stages.values():
-                for where, place in stage.places.items():
-                    if not place.documented:
-                        yield where
-                    yield from place.values.counts
+    for endpoints in found.apis.values():
+        for facts in endpoints.values():
+            for facet, stage, detail, path in facts:
+                if facet == "value":
+                    yield detail
+                elif facet == "extra":
+                    yield path
+                elif stage.startswith(UNKNOWN):
+                    yield stage
 
 
 def _observe(judge: Judge, chunks: Sequence[Chunk], *, whole: bool) -> Observed:

@@ -1,5 +1,6 @@
 """JSON Schemas inferred from what was observed: one for each stage, that all it was inferred from
-meets. Ranges and counts are annotations (`x-observed`), since the next song may go beyond them.
+meets. Ranges and counts of exchanges are annotations (`x-observed`), since the next song may go
+beyond them.
 """
 
 from __future__ import annotations
@@ -8,143 +9,127 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from soundstage.observed.observation import RESULT, ApiSeen, EndpointSeen, StageSeen
-from soundstage.observed.shapes import PlaceShape, exchanges_around, parent_of
+from soundstage.observed.facts import RESULT, Fact, Facts
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 #: Classes of text that JSON Schema has a format for, of the same name.
 _FORMATS = frozenset({"uri", "uuid", "date-time", "date"})
+_PROTOCOL = {
+    "framings": "framing",
+    "tracks": "track",
+    "index_starts": "index.start",
+    "index_steps": "index.step",
+    "last_stages": "last",
+}
 
 
-def document(api: str, seen: ApiSeen) -> dict[str, Any]:
+def document(api: str, endpoints: Mapping[str, Facts]) -> dict[str, Any]:
     """All inferred schemas of an API version as the definitions of one: `stream.final`, `sync`.
     What was seen of the protocol stands under `x-observed-protocol`, by endpoint.
     """
     definitions = {}
-    for endpoint, of_endpoint in sorted(seen.endpoints.items()):
-        for name, stage in sorted(of_endpoint.stages.items()):
-            key = endpoint if name == RESULT else f"{endpoint}.{name}"
-            definitions[key] = schema_of(stage, _title(api, endpoint, name, stage))
+    for name, facts in sorted(endpoints.items()):
+        for stage in facts.stages():
+            what = "a result" if stage == RESULT else f"a chunk of {stage}"
+            many = facts.count(Fact("stage", stage))
+            title = f"{api} {name}: {what}, as seen in {many} exchanges"
+            key = name if stage == RESULT else f"{name}.{stage}"
+            definitions[key] = schema_of(facts, stage, title)
     return {
         "$schema": DIALECT,
         "title": f"{api} as observed",
         "$defs": definitions,
         "x-observed-protocol": {
-            name: protocol_of(each) for name, each in sorted(seen.endpoints.items())
+            name: protocol_of(facts) for name, facts in sorted(endpoints.items())
         },
     }
 
 
-def _title(api: str, endpoint: str, stage: str, seen: StageSeen) -> str:
-    what = "a result" if stage == RESULT else f"a chunk of {stage}"
-    return f"{api} {endpoint}: {what}, as seen in {seen.exchanges} exchanges"
-
-
-def schema_of(stage: StageSeen, title: str | None = None) -> dict[str, Any]:
+def schema_of(facts: Facts, stage: str, title: str | None = None) -> dict[str, Any]:
     """The schema that every chunk of a stage met, as far as its chunks were looked at."""
+    paths = facts.paths(stage)
     below: dict[str, list[str]] = {}
-    for where in sorted(stage.places):
-        if where:
-            below.setdefault(where.rpartition("/")[0], []).append(where)
-    schema = _schema(stage.places, "", below) if stage.places else {}
+    for path in paths:
+        if path:
+            below.setdefault(path.rpartition("/")[0], []).append(path)
+    schema = _schema(facts, stage, "", below) if paths else {}
     return {"title": title, **schema} if title else schema
 
 
-def _schema(
-    places: Mapping[str, PlaceShape], where: str, below: Mapping[str, list[str]]
-) -> dict[str, Any]:
-    place = places[where]
-    kinds = sorted(place.types)
+def _schema(facts: Facts, stage: str, path: str, below: Mapping[str, list[str]]) -> dict[str, Any]:
+    kinds = sorted(facts.details("type", stage, path))
     if "number" in kinds and "integer" in kinds:
         kinds.remove("integer")
     schema: dict[str, Any] = {"type": kinds[0] if len(kinds) == 1 else kinds}
-    schema |= _strings(place)
-    inner = below.get(where, [])
-    properties = {}
-    required = []
-    for each in inner:
-        name = each[len(where) + 1 :].replace("~1", "/").replace("~0", "~")
-        if name == "*" or name.startswith("<"):
-            continue
-        properties[name] = _schema(places, each, below)
-        if places[each].always == exchanges_around(places, each):
-            required.append(name)
+    schema |= _texts(facts, stage, path)
+    properties, required = {}, []
+    for inner in below.get(path, []):
+        name = inner[len(path) + 1 :].replace("~1", "/").replace("~0", "~")
+        if name == "*":
+            schema["items"] = _schema(facts, stage, inner, below)
+        elif not name.startswith("<"):
+            properties[name] = _schema(facts, stage, inner, below)
+            always = Fact("always", stage, "", inner)
+            if facts.count(always) == facts.around(always):
+                required.append(name)
     if properties:
         schema["properties"] = properties
         schema["required"] = required
-    if f"{where}/*" in inner:
-        schema["items"] = _schema(places, f"{where}/*", below)
-    schema["x-observed"] = _facts(places, where)
+    schema["x-observed"] = _counts(facts, stage, path)
     return schema
 
 
-def _is_text(key: str) -> bool:
-    """Whether a candidate is a text in JSON: a file of others may hold anything there."""
+def is_text(value: str) -> bool:
+    """Whether a value is a text in JSON: a file of others may hold anything there."""
     try:
-        return isinstance(json.loads(key), str)
+        return isinstance(json.loads(value), str)
     except ValueError:
         return False
 
 
-def _strings(place: PlaceShape) -> dict[str, Any]:
+def _texts(facts: Facts, stage: str, path: str) -> dict[str, Any]:
     """`enum` or `format`, where all texts are a few names of the protocol, or of one class."""
-    kinds = set(place.types)
-    texts = place.types.counts.get("string", [0, 0])[0]
-    if not texts or kinds - {"string", "null"}:
+    kinds = set(facts.details("type", stage, path))
+    if "string" not in kinds or kinds - {"string", "null"}:
         return {}
-    names = {key: counts[0] for key, counts in place.values.counts.items() if _is_text(key)}
-    if sum(names.values()) == texts:
+    values = facts.details("value", stage, path)
+    if values and all(map(is_text, values)) and not facts.count(Fact("unkept", stage, "", path)):
         nothing: list[Any] = [None] if "null" in kinds else []
-        return {"enum": [*map(json.loads, sorted(names)), *nothing]}
-    if len(place.formats) == 1:
-        (name,) = place.formats
-        return {"format": name} if name in _FORMATS else {}
-    return {}
+        return {"enum": [*map(json.loads, sorted(values)), *nothing]}
+    classes = list(facts.details("format", stage, path))
+    return {"format": classes[0]} if len(classes) == 1 and classes[0] in _FORMATS else {}
 
 
-def _facts(places: Mapping[str, PlaceShape], where: str) -> dict[str, Any]:
-    place = places[where]
-    facts: dict[str, Any] = {
-        "seen": place.seen,
-        "of": parent_of(places, where),
-        "exchanges": [place.exchanges, exchanges_around(places, where)],
-        "documented": place.documented,
+def _counts(facts: Facts, stage: str, path: str) -> dict[str, Any]:
+    place = Fact("field", stage, "", path)
+    found: dict[str, Any] = {
+        "exchanges": [facts.count(place), facts.around(place)],
+        "documented": not facts.count(place._replace(facet="extra")),
     }
-    for name in ("types", "formats", "values", "sizes"):
-        tally = getattr(place, name)
-        if len(tally):
-            facts[name] = {key: tally.counts[key][0] for key in sorted(tally)}
-    for name in ("numbers", "lengths"):
-        if (found := getattr(place, name)) is not None:
-            facts[name] = [int(end) if end.is_integer() else end for end in found]
-    return facts
+    for name in ("type", "format", "value", "size"):
+        if details := facts.details(name, stage, path):
+            found[f"{name}s"] = {key: details[key] for key in sorted(details)}
+    for name in ("number", "length"):
+        if ends := facts.range(name, stage, path):
+            found[f"{name}s"] = [int(end) if end.is_integer() else end for end in ends]
+    return found
 
 
-def protocol_of(seen: EndpointSeen) -> dict[str, Any]:
+def protocol_of(facts: Facts) -> dict[str, Any]:
     """What was seen of an endpoint's protocol: counts of exchanges."""
-    tallies = {
-        "framings": seen.framings,
-        "tracks": seen.tracks,
-        "index_starts": seen.starts,
-        "index_steps": seen.steps,
-        "last_stages": seen.last,
-        "order": seen.order,
-    }
+    tallies = {name: dict(sorted(facts.details(of).items())) for name, of in _PROTOCOL.items()}
+    stages = [stage for stage in facts.stages() if stage != RESULT]
+    order = {f"{a}>{b}": n for a in stages for b, n in facts.details("order", a).items()}
     return {
-        "exchanges": seen.exchanges,
-        "whole": seen.whole,
-        **{
-            name: {key: tally.exchanges(key) for key in sorted(tally)}
-            for name, tally in tallies.items()
-            if len(tally)
-        },
+        "exchanges": facts.counts.get("exchanges", 0),
+        "whole": facts.counts.get("whole", 0),
+        **{name: found for name, found in tallies.items() if found},
+        **({"order": dict(sorted(order.items()))} if order else {}),
         "stages": {
-            name: {
-                "chunks": stage.chunks,
-                "exchanges": stage.exchanges,
-                "times": {key: stage.times.exchanges(key) for key in sorted(stage.times)},
+            stage: {
+                "exchanges": facts.count(Fact("stage", stage)),
+                "times": dict(sorted(facts.details("times", stage).items())),
             }
-            for name, stage in sorted(seen.stages.items())
-            if name != RESULT
+            for stage in stages
         },
     }

@@ -1,143 +1,160 @@
-"""The shapes of JSON values: at each place of an object, which types, values, formats and sizes
-were seen there, and how often. Counts and classes, never anybody's words.
+"""The shapes of the JSON values of one exchange, as facts: at each place, which types, values,
+classes of text, sizes and ranges there were. Counts and classes, never anybody's words.
 
-Bounded whatever comes: places, depth, kept values and the work spent on one value have caps.
-Merging is associative and commutative, so parts can be put together in any order.
+Bounded whatever comes: depth, items, kept values and the work spent on one value have caps.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import math
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Iterator
 from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-from soundstage.contract.field_schemas import pointer, type_name
-from soundstage.observed.documented_fields import (
-    LARGEST_UNKNOWN,
-    NOTHING_KNOWN,
-    DocumentedPlace,
-    kept_value,
-)
-from soundstage.observed.key_tally import KeyTally
-from soundstage.observed.text_classes import format_of, name_of
+from soundstage.contract.field_schemas import type_name
+from soundstage.observed.documented import Documented, Places
+from soundstage.observed.facts import Range
+from soundstage.observed.text_classes import SPECIFIC, format_of, is_token, name_of
 from soundstage.output.redact import PRIVATE_FIELDS
 
-#: Undocumented places that are kept of one kind of object; documented ones always are.
-MOST_PLACES = 400
-#: Distinct values that may still be an enumeration.
-MOST_VALUES = 24
 #: Objects and arrays below this are not entered.
 DEEPEST = 6
 #: Values that are looked at in one chunk or result; items of one array.
 MOST_NODES = 2_000
 MOST_ITEMS = 50
+#: Longest text that may be a value of an enumeration.
+LONGEST_VALUE = 40
 
 _LARGEST_SIZE = 100
-_UNKNOWN_PRIVATE = DocumentedPlace(private=True)
+#: Numbers that may be values: those of documented fields, and of others, which may be somebody's.
+_LARGEST_KNOWN = 10**6
+_LARGEST_UNKNOWN = 1_000
 _KINDS = {str: "string", int: "integer", bool: "boolean", type(None): "null", dict: "object"}
 _FLOAT_MAX = 1.7976931348623157e308
 
-Range = tuple[float, float] | None
+
+class ExchangeFacts:
+    """What one exchange showed so far: its facts, and its ranges by key."""
+
+    def __init__(self) -> None:
+        self.keys: set[str] = set()
+        self.ranges: dict[str, Range] = {}
+
+    def spans(self, key: str, least: float, most: float) -> None:
+        """Widen a range."""
+        low, high = self.ranges.get(key, (least, most))
+        self.ranges[key] = (min(low, least), max(high, most))
 
 
-def _wider(a: Range, b: Range) -> Range:
-    if a is None or b is None:
-        return a or b
-    return (min(a[0], b[0]), max(a[1], b[1]))
+class ShapeReader:
+    """Takes chunks of one stage, or a result, into the facts of the exchange."""
 
+    def __init__(self, found: ExchangeFacts, stage: str, known: Places) -> None:
+        self._found, self._stage, self._known = found, stage, known
+        self._seen: Counter[str] = Counter()
+        self._objects: Counter[str] = Counter()
+        self._extra: set[str] = set()
 
-class PlaceShape:
-    """What was seen at one place. `seen` counts occurrences, `exchanges` those with at least one,
-    `always` those in which no object around it was without it.
-    """
+    def look(self, value: Any) -> int:
+        """Take in one chunk or result. Breadth first and what is documented first, so that the caps
+        cut what matters least. Returns how many values it looked at.
+        """
+        root = self._known.get("")
+        queue: deque[tuple[str, Any, Documented | None, bool, int]]
+        queue = deque([("", value, root, root is not None and root.private, 0)])
+        looked = 0
+        while queue and looked < MOST_NODES:
+            where, found, about, private, depth = queue.popleft()
+            looked += 1
+            self._seen[where] += 1
+            if about is None:
+                self._extra.add(where)
+            self._note(where, found, about, private)
+            if depth < DEEPEST:
+                left = max(0, MOST_NODES - looked - len(queue))
+                inner = islice(self._children(where, found, about, private), left)
+                queue.extend((*each, depth + 1) for each in inner)
+        return looked
 
-    __slots__ = (
-        "always", "documented", "exchanges", "formats", "lengths", "numbers", "seen", "sizes",
-        "types", "values",
-    )  # fmt: skip
+    def end(self) -> None:
+        """No more chunks: say which places there were, and which were never left out."""
+        keys, stage = self._found.keys, self._stage
+        for where, times in self._seen.items():
+            keys.add(f"field/{stage}{where}")
+            if where in self._extra:
+                keys.add(f"extra/{stage}{where}")
+            item = not where or where.endswith("/*")
+            if item or times >= self._objects[where.rpartition("/")[0]]:
+                keys.add(f"always/{stage}{where}")
 
-    def __init__(self, *, documented: bool = False) -> None:
-        self.documented = documented
-        self.seen = self.exchanges = self.always = 0
-        self.types = KeyTally()
-        self.values = KeyTally(MOST_VALUES)
-        self.formats = KeyTally()
-        self.sizes = KeyTally()
-        self.numbers: Range = None
-        self.lengths: Range = None
-
-    def note(self, value: Any, known: DocumentedPlace) -> None:
-        """Take in one value of the one exchange that is being looked at."""
-        self.seen += 1
-        self.exchanges = 1
+    def _note(self, where: str, value: Any, about: Documented | None, private: bool) -> None:
+        found, stage = self._found, self._stage
         kind = _KINDS.get(type(value)) or type_name(value)
         if kind == "number" and isinstance(value, float) and value.is_integer():
             kind = "integer"  # 2.0 is one, says JSON Schema
-        self.types.note(kind)
-        if kind == "string":
-            length = float(len(value))
-            self.lengths = _wider(self.lengths, (length, length))
-            self.formats.note(format_of(value))
-        elif kind in ("array", "object"):
-            if kind == "array":
-                self.sizes.note(str(len(value)) if len(value) <= _LARGEST_SIZE else "more")
-            return
-        elif kind in ("integer", "number") and not known.private:
-            number = _plain_number(value)
-            near = (number, number) if known.documented else _rounded(number)
-            self.numbers = _wider(self.numbers, near)
-        kept = kept_value(value, kind, known)
+        found.keys.add(f"type/{stage}/{kind}{where}")
+        if kind == "object":
+            self._objects[where] += 1
+        elif kind == "array":
+            size = len(value) if len(value) <= _LARGEST_SIZE else "more"
+            found.keys.add(f"size/{stage}/{size}{where}")
+        elif kind == "string":
+            found.spans(f"length/{stage}{where}", float(len(value)), float(len(value)))
+            found.keys.add(f"format/{stage}/{format_of(value)}{where}")
+        elif kind in ("integer", "number") and not private:
+            ends = _neighbourhood(value) if about is None else (_plain_number(value),) * 2
+            found.spans(f"number/{stage}{where}", *ends)
+        kept = _kept(value, kind, about, private)
         if kept is not None:
-            self.values.note(kept)
+            found.keys.add(f"value/{stage}/{kept}{where}")
+        elif kind == "string":
+            found.keys.add(f"unkept/{stage}{where}")
 
-    def merge(self, other: PlaceShape) -> None:
-        self.documented = self.documented or other.documented
-        self.seen += other.seen
-        self.exchanges += other.exchanges
-        self.always += other.always
-        for name in ("types", "values", "formats", "sizes"):
-            getattr(self, name).merge(getattr(other, name))
-        self.numbers = _wider(self.numbers, other.numbers)
-        self.lengths = _wider(self.lengths, other.lengths)
-
-    def to_json(self) -> dict[str, Any]:
-        facts: dict[str, Any] = {
-            "seen": self.seen,
-            "exchanges": self.exchanges,
-            "always": self.always,
-            "documented": self.documented,
-            "types": self.types.to_json(),
-            "values": self.values.to_json(),
-            "many_values": self.values.many,
-            "formats": self.formats.to_json(),
-            "sizes": self.sizes.to_json(),
-            "numbers": list(self.numbers) if self.numbers else None,
-            "lengths": list(self.lengths) if self.lengths else None,
-        }
-        kept = ("seen", "exchanges", "always", "types")
-        return {name: fact for name, fact in facts.items() if fact or name in kept}
-
-    @classmethod
-    def of(cls, data: Mapping[str, Any]) -> PlaceShape:
-        place = cls(documented=data.get("documented", False))
-        place.seen, place.exchanges = data["seen"], data["exchanges"]
-        place.always = data["always"]
-        place.types = KeyTally.of(data["types"])
-        many = data.get("many_values", False)
-        place.values = KeyTally.of(data.get("values", {}), many=many, most=MOST_VALUES)
-        place.formats = KeyTally.of(data.get("formats", {}))
-        place.sizes = KeyTally.of(data.get("sizes", {}))
-        place.numbers = _pair(data.get("numbers"))
-        place.lengths = _pair(data.get("lengths"))
-        return place
+    def _children(
+        self, where: str, value: Any, about: Documented | None, private: bool
+    ) -> Iterator[tuple[str, Any, Documented | None, bool]]:
+        """What is below a value: its place, itself, what is documented, and if it is private."""
+        if isinstance(value, dict):
+            fields = about.fields if about is not None else {}
+            for name, at in fields.items():
+                if name in value:
+                    below = self._known[at]
+                    yield at, value[name], below, below.private
+            for name, inner in value.items():
+                if name not in fields:
+                    hide = private or name in PRIVATE_FIELDS
+                    yield f"{where}/{name_of(name)}", inner, None, hide
+        elif isinstance(value, list):
+            at = f"{where}/*"
+            item = self._known.get(at) if about is not None else None
+            for inner in value[:MOST_ITEMS]:
+                yield at, inner, item, item.private if item is not None else private
 
 
-def _pair(data: Any) -> Range:
-    return (float(data[0]), float(data[1])) if data else None
+def _kept(value: Any, kind: str, about: Documented | None, private: bool) -> str | None:
+    """How a value is kept as a candidate of an enumeration: as JSON, as its class (`<text>`) where
+    it is no name though names are due, or as a hash (`#1a2b3c4d`) where nobody said that its texts
+    are names; None where it is not kept at all.
+    """
+    if kind == "boolean":
+        return "true" if value else "false"
+    if private:
+        return None
+    if kind == "integer":
+        largest = _LARGEST_UNKNOWN if about is None else _LARGEST_KNOWN
+        return str(int(value)) if abs(value) <= largest else None
+    if kind != "string":
+        return None
+    short = len(value) <= LONGEST_VALUE and is_token(value)
+    if about is not None and about.naming:
+        return json.dumps(value) if short else f"<{format_of(value)}>"
+    if about is not None or not short or format_of(value) in SPECIFIC:
+        return None
+    return "#" + hashlib.sha256(value.encode()).hexdigest()[:8]
 
 
 def _plain_number(value: int | float | Decimal) -> float:
@@ -148,103 +165,11 @@ def _plain_number(value: int | float | Decimal) -> float:
     return max(-_FLOAT_MAX, min(_FLOAT_MAX, number))
 
 
-def _rounded(number: float) -> tuple[float, float]:
-    """A number of nobody knows what: only its neighbourhood, one digit of it."""
-    if number == 0 or abs(number) < LARGEST_UNKNOWN:
+def _neighbourhood(value: int | float | Decimal) -> Range:
+    """Of a number of nobody knows what only its neighbourhood, one digit of it."""
+    number = _plain_number(value)
+    if abs(number) < _LARGEST_UNKNOWN:
         return (float(math.floor(number)), float(math.ceil(number)))
     unit = 10.0 ** min(307, math.floor(math.log10(abs(number))))
     low, high = math.floor(number / unit) * unit, math.ceil(number / unit) * unit
     return (max(-_FLOAT_MAX, low), min(_FLOAT_MAX, high))
-
-
-Places = dict[str, PlaceShape]
-
-
-def observe(places: Places, value: Any, known: DocumentedPlace) -> int:
-    """Take one chunk or result into `places`, which is of one exchange. Breadth first and what is
-    documented first, so that the caps cut what matters least. Returns how many values it looked at.
-    """
-    queue: deque[tuple[str, Any, DocumentedPlace, int]] = deque([("", value, known, 0)])
-    looked = 0
-    while queue and looked < MOST_NODES:
-        where, found, about, depth = queue.popleft()
-        looked += 1
-        place = places.get(where)
-        if place is None:
-            place = places[where] = PlaceShape(documented=about.documented)
-        place.note(found, about)
-        if depth >= DEEPEST:
-            continue
-        left = max(0, MOST_NODES - looked - len(queue))
-        for name, inner, below in islice(_children(found, about), left):
-            plain = "/" not in name and "~" not in name
-            step = f"{where}/{name}" if plain else where + pointer(name)
-            queue.append((step, inner, below, depth + 1))
-    return looked
-
-
-def _children(value: Any, known: DocumentedPlace) -> Iterator[tuple[str, Any, DocumentedPlace]]:
-    unknown = _UNKNOWN_PRIVATE if known.private else NOTHING_KNOWN
-    if isinstance(value, dict):
-        for name, below in known.fields.items():
-            if name in value:
-                yield name, value[name], below
-        for key, inner in value.items():
-            if key not in known.fields:
-                yield name_of(key), inner, _UNKNOWN_PRIVATE if key in PRIVATE_FIELDS else unknown
-    elif isinstance(value, list):
-        for inner in value[:MOST_ITEMS]:
-            yield "*", inner, known.items or unknown
-
-
-def settle(places: Places) -> None:
-    """End the one exchange that `places` is of: say which places were never left out."""
-    for where, place in places.items():
-        around = parent_of(places, where)
-        place.always = int(place.seen >= around)
-
-
-def parent_of(places: Mapping[str, PlaceShape], where: str) -> int:
-    """How many objects (or items of arrays) there were for a place to be in."""
-    if not where:
-        return places[""].seen
-    around = where.rpartition("/")[0]
-    if where.endswith("/*"):
-        return places[where].seen
-    return places[around].types.counts.get("object", [0, 0])[0] if around in places else 0
-
-
-def exchanges_around(places: Mapping[str, PlaceShape], where: str) -> int:
-    """In how many exchanges there was an object (or a list) for a place to be in."""
-    if not where:
-        return places[""].exchanges
-    around = where.rpartition("/")[0]
-    kind = "array" if where.endswith("/*") else "object"
-    return places[around].types.exchanges(kind) if around in places else 0
-
-
-def merge(mine: Places, others: Mapping[str, PlaceShape]) -> None:
-    """Add what was seen in other exchanges; then keep what the cap allows.
-
-    Of undocumented places the shallowest are kept, and of those as deep the ones whose hash is
-    smallest. Whatever is kept in the end was kept all along, so its counts are whole, in whatever
-    order parts were merged.
-    """
-    for where, place in others.items():
-        if where not in mine:
-            mine[where] = PlaceShape(documented=place.documented)
-        mine[where].merge(place)
-    bound(mine)
-
-
-def bound(places: Places) -> None:
-    """Drop the undocumented places beyond the cap."""
-    extra = [where for where, place in places.items() if where and not place.documented]
-    if len(extra) > MOST_PLACES:
-        for where in sorted(extra, key=_rank)[MOST_PLACES:]:
-            del places[where]
-
-
-def _rank(where: str) -> tuple[int, str]:
-    digest = hashlib.sha256(where.encode("utf-8", "replace")).hexdigest()
-    return (where.count("/"), digest)

@@ -1,0 +1,274 @@
+"""What a target was seen to send, as one flat map for each endpoint: fact -> number of exchanges
+that showed it. Beside it stand the ranges of numbers and of lengths.
+
+    one.merge(other)               # any order, any grouping
+    document = one.to_json()       # observed.json; Observed.of(document) reads it
+    facts = one.apis["v6"]["stream"]
+    facts.count(Fact("type", "final", "string", "/song_name")), facts.around(…), facts.details(…)
+
+Counts and classes, never anybody's words, and bounded whatever comes. `recorder` fills it; what a
+fact means to whoever reads it is said elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+FORMAT = 2
+#: The stage that stands for the one body of an endpoint that does not stream.
+RESULT = ""
+#: What the name of a stage begins with that the contract does not know; the rest is its mark.
+UNKNOWN = "?"
+#: The detail of tracks and numbers that are neither documented nor small.
+OTHER = "other"
+#: The one value of a place that had more than an enumeration has.
+MANY = "many"
+#: Stages that the contract does not know: so many are told apart.
+MOST_UNKNOWN = 16
+#: Undocumented places that are kept of one stage; documented ones always are.
+MOST_PLACES = 400
+#: Distinct values that may still be an enumeration. One more is kept, which says that it is none.
+MOST_VALUES = 24
+#: Below so many facts nothing is dropped before it has to be: looking for it takes a millisecond.
+_FEW = 4_000
+
+_STAGE, _DETAIL, _PATH = "stage", "detail", "path"
+#: What facts there are, and what the key of each is made of. Exchanges are successful answers that
+#: were looked at; those of them are whole that nothing cut short: what did not come was not sent.
+FACETS: Mapping[str, tuple[str, ...]] = {
+    "exchanges": (),
+    "whole": (),
+    "framing": (_DETAIL,),
+    "index.start": (_DETAIL,),
+    "index.step": (_DETAIL,),
+    "rule": (_DETAIL,),  # one across chunks that was broken; its id below the endpoint
+    "last": (_DETAIL,),  # the last stage of whole streams
+    "order": (_STAGE, _DETAIL),  # the first of one stage came before the first of the other
+    "stage": (_STAGE,),
+    "ended": (_STAGE,),  # whole exchanges with this stage
+    "times": (_STAGE, _DETAIL),  # whole streams (or tracks of them) in which it came so often
+    "track": (_STAGE, _DETAIL),  # whole streams with a chunk of this track; of any stage: ""
+    "field": (_STAGE, _PATH),  # at this place there was something
+    "always": (_STAGE, _PATH),  # and no object around it was without it
+    "extra": (_STAGE, _PATH),  # and the contract does not know the place
+    "type": (_STAGE, _DETAIL, _PATH),
+    "format": (_STAGE, _DETAIL, _PATH),  # a class of text
+    "size": (_STAGE, _DETAIL, _PATH),  # items of an array
+    "value": (_STAGE, _DETAIL, _PATH),  # what may be one of an enumeration, as JSON or as a hash
+    "unkept": (_STAGE, _PATH),  # there was a text that is no value
+    "number": (_STAGE, _PATH),  # a range
+    "length": (_STAGE, _PATH),  # a range, of texts, in characters
+}
+#: Facts that are seen in whole exchanges only, and those of a stage where it ended.
+_OF_WHOLE = frozenset({"last", "ended"})
+_OF_ENDED = frozenset({"times", "track"})
+
+Range = tuple[float, float]
+
+
+class Fact(NamedTuple):
+    """One fact. `path` is a JSON pointer with `*` for any item, "" for the whole chunk."""
+
+    facet: str
+    stage: str = ""
+    detail: str = ""
+    path: str = ""
+
+    @property
+    def key(self) -> str:
+        """The fact as it is kept: `type/final/string/song_name`."""
+        names = FACETS[self.facet]
+        parts = [self.facet, *(getattr(self, name) for name in names if name != _PATH)]
+        return "/".join(parts) + self.path
+
+    @classmethod
+    def of(cls, key: str) -> Fact:
+        """Read a key. Whoever wrote it: of one that is none only the facet is told."""
+        facet, *parts = key.split("/", len(FACETS.get(key.partition("/")[0], ())))
+        named = dict(zip(FACETS.get(facet, ()), parts, strict=False))
+        if _PATH in named:
+            named[_PATH] = "/" + named[_PATH]
+        return cls(facet, **named)
+
+
+@dataclass(slots=True)
+class Facts:
+    """What was seen of one endpoint: in how many exchanges each fact was, and ranges by key."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    ranges: dict[str, Range] = field(default_factory=dict)
+    _index: dict[tuple[str, str, str], dict[str, int]] = field(default_factory=dict)
+    _paths: dict[str, list[str]] = field(default_factory=dict)
+    _enough: int = _FEW
+
+    def count(self, fact: Fact) -> int:
+        """How many exchanges showed it."""
+        return self.counts.get(fact.key, 0)
+
+    def around(self, fact: Fact) -> int:
+        """How many exchanges could have shown it: had the stage, the object around the field, …"""
+        facet, stage, _, path = fact
+        if facet in _OF_WHOLE or (facet == "track" and not stage):
+            return self.counts.get("whole", 0)
+        if facet in _OF_ENDED:
+            return self.count(Fact("ended", stage))
+        if _PATH not in FACETS[facet]:
+            return self.counts.get("exchanges", 0)
+        if facet not in ("field", "always", "extra"):
+            return self.count(Fact("field", stage, "", path))
+        if not path:
+            return self.count(Fact("stage", stage))
+        kind = "array" if path.endswith("/*") else "object"
+        return self.count(Fact("type", stage, kind, path.rpartition("/")[0]))
+
+    def details(self, facet: str, stage: str = "", path: str = "") -> Mapping[str, int]:
+        """All details of a facet at a place, with their counts. Of more values than an enumeration
+        has there is only `MANY`.
+        """
+        found = self._by_place().get((facet, stage, path), {})
+        if facet == "value" and len(found) > MOST_VALUES:
+            return {MANY: self.count(Fact("field", stage, "", path))}
+        return found
+
+    def paths(self, stage: str) -> list[str]:
+        """The places that were seen in chunks of a stage, sorted; "" is the chunk itself."""
+        self._by_place()
+        return self._paths.get(stage, [])
+
+    def stages(self) -> list[str]:
+        """The stages that were seen, sorted."""
+        return sorted(stage for facet, stage, _ in self._by_place() if facet == "stage")
+
+    def _by_place(self) -> Mapping[tuple[str, str, str], dict[str, int]]:
+        """Counts by detail, by facet, stage and path: read from the keys when first asked for."""
+        if not self._index:
+            self._bound()
+            self._paths = {}
+            for key in sorted(self.counts):
+                facet, stage, detail, path = Fact.of(key)
+                self._index.setdefault((facet, stage, path), {})[detail] = self.counts[key]
+                if facet == "field":
+                    self._paths.setdefault(stage, []).append(path)
+        return self._index
+
+    def range(self, facet: str, stage: str, path: str) -> Range | None:
+        """Least and most of the numbers, or of the lengths of texts, at a place."""
+        return self.ranges.get(Fact(facet, stage, "", path).key)
+
+    def __iter__(self) -> Iterator[Fact]:
+        return map(Fact.of, self.counts)
+
+    def merge(self, other: Facts) -> None:
+        """Add what was seen in other exchanges."""
+        for key, count in other.counts.items():
+            self.counts[key] = self.counts.get(key, 0) + count
+        for key, (least, most) in other.ranges.items():
+            low, high = self.ranges.get(key, (least, most))
+            self.ranges[key] = (min(low, least), max(high, most))
+        self._index = {}
+        if len(self.counts) > self._enough:
+            self._bound()
+            self._enough = max(_FEW, 2 * len(self.counts))
+
+    def _bound(self) -> None:
+        """Forget what is beyond the caps. What has the smallest hashes is kept, of places the
+        shallowest first: whatever is kept in the end was kept all along, so its count is whole,
+        in whatever order parts were merged and bounded.
+        """
+        unknown: set[str] = set()
+        extra: dict[str, list[str]] = {}
+        values: dict[tuple[str, str], list[str]] = {}
+        for facet, stage, detail, path in self:
+            if stage.startswith(UNKNOWN):
+                unknown.add(stage)
+            if facet == "extra" and path:
+                extra.setdefault(stage, []).append(path)
+            elif facet == "value":
+                values.setdefault((stage, path), []).append(detail)
+        stages = set(_beyond(unknown, MOST_UNKNOWN))
+        places = {(stage, each) for stage in extra for each in _beyond(extra[stage], MOST_PLACES)}
+        other = {
+            (*place, detail)
+            for place, details in values.items()
+            for detail in _beyond(details, MOST_VALUES + 1)
+        }
+        if not (stages or places or other):
+            return
+
+        def kept(key: str) -> bool:
+            facet, stage, detail, path = Fact.of(key)
+            if stage in stages or (facet in ("order", "last") and detail in stages):
+                return False
+            if facet == "value" and (stage, path, detail) in other:
+                return False
+            return (stage, path) not in places
+
+        self.counts = {key: count for key, count in self.counts.items() if kept(key)}
+        self.ranges = {key: ends for key, ends in self.ranges.items() if kept(key)}
+
+    def to_json(self) -> dict[str, Any]:
+        self._bound()
+        return {
+            "counts": {key: self.counts[key] for key in sorted(self.counts)},
+            "ranges": {key: list(self.ranges[key]) for key in sorted(self.ranges)},
+        }
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Facts:
+        ranges = {key: (float(low), float(high)) for key, (low, high) in data["ranges"].items()}
+        return cls(dict(data["counts"]), ranges)
+
+
+@dataclass(slots=True)
+class Observed:
+    """All that was seen: by API version and endpoint."""
+
+    apis: dict[str, dict[str, Facts]] = field(default_factory=dict)
+
+    def merge(self, other: Observed) -> None:
+        """Add what was seen in other exchanges. Associative and commutative."""
+        for api, endpoints in other.apis.items():
+            mine = self.apis.setdefault(api, {})
+            for name, facts in endpoints.items():
+                mine.setdefault(name, Facts()).merge(facts)
+
+    @property
+    def exchanges(self) -> int:
+        """How many exchanges it was made of."""
+        each = (facts for endpoints in self.apis.values() for facts in endpoints.values())
+        return sum(facts.counts.get("exchanges", 0) for facts in each)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `observed.json` (results/observed.schema.json)."""
+        return {
+            "format": FORMAT,
+            "apis": {
+                api: {name: endpoints[name].to_json() for name in sorted(endpoints)}
+                for api, endpoints in sorted(self.apis.items())
+            },
+        }
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Observed:
+        """Read back what `to_json` gave. The document must meet its schema."""
+        return cls(
+            {
+                api: {name: Facts.of(facts) for name, facts in endpoints.items()}
+                for api, endpoints in document["apis"].items()
+            }
+        )
+
+
+def _beyond(names: Iterable[str], most: int) -> list[str]:
+    """The names for which there is no room, the shallowest and those of small hashes kept."""
+    found = list(names)
+    if len(found) <= most:
+        return []
+
+    def rank(name: str) -> tuple[int, str]:
+        return (name.count("/"), hashlib.sha256(name.encode("utf-8", "replace")).hexdigest())
+
+    return sorted(found, key=rank)[most:]
