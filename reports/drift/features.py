@@ -164,7 +164,9 @@ def _of_order(contract: Contract, both: Sides) -> Iterator[Feature]:
         elif first in must[second]:
             wrong, said = (second, first), Said.by(known[second].grounds, Stance.FORBIDDEN)
         else:
-            ways = [both.base.count(Fact("order", *pair)) for pair in ((first, second), (second, first))]
+            ways = [
+                both.base.count(Fact("order", *pair)) for pair in ((first, second), (second, first))
+            ]
             wrong, said = (second, first) if ways[0] >= ways[1] else (first, second), ALLOWED
         counts = []
         for side in (both.base, both.candidate):
@@ -247,9 +249,7 @@ def _of_content(
         yield from _of_range(stage, path, about, both, names)
 
 
-def _of_values(
-    stage: str, path: str, about: Documented | None, both: Sides
-) -> Iterator[Feature]:
+def _of_values(stage: str, path: str, about: Documented | None, both: Sides) -> Iterator[Feature]:
     printed = about.constants() if about is not None else []
     values = both.details("value", stage, path)
     if not printed:
@@ -261,8 +261,7 @@ def _of_values(
     there = both.presence(Fact("field", stage, "", path))
     for value in sorted({*values, *due}):
         mine, theirs = (
-            side.details("value", stage, path).get(value, 0)
-            for side in (both.base, both.candidate)
+            side.details("value", stage, path).get(value, 0) for side in (both.base, both.candidate)
         )
         seen = there._replace(base=mine, candidate=theirs)
         yield Feature("value", stage or None, path, value, said_of_value(about, value), seen)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,19 @@ from made_up_api import SHAPES
 from observations import made_up, observed_results, observed_run, observed_stream
 from soundstage.contract import Contract, load
 from soundstage.generation.faults import valid_stream
-from soundstage.observed import shapes
-from soundstage.observed.documented_fields import DocumentedPlace, known_of
+from soundstage.observed.documented import documented
+from soundstage.observed.facts import (
+    FACETS,
+    MANY,
+    MOST_PLACES,
+    MOST_UNKNOWN,
+    MOST_VALUES,
+    RESULT,
+    Fact,
+    Facts,
+    Observed,
+)
 from soundstage.observed.inferred import document, schema_of
-from soundstage.observed.key_tally import KeyTally
-from soundstage.observed.facts import MOST_UNKNOWN, RESULT, Observed, StageSeen
 from soundstage.observed.recorder import observe_result, observe_stream
 from soundstage.observed.text_classes import EXAMPLES, format_of, name_of
 from soundstage.results.bundle import why_not_observed
@@ -64,8 +73,13 @@ def one(contract: Contract, chunks: list[dict[str, Any]], stage: str = "running"
     return observe_stream(contract, endpoint, found, framing="sse", whole=True)
 
 
-def stage_of(seen: Observed, stage: str = "running") -> StageSeen:
-    return seen.apis["v6"].endpoints["stream"].stages[stage]
+def of_stream(seen: Observed) -> Facts:
+    return seen.apis["v6"]["stream"]
+
+
+def counts(seen: Observed, facet: str, path: str, stage: str = "running") -> dict[str, int]:
+    """How many exchanges showed each detail of a facet at a place."""
+    return dict(of_stream(seen).details(facet, stage, path))
 
 
 # ------------------------------------------------------------------ put together
@@ -106,12 +120,12 @@ def test_parts_that_go_beyond_every_cap_still_give_the_same_whole():
     paired = [merged([part(n), part(n + 1)]) for n in (0, 2, 4)]
     wholes.append(merged(paired[::-1]).to_json())
     assert all(whole == wholes[0] for whole in wholes)
-    running = wholes[0]["apis"]["v6"]["endpoints"]["stream"]["stages"]["running"]
-    extra = [
-        place for where, place in running["places"].items() if where and "documented" not in place
-    ]
-    assert len(extra) == shapes.MOST_PLACES
-    assert running["places"]["/status"]["many_values"]
+    facts = Observed.of(wholes[0]).apis["v6"]["stream"]
+    extra = [fact for fact in facts if (fact.facet, fact.stage) == ("extra", "running")]
+    assert len(extra) == MOST_PLACES
+    assert facts.details("value", "running", "/status") == {MANY: 6}
+    names = [fact for fact in facts if fact[:2] == ("value", "running") and fact.path == "/status"]
+    assert len(names) == MOST_VALUES + 1
 
 
 def test_unknown_stages_are_told_apart_up_to_a_cap_in_any_order():
@@ -124,25 +138,31 @@ def test_unknown_stages_are_told_apart_up_to_a_cap_in_any_order():
 
     forward = merged([part(n) for n in range(5)])
     assert forward.to_json() == merged([part(n) for n in (4, 2, 0, 1, 3)]).to_json()
-    stages = forward.apis["v6"].endpoints["stream"].stages
-    assert len(stages) == MOST_UNKNOWN
-    assert all(name.startswith("?new") for name in stages)
+    facts = of_stream(forward)
+    assert len(facts.stages()) == MOST_UNKNOWN
+    assert all(name.startswith("?new") for name in facts.stages())
+    named = {fact.detail for fact in facts if fact.facet in ("order", "last")}
+    assert named <= set(facts.stages())
 
 
-def test_a_tally_forgets_its_keys_but_not_that_there_were_many():
-    tally = KeyTally(2)
-    for key in ("a", "b", "a"):
-        tally.note(key)
-    assert tally.to_json() == {"a": [2, 1], "b": [1, 1]}
-    tally.note("c")
-    tally.note("a")
-    assert (tally.many, tally.to_json()) == (True, {})
+@pytest.mark.parametrize("facet", FACETS)
+@pytest.mark.parametrize("path", ["", "/a/*/b", "/", "/a~1b"])
+def test_a_key_is_read_as_the_fact_that_it_was_made_of(facet, path):
+    parts = {"stage": "?s", "detail": '"done"', "path": path}
+    fact = Fact(facet, **{name: parts[name] for name in FACETS[facet]})
+    assert Fact.of(fact.key) == fact
+
+
+@pytest.mark.parametrize("key", ["", "/", "type", "type/final", "x/y/z", "field//a/", "::error::"])
+def test_a_key_that_is_none_is_a_fact_that_nobody_asks_for(key):
+    assert Facts({key: 1}).stages() == []
+    assert document("v6", {"stream": Facts({key: 1})})["$defs"] == {}
 
 
 # ------------------------------------------------------------------ counts
 
 
-def test_presence_counts_chunks_and_exchanges():
+def test_presence_counts_exchanges():
     contract = load("v6")
     seen = merged(
         [
@@ -151,33 +171,37 @@ def test_presence_counts_chunks_and_exchanges():
             one(contract, [{}, {}]),
         ]
     )
-    stage = stage_of(seen)
-    place = stage.places["/mood"]
-    assert (stage.chunks, stage.exchanges) == (6, 3)
-    assert (place.seen, place.exchanges, place.always, place.documented) == (3, 2, 1, False)
+    facts = of_stream(seen)
+    place = Fact("field", "running", "", "/mood")
+    assert (facts.count(place), facts.around(place)) == (2, 3)
+    assert facts.count(place._replace(facet="always")) == 1
+    assert facts.count(place._replace(facet="extra")) == 2
 
 
 def test_types_ranges_sizes_and_formats_are_counted():
     contract = load("v6")
     values: list[Any] = [None, 1, 2.0, 2.5, True, "x", [], [1, 2], {"a": 1}, "https://a.example/b"]
-    place = stage_of(one(contract, [{"x": value} for value in values])).places["/x"]
-    assert {name: counts[0] for name, counts in place.types.counts.items()} == {
+    seen = merged([one(contract, [{"x": value}]) for value in values])
+    assert counts(seen, "type", "/x") == {
         "null": 1, "integer": 2, "number": 1, "boolean": 1, "string": 2, "array": 2, "object": 1,
     }  # fmt: skip
-    assert place.numbers == (1, 3)  # undocumented: to the next whole number
-    assert place.lengths == (1, 19)
-    assert place.sizes.to_json() == {"0": [1, 1], "2": [1, 1]}
-    assert place.formats.to_json() == {"token": [1, 1], "uri": [1, 1]}
-    assert set(place.types.to_json()) == {name for name, _ in place.types.to_json().items()}
+    assert of_stream(seen).range("number", "running", "/x") == (1, 3)  # to the next whole number
+    assert of_stream(seen).range("length", "running", "/x") == (1, 19)
+    assert counts(seen, "size", "/x") == {"0": 1, "2": 1}
+    assert counts(seen, "format", "/x") == {"token": 1, "uri": 1}
+    together = one(contract, [{"x": value} for value in values])
+    assert set(counts(together, "type", "/x").values()) == {1}
 
 
 def test_nested_objects_and_items_are_places_of_their_own():
     contract = load("v6")
-    chunk = {"a": {"b": [{"c": 1}, {"c": None}, {}]}}
-    places = stage_of(one(contract, [chunk])).places
-    assert sorted(places) == ["", "/a", "/a/b", "/a/b/*", "/a/b/*/c"]
-    assert (places["/a/b/*/c"].seen, places["/a/b/*/c"].always) == (2, 0)
-    assert places["/a/b/*"].types.to_json() == {"object": [3, 1]}
+    seen = one(contract, [{"a": {"b": [{"c": 1}, {"c": None}, {}]}}])
+    facts = of_stream(seen)
+    assert facts.paths("running") == ["", "/a", "/a/b", "/a/b/*", "/a/b/*/c"]
+    c = Fact("always", "running", "", "/a/b/*/c")
+    assert (facts.count(c), facts.around(c)) == (0, 1)
+    assert facts.count(c._replace(path="/a/b/*")) == 1
+    assert counts(seen, "type", "/a/b/*") == {"object": 1}
 
 
 @pytest.mark.parametrize(("kind", "text"), EXAMPLES.items())
@@ -209,56 +233,52 @@ def test_what_only_looks_like_a_class_is_not_of_it(text, kind):
 def test_facts_of_the_protocol_are_those_of_the_streams(shape, tmp_path: Path):
     contract = load("v6") if shape is None else made_up(tmp_path, shape)
     (name,) = (n for n, e in contract.endpoints.items() if e.kind == "stream")
-    seen = observed_run(contract, 12, 5).apis[contract.api].endpoints[name]
+    seen = observed_run(contract, 12, 5).apis[contract.api][name]
     protocol = contract.protocol
-    assert (seen.exchanges, seen.whole) == (12, 12)
+    assert (seen.counts["exchanges"], seen.counts["whole"]) == (12, 12)
     if protocol.tracks is not None:
-        assert {value: seen.tracks.exchanges(value) for value in seen.tracks} == {
-            str(value): 12 for value in protocol.tracks.values
-        }
+        assert seen.details("track") == {str(value): 12 for value in protocol.tracks.values}
     if protocol.index is not None:
-        assert seen.starts.to_json() == {str(protocol.index.start): [12, 12]}
-        assert set(seen.steps) == {str(protocol.index.step)}
-    assert set(seen.last) <= {stage.name for stage in protocol.stages if stage.ends}
+        assert seen.details("index.start") == {str(protocol.index.start): 12}
+        assert set(seen.details("index.step")) == {str(protocol.index.step)}
+    assert set(seen.details("last")) <= {stage.name for stage in protocol.stages if stage.ends}
     for stage in protocol.stages:
-        if stage.name not in seen.stages:
+        if stage.name not in seen.stages():
             assert stage.times[0] == 0
             continue
         least, most = stage.times
-        for times in map(int, seen.stages[stage.name].times):
+        for times in map(int, seen.details("times", stage.name)):
             assert times >= least
             assert most is None or times <= most
         for group in stage.after:
             for before in group if len(group) == 1 else ():
-                assert seen.order.exchanges(f"{stage.name}>{before}") == 0
-                together = seen.stages[stage.name].exchanges
-                assert seen.order.exchanges(f"{before}>{stage.name}") == together
+                assert seen.count(Fact("order", stage.name, before)) == 0
+                together = seen.count(Fact("stage", stage.name))
+                assert seen.count(Fact("order", before, stage.name)) == together
 
 
 def test_a_stream_that_was_cut_says_nothing_of_what_did_not_come(v6: Contract):
     chunks = [payload for _, payload in valid_stream(v6, random.Random(1))][:4]
-    seen = observed_stream(v6, chunks, cut=True).apis["v6"].endpoints["stream"]
-    assert (seen.exchanges, seen.whole) == (1, 0)
-    assert not len(seen.last)
-    assert not len(seen.tracks)
-    assert all(stage.whole == 0 and not len(stage.times) for stage in seen.stages.values())
-    assert seen.stages["validated"].places["/message_id"].exchanges == 1
+    seen = of_stream(observed_stream(v6, chunks, cut=True))
+    facets = {fact.facet for fact in seen}
+    assert seen.counts["exchanges"] == 1
+    assert not facets & {"whole", "last", "track", "ended", "times"}
+    assert seen.count(Fact("field", "validated", "", "/message_id")) == 1
 
 
 def test_a_stream_that_reports_a_failure_is_not_whole(v6: Contract):
     chunks = [payload for _, payload in valid_stream(v6, random.Random(1), fails=True)]
-    seen = observed_stream(v6, chunks).apis["v6"].endpoints["stream"]
-    assert seen.whole == 0
-    assert seen.stages["failed"].exchanges == 1
+    seen = of_stream(observed_stream(v6, chunks))
+    assert "whole" not in seen.counts
+    assert seen.count(Fact("stage", "failed")) == 1
 
 
 def test_a_track_that_the_contract_has_not_is_another(v6: Contract):
     chunks = [{"status": "uploading", "version": value} for value in (1, True, "1", 3, 1.5, [2])]
     found = [("uploading", chunk) for chunk in chunks]
     endpoint = v6.endpoints["stream"]
-    seen = observe_stream(v6, endpoint, found, framing="sse", whole=True)
-    tracks = seen.apis["v6"].endpoints["stream"].tracks.to_json()
-    assert tracks == {"1": [1, 1], "other": [5, 1]}
+    seen = of_stream(observe_stream(v6, endpoint, found, framing="sse", whole=True))
+    assert seen.details("track") == seen.details("track", "uploading") == {"1": 1, "other": 1}
 
 
 # ------------------------------------------------------------------ whose words are kept
@@ -283,17 +303,17 @@ def test_nobodys_words_ids_or_urls_are_kept(v6: Contract, v5: Contract):
     text = orjson.dumps(seen.to_json()).decode()
     for secret in [*secrets, "4815162342", "778123"]:
         assert secret not in text, secret
-    places = stage_of(seen).places
-    assert places["/status"].values.to_json() == {'"running"': [1, 1]}
-    assert [key[0] for key in places["/password"].values] == ["#"]
-    assert not len(places["/userId"].values)
-    assert places["/account"].numbers == (4_000_000_000, 5_000_000_000)
-    assert {"/<uuid>", "/<text>", "/<uri>"} <= set(places)
+    assert counts(seen, "value", "/status") == {'"running"': 1}
+    assert [key[0] for key in counts(seen, "value", "/password")] == ["#"]
+    assert counts(seen, "value", "/userId") == {}
+    around = of_stream(seen).range("number", "running", "/account")
+    assert around == (4_000_000_000, 5_000_000_000)
+    assert {"/<uuid>", "/<text>", "/<uri>"} <= set(of_stream(seen).paths("running"))
 
 
 def test_a_name_that_nobody_documented_is_kept_and_a_sentence_in_its_place_is_not(v6: Contract):
-    values = stage_of(one(v6, [{"status": "paused"}, {"status": "my own words"}])).places["/status"]
-    assert values.values.to_json() == {'"paused"': [1, 1], "<text>": [1, 1]}
+    seen = one(v6, [{"status": "paused"}, {"status": "my own words"}])
+    assert counts(seen, "value", "/status") == {'"paused"': 1, "<text>": 1}
 
 
 @pytest.mark.parametrize(
@@ -350,8 +370,8 @@ def test_what_is_kept_and_the_work_are_bounded(make, v6: Contract):
     assert why_not_observed(orjson.loads(text)) is None
     assert spent < 5  # about 0.5 s; without caps far more
     # What is documented is looked at first, wherever it stands.
-    place = stage_of(seen).places["/message_id"]
-    assert (place.always, place.exchanges) == (2, 2)
+    for facet in ("field", "always"):
+        assert of_stream(seen).count(Fact(facet, "running", "", "/message_id")) == 2
 
 
 def test_a_hostile_track_stage_or_index_is_bounded(v6: Contract):
@@ -391,8 +411,8 @@ def test_every_chunk_meets_the_schema_inferred_from_all(shape, tmp_path: Path):
 @QUICK
 @given(st.lists(OBJECTS, min_size=1, max_size=6))
 def test_any_chunk_meets_the_schema_inferred_from_it(chunks):
-    stage = stage_of(one(load("v6"), chunks))
-    validator = jsonschema_rs.Draft202012Validator(schema_of(stage))
+    seen = of_stream(one(load("v6"), chunks))
+    validator = jsonschema_rs.Draft202012Validator(schema_of(seen, "running"))
     for chunk in chunks:
         # A number that the validator cannot hold is not its business.
         if all(-(2**63) <= number < 2**64 for number in _integers(chunk)):
@@ -409,22 +429,23 @@ def _integers(value: Any) -> list[int]:
 
 def test_an_inferred_schema_says_what_was_seen_of_names_and_formats(v6: Contract):
     chunk = {"status": "running", "album_art": "https://a.example/b", "song_name": "Rain"}
-    schema = schema_of(stage_of(one(v6, [chunk, {**chunk, "song_name": None}])))
+    seen = of_stream(one(v6, [chunk, {**chunk, "song_name": None}]))
+    schema = schema_of(seen, "running")
     properties = schema["properties"]
     assert properties["status"]["enum"] == ["running"]
     assert properties["album_art"]["format"] == "uri"
     assert properties["song_name"]["type"] == ["null", "string"]
     assert "enum" not in properties["song_name"]
-    assert properties["album_art"]["x-observed"]["seen"] == 2
+    assert properties["album_art"]["x-observed"]["exchanges"] == [1, 1]
 
 
 def test_a_result_is_observed_as_the_one_body_of_its_endpoint(v5: Contract):
-    seen = observed_results(v5, 4, 2).apis["v5"].endpoints["sync"]
-    assert (seen.exchanges, set(seen.stages)) == (4, {RESULT})
-    assert seen.stages[RESULT].places["/success"].values.to_json() == {"true": [4, 4]}
+    seen = observed_results(v5, 4, 2).apis["v5"]["sync"]
+    assert (seen.counts["exchanges"], seen.stages()) == (4, [RESULT])
+    assert seen.details("value", RESULT, "/success") == {"true": 4}
 
 
-def test_known_says_which_fields_are_private_below_a_private_one():
+def test_a_field_below_a_private_one_is_private(v6: Contract):
     schema = {
         "type": "object",
         "properties": {
@@ -432,8 +453,8 @@ def test_known_says_which_fields_are_private_below_a_private_one():
             "phase": {"const": "wake"},
         },
     }
-    known = known_of(schema)
-    assert known.fields["prompt"].fields["words"].private
-    assert not known.fields["prompt"].fields["words"].vocabulary
-    assert known.fields["phase"].vocabulary
-    assert DocumentedPlace() == DocumentedPlace(private=False)
+    endpoints = {"sync": replace(v6.endpoints["sync"], response=schema)}
+    known = documented(replace(v6, endpoints=endpoints), "sync", RESULT)
+    assert known["/prompt/words"].private
+    assert not known["/prompt/words"].naming
+    assert known["/phase"].naming

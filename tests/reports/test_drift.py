@@ -4,6 +4,7 @@ surer than the number of exchanges allows.
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import time
@@ -219,6 +220,17 @@ def test_evidence_says_how_often_and_in_how_many():
     assert finding.text == "stream_url of streaming_ready is gone"
     assert "Streaming Ready" in finding.source
     assert finding.to_json()["evidence"]["candidate"] == [0, 12]
+
+
+def test_streams_that_failed_do_not_make_a_track_rarer():
+    """Tracks of streams that were not whole were counted against those that were."""
+    rng = random.Random(5)
+    base, failing = observed_run(V6, 12, 1), Observed()
+    for _ in range(12):
+        chunks = valid_stream(V6, rng, fails=True)
+        failing.merge(observed_stream(V6, [payload for _, payload in chunks]))
+    failing.merge(base)
+    assert drift(failing, observed_run(V6, 3, 2), {"v6": V6}) == []
 
 
 def test_a_loss_of_one_track_is_told_once():
@@ -465,15 +477,33 @@ def test_a_bundle_without_observations_or_with_broken_ones_is_refused_with_its_p
 ):
     refused = pytest.raises(ValueError, match=r"observed\.json /apis")
     with BundleWriter.create(tmp_path / "a", facts()) as writer, refused:
-        writer.observed({"format": 1, "apis": 3})
+        writer.observed({"format": 2, "apis": 3})
     with pytest.raises(NoDataError, match=r"a: no observed\.json"):
         observed_of([tmp_path / "a"])
-    (tmp_path / "a" / OBSERVED).write_text('{"format": 1,')
+    (tmp_path / "a" / OBSERVED).write_text('{"format": 2,')
     with pytest.raises(UsageError, match=r"observed\.json:1:"):
         observed_of([tmp_path / "a"])
-    (tmp_path / "a" / OBSERVED).write_text('{"format": 1, "apis": {"v6": {}}}')
-    with pytest.raises(UsageError, match=r"observed\.json: /apis/v6"):
+    (tmp_path / "a" / OBSERVED).write_text('{"format": 2, "apis": {"v6": {"stream": 3}}}')
+    with pytest.raises(UsageError, match=r"observed\.json: /apis/v6/stream"):
         observed_of([tmp_path / "a"])
+
+
+def test_what_an_older_version_observed_is_refused_in_one_line(tmp_path: Path):
+    """As `soundstage check` of 0.1 wrote it; only its shape is older, so that it is no misuse."""
+    with BundleWriter.create(tmp_path / "a", facts()):
+        pass
+    stage = {"chunks": 1, "exchanges": 1, "whole": 1, "times": {}, "tracks": {}, "places": {}}
+    tallies = ("framings", "tracks", "starts", "steps", "last", "order", "broken")
+    endpoint = {"exchanges": 1, "whole": 1, "stages": {"": stage}, **{name: {} for name in tallies}}
+    older = {
+        "format": 1,
+        "apis": {"v6": {"contracts": ["0" * 64], "endpoints": {"sync": endpoint}}},
+    }
+    (tmp_path / "a" / OBSERVED).write_text(json.dumps(older))
+    with pytest.raises(NoDataError) as refused:
+        observed_of([tmp_path / "a"])
+    file = tmp_path / "a" / OBSERVED
+    assert str(refused.value) == f"{file}: of an older version (format 1), which cannot be compared"
 
 
 # ------------------------------------------------------------------ held against the page

@@ -11,8 +11,8 @@ from pathlib import Path
 from soundstage.contract import Contract, load, load_all
 from soundstage.contract.plain import for_strict_readers
 from soundstage.errors import NoDataError, UsageError
-from soundstage.observed.inferred import document
 from soundstage.observed.facts import Observed
+from soundstage.observed.inferred import document
 from soundstage.output import visible
 from soundstage.results.bundle import OBSERVED, RUN, TRANSCRIPTS, Bundle, read_observed
 

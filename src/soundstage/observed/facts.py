@@ -86,7 +86,7 @@ class Fact(NamedTuple):
 
     @classmethod
     def of(cls, key: str) -> Fact:
-        """Read a key. Whoever wrote it: of one that is none only the facet is told."""
+        """Read a key. Whoever wrote it may have written anything: that is of no known facet."""
         facet, *parts = key.split("/", len(FACETS.get(key.partition("/")[0], ())))
         named = dict(zip(FACETS.get(facet, ()), parts, strict=False))
         if _PATH in named:

@@ -141,9 +141,7 @@ def _track(protocol: Protocol, chunk: Mapping[str, Any]) -> str | None:
     return str(value) if known else OTHER
 
 
-def _ordered(
-    steps: list[tuple[str, str | None]], per_track: set[str]
-) -> Iterator[tuple[str, str]]:
+def _ordered(steps: list[tuple[str, str | None]], per_track: set[str]) -> Iterator[tuple[str, str]]:
     """The pairs of stages of which the first of one came before the first of the other: of the same
     track, where both count by track.
     """
