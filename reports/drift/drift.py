@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,9 @@ from soundstage.config import Config
 from soundstage.contract import Contract
 from soundstage.errors import NoDataError
 from soundstage.observed.documented import Stance
-from soundstage.observed.facts import Facts, Observed
-from soundstage.reports.drift.changes import FeatureChange, change
+from soundstage.observed.facts import Observed
 from soundstage.reports.drift.features import Feature, features
+from soundstage.reports.drift.kinds import BREAKING, INFO, WARNING, FeatureChange, change, telling
 from soundstage.reports.drift.presence import (
     LEVEL,
     Presence,
@@ -37,7 +37,7 @@ from soundstage.reports.drift.presence import (
 from soundstage.results.bundle import OBSERVED, Bundle
 
 #: Effects, the worst first.
-EFFECTS = ("breaking", "warning", "info")
+EFFECTS = (BREAKING, WARNING, INFO)
 #: Where the contract is silent, a difference of this much of the exchanges is worth a word even
 #: if it is not proved.
 WORTH_A_WORD = 0.5
@@ -101,21 +101,7 @@ class DriftFinding:
 
     def to_json(self) -> dict[str, Any]:
         """The finding as JSON."""
-        return {
-            "kind": self.kind,
-            "effect": self.effect,
-            "verdict": self.verdict,
-            "api": self.api,
-            "endpoint": self.endpoint,
-            "stage": self.stage,
-            "path": self.path,
-            "text": self.text,
-            "evidence": self.evidence.to_json(),
-            "fingerprint": self.fingerprint,
-            "needs": self.needs,
-            "waiver": self.waiver,
-            "source": self.source,
-        }
+        return {**asdict(self), "evidence": self.evidence.to_json()}
 
 
 def observed_of(bundles: Iterable[Path]) -> Observed:
@@ -151,11 +137,11 @@ def drift(
     needs no statistics: one exchange that breaks it, on a side where the other has none, is drift.
     """
     found = [
-        (contract, name, feature)
+        (api, name, feature)
         for api, contract in contracts.items()
-        if api in base.apis and api in candidate.apis
-        for name, mine, theirs in _both(contract, base, candidate)
-        for feature in features(contract, contract.endpoints[name], mine, theirs)
+        for name, endpoint in contract.endpoints.items()
+        if name in base.apis.get(api, {}) and name in candidate.apis.get(api, {})
+        for feature in features(contract, endpoint, base.apis[api][name], candidate.apis[api][name])
         if feature.seen.base_n and feature.seen.candidate_n
     ]
     # A range can always miss another by chance, so each that has moved counts as a test: its
@@ -163,8 +149,8 @@ def drift(
     each = level_of_each([feature.seen for _, _, feature in found], level)
     findings = [
         finding
-        for contract, name, feature in found
-        if (finding := _finding(contract.api, name, feature, each)) is not None
+        for api, name, feature in found
+        if (finding := _finding(api, name, feature, each)) is not None
     ]
     return sorted(_without_echoes(findings), key=_weight)
 
@@ -182,7 +168,7 @@ def waived(findings: Iterable[DriftFinding], config: Config, today: date) -> lis
 
 def broken(findings: Iterable[DriftFinding]) -> bool:
     """Whether there is breaking drift that is proved and not waived."""
-    return any(each.effect == "breaking" and each.verdict == "drift" for each in findings)
+    return any(each.effect == BREAKING and each.verdict == "drift" for each in findings)
 
 
 def fingerprint(api: str, endpoint: str, stage: str | None, path: str, *what: str) -> str:
@@ -202,15 +188,6 @@ def _weight(finding: DriftFinding) -> tuple[Any, ...]:
         finding.kind,
         finding.text,
     )
-
-
-def _both(
-    contract: Contract, base: Observed, candidate: Observed
-) -> Iterable[tuple[str, Facts, Facts]]:
-    mine, theirs = base.apis[contract.api], candidate.apis[contract.api]
-    for name in contract.endpoints:
-        if name in mine and name in theirs:
-            yield name, mine[name], theirs[name]
 
 
 def _finding(api: str, endpoint: str, feature: Feature, level: float) -> DriftFinding | None:
@@ -247,7 +224,9 @@ def _finding(api: str, endpoint: str, feature: Feature, level: float) -> DriftFi
         path=feature.path,
         text=what.text,
         evidence=DriftEvidence(*seen, p, _in_words(feature, p)),
-        fingerprint=fingerprint(api, endpoint, feature.stage, feature.path, what.kind, what.detail),
+        fingerprint=fingerprint(
+            api, endpoint, feature.stage, feature.path, what.kind, telling(feature)
+        ),
         needs=needs,
         source=feature.said.source,
     )
@@ -257,7 +236,7 @@ def _worth_a_word(feature: Feature, what: FeatureChange) -> bool:
     """Whether a difference is shown that few exchanges hint at: not where the contract allows
     both, nor where it would mean little.
     """
-    grave = what.effect != "info" or what.kind == "field.new"
+    grave = what.effect != INFO or what.kind == "field.new"
     return feature.said.stance is Stance.SILENT and grave
 
 
@@ -297,7 +276,7 @@ def _without_echoes(findings: list[DriftFinding]) -> list[DriftFinding]:
         }
 
     lost = {(f.api, f.endpoint, f.text) for f in findings if f.kind.startswith("track.")}
-    upset = places("stage.reordered", "breaking")
+    upset = places("stage.reordered", BREAKING)
     retyped = places("type.changed") | places("type.nullable")
     told: set[str] = set()
     kept = []
@@ -310,7 +289,7 @@ def _without_echoes(findings: list[DriftFinding]) -> list[DriftFinding]:
                 and each.stage is not None
                 and (each.api, each.endpoint, track) in lost
             )
-            or (each.kind == "stage.reordered" and each.effect == "info" and place in upset)
+            or (each.kind == "stage.reordered" and each.effect == INFO and place in upset)
             or (each.kind in _WITH_TYPES and place in retyped)
             or each.fingerprint in told
         )

@@ -50,8 +50,7 @@ def _diff(contract: Contract, seen: Observed, form: str) -> str:
         rows = [each.to_json() for each in differences]
         differing = {"api": contract.api, "differences": rows}
         return visible.in_json(json.dumps(differing, indent=2)) + "\n"
-    docs_page = import_module("soundstage.reports.drift.docs_page")
-    show = docs_page.markdown if form == "markdown" else docs_page.text
+    show = docs_diff.markdown if form == "markdown" else docs_diff.text
     shown: str = show(contract, seen, differences)
     return shown
 
