@@ -96,17 +96,30 @@ class Fact(NamedTuple):
 
 @dataclass(slots=True)
 class Facts:
-    """What was seen of one endpoint: in how many exchanges each fact was, and ranges by key."""
+    """What was seen of one endpoint: in how many exchanges each fact was, and ranges, both by key.
+    It is filled by key, and asked by fact.
+    """
 
     counts: dict[str, int] = field(default_factory=dict)
     ranges: dict[str, Range] = field(default_factory=dict)
-    _index: dict[tuple[str, str, str], dict[str, int]] = field(default_factory=dict)
-    _paths: dict[str, list[str]] = field(default_factory=dict)
+    _by_place: dict[tuple[str, str, str], dict[str, int]] = field(default_factory=dict)
     _enough: int = _FEW
+
+    def __iter__(self) -> Iterator[Fact]:
+        """All facts, sorted by key."""
+        for (facet, stage, path), details in self._read().items():
+            for detail in details:
+                yield Fact(facet, stage, detail, path)
+
+    def details(self, facet: str, stage: str = "", path: str = "") -> Mapping[str, int]:
+        """All details of a facet at a place, sorted, with their counts. Of more values than an
+        enumeration has there is only `MANY`.
+        """
+        return self._read().get((facet, stage, path), {})
 
     def count(self, fact: Fact) -> int:
         """How many exchanges showed it."""
-        return self.counts.get(fact.key, 0)
+        return self.details(fact.facet, fact.stage, fact.path).get(fact.detail, 0)
 
     def around(self, fact: Fact) -> int:
         """How many exchanges could have shown it: had the stage, the object around the field, …"""
@@ -124,42 +137,26 @@ class Facts:
         kind = "array" if path.endswith("/*") else "object"
         return self.count(Fact("type", stage, kind, path.rpartition("/")[0]))
 
-    def details(self, facet: str, stage: str = "", path: str = "") -> Mapping[str, int]:
-        """All details of a facet at a place, with their counts. Of more values than an enumeration
-        has there is only `MANY`.
-        """
-        found = self._by_place().get((facet, stage, path), {})
-        if facet == "value" and len(found) > MOST_VALUES:
-            return {MANY: self.count(Fact("field", stage, "", path))}
-        return found
-
-    def paths(self, stage: str) -> list[str]:
-        """The places that were seen in chunks of a stage, sorted; "" is the chunk itself."""
-        self._by_place()
-        return self._paths.get(stage, [])
-
     def stages(self) -> list[str]:
         """The stages that were seen, sorted."""
-        return sorted(stage for facet, stage, _ in self._by_place() if facet == "stage")
+        return sorted(stage for facet, stage, _ in self._read() if facet == "stage")
 
-    def _by_place(self) -> Mapping[tuple[str, str, str], dict[str, int]]:
-        """Counts by detail, by facet, stage and path: read from the keys when first asked for."""
-        if not self._index:
+    def _read(self) -> Mapping[tuple[str, str, str], dict[str, int]]:
+        """The counts of all details, by facet, stage and path."""
+        if not self._by_place:
             self._bound()
-            self._paths = {}
             for key in sorted(self.counts):
                 facet, stage, detail, path = Fact.of(key)
-                self._index.setdefault((facet, stage, path), {})[detail] = self.counts[key]
-                if facet == "field":
-                    self._paths.setdefault(stage, []).append(path)
-        return self._index
+                self._by_place.setdefault((facet, stage, path), {})[detail] = self.counts[key]
+            for (facet, stage, path), details in self._by_place.items():
+                if facet == "value" and len(details) > MOST_VALUES:
+                    details.clear()
+                    details[MANY] = self._by_place.get(("field", stage, path), {}).get("", 0)
+        return self._by_place
 
     def range(self, facet: str, stage: str, path: str) -> Range | None:
         """Least and most of the numbers, or of the lengths of texts, at a place."""
         return self.ranges.get(Fact(facet, stage, "", path).key)
-
-    def __iter__(self) -> Iterator[Fact]:
-        return map(Fact.of, self.counts)
 
     def merge(self, other: Facts) -> None:
         """Add what was seen in other exchanges."""
@@ -168,7 +165,7 @@ class Facts:
         for key, (least, most) in other.ranges.items():
             low, high = self.ranges.get(key, (least, most))
             self.ranges[key] = (min(low, least), max(high, most))
-        self._index = {}
+        self._by_place = {}
         if len(self.counts) > self._enough:
             self._bound()
             self._enough = max(_FEW, 2 * len(self.counts))
@@ -181,7 +178,7 @@ class Facts:
         unknown: set[str] = set()
         extra: dict[str, list[str]] = {}
         values: dict[tuple[str, str], list[str]] = {}
-        for facet, stage, detail, path in self:
+        for facet, stage, detail, path in map(Fact.of, self.counts):
             if stage.startswith(UNKNOWN):
                 unknown.add(stage)
             if facet == "extra" and path:

@@ -47,12 +47,12 @@ def document(api: str, endpoints: Mapping[str, Facts]) -> dict[str, Any]:
 
 def schema_of(facts: Facts, stage: str, title: str | None = None) -> dict[str, Any]:
     """The schema that every chunk of a stage met, as far as its chunks were looked at."""
-    paths = facts.paths(stage)
     below: dict[str, list[str]] = {}
-    for path in paths:
-        if path:
-            below.setdefault(path.rpartition("/")[0], []).append(path)
-    schema = _schema(facts, stage, "", below) if paths else {}
+    for fact in facts:
+        if (fact.facet, fact.stage) == ("field", stage) and fact.path:
+            below.setdefault(fact.path.rpartition("/")[0], []).append(fact.path)
+    seen = facts.details("field", stage)
+    schema = _schema(facts, stage, "", below) if seen else {}
     return {"title": title, **schema} if title else schema
 
 
