@@ -10,13 +10,14 @@ contract, walks these and adds nothing of its own. Pure.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from math import inf
 
 from soundstage.conformance.violations import Severity
 from soundstage.contract import Contract
-from soundstage.contract.protocol import Endpoint
+from soundstage.contract.protocol import Endpoint, Grounds
 from soundstage.observed.documented import (
     ALLOWED,
     SILENT,
@@ -26,15 +27,17 @@ from soundstage.observed.documented import (
     before,
     documented,
 )
-from soundstage.observed.facts import MANY, RESULT, UNKNOWN, Fact, Facts
+from soundstage.observed.facts import MANY, RESULT, UNKNOWN, Fact, Facts, Range
 from soundstage.observed.text_classes import SPECIFIC
 from soundstage.reports.drift.presence import Presence
 
 #: In so few exchanges an undocumented value is not taken for one of an enumeration.
 _ENOUGH_FOR_ENUM = 20
 _MOST_IN_ENUM = 8
-#: A range, the keywords of its limits.
-_RANGES = (("number", "minimum", "maximum"), ("length", "minLength", "maxLength"))
+#: Facets of places that are features; what else is kept of a place serves others.
+_OF_PLACES = frozenset({"field", "always", "type", "value", "format", "size"})
+#: Details that are named, the stance to those, and the grounds for it.
+_Named = tuple[Collection[str], Stance, Grounds]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +69,16 @@ class _Sides:
 
     def presence(self, fact: Fact) -> Presence:
         """In how many exchanges a fact was seen on either side."""
-        counts = []
-        for side in (self.base, self.candidate):
-            around = side.around(fact)
-            counts += [min(side.count(fact), around), around]
-        return Presence(*counts)
+        n, m = self.base.around(fact), self.candidate.around(fact)
+        return Presence(min(self.base.count(fact), n), n, min(self.candidate.count(fact), m), m)
+
+    def both(self, fact: Fact) -> list[Mapping[str, int]]:
+        """What either side had at the place of a fact."""
+        sides = (self.base, self.candidate)
+        return [side.details(fact.facet, fact.stage, fact.path) for side in sides]
 
     def about(self, fact: Fact) -> Documented | None:
+        """What the page says about the place of a fact."""
         return documented(self.contract, self.endpoint.name, fact.stage).get(fact.path)
 
 
@@ -81,42 +87,79 @@ def features(
 ) -> Iterator[Feature]:
     """All features of an endpoint."""
     sides = _Sides(contract, endpoint, base, candidate)
-    seen = {*base, *candidate}
-    for fact in sorted({*seen, *_due(sides, seen)}):
-        facet, stage, detail, path = fact
-        said = said_of(contract, endpoint, fact)
-        if said is None or not _tells(sides, fact, said):
-            continue
-        presence, kind = sides.presence(fact), facet
-        if facet in ("stage", "ended"):
-            kind, detail = "stage", stage
-        elif facet in ("field", "always"):
-            about = sides.about(fact)
-            kind = "items" if path.endswith("/*") else facet
-            detail = "documented" if about is not None and about.listed and kind == facet else ""
-        elif path and not presence.base_n:  # the place is new
-            around = base.around(Fact("field", stage, "", path))
-            presence = presence._replace(base_n=around)
-        yield Feature(kind, stage or None, path, detail, said, presence, _was(sides, fact))
+    for fact in sorted({*base, *candidate, *_due(sides)}):
+        said = _said(sides, fact)
+        if said is not None and (not fact.path or _tells(sides, fact, said)):
+            yield _feature(sides, fact, said)
     if endpoint.kind == "stream":
         yield from _of_order(sides)
-    for fact in sorted(fact for fact in candidate if fact.facet == "field" and fact.path):
-        if not fact.stage.startswith(UNKNOWN) and not _counts(contract, fact):
-            yield from _of_ranges(sides, fact)
+    for fact in candidate:
+        counted = _counted(contract, fact) or fact.stage.startswith(UNKNOWN)
+        if fact.facet == "field" and fact.path and not counted:
+            yield from _of_range(sides, fact, "number")
+            yield from _of_range(sides, fact, "length")
 
 
-def _due(sides: _Sides, seen: set[Fact]) -> Iterator[Fact]:
+def _feature(sides: _Sides, fact: Fact, said: Said) -> Feature:
+    kind, stage, detail, path = fact
+    there, was = sides.presence(fact), ", ".join(sides.both(fact)[0])
+    if kind in ("stage", "ended"):
+        kind, detail = "stage", stage
+    elif kind == "rule":
+        rule = f"{sides.contract.api}/{sides.endpoint.name}/{detail}"
+        was = sides.contract.rules.rules[rule].text
+    elif kind == "type":
+        was = was.replace(", ", " or ")
+    elif kind in ("field", "always"):
+        about, always = sides.about(fact), sides.presence(fact._replace(facet="always"))
+        was = "always" if always.base == always.base_n else "sometimes"
+        kind = "items" if path.endswith("/*") else kind
+        detail = "documented" if about is not None and about.listed and kind != "items" else ""
+    if path and not there.base_n:  # so is the place
+        around = sides.base.around(Fact("field", stage, "", path))
+        there = there._replace(base_n=around)
+    return Feature(kind, stage or None, path, detail, said, there, was)
+
+
+# ------------------------------------------------------------------ what the contract says
+
+
+@cache
+def _page(contract: Contract, endpoint: str) -> Mapping[tuple[str, str], _Named]:
+    """What the contract says about streams, by facet and stage: which details it names, that those
+    are required or allowed, and on which grounds. All others of the facet it rules out.
+    """
+    protocol, framings = contract.protocol, contract.endpoints[endpoint].framings
+    ending = {stage.name for stage in protocol.stages if stage.ends}
+    page: dict[tuple[str, str], _Named] = {
+        ("framing", ""): (framings, Stance.ALLOWED, contract.endpoints[endpoint].grounds),
+        ("last", ""): (ending, Stance.ALLOWED, protocol.ending[0].grounds),
+    }
+    if (index := protocol.index) is not None:
+        page["index.start", ""] = ({str(index.start)}, Stance.ALLOWED, index.grounds)
+        page["index.step", ""] = ({str(index.step)}, Stance.ALLOWED, index.grounds)
+    tracks = protocol.tracks
+    values = [str(value) for value in tracks.values] if tracks is not None else []
+    if tracks is not None:
+        page["track", ""] = (values, Stance.REQUIRED, tracks.grounds)
+    for stage in protocol.stages:
+        if not stage.failure:  # how often songs fail is no matter of the contract
+            wanted = Stance.REQUIRED if stage.times[0] else Stance.ALLOWED
+            page["ended", stage.name] = ([""], wanted, stage.grounds)
+            if tracks is not None and stage.per_track:
+                page["track", stage.name] = (values, wanted, tracks.grounds)
+    return page
+
+
+def _due(sides: _Sides) -> Iterator[Fact]:
     """The facts that the contract names, whether they were seen or not; and of each place that was
     seen, that it was never left out.
     """
-    contract, endpoint, protocol = sides.contract, sides.endpoint, sides.contract.protocol
+    contract, endpoint = sides.contract, sides.endpoint
     if endpoint.kind == "stream":
-        yield from (Fact("framing", "", each) for each in endpoint.framings)
-        yield from (Fact("ended", name) for name in protocol.by_name)
-        for name in ("", *protocol.by_name):
-            for value in protocol.tracks.values if protocol.tracks is not None else ():
-                yield Fact("track", name, str(value))
-    for facet, stage, _, path in seen:
+        for (facet, stage), (named, _, _) in _page(contract, endpoint.name).items():
+            yield from (Fact(facet, stage, detail) for detail in named)
+    for facet, stage, _, path in {*sides.base, *sides.candidate}:
         if stage.startswith(UNKNOWN):
             continue
         if facet == "stage":
@@ -124,108 +167,56 @@ def _due(sides: _Sides, seen: set[Fact]) -> Iterator[Fact]:
                 if about.listed and "*" not in where:
                     yield Fact("field", stage, "", where)
         elif facet == "field":
-            place = Fact("field", stage, "", path)
-            yield place._replace(facet="always")
-            about = sides.about(place)
-            if about is not None and about.nullable():
-                yield Fact("type", stage, "null", path)
-            printed = about.constants() if about is not None else []
-            for value in printed if len(printed) > 1 else ():
-                if value is not None:
-                    yield Fact("value", stage, json.dumps(value), path)
+            place = Fact("always", stage, "", path)
+            yield place
+            if (about := sides.about(place)) is not None:
+                nullable = about.said("type", "null").stance is Stance.ALLOWED
+                if nullable and "null" in about.types():
+                    yield Fact("type", stage, "null", path)
+                printed = about.constants()
+                for value in printed if len(printed) > 1 else ():
+                    if value is not None:
+                        yield Fact("value", stage, json.dumps(value), path)
 
 
-# ------------------------------------------------------------------ what the contract says
-
-
-def said_of(contract: Contract, endpoint: Endpoint, fact: Fact) -> Said | None:
-    """What the contract says about a fact; None of what it can say nothing about, as how often
-    songs fail.
-    """
+def _said(sides: _Sides, fact: Fact) -> Said | None:
+    """What the contract says about a fact; None of what it can say nothing about."""
     facet, stage, detail, path = fact
-    if path and stage.startswith(UNKNOWN):
-        return None
+    contract, endpoint = sides.contract, sides.endpoint
     if path:
-        return _said_of_place(fact, documented(contract, endpoint.name, stage).get(path))
-    protocol = contract.protocol
-    index, tracks, known = protocol.index, protocol.tracks, protocol.by_name.get(stage)
-    if endpoint.kind != "stream" or (known is not None and known.failure):
+        if stage.startswith(UNKNOWN) or facet not in _OF_PLACES:
+            return None
+        about = sides.about(fact)
+        items = facet in ("field", "always") and path.endswith("/*")
+        return SILENT if about is None else ALLOWED if items else about.said(facet, detail)
+    if endpoint.kind != "stream":
         return None
-    least, most = known.times if known is not None else (1, None)
-    wanted = Stance.REQUIRED if least else Stance.ALLOWED
-    match facet:
-        case "framing":
-            return _only(detail in endpoint.framings, endpoint.grounds)
-        case "index.start" if index is not None:
-            return _only(detail == str(index.start), index.grounds)
-        case "index.step" if index is not None:
-            return _only(detail == str(index.step), index.grounds)
-        case "last":
-            ending = {stage.name for stage in protocol.stages if stage.ends}
-            return _only(detail in ending, protocol.ending[0].grounds)
-        case "rule":
-            rule = contract.rules.rules.get(f"{contract.api}/{endpoint.name}/{detail}")
-            if rule is not None and rule.severity != Severity.INFO:
-                return Said(Stance.FORBIDDEN, rule.severity == Severity.ERROR, rule.source)
-        case "track" if tracks is not None:
-            if detail not in map(str, tracks.values):
-                return None if stage else Said.by(tracks.grounds, Stance.FORBIDDEN)
-            if not stage or (known is not None and known.per_track):
-                return Said.by(tracks.grounds, wanted)
-        case "stage" if known is None:
-            return Said(Stance.FORBIDDEN, Said.by(protocol.ending[0].grounds, wanted).firm)
-        case "ended" if known is not None:
-            return Said.by(known.grounds, wanted)
-        case "times" if known is not None and (least, most) != (0, None):
-            times = float(detail) if detail.isdigit() else float("inf")
-            return _only(least <= times <= (float("inf") if most is None else most), known.grounds)
-    return None
-
-
-def _only(good: bool, grounds: Any) -> Said:
-    return Said.by(grounds, Stance.ALLOWED if good else Stance.FORBIDDEN)
-
-
-def _said_of_place(fact: Fact, about: Documented | None) -> Said | None:
-    facet, _, detail, path = fact
-    match facet:
-        case "field" | "always" if about is None:
-            return SILENT
-        case "field" | "always":
-            return ALLOWED if path.endswith("/*") else about.presence()
-        case "type":
-            return about.type(detail) if about is not None else SILENT
-        case "format":
-            return about.format(detail) if about is not None else SILENT
-        case "value":
-            return said_of_value(about, detail)
-        case "size" if about is not None:
-            low, high, hard = about.limits("minItems", "maxItems")
-            many = float(detail) if detail.isdigit() else float("inf")
-            good = (low or 0) <= many <= (float("inf") if high is None else high)
-            stance = Stance.ALLOWED if good else Stance.FORBIDDEN
-            return None if low is high is None else Said(stance, hard, about.source)
-    return None
-
-
-def said_of_value(about: Documented | None, value: str) -> Said:
-    """What is said about a value as it is kept. Many are more than any page prints, and a class of
-    texts is kept only where names are due: it is none of them.
-    """
-    if about is None or value.startswith("#"):
-        return SILENT
-    if value == MANY:
-        return Said(Stance.FORBIDDEN)
-    try:
-        return about.value(value if value.startswith("<") else json.loads(value))
-    except ValueError:  # whoever wrote the file wrote no JSON there
-        return SILENT
+    known = contract.protocol.by_name.get(stage)
+    if facet == "rule":
+        rule = contract.rules.rules.get(f"{contract.api}/{endpoint.name}/{detail}")
+        if rule is None or rule.severity == Severity.INFO:
+            return None
+        return Said(Stance.FORBIDDEN, rule.severity == Severity.ERROR, rule.source)
+    if facet == "stage" and known is None:
+        grounds = contract.protocol.ending[0].grounds
+        return replace(Said.by(grounds, Stance.FORBIDDEN), source="")
+    if facet == "times" and known is not None and not known.failure:
+        (least, most), times = known.times, float(detail) if detail.isdigit() else inf
+        good = least <= times <= (inf if most is None else most)
+        stance = Stance.ALLOWED if good else Stance.FORBIDDEN
+        return None if known.times == (0, None) else Said.by(known.grounds, stance)
+    if (facet, stage) not in (page := _page(contract, endpoint.name)):
+        return None
+    named, stance, grounds = page[facet, stage]
+    if detail not in named and facet == "track" and stage:
+        return None  # told of the stream
+    return Said.by(grounds, stance if detail in named else Stance.FORBIDDEN)
 
 
 # ------------------------------------------------------------------ what says something by itself
 
 
-def _counts(contract: Contract, fact: Fact) -> bool:
+def _counted(contract: Contract, fact: Fact) -> bool:
     """Whether it is of the field of the index or the track, which are facts of their own."""
     counting = (contract.protocol.index, contract.protocol.tracks)
     names = {each.field for each in counting if each is not None}
@@ -235,54 +226,41 @@ def _counts(contract: Contract, fact: Fact) -> bool:
 def _tells(sides: _Sides, fact: Fact, said: Said) -> bool:
     """Whether a fact about a place says something by itself."""
     facet, stage, _, path = fact
-    if not path:
-        return True
     there = sides.presence(Fact("field", stage, "", path))
     if facet in ("field", "always"):
-        on_both = bool(there.base and there.candidate) and not path.endswith("/*")
-        if facet == "always":
-            return on_both
         always = sides.presence(fact._replace(facet="always"))
-        return not on_both or always.base == always.candidate == 0
+        on_both = bool(there.base and there.candidate) and not path.endswith("/*")
+        return (
+            on_both if facet == "always" else not on_both or not (always.base or always.candidate)
+        )
     ruled_out = said.stance is Stance.FORBIDDEN
-    if facet != "type" and _counts(sides.contract, fact):
-        return False
     if not there.base and not (ruled_out and sides.candidate.count(fact)):
         return False  # of what is new only what the contract rules out is worth a word of its own
+    if facet == "type":
+        return True
+    if _counted(sides.contract, fact):
+        return False
+    if facet == "size":
+        return said.stance is not Stance.SILENT
     if facet == "format":
-        formats = sides.base.details("format", stage, path)
+        formats = sides.both(fact)[0]
         return ruled_out or (len(formats) == 1 and set(formats) <= SPECIFIC)
-    return facet != "value" or _may_be_enum(sides, fact)
+    return _may_be_enum(sides, fact, there)
 
 
-def _may_be_enum(sides: _Sides, fact: Fact) -> bool:
+def _may_be_enum(sides: _Sides, fact: Fact, there: Presence) -> bool:
     """Whether values are names: printed ones, or few, each of which was seen again."""
-    about = sides.about(fact)
+    about, both = sides.about(fact), sides.both(fact)
     if about is not None and about.constants():
         return True
-    both = [side.details("value", fact.stage, fact.path) for side in (sides.base, sides.candidate)]
     if about is not None and not any(key.startswith('"') for values in both for key in values):
         return False  # documented as what may vary
-    there = sides.presence(Fact("field", fact.stage, "", fact.path))
     return all(
         0 < len(values) <= _MOST_IN_ENUM
         and MANY not in values
         and many >= max(_ENOUGH_FOR_ENUM, 4 * len(values))
         for values, many in zip(both, (there.base, there.candidate), strict=True)
     )
-
-
-def _was(sides: _Sides, fact: Fact) -> str:
-    """What the base had in place of a fact, in words."""
-    facet, stage, detail, path = fact
-    if facet == "rule":
-        return sides.contract.rules.rules[
-            f"{sides.contract.api}/{sides.endpoint.name}/{detail}"
-        ].text
-    if facet in ("field", "always"):
-        always = sides.presence(fact._replace(facet="always"))
-        return "always" if always.base == always.base_n else "sometimes"
-    return (" or " if facet == "type" else ", ").join(sides.base.details(facet, stage, path))
 
 
 # ------------------------------------------------------------------ order and ranges
@@ -310,41 +288,38 @@ def _of_order(sides: _Sides) -> Iterator[Feature]:
         yield Feature("order", wrong[0], "", wrong[1], said, Presence(*counts))
 
 
-def _of_ranges(sides: _Sides, place: Fact) -> Iterator[Feature]:
+def _of_range(sides: _Sides, place: Fact, kind: str) -> Iterator[Feature]:
+    """That a range of the candidate goes beyond what is documented; that it has moved."""
     _, stage, _, path = place
     about, there = sides.about(place), sides.presence(place)
-    for kind, least, most in _RANGES:
-        mine, theirs = (side.range(kind, stage, path) for side in (sides.base, sides.candidate))
-        if theirs is None:
-            continue
-        was, detail = "" if mine is None else _spanned(mine), _spanned(theirs)
-        low, high, hard = about.limits(least, most) if about is not None else (None, None, True)
-        if about is not None and (low is not None or high is not None):
-            said = Said(Stance.FORBIDDEN, hard, about.source)
-            outside = [
-                side is not None
-                and ((low is not None and side[0] < low) or (high is not None and side[1] > high))
-                for side in (mine, theirs)
-            ]
-            if there.base or outside[1]:
-                around = there.base or there.base_n
-                seen = Presence(int(outside[0]), around, int(outside[1]), there.candidate)
-                yield Feature(f"{kind}.limit", stage or None, path, detail, said, seen, was)
-        formats = {
-            f for s in (sides.base, sides.candidate) for f in s.details("format", stage, path)
-        }
-        if mine is None or (kind == "length" and formats <= {"uri"}):
-            continue  # hosts and signatures differ from run to run
-        # `apart` takes exchanges for independent. They are not quite: the exchanges of one run
-        # share prompts and hour, and what one request settles (a title) is echoed in six stages, so
-        # that chance tells it six times. A gap wider than either range is left of it only where
-        # the values are others altogether.
-        widest = max(mine[1] - mine[0], theirs[1] - theirs[0])
-        if max(mine[0] - theirs[1], theirs[0] - mine[1]) > widest:
-            seen = Presence(0, there.base, there.candidate, there.candidate)
-            yield Feature(f"{kind}.moved", stage or None, path, detail, SILENT, seen, was)
+    mine, theirs = (side.range(kind, stage, path) for side in (sides.base, sides.candidate))
+    if theirs is None:
+        return
+    was, detail = "" if mine is None else _spanned(mine), _spanned(theirs)
+    beyond = _beyond(about, kind, theirs)
+    if beyond is not None:
+        base = int(_beyond(about, kind, mine) is not None)
+        seen = Presence(base, there.base or there.base_n, 1, there.candidate)
+        yield Feature(f"{kind}.limit", stage or None, path, detail, beyond, seen, was)
+    formats = {name for each in sides.both(place._replace(facet="format")) for name in each}
+    if mine is None or (kind == "length" and formats <= {"uri"}):
+        return  # hosts and signatures differ from run to run
+    # `apart` takes exchanges for independent. They are not quite: the exchanges of one run share
+    # prompts and hour, and what one request settles (a title) is echoed in six stages, so that
+    # chance tells it six times. A gap wider than either range is left of it only where the values
+    # are others altogether.
+    widest = max(mine[1] - mine[0], theirs[1] - theirs[0])
+    if max(mine[0] - theirs[1], theirs[0] - mine[1]) > widest:
+        seen = Presence(0, there.base, there.candidate, there.candidate)
+        yield Feature(f"{kind}.moved", stage or None, path, detail, SILENT, seen, was)
 
 
-def _spanned(span: tuple[float, float]) -> str:
+def _beyond(about: Documented | None, kind: str, ends: Range | None) -> Said | None:
+    """What is said about the end of a range that is ruled out."""
+    said = [about.said(kind, end) for end in ends or ()] if about is not None else []
+    return next((each for each in said if each.stance is Stance.FORBIDDEN), None)
+
+
+def _spanned(span: Range) -> str:
     low, high = (f"{end:.15g}" for end in span)
     return low if low == high else f"{low} to {high}"

@@ -6,10 +6,12 @@ Who observes asks it what to look at; who compares, what was seen that should no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cache
+from math import inf
 from typing import Any
 
 from soundstage.conformance.violations import SEVERITY_OF_BASIS, Severity
@@ -17,7 +19,7 @@ from soundstage.contract import Contract
 from soundstage.contract.field_schemas import Schema, pointer, required_basis
 from soundstage.contract.patterns import found_in
 from soundstage.contract.roles import role_of
-from soundstage.observed.facts import RESULT
+from soundstage.observed.facts import MANY, RESULT
 from soundstage.observed.text_classes import EXAMPLES
 from soundstage.output.redact import PRIVATE_FIELDS
 
@@ -74,79 +76,37 @@ class Documented:
     naming: bool
     fields: dict[str, str] = field(default_factory=dict)
 
-    def presence(self) -> Said:
-        """What is said about the field being there."""
-        stance = Stance.REQUIRED if self.required else Stance.ALLOWED
-        basis = self.schema.get("x-basis", "documented")
-        grounds = required_basis(self.schema, basis) if self.required else basis
-        return Said(stance, SEVERITY_OF_BASIS[grounds] is Severity.ERROR, self.source)
-
-    def type(self, name: str) -> Said:
-        """What is said about a type (as JSON Schema calls it; 2.0 is an integer)."""
-
-        def allows(part: Schema) -> bool:
-            kinds = part["type"] if isinstance(part["type"], list) else [part["type"]]
-            return name in kinds or (name == "integer" and "number" in kinds)
-
-        said = [(allows(part), firm) for part, firm in self._parts() if "type" in part]
-        return self._said(said)
-
-    def value(self, value: Any) -> Said:
-        """What is said about a value being that of the field."""
-        printed = [(_printed(part), firm) for part, firm in self._parts()]
-        return self._said(
-            (any(type(each) is type(value) and each == value for each in values), firm)
-            for values, firm in printed
-            if values
-        )
-
-    def format(self, name: str) -> Said:
-        """What a pattern says about a class of text, told by an example of the class: nothing
-        unless it takes the examples of some classes and not those of others.
-        """
-        for part, firm in self._parts():
-            if "pattern" in part:
-                taken = {kind for kind, text in EXAMPLES.items() if found_in(part["pattern"], text)}
-                if taken and name not in taken:
-                    return Said(Stance.FORBIDDEN, firm, self.source)
-        return SILENT
-
-    def _said(self, parts: Any) -> Said:
-        """Of parts of a schema, whether each allows something, and how firmly."""
+    def said(self, facet: str, detail: Any = "") -> Said:
+        """What is said about a fact of this place (of a range: about one end of it)."""
+        if facet in ("field", "always"):
+            stance = Stance.REQUIRED if self.required else Stance.ALLOWED
+            basis = self.schema.get("x-basis", "documented")
+            grounds = required_basis(self.schema, basis) if self.required else basis
+            return Said(stance, SEVERITY_OF_BASIS[grounds] is Severity.ERROR, self.source)
         said = SILENT
-        for allowed, firm in parts:
-            if not allowed:
+        for part, basis in _parts(self.schema, "documented"):
+            allowed = _ALLOWS[facet](part, detail)
+            if allowed is False:
+                firm = SEVERITY_OF_BASIS[basis] is Severity.ERROR
                 return Said(Stance.FORBIDDEN, firm, self.source)
-            said = ALLOWED
+            said = ALLOWED if allowed else said
         return said
 
     def types(self) -> list[str]:
         """The types that are documented; empty for any."""
-        kinds = self.schema.get("type", [])
-        return kinds if isinstance(kinds, list) else [kinds]
-
-    def nullable(self) -> bool:
-        """Whether null is documented."""
-        return "null" in self.types() and self.type("null").stance is not Stance.FORBIDDEN
+        return _types(self.schema)
 
     def constants(self) -> list[Any]:
         """The values that are printed for it; empty where none are."""
         return constants(self.schema)
 
-    def limits(self, least: str, most: str) -> tuple[float | None, float | None, bool]:
-        """Documented limits (keywords such as `minimum` and `maximum`), and whether they are
-        firm.
-        """
-        low = high = None
-        hard = True
-        for part, firm in self._parts():
-            if least in part or most in part:
-                low, high, hard = part.get(least, low), part.get(most, high), firm
-        return low, high, hard
 
-    def _parts(self) -> Iterator[tuple[Schema, bool]]:
-        for part, basis in _parts(self.schema, "documented"):
-            yield part, SEVERITY_OF_BASIS[basis] is Severity.ERROR
+def constants(schema: Schema) -> list[Any]:
+    """The values that a schema prints: its `const`, its `enum`, or the first of its `allOf`."""
+    return next((values for part, _ in _parts(schema, "") if (values := _printed(part))), [])
+
+
+# ------------------------------------------------- what one schema, without its `allOf`, allows
 
 
 def _parts(schema: Schema, basis: str) -> Iterator[tuple[Schema, str]]:
@@ -156,13 +116,67 @@ def _parts(schema: Schema, basis: str) -> Iterator[tuple[Schema, str]]:
         yield from _parts(part, basis)
 
 
-def _printed(schema: Schema) -> list[Any]:
-    return [schema["const"]] if "const" in schema else list(schema.get("enum", ()))
+def _types(part: Schema) -> list[str]:
+    kinds = part.get("type", [])
+    return kinds if isinstance(kinds, list) else [kinds]
 
 
-def constants(schema: Schema) -> list[Any]:
-    """The values that a schema prints: its `const`, its `enum`, or the first of its `allOf`."""
-    return next((values for part, _ in _parts(schema, "") if (values := _printed(part))), [])
+def _printed(part: Schema) -> list[Any]:
+    return [part["const"]] if "const" in part else list(part.get("enum", ()))
+
+
+def _type(part: Schema, name: str) -> bool | None:
+    """As JSON Schema calls types; 2.0 is an integer."""
+    kinds = _types(part)
+    return (name in kinds or (name == "integer" and "number" in kinds)) if kinds else None
+
+
+def _value(part: Schema, kept: str) -> bool | None:
+    """A value as it is kept. Many are more than any page prints, and a class of texts is kept only
+    where names are due: it is none of them.
+    """
+    printed = _printed(part)
+    if not printed or kept.startswith("#"):
+        return None
+    if kept == MANY or kept.startswith("<"):
+        return False
+    try:
+        value = json.loads(kept)
+    except ValueError:  # whoever wrote the file wrote no JSON there
+        return None
+    return any(type(each) is type(value) and each == value for each in printed)
+
+
+def _format(part: Schema, name: str) -> bool | None:
+    """A pattern says something about a class of text, told by an example of the class, if it takes
+    the examples of some classes and not those of others.
+    """
+    asked = part.get("pattern")
+    taken = {kind for kind, text in EXAMPLES.items() if asked and found_in(asked, text)}
+    return False if taken and name not in taken else None
+
+
+def _within(least: str, most: str) -> Callable[[Schema, Any], bool | None]:
+    def within(part: Schema, number: Any) -> bool | None:
+        if least not in part and most not in part:
+            return None
+        return bool(part.get(least, -inf) <= number <= part.get(most, inf))
+
+    return within
+
+
+_items = _within("minItems", "maxItems")
+#: By facet: whether a schema allows a detail; None where it says nothing about it.
+_ALLOWS: Mapping[str, Callable[[Schema, Any], bool | None]] = {
+    "type": _type,
+    "value": _value,
+    "format": _format,
+    "size": lambda part, size: _items(part, float(size) if size.isdigit() else inf),
+    "number": _within("minimum", "maximum"),
+    "length": _within("minLength", "maxLength"),
+}
+
+# ------------------------------------------------- all places of a stage
 
 
 Places = Mapping[str, Documented]
@@ -174,18 +188,32 @@ def documented(contract: Contract, endpoint: str, stage: str) -> Places:
     a stage that is not known: the fields that any chunk may have.
     """
     found: dict[str, Documented] = {}
+    names = _naming(contract)
+
+    def walk(schema: Schema, where: str, above: Documented, required: bool, name: str = "") -> None:
+        """Take in a place that is `above` or below it; `name` is that of a field."""
+        role = _NAMING_ROLE if name in names else role_of(schema)
+        private = above.private or name in PRIVATE_FIELDS or role in _PRIVATE_ROLES
+        naming = not private and (role == _NAMING_ROLE or bool(constants(schema)))
+        source = schema.get("x-source", above.source)
+        place = Documented(schema, required, above.listed, source, private, naming)
+        found[where] = place
+        for inner, below in schema.get("properties", {}).items():
+            place.fields[inner] = where + pointer(inner)
+            walk(below, place.fields[inner], place, inner in schema.get("required", ()), inner)
+        if "items" in schema:
+            walk(schema["items"], f"{where}/*", place, False)
+
+    root = Documented({}, required=True, listed=True, source="", private=False, naming=False)
     protocol = contract.protocol
     if stage == RESULT:
-        whole = contract.endpoints[endpoint].response or {}
-        _walk(whole, "", found, required=True, listed=True, names=_naming(contract))
+        walk(contract.endpoints[endpoint].response or {}, "", root, True)
         return found
-    known = protocol.by_name.get(stage)
-    others = {"type": "object", "properties": protocol.fields}
-    _walk(others, "", found, required=False, listed=False, names=_naming(contract))
-    if known is not None:
-        fields = found[""].fields
-        _walk(known.schema, "", found, required=True, listed=True, names=_naming(contract))
-        found[""].fields.update({name: at for name, at in fields.items() if at in found})
+    walk({"properties": protocol.fields}, "", replace(root, listed=False), False)
+    anywhere = found[""].fields
+    if (known := protocol.by_name.get(stage)) is not None:
+        walk(known.schema, "", root, True)
+        found[""].fields.update(anywhere)
     return found
 
 
@@ -198,49 +226,6 @@ def _naming(contract: Contract) -> frozenset[str]:
         for name, schema in stage.schema.get("properties", {}).items()
         if any(isinstance(value, str) for value in constants(schema))
     )
-
-
-def _walk(
-    schema: Schema,
-    where: str,
-    found: dict[str, Documented],
-    *,
-    required: bool,
-    listed: bool,
-    names: frozenset[str],
-    source: str = "",
-    named: bool = False,
-    private: bool = False,
-) -> None:
-    source = schema.get("x-source", source)
-    role = _NAMING_ROLE if named else role_of(schema)
-    private = private or role in _PRIVATE_ROLES
-    naming = not private and (role == _NAMING_ROLE or bool(constants(schema)))
-    place = found[where] = Documented(schema, required, listed, source, private, naming)
-    for name, below in schema.get("properties", {}).items():
-        inner = place.fields[name] = where + pointer(name)
-        _walk(
-            below,
-            inner,
-            found,
-            required=name in schema.get("required", ()),
-            listed=listed,
-            names=names,
-            source=source,
-            named=name in names,
-            private=private or name in PRIVATE_FIELDS,
-        )
-    if "items" in schema:
-        _walk(
-            schema["items"],
-            f"{where}/*",
-            found,
-            required=False,
-            listed=listed,
-            names=names,
-            source=source,
-            private=private,
-        )
 
 
 @cache
