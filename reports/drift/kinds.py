@@ -17,7 +17,7 @@ BREAKING, WARNING, INFO = "breaking", "warning", "info"
 _LONGEST = 80
 
 
-class Kind(NamedTuple):
+class KindWords(NamedTuple):
     """A kind of feature. `drift` and `text`: what it is that it is seen more often than before;
     `was` stands before what was seen then. Of the page: what the feature is called (`name`, if it
     has no place of its own), what the page `says`, what was `seen` against it, and what to `write`.
@@ -34,58 +34,58 @@ class Kind(NamedTuple):
 
 # fmt: off
 KINDS = {
-    "framing": Kind(
+    "framing": KindWords(
         "framing.changed", "streams are framed as {shown}", "",
         "framing", "another framing", "{detail} {counted}", "name {detail} as a framing"),
-    "index.start": Kind(
+    "index.start": KindWords(
         "index.base", "the index starts at {shown}", ", was ",
         "first index", "another number", "starts at {detail} {counted}",
         "say that it starts at {detail}"),
-    "index.step": Kind(
+    "index.step": KindWords(
         "index.step", "the index goes on by {shown}", ", was ",
         "next index", "another number", "goes on by {detail} {counted}",
         "say that it goes on by {detail}"),
-    "last": Kind(
+    "last": KindWords(
         "stage.last", "streams end with {shown}", ", did with ",
         "last stage", "another stage", "{detail} is last {counted}",
         "say that {detail} can be last"),
-    "order": Kind(
+    "order": KindWords(
         "stage.reordered", "{stage} comes before {shown}", "",
         "order", "{detail} before {stage}", "{stage} before {detail} {counted}",
         "say that either may come first"),
-    "rule": Kind(
+    "rule": KindWords(
         "rule.broken", "broken now: {was}", "",
         "across chunks", "{was}", "otherwise {counted}", "say when that does not hold"),
-    "stage": Kind(
+    "stage": KindWords(
         "stage.added", "there is a stage {shown}, not documented", "",
         "stage", "not mentioned", "a stage {shown} {counted}", "describe this stage"),
-    "times": Kind(
+    "times": KindWords(
         "stage.times", "{stage} comes {shown} times", ", was ",
         "how often", "another number", "{detail} times {counted}",
         "say that it can come {detail} times"),
-    "track": Kind(
+    "track": KindWords(
         "track.added", "a track{of} that is not documented", "",
         "tracks", "no other track", "another track {counted}", "name the other tracks"),
-    "type": Kind(
+    "type": KindWords(
         "type.changed", "{place} can be of type {shown}", ", was ",
         "", "{documented}", "{detail} {counted}", "say that it can be of type {detail}"),
-    "value": Kind(
+    "value": KindWords(
         "enum.grown", "{place} can be {shown}", "",
         "", "{documented}", "{detail} {counted}", "print {detail} among its values"),
-    "format": Kind(
+    "format": KindWords(
         "format.changed", "{place} can be {shown}", ", was ",
         "", "{documented}", "{detail} {counted}", "say that it can be {detail}"),
-    "size": Kind(
+    "size": KindWords(
         "array.size", "{place} can have {shown} items", ", had ",
         "", "{documented}", "{detail} items {counted}", "say that it can have {detail} items"),
-    "number.limit": Kind(
+    "number.limit": KindWords(
         "range.outside", "{place} is {shown}", ", was ",
         "", "{documented}", "{detail}, in {n} exchanges", "widen the documented range"),
-    "length.limit": Kind(
+    "length.limit": KindWords(
         "range.outside", "{place} has a length of {shown}", ", was ",
         "", "{documented}", "{detail}, in {n} exchanges", "widen the documented range"),
-    "number.moved": Kind("range.moved", "{place} is {shown}", ", was "),
-    "length.moved": Kind("range.moved", "{place} has a length of {shown}", ", was "),
+    "number.moved": KindWords("range.moved", "{place} is {shown}", ", was "),
+    "length.moved": KindWords("range.moved", "{place} has a length of {shown}", ", was "),
 }
 #: What it is that one of these is never seen any more. Of other kinds it is nothing by itself.
 _GONE = {
@@ -141,7 +141,7 @@ def change(feature: Feature, *, more: bool) -> FeatureChange | None:
     return FeatureChange(row.drift, effect(feature), told(row.text, feature) + was)
 
 
-def telling(feature: Feature) -> str:
+def told_apart_by(feature: Feature) -> str:
     """What tells a change from others of its kind at the same place, for its fingerprint."""
     return "" if feature.kind.partition(".")[0] in _UNTOLD else feature.detail
 
