@@ -169,7 +169,7 @@ def test_only_what_should_have_succeeded_is_observed(base: Path):
         good = [
             r for r in rows if r["endpoint"] == name and not r["probe"] and r["outcome"] == "ok"
         ]
-        assert facts.counts["exchanges"] == facts.counts["whole"] == len(good) > 0
+        assert facts.counts["exchanges//"] == facts.counts["whole//"] == len(good) > 0
 
 
 def _rows(bundle: Path) -> list[str]:
@@ -178,7 +178,7 @@ def _rows(bundle: Path) -> list[str]:
 
 def test_a_transcript_shows_what_its_exchange_showed(home: Path, recorded: Path):
     seen = read([str(recorded)], load_all()).apis["v6"]["stream"]
-    assert (seen.counts["exchanges"], seen.counts["whole"]) == (20, 20)
+    assert (seen.counts["exchanges//"], seen.counts["whole//"]) == (20, 20)
     assert set(seen.details("last")) == {"final"}
     assert set(seen.stages()) >= {"validated", "running"}
 

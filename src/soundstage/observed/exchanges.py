@@ -4,7 +4,7 @@ looked at under load.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from soundstage.conformance.judge import Caps, Judge
@@ -20,6 +20,7 @@ from soundstage.saved.transcript import Transcript
 
 _OK = 200
 _SECOND_NS = 1_000_000_000
+_IN_OWN_WORDS = ("value/", "extra/", f"stage/{UNKNOWN}")
 #: Looked at under load: so many exchanges of each endpoint in a second.
 EACH_SECOND = 2
 
@@ -33,23 +34,18 @@ def observe(exchange: Exchange) -> Observed:
         return Observed()
     whole = exchange.outcome in ("ok", "failed") and exchange.judge.failed is None
     found = _observe(exchange.judge, exchange.chunks, whole=whole)
+    # All that it tells in the API's own words: values, and names that are not documented.
+    own = (
+        each
+        for endpoints in found.apis.values()
+        for facts in endpoints.values()
+        for each in facts.counts
+        if each.startswith(_IN_OWN_WORDS)
+    )
     hiding = exchange.hiding(exchange.redactor)
-    if hiding.may_hold("\n".join(_said(found)).encode("utf-8", "surrogatepass")):
+    if hiding.may_hold("\n".join(own).encode("utf-8", "surrogatepass")):
         found = Observed.of(hiding.document(found.to_json()))
     return found
-
-
-def _said(found: Observed) -> Iterator[str]:
-    """All that it tells in the API's own words: names that are not documented, and values."""
-    for endpoints in found.apis.values():
-        for facts in endpoints.values():
-            for facet, stage, detail, path in facts:
-                if facet == "value":
-                    yield detail
-                elif facet == "extra":
-                    yield path
-                elif stage.startswith(UNKNOWN):
-                    yield stage
 
 
 def _observe(judge: Judge, chunks: Sequence[Chunk], *, whole: bool) -> Observed:

@@ -35,36 +35,33 @@ MOST_VALUES = 24
 #: Below so many facts nothing is dropped before it has to be: looking for it takes a millisecond.
 _FEW = 4_000
 
-_STAGE, _DETAIL, _PATH = "stage", "detail", "path"
-#: What facts there are, and what the key of each is made of. Exchanges are successful answers that
-#: were looked at; those of them are whole that nothing cut short: what did not come was not sent.
-FACETS: Mapping[str, tuple[str, ...]] = {
-    "exchanges": (),
-    "whole": (),
-    "framing": (_DETAIL,),
-    "index.start": (_DETAIL,),
-    "index.step": (_DETAIL,),
-    "rule": (_DETAIL,),  # one across chunks that was broken; its id below the endpoint
-    "last": (_DETAIL,),  # the last stage of whole streams
-    "order": (_STAGE, _DETAIL),  # the first of one stage came before the first of the other
-    "stage": (_STAGE,),
-    "ended": (_STAGE,),  # whole exchanges with this stage
-    "times": (_STAGE, _DETAIL),  # whole streams (or tracks of them) in which it came so often
-    "track": (_STAGE, _DETAIL),  # whole streams with a chunk of this track; of any stage: ""
-    "field": (_STAGE, _PATH),  # at this place there was something
-    "always": (_STAGE, _PATH),  # and no object around it was without it
-    "extra": (_STAGE, _PATH),  # and the contract does not know the place
-    "type": (_STAGE, _DETAIL, _PATH),
-    "format": (_STAGE, _DETAIL, _PATH),  # a class of text
-    "size": (_STAGE, _DETAIL, _PATH),  # items of an array
-    "value": (_STAGE, _DETAIL, _PATH),  # what may be one of an enumeration, as JSON or as a hash
-    "unkept": (_STAGE, _PATH),  # there was a text that is no value
-    "number": (_STAGE, _PATH),  # a range
-    "length": (_STAGE, _PATH),  # a range, of texts, in characters
+#: What facts there are, and among which exchanges each is counted: all successful answers that were
+#: looked at; those of them that nothing cut short ("whole": what did not come was not sent); those
+#: of these with the stage ("ended"); those with an object around the place, or with the place.
+FACETS: Mapping[str, str] = {
+    "exchanges": "exchanges",
+    "whole": "exchanges",
+    "framing": "exchanges",
+    "index.start": "exchanges",
+    "index.step": "exchanges",
+    "rule": "exchanges",  # one across chunks that was broken: its id below the endpoint
+    "stage": "exchanges",
+    "order": "exchanges",  # the first of the stage came before the first of another
+    "last": "whole",  # the last stage
+    "ended": "whole",
+    "times": "ended",  # how often the stage came, on one track if it counts by track
+    "track": "ended",  # there was a chunk of this track; of any stage: ""
+    "field": "object",  # there was something at the place
+    "always": "object",  # and no object around it was without it
+    "extra": "object",  # and the contract does not know the place
+    "type": "field",
+    "format": "field",  # a class of text
+    "size": "field",  # items of an array
+    "value": "field",  # what may be one of an enumeration, as JSON or as a hash
+    "unkept": "field",  # there was a text that is no value
+    "number": "field",  # a range
+    "length": "field",  # a range, of texts, in characters
 }
-#: Facts that are seen in whole exchanges only, and those of a stage where it ended.
-_OF_WHOLE = frozenset({"last", "ended"})
-_OF_ENDED = frozenset({"times", "track"})
 
 Range = tuple[float, float]
 
@@ -79,19 +76,17 @@ class Fact(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The fact as it is kept: `type/final/string/song_name`."""
-        names = FACETS[self.facet]
-        parts = [self.facet, *(getattr(self, name) for name in names if name != _PATH)]
-        return "/".join(parts) + self.path
+        """The fact as it is kept: `type/final/string/song_name`, `framing//sse`."""
+        stage, detail = (each.replace("/", "~1") for each in (self.stage, self.detail))
+        return f"{self.facet}/{stage}/{detail}{self.path}"
 
     @classmethod
     def of(cls, key: str) -> Fact:
-        """Read a key. Whoever wrote it may have written anything: that is of no known facet."""
-        facet, *parts = key.split("/", len(FACETS.get(key.partition("/")[0], ())))
-        named = dict(zip(FACETS.get(facet, ()), parts, strict=False))
-        if _PATH in named:
-            named[_PATH] = "/" + named[_PATH]
-        return cls(facet, **named)
+        """Read a key, whoever wrote it: what it lacks is empty."""
+        facet, *parts = key.split("/", 3)
+        stage, detail, *path = (*parts, "", "")[: max(2, len(parts))]
+        stage, detail = (each.replace("~1", "/") for each in (stage, detail))
+        return cls(facet, stage, detail, f"/{path[0]}" if path else "")
 
 
 @dataclass(slots=True)
@@ -124,18 +119,17 @@ class Facts:
     def around(self, fact: Fact) -> int:
         """How many exchanges could have shown it: had the stage, the object around the field, …"""
         facet, stage, _, path = fact
-        if facet in _OF_WHOLE or (facet == "track" and not stage):
-            return self.counts.get("whole", 0)
-        if facet in _OF_ENDED:
-            return self.count(Fact("ended", stage))
-        if _PATH not in FACETS[facet]:
-            return self.counts.get("exchanges", 0)
-        if facet not in ("field", "always", "extra"):
+        among = FACETS[facet]
+        if among == "field":
             return self.count(Fact("field", stage, "", path))
-        if not path:
+        if among == "object" and path:
+            kind = "array" if path.endswith("/*") else "object"
+            return self.count(Fact("type", stage, kind, path.rpartition("/")[0]))
+        if among == "object":
             return self.count(Fact("stage", stage))
-        kind = "array" if path.endswith("/*") else "object"
-        return self.count(Fact("type", stage, kind, path.rpartition("/")[0]))
+        if among == "ended":
+            return self.count(Fact("ended", stage) if stage else Fact("whole"))
+        return self.count(Fact(among))
 
     def stages(self) -> list[str]:
         """The stages that were seen, sorted."""
@@ -236,7 +230,7 @@ class Observed:
     def exchanges(self) -> int:
         """How many exchanges it was made of."""
         each = (facts for endpoints in self.apis.values() for facts in endpoints.values())
-        return sum(facts.counts.get("exchanges", 0) for facts in each)
+        return sum(facts.count(Fact("exchanges")) for facts in each)
 
     def to_json(self) -> dict[str, Any]:
         """The document of `observed.json` (results/observed.schema.json)."""

@@ -57,7 +57,7 @@ def schema_of(facts: Facts, stage: str, title: str | None = None) -> dict[str, A
 
 
 def _schema(facts: Facts, stage: str, path: str, below: Mapping[str, list[str]]) -> dict[str, Any]:
-    kinds = sorted(facts.details("type", stage, path))
+    kinds = list(facts.details("type", stage, path))
     if "number" in kinds and "integer" in kinds:
         kinds.remove("integer")
     schema: dict[str, Any] = {"type": kinds[0] if len(kinds) == 1 else kinds}
@@ -95,7 +95,7 @@ def _texts(facts: Facts, stage: str, path: str) -> dict[str, Any]:
     values = facts.details("value", stage, path)
     if values and all(map(is_text, values)) and not facts.count(Fact("unkept", stage, "", path)):
         nothing: list[Any] = [None] if "null" in kinds else []
-        return {"enum": [*map(json.loads, sorted(values)), *nothing]}
+        return {"enum": [*map(json.loads, values), *nothing]}
     classes = list(facts.details("format", stage, path))
     return {"format": classes[0]} if len(classes) == 1 and classes[0] in _FORMATS else {}
 
@@ -108,7 +108,7 @@ def _counts(facts: Facts, stage: str, path: str) -> dict[str, Any]:
     }
     for name in ("type", "format", "value", "size"):
         if details := facts.details(name, stage, path):
-            found[f"{name}s"] = {key: details[key] for key in sorted(details)}
+            found[f"{name}s"] = dict(details)
     for name in ("number", "length"):
         if ends := facts.range(name, stage, path):
             found[f"{name}s"] = [int(end) if end.is_integer() else end for end in ends]
@@ -117,18 +117,17 @@ def _counts(facts: Facts, stage: str, path: str) -> dict[str, Any]:
 
 def protocol_of(facts: Facts) -> dict[str, Any]:
     """What was seen of an endpoint's protocol: counts of exchanges."""
-    tallies = {name: dict(sorted(facts.details(of).items())) for name, of in _PROTOCOL.items()}
     stages = [stage for stage in facts.stages() if stage != RESULT]
-    order = {f"{a}>{b}": n for a in stages for b, n in facts.details("order", a).items()}
+    found = {name: dict(facts.details(facet)) for name, facet in _PROTOCOL.items()}
+    found["order"] = {f"{a}>{b}": n for a in stages for b, n in facts.details("order", a).items()}
     return {
-        "exchanges": facts.counts.get("exchanges", 0),
-        "whole": facts.counts.get("whole", 0),
-        **{name: found for name, found in tallies.items() if found},
-        **({"order": dict(sorted(order.items()))} if order else {}),
+        "exchanges": facts.count(Fact("exchanges")),
+        "whole": facts.count(Fact("whole")),
+        **{name: counts for name, counts in found.items() if counts},
         "stages": {
             stage: {
                 "exchanges": facts.count(Fact("stage", stage)),
-                "times": dict(sorted(facts.details("times", stage).items())),
+                "times": dict(facts.details("times", stage)),
             }
             for stage in stages
         },

@@ -14,7 +14,7 @@ from typing import Any
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint, Protocol
 from soundstage.observed.documented import documented
-from soundstage.observed.facts import MOST_UNKNOWN, OTHER, RESULT, UNKNOWN, Facts, Observed
+from soundstage.observed.facts import MOST_UNKNOWN, OTHER, RESULT, UNKNOWN, Fact, Facts, Observed
 from soundstage.observed.shapes import LONGEST_VALUE, ExchangeFacts, ShapeReader
 from soundstage.observed.text_classes import is_token
 
@@ -35,7 +35,7 @@ _MOST_NAMES = 4 * MOST_UNKNOWN
 def observe_result(contract: Contract, endpoint: Endpoint, value: Any) -> Observed:
     """What one body of an endpoint that does not stream shows."""
     found = ExchangeFacts()
-    found.keys |= {"exchanges", "whole", f"stage/{RESULT}", f"ended/{RESULT}"}
+    found.keys |= {"exchanges//", "whole//", f"stage/{RESULT}/", f"ended/{RESULT}/"}
     _look(found, contract, endpoint, {RESULT: [value]})
     return _observed(contract, endpoint, found)
 
@@ -64,19 +64,19 @@ def observe_stream(
     _look(found, contract, endpoint, by_stage)
 
     keys = found.keys
-    keys.add("exchanges")
-    keys |= {f"stage/{name}" for name in by_stage}
+    keys.add("exchanges//")
+    keys |= {f"stage/{name}/" for name in by_stage}
     if framing is not None:
-        keys.add(f"framing/{framing}")
+        keys.add(f"framing//{framing}")
     prefix = f"{contract.api}/{endpoint.name}/"
     rules = {each.removeprefix(prefix) for each in broken}
-    keys |= {f"rule/{each}" for each in rules if each.startswith(ACROSS)}
+    keys |= {Fact("rule", "", each).key for each in rules if each.startswith(ACROSS)}
     steps = [(name, track) for (name, _), track in zip(named, tracks, strict=True)]
     keys |= {f"order/{a}/{b}" for a, b in _ordered(steps, per_track)}
     keys |= _of_index(protocol, [chunk for _, chunk in named])
     if whole:
-        keys |= {"whole", *(f"ended/{name}" for name in by_stage)}
-        keys |= {f"last/{name}" for name, _ in steps[-1:]}
+        keys |= {"whole//", *(f"ended/{name}/" for name in by_stage)}
+        keys |= {f"last//{name}" for name, _ in steps[-1:]}
         for name, track in steps:
             keys |= {f"track/{of}/{track}" for of in ("", name) if track is not None}
         times = Counter((name, track if name in per_track else None) for name, track in steps)
@@ -165,11 +165,11 @@ def _of_index(protocol: Protocol, chunks: list[Mapping[str, Any]]) -> set[str]:
     values = [chunk.get(index.field) for chunk in chunks]
     keys = set()
     if values[0] is not None:  # that it is absent is told of the field
-        keys.add(f"index.start/{_number(values[0], index.start)}")
+        keys.add(f"index.start//{_number(values[0], index.start)}")
     for before, after in pairwise(values):
         if before is not None and after is not None:
             both = type(before) is int and type(after) is int
-            keys.add(f"index.step/{_number(after - before if both else None, index.step)}")
+            keys.add(f"index.step//{_number(after - before if both else None, index.step)}")
     return keys
 
 

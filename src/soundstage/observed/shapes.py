@@ -84,12 +84,12 @@ class ShapeReader:
         """No more chunks: say which places there were, and which were never left out."""
         keys, stage = self._found.keys, self._stage
         for where, times in self._seen.items():
-            keys.add(f"field/{stage}{where}")
+            keys.add(f"field/{stage}/{where}")
             if where in self._extra:
-                keys.add(f"extra/{stage}{where}")
+                keys.add(f"extra/{stage}/{where}")
             item = not where or where.endswith("/*")
             if item or times >= self._objects[where.rpartition("/")[0]]:
-                keys.add(f"always/{stage}{where}")
+                keys.add(f"always/{stage}/{where}")
 
     def _note(self, where: str, value: Any, about: Documented | None, private: bool) -> None:
         found, stage = self._found, self._stage
@@ -103,16 +103,16 @@ class ShapeReader:
             size = len(value) if len(value) <= _LARGEST_SIZE else "more"
             found.keys.add(f"size/{stage}/{size}{where}")
         elif kind == "string":
-            found.spans(f"length/{stage}{where}", float(len(value)), float(len(value)))
+            found.spans(f"length/{stage}/{where}", float(len(value)), float(len(value)))
             found.keys.add(f"format/{stage}/{format_of(value)}{where}")
         elif kind in ("integer", "number") and not private:
             ends = _neighbourhood(value) if about is None else (_plain_number(value),) * 2
-            found.spans(f"number/{stage}{where}", *ends)
+            found.spans(f"number/{stage}/{where}", *ends)
         kept = _kept(value, kind, about, private)
         if kept is not None:
             found.keys.add(f"value/{stage}/{kept}{where}")
         elif kind == "string":
-            found.keys.add(f"unkept/{stage}{where}")
+            found.keys.add(f"unkept/{stage}/{where}")
 
     def _children(
         self, where: str, value: Any, about: Documented | None, private: bool
