@@ -7,6 +7,7 @@ those of a staged stream, which OpenAPI cannot describe. docs/drift.md shows the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from soundstage.observed.documented import Stance
@@ -87,10 +88,30 @@ KINDS = {
     "number.moved": KindWords("range.moved", "{place} is {shown}", ", was "),
     "length.moved": KindWords("range.moved", "{place} has a length of {shown}", ", was "),
 }
-#: What it is that one of these is never seen any more. Of other kinds it is nothing by itself.
-_GONE = {
-    "type": ("type.narrowed", "{place} is never of type {shown} any more"),
-    "value": ("enum.shrunk", "{place} is never {shown} any more"),
+#: Where the effect is what the contract says of the feature.
+PAGE = "page"
+#: What else can happen to a feature: the kind of drift, its effect (or two: where it was promised,
+#: by the page or by what was always so, and where not), and what it is in words.
+CHANGES: Mapping[tuple[str, str], tuple[str, str | tuple[str, str], str]] = {
+    ("field", "new"): ("field.new", INFO, "{place} is {new}"),
+    ("field", "more"): ("field.commoner", INFO, "{place} is more frequent"),
+    ("field", "less"): ("field.rarer", (WARNING, INFO), "{place} is rarer"),
+    ("field", "gone"): ("field.gone", (BREAKING, WARNING), "{place} is gone"),
+    ("always", "new"): ("field.always", INFO, "{place} is always there now"),
+    ("always", "more"): ("field.commoner", INFO, "{place} is more frequent"),
+    ("always", "less"): ("field.rarer", WARNING, "{place} is rarer"),
+    ("always", "gone"):
+        ("field.optional", (BREAKING, WARNING), "{place} is no longer always there"),
+    ("stage", "new"): ("stage.added", INFO, "the stage {stage} comes now, as documented"),
+    ("stage", "more"): ("stage.commoner", INFO, "the stage {stage} is more frequent"),
+    ("stage", "less"): ("stage.rarer", (PAGE, INFO), "the stage {stage} is rarer"),
+    ("stage", "gone"): ("stage.gone", (PAGE, WARNING), "the stage {stage} is gone"),
+    ("track", "less"): ("track.rarer", PAGE, "track {detail}{of} is rarer"),
+    ("track", "gone"): ("track.lost", PAGE, "track {detail}{of} is lost"),
+    ("type", "gone"): ("type.narrowed", INFO, "{place} is never of type {shown} any more"),
+    ("value", "gone"): ("enum.shrunk", INFO, "{place} is never {shown} any more"),
+    ("null", "new"): ("type.nullable", PAGE, "{place} can be null"),
+    ("null", "more"): ("type.nullable", PAGE, "{place} can be null"),
 }
 _CLASSES = {
     "uri": "a URL", "uuid": "a UUID", "date-time": "a date with time", "date": "a date",
@@ -113,32 +134,42 @@ class FeatureChange(NamedTuple):
 
 def change(feature: Feature, *, more: bool) -> FeatureChange | None:
     """What it means that a feature is seen `more` often than before, or less; None where that is
-    nothing by itself (one value is rarer because another came up).
+    nothing by itself (one value is rarer because another came up, a list is empty).
     """
-    kind, seen = feature.kind, feature.seen
-    if kind == "items":
-        return None  # that a list is empty or not is no change of its shape
-    if kind in ("field", "always"):
-        return _presence(feature, more)
-    documented = feature.said.stance is not Stance.FORBIDDEN
-    if kind == "stage" and documented:
-        return _stage(feature, more)
-    if kind == "track" and documented:
-        state = "rarer" if seen.candidate else "lost"
-        text = told("track {detail}{of} is ", feature) + state
-        return None if more else FeatureChange(f"track.{state}", effect(feature), text)
-    if not more:
-        name, text = _GONE.get(kind, ("", ""))
-        return (
-            None if seen.candidate or not name else FeatureChange(name, INFO, told(text, feature))
-        )
-    if kind in ("value", "stage") and seen.base:
+    kind, happened = feature.kind, _happened(feature, more)
+    ruled_out = feature.said.stance is Stance.FORBIDDEN
+    if more and (kind, feature.detail) == ("type", "null"):
+        kind = "null"
+    row = CHANGES.get((kind, happened)) if kind not in ("stage", "track") or not ruled_out else None
+    if row is not None:
+        name, effects, text = row
+        found = effects if isinstance(effects, str) else effects[not _promised(feature)]
+        found = effect(feature) if found is PAGE else found
+        return FeatureChange(name, found, told(text, feature))
+    ordinary = kind in KINDS and (kind != "track" or ruled_out)
+    if not more or not ordinary or (kind in ("value", "stage") and feature.seen.base):
         return None
-    if (kind, feature.detail) == ("type", "null"):
-        return FeatureChange("type.nullable", effect(feature), told("{place} can be null", feature))
-    row = KINDS[kind]
-    was = row.was + _was(feature) if row.was and feature.was else ""
-    return FeatureChange(row.drift, effect(feature), told(row.text, feature) + was)
+    words = KINDS[kind]
+    was = words.was + _was(feature) if words.was and feature.was else ""
+    return FeatureChange(words.drift, effect(feature), told(words.text, feature) + was)
+
+
+def _happened(feature: Feature, more: bool) -> str:
+    """Whether something is new, gone, or seen more or less often. Of what is always so, the
+    exchanges count that are without it.
+    """
+    base, base_n, candidate, candidate_n = feature.seen
+    if feature.kind == "always":
+        base, candidate = candidate_n - candidate, base_n - base
+    return ("more" if base else "new") if more else ("less" if candidate else "gone")
+
+
+def _promised(feature: Feature) -> bool:
+    """Whether clients could count on it."""
+    stance = feature.said.stance
+    if feature.kind == "always":
+        return not (stance is Stance.ALLOWED and feature.detail == "documented")
+    return stance is Stance.REQUIRED or feature.was == "always"
 
 
 def told_apart_by(feature: Feature) -> str:
@@ -155,43 +186,6 @@ def effect(feature: Feature) -> str:
     return BREAKING if said.firm and not guessed else WARNING
 
 
-def _presence(feature: Feature, more: bool) -> FeatureChange:
-    """Of a field, or (`always`) of its being there without exception."""
-    seen, stance, always = feature.seen, feature.said.stance, feature.kind == "always"
-    where = told("{place}", feature)
-    if more and always and seen.candidate == seen.candidate_n:
-        return FeatureChange("field.always", INFO, f"{where} is always there now")
-    if more and (always or seen.base):
-        return FeatureChange("field.commoner", INFO, f"{where} is more frequent")
-    if more:
-        silent = stance is Stance.SILENT
-        new = "is new, and not documented" if silent else "is there now, as documented"
-        return FeatureChange("field.new", INFO, f"{where} {new}")
-    if always and seen.base == seen.base_n:
-        optional = stance is Stance.ALLOWED and feature.detail == "documented"
-        text = f"{where} is no longer always there"
-        return FeatureChange("field.optional", WARNING if optional else BREAKING, text)
-    if always:
-        return FeatureChange("field.rarer", WARNING, f"{where} is rarer")
-    grave = stance is Stance.REQUIRED or feature.was == "always"
-    if seen.candidate:
-        return FeatureChange("field.rarer", WARNING if grave else INFO, f"{where} is rarer")
-    return FeatureChange("field.gone", BREAKING if grave else WARNING, f"{where} is gone")
-
-
-def _stage(feature: Feature, more: bool) -> FeatureChange:
-    """Of a stage that the contract has."""
-    seen, name = feature.seen, f"the stage {feature.detail}"
-    if more and seen.base:
-        return FeatureChange("stage.commoner", INFO, f"{name} is more frequent")
-    if more:
-        return FeatureChange("stage.added", INFO, f"{name} comes now, as documented")
-    required = feature.said.stance is Stance.REQUIRED
-    if seen.candidate:
-        return FeatureChange("stage.rarer", effect(feature), f"{name} is rarer")
-    return FeatureChange("stage.gone", effect(feature) if required else WARNING, f"{name} is gone")
-
-
 def told(text: str, feature: Feature, **more: str) -> str:
     """A text with what it names of the feature."""
     where = feature.path[1:].replace("/", ".")
@@ -203,6 +197,11 @@ def told(text: str, feature: Feature, **more: str) -> str:
         detail=feature.detail,
         shown=_shown(feature),
         was=feature.was,
+        new=(
+            "new, and not documented"
+            if feature.said.stance is Stance.SILENT
+            else "there now, as documented"
+        ),
         **more,
     )
 
