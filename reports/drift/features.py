@@ -10,34 +10,27 @@ contract, walks these and adds nothing of its own. Pure.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import cache
-from math import inf
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-from soundstage.conformance.violations import Severity
 from soundstage.contract import Contract
-from soundstage.contract.protocol import Endpoint, Grounds
+from soundstage.contract.protocol import Endpoint
 from soundstage.observed.documented import (
     ALLOWED,
     SILENT,
     Documented,
     Said,
     Stance,
-    before,
     documented,
 )
 from soundstage.observed.facts import MANY, RESULT, UNKNOWN, Fact, Facts, Range
 from soundstage.observed.text_classes import SPECIFIC
+from soundstage.reports.drift.documented_facts import before, named, said_of
 from soundstage.reports.drift.presence import Presence
 
 #: In so few exchanges an undocumented value is not taken for one of an enumeration.
 _ENOUGH_FOR_ENUM = 20
 _MOST_IN_ENUM = 8
-#: Facets of places that are features; what else is kept of a place serves others.
-_OF_PLACES = frozenset({"field", "always", "type", "value", "format", "size"})
-#: Details that are named, the stance to those, and the grounds for it.
-_Named = tuple[Collection[str], Stance, Grounds]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +81,7 @@ def features(
     """All features of an endpoint."""
     sides = _Sides(contract, endpoint, base, candidate)
     for fact in sorted({*base, *candidate, *_due(sides)}):
-        said = _said(sides, fact)
+        said = said_of(contract, endpoint, fact)
         if said is not None and (not fact.path or _tells(sides, fact, said)):
             yield _feature(sides, fact, said)
     if endpoint.kind == "stream":
@@ -121,44 +114,14 @@ def _feature(sides: _Sides, fact: Fact, said: Said) -> Feature:
     return Feature(kind, stage or None, path, detail, said, there, was)
 
 
-# ------------------------------------------------------------------ what the contract says
-
-
-@cache
-def _page(contract: Contract, endpoint: str) -> Mapping[tuple[str, str], _Named]:
-    """What the contract says about streams, by facet and stage: which details it names, that those
-    are required or allowed, and on which grounds. All others of the facet it rules out.
-    """
-    protocol, framings = contract.protocol, contract.endpoints[endpoint].framings
-    ending = {stage.name for stage in protocol.stages if stage.ends}
-    page: dict[tuple[str, str], _Named] = {
-        ("framing", ""): (framings, Stance.ALLOWED, contract.endpoints[endpoint].grounds),
-        ("last", ""): (ending, Stance.ALLOWED, protocol.ending[0].grounds),
-    }
-    if (index := protocol.index) is not None:
-        page["index.start", ""] = ({str(index.start)}, Stance.ALLOWED, index.grounds)
-        page["index.step", ""] = ({str(index.step)}, Stance.ALLOWED, index.grounds)
-    tracks = protocol.tracks
-    values = [str(value) for value in tracks.values] if tracks is not None else []
-    if tracks is not None:
-        page["track", ""] = (values, Stance.REQUIRED, tracks.grounds)
-    for stage in protocol.stages:
-        if not stage.failure:  # how often songs fail is no matter of the contract
-            wanted = Stance.REQUIRED if stage.times[0] else Stance.ALLOWED
-            page["ended", stage.name] = ([""], wanted, stage.grounds)
-            if tracks is not None and stage.per_track:
-                page["track", stage.name] = (values, wanted, tracks.grounds)
-    return page
-
-
 def _due(sides: _Sides) -> Iterator[Fact]:
     """The facts that the contract names, whether they were seen or not; and of each place that was
     seen, that it was never left out.
     """
     contract, endpoint = sides.contract, sides.endpoint
     if endpoint.kind == "stream":
-        for (facet, stage), (named, _, _) in _page(contract, endpoint.name).items():
-            yield from (Fact(facet, stage, detail) for detail in named)
+        for (facet, stage), (details, _, _) in named(contract, endpoint.name).items():
+            yield from (Fact(facet, stage, detail) for detail in details)
     for facet, stage, _, path in {*sides.base, *sides.candidate}:
         if stage.startswith(UNKNOWN):
             continue
@@ -177,40 +140,6 @@ def _due(sides: _Sides) -> Iterator[Fact]:
                 for value in printed if len(printed) > 1 else ():
                     if value is not None:
                         yield Fact("value", stage, json.dumps(value), path)
-
-
-def _said(sides: _Sides, fact: Fact) -> Said | None:
-    """What the contract says about a fact; None of what it can say nothing about."""
-    facet, stage, detail, path = fact
-    contract, endpoint = sides.contract, sides.endpoint
-    if path:
-        if stage.startswith(UNKNOWN) or facet not in _OF_PLACES:
-            return None
-        about = sides.about(fact)
-        items = facet in ("field", "always") and path.endswith("/*")
-        return SILENT if about is None else ALLOWED if items else about.said(facet, detail)
-    if endpoint.kind != "stream":
-        return None
-    known = contract.protocol.by_name.get(stage)
-    if facet == "rule":
-        rule = contract.rules.rules.get(f"{contract.api}/{endpoint.name}/{detail}")
-        if rule is None or rule.severity == Severity.INFO:
-            return None
-        return Said(Stance.FORBIDDEN, rule.severity == Severity.ERROR, rule.source)
-    if facet == "stage" and known is None:
-        grounds = contract.protocol.ending[0].grounds
-        return replace(Said.by(grounds, Stance.FORBIDDEN), source="")
-    if facet == "times" and known is not None and not known.failure:
-        (least, most), times = known.times, float(detail) if detail.isdigit() else inf
-        good = least <= times <= (inf if most is None else most)
-        stance = Stance.ALLOWED if good else Stance.FORBIDDEN
-        return None if known.times == (0, None) else Said.by(known.grounds, stance)
-    if (facet, stage) not in (page := _page(contract, endpoint.name)):
-        return None
-    named, stance, grounds = page[facet, stage]
-    if detail not in named and facet == "track" and stage:
-        return None  # told of the stream
-    return Said.by(grounds, stance if detail in named else Stance.FORBIDDEN)
 
 
 # ------------------------------------------------------------------ what says something by itself

@@ -226,18 +226,3 @@ def _naming(contract: Contract) -> frozenset[str]:
         for name, schema in stage.schema.get("properties", {}).items()
         if any(isinstance(value, str) for value in constants(schema))
     )
-
-
-@cache
-def before(contract: Contract) -> Mapping[str, frozenset[str]]:
-    """For each stage those that must have come before it, directly or not."""
-    stages = contract.protocol.stages
-    found: dict[str, frozenset[str]] = {stage.name: frozenset() for stage in stages}
-    for _ in stages:  # each round follows one more step
-        for stage in stages:
-            groups = [
-                frozenset.intersection(*(found[name] | {name} for name in group))
-                for group in stage.after
-            ]
-            found[stage.name] = frozenset[str]().union(*groups) - {stage.name}
-    return found

@@ -83,10 +83,11 @@ class Fact(NamedTuple):
     @classmethod
     def of(cls, key: str) -> Fact:
         """Read a key, whoever wrote it: what it lacks is empty."""
-        facet, *parts = key.split("/", 3)
-        stage, detail, *path = (*parts, "", "")[: max(2, len(parts))]
-        stage, detail = (each.replace("~1", "/") for each in (stage, detail))
-        return cls(facet, stage, detail, f"/{path[0]}" if path else "")
+        parts = key.split("/", 3)
+        facet, stage, detail = (*parts[:3], "", "")[:3]
+        if "~1" in key:
+            stage, detail = stage.replace("~1", "/"), detail.replace("~1", "/")
+        return cls(facet, stage, detail, f"/{parts[3]}" if len(parts) > 3 else "")
 
 
 @dataclass(slots=True)
