@@ -69,7 +69,7 @@ def said_of(contract: Contract, endpoint: Endpoint, fact: Fact) -> Said | None:
         grounds = contract.protocol.ending[0].grounds
         return replace(Said.by(grounds, Stance.FORBIDDEN), source="")
     if facet == "times" and known is not None and not known.failure:
-        (least, most), times = known.times, float(detail) if detail.isdigit() else inf
+        (least, most), times = known.times, float(detail) if detail.isdecimal() else inf
         good = least <= times <= (inf if most is None else most)
         stance = Stance.ALLOWED if good else Stance.FORBIDDEN
         return None if known.times == (0, None) else Said.by(known.grounds, stance)

@@ -171,7 +171,7 @@ _ALLOWS: Mapping[str, Callable[[Schema, Any], bool | None]] = {
     "type": _type,
     "value": _value,
     "format": _format,
-    "size": lambda part, size: _items(part, float(size) if size.isdigit() else inf),
+    "size": lambda part, size: _items(part, float(size) if size.isdecimal() else inf),
     "number": _within("minimum", "maximum"),
     "length": _within("minLength", "maxLength"),
 }
