@@ -13,7 +13,7 @@ fact means to whoever reads it is said elsewhere.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -32,6 +32,7 @@ MOST_UNKNOWN = 16
 MOST_PLACES = 400
 #: Distinct values that may still be an enumeration. One more is kept, which says that it is none.
 MOST_VALUES = 24
+_MOST = {"stage": MOST_UNKNOWN, "place": MOST_PLACES, "value": MOST_VALUES + 1}
 #: Below so many facts nothing is dropped before it has to be: looking for it takes a millisecond.
 _FEW = 4_000
 
@@ -98,8 +99,10 @@ class Facts:
 
     counts: dict[str, int] = field(default_factory=dict)
     ranges: dict[str, Range] = field(default_factory=dict)
-    _by_place: dict[tuple[str, str, str], dict[str, int]] = field(default_factory=dict)
-    _enough: int = _FEW
+    _by_place: dict[tuple[str, str, str], dict[str, int]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+    _enough: int = field(default=_FEW, compare=False, repr=False)
 
     def __iter__(self) -> Iterator[Fact]:
         """All facts, sorted by key."""
@@ -170,33 +173,27 @@ class Facts:
         shallowest first: whatever is kept in the end was kept all along, so its count is whole,
         in whatever order parts were merged and bounded.
         """
-        unknown: set[str] = set()
-        extra: dict[str, list[str]] = {}
-        values: dict[tuple[str, str], list[str]] = {}
+        groups: dict[tuple[str, ...], set[str]] = {}
         for facet, stage, detail, path in map(Fact.of, self.counts):
             if stage.startswith(UNKNOWN):
-                unknown.add(stage)
+                groups.setdefault(("stage",), set()).add(stage)
             if facet == "extra" and path:
-                extra.setdefault(stage, []).append(path)
+                groups.setdefault(("place", stage), set()).add(path)
             elif facet == "value":
-                values.setdefault((stage, path), []).append(detail)
-        stages = set(_beyond(unknown, MOST_UNKNOWN))
-        places = {(stage, each) for stage in extra for each in _beyond(extra[stage], MOST_PLACES)}
-        other = {
-            (*place, detail)
-            for place, details in values.items()
-            for detail in _beyond(details, MOST_VALUES + 1)
+                groups.setdefault(("value", stage, path), set()).add(detail)
+        gone = {
+            (*group, name)
+            for group, names in groups.items()
+            for name in _beyond(names, _MOST[group[0]])
         }
-        if not (stages or places or other):
+        if not gone:
             return
 
         def kept(key: str) -> bool:
             facet, stage, detail, path = Fact.of(key)
-            if stage in stages or (facet in ("order", "last") and detail in stages):
-                return False
-            if facet == "value" and (stage, path, detail) in other:
-                return False
-            return (stage, path) not in places
+            also = ("stage", detail if facet in ("order", "last") else stage)
+            of = {("stage", stage), also, ("place", stage, path), (facet, stage, path, detail)}
+            return gone.isdisjoint(of)
 
         self.counts = {key: count for key, count in self.counts.items() if kept(key)}
         self.ranges = {key: ends for key, ends in self.ranges.items() if kept(key)}
@@ -254,13 +251,12 @@ class Observed:
         )
 
 
-def _beyond(names: Iterable[str], most: int) -> list[str]:
+def _beyond(names: set[str], most: int) -> list[str]:
     """The names for which there is no room, the shallowest and those of small hashes kept."""
-    found = list(names)
-    if len(found) <= most:
+    if len(names) <= most:
         return []
 
     def rank(name: str) -> tuple[int, str]:
         return (name.count("/"), hashlib.sha256(name.encode("utf-8", "replace")).hexdigest())
 
-    return sorted(found, key=rank)[most:]
+    return sorted(names, key=rank)[most:]
