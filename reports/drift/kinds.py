@@ -28,16 +28,16 @@ class KindWords(NamedTuple):
     text: str
     was: str = ""
     name: str = ""
-    says: str = ""
-    seen: str = ""
-    write: str = ""
+    says: str = "{documented}"
+    seen: str = "{detail} {counted}"
+    write: str = "say that it can be {detail}"
 
 
 # fmt: off
 KINDS = {
     "framing": KindWords(
         "framing.changed", "streams are framed as {shown}", "",
-        "framing", "another framing", "{detail} {counted}", "name {detail} as a framing"),
+        "framing", "another framing", write="name {detail} as a framing"),
     "index.start": KindWords(
         "index.base", "the index starts at {shown}", ", was ",
         "first index", "another number", "starts at {detail} {counted}",
@@ -69,22 +69,19 @@ KINDS = {
         "tracks", "no other track", "another track {counted}", "name the other tracks"),
     "type": KindWords(
         "type.changed", "{place} can be of type {shown}", ", was ",
-        "", "{documented}", "{detail} {counted}", "say that it can be of type {detail}"),
+        write="say that it can be of type {detail}"),
     "value": KindWords(
-        "enum.grown", "{place} can be {shown}", "",
-        "", "{documented}", "{detail} {counted}", "print {detail} among its values"),
-    "format": KindWords(
-        "format.changed", "{place} can be {shown}", ", was ",
-        "", "{documented}", "{detail} {counted}", "say that it can be {detail}"),
+        "enum.grown", "{place} can be {shown}", write="print {detail} among its values"),
+    "format": KindWords("format.changed", "{place} can be {shown}", ", was "),
     "size": KindWords(
         "array.size", "{place} can have {shown} items", ", had ",
-        "", "{documented}", "{detail} items {counted}", "say that it can have {detail} items"),
+        seen="{detail} items {counted}", write="say that it can have {detail} items"),
     "number.limit": KindWords(
         "range.outside", "{place} is {shown}", ", was ",
-        "", "{documented}", "{detail}, in {n} exchanges", "widen the documented range"),
+        seen="{detail}, in {n} exchanges", write="widen the documented range"),
     "length.limit": KindWords(
         "range.outside", "{place} has a length of {shown}", ", was ",
-        "", "{documented}", "{detail}, in {n} exchanges", "widen the documented range"),
+        seen="{detail}, in {n} exchanges", write="widen the documented range"),
     "number.moved": KindWords("range.moved", "{place} is {shown}", ", was "),
     "length.moved": KindWords("range.moved", "{place} has a length of {shown}", ", was "),
 }
@@ -137,17 +134,18 @@ def change(feature: Feature, *, more: bool) -> FeatureChange | None:
     nothing by itself (one value is rarer because another came up, a list is empty).
     """
     kind, happened = feature.kind, _happened(feature, more)
-    ruled_out = feature.said.stance is Stance.FORBIDDEN
     if more and (kind, feature.detail) == ("type", "null"):
         kind = "null"
-    row = CHANGES.get((kind, happened)) if kind not in ("stage", "track") or not ruled_out else None
-    if row is not None:
-        name, effects, text = row
+    # A stage or a track that the contract has is told by CHANGES alone, any other by KINDS.
+    either, ruled_out = kind in ("stage", "track"), feature.said.stance is Stance.FORBIDDEN
+    if (kind, happened) in CHANGES and not (either and ruled_out):
+        name, effects, text = CHANGES[kind, happened]
         found = effects if isinstance(effects, str) else effects[not _promised(feature)]
         found = effect(feature) if found is PAGE else found
         return FeatureChange(name, found, told(text, feature))
-    ordinary = kind in KINDS and (kind != "track" or ruled_out)
-    if not more or not ordinary or (kind in ("value", "stage") and feature.seen.base):
+    if not more or kind not in KINDS or (either and not ruled_out):
+        return None
+    if kind in ("value", "stage") and feature.seen.base:
         return None
     words = KINDS[kind]
     was = words.was + _was(feature) if words.was and feature.was else ""
@@ -190,6 +188,7 @@ def told(text: str, feature: Feature, **more: str) -> str:
     """A text with what it names of the feature."""
     where = feature.path[1:].replace("/", ".")
     where = where if len(where) <= _LONGEST else where[: _LONGEST - 1] + "…"
+    silent = feature.said.stance is Stance.SILENT
     return text.format(
         place=f"{where} of {feature.stage or 'the result'}",
         stage=feature.stage,
@@ -197,11 +196,7 @@ def told(text: str, feature: Feature, **more: str) -> str:
         detail=feature.detail,
         shown=_shown(feature),
         was=feature.was,
-        new=(
-            "new, and not documented"
-            if feature.said.stance is Stance.SILENT
-            else "there now, as documented"
-        ),
+        new="new, and not documented" if silent else "there now, as documented",
         **more,
     )
 
