@@ -27,7 +27,6 @@ from soundstage.reports.drift.features import Feature, features
 from soundstage.reports.drift.kinds import BREAKING, INFO, WARNING, change, told_apart_by
 from soundstage.reports.drift.presence import (
     LEVEL,
-    apart,
     fisher,
     level_of_each,
     needed,
@@ -143,8 +142,8 @@ def drift(
         for feature in features(contract, endpoint, base.apis[api][name], candidate.apis[api][name])
         if feature.seen.base_n and feature.seen.candidate_n
     ]
-    # A range can always miss another by chance, so each that has moved counts as a test: its
-    # table is all of one side against none of the other, whose p is that of `apart`.
+    # A range can always miss another by chance, so each that has moved counts as a test: its table
+    # is all of one side against none of the other, whose p is the share of orderings that are so.
     each = level_of_each([feature.seen for _, _, feature in found], level)
     findings = [
         finding
@@ -188,8 +187,6 @@ def _finding(api: str, endpoint: str, feature: Feature, level: float) -> DriftFi
     what = change(feature, more=now > was) if was != now else None
     if what is None:
         return None
-    moved = feature.kind.endswith(".moved")
-    p: float | None = apart(seen.base_n, seen.candidate_n) if moved else fisher(seen)
     required = stance is Stance.REQUIRED
     worse = (stance is Stance.FORBIDDEN and now > was) or (required and now < was)
     # Where the contract allows both, few exchanges hint at nothing.
@@ -197,10 +194,10 @@ def _finding(api: str, endpoint: str, feature: Feature, level: float) -> DriftFi
     verdict, needs = "drift", None
     if worse and seen.base == (seen.base_n if required else 0):
         p = None  # the contract decides
-    elif not significant(p, level):
+    elif not significant(p := fisher(seen), level):
         if abs(now - was) < WORTH_A_WORD or not (worse or telling):
             return None
-        verdict, needs = "inconclusive", None if moved else needed(seen, level)
+        verdict, needs = "inconclusive", needed(seen, level)
     place = (api, endpoint, feature.stage, feature.path)
     return DriftFinding(
         what.kind,

@@ -233,7 +233,7 @@ def _of_range(sides: _Sides, place: Fact, kind: str) -> Iterator[Feature]:
     formats = {name for each in sides.both(place._replace(facet="format")) for name in each}
     if mine is None or (kind == "length" and formats <= {"uri"}):
         return  # hosts and signatures differ from run to run
-    # `apart` takes exchanges for independent. They are not quite: the exchanges of one run share
+    # The test takes exchanges for independent. They are not quite: the exchanges of one run share
     # prompts and hour, and what one request settles (a title) is echoed in six stages, so that
     # chance tells it six times. A gap wider than either range is left of it only where the values
     # are others altogether.

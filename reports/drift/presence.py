@@ -104,12 +104,3 @@ def needed(seen: Presence, level: float = LEVEL) -> int | None:
 
     more = 1 + bisect_left(range(1, MOST_NEEDED + 1), True, key=decides)
     return more if more <= MOST_NEEDED else None
-
-
-def apart(base_n: int, candidate_n: int) -> float:
-    """The chance that every value of one side lies beyond every value of the other, were both
-    alike: exact, by permutation.
-    """
-    if not base_n or not candidate_n:
-        return 1.0
-    return min(1.0, 2 * exp(-_log_choose(base_n + candidate_n, base_n)))

@@ -28,7 +28,6 @@ from soundstage.reports.drift.drift import DriftFinding, broken, drift, observed
 from soundstage.reports.drift.presence import (
     LEVEL,
     Presence,
-    apart,
     fisher,
     level_of_each,
     needed,
@@ -353,10 +352,10 @@ def test_needed_is_the_least_number_that_decides():
     assert fisher(seen._replace(candidate_n=2 + more - 1)) > LEVEL
 
 
-def test_apart_is_the_share_of_orderings_that_are_apart():
-    assert apart(3, 4) == pytest.approx(2 / 35)
-    assert apart(1, 1) == 1
-    assert apart(0, 9) == 1
+def test_that_all_of_one_side_lies_beyond_the_other_is_as_rare_as_such_orderings():
+    assert fisher(Presence(0, 3, 4, 4)) == pytest.approx(2 / 35)
+    assert fisher(Presence(0, 1, 1, 1)) == 1
+    assert fisher(Presence(0, 0, 9, 9)) == 1
 
 
 def test_tests_that_cannot_err_do_not_make_the_others_stricter():
