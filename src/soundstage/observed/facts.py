@@ -174,13 +174,15 @@ class Facts:
         in whatever order parts were merged and bounded.
         """
         groups: dict[tuple[str, ...], set[str]] = {}
-        for facet, stage, detail, path in map(Fact.of, self.counts):
-            if stage.startswith(UNKNOWN):
-                groups.setdefault(("stage",), set()).add(stage)
-            if facet == "extra" and path:
-                groups.setdefault(("place", stage), set()).add(path)
-            elif facet == "value":
-                groups.setdefault(("value", stage, path), set()).add(detail)
+        for key in self.counts:
+            if key.startswith(("stage/", "extra/", "value/")):
+                facet, stage, detail, path = Fact.of(key)
+                if facet == "value":
+                    groups.setdefault(("value", stage, path), set()).add(detail)
+                elif facet == "extra":
+                    groups.setdefault(("place", stage), set()).add(path)
+                elif stage.startswith(UNKNOWN):
+                    groups.setdefault(("stage",), set()).add(stage)
         gone = {
             (*group, name)
             for group, names in groups.items()
