@@ -13,7 +13,7 @@ fact means to whoever reads it is said elsewhere.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -156,13 +156,21 @@ class Facts:
         """Least and most of the numbers, or of the lengths of texts, at a place."""
         return self.ranges.get(Fact(facet, stage, "", path).key)
 
+    def show(self, keys: Iterable[str]) -> None:
+        """The one exchange that these are the facts of showed these."""
+        self.counts.update(dict.fromkeys(keys, 1))
+
+    def widen(self, key: str, least: float, most: float) -> None:
+        """Let a range reach so far."""
+        low, high = self.ranges.get(key, (least, most))
+        self.ranges[key] = (min(low, least), max(high, most))
+
     def merge(self, other: Facts) -> None:
         """Add what was seen in other exchanges."""
         for key, count in other.counts.items():
             self.counts[key] = self.counts.get(key, 0) + count
-        for key, (least, most) in other.ranges.items():
-            low, high = self.ranges.get(key, (least, most))
-            self.ranges[key] = (min(low, least), max(high, most))
+        for key, ends in other.ranges.items():
+            self.widen(key, *ends)
         self._by_place = {}
         if len(self.counts) > self._enough:
             self._bound()

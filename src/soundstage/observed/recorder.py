@@ -15,7 +15,7 @@ from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint, Protocol
 from soundstage.observed.documented import documented
 from soundstage.observed.facts import MOST_UNKNOWN, OTHER, RESULT, UNKNOWN, Fact, Facts, Observed
-from soundstage.observed.shapes import LONGEST_VALUE, ExchangeFacts, ShapeReader
+from soundstage.observed.shapes import LONGEST_VALUE, ShapeReader
 from soundstage.observed.text_classes import is_token
 
 #: The rules across chunks whose breaking is noted, since no shape shows it.
@@ -34,10 +34,10 @@ _MOST_NAMES = 4 * MOST_UNKNOWN
 
 def observe_result(contract: Contract, endpoint: Endpoint, value: Any) -> Observed:
     """What one body of an endpoint that does not stream shows."""
-    found = ExchangeFacts()
-    found.keys |= {"exchanges//", "whole//", f"stage/{RESULT}/", f"ended/{RESULT}/"}
-    _look(found, contract, endpoint, {RESULT: [value]})
-    return _observed(contract, endpoint, found)
+    facts = Facts()
+    facts.show(("exchanges//", "whole//", f"stage/{RESULT}/", f"ended/{RESULT}/"))
+    _look(facts, contract, endpoint, {RESULT: [value]})
+    return Observed({contract.api: {endpoint.name: facts}})
 
 
 def observe_stream(
@@ -53,52 +53,42 @@ def observe_stream(
     `whole`: nothing cut it short, neither we nor the network nor a failure that the API reported,
     so that what did not come was not sent. `broken`: the ids of the rules that it broke.
     """
-    protocol = contract.protocol
-    found = ExchangeFacts()
+    protocol, facts = contract.protocol, Facts()
     named = list(_with_stages(protocol, chunks))
-    tracks = [_track(protocol, chunk) for _, chunk in named]
-    per_track = {stage.name for stage in protocol.stages if stage.per_track}
     by_stage: dict[str, list[Any]] = {}
     for name, chunk in named:
         by_stage.setdefault(name, []).append(chunk)
-    _look(found, contract, endpoint, by_stage)
-
-    keys = found.keys
-    keys.add("exchanges//")
-    keys |= {f"stage/{name}/" for name in by_stage}
+    _look(facts, contract, endpoint, by_stage)
+    facts.show(("exchanges//", *(f"stage/{name}/" for name in by_stage)))
     if framing is not None:
-        keys.add(f"framing//{framing}")
+        facts.show((f"framing//{framing}",))
     prefix = f"{contract.api}/{endpoint.name}/"
-    rules = {each.removeprefix(prefix) for each in broken}
-    keys |= {Fact("rule", "", each).key for each in rules if each.startswith(ACROSS)}
-    steps = [(name, track) for (name, _), track in zip(named, tracks, strict=True)]
-    keys |= {f"order/{a}/{b}" for a, b in _ordered(steps, per_track)}
-    keys |= _of_index(protocol, [chunk for _, chunk in named])
+    rules = (each.removeprefix(prefix) for each in broken)
+    facts.show(Fact("rule", "", each).key for each in rules if each.startswith(ACROSS))
+    steps = [(name, _track(protocol, chunk)) for name, chunk in named]
+    per_track = {stage.name for stage in protocol.stages if stage.per_track}
+    facts.show(f"order/{a}/{b}" for a, b in _ordered(steps, per_track))
+    facts.show(_of_index(protocol, [chunk for _, chunk in named]))
     if whole:
-        keys |= {"whole//", *(f"ended/{name}/" for name in by_stage)}
-        keys |= {f"last//{name}" for name, _ in steps[-1:]}
+        facts.show(("whole//", *(f"ended/{name}/" for name in by_stage)))
+        facts.show(f"last//{name}" for name, _ in steps[-1:])
         for name, track in steps:
-            keys |= {f"track/{of}/{track}" for of in ("", name) if track is not None}
+            facts.show(f"track/{of}/{track}" for of in ("", name) if track is not None)
         times = Counter((name, track if name in per_track else None) for name, track in steps)
         for (name, _), many in times.items():
-            keys.add(f"times/{name}/{many if many <= _MOST_TIMES else 'more'}")
-    return _observed(contract, endpoint, found)
-
-
-def _observed(contract: Contract, endpoint: Endpoint, found: ExchangeFacts) -> Observed:
-    facts = Facts(dict.fromkeys(found.keys, 1), found.ranges)
+            facts.show((f"times/{name}/{many if many <= _MOST_TIMES else 'more'}",))
     return Observed({contract.api: {endpoint.name: facts}})
 
 
 def _look(
-    found: ExchangeFacts, contract: Contract, endpoint: Endpoint, by_stage: dict[str, list[Any]]
+    facts: Facts, contract: Contract, endpoint: Endpoint, by_stage: dict[str, list[Any]]
 ) -> None:
     """Look at the shapes of all chunks, those of stages that the contract knows first."""
     left = MOST_NODES
     for name in sorted(by_stage, key=lambda each: each.startswith(UNKNOWN)):
         # Whoever sends unknown names shall not fill the cache of what is documented.
         stage = UNKNOWN if name.startswith(UNKNOWN) else name
-        reader = ShapeReader(found, name, documented(contract, endpoint.name, stage))
+        reader = ShapeReader(facts, name, documented(contract, endpoint.name, stage))
         for value in by_stage[name]:
             if left <= 0:
                 break
@@ -158,19 +148,17 @@ def _ordered(steps: list[tuple[str, str | None]], per_track: set[str]) -> Iterat
                     yield a, b
 
 
-def _of_index(protocol: Protocol, chunks: list[Mapping[str, Any]]) -> set[str]:
+def _of_index(protocol: Protocol, chunks: list[Mapping[str, Any]]) -> Iterator[str]:
     index = protocol.index
-    if index is None or not chunks:
-        return set()
-    values = [chunk.get(index.field) for chunk in chunks]
-    keys = set()
+    values = [chunk.get(index.field) for chunk in chunks] if index is not None else []
+    if index is None or not values:
+        return
     if values[0] is not None:  # that it is absent is told of the field
-        keys.add(f"index.start//{_number(values[0], index.start)}")
+        yield f"index.start//{_number(values[0], index.start)}"
     for before, after in pairwise(values):
         if before is not None and after is not None:
             both = type(before) is int and type(after) is int
-            keys.add(f"index.step//{_number(after - before if both else None, index.step)}")
-    return keys
+            yield f"index.step//{_number(after - before if both else None, index.step)}"
 
 
 def _number(value: Any, due: int) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 from soundstage.contract.field_schemas import type_name
 from soundstage.observed.documented import Documented, Places
-from soundstage.observed.facts import Range
+from soundstage.observed.facts import Facts, Range
 from soundstage.observed.text_classes import SPECIFIC, format_of, is_token, name_of
 from soundstage.output.redact import PRIVATE_FIELDS
 
@@ -37,24 +37,11 @@ _KINDS = {str: "string", int: "integer", bool: "boolean", type(None): "null", di
 _FLOAT_MAX = 1.7976931348623157e308
 
 
-class ExchangeFacts:
-    """What one exchange showed so far: its facts, and its ranges by key."""
-
-    def __init__(self) -> None:
-        self.keys: set[str] = set()
-        self.ranges: dict[str, Range] = {}
-
-    def spans(self, key: str, least: float, most: float) -> None:
-        """Widen a range."""
-        low, high = self.ranges.get(key, (least, most))
-        self.ranges[key] = (min(low, least), max(high, most))
-
-
 class ShapeReader:
     """Takes chunks of one stage, or a result, into the facts of the exchange."""
 
-    def __init__(self, found: ExchangeFacts, stage: str, known: Places) -> None:
-        self._found, self._stage, self._known = found, stage, known
+    def __init__(self, facts: Facts, stage: str, known: Places) -> None:
+        self._facts, self._stage, self._known = facts, stage, known
         self._seen: Counter[str] = Counter()
         self._objects: Counter[str] = Counter()
         self._extra: set[str] = set()
@@ -82,37 +69,37 @@ class ShapeReader:
 
     def end(self) -> None:
         """No more chunks: say which places there were, and which were never left out."""
-        keys, stage = self._found.keys, self._stage
+        counts, stage = self._facts.counts, self._stage
         for where, times in self._seen.items():
-            keys.add(f"field/{stage}/{where}")
+            counts[f"field/{stage}/{where}"] = 1
             if where in self._extra:
-                keys.add(f"extra/{stage}/{where}")
+                counts[f"extra/{stage}/{where}"] = 1
             item = not where or where.endswith("/*")
             if item or times >= self._objects[where.rpartition("/")[0]]:
-                keys.add(f"always/{stage}/{where}")
+                counts[f"always/{stage}/{where}"] = 1
 
     def _note(self, where: str, value: Any, about: Documented | None, private: bool) -> None:
-        found, stage = self._found, self._stage
+        facts, counts, stage = self._facts, self._facts.counts, self._stage
         kind = _KINDS.get(type(value)) or type_name(value)
         if kind == "number" and isinstance(value, float) and value.is_integer():
             kind = "integer"  # 2.0 is one, says JSON Schema
-        found.keys.add(f"type/{stage}/{kind}{where}")
+        counts[f"type/{stage}/{kind}{where}"] = 1
         if kind == "object":
             self._objects[where] += 1
         elif kind == "array":
             size = len(value) if len(value) <= _LARGEST_SIZE else "more"
-            found.keys.add(f"size/{stage}/{size}{where}")
+            counts[f"size/{stage}/{size}{where}"] = 1
         elif kind == "string":
-            found.spans(f"length/{stage}/{where}", float(len(value)), float(len(value)))
-            found.keys.add(f"format/{stage}/{format_of(value)}{where}")
+            facts.widen(f"length/{stage}/{where}", float(len(value)), float(len(value)))
+            counts[f"format/{stage}/{format_of(value)}{where}"] = 1
         elif kind in ("integer", "number") and not private:
             ends = _neighbourhood(value) if about is None else (_plain_number(value),) * 2
-            found.spans(f"number/{stage}/{where}", *ends)
+            facts.widen(f"number/{stage}/{where}", *ends)
         kept = _kept(value, kind, about, private)
         if kept is not None:
-            found.keys.add(f"value/{stage}/{kept}{where}")
+            counts[f"value/{stage}/{kept}{where}"] = 1
         elif kind == "string":
-            found.keys.add(f"unkept/{stage}/{where}")
+            counts[f"unkept/{stage}/{where}"] = 1
 
     def _children(
         self, where: str, value: Any, about: Documented | None, private: bool
