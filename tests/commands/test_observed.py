@@ -270,6 +270,14 @@ def test_what_cannot_be_read_is_refused_with_its_place(tmp_path: Path, base: Pat
     assert (code, "no answer of v5 was seen" in said) == (5, True)
 
 
+def test_what_an_older_version_observed_is_refused_in_one_line(tmp_path: Path):
+    file = tmp_path / OBSERVED
+    file.write_text('{"format": 1, "apis": {}}')
+    said = f"{file}: of an older version (format 1), which cannot be compared"
+    for more in ([], ["--docs-diff"]):
+        assert refused("--observed", str(file), *more) == (5, f"soundstage schema: {said}\n")
+
+
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
