@@ -22,7 +22,7 @@ from soundstage.errors import SoundstageError, UsageError
 from soundstage.reports import cli as report_command
 from soundstage.results import bundle as bundle_module
 from soundstage.results.bundle import Bundle, BundleWriter
-from soundstage.results.run_history import LOCK, MARKS, Runs
+from soundstage.results.run_history import MARKS, Runs
 
 HEALTH = {
     "t": 0.5, "asked": 1, "started": 1, "dropped": 0, "in_flight": 1, "lag_max_s": 0.1, "cpu": 0.1,
@@ -288,16 +288,13 @@ def test_marks_that_are_not_as_we_write_them_are_refused(folder, marks):
         Runs(folder.parent).entries()
 
 
-@pytest.mark.parametrize("name", [MARKS, LOCK])
 @pytest.mark.parametrize("kind", ["link", "fifo"])
-def test_a_file_of_the_history_that_is_none_is_neither_followed_nor_waited_for(
-    folder, name, kind, tmp_path
-):
+def test_marks_that_are_no_file_are_neither_followed_nor_waited_for(folder, kind, tmp_path):
     if kind == "link":
-        (folder.parent / name).symlink_to(tmp_path / "made")
+        (folder.parent / MARKS).symlink_to(tmp_path / "made")
     else:
-        os.mkfifo(folder.parent / name)
-    with pytest.raises(UsageError, match=name):
+        os.mkfifo(folder.parent / MARKS)
+    with pytest.raises(UsageError, match=MARKS):
         Runs(folder.parent).tag("one", "candidate")
     assert not (tmp_path / "made").exists()
 
