@@ -11,10 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from scipy import stats
+from late_import import LateModule
 
 from soundstage.emulator.pace.capacity import Capacity, SlowDown
 from soundstage.emulator.pace.profiles import profiles
+
+stats = LateModule("scipy.stats")
 
 LOADS = (0.5, 0.8, 0.9)
 BATCHES = 20

@@ -133,7 +133,7 @@ def test_bodies_that_are_never_whole_take_no_more_memory_than_there_is_for_all()
         before = emulator.resident()
         held = []
         for _ in range(200):
-            client = stack.enter_context(socket.create_connection((host, int(port)), timeout=10))
+            client = stack.enter_context(socket.create_connection((host, int(port)), timeout=60))
             client.sendall(head + b" " * 1_000_000)
             held.append(client)
         # Those that came last were told so, and others are answered still.

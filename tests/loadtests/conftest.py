@@ -134,6 +134,6 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     """A run against a target that breaks its contract, is too slow, and keeps one objective."""
     fault = "--speed 200 --fault field/streaming_ready/stream_url/missing"
     options = ["--target", "emulator", "--emulator-args", fault, "--api", "v6"]
-    options += split("--rate 20 --duration 1s --slo complete.p50<1ms --slo violations==0")
+    options += split("--rate 60 --duration 1s --slo complete.p50<1ms --slo violations==0")
     options += ["--slo", "violations(field.missing)<=1000000"]
     return load(tmp_path_factory.mktemp("broken"), *options)

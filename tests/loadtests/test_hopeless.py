@@ -6,11 +6,13 @@ import math
 import random
 
 import pytest
-from scipy.integrate import quad
+from late_import import LateModule
 
 from soundstage.loadtests.run.hopeless import ALPHA, evidence, first, hopeless
 from soundstage.results import slo, verdicts
 from soundstage.results.verdicts import ObjectiveTally
+
+integrate = LateModule("scipy.integrate")
 
 
 def tally(
@@ -69,7 +71,7 @@ def test_without_a_plan_only_evidence_counts() -> None:
 
 def test_the_evidence_is_the_integral_that_it_says_it_is() -> None:
     for share, n, good in ((0.95, 20, 15), (0.5, 9, 1), (0.99, 300, 290)):
-        whole, _ = quad(
+        whole, _ = integrate.quad(
             lambda p, q=share, n=n, k=good: (p / q) ** k * ((1 - p) / (1 - q)) ** (n - k),
             0,
             share,

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
+from late_import import LateModule
 
 from soundstage.errors import UsageError
 from soundstage.reports.compare import interval
@@ -23,6 +23,8 @@ from soundstage.reports.compare.gates import (
     named_gates,
 )
 from soundstage.reports.compare.interval import Estimate, Noise
+
+stats = LateModule("scipy.stats")
 
 ALPHA = 0.05
 PAIRING = Pairing("v6", "stream", ("complete", "first_chunk"))

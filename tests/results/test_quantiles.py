@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from scipy import stats
+from late_import import LateModule
 
 from soundstage.results.quantiles import (
     interval,
@@ -17,6 +17,8 @@ from soundstage.results.quantiles import (
     rank,
     rate_interval,
 )
+
+stats = LateModule("scipy.stats")
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 6, 7, 20, 71, 72, 100, 367, 368, 1000])

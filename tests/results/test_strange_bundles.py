@@ -46,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
         writer.exchange(ROWS["exchanges.ndjson.gz"])
         writer.violations([ROWS["violations.ndjson"]])
         writer.health(HEALTH)
-        writer.observed({"format": 1, "apis": {}})
+        writer.observed({"format": 2, "apis": {}})
         writer.finish(**{**END, "verdict": "fail", "exit_code": 1, "rules": [ROWS["rules.ndjson"]]})
     return path
 
@@ -323,7 +323,7 @@ def test_every_refusal_is_one_line(folder):
 
 def test_a_whole_number_is_an_integer_however_it_is_written(tmp_path):
     path = tmp_path / "observed.json"
-    for text in ("1.0", "1e0"):
+    for text in ("2.0", "2e0"):
         path.write_text(f'{{"format": {text}, "apis": {{}}}}')
         assert isinstance(bundle_module.read_observed(path)["format"], int)
 
