@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from late_import import LateModule
 from recorded_streams import bundle_of, rows
 
 from observations import Change, observed_run, unchanged
@@ -25,8 +24,6 @@ from soundstage.reports.compare import fidelity
 from soundstage.reports.compare.arms import ArmRun, read_run
 from soundstage.reports.drift.drift import DriftFinding, drift
 from soundstage.results.bundle import Bundle
-
-stats = LateModule("scipy.stats")
 
 CONTRACTS = load_all()
 V6 = CONTRACTS["v6"]
