@@ -275,16 +275,18 @@ def test_chunks_that_are_read_together_do_not_spoil_the_rest(tmp_path: Path) -> 
 @pytest.mark.timeout(120)
 @pytest.mark.proof
 def test_a_run_against_an_emulator_is_fitted_and_played_back_nearly_alike(tmp_path: Path) -> None:
-    """The whole way over sockets: emulate, load, fit, emulate what was fitted, compare."""
+    """The whole way over sockets: emulate, load, fit, emulate what was fitted, compare. Delays are
+    long beside those of a machine that has other things to do.
+    """
     from soundstage.reports.compare import fidelity
 
     source = tmp_path / "source.json"
     quick = {
         **DATA,
-        "default": {"median": 0.06, "sigma": 0.4},
+        "default": {"median": 0.15, "sigma": 0.4},
         "stages": {
-            "running": {"median": 0.05, "sigma": 0.5},
-            "streaming_ready": {"median": 0.15, "sigma": 0.3},
+            "running": {"median": 0.12, "sigma": 0.5},
+            "streaming_ready": {"median": 0.4, "sigma": 0.3},
         },
     }
     source.write_text(json.dumps(quick))
@@ -292,7 +294,7 @@ def test_a_run_against_an_emulator_is_fitted_and_played_back_nearly_alike(tmp_pa
     def record(name: str, *arguments: str) -> Path:
         folder = tmp_path / name
         command = [sys.executable, "-m", "soundstage", "load", "--target", "emulator", "--api=v6"]
-        command += ["--emulator-args", " ".join(arguments), "--rate=40", "--duration=3s"]
+        command += ["--emulator-args", " ".join(arguments), "--rate=30", "--duration=4s"]
         done = subprocess.run([*command, f"--out={folder}"], capture_output=True, text=True)
         assert Bundle.open(folder).run["verdict"] in ("pass", "invalid"), done.stderr
         return folder
