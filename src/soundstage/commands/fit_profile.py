@@ -190,8 +190,8 @@ def _no_room(kind: RowKind, contract: Contract) -> str | None:
 
 
 class _Moment(NamedTuple):
-    """The first or the last chunk of a stage (on one track) comes, and `chunks` of it have come
-    since the moment before. More may come until `ends`, nobody knows when.
+    """When the first or the last chunk of a stage (on one track) came. So many `chunks` it stands
+    for: a row keeps no times of those between, which came before `ends`, nobody knows when.
     """
 
     time: float
@@ -219,7 +219,7 @@ def _recorded(exchange: SampledExchange, contract: Contract, speed: float) -> _R
     numbers: dict[str, list[int]] = defaultdict(list)
     for label, (begin, end, many) in exchange.stages.items():
         stage, first, last, number = label.partition("#")[0], begin * speed, end * speed, int(many)
-        if not 0 <= begin <= end <= _LONGEST_S:
+        if not 0 <= first <= last <= _LONGEST_S:
             moments.clear()
             break
         if stage in stages:
