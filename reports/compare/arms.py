@@ -154,7 +154,7 @@ def read_run(bundle: Bundle) -> ArmRun:
     rules = list(bundle.rules())
     expected = expected_milestones(bundle.run, rules)
     try:
-        intake = take_in(bundle, sample=SAMPLE, whole_only=True)
+        intake = take_in(bundle, sample=SAMPLE, times_only=True)
     except UsageError as error:
         if str(bundle.path) in str(error):
             raise
@@ -181,7 +181,7 @@ def _series(columns: Columns, expected: Iterable[str]) -> EndpointSeries:
     del outcomes[DROPPED]
     names = {*columns.milestones(), *expected}
     times = {name: np.sort(columns.times(name) + late) for name in names}
-    shares = spent([each.stages for each in columns.sample.kept])
+    shares = spent(columns.sample)
     return EndpointSeries(columns.measured, times, dict(outcomes), shares)
 
 

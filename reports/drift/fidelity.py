@@ -163,8 +163,7 @@ def _endpoint(
     findings: Sequence[drift.DriftFinding] | None,
     shortest: float,
 ) -> EndpointFidelity:
-    here, there = ([each.stages for each in arm.spent.kept] for arm in (live, emulated))
-    times = spent(here), spent(there)
+    times = spent(live.spent), spent(emulated.spent)
     names = sorted({*live.reached, *emulated.reached}, key=lambda name: _median_of(live, name))
     stages = tuple(_stage(place, name, live, emulated, times, findings, shortest) for name in names)
     outcomes = tuple(

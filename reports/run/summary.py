@@ -216,8 +216,8 @@ def _group(
         stages=tuple(_stages(columns)),
         ends=dict(columns.ends),
         courses=tuple(courses),
-        lengths=lengths(columns.sample.kept),
-        silence=silence(columns.sample.kept),
+        lengths=lengths(columns.sample.exchanges()),
+        silence=silence(columns.sample.exchanges()),
         playback=playback(columns.heard) if columns.heard else None,
     )
 
@@ -226,12 +226,13 @@ def _in_order(stages: Iterable[str], columns: Columns) -> list[str]:
     """Stages by their mean place in the exchanges of the sample. Not by their quantiles: those
     of a stage that few exchanges have are the quantiles of these few.
     """
-    places: dict[str, list[int]] = {name: [] for name in stages}
-    for exchange in columns.sample.kept:
-        for place, name in enumerate(exchange.names):
-            places[name].append(place)
-    mean = {name: sum(at) / len(at) if at else math.inf for name, at in places.items()}
-    return sorted(places, key=lambda name: mean[name])
+    came: Counter[str] = Counter()
+    places: Counter[str] = Counter()
+    for names, exchanges in columns.sample.tables():
+        for place, name in enumerate(names):
+            came[name] += len(exchanges)
+            places[name] += place * len(exchanges)
+    return sorted(stages, key=lambda name: places[name] / came[name] if came[name] else math.inf)
 
 
 def _stages(columns: Columns) -> Iterable[StageSummary]:

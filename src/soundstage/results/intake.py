@@ -29,11 +29,11 @@ _PLACE_LIMIT = 200
 class Intake:
     """What is kept of rows: `columns` by (api, endpoint), those of the `whole` run, violations by
     code and in how many exchanges, and the transcripts (`places`) of the exchanges in `wanted`.
-    `sample` and `whole_only` are as in `Columns`.
+    `sample` and `times_only` are as in `Columns`; the latter leaves `whole` empty as well.
     """
 
     def __init__(
-        self, wanted: Collection[str] = (), sample: int = SAMPLE, *, whole_only: bool = False
+        self, wanted: Collection[str] = (), sample: int = SAMPLE, *, times_only: bool = False
     ) -> None:
         self.columns: dict[tuple[str, str], Columns] = {}
         self.whole = RunColumns()
@@ -41,11 +41,12 @@ class Intake:
         self.exchanges_with: Counter[str] = Counter()
         self.places: dict[str, str] = {}
         self.total = 0
-        self._wanted, self._sample, self._whole_only = wanted, sample, whole_only
+        self._wanted, self._sample, self._times_only = wanted, sample, times_only
 
     def take(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Take rows in, in their order. Raises UsageError at one of another format."""
         columns, whole, wanted = self.columns, self.whole, self._wanted
+        times_only = self._times_only
         for row in rows:
             self.total += 1
             try:
@@ -54,9 +55,10 @@ class Intake:
                 if group is None:
                     if len(columns) >= ENDPOINTS_LIMIT:
                         raise ValueError(f"more than {ENDPOINTS_LIMIT:,} endpoints")
-                    group = columns[key] = Columns(self._sample, whole_only=self._whole_only)
+                    group = columns[key] = Columns(self._sample, times_only=self._times_only)
                 group.add(row)
-                whole.add(row)
+                if not times_only:
+                    whole.add(row)
                 if codes := row["codes"]:
                     for code, number in codes.items():
                         count(self.violations, code, number)
@@ -95,12 +97,12 @@ def take_in(
     wanted: Collection[str] = (),
     sample: int = SAMPLE,
     *,
-    whole_only: bool = False,
+    times_only: bool = False,
 ) -> Intake:
     """All rows of a bundle; the rest as in `Intake`. Raises UsageError at a damaged one."""
 
     def empty() -> Intake:
-        return Intake(wanted, sample, whole_only=whole_only)
+        return Intake(wanted, sample, times_only=times_only)
 
     def in_one_go() -> Intake:
         intake = empty()
