@@ -300,8 +300,6 @@ def shift(base: Floats, candidate: Floats, most: int = 1500) -> tuple[float, flo
 
     The estimate is over `most` evenly spaced order statistics an arm, the test over all values.
     """
-    from scipy.stats import mannwhitneyu
-
     picked = []
     for arm in (base, candidate):
         places = np.linspace(0, len(arm) - 1, min(len(arm), most)).astype(np.int64)
@@ -309,12 +307,27 @@ def shift(base: Floats, candidate: Floats, most: int = 1500) -> tuple[float, flo
     with np.errstate(invalid="ignore"):
         apart = np.subtract.outer(picked[1], picked[0])
     apart[np.isnan(apart)] = 0.0  # neither got there: no difference
-    middle = float(np.median(apart))
-    # Ranks are all that counts, so that a number above all others may stand for infinity.
-    top = 1.0 + max(float(arm[np.isfinite(arm)].max(initial=0.0)) for arm in (base, candidate))
-    finite = [np.minimum(arm, top) for arm in (base, candidate)]
-    p = float(mannwhitneyu(finite[0], finite[1], method="asymptotic").pvalue)
-    return _exp(middle), p
+    middle = float(np.median(apart, overwrite_input=True))
+    return _exp(middle), mann_whitney(base, candidate)
+
+
+def mann_whitney(base: Floats, candidate: Floats) -> float:
+    """The two-sided p-value of sorted values by the normal approximation, with the corrections for
+    ties and continuity (Lehmann 1975, 1.4). Not scipy's: to import `scipy.stats` costs a comparison
+    half a second and 50 MB.
+    """
+    from scipy.special import ndtr
+
+    n, m = len(base), len(candidate)
+    sides = (np.searchsorted(base, candidate, side).sum() for side in ("left", "right"))
+    larger = float(sum(sides)) / 2  # pairs in which the candidate is slower, ties half
+    ties = np.unique(np.concatenate([base, candidate]), return_counts=True)[1].astype(np.float64)
+    tied = float((ties**3 - ties).sum()) / ((n + m) * (n + m - 1))
+    deviation = math.sqrt(n * m / 12 * max(0.0, n + m + 1 - tied))
+    if deviation == 0:
+        return 1.0
+    z = (abs(larger - n * m / 2) - 0.5) / deviation
+    return min(1.0, 2 * float(ndtr(-z)))
 
 
 def rate_change(

@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import mannwhitneyu  # type: ignore[import-untyped]
 from scipy import stats
 
 from soundstage.errors import UsageError
@@ -346,6 +347,19 @@ def test_the_ratio_of_hodges_and_lehmann_is_the_shift_and_mann_whitney_sees_it()
     lost = np.sort(np.where(rng.random(800) < 0.7, math.inf, one))
     assert interval.shift(one, lost)[0] == math.inf
     assert interval.shift(lost, lost)[0] == 1.0
+
+
+@pytest.mark.parametrize("digits", [6, 1, 0], ids=["no ties", "ties", "many ties"])
+@pytest.mark.parametrize(("n", "m", "apart"), [(1, 1, 0.0), (50, 30, 0.3), (1000, 900, 0.1)])
+def test_mann_whitney_is_that_of_scipy(n, m, apart, digits):
+    rng = np.random.default_rng(3)
+    one, other = (
+        np.sort(np.round(rng.lognormal(middle, 0.5, size), digits))
+        for middle, size in ((1, n), (1 + apart, m))
+    )
+    theirs = mannwhitneyu(one, other, method="asymptotic").pvalue
+    assert interval.mann_whitney(one, other) == pytest.approx(theirs, rel=1e-9)
+    assert interval.mann_whitney(one, one) == 1.0
 
 
 def test_mover_is_what_zou_and_donner_wrote():
