@@ -177,10 +177,10 @@ def read_run(bundle: Bundle) -> ArmRun:
 
 
 def _series(columns: Columns, expected: Iterable[str]) -> EndpointSeries:
-    late, outcomes = columns.late(), columns.outcomes()
+    outcomes = columns.outcomes()
     del outcomes[DROPPED]
     names = {*columns.milestones(), *expected}
-    times = {name: np.sort(columns.times(name) + late) for name in names}
+    times = {name: np.sort(columns.since_intended(name)) for name in names}
     shares = spent(columns.sample)
     return EndpointSeries(columns.measured, times, dict(outcomes), shares)
 

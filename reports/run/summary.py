@@ -195,8 +195,7 @@ def _group(
     if measured := columns.measured:
         late, intended, cut = columns.late(), columns.intended(), columns.cut()
         for name in names:
-            times = columns.times(name)
-            since_intended = times + late
+            times, since_intended = columns.times(name), columns.since_intended(name)
             if name in HEADLINE_MILESTONES and line is not None:
                 courses.append(course(name, intended, since_intended, line))
             found = _with_cut(since_intended, cut + late), _with_cut(times, cut)

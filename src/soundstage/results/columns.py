@@ -2,7 +2,7 @@
 
     intake = take_in(bundle)                    (`intake`)   Columns by (api, endpoint)
     columns.kinds()                             what became of the rows, counted
-    columns.times("complete") + columns.late()  seconds from the intended start, a row each
+    columns.since_intended("complete")          seconds from the intended start, a row each
     columns.stages()                            first arrivals of each stage
     columns.sample.tables()                     some exchanges, with all that is known of stages
 
@@ -440,6 +440,12 @@ class Columns:
             column[list(table.cut)] = list(table.cut.values())
             found.append(column)
         return _joined(found)
+
+    def since_intended(self, milestone: str) -> Floats:
+        """Seconds from the intended start (`row_facts.since_intended`); +inf for a row that did
+        not get there.
+        """
+        return self.times(milestone) + self.late()
 
     def times(self, milestone: str) -> Floats:
         """Seconds from the actual start; +inf for a row that did not get there."""
