@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
-from soundstage.reports.charts.svg import Axis, element, line, number, svg, text, x_axis
+from soundstage.reports.charts.axis import Axis, x_axis, y_axis
+from soundstage.reports.charts.svg import element, line, number, svg, text
 from soundstage.reports.words import percent
 from soundstage.results.quantiles import rank
 
@@ -76,13 +77,8 @@ class EcdfPlot:
         ]
         self.axis = Axis.over([*ends, *bounds], 44, _WIDTH - 26)
         self.parts = x_axis(self.axis, self.top, self.bottom)
-        left, right = self.axis.left, self.axis.right
-        for share in _GRID:
-            y = self.height(share)
-            self.parts += [
-                line(left, y, right, y, stroke="currentColor", stroke_opacity=".18"),
-                text(36, y + 4, f"{share:.0%}", text_anchor="end", opacity=".7", font_size=11),
-            ]
+        marks = [(self.height(share), f"{share:.0%}") for share in _GRID]
+        self.parts += y_axis(self.axis.left, self.axis.right, marks)
         for index, (curve, many) in enumerate(zip(curves, reached, strict=True)):
             self._draw(curve, many, 10 + 18 * index)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from soundstage.reports.charts.axis import Axis, x_axis
 from soundstage.reports.charts.chart import (
     BLUE,
     ORANGE,
@@ -14,7 +15,7 @@ from soundstage.reports.charts.chart import (
     bounded,
     slug,
 )
-from soundstage.reports.charts.svg import Axis, element, line, number, svg, text, x_axis
+from soundstage.reports.charts.svg import element, line, number, svg, text
 from soundstage.reports.run.stage_lengths import Length
 from soundstage.reports.run.summary import Group
 from soundstage.reports.words import percent, plain, seconds

@@ -7,9 +7,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from soundstage.reports.charts.axis import Axis, x_axis
 from soundstage.reports.charts.chart import BLUE, GREEN, GREY, RED, STAGE_LIMIT, WIDTH, Chart, slug
 from soundstage.reports.charts.ecdf import CurveMark, EcdfCurve, EcdfPlot, share_rows
-from soundstage.reports.charts.svg import Axis, element, svg, text, x_axis
+from soundstage.reports.charts.svg import element, svg, text
 from soundstage.reports.compare.cells import stage_interval
 from soundstage.reports.compare.comparison import Comparison
 from soundstage.reports.compare.gates import Pairing

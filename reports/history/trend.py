@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from soundstage.reports.charts.axis import Axis
 from soundstage.reports.charts.chart import BLUE, GREY, RED, WIDTH, Chart
-from soundstage.reports.charts.svg import Axis, element, line, number, svg, text
+from soundstage.reports.charts.svg import element, line, number, svg, text
 from soundstage.reports.history.changepoints import LevelChange, changes
 from soundstage.reports.run.summary import Summary
 from soundstage.reports.words import milestone_label, plain, plural, seconds

@@ -10,12 +10,13 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from soundstage.errors import UsageError
+from soundstage.reports.charts.axis import Axis
 from soundstage.reports.charts.capacity_chart import capacity
 from soundstage.reports.charts.chart import Chart
 from soundstage.reports.charts.contract_matrix import matrix
 from soundstage.reports.charts.distribution import distribution
 from soundstage.reports.charts.survival_chart import survival
-from soundstage.reports.charts.svg import Axis, element
+from soundstage.reports.charts.svg import element
 from soundstage.reports.charts.time_charts import courses, generator_chart, over_time
 from soundstage.reports.charts.waterfall import waterfall
 from soundstage.reports.run.summary import summarise
