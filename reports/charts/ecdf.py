@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from soundstage.reports.charts.axis import Axis, x_axis, y_axis
 from soundstage.reports.charts.svg import element, line, number, svg, text
-from soundstage.reports.words import percent
+from soundstage.reports.words import percent, seconds
 from soundstage.results.quantiles import rank
 
 Floats = npt.NDArray[np.float64]
@@ -41,16 +41,23 @@ class CurveMark:
 @dataclass(frozen=True, slots=True)
 class EcdfCurve:
     """One curve. `times`: sorted seconds of all exchanges, +inf for those that never got there;
-    `p50` and `p95` as they are said in the legend.
+    `said`: p50 and p95 as the legend says them, where not as those of `times`.
     """
 
     label: str
     colour: str
     dash: str
     times: Floats
-    p50: str
-    p95: str
+    said: tuple[str, str] | None = None
     marks: tuple[CurveMark, ...] = ()
+
+    @property
+    def p50(self) -> str:
+        return self.said[0] if self.said else seconds(self.at(0.5))
+
+    @property
+    def p95(self) -> str:
+        return self.said[1] if self.said else seconds(self.at(0.95))
 
     @property
     def reached(self) -> int:

@@ -104,6 +104,10 @@ class Arm:
         """Those of the runs that measured anything at this endpoint."""
         return [run.series[place] for run in self.runs if place in run.series]
 
+    def times(self, place: Place, milestone: str) -> Floats:
+        """Those of all its runs together, sorted."""
+        return np.sort(np.concatenate([each.times[milestone] for each in self.series(place)]))
+
     def places(self) -> list[Place]:
         """The endpoints at which each run of the arm measured something, in order."""
         common = set.intersection(*(set(run.series) for run in self.runs))
