@@ -13,16 +13,15 @@ from scipy import stats
 from soundstage.errors import UsageError
 from soundstage.reports.compare import interval
 from soundstage.reports.compare.arms import EndpointSeries
-from soundstage.reports.compare.gate_outcomes import judge
+from soundstage.reports.compare.gate_outcomes import GateOutcome, judge
 from soundstage.reports.compare.gates import (
     Gate,
-    GateOutcome,
     Pairing,
     Rules,
     default_gates,
     named_gates,
 )
-from soundstage.reports.compare.interval import Estimate, Noise
+from soundstage.reports.compare.interval import Interval, Noise
 
 ALPHA = 0.05
 PAIRING = Pairing("v6", "stream", ("complete", "first_chunk"))
@@ -362,7 +361,7 @@ def test_mann_whitney_is_that_of_scipy(n, m, apart, digits):
 
 
 def test_mover_is_what_zou_and_donner_wrote():
-    d, low, high = interval.mover(Estimate(2.0, 1.8, 2.5), Estimate(3.0, 2.6, 3.3))
+    d, low, high = interval.mover(Interval(2.0, 1.8, 2.5), Interval(3.0, 2.6, 3.3))
     assert d == pytest.approx(math.log(1.5))
     assert low == pytest.approx(
         d - math.hypot(math.log(3) - math.log(2.6), math.log(2.5) - math.log(2))

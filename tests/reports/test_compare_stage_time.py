@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from soundstage.reports.compare.stage_change import signed
+from soundstage.reports.compare.comparison_words import signed
 from soundstage.reports.run import stage_time
 from soundstage.reports.run.stage_time import shared
 from soundstage.results.columns import ExchangeSample

@@ -427,9 +427,12 @@ class Columns:
         return _seconds(self._dropped)
 
     def late(self) -> Floats:
-        """Seconds by which each start was late."""
+        """Seconds by which each start was late (`row_facts.lateness`)."""
         return _joined(
-            [_seconds(table.started) - _seconds(table.intended) for table in self._tables.values()]
+            [
+                (np.array(table.started) - np.array(table.intended)) / 1e9
+                for table in self._tables.values()
+            ]
         )
 
     def cut(self) -> Floats:
