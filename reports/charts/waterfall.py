@@ -27,8 +27,8 @@ from soundstage.reports.run.summary import Group, StageSummary
 from soundstage.reports.words import percent, place_words, plain, seconds
 
 #: Where the bars stand, and the right ends of the three figures of a line.
-_LEFT, _RIGHT = 180, 665
-_FIGURES = (755, 825, WIDTH)
+_LEFT, _RIGHT = 180, 650
+_FIGURES = (725, 800, WIDTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,10 @@ def _line(each: StageLine, axis: Axis, middle: float) -> list[Markup]:
     parts = [text(_LEFT - 12, middle + 4, plain(each.name, 26), text_anchor="end")]
     many = len(each.bars)
     height = 14 if many == 1 else 9
+    if many == 1:  # what leads to a bar would be lost between two of them
+        (bar,) = each.bars
+        lead = {"x": _LEFT, "y": middle - 2, "width": axis.at(bar.begin) - _LEFT, "height": 4}
+        parts.append(element("rect", **lead, fill=bar.colour, fill_opacity=".22"))
     for index, bar in enumerate(each.bars):
         parts += _bar(bar, axis, middle + (height + 2) * (index - (many - 1) / 2), height)
     for x, words in zip(_FIGURES, each.figures, strict=False):
@@ -93,13 +97,11 @@ def _line(each: StageLine, axis: Axis, middle: float) -> list[Markup]:
 
 
 def _bar(bar: StageBar, axis: Axis, middle: float, height: int) -> list[Markup]:
-    start, end = axis.at(bar.begin), axis.at(bar.end)
-    lead = {"x": axis.left, "y": middle - 2, "width": max(start - axis.left, 0.0), "height": 4}
-    parts = [element("rect", **lead, fill=bar.colour, fill_opacity=".22")]
     if not math.isfinite(bar.end):
-        return parts
+        return []
+    start, end = axis.at(bar.begin), axis.at(bar.end)
     box = {"x": start, "y": middle - height / 2, "width": max(end - start, 2.0), "height": height}
-    parts.append(element("rect", **box, rx=2, fill=bar.colour))
+    parts = [element("rect", **box, rx=2, fill=bar.colour)]
     if not math.isnan(bar.whisker):
         far = axis.at(bar.whisker)
         cap = f"M{number(far)} {number(middle - 5)}v10"
