@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from soundstage.reports.compare import interval
-from soundstage.reports.compare.arms import Arm, EndpointSeries, RuleState
+from soundstage.reports.compare.arms import Arm, EndpointSeries
 from soundstage.reports.compare.gates import Pairing
 from soundstage.reports.compare.interval import Floats, Interval
+from soundstage.reports.run.rule_results import RuleResult
 from soundstage.reports.words import HEADLINE_MILESTONES
 
 #: Confidence that a rule is broken more often now, and that a stage moved.
@@ -69,22 +70,22 @@ def rule_changes(base: Arm, candidate: Arm) -> list[RuleChange]:
         if kind == "still" and interval.rate_change([counts[0]], [counts[1]], _LEVEL).low > 0:
             kind = "more"
         said = next(each for each in (*after, *before) if each.outcome == _FAILED)
-        found.append(
-            RuleChange(rule, said.api, said.endpoint, kind, said.text, said.example, *counts)
-        )
+        example = said.evidence[0].message if said.evidence else ""
+        text = said.text or ""
+        found.append(RuleChange(rule, said.api, said.endpoint, kind, text, example, *counts))
     order = list(RULE_KINDS)
     return sorted(found, key=lambda each: (order.index(each.kind), -each.candidate[0], each.rule))
 
 
-def _states(arm: Arm) -> dict[str, list[RuleState]]:
-    states: dict[str, list[RuleState]] = {}
+def _states(arm: Arm) -> dict[str, list[RuleResult]]:
+    states: dict[str, list[RuleResult]] = {}
     for run in arm.runs:
         for rule, state in run.rules.items():
             states.setdefault(rule, []).append(state)
     return states
 
 
-def _counts(states: Sequence[RuleState]) -> tuple[int, int]:
+def _counts(states: Sequence[RuleResult]) -> tuple[int, int]:
     broken = sum(state.broken_in for state in states)
     return broken, max(broken, sum(state.exchanges for state in states))
 
