@@ -24,6 +24,7 @@ from soundstage.observed.exchanges import Sampler, observe
 from soundstage.observed.facts import Observed
 from soundstage.output import outgoing
 from soundstage.results.matrix import Matrix
+from soundstage.results.row_facts import lateness, since_intended
 from soundstage.results.user_weights import Weights
 from soundstage.results.verdicts import Scorecard
 
@@ -187,14 +188,14 @@ class RowRecorder:
             watch(row)
         if "timing" not in row:
             return  # it was never sent, or not answered
-        late_s = (row["started_ns"] - row["intended_ns"]) / _SECOND_NS
         self.timing[row["timing"]] += row["http_status"] is not None
         self.violating += bool(row.get("errors"))
         self.codes.update(row["codes"])
         self.stages.update(name.partition("#")[0] for name in row["stages"])
-        self.late.add(late_s)
-        for name, seconds in row["milestones"].items():
-            self.recent.setdefault(name, deque(maxlen=_RECENT)).append(seconds + late_s)
+        self.late.add(lateness(row))
+        for name in row["milestones"]:
+            if (seconds := since_intended(row, name)) is not None:
+                self.recent.setdefault(name, deque(maxlen=_RECENT)).append(seconds)
         self.matrix.add(
             row["id"],
             row["api"],
