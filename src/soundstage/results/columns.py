@@ -148,7 +148,7 @@ class ExchangeSample:
             table = self._tables[names] = _StageTable()
         table.flat.extend(chain.from_iterable(stages.values()))
         table.silence.append(silence[0] if silence else math.nan)
-        table.well.append(row["outcome"] == OK)
+        table.well.append(row.get("outcome") == OK)
         table.places.append(self._kept)
         if len(table.flat) != 3 * len(names) * len(table.places):
             raise ValueError("a stage is [first, last, count]")
