@@ -210,15 +210,14 @@ def _calibration(path: Path) -> Calibration:
 
 
 def _fidelity(args: argparse.Namespace, stdout: TextIO) -> int:
+    from soundstage.reports.compare import fidelity
     from soundstage.reports.compare.arms import resolve
-    from soundstage.reports.drift import fidelity_table
 
     places = [resolve(word) for word in args.fidelity]
     for word, found in zip(args.fidelity, places, strict=True):
         if len(found) != 1:
             raise UsageError(f"--fidelity {word}: one run, not {len(found)}")
-    code: int = fidelity_table.run(places[0][0], places[1][0], args.format, stdout)
-    return code
+    return fidelity.run(places[0][0], places[1][0], args.format, stdout)
 
 
 def _give(made: Comparison, args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
