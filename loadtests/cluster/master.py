@@ -85,9 +85,9 @@ class MasterRun(LoadRun):
         has failed.
         """
         deadline = time.monotonic() + timeout_s
-        while self._expected(many) > 0 and not self.stopping.is_set():
-            if time.monotonic() >= deadline:
-                break
+        while len(self.members) + len(self._ended) < many and time.monotonic() < deadline:
+            if self.stopping.is_set():
+                return
             gevent.sleep(_LOOK_S)
         if not self._running() and not self.stopping.is_set():
             self._fail(TargetError("no worker got ready"))
@@ -192,8 +192,8 @@ class MasterRun(LoadRun):
         """A message from the worker `client` has come."""
         member = self.members.get(client)
         if kind == shipment.CLOCK:
-            now = {"monotonic_ns": time.monotonic_ns(), "wall_ns": time.time_ns()}
-            self._runner.send_message(shipment.CHANNEL, {"kind": kind, **now}, client)
+            now = {"kind": kind, "monotonic_ns": time.monotonic_ns()}
+            self._runner.send_message(shipment.CHANNEL, now, client)
         elif kind == shipment.HELLO and member is None:
             index, pid = int(data["index"]), int(data["pid"])
             self._on_hello(WorkerRecord(client, index, str(data["host"]), pid), data["failure"])
@@ -219,7 +219,11 @@ class MasterRun(LoadRun):
                 if len(self._kept) < MOST_TRANSCRIPTS:
                     self._kept.add(self.bundle.transcript(name, text))
             for entry in entries:
-                self._write(entry["row"], entry["violations"], set(entry["exercised"]))
+                row, found = entry["row"], entry["violations"]
+                if row.get("transcript") is not None and row["transcript"] not in self._kept:
+                    row["transcript"] = None
+                violations = [_violation(each) for each in found]
+                self.recording.keep(row, found, violations, _among(entry["exercised"]))
             for sample in document["health"]:
                 self.bundle.health({**sample, "worker": member.name})
         except Exception as error:  # noqa: BLE001 - kept, and given to whoever concludes
@@ -231,20 +235,6 @@ class MasterRun(LoadRun):
         self.most_in_flight = max(self.most_in_flight, self.in_flight, most)
         if figures["failure"] is not None:
             self._on_failure(member, figures["failure"])
-
-    def _write(self, row: dict[str, Any], found: list[dict[str, Any]], exercised: set[str]) -> None:
-        """A row and its violations come into the bundle, and are counted as if it had ended here.
-        A worker knows nothing of waivers: what its rows weigh is decided here.
-        """
-        if row.get("transcript") is not None and row["transcript"] not in self._kept:
-            row["transcript"] = None
-        recording = self.recording
-        violations = [_violation(each) for each in found]
-        row = recording.weights.row(row, violations)
-        self.bundle.exchange(row)
-        self.bundle.violations(recording.weights.violation_rows(found, violations))
-        by_it = (lambda rule: rule.id in exercised) if exercised else None
-        recording.count(row, violations, by_it)
 
     def _on_failure(self, member: WorkerRecord, failure: Mapping[str, str]) -> None:
         what, message = str(failure["what"]), str(failure["message"])
@@ -268,11 +258,6 @@ class MasterRun(LoadRun):
 
     def _running(self) -> list[WorkerRecord]:
         return [each for each in self._in_order() if each.running]
-
-    def _expected(self, many: int) -> int:
-        """How many of so many may still join."""
-        pids = {each.pid for each in self.members.values()}
-        return many - len(self.members) - len(self._ended.keys() - pids)
 
     def _look_after(self) -> None:
         while True:
@@ -304,6 +289,12 @@ class MasterRun(LoadRun):
     def _tell(self, whom: Iterable[WorkerRecord], kind: str, **data: Any) -> None:
         for each in whom:
             self._runner.send_message(shipment.CHANNEL, {"kind": kind, **data}, each.client)
+
+
+def _among(rules: list[str]) -> Callable[[Any], bool] | None:
+    """Whether a row put a rule to the test; None if it was not looked at, or to none."""
+    named = set(rules)
+    return (lambda rule: rule.id in named) if named else None
 
 
 def _violation(row: Mapping[str, Any]) -> Violation:

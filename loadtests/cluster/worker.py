@@ -64,9 +64,8 @@ class WorkerRun(LoadRun):
         self._place, self._many = 0, 1
         self._begun = gevent.event.Event()
         self._driven = self._ended = self._leaving = False
-        self._answer: gevent.event.AsyncResult[tuple[int, int]] | None = None
-        self._offset: Offset | None = None
-        self._drift_ns: int | None = None
+        self._answer: gevent.event.AsyncResult[int] | None = None
+        self._offset = Offset(0, 0)
         self._drain_s = options.scenario.drain_s
         shipment.hear(runner, self.heard)
 
@@ -74,12 +73,13 @@ class WorkerRun(LoadRun):
 
     def join(self) -> None:
         """Tell the master that this worker is ready. Not to be called where messages come in."""
-        self._offset = clocks.measure(self._ask_the_time)
-        if self._offset is None:
+        offset = clocks.measure(self._ask_the_time)
+        if offset is None:
             self.failure = TargetError("the master does not answer")
             self.stop()
             self.over.set()
             return
+        self._offset = offset
         index = max(0, self.runner.worker_index)
         number = iter(range(1, 2**62))
         self.session.client.next_id = lambda: f"w{index}e{next(number):06d}"
@@ -90,7 +90,7 @@ class WorkerRun(LoadRun):
         """A message from the master has come."""
         del sender
         if kind == shipment.CLOCK and self._answer is not None:
-            self._answer.set((int(data["monotonic_ns"]), int(data["wall_ns"])))
+            self._answer.set(int(data["monotonic_ns"]))
         elif kind == shipment.BEGIN and not self._begun.is_set():
             self._on_begin(data)
         elif kind == shipment.STOP:
@@ -121,8 +121,7 @@ class WorkerRun(LoadRun):
             own = share(whole, self._place, self._many)
             budget = ShareBudget(own, whole, self._spend)
             self.session.budget = self.session.client.budget = budget
-        offset = self._offset.of_start if self._offset is not None else 0
-        self.begin(at_ns=int(data["epoch_ns"]) - offset)
+        self.begin(at_ns=int(data["epoch_ns"]) - self._offset.of_start)
         self._begun.set()
         self._background.append(gevent.spawn(self._report))
         if self._schedule is not None:
@@ -142,8 +141,6 @@ class WorkerRun(LoadRun):
 
     def figures(self) -> dict[str, Any]:
         """What is known of this worker as a whole, by now."""
-        offset = self._offset or Offset(0, 0, 0)
-        drift = self._drift_ns
         return {
             "load": load_to_json(self.loaded()),
             "in_flight": self.in_flight,
@@ -154,12 +151,8 @@ class WorkerRun(LoadRun):
             "driven": self._driven,
             "left": self._leaving,
             "failure": None if self.failure is None else failed(self.failure),
-            "clock": {
-                "clock_offset_ms": offset.ns / 1e6,
-                "clock_error_ms": offset.error_ns / 1e6,
-                "clock_drift_ms": None if drift is None else drift / 1e6,
-                "wall_offset_ms": offset.wall_ns / 1e6,
-            },
+            "clock_offset_ms": self._offset.ns / 1e6,
+            "clock_error_ms": self._offset.error_ns / 1e6,
         }
 
     def _drive(self) -> None:
@@ -189,14 +182,11 @@ class WorkerRun(LoadRun):
         self.drain(drain_s)
         if self._begun.is_set():
             self.unwatch()
-            at_end = clocks.measure(self._ask_the_time, 4)
-            if at_end is not None and self._offset is not None:
-                self._drift_ns = at_end.ns - self._offset.ns
         self.shipment.ship(self.recording.observed.to_json())
         self.session.close()
         self.over.set()
 
-    def _ask_the_time(self, timeout_s: float) -> tuple[int, int] | None:
+    def _ask_the_time(self, timeout_s: float) -> int | None:
         self._answer = gevent.event.AsyncResult()
         tell(self.runner, shipment.CLOCK, {})
         try:

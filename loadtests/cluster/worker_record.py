@@ -132,7 +132,8 @@ class WorkerRecord:
             "late_p99_ms": round(self.load.late.quantile(0.99) * 1000, 3),
             "loop_lag_p99_ms": round(self.load.lags.quantile(0.99) * 1000, 3),
             "cpu_share": self.figures.get("cpu_share"),
-            **self.figures.get("clock", {}),
+            "clock_offset_ms": self.figures.get("clock_offset_ms"),
+            "clock_error_ms": self.figures.get("clock_error_ms"),
         }
 
 

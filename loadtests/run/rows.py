@@ -144,7 +144,7 @@ class RowRecorder:
         violations = exchange.violations
         verdict = self.weights.verdict(violations, exchange.reason)
         self._keep_transcript(exchange, verdict)
-        row = self.weights.row(exchange.row(self.epoch_ns), violations)
+        row = exchange.row(self.epoch_ns)
         row["warmup"] = self._in_warmup(row["intended_ns"])
         if playback is not None:
             row["playback"] = exchange.hiding(self.session.redactor).document(playback)
@@ -158,8 +158,6 @@ class RowRecorder:
             self.observed.merge(observe(exchange))
         live = self.session.target.kind == "live"
         seen = exchange.observation(live=live) if look else None
-        self.outlet.exchange(row)
-        self.outlet.violations(self.weights.violation_rows(exchange.violation_rows(), violations))
         found: list[str] = []
 
         def noted(rule: Any) -> bool:
@@ -168,10 +166,26 @@ class RowRecorder:
                 found.append(rule.id)
             return told
 
-        self.count(row, violations, None if seen is None else noted)
+        self.keep(row, exchange.violation_rows(), violations, None if seen is None else noted)
         if self.on_exercised is not None:
             self.on_exercised(found)
         self._tell_locust(exchange, verdict)
+
+    def keep(
+        self,
+        row: Mapping[str, Any],
+        found: Iterable[Mapping[str, Any]],
+        violations: Sequence[Violation],
+        exercised_by: Callable[[Any], bool] | None,
+    ) -> None:
+        """Weigh, write and count an exchange that ended here or on a worker: its row, and its
+        `violations` with the rows that are `found` of them. Raises TargetError if they cannot be
+        written.
+        """
+        row = self.weights.row(row, violations)
+        self.outlet.exchange(row)
+        self.outlet.violations(self.weights.violation_rows(found, violations))
+        self.count(row, violations, exercised_by)
 
     def count(
         self,
