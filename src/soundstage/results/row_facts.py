@@ -16,11 +16,18 @@ _UNKNOWN = ("censored", "cut")
 _VIOLATES = "violates"
 
 
+def late_s(row: Mapping[str, Any]) -> float:
+    """How long after its intended start an exchange was started, in seconds: what its milestones,
+    which count from the actual one, lack.
+    """
+    return float(row["started_ns"] - row["intended_ns"]) / 1e9
+
+
 def time_of(row: Mapping[str, Any], within: Within) -> tuple[float | None, float]:
     """(seconds from the intended start, 0), +inf if it never got there; (None, seconds that it
     was watched without getting there) if the harness cut it short.
     """
-    late = (row["started_ns"] - row["intended_ns"]) / 1e9
+    late = late_s(row)
     seconds = row["milestones"].get(within.milestone)
     if seconds is not None:
         return seconds + late, 0.0
