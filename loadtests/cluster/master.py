@@ -212,8 +212,8 @@ class MasterRun(LoadRun):
     def _on_batch(
         self, member: WorkerRecord, document: Mapping[str, Any], transcripts: Mapping[str, bytes]
     ) -> None:
-        entries, figures = document["entries"], document["figures"]
-        member.hear(figures, len(entries), scheduled=self._schedule is not None)
+        entries = document["entries"]
+        member.hear(document["figures"], len(entries), scheduled=self._schedule is not None)
         try:
             for name, text in transcripts.items():
                 if len(self._kept) < MOST_TRANSCRIPTS:
@@ -231,10 +231,10 @@ class MasterRun(LoadRun):
         if document["observed"] is not None:
             self.recording.observed.merge(Observed.of(document["observed"]))
         self.asked = sum(each.asked for each in self.members.values())
-        most = int(figures["most_in_flight"])
-        self.most_in_flight = max(self.most_in_flight, self.in_flight, most)
-        if figures["failure"] is not None:
-            self._on_failure(member, figures["failure"])
+        most = max(self.in_flight, member.figures["most_in_flight"])
+        self.most_in_flight = max(self.most_in_flight, most)
+        if (failure := member.figures["failure"]) is not None:
+            self._on_failure(member, failure)
 
     def _on_failure(self, member: WorkerRecord, failure: Mapping[str, str]) -> None:
         what, message = str(failure["what"]), str(failure["message"])

@@ -16,6 +16,9 @@ from soundstage.loadtests.generator.lateness import Lateness
 from soundstage.loadtests.schedule.arrivals import Schedule
 
 _NOTHING = Load(0, 0, 0, Lateness(), Lateness())
+#: What a worker says of itself in numbers (`WorkerRun.figures`).
+_COUNTS = ("in_flight", "most_in_flight", "spent", "batches")
+_NUMBERS = ("cpu_share", "clock_offset_ms", "clock_error_ms")
 
 
 @dataclass(slots=True)
@@ -86,17 +89,20 @@ class WorkerRecord:
 
     def hear(self, figures: Mapping[str, Any], rows: int, *, scheduled: bool) -> None:
         """A batch with so many rows has come, and what it says of itself. `scheduled`: it has a
-        share of a schedule, so that something is lacking if it leaves early.
+        share of a schedule, so that something is lacking if it leaves early. Raises ValueError,
+        KeyError, TypeError or AttributeError, and takes nothing, if no worker says such a thing.
         """
-        self.figures = dict(figures)
-        self.load = load_of(figures["load"])
+        load = load_of(figures["load"])
+        counts = {name: int(figures[name]) for name in _COUNTS}
+        shares = {name: float(figures[name]) for name in _NUMBERS}
+        self.figures, self.load = {**figures, **counts, **shares}, load
         self.rows += rows
         self.batches += 1
-        if figures["done"]:
+        if self.figures["done"]:
             self.done, self.reason, self.lost_s = True, None, None
-            if figures["batches"] != self.batches:
+            if self.figures["batches"] != self.batches:
                 self.reason = "not all of its rows came"
-            elif figures["left"] and scheduled and not self.driven:
+            elif self.figures["left"] and scheduled and not self.driven:
                 self.reason = "it was told to leave"
 
     def lose(self, reason: str | None, at_s: float) -> None:
@@ -186,5 +192,10 @@ def load_to_json(load: Load) -> dict[str, Any]:
 
 def load_of(data: Mapping[str, Any]) -> Load:
     """Read back what `load_to_json` gave. Raises ValueError, KeyError, TypeError if it is none."""
-    lates = {name: Lateness.of(data[name]) for name in ("late", "lags")}
-    return Load(**{**data, **lates})
+    counts = ("asked", "started", "dropped", "seconds", "full_seconds")
+    return Load(
+        **{name: int(data[name]) for name in counts},
+        late=Lateness.of(data["late"]),
+        lags=Lateness.of(data["lags"]),
+        steal=None if data["steal"] is None else float(data["steal"]),
+    )

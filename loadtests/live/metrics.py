@@ -102,7 +102,7 @@ class RunCollector(Collector):
         yield _gauge("slo_met", met, self._objectives(), "slo", "api", "endpoint")
 
     def _objectives(self) -> dict[tuple[str, ...], float]:
-        found = {}
+        found: dict[tuple[str, ...], float] = {}
         for tally in self._board.run.recording.scorecard.tallies:
             of_it = tally.objective
             place = (of_it.slo.text, of_it.api or "", of_it.endpoint or "")

@@ -47,9 +47,9 @@ def shown(
     their pipes are told from others.
     """
     if terminal.isatty() and environ.get("TERM") != "dumb":
-        screen = _Screen(terminal)
+        writer = _TerminalWriter(terminal)
         live = Live(
-            console=Console(file=screen, force_terminal=True),  # type: ignore[arg-type]
+            console=Console(file=writer, force_terminal=True),  # type: ignore[arg-type]
             get_renderable=lambda: picture(board),
             auto_refresh=False,
             transient=True,
@@ -57,9 +57,16 @@ def shown(
             redirect_stderr=False,
             vertical_overflow="crop",
         )
-        with live, _every(_PERIOD_S, lambda: screen.free and live.refresh()):
-            yield
-        screen.wait()
+
+        def draw() -> None:
+            if writer.free:
+                live.refresh()
+
+        try:
+            with live, _every(_PERIOD_S, draw):
+                yield
+        finally:
+            writer.wait()
     elif environ.get("CI", "").lower() not in ("", "0", "false"):
         told = "soundstage load: "
         with _every(CI_PERIOD_S, lambda: say(told + line(board), terminal, flush=True)):
@@ -89,7 +96,7 @@ def line(board: Board) -> str:
     return " · ".join(words for words, _ in _progress(board))
 
 
-class _Screen:
+class _TerminalWriter:
     """What Rich draws on: hands what it wrote to a thread that writes it to the terminal, and keeps
     it while that one is at it.
     """

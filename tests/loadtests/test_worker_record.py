@@ -20,7 +20,9 @@ from soundstage.loadtests.generator.lateness import Lateness
 
 def _figures(load: Load, **changes: Any) -> dict[str, Any]:
     """What a worker says of itself that is through its share."""
-    said = {"driven": True, "left": False, "failure": None, "spent": 0}
+    said: dict[str, Any] = dict.fromkeys(("in_flight", "most_in_flight", "spent"), 0)
+    said |= dict.fromkeys(("cpu_share", "clock_offset_ms", "clock_error_ms"), 0.0)
+    said |= {"driven": True, "left": False, "failure": None}
     return {**said, "load": load_to_json(load), "batches": 1, "done": True, **changes}
 
 
@@ -141,3 +143,22 @@ def test_what_the_cap_drops_is_nobodys_fault_and_makes_the_run_invalid() -> None
 def test_a_load_is_shipped_whole() -> None:
     load = _load(7, Lateness([0.2, 0.001]), lags=Lateness([0.003]), seconds=3, steal=0.01)
     assert load_to_json(load_of(load_to_json(load))) == load_to_json(load)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"spent": "a lot"},
+        {"cpu_share": None},
+        {"load": {}},
+        {"load": {**load_to_json(_load(1)), "steal": "some"}},
+        {"load": {**load_to_json(_load(1)), "late": {"n": 1, "late": 0, "counts": [1]}}},
+    ],
+)
+def test_what_no_worker_says_is_not_taken(changes: dict[str, Any]) -> None:
+    member = _member(0, 3, done=False)
+    before = member.to_json()
+    with pytest.raises((ValueError, KeyError, TypeError, AttributeError)):
+        member.hear(_figures(_load(9), **changes), 6, scheduled=True)
+    assert member.to_json() == before
+    assert not member.done
