@@ -30,8 +30,8 @@ STOP = "stop"  # start nothing more, and drain
 #: Both ways: what time is it?
 CLOCK = "clock"
 
-#: A message has at most so many rows: as many as a worker makes in a second at its best, so that
-#: putting them together (some 10 ms) does not hold up its loop for longer.
+#: A message has at most so many rows, about what a busy worker makes between two: to put more
+#: together at once would hold up its loop, and with it the next arrivals.
 BATCH_ROWS = 200
 
 
