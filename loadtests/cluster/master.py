@@ -201,11 +201,14 @@ class MasterRun(LoadRun):
             self._on_batch(member, orjson.loads(data["document"]), data["transcripts"])
 
     def _on_hello(self, member: WorkerRecord, failure: Mapping[str, str] | None) -> None:
-        if self._sharing or self.stopping.is_set():
+        begun = bool(self._sharing) or self.stopping.is_set()
+        if begun:
             log.warning("%s came after the run began: not used", visible.line(member.label))
+        if failure is not None:
+            if not begun:
+                self._on_failure(member, failure)
+        elif begun:
             self._tell([member], shipment.STOP, drain_s=0.0, cut=True)
-        elif failure is not None:
-            self._on_failure(member, failure)
         else:
             self.members[member.client] = member
 

@@ -108,7 +108,10 @@ class WorkerRecord:
     def lose(self, reason: str | None, at_s: float) -> None:
         """It is taken for lost at `at_s` seconds of the run, and why; None: it is there (again)."""
         if not self.done:
-            self.lost_s = None if reason is None else at_s if self.lost_s is None else self.lost_s
+            if reason is None:
+                self.lost_s = None
+            elif self.lost_s is None:
+                self.lost_s = max(0.0, at_s)
             self.reason = reason
 
     def lacking(self) -> str | None:

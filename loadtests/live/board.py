@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from soundstage.loadtests.generator.lateness import Lateness
-from soundstage.results.row_facts import late_s
+from soundstage.results.row_facts import since_intended
 
 if TYPE_CHECKING:  # a run imports Locust, which patches the sockets of the whole process
     from soundstage.loadtests.run.load_run import LoadRun
@@ -57,11 +57,11 @@ class Board:
         if row.get("warmup"):
             return
         self.measured[api, endpoint] += 1
-        late = late_s(row)
-        for name, seconds in row["milestones"].items():
+        for name in row["milestones"]:
             place = (api, endpoint, name)
-            if place in self.times or len(self.times) < MOST_NAMES:
-                self.times.setdefault(place, Lateness()).add(seconds + late)
+            seconds = since_intended(row, name)
+            if seconds is not None and (place in self.times or len(self.times) < MOST_NAMES):
+                self.times.setdefault(place, Lateness()).add(seconds)
 
     def quantile(self, place: tuple[str, str, str], order: float) -> float:
         """The value of rank ceil(n p) of the times to a milestone, within half a percent; of the n

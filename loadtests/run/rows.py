@@ -24,7 +24,7 @@ from soundstage.observed.exchanges import Sampler, observe
 from soundstage.observed.facts import Observed
 from soundstage.output import outgoing
 from soundstage.results.matrix import Matrix
-from soundstage.results.row_facts import late_s
+from soundstage.results.row_facts import lateness
 from soundstage.results.user_weights import Weights
 from soundstage.results.verdicts import Scorecard
 
@@ -192,7 +192,7 @@ class RowRecorder:
         self.timing[row["timing"]] += row["http_status"] is not None
         self.violating += bool(row.get("errors"))
         self.codes.update(row["codes"])
-        self.late.add(late_s(row))
+        self.late.add(lateness(row))
         self.matrix.add(
             row["id"],
             row["api"],
