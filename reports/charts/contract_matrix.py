@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from soundstage.reports.charts.chart import AMBER, BLUE, GREEN, GREY, RED, WIDTH, Chart, bounded
 from soundstage.reports.charts.svg import element, line, svg, text
-from soundstage.reports.run.findings import RuleResult
+from soundstage.reports.run.rule_results import RuleResult
 from soundstage.reports.words import OUTCOMES, plain, plural
 
 #: At most this many cells.

@@ -53,7 +53,7 @@ def _curve(one: MilestoneSummary) -> EcdfCurve:
     p50, p95 = one.intended[0], one.intended[2]
     marks = (CurveMark(mark.order, mark.value, mark.low, mark.high) for mark in (p50, p95))
     label, (colour, dash) = milestone_label(one.name), CURVES[one.name]
-    return EcdfCurve(label, colour, dash, one.times, p50.words, p95.words, tuple(marks))
+    return EcdfCurve(label, colour, dash, one.times, (p50.words, p95.words), tuple(marks))
 
 
 #: Colour of an objective, and the word for what became of it.

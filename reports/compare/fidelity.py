@@ -194,7 +194,7 @@ def _endings(live: EndpointSeries, emulated: EndpointSeries) -> Iterator[Fidelit
     n = live.n, emulated.n
     for what in sorted({*live.outcomes, *emulated.outcomes}):
         k = [arm.outcomes.get(what, 0) for arm in (live, emulated)]
-        apart, low, high = interval.rate_change((k[0], n[0]), (k[1], n[1]), LEVEL)
+        apart, low, high = interval.rate_change([(k[0], n[0])], [(k[1], n[1])], LEVEL)
         far = abs(apart) > MAY_DIFFER and not low <= 0 <= high
         shares = k[0] / n[0], k[1] / n[1]
         yield FidelityRow(what, "share", n, *shares, None, _verdict(n, far))

@@ -55,7 +55,8 @@ def _chart(id_: str, series: TrendSeries, folder: Path) -> Chart:
     def y(value: float) -> float:
         return _BOTTOM - axis.at(value)
 
-    parts = y_axis(axis, _LEFT, _RIGHT, _BOTTOM)
+    marks = [(y(tick), seconds(tick) if tick else "0") for tick in axis.ticks()]
+    parts = y_axis(_LEFT, _RIGHT, marks)
     for change in series.changes:
         x = (xs[change.at - 1] + xs[change.at]) / 2
         parts.append(line(x, _TOP, x, _BOTTOM, stroke=RED, stroke_dasharray="5 4"))

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from recorded_streams import bundle_of, rows
+from saturation import saturated
 
 from soundstage.commands import emulate, fit_profile
 from soundstage.contract import load_all
@@ -272,11 +273,13 @@ def test_chunks_that_are_read_together_do_not_spoil_the_rest(tmp_path: Path) -> 
 
 
 @pytest.mark.timing
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 @pytest.mark.proof
 def test_a_run_against_an_emulator_is_fitted_and_played_back_nearly_alike(tmp_path: Path) -> None:
-    """The whole way over sockets: emulate, load, fit, emulate what was fitted, compare. Delays are
-    long beside those of a machine that has other things to do.
+    """The whole way over sockets: emulate, load, fit, emulate what was fitted, compare.
+
+    Delays are long beside what a busy machine adds to them; a run that says of itself that its
+    generator had no time is none to compare.
     """
     from soundstage.reports.compare import fidelity
 
@@ -292,12 +295,16 @@ def test_a_run_against_an_emulator_is_fitted_and_played_back_nearly_alike(tmp_pa
     source.write_text(json.dumps(quick))
 
     def record(name: str, *arguments: str) -> Path:
-        folder = tmp_path / name
         command = [sys.executable, "-m", "soundstage", "load", "--target", "emulator", "--api=v6"]
         command += ["--emulator-args", " ".join(arguments), "--rate=30", "--duration=4s"]
-        done = subprocess.run([*command, f"--out={folder}"], capture_output=True, text=True)
-        assert Bundle.open(folder).run["verdict"] in ("pass", "invalid"), done.stderr
-        return folder
+        for number in range(3):
+            folder = tmp_path / f"{name}{number}"
+            done = subprocess.run([*command, f"--out={folder}"], capture_output=True, text=True)
+            verdict = Bundle.open(folder).run["verdict"]
+            if verdict == "pass":
+                return folder
+            assert saturated(folder), done.stderr
+        pytest.skip("this machine had too much else to do, three times")
 
     first = record("first", f"--profile={source}", "--seed=1")
     again = record("again", f"--profile-from={first}", "--seed=2")

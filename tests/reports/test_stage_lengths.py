@@ -26,7 +26,7 @@ def test_stages_last_from_their_first_to_their_last_chunk() -> None:
     for number in range(1, 101):
         passed = {"running": [1.0, 1.0 + number, 5], "final": [110.0, 110.0, 1]}
         sample.add({"outcome": "ok", "stages": passed, "silence": [number / 10, 0.5]})
-    found = lengths(sample.kept)
+    found = lengths(sample.exchanges())
     assert (found["running"].n, found["running"].lasted_p50, found["running"].lasted_p95) == (
         100,
         50.0,
@@ -34,7 +34,7 @@ def test_stages_last_from_their_first_to_their_last_chunk() -> None:
     )
     assert found["final"].lasted_p95 == 0.0
     assert found["final"].gap_p50 == 58.0, "since the last of running"
-    longest = silence(sample.kept)
+    longest = silence(sample.exchanges())
     assert longest is not None
     assert (longest.n, longest.p50, longest.p95, longest.longest) == (100, 5.0, 9.5, 10.0)
 
@@ -43,9 +43,9 @@ def test_a_sample_is_bounded_and_evenly_spread() -> None:
     sample = ExchangeSample(50)
     for number in range(10_000):
         sample.add({"outcome": "ok", "stages": {"a": [0.0, float(number), 2]}})
-    assert 50 <= len(sample.kept) <= 100
-    assert lengths(sample.kept)["a"].lasted_p50 == pytest.approx(5000, rel=0.05)
-    assert silence(sample.kept) is None
+    assert 50 <= len(sample) <= 100
+    assert lengths(sample.exchanges())["a"].lasted_p50 == pytest.approx(5000, rel=0.05)
+    assert silence(sample.exchanges()) is None
 
 
 def test_the_report_has_them_beside_the_waterfall() -> None:

@@ -153,7 +153,7 @@ def _course(
             requests += number
             if error is not None:
                 refused[error] += number
-    streams = [_recorded(each, contract, speed) for each in columns.sample.kept]
+    streams = [_recorded(each, contract, speed) for each in columns.sample.exchanges()]
     known = [stream for stream in streams if stream.moments]
     left_out["of times that cannot be"] += len(streams) - len(known)
     if not known:
@@ -227,7 +227,7 @@ def _recorded(exchange: SampledExchange, contract: Contract, speed: float) -> _R
             moments.append(_Moment(first, stage, 1, last if number > 2 else first))
             if number > 1:
                 moments.append(_Moment(last, stage, number - 1, last))
-    how = "whole" if exchange.outcome == "ok" else "cut"
+    how = "whole" if exchange.well else "cut"
     failed = any(stages[stage].failure for stage in numbers)
     return _RecordedStream(sorted(moments), numbers, "failed" if failed else how)
 

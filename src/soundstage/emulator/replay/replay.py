@@ -24,7 +24,7 @@ from soundstage.emulator.http.connection import Connection, OneRequestProtocol, 
 from soundstage.emulator.http.incoming import LINGER_S, RefusedRequest
 from soundstage.emulator.http.replies import Reply
 from soundstage.emulator.replay.recordings import Recording
-from soundstage.emulator.service.server import listen
+from soundstage.emulator.service import server
 from soundstage.wire.end import EndKind
 
 _HEALTH: Final = "/_emulator/health"
@@ -243,7 +243,7 @@ def serve(replay: Replay, host: str, port: int, ready: Callable[[str], None]) ->
     """
     # Not uvloop, whose clock counts milliseconds: pieces would be sent before their time.
     how = {"http": OneRequestProtocol, "lifespan": "off", "loop": "asyncio"}
-    listen(replay, host, port, ready, **how)
+    server.serve(replay, host, port, ready, **how)
 
 
 async def _read_body(receive: Receive) -> bool:
