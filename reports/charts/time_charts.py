@@ -12,7 +12,7 @@ from soundstage.reports.charts.chart import BLUE, CURVES, GREEN, GREY, ORANGE, W
 from soundstage.reports.charts.svg import element, line, number, svg, text
 from soundstage.reports.run.summary import Group
 from soundstage.reports.run.timeline import Generator, MilestoneCourse, Timeline
-from soundstage.reports.words import milestone_label, plain, plural, seconds
+from soundstage.reports.words import milestone_label, place_words, plural, seconds
 
 #: A series of a panel: values, one a slice (nan: none, +inf: never), colour, dash.
 Line = tuple[Sequence[float], str, str]
@@ -95,7 +95,7 @@ def courses(group: Group) -> Chart | None:
     shown = [one for one in group.courses if any(map(math.isfinite, one.p50))]
     if not shown or sum(n > 0 for n in shown[0].n) < 3:
         return None
-    name = f"{plain(group.api, 20)} {plain(group.endpoint, 20)}"
+    name = place_words(group.api, group.endpoint)
     chart, width = f"course-{slug(name)}", shown[0].width
     axis = Axis.until(len(shown[0].n) * width, _LEFT, WIDTH - 24)
     panels = [one for one in shown if one.milestone in CURVES]

@@ -146,7 +146,7 @@ def read_run(bundle: Bundle) -> ArmRun:
     # What broke is rebuilt from violations only where the run did not come to say it.
     known = {row["rule"] for row in stated} or {each.id for each in results}
     rules = {each.id: each for each in results if each.id in known}
-    expected = expected_milestones(bundle.run, rules.values())
+    expected = expected_milestones(bundle.run, stated)
     try:
         intake = take_in(bundle, sample=SAMPLE, times_only=True)
     except UsageError as error:

@@ -70,7 +70,7 @@ def _of_quantile(
 ) -> GateOutcome:
     q, limit, paired = gate.order or 0.5, math.log1p(rules.margin), rules.paired
     arms = [[run.times[gate.what] for run in arm] for arm in (base, candidate)]
-    fewest, need = min(len(run) for arm in arms for run in arm), None
+    need = None
     if len(base) == len(candidate) == 1:
         method, noise = "samples", rules.noise.get(gate.name)
         (one,), (other,) = arms
@@ -84,6 +84,7 @@ def _of_quantile(
         sides = [interval.estimate_of_runs(arm, q, level) for arm in arms]
         change = interval.of_runs(arms[0], arms[1], q, level, paired=paired)
         said = interval.verdict(change, limit)
+        fewest = min(len(run) for arm in arms for run in arm)
         if fewest < math.ceil(round(1 / (1 - q), 6)):
             # The quantile of so few is their greatest value, whatever it estimates.
             said, count = "inconclusive", needed(q, level) - fewest

@@ -33,6 +33,7 @@ from soundstage.reports.words import (
     milestone_label,
     outcome_words,
     percent,
+    place_words,
     plain,
     plural,
     seconds,
@@ -73,10 +74,7 @@ def render(report: Report) -> str:
             if any(rule.outcome == outcome for rule in findings)
         ],
         finding_limit=FINDING_LIMIT,
-        filters=[
-            (f"{plain(api, 20)} {plain(endpoint, 20)}", places[api, endpoint])
-            for api, endpoint in filters
-        ],
+        filters=[(place_words(api, endpoint), places[api, endpoint]) for api, endpoint in filters],
         filter_class={place: f"only-{number}" for number, place in enumerate(filters)},
         unjudged=_unjudged(report),
         id_limit=ID_LIMIT,
@@ -120,7 +118,7 @@ def _glance(report: Report) -> list[dict[str, Any]]:
         group = groups.get((api, endpoint))
         lines.append(
             {
-                "name": f"{plain(api, 20)} {plain(endpoint, 20)}",
+                "name": place_words(api, endpoint),
                 "rules": [
                     (outcome, number)
                     for outcome in OUTCOMES

@@ -84,7 +84,8 @@ def build(
     wanted = {item.exchange for result in results for item in result.evidence}
     kept = set(transcripts)
     intake = exchanges(wanted)
-    summary = summary_of(intake, expected_milestones(run, results))
+    named = ({"rule": one.id, "api": one.api, "endpoint": one.endpoint} for one in results)
+    summary = summary_of(intake, expected_milestones(run, named))
     places = {
         exchange: place
         for exchange in wanted

@@ -26,7 +26,6 @@ import numpy as np
 import numpy.typing as npt
 
 from soundstage.reports.run.heard_playback import Playback, playback
-from soundstage.reports.run.rule_results import RuleResult
 from soundstage.reports.run.stage_lengths import Length, Silence, lengths, silence
 from soundstage.reports.run.timeline import MilestoneCourse, Timeline, course, timeline
 from soundstage.reports.words import HEADLINE_MILESTONES, MILESTONES, seconds
@@ -302,7 +301,7 @@ def summary_of(
 
 
 def expected_milestones(
-    run: Mapping[str, Any], rules: Iterable[RuleResult]
+    run: Mapping[str, Any], rules: Iterable[Mapping[str, Any]]
 ) -> dict[tuple[str, str], set[str]]:
     """The milestones that each endpoint promises, by (api, endpoint).
 
@@ -315,9 +314,9 @@ def expected_milestones(
             expected[api, endpoint] = set(names)
     stated = set(expected)
     for rule in rules:
-        key = (rule.api, rule.endpoint)
+        key = (rule["api"], rule["endpoint"])
         if key in stated or key[1] not in ("stream", "sync"):
             continue
         names = expected.setdefault(key, {"complete"})
-        names.update(step for step in rule.id.split("/")[2:3] if step in MILESTONES)
+        names.update(step for step in rule["rule"].split("/")[2:3] if step in MILESTONES)
     return expected

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from soundstage.reports.charts.waterfall import waterfall
@@ -46,6 +48,29 @@ def test_a_sample_is_bounded_and_evenly_spread() -> None:
     assert 50 <= len(sample) <= 100
     assert lengths(sample.exchanges())["a"].lasted_p50 == pytest.approx(5000, rel=0.05)
     assert silence(sample.exchanges()) is None
+
+
+def test_samples_of_two_halves_come_to_an_even_sample_of_the_whole() -> None:
+    """Of 7,000 and 1,000 exchanges, of two kinds by turns: the smaller half gives way."""
+    halves = ExchangeSample(50), ExchangeSample(50)
+    for number in range(8_000):
+        stages = {"a": [0.0, float(number), 2], ("b", "c")[number % 3 == 0]: [1.0, 1.0, 1]}
+        halves[number >= 7_000].add({"stages": stages, "silence": [number, 0.0]})
+    first, second = halves
+    first.merge(second)
+    assert 50 <= len(first) < 100
+    ends = sorted(exchange.stages["a"][1] for exchange in first.exchanges())
+    assert len(ends) == len(first) == sum(len(stages) for _, stages in first.tables())
+    assert max(b - a for a, b in pairwise(ends)) <= 2 * 8_000 / len(ends)
+    for exchange in first.exchanges():
+        number = exchange.stages["a"][1]
+        assert exchange.silence == number
+        assert ("c" in exchange.stages) == (number % 3 == 0), "each kept with what is its own"
+
+
+def test_stages_of_another_shape_are_refused() -> None:
+    with pytest.raises(ValueError, match="first, last, count"):
+        ExchangeSample().add({"stages": {"a": [1.0, 2.0]}})
 
 
 def test_the_report_has_them_beside_the_waterfall() -> None:
