@@ -170,6 +170,11 @@ class Generation:
         told = (each for each in reversed(self._percentages[:reached]) if each is not None)
         return next(told, 0)
 
+    @property
+    def size(self) -> int:
+        """Bytes of the chunks that are still to be told."""
+        return sum(map(len, self.chunks))
+
     def drop_chunks(self) -> None:
         """Whoever asked for it has heard it, or has gone: nobody is told its chunks any more."""
         self.chunks = []
