@@ -6,6 +6,7 @@ import contextlib
 import functools
 import json
 import random
+import signal
 import socket
 import ssl
 import struct
@@ -33,6 +34,10 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("same")
+
+# What a shell starts in the background ignores Ctrl-C, and so would all that tests start and stop.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Step = tuple[Any, ...]
 
