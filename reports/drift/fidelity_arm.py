@@ -12,7 +12,8 @@ from typing import Any
 
 from soundstage.errors import UsageError
 from soundstage.reports.run.stage_time import SAMPLE
-from soundstage.results.columns import ExchangeSample, is_probe
+from soundstage.results.columns import is_probe
+from soundstage.results.exchange_sample import ExchangeSample
 from soundstage.results.intake import ENDPOINTS_LIMIT
 
 #: The one thing that an endpoint tells that does not stream.
