@@ -13,7 +13,6 @@ from typing import Any
 
 from soundstage.errors import SoundstageError
 from soundstage.reports.history.changepoints import LevelChange, changes
-from soundstage.reports.run.rule_results import rule_results
 from soundstage.reports.run.summary import Quantile, expected_milestones, summarise
 from soundstage.reports.words import milestone_label, plain, plural, seconds
 from soundstage.results.bundle import Bundle
@@ -114,7 +113,7 @@ def trend(entries: Iterable[RunEntry], milestones: Sequence[str] = ()) -> list[T
     for entry in sorted(entries, key=lambda each: (each.created or "", each.id)):
         try:
             bundle = Bundle.open(entry.path)
-            expected = expected_milestones(bundle.run, rule_results(bundle.rules(), ()))
+            expected = expected_milestones(bundle.run, list(bundle.rules()))
             summary = summarise(bundle.exchanges(), expected)
         except SoundstageError:
             continue

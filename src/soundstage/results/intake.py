@@ -18,7 +18,8 @@ from typing import Any
 from soundstage.errors import UsageError
 from soundstage.process.signals import deaf_children
 from soundstage.results.bundle import Bundle
-from soundstage.results.columns import SAMPLE, Columns, RunColumns, count
+from soundstage.results.columns import Columns, RunColumns, count
+from soundstage.results.exchange_sample import SAMPLE
 
 #: More different endpoints than any contract has.
 ENDPOINTS_LIMIT = 1_000
