@@ -15,7 +15,7 @@ log = logging.getLogger("soundstage.emulator")
 
 
 class FaultTally:
-    """The numbers of one emulator, by the name of a fault or, of those with a limit, by its text."""
+    """The numbers of one emulator: by the name of a fault; of a limit, by how it is written."""
 
     def __init__(self) -> None:
         self.clear()

@@ -17,7 +17,7 @@ from starlette.types import Scope, Send
 
 from soundstage.contract.protocol import MEDIA_TYPES
 from soundstage.emulator.faults.choice import Playing, RequestFaults, missed_header
-from soundstage.emulator.faults.script_player import ScriptPlayer
+from soundstage.emulator.faults.script_player import ScriptPlayer, parted
 from soundstage.emulator.generations.admission import Accepted, Admission
 from soundstage.emulator.generations.generations import Generation
 from soundstage.emulator.http.asgi import FarEnd, begin, respond
@@ -121,16 +121,17 @@ class SongAnswer:
             headers.extend(missed_header([playing.chosen]))
             return False
         self.faults.tally.applied(playing.chosen)
-        player = ScriptPlayer(playing.script, len(moments) or 1, listener, self.send, connection)
+        player, script = ScriptPlayer(listener, self.send, connection), playing.script
+        moves = parted(script.chunks, len(moments) or 1)
         loop = asyncio.get_running_loop()
-        if not await player.open(status, headers):
+        if not await player.open(script, status, headers):
             return True
         for number, moment in enumerate(moments):
             if not await listener.until(moment, loop):
                 return True
             generation.sent = number + 1
-            if not await player.chunk(number):
+            if not await player.play(moves[number]):
                 return True
-        if moments or await player.chunk(0):
-            await player.close()
+        if moments or await player.play(moves[0]):
+            await player.play(script.closing)
         return True
