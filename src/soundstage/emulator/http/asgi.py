@@ -154,7 +154,7 @@ def base_url(scope: Scope) -> str:
     return f"{scope.get('scheme', 'http')}://{named}"
 
 
-async def begin(scope: Scope, send: Send, status: int, headers: Headers) -> None:
+async def open_response(scope: Scope, send: Send, status: int, headers: Headers) -> None:
     """Send the head of a response, and note its status in the journal."""
     entry: JournalEntry | None = scope.get(ENTRY)
     if entry is not None:
@@ -170,6 +170,6 @@ async def respond(scope: Scope, send: Send, answer: Reply) -> None:
         (b"content-length", str(len(answer.body)).encode()),
         *answer.headers,
     ]
-    await begin(scope, send, answer.status, headers)
+    await open_response(scope, send, answer.status, headers)
     body = b"" if scope["method"] == "HEAD" else answer.body
     await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -21,7 +21,7 @@ from soundstage.emulator.files.mp3 import RATE, size_at, size_of
 from soundstage.emulator.files.songs import Song, song
 from soundstage.emulator.generations.generations import Generation, tracks_of
 from soundstage.emulator.generations.store import Store
-from soundstage.emulator.http.asgi import FarEnd, begin, header, respond
+from soundstage.emulator.http.asgi import FarEnd, header, open_response, respond
 from soundstage.emulator.http.replies import Headers, refusal
 
 _AUDIO: Final = "audio/mpeg"
@@ -145,7 +145,7 @@ class Assets:
         story = generation.story
         file = await asyncio.to_thread(cover, story.message_id, story.prompt)
         head = _head(scope, len(file), f'"{story.message_id}-cover"', _IMAGE)
-        await begin(scope, send, head.status, head.headers)
+        await open_response(scope, send, head.status, head.headers)
         body = b"" if scope["method"] == "HEAD" else file[head.part.start : head.part.stop]
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
@@ -170,7 +170,7 @@ class Assets:
         if grows is None:
             head = _head(scope, size, f'"{message_id}-{place}-{size:x}"', _AUDIO)
         status, headers = (200, _GROWING) if head is None else (head.status, head.headers)
-        await begin(scope, send, status, headers)
+        await open_response(scope, send, status, headers)
         if scope["method"] == "HEAD" or (head is not None and not head.part):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return

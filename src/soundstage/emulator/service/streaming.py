@@ -20,7 +20,7 @@ from soundstage.emulator.faults.choice import Playing, RequestFaults, missed_hea
 from soundstage.emulator.faults.script_player import ScriptPlayer, parted
 from soundstage.emulator.generations.admission import Accepted, Admission
 from soundstage.emulator.generations.generations import Generation
-from soundstage.emulator.http.asgi import FarEnd, begin, respond
+from soundstage.emulator.http.asgi import FarEnd, open_response, respond
 from soundstage.emulator.http.connection import connection_of
 from soundstage.emulator.http.journal import ENTRY, JournalEntry
 from soundstage.emulator.http.replies import Headers, Reply
@@ -48,7 +48,7 @@ class SongAnswer:
         headers = [(b"content-type", media_type), (b"cache-control", b"no-cache")]
         if self.faults is None:
             # Nothing of the song is in the head, and making one takes longer than all before it.
-            await begin(self.scope, self.send, 200, headers)
+            await open_response(self.scope, self.send, 200, headers)
             generation = self._begun()
         else:
             generation = self._begun()
@@ -61,7 +61,7 @@ class SongAnswer:
                 moments = [generation.started + due for due in generation.schedule]
                 if await self._play(generation.playing, moments, status, headers):
                     return
-            await begin(self.scope, self.send, status, headers)
+            await open_response(self.scope, self.send, status, headers)
         loop = asyncio.get_running_loop()
         listener, send, stamp = self.listener, self.send, self.stamp
         started, schedule = generation.started, generation.schedule
