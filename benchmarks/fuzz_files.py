@@ -258,9 +258,7 @@ def _replayed(path: Path) -> object:
 
     found = recordings.find(path, list(load_all().values()))
     for each in found.recordings:
-        body = replay._ReplayFraming(each, replay.ReplayRequest(each.method, each.paths[0]))
-        body.head()
-        body.end()
+        list(replay.moves_of(each, each.method, chunks=True))
     return found
 
 

@@ -20,8 +20,9 @@ from soundstage.commands import emulate
 from soundstage.commands.lint import lint
 from soundstage.conformance.judge import Caps
 from soundstage.contract import load, load_all
-from soundstage.emulator.replay.recordings import read
-from soundstage.emulator.replay.replay import Replay, ReplayRequest
+from soundstage.emulator.http.replies import Reply
+from soundstage.emulator.replay.recordings import find
+from soundstage.emulator.replay.replay import Replay
 from soundstage.errors import NoDataError, UsageError
 from soundstage.exchange.client import Call, Exchange
 from soundstage.exchange.session import open_session
@@ -357,7 +358,7 @@ def test_a_har_file_that_is_none_is_refused_with_the_place(
     path = tmp_path / "broken.har"
     path.write_text(text)
     with pytest.raises(UsageError, match=says):
-        read(path, CONTRACTS)
+        find(path, CONTRACTS)
 
 
 def test_the_transcripts_of_a_run_bundle_are_replayed(tmp_path: Path) -> None:
@@ -365,7 +366,7 @@ def test_the_transcripts_of_a_run_bundle_are_replayed(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{}")
     (tmp_path / "rules.ndjson").write_text("{}\n")
     saved(tmp_path / "transcripts", "e000001.ndjson", {})
-    assert len(read(tmp_path, CONTRACTS)) == 1
+    assert len(find(tmp_path, CONTRACTS).recordings) == 1
 
 
 def test_the_status_of_a_generation_is_linted_and_replayed_at_its_own_path(tmp_path: Path) -> None:
@@ -380,19 +381,19 @@ def test_the_status_of_a_generation_is_linted_and_replayed_at_its_own_path(tmp_p
     linted = lint(path.read_bytes(), "a", CONTRACTS, None, Caps())
     assert (linted.contract.api, linted.endpoint) == ("v6", "status")
     assert linted.judge.verdict() == "conforms"
-    served = Replay(read(tmp_path, CONTRACTS))
+    served = Replay(find(tmp_path, CONTRACTS).recordings)
     assert served.paths() == ["GET /status/generation/m-1 (1)"]
-    assert isinstance(served.next(ReplayRequest("GET", "/status/generation/other")), tuple)
+    assert isinstance(served.next("GET", "/status/generation/other"), Reply)
 
 
 def test_a_place_without_anything_to_replay_says_so(tmp_path: Path) -> None:
     with pytest.raises(NoDataError, match="nothing to replay"):
-        read(tmp_path, CONTRACTS)
+        find(tmp_path, CONTRACTS)
     (tmp_path / "a.ndjson").write_text('{"hello": 1}\n')
     with pytest.raises(UsageError, match=r"a\.ndjson: neither a transcript nor a HAR file"):
-        read(tmp_path, CONTRACTS)
+        find(tmp_path, CONTRACTS)
     with pytest.raises(UsageError, match="No such file"):
-        read(tmp_path / "absent", CONTRACTS)
+        find(tmp_path / "absent", CONTRACTS)
 
 
 @pytest.mark.parametrize(
@@ -408,13 +409,13 @@ def test_a_transcript_that_cannot_be_served_is_refused(
 ) -> None:
     saved(tmp_path, "a.ndjson", header)
     with pytest.raises(UsageError, match=says):
-        read(tmp_path, CONTRACTS)
+        find(tmp_path, CONTRACTS)
 
 
 def test_a_recorded_header_cannot_smuggle_another(tmp_path: Path) -> None:
     headers = [["x-a", "1\r\nset-cookie: b"], ["bad name", "1"], ["transfer-encoding", "chunked"]]
     saved(tmp_path, "a.ndjson", {"response": {"status": 200, "headers": headers}})
-    (recording,) = read(tmp_path, CONTRACTS)
+    (recording,) = find(tmp_path, CONTRACTS).recordings
     assert recording.headers == (("x-a", "1  set-cookie: b"),)
 
 
@@ -427,9 +428,7 @@ def test_what_does_not_go_with_replay_is_refused(argv: list[str]) -> None:
 
 def test_turns_are_counted_by_method_and_path(tmp_path: Path) -> None:
     saved(tmp_path, "a.ndjson", {})
-    served = Replay(read(tmp_path, CONTRACTS))
-    answers = [
-        served.next(ReplayRequest(method, "/v6/generate/song")) for method in ("PUT", "POST")
-    ]
-    assert isinstance(answers[0], tuple)
-    assert not isinstance(answers[1], tuple)
+    served = Replay(find(tmp_path, CONTRACTS).recordings)
+    answers = [served.next(method, "/v6/generate/song") for method in ("PUT", "POST")]
+    assert isinstance(answers[0], Reply)
+    assert not isinstance(answers[1], Reply)

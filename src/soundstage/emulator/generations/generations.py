@@ -45,7 +45,6 @@ class Generation:
         "chunks",
         "contract",
         "failed",
-        "finished",
         "head",
         "notes",
         "pace",
@@ -78,7 +77,6 @@ class Generation:
         self.started = started
         self.failed = contract.protocol.by_name[self.steps[-1].stage].failure if chunks else True
         self.sent = 0
-        self.finished = False
         #: Status and content type, where a fault changes them; how the answer is sent where a
         #: fault of the wire is in it; headers that name faults without a place.
         self.head: tuple[int, str | None] | None = None
