@@ -7,14 +7,13 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import subprocess
-import sys
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import pytest
+from command_run import run_here
 from strict_validators import ajv, needs_ajv
 
 from made_up_api import folder
@@ -33,13 +32,6 @@ from soundstage.results.bundle import OBSERVED
 
 LOST = "field/validated/message_id/missing"
 AT_TIMES = "field/streaming_ready/stream_url/missing"
-
-
-def soundstage(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "soundstage", *arguments]
-    return subprocess.run(
-        command, cwd=home, capture_output=True, text=True, timeout=120, check=False
-    )
 
 
 def captured(home: Path, name: str, api: str, *faults: str, seed: int = 0) -> Path:
@@ -109,10 +101,10 @@ def test_two_checks_of_the_same_api_show_no_drift(home: Path, base: Path):
 @pytest.mark.proof
 def test_a_field_that_is_gone_is_breaking_drift_with_its_evidence(home: Path, base: Path):
     """Through the real command, as a user runs it."""
-    done = soundstage(
-        home,
+    done = run_here(
         *("check", "--target", "emulator", "--api", "v6", "--explore", "0"),
         *("--fault", LOST, "--out", "faulty"),
+        folder=home,
     )
     assert done.returncode == 1, done.stdout + done.stderr
     findings = drift(observed_of([base]), observed_of([home / "faulty"]), load_all())

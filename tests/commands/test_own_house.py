@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from emulated import served
 
 from soundstage.commands import check_plan, isolation
 from soundstage.contract import load
-from soundstage.exchange.spawn import spawned_emulator
+from soundstage.emulator.options import Options
 
 RULES = sum(1 for _ in load("v6").rules)
 SHADOW = "raise RuntimeError('a file of the current folder was imported')\n"
@@ -21,7 +22,7 @@ DESELECT = "def pytest_collection_modifyitems(items):\n    del items[3:]\n"
 
 @pytest.fixture(scope="module")
 def emulator():
-    with spawned_emulator(["--profile", "instant"]) as url:
+    with served(Options(profile="instant")) as url:
         yield url
 
 

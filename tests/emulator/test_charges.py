@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from crowd import Answered, crowd, leave, request
+from emulated import served
 
 from soundstage.contract import load_all
 from soundstage.emulator import Options, running
@@ -21,7 +22,6 @@ from soundstage.emulator.accounts import charges as accounting
 from soundstage.emulator.accounts.accounts import Account, account_of
 from soundstage.emulator.accounts.charges import ChargeRefused, HeldPrice, Ledger
 from soundstage.emulator.generations.factory import Factory
-from soundstage.exchange.spawn import spawned_emulator
 
 CONTRACTS = load_all()
 KEY = {"Authorization": "Bearer my-key"}
@@ -184,7 +184,7 @@ def said(url: str, path: str, body: Any) -> socket.socket:
 def test_every_generation_is_charged_once_also_when_its_client_leaves() -> None:
     due = 0
     with (
-        spawned_emulator(Options(profile="fast", speed=5).arguments()) as url,
+        served(Options(profile="fast", speed=5)) as url,
         httpx.Client(base_url=url, headers=KEY) as client,
     ):
 
@@ -234,7 +234,7 @@ def test_a_thousand_race_for_a_hundred_credits_and_half_of_them_leave() -> None:
     error = contract.errors.named("insufficient_balance")
     requests = [request(stream, body, "my-key")] * 1000
     options = Options(seed=3, profile="fast", speed=5, keys=("my-key:100",))
-    with spawned_emulator(options.arguments()) as url:
+    with served(options) as url:
 
         async def storm() -> list[Answered]:
             answers = await crowd(url, requests, keep=True)
@@ -257,7 +257,7 @@ def test_a_race_for_the_last_credit_has_one_winner() -> None:
     body = next(each.payload for each in contract.examples if each.of == "request")
     statuses: list[int] = []
     with (
-        spawned_emulator(Options(profile="instant").arguments()) as url,
+        served(Options(profile="instant")) as url,
         httpx.Client(base_url=url) as client,
     ):
         path = next(e.path for e in contract.endpoints.values() if e.kind == "sync")
