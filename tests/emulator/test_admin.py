@@ -21,6 +21,7 @@ from soundstage.emulator.http.guard import TOKEN_VARIABLE, Guard
 from soundstage.emulator.options import Options
 from soundstage.emulator.service.admin import document
 from soundstage.emulator.service.app import Emulator
+from soundstage.emulator.service.server import running
 from soundstage.errors import UsageError
 
 openapi_spec_validator = LateModule("openapi_spec_validator")
@@ -115,6 +116,16 @@ def test_state_counts_what_there_is(admin: httpx.Client) -> None:
     assert state["generations"] == {"running": {}, "ended": {"final": 3}}
     assert state["charges"]["charged"] == {"number": 3, "credits": 3}
     assert state["refusals"] == {"invalid_prompt": 1}
+
+
+def test_a_generation_is_queued_until_its_first_chunk() -> None:
+    with (
+        running(Options(speed=1e-4, seed=4)) as emulator,
+        httpx.Client(base_url=emulator.url, headers={"Authorization": "Bearer my-key"}) as client,
+        client.stream("POST", STREAM, json=BODY),
+    ):
+        state = httpx.get(f"{emulator.url}/_emulator/state").json()["generations"]
+        assert state == {"running": {"queued": 1}, "ended": {}}
 
 
 def test_a_generation_is_shown_with_its_stage_while_it_runs() -> None:

@@ -11,8 +11,7 @@ import pytest
 from soundstage.contract import Contract, load_all
 from soundstage.emulator.generations.admission import Reader
 from soundstage.emulator.generations.factory import Factory, SongEndpoint
-from soundstage.emulator.generations.generations import Generation
-from soundstage.emulator.generations.status import status_of
+from soundstage.emulator.generations.generations import Generation, status_of
 from soundstage.emulator.generations.store import Store
 from soundstage.emulator.pace.profiles import profile
 

@@ -193,6 +193,31 @@ class Generation:
         self.notes = missed_header(broken.missed)
 
 
+def status_of(generation: Generation, now: float) -> Payload:
+    """What the status endpoint tells of a generation at `now` (seconds of the event loop's clock),
+    whether or not anybody still listens to it. The page prints no payload
+    (docs/reading-the-documentation.md), so the names are ours; the stages are the contract's.
+    """
+    reached = generation.reached(now)
+
+    def told(url: str) -> str | None:
+        return url if generation.offers(url, now) else None
+
+    story = generation.story
+    tracks = zip(tracks_of(generation.contract), story.stream_urls, story.audio_urls, strict=False)
+    return {
+        "message_id": story.message_id,
+        "status": generation.steps[reached - 1].stage if reached else "queued",
+        "progress": generation.progress(now),
+        "isComplete": reached >= len(generation.steps),
+        "song_name": story.song_name,
+        "tracks": [
+            {"track": value, "stream_url": told(stream), "audio_url": told(audio)}
+            for value, stream, audio in tracks
+        ],
+    }
+
+
 @cache
 def _rising(contract: Contract) -> tuple[str, ...]:
     """The fields that tell how far a generation is."""

@@ -18,7 +18,7 @@ from soundstage.contract import Contract
 from soundstage.emulator.accounts import rates
 from soundstage.emulator.faults.choice import Faults
 from soundstage.emulator.generations.admission import Admission
-from soundstage.emulator.generations.status import status_of
+from soundstage.emulator.generations.generations import status_of
 from soundstage.emulator.generations.store import KeptGeneration
 from soundstage.emulator.http.journal import Journal
 from soundstage.emulator.options import Options
