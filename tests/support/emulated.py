@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from soundstage.emulator.options import Options
-from soundstage.emulator.service.hosting import running as in_a_thread
+from soundstage.emulator.service.server import running as in_a_thread
 
 
 class Running:
