@@ -162,12 +162,16 @@ def test_a_new_key_with_each_request_fills_no_memory(monkeypatch: Any) -> None:
     monkeypatch.setattr(accounting, "MOST_ACCOUNTS", 100)
     ledger = Ledger()
     running = held(ledger, MINE, 3)
+    ledger.set_balance("often", 8)
     for number in range(1_000):
         ledger.release(held(ledger, Account(f"account {number}", 5), 1))
+        if number % 50 == 0:
+            ledger.release(held(ledger, Account("often", 5), 1))
     assert len(ledger.accounts(10_000)) == 100
     ledger.seal(running, 1.0, charges=True)
     ledger.settle(2.0)
     assert balance(ledger, MINE) == 7, "who has a song under way is not forgotten"
+    assert balance(ledger, Account("often", 5)) == 8, "nor is who comes again and again"
 
 
 def said(url: str, path: str, body: Any) -> socket.socket:

@@ -455,7 +455,7 @@ def made(**facts: Any) -> Recording:
 
 
 def played(recording: Recording, method: str = "GET", *, chunks: bool = True) -> list[Any]:
-    """When something is sent, the octets (cut at a header), and the move that ends it, if any."""
+    """When something is sent, the octets, cut at a header, and the move that ends it, if any."""
     script = list(moves_of(recording, method, chunks=chunks))
     moves = [move for _, each in script for move in each]
     octets = b"".join(move.data for move in moves if isinstance(move, Raw))

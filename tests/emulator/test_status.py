@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from dataclasses import replace
 
+import httpx
 import orjson
 import pytest
 
@@ -13,7 +15,9 @@ from soundstage.emulator.generations.admission import Reader
 from soundstage.emulator.generations.factory import Factory, SongEndpoint
 from soundstage.emulator.generations.generations import Generation, status_of
 from soundstage.emulator.generations.store import Store
+from soundstage.emulator.options import Options
 from soundstage.emulator.pace.profiles import profile
+from soundstage.emulator.service.app import Emulator
 
 CONTRACTS = load_all()
 each_contract = pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
@@ -138,8 +142,27 @@ def test_there_is_room_for_so_many_bytes_of_songs_that_are_being_told() -> None:
 def test_songs_that_go_on_without_their_clients_do_not_fill_memory_with_words() -> None:
     [song, *_] = generations(next(iter(CONTRACTS.values())), False)
     store = Store(most_text=1000)
-    kept_in(store, begun(song, 1, 0.0), 1, text=2001)
+    kept_in(store, begun(song, 1, 0.0), 1, text=2000)
+    assert not store.crowded
+    kept_in(store, begun(song, 2, 0.0), 2, text=1)
     store.prune(0.0)
     assert store.crowded
     store.prune(1e6)
-    assert not store.crowded, "that one has ended, and is forgotten for it"
+    assert not store.crowded, "they have ended, and are forgotten for it"
+
+
+def test_what_has_ended_makes_room_for_the_next_request_at_once() -> None:
+    contract = next(iter(CONTRACTS.values()))
+    endpoint = contract.endpoint_of_kind("stream")
+    assert endpoint is not None
+    body = next(each.payload for each in contract.examples if each.of == "request")
+    app = Emulator(Options(profile="instant", seed=1))
+    app._store._most_text = 10
+
+    async def ask() -> list[int]:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://emulator") as client:
+            client.headers["Authorization"] = "Bearer k"
+            return [(await client.post(endpoint.path, json=body)).status_code for _ in range(3)]
+
+    assert asyncio.run(ask()) == [200] * 3
