@@ -45,6 +45,7 @@ def _children(pid: int) -> list[int]:
     return [int(each) for each in text.split()]
 
 
+@pytest.mark.proof
 def test_several_processes_send_what_one_would_and_leave_one_bundle(
     emulator: str, tmp_path: Path
 ) -> None:
@@ -115,6 +116,7 @@ def test_a_killed_worker_is_named_and_costs_what_it_had_not_shipped(
     assert f"{lost_one['unaccounted']} of its {lost_one['asked']} requests" in void["message"]
 
 
+@pytest.mark.proof
 def test_a_budget_holds_across_workers_and_so_does_the_contract(tmp_path: Path) -> None:
     fault = "field/streaming_ready/stream_url/missing"
     with spawned_emulator(["--speed", "200", "--fault", fault]) as url:
@@ -136,6 +138,7 @@ def test_a_budget_holds_across_workers_and_so_does_the_contract(tmp_path: Path) 
     assert len(list(ran.bundle.violations())) >= 20
 
 
+@pytest.mark.proof
 def test_the_users_of_a_closed_loop_are_spread_over_the_workers(
     emulator: str, tmp_path: Path
 ) -> None:
@@ -170,6 +173,7 @@ def test_ctrl_c_drains_all_workers_and_once_more_ends_them_at_once(tmp_path: Pat
     assert (folder / "report.html").is_file()
 
 
+@pytest.mark.proof
 def test_workers_do_not_outlive_a_killed_master(emulator: str, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     process = start_load(folder, emulator, "--rate 5 --duration 60s --processes 2")
