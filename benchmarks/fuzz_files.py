@@ -26,7 +26,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.fuzz_specimens import archive_of, transcript_of, write_bundle
+from benchmarks.fuzz_seeds import archive, transcript, write_bundle
 from benchmarks.mutators import mutant, no_file
 from soundstage.cli import COMMANDS
 from soundstage.contract import Contract, load_all
@@ -194,8 +194,8 @@ def _recordings(place: Path) -> Subject:
     folder = place / "recordings"
     folder.mkdir(parents=True)
     contract = list(load_all().values())[-1]
-    (folder / "001.ndjson").write_bytes(transcript_of(contract))
-    (folder / "002.har").write_bytes(archive_of(contract))
+    (folder / "001.ndjson").write_bytes(transcript(contract))
+    (folder / "002.har").write_bytes(archive(contract))
     (folder / "body.sse").write_text("data: {}\n\n")
     observed = Reader("schema --observed", _command("schema", "--observed", "{}"))
     return Subject(
@@ -258,9 +258,7 @@ def _replayed(path: Path) -> object:
 
     found = recordings.find(path, list(load_all().values()))
     for each in found.recordings:
-        body = replay._ReplayFraming(each, replay.ReplayRequest(each.method, each.paths[0]))
-        body.head()
-        body.end()
+        list(replay.moves_of(each, each.method, chunks=True))
     return found
 
 
@@ -277,8 +275,8 @@ def _moments(path: Path) -> object:
 
 SUBJECTS: Final[dict[str, Callable[[Path], Subject]]] = {
     "bundle": _bundle,
-    "transcript": _file("saved.ndjson", transcript_of),
-    "archive": _file("saved.har", archive_of),
+    "transcript": _file("saved.ndjson", transcript),
+    "archive": _file("saved.har", archive),
     "recordings": _recordings,
     "profile": _profile,
     "history": _marks,

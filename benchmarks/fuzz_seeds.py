@@ -17,11 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from soundstage.contract import Contract, load_all
+from soundstage.emulator.files import mp3
+from soundstage.emulator.files.cover import cover
+from soundstage.emulator.files.songs import song as made
 from soundstage.generation import walk
 from soundstage.generation.faults import valid_result
+from soundstage.observed.recorder import observe_stream
 from soundstage.results.bundle import BundleWriter
 from soundstage.saved.transcript import Transcript
 
+#: Enough of a song for its headers and some frames.
+_MOST_OF_SONG = 200_000
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
 
 
@@ -29,9 +35,13 @@ def contracts() -> list[Contract]:
     return list(load_all().values())
 
 
-def _stream(contract: Contract, rng: random.Random) -> bytes:
+def _chunks(contract: Contract, rng: random.Random) -> list[dict[str, Any]]:
     steps = walk.plan(contract, rng)
-    chunks = walk.payloads(contract, steps, walk.random_story(rng), rng)
+    return walk.payloads(contract, steps, walk.random_story(rng), rng)
+
+
+def _stream(contract: Contract, rng: random.Random) -> bytes:
+    chunks = _chunks(contract, rng)
     return b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in chunks)
 
 
@@ -77,6 +87,48 @@ def saved() -> tuple[tuple[str, bytes], ...]:
     return tuple(found)
 
 
+def transcript(contract: Contract) -> bytes:
+    """A stream of which one chunk lacks a field, as `record` keeps it."""
+    chunks = [dict(each) for each in _chunks(contract, random.Random(3))]
+    chunks[1].pop(next(reversed(chunks[1])))
+    pieces = [
+        (0.1 * n, b"data: %b\n\n" % json.dumps(each).encode(), n == 2)
+        for n, each in enumerate(chunks)
+    ]
+    url = f"http://127.0.0.1:8000{contract.endpoints['stream'].path}"
+    asked = {
+        "method": "POST",
+        "url": url,
+        "headers": [["Authorization", "[redacted]"]],
+        "body": {"prompt": "x"},
+    }
+    head = {
+        "status": 200,
+        "reason": "OK",
+        "headers": [["content-type", "text/event-stream"]],
+        "t": 0.01,
+        "hops": [],
+    }
+    header = {
+        "api": contract.api,
+        "endpoint": "stream",
+        "request": asked,
+        "response": head,
+        "timing": "kernel",
+    }
+    end = {"kind": "complete", "fault_of": None, "message": "", "cut": None, "t": 9.0}
+    return Transcript(header, pieces, end).to_bytes()
+
+
+def archive(contract: Contract) -> bytes:
+    """An HTTP archive of a stream and a result."""
+    rng = random.Random(3)
+    single = contract.endpoint_of_kind("sync")
+    assert single is not None
+    ((_, value),) = valid_result(contract, single.name, rng)
+    return _archive(contract, _stream(contract, rng), json.dumps(value).encode())
+
+
 def _archive(contract: Contract, body: bytes, result: bytes) -> bytes:
     entries = []
     for kind, media, raw in (
@@ -106,84 +158,229 @@ def _archive(contract: Contract, body: bytes, result: bytes) -> bytes:
                     "timings": {"send": 0, "wait": 100, "receive": 1000},
                 }
             )
+    # The way of some browsers: the body lies in a file beside the archive.
+    beside = {"mimeType": "text/event-stream", "_file": "body.sse"}
+    response = {**entries[0]["response"], "content": beside}
+    entries.append({**entries[0], "response": response})
     return json.dumps({"log": {"version": "1.2", "entries": entries}}).encode()
 
 
-def _row(number: int, api: str, rng: random.Random, slow: float) -> dict[str, Any]:
-    moment, stages = 0.01, {}
-    for stage in ("validated", "streaming", "running", "streaming_ready#1", "completed", "final#1"):
-        moment += rng.lognormvariate(-2, 0.4) * slow
-        stages[stage] = [round(moment, 6), round(moment * 1.1, 6), 2]
-    bad = number == 0
+def write_bundle(folder: Path, exchanges: int, slow: float = 1.0) -> None:
+    """Write a load run with findings, a transcript, objectives, workers and a capacity; its songs
+    take `slow` times as long as they might.
+    """
+    rng = random.Random(7)
+    facts: dict[str, Any] = {
+        "kind": "load",
+        "created": "2026-02-01T00:00:00.000Z",
+        "command": "soundstage load --target emulator",
+        "target": {
+            "url": "http://127.0.0.1:8000",
+            "kind": "emulator",
+            "profile": "p",
+            "speed": 2.0,
+            "seed": 1,
+        },
+        "contracts": {},
+        "machine": {"system": "made up", "cpus": 2, "python": "3.11"},
+        "versions": {"soundstage": "1"},
+        "parameters": {"rate": 2.0, "duration_s": 20.0, "loop": "open"},
+        "budget": {"limit": None, "spent": 0},
+        "clock": {"source": "kernel", "stepped": False},
+    }
+    contract = contracts()[-1]
+    promised = {"stream": ["accepted", "complete", "streaming_ready"]}
+    facts["contracts"] = {
+        contract.api: {"title": contract.title, "sha256": "0" * 64, "milestones": promised}
+    }
+    some = list(contract.rules)[:8]
+    with BundleWriter.create(folder, facts) as writer:
+        place = writer.transcript("e000001", transcript(contract))
+        for number in range(1, exchanges + 1):
+            writer.exchange(_row(contract, number, rng, slow, place if number == 1 else None))
+        for rule in some[:2]:
+            row = {
+                "exchange": "e000001",
+                "api": contract.api,
+                "endpoint": rule.endpoint,
+                "code": "field.missing",
+            }
+            writer.violations(
+                [
+                    {
+                        **row,
+                        "severity": "error",
+                        "chunk": 1,
+                        "path": "/a",
+                        "message": "m",
+                        "rule": rule.id,
+                    }
+                ]
+            )
+        for second in range(3):
+            counts = {"asked": 2, "started": 2, "dropped": 0, "in_flight": 1}
+            writer.health(
+                {
+                    "t": second + 0.5,
+                    "lag_max_s": 0.001,
+                    "cpu": 0.1,
+                    "steal": None,
+                    "rss": 1e8,
+                    **counts,
+                }
+            )
+        writer.observed(_observed(contract))
+        writer.finish(
+            verdict="fail",
+            exit_code=1,
+            reason="made up",
+            rules=[_rule(each, n) for n, each in enumerate(some)],
+            voids=[{"kind": "budget", "message": "m"}],
+            totals={"exchanges": exchanges, "outcomes": {"ok": exchanges}},
+            slos=[_slo()],
+            workers=[{"name": "w", "state": "finished", "exchanges": 1, "asked": 1}],
+            capacity=_capacity(),
+            selection={"expression": "x", "rules": 1, "of": 2, "outside": 0},
+        )
+
+
+def _row(
+    contract: Contract, number: int, rng: random.Random, slow: float, transcript: str | None
+) -> dict[str, Any]:
+    moment, stages = 0.0, {}
+    for step in walk.plan(contract, random.Random(1)):
+        moment += slow * rng.uniform(0.05, 0.2)
+        name = step.stage if step.track is None else f"{step.stage}#{step.track}"
+        first = stages.setdefault(name, [round(moment, 6), 0.0, 0])
+        first[1:] = round(moment, 6), first[2] + 1
+    ok = number % 8 != 0
     return {
         "id": f"e{number:06d}",
         "scenario": "load",
-        "api": api,
+        "api": contract.api,
         "endpoint": "stream",
-        "message_id": f"m-{number}",
-        "intended_ns": number * 100_000_000,
-        "started_ns": number * 100_000_000 + 1000,
-        "wall": "2026-11-21T08:36:15Z",
-        "outcome": "timeout" if number == 3 else "ok",
-        "verdict": "violates" if bad else "conforms",
-        "reason": None,
+        "message_id": f"m{number}",
+        "intended_ns": number * 10**9,
+        "started_ns": number * 10**9 + 1_000,
+        "outcome": "ok" if ok else "censored",
+        "verdict": "conforms" if ok else "inconclusive",
+        "reason": None if ok else "cap.x",
         "http_status": 200,
         "framing": "sse",
-        "milestones": {"accepted": 0.003, "streaming_ready": moment / 2, "complete": moment},
+        "milestones": {
+            "accepted": 0.01,
+            "streaming_ready": slow,
+            "complete": round(moment, 6) if ok else None,
+        },
         "stages": stages,
-        "codes": {"field.missing": 1} if bad else {},
-        "bytes": 4000,
-        "events": 12,
+        "codes": {"field.missing": 1} if number == 1 else {},
+        "bytes": 900,
+        "events": 20,
         "timing": "kernel",
-        "coarse": 0.0,
+        "coarse": 0.1,
         "billed": True,
         "warmup": False,
-        "transcript": "transcripts/e000000.ndjson" if bad else None,
+        "transcript": transcript,
         "hops": 0,
+        "silence": [0.3, 1.0],
+        "ended": round(moment, 6),
+        "probe": False,
+        "playback": {
+            "stalls": 0,
+            "stalled_s": 0.0,
+            "first_byte_s": 0.1,
+            "played_s": 9.0,
+            "reason": None,
+        },
     }
+
+
+def _rule(rule: Any, number: int) -> dict[str, Any]:
+    evidence = (
+        [{"exchange": "e000001", "chunk": 1, "path": "/a", "message": "m"}] if number < 2 else []
+    )
+    return {
+        "rule": rule.id,
+        "api": rule.api,
+        "endpoint": rule.endpoint,
+        "severity": rule.severity,
+        "basis": rule.basis,
+        "outcome": "failed" if number < 2 else "passed",
+        "reason": None,
+        "source": rule.source,
+        "text": rule.text,
+        "violations": int(number < 2),
+        "exchanges": 40,
+        "evidence": evidence,
+        "seconds": None,
+    }
+
+
+def _slo() -> dict[str, Any]:
+    return {
+        "slo": "complete.p95<9s",
+        "kind": "quantile",
+        "api": None,
+        "endpoint": None,
+        "milestone": "complete",
+        "order": 0.95,
+        "op": "<",
+        "bound": 9.0,
+        "unit": "s",
+        "n": 40,
+        "unknown": 2,
+        "value": 3.0,
+        "low": 2.0,
+        "high": None,
+        "level": 0.95,
+        "verdict": "inconclusive",
+        "reason": None,
+        "more": 30,
+    }
+
+
+def _capacity() -> dict[str, Any]:
+    quantiles = {"v6.stream.complete": {"p50": 1.0, "p90": 2.0, "p95": 2.0, "p99": None}}
+    trial = {
+        "rate": 2.0,
+        "delivered": 2.0,
+        "seed": 1,
+        "seconds": 9.0,
+        "exchanges": 18,
+        "verdict": "pass",
+        "reason": None,
+        "stopped": False,
+        "slos": [_slo()],
+        "quantiles": quantiles,
+    }
+    trials = [trial, {**trial, "rate": 4.0, "verdict": "fail"}]
+    return {
+        "slos": ["complete.p95<9s"],
+        "rate": 2.0,
+        "low": 2.0,
+        "high": 4.0,
+        "verdict": "found",
+        "reason": None,
+        "precision": 0.1,
+        "trials": trials,
+    }
+
+
+def _observed(contract: Contract) -> dict[str, Any]:
+    rng = random.Random(3)
+    steps = walk.plan(contract, rng)
+    chunks = walk.payloads(contract, steps, walk.random_story(rng), rng)
+    seen = [(step.stage, chunk) for step, chunk in zip(steps, chunks, strict=True)]
+    stream = contract.endpoints["stream"]
+    return observe_stream(contract, stream, seen, framing="sse", whole=True).to_json()
 
 
 @cache
 def bundle(slow: float = 1.0) -> dict[str, bytes]:
-    """The files of a run with a finding and its transcript, small enough to be read often."""
-    rng = random.Random(2)
-    contract = contracts()[-1]
-    endpoint = contract.endpoint_of_kind("stream")
-    assert endpoint is not None
-    rule = next(each.id for each in contract.rules if each.id.endswith("/required"))
-    code, message = "field.missing", "“version” is missing"
-    violation = {
-        "exchange": "e000000", "api": contract.api, "endpoint": endpoint.name, "code": code,
-        "severity": "error", "chunk": 2, "path": "/version", "message": message, "rule": rule,
-    }  # fmt: skip
-    row = {
-        "rule": rule, "api": contract.api, "endpoint": endpoint.name, "outcome": "failed",
-        "reason": None, "severity": "error", "basis": "documented", "source": "Made up > Nothing",
-        "text": "It is there.", "violations": 1, "exchanges": 1, "seconds": 0.001,
-        "evidence": [{"exchange": "e000000", "chunk": 2, "path": "/version", "message": message}],
-    }  # fmt: skip
-    health = {
-        "t": 0.98, "rate": 10.0, "asked": 10, "started": 10, "dropped": 0, "in_flight": 7,
-        "lag_max_s": 0.002, "cpu": 0.2, "steal": None, "rss": 80e6,
-    }  # fmt: skip
-    facts = {
-        "kind": "load", "command": "soundstage load", "created": "2026-02-01T00:00:00.000Z",
-        "target": {"url": "http://127.0.0.1:1", "kind": "emulator"}, "seed": 7,
-        "machine": {"system": "Linux", "cpus": 2, "python": "3.11.7"},
-        "parameters": {"rate": 5}, "budget": {"limit": None, "spent": 0},
-        "clock": {"source": "kernel", "stepped": False},
-    }  # fmt: skip
-    transcript = next(raw for name, raw in reversed(saved()) if name == "stream.ndjson")
+    """The files of such a run, small enough to be read often."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run"
-        with BundleWriter.create(path, facts) as writer:
-            for number in range(12):
-                writer.exchange(_row(number, contract.api, rng, slow))
-            writer.violations([violation])
-            for second in range(3):
-                writer.health({**health, "t": second + 0.9})
-            writer.transcript("e000000", transcript)
-            writer.finish(verdict="fail", exit_code=1, reason="1 rule is broken", rules=[row])
+        write_bundle(path, 12, slow)
         found = {
             str(each.relative_to(path)): each.read_bytes()
             for each in sorted(path.rglob("*"))
@@ -214,37 +411,34 @@ def folder_of_contract(api: str) -> dict[str, bytes]:
 
 
 @cache
-def assets() -> tuple[tuple[str, bytes], ...]:
-    """(kind, bytes): a short song and small pictures in every form that is decoded."""
-    import lameenc
+def assets() -> tuple[bytes, ...]:
+    """Whole files of the four formats that are decoded, and beginnings of others."""
     from PIL import Image
 
-    encoder = lameenc.Encoder()
-    encoder.set_bit_rate(64)
-    encoder.set_in_sample_rate(22_050)
-    encoder.set_channels(1)
-    encoder.silence()
-    rng = random.Random(3)
-    samples = b"".join(
-        rng.randrange(-9000, 9000).to_bytes(2, "little", signed=True) for _ in range(9000)
-    )
-    found = [("audio", bytes(encoder.encode(samples)) + bytes(encoder.flush()))]
-    found.append(("audio", _wave(samples)))
-    picture = Image.new("RGB", (24, 16))
-    picture.putdata([(n % 256, n * 7 % 256, n * 31 % 256) for n in range(24 * 16)])
-    for form in ("WEBP", "PNG", "JPEG", "GIF"):
-        out = io.BytesIO()
-        picture.save(out, form)
-        found.append(("image", out.getvalue()))
-    for raw in (b"OggS" + bytes(60), b"fLaC" + bytes(60), b"\0\0\0\x1cftypavif" + bytes(90)):
-        found += [("audio", raw), ("image", raw)]
+    song = made("a song", "", 0, mp3.RATE).piece(0, _MOST_OF_SONG)
+    found = [song, b"ID3\4\0\0\0\0\1\x76" + bytes(246) + song, cover("a", "b")]
+    noise = Image.effect_noise((48, 40), 90)
+    options: dict[str, list[dict[str, object]]] = {
+        "PNG": [{}, {"mode": "P"}, {"mode": "RGBA"}, {"mode": "I;16"}, {"mode": "1"}],
+        "JPEG": [{}, {"progressive": True}, {"mode": "CMYK"}, {"mode": "L"}],
+        "WEBP": [{}, {"lossless": True}, {"mode": "RGBA"}, {"save_all": True, "mode": "RGBA"}],
+    }
+    for kind, variants in options.items():
+        for variant in variants:
+            mode = str(variant.pop("mode", "RGB"))
+            picture = noise.convert(mode if mode != "I;16" else "I").convert(mode)
+            if variant.get("save_all"):
+                variant["append_images"] = [picture.rotate(90)]
+            file = io.BytesIO()
+            picture.save(file, kind, **variant)
+            found.append(file.getvalue())
+    for kind in ("GIF", "AVIF", "TIFF", "BMP", "ICO"):
+        file = io.BytesIO()
+        noise.save(file, kind)
+        found.append(file.getvalue())
+    found.append(b"OggS\0\2" + bytes(21) + b"\x1e\1vorbis" + bytes(90))
+    found += [b"fLaC\0\0\0\x22" + bytes(90), b"RIFF\x64\0\0\0WAVEfmt \x10\0\0\0\1\0" + bytes(90)]
     return tuple(found)
-
-
-def _wave(samples: bytes) -> bytes:
-    head = b"WAVEfmt " + bytes.fromhex("10000000010001002256000044ac000002001000")
-    data = b"data" + len(samples).to_bytes(4, "little") + samples
-    return b"RIFF" + (len(head) + len(data)).to_bytes(4, "little") + head + data
 
 
 CONFIG = b"""[target]

@@ -12,6 +12,7 @@ import json
 import os
 import random
 import re
+import struct
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,15 +24,20 @@ LONGEST: Final = 2 * 2**20
 
 #: Values that readers trip over: limits of numbers, of Unicode and of nesting, words of formats.
 ODD_VALUES: Final[tuple[Any, ...]] = (
-    None, True, False, 0, -1, 0.1, 1e308, -0.0, 2**31, 2**53 + 1, 2**63, 2**64, -(2**63),
-    10**400, "", " ", "\0", "\ud800", "\u2028", "\u202e", "\x9b31m", "\x1b]0;x\x07", "\U0001f3b5",
-    "x" * 20_000, "nan", "1e999", "-1", "9" * 400, "../../../../etc/passwd", "/dev/zero",
-    "/dev/stdin", "a/../../b",
+    None, True, False, 0, -1, 1, 1.0, 7, 0.1, 0.5, -0.5, -0.0, 1e-300, 1e15, 1e300, 1e308,
+    float("nan"), float("inf"), 2**31, 2**53, 2**53 + 1, 2**63 - 1, 2**63, 2**64, -(2**63),
+    10**400, "", " ", "x", "\0",
+    "\r\n", "\ud800", "\u2028", "\u202e", "\x9b31m", "\x1b]0;x\x07", "\U0001f3b5",
+    "x" * 20_000, "nan", "null", "1e999", "-1", "²", "9" * 400, "9" * 5_000, "0" * 64,
+    "\x1b[2J", "../../../../etc/passwd", "/dev/zero",
+    "/dev/stdin", "/etc/passwd", "a/../../b", "transcripts/../run.json", "latest",
     "file:///etc/passwd", "http://127.0.0.1:1/", "https://user:secret@example.invalid/?q=1#f",
     "::error::x", "##vso[task.setvariable]x", "##teamcity[x]", "<script>x</script>", "]]>", "|a|b|",
     "=cmd|' /C calc'!A0", "{{7*7}}", "${7*7}", "%s%n", "(a+)+$", "[", "^(?=a)", "\\",
-    "2026-13-45T99:99:99Z", "2026-01-01", "v6", "v6/stream", "stream", "data: x\n\n",
-    [], {}, [[]], {"": ""}, [None], ["a"] * 300, {"a": {"b": {"c": []}}}, {"$ref": "#"},
+    "2026-13-45T99:99:99Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999999Z",
+    "2026-01-01", "v6", "v7", "v6/stream", "stream", "data: x\n\n",
+    [], {}, [[]], {"": ""}, {"": None}, {"x": {}}, {"v6": 1}, {"rule": None}, [None], [0, 0],
+    [1, 2, 3], ["a"] * 300, {"a": {"b": {"c": []}}}, {"$ref": "#"},
     {"__proto__": 1}, [1, "1", 1.0, True],
 )  # fmt: skip
 #: Bytes that text does not expect.
@@ -41,6 +47,8 @@ _ODD_BYTES: Final = (
     b"data:", b"event: x\n", b":\n", b"\xe2\x80\xa8", b"HTTP/1.1 200 OK\r\n\r\n",
     b"\x1f\x8b\x08\x00", b"PK\x03\x04", b"BZh9", b"\xfd7zXZ\x00",
 )  # fmt: skip
+#: Numbers that a length may lie by.
+_LIES: Final = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 _PACKED: Final = b"\x1f\x8b"
 _DEEP: Final = (1, 3, 40, 300, 1500)
 
@@ -92,13 +100,32 @@ def lines_moved(raw: bytes, rng: random.Random) -> bytes:
     return b"\n".join(lines)
 
 
-OF_BYTES: Final[tuple[OfBytes, ...]] = (flip, flip, flip, cut, splice, insert, lines_moved)
+def flip_head(raw: bytes, rng: random.Random) -> bytes:
+    """One byte at the beginning, where formats say what they are, is another."""
+    return flip(raw[:64], rng) + raw[64:]
 
 
-def damaged(raw: bytes, rng: random.Random, times: int | None = None) -> bytes:
+def lie(raw: bytes, rng: random.Random) -> bytes:
+    """A number somewhere, as likely as not in the head, is one that a length may lie by."""
+    number, form = rng.choice(_LIES), rng.choice(("<I", ">I", "<H", ">H", "B"))
+    told = struct.pack(form, number & (2 ** (8 * struct.calcsize(form)) - 1))
+    at = rng.randrange(max(1, min(len(raw), rng.choice((40, 200, 2**20)))))
+    return raw[:at] + told + raw[at + len(told) :]
+
+
+OF_TEXT: Final[tuple[OfBytes, ...]] = (flip, flip, flip, cut, splice, insert, lines_moved)
+OF_BINARY: Final[tuple[OfBytes, ...]] = (flip, flip_head, cut, splice, lie, lie)
+
+
+def damaged(
+    raw: bytes,
+    rng: random.Random,
+    times: int | None = None,
+    changes: tuple[OfBytes, ...] = OF_TEXT,
+) -> bytes:
     """`raw` with some damage; `times` 0 leaves it as it is."""
     for _ in range(rng.choice((1, 1, 2, 4, 12)) if times is None else times):
-        raw = rng.choice(OF_BYTES)(raw, rng)
+        raw = rng.choice(changes)(raw, rng)
     return raw[:LONGEST]
 
 

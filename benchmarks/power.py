@@ -17,6 +17,7 @@ import numpy as np
 
 from benchmarks.result import Row
 from soundstage.reports.compare import interval
+from soundstage.reports.compare.interval import Interval
 
 ALPHA, GATES = 0.05, 3
 LEVEL = 1 - ALPHA / GATES
@@ -72,7 +73,7 @@ def measure(pairs: int = 1000, seed: int = 1) -> list[Row]:
     for n in SIZES[1:]:
         for shift, target in ((0.0, "<= 5%"), (0.3, "")):
             cell = single(rng, pairs, SIGMAS[1], n, shift, 0.95)
-            worse = sum(interval.verdict(low, high, 0.10) == "fail" for _, low, high in cell)
+            worse = sum(interval.verdict(change, math.log1p(0.10)) == "fail" for change in cell)
             point = sum(d > math.log1p(0.10) for d, _, _ in cell)
             rows.append(
                 Row(
@@ -88,9 +89,9 @@ def measure(pairs: int = 1000, seed: int = 1) -> list[Row]:
 
 def single(
     rng: np.random.Generator, pairs: int, sigma: float, n: int, shift: float, q: float
-) -> list[tuple[float, float, float]]:
+) -> list[Interval]:
     """The interval (d, L, U) of the log ratio for each of so many pairs of single runs."""
-    found: list[tuple[float, float, float]] = []
+    found: list[Interval] = []
     while len(found) < pairs:
         size = (min(pairs - len(found), max(1, _MATRIX // n)), n)
         base = np.sort(rng.lognormal(0.0, sigma, size), axis=1)
@@ -103,7 +104,7 @@ def single(
 
 def several(
     rng: np.random.Generator, pairs: int, runs: int, noise: float, shift: float
-) -> list[tuple[float, float, float]]:
+) -> list[Interval]:
     """Likewise for so many comparisons of `runs` pairs of runs."""
     found = []
     for _ in range(pairs):
@@ -121,9 +122,9 @@ def several(
     return found
 
 
-def shares(bounds: list[tuple[float, float, float]], margin: float) -> str:
+def shares(changes: list[Interval], margin: float) -> str:
     """`92 / 8 / 0`"""
-    said = [interval.verdict(low, high, margin) for _, low, high in bounds]
+    said = [interval.verdict(change, math.log1p(margin)) for change in changes]
     return " / ".join(f"{100 * said.count(word) / len(said):.0f}" for word in WORDS)
 
 

@@ -140,7 +140,7 @@ def _load(options: LoadOptions, drive: Drive, stderr: TextIO, many: int) -> tupl
         if team is not None:
             stack.callback(team.end)
         environment = Environment(user_classes=[user_class], host=options.target)
-        load = team.run(environment) if team is not None else open_run(environment, options)
+        load = team.open(environment) if team is not None else open_run(environment, options)
         for warning in load.session.warnings:
             say(f"soundstage load: {warning}", stderr)
         for each in signals.signals():

@@ -25,9 +25,8 @@ from locust.web import WebUI
 from soundstage import cli
 from soundstage.errors import SoundstageError
 from soundstage.exit_codes import with_report
-from soundstage.loadtests.cluster import shipment
 from soundstage.loadtests.cluster.master import MasterRun
-from soundstage.loadtests.cluster.worker import WorkerRun, failed
+from soundstage.loadtests.cluster.worker import WorkerRun, greet
 from soundstage.loadtests.locust_options import add_options, options_of, rate_of, schedule_of
 from soundstage.loadtests.run import users
 from soundstage.loadtests.run.load_run import LEAD_S, LoadOptions, LoadRun
@@ -158,7 +157,7 @@ def open_bundle(environment: Environment, **_: Any) -> None:
         environment.process_exit_code = error.exit_code
         users.decided(environment)
         if isinstance(runner, WorkerRunner):
-            runner.send_message(shipment.CHANNEL, {"kind": shipment.FAILED, **failed(error)})
+            greet(runner, error)
         else:
             gevent.spawn(_give_up, environment)
 

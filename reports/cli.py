@@ -29,7 +29,8 @@ from soundstage.reports.run.evidence import (
     request_of,
     smallest,
 )
-from soundstage.reports.run.findings import Evidence, Report, RuleResult, build
+from soundstage.reports.run.findings import Report, build
+from soundstage.reports.run.rule_results import Evidence, RuleResult
 from soundstage.results.bundle import Bundle
 from soundstage.results.intake import take_in
 from soundstage.results.run_history import resolve

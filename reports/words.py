@@ -116,6 +116,11 @@ def milestone_label(name: str) -> str:
     return MILESTONES.get(name, plain(name, 60))
 
 
+def place_words(api: str, endpoint: str) -> str:
+    """`v6 stream`: a version and an endpoint, whatever they are called."""
+    return f"{plain(api, 40)} {plain(endpoint, 20)}"
+
+
 def outcome_words(outcomes: Mapping[str, int], probes: int, warmup: int) -> str:
     """`98.5% of 400 ok · 6 timeout · 20 warm-up`."""
     total, well = sum(outcomes.values()), outcomes.get("ok", 0)

@@ -75,6 +75,7 @@ def test_what_cannot_be_measured_is_said(main, capsys, words, code, says):
     assert says in capsys.readouterr().out
 
 
+@pytest.mark.proof
 def test_a_client_of_a_few_streams_is_measured_in_earnest(main, capsys):
     words = ["client", "--streams", "--tls-streams", "20", "--seconds", "0.4"]
     assert main([*words, "--readers", "soundstage"]) == 0

@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_run import CommandRun, run_here
+
+from soundstage.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
@@ -28,9 +31,13 @@ NAMED = sorted(
 def test_a_command_of_the_page_runs(line: str) -> None:
     words = shlex.split(line)
     assert words[0] == "python"
-    done = subprocess.run(
-        [sys.executable, *words[1:]], cwd=ROOT, capture_output=True, text=True, timeout=120
-    )
+    done: CommandRun | subprocess.CompletedProcess[str]
+    if words[1:3] == ["-m", "soundstage"] and words[3] in COMMANDS:
+        done = run_here(*words[3:], folder=ROOT)
+    else:
+        done = subprocess.run(
+            [sys.executable, *words[1:]], cwd=ROOT, capture_output=True, text=True, timeout=120
+        )
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -202,7 +202,7 @@ def test_mutants_come_again_from_their_seed_and_differ() -> None:
             name, raw = rng.choice(seeds.saved())
             found.append((name, mutators.plant(mutators.mutant(raw, rng), "a-key-1234", rng)))
             found.append(tuple(sorted(mutators.folder(seeds.bundle(), rng).items())))
-            found.append(mutators.damaged(rng.choice(seeds.assets())[1], rng))
+            found.append(mutators.damaged(rng.choice(seeds.assets()), rng))
         return found
 
     assert some(1) == some(1)

@@ -22,9 +22,10 @@ from typing import Any
 import httpx
 import pytest
 from bundle_rows import RUN
+from emulated import served
 
 from soundstage.contract import load_all
-from soundstage.exchange.spawn import spawned_emulator
+from soundstage.emulator.options import Options
 from soundstage.exit_codes import ExitCode
 from soundstage.generation import walk
 from soundstage.results.bundle import BundleWriter
@@ -397,7 +398,7 @@ def _row(number: int, seconds: float) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def emulators() -> Iterator[Emulators]:
-    with spawned_emulator(["--speed", "1"]) as slow, spawned_emulator(["--speed", "200"]) as quick:
+    with served(Options(speed=1)) as slow, served(Options(speed=200)) as quick:
         yield Emulators(slow, quick)
 
 

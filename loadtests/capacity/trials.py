@@ -24,6 +24,7 @@ from soundstage.loadtests.schedule.traffic import catalogue
 from soundstage.output.streams import say
 from soundstage.output.visible import own
 from soundstage.results import quantiles, verdicts
+from soundstage.results.row_facts import since_intended
 from soundstage.results.slo import Objective
 from soundstage.results.verdicts import ObjectiveTally, Scorecard
 
@@ -58,12 +59,11 @@ class TrialScorecard(Scorecard):
             if tally.n > n:
                 flags.append(None if tally.unknown > unknown else tally.good > good)
         self.n += 1
-        late = (row["started_ns"] - row["intended_ns"]) / _SECOND_NS
         api, endpoint = row["api"], row["endpoint"]
         for name in self._names.get((api, endpoint), ()):
-            seconds = row["milestones"].get(name)
             column = self.times.setdefault(f"{api}.{endpoint}.{name}", array("d"))
-            column.append(math.inf if seconds is None else seconds + late)
+            seconds = since_intended(row, name)
+            column.append(math.inf if seconds is None else seconds)
 
     def counts(self) -> tuple[TrialCounts, ...]:
         """Of each objective; one about a number of violations is one exchange that did well, or

@@ -1,10 +1,8 @@
 """How far the clocks of two machines are apart, by question and answer.
 
 The answer came about half-way between asking and hearing it (Cristian 1989, Probabilistic clock
-synchronization).
-
-No milestone depends on it: each is measured on one machine. It says when a worker begins, and
-stands in the bundle.
+synchronization). It says when a worker begins, and stands in the bundle; no milestone depends on
+it, as each is measured on one machine.
 """
 
 from __future__ import annotations
@@ -20,13 +18,10 @@ _PATIENCE_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Offset:
-    """What must be added to our monotonic clock to get theirs, wrong by at most `error_ns`; and the
-    same of the wall clocks. All in ns.
-    """
+    """What must be added to our monotonic clock to get theirs, wrong by at most `error_ns`; ns."""
 
     ns: int
     error_ns: int
-    wall_ns: int
 
     @property
     def of_start(self) -> int:
@@ -34,18 +29,15 @@ class Offset:
         return 0 if abs(self.ns) <= self.error_ns else self.ns
 
 
-def measure(ask: Callable[[float], tuple[int, int] | None], rounds: int = ROUNDS) -> Offset | None:
-    """Ask a few times; `ask(timeout in seconds)` returns their (monotonic, wall) ns, or None if
-    nobody answers. None if nobody ever did.
+def measure(ask: Callable[[float], int | None], rounds: int = ROUNDS) -> Offset | None:
+    """Ask a few times; `ask(timeout in seconds)` returns their monotonic ns, or None if nobody
+    answers. None if nobody ever did.
     """
     best: Offset | None = None
     for _ in range(rounds):
-        before, wall_before = time.monotonic_ns(), time.time_ns()
+        before = time.monotonic_ns()
         answer = ask(_PATIENCE_S)
-        after = time.monotonic_ns()
-        if answer is None:
-            continue
-        half = (after - before + 1) // 2
-        if best is None or half < best.error_ns:
-            best = Offset(answer[0] - (before + half), half, answer[1] - (wall_before + half))
+        half = (time.monotonic_ns() - before + 1) // 2
+        if answer is not None and (best is None or half < best.error_ns):
+            best = Offset(answer - (before + half), half)
     return best

@@ -9,23 +9,27 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import gevent
-import gevent.event
 import orjson
 from locust.env import Environment
 from locust.runners import STATE_MISSING, MasterRunner
 
+from soundstage.conformance.violations import Severity, Violation
 from soundstage.errors import BudgetError, TargetError
 from soundstage.loadtests.cluster import shipment
-from soundstage.loadtests.cluster.batches import BatchIntake
-from soundstage.loadtests.cluster.totals import WorkerTotals
-from soundstage.loadtests.cluster.worker_record import FINISHED, LOST, RUNNING, WorkerRecord
+from soundstage.loadtests.cluster.shares import share
+from soundstage.loadtests.cluster.worker_record import (
+    WorkerRecord,
+    count_shares,
+    together,
+    whose_fault,
+)
 from soundstage.loadtests.generator.lag import Load, Sample
 from soundstage.loadtests.run.load_run import INTERRUPT_DRAIN_S, LoadOptions, LoadRun
-from soundstage.loadtests.run.rows import forget_old_seconds
+from soundstage.loadtests.run.rows import MOST_TRANSCRIPTS, forget_old_seconds
 from soundstage.loadtests.run.run_setup import opened
 from soundstage.loadtests.schedule.arrivals import Schedule
 from soundstage.observed.facts import Observed
@@ -36,10 +40,12 @@ log = logging.getLogger("soundstage")
 BEGIN_S = 0.3
 #: Workers are given so long to get ready.
 READY_S = 30.0
+#: Who is there, and whether the run is over, is looked at so often.
 _LOOK_S = 0.1
 #: What a process said before it ended has come after so many seconds.
 _LAST_WORDS_S = 0.3
-#: After its drain a worker has so long to ship the rest; less once somebody is in a hurry.
+#: After its drain a worker has so long to ship the rest; less once somebody is in a hurry. The
+#: first is more than `worker.PATIENCE_S`: one that heard nothing for so long ends by itself.
 _SHIP_S = 35.0
 _HURRY_S = 5.0
 
@@ -59,43 +65,42 @@ class MasterRun(LoadRun):
         schedule: Callable[[], Schedule] | None,
     ) -> None:
         super().__init__(*opened(environment, options))
-        self._runner: MasterRunner | None = None
+        self.members: dict[str, WorkerRecord] = {}
         self._schedule = schedule
-        self._all = WorkerTotals(schedule, self.session.budget.limit)
-        self.members = self._all.members
-        self._begun = False
-        self._failed = 0
+        self._limit = self.session.budget.limit
+        self._sharing: list[WorkerRecord] = []
+        self._ended: dict[int, str] = {}
         self._spent_said: str | None = None
-        self._stopped_s: float | None = None
-        self._changed = gevent.event.Event()
-        self._intake = BatchIntake(self.recording, self.bundle)
+        self._until_s = 0.0
+        self._kept: set[str] = set()
 
     def listen(self, runner: MasterRunner) -> None:
         """Hear what the workers of `runner` say from now on."""
         self._runner = runner
         shipment.hear(runner, self.heard)
-        self._background.append(gevent.spawn(self._look_after))
+        self._looking = gevent.spawn(self._look_after)
 
     def gather(self, many: int, timeout_s: float = READY_S) -> None:
         """Wait until so many workers are ready; fewer once the time is over. Without any, the run
         has failed.
         """
         deadline = time.monotonic() + timeout_s
-        while len(self.members) + self._failed < many and not self.stopping.is_set():
-            left = deadline - time.monotonic()
-            if left <= 0:
-                break
-            self._changed.wait(min(left, _LOOK_S))
-            self._changed.clear()
-        if not self._all.running() and not self.stopping.is_set():
-            self.failure = TargetError("no worker got ready")
-            self.stop()
+        while len(self.members) + len(self._ended) < many and time.monotonic() < deadline:
+            if self.stopping.is_set():
+                return
+            gevent.sleep(_LOOK_S)
+        if not self._running() and not self.stopping.is_set():
+            self._fail(TargetError("no worker got ready"))
+
+    def process_ended(self, pid: int, reason: str) -> None:
+        """A process of this machine that was a worker has ended. It may have said so before."""
+        gevent.spawn_later(_LAST_WORDS_S, self._ended.setdefault, pid, reason)
 
     # ------------------------------------------------------------------ as a run
 
     @property
     def in_flight(self) -> int:
-        return sum(int(each.figures.get("in_flight", 0)) for each in self._all.running())
+        return sum(int(each.figures.get("in_flight", 0)) for each in self._running())
 
     def begin(self, lead_s: float = 0.0, *, at_ns: int | None = None) -> None:
         """The run begins, on all workers: a little later than `lead_s`, if that is not 0. Who takes
@@ -104,22 +109,21 @@ class MasterRun(LoadRun):
         super().begin(max(lead_s, BEGIN_S) if lead_s else 0.0, at_ns=at_ns)
         if self.stopping.is_set():
             return
-        self._begun = True
-        for member in self._all.deal():
-            self._tell(
-                member.client,
-                shipment.BEGIN,
-                {
-                    "epoch_ns": self.recording.epoch_ns,
-                    "place": member.place,
-                    "many": self._all.many,
-                    "limit": self._all.limit,
-                },
-            )
+        self._sharing = self._running()
+        for place, each in enumerate(self._sharing):
+            each.place = place
+            if self._limit is not None:
+                each.budget = share(self._limit, place, len(self._sharing))
+            terms = {"place": place, "many": len(self._sharing), "limit": self._limit}
+            self._tell([each], shipment.BEGIN, epoch_ns=self.recording.epoch_ns, **terms)
 
     def stop(self) -> None:
-        if self._stopped_s is None:
-            self._stopped_s = self.elapsed_s if self._begun else 0.0
+        if not self.stopping.is_set():
+            running = self._running()
+            # Those that are through the schedule have sent all of theirs, and so would have one
+            # that is lost, whose last arrival may have been due a little later.
+            through = running and all(each.driven for each in running)
+            self._until_s = math.inf if through else self.elapsed_s
         if self._spent_said is not None and self.failure is None:
             self.failure = BudgetError(self._spent_said)
         super().stop()
@@ -127,53 +131,53 @@ class MasterRun(LoadRun):
     def settle(self, seconds: float) -> int:
         """Have the workers drain and ship; see `LoadRun.settle`. Those that do not are lost."""
         censored = self.recording.outcomes["censored"]
-        hurried = cut = False
-        deadline = time.monotonic() + seconds + _SHIP_S
-        self._tell_all(seconds)
-        while waiting := self._all.running():
-            now = time.monotonic()
-            if (self.interrupted or self.given_up) and not hurried:
-                hurried, deadline = True, min(deadline, now + INTERRUPT_DRAIN_S + _SHIP_S)
-                self._tell_all(INTERRUPT_DRAIN_S)
-            if self._cutting.is_set() and not cut:
-                cut, deadline = True, now + _HURRY_S
-                self._tell_all(0.0, cut=True)
-            if now >= deadline:
-                for member in waiting:
-                    self.lost(member.client, "it did not ship the rest in time")
+        told, deadline = None, math.inf
+        while waiting := self._running():
+            hurried = bool(self.interrupted or self.given_up)
+            cut = self._cutting.is_set()
+            drain_s = 0.0 if cut else min(seconds, INTERRUPT_DRAIN_S) if hurried else seconds
+            if told != (drain_s, cut):
+                told = drain_s, cut
+                patience_s = _HURRY_S if cut else drain_s + _SHIP_S
+                deadline = min(deadline, time.monotonic() + patience_s)
+                self._tell(waiting, shipment.STOP, drain_s=drain_s, cut=cut)
+            if time.monotonic() >= deadline:
+                for each in waiting:
+                    each.lose("it did not ship the rest in time", self.elapsed_s)
                 break
-            self._changed.wait(_LOOK_S)
-            self._changed.clear()
-        self._all.close(self._stopped_s or 0.0)
+            gevent.sleep(_LOOK_S)
+        self._looking.kill()
+        if self._schedule is not None:
+            count_shares(self._sharing, self._schedule, self._until_s)
         return self.recording.outcomes["censored"] - censored
 
     def workers(self) -> list[dict[str, Any]]:
-        return self._all.entries()
+        return [each.to_json() for each in self._in_order()]
 
     def spent(self) -> int:
-        return self._all.all_spent()
+        return sum(each.spent for each in self._in_order())
 
     def unspent(self) -> int:
-        return 0 if self._all.limit is None else self._all.limit - self.spent()
+        return 0 if self._limit is None else self._limit - self.spent()
 
     def missing(self) -> list[str]:
-        return self._all.missing()
+        return [said for each in self._in_order() if (said := each.lacking()) is not None]
 
     def why_invalid(self) -> str | None:
-        return self._all.why_invalid(self.loaded())
+        return whose_fault(self._in_order())
 
     def clock_stepped(self) -> bool:
-        return self._all.stepped()
+        return any(each.figures.get("stepped") for each in self._in_order())
 
     def cpu_share(self) -> float:
-        return self._all.figure("cpu_share")
+        return float(sum(each.figures.get("cpu_share", 0) for each in self._in_order()))
 
     def loaded(self) -> Load:
-        return self._all.load(self.recording.outcomes, self.recording.late)
+        return together(self._in_order())
 
     def further_totals(self) -> dict[str, Any]:
         return {
-            "unaccounted": self._all.unaccounted(),
+            "unaccounted": sum(each.unaccounted for each in self._in_order()),
             "master_cpu_share": round(self.meter.cpu_share, 4),
         }
 
@@ -185,132 +189,124 @@ class MasterRun(LoadRun):
     # ------------------------------------------------------------------ what workers say
 
     def heard(self, kind: str, data: Mapping[str, Any], client: str) -> None:
-        """A message from a worker has come."""
-        if kind == shipment.CLOCK:
-            now = {"monotonic_ns": time.monotonic_ns(), "wall_ns": time.time_ns()}
-            self._tell(client, shipment.CLOCK, now)
-            return
-        if kind == shipment.HELLO:
-            self._on_hello(client, data)
-        elif kind == shipment.FAILED:
-            self._on_failed(client, data)
-        elif (member := self.members.get(client)) is not None:
-            if member.state == LOST and not member.gone:
-                # It was taken for lost, and has only been silent: what it ships is all there.
-                member.state, member.reason, member.lost_s = RUNNING, None, None
-            if kind == shipment.ROWS:
-                self._on_rows(member, data)
-            elif kind == shipment.DRIVEN:
-                member.driven = True
-                self._look_whether_over()
-            elif kind == shipment.DONE:
-                self._on_done(member, data)
-        self._changed.set()
-
-    def _on_hello(self, client: str, data: Mapping[str, Any]) -> None:
-        if client in self.members:
-            return
-        member = WorkerRecord(client, int(data["index"]), str(data["host"]), int(data["pid"]))
-        if self._begun or self.stopping.is_set():
-            log.warning("%s came after the run began: not used", visible.line(member.label))
-            self._tell(client, shipment.STOP, {"drain_s": 0.0, "cut": True})
-        else:
-            self.members[client] = member
-
-    def _on_failed(self, client: str, data: Mapping[str, Any]) -> None:
+        """A message from the worker `client` has come."""
         member = self.members.get(client)
-        who = client if member is None else member.label
-        if data["what"] == "budget" and member is not None:
-            # Its share is spent. Others may still have some of theirs.
-            self._spent_said = self._spent_said or str(data["message"])
-            member.driven = True
-            self._look_whether_over()
-            return
-        if self.failure is None and (member is not None or not self._begun):
-            if data["what"] == "budget":
-                self.failure = BudgetError(str(data["message"]))
-            else:
-                error = RuntimeError if data["what"] == "bug" else TargetError
-                self.failure = error(f"{who}: {data['message']}")
-            self.stop()
+        if kind == shipment.CLOCK:
+            now = {"kind": kind, "monotonic_ns": time.monotonic_ns()}
+            self._runner.send_message(shipment.CHANNEL, now, client)
+        elif kind == shipment.HELLO and member is None:
+            index, pid = int(data["index"]), int(data["pid"])
+            self._on_hello(WorkerRecord(client, index, str(data["host"]), pid), data["failure"])
+        elif kind == shipment.BATCH and member is not None:
+            self._on_batch(member, orjson.loads(data["document"]), data["transcripts"])
 
-    def _on_rows(self, member: WorkerRecord, data: Mapping[str, Any]) -> None:
-        document = orjson.loads(data["document"])
-        member.batches += 1
-        member.figures = document["figures"]
+    def _on_hello(self, member: WorkerRecord, failure: Mapping[str, str] | None) -> None:
+        begun = bool(self._sharing) or self.stopping.is_set()
+        if begun:
+            log.warning("%s came after the run began: not used", visible.line(member.label))
+        if failure is not None:
+            if not begun:
+                self._on_failure(member, failure)
+        elif begun:
+            self._tell([member], shipment.STOP, drain_s=0.0, cut=True)
+        else:
+            self.members[member.client] = member
+
+    def _on_batch(
+        self, member: WorkerRecord, document: Mapping[str, Any], transcripts: Mapping[str, bytes]
+    ) -> None:
+        entries = document["entries"]
+        member.hear(document["figures"], len(entries), scheduled=self._schedule is not None)
         try:
-            self._intake.take(member, document, data["transcripts"])
+            for name, text in transcripts.items():
+                if len(self._kept) < MOST_TRANSCRIPTS:
+                    self._kept.add(self.bundle.transcript(name, text))
+            for entry in entries:
+                row, found = entry["row"], entry["violations"]
+                if row.get("transcript") is not None and row["transcript"] not in self._kept:
+                    row["transcript"] = None
+                violations = [_violation(each) for each in found]
+                self.recording.keep(row, found, violations, _among(entry["exercised"]))
+            for sample in document["health"]:
+                self.bundle.health({**sample, "worker": member.name})
         except Exception as error:  # noqa: BLE001 - kept, and given to whoever concludes
-            self.failure = self.failure or error
-            self.stop()
+            self._fail(error)
+        if document["observed"] is not None:
+            self.recording.observed.merge(Observed.of(document["observed"]))
         self.asked = sum(each.asked for each in self.members.values())
-        most = int(member.figures["most_in_flight"])
-        self.most_in_flight = max(self.most_in_flight, self.in_flight, most)
+        most = max(self.in_flight, member.figures["most_in_flight"])
+        self.most_in_flight = max(self.most_in_flight, most)
+        if (failure := member.figures["failure"]) is not None:
+            self._on_failure(member, failure)
 
-    def _on_done(self, member: WorkerRecord, data: Mapping[str, Any]) -> None:
-        member.state, member.reason = FINISHED, None
-        member.figures = dict(data["figures"])
-        self.asked = sum(each.asked for each in self.members.values())
-        if data["batches"] != member.batches:
-            member.reason = "not all of its rows came"
-        elif data["left"] and self._schedule is not None and not member.driven:
-            member.reason = "it was told to leave"
-        self.recording.observed.merge(Observed.of(orjson.loads(data["observed"])))
-        self._look_whether_over()
+    def _on_failure(self, member: WorkerRecord, failure: Mapping[str, str]) -> None:
+        what, message = str(failure["what"]), str(failure["message"])
+        if what == "budget" and member.client in self.members:
+            # Its share is spent. Others may still have some of theirs.
+            self._spent_said = self._spent_said or message
+        elif what == "budget":
+            self._fail(BudgetError(message))
+        else:
+            error = RuntimeError if what == "bug" else TargetError
+            self._fail(error(f"{member.label}: {message}"))
+
+    def _fail(self, error: BaseException) -> None:
+        self.failure = self.failure or error
+        self.stop()
 
     # ------------------------------------------------------------------ who is there
 
-    def lost(self, client: str, reason: str, *, gone: bool = False) -> None:
-        """A worker is lost, and with it whatever it had not shipped. If it is not `gone` for good
-        and is heard of again, it is none.
-        """
-        member = self.members.get(client)
-        if member is None or member.state != RUNNING:
-            return
-        member.gone = gone
-        member.state, member.reason = LOST, reason
-        member.lost_s = self.elapsed_s if self._begun else 0.0
-        self._look_whether_over()
-        self._changed.set()
+    def _in_order(self) -> list[WorkerRecord]:
+        return sorted(self.members.values(), key=lambda each: each.index)
 
-    def process_ended(self, pid: int, reason: str) -> None:
-        """A process of this machine that was a worker has ended. It may have said so before."""
-        self._failed += all(member.pid != pid for member in self.members.values())
-        self._changed.set()
-        for member in self.members.values():
-            if member.pid == pid:
-                gevent.spawn_later(_LAST_WORDS_S, self.lost, member.client, reason, gone=True)
-
-    def _look_whether_over(self) -> None:
-        if not self._begun or self.stopping.is_set():
-            return
-        running = self._all.running()
-        if not running and self._spent_said is None and self.failure is None:
-            self.failure = TargetError("no worker is left")
-        if all(each.driven for each in running):
-            if running and self._spent_said is None:
-                # They are through the schedule, and so would one be that is lost, whose last
-                # arrival may be due a little later than theirs.
-                self._stopped_s = math.inf
-            self.stop()
+    def _running(self) -> list[WorkerRecord]:
+        return [each for each in self._in_order() if each.running]
 
     def _look_after(self) -> None:
-        assert self._runner is not None
         while True:
             gevent.sleep(_LOOK_S)
-            for member in self._all.running():
-                node = self._runner.clients.get(member.client)
-                if node is not None and node.state == STATE_MISSING:
-                    self.lost(member.client, "it no longer answers")
-                elif node is None and not self.stopping.is_set():
-                    self.lost(member.client, "it quit", gone=True)
+            for each in self._in_order():
+                each.lose(self._why_lost(each), self.elapsed_s)
+            if self._sharing and not self.stopping.is_set():
+                self._look_whether_over()
+
+    def _why_lost(self, member: WorkerRecord) -> str | None:
+        """Why a worker is taken for lost just now; one that was only silent may come back."""
+        if member.pid in self._ended:
+            return self._ended[member.pid]
+        node = self._runner.clients.get(member.client)
+        if node is None:
+            # While a test stops, Locust forgets its workers for a moment.
+            return member.reason or (None if self.stopping.is_set() else "it quit")
+        return "it no longer answers" if node.state == STATE_MISSING else None
+
+    def _look_whether_over(self) -> None:
+        running = self._running()
+        if not running and self._spent_said is None:
+            self._fail(TargetError("no worker is left"))
+        elif all(each.over for each in running):
+            self.stop()
 
     # ------------------------------------------------------------------ what they are told
 
-    def _tell_all(self, drain_s: float, *, cut: bool = False) -> None:
-        for member in self._all.running():
-            self._tell(member.client, shipment.STOP, {"drain_s": drain_s, "cut": cut})
+    def _tell(self, whom: Iterable[WorkerRecord], kind: str, **data: Any) -> None:
+        for each in whom:
+            self._runner.send_message(shipment.CHANNEL, {"kind": kind, **data}, each.client)
 
-    def _tell(self, client: str, kind: str, data: dict[str, Any]) -> None:
-        assert self._runner is not None
-        self._runner.send_message(shipment.CHANNEL, {"kind": kind, **data}, client)
+
+def _among(rules: list[str]) -> Callable[[Any], bool] | None:
+    """Whether a row put a rule to the test; None if it was not looked at, or to none."""
+    named = set(rules)
+    return (lambda rule: rule.id in named) if named else None
+
+
+def _violation(row: Mapping[str, Any]) -> Violation:
+    return Violation(
+        row["code"],
+        Severity(row["severity"]),
+        row["chunk"],
+        row["path"],
+        row["message"],
+        row["rule"],
+        row.get("times", 1),
+    )

@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -23,11 +24,11 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
 from soundstage.errors import SoundstageError
-from soundstage.loadtests.cluster import shipment
 from soundstage.loadtests.cluster.master import MasterRun
-from soundstage.loadtests.cluster.worker import WorkerRun, failed
+from soundstage.loadtests.cluster.worker import WorkerRun, greet
 from soundstage.loadtests.run import users
 from soundstage.loadtests.run.load_run import LoadOptions
+from soundstage.loadtests.schedule.arrivals import Schedule
 from soundstage.output.streams import say
 
 _HOST = "127.0.0.1"
@@ -39,8 +40,8 @@ _LINGER_MS = 2000
 
 
 class Processes:
-    """So many workers, forked. They wait until `lead` says where their master is; `end` ends them.
-    `user` is the class of users, whom they run in a closed loop.
+    """So many workers, forked. `open` the run that they are for; they wait until `lead` says where
+    their master is; `end` ends them. `user` is the class of users, whom they run in a closed loop.
     """
 
     def __init__(self, many: int, options: LoadOptions, user: type[Any]) -> None:
@@ -63,19 +64,15 @@ class Processes:
         os.close(place)
         os.close(life)
 
-    def run(self, environment: Environment) -> MasterRun:
+    def open(self, environment: Environment) -> MasterRun:
         """The run that they are for. Raises SoundstageError if it cannot begin."""
-        scenario = self._options.scenario
-        self._master = MasterRun(
-            environment, self._options, None if scenario.users is not None else scenario.schedule
-        )
+        self._master = MasterRun(environment, self._options, _schedule_of(self._options))
         return self._master
 
     def runner(self, environment: Environment) -> MasterRunner:
-        """A master of Locust on a free port of this machine, which `run` listens to. Users of a
-        lost worker go to others.
-        """
+        """A master of Locust on a free port of this machine, which the run listens to."""
         assert self._master is not None
+        # Users of a lost worker go to others.
         environment.parsed_options = argparse.Namespace(
             enable_rebalancing=True, headless=False, web_base_path=""
         )
@@ -134,12 +131,11 @@ def _work(port: int, life: int, options: LoadOptions, user: type[Any]) -> int:
     environment.parsed_options = argparse.Namespace(web_base_path="")
     runner = environment.create_worker_runner(_HOST, port)
     watching = gevent.spawn(_end_with_the_master, life)
-    scenario = options.scenario
-    schedule = None if scenario.users is not None else scenario.schedule
+    code = 0
     try:
-        run = WorkerRun(environment, runner, options, schedule)
+        run = WorkerRun(environment, runner, options, _schedule_of(options))
     except SoundstageError as error:
-        runner.send_message(shipment.CHANNEL, {"kind": shipment.FAILED, **failed(error)})
+        greet(runner, error)
         code = error.exit_code
     else:
         stopper = gevent.signal_handler(signal.SIGTERM, run.leave)
@@ -148,10 +144,13 @@ def _work(port: int, life: int, options: LoadOptions, user: type[Any]) -> int:
         run.over.wait()
         users.detach(environment)
         stopper.cancel()
-        code = 0
     watching.kill()
     _say_all(runner)
     return code
+
+
+def _schedule_of(options: LoadOptions) -> Callable[[], Schedule] | None:
+    return options.scenario.schedule if options.scenario.users is None else None
 
 
 def _end_with_the_master(life: int) -> None:

@@ -13,46 +13,25 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from soundstage.loadtests.generator.lateness import Lateness
+from soundstage.results.row_facts import since_intended
 
 if TYPE_CHECKING:  # a run imports Locust, which patches the sockets of the whole process
     from soundstage.loadtests.run.load_run import LoadRun
 
-_SECOND_NS = 1_000_000_000
-#: Rates are those of the last so many seconds.
-_LAST_S = 5.0
+#: Rates are those between now and so many looks before, which come a second apart.
+_LOOKS = 5
 #: At most so many different stages, milestones or codes are told apart; names are bounded, too.
 MOST_NAMES = 100
 OTHERS = "(others)"
-
-
-class MilestoneTimes:
-    """How long one endpoint's exchanges took to a milestone, in seconds from the intended start.
-    Of `n` exchanges that counted, those that never got there count as +inf.
-    """
-
-    __slots__ = ("reached", "sum")
-
-    def __init__(self) -> None:
-        self.reached = Lateness()
-        self.sum = 0.0
-
-    def add(self, seconds: float) -> None:
-        """Count one that got there."""
-        self.reached.add(seconds)
-        self.sum += seconds
-
-    def quantile(self, order: float, n: int) -> float:
-        """The value of rank ceil(n p) of all `n`, within half a percent; +inf for never."""
-        rank = max(1, math.ceil(round(order * n, 9)))
-        if rank > self.reached.n:
-            return math.inf
-        return self.reached.quantile(rank / self.reached.n)
+#: The milestone that progress is shown by in a line: the first of these that was reached.
+_HEADLINES = ("streaming_ready", "audio", "complete")
 
 
 class Board:
     """Listens to the rows of a run that is open. `duration_s`: how long its arrivals come, warm-up
     included. `outcomes` by (api, endpoint, outcome), `measured` exchanges by (api, endpoint),
-    `stages` chunks by api and stage, `times` by (api, endpoint, milestone).
+    `stages` chunks by (api, stage), `times` from the intended start by (api, endpoint, milestone):
+    of those exchanges that got there.
     """
 
     def __init__(self, run: LoadRun, duration_s: float) -> None:
@@ -60,9 +39,9 @@ class Board:
         self.duration_s = duration_s
         self.outcomes: Counter[tuple[str, str, str]] = Counter()
         self.measured: Counter[tuple[str, str]] = Counter()
-        self.stages: dict[str, Counter[str]] = {}
-        self.times: dict[tuple[str, str, str], MilestoneTimes] = {}
-        self._seen: deque[tuple[float, int, int]] = deque()
+        self.stages: Counter[tuple[str, str]] = Counter()
+        self.times: dict[tuple[str, str, str], Lateness] = {}
+        self._looks: deque[tuple[float, int, int]] = deque(maxlen=_LOOKS + 1)
         run.recording.watchers.append(self.add)
 
     def add(self, row: Mapping[str, Any]) -> None:
@@ -71,32 +50,39 @@ class Board:
         self.outcomes[api, endpoint, outcome] += 1
         if outcome == "dropped":
             return
-        stages = self.stages.setdefault(api, Counter())
         for name, times in row["stages"].items():
             stage = name.partition("#")[0]
-            known = stage in stages or len(stages) < MOST_NAMES
-            stages[stage if known else OTHERS] += times[2]
+            known = (api, stage) in self.stages or len(self.stages) < MOST_NAMES
+            self.stages[api, stage if known else OTHERS] += times[2]
         if row.get("warmup"):
             return
         self.measured[api, endpoint] += 1
-        late_s = (row["started_ns"] - row["intended_ns"]) / _SECOND_NS
-        for name, seconds in row["milestones"].items():
-            found = self.times.get((api, endpoint, name))
-            if found is None:
-                if len(self.times) >= MOST_NAMES:
-                    continue
-                found = self.times[api, endpoint, name] = MilestoneTimes()
-            found.add(seconds + late_s)
+        for name in row["milestones"]:
+            place = (api, endpoint, name)
+            seconds = since_intended(row, name)
+            if seconds is not None and (place in self.times or len(self.times) < MOST_NAMES):
+                self.times.setdefault(place, Lateness()).add(seconds)
+
+    def quantile(self, place: tuple[str, str, str], order: float) -> float:
+        """The value of rank ceil(n p) of the times to a milestone, within half a percent; of the n
+        exchanges that were measured, those that never got there count as +inf.
+        """
+        reached, n = self.times[place], self.measured[place[:2]]
+        rank = max(1, math.ceil(round(order * n, 9)))
+        return reached.quantile(rank / reached.n) if rank <= reached.n else math.inf
+
+    def headline(self) -> tuple[str, float] | None:
+        """The milestone to show in a line, with the median of those that got there."""
+        for name in _HEADLINES:
+            reached = [times for place, times in self.times.items() if place[2] == name]
+            if reached:
+                return name, sum(reached, Lateness()).quantile(0.5)
+        return None
 
     def rates(self) -> tuple[float, float]:
-        """How many exchanges were started and how many ended each second, over the last few."""
-        started, ended = self.run.loaded().started, self.run.recording.done
-        now = time.monotonic()
-        self._seen.append((now, started, ended))
-        while len(self._seen) > 2 and self._seen[1][0] <= now - _LAST_S:
-            self._seen.popleft()
-        before = self._seen[0]
-        passed = now - before[0]
-        if passed <= 0:
+        """How many exchanges were started and how many ended each second, over the last looks."""
+        self._looks.append((time.monotonic(), self.run.loaded().started, self.run.recording.done))
+        (then, started, ended), (now, started_now, ended_now) = self._looks[0], self._looks[-1]
+        if now <= then:
             return 0.0, 0.0
-        return (started - before[1]) / passed, (ended - before[2]) / passed
+        return (started_now - started) / (now - then), (ended_now - ended) / (now - then)

@@ -7,7 +7,7 @@ Called as exchanges end; holds nothing of them but numbers.
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -24,6 +24,7 @@ from soundstage.observed.exchanges import Sampler, observe
 from soundstage.observed.facts import Observed
 from soundstage.output import outgoing
 from soundstage.results.matrix import Matrix
+from soundstage.results.row_facts import lateness
 from soundstage.results.user_weights import Weights
 from soundstage.results.verdicts import Scorecard
 
@@ -32,12 +33,8 @@ _SECOND_NS = 1_000_000_000
 MOST_TRANSCRIPTS = 50
 #: So many exchanges of an endpoint are looked at for which rules they put to the test.
 LOOKED_AT = 100
-#: The live median is that of the last so many exchanges.
-_RECENT = 500
 #: Of Locust's requests by the second, so many are kept; it shows the last dozen.
 _SECONDS_KEPT = 60
-#: The milestone that progress is shown by: the first of these that is reached.
-_HEADLINES = ("streaming_ready", "audio", "complete")
 
 
 class ExchangeFailedError(Exception):
@@ -98,11 +95,9 @@ class RowRecorder:
         self.outcomes: Counter[str] = Counter()
         self.timing: Counter[str] = Counter()
         self.codes: Counter[str] = Counter()
-        self.stages: Counter[str] = Counter()
         self.violating = 0
         self.transcripts = 0
         self.late = Lateness()
-        self.recent: dict[str, deque[float]] = {}
         self.measured_from_ns = int(warmup_s * _SECOND_NS)
         self.scorecard = scorecard or Scorecard(())
         self.weights = weights or Weights()
@@ -116,13 +111,6 @@ class RowRecorder:
     def done(self) -> int:
         """How many exchanges ended, however they did."""
         return self.outcomes.total() - self.outcomes["dropped"]
-
-    def headline(self) -> tuple[str, float] | None:
-        """The milestone to show while running, with its recent median in seconds."""
-        for name in _HEADLINES:
-            if recent := self.recent.get(name):
-                return name, sorted(recent)[(len(recent) - 1) // 2]
-        return None
 
     def sampled(self, call: Call, now_ns: int) -> Call:
         """The call that is to be made for `call`: of a few in each second the chunks are kept, so
@@ -144,7 +132,7 @@ class RowRecorder:
         violations = exchange.violations
         verdict = self.weights.verdict(violations, exchange.reason)
         self._keep_transcript(exchange, verdict)
-        row = self.weights.row(exchange.row(self.epoch_ns), violations)
+        row = exchange.row(self.epoch_ns)
         row["warmup"] = self._in_warmup(row["intended_ns"])
         if playback is not None:
             row["playback"] = exchange.hiding(self.session.redactor).document(playback)
@@ -158,8 +146,6 @@ class RowRecorder:
             self.observed.merge(observe(exchange))
         live = self.session.target.kind == "live"
         seen = exchange.observation(live=live) if look else None
-        self.outlet.exchange(row)
-        self.outlet.violations(self.weights.violation_rows(exchange.violation_rows(), violations))
         found: list[str] = []
 
         def noted(rule: Any) -> bool:
@@ -168,10 +154,26 @@ class RowRecorder:
                 found.append(rule.id)
             return told
 
-        self.count(row, violations, None if seen is None else noted)
+        self.keep(row, exchange.violation_rows(), violations, None if seen is None else noted)
         if self.on_exercised is not None:
             self.on_exercised(found)
         self._tell_locust(exchange, verdict)
+
+    def keep(
+        self,
+        row: Mapping[str, Any],
+        found: Iterable[Mapping[str, Any]],
+        violations: Sequence[Violation],
+        exercised_by: Callable[[Any], bool] | None,
+    ) -> None:
+        """Weigh, write and count an exchange that ended here or on a worker: its row, and its
+        `violations` with the rows that are `found` of them. Raises TargetError if they cannot be
+        written.
+        """
+        row = self.weights.row(row, violations)
+        self.outlet.exchange(row)
+        self.outlet.violations(self.weights.violation_rows(found, violations))
+        self.count(row, violations, exercised_by)
 
     def count(
         self,
@@ -187,14 +189,10 @@ class RowRecorder:
             watch(row)
         if "timing" not in row:
             return  # it was never sent, or not answered
-        late_s = (row["started_ns"] - row["intended_ns"]) / _SECOND_NS
         self.timing[row["timing"]] += row["http_status"] is not None
         self.violating += bool(row.get("errors"))
         self.codes.update(row["codes"])
-        self.stages.update(name.partition("#")[0] for name in row["stages"])
-        self.late.add(late_s)
-        for name, seconds in row["milestones"].items():
-            self.recent.setdefault(name, deque(maxlen=_RECENT)).append(seconds + late_s)
+        self.late.add(lateness(row))
         self.matrix.add(
             row["id"],
             row["api"],
@@ -248,7 +246,7 @@ class RowRecorder:
     def _tell_locust(self, exchange: Exchange, verdict: Verdict) -> None:
         call = exchange.call
         api, endpoint = call.contract.api, call.endpoint
-        late_s = (exchange.started_ns - exchange.intended_ns) / _SECOND_NS
+        late = (exchange.started_ns - exchange.intended_ns) / _SECOND_NS
         reason = exchange.reason or ", ".join(sorted({each.code for each in exchange.violations}))
         failed = exchange.outcome != "ok" or verdict is Verdict.VIOLATES
         said = outgoing.text(f"{exchange.outcome}, {verdict}: {reason}")
@@ -261,7 +259,7 @@ class RowRecorder:
         )
         for name, seconds in exchange.milestones.items():
             if endpoint.kind == "stream":
-                self._fire("SSE", f"{api} {name}", seconds + late_s, 0, None)
+                self._fire("SSE", f"{api} {name}", seconds + late, 0, None)
 
     def _fire(
         self, kind: str, name: str, seconds: float, length: int, exception: Exception | None

@@ -1,6 +1,5 @@
-"""The axes of charts: values to pixels, round ticks, and the grid with its labels.
-
-Times lie on `Axis`, linear or by decades; changes, as factors, on `ChangeAxis`.
+"""Axes of charts: seconds (or rates, or factors) to pixels, the values that they mark, and the
+lines and labels of both directions.
 """
 
 from __future__ import annotations
@@ -12,12 +11,14 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from soundstage.reports.charts.svg import element, line, number, text
-from soundstage.reports.words import seconds, signed
+
+#: How the words beside an axis look.
+LABEL: dict[str, object] = {"opacity": ".7", "font_size": 11}
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """Seconds to pixels: linear from 0 with a tick each `step`, or `log`, by decades."""
+    """Values to pixels: linear from 0 with a tick each `step`, or `log`, by decades."""
 
     low: float
     high: float
@@ -81,84 +82,28 @@ def _tick(value: float, unit: float) -> str:
     return f"{value * 1000:g} ms" if unit < 1 else f"{value:g} s"
 
 
-def x_axis(axis: Axis, top: float, bottom: float) -> list[Markup]:
-    """Grid lines from `top` to `bottom` and the labels beneath them."""
-    parts: list[Markup] = []
-    grid: list[str] = []
-    for tick in axis.ticks():
-        x = axis.at(tick)
-        grid.append(f"M{number(x)} {number(top)}V{number(bottom)}")
-        label = _tick(round(tick, 9), tick if axis.log else axis.high)
-        parts.append(text(x, bottom + 16, label, text_anchor="middle", opacity=".7", font_size=11))
-    parts.insert(
-        0,
-        element("path", d="".join(grid), stroke="currentColor", stroke_opacity=".13", fill="none"),
-    )
-    return parts
-
-
-def y_axis(heights: Axis, left: float, right: float, bottom: float) -> list[Markup]:
-    """Grid lines across, from `left` to `right`, with the seconds before them; `heights` are pixels
-    above `bottom`.
+def x_axis(
+    axis: Axis, top: float, bottom: float, marks: Iterable[tuple[float, str]] | None = None
+) -> list[Markup]:
+    """Grid lines from `top` to `bottom` and the labels beneath them: of the `marks` (value and
+    words), or of the axis's own ticks as times.
     """
-    parts: list[Markup] = []
-    for tick in heights.ticks():
-        y = bottom - heights.at(tick)
-        parts.append(line(left, y, right, y, stroke="currentColor", stroke_opacity=".13"))
-        label = seconds(tick) if tick else "0"
-        parts.append(text(left - 8, y + 4, label, text_anchor="end", opacity=".7", font_size=11))
-    return parts
+    if marks is None:
+        marks = [
+            (tick, _tick(round(tick, 9), tick if axis.log else axis.high)) for tick in axis.ticks()
+        ]
+    placed = [(axis.at(value), words) for value, words in marks]
+    grid = "".join(f"M{number(x)} {number(top)}V{number(bottom)}" for x, _ in placed)
+    return [
+        element("path", d=grid, stroke="currentColor", stroke_opacity=".13", fill="none"),
+        *(text(x, bottom + 16, words, text_anchor="middle", **LABEL) for x, words in placed),
+    ]
 
 
-#: Changes, as factors, that an axis may mark, the first ones first; and how many pixels the words
-#: of one take.
-_CHANGES = (1, 2, 0.5, 1.2, 0.8, 4, 0.25, 10, 0.1, 1.1, 0.9, 1.4, 0.7, 1.05, 0.95)
-_APART = 44
-#: Changes beyond these lie at the ends: one gate that went astray must not squeeze the others.
-_WIDEST = 20.0
-
-
-@dataclass(frozen=True, slots=True)
-class ChangeAxis:
-    """Factors to pixels, on a log scale: half lies as far from no change as twice as much."""
-
-    low: float
-    high: float
-    left: float
-    right: float
-
-    @classmethod
-    def over(cls, factors: Iterable[float], left: float, right: float) -> ChangeAxis:
-        """An axis that holds all finite factors, within a factor of 20, and some room beside."""
-        values = [each for each in factors if math.isfinite(each) and each > 0]
-        low, high = max(min(values), 1 / _WIDEST), min(max(values), _WIDEST)
-        room = (high / low) ** 0.06
-        return cls(low / room, high * room, left, right)
-
-    def at(self, factor: float) -> float:
-        """The x of a factor; the ends for what lies beyond them."""
-        share = math.log(max(factor, self.low) / self.low) / math.log(self.high / self.low)
-        return self.left + min(1.0, share) * (self.right - self.left)
-
-    def ticks(self) -> list[float]:
-        """The factors to mark, no change first, then the rounder ones; none too near another."""
-        marked: list[float] = []
-        for tick in _CHANGES:
-            near = any(abs(self.at(tick) - self.at(each)) < _APART for each in marked)
-            if self.low <= tick <= self.high and not near:
-                marked.append(tick)
-        return marked
-
-
-def change_axis(axis: ChangeAxis, top: float, bottom: float) -> list[Markup]:
-    """Grid lines at round changes, that of no change darker, and the labels beneath them."""
-    parts: list[Markup] = []
-    for tick in axis.ticks():
-        x = axis.at(tick)
-        parts.append(line(x, top, x, bottom, stroke="currentColor", stroke_opacity=".13"))
-        said = "0" if tick == 1 else signed(tick)
-        parts.append(text(x, bottom + 16, said, text_anchor="middle", opacity=".7", font_size=11))
-    parts.append(
-        line(axis.at(1), top, axis.at(1), bottom, stroke="currentColor", stroke_opacity=".55")
-    )
+def y_axis(left: float, right: float, marks: Iterable[tuple[float, str]]) -> list[Markup]:
+    """Grid lines from `left` to `right`, and the label of each on its left: by y and words."""
+    parts = []
+    for y, words in marks:
+        parts.append(line(left, y, right, y, stroke="currentColor", stroke_opacity=".15"))
+        parts.append(text(left - 8, y + 4, words, text_anchor="end", **LABEL))
     return parts

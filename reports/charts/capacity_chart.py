@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from soundstage.reports.charts.axis import Axis, y_axis
+from soundstage.reports.charts.axis import LABEL, Axis, y_axis
 from soundstage.reports.charts.chart import AMBER, BLUE, GREEN, GREY, ORANGE, RED, WIDTH, Chart
 from soundstage.reports.charts.svg import element, line, number, svg, text
 from soundstage.reports.words import HEADLINE_MILESTONES, milestone_label, plain, plural, seconds
@@ -140,11 +140,13 @@ def _objectives(bounds: Sequence[float], heights: Axis) -> list[Markup]:
 
 
 def _frame(rates: Axis, heights: Axis) -> list[Markup]:
-    parts = y_axis(heights, _LEFT, WIDTH - 24, _BOTTOM)
+    marks = [
+        (_BOTTOM - heights.at(tick), seconds(tick) if tick else "0") for tick in heights.ticks()
+    ]
+    parts = y_axis(_LEFT, WIDTH - 24, marks)
     for tick in rates.ticks():
-        x, label = rates.at(tick), f"{tick:g}/s"
-        attributes = {"text_anchor": "middle", "opacity": ".7", "font_size": 11}
-        parts.append(text(x, _BOTTOM + 24, label, **attributes))
+        words = f"{tick:g}/s"
+        parts.append(text(rates.at(tick), _BOTTOM + 24, words, text_anchor="middle", **LABEL))
     parts.append(
         text(WIDTH - 24, _BOTTOM + 40, "arrivals asked for", text_anchor="end", opacity=".7")
     )

@@ -9,8 +9,8 @@ from markupsafe import Markup
 
 from soundstage.reports.charts.chart import AMBER, BLUE, GREEN, GREY, RED, WIDTH, Chart, bounded
 from soundstage.reports.charts.svg import element, line, svg, text
-from soundstage.reports.run.findings import RuleResult
-from soundstage.reports.words import OUTCOMES, plain, plural
+from soundstage.reports.run.rule_results import RuleResult
+from soundstage.reports.words import OUTCOMES, place_words, plain, plural
 
 #: At most this many cells.
 CELL_LIMIT = 1500
@@ -47,9 +47,7 @@ def matrix(rules: Sequence[RuleResult]) -> Chart | None:
     y = 40.0
     for (api, endpoint), subjects in sorted(groups.items()):
         y += 26
-        parts.append(
-            text(0, y - 8, f"{plain(api, 20)} {plain(endpoint, 20)}", font_weight=650, font_size=13)
-        )
+        parts.append(text(0, y - 8, place_words(api, endpoint), font_weight=650, font_size=13))
         parts.append(line(0, y - 1, WIDTH, y - 1, stroke="currentColor", stroke_opacity=".2"))
         y += 5
         for subject, members in subjects.items():

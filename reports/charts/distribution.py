@@ -11,7 +11,14 @@ from soundstage.reports.charts.chart import AMBER, CURVES, GREEN, RED, Chart, sl
 from soundstage.reports.charts.ecdf import CurveMark, EcdfCurve, EcdfPlot, share_rows
 from soundstage.reports.charts.svg import element, number, text
 from soundstage.reports.run.summary import Group, MilestoneSummary
-from soundstage.reports.words import HEADLINE_MILESTONES, milestone_label, plain, plural, seconds
+from soundstage.reports.words import (
+    HEADLINE_MILESTONES,
+    milestone_label,
+    place_words,
+    plain,
+    plural,
+    seconds,
+)
 
 
 def distribution(group: Group, slos: Iterable[Mapping[str, Any]] = ()) -> Chart | None:
@@ -30,7 +37,7 @@ def distribution(group: Group, slos: Iterable[Mapping[str, Any]] = ()) -> Chart 
         x, y = (plot.axis.left + plot.axis.right) / 2, (plot.top + plot.bottom) / 2
         plot.parts.append(text(x, y, "no exchange got there", text_anchor="middle", opacity=".7"))
     said_goals = [f"{plain(goal['slo'], 80)}: {_GOALS[goal['verdict']][1]}" for goal in goals]
-    name = f"{plain(group.api, 20)} {plain(group.endpoint, 20)}"
+    name = place_words(group.api, group.endpoint)
     chart, title, n = f"ecdf-{slug(name)}", f"Times of {name}", found[0].n
     said = "; ".join(
         f"{milestone_label(one.name)}: p50 {seconds(one.intended[0].value)},"
@@ -53,7 +60,7 @@ def _curve(one: MilestoneSummary) -> EcdfCurve:
     p50, p95 = one.intended[0], one.intended[2]
     marks = (CurveMark(mark.order, mark.value, mark.low, mark.high) for mark in (p50, p95))
     label, (colour, dash) = milestone_label(one.name), CURVES[one.name]
-    return EcdfCurve(label, colour, dash, one.times, p50.words, p95.words, tuple(marks))
+    return EcdfCurve(label, colour, dash, one.times, (p50.words, p95.words), tuple(marks))
 
 
 #: Colour of an objective, and the word for what became of it.

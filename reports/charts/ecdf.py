@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
-from soundstage.reports.charts.axis import Axis, x_axis
+from soundstage.reports.charts.axis import Axis, x_axis, y_axis
 from soundstage.reports.charts.svg import element, line, number, svg, text
-from soundstage.reports.words import percent
+from soundstage.reports.words import percent, seconds
 from soundstage.results.quantiles import rank
 
 Floats = npt.NDArray[np.float64]
@@ -41,16 +41,23 @@ class CurveMark:
 @dataclass(frozen=True, slots=True)
 class EcdfCurve:
     """One curve. `times`: sorted seconds of all exchanges, +inf for those that never got there;
-    `p50` and `p95` as they are said in the legend.
+    `said`: p50 and p95 as the legend says them, where not as those of `times`.
     """
 
     label: str
     colour: str
     dash: str
     times: Floats
-    p50: str
-    p95: str
+    said: tuple[str, str] | None = None
     marks: tuple[CurveMark, ...] = ()
+
+    @property
+    def p50(self) -> str:
+        return self.said[0] if self.said else seconds(self.at(0.5))
+
+    @property
+    def p95(self) -> str:
+        return self.said[1] if self.said else seconds(self.at(0.95))
 
     @property
     def reached(self) -> int:
@@ -77,13 +84,8 @@ class EcdfPlot:
         ]
         self.axis = Axis.over([*ends, *bounds], 44, _WIDTH - 26)
         self.parts = x_axis(self.axis, self.top, self.bottom)
-        left, right = self.axis.left, self.axis.right
-        for share in _GRID:
-            y = self.height(share)
-            self.parts += [
-                line(left, y, right, y, stroke="currentColor", stroke_opacity=".18"),
-                text(36, y + 4, f"{share:.0%}", text_anchor="end", opacity=".7", font_size=11),
-            ]
+        marks = [(self.height(share), f"{share:.0%}") for share in _GRID]
+        self.parts += y_axis(self.axis.left, self.axis.right, marks)
         for index, (curve, many) in enumerate(zip(curves, reached, strict=True)):
             self._draw(curve, many, 10 + 18 * index)
 

@@ -22,7 +22,7 @@ from soundstage.reports.charts.chart import (
 )
 from soundstage.reports.charts.svg import element, svg, text
 from soundstage.reports.run.summary import Group
-from soundstage.reports.words import percent, plain, plural
+from soundstage.reports.words import percent, place_words, plain, plural
 
 #: Colour of each way to end before the end; others are grey.
 _COLOURS = {
@@ -48,7 +48,7 @@ def survival(group: Group) -> Chart | None:
     for (stage, outcome), number in group.ends.items():
         after.setdefault(stage or _BEFORE, Counter())[outcome] += number
     names = [_BEFORE, *(stage.name for stage in group.stages)]
-    name = f"{plain(group.api, 20)} {plain(group.endpoint, 20)}"
+    name = place_words(group.api, group.endpoint)
     chart, title = f"survival-{slug(name)}", f"Where exchanges of {name} end"
     outcomes = [*_COLOURS, *sorted({how for _, how in group.ends} - set(_COLOURS))]
     seen = [how for how in outcomes if any(ended[how] for ended in after.values())]

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from soundstage.reports.charts.axis import Axis, x_axis
+from soundstage.reports.charts.axis import Axis, x_axis, y_axis
 from soundstage.reports.charts.chart import BLUE, CURVES, GREEN, GREY, ORANGE, WIDTH, Chart, slug
 from soundstage.reports.charts.svg import element, line, number, svg, text
 from soundstage.reports.run.summary import Group
 from soundstage.reports.run.timeline import Generator, MilestoneCourse, Timeline
-from soundstage.reports.words import milestone_label, plain, plural, seconds
+from soundstage.reports.words import milestone_label, place_words, plural, seconds
 
 #: A series of a panel: values, one a slice (nan: none, +inf: never), colour, dash.
 Line = tuple[Sequence[float], str, str]
@@ -95,7 +95,7 @@ def courses(group: Group) -> Chart | None:
     shown = [one for one in group.courses if any(map(math.isfinite, one.p50))]
     if not shown or sum(n > 0 for n in shown[0].n) < 3:
         return None
-    name = f"{plain(group.api, 20)} {plain(group.endpoint, 20)}"
+    name = place_words(group.api, group.endpoint)
     chart, width = f"course-{slug(name)}", shown[0].width
     axis = Axis.until(len(shown[0].n) * width, _LEFT, WIDTH - 24)
     panels = [one for one in shown if one.milestone in CURVES]
@@ -147,11 +147,8 @@ def _panel(
     finite = [value for values, _, _ in series for value in values if math.isfinite(value)]
     high = max(finite, default=0.0) or 1.0
     parts = [text(axis.left, top - 10, words, font_weight=650)]
-    for share in (0.0, 0.5, 1.0):
-        y = bottom - share * (bottom - top)
-        parts.append(line(axis.left, y, axis.right, y, stroke="currentColor", stroke_opacity=".15"))
-        label = f"{high * share:.3g}"
-        parts.append(text(_LEFT - 8, y + 4, label, text_anchor="end", opacity=".7", font_size=11))
+    marks = [(bottom - share * (bottom - top), f"{high * share:.3g}") for share in (0.0, 0.5, 1.0)]
+    parts += y_axis(axis.left, axis.right, marks)
     for values, colour, dash in series:
         path, arrows, pen = "", "", False
         for index, value in enumerate(values):

@@ -1,10 +1,16 @@
-"""When the stages of a stream first arrive, as a waterfall."""
+"""Stages of a stream as a waterfall: a line a stage with a bar for each arm, and figures beside it.
+Here are the picture, and the chart of one run; that of two arms is made in `compare`.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from soundstage.reports.charts.axis import Axis, x_axis
+from markupsafe import Markup
+
+from soundstage.reports.charts.axis import LABEL, Axis, x_axis
 from soundstage.reports.charts.chart import (
     BLUE,
     ORANGE,
@@ -17,79 +23,112 @@ from soundstage.reports.charts.chart import (
 )
 from soundstage.reports.charts.svg import element, line, number, svg, text
 from soundstage.reports.run.stage_lengths import Length
-from soundstage.reports.run.summary import Group
-from soundstage.reports.words import percent, plain, seconds
+from soundstage.reports.run.summary import Group, StageSummary
+from soundstage.reports.words import percent, place_words, plain, seconds
+
+#: Where the bars stand, and the right ends of the three figures of a line.
+_LEFT, _RIGHT = 180, 650
+_FIGURES = (725, 800, WIDTH)
+
+
+@dataclass(frozen=True, slots=True)
+class StageBar:
+    """A bar from `begin` to `end` in seconds, and the end of its whisker; nan for none, +inf for
+    one without an end.
+    """
+
+    begin: float
+    end: float
+    colour: str
+    whisker: float = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class StageLine:
+    """One stage: a bar for each arm, two figures in words, and a third with how it is drawn."""
+
+    name: str
+    bars: tuple[StageBar, ...]
+    figures: tuple[str, str]
+    last: str
+    style: dict[str, object]
+
+
+def picture(
+    chart: str,
+    title: str,
+    said: str,
+    lines: Sequence[StageLine],
+    heads: Sequence[str],
+    arms: Sequence[tuple[str, str]] = (),
+) -> Markup:
+    """The drawing. `heads` stand above the three figures; `arms` are the names and colours of the
+    bars of a line where there are several.
+    """
+    top, pitch = (44, 34) if arms else (26, 26)
+    bottom = top + pitch * len(lines)
+    ends = (end for each in lines for bar in each.bars for end in (bar.end, bar.whisker))
+    axis = Axis.over(ends, _LEFT, _RIGHT, log=False)
+    parts = x_axis(axis, top - 4, bottom)
+    for index, (arm, colour) in enumerate(arms):
+        x = _LEFT + 90 * index
+        parts.append(element("rect", x=x, y=5, width=14, height=9, rx=2, fill=colour))
+        parts.append(text(x + 20, 14, arm))
+    for x, words in zip(_FIGURES, heads, strict=True):
+        parts.append(text(x, 14, words, text_anchor="end", **LABEL))
+    for index, each in enumerate(lines):
+        parts += _line(each, axis, top + pitch * index + pitch / 2 - 2)
+    return svg(chart, title, said, WIDTH, bottom + 26, parts)
+
+
+def _line(each: StageLine, axis: Axis, middle: float) -> list[Markup]:
+    parts = [text(_LEFT - 12, middle + 4, plain(each.name, 26), text_anchor="end")]
+    many = len(each.bars)
+    height = 14 if many == 1 else 9
+    if many == 1:  # what leads to a bar would be lost between two of them
+        (bar,) = each.bars
+        lead = {"x": _LEFT, "y": middle - 2, "width": axis.at(bar.begin) - _LEFT, "height": 4}
+        parts.append(element("rect", **lead, fill=bar.colour, fill_opacity=".22"))
+    for index, bar in enumerate(each.bars):
+        parts += _bar(bar, axis, middle + (height + 2) * (index - (many - 1) / 2), height)
+    for x, words in zip(_FIGURES, each.figures, strict=False):
+        parts.append(text(x, middle + 4, words, text_anchor="end"))
+    return [*parts, text(WIDTH, middle + 4, each.last, text_anchor="end", **each.style)]
+
+
+def _bar(bar: StageBar, axis: Axis, middle: float, height: int) -> list[Markup]:
+    if not math.isfinite(bar.end):
+        return []
+    start, end = axis.at(bar.begin), axis.at(bar.end)
+    box = {"x": start, "y": middle - height / 2, "width": max(end - start, 2.0), "height": height}
+    parts = [element("rect", **box, rx=2, fill=bar.colour)]
+    if not math.isnan(bar.whisker):
+        far = axis.at(bar.whisker)
+        cap = f"M{number(far)} {number(middle - 5)}v10"
+        if math.isinf(bar.whisker):
+            far += 14
+            cap = f"M{number(far - 6)} {number(middle - 5)}l6 5l-6 5"
+        parts.append(line(end, middle, far, middle, stroke=ORANGE, stroke_width=2))
+        parts.append(element("path", d=cap, stroke=ORANGE, stroke_width=2, fill="none"))
+    return parts
 
 
 def waterfall(group: Group) -> Chart | None:
     """When the stages of a stream first arrive: p50 as a bar, p95 as a whisker."""
     if not group.stages:
         return None
-    name = f"{plain(group.api, 20)} {plain(group.endpoint, 20)}"
-    chart = f"waterfall-{slug(name)}"
-    stages = group.stages[:STAGE_LIMIT]
-    axis = Axis.over((value for s in stages for value in (s.p50, s.p95)), 180, 665, log=False)
-    top, pitch = 26, 26
-    bottom = top + pitch * len(stages)
-    parts = x_axis(axis, top - 4, bottom)
-    for x, words in ((755, "p50"), (825, "p95"), (WIDTH, "reached")):
-        parts.append(text(x, 14, words, text_anchor="end", opacity=".7", font_size=11))
-    before = 0.0
-    for index, stage in enumerate(stages):
-        y = top + pitch * index
-        middle = y + pitch / 2 - 2
-        start, end, far = axis.at(before), axis.at(stage.p50), axis.at(stage.p95)
-        if math.isinf(stage.p95):
-            far += 14
+    name = place_words(group.api, group.endpoint)
+    chart, title = f"waterfall-{slug(name)}", f"Stages of {name}"
+    shown, lines, before = group.stages[:STAGE_LIMIT], [], 0.0
+    for stage in shown:
+        bar = StageBar(before, stage.p50, BLUE, stage.p95)
+        figures = seconds(stage.p50), seconds(stage.p95)
+        reached = percent(stage.reached, stage.n)
+        lines.append(StageLine(stage.name, (bar,), figures, reached, _style(stage)))
         if math.isfinite(stage.p50):
             before = max(before, stage.p50)
-        parts.append(text(168, middle + 4, plain(stage.name, 26), text_anchor="end"))
-        parts.append(
-            element(
-                "rect",
-                x=axis.left,
-                y=middle - 2,
-                width=max(start - axis.left, 0.0),
-                height=4,
-                fill=BLUE,
-                fill_opacity=".22",
-            )
-        )
-        if math.isfinite(stage.p50):
-            parts.append(
-                element(
-                    "rect",
-                    x=start,
-                    y=middle - 7,
-                    width=max(end - start, 2.0),
-                    height=14,
-                    rx=2,
-                    fill=BLUE,
-                )
-            )
-            parts.append(line(end, middle, far, middle, stroke=ORANGE, stroke_width=2))
-            cap = (
-                f"M{number(far - 6)} {number(middle - 5)}l6 5l-6 5"
-                if math.isinf(stage.p95)
-                else f"M{number(far)} {number(middle - 5)}v10"
-            )
-            parts.append(element("path", d=cap, stroke=ORANGE, stroke_width=2, fill="none"))
-        parts.append(text(755, middle + 4, seconds(stage.p50), text_anchor="end"))
-        parts.append(text(825, middle + 4, seconds(stage.p95), text_anchor="end"))
-        all_of_them = stage.reached == stage.n
-        parts.append(
-            text(
-                WIDTH,
-                middle + 4,
-                percent(stage.reached, stage.n),
-                text_anchor="end",
-                fill="currentColor" if all_of_them else RED,
-                font_weight=None if all_of_them else 700,
-                opacity=".6" if all_of_them else None,
-            )
-        )
-    more = len(group.stages) - len(stages)
-    title = f"Stages of {name}"
+    more = len(group.stages) - len(shown)
+    said = "; ".join(f"{plain(s.name, 40)}: p50 {seconds(s.p50)}" for s in shown)
     return Chart(
         id=chart,
         title=title,
@@ -97,14 +136,7 @@ def waterfall(group: Group) -> Chart | None:
         " is what a stage adds to the one before it. “Reached” leaves out exchanges that went"
         f" well without the stage.{f' And {more} more stages.' if more else ''}"
         f"{_silence(group)}",
-        svg=svg(
-            chart,
-            title,
-            "; ".join(f"{plain(s.name, 40)}: p50 {seconds(s.p50)}" for s in stages),
-            WIDTH,
-            bottom + 26,
-            parts,
-        ),
+        svg=picture(chart, title, said, lines, ("p50", "p95", "reached")),
         head=("stage", "p50", "p95", "reached", "of", *_LENGTHS),
         rows=bounded(
             tuple(
@@ -116,6 +148,13 @@ def waterfall(group: Group) -> Chart | None:
             )
         ),
     )
+
+
+def _style(stage: StageSummary) -> dict[str, object]:
+    """Of a share that reached the stage: loud where it is not all of them."""
+    if stage.reached == stage.n:
+        return {"fill": "currentColor", "opacity": ".6"}
+    return {"fill": RED, "font_weight": 700}
 
 
 #: Columns of the table alone: the chart has no room for them.

@@ -7,7 +7,6 @@ milestone that was not reached, for whatever reason, is +inf.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from soundstage.errors import NoDataError, UsageError
+from soundstage.reports.run.rule_results import RuleResult, rule_results
 from soundstage.reports.run.stage_time import SAMPLE, spent
 from soundstage.reports.run.summary import expected_milestones
 from soundstage.results import run_history
@@ -58,20 +58,6 @@ class EndpointSeries:
 
 
 @dataclass(frozen=True, slots=True)
-class RuleState:
-    """A rule in one run: its outcome, and in how many of the endpoint's exchanges it was broken."""
-
-    id: str
-    api: str
-    endpoint: str
-    outcome: str
-    broken_in: int
-    exchanges: int
-    text: str
-    example: str
-
-
-@dataclass(frozen=True, slots=True)
 class ArmRun:
     """One run of an arm. `rate`: arrivals a second that the rows show, nan where they show none.
     `torn`: files of the bundle that ended inside a row.
@@ -80,7 +66,7 @@ class ArmRun:
     path: Path
     facts: Mapping[str, Any]
     series: Mapping[Place, EndpointSeries]
-    rules: Mapping[str, RuleState]
+    rules: Mapping[str, RuleResult]
     rate: float
     torn: int
 
@@ -103,6 +89,10 @@ class Arm:
     def series(self, place: Place) -> list[EndpointSeries]:
         """Those of the runs that measured anything at this endpoint."""
         return [run.series[place] for run in self.runs if place in run.series]
+
+    def times(self, place: Place, milestone: str) -> Floats:
+        """Those of all its runs together, sorted."""
+        return np.sort(np.concatenate([each.times[milestone] for each in self.series(place)]))
 
     def places(self) -> list[Place]:
         """The endpoints at which each run of the arm measured something, in order."""
@@ -151,16 +141,19 @@ def read_arms(arms: Sequence[Sequence[Path]]) -> list[Arm]:
 
 def read_run(bundle: Bundle) -> ArmRun:
     """One bundle as columns. Raises UsageError at a damaged row, NoDataError if it holds none."""
-    rules = list(bundle.rules())
-    expected = expected_milestones(bundle.run, rules)
+    stated = list(bundle.rules())
+    results = rule_results(stated, bundle.violations())
+    # What broke is rebuilt from violations only where the run did not come to say it.
+    known = {row["rule"] for row in stated} or {each.id for each in results}
+    rules = {each.id: each for each in results if each.id in known}
+    expected = expected_milestones(bundle.run, stated)
     try:
-        intake = take_in(bundle, sample=SAMPLE, compared=True)
+        intake = take_in(bundle, sample=SAMPLE, times_only=True)
     except UsageError as error:
         if str(bundle.path) in str(error):
             raise
         raise UsageError(f"{bundle.path}: {error}") from error
-    states = _rule_states(bundle, rules)
-    if not intake.total and not states:
+    if not intake.total and not rules:
         raise NoDataError(f"{bundle.path}: it holds no exchange and no rule")
     return ArmRun(
         path=bundle.path,
@@ -170,18 +163,18 @@ def read_run(bundle: Bundle) -> ArmRun:
             for place, columns in sorted(intake.columns.items())
             if columns.measured
         },
-        rules=states,
+        rules=rules,
         rate=_rate(intake.columns.values()),
         torn=bundle.torn,
     )
 
 
 def _series(columns: Columns, expected: Iterable[str]) -> EndpointSeries:
-    late, outcomes = columns.late(), columns.outcomes()
+    outcomes = columns.outcomes()
     del outcomes[DROPPED]
     names = {*columns.milestones(), *expected}
-    times = {name: np.sort(columns.times(name) + late) for name in names}
-    shares = spent(columns.sample.kept)
+    times = {name: np.sort(columns.since_intended(name)) for name in names}
+    shares = spent(columns.sample)
     return EndpointSeries(columns.measured, times, dict(outcomes), shares)
 
 
@@ -192,45 +185,3 @@ def _rate(endpoints: Iterable[Columns]) -> float:
     )
     span = float(np.ptp(due)) if len(due) else 0.0
     return (len(due) - 1) / span if span else math.nan
-
-
-def _rule_states(bundle: Bundle, rules: Iterable[Mapping[str, Any]]) -> dict[str, RuleState]:
-    """What became of each rule; from the violations alone where the run did not come to say."""
-    broken: Counter[str] = Counter()
-    last: dict[str, str] = {}
-    seen: dict[str, Mapping[str, Any]] = {}
-    for violation in bundle.violations():
-        rule, exchange = str(violation.get("rule", "")), str(violation.get("exchange", ""))
-        # The violations of an exchange are written together.
-        if last.get(rule) != exchange:
-            last[rule] = exchange
-            broken[rule] += 1
-        if violation.get("severity") == "error":
-            seen.setdefault(rule, violation)
-    states = {}
-    for row in rules:
-        evidence = row.get("evidence") or ()
-        states[row["rule"]] = RuleState(
-            id=row["rule"],
-            api=row["api"],
-            endpoint=row["endpoint"],
-            outcome=row["outcome"],
-            broken_in=broken.get(row["rule"], 0),
-            exchanges=row.get("exchanges", 0),
-            text=row.get("text") or "",
-            example=evidence[0]["message"] if evidence else "",
-        )
-    if not states:
-        for rule, example in seen.items():
-            steps = [*rule.split("/"), "", ""]
-            states[rule] = RuleState(
-                id=rule,
-                api=str(example.get("api") or steps[0]),
-                endpoint=str(example.get("endpoint") or steps[1]),
-                outcome="failed",
-                broken_in=broken[rule],
-                exchanges=0,
-                text="",
-                example=str(example.get("message", "")),
-            )
-    return states

@@ -10,8 +10,8 @@ so the figures are advice, not gates.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any
 
@@ -21,8 +21,7 @@ from soundstage.errors import UsageError
 from soundstage.reports.compare import interval
 from soundstage.reports.compare.arms import Arm
 from soundstage.reports.compare.gates import Gate
-from soundstage.reports.compare.interval import Noise
-from soundstage.results.quantiles import rank
+from soundstage.reports.compare.interval import Floats, Noise, student_t
 
 FORMAT = 1
 POWER = 0.80
@@ -50,7 +49,7 @@ class GateNoise:
     spread: float
     sampling: float
     noise: float
-    detectable: Mapping[int, float]
+    detectable: Mapping[str, float]
     passing_pairs: int | None
     verdicts: Mapping[str, int]
 
@@ -70,28 +69,29 @@ class Calibration:
         return {each.name: Noise(each.noise, each.runs - 1) for each in self.gates}
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "format": FORMAT,
-            "runs": list(self.runs),
-            "target": self.target,
-            "margin": self.margin,
-            "alpha": self.alpha,
-            "gates": [
-                {
-                    "name": each.name,
-                    "runs": each.runs,
-                    "n": each.n,
-                    "quantile": each.quantile,
-                    "spread": each.spread,
-                    "sampling": each.sampling,
-                    "noise": each.noise,
-                    "detectable": {str(pairs): size for pairs, size in each.detectable.items()},
-                    "passing_pairs": each.passing_pairs,
-                    "verdicts": dict(each.verdicts),
-                }
-                for each in self.gates
-            ],
-        }
+        return {"format": FORMAT, **asdict(self)}
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{number} is no noise")
+    return number
+
+
+#: What each field of a gate in a file is read with.
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    "name": str,
+    "runs": int,
+    "n": int,
+    "quantile": float,
+    "spread": float,
+    "sampling": float,
+    "noise": _finite,
+    "detectable": lambda value: {str(pairs): float(size) for pairs, size in value.items()},
+    "passing_pairs": lambda value: None if value is None else int(value),
+    "verdicts": lambda value: {str(word): int(count) for word, count in value.items()},
+}
 
 
 def from_json(data: Any, place: str) -> Calibration:
@@ -105,34 +105,13 @@ def from_json(data: Any, place: str) -> Calibration:
             margin=float(data["margin"]),
             alpha=float(data["alpha"]),
             gates=tuple(
-                GateNoise(
-                    name=str(each["name"]),
-                    runs=int(each["runs"]),
-                    n=int(each["n"]),
-                    quantile=float(each["quantile"]),
-                    spread=float(each["spread"]),
-                    sampling=float(each["sampling"]),
-                    noise=_positive(each["noise"]),
-                    detectable={int(key): float(v) for key, v in each["detectable"].items()},
-                    passing_pairs=None
-                    if each["passing_pairs"] is None
-                    else int(each["passing_pairs"]),
-                    verdicts={str(key): int(n) for key, n in each["verdicts"].items()},
-                )
-                for each in data["gates"]
+                GateNoise(**{name: read(gate[name]) for name, read in _READERS.items()})
+                for gate in data["gates"]
             ),
         )
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
-        raise UsageError(
-            f"{place}: not a calibration that `--calibrate` wrote: {error!r}"
-        ) from error
-
-
-def _positive(value: Any) -> float:
-    number = float(value)
-    if not 0 <= number < math.inf:
-        raise ValueError(f"noise {number}")
-    return number
+        why = f"not a calibration that `--calibrate` wrote: {error!r}"
+        raise UsageError(f"{place}: {why}") from error
 
 
 def calibrate(arm: Arm, gates: Sequence[Gate], margin: float, alpha: float) -> Calibration:
@@ -143,63 +122,40 @@ def calibrate(arm: Arm, gates: Sequence[Gate], margin: float, alpha: float) -> C
             " and ten tell it well"
         )
     level = 1 - alpha / max(1, len(gates))
-    timed = [gate for gate in gates if gate.order is not None]
+    measured = [_gate(arm, gate, level, margin) for gate in gates if gate.order is not None]
     return Calibration(
         runs=tuple(run.id for run in arm.runs),
         target=str(arm.runs[0].facts["target"]["kind"]),
         margin=margin,
         alpha=alpha,
-        gates=tuple(
-            each for gate in timed if (each := _gate(arm, gate, level, margin)) is not None
-        ),
+        gates=tuple(each for each in measured if each is not None),
     )
 
 
 def _gate(arm: Arm, gate: Gate, level: float, margin: float) -> GateNoise | None:
     """None where some run has no quantile of that order: too many never got there."""
-    from scipy.special import ndtri, stdtrit  # type: ignore[import-untyped]
-
-    q = gate.order or 0.5
+    q, limit, tail = gate.order or 0.5, math.log1p(margin), (1 + level) / 2
     runs = [series.times[gate.what] for series in arm.series(gate.pairing.place)]
-    values = np.array([float(run[rank(q, len(run)) - 1]) for run in runs])
-    if not np.isfinite(values).all():
+    logs = np.array(interval.log_quantiles(runs, q))
+    if not np.isfinite(logs).all():
         return None
-    logs = np.log(np.maximum(values, 1e-9))
     spread = float(logs.std(ddof=1))
-    errors = [_standard_error(run, q) for run in runs]
-    sampling = math.sqrt(float(np.mean(np.square(errors))))
-    noise = math.sqrt(max(0.0, spread**2 - sampling**2))
+    sampling = math.sqrt(float(np.mean([_standard_error(run, q) ** 2 for run in runs])))
+    noise = Noise(math.sqrt(max(0.0, spread**2 - sampling**2)), len(runs) - 1)
     # The sample's part is known from the theory, and holds even if these few runs agree by luck.
-    pair = math.sqrt(2) * math.hypot(sampling, noise)
-    limit = math.log1p(margin)
-    tail = (1 + level) / 2
-    detectable = {}
-    for pairs in PAIRS:
+    pair = math.sqrt(2) * math.hypot(sampling, noise.sd)
+
+    def found(pairs: int) -> float:
+        """The log change, beyond the limit, that so many pairs find in 80%."""
         if pairs == 1:
-            apart = float(stdtrit(len(runs) - 1, tail)) * noise
-            half = math.sqrt(2) * math.hypot(float(ndtri(tail)) * sampling, apart)
-            size = limit + half + float(ndtri(POWER)) * pair
-        else:
-            df = pairs - 1
-            size = limit + (
-                float(stdtrit(df, tail)) + float(stdtrit(df, POWER))
-            ) * pair / math.sqrt(pairs)
-        detectable[pairs] = math.expm1(min(size, 50.0))
-    passing = next(
-        (
-            pairs
-            for pairs in range(2, _MOST_PAIRS + 1)
-            if (float(stdtrit(pairs - 1, tail)) + float(stdtrit(pairs - 1, POWER)))
-            * pair
-            / math.sqrt(pairs)
-            <= limit
-        ),
-        None,
-    )
+            half = math.hypot(_normal(tail) * math.sqrt(2) * sampling, noise.half(level))
+            return half + _normal(POWER) * pair
+        df = pairs - 1
+        return (student_t(df, tail) + student_t(df, POWER)) * pair / math.sqrt(pairs)
+
     verdicts = {"pass": 0, "inconclusive": 0, "fail": 0}
     for one, other in list(combinations(runs, 2))[:_MOST_PAIRS]:
-        _, low, high = interval.of_samples(one, other, q, level)
-        verdicts[interval.verdict(low, high, margin)] += 1
+        verdicts[interval.verdict(interval.of_samples(one, other, q, level), limit)] += 1
     return GateNoise(
         name=gate.name,
         runs=len(runs),
@@ -207,19 +163,23 @@ def _gate(arm: Arm, gate: Gate, level: float, margin: float) -> GateNoise | None
         quantile=float(np.exp(logs.mean())),
         spread=spread,
         sampling=sampling,
-        noise=noise,
-        detectable=detectable,
-        passing_pairs=passing,
+        noise=noise.sd,
+        detectable={str(pairs): math.expm1(min(limit + found(pairs), 50.0)) for pairs in PAIRS},
+        passing_pairs=next((p for p in range(2, _MOST_PAIRS + 1) if found(p) <= limit), None),
         verdicts=verdicts,
     )
 
 
-def _standard_error(ordered: interval.Floats, q: float) -> float:
+def _normal(order: float) -> float:
+    from scipy.special import ndtri  # type: ignore[import-untyped]
+
+    return float(ndtri(order))
+
+
+def _standard_error(ordered: Floats, q: float) -> float:
     """Of the log quantile of a sample, from the length of its exact 68.3% interval."""
-    found = interval.estimate(ordered, q, 0.6827)
-    if not math.isfinite(found.low) or not math.isfinite(found.high):
-        return 0.0
-    return (math.log(max(found.high, 1e-9)) - math.log(max(found.low, 1e-9))) / 2
+    _, low, high = map(interval.log, interval.estimate(ordered, q, 0.6827))
+    return (high - low) / 2 if math.isfinite(low) and math.isfinite(high) else 0.0
 
 
 def advice(made: Calibration) -> list[str]:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, TextIO
 from soundstage.arguments import Parser
 from soundstage.errors import NoDataError, SoundstageError, UsageError
 from soundstage.exit_codes import ExitCode, with_report
-from soundstage.output import visible
 from soundstage.output.streams import say
 from soundstage.output.written_files import check_place, print_document, put
+from soundstage.reports.compare.gates import ALPHA, MARGIN, RATE_MARGIN
+from soundstage.untrusted.strange_files import read_named
 
 if TYPE_CHECKING:
     from soundstage.reports.compare.arms import Arm
@@ -75,12 +76,13 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     text = "[API[.ENDPOINT].]MILESTONE.pN, error_rate or timeout_rate (repeatable; default: p50 and"
     text += " p95 of TTSR, or audio where there is none, and of TTC)"
     add("--gate", action="append", default=[], metavar="GATE", help=text)
-    text = "a quantile may be so much slower (default 10%%)"
-    add("--margin", type=share, metavar="SHARE", help=text)
-    text = "a rate may be so many points higher (default 1%%)"
-    add("--rate-margin", type=share, metavar="SHARE", help=text)
-    text = "chance of a false alarm over all gates (default 5%%)"
-    add("--alpha", type=level, metavar="SHARE", help=text)
+    for name, kind, default, text in (
+        ("--margin", share, MARGIN, "a quantile may be so much slower"),
+        ("--rate-margin", share, RATE_MARGIN, "a rate may be so many points higher"),
+        ("--alpha", level, ALPHA, "chance of a false alarm over all gates"),
+    ):
+        text += f" (default {default * 100:g}%%)"
+        add(name, type=kind, default=default, metavar="SHARE", help=text)
     text = "compare in spite of these reasons, parted by commas (repeatable)"
     add("--allow", action="append", default=[], metavar="REASON", help=text)
     add("--force", action="store_true", help="compare in spite of every reason")
@@ -135,13 +137,9 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     arms = (args.base, args.candidate)
     base, candidate = read_arms([[path for word in arm for path in resolve(word)] for arm in arms])
     findings, gaps = contract_drift(base, candidate)
+    noise = _calibration(args.calibration) if args.calibration else None
     made = compare(
-        base,
-        candidate,
-        _options(args),
-        drift=findings,
-        gaps=gaps,
-        calibration=_calibration(args.calibration) if args.calibration else None,
+        base, candidate, _options(args, noise), drift=findings, gaps=gaps, calibration=noise
     )
     code = made.exit_code
     if code == ExitCode.INCONCLUSIVE and args.on_inconclusive == "warn":
@@ -149,13 +147,13 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     return with_report(code, _give(made, args, stdout, stderr))
 
 
-def _options(args: argparse.Namespace) -> CompareOptions:
-    """What was asked for; what was not is as `gates.py` has it."""
+def _options(args: argparse.Namespace, calibration: Calibration | None = None) -> CompareOptions:
     from soundstage.reports.compare.comparison import CompareOptions
+    from soundstage.reports.compare.gates import Rules
 
-    levels = {"margin": args.margin, "rate_margin": args.rate_margin, "alpha": args.alpha}
-    asked = {name: value for name, value in levels.items() if value is not None}
-    return CompareOptions(gates=tuple(args.gate), allow=args.allow, force=args.force, **asked)
+    noise = calibration.noise() if calibration else {}
+    rules = Rules(args.margin, args.rate_margin, args.alpha, noise=noise)
+    return CompareOptions(tuple(args.gate), rules, args.allow, args.force)
 
 
 def contract_drift(base: Arm, candidate: Arm) -> tuple[list[DriftFinding], list[str]]:
@@ -178,19 +176,14 @@ def contract_drift(base: Arm, candidate: Arm) -> tuple[list[DriftFinding], list[
 
 
 def _calibrate(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
-    import orjson
-
     from soundstage.reports.compare.arms import read_arms, resolve
     from soundstage.reports.compare.calibration import calibrate
     from soundstage.reports.compare.comparison import gates_of
-    from soundstage.reports.compare.text_output import calibration_text
+    from soundstage.reports.compare.comparison_formats import calibration_text, json_text
 
     (arm,) = read_arms([[path for word in args.calibrate for path in resolve(word)]])
-    gates = gates_of(arm, args.gate, allow=args.allow, force=args.force)
-    options = _options(args)
-    made = calibrate(arm, gates, options.margin, options.alpha)
-    option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-    text = visible.in_json(orjson.dumps(made.to_json(), option=option).decode())
+    made = calibrate(arm, gates_of(arm, _options(args)), args.margin, args.alpha)
+    text = json_text(made.to_json())
     if args.format == "json":
         print_document(text, stdout)
     else:
@@ -208,11 +201,7 @@ def _calibration(path: Path) -> Calibration:
     from soundstage.reports.compare.calibration import from_json
 
     try:
-        with path.open("rb") as file:
-            raw = file.read(_CALIBRATION_LIMIT + 1)
-        if len(raw) > _CALIBRATION_LIMIT:
-            raise UsageError(f"{path}: larger than any calibration")
-        data = orjson.loads(raw)
+        data = orjson.loads(read_named(path, most=_CALIBRATION_LIMIT))
     except OSError as error:
         raise UsageError(f"{path}: cannot read: {error.strerror}") from error
     except orjson.JSONDecodeError as error:
@@ -221,27 +210,25 @@ def _calibration(path: Path) -> Calibration:
 
 
 def _fidelity(args: argparse.Namespace, stdout: TextIO) -> int:
+    from soundstage.reports.compare import fidelity
     from soundstage.reports.compare.arms import resolve
-    from soundstage.reports.drift import fidelity_table
 
     places = [resolve(word) for word in args.fidelity]
     for word, found in zip(args.fidelity, places, strict=True):
         if len(found) != 1:
             raise UsageError(f"--fidelity {word}: one run, not {len(found)}")
-    code: int = fidelity_table.run(places[0][0], places[1][0], args.format, stdout)
-    return code
+    return fidelity.run(places[0][0], places[1][0], args.format, stdout)
 
 
 def _give(made: Comparison, args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     """Print the comparison and write it where it is asked for; the code that this ended with."""
-    from soundstage.reports.compare.text_output import text
+    from soundstage.reports.compare.comparison_formats import rendered
 
     if args.out not in (None, "-"):
-        stdout.write(text(made))
-        whole = text(made) if args.format == "text" else rendered(made, args.format)
-        return _written(args.out, whole, stderr)
+        stdout.write(rendered(made, "text"))
+        return _written(args.out, rendered(made, args.format), stderr)
     if args.format == "text":
-        stdout.write(text(made))
+        stdout.write(rendered(made, "text"))
     else:
         print_document(rendered(made, args.format), stdout)
     return ExitCode.PASS
@@ -254,21 +241,3 @@ def _written(place: str, text: str, stderr: TextIO) -> int:
         say(f"soundstage compare: {error}", stderr)
         return int(error.exit_code)
     return ExitCode.PASS
-
-
-def rendered(made: Comparison, name: str) -> str:
-    """A comparison in one of the formats other than text."""
-    if name == "html":
-        from soundstage.reports.compare import comparison_page
-
-        return comparison_page.render(made)
-    if name == "markdown":
-        from soundstage.reports.compare.text_output import markdown
-
-        return markdown(made)
-    import orjson
-
-    from soundstage.reports.compare.cells import to_json
-
-    option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-    return visible.in_json(orjson.dumps(to_json(made), option=option).decode("utf-8"))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from soundstage.reports.compare.arms import Arm, ArmRun
-from soundstage.reports.words import plain
+from soundstage.reports.words import place_words, plain
 
 #: Every reason for which a comparison is refused, and what it means.
 REASONS: Mapping[str, str] = {
@@ -82,7 +82,7 @@ def obstacles(base: Arm, candidate: Arm) -> list[Obstacle]:
                 found.setdefault((reason, message), Obstacle(reason, message, run.id))
     for place in sorted({*base.places()} ^ {*candidate.places()}):
         side = "base" if place in base.places() else "candidate"
-        message = f"only the {side} has exchanges of {plain(place[0], 40)} {plain(place[1], 20)}"
+        message = f"only the {side} has exchanges of {place_words(*place)}"
         found.setdefault(("workload", message), Obstacle("workload", message, first.id))
     order = list(REASONS)
     return sorted(found.values(), key=lambda each: order.index(each.reason))
@@ -161,8 +161,8 @@ def _mixture(one: ArmRun, other: ArmRun) -> Iterator[tuple[str, str]]:
     for place in sorted(one.series.keys() & other.series.keys()):
         shares = [run.series[place].n / n for run, n in zip((one, other), totals, strict=True)]
         if abs(shares[0] - shares[1]) > allowed:
-            where = f"{plain(place[0], 40)} {plain(place[1], 20)}"
-            yield "workload", f"share of {where}: {shares[0]:.0%} against {shares[1]:.0%}"
+            said = f"{shares[0]:.0%} against {shares[1]:.0%}"
+            yield "workload", f"share of {place_words(*place)}: {said}"
 
 
 def _differing(reason: str, what: str, one: object, other: object) -> Iterator[tuple[str, str]]:

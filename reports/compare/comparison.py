@@ -1,4 +1,4 @@
-"""A comparison of two arms and its verdict. Values in, values out; `compare_cli` reads and prints.
+"""A comparison of two arms and its verdict. Values in, values out: `cli` reads bundles and prints.
 
 What outranks what: arms that are not comparable are not compared; a contract broken anew outranks
 a slow-down; that outranks a gate that cannot tell.
@@ -7,31 +7,25 @@ a slow-down; that outranks a gate that cannot tell.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from soundstage.errors import NoDataError, TargetError
-from soundstage.reports.compare import interval
+from soundstage.reports.compare.arm_changes import (
+    RuleChange,
+    StageChange,
+    TimesShift,
+    rule_changes,
+    stage_changes,
+    times_shifts,
+)
 from soundstage.reports.compare.arms import Arm
 from soundstage.reports.compare.calibration import Calibration
 from soundstage.reports.compare.comparability import Obstacle, notes, obstacles
-from soundstage.reports.compare.gate_outcomes import judge
-from soundstage.reports.compare.gates import (
-    ALPHA,
-    MARGIN,
-    RATE_MARGIN,
-    Gate,
-    GateOutcome,
-    Pairing,
-    Rules,
-    default_gates,
-    named_gates,
-)
-from soundstage.reports.compare.rule_change import RuleChange, rule_changes
-from soundstage.reports.compare.stage_change import StageChange, stage_changes
+from soundstage.reports.compare.gate_outcomes import GateOutcome, judge
+from soundstage.reports.compare.gates import Gate, Pairing, Rules, default_gates, named_gates
 from soundstage.reports.drift.drift import DriftFinding, broken
-from soundstage.reports.words import HEADLINE_MILESTONES, plain
 
-#: Verdict -> exit code and tone (`wording.Headline`).
+#: Verdict -> exit code and tone (`words.Headline`).
 VERDICTS: Mapping[str, tuple[int, str]] = {
     "not comparable": (6, "invalid"),
     "contract broken": (1, "fail"),
@@ -44,28 +38,18 @@ _LOAD = "load"
 
 @dataclass(frozen=True, slots=True)
 class CompareOptions:
-    """What was asked. `gates` as typed, none for the defaults; `allow`: obstacles that do not
-    count, `force`: none does.
+    """What was asked. `gates` as typed, none for the defaults, and the `rules` that they are held
+    to; `allow`: obstacles that do not count, `force`: none does.
     """
 
     gates: tuple[str, ...] = ()
-    margin: float = MARGIN
-    rate_margin: float = RATE_MARGIN
-    alpha: float = ALPHA
+    rules: Rules = field(default_factory=Rules)
     allow: frozenset[str] = frozenset()
     force: bool = False
 
-
-@dataclass(frozen=True, slots=True)
-class Shift:
-    """Whether a milestone's times differ at all: the median ratio of a candidate's time to a base
-    time (Hodges and Lehmann) and the p-value of Mann and Whitney. Never a gate.
-    """
-
-    pairing: Pairing
-    milestone: str
-    ratio: float
-    p: float
+    def lets(self, obstacle: Obstacle) -> bool:
+        """Whether this obstacle does not count."""
+        return self.force or obstacle.reason in self.allow
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +60,26 @@ class Comparison:
 
     base: Arm
     candidate: Arm
-    options: CompareOptions
-    verdict: str
+    gate_rules: Rules
+    pairings: tuple[Pairing, ...]
     refused: tuple[Obstacle, ...]
     allowed: tuple[Obstacle, ...]
     notes: tuple[str, ...]
-    paired: bool
     gates: tuple[GateOutcome, ...] = ()
     stages: tuple[StageChange, ...] = ()
-    shifts: tuple[Shift, ...] = ()
+    shifts: tuple[TimesShift, ...] = ()
     rules: tuple[RuleChange, ...] = ()
     drift: tuple[DriftFinding, ...] = ()
-    pairings: tuple[Pairing, ...] = ()
-    calibration: Calibration | None = field(default=None)
+    calibration: Calibration | None = None
+
+    @property
+    def verdict(self) -> str:
+        """A key of `VERDICTS`."""
+        if self.refused:
+            return "not comparable"
+        if any(each.breaking for each in self.rules) or broken(self.drift):
+            return "contract broken"
+        return "slower" if self.failing() else "inconclusive" if self.undecided() else "pass"
 
     @property
     def exit_code(self) -> int:
@@ -108,16 +99,6 @@ class Comparison:
         """The stages that moved, the one that weighs most first."""
         moved = [each for each in self.stages if each.moved]
         return sorted(moved, key=lambda each: -abs(each.shift))
-
-    def broken(self) -> list[str]:
-        """What of the contract is worse, in words."""
-        rules = [f"{each.id}: {each.example or each.text}" for each in self.rules if each.breaking]
-        sent = [
-            f"{plain(each.api, 40)} {plain(each.endpoint, 20)}: {each.text}"
-            for each in self.drift
-            if breaks(each)
-        ]
-        return [*sent, *rules]
 
 
 def breaks(finding: DriftFinding) -> bool:
@@ -139,80 +120,49 @@ def compare(
     Raises UsageError for a gate that the runs do not have, NoDataError if they share nothing.
     """
     found = obstacles(base, candidate)
-    allowed = [each for each in found if options.force or each.reason in options.allow]
-    refused = [each for each in found if each not in allowed]
-    pairings = tuple(_pairings(base, candidate))
-    paired = interleaved(base, candidate)
-    if refused:
-        return Comparison(
-            base=base,
-            candidate=candidate,
-            options=options,
-            verdict="not comparable",
-            refused=tuple(refused),
-            allowed=tuple(allowed),
-            notes=tuple(notes(base, candidate)),
-            paired=paired,
-        )
-    # A contract check sends too little, and not for its times.
-    timed = pairings if base.runs[0].facts["kind"] == _LOAD or options.gates else ()
-    gates = named_gates(options.gates, timed) if options.gates else default_gates(timed)
-    rules = Rules(
-        margin=options.margin,
-        rate_margin=options.rate_margin,
-        alpha=options.alpha,
-        paired=paired,
-        noise=calibration.noise() if calibration else None,
-    )
-    arms = [{place: arm.series(place) for place in arm.places()} for arm in (base, candidate)]
-    outcomes = tuple(judge(gates, arms[0], arms[1], rules))
-    changes, findings = tuple(rule_changes(base, candidate)), tuple(drift)
-    has_rules = any(run.rules for arm in (base, candidate) for run in arm.runs)
-    strangers = not pairings and base.places() and candidate.places()
-    if strangers or not (outcomes or has_rules or findings):
-        raise NoDataError("the two arms have nothing in common that could be compared")
-    return Comparison(
+    made = Comparison(
         base=base,
         candidate=candidate,
-        options=options,
-        verdict=_verdict(outcomes, changes, findings),
-        refused=(),
-        allowed=tuple(allowed),
-        notes=(*notes(base, candidate), *gaps),
-        paired=paired,
-        gates=outcomes,
+        gate_rules=replace(options.rules, paired=interleaved(base, candidate)),
+        pairings=tuple(_pairings(base, candidate)),
+        refused=tuple(each for each in found if not options.lets(each)),
+        allowed=tuple(each for each in found if options.lets(each)),
+        notes=tuple(notes(base, candidate)),
+    )
+    if made.refused:
+        return made
+    # A contract check sends too little, and not for its times.
+    timed = made.pairings if base.runs[0].facts["kind"] == _LOAD or options.gates else ()
+    series = [{one.place: arm.series(one.place) for one in timed} for arm in (base, candidate)]
+    gates = named_gates(options.gates, timed) if options.gates else default_gates(timed)
+    compared = replace(
+        made,
+        notes=(*made.notes, *gaps),
+        gates=tuple(judge(gates, series[0], series[1], made.gate_rules)),
         stages=tuple(
             change
             for one in timed
-            for change in stage_changes(one, arms[0][one.place], arms[1][one.place])
+            for change in stage_changes(one, series[0][one.place], series[1][one.place])
         ),
-        shifts=tuple(_shifts(timed, base, candidate)),
-        rules=changes,
-        drift=findings,
-        pairings=pairings,
+        shifts=tuple(times_shifts(timed, base, candidate)),
+        rules=tuple(rule_changes(base, candidate)),
+        drift=tuple(drift),
         calibration=calibration,
     )
+    has_rules = any(run.rules for arm in (base, candidate) for run in arm.runs)
+    strangers = not made.pairings and base.places() and candidate.places()
+    if strangers or not (compared.gates or has_rules or compared.drift):
+        raise NoDataError("the two arms have nothing in common that could be compared")
+    return compared
 
 
-def gates_of(
-    arm: Arm, texts: Sequence[str], *, allow: frozenset[str] = frozenset(), force: bool = False
-) -> list[Gate]:
+def gates_of(arm: Arm, options: CompareOptions) -> list[Gate]:
     """The gates of runs of the same thing. Raises TargetError where they are not comparable."""
-    found = [] if force else obstacles(arm, arm)
-    for each in found:
-        if each.reason not in allow:
+    for each in obstacles(arm, arm):
+        if not options.lets(each):
             raise TargetError(f"not runs of the same thing: {each.reason}: {each.message}")
     pairings = list(_pairings(arm, arm))
-    return named_gates(texts, pairings) if texts else default_gates(pairings)
-
-
-def _verdict(
-    outcomes: Sequence[GateOutcome], rules: Sequence[RuleChange], drift: Sequence[DriftFinding]
-) -> str:
-    if any(each.breaking for each in rules) or broken(drift):
-        return "contract broken"
-    said = {each.verdict for each in outcomes}
-    return "slower" if "fail" in said else "inconclusive" if "inconclusive" in said else "pass"
+    return named_gates(options.gates, pairings) if options.gates else default_gates(pairings)
 
 
 def interleaved(base: Arm, candidate: Arm) -> bool:
@@ -221,33 +171,19 @@ def interleaved(base: Arm, candidate: Arm) -> bool:
     """
     if len(base.runs) != len(candidate.runs) or len(base.runs) < 2:
         return False
-    order = sorted(
-        [
-            (run.facts["created"], side)
-            for side, arm in enumerate((base, candidate))
-            for run in arm.runs
-        ]
-    )
-    twos = [{order[n][1], order[n + 1][1]} for n in range(0, len(order), 2)]
-    return all(two == {0, 1} for two in twos)
+    starts = [
+        (run.facts["created"], side)
+        for side, arm in enumerate((base, candidate))
+        for run in arm.runs
+    ]
+    sides = [side for _, side in sorted(starts)]
+    return all({one, other} == {0, 1} for one, other in zip(sides[::2], sides[1::2], strict=True))
 
 
 def _pairings(base: Arm, candidate: Arm) -> Iterable[Pairing]:
     for place in base.places():
         if place in candidate.places():
-            known = [set(series.times) for arm in (base, candidate) for series in arm.series(place)]
+            known: Sequence[set[str]] = [
+                set(series.times) for arm in (base, candidate) for series in arm.series(place)
+            ]
             yield Pairing(*place, tuple(sorted(set.intersection(*known))))
-
-
-def _shifts(pairings: Iterable[Pairing], base: Arm, candidate: Arm) -> Iterable[Shift]:
-    import numpy as np
-
-    for one in pairings:
-        for name in HEADLINE_MILESTONES:
-            if name in one.milestones:
-                times = [
-                    np.concatenate([series.times[name] for series in arm.series(one.place)])
-                    for arm in (base, candidate)
-                ]
-                times = [np.sort(each) for each in times]
-                yield Shift(one, name, *interval.shift(times[0], times[1]))

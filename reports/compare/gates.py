@@ -1,4 +1,4 @@
-"""The gates of a comparison: which quantiles and rates decide. What each says: `judging.py`.
+"""The gates of a comparison: which quantiles and rates decide. What each says: `gate_outcomes`.
 
     [API[.ENDPOINT].]MILESTONE.pN      v6.stream.streaming_ready.p95   complete.p50
     [API[.ENDPOINT].]error_rate        v6.error_rate   stream.timeout_rate
@@ -15,12 +15,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from soundstage.errors import UsageError
-from soundstage.reports.compare.arms import Place
-from soundstage.reports.compare.interval import Estimate, Noise, Ratio
-from soundstage.reports.words import milestone_label, plain
+from soundstage.reports.words import milestone_label, place_words, plain
+
+if TYPE_CHECKING:  # the command's help names the defaults below, and starts without numpy
+    from soundstage.reports.compare.interval import Noise
 
 #: Gates if none are named: of each group the first milestone that the endpoint has, at each order.
 DEFAULT_MILESTONES = (("streaming_ready", "audio"), ("complete",))
@@ -48,9 +50,14 @@ class Pairing:
     milestones: tuple[str, ...]
 
     @property
-    def place(self) -> Place:
+    def place(self) -> tuple[str, str]:
         """Its key in the series of a run."""
         return self.api, self.endpoint
+
+    @property
+    def words(self) -> str:
+        """`v6 stream`"""
+        return place_words(self.api, self.endpoint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,47 +80,9 @@ class Gate:
     @property
     def label(self) -> str:
         """`v6 stream TTSR p95`"""
-        where = f"{plain(self.pairing.api, 40)} {plain(self.pairing.endpoint, 20)}"
         if self.order is None:
-            return f"{where} {self.what.replace('_', ' ')}"
-        return f"{where} {milestone_label(self.what)} p{self.order * 100:g}"
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """What would decide an inconclusive gate: `count` more `unit`s an arm than there are, or
-    nothing sensible (`count` None), for the reason in `text`.
-    """
-
-    unit: str
-    count: int | None
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class GateOutcome:
-    """What a gate says. `base` and `candidate` are quantiles in seconds (shares for a rate) with
-    their intervals, over `n_base` and `n_candidate` exchanges; `change` is the ratio (the
-    difference of shares for a rate). `level`: of every interval here. `method`: "samples",
-    "pairs" or "runs", what the interval's spread is taken from. `faster`: surely not slower.
-    """
-
-    gate: Gate
-    verdict: str
-    base: Estimate
-    candidate: Estimate
-    n_base: int
-    n_candidate: int
-    change: Ratio
-    level: float
-    margin: float
-    method: str
-    need: Need | None = None
-
-    @property
-    def faster(self) -> bool:
-        """Whether the candidate is surely better, by however little."""
-        return self.change.high < (0.0 if self.gate.order is None else 1.0)
+            return f"{self.pairing.words} {self.what.replace('_', ' ')}"
+        return f"{self.pairing.words} {milestone_label(self.what)} p{self.order * 100:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +95,7 @@ class Rules:
     rate_margin: float = RATE_MARGIN
     alpha: float = ALPHA
     paired: bool = False
-    noise: Mapping[str, Noise] | None = None
+    noise: Mapping[str, Noise] = field(default_factory=dict)
 
 
 def default_gates(pairings: Iterable[Pairing]) -> list[Gate]:

@@ -1,20 +1,25 @@
 """What was observed, held against the documentation: what the API does that the page does not say,
-what the page says that the API never did, and what the page should be changed to.
-
-Values in, values out; `docs_page` writes them down.
+what the page says that the API never did, and what the page should be changed to; as values, and
+as people read them: text for a terminal, Markdown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from itertools import groupby
+from typing import Any, NamedTuple
 
 from soundstage.contract import Contract
-from soundstage.observed.facts import OTHER, RESULT, UNKNOWN, Facts, Observed
-from soundstage.reports.drift.documented import Documented, Stance, documented
+from soundstage.observed.documented import Documented, Places, Stance, documented
+from soundstage.observed.facts import MANY, OTHER, RESULT, UNKNOWN, Facts, Observed
+from soundstage.output import visible
 from soundstage.reports.drift.drift import fingerprint
 from soundstage.reports.drift.features import Feature, features
+from soundstage.reports.drift.kinds import KINDS, told
+from soundstage.reports.formats.markdown import code, escaped
+from soundstage.reports.words import plain
 
 #: The API does otherwise than the page says; does what the page does not mention; never did what
 #: the page says.
@@ -23,6 +28,7 @@ EFFECTS = {CONTRADICTED: "breaking", UNDOCUMENTED: "warning", UNSEEN: "info"}
 #: From so many exchanges on, an optional field that was always there is worth a word.
 _ENOUGH = 20
 _CONFIDENCE = 0.95
+_LISTED_ELSEWHERE = "not listed for this stage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,36 +55,30 @@ class Difference:
 
     def to_json(self) -> dict[str, Any]:
         """The difference as JSON."""
-        return {
-            "sort": self.sort,
-            "kind": self.kind,
-            "effect": self.effect,
-            "api": self.api,
-            "endpoint": self.endpoint,
-            "stage": self.stage,
-            "path": self.path,
-            "name": self.name,
-            "documented": self.documented,
-            "observed": self.observed,
-            "change": self.change,
-            "exchanges": list(self.exchanges),
-            "source": self.source,
-            "fingerprint": self.fingerprint,
-        }
+        return asdict(self)
+
+
+class _Texts(NamedTuple):
+    """Of which sort a difference is, what the page says, what was seen, and what to write."""
+
+    sort: str
+    says: str
+    seen: str
+    write: str
 
 
 def against(observed: Observed, contract: Contract) -> list[Difference]:
     """Where what was observed and the contract differ: the gravest first, then by stage."""
     found = []
-    seen = observed.apis.get(contract.api)
-    for name, endpoint in contract.endpoints.items():
-        if seen is None or name not in seen.endpoints:
+    for name, facts in observed.apis.get(contract.api, {}).items():
+        if name not in contract.endpoints:
             continue
-        side = seen.endpoints[name]
         # Both sides alike: every feature then says how often it was seen, and nothing changed.
-        for feature in features(contract, endpoint, side, side):
-            if feature.seen.candidate_n:
-                found += list(_differences(contract, name, feature, side))
+        for feature in features(contract, contract.endpoints[name], facts, facts):
+            known = documented(contract, name, feature.stage or RESULT)
+            texts = _texts(feature, known, facts) if feature.seen.candidate_n else None
+            if texts is not None:
+                found.append(_difference(contract.api, name, feature, known, texts))
     order = (CONTRADICTED, UNDOCUMENTED, UNSEEN)
     unique = {each.fingerprint: each for each in reversed(found)}
     return sorted(
@@ -87,185 +87,174 @@ def against(observed: Observed, contract: Contract) -> list[Difference]:
     )
 
 
-def _differences(
-    contract: Contract, endpoint: str, feature: Feature, facts: Facts
-) -> Iterator[Difference]:
-    said, kind = feature.said, feature.kind
+def _texts(feature: Feature, known: Places, facts: Facts) -> _Texts | None:
+    """How the page and the API differ in a feature; None if they do not."""
+    stance, kind, about = feature.said.stance, feature.kind, known.get(feature.path)
     k, n = feature.seen.candidate, feature.seen.candidate_n
-    known = documented(contract, endpoint, feature.stage or RESULT)
-    about = known.get(feature.path)
-    texts: tuple[str, str, str, str] | None = None
-    if said.stance is Stance.FORBIDDEN and k:
-        texts = (CONTRADICTED, *_contradicted(feature, about))
-    elif said.stance is Stance.REQUIRED and k < n:
-        texts = (CONTRADICTED, *_missing(feature))
-    elif said.stance is Stance.ALLOWED and not k:
-        unseen = _unseen(feature, about)
-        texts = (UNSEEN, *unseen) if unseen else None
-    elif (
-        kind in ("always", "field", "items") and k and about is None and not _inside(feature, known)
-    ):
-        texts = (UNDOCUMENTED, *_undocumented(feature, facts))
-    elif kind == "always" and k and about is not None and not about.listed:
-        text = f"documented for other stages; {_times(k, n, 'always ')}there"
-        change = "list it for this stage"
-        texts = (UNDOCUMENTED, "not listed for this stage", text, change)
-    elif kind == "always" and said.stance is Stance.ALLOWED and k == n >= _ENOUGH:
-        texts = (
-            UNSEEN,
-            "optional",
-            f"always there, in {n} exchanges",
-            "say that it is always there",
-        )
-    if texts is None:
-        return
-    sort, says, was, what = texts
-    effect = EFFECTS[sort] if says != "optional" else "info"
-    if sort == CONTRADICTED and not said.firm:
-        effect = "warning"
-    if kind == "stage" and sort == CONTRADICTED and feature.detail.startswith(UNKNOWN):
+    if stance is Stance.FORBIDDEN and k:
+        return _contradicted(feature, about)
+    if stance is Stance.REQUIRED and k < n:
+        return _missing(feature)
+    if stance is Stance.ALLOWED and not k:
+        return _unseen(feature, about)
+    if kind not in ("always", "field", "items") or not k:
+        return None
+    if about is None:
+        # What lies inside something undocumented is not named beside it.
+        outermost = feature.path.rpartition("/")[0] in known
+        return _undocumented(feature, facts) if outermost else None
+    if kind == "always" and not about.listed:
+        seen = f"documented for other stages; {_counted(feature, 'always ')}there"
+        return _Texts(UNDOCUMENTED, _LISTED_ELSEWHERE, seen, "list it for this stage")
+    if kind == "always" and stance is Stance.ALLOWED and k == n >= _ENOUGH:
+        seen = f"always there, in {n} exchanges"
+        return _Texts(UNSEEN, "optional", seen, "say that it is always there")
+    return None
+
+
+def _difference(
+    api: str, endpoint: str, feature: Feature, known: Places, texts: _Texts
+) -> Difference:
+    sort, said, about = texts.sort, feature.said, known.get(feature.path)
+    effect = EFFECTS[sort] if sort != CONTRADICTED or said.firm else "warning"
+    if feature.kind == "stage" and sort == CONTRADICTED and feature.detail.startswith(UNKNOWN):
         sort = UNDOCUMENTED
-    name = _name(feature)
-    yield Difference(
+    mark = ("docs", sort, feature.kind, feature.detail)
+    row = KINDS.get(feature.kind)
+    return Difference(
         sort=sort,
-        kind=kind,
+        kind=feature.kind,
         effect=effect,
-        api=contract.api,
+        api=api,
         endpoint=endpoint,
         stage=feature.stage,
         path=feature.path,
-        name=name,
-        documented=says,
-        observed=was,
-        change=what,
-        exchanges=(k, n),
+        name=feature.path[1:].replace("/", ".") or (row.name if row else feature.kind),
+        documented=texts.says,
+        observed=texts.seen,
+        change=texts.write,
+        exchanges=(feature.seen.candidate, feature.seen.candidate_n),
         source=said.source or (about.source if about is not None else ""),
-        fingerprint=fingerprint(
-            contract.api, endpoint, feature.stage, feature.path, "docs", sort, kind, feature.detail
-        ),
+        fingerprint=fingerprint(api, endpoint, feature.stage, feature.path, *mark),
     )
 
 
-def _inside(feature: Feature, known: Mapping[str, Documented]) -> bool:
-    """Whether it lies inside something undocumented, which is named itself."""
-    return feature.path.rpartition("/")[0] not in known
-
-
-def _name(feature: Feature) -> str:
-    if feature.path:
-        return feature.path[1:].replace("/", ".")
-    return {
-        "stage": "stage", "times": "how often", "order": "order", "track": "tracks",
-        "index.start": "first index", "index.step": "next index", "last": "last stage",
-        "framing": "framing", "rule": "across chunks",
-    }.get(feature.kind, feature.kind)  # fmt: skip
-
-
-def _times(k: int, n: int, how: str = "") -> str:
+def _counted(feature: Feature, how: str = "") -> str:
+    k, n = feature.seen.candidate, feature.seen.candidate_n
     return f"{how}in {k} of {n} exchange{'' if n == 1 else 's'}"
 
 
-def _contradicted(feature: Feature, about: Documented | None) -> tuple[str, str, str]:
+def _contradicted(feature: Feature, about: Documented | None) -> _Texts:
+    row = KINDS[feature.kind]
+    if feature.kind == "value" and feature.detail == MANY:
+        feature = replace(feature, detail="one of many values")
+    elif feature.kind.startswith("index.") and feature.detail == OTHER:
+        feature = replace(feature, detail="another number")
+    more = {
+        "documented": _documented(feature.kind, about) if about is not None else "",
+        "counted": _counted(feature),
+        "n": str(feature.seen.candidate_n),
+    }
+    says, seen, write = (told(each, feature, **more) for each in (row.says, row.seen, row.write))
+    return _Texts(CONTRADICTED, says, seen, write)
+
+
+def _documented(kind: str, about: Documented) -> str:
+    if kind == "type":
+        return " or ".join(about.types())
+    if kind == "value":
+        return ", ".join(json.dumps(value, ensure_ascii=False) for value in about.constants())
+    return str(about.schema.get("title", "a pattern" if kind == "format" else ""))
+
+
+def _missing(feature: Feature) -> _Texts:
     k, n = feature.seen.candidate, feature.seen.candidate_n
-    detail, kind = feature.detail, feature.kind.partition(".")[0]
-    counted = _times(k, n)
-    match kind:
-        case "type":
-            types = " or ".join(about.types()) if about is not None else ""
-            return types, f"{detail} {counted}", f"say that it can be of type {detail}"
-        case "value":
-            printed = ", ".join(_shown(value) for value in about.constants()) if about else ""
-            value = "one of many values" if detail == "many" else detail
-            return printed, f"{value} {counted}", f"print {value} among its values"
-        case "format":
-            title = str(about.schema.get("title", "a pattern")) if about is not None else ""
-            return title, f"{detail} {counted}", f"say that it can be {detail}"
-        case "size":
-            title = str(about.schema.get("title", "")) if about is not None else ""
-            return title, f"{detail} items {counted}", f"say that it can have {detail} items"
-        case "number" | "length":
-            title = str(about.schema.get("title", "")) if about is not None else ""
-            return title, f"{detail}, in {n} exchanges", "widen the documented range"
-        case "stage":
-            named = f"“{detail[1:]}”" if detail != UNKNOWN else "of no name that could be told"
-            return "not mentioned", f"a stage {named} {counted}", "describe this stage"
-        case "times":
-            return (
-                "another number",
-                f"{detail} times {counted}",
-                f"say that it can come {detail} times",
-            )
-        case "rule":
-            return feature.was, f"otherwise {counted}", "say when that does not hold"
-        case "order":
-            text = f"{feature.stage} before {detail} {counted}"
-            return f"{detail} before {feature.stage}", text, "say that either may come first"
-        case "track":
-            return "no other track", f"another track {counted}", "name the other tracks"
-        case "index":
-            what = "another number" if detail == OTHER else detail
-            verb = "starts at" if feature.kind == "index.start" else "goes on by"
-            return "another number", f"{verb} {what} {counted}", f"say that it {verb} {what}"
-        case "last":
-            return "another stage", f"{detail} is last {counted}", f"say that {detail} can be last"
-        case _:
-            return "another framing", f"{detail} {counted}", f"name {detail} as a framing"
+    says, seen, write = "always there", _counted(feature), "say when it comes"
+    if feature.kind == "field" and not k:
+        seen, write = f"never seen, in {n} exchanges", "remove it, or say when it comes"
+    elif feature.kind in ("field", "always"):
+        seen, write = _counted(feature, "complete "), "say that it is optional"
+    elif feature.kind == "stage":
+        says, write = "always comes", "say that it is optional" if k else "remove the stage"
+    else:
+        says = told("track {detail}{of} always comes", feature)
+    return _Texts(CONTRADICTED, says, seen, write)
 
 
-def _missing(feature: Feature) -> tuple[str, str, str]:
-    k, n = feature.seen.candidate, feature.seen.candidate_n
-    match feature.kind:
-        case "field" | "always":
-            if not k and feature.kind == "field":
-                return (
-                    "always there",
-                    f"never seen, in {n} exchanges",
-                    "remove it, or say when it comes",
-                )
-            return "always there", _times(k, n, "complete "), "say that it is optional"
-        case "stage":
-            change = "say that it is optional" if k else "remove the stage"
-            return "always comes", _times(k, n), change
-        case _:
-            of = f" of {feature.stage}" if feature.stage else ""
-            return f"track {feature.detail}{of} always comes", _times(k, n), "say when it comes"
+#: What the page allows and was never seen: what the page says, and what to write.
+_NEVER = {
+    "field": ("optional", "remove it, or say when it comes"),
+    "always": ("optional", "remove it, or say when it comes"),
+    "type": ("can be {detail}", "say when it is {detail}"),
+    "value": ("can be {detail}", "remove {detail}, or say when it comes"),
+    "stage": ("may come", "say when it comes"),
+    "framing": ("may be framed as {detail}", "remove {detail}, or say when it is used"),
+}
 
 
-def _unseen(feature: Feature, about: Documented | None) -> tuple[str, str, str] | None:
-    n, detail = feature.seen.candidate_n, feature.detail
+def _unseen(feature: Feature, about: Documented | None) -> _Texts | None:
+    listed = about is not None and about.listed
+    if feature.kind not in _NEVER or (feature.kind in ("field", "always") and not listed):
+        return None
+    n = feature.seen.candidate_n
     share = 100 * (1 - (1 - _CONFIDENCE) ** (1 / n))
     never = f"never seen, in {n} exchange{'' if n == 1 else 's'} (so in fewer than {share:.2g}%)"
-    match feature.kind:
-        case "field" | "always":
-            listed = about is not None and about.listed
-            return ("optional", never, "remove it, or say when it comes") if listed else None
-        case "type":
-            return f"can be {detail}", never, f"say when it is {detail}"
-        case "value":
-            return f"can be {detail}", never, f"remove {detail}, or say when it comes"
-        case "stage":
-            return "may come", never, "say when it comes"
-        case "framing":
-            return f"may be framed as {detail}", never, f"remove {detail}, or say when it is used"
-        case _:
-            return None
+    says, write = (told(each, feature) for each in _NEVER[feature.kind])
+    return _Texts(UNSEEN, says, never, write)
 
 
-def _undocumented(feature: Feature, facts: Facts) -> tuple[str, str, str]:
-    k, n = feature.seen.candidate, feature.seen.candidate_n
-    stage = feature.stage or RESULT
-    types = facts.details("type", stage, feature.path)
-    formats = [*facts.details("format", stage, feature.path)]
-    kinds = " or ".join(sorted(types)) or "anything"
-    if types and set(types) <= {"string", "null"} and len(formats) == 1:
-        kinds += "" if formats[0] in ("text", "token", "empty") else f" ({formats[0]})"
+def _undocumented(feature: Feature, facts: Facts) -> _Texts:
+    place = (feature.stage or RESULT, feature.path)
+    types, classes = facts.details("type", *place), list(facts.details("format", *place))
+    kinds = " or ".join(types) or "anything"
+    if set(types) <= {"string", "null"} and len(classes) == 1:
+        kinds += "" if classes[0] in ("text", "token", "empty") else f" ({classes[0]})"
+    seen = f"{kinds}, {_counted(feature)}"
     if feature.kind == "items":
-        return "items are not described", f"{kinds}, {_times(k, n)}", f"describe them: {kinds}"
-    often = "always there" if k == n else "optional"
-    return "not mentioned", f"{kinds}, {_times(k, n)}", f"document it: {kinds}, {often}"
+        write = f"describe them: {kinds}"
+        return _Texts(UNDOCUMENTED, "items are not described", seen, write)
+    often = "always there" if feature.seen.candidate == feature.seen.candidate_n else "optional"
+    return _Texts(UNDOCUMENTED, "not mentioned", seen, f"document it: {kinds}, {often}")
 
 
-def _shown(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return f'"{value}"' if isinstance(value, str) else str(value)
+# ------------------------------------------------------------------ as people read them
+
+
+def text(contract: Contract, observed: Observed, differences: list[Difference]) -> str:
+    """The differences, to read on a terminal."""
+    lines = [_summary(contract, observed, differences)]
+    for heading, group in _groups(differences):
+        lines += ["", plain(heading)]
+        for each in group:
+            lines.append(f"  {each.sort:<12}  {plain(each.name)}: {plain(each.observed)}")
+            lines.append(f"  {'':<12}  the page: {plain(each.documented)}; {plain(each.change)}")
+    return visible.lines(lines) + "\n"
+
+
+def markdown(contract: Contract, observed: Observed, differences: list[Difference]) -> str:
+    """The differences as Markdown: what to change on the page, a table for each stage."""
+    lines = [f"# {escaped(contract.title)}: what the documentation should say", ""]
+    lines += [escaped(_summary(contract, observed, differences)), ""]
+    for heading, group in _groups(differences):
+        lines += [f"## {escaped(heading)}", ""]
+        lines += ["| what | documented | observed | change to make |", "|---|---|---|---|"]
+        for each in group:
+            cells = (code(each.name), *map(escaped, (each.documented, each.observed, each.change)))
+            lines.append(f"| {' | '.join(cells)} |")
+        lines.append("")
+    return visible.in_markup("\n".join(lines).rstrip() + "\n")
+
+
+def _groups(differences: list[Difference]) -> Iterator[tuple[str, list[Difference]]]:
+    """The differences of each stage, with its heading."""
+    for (endpoint, stage), group in groupby(differences, lambda each: (each.endpoint, each.stage)):
+        yield f"{endpoint}, stage {stage}" if stage else endpoint, list(group)
+
+
+def _summary(contract: Contract, observed: Observed, differences: list[Difference]) -> str:
+    many = Observed({contract.api: observed.apis.get(contract.api, {})}).exchanges
+    counts = {sort: sum(d.sort == sort for d in differences) for sort in EFFECTS}
+    said = ", ".join(f"{number} {sort}" for sort, number in counts.items())
+    return (
+        f"{contract.api}: {many} exchange{'' if many == 1 else 's'} held against the page: {said}"
+    )

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,12 @@ from typing import Any
 from soundstage.config import Config
 from soundstage.contract import Contract
 from soundstage.errors import NoDataError
-from soundstage.observed.facts import Facts, Observed
-from soundstage.reports.drift.changes import FeatureChange, change
-from soundstage.reports.drift.documented import Stance
+from soundstage.observed.documented import Stance
+from soundstage.observed.facts import Observed
 from soundstage.reports.drift.features import Feature, features
+from soundstage.reports.drift.kinds import BREAKING, INFO, WARNING, change, told_apart_by
 from soundstage.reports.drift.presence import (
     LEVEL,
-    Presence,
-    apart,
     fisher,
     level_of_each,
     needed,
@@ -37,7 +35,7 @@ from soundstage.reports.drift.presence import (
 from soundstage.results.bundle import OBSERVED, Bundle
 
 #: Effects, the worst first.
-EFFECTS = ("breaking", "warning", "info")
+EFFECTS = (BREAKING, WARNING, INFO)
 #: Where the contract is silent, a difference of this much of the exchanges is worth a word even
 #: if it is not proved.
 WORTH_A_WORD = 0.5
@@ -101,28 +99,14 @@ class DriftFinding:
 
     def to_json(self) -> dict[str, Any]:
         """The finding as JSON."""
-        return {
-            "kind": self.kind,
-            "effect": self.effect,
-            "verdict": self.verdict,
-            "api": self.api,
-            "endpoint": self.endpoint,
-            "stage": self.stage,
-            "path": self.path,
-            "text": self.text,
-            "evidence": self.evidence.to_json(),
-            "fingerprint": self.fingerprint,
-            "needs": self.needs,
-            "waiver": self.waiver,
-            "source": self.source,
-        }
+        return {**asdict(self), "evidence": self.evidence.to_json()}
 
 
 def observed_of(bundles: Iterable[Path]) -> Observed:
     """What the runs in these bundles saw, put together.
 
     Raises NoDataError for a bundle without `observed.json` (a run that was killed, or is older
-    than the file) or with one of an older format, UsageError for one that cannot be read.
+    than the file), UsageError for one that cannot be read.
     """
     whole = Observed()
     for path in bundles:
@@ -132,10 +116,7 @@ def observed_of(bundles: Iterable[Path]) -> Observed:
                 f"{path}: no {OBSERVED}: the run did not come to its end; "
                 "its transcripts can be read with `soundstage schema --observed`"
             )
-        try:
-            whole.merge(Observed.of(document))
-        except NoDataError as error:
-            raise NoDataError(f"{path}: {error}") from error
+        whole.merge(Observed.of(document))
     return whole
 
 
@@ -154,20 +135,20 @@ def drift(
     needs no statistics: one exchange that breaks it, on a side where the other has none, is drift.
     """
     found = [
-        (contract, name, feature)
+        (api, name, feature)
         for api, contract in contracts.items()
-        if api in base.apis and api in candidate.apis
-        for name, mine, theirs in _both(contract, base, candidate)
-        for feature in features(contract, contract.endpoints[name], mine, theirs)
+        for name, endpoint in contract.endpoints.items()
+        if name in base.apis.get(api, {}) and name in candidate.apis.get(api, {})
+        for feature in features(contract, endpoint, base.apis[api][name], candidate.apis[api][name])
         if feature.seen.base_n and feature.seen.candidate_n
     ]
-    # A range can always miss another by chance, so each that has moved counts as a test: its
-    # table is all of one side against none of the other, whose p is that of `apart`.
+    # A range can always miss another by chance, so each that has moved counts as a test: its table
+    # is all of one side against none of the other, whose p is the share of orderings that are so.
     each = level_of_each([feature.seen for _, _, feature in found], level)
     findings = [
         finding
-        for contract, name, feature in found
-        if (finding := _finding(contract.api, name, feature, each)) is not None
+        for api, name, feature in found
+        if (finding := _finding(api, name, feature, each)) is not None
     ]
     return sorted(_without_echoes(findings), key=_weight)
 
@@ -185,7 +166,7 @@ def waived(findings: Iterable[DriftFinding], config: Config, today: date) -> lis
 
 def broken(findings: Iterable[DriftFinding]) -> bool:
     """Whether there is breaking drift that is proved and not waived."""
-    return any(each.effect == "breaking" and each.verdict == "drift" for each in findings)
+    return any(each.effect == BREAKING and each.verdict == "drift" for each in findings)
 
 
 def fingerprint(api: str, endpoint: str, stage: str | None, path: str, *what: str) -> str:
@@ -195,95 +176,52 @@ def fingerprint(api: str, endpoint: str, stage: str | None, path: str, *what: st
 
 
 def _weight(finding: DriftFinding) -> tuple[Any, ...]:
-    return (
-        _VERDICTS.index(finding.verdict),
-        EFFECTS.index(finding.effect),
-        finding.api,
-        finding.endpoint,
-        finding.stage or "",
-        finding.path,
-        finding.kind,
-        finding.text,
-    )
-
-
-def _both(
-    contract: Contract, base: Observed, candidate: Observed
-) -> Iterable[tuple[str, Facts, Facts]]:
-    mine, theirs = base.apis[contract.api].endpoints, candidate.apis[contract.api].endpoints
-    for name in contract.endpoints:
-        if name in mine and name in theirs:
-            yield name, mine[name], theirs[name]
+    f = finding
+    grave = (_VERDICTS.index(f.verdict), EFFECTS.index(f.effect))
+    return (*grave, f.api, f.endpoint, f.stage or "", f.path, f.kind, f.text)
 
 
 def _finding(api: str, endpoint: str, feature: Feature, level: float) -> DriftFinding | None:
-    seen = feature.seen
+    seen, stance = feature.seen, feature.said.stance
     was, now = seen.shares
-    moved = feature.kind.endswith(".moved")
-    if was == now:
-        return None
-    p: float | None = apart(seen.base_n, seen.candidate_n) if moved else fisher(seen)
-    what = change(feature, more=now > was)
+    what = change(feature, more=now > was) if was != now else None
     if what is None:
         return None
-    worse = (feature.said.stance is Stance.FORBIDDEN and now > was) or (
-        feature.said.stance is Stance.REQUIRED and now < was
-    )
-    clean = seen.base == (seen.base_n if feature.said.stance is Stance.REQUIRED else 0)
-    needs = None
-    if worse and clean:
-        verdict, p = "drift", None
-    elif p is not None and significant(p, level):
-        verdict = "drift"
-    elif abs(now - was) >= WORTH_A_WORD and (worse or _worth_a_word(feature, what)):
-        verdict = "inconclusive"
-        needs = None if moved else needed(seen, level)
-    else:
-        return None
+    required = stance is Stance.REQUIRED
+    worse = (stance is Stance.FORBIDDEN and now > was) or (required and now < was)
+    # Where the contract allows both, few exchanges hint at nothing.
+    telling = stance is Stance.SILENT and (what.effect != INFO or what.kind == "field.new")
+    verdict, needs = "drift", None
+    if worse and seen.base == (seen.base_n if required else 0):
+        p = None  # the contract decides
+    elif not significant(p := fisher(seen), level):
+        if abs(now - was) < WORTH_A_WORD or not (worse or telling):
+            return None
+        verdict, needs = "inconclusive", needed(seen, level)
+    place = (api, endpoint, feature.stage, feature.path)
     return DriftFinding(
-        kind=what.kind,
-        effect=what.effect,
-        verdict=verdict,
-        api=api,
-        endpoint=endpoint,
-        stage=feature.stage,
-        path=feature.path,
-        text=what.text,
-        evidence=DriftEvidence(*seen, p, _in_words(feature, p)),
-        fingerprint=fingerprint(api, endpoint, feature.stage, feature.path, what.kind, what.detail),
+        what.kind,
+        what.effect,
+        verdict,
+        *place,
+        what.text,
+        DriftEvidence(*seen, p, _in_words(feature, p)),
+        fingerprint(*place, what.kind, told_apart_by(feature)),
         needs=needs,
         source=feature.said.source,
     )
 
 
-def _worth_a_word(feature: Feature, what: FeatureChange) -> bool:
-    """Whether a difference is shown that few exchanges hint at: not where the contract allows
-    both, nor where it would mean little.
-    """
-    grave = what.effect != "info" or what.kind == "field.new"
-    return feature.said.stance is Stance.SILENT and grave
-
-
 def _in_words(feature: Feature, p: float | None) -> str:
-    seen = feature.seen
+    k, n, now, of = feature.seen
+    exchanges = f"{of} exchange{'' if of == 1 else 's'}"
     if feature.kind.endswith((".moved", ".limit")):
         was = f", was {feature.was}" if feature.was else ""
-        words = f"{feature.detail} in {_exchanges(seen.candidate_n)}{was} in {seen.base_n}"
+        words = f"{feature.detail} in {exchanges}{was} in {n}"
     else:
         complete = "complete " if feature.kind == "always" else ""
-        words = (
-            f"{complete}in {seen.candidate} of {_exchanges(seen.candidate_n)}, "
-            f"was in {seen.base} of {seen.base_n}{_percent(seen)}"
-        )
+        words = f"{complete}in {now} of {exchanges}, was in {k} of {n} ({100 * k / n:.3g}%)"
     return f"{words}; p = {p:.2g}" if p is not None else words
-
-
-def _percent(seen: Presence) -> str:
-    return f" ({100 * seen.base / seen.base_n:.3g}%)" if seen.base_n else ""
-
-
-def _exchanges(number: int) -> str:
-    return f"{number} exchange{'' if number == 1 else 's'}"
 
 
 def _without_echoes(findings: list[DriftFinding]) -> list[DriftFinding]:
@@ -292,32 +230,22 @@ def _without_echoes(findings: list[DriftFinding]) -> list[DriftFinding]:
     others; and all but the most frequent where several findings are the same one.
     """
 
-    def places(kind: str, effect: str | None = None) -> set[tuple[Any, ...]]:
-        return {
-            (each.api, each.endpoint, each.path and (each.stage, each.path))
-            for each in findings
-            if each.kind == kind and effect in (None, each.effect)
-        }
+    def place(f: DriftFinding) -> tuple[Any, ...]:
+        return (f.api, f.endpoint, f.path and (f.stage, f.path))
 
-    lost = {(f.api, f.endpoint, f.text) for f in findings if f.kind.startswith("track.")}
-    upset = places("stage.reordered", "breaking")
-    retyped = places("type.changed") | places("type.nullable")
-    told: set[str] = set()
-    kept = []
-    for each in sorted(findings, key=lambda each: -each.evidence.candidate):
-        place = (each.api, each.endpoint, each.path and (each.stage, each.path))
-        track = each.text.replace(f" of {each.stage}", "")
+    def track(f: DriftFinding) -> tuple[Any, ...]:
+        return (f.api, f.endpoint, f.text.replace(f" of {f.stage}", ""))
+
+    lost = {track(f) for f in findings if f.kind.startswith("track.") and f.stage is None}
+    retyped = {place(f) for f in findings if f.kind in ("type.changed", "type.nullable")}
+    upset = {place(f) for f in findings if f.kind == "stage.reordered" and f.effect == BREAKING}
+    kept: dict[str, DriftFinding] = {}
+    for f in sorted(findings, key=lambda each: -each.evidence.candidate):
         echo = (
-            (
-                each.kind.startswith("track.")
-                and each.stage is not None
-                and (each.api, each.endpoint, track) in lost
-            )
-            or (each.kind == "stage.reordered" and each.effect == "info" and place in upset)
-            or (each.kind in _WITH_TYPES and place in retyped)
-            or each.fingerprint in told
+            (f.kind.startswith("track.") and f.stage is not None and track(f) in lost)
+            or (f.kind == "stage.reordered" and f.effect == INFO and place(f) in upset)
+            or (f.kind in _WITH_TYPES and place(f) in retyped)
         )
-        told.add(each.fingerprint)
         if not echo:
-            kept.append(each)
-    return kept
+            kept.setdefault(f.fingerprint, f)
+    return list(kept.values())

@@ -1,47 +1,45 @@
 """What can differ between two sides that were observed: features, each with the exchanges that
 showed it on either side and with what the contract says about it.
 
-Every comparison, of two runs or of a run with its contract, walks these and adds nothing of its
-own. A feature is a fact (`observed.facts`) of both sides beside what it could have been seen in.
+A feature is a fact of either side, or one that the contract names (`due`), about which it can say
+something (`said_of`), and which says something by itself (`_tells`). Beside them stand the order of
+stages and the ranges, which are no single facts. Every comparison, of two runs or of a run with its
+contract, walks these and adds nothing of its own. Pure.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-from soundstage.conformance.violations import Severity
 from soundstage.contract import Contract
-from soundstage.contract.protocol import Endpoint, Stage
-from soundstage.observed.facts import RESULT, UNKNOWN, Facts
-from soundstage.observed.text_classes import SPECIFIC
-from soundstage.reports.drift.documented import (
+from soundstage.contract.protocol import Endpoint
+from soundstage.observed.documented import (
     ALLOWED,
     SILENT,
     Documented,
     Said,
     Stance,
-    before,
     documented,
-    firm,
 )
+from soundstage.observed.facts import MANY, RESULT, UNKNOWN, Fact, Facts, Range
+from soundstage.observed.text_classes import SPECIFIC
+from soundstage.reports.drift.documented_facts import before, named, said_of
 from soundstage.reports.drift.presence import Presence
 
 #: In so few exchanges an undocumented value is not taken for one of an enumeration.
-_ENOUGH_FOR_ENUM: Final = 20
-_MOST_IN_ENUM: Final = 8
-#: How many exchanges of the base, and of the candidate.
-Pair = tuple[int, int]
+_ENOUGH_FOR_ENUM = 20
+_MOST_IN_ENUM = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """Something that exchanges show or do not. `kind` is what sort of thing it is, `detail` which
-    one (a type, a value, another stage; of a range, what was seen of the candidate); `was`
-    describes the base where that helps. `said`: what the contract says about its being seen. Of
-    `KIND.limit`, `seen` counts one exchange for "at least one went beyond".
+    """Something that exchanges show or do not. `kind` is the facet of its fact, "items" for what is
+    in a list, `number.limit` or `number.moved` for what is told of a range; `detail` which one it
+    is (a type, a value, another stage; of a range, what was seen of the candidate); `was` describes
+    the base where that helps. `said`: what the contract says about its being seen. Of `KIND.limit`,
+    `seen` counts one exchange for "at least one went beyond".
     """
 
     kind: str
@@ -53,326 +51,204 @@ class Feature:
     was: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """Two sides that were observed, and the contract and the endpoint that they are of."""
+
+    contract: Contract
+    endpoint: Endpoint
+    base: Facts
+    candidate: Facts
+
+    def presence(self, fact: Fact) -> Presence:
+        """In how many exchanges a fact was seen on either side."""
+        n, m = self.base.around(fact), self.candidate.around(fact)
+        return Presence(min(self.base.count(fact), n), n, min(self.candidate.count(fact), m), m)
+
+    def both(self, fact: Fact) -> list[Mapping[str, int]]:
+        """What either side had at the place of a fact."""
+        sides = (self.base, self.candidate)
+        return [side.details(fact.facet, fact.stage, fact.path) for side in sides]
+
+    def about(self, fact: Fact) -> Documented | None:
+        """What the page says about the place of a fact."""
+        return documented(self.contract, self.endpoint.name, fact.stage).get(fact.path)
+
+
 def features(
     contract: Contract, endpoint: Endpoint, base: Facts, candidate: Facts
 ) -> Iterator[Feature]:
-    """All features of an endpoint, those of the protocol first."""
-    sides = _Sides(base, candidate)
+    """All features of an endpoint."""
+    sides = _Sides(contract, endpoint, base, candidate)
+    for fact in sorted({*base, *candidate, *_due(sides)}):
+        said = said_of(contract, endpoint, fact)
+        if said is not None and (not fact.path or _tells(sides, fact, said)):
+            yield _feature(sides, fact, said)
     if endpoint.kind == "stream":
-        yield from _of_stream(contract, endpoint, sides)
-    for stage in sides.stages():
-        if not stage.startswith(UNKNOWN):
-            yield from _of_places(contract, endpoint, stage, sides)
+        yield from _of_order(sides)
+    for fact in candidate:
+        counted = _counted(contract, fact) or fact.stage.startswith(UNKNOWN)
+        if fact.facet == "field" and fact.path and not counted:
+            yield from _of_range(sides, fact, "number")
+            yield from _of_range(sides, fact, "length")
 
 
-class _Sides:
-    """The facts of base and candidate, read together."""
+def _feature(sides: _Sides, fact: Fact, said: Said) -> Feature:
+    kind, stage, detail, path = fact
+    there, was = sides.presence(fact), ", ".join(sides.both(fact)[0])
+    if kind in ("stage", "ended"):
+        kind, detail = "stage", stage
+    elif kind == "rule":
+        rule = f"{sides.contract.api}/{sides.endpoint.name}/{detail}"
+        was = sides.contract.rules.rules[rule].text
+    elif kind == "type":
+        was = was.replace(", ", " or ")
+    elif kind in ("field", "always"):
+        about, always = sides.about(fact), sides.presence(fact._replace(facet="always"))
+        was = "always" if always.base == always.base_n else "sometimes"
+        kind = "items" if path.endswith("/*") else kind
+        detail = "documented" if about is not None and about.listed and kind != "items" else ""
+    if path and not there.base_n:  # so is the place
+        around = sides.base.around(Fact("field", stage, "", path))
+        there = there._replace(base_n=around)
+    return Feature(kind, stage or None, path, detail, said, there, was)
 
-    def __init__(self, base: Facts, candidate: Facts) -> None:
-        self.base, self.candidate = base, candidate
-        self.every: Pair = base.exchanges, candidate.exchanges
 
-    def pair(self, facet: str, stage: str = "", detail: str = "", path: str = "") -> Pair:
-        """In how many exchanges of each a fact was shown."""
+def _due(sides: _Sides) -> Iterator[Fact]:
+    """The facts that the contract names, whether they were seen or not; and of each place that was
+    seen, that it was never left out.
+    """
+    contract, endpoint = sides.contract, sides.endpoint
+    if endpoint.kind == "stream":
+        for (facet, stage), (details, _, _) in named(contract, endpoint.name).items():
+            yield from (Fact(facet, stage, detail) for detail in details)
+    for facet, stage, _, path in {*sides.base, *sides.candidate}:
+        if stage.startswith(UNKNOWN):
+            continue
+        if facet == "stage":
+            for where, about in documented(contract, endpoint.name, stage).items():
+                if about.listed and "*" not in where:
+                    yield Fact("field", stage, "", where)
+        elif facet == "field":
+            place = Fact("always", stage, "", path)
+            yield place
+            if (about := sides.about(place)) is not None:
+                nullable = about.said("type", "null").stance is Stance.ALLOWED
+                if nullable and "null" in about.types():
+                    yield Fact("type", stage, "null", path)
+                printed = about.constants()
+                for value in printed if len(printed) > 1 else ():
+                    if value is not None:
+                        yield Fact("value", stage, json.dumps(value), path)
+
+
+# ------------------------------------------------------------------ what says something by itself
+
+
+def _counted(contract: Contract, fact: Fact) -> bool:
+    """Whether it is of the field of the index or the track, which are facts of their own."""
+    counting = (contract.protocol.index, contract.protocol.tracks)
+    names = {each.field for each in counting if each is not None}
+    return fact.path[1:] in names and fact.stage != RESULT
+
+
+def _tells(sides: _Sides, fact: Fact, said: Said) -> bool:
+    """Whether a fact about a place says something by itself."""
+    facet, stage, _, path = fact
+    there = sides.presence(Fact("field", stage, "", path))
+    if facet in ("field", "always"):
+        always = sides.presence(fact._replace(facet="always"))
+        on_both = bool(there.base and there.candidate) and not path.endswith("/*")
         return (
-            self.base.count(facet, stage, detail, path),
-            self.candidate.count(facet, stage, detail, path),
+            on_both if facet == "always" else not on_both or not (always.base or always.candidate)
         )
-
-    def seen(self, pair: Pair, of: Pair) -> Presence:
-        """A file of others may count more than there are."""
-        return Presence(min(pair[0], of[0]), of[0], min(pair[1], of[1]), of[1])
-
-    def details(self, facet: str, stage: str = "", path: str = "") -> set[str]:
-        return {*self.base.details(facet, stage, path), *self.candidate.details(facet, stage, path)}
-
-    def was(self, facet: str, stage: str = "", path: str = "", word: str = ", ") -> str:
-        return word.join(sorted(self.base.details(facet, stage, path)))
-
-    def stages(self) -> list[str]:
-        return sorted({*self.base.stages(), *self.candidate.stages()})
-
-    def around(self, stage: str, path: str) -> Pair:
-        return self.base.around(stage, path), self.candidate.around(stage, path)
+    ruled_out = said.stance is Stance.FORBIDDEN
+    if not there.base and not (ruled_out and sides.candidate.count(fact)):
+        return False  # of what is new only what the contract rules out is worth a word of its own
+    if facet == "type":
+        return True
+    if _counted(sides.contract, fact):
+        return False
+    if facet == "size":
+        return said.stance is not Stance.SILENT
+    if facet == "format":
+        formats = sides.both(fact)[0]
+        return ruled_out or (len(formats) == 1 and set(formats) <= SPECIFIC)
+    return _may_be_enum(sides, fact, there)
 
 
-# --- the protocol ---------------------------------------------------------------------------------
-
-
-def _said(good: bool, grounds: Any) -> Said:
-    stance = Stance.ALLOWED if good else Stance.FORBIDDEN
-    return Said(stance, firm(grounds), grounds.source)
-
-
-def _of_stream(contract: Contract, endpoint: Endpoint, sides: _Sides) -> Iterator[Feature]:
-    protocol, whole = contract.protocol, sides.pair("whole")
-
-    def each(
-        kind: str, facet: str, of: Pair, said: Callable[[str], Said], more: Iterable[str] = ()
-    ) -> Iterator[Feature]:
-        for detail in sorted({*more, *sides.details(facet)}):
-            seen = sides.seen(sides.pair(facet, detail=detail), of)
-            yield Feature(kind, None, "", detail, said(detail), seen, sides.was(facet))
-
-    framings = endpoint.framings
-    yield from each(
-        "framing",
-        "framing",
-        sides.every,
-        lambda d: _said(d in framings, endpoint.grounds),
-        framings,
+def _may_be_enum(sides: _Sides, fact: Fact, there: Presence) -> bool:
+    """Whether values are names: printed ones, or few, each of which was seen again."""
+    about, both = sides.about(fact), sides.both(fact)
+    if about is not None and about.constants():
+        return True
+    if about is not None and not any(key.startswith('"') for values in both for key in values):
+        return False  # documented as what may vary
+    return all(
+        0 < len(values) <= _MOST_IN_ENUM
+        and MANY not in values
+        and many >= max(_ENOUGH_FOR_ENUM, 4 * len(values))
+        for values, many in zip(both, (there.base, there.candidate), strict=True)
     )
-    if (tracks := protocol.tracks) is not None:
-        due = Said(Stance.REQUIRED, firm(tracks.grounds), tracks.grounds.source)
-        wrong = Said(Stance.FORBIDDEN, firm(tracks.grounds), tracks.grounds.source)
-        known = [*map(str, tracks.values)]
-        yield from each("track", "tracks", whole, lambda d: due if d in known else wrong, known)
-    if (index := protocol.index) is not None:
-        for facet, right in (("start", index.start), ("step", index.step)):
-            yield from each(
-                f"index.{facet}",
-                facet,
-                sides.every,
-                lambda d, right=right: _said(d == str(right), index.grounds),  # type: ignore[misc]
-            )
-    ending = {stage.name for stage in protocol.stages if stage.ends}
-    grounds = protocol.ending[0].grounds
-    yield from each("last", "last", whole, lambda d: _said(d in ending, grounds))
-    for path in sorted(sides.details("broken")):
-        rule = contract.rules.rules.get(f"{contract.api}/{endpoint.name}/{path}")
-        if rule is not None and rule.severity != Severity.INFO:
-            said = Said(Stance.FORBIDDEN, rule.severity == Severity.ERROR, rule.source)
-            seen = sides.seen(sides.pair("broken", detail=path), sides.every)
-            yield Feature("rule", None, "", path, said, seen, rule.text)
-    for name in sorted({*protocol.by_name, *sides.stages()}):
-        known_stage = protocol.by_name.get(name)
-        if known_stage is None:
-            seen = sides.seen(sides.pair("stage", name), sides.every)
-            said = Said(Stance.FORBIDDEN, firm(grounds))
-            yield Feature("stage", name, "", name, said, seen)
-        elif not known_stage.failure:  # how often songs fail is no matter of the contract
-            yield from _of_stage(contract, known_stage, sides, whole)
-    yield from _of_order(contract, sides)
 
 
-def _of_stage(contract: Contract, stage: Stage, sides: _Sides, whole: Pair) -> Iterator[Feature]:
-    (least, most), name, source = stage.times, stage.name, stage.grounds.source
-    stance = Stance.REQUIRED if least else Stance.ALLOWED
-    complete = sides.pair("complete", name)
-    seen = sides.seen(complete, whole)
-    yield Feature("stage", name, "", name, Said(stance, firm(stage.grounds), source), seen)
-    if (least, most) != (0, None):
-        for detail in sorted(sides.details("times", name)):
-            times = int(detail) if detail.isdigit() else None
-            good = most is None if times is None else least <= times <= (most or times)
-            seen = sides.seen(sides.pair("times", name, detail), complete)
-            was = sides.was("times", name)
-            yield Feature("times", name, "", detail, _said(good, stage.grounds), seen, was)
-    tracks = contract.protocol.tracks
-    if stage.per_track and tracks is not None:
-        said = Said(stance, firm(tracks.grounds), tracks.grounds.source)
-        for detail in map(str, tracks.values):
-            seen = sides.seen(sides.pair("track", name, detail), complete)
-            yield Feature("track", name, "", detail, said, seen)
+# ------------------------------------------------------------------ order and ranges
 
 
-def _of_order(contract: Contract, sides: _Sides) -> Iterator[Feature]:
+def _of_order(sides: _Sides) -> Iterator[Feature]:
     """One feature for each pair of stages: that they came in the order in which they should not
     (or, where the contract leaves it open, did not in most of the base).
     """
-    must, by_name = before(contract), contract.protocol.by_name
-    names = [name for name in sides.stages() if name in must and not by_name[name].failure]
-    for first in names:
-        for second in names:
-            if first >= second:
-                continue
-            wrong, said = (first, second), ALLOWED
-            if second in must[first]:
-                said = _said(False, by_name[first].grounds)
-            elif first in must[second]:
-                wrong, said = (second, first), _said(False, by_name[second].grounds)
-            elif sides.base.count("order", first, second) >= sides.base.count(
-                "order", second, first
-            ):
-                wrong = (second, first)
-            counts = []
-            for side in (sides.base, sides.candidate):
-                k, other = side.count("order", *wrong), side.count("order", wrong[1], wrong[0])
-                both = min(side.count("stage", name) for name in wrong)
-                counts += [k, max(k, min(k + other, both))]
-            yield Feature("order", wrong[0], "", wrong[1], said, Presence(*counts))
-
-
-# --- places ---------------------------------------------------------------------------------------
-
-
-def _of_places(
-    contract: Contract, endpoint: Endpoint, stage: str, sides: _Sides
-) -> Iterator[Feature]:
-    said = documented(contract, endpoint.name, stage)
-    listed = [path for path, each in said.items() if path and each.listed and "*" not in path]
-    places = {*listed, *sides.base.places(stage), *sides.candidate.places(stage)} - {""}
-    protocol = contract.protocol
-    counting = {f"/{each.field}" for each in (protocol.index, protocol.tracks) if each is not None}
-    for path in sorted(places):
-        at = _Place(sides, stage, path, said.get(path))
-        around = sides.around(stage, path)
-        if path.endswith("/*"):
-            grounds = SILENT if at.about is None else ALLOWED
-            yield at.feature("items", "", grounds, sides.seen(at.of, around))
+    must, known = before(sides.contract), sides.contract.protocol.by_name
+    seen = {*sides.base.stages(), *sides.candidate.stages()}
+    names = sorted(name for name in seen if name in must and not known[name].failure)
+    for a, b in ((a, b) for a in names for b in names if a < b):
+        if b in must[a] or a in must[b]:
+            wrong = (a, b) if b in must[a] else (b, a)
+            said = Said.by(known[wrong[0]].grounds, Stance.FORBIDDEN)
         else:
-            yield from at.presence(around)
-        # The index and the tracks are features of their own.
-        content = at.content(counted=path in counting and stage != RESULT)
-        if at.of[0]:
-            yield from content
-            continue
-        # Of what is new only what the contract rules out is worth a word of its own.
-        for each in content:
-            if each.said.stance is Stance.FORBIDDEN and each.seen.candidate:
-                yield replace(each, seen=each.seen._replace(base_n=around[0]))
+            usual = [sides.base.count(Fact("order", *pair)) for pair in ((a, b), (b, a))]
+            wrong, said = (b, a) if usual[0] >= usual[1] else (a, b), ALLOWED
+        counts = []
+        for side in (sides.base, sides.candidate):
+            k, other = side.count(Fact("order", *wrong)), side.count(Fact("order", *wrong[::-1]))
+            together = min(side.count(Fact("stage", name)) for name in wrong)
+            counts += [k, min(k + other, together)]
+        yield Feature("order", wrong[0], "", wrong[1], said, Presence(*counts))
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A place of a stage's chunks, or of a result, and what is documented `about` it."""
-
-    sides: _Sides
-    stage: str
-    path: str
-    about: Documented | None
-
-    @property
-    def of(self) -> Pair:
-        """In how many exchanges there was a value."""
-        return self.sides.pair("at", self.stage, path=self.path)
-
-    def feature(self, kind: str, detail: str, said: Said, seen: Presence, was: str = "") -> Feature:
-        stage = None if self.stage == RESULT else self.stage
-        return Feature(kind, stage, self.path, detail, said, seen, was)
-
-    def each(
-        self, facet: str, said: Callable[[str], Said], more: Iterable[str] = (), word: str = ", "
-    ) -> Iterator[Feature]:
-        """A feature for each detail of a facet at this place."""
-        was = self.sides.was(facet, self.stage, self.path, word)
-        for detail in sorted({*more, *self.sides.details(facet, self.stage, self.path)}):
-            pair = self.sides.pair(facet, self.stage, detail, self.path)
-            yield self.feature(facet, detail, said(detail), self.sides.seen(pair, self.of), was)
-
-    def presence(self, around: Pair) -> Iterator[Feature]:
-        said = self.about.presence() if self.about is not None else SILENT
-        detail = "documented" if self.about is not None and self.about.listed else ""
-        always = self.sides.pair("always", self.stage, path=self.path)
-        was = "always" if always[0] == around[0] else "sometimes"
-        if all(self.of):
-            yield self.feature("always", detail, said, self.sides.seen(always, around), was)
-        if not all(self.of) or not any(always):
-            yield self.feature("field", detail, said, self.sides.seen(self.of, around), was)
-
-    def content(self, *, counted: bool) -> Iterator[Feature]:
-        about = self.about
-        empty = {"null"} if about is not None and about.nullable() else set()
-        types = about.type if about is not None else _silent
-        yield from self.each("type", types, empty, " or ")
-        if counted:
-            return
-        yield from self.values()
-        formats = self.sides.base.details("format", self.stage, self.path)
-        specific = len(formats) == 1 and set(formats) <= SPECIFIC
-        for each in self.each("format", about.format if about is not None else _silent):
-            if each.said.stance is Stance.FORBIDDEN or specific:
-                yield each
-        if about is not None:
-            low, high, hard = about.limits("minItems", "maxItems")
-            if low is not None or high is not None:
-
-                def size(detail: str) -> Said:
-                    many = float(detail) if detail.isdigit() else float("inf")
-                    good = (low or 0) <= many <= (float("inf") if high is None else high)
-                    stance = Stance.ALLOWED if good else Stance.FORBIDDEN
-                    return Said(stance, hard, about.source)
-
-                yield from self.each("size", size)
-        yield from self.range("number", "minimum", "maximum")
-        yield from self.range("length", "minLength", "maxLength")
-
-    def values(self) -> Iterator[Feature]:
-        about, sides = self.about, (self.sides.base, self.sides.candidate)
-        printed = about.constants() if about is not None else []
-        many = [side.many(self.stage, self.path) for side in sides]
-        found = [
-            {} if many[n] else side.details("value", self.stage, self.path)
-            for n, side in enumerate(sides)
-        ]
-        if not printed and not all(
-            0 < len(values) <= _MOST_IN_ENUM and of >= max(_ENOUGH_FOR_ENUM, 4 * len(values))
-            for values, of in zip(found, self.of, strict=True)
-        ):
-            return  # no enumeration: that would have few values, each seen again
-        if (
-            about is not None
-            and not printed
-            and not any('"' in key for each in found for key in each)
-        ):
-            return  # documented as what may vary
-        texts = {json.dumps(value) for value in printed if len(printed) > 1 and value is not None}
-        was = ", ".join(sorted(found[0]))
-        for key in sorted({*found[0], *found[1], *texts}):
-            pair = (found[0].get(key, 0), found[1].get(key, 0))
-            said = value_said(about, key)
-            yield self.feature("value", key, said, self.sides.seen(pair, self.of), was)
-        if printed and many[1]:
-            pair = (self.of[0] if many[0] else 0, self.of[1])
-            said = Said(Stance.FORBIDDEN)
-            yield self.feature("value", "many", said, self.sides.seen(pair, self.of), was)
-
-    def range(self, kind: str, least: str, most: str) -> Iterator[Feature]:
-        base, candidate = self.sides.base, self.sides.candidate
-        mine = base.range(kind, self.stage, self.path)
-        theirs = candidate.range(kind, self.stage, self.path)
-        if theirs is None:
-            return
-        was, detail = "" if mine is None else _spanned(mine), _spanned(theirs)
-        low, high, hard = self.about.limits(least, most) if self.about else (None, None, True)
-        if low is not None or high is not None:
-            outside = [
-                side is not None
-                and ((low is not None and side[0] < low) or (high is not None and side[1] > high))
-                for side in (mine, theirs)
-            ]
-            said = Said(Stance.FORBIDDEN, hard, self.about.source if self.about else "")
-            seen = Presence(int(outside[0]), self.of[0], int(outside[1]), self.of[1])
-            yield self.feature(f"{kind}.limit", detail, said, seen, was)
-        if kind == "length" and self.sides.details("format", self.stage, self.path) <= {"uri"}:
-            return  # hosts and signatures differ from run to run
-        # `apart` takes exchanges for independent. They are not quite: the exchanges of one run
-        # share prompts and hour, and what one request settles (a title) is echoed in six stages, so
-        # that chance tells it six times. A gap wider than either range is left of it only where the
-        # values are others altogether.
-        widest = 0.0 if mine is None else max(mine[1] - mine[0], theirs[1] - theirs[0])
-        if mine is not None and max(mine[0] - theirs[1], theirs[0] - mine[1]) > widest:
-            seen = Presence(0, self.of[0], self.of[1], self.of[1])
-            yield self.feature(f"{kind}.moved", detail, SILENT, seen, was)
+def _of_range(sides: _Sides, place: Fact, kind: str) -> Iterator[Feature]:
+    """That a range of the candidate goes beyond what is documented; that it has moved."""
+    _, stage, _, path = place
+    about, there = sides.about(place), sides.presence(place)
+    mine, theirs = (side.range(kind, stage, path) for side in (sides.base, sides.candidate))
+    if theirs is None:
+        return
+    was, detail = "" if mine is None else _spanned(mine), _spanned(theirs)
+    beyond = _beyond(about, kind, theirs)
+    if beyond is not None:
+        base = int(_beyond(about, kind, mine) is not None)
+        seen = Presence(base, there.base or there.base_n, 1, there.candidate)
+        yield Feature(f"{kind}.limit", stage or None, path, detail, beyond, seen, was)
+    formats = {name for each in sides.both(place._replace(facet="format")) for name in each}
+    if mine is None or (kind == "length" and formats <= {"uri"}):
+        return  # hosts and signatures differ from run to run
+    # The test takes exchanges for independent. They are not quite: the exchanges of one run share
+    # prompts and hour, and what one request settles (a title) is echoed in six stages, so that
+    # chance tells it six times. A gap wider than either range is left of it only where the values
+    # are others altogether.
+    widest = max(mine[1] - mine[0], theirs[1] - theirs[0])
+    if max(mine[0] - theirs[1], theirs[0] - mine[1]) > widest:
+        seen = Presence(0, there.base, there.candidate, there.candidate)
+        yield Feature(f"{kind}.moved", stage or None, path, detail, SILENT, seen, was)
 
 
-def _silent(detail: str) -> Said:
-    return SILENT
+def _beyond(about: Documented | None, kind: str, ends: Range | None) -> Said | None:
+    """What is said about the end of a range that is ruled out."""
+    said = [about.said(kind, end) for end in ends or ()] if about is not None else []
+    return next((each for each in said if each.stance is Stance.FORBIDDEN), None)
 
 
-def value_said(about: Documented | None, key: str) -> Said:
-    """What is said about a value that was kept as a candidate of an enumeration."""
-    if about is None or key.startswith("#"):
-        return SILENT
-    # A class of texts is kept only where names are due: it is none of them.
-    if key.startswith("<"):
-        return about.value(key)
-    try:
-        return about.value(json.loads(key))
-    except ValueError:  # whoever wrote the file wrote no JSON there
-        return SILENT
-
-
-def _spanned(span: tuple[float, float]) -> str:
+def _spanned(span: Range) -> str:
     low, high = (f"{end:.15g}" for end in span)
     return low if low == high else f"{low} to {high}"

@@ -9,7 +9,7 @@ Workers, section 21.02; the number of tests that count follows R. E. Tarone, Bio
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from math import exp, inf, lgamma
 from typing import NamedTuple
 
@@ -102,21 +102,5 @@ def needed(seen: Presence, level: float = LEVEL) -> int | None:
         n = seen.candidate_n + more
         return significant(fisher(Presence(seen.base, seen.base_n, round(share * n), n)), level)
 
-    low, high = 0, 1
-    while not decides(high):
-        low, high = high, high * 2
-        if high > MOST_NEEDED:
-            return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if decides(middle) else (middle, high)
-    return high
-
-
-def apart(base_n: int, candidate_n: int) -> float:
-    """The chance that every value of one side lies beyond every value of the other, were both
-    alike: exact, by permutation.
-    """
-    if not base_n or not candidate_n:
-        return 1.0
-    return min(1.0, 2 * exp(-_log_choose(base_n + candidate_n, base_n)))
+    more = 1 + bisect_left(range(1, MOST_NEEDED + 1), True, key=decides)
+    return more if more <= MOST_NEEDED else None

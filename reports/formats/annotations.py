@@ -12,7 +12,8 @@ from typing import Final
 from soundstage.contract.source_lines import place_of
 from soundstage.errors import SoundstageError
 from soundstage.output import visible
-from soundstage.reports.run.findings import Report, RuleResult
+from soundstage.reports.run.findings import Report
+from soundstage.reports.run.rule_results import RuleResult
 from soundstage.reports.words import plain, plural
 
 MOST: Final = 9

@@ -23,8 +23,9 @@ from soundstage.reports.charts.distribution import distribution
 from soundstage.reports.charts.survival_chart import survival
 from soundstage.reports.charts.time_charts import courses, generator_chart, over_time
 from soundstage.reports.charts.waterfall import waterfall
-from soundstage.reports.run.findings import Report, RuleResult
+from soundstage.reports.run.findings import Report
 from soundstage.reports.run.objectives import told
+from soundstage.reports.run.rule_results import RuleResult
 from soundstage.reports.run.summary import Group, MilestoneSummary, Quantile
 from soundstage.reports.words import (
     HEADLINE_MILESTONES,
@@ -32,6 +33,7 @@ from soundstage.reports.words import (
     milestone_label,
     outcome_words,
     percent,
+    place_words,
     plain,
     plural,
     seconds,
@@ -72,10 +74,7 @@ def render(report: Report) -> str:
             if any(rule.outcome == outcome for rule in findings)
         ],
         finding_limit=FINDING_LIMIT,
-        filters=[
-            (f"{plain(api, 20)} {plain(endpoint, 20)}", places[api, endpoint])
-            for api, endpoint in filters
-        ],
+        filters=[(place_words(api, endpoint), places[api, endpoint]) for api, endpoint in filters],
         filter_class={place: f"only-{number}" for number, place in enumerate(filters)},
         unjudged=_unjudged(report),
         id_limit=ID_LIMIT,
@@ -119,7 +118,7 @@ def _glance(report: Report) -> list[dict[str, Any]]:
         group = groups.get((api, endpoint))
         lines.append(
             {
-                "name": f"{plain(api, 20)} {plain(endpoint, 20)}",
+                "name": place_words(api, endpoint),
                 "rules": [
                     (outcome, number)
                     for outcome in OUTCOMES

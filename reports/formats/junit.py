@@ -13,8 +13,9 @@ from xml.etree import ElementTree as ET
 
 from soundstage.output import visible
 from soundstage.reports.run.evidence import Smallest
-from soundstage.reports.run.findings import Report, RuleResult
+from soundstage.reports.run.findings import Report
 from soundstage.reports.run.objectives import ObjectiveText, told
+from soundstage.reports.run.rule_results import RuleResult
 from soundstage.reports.words import plain, target_facts
 
 _SKIPPED = {

@@ -6,8 +6,9 @@ import re
 
 from soundstage.output import visible
 from soundstage.reports.charts.capacity_chart import capacity_sentence
-from soundstage.reports.run.findings import Report, RuleResult
+from soundstage.reports.run.findings import Report
 from soundstage.reports.run.objectives import ObjectiveText, told
+from soundstage.reports.run.rule_results import RuleResult
 from soundstage.reports.run.summary import Group
 from soundstage.reports.words import (
     HEADLINE_MILESTONES,

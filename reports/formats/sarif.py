@@ -19,7 +19,8 @@ from soundstage.contract.source_lines import place_of
 from soundstage.errors import SoundstageError
 from soundstage.output import visible
 from soundstage.output.uris import of_path
-from soundstage.reports.run.findings import Report, RuleResult
+from soundstage.reports.run.findings import Report
+from soundstage.reports.run.rule_results import RuleResult
 from soundstage.reports.words import plain
 
 SCHEMA: Final = (

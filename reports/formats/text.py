@@ -13,6 +13,7 @@ from soundstage.reports.words import (
     OUTCOMES,
     milestone_label,
     percent,
+    place_words,
     plain,
     plural,
     target_facts,
@@ -64,7 +65,7 @@ def _print_group(group: Group, stdout: TextIO) -> None:
     beside = [f"{plural(group.probes, 'probe')}"] if group.probes else []
     beside += [f"{group.warmup:,} warm-up"] if group.warmup else []
     said = "; ".join(one for one in (rates, ", ".join(beside)) if one)
-    say(f"{plain(group.api, 20)} {plain(group.endpoint, 20)}: {said}", stdout)
+    say(f"{place_words(group.api, group.endpoint)}: {said}", stdout)
     for name in HEADLINE_MILESTONES:
         one = group.milestone(name)
         label = f"  {milestone_label(name):<6}"

@@ -1,62 +1,35 @@
-"""`soundstage runs trend`: bundles in, the page or JSON of their trends out."""
+"""The page of `soundstage runs trend`: a chart for each series, each point a link to its run."""
 
 from __future__ import annotations
 
-import json
+import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from soundstage.errors import SoundstageError
-from soundstage.output import visible
+from markupsafe import Markup
+
 from soundstage.output.uris import of_path
+from soundstage.reports.charts.axis import Axis, y_axis
+from soundstage.reports.charts.chart import BLUE, GREY, RED, WIDTH, Chart
+from soundstage.reports.charts.svg import element, line, number, svg, text
 from soundstage.reports.formats import html
-from soundstage.reports.history.trend import TrendRun, TrendSeries, chart, sentence, trend
-from soundstage.reports.run.summary import expected_milestones, summarise
-from soundstage.reports.words import plural
-from soundstage.results.bundle import Bundle
-from soundstage.results.quantiles import finite
-from soundstage.results.run_history import RunEntry
+from soundstage.reports.history.trend import Point, TrendSeries
+from soundstage.reports.words import plain, plural, seconds
 
 #: A page of more pictures than this is read by nobody.
 CHART_LIMIT = 60
+_HEIGHT, _TOP, _BOTTOM, _LEFT, _RIGHT = 240, 18, 200, 74, WIDTH - 20
 
 
-def series_of(
-    entries: Iterable[RunEntry], milestones: Sequence[str], folder: Path
-) -> list[TrendSeries]:
-    """The series of these runs. Links are relative to `folder`, where the page will lie. A bundle
-    that is damaged is left out.
-    """
-    return trend(_runs(entries, folder), milestones)
-
-
-def _runs(entries: Iterable[RunEntry], folder: Path) -> Iterator[TrendRun]:
-    for entry in entries:
-        try:
-            bundle = Bundle.open(entry.path)
-            expected = expected_milestones(bundle.run, list(bundle.rules()))
-            summary = summarise(bundle.exchanges(), expected)
-        except SoundstageError:
-            continue
-        report = entry.path / "report.html"
-        near = os.path.relpath(report if report.exists() else entry.path, folder)
-        target = str(entry.target_kind)
-        yield TrendRun(entry.id, entry.created or "", target, of_path(near), summary)
-
-
-def render(series: Sequence[TrendSeries], root: str) -> str:
-    """The page, as text to be stored in UTF-8."""
-    drawn = series[:CHART_LIMIT]
-    moved = [
-        (f"trend-{place}", each.name, sentence(each))
-        for place, each in enumerate(drawn)
-        if each.changes
-    ]
-    slower = [each for each in drawn if each.changes and each.changes[-1].ratio > 1]
-    title = "No change of level" if not moved else f"{plural(len(moved), 'series')} moved"
-    if not series:
-        title = "Nothing to compare yet"
+def render(series: Sequence[TrendSeries], root: Path, folder: Path) -> str:
+    """The page of the runs in `root`, as text to be stored in UTF-8; it will lie in `folder`."""
+    drawn = {f"trend-{place}": each for place, each in enumerate(series[:CHART_LIMIT])}
+    moved = [(id_, each.name, each.sentence) for id_, each in drawn.items() if each.changes]
+    slower = [each for each in drawn.values() if each.changes and each.changes[-1].ratio > 1]
+    title = "No change of level" if series else "Nothing to compare yet"
+    if moved:
+        title = f"{plural(len(moved), 'series')} moved"
     if slower:
         title = f"{plural(len(slower), 'series')} slower than before"
     return html.page(
@@ -64,43 +37,66 @@ def render(series: Sequence[TrendSeries], root: str) -> str:
         title=title,
         tone="inconclusive" if slower else "pass",
         icon="↗" if slower else "→",
-        runs=len({point.run for each in series for point in each.points}),
-        root=root,
+        runs=len({point.run.id for each in series for point in each.points}),
+        root=str(root),
         moved=moved,
-        charts=[chart(each, place) for place, each in enumerate(drawn)],
+        charts=[_chart(id_, each, folder) for id_, each in drawn.items()],
     )
 
 
-def lines(series: Iterable[TrendSeries]) -> list[str]:
-    """A line of text for each series."""
-    return [f"{each.name}: {sentence(each)}" for each in series]
+def _chart(id_: str, series: TrendSeries, folder: Path) -> Chart:
+    """The series as points with their intervals, evenly spaced."""
+    points = series.points
+    highest = [value for p in points for value in (p.quantile.value, p.quantile.high)]
+    axis = Axis.over(highest, 0.0, _BOTTOM - _TOP, log=False)
+    step = (_RIGHT - _LEFT) / (len(points) - 1)
+    xs = [_LEFT + step * place for place in range(len(points))]
+
+    def y(value: float) -> float:
+        return _BOTTOM - axis.at(value)
+
+    marks = [(y(tick), seconds(tick) if tick else "0") for tick in axis.ticks()]
+    parts = y_axis(_LEFT, _RIGHT, marks)
+    for change in series.changes:
+        x = (xs[change.at - 1] + xs[change.at]) / 2
+        parts.append(line(x, _TOP, x, _BOTTOM, stroke=RED, stroke_dasharray="5 4"))
+        words = f"{(change.ratio - 1) * 100:+.0f}%"
+        side, shift = ("end", -5) if x > _RIGHT - 60 else ("start", 5)
+        parts.append(text(x + shift, _TOP + 10, words, fill=RED, text_anchor=side, font_size=12))
+    path = "L".join(
+        f"{number(x)} {number(y(p.quantile.value))}" for x, p in zip(xs, points, strict=True)
+    )
+    parts.append(element("path", d=f"M{path}", fill="none", stroke=GREY, stroke_opacity=".6"))
+    parts += [_dot(x, point, y, folder) for x, point in zip(xs, points, strict=True)]
+    for x, point, side in ((_LEFT, points[0], "start"), (_RIGHT, points[-1], "end")):
+        day = (point.run.created or "")[:10]
+        parts.append(text(x, _BOTTOM + 18, day, text_anchor=side, opacity=".7"))
+    title, said = series.name, series.sentence
+    return Chart(
+        id=id_,
+        title=title,
+        note=said,
+        svg=svg(id_, title, said, WIDTH, _HEIGHT, parts, role="group"),
+        head=("run", "when (UTC)", "n", "seconds", "95% interval"),
+        rows=tuple(map(_row, points)),
+    )
 
 
-def as_json(series: Iterable[TrendSeries]) -> str:
-    """All series; null is a moment that never came, or an open bound. Times are seconds."""
-    document = [
-        {
-            "target": each.target,
-            "api": each.api,
-            "endpoint": each.endpoint,
-            "milestone": each.milestone,
-            "order": each.order,
-            "points": [
-                {
-                    "run": point.run,
-                    "created": point.created,
-                    "n": point.n,
-                    "seconds": finite(point.value),
-                    "low": finite(point.low),
-                    "high": finite(point.high),
-                }
-                for point in each.points
-            ],
-            "changes": [
-                {"run": each.points[one.at].run, "ratio": one.ratio, "p": one.p}
-                for one in each.changes
-            ],
-        }
-        for each in series
-    ]
-    return visible.in_json(json.dumps(document, indent=2)) + "\n"
+def _dot(x: float, point: Point, y: Callable[[float], float], folder: Path) -> Markup:
+    """A point with its interval, which leads to the run's report."""
+    one, report = point.quantile, point.run.path / "report.html"
+    parts: list[Markup] = []
+    if math.isfinite(one.low) and math.isfinite(one.high):
+        parts.append(line(x, y(one.low), x, y(one.high), stroke=BLUE, stroke_opacity=".5"))
+    fill = BLUE if math.isfinite(one.value) else RED
+    said = f"{plain(point.run.id, 80)}: {seconds(one.value)}, n = {point.n:,}"
+    parts.append(element("circle", element("title", said), cx=x, cy=y(one.value), r=4.5, fill=fill))
+    place = os.path.relpath(report if report.exists() else point.run.path, folder)
+    return element("a", *parts, href=of_path(place), aria_label=said)
+
+
+def _row(point: Point) -> tuple[str, ...]:
+    one = point.quantile
+    low, high = ("unbounded" if math.isnan(b) else seconds(b) for b in (one.low, one.high))
+    when = (point.run.created or "")[:16].replace("T", " ")
+    return plain(point.run.id, 80), when, f"{point.n:,}", seconds(one.value), f"{low} to {high}"

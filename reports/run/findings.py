@@ -11,74 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from soundstage.reports.run.evidence import FINDING_LIMIT, Smallest
+from soundstage.reports.run.rule_results import Evidence, RuleResult, rule_results
 from soundstage.reports.run.summary import Summary, expected_milestones, summary_of
 from soundstage.reports.run.timeline import Generator, generator
 from soundstage.reports.words import OUTCOMES, Headline, headline, plural
 from soundstage.results.intake import Intake
-
-#: The severity of a violation, as the outcome of its rule when the run had no time to write one.
-_OUTCOME_OF_SEVERITY = {"error": "failed", "warning": "warned", "info": "passed"}
-
-#: Places shown for a rule.
-EVIDENCE_LIMIT = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """One place where a rule was broken; `transcript` is a path in the bundle, if it is there."""
-
-    exchange: str
-    chunk: int | None
-    path: str
-    message: str
-    transcript: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class RuleResult:
-    """A rule at an endpoint, and what became of it. `exchanges` were held against it, `broken_in`
-    of them broke it; `codes` are those of its violations. Where a transcript was kept, `smallest`
-    is the smallest stream that shows it, and `curl` the request as a line for a shell.
-    """
-
-    id: str
-    api: str
-    endpoint: str
-    outcome: str
-    reason: str | None
-    severity: str | None
-    basis: str | None
-    source: str | None
-    text: str | None
-    violations: int
-    exchanges: int
-    broken_in: int
-    seconds: float | None
-    codes: tuple[str, ...]
-    evidence: tuple[Evidence, ...]
-    smallest: Smallest | None = None
-    curl: str | None = None
-
-    @property
-    def subject(self) -> str:
-        """What the rule is about: the third step of its id, a stage or `order`, `index`, …"""
-        steps = self.id.split("/")
-        return steps[2] if len(steps) > 2 else steps[-1]
-
-    @property
-    def flaky(self) -> bool:
-        """Whether some exchanges broke it and others, held against it too, did not."""
-        return 0 < self.broken_in < self.exchanges
-
-    @property
-    def times(self) -> str:
-        """`3 times in 2 of 40 exchanges`."""
-        often = plural(self.violations, "time")
-        if not self.broken_in:
-            return often
-        if self.exchanges < self.broken_in:
-            return f"{often} in {plural(self.broken_in, 'exchange')}"
-        return f"{often} in {self.broken_in:,} of {plural(self.exchanges, 'exchange')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,47 +80,33 @@ def build(
     transcripts of the ids that it is given; `torn` is asked when all rows have been read,
     `evidence` for the smallest stream that shows a finding, and its request.
     """
-    rows = [dict(rule) for rule in rules]
-    known_rules = {row["rule"] for row in rows}
-    codes: dict[str, Counter[str]] = {}
-    broken_in: Counter[str] = Counter()
-    last: dict[str, str] = {}
-    rebuilt: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for violation in violations:
-        rule, exchange = violation.get("rule", ""), violation.get("exchange", "")
-        codes.setdefault(rule, Counter())[violation.get("code", "")] += violation.get("times", 1)
-        # The violations of an exchange were written together: no set of ids is needed.
-        if last.get(rule) != exchange:
-            broken_in[rule] += 1
-            last[rule] = exchange
-        if rule not in known_rules:
-            _note(rebuilt, violation)
-    rows.extend(rebuilt.values())
-
-    wanted = {item["exchange"] for row in rows for item in row.get("evidence", ())}
+    results = rule_results(rules, violations)
+    wanted = {item.exchange for result in results for item in result.evidence}
     kept = set(transcripts)
     intake = exchanges(wanted)
-    places = intake.places
-    summary = summary_of(intake, expected_milestones(run, rows))
-    for exchange in wanted:
-        place = places.get(exchange, f"transcripts/{exchange}.ndjson")
-        if place in kept:
-            places[exchange] = place
-        else:
-            places.pop(exchange, None)
+    named = ({"rule": one.id, "api": one.api, "endpoint": one.endpoint} for one in results)
+    summary = summary_of(intake, expected_milestones(run, named))
+    places = {
+        exchange: place
+        for exchange in wanted
+        if (place := intake.places.get(exchange, f"transcripts/{exchange}.ndjson")) in kept
+    }
     report = Report(
         run=run,
-        headline=headline(run, empty=not summary.exchanges and not rows),
+        headline=headline(run, empty=not summary.exchanges and not results),
         voids=tuple(_voids(run, summary.exchanges, torn())),
         summary=summary,
-        rules=tuple(
-            _rule(row, codes.get(row["rule"], Counter()), broken_in[row["rule"]], places)
-            for row in rows
-        ),
+        rules=tuple(_with_places(result, places) for result in results),
         transcripts=tuple(sorted(kept)),
         generator=generator(health),
     )
     return report if evidence is None else _with_evidence(report, evidence)
+
+
+def _with_places(result: RuleResult, places: Mapping[str, str]) -> RuleResult:
+    """The result, with the transcripts that show its evidence."""
+    shown = (replace(each, transcript=places.get(each.exchange)) for each in result.evidence)
+    return replace(result, evidence=tuple(shown))
 
 
 def _with_evidence(
@@ -197,67 +120,6 @@ def _with_evidence(
             smallest, curl = evidence(rule, kept)
             found[id(rule)] = replace(rule, smallest=smallest, curl=curl)
     return replace(report, rules=tuple(found.get(id(rule), rule) for rule in report.rules))
-
-
-def _note(
-    rebuilt: dict[tuple[str, str, str], dict[str, Any]], violation: Mapping[str, Any]
-) -> None:
-    """Count a violation towards the rule row that the run did not come to write."""
-    rule = violation.get("rule", "")
-    steps = [*rule.split("/"), "", ""]
-    api, endpoint = violation.get("api") or steps[0], violation.get("endpoint") or steps[1]
-    row = rebuilt.get((rule, api, endpoint))
-    if row is None:
-        row = rebuilt[rule, api, endpoint] = {
-            "rule": rule,
-            "api": api,
-            "endpoint": endpoint,
-            "outcome": _OUTCOME_OF_SEVERITY.get(violation.get("severity", ""), "failed"),
-            "severity": violation.get("severity"),
-            "violations": 0,
-            "evidence": [],
-        }
-    row["violations"] += violation.get("times", 1)
-    if len(row["evidence"]) < EVIDENCE_LIMIT:
-        row["evidence"].append(
-            {
-                "exchange": violation.get("exchange", ""),
-                "chunk": violation.get("chunk"),
-                "path": violation.get("path", ""),
-                "message": violation.get("message", ""),
-            }
-        )
-
-
-def _rule(
-    row: Mapping[str, Any], codes: Counter[str], broken_in: int, places: Mapping[str, str]
-) -> RuleResult:
-    return RuleResult(
-        id=row["rule"],
-        api=row["api"],
-        endpoint=row["endpoint"],
-        outcome=row["outcome"],
-        reason=row.get("reason"),
-        severity=row.get("severity"),
-        basis=row.get("basis"),
-        source=row.get("source"),
-        text=row.get("text"),
-        violations=row.get("violations", 0),
-        exchanges=row.get("exchanges", 0),
-        broken_in=broken_in,
-        seconds=row.get("seconds"),
-        codes=tuple(code for code, _ in codes.most_common(5)),
-        evidence=tuple(
-            Evidence(
-                exchange=item["exchange"],
-                chunk=item["chunk"],
-                path=item["path"],
-                message=item["message"],
-                transcript=places.get(item["exchange"]),
-            )
-            for item in row.get("evidence", ())[:EVIDENCE_LIMIT]
-        ),
-    )
 
 
 def _voids(run: Mapping[str, Any], exchanges: int, torn: int) -> Iterator[Void]:

@@ -5,16 +5,16 @@ A row tells of each stage its first and last arrival. A stage *lasts* from one t
 stage was under way (its first chunk had come, its last had not). The longest *silence* of an
 exchange is between two reads that brought events, whatever their stages.
 
-All of it is worked out from the exchanges of a sample (`columns.ExchangeSample`).
+All of it is worked out from the exchanges of a sample (`results.exchange_sample`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from soundstage.results.columns import SampledExchange
+from soundstage.results.exchange_sample import SampledExchange
 from soundstage.results.quantiles import rank
 
 #: Stages of an exchange that are looked at: others could name any number.
@@ -42,11 +42,11 @@ class Silence:
     longest: float
 
 
-def lengths(kept: Sequence[SampledExchange]) -> dict[str, Length]:
+def lengths(sampled: Iterable[SampledExchange]) -> dict[str, Length]:
     """Of each stage that any of these exchanges reached."""
     lasted: dict[str, list[float]] = {}
     gaps: dict[str, list[float]] = {}
-    for exchange in kept:
+    for exchange in sampled:
         stages = [(name, at[0], at[1]) for name, at in exchange.stages.items()][:_MOST_STAGES]
         for name, first, last in stages:
             lasted.setdefault(name, []).append(last - first)
@@ -63,9 +63,9 @@ def lengths(kept: Sequence[SampledExchange]) -> dict[str, Length]:
     }
 
 
-def silence(kept: Sequence[SampledExchange]) -> Silence | None:
+def silence(sampled: Iterable[SampledExchange]) -> Silence | None:
     """None where no exchange tells of any."""
-    found = [exchange.silence for exchange in kept if exchange.silence is not None]
+    found = [exchange.silence for exchange in sampled if exchange.silence is not None]
     if not found:
         return None
     return Silence(len(found), _at(0.5, found), _at(0.95, found), max(found))

@@ -195,8 +195,7 @@ def _group(
     if measured := columns.measured:
         late, intended, cut = columns.late(), columns.intended(), columns.cut()
         for name in names:
-            times = columns.times(name)
-            since_intended = times + late
+            times, since_intended = columns.times(name), columns.since_intended(name)
             if name in HEADLINE_MILESTONES and line is not None:
                 courses.append(course(name, intended, since_intended, line))
             found = _with_cut(since_intended, cut + late), _with_cut(times, cut)
@@ -216,8 +215,8 @@ def _group(
         stages=tuple(_stages(columns)),
         ends=dict(columns.ends),
         courses=tuple(courses),
-        lengths=lengths(columns.sample.kept),
-        silence=silence(columns.sample.kept),
+        lengths=lengths(columns.sample.exchanges()),
+        silence=silence(columns.sample.exchanges()),
         playback=playback(columns.heard) if columns.heard else None,
     )
 
@@ -226,12 +225,13 @@ def _in_order(stages: Iterable[str], columns: Columns) -> list[str]:
     """Stages by their mean place in the exchanges of the sample. Not by their quantiles: those
     of a stage that few exchanges have are the quantiles of these few.
     """
-    places: dict[str, list[int]] = {name: [] for name in stages}
-    for exchange in columns.sample.kept:
-        for place, name in enumerate(exchange.names):
-            places[name].append(place)
-    mean = {name: sum(at) / len(at) if at else math.inf for name, at in places.items()}
-    return sorted(places, key=lambda name: mean[name])
+    came: Counter[str] = Counter()
+    places: Counter[str] = Counter()
+    for names, exchanges in columns.sample.tables():
+        for place, name in enumerate(names):
+            came[name] += len(exchanges)
+            places[name] += place * len(exchanges)
+    return sorted(stages, key=lambda name: places[name] / came[name] if came[name] else math.inf)
 
 
 def _stages(columns: Columns) -> Iterable[StageSummary]:

@@ -6,8 +6,6 @@ import gzip
 import json
 import random
 import socket
-import subprocess
-import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_run import CommandRun, run_here
+from emulated import served
 from other_files import other_files
 
 from soundstage.assets.asset_checks import AssetChecks
@@ -25,10 +25,10 @@ from soundstage.contract.roles import assets_of
 from soundstage.emulator.files import mp3
 from soundstage.emulator.files.cover import cover
 from soundstage.emulator.files.songs import song
+from soundstage.emulator.options import Options
 from soundstage.exchange.client import Call, Exchange
 from soundstage.exchange.requests import request_body
 from soundstage.exchange.session import open_session
-from soundstage.exchange.spawn import spawned_emulator
 
 CONTRACTS = load_all()
 V = next(c for c in CONTRACTS.values() if duration_of(c.endpoints["sync"].request))
@@ -386,9 +386,8 @@ def test_the_live_hosts_are_left_alone_while_the_target_is_another(
     assert unknown.startswith("not fetched: its host is")
 
 
-def check(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "soundstage", "check", *arguments, "--explore", "0"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+def check(*arguments: str) -> CommandRun:
+    return run_here("check", *arguments, "--explore", "0")
 
 
 @pytest.mark.proof
@@ -396,7 +395,7 @@ def test_an_api_that_names_another_port_is_red_in_the_whole_bundle(tmp_path: Pat
     """The emulator puts the Host that it is asked by into its URLs; here it is a wrong one."""
     bundle = tmp_path / "run"
     contract = next(iter(reversed(CONTRACTS.values())))
-    with listening() as listener, spawned_emulator(["--profile", "instant", "--seed", "3"]) as url:
+    with listening() as listener, served(Options(profile="instant", seed=3)) as url:
         other = f"127.0.0.1:{listener.getsockname()[1]}"
         done = check(
             *("--target", url, "--api", contract.api, "--header", f"Host: {other}"),
@@ -431,7 +430,7 @@ def test_a_check_ends_in_order_whatever_the_files_are(
 ) -> None:
     bundle = tmp_path / "run"
     with (
-        spawned_emulator(["--profile", "instant", "--seed", "3"]) as emulator,
+        served(Options(profile="instant", seed=3)) as emulator,
         other_files(emulator, files) as url,
     ):
         done = check("--target", url, "--api", V.api, "--out", str(bundle))

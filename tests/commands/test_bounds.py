@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_run import run_here
 from hostile import STREAM, hostile, json_answer, pings, silent
 
 from soundstage import cli
@@ -18,7 +19,8 @@ from soundstage.results.bundle import Bundle
 
 MB = 2**20
 START = {"status": "initializing", "chunkIndex": 0, "isComplete": False}
-ENVIRONMENT = {**os.environ, "SOUNDVERSE_API_KEY": "sk-of-a-test-0123456789"}
+KEY = {"SOUNDVERSE_API_KEY": "sk-of-a-test-0123456789"}
+ENVIRONMENT = {**os.environ, **KEY}
 
 
 def soundstage(*arguments: str, **more: object) -> subprocess.CompletedProcess[str]:
@@ -43,7 +45,7 @@ def test_a_target_that_pings_for_ever_does_not_hold_a_check(tmp_path: Path) -> N
     bundle = tmp_path / "run"
     with hostile(pings) as server:
         arguments = ("--api", "v6", "--timeout", "0.5", "--out", str(bundle))
-        done = soundstage("check", "--target", server.url, *arguments)
+        done = run_here("check", "--target", server.url, *arguments, env=KEY)
     assert done.returncode == 4, done.stdout + done.stderr
     assert "limit of 0.5 s" in done.stderr
     run = Bundle.open(bundle).run
@@ -97,7 +99,7 @@ def test_a_recording_ends_with_its_time(tmp_path: Path) -> None:
             "--out",
             str(tmp_path / "r"),
         )
-        done = soundstage("record", "--target", server.url, *arguments)
+        done = run_here("record", "--target", server.url, *arguments, env=KEY)
     assert done.returncode == 6, done.stdout + done.stderr
     assert "limit of 0.5 s" in done.stderr
     assert "Traceback" not in done.stderr
@@ -152,7 +154,7 @@ def test_a_bundle_of_a_flood_is_small_counts_all_of_it_and_can_be_read(tmp_path:
 
     with hostile(answer) as server:
         arguments = ("--api", "v6", "--explore", "0", "--out", str(bundle))
-        done = soundstage("check", "--target", server.url, *arguments)
+        done = run_here("check", "--target", server.url, *arguments, env=KEY)
     assert done.returncode == 1, done.stdout + done.stderr
     written = [each for each in bundle.iterdir() if each.is_file()]
     assert sum(each.stat().st_size for each in written) < 2 * MB
@@ -163,7 +165,7 @@ def test_a_bundle_of_a_flood_is_small_counts_all_of_it_and_can_be_read(tmp_path:
     assert sum(row.get("times", 1) for row in rows) == 100_000
     rule = next(row for row in rules_of(bundle) if row["rule"] == "v6/stream/undocumented")
     assert rule["violations"] == 100_000
-    again = soundstage("report", str(bundle))
+    again = run_here("report", str(bundle))
     assert again.returncode == 0
     assert "100,000" in again.stdout
     code, text = lint(bundle / stream[0]["transcript"], "--format", "json")

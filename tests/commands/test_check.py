@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,19 +12,17 @@ from pathlib import Path
 
 import httpx
 import pytest
+from command_run import CommandRun, run_here
+from emulated import served
 
 from soundstage import cli
-from soundstage.exchange.spawn import spawned_emulator
+from soundstage.emulator.options import Options
 
 INSTANT = "--profile instant --seed 3"
 
 
-def check(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "soundstage", "check", *arguments]
-    environment = {**os.environ, **(env or {})}
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=120, check=False, env=environment
-    )
+def check(*arguments: str, env: dict[str, str] | None = None) -> CommandRun:
+    return run_here("check", *arguments, env=env)
 
 
 def failures(bundle: Path) -> dict[str, str]:
@@ -44,7 +41,7 @@ def test_a_faithful_target_passes_and_the_bundle_says_that_it_was_an_emulator(
     bundle = tmp_path / "run"
     done = check(
         *("--target", "emulator", "--emulator-args", INSTANT),
-        *("--explore", "3", "--out", str(bundle)),
+        *("--explore", "0", "--out", str(bundle)),
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("PASS")
@@ -62,7 +59,7 @@ def test_a_faithful_target_passes_and_the_bundle_says_that_it_was_an_emulator(
 
 @pytest.mark.proof
 def test_four_generations_are_enough_for_both_versions(tmp_path: Path) -> None:
-    with spawned_emulator(INSTANT.split()) as url:
+    with served(Options(profile="instant", seed=3)) as url:
         bundle = tmp_path / "run"
         done = check("--target", url, "--explore", "0", "--budget", "4", "--out", str(bundle))
     run = json.loads((bundle / "run.json").read_bytes())
@@ -175,7 +172,7 @@ def test_json_output_is_the_run(tmp_path: Path) -> None:
 def test_plain_pytest_runs_the_same_checks(tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
     command = [sys.executable, "-m", "pytest", "-q", "contracts", "-p", "no:cacheprovider"]
-    with spawned_emulator(INSTANT.split()) as url:
+    with served(Options(profile="instant", seed=3)) as url:
         options = ["--target", url, "--explore", "0", "--api", "v6", "--out", str(tmp_path / "run")]
         done = subprocess.run(
             [*command, *options], cwd=root, capture_output=True, text=True, timeout=120, check=False
@@ -208,7 +205,7 @@ def test_help_and_unknown_commands_are_answered_without_a_process() -> None:
 def test_ctrl_c_while_a_song_is_made_ends_at_once_and_leaves_a_readable_bundle(
     tmp_path: Path,
 ) -> None:
-    with spawned_emulator(["--speed", "1", "--seed", "1"]) as url:
+    with served(Options(speed=1, seed=1)) as url:
         bundle = tmp_path / "run"
         command = [sys.executable, "-m", "soundstage", "check", "--target", url, "--api", "v6"]
         with subprocess.Popen(

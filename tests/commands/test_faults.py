@@ -168,10 +168,9 @@ def test_a_fault_in_one_field_starts_no_avalanche(contract: Contract) -> None:
     for fault in catalogue(contract):
         if fault.family not in ("field", "unlisted"):
             continue
-        for seed in range(2):
-            rng = random.Random(f"{fault.name}/{seed}")
-            answer = broken_answer(fault, *valid_answer(contract, fault, rng), rng)
-            if answer is not None:
-                found = command.judged(contract, fault, answer)
-                errors = [v.code for v in found if v.severity == "error"]
-                assert set(errors) <= fault.codes, f"{fault.name}, seed {seed}: {errors}"
+        rng = random.Random(fault.name)
+        answer = broken_answer(fault, *valid_answer(contract, fault, rng), rng)
+        if answer is not None:
+            found = command.judged(contract, fault, answer)
+            errors = [v.code for v in found if v.severity == "error"]
+            assert set(errors) <= fault.codes, f"{fault.name}: {errors}"

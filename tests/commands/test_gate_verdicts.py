@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from emulated import served
 from gateway import gateway, page
 
 from soundstage import cli
-from soundstage.exchange.spawn import spawned_emulator
+from soundstage.emulator.options import Options
 from soundstage.exchange.target import KEY_VARIABLE
 
 FAULT = "field/streaming_ready/stream_url/missing"
@@ -23,13 +24,13 @@ WARNS = ("identity/song_name/changed", "v6/stream/constant/song_name")
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[str]:
-    with spawned_emulator(["--profile", "instant"]) as url:
+    with served(Options(profile="instant")) as url:
         yield url
 
 
 @pytest.fixture(scope="module")
 def faulty() -> Iterator[str]:
-    with spawned_emulator(["--profile", "instant", "--fault", FAULT]) as url:
+    with served(Options(profile="instant", faults=(FAULT,))) as url:
         yield url
 
 

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_run import run_here
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -427,7 +428,7 @@ def test_output_that_the_locale_cannot_show_is_no_crash(saved):
 
 
 def test_help_has_examples():
-    done = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, timeout=60)
+    done = run_here("lint", "--help")
     assert done.returncode == 0
     assert "examples:\n  soundstage lint stream.sse" in done.stdout
     assert "v5, v6" in done.stdout

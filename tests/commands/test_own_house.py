@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from emulated import served
 
 from soundstage.commands import check_plan, isolation
 from soundstage.contract import load
-from soundstage.exchange.spawn import spawned_emulator
+from soundstage.emulator.options import Options
 
 RULES = sum(1 for _ in load("v6").rules)
 SHADOW = "raise RuntimeError('a file of the current folder was imported')\n"
@@ -21,12 +22,12 @@ DESELECT = "def pytest_collection_modifyitems(items):\n    del items[3:]\n"
 
 @pytest.fixture(scope="module")
 def emulator():
-    with spawned_emulator(["--profile", "instant"]) as url:
+    with served(Options(profile="instant")) as url:
         yield url
 
 
 def check(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "soundstage", "check", "--api", "v6", "--explore", "1"]
+    command = [sys.executable, "-m", "soundstage", "check", "--api", "v6"]
     return subprocess.run(
         [*command, *arguments],
         cwd=folder,
@@ -51,7 +52,7 @@ def test_nothing_in_the_current_folder_has_a_say(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("this is no TOML\n")
     (tmp_path / "schemathesis.toml").write_text("[[[\n")
     before = set(os.listdir(tmp_path))
-    done = check(tmp_path, "--target", "emulator", "--out", "run")
+    done = check(tmp_path, "--target", "emulator", "--explore", "1", "--out", "run")
     assert done.returncode == 0, done.stdout + done.stderr
     rows = (tmp_path / "run" / "rules.ndjson").read_text().splitlines()
     assert len(rows) == RULES
@@ -66,7 +67,7 @@ def test_no_variable_of_the_caller_has_a_say(emulator: str, tmp_path: Path) -> N
     (plugin / "entry_points.txt").write_text("[pytest11]\ndeselect = deselecting\n")
     (tmp_path / "installed" / "deselecting.py").write_text(DESELECT)
     done = check(
-        *(tmp_path, "--target", emulator, "--out", "run"),
+        *(tmp_path, "--target", emulator, "--explore", "1", "--out", "run"),
         PYTEST_ADDOPTS="-k nothing -x -n 2 --nope",
         PYTEST_PLUGINS="nosuch",
         PYTHONWARNINGS="error",
@@ -86,7 +87,10 @@ def test_fewer_cases_than_the_contract_yields_are_our_bug(emulator: str, tmp_pat
         "import soundstage.pytest_plugin as plugin\n"
         "plugin.pytest_collection_modifyitems = lambda config, items: items.__delitem__(slice(9))\n"
     )
-    done = check(tmp_path, "--target", emulator, "--out", "run", PYTHONPATH=str(tmp_path))
+    done = check(
+        *(tmp_path, "--target", emulator, "--explore", "0", "--out", "run"),
+        PYTHONPATH=str(tmp_path),
+    )
     assert done.returncode == 70, done.stdout + done.stderr
     assert done.stdout.startswith("INVALID")
     due = check_plan.cases([load("v6")])
@@ -105,7 +109,10 @@ def test_a_bug_of_ours_in_a_check_is_no_broken_contract(emulator: str, tmp_path:
         "def broken(*_, **__):\n    raise ZeroDivisionError('a bug')\n"
         "ContractGate.probe = broken\n"
     )
-    done = check(tmp_path, "--target", emulator, "--out", "run", PYTHONPATH=str(tmp_path))
+    done = check(
+        *(tmp_path, "--target", emulator, "--explore", "0", "--out", "run"),
+        PYTHONPATH=str(tmp_path),
+    )
     assert done.returncode == 70, done.stdout + done.stderr
     assert "this is our bug, please report it: ZeroDivisionError: a bug" in done.stdout
     junit = (tmp_path / "run" / "junit.xml").read_text()

@@ -10,13 +10,13 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from emulated import served
 
 from soundstage.commands.lint import lint
 from soundstage.conformance.judge import Caps
 from soundstage.contract import load, load_all
 from soundstage.emulator.options import Options
 from soundstage.emulator.service.app import Emulator
-from soundstage.exchange.spawn import spawned_emulator
 
 BODIES = {
     api: next(example.payload for example in contract.examples if example.of == "request")
@@ -51,7 +51,7 @@ def test_200_seeds_conform_and_are_recognised(api: str) -> None:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_curl_piped_into_lint_conforms() -> None:
-    with spawned_emulator(["--profile", "instant"]) as url:
+    with served(Options(profile="instant")) as url:
         command = [
             *("curl", "-sN", f"{url}{load('v6').endpoints['stream'].path}"),
             *("-H", "Authorization: Bearer key", "-H", "Content-Type: application/json"),

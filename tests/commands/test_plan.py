@@ -14,16 +14,17 @@ from pathlib import Path
 
 import httpx
 import pytest
+from emulated import served
 
 from soundstage import cli
-from soundstage.exchange.spawn import spawned_emulator
+from soundstage.emulator.options import Options
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[str]:
-    with spawned_emulator(["--profile", "instant"]) as url:
+    with served(Options(profile="instant")) as url:
         yield url
 
 

@@ -100,3 +100,15 @@ def test_what_cannot_be_done_is_one_line_and_exit_2(
 def test_without_a_folder_there_is_no_data(tmp_path: Path) -> None:
     code, said = runs(tmp_path / "none")
     assert (code, said.count("\n")) == (5, 1)
+
+
+@pytest.mark.parametrize(
+    "when", ["999999w", "0001-01-01T00:00:00+14:00", "yesterday", "2026-02-31"]
+)
+def test_a_moment_that_is_none_is_one_line(
+    root: Path, when: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        runs(root, "list", "--since", when)
+    assert stopped.value.code == 2
+    assert when in capsys.readouterr().err

@@ -3,42 +3,31 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command_run import CommandRun, run_here
+from emulated import served
 
 from soundstage.config import read_config
+from soundstage.emulator.options import Options
 from soundstage.errors import UsageError
-from soundstage.exchange.spawn import spawned_emulator
 
-FAULTY = ["--profile", "instant", "--fault", "field/streaming_ready/stream_url/missing"]
+FAULTY = Options(profile="instant", faults=("field/streaming_ready/stream_url/missing",))
 RULE = "v6/stream/streaming_ready/field/stream_url/required"
 
 
 @pytest.fixture(scope="module")
 def faulty():
     """An emulator whose v6 lacks a required field."""
-    with spawned_emulator(FAULTY) as url:
+    with served(FAULTY) as url:
         yield url
 
 
-def check(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "soundstage", "check", "--api", "v6"]
-    if "--explore" not in arguments:
-        command += ["--explore", "0"]
-    return subprocess.run(
-        [*command, *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, "SOUNDVERSE_API_KEY": ""},
-    )
+def check(folder: Path, *arguments: str) -> CommandRun:
+    explore = [] if "--explore" in arguments else ["--explore", "0"]
+    words = ["check", "--api", "v6", *explore, *arguments]
+    return run_here(*words, folder=folder, env={"SOUNDVERSE_API_KEY": ""})
 
 
 def waiver(until: str, rule: str = RULE, code: str = "field.missing") -> str:
@@ -135,7 +124,7 @@ def spent(url: str) -> int:
 
 @pytest.mark.proof
 def test_a_live_run_without_budget_sends_nothing_billable(tmp_path: Path) -> None:
-    with spawned_emulator(["--profile", "instant"]) as url:
+    with served(Options(profile="instant")) as url:
         done = check(tmp_path, "--target", url, "--treat-as-live", "--out", "run")
         assert done.returncode == 6, "there is no key"
         key = tmp_path / "key"
@@ -153,7 +142,7 @@ def test_a_live_run_without_budget_sends_nothing_billable(tmp_path: Path) -> Non
 def test_a_live_run_spends_exactly_its_budget(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("some-key")
-    with spawned_emulator(["--profile", "instant"]) as url:
+    with served(Options(profile="instant")) as url:
         asked = check(
             *(tmp_path, "--target", url, "--treat-as-live", "--out", "no"),
             *("--key-file", str(key), "--budget", "2"),
@@ -172,7 +161,7 @@ def test_a_live_run_spends_exactly_its_budget(tmp_path: Path) -> None:
 def test_live_exploration_is_paid_from_a_budget_of_its_own(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("some-key")
-    with spawned_emulator(["--profile", "instant"]) as url:
+    with served(Options(profile="instant")) as url:
         live = (tmp_path, "--target", url, "--treat-as-live", "--yes", "--key-file", str(key))
         done = check(*live, "--budget", "2", "--explore", "3", "--out", "none")
         assert done.returncode in (0, 6), done.stdout

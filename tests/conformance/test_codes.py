@@ -6,7 +6,6 @@ import ast
 import random
 import re
 from collections import defaultdict
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,8 @@ from soundstage.untrusted import json_text
 from soundstage.wire.end import FAULT_OF, End
 
 ROOT = Path(__file__).parents[2]
+#: The first six find no pair of a code and a rule that these three do not.
+SEEDS = (0, 1, 4)
 CONTRACTS = load_all()
 #: Reasons for a verdict, no violations: no rule gives them.
 REASONS = {"stream.failed"}
@@ -34,7 +35,7 @@ LIVE_ONLY = {
 def seen(contract):
     """(code, rule) of everything that the faults of a contract and broken connections lead to."""
     for fault in catalogue(contract):
-        for seed in range(6):
+        for seed in SEEDS:
             rng = random.Random(f"{fault.name}/{seed}")
             answer = broken_answer(fault, *valid_answer(contract, fault, rng), rng)
             if answer is not None:
@@ -51,25 +52,6 @@ def seen(contract):
                     yield violation.code, violation.rule
 
 
-@cache
-def all_seen(api):
-    """Some seconds of work, once for those tests that ask."""
-    return frozenset(seen(CONTRACTS[api]))
-
-
-each_contract = pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
-
-
-@each_contract
-@pytest.mark.proof
-def test_what_is_found_is_under_a_code_that_its_rule_can_give(contract):
-    wrong = {
-        (c, r) for c, r in all_seen(contract.api) if c not in codes_of(contract, contract.rules[r])
-    }
-    assert len(all_seen(contract.api)) > 100
-    assert not wrong
-
-
 def shape(rule):
     """A rule's id without the names in it."""
     path = rule.partition("/")[2]
@@ -80,11 +62,14 @@ def shape(rule):
 
 
 @pytest.mark.proof
-def test_a_code_is_promised_only_of_kinds_of_rules_that_give_it():
+def test_what_is_found_has_a_code_that_its_rule_promises_and_every_promise_is_kept():
     given = defaultdict(set)
     promised = defaultdict(set)
-    for api, contract in CONTRACTS.items():
-        for code, rule in all_seen(api):
+    for contract in CONTRACTS.values():
+        found = set(seen(contract))
+        assert len(found) > 100
+        assert not {(c, r) for c, r in found if c not in codes_of(contract, contract.rules[r])}
+        for code, rule in found:
             given[code].add(shape(rule))
         for code in codes():
             promised[code] |= {shape(rule.id) for rule in rules_of(contract, code)}
@@ -123,8 +108,8 @@ def test_every_code_that_the_code_uses_is_in_the_table_and_no_other():
         and isinstance(node.value, str)
         and names.fullmatch(node.value)
     }
-    # A message of ASGI, and reasons of an inconclusive verdict.
-    others = {"http.disconnect", "http.500", "http.502", "http.504"}
+    # Messages of ASGI, reasons of an inconclusive verdict, and a fact that is observed.
+    others = {"http.disconnect", "http.request", "http.500", "http.502", "http.504", "index.step"}
     assert used - codes().keys() <= others
     assert codes().keys() <= used
     assert json_text.CODES.keys() <= codes().keys()

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from emulated import served
 
 from soundstage.emulator.options import Options
-from soundstage.exchange.spawn import spawned_emulator
 
 
 @pytest.fixture(scope="session")
 def instant() -> Iterator[str]:
     """The URL of an emulator without delays."""
-    with spawned_emulator(Options(profile="instant", seed=1).arguments()) as url:
+    with served(Options(profile="instant", seed=1)) as url:
         yield url
 
 

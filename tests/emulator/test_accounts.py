@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from emulated import served
 
 from soundstage.contract import load_all
 from soundstage.emulator.accounts import rates, triggers
@@ -18,7 +19,6 @@ from soundstage.emulator.accounts.rates import RateLimit
 from soundstage.emulator.generations.admission import PRECEDENCE
 from soundstage.emulator.options import Options
 from soundstage.errors import UsageError
-from soundstage.exchange.spawn import spawned_emulator
 
 CONTRACTS = load_all()
 CONTRACT = CONTRACTS["v6"]
@@ -253,7 +253,7 @@ def test_limits_and_balances_hold_over_the_wire_and_refusals_cost_nothing(tmp_pa
         triggers=own,
     )
     errors = CONTRACT.errors
-    with spawned_emulator(options.arguments()) as url, httpx.Client(base_url=url) as client:
+    with served(options) as url, httpx.Client(base_url=url) as client:
 
         def ask(key: str, **body: object) -> httpx.Response:
             headers = {"Authorization": f"Bearer {key}"}

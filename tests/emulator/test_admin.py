@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 import jsonschema_rs
 import pytest
-from openapi_spec_validator import validate
+from emulated import served
+from late_import import LateModule
 
 from soundstage.contract import load_all
 from soundstage.emulator.accounts.accounts import account_of
@@ -20,8 +21,10 @@ from soundstage.emulator.http.guard import TOKEN_VARIABLE, Guard
 from soundstage.emulator.options import Options
 from soundstage.emulator.service.admin import document
 from soundstage.emulator.service.app import Emulator
+from soundstage.emulator.service.server import running
 from soundstage.errors import UsageError
-from soundstage.exchange.spawn import spawned_emulator
+
+openapi_spec_validator = LateModule("openapi_spec_validator")
 
 CONTRACTS = load_all()
 CONTRACT = CONTRACTS["v6"]
@@ -40,7 +43,7 @@ OPERATIONS = [
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     """An emulator of this module's own: what is set in it disturbs nobody."""
-    with spawned_emulator(Options(profile="instant", seed=1).arguments()) as url:
+    with served(Options(profile="instant", seed=1)) as url:
         yield url
 
 
@@ -58,7 +61,7 @@ def meets(schema: dict[str, Any], value: Any) -> None:
 
 
 def test_the_document_is_openapi_and_is_served(admin: httpx.Client) -> None:
-    validate(document())
+    openapi_spec_validator.validate(document())
     assert admin.get("/_emulator/openapi.json").json() == document()
 
 
@@ -115,10 +118,20 @@ def test_state_counts_what_there_is(admin: httpx.Client) -> None:
     assert state["refusals"] == {"invalid_prompt": 1}
 
 
+def test_a_generation_is_queued_until_its_first_chunk() -> None:
+    with (
+        running(Options(speed=1e-4, seed=4)) as emulator,
+        httpx.Client(base_url=emulator.url, headers={"Authorization": "Bearer my-key"}) as client,
+        client.stream("POST", STREAM, json=BODY),
+    ):
+        state = httpx.get(f"{emulator.url}/_emulator/state").json()["generations"]
+        assert state == {"running": {"queued": 1}, "ended": {}}
+
+
 def test_a_generation_is_shown_with_its_stage_while_it_runs() -> None:
     options = Options(speed=0.5, seed=4)
     with (
-        spawned_emulator(options.arguments()) as url,
+        served(options) as url,
         httpx.Client(base_url=url, headers={"Authorization": "Bearer my-key"}) as client,
         client.stream("POST", STREAM, json={"prompt": "<b>bold</b>"}) as response,
     ):
@@ -226,7 +239,7 @@ def test_a_reset_begins_anew(admin: httpx.Client) -> None:
 
 def test_a_running_answer_survives_a_reset_and_charges_nobody_after_it() -> None:
     with (
-        spawned_emulator(Options(profile="fast", speed=2, seed=4).arguments()) as url,
+        served(Options(profile="fast", speed=2, seed=4)) as url,
         httpx.Client(base_url=url, headers={"Authorization": "Bearer my-key"}) as client,
         client.stream("POST", STREAM, json=BODY) as response,
     ):
@@ -429,7 +442,7 @@ def test_the_token_guards_over_the_wire_and_health_is_for_everybody(tmp_path: Pa
     file = tmp_path / "token"
     file.write_text(TOKEN + "\n")
     options = Options(host="0.0.0.0", profile="instant", admin=True, admin_token_file=file)
-    with spawned_emulator(options.arguments()) as url:
+    with served(options) as url:
         url = url.replace("0.0.0.0", "127.0.0.1")
         assert httpx.get(f"{url}/_emulator/health").status_code == 200
         refusal = httpx.get(f"{url}/_emulator/state")
@@ -437,7 +450,7 @@ def test_the_token_guards_over_the_wire_and_health_is_for_everybody(tmp_path: Pa
         assert refusal.headers["www-authenticate"] == "Bearer"
         headers = {"Authorization": f"Bearer {TOKEN}"}
         assert httpx.get(f"{url}/_emulator/state", headers=headers).status_code == 200
-    with spawned_emulator(Options(host="0.0.0.0", profile="instant").arguments()) as url:
+    with served(Options(host="0.0.0.0", profile="instant")) as url:
         url = url.replace("0.0.0.0", "127.0.0.1")
         assert httpx.get(f"{url}/_emulator/health").status_code == 200
         for path in ("state", "journal", "openapi.json", "reset"):
@@ -482,7 +495,7 @@ def test_pages_of_any_origin_may_call_the_api_unless_told_otherwise(client: http
 @pytest.mark.proof
 def test_origins_can_be_named_or_refused() -> None:
     def allowed(cors: tuple[str, ...], origin: str) -> str | None:
-        with spawned_emulator(Options(profile="instant", cors=cors).arguments()) as url:
+        with served(Options(profile="instant", cors=cors)) as url:
             headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
             asked = httpx.options(url + STREAM, headers=headers)
             given = asked.headers.get("access-control-allow-origin")

@@ -10,13 +10,13 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import miniaudio
 import numpy as np
 import pytest
+from emulated import running, served
 from PIL import Image
 
 from soundstage.contract import Contract, load_all
@@ -26,9 +26,9 @@ from soundstage.emulator.files import mp3
 from soundstage.emulator.files.cover import cover
 from soundstage.emulator.files.lyrics import sections, written
 from soundstage.emulator.files.songs import defaults, song, song_seconds
+from soundstage.emulator.options import Options
 from soundstage.emulator.service.file_routes import Growth, byte_range
 from soundstage.exchange.requests import request_body
-from soundstage.exchange.spawn import spawned_emulator
 
 CONTRACTS = load_all()
 KEY = {"Authorization": "Bearer any-key"}
@@ -328,7 +328,7 @@ def test_a_player_hears_a_song_that_is_still_being_made() -> None:
             heard.extend(time.monotonic() for block in sound if any(block))
 
     with (
-        spawned_emulator(["--profile", "realistic", "--speed", "20", "--seed", "3"]) as url,
+        served(Options(profile="realistic", speed=20, seed=3)) as url,
         httpx.Client(base_url=url, headers=KEY, timeout=30) as client,
     ):
         thread = None
@@ -385,7 +385,7 @@ def test_a_late_reader_gets_at_once_what_there_is_and_many_read_the_same() -> No
     stream = contract.endpoint_of_kind("stream")
     assert stream is not None
     with (
-        spawned_emulator(["--profile", "realistic", "--speed", "5", "--seed", "3"]) as url,
+        served(Options(profile="realistic", speed=5, seed=3)) as url,
         httpx.Client(base_url=url, headers=KEY, timeout=30) as client,
     ):
         with client.stream("POST", stream.path, json=body(contract)) as answer:
@@ -414,7 +414,7 @@ def test_a_song_of_a_generation_that_fails_stays_as_long_as_it_was() -> None:
     stream = contract.endpoint_of_kind("stream")
     assert stream is not None
     with (
-        spawned_emulator(["--profile", "realistic", "--speed", "500", "--seed", "4"]) as url,
+        served(Options(profile="realistic", speed=500, seed=4)) as url,
         httpx.Client(base_url=url, headers=KEY, timeout=30) as client,
     ):
         whole, cut = mp3.size_of(30 * mp3.RATE), None
@@ -441,44 +441,25 @@ def test_a_reader_that_does_not_read_grows_no_memory() -> None:
     contract = next(c for c in CONTRACTS.values() if duration_of(c.endpoints["sync"].request))
     name, _ = duration_of(contract.endpoints["sync"].request) or ("", {})
     with (
-        spawned_emulator(["--profile", "instant"]) as url,
-        httpx.Client(base_url=url, headers=KEY, timeout=60) as client,
+        running(Options(profile="instant")) as emulator,
+        httpx.Client(base_url=emulator.url, headers=KEY, timeout=60) as client,
     ):
         (song,) = songs_of(client, contract, **{name: 60})
         assert len(client.get(song).content) == mp3.size_of(60 * mp3.RATE)
-        before = _buffered(url)
+        before = emulator.resident()
         idle = []
         for _ in range(40):
-            sock = socket.create_connection((httpx.URL(url).host, httpx.URL(url).port or 80))
+            sock = socket.create_connection((client.base_url.host, client.base_url.port or 80))
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
             path = httpx.URL(song).path
             sock.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             idle.append(sock)
         assert client.get(song).status_code == 200
         # 40 x 480 KB would be 19 MB; what the server holds for each is a buffer of 64 KB or so.
-        assert _buffered(url) - before < 8_000_000
+        assert emulator.resident() - before < 8_000_000
         for sock in idle:
             sock.close()
         assert client.get("/_emulator/health").status_code == 200
-
-
-def _buffered(url: str) -> int:
-    """The resident memory of the process that listens there, in bytes (Linux)."""
-    port = f":{httpx.URL(url).port:04X} "
-    inodes = {
-        line.split()[9]
-        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
-        if port in line and line.split()[3] == "0A"
-    }
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            held = {link.readlink().name for link in (process / "fd").iterdir()}
-        except OSError:
-            continue
-        if any(f"socket:[{inode}]" in held for inode in inodes):
-            pages = int((process / "statm").read_text().split()[1])
-            return pages * 4_096
-    raise LookupError(f"nobody listens at {url}")
 
 
 def test_lengths_are_data() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from emulated import served
 
 from soundstage.commands import emulate
 from soundstage.contract import load_all
@@ -155,7 +156,7 @@ def test_a_signal_cuts_running_streams_and_ends_with_zero(how: signal.Signals) -
 
 
 def test_a_forced_error_answers_every_generation_request() -> None:
-    with spawned_emulator(Options(error="service_unavailable").arguments()) as url:
+    with served(Options(error="service_unavailable")) as url:
         for contract in CONTRACTS.values():
             for endpoint in contract.endpoints.values():
                 if endpoint.request:
@@ -167,7 +168,7 @@ def test_only_the_given_keys_are_accepted_when_some_are() -> None:
     contract = next(iter(CONTRACTS.values()))
     path = next(e.path for e in contract.endpoints.values() if e.kind == "sync")
     body = next(each.payload for each in contract.examples if each.of == "request")
-    with spawned_emulator(Options(profile="instant", keys=("one", "two")).arguments()) as url:
+    with served(Options(profile="instant", keys=("one", "two"))) as url:
         for key, status in (("one", 200), ("two", 200), ("three", 401)):
             headers = {"Authorization": f"Bearer {key}"}
             assert httpx.post(url + path, json=body, headers=headers).status_code == status
@@ -177,7 +178,7 @@ def test_beyond_loopback_a_key_must_be_known() -> None:
     contract = next(iter(CONTRACTS.values()))
     path = next(e.path for e in contract.endpoints.values() if e.kind == "sync")
     body = next(each.payload for each in contract.examples if each.of == "request")
-    with spawned_emulator(Options(profile="instant", host="0.0.0.0").arguments()) as url:
+    with served(Options(profile="instant", host="0.0.0.0")) as url:
         url = url.replace("0.0.0.0", "127.0.0.1")
         for key, status in ((triggers().default_key, 200), ("any-key", 401)):
             headers = {"Authorization": f"Bearer {key}"}

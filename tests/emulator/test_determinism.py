@@ -19,12 +19,11 @@ import httpx
 import pytest
 
 from soundstage.contract import load_all
+from soundstage.emulator import Options, running
 from soundstage.emulator.files import mp3
 from soundstage.emulator.files.songs import song
 from soundstage.emulator.generations.factory import Factory, GenerationRequest, SongEndpoint
-from soundstage.emulator.options import Options
 from soundstage.emulator.pace.profiles import profile
-from soundstage.exchange.spawn import spawned_emulator
 
 CONTRACTS = load_all()
 GOLDEN = Path(__file__).with_name("golden.json")
@@ -60,11 +59,11 @@ def digest_of(answer: httpx.Response) -> str:
     return digest(f"{answer.status_code}\n{kind}\n".encode() + answer.content)
 
 
-def said(seed: int, *, listen: bool = True) -> dict[str, dict[str, str]]:
-    """What a fresh emulator says (`told`)."""
+def said(seed: int, *, listen: bool = True, process: bool = False) -> dict[str, dict[str, str]]:
+    """What a fresh emulator says (`told`), in a thread or in a process of its own."""
     with (
-        spawned_emulator(Options(profile="instant", seed=seed).arguments()) as url,
-        httpx.Client(base_url=url, headers=HOST, timeout=30) as client,
+        running(Options(profile="instant", seed=seed), process=process) as emulator,
+        httpx.Client(base_url=emulator.url, headers=HOST, timeout=30) as client,
     ):
         return told(client, listen=listen)
 
@@ -173,14 +172,14 @@ def test_files_are_as_they_ever_were(first: dict[str, dict[str, str]]) -> None:
 def test_another_process_says_the_same_and_makes_the_same_files(
     first: dict[str, dict[str, str]],
 ) -> None:
-    assert said(SEED) == first
+    assert said(SEED, process=True) == first
 
 
 def test_a_reset_makes_it_say_it_all_again(first: dict[str, dict[str, str]]) -> None:
     options = Options(profile="instant", seed=SEED)
     with (
-        spawned_emulator(options.arguments()) as url,
-        httpx.Client(base_url=url, headers=HOST) as client,
+        running(options) as emulator,
+        httpx.Client(base_url=emulator.url, headers=HOST) as client,
     ):
         for _ in range(2):
             assert told(client, listen=False)["exchanges"] == first["exchanges"]

@@ -371,3 +371,16 @@ def test_a_connection_that_was_used_may_be_idle_for_longer():
 def test_the_bound_of_a_head_is_said_in_the_answer(port):
     (answer,) = talk(port, post(more=f"X-A: {'a' * HEAD_LIMIT}\r\n") + BODY)
     assert str(HEAD_LIMIT) in json.loads(answer.body)["detail"]
+
+
+def test_a_replay_reads_so_much_of_a_body_and_refuses_more(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(OneRequestProtocol, "MOST_BODY", 10_000)
+    with serving("replay", 10) as port:
+        fits, larger = (post(length=size) + b"x" * size for size in (10_000, 10_001))
+        assert [each.status for each in talk(port, fits)] == [200]
+        (refused,) = talk(port, larger, b"x" * 10_000)
+        assert refused.status == 413
+        assert "10000 bytes" in json.loads(refused.body)["detail"]
+        in_chunks = b"%x\r\n%b\r\n" % (6_000, b"x" * 6_000)
+        sent = post(more="Transfer-Encoding: chunked\r\n", length=None) + in_chunks
+        assert [each.status for each in talk(port, sent, in_chunks)] == [413]

@@ -8,12 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
+from emulated import served
 
 from soundstage.contract import load_all
 from soundstage.emulator.accounts.accounts import account_of
 from soundstage.emulator.http.journal import BODY_KEPT, KEPT, Journal
 from soundstage.emulator.options import Options
-from soundstage.exchange.spawn import spawned_emulator
 
 CONTRACTS = load_all()
 CONTRACT = CONTRACTS["v6"]
@@ -24,7 +24,7 @@ BODY = {"prompt": "a song"}
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     """An emulator of this module's own."""
-    with spawned_emulator(Options(profile="instant", seed=1).arguments()) as url:
+    with served(Options(profile="instant", seed=1)) as url:
         yield url
 
 
@@ -130,7 +130,7 @@ def test_bodies_are_cut_and_bad_ones_are_shown_as_far_as_possible(client: httpx.
 def test_no_key_is_shown_anywhere() -> None:
     secret = "a-secret-key-that-must-not-stay"
     options = Options(profile="instant", keys=(secret,))
-    with spawned_emulator(options.arguments()) as url:
+    with served(options) as url:
         headers = {"Authorization": f"Bearer {secret}"}
         answer = httpx.post(url + PATHS["sync"], json=BODY, headers=headers)
         assert answer.status_code == 200

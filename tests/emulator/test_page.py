@@ -154,6 +154,7 @@ class Looked:
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 390)])
+@pytest.mark.proof
 def test_it_shows_songs_with_stages_and_players(
     browser: Any, emulator: Running, scheme: str, width: int
 ) -> None:
@@ -177,6 +178,7 @@ def test_it_shows_songs_with_stages_and_players(
     page.close()
 
 
+@pytest.mark.proof
 def test_a_player_plays(browser: Any, emulator: Running) -> None:
     """Not from the same name of the host as the song was asked for under."""
     post(emulator.url, TRACKED)
@@ -199,6 +201,7 @@ def test_a_player_plays(browser: Any, emulator: Running) -> None:
     looked.page.close()
 
 
+@pytest.mark.proof
 def test_hostile_prompts_are_only_text(browser: Any, emulator: Running) -> None:
     post(emulator.url, TRACKED, prompt=HOSTILE)
     looked = Looked(browser, emulator.url)

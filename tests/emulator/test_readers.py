@@ -144,6 +144,7 @@ def browser() -> Iterator[Any]:
 
 @each_contract
 @pytest.mark.parametrize("origin", ["the same origin", "another origin"])
+@pytest.mark.proof
 def test_fetch_in_a_browser_reads_a_whole_song(
     browser: Any, emulator: Running, contract: Contract, origin: str
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.support.saved_files import GOOD, HEAD, chunks, entry, events, har
 
 from soundstage.contract import load_all
-from soundstage.emulator.replay.recordings import Recording, find, read
+from soundstage.emulator.replay.recordings import Recording, find
 from soundstage.errors import NoDataError, UsageError
 from soundstage.exchange.spawn import spawned_emulator
 
@@ -22,7 +22,7 @@ PRINTED = Path(__file__).parents[2] / "schemas" / "v6" / "examples"
 
 def recorded(tmp_path: Path, raw: bytes, name: str = "a.sse") -> Recording:
     (tmp_path / name).write_bytes(raw)
-    (found,) = read(tmp_path / name, CONTRACTS)
+    (found,) = find(tmp_path / name, CONTRACTS).recordings
     return found
 
 
@@ -87,7 +87,7 @@ def test_a_folder_is_served_file_by_file_and_what_is_strange_is_named(tmp_path: 
 def test_an_archive_of_nothing_but_odd_entries_says_what_was_odd(tmp_path: Path) -> None:
     (tmp_path / "a.har").write_bytes(har(None))
     with pytest.raises(NoDataError, match=r"nothing to replay.*a\.har#0: it is null"):
-        read(tmp_path, CONTRACTS)
+        find(tmp_path, CONTRACTS)
 
 
 def test_a_saved_stream_comes_out_of_the_server_as_it_went_in(tmp_path: Path) -> None:

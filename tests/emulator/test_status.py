@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from dataclasses import replace
 
+import httpx
 import orjson
 import pytest
 
 from soundstage.contract import Contract, load_all
 from soundstage.emulator.generations.admission import Reader
 from soundstage.emulator.generations.factory import Factory, SongEndpoint
-from soundstage.emulator.generations.generations import Generation
-from soundstage.emulator.generations.status import status_of
+from soundstage.emulator.generations.generations import Generation, status_of
 from soundstage.emulator.generations.store import Store
+from soundstage.emulator.options import Options
 from soundstage.emulator.pace.profiles import profile
+from soundstage.emulator.service.app import Emulator
 
 CONTRACTS = load_all()
 each_contract = pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
@@ -112,10 +115,8 @@ def test_beyond_a_number_or_a_size_the_oldest_that_have_ended_go_first() -> None
             kept_in(store, begun(first, number, 1e6 if runs else 100 + number / 1e3), number)
         store.prune(1000.0)
         assert len(store) == 100
-        running, ended = store.stages(1000.0)
-        assert running == {"queued": 2}
-        assert ended == {first.steps[-1].stage: 98}
-        assert [facts["number"] for facts, _ in store.latest(2)] == [1100, 1099]
+        left = [kept.number for kept in store.newest()]
+        assert left == [*range(1100, 1002, -1), 50, 5]
         assert store.get(f"{5:024x}") is not None
         assert store.get(f"{51:024x}") is None
         store.clear()
@@ -128,19 +129,40 @@ def test_there_is_room_for_so_many_bytes_of_songs_that_are_being_told() -> None:
     store = Store(most_told=2 * size)
     told = [begun(song, number, 0.0) for number in (1, 2)]
     for number, each in enumerate(told, start=1):
-        assert store.has_room(0.0)
+        assert not store.crowded
         kept_in(store, each, number)
-    assert not store.has_room(0.0)
+    assert store.crowded
     store.leave(told[0])
     store.leave(told[0])
-    assert store.has_room(0.0)
+    assert not store.crowded
     kept_in(store, begun(song, 3, 0.0), 3)
-    assert not store.has_room(0.0)
+    assert store.crowded
 
 
 def test_songs_that_go_on_without_their_clients_do_not_fill_memory_with_words() -> None:
     [song, *_] = generations(next(iter(CONTRACTS.values())), False)
     store = Store(most_text=1000)
-    kept_in(store, begun(song, 1, 0.0), 1, text=2001)
-    assert not store.has_room(0.0)
-    assert store.has_room(1e6), "that one has ended, and is forgotten for it"
+    kept_in(store, begun(song, 1, 0.0), 1, text=2000)
+    assert not store.crowded
+    kept_in(store, begun(song, 2, 0.0), 2, text=1)
+    store.prune(0.0)
+    assert store.crowded
+    store.prune(1e6)
+    assert not store.crowded, "they have ended, and are forgotten for it"
+
+
+def test_what_has_ended_makes_room_for_the_next_request_at_once() -> None:
+    contract = next(iter(CONTRACTS.values()))
+    endpoint = contract.endpoint_of_kind("stream")
+    assert endpoint is not None
+    body = next(each.payload for each in contract.examples if each.of == "request")
+    app = Emulator(Options(profile="instant", seed=1))
+    app._store._most_text = 10
+
+    async def ask() -> list[int]:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://emulator") as client:
+            client.headers["Authorization"] = "Bearer k"
+            return [(await client.post(endpoint.path, json=body)).status_code for _ in range(3)]
+
+    assert asyncio.run(ask()) == [200] * 3

@@ -12,12 +12,12 @@ import httpx
 import jsonschema_rs
 import pytest
 import requests
+from emulated import served
 
 from soundstage.contract import Contract, load_all
 from soundstage.contract.protocol import Endpoint
 from soundstage.emulator.options import Options
 from soundstage.emulator.service.app import Emulator
-from soundstage.exchange.spawn import spawned_emulator
 
 CONTRACTS = load_all()
 each_contract = pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
@@ -101,7 +101,7 @@ def test_the_printed_sample_program_prints_what_the_page_promises(instant: str) 
 
 
 def test_bare_lines_are_sent_where_the_endpoint_allows_them() -> None:
-    with spawned_emulator(Options(profile="instant", framing="lines").arguments()) as url:
+    with served(Options(profile="instant", framing="lines")) as url:
         for contract in CONTRACTS.values():
             stream = endpoint(contract, "stream")
             response = httpx.post(url + stream.path, json=request_of(contract), headers=KEY)
@@ -153,7 +153,7 @@ def test_status_follows_a_generation_that_nobody_listens_to() -> None:
     path = endpoint(contract, "status").path
     with (
         # With this seed the second track is ready a second after the first.
-        spawned_emulator(Options(profile="realistic", speed=60, seed=5).arguments()) as url,
+        served(Options(profile="realistic", speed=60, seed=5)) as url,
         httpx.Client(base_url=url, headers=KEY) as client,
     ):
         with client.stream(
@@ -198,7 +198,7 @@ def test_health_tells_that_this_is_the_emulator(client: httpx.Client) -> None:
 
 def test_stamps_are_comments_with_the_time_of_sending() -> None:
     contract = next(iter(CONTRACTS.values()))
-    with spawned_emulator(Options(profile="fast", stamp=True).arguments()) as url:
+    with served(Options(profile="fast", stamp=True)) as url:
         before = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
         response = httpx.post(
             url + endpoint(contract, "stream").path, json=request_of(contract), headers=KEY
@@ -215,7 +215,7 @@ def test_stamps_are_comments_with_the_time_of_sending() -> None:
 
 def test_only_the_versions_asked_for_are_served(tmp_path: Path) -> None:
     api, contract = next(iter(CONTRACTS.items()))
-    with spawned_emulator(Options(profile="instant", apis=(api,)).arguments()) as url:
+    with served(Options(profile="instant", apis=(api,))) as url:
         for other in CONTRACTS.values():
             path = endpoint(other, "sync").path
             response = httpx.post(url + path, json=request_of(other), headers=KEY)

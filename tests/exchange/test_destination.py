@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_run import run_here
 
 from soundstage.contract import load, load_all
 from soundstage.errors import UsageError
@@ -95,6 +96,11 @@ def run(folder, *argv, key=KEY, **environ):
     )
 
 
+def told(folder, *words, key=KEY):
+    """`soundstage WORDS…`, in the same way."""
+    return run_here(*words, folder=folder, env={KEY_VARIABLE: key or ""})
+
+
 @pytest.fixture
 def cloned(tmp_path):
     (tmp_path / "soundstage.toml").write_text(f'[target]\nurl = "{ELSEWHERE}"\nbudget = 9\n')
@@ -122,29 +128,29 @@ def test_a_target_that_only_the_file_names_gets_no_key_where_nobody_can_answer(c
 
 def test_a_key_file_and_a_secret_header_are_asked_about_like_a_key(cloned):
     (cloned / "key").write_text(KEY)
-    assert run(cloned, "soundstage", "check", "--key-file", "key", key=None).returncode == 2
+    assert told(cloned, "check", "--key-file", "key", key=None).returncode == 2
     header = ["--header", "Cookie: sid=1"]
-    done = run(cloned, "soundstage", "check", *header, key=None)
+    done = told(cloned, "check", *header, key=None)
     assert done.returncode == 2
     assert "only soundstage.toml" in done.stderr
 
 
 def test_without_a_key_there_is_nothing_to_ask(tmp_path):
     (tmp_path / "soundstage.toml").write_text('[target]\nurl = "https://localhost.invalid"\n')
-    done = run(tmp_path, "soundstage", "check", key=None)
+    done = told(tmp_path, "check", key=None)
     assert done.returncode == 6, done.stderr
     assert "only soundstage.toml" not in done.stderr
 
 
 def test_a_flag_that_names_the_target_is_enough(cloned):
-    done = run(cloned, "soundstage", "check", "--target", "http://127.0.0.1:1", "--budget", "0")
+    done = told(cloned, "check", "--target", "http://127.0.0.1:1", "--budget", "0")
     assert done.returncode == 6
     assert "does not answer" in done.stderr
 
 
 def test_the_file_may_name_this_machine_and_the_emulator(tmp_path):
     (tmp_path / "soundstage.toml").write_text('[target]\nurl = "http://127.0.0.1:1"\n')
-    done = run(tmp_path, "soundstage", "check")
+    done = told(tmp_path, "check")
     assert (done.returncode, "does not answer" in done.stderr) == (6, True), done.stderr
 
 

@@ -11,8 +11,10 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
+from emulated import served
 
 from soundstage.contract import load_all
+from soundstage.emulator.options import Options
 from soundstage.errors import BudgetError, TargetError
 from soundstage.exchange.client import Call
 from soundstage.exchange.requests import request_body
@@ -128,7 +130,7 @@ def test_an_emulator_elsewhere_is_free_as_long_as_no_key_of_the_users_goes_there
     stream = contract.endpoints["stream"]
     file = tmp_path / "key"
     file.write_text("sk-of-the-user-0123")
-    with spawned_emulator(["--profile", "instant", "--host", elsewhere]) as url:
+    with served(Options(profile="instant", host=elsewhere)) as url:
         free = open_session(url)
         assert (free.target.kind, free.target.key) == ("emulator", EMULATOR_KEY)
         assert free.budget.left is None

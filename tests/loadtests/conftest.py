@@ -7,7 +7,8 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import split
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 from saturation import saturated
 
+from soundstage.errors import SoundstageError
 from soundstage.exchange.spawn import spawned_emulator
 from soundstage.results.bundle import Bundle
 
@@ -59,6 +61,49 @@ def start(*words: str, cwd: Path) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def start_load(folder: Path, url: str, options: str, **constants: object) -> subprocess.Popen[str]:
+    """Start `soundstage load --target URL OPTIONS… --out FOLDER`, with some constants of modules
+    below `soundstage.loadtests` changed, so that nobody has to wait for them: `run__load_run__X_S`.
+    """
+    # Who imports a constant by name does so later.
+    lines = ["import sys, locust"]
+    for number, (name, value) in enumerate(constants.items()):
+        module, constant = name.rsplit("__", 1)
+        lines.append(f"import soundstage.loadtests.{module.replace('__', '.')} as m{number}")
+        lines.append(f"m{number}.{constant} = {value!r}")
+    lines += ["from soundstage.cli import main", "sys.exit(main(sys.argv[1:]))"]
+    words = ["load", "--target", url, *split(options), "--out", str(folder)]
+    return start("-c", "\n".join(lines), *words, cwd=folder.parent)
+
+
+def until(process: subprocess.Popen[str], happened: Callable[[], Any]) -> Any:
+    """Wait until something has happened while `process` runs; what it then is."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while not (found := happened()):
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
+            raise AssertionError(process.communicate())
+        time.sleep(0.05)
+    return found
+
+
+def seen(folder: Path) -> list[dict[str, Any]]:
+    """The rows that are on disk by now."""
+    try:
+        return list(Bundle.open(folder).exchanges())
+    except SoundstageError:
+        return []  # it is just being made
+
+
+def drains(folder: Path) -> bool:
+    """Whether the run starts nothing any more, and waits for what is in flight."""
+    try:
+        health = list(Bundle.open(folder).health())
+    except SoundstageError:
+        return False
+    return any(each["asked"] == 0 and each["in_flight"] > 0 for each in health)
 
 
 class Forked:

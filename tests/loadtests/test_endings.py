@@ -6,41 +6,15 @@ import os
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from shlex import split
 
 import pytest
 
-from soundstage.errors import SoundstageError
 from soundstage.exchange.spawn import spawned_emulator
-from soundstage.results.bundle import EXCHANGES, Bundle
+from soundstage.results.bundle import Bundle
 
-from .conftest import start
-
-#: So long a run may take to begin, on a busy machine.
-_PATIENCE_S = 60.0
-
-
-def _until(process: subprocess.Popen[str], happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _PATIENCE_S
-    while not happened():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def _rows(folder: Path) -> int:
-    try:
-        return len(list(Bundle.open(folder).exchanges()))
-    except SoundstageError:
-        return 0  # it is just being made
-
-
-def _load(url: str, folder: Path, options: str) -> subprocess.Popen[str]:
-    words = ["-m", "soundstage", "load", "--target", url, *split(options), "--out", str(folder)]
-    return start(*words, cwd=folder.parent)
+from .conftest import drains, seen, start, start_load, until
 
 
 def _report(folder: Path) -> str:
@@ -70,8 +44,8 @@ def test_a_run_that_is_killed_leaves_a_bundle_that_report_reads_and_calls_incomp
     emulator: str, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
-    process = _load(emulator, folder, "--rate 40 --duration 60s")
-    _until(process, lambda: _rows(folder) > 20)
+    process = start_load(folder, emulator, "--rate 40 --duration 60s")
+    until(process, lambda: len(seen(folder)) > 20)
     process.kill()
     process.communicate(timeout=30)
     assert process.returncode == -signal.SIGKILL
@@ -90,7 +64,7 @@ def test_a_full_disk_stops_the_run_with_one_line_and_keeps_what_is_there(
     emulator: str, small_disk: Path, tmp_path: Path
 ) -> None:
     folder = small_disk / "run"
-    process = _load(emulator, folder, "--rate 100 --duration 60s --api v6")
+    process = start_load(folder, emulator, "--rate 100 --duration 60s --api v6")
     out, err = process.communicate(timeout=90)
     assert process.returncode == 6
     assert "No space left on device" in err
@@ -109,8 +83,8 @@ def test_a_full_disk_stops_the_run_with_one_line_and_keeps_what_is_there(
 
 def test_ctrl_c_ends_early_with_a_full_report(emulator: str, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    process = _load(emulator, folder, "--rate 20 --duration 60s")
-    _until(process, lambda: _rows(folder) > 0)
+    process = start_load(folder, emulator, "--rate 20 --duration 60s")
+    until(process, lambda: seen(folder))
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
@@ -126,26 +100,17 @@ def test_ctrl_c_ends_early_with_a_full_report(emulator: str, tmp_path: Path) -> 
 @pytest.mark.proof
 def test_a_second_ctrl_c_ends_it_at_once_and_keeps_what_was_in_flight(tmp_path: Path) -> None:
     folder = tmp_path / "run"
+    # Songs take a minute, and a single one would leave them ten: nothing ends by itself.
+    options = "--rate 10 --duration 60s --drain 600s --api v6"
     with spawned_emulator(["--speed", "1", "--seed", "5"]) as url:
-        process = _load(url, folder, "--rate 10 --duration 60s --api v6")
-        # Songs take a minute: nothing ends, so look at what is being written beside the rows.
-        _until(process, lambda: (folder / "health.ndjson").is_file())
+        process = start_load(folder, url, options, run__load_run__INTERRUPT_DRAIN_S=600.0)
+        until(process, lambda: (folder / "health.ndjson").is_file())
         process.send_signal(signal.SIGINT)
-        time.sleep(0.3)
-        again = time.monotonic()
+        until(process, lambda: drains(folder))
         process.send_signal(signal.SIGINT)
-        _until_filled(folder / EXCHANGES)
-        cut_after = time.monotonic() - again
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert cut_after < 4.0, "not the 5 s that a single one leaves for what is in flight"
     rows = list(Bundle.open(folder).exchanges())
     assert rows
     assert {row["outcome"] for row in rows} == {"censored"}
     assert all(row["ended"] > 0 for row in rows)
-
-
-def _until_filled(path: Path) -> None:
-    """Wait until a file that has begun holds something."""
-    while not path.stat().st_size:
-        time.sleep(0.02)

@@ -229,7 +229,7 @@ def test_shapes_of_some_exchanges_of_each_endpoint_are_observed(ran: Ran) -> Non
     assert document is not None
     rows = {(row["api"], row["endpoint"]) for row in ran.rows}
     for api, endpoint in rows:
-        seen = document["apis"][api]["endpoints"][endpoint]
+        seen = document["apis"][api][endpoint]["counts"]
         # Two a second, of a run of about two seconds.
-        assert 2 <= seen["exchanges"] <= 8
-        assert seen["whole"] == seen["exchanges"]
+        assert 2 <= seen["exchanges//"] <= 8
+        assert seen["whole//"] == seen["exchanges//"]

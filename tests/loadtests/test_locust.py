@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from shlex import split
@@ -12,7 +14,7 @@ from saturation import ended
 
 from soundstage.results.bundle import Bundle
 
-from .conftest import start
+from .conftest import seen, start, until
 
 _ROOM = Path(__file__).parents[2] / "loadtests"
 
@@ -84,16 +86,27 @@ def test_milestones_are_rows_in_locusts_statistics_to_the_millisecond(
         assert stats[f"SSE v6 {name}"]["requests"] == 20
 
 
-def _locust(tmp_path: Path, url: str, *options: str) -> tuple[int, str, list[Path]]:
+def _start(tmp_path: Path, url: str, *options: str) -> subprocess.Popen[str]:
     words = ["-m", "locust", "-f", str(_ROOM / "locustfile.py"), "--host", url, "--headless"]
-    process = start(*words, "--only-summary", *options, cwd=tmp_path)
+    return start(*words, "--only-summary", *options, cwd=tmp_path)
+
+
+def _ended(process: subprocess.Popen[str], tmp_path: Path) -> tuple[int, str, list[Path]]:
+    """Exit code, all that it said, and the bundles that it left."""
     out, err = process.communicate(timeout=60)
+    return process.returncode, out + err, _bundles(tmp_path)
+
+
+def _bundles(tmp_path: Path) -> list[Path]:
     runs = tmp_path / "runs"
-    return process.returncode, out + err, sorted(runs.iterdir()) if runs.exists() else []
+    return sorted(runs.iterdir()) if runs.exists() else []
 
 
 def test_the_locustfile_runs_headless_and_leaves_a_bundle(emulator: str, tmp_path: Path) -> None:
-    code, said, bundles = _locust(tmp_path, emulator, *split("-u 3 -r 3 -t 5s"))
+    process = _start(tmp_path, emulator, *split("-u 3 -r 3 -t 60s"))
+    until(process, lambda: any(len(seen(folder)) > 2 for folder in _bundles(tmp_path)))
+    process.send_signal(signal.SIGINT)
+    code, said, bundles = _ended(process, tmp_path)
     assert len(bundles) == 1, said
     assert ended(code, bundles[0]), said
     assert bundles[0].name in said
@@ -108,8 +121,10 @@ def test_the_locustfile_runs_headless_and_leaves_a_bundle(emulator: str, tmp_pat
 def test_locusts_own_processes_share_a_schedule_and_leave_one_bundle(
     emulator: str, tmp_path: Path
 ) -> None:
-    options = split("-u 1 -t 5s --processes 2 --soundstage-rate 20 --soundstage-api v6")
-    code, said, bundles = _locust(tmp_path, emulator, *options, "--soundstage-budget", "1000")
+    # Time runs from when the first worker is there; on a busy machine the other takes a while.
+    options = split("-u 1 -t 8s --processes 2 --soundstage-rate 20 --soundstage-api v6")
+    process = _start(tmp_path, emulator, *options, "--soundstage-budget", "1000")
+    code, said, bundles = _ended(process, tmp_path)
     assert "Traceback" not in said
     assert "Bad response code" not in said
     assert len(bundles) == 1, "the master's"
@@ -124,7 +139,8 @@ def test_locusts_own_processes_share_a_schedule_and_leave_one_bundle(
 
 
 def test_the_locustfile_says_in_a_line_why_it_cannot_start(tmp_path: Path) -> None:
-    code, said, bundles = _locust(tmp_path, "http://127.0.0.1:9", *split("-u 1 -t 3s"))
+    process = _start(tmp_path, "http://127.0.0.1:9", *split("-u 1 -t 60s"))
+    code, said, bundles = _ended(process, tmp_path)
     assert code == 6
     assert "cannot start: http://127.0.0.1:9 does not answer" in said
     assert "Traceback" not in said

@@ -7,6 +7,7 @@ from pathlib import Path
 from shlex import split
 
 import pytest
+from saturation import ended
 
 from soundstage.assets.playback import STREAMED
 from soundstage.contract import load as contract_of
@@ -24,7 +25,7 @@ def test_rows_tell_what_a_player_met_where_there_is_a_stream_to_play(
 ) -> None:
     words = split("--rate 6 --duration 1s --arrivals constant --probe-playback")
     ran = load(tmp_path, "--target", emulator, *words, "--slo", "goodput(ok, playable)>=1%")
-    assert ran.code in (0, 4), ran.err
+    assert ran.code == 4 or ended(ran.code, ran.folder), ran.err
     streamed = {api for api in ("v5", "v6") if STREAMED in roles(contract_of(api)).values()}
     probed = [row for row in ran.rows if row["api"] in streamed]
     others = [row for row in ran.rows if row["api"] not in streamed]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,9 @@ from made_up_api import SHAPES
 from observations import made_up, observed_results, observed_run, observed_stream
 from soundstage.contract import Contract, load
 from soundstage.generation.faults import valid_stream
-from soundstage.observed.documented_fields import DocumentedPlace, known_of
+from soundstage.observed.documented import documented
 from soundstage.observed.facts import (
-    FACETS,
+    MANY,
     MOST_PLACES,
     MOST_UNKNOWN,
     MOST_VALUES,
@@ -33,6 +34,7 @@ from soundstage.observed.facts import (
 from soundstage.observed.inferred import document, schema_of
 from soundstage.observed.recorder import observe_result, observe_stream
 from soundstage.observed.text_classes import EXAMPLES, format_of, name_of
+from soundstage.reports.drift import docs_diff
 from soundstage.results.bundle import why_not_observed
 
 SCALARS = (
@@ -71,13 +73,18 @@ def one(contract: Contract, chunks: list[dict[str, Any]], stage: str = "running"
     return observe_stream(contract, endpoint, found, framing="sse", whole=True)
 
 
-def facts_of(seen: Observed) -> Facts:
-    return seen.apis["v6"].endpoints["stream"]
+def of_stream(seen: Observed) -> Facts:
+    return seen.apis["v6"]["stream"]
 
 
-def shown(seen: Observed, facet: str, path: str, stage: str = "running") -> dict[str, int]:
-    """The details of a place, and in how many exchanges each was seen."""
-    return facts_of(seen).details(facet, stage, path)
+def paths(seen: Observed, stage: str = "running") -> list[str]:
+    """The places that were seen in chunks of a stage."""
+    return [f.path for f in of_stream(seen) if (f.facet, f.stage) == ("field", stage)]
+
+
+def counts(seen: Observed, facet: str, path: str, stage: str = "running") -> dict[str, int]:
+    """How many exchanges showed each detail of a facet at a place."""
+    return dict(of_stream(seen).details(facet, stage, path))
 
 
 # ------------------------------------------------------------------ put together
@@ -118,11 +125,17 @@ def test_parts_that_go_beyond_every_cap_still_give_the_same_whole():
     paired = [merged([part(n), part(n + 1)]) for n in (0, 2, 4)]
     wholes.append(merged(paired[::-1]).to_json())
     assert all(whole == wholes[0] for whole in wholes)
-    facts = Facts.of(wholes[0]["apis"]["v6"]["endpoints"]["stream"])
-    places = facts.places("running")
-    assert sum(facts.count("extra", "running", path=path) > 0 for path in places) == MOST_PLACES
-    assert facts.many("running", "/status")
-    assert len(facts.details("value", "running", "/status")) == MOST_VALUES + 1
+    facts = Observed.of(wholes[0]).apis["v6"]["stream"]
+    extra = [fact for fact in facts if (fact.facet, fact.stage) == ("extra", "running")]
+    assert len(extra) == MOST_PLACES
+    assert facts.details("value", "running", "/status") == {MANY: 6}
+    names = [Fact.of(key) for key in wholes[0]["apis"]["v6"]["stream"]["counts"]]
+    kept = [
+        fact
+        for fact in names
+        if (fact.facet, fact.stage, fact.path) == ("value", "running", "/status")
+    ]
+    assert len(kept) == MOST_VALUES + 1
 
 
 def test_unknown_stages_are_told_apart_up_to_a_cap_in_any_order():
@@ -135,32 +148,32 @@ def test_unknown_stages_are_told_apart_up_to_a_cap_in_any_order():
 
     forward = merged([part(n) for n in range(5)])
     assert forward.to_json() == merged([part(n) for n in (4, 2, 0, 1, 3)]).to_json()
-    stages = facts_of(forward).stages()
-    assert len(stages) == MOST_UNKNOWN
-    assert all(name.startswith("?new") for name in stages)
+    facts = of_stream(forward)
+    assert len(facts.stages()) == MOST_UNKNOWN
+    assert all(name.startswith("?new") for name in facts.stages())
+    named = {fact.detail for fact in facts if fact.facet in ("order", "last")}
+    assert named <= set(facts.stages())
 
 
-@pytest.mark.parametrize("facet", FACETS)
-def test_a_fact_is_written_and_read_back_whatever_its_parts(facet):
-    parts = dict(zip(FACETS[facet], ("a", "b", "/c~1/*/d"), strict=False))
-    if "path" in parts:
-        parts["path"] = "/c~1/*/d"
-    fact = Fact(facet, **parts)
-    assert Fact.read(str(fact)) == fact
+@pytest.mark.parametrize("detail", ["", '"done"', "constant/message_id"])
+@pytest.mark.parametrize("path", ["", "/a/*/b", "/", "/a~1b"])
+def test_a_key_is_read_as_the_fact_that_it_was_made_of(detail, path):
+    fact = Fact("value", "?s", detail, path)
+    assert Fact.of(fact.key) == fact
 
 
-@pytest.mark.parametrize("text", ["", "mood", "mood/x", "type/running", "at", "whole/", "times/a"])
-def test_what_is_no_fact_is_not_read(text):
-    assert Fact.read(text) is None
-    facts = Facts.of({"exchanges": 3, "facts": {text: 3}, "ranges": {text: [1, 2]}})
-    assert (facts.stages(), facts.places("running")) == ([], [])
-    assert facts.to_json() == {"exchanges": 3, "facts": {}, "ranges": {}}
+@pytest.mark.parametrize("key", ["", "/", "type", "type/final", "x/y/z", "field//a/", "::error::"])
+def test_a_key_that_is_none_is_a_fact_that_nobody_asks_for(key):
+    facts = Facts({key: 1})
+    assert facts.stages() == []
+    assert document("v6", {"stream": facts})["$defs"] == {}
+    assert docs_diff.against(Observed({"v6": {"stream": facts}}), load("v6")) == []
 
 
 # ------------------------------------------------------------------ counts
 
 
-def test_presence_is_counted_in_exchanges():
+def test_presence_counts_exchanges():
     contract = load("v6")
     seen = merged(
         [
@@ -169,32 +182,37 @@ def test_presence_is_counted_in_exchanges():
             one(contract, [{}, {}]),
         ]
     )
-    facts = facts_of(seen)
-    assert facts.count("stage", "running") == facts.around("running", "/mood") == 3
-    counts = [facts.count(facet, "running", path="/mood") for facet in ("at", "always", "extra")]
-    assert counts == [2, 1, 2]
+    facts = of_stream(seen)
+    place = Fact("field", "running", "", "/mood")
+    assert (facts.count(place), facts.around(place)) == (2, 3)
+    assert facts.count(place._replace(facet="always")) == 1
+    assert facts.count(place._replace(facet="extra")) == 2
 
 
 def test_types_ranges_sizes_and_formats_are_counted():
     contract = load("v6")
     values: list[Any] = [None, 1, 2.0, 2.5, True, "x", [], [1, 2], {"a": 1}, "https://a.example/b"]
-    seen = one(contract, [{"x": value} for value in values])
-    kinds = ("null", "integer", "number", "boolean", "string", "array", "object")
-    assert shown(seen, "type", "/x") == dict.fromkeys(kinds, 1)
-    assert facts_of(seen).range("number", "running", "/x") == (1, 3)  # to the next whole number
-    assert facts_of(seen).range("length", "running", "/x") == (1, 19)
-    assert shown(seen, "size", "/x") == {"0": 1, "2": 1}
-    assert shown(seen, "format", "/x") == {"token": 1, "uri": 1}
+    seen = merged([one(contract, [{"x": value}]) for value in values])
+    assert counts(seen, "type", "/x") == {
+        "null": 1, "integer": 2, "number": 1, "boolean": 1, "string": 2, "array": 2, "object": 1,
+    }  # fmt: skip
+    assert of_stream(seen).range("number", "running", "/x") == (1, 3)  # to the next whole number
+    assert of_stream(seen).range("length", "running", "/x") == (1, 19)
+    assert counts(seen, "size", "/x") == {"0": 1, "2": 1}
+    assert counts(seen, "format", "/x") == {"token": 1, "uri": 1}
+    together = one(contract, [{"x": value} for value in values])
+    assert set(counts(together, "type", "/x").values()) == {1}
 
 
 def test_nested_objects_and_items_are_places_of_their_own():
     contract = load("v6")
     seen = one(contract, [{"a": {"b": [{"c": 1}, {"c": None}, {}]}}])
-    facts = facts_of(seen)
-    assert facts.places("running") == ["", "/a", "/a/b", "/a/b/*", "/a/b/*/c"]
-    assert facts.count("always", "running", path="/a/b/*/c") == 0
-    assert facts.count("always", "running", path="/a/b/*") == 1
-    assert shown(seen, "type", "/a/b/*") == {"object": 1}
+    facts = of_stream(seen)
+    assert paths(seen) == ["", "/a", "/a/b", "/a/b/*", "/a/b/*/c"]
+    c = Fact("always", "running", "", "/a/b/*/c")
+    assert (facts.count(c), facts.around(c)) == (0, 1)
+    assert facts.count(c._replace(path="/a/b/*")) == 1
+    assert counts(seen, "type", "/a/b/*") == {"object": 1}
 
 
 @pytest.mark.parametrize(("kind", "text"), EXAMPLES.items())
@@ -226,18 +244,17 @@ def test_what_only_looks_like_a_class_is_not_of_it(text, kind):
 def test_facts_of_the_protocol_are_those_of_the_streams(shape, tmp_path: Path):
     contract = load("v6") if shape is None else made_up(tmp_path, shape)
     (name,) = (n for n, e in contract.endpoints.items() if e.kind == "stream")
-    seen = observed_run(contract, 12, 5).apis[contract.api].endpoints[name]
+    seen = observed_run(contract, 12, 5).apis[contract.api][name]
     protocol = contract.protocol
-    assert (seen.exchanges, seen.count("whole")) == (12, 12)
+    assert (seen.counts["exchanges//"], seen.counts["whole//"]) == (12, 12)
     if protocol.tracks is not None:
-        assert seen.details("tracks") == {str(value): 12 for value in protocol.tracks.values}
+        assert seen.details("track") == {str(value): 12 for value in protocol.tracks.values}
     if protocol.index is not None:
-        assert seen.details("start") == {str(protocol.index.start): 12}
-        assert set(seen.details("step")) == {str(protocol.index.step)}
+        assert seen.details("index.start") == {str(protocol.index.start): 12}
+        assert set(seen.details("index.step")) == {str(protocol.index.step)}
     assert set(seen.details("last")) <= {stage.name for stage in protocol.stages if stage.ends}
     for stage in protocol.stages:
-        together = seen.count("stage", stage.name)
-        if not together:
+        if stage.name not in seen.stages():
             assert stage.times[0] == 0
             continue
         least, most = stage.times
@@ -246,32 +263,33 @@ def test_facts_of_the_protocol_are_those_of_the_streams(shape, tmp_path: Path):
             assert most is None or times <= most
         for group in stage.after:
             for before in group if len(group) == 1 else ():
-                assert seen.count("order", stage.name, before) == 0
-                assert seen.count("order", before, stage.name) == together
+                assert seen.count(Fact("order", stage.name, before)) == 0
+                together = seen.count(Fact("stage", stage.name))
+                assert seen.count(Fact("order", before, stage.name)) == together
 
 
 def test_a_stream_that_was_cut_says_nothing_of_what_did_not_come(v6: Contract):
     chunks = [payload for _, payload in valid_stream(v6, random.Random(1))][:4]
-    seen = observed_stream(v6, chunks, cut=True).apis["v6"].endpoints["stream"]
-    assert (seen.exchanges, seen.count("whole")) == (1, 0)
-    facets = {key.partition("/")[0] for key in seen.counts}
-    assert not facets & {"last", "tracks", "complete", "times"}
-    assert seen.count("at", "validated", path="/message_id") == 1
+    seen = of_stream(observed_stream(v6, chunks, cut=True))
+    facets = {fact.facet for fact in seen}
+    assert seen.counts["exchanges//"] == 1
+    assert not facets & {"whole", "last", "track", "ended", "times"}
+    assert seen.count(Fact("field", "validated", "", "/message_id")) == 1
 
 
 def test_a_stream_that_reports_a_failure_is_not_whole(v6: Contract):
     chunks = [payload for _, payload in valid_stream(v6, random.Random(1), fails=True)]
-    seen = observed_stream(v6, chunks).apis["v6"].endpoints["stream"]
-    assert seen.count("whole") == 0
-    assert seen.count("stage", "failed") == 1
+    seen = of_stream(observed_stream(v6, chunks))
+    assert "whole//" not in seen.counts
+    assert seen.count(Fact("stage", "failed")) == 1
 
 
 def test_a_track_that_the_contract_has_not_is_another(v6: Contract):
     chunks = [{"status": "uploading", "version": value} for value in (1, True, "1", 3, 1.5, [2])]
     found = [("uploading", chunk) for chunk in chunks]
     endpoint = v6.endpoints["stream"]
-    seen = observe_stream(v6, endpoint, found, framing="sse", whole=True)
-    assert facts_of(seen).details("tracks") == {"1": 1, "other": 1}
+    seen = of_stream(observe_stream(v6, endpoint, found, framing="sse", whole=True))
+    assert seen.details("track") == seen.details("track", "uploading") == {"1": 1, "other": 1}
 
 
 # ------------------------------------------------------------------ whose words are kept
@@ -296,17 +314,17 @@ def test_nobodys_words_ids_or_urls_are_kept(v6: Contract, v5: Contract):
     text = orjson.dumps(seen.to_json()).decode()
     for secret in [*secrets, "4815162342", "778123"]:
         assert secret not in text, secret
-    assert shown(seen, "value", "/status") == {'"running"': 1}
-    assert [key[0] for key in shown(seen, "value", "/password")] == ["#"]
-    assert not shown(seen, "value", "/userId")
-    facts = facts_of(seen)
-    assert facts.range("number", "running", "/account") == (4_000_000_000, 5_000_000_000)
-    assert {"/<uuid>", "/<text>", "/<uri>"} <= set(facts.places("running"))
+    assert counts(seen, "value", "/status") == {'"running"': 1}
+    assert [key[0] for key in counts(seen, "value", "/password")] == ["#"]
+    assert counts(seen, "value", "/userId") == {}
+    around = of_stream(seen).range("number", "running", "/account")
+    assert around == (4_000_000_000, 5_000_000_000)
+    assert {"/<uuid>", "/<text>", "/<uri>"} <= set(paths(seen))
 
 
 def test_a_name_that_nobody_documented_is_kept_and_a_sentence_in_its_place_is_not(v6: Contract):
     seen = one(v6, [{"status": "paused"}, {"status": "my own words"}])
-    assert shown(seen, "value", "/status") == {'"paused"': 1, "<text>": 1}
+    assert counts(seen, "value", "/status") == {'"paused"': 1, "<text>": 1}
 
 
 @pytest.mark.parametrize(
@@ -363,9 +381,8 @@ def test_what_is_kept_and_the_work_are_bounded(make, v6: Contract):
     assert why_not_observed(orjson.loads(text)) is None
     assert spent < 5  # about 0.5 s; without caps far more
     # What is documented is looked at first, wherever it stands.
-    facts = facts_of(seen)
-    counts = [facts.count(facet, "running", path="/message_id") for facet in ("always", "at")]
-    assert counts == [2, 2]
+    for facet in ("field", "always"):
+        assert of_stream(seen).count(Fact(facet, "running", "", "/message_id")) == 2
 
 
 def test_a_hostile_track_stage_or_index_is_bounded(v6: Contract):
@@ -405,8 +422,8 @@ def test_every_chunk_meets_the_schema_inferred_from_all(shape, tmp_path: Path):
 @QUICK
 @given(st.lists(OBJECTS, min_size=1, max_size=6))
 def test_any_chunk_meets_the_schema_inferred_from_it(chunks):
-    facts = facts_of(one(load("v6"), chunks))
-    validator = jsonschema_rs.Draft202012Validator(schema_of(facts, "running"))
+    seen = of_stream(one(load("v6"), chunks))
+    validator = jsonschema_rs.Draft202012Validator(schema_of(seen, "running"))
     for chunk in chunks:
         # A number that the validator cannot hold is not its business.
         if all(-(2**63) <= number < 2**64 for number in _integers(chunk)):
@@ -423,8 +440,8 @@ def _integers(value: Any) -> list[int]:
 
 def test_an_inferred_schema_says_what_was_seen_of_names_and_formats(v6: Contract):
     chunk = {"status": "running", "album_art": "https://a.example/b", "song_name": "Rain"}
-    seen = one(v6, [chunk, {**chunk, "song_name": None}])
-    schema = schema_of(facts_of(seen), "running")
+    seen = of_stream(one(v6, [chunk, {**chunk, "song_name": None}]))
+    schema = schema_of(seen, "running")
     properties = schema["properties"]
     assert properties["status"]["enum"] == ["running"]
     assert properties["album_art"]["format"] == "uri"
@@ -434,12 +451,12 @@ def test_an_inferred_schema_says_what_was_seen_of_names_and_formats(v6: Contract
 
 
 def test_a_result_is_observed_as_the_one_body_of_its_endpoint(v5: Contract):
-    seen = observed_results(v5, 4, 2).apis["v5"].endpoints["sync"]
-    assert (seen.exchanges, seen.stages()) == (4, [RESULT])
+    seen = observed_results(v5, 4, 2).apis["v5"]["sync"]
+    assert (seen.counts["exchanges//"], seen.stages()) == (4, [RESULT])
     assert seen.details("value", RESULT, "/success") == {"true": 4}
 
 
-def test_known_says_which_fields_are_private_below_a_private_one():
+def test_a_field_below_a_private_one_is_private(v6: Contract):
     schema = {
         "type": "object",
         "properties": {
@@ -447,8 +464,8 @@ def test_known_says_which_fields_are_private_below_a_private_one():
             "phase": {"const": "wake"},
         },
     }
-    known = known_of(schema)
-    assert known.fields["prompt"].fields["words"].private
-    assert not known.fields["prompt"].fields["words"].vocabulary
-    assert known.fields["phase"].vocabulary
-    assert DocumentedPlace() == DocumentedPlace(private=False)
+    endpoints = {"sync": replace(v6.endpoints["sync"], response=schema)}
+    known = documented(replace(v6, endpoints=endpoints), "sync", RESULT)
+    assert known["/prompt/words"].private
+    assert not known["/prompt/words"].naming
+    assert known["/phase"].naming

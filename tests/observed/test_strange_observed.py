@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from soundstage.observed.inferred import _is_text
-from soundstage.reports.drift.documented import SILENT
-from soundstage.reports.drift.features import value_said
+from soundstage.contract import load
+from soundstage.observed.documented import SILENT, documented
+from soundstage.observed.inferred import is_text
 
 
 @pytest.mark.parametrize("key", ["", '"', '"\\u12"', "x", "::error::", "{", "'a'"])
 def test_a_candidate_that_is_no_json_is_no_text_and_nothing_is_documented_about_it(key):
-    assert not _is_text(key)
+    assert not is_text(key)
 
-    class About:
-        def value(self, value: object) -> object:
-            raise AssertionError(value)
-
-    assert value_said(About(), key) is SILENT
+    place = documented(load("v6"), "stream", "validated")["/status"]
+    assert place.constants()
+    assert place.said("value", key) is SILENT

@@ -81,7 +81,7 @@ def _run(command: str, folder: Path, url: str, *options: str) -> str:
 COMMANDS = {
     "check": "-m soundstage check --target URL --out out --write-waivers drafts.toml --explore 2",
     "check as JSON": "-m soundstage check --target URL --out out --format json --api v6"
-    " --explore 1 --verbose",
+    " --explore 0 --verbose",
     "pytest": "-m pytest --pyargs soundstage.contracts -p soundstage.pytest_plugin --target URL"
     " -p no:cacheprovider --out out --explore 1 --junitxml junit.xml -ra --showlocals --api v6",
     "load": "-m soundstage load --target URL --out out --rate 60 --duration 2s --drain 5s --api v6"

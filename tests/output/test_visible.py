@@ -143,3 +143,12 @@ def test_a_screen_lets_no_secret_through(monkeypatch):
     streams.say("the key sk-secret was refused", streams.screen(out))
     streams.Screen(out).document('{"key": "sk-secret"}\n')
     assert "sk-secret" not in out.getvalue()
+
+
+def test_a_table_has_columns_as_wide_as_what_they_show():
+    rows = [("RUN", "EXCHANGES", ""), ("one\x1b[2J", "7", "x"), ("two", "1,234", "")]
+    assert visible.table(rows, right={1}) == [
+        "RUN         EXCHANGES",
+        "one\\x1b[2J          7  x",
+        "two             1,234",
+    ]

@@ -25,9 +25,12 @@ from worst_bundle import make_worst
 CHROMIUM = Path("/usr/bin/chromium")
 AXE = Path(__file__).parents[1] / "published" / "node_modules" / "axe-core" / "axe.min.js"
 
-pytestmark = pytest.mark.skipif(
-    not CHROMIUM.exists(), reason=f"needs {CHROMIUM} (apt-get install chromium)"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not CHROMIUM.exists(), reason=f"needs {CHROMIUM} (apt-get install chromium)"
+    ),
+    pytest.mark.proof,  # all of them, so that the browser is started once
+]
 GROUND = {"light": "rgb(251, 251, 250)", "dark": "rgb(16, 18, 20)"}
 
 
@@ -257,7 +260,6 @@ def test_axe_finds_no_serious_violation(opened: Any, pages: dict[str, Path]) -> 
             assert serious == [], f"{name}, {scheme}"
 
 
-@pytest.mark.proof
 def test_no_script_of_the_api_runs(opened: Any, bundle: Any, runs: Any) -> None:
     hostile = runs.HOSTILE.replace("\ud800", "")
     row = runs.exchange(1, random.Random(1), at=0.1)
@@ -356,7 +358,6 @@ def worst(tmp_path_factory: pytest.TempPathFactory, runs: ModuleType) -> dict[st
 
 
 @pytest.mark.parametrize("name", ["report", "slower", "faster", "trend"])
-@pytest.mark.proof
 def test_the_worst_run_is_only_text(opened: Any, worst: dict[str, Path], name: str) -> None:
     place = worst[name]
     assert place.stat().st_size < 2_000_000

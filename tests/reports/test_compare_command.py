@@ -502,11 +502,11 @@ def test_a_calibration_finds_the_noise_that_was_put_in(load: Make, runs: ModuleT
     import numpy as np
 
     from soundstage.reports.compare.calibration import calibrate
-    from soundstage.reports.compare.comparison import gates_of
+    from soundstage.reports.compare.comparison import CompareOptions, gates_of
 
     (arm,) = arms.read_arms([[load(f"r{n}", seed=n, n=60) for n in range(3)]])
     rng = np.random.default_rng(3)
-    gates = gates_of(arm, ["complete.p50"])
+    gates = gates_of(arm, CompareOptions(("complete.p50",)))
     found = []
     for _ in range(20):
         made = arms.Arm(

@@ -13,16 +13,15 @@ from late_import import LateModule
 from soundstage.errors import UsageError
 from soundstage.reports.compare import interval
 from soundstage.reports.compare.arms import EndpointSeries
-from soundstage.reports.compare.gate_outcomes import judge
+from soundstage.reports.compare.gate_outcomes import GateOutcome, judge
 from soundstage.reports.compare.gates import (
     Gate,
-    GateOutcome,
     Pairing,
     Rules,
     default_gates,
     named_gates,
 )
-from soundstage.reports.compare.interval import Estimate, Noise
+from soundstage.reports.compare.interval import Interval, Noise
 
 stats = LateModule("scipy.stats")
 
@@ -350,8 +349,21 @@ def test_the_ratio_of_hodges_and_lehmann_is_the_shift_and_mann_whitney_sees_it()
     assert interval.shift(lost, lost)[0] == 1.0
 
 
+@pytest.mark.parametrize("digits", [6, 1, 0], ids=["no ties", "ties", "many ties"])
+@pytest.mark.parametrize(("n", "m", "apart"), [(1, 1, 0.0), (50, 30, 0.3), (1000, 900, 0.1)])
+def test_mann_whitney_is_that_of_scipy(n, m, apart, digits):
+    rng = np.random.default_rng(3)
+    one, other = (
+        np.sort(np.round(rng.lognormal(middle, 0.5, size), digits))
+        for middle, size in ((1, n), (1 + apart, m))
+    )
+    theirs = stats.mannwhitneyu(one, other, method="asymptotic").pvalue
+    assert interval.mann_whitney(one, other) == pytest.approx(theirs, rel=1e-9)
+    assert interval.mann_whitney(one, one) == 1.0
+
+
 def test_mover_is_what_zou_and_donner_wrote():
-    d, low, high = interval.mover(Estimate(2.0, 1.8, 2.5), Estimate(3.0, 2.6, 3.3))
+    d, low, high = interval.mover(Interval(2.0, 1.8, 2.5), Interval(3.0, 2.6, 3.3))
     assert d == pytest.approx(math.log(1.5))
     assert low == pytest.approx(
         d - math.hypot(math.log(3) - math.log(2.6), math.log(2.5) - math.log(2))

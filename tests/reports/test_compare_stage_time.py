@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from array import array
-from itertools import chain
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from soundstage.reports.compare.comparison_words import signed
 from soundstage.reports.run import stage_time
 from soundstage.reports.run.stage_time import shared
-from soundstage.reports.words import signed
-from soundstage.results.columns import ExchangeSample, SampledExchange
+from soundstage.results.exchange_sample import ExchangeSample
 
 MOMENTS = st.floats(0.001, 100, allow_nan=False)
 STAGES = st.lists(st.tuples(MOMENTS, st.floats(0, 50), st.integers(1, 20)), min_size=1, max_size=6)
 
 
-def sampled(stages: dict[str, list[float]]) -> SampledExchange:
-    flat = array("d", chain.from_iterable(stages.values()))
-    return SampledExchange("ok", tuple(stages), flat, None, None)
-
-
 def spent(stages: dict[str, list[float]]) -> dict[str, float]:
-    return {
-        name: round(float(at[0]), 9) for name, at in stage_time.spent([sampled(stages)]).items()
-    }
+    return {name: round(float(at[0]), 9) for name, at in stage_time.spent(sample(stages)).items()}
+
+
+def sample(*exchanges: dict[str, list[float]]) -> ExchangeSample:
+    found = ExchangeSample(100)
+    for stages in exchanges:
+        found.add({"stages": stages})
+    return found
 
 
 def test_stages_one_after_another_get_what_they_were_waited_for():
@@ -84,17 +81,15 @@ def test_the_shares_of_an_exchange_add_up_to_its_last_chunk(exchanges):
 
 
 def test_an_even_sample_is_kept_of_very_many_exchanges():
-    sample = ExchangeSample(100)
-    for number in range(5000):
-        sample.add({"outcome": "ok", "stages": {"a": [number + 1, number + 1, 1]}})
-    kept = stage_time.spent(sample.kept)["a"]
+    exchanges = [{"a": [number + 1, number + 1, 1]} for number in range(5000)]
+    kept = stage_time.spent(sample(*exchanges))["a"]
     assert 100 <= len(kept) <= 200
     assert kept.mean() == pytest.approx(2500, rel=0.05)
     assert len(np.unique(np.diff(kept))) == 1
 
 
 def test_no_number_of_stage_names_fills_the_memory():
-    found = stage_time.spent([sampled({f"stage{n}": [1.0, 2.0, 2] for n in range(1000)})])
+    found = stage_time.spent(sample({f"stage{n}": [1.0, 2.0, 2] for n in range(1000)}))
     assert len(found) == stage_time.STAGE_LIMIT
 
 

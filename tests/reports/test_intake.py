@@ -88,6 +88,20 @@ def test_a_comparison_reads_a_large_run_as_it_would_a_small_one(
         assert 0 < len(series.spent["final"]) < series.n, "of those that ended well"
 
 
+def test_a_comparison_keeps_no_columns_that_it_does_not_ask_for(large: Bundle) -> None:
+    whole, asked = intake.take_in(large), intake.take_in(large, times_only=True)
+    place = ("v6", "stream")
+    mine, all_of_it = asked.columns[place], whole.columns[place]
+    assert mine.times("complete").tolist() == all_of_it.times("complete").tolist()
+    assert mine.outcomes() == all_of_it.outcomes()
+    assert all_of_it.stages()
+    assert mine.stages() == {}
+    assert len(whole.whole.intended) == 3000
+    assert len(asked.whole.intended) == 0
+    # `large` has fewer rows than a sample holds: all that have stages, or those that ended well.
+    assert len(mine.sample) < len(all_of_it.sample) <= 3000
+
+
 def plain_arrays(values: Mapping[str, Any]) -> dict[str, list[float]]:
     return {name: each.tolist() for name, each in values.items()}
 

@@ -12,7 +12,9 @@ from types import ModuleType
 import pytest
 
 from soundstage import cli
-from soundstage.reports.history.trend import Point, TrendSeries, sentence
+from soundstage.reports.history.trend import Point, TrendSeries
+from soundstage.reports.run.summary import Quantile
+from soundstage.results.run_history import RunEntry
 
 
 @pytest.fixture
@@ -65,13 +67,25 @@ def test_without_two_runs_the_page_says_so(root: Path) -> None:
     assert "no two runs" in (root / "trend.html").read_text()
 
 
-def test_runs_that_never_got_there_are_no_unchanged_level() -> None:
-    values = [1.0, 1.01, 0.99, 1.0, math.inf, math.inf]
-    points = tuple(
-        Point(f"run-{n}", "2026-02-01T00:00:00Z", 40, value, value, value, "x")
+def series(*values: float) -> TrendSeries:
+    points = (
+        Point(
+            RunEntry(Path(f"run-{n}"), f"run-{n}"), 40, Quantile(0.95, value, value, value, False)
+        )
         for n, value in enumerate(values)
     )
-    series = TrendSeries("emulator", "v6", "stream", "complete", 0.95, points, (), 2)
-    said = sentence(series)
-    assert "no change of level among those that got there" in said
-    assert "2 runs never got there, none since run-4" in said
+    return TrendSeries("emulator", "v6", "stream", "complete", 0.95, tuple(points), ())
+
+
+@pytest.mark.parametrize(
+    ("values", "since"),
+    [
+        ([1.0, 1.01, 0.99, 1.0, math.inf, math.inf], ", none since run-4."),
+        ([math.inf, 1.01, math.inf, 1.0, 1.0, 1.0], "never got there."),
+        ([math.inf, math.inf], ", none since run-0."),
+    ],
+)
+def test_runs_that_never_got_there_are_no_unchanged_level(values: list[float], since: str) -> None:
+    said = series(*values).sentence
+    assert "no change of level among those that got there; 2 runs never got there" in said
+    assert said.endswith(since)

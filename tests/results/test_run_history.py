@@ -13,9 +13,10 @@ import pytest
 
 from run_bundles import bundle
 from soundstage import cli
-from soundstage.errors import NoDataError, UsageError
+from soundstage.errors import NoDataError, TargetError, UsageError
 from soundstage.output import outgoing
-from soundstage.results.run_history import LOCK, MARKS, Runs, resolve
+from soundstage.results import run_history
+from soundstage.results.run_history import MARKS, Runs, resolve
 
 
 @pytest.fixture
@@ -147,9 +148,31 @@ def test_processes_that_mark_at_once_lose_nothing(root: Path) -> None:
     assert len(tags) == len(set(tags)) == 60
 
 
-def test_a_lock_that_a_killed_process_left_holds_nobody_up(root: Path) -> None:
-    (root / LOCK).touch()
+def test_a_lock_goes_with_the_process_that_was_killed_while_it_held_it(root: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from soundstage.results.run_history import Runs\n"
+        "with Runs(Path(sys.argv[1]))._marking():\n"
+        "    print('held', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", program, str(root)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"held\n"
+        child.kill()
     assert Runs(root).tag("latest", "candidate").id.endswith("cccc")
+
+
+def test_a_lock_that_is_held_for_long_is_one_line(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_history, "_BUSY_SECONDS", 0.0)
+    with Runs(root)._marking(), pytest.raises(TargetError, match="held by another process"):
+        Runs(root).tag("latest", "candidate")
 
 
 def test_a_pinned_run_cannot_be_removed(root: Path) -> None:

@@ -10,13 +10,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from emulated import served
 
-from soundstage.exchange.spawn import spawned_emulator
+from soundstage.emulator.options import Options
 
-FAST = ["--speed", "1000", "--seed", "5"]
+FAST = Options(speed=1000, seed=5)
 
 V6_STREAM = """
 import requests
@@ -137,7 +139,7 @@ for await (const piece of response.body) {
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[str]:
-    with spawned_emulator(FAST) as url:
+    with served(FAST) as url:
         yield url
 
 
@@ -177,7 +179,7 @@ def test_the_v6_synchronous_sample_prints_two_tracks(emulator: str, tmp_path: Pa
 def test_the_v5_streaming_sample_prints_chunks_until_complete_with_bare_lines(
     tmp_path: Path,
 ) -> None:
-    with spawned_emulator([*FAST, "--framing", "lines"]) as url:
+    with served(replace(FAST, framing="lines")) as url:
         chunks = run(V5_STREAM, url, tmp_path)
     assert [chunk["isComplete"] for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
     assert [chunk["chunkIndex"] for chunk in chunks] == list(range(1, len(chunks) + 1))

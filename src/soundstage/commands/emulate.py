@@ -94,6 +94,7 @@ def _add_operation(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     """Serve until a signal asks to stop; 0 then. Raises SoundstageError where it cannot start."""
     from soundstage.emulator.options import Options
+    from soundstage.emulator.service.app import Emulator
     from soundstage.emulator.service.server import READY, serve
 
     def ready(url: str) -> None:
@@ -118,13 +119,14 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     lists = {name: tuple(named[name]) for name in ("keys", "apis", "faults", "cors")}
     options = Options(**{name: named[name] for name in Options.__slots__} | lists)
     if args.profile_from is None:
-        serve(options, ready)
+        serve(Emulator(options), options.host, options.port, ready)
         return 0
     with tempfile.TemporaryDirectory(prefix="soundstage-") as folder:
-        # Processes of the emulator read profiles by name, as their own command line gives them.
+        # Options name a profile, or a file that holds one.
         file = Path(folder) / "fitted.json"
         fit_profile.write(data, file)
-        serve(replace(options, profile=str(file)), ready)
+        fitted = Emulator(replace(options, profile=str(file)))
+        serve(fitted, options.host, options.port, ready)
     return 0
 
 

@@ -31,7 +31,7 @@ def texts(args: argparse.Namespace) -> list[str]:
         raise UsageError(f"--format {args.format}: {option} prints {names}")
     contracts = {api: load(api) for api in args.api} if args.api else load_all()
     seen = read(args.observed, contracts)
-    apis = [api for api in contracts if api in seen.apis and seen.apis[api].endpoints]
+    apis = [api for api in contracts if seen.apis.get(api)]
     if not apis:
         wanted = ", ".join(contracts)
         raise NoDataError(f"--observed {' '.join(args.observed)}: no answer of {wanted} was seen")
@@ -50,8 +50,7 @@ def _diff(contract: Contract, seen: Observed, form: str) -> str:
         rows = [each.to_json() for each in differences]
         differing = {"api": contract.api, "differences": rows}
         return visible.in_json(json.dumps(differing, indent=2)) + "\n"
-    docs_page = import_module("soundstage.reports.drift.docs_page")
-    show = docs_page.markdown if form == "markdown" else docs_page.text
+    show = docs_diff.markdown if form == "markdown" else docs_diff.text
     shown: str = show(contract, seen, differences)
     return shown
 

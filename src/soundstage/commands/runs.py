@@ -6,7 +6,8 @@ import argparse
 import json
 import re
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +17,7 @@ from soundstage.arguments import Parser, count
 from soundstage.output import visible
 from soundstage.output.streams import json_line, say
 from soundstage.output.written_files import check_place, print_document, put, put_within
-from soundstage.results.run_history import ROOT, RunEntry, Runs
+from soundstage.results.run_history import ROOT, RunEntry, Runs, utc
 
 HELP = "list, tag, pin and prune the runs there have been"
 
@@ -53,43 +54,35 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
 
-    def action(name: str, text: str) -> argparse.ArgumentParser:
-        return actions.add_parser(name, help=text, description=text, parents=[shared])
+    def action(name: str, text: str, *words: str) -> argparse.ArgumentParser:
+        made = actions.add_parser(name, help=text, description=text, parents=[shared])
+        for word in words:
+            made.add_argument(word, metavar=word.upper())
+        return made
 
     listing = action("list", "list runs, the newest first (the default)")
-    add = listing.add_argument
-    add("--kind", choices=("check", "load"))
-    add("--api", help="that asked this API version")
-    add("--target-kind", choices=("emulator", "live", "local"))
-    add("--verdict", choices=_VERDICTS, help="none: incomplete ones")
-    add("--tag", help="with this tag")
-    add("--since", type=_moment, metavar="WHEN", help="7d, 12h or 2026-11-21")
-    add("--limit", type=count, default=_SHOWN, help="at most (0: all; default: %(default)s)")
-    add("--format", choices=("text", "json"), default="text")
-    show = action("show", "print what is known of one run, as JSON")
-    show.add_argument("run", metavar="RUN")
-    for name, text in (("tag", "give a run a tag"), ("untag", "take a tag from a run")):
-        tag = action(name, text)
-        tag.add_argument("run", metavar="RUN")
-        tag.add_argument("tag", metavar="TAG")
-    pin = action("pin", "let a name stand for a run, such as: baseline")
-    pin.add_argument("run", metavar="RUN")
+    _add_filters(listing, kind=None)
+    listing.add_argument("--api", help="that asked this API version")
+    listing.add_argument("--verdict", choices=_VERDICTS, help="none: incomplete ones")
+    text = "at most (0: all; default: %(default)s)"
+    listing.add_argument("--limit", type=count, default=_SHOWN, help=text)
+    listing.add_argument("--format", choices=("text", "json"), default="text")
+    action("show", "print what is known of one run, as JSON", "run")
+    action("tag", "give a run a tag", "run", "tag")
+    action("untag", "take a tag from a run", "run", "tag")
+    pin = action("pin", "let a name stand for a run, such as: baseline", "run")
     pin.add_argument("--as", dest="name", required=True, metavar="NAME")
-    action("unpin", "forget a pin").add_argument("name", metavar="NAME")
-    prune = action("prune", "delete old bundles that are not pinned")
-    add = prune.add_argument
+    action("unpin", "forget a pin", "name")
+    add = action("prune", "delete old bundles that are not pinned").add_argument
     add("--keep", type=count, metavar="N", help="keep the N newest")
-    add("--older-than", type=_age, metavar="AGE", help="delete only those older than 30d, 12h …")
+    add("--older-than", type=_ago, metavar="AGE", help="delete only those older than 30d, 12h …")
     add("--incomplete", action="store_true", help="also those that were killed or are damaged")
     add("--keep-tagged", action="store_true", help="keep those with a tag")
     add("--dry-run", action="store_true", help="say what would go; delete nothing")
     trend = action("trend", "draw the times of milestones from run to run, with changes of level")
+    _add_filters(trend, kind="load")
     add = trend.add_argument
     add("--milestone", action="append", default=[], help="this one only (repeatable)")
-    add("--kind", choices=("check", "load"), default="load", help="default: %(default)s")
-    add("--target-kind", choices=("emulator", "live", "local"))
-    add("--tag", help="runs with this tag")
-    add("--since", type=_moment, metavar="WHEN", help="7d, 12h or 2026-11-21")
     add("--limit", type=count, default=50, help="the newest so many (default: %(default)s)")
     add("--format", choices=("html", "json"), default="html")
     add("--output", type=Path, metavar="FILE", help="default: trend.html in the folder of runs")
@@ -103,14 +96,47 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     return args
 
 
+def _add_filters(parser: argparse.ArgumentParser, kind: str | None) -> None:
+    """Which runs: those of which kind, target, tag and age. Here `_asked_for` looks them up."""
+    add = parser.add_argument
+    add("--kind", choices=("check", "load"), default=kind, help=kind and "default: %(default)s")
+    add("--target-kind", choices=("emulator", "live", "local"))
+    add("--tag", help="with this tag")
+    add("--since", type=_moment, metavar="WHEN", help="7d, 12h or 2026-11-21")
+
+
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     """0; raises SoundstageError where there is no such run or folder."""
-    _ACTIONS[args.action](Runs(args.runs), args, stdout)
+    runs = Runs(args.runs)
+    match args.action:
+        case "list":
+            _list(runs, args, stdout)
+        case "show":
+            document = json.dumps(_row(runs.find(args.run)), indent=2)
+            print_document(visible.in_json(document) + "\n", stdout)
+        case "tag":
+            say(f"{runs.tag(args.run, args.tag).id}: tagged {args.tag}", stdout)
+        case "untag":
+            say(f"{runs.untag(args.run, args.tag).id}: no longer {args.tag}", stdout)
+        case "pin":
+            say(f"{args.name}: {runs.pin(args.run, args.name).id}", stdout)
+        case "unpin":
+            say(f"{args.name} was {runs.unpin(args.name)}", stdout)
+        case "prune":
+            _prune(runs, args, stdout)
+        case "trend":
+            _trend(runs, args, stdout)
     return 0
 
 
 def _list(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
-    found = [entry for entry in runs.entries() if _asked_for(entry, args)]
+    found = [
+        entry
+        for entry in runs.entries()
+        if _asked_for(entry, args)
+        and (args.api is None or args.api in entry.apis)
+        and args.verdict in (None, entry.verdict or "none")
+    ]
     shown = found[: args.limit or None]
     if args.format == "json":
         say(json_line([_row(entry) for entry in shown], stdout), stdout)
@@ -124,30 +150,8 @@ def _list(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
         say(f"and {len(found) - len(shown)} older ones (--limit 0 shows all)", stdout)
 
 
-def _show(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
-    row = _row(runs.find(args.run))
-    print_document(visible.in_json(json.dumps(row, indent=2)) + "\n", stdout)
-
-
-def _tag(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
-    say(f"{runs.tag(args.run, args.tag).id}: tagged {args.tag}", stdout)
-
-
-def _untag(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
-    say(f"{runs.untag(args.run, args.tag).id}: no longer {args.tag}", stdout)
-
-
-def _pin(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
-    say(f"{args.name}: {runs.pin(args.run, args.name).id}", stdout)
-
-
-def _unpin(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
-    say(f"{args.name} was {runs.unpin(args.name)}", stdout)
-
-
 def _prune(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
-    before = None if args.older_than is None else datetime.now(UTC) - args.older_than
-    kept = args.keep or 0
+    kept, before = args.keep or 0, args.older_than
     freed = many = left = 0
     for number, entry in enumerate(runs.entries()):
         if number < kept or entry.pins or (args.keep_tagged and entry.tags):
@@ -156,7 +160,7 @@ def _prune(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
         if (entry.fault is not None or entry.status == "running") and not args.incomplete:
             left += 1
             continue
-        if before is not None and entry.created is not None and _created(entry) >= before:
+        if before is not None and (entry.created or "") >= before:
             continue
         size = _size(entry.path)
         if not args.dry_run:
@@ -171,79 +175,52 @@ def _prune(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
 
 
 def _trend(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
-    trend_page = import_module("soundstage.reports.history.trend_page")
-    args.api = args.verdict = None
+    # The room of reports is loaded for this action alone.
+    history = "soundstage.reports.history"
+    trend, trend_page = (import_module(f"{history}.{name}") for name in ("trend", "trend_page"))
     found = [entry for entry in runs.entries() if entry.fault is None and _asked_for(entry, args)]
     place = args.output or runs.root / "trend.html"
     check_place(place, "--output")
-    series = trend_page.series_of(found[: args.limit], args.milestone, place.parent)
-    if args.format != "html":
-        text = trend_page.as_json(series)
-        if args.output is None:
-            print_document(text, stdout)
-            return
+    series = trend.trend(found[: args.limit], args.milestone)
+    as_page = args.format == "html"
+    if as_page:
+        text = trend_page.render(series, runs.root, place.parent)
     else:
-        text = trend_page.render(series, str(runs.root))
-    if args.output is None:
+        text = visible.in_json(json.dumps([each.to_json() for each in series], indent=2)) + "\n"
+    if args.output is not None:
+        put(place, text)
+    elif as_page:
         put_within(runs.root, place.name, text)
     else:
-        put(place, text)
-    for line in trend_page.lines(series):
-        say(line, stdout)
+        print_document(text, stdout)
+        return
+    for each in series:
+        say(f"{each.name}: {each.sentence}", stdout)
     say(f"trend: {place}", stdout)
-
-
-_ACTIONS: Final[dict[str, Callable[[Runs, argparse.Namespace, TextIO], None]]] = {
-    "list": _list,
-    "show": _show,
-    "tag": _tag,
-    "untag": _untag,
-    "pin": _pin,
-    "unpin": _unpin,
-    "prune": _prune,
-    "trend": _trend,
-}
 
 
 def _asked_for(entry: RunEntry, args: argparse.Namespace) -> bool:
     return (
         args.kind in (None, entry.kind)
-        and (args.api is None or args.api in entry.apis)
         and args.target_kind in (None, entry.target_kind)
-        and args.verdict in (None, entry.verdict or "none")
         and (args.tag is None or args.tag in entry.tags)
-        and (args.since is None or (entry.created is not None and _created(entry) >= args.since))
+        and (args.since is None or (entry.created or "") >= args.since)
     )
 
 
-def _created(entry: RunEntry) -> datetime:
-    assert entry.created is not None
-    return datetime.fromisoformat(entry.created)
-
-
 def _row(entry: RunEntry) -> dict[str, Any]:
-    names = [name for name in RunEntry.__slots__ if name != "path"]
-    return {"path": str(entry.path), **{name: getattr(entry, name) for name in names}}
+    return {**asdict(entry), "path": str(entry.path)}
 
 
 def _table(entries: Sequence[RunEntry]) -> list[str]:
-    """Columns as wide as they need to be."""
-    lines: list[tuple[str, ...]] = [("RUN", "VERDICT", "TARGET", "APIS", "EXCHANGES", "MARKS")]
+    rows: list[tuple[str, ...]] = [("RUN", "VERDICT", "TARGET", "APIS", "EXCHANGES", "MARKS")]
     for entry in entries:
         marks = [*(f"pin:{name}" for name in entry.pins), *entry.tags]
         verdict = entry.verdict or ("unreadable" if entry.fault else "incomplete")
         many = "" if entry.exchanges is None else f"{entry.exchanges:,}"
-        target = entry.target_kind or entry.fault or ""
-        row = (entry.id, verdict, target[:60], " ".join(entry.apis), many, " ".join(marks))
-        lines.append(tuple(map(visible.line, row)))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return [
-        "  ".join(
-            cell.rjust(width) if number == 4 else cell.ljust(width)
-            for number, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
+        target = (entry.target_kind or entry.fault or "")[:60]
+        rows.append((entry.id, verdict, target, " ".join(entry.apis), many, " ".join(marks)))
+    return visible.table(rows, right={4})
 
 
 def _size(folder: Path) -> int:
@@ -252,18 +229,22 @@ def _size(folder: Path) -> int:
     return sum(each.st_size for each in found if stat.S_ISREG(each.st_mode))
 
 
-def _age(text: str) -> timedelta:
+def _ago(text: str) -> str:
+    """The moment that long ago, as entries tell theirs: one is before another as text too."""
     found = _AGE.fullmatch(text)
     if found is None:
         raise argparse.ArgumentTypeError(f"{text}: expected an age such as 30d, 12h or 90m")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    try:
+        return utc(datetime.now(UTC) - timedelta(**{_UNITS[found[2]]: int(found[1])}))
+    except OverflowError:
+        raise argparse.ArgumentTypeError(f"{text}: longer than there are years") from None
 
 
-def _moment(text: str) -> datetime:
+def _moment(text: str) -> str:
     if _AGE.fullmatch(text):
-        return datetime.now(UTC) - _age(text)
+        return _ago(text)
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return utc(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(f"{text}: expected 7d, 12h or 2026-11-21") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

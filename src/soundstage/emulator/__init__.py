@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from soundstage.emulator.options import Options
     from soundstage.emulator.service.app import Emulator
-    from soundstage.emulator.service.hosting import Running, running
+    from soundstage.emulator.service.server import Running, running
 
 __all__ = ["Emulator", "Options", "Running", "running"]
 
 _PLACES = {
     "Emulator": "soundstage.emulator.service.app",
     "Options": "soundstage.emulator.options",
-    "Running": "soundstage.emulator.service.hosting",
-    "running": "soundstage.emulator.service.hosting",
+    "Running": "soundstage.emulator.service.server",
+    "running": "soundstage.emulator.service.server",
 }
 
 

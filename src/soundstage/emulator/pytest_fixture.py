@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from soundstage.emulator.options import Options
-from soundstage.emulator.service.hosting import USUAL, Running, running
+from soundstage.emulator.service.server import USUAL, Running, running
 
 _MARK = "emulator"
 

@@ -32,13 +32,14 @@ def outcome(gate: ContractGate, rule: Rule) -> RuleOutcome:
     concerned = []
     found = []
     for exchange in gate.exchanges:
+        if exchange.call.contract is not contract:
+            continue
+        found += [
+            (exchange.id, gate.weights.of(violation))
+            for violation in exchange.violations
+            if violation.rule == rule.id
+        ]
         seen = exchange.observation(live=gate.live)
-        if exchange.call.contract is contract:
-            found += [
-                (exchange.id, gate.weights.of(violation))
-                for violation in exchange.violations
-                if violation.rule == rule.id
-            ]
         if seen.concerns(rule):
             concerned.append((exchange, seen))
     known = RuleOutcome(rule, "passed", found=found, exchanges=len(concerned))

@@ -7,9 +7,10 @@ which is held against it by the kill matrix.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import jsonschema_rs
@@ -99,12 +100,23 @@ def broken_at(schema: Schema, value: Any, path: Path) -> Illegality | None:
 
 def is_legal(schema: Schema, value: Any) -> bool:
     """Whether a value meets a schema."""
-    return patterns.validator(schema).is_valid(value)
+    return _validator(schema).is_valid(value)
+
+
+def _validator(schema: Schema) -> jsonschema_rs.Draft202012Validator:
+    return _compiled(json.dumps(schema))
+
+
+@lru_cache(maxsize=256)
+def _compiled(schema: str) -> jsonschema_rs.Draft202012Validator:
+    # The same few schemas are asked thousands of times, and to compile one takes longer than all
+    # that is then asked of it.
+    return patterns.validator(json.loads(schema))
 
 
 def _errors(schema: Schema, value: Any) -> Iterator[tuple[str, Path, str, Schema]]:
     """(keyword, place in the value, basis, the schema that holds the keyword) of each error."""
-    for error in patterns.validator(schema).iter_errors(value):
+    for error in _validator(schema).iter_errors(value):
         if patterns.gave_up(error):
             continue
         place: Any = schema

@@ -13,13 +13,14 @@ from soundstage.contract import Contract
 from soundstage.contract.paths import endpoint_at
 from soundstage.errors import NoDataError, UsageError
 from soundstage.exchange.client import Exchange
-from soundstage.observed.facts import Observed
+from soundstage.observed.facts import UNKNOWN, Observed
 from soundstage.observed.recorder import Chunk, observe_result, observe_stream
 from soundstage.saved import saved_file as saved_files
 from soundstage.saved.transcript import Transcript
 
 _OK = 200
 _SECOND_NS = 1_000_000_000
+_IN_OWN_WORDS = ("value/", "extra/", f"stage/{UNKNOWN}")
 #: Looked at under load: so many exchanges of each endpoint in a second.
 EACH_SECOND = 2
 
@@ -33,8 +34,16 @@ def observe(exchange: Exchange) -> Observed:
         return Observed()
     whole = exchange.outcome in ("ok", "failed") and exchange.judge.failed is None
     found = _observe(exchange.judge, exchange.chunks, whole=whole)
+    # All that it tells in the API's own words: values, and names that are not documented.
+    own = (
+        each
+        for endpoints in found.apis.values()
+        for facts in endpoints.values()
+        for each in facts.counts
+        if each.startswith(_IN_OWN_WORDS)
+    )
     hiding = exchange.hiding(exchange.redactor)
-    if hiding.may_hold("\n".join(found.texts()).encode("utf-8", "surrogatepass")):
+    if hiding.may_hold("\n".join(own).encode("utf-8", "surrogatepass")):
         found = Observed.of(hiding.document(found.to_json()))
     return found
 

@@ -1,312 +1,272 @@
-"""What a target was seen to send, as one flat map: fact -> number of exchanges that showed it.
+"""What a target was seen to send, as one flat map for each endpoint: fact -> number of exchanges
+that showed it. Beside it stand the ranges of numbers and of lengths.
 
-    whole.merge(observe(exchange))           # any order, any grouping
-    facts = whole.apis["v6"].endpoints["stream"]
-    facts.details("type", "final", "/song_name")    {"string": 412, "null": 3}
+    one.merge(other)               # any order, any grouping
+    document = one.to_json()       # observed.json; Observed.of(document) reads it
+    facts = one.apis["v6"]["stream"]
+    facts.count(Fact("type", "final", "string", "/song_name")), facts.around(…), facts.details(…)
 
-A fact is a line of text: its facet, what it is of, and last, where it is of a place in a chunk, the
-JSON pointer of that place (`*` for any item). `FACETS` lists them all. Two facts may be compared if
-they have the same facet and place; of how many exchanges one could have been shown, `around` says.
-Ranges (`number`, `length`) stand beside the counts, by facts of the same form.
-
-Counts and classes, never anybody's words. Bounded whatever comes: beyond a cap those are kept whose
-hash is smallest, so that whatever is kept in the end was kept all along, in any order of merging.
+Counts and classes, never anybody's words, and bounded whatever comes. `recorder` fills it; what a
+fact means to whoever reads it is said elsewhere.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
-from soundstage.errors import NoDataError
-
-FORMAT: Final = 2
+FORMAT = 2
 #: The stage that stands for the one body of an endpoint that does not stream.
-RESULT: Final = ""
+RESULT = ""
 #: What the name of a stage begins with that the contract does not know; the rest is its mark.
-UNKNOWN: Final = "?"
+UNKNOWN = "?"
 #: The detail of tracks and numbers that are neither documented nor small.
-OTHER: Final = "other"
-
-_OF_STAGE: Final = ("stage",)
-_DETAIL: Final = ("detail",)
-_OF_PLACE: Final = ("stage", "path")
-_AT_PLACE: Final = ("stage", "detail", "path")
-#: Each facet, and what follows it. An exchange shows …
-FACETS: Final[Mapping[str, tuple[str, ...]]] = {
-    "whole": (),  # … that nothing cut it short: only then what did not come was not sent
-    "framing": _DETAIL,
-    "tracks": _DETAIL,  # … a track, if whole
-    "start": _DETAIL,  # … that the index starts at this
-    "step": _DETAIL,  # … that the index goes on by this
-    "last": _DETAIL,  # … the stage of its last chunk, if whole
-    "order": ("stage", "detail"),  # … that the first came before the second (of the same track)
-    "broken": _DETAIL,  # … that a rule across chunks was broken
-    "stage": _OF_STAGE,  # … a chunk of the stage
-    "complete": _OF_STAGE,  # … a chunk of the stage, and is whole
-    "times": ("stage", "detail"),  # … that the stage came so often (on a track), if whole
-    "track": ("stage", "detail"),  # … a chunk of the stage on the track
-    "at": _OF_PLACE,  # … a value at the place
-    "always": _OF_PLACE,  # … a value at the place in everything that could hold one
-    "extra": _OF_PLACE,  # … that the place is not documented
-    "type": _AT_PLACE,
-    "value": _AT_PLACE,  # … a value that may be one of an enumeration
-    "unkept": _OF_PLACE,  # … a text that is kept in no form
-    "format": _AT_PLACE,  # … a text of the class
-    "size": _AT_PLACE,  # … an array of so many items
-    "number": _OF_PLACE,  # a range
-    "length": _OF_PLACE,  # a range
-}
-RANGES: Final = ("number", "length")
-#: Of a stage: undocumented places that are kept; documented ones always are.
-MOST_PLACES: Final = 400
-#: Distinct values that may still be an enumeration. One more is kept, which says that there are
-#: too many.
-MOST_VALUES: Final = 24
+OTHER = "other"
+#: The one value of a place that had more than an enumeration has.
+MANY = "many"
 #: Stages that the contract does not know: so many are told apart.
-MOST_UNKNOWN: Final = 16
-#: So many facts are well below every cap; only beyond it anybody looks.
-_FEW: Final = 4_000
+MOST_UNKNOWN = 16
+#: Undocumented places that are kept of one stage; documented ones always are.
+MOST_PLACES = 400
+#: Distinct values that may still be an enumeration. One more is kept, which says that it is none.
+MOST_VALUES = 24
+_MOST = {"stage": MOST_UNKNOWN, "place": MOST_PLACES, "value": MOST_VALUES + 1}
+#: Below so many facts nothing is dropped before it has to be: looking for it takes a millisecond.
+_FEW = 4_000
+
+#: What facts there are, and among which exchanges each is counted: all successful answers that were
+#: looked at; those of them that nothing cut short ("whole": what did not come was not sent); those
+#: of these with the stage ("ended"); those with an object around the place, or with the place.
+FACETS: Mapping[str, str] = {
+    "exchanges": "exchanges",
+    "whole": "exchanges",
+    "framing": "exchanges",
+    "index.start": "exchanges",
+    "index.step": "exchanges",
+    "rule": "exchanges",  # one across chunks that was broken: its id below the endpoint
+    "stage": "exchanges",
+    "order": "exchanges",  # the first of the stage came before the first of another
+    "last": "whole",  # the last stage
+    "ended": "whole",
+    "times": "ended",  # how often the stage came, on one track if it counts by track
+    "track": "ended",  # there was a chunk of this track; of any stage: ""
+    "field": "object",  # there was something at the place
+    "always": "object",  # and no object around it was without it
+    "extra": "object",  # and the contract does not know the place
+    "type": "field",
+    "format": "field",  # a class of text
+    "size": "field",  # items of an array
+    "value": "field",  # what may be one of an enumeration, as JSON or as a hash
+    "unkept": "field",  # there was a text that is no value
+    "number": "field",  # a range
+    "length": "field",  # a range, of texts, in characters
+}
 
 Range = tuple[float, float]
 
 
 class Fact(NamedTuple):
-    """The parts of a fact; what a facet has not is ""."""
+    """One fact. `path` is a JSON pointer with `*` for any item, "" for the whole chunk."""
 
     facet: str
     stage: str = ""
     detail: str = ""
     path: str = ""
 
-    def __str__(self) -> str:
-        return "/".join((self.facet, *(getattr(self, part) for part in FACETS[self.facet])))
+    @property
+    def key(self) -> str:
+        """The fact as it is kept: `type/final/string/song_name`, `framing//sse`."""
+        stage, detail = (each.replace("/", "~1") for each in (self.stage, self.detail))
+        return f"{self.facet}/{stage}/{detail}{self.path}"
 
     @classmethod
-    def read(cls, text: str) -> Fact | None:
-        """The parts of a fact that is written down; None if it is none."""
-        facet, *_ = text.split("/", 1)
-        parts = FACETS.get(facet)
-        if parts is None:
-            return None
-        found = text.split("/", len(parts))[1:] if parts else text.split("/")[1:]
-        if len(found) != len(parts):
-            return None
-        return cls(facet, **dict(zip(parts, found, strict=True)))
+    def of(cls, key: str) -> Fact:
+        """Read a key, whoever wrote it: what it lacks is empty."""
+        parts = key.split("/", 3)
+        facet, stage, detail = (*parts[:3], "", "")[:3]
+        if "~1" in key:
+            stage, detail = stage.replace("~1", "/"), detail.replace("~1", "/")
+        return cls(facet, stage, detail, f"/{parts[3]}" if len(parts) > 3 else "")
 
 
+@dataclass(slots=True)
 class Facts:
-    """What was seen of one endpoint, in `exchanges` successful answers."""
+    """What was seen of one endpoint: in how many exchanges each fact was, and ranges, both by key.
+    It is filled by key, and asked by fact.
+    """
 
-    __slots__ = ("_by_place", "_looked", "counts", "exchanges", "ranges")
+    counts: dict[str, int] = field(default_factory=dict)
+    ranges: dict[str, Range] = field(default_factory=dict)
+    _by_place: dict[tuple[str, str, str], dict[str, int]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+    _enough: int = field(default=_FEW, compare=False, repr=False)
 
-    def __init__(self, exchanges: int = 0) -> None:
-        self.exchanges = exchanges
-        self.counts: dict[str, int] = {}
-        self.ranges: dict[str, Range] = {}
-        self._by_place: dict[tuple[str, str, str], dict[str, int]] | None = None
-        self._looked = _FEW
+    def __iter__(self) -> Iterator[Fact]:
+        """All facts, sorted by key."""
+        for (facet, stage, path), details in self._read().items():
+            for detail in details:
+                yield Fact(facet, stage, detail, path)
 
-    def show(self, facet: str, *parts: str) -> None:
-        """Note a fact of the one exchange that is being looked at."""
-        self.counts["/".join((facet, *parts))] = 1
+    def details(self, facet: str, stage: str = "", path: str = "") -> Mapping[str, int]:
+        """All details of a facet at a place, sorted, with their counts. Of more values than an
+        enumeration has there is only `MANY`.
+        """
+        return self._read().get((facet, stage, path), {})
 
-    def widen(self, facet: str, stage: str, path: str, low: float, high: float) -> None:
-        """Note a number, or the length of a text."""
-        key = f"{facet}/{stage}/{path}"
-        before = self.ranges.get(key)
-        if before is not None:
-            low, high = min(low, before[0]), max(high, before[1])
-        self.ranges[key] = (low, high)
+    def count(self, fact: Fact) -> int:
+        """How many exchanges showed it."""
+        return self.details(fact.facet, fact.stage, fact.path).get(fact.detail, 0)
 
-    def merge(self, other: Facts) -> None:
-        """Add what was seen in other exchanges. Associative and commutative."""
-        self.exchanges += other.exchanges
-        counts = self.counts
-        for key, number in other.counts.items():
-            counts[key] = counts.get(key, 0) + number
-        for key, (low, high) in other.ranges.items():
-            mine = self.ranges.get(key, (low, high))
-            self.ranges[key] = (min(low, mine[0]), max(high, mine[1]))
-        self._by_place = None
-        if len(counts) > self._looked:
-            self.bound()
-            self._looked = max(_FEW, 2 * len(self.counts))
-
-    # --- reading ----------------------------------------------------------------------------------
-
-    def _index(self) -> dict[tuple[str, str, str], dict[str, int]]:
-        if self._by_place is None:
-            self._by_place = {}
-            for key, number in self.counts.items():
-                if (fact := Fact.read(key)) is not None:
-                    place = (fact.facet, fact.stage, fact.path)
-                    self._by_place.setdefault(place, {})[fact.detail] = number
-        return self._by_place
-
-    def details(self, facet: str, stage: str = "", path: str = "") -> dict[str, int]:
-        """Of a facet at a place: how many exchanges showed each detail."""
-        return self._index().get((facet, stage, path), {})
-
-    def count(self, facet: str, stage: str = "", detail: str = "", path: str = "") -> int:
-        """How many exchanges showed a fact."""
-        return self.details(facet, stage, path).get(detail, 0)
-
-    def range(self, facet: str, stage: str, path: str) -> Range | None:
-        """Least and most; None where there was nothing."""
-        return self.ranges.get(f"{facet}/{stage}/{path}")
+    def around(self, fact: Fact) -> int:
+        """How many exchanges could have shown it: had the stage, the object around the field, …"""
+        facet, stage, _, path = fact
+        among = FACETS[facet]
+        if among == "field":
+            return self.count(Fact("field", stage, "", path))
+        if among == "object" and path:
+            kind = "array" if path.endswith("/*") else "object"
+            return self.count(Fact("type", stage, kind, path.rpartition("/")[0]))
+        if among == "object":
+            return self.count(Fact("stage", stage))
+        if among == "ended":
+            return self.count(Fact("ended", stage) if stage else Fact("whole"))
+        return self.count(Fact(among))
 
     def stages(self) -> list[str]:
-        """The stages that were seen, in order of their names."""
-        return sorted(stage for facet, stage, _ in self._index() if facet == "stage")
+        """The stages that were seen, sorted."""
+        return sorted(stage for facet, stage, _ in self._read() if facet == "stage")
 
-    def places(self, stage: str) -> list[str]:
-        """The places of a stage that were seen, the whole chunk ("") included, sorted."""
-        index = self._index()
-        return sorted(path for facet, of, path in index if facet == "at" and of == stage)
+    def _read(self) -> Mapping[tuple[str, str, str], dict[str, int]]:
+        """The counts of all details, by facet, stage and path."""
+        if not self._by_place:
+            self._bound()
+            for key in sorted(self.counts):
+                facet, stage, detail, path = Fact.of(key)
+                self._by_place.setdefault((facet, stage, path), {})[detail] = self.counts[key]
+            for (facet, stage, path), details in self._by_place.items():
+                if facet == "value" and len(details) > MOST_VALUES:
+                    details.clear()
+                    details[MANY] = self._by_place.get(("field", stage, path), {}).get("", 0)
+        return self._by_place
 
-    def around(self, stage: str, path: str) -> int:
-        """In how many exchanges there was an object (or a list) for a place to be in."""
-        if not path:
-            return self.count("stage", stage)
-        kind = "array" if path.endswith("/*") else "object"
-        return self.count("type", stage, kind, path.rpartition("/")[0])
+    def range(self, facet: str, stage: str, path: str) -> Range | None:
+        """Least and most of the numbers, or of the lengths of texts, at a place."""
+        return self.ranges.get(Fact(facet, stage, "", path).key)
 
-    def many(self, stage: str, path: str) -> bool:
-        """Whether there were more values at a place than an enumeration has."""
-        return len(self.details("value", stage, path)) > MOST_VALUES
+    def show(self, keys: Iterable[str]) -> None:
+        """The one exchange that these are the facts of showed these."""
+        self.counts.update(dict.fromkeys(keys, 1))
 
-    # --- bounds -----------------------------------------------------------------------------------
+    def widen(self, key: str, least: float, most: float) -> None:
+        """Let a range reach so far."""
+        low, high = self.ranges.get(key, (least, most))
+        self.ranges[key] = (min(low, least), max(high, most))
 
-    def bound(self) -> None:
-        """Forget what is beyond the caps."""
-        facts = {key: fact for key in self.counts if (fact := Fact.read(key)) is not None}
-        unknown = {f.stage for f in facts.values() if f.stage.startswith(UNKNOWN)}
-        lost = set(sorted(unknown, key=_hash)[MOST_UNKNOWN:])
-        extra: dict[str, list[str]] = {}
-        values: dict[tuple[str, str], list[str]] = {}
-        for fact in facts.values():
-            if fact.facet == "extra":
-                extra.setdefault(fact.stage, []).append(fact.path)
-            elif fact.facet == "value":
-                values.setdefault((fact.stage, fact.path), []).append(fact.detail)
-        dropped = {
-            (stage, path)
-            for stage, paths in extra.items()
-            for path in sorted(paths, key=_depth)[MOST_PLACES:]
+    def merge(self, other: Facts) -> None:
+        """Add what was seen in other exchanges."""
+        for key, count in other.counts.items():
+            self.counts[key] = self.counts.get(key, 0) + count
+        for key, ends in other.ranges.items():
+            self.widen(key, *ends)
+        self._by_place = {}
+        if len(self.counts) > self._enough:
+            self._bound()
+            self._enough = max(_FEW, 2 * len(self.counts))
+
+    def _bound(self) -> None:
+        """Forget what is beyond the caps. What has the smallest hashes is kept, of places the
+        shallowest first: whatever is kept in the end was kept all along, so its count is whole,
+        in whatever order parts were merged and bounded.
+        """
+        groups: dict[tuple[str, ...], set[str]] = {}
+        for key in self.counts:
+            if key.startswith(("stage/", "extra/", "value/")):
+                facet, stage, detail, path = Fact.of(key)
+                if facet == "value":
+                    groups.setdefault(("value", stage, path), set()).add(detail)
+                elif facet == "extra":
+                    groups.setdefault(("place", stage), set()).add(path)
+                elif stage.startswith(UNKNOWN):
+                    groups.setdefault(("stage",), set()).add(stage)
+        gone = {
+            (*group, name)
+            for group, names in groups.items()
+            for name in _beyond(names, _MOST[group[0]])
         }
-        kept = {place: set(sorted(v, key=_hash)[: MOST_VALUES + 1]) for place, v in values.items()}
+        if not gone:
+            return
 
-        def stays(fact: Fact | None) -> bool:
-            if fact is None or fact.stage in lost or (fact.stage, fact.path) in dropped:
-                return False
-            if fact.facet in ("order", "last") and fact.detail in lost:
-                return False
-            place = (fact.stage, fact.path)
-            return fact.facet != "value" or fact.detail in kept[place]
+        def kept(key: str) -> bool:
+            facet, stage, detail, path = Fact.of(key)
+            also = ("stage", detail if facet in ("order", "last") else stage)
+            of = {("stage", stage), also, ("place", stage, path), (facet, stage, path, detail)}
+            return gone.isdisjoint(of)
 
-        self.counts = {key: n for key, n in self.counts.items() if stays(facts.get(key))}
-        self.ranges = {key: r for key, r in self.ranges.items() if stays(Fact.read(key))}
-        self._by_place = None
+        self.counts = {key: count for key, count in self.counts.items() if kept(key)}
+        self.ranges = {key: ends for key, ends in self.ranges.items() if kept(key)}
 
     def to_json(self) -> dict[str, Any]:
-        self.bound()
+        self._bound()
         return {
-            "exchanges": self.exchanges,
-            "facts": dict(sorted(self.counts.items())),
-            "ranges": {key: list(ends) for key, ends in sorted(self.ranges.items())},
+            "counts": {key: self.counts[key] for key in sorted(self.counts)},
+            "ranges": {key: list(self.ranges[key]) for key in sorted(self.ranges)},
         }
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Facts:
-        facts = cls(data["exchanges"])
-        facts.counts = dict(data["facts"])
-        facts.ranges = {key: (float(a), float(b)) for key, (a, b) in data["ranges"].items()}
-        return facts
-
-
-@dataclass(slots=True)
-class ApiSeen:
-    """What was seen of one API version, and the hashes of the contracts it was held against."""
-
-    contracts: set[str] = field(default_factory=set)
-    endpoints: dict[str, Facts] = field(default_factory=dict)
-
-    def merge(self, other: ApiSeen) -> None:
-        self.contracts |= other.contracts
-        _merge(self.endpoints, other.endpoints, Facts)
+        ranges = {key: (float(low), float(high)) for key, (low, high) in data["ranges"].items()}
+        return cls(dict(data["counts"]), ranges)
 
 
 @dataclass(slots=True)
 class Observed:
-    """All that was seen, by API version."""
+    """All that was seen: by API version and endpoint."""
 
-    apis: dict[str, ApiSeen] = field(default_factory=dict)
+    apis: dict[str, dict[str, Facts]] = field(default_factory=dict)
 
     def merge(self, other: Observed) -> None:
         """Add what was seen in other exchanges. Associative and commutative."""
-        _merge(self.apis, other.apis, ApiSeen)
+        for api, endpoints in other.apis.items():
+            mine = self.apis.setdefault(api, {})
+            for name, facts in endpoints.items():
+                mine.setdefault(name, Facts()).merge(facts)
 
     @property
     def exchanges(self) -> int:
         """How many exchanges it was made of."""
-        return sum(e.exchanges for api in self.apis.values() for e in api.endpoints.values())
-
-    def texts(self) -> Iterable[str]:
-        """Every fact that is kept."""
-        for api in self.apis.values():
-            for facts in api.endpoints.values():
-                yield from facts.counts
+        each = (facts for endpoints in self.apis.values() for facts in endpoints.values())
+        return sum(facts.count(Fact("exchanges")) for facts in each)
 
     def to_json(self) -> dict[str, Any]:
         """The document of `observed.json` (results/observed.schema.json)."""
         return {
             "format": FORMAT,
             "apis": {
-                api: {
-                    "contracts": sorted(seen.contracts),
-                    "endpoints": {
-                        name: facts.to_json() for name, facts in sorted(seen.endpoints.items())
-                    },
-                }
-                for api, seen in sorted(self.apis.items())
+                api: {name: endpoints[name].to_json() for name in sorted(endpoints)}
+                for api, endpoints in sorted(self.apis.items())
             },
         }
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Observed:
-        """Read back what `to_json` gave. The document must meet its schema.
-
-        Raises NoDataError for one of an older format, whose counts say less.
-        """
-        if document["format"] != FORMAT:
-            raise NoDataError(
-                f"observed.json has format {document['format']}, which is read no more; the"
-                " transcripts of that run can be read with `soundstage schema --observed`"
-            )
+        """Read back what `to_json` gave. The document must meet its schema."""
         return cls(
             {
-                api: ApiSeen(
-                    set(seen["contracts"]),
-                    {name: Facts.of(each) for name, each in seen["endpoints"].items()},
-                )
-                for api, seen in document["apis"].items()
+                api: {name: Facts.of(facts) for name, facts in endpoints.items()}
+                for api, endpoints in document["apis"].items()
             }
         )
 
 
-def _merge(mine: dict[str, Any], others: Mapping[str, Any], new: Callable[[], Any]) -> None:
-    for name, other in others.items():
-        if name not in mine:
-            mine[name] = new()
-        mine[name].merge(other)
+def _beyond(names: set[str], most: int) -> list[str]:
+    """The names for which there is no room, the shallowest and those of small hashes kept."""
+    if len(names) <= most:
+        return []
 
+    def rank(name: str) -> tuple[int, str]:
+        return (name.count("/"), hashlib.sha256(name.encode("utf-8", "replace")).hexdigest())
 
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
-
-
-def _depth(path: str) -> tuple[int, str]:
-    return path.count("/"), _hash(path)
+    return sorted(names, key=rank)[most:]

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 #: C0 but for line end and tab, DEL and C1; line and paragraph separator; what turns the direction
@@ -67,6 +67,21 @@ def alone(value: object) -> str:
 def lines(rows: Iterable[object]) -> str:
     """Rows as a text of as many lines, whatever stands in them; no line end at the end."""
     return "\n".join(map(line, rows))
+
+
+def table(rows: Iterable[Sequence[object]], right: Collection[int] = ()) -> list[str]:
+    """Rows of cells as lines whose columns are as wide as they need to be; those in `right` (from
+    0) end where the widest of their cells ends.
+    """
+    shown = [[line(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if place in right else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in shown
+    ]
 
 
 def text(whole: str) -> str:

@@ -86,9 +86,11 @@ _MEMBER = b"\x1f\x8b\x08\x00"
 
 def read_observed(path: Path, *, within: Path | None = None) -> Row:
     """An `observed.json`, wherever it lies, or if it lies `within` a folder of others. Raises
-    UsageError with file, place and reason.
+    UsageError with file, place and reason, NoDataError for one of a version before.
     """
     document = _document(path, DOCUMENT_LIMIT, within)
+    if isinstance(document, dict) and document.get("format") == 1:
+        raise NoDataError(f"{path}: of an older version (format 1), which cannot be compared")
     why = why_not_observed(document)
     if why is not None:
         raise UsageError(f"{path}: {why}")

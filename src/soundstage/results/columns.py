@@ -2,9 +2,9 @@
 
     intake = take_in(bundle)                    (`intake`)   Columns by (api, endpoint)
     columns.kinds()                             what became of the rows, counted
-    columns.times("complete") + columns.late()  seconds from the intended start, a row each
+    columns.since_intended("complete")          seconds from the intended start, a row each
     columns.stages()                            first arrivals of each stage
-    columns.sample.kept                         some exchanges, with all that is known of stages
+    columns.sample.tables()                     some exchanges, with all that is known of stages
 
 The one reader of rows of a bundle: reports, comparisons, fidelity and fitted profiles rest on it.
 (`verdicts.ObjectiveTally` and the trials of a capacity search count rows while a run makes them.)
@@ -19,11 +19,12 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from soundstage.results.exchange_sample import SAMPLE, ExchangeSample
 
 Floats = npt.NDArray[np.float64]
 
@@ -40,8 +41,6 @@ CUT_SHORT = frozenset({"censored", "cut"})
 NAMES_LIMIT, NAME_LIMIT = 500, 500
 #: So much of a reason is told.
 _REASON_LIMIT = 1_000
-#: Exchanges of an endpoint that a sample holds at least, if so many are added.
-SAMPLE = 2_000
 _PLAYBACK_REASONS = 100
 #: Kinds of rows that are told apart while counting.
 _KINDS_LIMIT = 5_000
@@ -82,74 +81,6 @@ class RowKind(NamedTuple):
     def due(self) -> bool:
         """Whether a song, or a result, was due in the measured window."""
         return not self.warmup and not self.probe
-
-
-class SampledExchange(NamedTuple):
-    """Of a measured row: first and last arrival and number of the chunks of each of its stages
-    (`names`; `streaming_ready#1`: of a track) one after the other, seconds since the start; when
-    it `ended`; the longest `silence` in it.
-    """
-
-    outcome: str
-    names: tuple[str, ...]
-    flat: array[float]
-    ended: float | None
-    silence: float | None
-
-    @property
-    def stages(self) -> dict[str, tuple[float, float, float]]:
-        """(first, last, count) by stage, in the order in which they came."""
-        steps = iter(self.flat)
-        return dict(zip(self.names, zip(steps, steps, steps, strict=True), strict=True))
-
-
-class ExchangeSample:
-    """Exchanges of one endpoint that passed any stage, evenly spread over all that are added: all
-    of them up to twice `size`, then every second, and so on, so that at least `size` are there.
-
-    They are kept as flat arrays and names that are shared: as the rows that they come from, those
-    of a comparison would take a hundred megabytes.
-    """
-
-    __slots__ = ("_met", "_names", "_size", "_stride", "kept")
-
-    def __init__(self, size: int = SAMPLE) -> None:
-        self.kept: list[SampledExchange] = []
-        self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._size = size
-        self._met = 0
-        self._stride = 1
-
-    def add(self, row: Mapping[str, Any]) -> None:
-        """Take a row into account. Raises ValueError at stages of another shape."""
-        self._met += 1
-        if self._met % self._stride:
-            return
-        stages, silence, outcome = row["stages"], row.get("silence"), row["outcome"]
-        names = tuple(stages)
-        names = self._names.setdefault(names, names)
-        flat = array("d", chain.from_iterable(stages.values()))
-        if len(flat) != 3 * len(names):
-            raise ValueError("a stage is [first, last, count]")
-        longest = silence[0] if silence else None
-        self.kept.append(SampledExchange(outcome, names, flat, row.get("ended"), longest))
-        if len(self.kept) >= 2 * self._size:
-            self._thin()
-
-    def merge(self, other: ExchangeSample) -> None:
-        """Take in those that came after, of which another one took its sample."""
-        while self._stride < other._stride:
-            self._thin()
-        while other._stride < self._stride:
-            other._thin()
-        self.kept += other.kept
-        self._met += other._met
-        while len(self.kept) >= 2 * self._size:
-            self._thin()
-
-    def _thin(self) -> None:
-        del self.kept[::2]
-        self._stride *= 2
 
 
 class PlaybackColumns:
@@ -214,30 +145,21 @@ class StageColumn:
 
 class Columns:
     """The rows of one endpoint. `bad` measured rows did not end well; `ends` says after which
-    stage ("" before any) and how. `sample` holds some of them whole, of those that ended well only
-    if `whole_only`.
+    stage ("" before any) and how. `sample` holds some of them whole.
+
+    `times_only` keeps what a comparison asks for, which costs a third less: no first arrivals of
+    stages (`stages`), and in the sample those alone that ended well.
 
     Rows that reached the same milestones share a table, and those that passed the same stages, so
     that their times go in as one.
     """
 
     __slots__ = (
-        "_dropped",
-        "_first",
-        "_kinds",
-        "_names",
-        "_tables",
-        "_whole_only",
-        "_with_stages",
-        "bad",
-        "ends",
-        "heard",
+        "_dropped", "_first", "_kinds", "_names", "_tables", "_times_only", "bad", "ends", "heard",
         "sample",
     )  # fmt: skip
 
-    def __init__(
-        self, sample: int = SAMPLE, *, whole_only: bool = False, stages: bool = True
-    ) -> None:
+    def __init__(self, sample: int = SAMPLE, *, times_only: bool = False) -> None:
         self.heard: PlaybackColumns | None = None
         self.sample = ExchangeSample(sample)
         self.ends: Counter[tuple[str, str]] = Counter()
@@ -248,8 +170,7 @@ class Columns:
         self._first: dict[tuple[tuple[str, ...], bool], array[float]] = {}
         self._dropped = array("q")
         self._names: set[str] = set()
-        self._whole_only = whole_only
-        self._with_stages = stages
+        self._times_only = times_only
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Take a row of exchanges.ndjson.gz in. Raises ValueError at names that are too many or
@@ -292,25 +213,20 @@ class Columns:
             self.heard = self.heard or PlaybackColumns()
             self.heard.add(playback)
         passed, well = row["stages"], outcome == OK
-        if passed and (well or not self._whole_only):
+        if not self._times_only:
+            passing = tuple(passed), well
+            first = self._first.get(passing)
+            if first is None:
+                self._know(passing[0])
+                first = self._first[passing] = array("f")
+            first.extend([times[0] for times in passed.values()])
+        if passed and (well or not self._times_only):
             self.sample.add(row)
         if not well:
             if outcome in CUT_SHORT:
                 lasted = get("ended")
                 table.cut[len(table.started) - 1] = _last_seen(row) if lasted is None else lasted
             self.bad += 1
-        if self._with_stages:
-            self._arrived(passed, outcome)
-
-    def _arrived(self, passed: Mapping[str, Any], outcome: str) -> None:
-        well = outcome == OK
-        passing = tuple(passed), well
-        first = self._first.get(passing)
-        if first is None:
-            self._know(passing[0])
-            first = self._first[passing] = array("f")
-        first.extend([times[0] for times in passed.values()])
-        if not well:
             last = max(passed, key=lambda name: float(passed[name][1]), default="")
             self.ends[last, outcome] += 1
 
@@ -400,9 +316,12 @@ class Columns:
         return _seconds(self._dropped)
 
     def late(self) -> Floats:
-        """Seconds by which each start was late."""
+        """Seconds by which each start was late (`row_facts.lateness`)."""
         return _joined(
-            [_seconds(table.started) - _seconds(table.intended) for table in self._tables.values()]
+            [
+                (np.array(table.started) - np.array(table.intended)) / 1e9
+                for table in self._tables.values()
+            ]
         )
 
     def cut(self) -> Floats:
@@ -413,6 +332,12 @@ class Columns:
             column[list(table.cut)] = list(table.cut.values())
             found.append(column)
         return _joined(found)
+
+    def since_intended(self, milestone: str) -> Floats:
+        """Seconds from the intended start (`row_facts.since_intended`); +inf for a row that did
+        not get there.
+        """
+        return self.times(milestone) + self.late()
 
     def times(self, milestone: str) -> Floats:
         """Seconds from the actual start; +inf for a row that did not get there."""

@@ -18,7 +18,8 @@ from typing import Any
 from soundstage.errors import UsageError
 from soundstage.process.signals import deaf_children
 from soundstage.results.bundle import Bundle
-from soundstage.results.columns import SAMPLE, Columns, RunColumns, count
+from soundstage.results.columns import Columns, RunColumns, count
+from soundstage.results.exchange_sample import SAMPLE
 
 #: More different endpoints than any contract has.
 ENDPOINTS_LIMIT = 1_000
@@ -29,12 +30,11 @@ _PLACE_LIMIT = 200
 class Intake:
     """What is kept of rows: `columns` by (api, endpoint), those of the `whole` run, violations by
     code and in how many exchanges, and the transcripts (`places`) of the exchanges in `wanted`.
-    `sample` is as in `Columns`. `compared`: what a comparison does not ask for is left out, which
-    is the whole run, first arrivals of stages, and in the sample what did not end well.
+    `sample` and `times_only` are as in `Columns`; the latter leaves `whole` empty as well.
     """
 
     def __init__(
-        self, wanted: Collection[str] = (), sample: int = SAMPLE, *, compared: bool = False
+        self, wanted: Collection[str] = (), sample: int = SAMPLE, *, times_only: bool = False
     ) -> None:
         self.columns: dict[tuple[str, str], Columns] = {}
         self.whole = RunColumns()
@@ -42,12 +42,12 @@ class Intake:
         self.exchanges_with: Counter[str] = Counter()
         self.places: dict[str, str] = {}
         self.total = 0
-        self._wanted, self._sample, self._compared = wanted, sample, compared
+        self._wanted, self._sample, self._times_only = wanted, sample, times_only
 
     def take(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Take rows in, in their order. Raises UsageError at one of another format."""
-        columns, whole = self.columns, self.whole
-        wanted, compared = self._wanted, self._compared
+        columns, whole, wanted = self.columns, self.whole, self._wanted
+        times_only = self._times_only
         for row in rows:
             self.total += 1
             try:
@@ -56,11 +56,9 @@ class Intake:
                 if group is None:
                     if len(columns) >= ENDPOINTS_LIMIT:
                         raise ValueError(f"more than {ENDPOINTS_LIMIT:,} endpoints")
-                    group = columns[key] = Columns(
-                        self._sample, whole_only=self._compared, stages=not self._compared
-                    )
+                    group = columns[key] = Columns(self._sample, times_only=self._times_only)
                 group.add(row)
-                if not compared:
+                if not times_only:
                     whole.add(row)
                 if codes := row["codes"]:
                     for code, number in codes.items():
@@ -100,12 +98,12 @@ def take_in(
     wanted: Collection[str] = (),
     sample: int = SAMPLE,
     *,
-    compared: bool = False,
+    times_only: bool = False,
 ) -> Intake:
     """All rows of a bundle; the rest as in `Intake`. Raises UsageError at a damaged one."""
 
     def empty() -> Intake:
-        return Intake(wanted, sample, compared=compared)
+        return Intake(wanted, sample, times_only=times_only)
 
     def in_one_go() -> Intake:
         intake = empty()

@@ -1,4 +1,5 @@
-"""What a row of exchanges.ndjson.gz says of the things that objectives ask for.
+"""What a row of exchanges.ndjson.gz says: how late it began, when it reached its milestones, and
+what objectives ask of it. `columns` says the same of all rows of a bundle at once.
 
 What failed or timed out did not get there, however early. What the harness itself cut short
 (outcomes `censored` and `cut`) is not known: None.
@@ -16,16 +17,30 @@ _UNKNOWN = ("censored", "cut")
 _VIOLATES = "violates"
 
 
+def lateness(row: Mapping[str, Any]) -> float:
+    """Seconds by which an exchange began after its intended start."""
+    return float((row["started_ns"] - row["intended_ns"]) / 1e9)
+
+
+def since_intended(row: Mapping[str, Any], milestone: str) -> float | None:
+    """Seconds from the *intended* start to a milestone, None if it was not reached: TTSR is that of
+    `streaming_ready`, TTC that of `complete`. A row's own offsets count from the actual start; to
+    leave out how late that was would flatter a target that kept its clients waiting (Tene's
+    coordinated omission).
+    """
+    seconds: float | None = row["milestones"].get(milestone)
+    return None if seconds is None else seconds + lateness(row)
+
+
 def time_of(row: Mapping[str, Any], within: Within) -> tuple[float | None, float]:
     """(seconds from the intended start, 0), +inf if it never got there; (None, seconds that it
     was watched without getting there) if the harness cut it short.
     """
-    late = (row["started_ns"] - row["intended_ns"]) / 1e9
-    seconds = row["milestones"].get(within.milestone)
+    seconds = since_intended(row, within.milestone)
     if seconds is not None:
-        return seconds + late, 0.0
+        return seconds, 0.0
     if row["outcome"] in _UNKNOWN:
-        return None, (row.get("ended") or 0.0) + late
+        return None, (row.get("ended") or 0.0) + lateness(row)
     return math.inf, 0.0
 
 

@@ -2,7 +2,8 @@
 
 The folders are the truth: every question reads their run.json, and no index is kept, since reading
 a thousand of them takes a fifth of a second. Tags and pins, which no bundle says, live in
-`marks.json` beside the bundles, so that a CI cache that carries the folder carries them.
+`marks.json` beside the bundles, so that a CI cache that carries the folder carries them. Nothing
+here reads a bundle's rows.
 """
 
 from __future__ import annotations
@@ -14,24 +15,21 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 from soundstage.errors import NoDataError, SoundstageError, TargetError, UsageError, not_written
 from soundstage.output import outgoing
-from soundstage.output.written_files import create, replace
+from soundstage.output.written_files import replace
 from soundstage.results.bundle import RUN, Bundle
-from soundstage.untrusted.strange_files import open_plain, read_plain
+from soundstage.untrusted.strange_files import read_plain
 
 #: Where `check` and `load` put their bundles unless told otherwise.
 ROOT: Final = Path("runs")
 MARKS: Final = "marks.json"
-#: Held while marks are changed. A file of its own: `marks.json` is replaced, and a lock on the old
-#: file would keep nobody from the new one.
-LOCK: Final = "marks.lock"
 
 #: Who deletes large bundles holds the lock meanwhile; longer than this, something is stuck.
 _BUSY_SECONDS: Final = 30.0
@@ -47,8 +45,8 @@ class RunEntry:
     or empty then.
     """
 
-    id: str
     path: Path
+    id: str
     kind: str | None = None
     created: str | None = None
     finished: str | None = None
@@ -74,7 +72,7 @@ class Marks:
 
 class Runs:
     """The runs below a folder, as they are whenever they are asked for. Several processes may mark
-    and remove them at once.
+    and remove them at once. Where a run is asked for, `text` is what `find` knows.
 
     Raises UsageError where the folder or a file in it cannot be used.
     """
@@ -84,11 +82,9 @@ class Runs:
         if not root.is_dir():
             raise NoDataError(f"{root}: no such folder; `soundstage check` and `load` make it")
 
-    # --- what there is ----------------------------------------------------------------------------
-
     def entries(self) -> list[RunEntry]:
         """All runs, the newest first; those that cannot be read last."""
-        marks = self.marks()
+        marks = self._marks()
         found = [_entry(folder, marks) for folder in _folders(self.root)]
         found.sort(key=lambda entry: (entry.fault is None, entry.created or "", entry.id))
         return found[::-1]
@@ -98,13 +94,14 @@ class Runs:
         `latest` and `latest~N` (the N-th before it). Raises UsageError if there is none.
         """
         entries = self.entries()
-        pinned = self.marks().pins.get(text)
-        wanted = pinned or text
-        exact = [entry for entry in entries if entry.id == wanted]
-        if exact:
-            return exact[0]
-        if pinned is not None:
+        for entry in entries:
+            if text in entry.pins:
+                return entry
+        if pinned := self._marks().pins.get(text):
             raise UsageError(f"{text}: pinned to {pinned}, which is not in {self.root} any more")
+        for entry in entries:
+            if entry.id == text:
+                return entry
         if latest := _LATEST.fullmatch(text):
             readable = [entry for entry in entries if entry.fault is None]
             back = int(latest[1] or 0)
@@ -121,25 +118,6 @@ class Runs:
             f"{text}: no folder, and no run or pin in {self.root} is called so; "
             "`soundstage runs` lists them"
         )
-
-    # --- what people say about them ---------------------------------------------------------------
-
-    def marks(self) -> Marks:
-        """Tags and pins. Raises UsageError for a file that is not as we write it."""
-        place = self.root / MARKS
-        try:
-            data = json.loads(read_plain(place, most=_LARGEST_MARKS, within=self.root))
-        except FileNotFoundError:
-            return Marks()
-        except (OSError, ValueError, RecursionError) as error:
-            raise UsageError(f"{place}: cannot be read: {error}") from error
-        found = data if isinstance(data, dict) else {}
-        tags: Any = found.get("tags")
-        pins: Any = found.get("pins")
-        if not _is_tags(tags) or not _is_pins(pins):
-            form = '{"tags": {RUN: [TAG, …]}, "pins": {NAME: RUN}}'
-            raise UsageError(f"{place}: expected {form}")
-        return Marks(tags, pins)
 
     def tag(self, text: str, tag: str) -> RunEntry:
         """Give a run a tag. Raises UsageError for a tag that is none."""
@@ -192,21 +170,54 @@ class Runs:
             except OSError as error:
                 raise UsageError(f"{entry.path}: cannot be deleted: {error.strerror}") from error
 
+    def _marks(self) -> Marks:
+        place = self.root / MARKS
+        try:
+            data: Any = json.loads(read_plain(place, most=_LARGEST_MARKS, within=self.root))
+        except FileNotFoundError:
+            return Marks()
+        except (OSError, ValueError, RecursionError) as error:
+            raise UsageError(f"{place}: cannot be read: {error}") from error
+        match data:
+            case {"tags": dict(tags), "pins": dict(pins)} if _are_ours(tags, pins):
+                return Marks(tags, pins)
+        form = '{"tags": {RUN: [TAG, …]}, "pins": {NAME: RUN}}'
+        raise UsageError(f"{place}: expected {form}")
+
     @contextmanager
     def _marking(self) -> Iterator[Marks]:
-        """Change `marks.json`: under a lock, so that two processes do not undo each other, and
-        replaced at once, so that who reads it without the lock never reads half of it.
+        """Change the marks: under a lock, so that two processes do not undo each other, and
+        replaced at once, so that who reads them without it never reads half of them.
         """
-        with _locked(self.root):
-            marks = self.marks()
-            yield marks
-            place = self.root / MARKS
-            document = {"tags": marks.tags, "pins": marks.pins}
-            text = json.dumps(document, indent=2, sort_keys=True) + "\n"
+        place = self.root / MARKS
+        try:
+            # The folder, not the file, which is replaced: a lock on the old one would keep nobody
+            # from the new one.
+            folder = os.open(self.root, os.O_RDONLY | os.O_CLOEXEC)
             try:
+                self._lock(folder)
+                marks = self._marks()
+                yield marks
+                text = json.dumps(asdict(marks), indent=2, sort_keys=True) + "\n"
                 replace(place, text.encode())
-            except OSError as error:
-                raise not_written(place, error) from error
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise not_written(place, error) from error
+
+    def _lock(self, folder: int) -> None:
+        """Wait for the kernel's lock (flock) on an open folder. It goes with the process that held
+        it, even one that was killed; where the file system has none the change is refused.
+        """
+        until = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise TargetError(f"{self.root}: held by another process") from None
+            time.sleep(0.02)
 
 
 def resolve(text: str, root: Path = ROOT) -> Path:
@@ -222,71 +233,9 @@ def resolve(text: str, root: Path = ROOT) -> Path:
     return Runs(root).find(text).path
 
 
-def _entry(folder: Path, marks: Marks) -> RunEntry:
-    """A bundle as its run.json tells of it. Who prints a part of these texts cuts them first, and
-    half a secret is one: so they pass the gate here.
-    """
-    tags = tuple(marks.tags.get(folder.name, ()))
-    pins = tuple(name for name, id_ in sorted(marks.pins.items()) if id_ == folder.name)
-    try:
-        run: Any = Bundle.open(folder).run
-    except SoundstageError as error:
-        fault = outgoing.text(str(error))
-        return RunEntry(folder.name, folder, fault=fault, tags=tags, pins=pins)
-    target, totals = run["target"], run["totals"]
-    outcomes = totals.get("outcomes")
-    return RunEntry(
-        id=folder.name,
-        path=folder,
-        kind=run["kind"],
-        created=_utc(run["created"]),
-        finished=None if run["finished"] is None else _utc(run["finished"]),
-        status=run["status"],
-        verdict=run["verdict"],
-        exit_code=run["exit_code"],
-        target_kind=outgoing.text(target["kind"]),
-        target_url=None if target["url"] is None else outgoing.text(target["url"]),
-        apis=tuple(outgoing.text(api) for api in sorted(run["contracts"])),
-        exchanges=totals.get("exchanges") if outcomes is None else sum(outcomes.values()),
-        tags=tags,
-        pins=pins,
-    )
-
-
-def _utc(instant: str) -> str:
-    return datetime.fromisoformat(instant).astimezone(UTC).isoformat(timespec="milliseconds")
-
-
-def _locked(root: Path) -> BinaryIO:
-    """The lock on the marks, held until this file is closed. It is the kernel's (flock), not the
-    file's being there: it goes with the process that held it, even one that was killed. Where the
-    file system has no such locks the change is refused. Raises UsageError, TargetError.
-    """
-    place = root / LOCK
-    try:
-        with suppress(FileExistsError):
-            create(place, b"")
-        file = open_plain(place, within=root)
-        try:
-            until = time.monotonic() + _BUSY_SECONDS
-            while not _taken(file):
-                if time.monotonic() > until:
-                    raise TargetError(f"{place}: held by another process")
-                time.sleep(0.02)
-            return file
-        except BaseException:
-            file.close()
-            raise
-    except OSError as error:
-        raise not_written(place, error) from error
-
-
-def _taken(file: BinaryIO) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def utc(moment: datetime) -> str:
+    """A moment as entries tell it: ISO 8601 in UTC, so that their order is that of the texts."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 def _named(name: str) -> str:
@@ -295,6 +244,17 @@ def _named(name: str) -> str:
             f"{name!r} is no name: letters, digits, dots, hyphens and underscores, 64 at most"
         )
     return name
+
+
+def _are_ours(tags: dict[str, Any], pins: dict[str, Any]) -> bool:
+    """Whether marks are as we write them: lists of names by run, runs by name."""
+    lists, runs = list(tags.values()), list(pins.values())
+    if not all(isinstance(each, list) for each in lists):
+        return False
+    names = [*pins, *(tag for each in lists for tag in each)]
+    return all(isinstance(each, str) for each in (*names, *runs)) and all(
+        map(_NAME.fullmatch, names)
+    )
 
 
 def _folders(root: Path) -> list[Path]:
@@ -306,14 +266,32 @@ def _folders(root: Path) -> list[Path]:
     return [root / name for name in names if os.path.lexists(root / name / RUN)]
 
 
-def _is_tags(value: object) -> bool:
-    if not isinstance(value, dict) or not all(isinstance(tags, list) for tags in value.values()):
-        return False
-    every = (tag for tags in value.values() for tag in tags)
-    return all(isinstance(tag, str) and _NAME.fullmatch(tag) for tag in every)
-
-
-def _is_pins(value: object) -> bool:
-    return isinstance(value, dict) and all(
-        _NAME.fullmatch(name) and isinstance(id_, str) for name, id_ in value.items()
+def _entry(folder: Path, marks: Marks) -> RunEntry:
+    """A bundle as its run.json tells of it. Who prints a part of these texts cuts them first, and
+    half a secret is one: so they pass the gate here.
+    """
+    tags = tuple(marks.tags.get(folder.name, ()))
+    pins = tuple(name for name, id_ in sorted(marks.pins.items()) if id_ == folder.name)
+    try:
+        run = Bundle.open(folder).run
+    except SoundstageError as error:
+        fault = outgoing.text(str(error))
+        return RunEntry(folder, folder.name, fault=fault, tags=tags, pins=pins)
+    target, totals = run["target"], run["totals"]
+    outcomes = totals.get("outcomes")
+    return RunEntry(
+        folder,
+        folder.name,
+        kind=run["kind"],
+        created=utc(datetime.fromisoformat(run["created"])),
+        finished=run["finished"] and utc(datetime.fromisoformat(run["finished"])),
+        status=run["status"],
+        verdict=run["verdict"],
+        exit_code=run["exit_code"],
+        target_kind=outgoing.text(target["kind"]),
+        target_url=target["url"] and outgoing.text(target["url"]),
+        apis=tuple(outgoing.text(api) for api in sorted(run["contracts"])),
+        exchanges=totals.get("exchanges") if outcomes is None else sum(outcomes.values()),
+        tags=tags,
+        pins=pins,
     )

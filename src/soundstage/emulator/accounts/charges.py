@@ -15,7 +15,7 @@ from __future__ import annotations
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from heapq import heappop, heappush
 from typing import Any, Final
 
@@ -49,14 +49,6 @@ class _Book:
     held: int = 0
     charged: int = 0
 
-    def about(self, account: str) -> dict[str, Any]:
-        return {
-            "account": account,
-            "balance": self.balance,
-            "held": self.held,
-            "charged": self.charged,
-        }
-
 
 @dataclass(slots=True, eq=False)
 class HeldPrice:
@@ -79,18 +71,25 @@ class ChargeRefused:
 
 
 class Ledger:
-    """All accounts of one emulator."""
+    """All accounts of one emulator. `number` is that of the last generation whose price was held, 0
+    before the first.
+    """
 
     def __init__(self) -> None:
-        self._number = 0
-        self._start()
+        self.forget()
 
-    def _start(self) -> None:
+    def forget(self) -> None:
+        """Forget all accounts, charges and refusals, and begin to number anew. What is held by then
+        is nobody's any more.
+        """
+        self.number = 0
         self._books: OrderedDict[str, _Book] = OrderedDict()
         self._held: set[HeldPrice] = set()
         #: (seconds of the monotonic clock, a number that tells equal moments apart, hold)
         self._due: list[tuple[float, int, HeldPrice]] = []
-        self._totals = {s: {"number": 0, "credits": 0} for s in ("held", "charged", "released")}
+        #: By what prices became: how many, and how many credits.
+        self._many: Counter[str] = Counter(charged=0, released=0)
+        self._credits: Counter[str] = Counter()
         self._refusals: Counter[str] = Counter()
 
     def hold(
@@ -108,11 +107,10 @@ class Ledger:
         if book.balance < price:
             return ChargeRefused("insufficient_balance")
         book.balance -= price
-        self._number += 1
-        hold = HeldPrice(self._number, account.name, price)
-        self._held.add(hold)
-        self._count("held", price)
         book.held += 1
+        self.number += 1
+        hold = HeldPrice(self.number, account.name, price)
+        self._held.add(hold)
         return hold
 
     def seal(self, hold: HeldPrice, due: float, *, charges: bool) -> None:
@@ -138,10 +136,6 @@ class Ledger:
         for hold in list(self._held):
             self.release(hold)
 
-    def waiting(self) -> bool:
-        """Whether anything is held."""
-        return bool(self._held)
-
     def refused(self, reason: str) -> None:
         """Enter a refusal."""
         self._refusals[reason] += 1
@@ -152,17 +146,13 @@ class Ledger:
         self._held.discard(hold)
         book = self._books[hold.account]
         book.held -= 1
-        self._count("held", hold.price, -1)
-        self._count("charged" if charged else "released", hold.price)
         if charged:
             book.charged += 1
         else:
             book.balance += hold.price
-
-    def _count(self, state: str, price: int, by: int = 1) -> None:
-        total = self._totals[state]
-        total["number"] += by
-        total["credits"] += by * price
+        became = "charged" if charged else "released"
+        self._many[became] += 1
+        self._credits[became] += hold.price
 
     def _book(self, account: str, balance: int) -> _Book:
         book = self._books.get(account)
@@ -177,28 +167,23 @@ class Ledger:
 
     # --- what there is ----------------------------------------------------------------------------
 
-    @property
-    def number(self) -> int:
-        """The number of the last generation whose price was held, 0 before the first."""
-        return self._number
-
-    def balance(self, account: Account) -> int:
-        """What is left of an account's balance, holds taken off."""
-        book = self._books.get(account.name)
-        return account.balance if book is None else book.balance
-
-    def set_balance(self, name: str, balance: int) -> None:
-        """Set an account's balance; what it holds comes out of what it had before."""
-        self._book(name, balance).balance = balance
+    def waiting(self) -> bool:
+        """Whether anything is held."""
+        return bool(self._held)
 
     def charged(self) -> int:
         """How many generations have been charged for, whoever asked for them."""
-        return self._totals["charged"]["number"]
+        return self._many["charged"]
 
     def totals(self) -> dict[str, Any]:
         """Charges by state, in number and in credits, and refusals by reason."""
+        held = {"number": len(self._held), "credits": sum(hold.price for hold in self._held)}
+        became = {
+            state: {"number": many, "credits": self._credits[state]}
+            for state, many in self._many.items()
+        }
         return {
-            "charges": {state: dict(total) for state, total in self._totals.items()},
+            "charges": {"held": held, **became},
             "refusals": dict(sorted(self._refusals.items())),
         }
 
@@ -206,17 +191,20 @@ class Ledger:
         """The accounts that were used, with what became of their requests; those with the most
         charges first.
         """
-        order = sorted(self._books.items(), key=lambda each: (-each[1].charged, each[0]))
-        return [book.about(name) for name, book in order[:limit]]
+        order = sorted(self._books, key=lambda name: (-self._books[name].charged, name))
+        return [_shown(name, self._books[name]) for name in order[:limit]]
 
     def account(self, name: str) -> dict[str, Any] | None:
         """One of them; None if it was never used."""
         book = self._books.get(name)
-        return None if book is None else book.about(name)
+        return None if book is None else _shown(name, book)
 
-    def forget(self) -> None:
-        """Forget all accounts, charges and refusals, and begin to number anew. What is held by then
-        is nobody's any more.
-        """
-        self._number = 0
-        self._start()
+    def set_balance(self, name: str, balance: int) -> None:
+        """Set an account's balance; what it holds comes out of what it had before."""
+        self._book(name, balance).balance = balance
+
+
+def _shown(name: str, book: _Book) -> dict[str, Any]:
+    numbers = asdict(book)
+    del numbers["even"]
+    return {"account": name, **numbers}

@@ -7,43 +7,39 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable
-from typing import Final
 
 from soundstage.emulator.faults.expression import FaultExpression
 from soundstage.emulator.faults.injection import Chosen
 
 log = logging.getLogger("soundstage.emulator")
 
-_OUTCOMES: Final = ("applied", "not_applicable")
-
 
 class FaultTally:
-    """The numbers of one emulator."""
+    """The numbers of one emulator: by the name of a fault; of a limit, by how it is written."""
 
     def __init__(self) -> None:
-        self._outcomes: dict[str, Counter[str]] = {each: Counter() for each in _OUTCOMES}
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._applied: Counter[str] = Counter()
+        self._without_place: Counter[str] = Counter()
         self._taken: Counter[str] = Counter()
         self._drawn: Counter[str] = Counter()
-
-    def counts(self, asked: Iterable[FaultExpression]) -> dict[str, dict[str, int]]:
-        """By the name of the fault: answers that got it, and answers that had no place for it; of
-        all that were counted, and of `asked`.
-        """
-        names = dict.fromkeys(each.name for each in asked)
-        for outcomes in self._outcomes.values():
-            names.update(dict.fromkeys(outcomes))
-        return {name: {each: self._outcomes[each][name] for each in _OUTCOMES} for name in names}
 
     def renew(self) -> None:
         """Faults are set anew: what is limited to a count begins at none."""
         self._taken.clear()
 
-    def clear(self) -> None:
-        """Forget everything."""
-        self.renew()
-        self._drawn.clear()
-        for outcomes in self._outcomes.values():
-            outcomes.clear()
+    def counts(self, asked: Iterable[FaultExpression]) -> dict[str, dict[str, int]]:
+        """By the name of the fault: answers that got it, and answers that had no place for it; of
+        all that were counted, and of `asked`.
+        """
+        names = [*(each.name for each in asked), *self._applied, *self._without_place]
+        return {
+            name: {"applied": self._applied[name], "not_applicable": self._without_place[name]}
+            for name in dict.fromkeys(names)
+        }
 
     def take(self, chosen: Chosen) -> bool:
         """Whether a fault that is limited to a count may strike once more; takes one off."""
@@ -57,7 +53,7 @@ class FaultTally:
 
     def applied(self, chosen: Chosen) -> None:
         """An answer got a fault."""
-        self._outcomes["applied"][chosen.fault.name] += 1
+        self._applied[chosen.fault.name] += 1
 
     def missed(self, chosen: Chosen) -> None:
         """A fault was taken for an answer that had no place for it: gives it back."""
@@ -68,8 +64,8 @@ class FaultTally:
     def lost(self, chosen: Chosen) -> None:
         """An answer had no place for a fault; the first time, say so."""
         name = chosen.fault.name
-        self._outcomes["not_applicable"][name] += 1
-        if self._outcomes["not_applicable"][name] == 1:
+        self._without_place[name] += 1
+        if self._without_place[name] == 1:
             log.warning("the fault %s had no place in an answer, which was sent without it", name)
 
     def drawn(self, what: str) -> int:

@@ -28,28 +28,18 @@ _GONE_S: Final = 1.0
 
 
 class ScriptPlayer:
-    """One answer being sent by a script that has `many` chunks. `connection` may be None if the
-    script does not need one. Each call returns False when nothing more can be sent.
+    """One answer being sent by a script. `connection` may be None if the script does not need one.
+    Each call returns False when nothing more can be sent.
     """
 
-    def __init__(
-        self,
-        script: Script,
-        many: int,
-        listener: FarEnd,
-        send: Send,
-        connection: Connection | None,
-    ) -> None:
-        self._script = script
-        self._chunks = _in_step(script.chunks, many)
+    def __init__(self, listener: FarEnd, send: Send, connection: Connection | None) -> None:
         self._listener = listener
         self._send = send
         self._connection = connection
 
-    async def open(self, status: int, headers: Headers) -> bool:
+    async def open(self, script: Script, status: int, headers: Headers) -> bool:
         """What comes before the head, and the head."""
-        script = self._script
-        if not await self._moved(script.opening):
+        if not await self.play(script.opening):
             return False
         headers = [*headers, *((name.encode(), value.encode()) for name, value in script.headers)]
         if script.content_length is not None:
@@ -57,15 +47,8 @@ class ScriptPlayer:
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         return not self._listener.gone
 
-    async def chunk(self, number: int) -> bool:
-        """What is done when that chunk is due."""
-        return await self._moved(self._chunks[number])
-
-    async def close(self) -> bool:
-        """What is done at the end."""
-        return await self._moved(self._script.closing)
-
-    async def _moved(self, moves: Moves) -> bool:
+    async def play(self, moves: Moves) -> bool:
+        """One move after the other."""
         for move in moves:
             if not await self._move(move):
                 return False
@@ -92,6 +75,7 @@ class ScriptPlayer:
             assert connection is not None, "a script that needs a connection got none"
             if isinstance(move, Raw):
                 connection.write(move.data)
+                await connection.drained()
                 return not listener.gone
             if isinstance(move, Close):
                 connection.close()
@@ -103,7 +87,7 @@ class ScriptPlayer:
         return not listener.gone
 
 
-def _in_step(chunks: list[Moves], many: int) -> list[Moves]:
+def parted(chunks: list[Moves], many: int) -> list[Moves]:
     """The same moves in the same order, parted into so many chunks."""
     if len(chunks) > many:
         joined = tuple(move for moves in chunks[max(0, many - 1) :] for move in moves)

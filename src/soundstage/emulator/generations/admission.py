@@ -265,8 +265,9 @@ class Admission:
         held = self.ledger.hold(account, self.accounts.price, self.rate(account), at)
         if isinstance(held, ChargeRefused):
             return self._declined(contract, held.error, held.wait_s or None)
-        crowded = self.store.crowded and not self.store.has_room(at)
-        crowded = crowded or (self._limited and self._capacity.is_full(at))
+        if self.store.crowded:
+            self.store.prune(at)
+        crowded = self.store.crowded or (self._limited and self._capacity.is_full(at))
         declined = None
         if late is not None and late.error is not None:
             declined = self._declined(contract, late.error, late.retry_after)

@@ -45,7 +45,6 @@ class Generation:
         "chunks",
         "contract",
         "failed",
-        "finished",
         "head",
         "notes",
         "pace",
@@ -78,7 +77,6 @@ class Generation:
         self.started = started
         self.failed = contract.protocol.by_name[self.steps[-1].stage].failure if chunks else True
         self.sent = 0
-        self.finished = False
         #: Status and content type, where a fault changes them; how the answer is sent where a
         #: fault of the wire is in it; headers that name faults without a place.
         self.head: tuple[int, str | None] | None = None
@@ -170,6 +168,11 @@ class Generation:
         told = (each for each in reversed(self._percentages[:reached]) if each is not None)
         return next(told, 0)
 
+    @property
+    def size(self) -> int:
+        """Bytes of the chunks that are still to be told."""
+        return sum(map(len, self.chunks))
+
     def drop_chunks(self) -> None:
         """Whoever asked for it has heard it, or has gone: nobody is told its chunks any more."""
         self.chunks = []
@@ -188,6 +191,31 @@ class Generation:
             self.head = (broken.answer.status, broken.answer.content_type)
         self.playing = playing(broken)
         self.notes = missed_header(broken.missed)
+
+
+def status_of(generation: Generation, now: float) -> Payload:
+    """What the status endpoint tells of a generation at `now` (seconds of the event loop's clock),
+    whether or not anybody still listens to it. The page prints no payload
+    (docs/reading-the-documentation.md), so the names are ours; the stages are the contract's.
+    """
+    reached = generation.reached(now)
+
+    def told(url: str) -> str | None:
+        return url if generation.offers(url, now) else None
+
+    story = generation.story
+    tracks = zip(tracks_of(generation.contract), story.stream_urls, story.audio_urls, strict=False)
+    return {
+        "message_id": story.message_id,
+        "status": generation.steps[reached - 1].stage if reached else "queued",
+        "progress": generation.progress(now),
+        "isComplete": reached >= len(generation.steps),
+        "song_name": story.song_name,
+        "tracks": [
+            {"track": value, "stream_url": told(stream), "audio_url": told(audio)}
+            for value, stream, audio in tracks
+        ],
+    }
 
 
 @cache

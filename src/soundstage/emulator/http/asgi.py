@@ -9,8 +9,8 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from soundstage.emulator.http.journal import answered
-from soundstage.emulator.http.replies import BODY_LIMIT, Reply, refusal_of_body
+from soundstage.emulator.http.journal import ENTRY, JournalEntry
+from soundstage.emulator.http.replies import BODY_LIMIT, Headers, Reply, refusal_of_body
 
 #: Of a body that is too large this much is read and thrown away, so that the client, still
 #: sending, gets to see the answer.
@@ -154,15 +154,22 @@ def base_url(scope: Scope) -> str:
     return f"{scope.get('scheme', 'http')}://{named}"
 
 
+async def open_response(scope: Scope, send: Send, status: int, headers: Headers) -> None:
+    """Send the head of a response, and note its status in the journal."""
+    entry: JournalEntry | None = scope.get(ENTRY)
+    if entry is not None:
+        entry.status = status
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+
+
 async def respond(scope: Scope, send: Send, answer: Reply) -> None:
-    """Send a whole response, and note its status; to HEAD its headers only."""
-    answered(scope, answer.status)
+    """Send a whole response; to HEAD its headers only."""
     kind = [(b"content-type", answer.media_type.encode())] if answer.media_type else []
     headers = [
         *kind,
         (b"content-length", str(len(answer.body)).encode()),
         *answer.headers,
     ]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await open_response(scope, send, answer.status, headers)
     body = b"" if scope["method"] == "HEAD" else answer.body
     await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -205,16 +205,25 @@ class OpenProtocol(HttpToolsProtocol):
 
 
 class OneRequestProtocol(OpenProtocol):
-    """Takes one request a connection: what comes behind it is read and thrown away. Kept for later
-    it would stop the reading, and nobody would notice any more that the client has gone.
+    """Takes one request a connection, whose body, of at most `MOST_BODY` bytes, nobody wants: it is
+    read and thrown away, and so is what comes behind it. Kept for later it would stop the reading,
+    and nobody would notice any more that the client has gone.
     """
 
+    MOST_BODY: Final = 16 * 2**20
     _taken = False
+    _body = 0
 
     def on_message_begin(self) -> None:
         if self._taken:
             raise RefusedRequest(503, "One request a connection is answered here")
         super().on_message_begin()
+
+    def on_body(self, body: bytes) -> None:
+        self._body += len(body)
+        if self._body > self.MOST_BODY:
+            detail = f"The request body is larger than {self.MOST_BODY} bytes"
+            raise RefusedRequest(413, detail)
 
     def on_message_complete(self) -> None:
         super().on_message_complete()

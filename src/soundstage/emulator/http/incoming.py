@@ -190,7 +190,7 @@ class Incoming:
         calls.on_headers_complete()
 
     def _check(self, headers: list[tuple[bytes, bytes]]) -> None:
-        """Raise Refused for a head that asks for what is not spoken here."""
+        """Raise RefusedRequest for a head that asks for what is not spoken here."""
         version = self._parser.get_http_version()
         if not version.startswith("1."):
             raise _version()

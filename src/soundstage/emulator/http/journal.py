@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, Final
-
-from starlette.types import Scope, Send
 
 #: Where a request's scope has its entry.
 ENTRY: Final = "soundstage.entry"
@@ -18,13 +15,7 @@ ENTRY: Final = "soundstage.entry"
 KEPT: Final = 10_000
 #: How much of a body is kept, in bytes.
 BODY_KEPT: Final = 4096
-#: The most entries that one answer holds.
-PAGE: Final = 1000
 _PATH_KEPT: Final = 2048
-#: What a reader may ask for.
-FILTERS: Final = (
-    "path", "method", "api", "endpoint", "status", "reason", "account", "message_id",
-)  # fmt: skip
 
 
 @dataclass(slots=True, eq=False)
@@ -65,24 +56,6 @@ class JournalEntry:
         return True
 
 
-def answered(scope: Scope, status: int) -> None:
-    """Note the status of an answer that is being sent."""
-    entry: JournalEntry | None = scope.get(ENTRY)
-    if entry is not None:
-        entry.status = status
-
-
-def noting(entry: JournalEntry, send: Send) -> Send:
-    """A `send` that notes the status. Not for streams, whose chunks it would cost something."""
-
-    async def sending(message: Any) -> None:
-        if message["type"] == "http.response.start":
-            entry.status = message["status"]
-        await send(message)
-
-    return sending
-
-
 class Journal:
     """The newest `KEPT` entries."""
 
@@ -103,18 +76,12 @@ class Journal:
     def read(
         self, filters: dict[str, Any], since: int = 0, limit: int = 100
     ) -> list[dict[str, Any]]:
-        """The newest entries that meet all filters (`FILTERS`), in the order in which they came;
-        `since` is the id after which they begin.
+        """The newest entries that have all these values (`JournalEntry.meets`), in the order in
+        which they came; `since` is the id after which they begin.
         """
-        found = islice(self._newest(filters, since), min(limit, PAGE))
-        return [_shown(entry) for entry in reversed(list(found))]
-
-    def _newest(self, filters: dict[str, Any], since: int) -> Iterator[JournalEntry]:
-        for entry in reversed(self._entries):
-            if entry.id <= since:
-                return
-            if entry.meets(filters):
-                yield entry
+        since_then = takewhile(lambda entry: entry.id > since, reversed(self._entries))
+        found = (entry for entry in since_then if entry.meets(filters))
+        return [_shown(entry) for entry in reversed(list(islice(found, limit)))]
 
     def clear(self) -> None:
         """Forget all entries."""

@@ -81,11 +81,6 @@ class FoundRecordings:
     skipped: list[str] = field(default_factory=list)
 
 
-def read(place: Path, contracts: list[Contract]) -> list[Recording]:
-    """The recordings that `find` finds."""
-    return find(place, contracts).recordings
-
-
 def find(place: Path, contracts: list[Contract]) -> FoundRecordings:
     """The recordings in a folder (all its files but hidden ones, by name), in a run bundle, or in
     one file. Of an archive, those at an endpoint of the contracts; a response without anything that

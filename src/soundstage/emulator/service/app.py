@@ -28,7 +28,7 @@ from soundstage.emulator.generations.store import Store
 from soundstage.emulator.http.asgi import NoBody, header, respond
 from soundstage.emulator.http.cors import Cors
 from soundstage.emulator.http.guard import Guard
-from soundstage.emulator.http.journal import ENTRY, Journal, JournalEntry, noting
+from soundstage.emulator.http.journal import ENTRY, Journal, JournalEntry
 from soundstage.emulator.http.replies import refusal
 from soundstage.emulator.options import Options
 from soundstage.emulator.pace.profiles import profile
@@ -206,7 +206,7 @@ class Emulator:
     async def _asset(self, scope: Scope, receive: Receive, send: Send) -> None:
         entry: JournalEntry = scope[ENTRY]
         entry.message_id = scope["path_params"]["message_id"][:100]
-        await self._files(scope, receive, noting(entry, send))
+        await self._files(scope, receive, send)
 
 
 def _accounts(options: Options) -> Accounts:

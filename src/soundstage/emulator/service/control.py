@@ -7,16 +7,19 @@ No HTTP here: that is `admin.py`.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
+from itertools import islice
 from typing import Any, Final
 
 from soundstage.contract import Contract
 from soundstage.emulator.accounts import rates
 from soundstage.emulator.faults.choice import Faults
 from soundstage.emulator.generations.admission import Admission
-from soundstage.emulator.generations.status import status_of
+from soundstage.emulator.generations.generations import status_of
+from soundstage.emulator.generations.store import KeptGeneration
 from soundstage.emulator.http.journal import Journal
 from soundstage.emulator.options import Options
 from soundstage.emulator.pace.profile import Profile
@@ -146,18 +149,31 @@ class Control:
         """Everything in numbers."""
         now = asyncio.get_running_loop().time()
         self._ledger.settle(now)
-        running, ended = self._store.stages(now)
         return {
             "profile": self._factory.profile.name,
             "speed": self._factory.speed,
             "seed": self._factory.seed,
             "number": self._ledger.number,
-            "generations": {"running": running, "ended": ended},
+            "generations": self._stages(now),
             **self._ledger.totals(),
             "faults": self._faults.counts,
             "error": self.settings.error,
             "limits": self.limits(),
         }
+
+    def _stages(self, now: float) -> dict[str, dict[str, int]]:
+        """How many generations run, by the stage they are in (`queued` before their first chunk),
+        and how many have ended, by their last.
+        """
+        running, ended = Counter[str](), Counter[str]()
+        for kept in self._store.newest():
+            made = kept.generation
+            if made.end > now:
+                reached = made.reached(now)
+                running[made.steps[reached - 1].stage if reached else "queued"] += 1
+            else:
+                ended[made.steps[-1].stage if made.steps else ""] += 1
+        return {"running": dict(running), "ended": dict(sorted(ended.items()))}
 
     def _settle(self) -> None:
         """Have charged what is due: who asks wants to know it as of now."""
@@ -193,17 +209,12 @@ class Control:
     def generations(self, limit: int, **only: str) -> list[dict[str, Any]]:
         """The newest generations, each with its status."""
         now = asyncio.get_running_loop().time()
-        shown = []
-        for facts, generation in self._store.latest(limit, **only):
-            about = {name: facts[name] for name in ("number", "time", "api", "endpoint", "account")}
-            about["album_art"] = generation.story.album_art
-            about["prompt"] = generation.story.prompt[:500]
-            reached = generation.reached(now)
-            stages = (step.stage for step in generation.steps[:reached])
-            about["stages"] = list(dict.fromkeys(stages))
-            about["failed"] = generation.failed and reached >= len(generation.steps)
-            shown.append({**status_of(generation, now), **about})
-        return shown
+        found = (
+            kept
+            for kept in self._store.newest()
+            if all(getattr(kept, name) == value for name, value in only.items())
+        )
+        return [_shown(kept, now) for kept in islice(found, limit)]
 
     def journal(self, filters: dict[str, Any], since: int, limit: int) -> list[dict[str, Any]]:
         """What was received (`Journal.read`)."""
@@ -212,3 +223,19 @@ class Control:
     def clear_journal(self) -> None:
         """Forget what was received."""
         self._journal.clear()
+
+
+def _shown(kept: KeptGeneration, now: float) -> dict[str, Any]:
+    generation, reached = kept.generation, kept.generation.reached(now)
+    return {
+        **status_of(generation, now),
+        "number": kept.number,
+        "time": kept.time,
+        "api": kept.api,
+        "endpoint": kept.endpoint,
+        "account": kept.account,
+        "album_art": generation.story.album_art,
+        "prompt": generation.story.prompt[:500],
+        "stages": list(dict.fromkeys(step.stage for step in generation.steps[:reached])),
+        "failed": generation.failed and reached >= len(generation.steps),
+    }

@@ -18,7 +18,7 @@ from soundstage.emulator.faults.choice import Faults
 from soundstage.emulator.faults.expression import FAULT_HEADER
 from soundstage.emulator.generations.admission import Admission, Declined
 from soundstage.emulator.generations.factory import SongEndpoint
-from soundstage.emulator.generations.status import status_of
+from soundstage.emulator.generations.generations import status_of
 from soundstage.emulator.http.asgi import FarEnd, header_list, respond
 from soundstage.emulator.http.cors import Cors
 from soundstage.emulator.http.journal import ENTRY, JournalEntry

@@ -21,7 +21,7 @@ from soundstage.emulator.files.mp3 import RATE, size_at, size_of
 from soundstage.emulator.files.songs import Song, song
 from soundstage.emulator.generations.generations import Generation, tracks_of
 from soundstage.emulator.generations.store import Store
-from soundstage.emulator.http.asgi import FarEnd, header, respond
+from soundstage.emulator.http.asgi import FarEnd, header, open_response, respond
 from soundstage.emulator.http.replies import Headers, refusal
 
 _AUDIO: Final = "audio/mpeg"
@@ -97,7 +97,7 @@ def growth(generation: Generation, place: int, now: float) -> Growth | None:
     audio = generation.told_at(story.audio_urls[place])
     end = generation.end
     whole = end if audio is None else audio
-    if not generation.failed and (generation.finished or now >= whole):
+    if not generation.failed and now >= whole:
         return None
     ready = generation.told_at(story.stream_urls[place])
     if ready is None or (generation.failed and audio is not None and now >= audio):
@@ -145,7 +145,7 @@ class Assets:
         story = generation.story
         file = await asyncio.to_thread(cover, story.message_id, story.prompt)
         head = _head(scope, len(file), f'"{story.message_id}-cover"', _IMAGE)
-        await _begin(send, head.status, head.headers)
+        await open_response(scope, send, head.status, head.headers)
         body = b"" if scope["method"] == "HEAD" else file[head.part.start : head.part.stop]
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
@@ -169,18 +169,19 @@ class Assets:
         head = None
         if grows is None:
             head = _head(scope, size, f'"{message_id}-{place}-{size:x}"', _AUDIO)
+        status, headers = (200, _GROWING) if head is None else (head.status, head.headers)
+        await open_response(scope, send, status, headers)
         if scope["method"] == "HEAD" or (head is not None and not head.part):
-            await _begin(send, *((200, _GROWING) if head is None else (head.status, head.headers)))
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
         made = song(message_id, prompt, place, samples)
         listener = FarEnd(receive)
         self._listeners.add(listener)
         try:
-            if head is not None:
-                await _whole(made, head, listener, send)
-            elif grows is not None:
+            if grows is not None:
                 await _growing(made, grows, listener, send)
+            elif head is not None:
+                await _send(made, head.part.start, head.part.stop, listener, send, last=True)
         finally:
             self._listeners.discard(listener)
             listener.close()
@@ -236,42 +237,30 @@ _GROWING: Final[Headers] = [
 ]
 
 
-async def _begin(send: Send, status: int, headers: Headers) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-
-
-async def _whole(song: Song, head: _FileHead, listener: FarEnd, send: Send) -> None:
-    """Send a part of a whole song."""
-    await _begin(send, head.status, head.headers)
-    if await _send(song, head.part.start, head.part.stop, listener, send):
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
 async def _growing(song: Song, grows: Growth, listener: FarEnd, send: Send) -> None:
     """Send a song as it grows: at once what there is, then the rest at its pace."""
     loop = asyncio.get_running_loop()
-    await _begin(send, 200, _GROWING)
     sent, ended = 0, False
     while not ended:
         now = loop.time()
         ended = grows.ended(now)
         there = min(grows.bytes(now), song.size)
-        if there > sent:
-            if not await _send(song, sent, there, listener, send):
-                return
-            sent = there
+        await _send(song, sent, there, listener, send, last=ended)
+        sent = max(sent, there)
         if not ended and not await listener.until(now + _TICK, loop):
             return
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _send(song: Song, start: int, stop: int, listener: FarEnd, send: Send) -> bool:
-    """Send bytes of a song in pieces, each when the one before has left; False if the far end is
-    gone.
+async def _send(
+    song: Song, start: int, stop: int, listener: FarEnd, send: Send, *, last: bool
+) -> None:
+    """Send bytes of a song in pieces, each when the one before has left, until the far end is
+    gone; behind the `last` of them the end of the answer.
     """
     while start < stop and not listener.gone:
         end = min(start + _PIECE, stop)
         piece = song.piece(start, end)
         await send({"type": "http.response.body", "body": piece, "more_body": True})
         start = end
-    return not listener.gone
+    if last and not listener.gone:
+        await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -1,5 +1,5 @@
 """Tells a generation to whoever asked for it, chunk by chunk or as one result. Whether or not
-somebody listens, it runs to its end by the clock, and is charged for when it is due (`ledger.py`).
+somebody listens, it runs to its end by the clock, and is charged for when it is due (`charges.py`).
 
 The way of a chunk is kept short on purpose: one timer and one `send` each.
 """
@@ -17,10 +17,10 @@ from starlette.types import Scope, Send
 
 from soundstage.contract.protocol import MEDIA_TYPES
 from soundstage.emulator.faults.choice import Playing, RequestFaults, missed_header
-from soundstage.emulator.faults.script_player import ScriptPlayer
+from soundstage.emulator.faults.script_player import ScriptPlayer, parted
 from soundstage.emulator.generations.admission import Accepted, Admission
 from soundstage.emulator.generations.generations import Generation
-from soundstage.emulator.http.asgi import FarEnd, respond
+from soundstage.emulator.http.asgi import FarEnd, open_response, respond
 from soundstage.emulator.http.connection import connection_of
 from soundstage.emulator.http.journal import ENTRY, JournalEntry
 from soundstage.emulator.http.replies import Headers, Reply
@@ -48,7 +48,7 @@ class SongAnswer:
         headers = [(b"content-type", media_type), (b"cache-control", b"no-cache")]
         if self.faults is None:
             # Nothing of the song is in the head, and making one takes longer than all before it.
-            await self._open(200, headers)
+            await open_response(self.scope, self.send, 200, headers)
             generation = self._begun()
         else:
             generation = self._begun()
@@ -61,7 +61,7 @@ class SongAnswer:
                 moments = [generation.started + due for due in generation.schedule]
                 if await self._play(generation.playing, moments, status, headers):
                     return
-            await self._open(status, headers)
+            await open_response(self.scope, self.send, status, headers)
         loop = asyncio.get_running_loop()
         listener, send, stamp = self.listener, self.send, self.stamp
         started, schedule = generation.started, generation.schedule
@@ -80,10 +80,6 @@ class SongAnswer:
         entry: JournalEntry = self.scope[ENTRY]
         entry.message_id = generation.story.message_id
         return generation
-
-    async def _open(self, status: int, headers: Headers) -> None:
-        self.scope[ENTRY].status = status
-        await self.send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def result(self) -> None:
         """Send one body when all of it is made."""
@@ -125,16 +121,17 @@ class SongAnswer:
             headers.extend(missed_header([playing.chosen]))
             return False
         self.faults.tally.applied(playing.chosen)
-        player = ScriptPlayer(playing.script, len(moments) or 1, listener, self.send, connection)
+        player, script = ScriptPlayer(listener, self.send, connection), playing.script
+        moves = parted(script.chunks, len(moments) or 1)
         loop = asyncio.get_running_loop()
-        if not await player.open(status, headers):
+        if not await player.open(script, status, headers):
             return True
         for number, moment in enumerate(moments):
             if not await listener.until(moment, loop):
                 return True
             generation.sent = number + 1
-            if not await player.chunk(number):
+            if not await player.play(moves[number]):
                 return True
-        if moments or await player.chunk(0):
-            await player.close()
+        if moments or await player.play(moves[0]):
+            await player.play(script.closing)
         return True

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 from recorded_streams import bundle_of, rows
+from saturation import saturated
 
 from soundstage.commands import emulate, fit_profile
 from soundstage.contract import load_all
 from soundstage.emulator.pace.profile import Profile
-from soundstage.emulator.pace.profile_fit import RecordedApi, RecordedStream, StageTimes, fit
 from soundstage.emulator.pace.profiles import from_data, profile
 from soundstage.errors import NoDataError, UsageError
 from soundstage.generation.walk import Step
@@ -66,48 +66,57 @@ def test_the_delays_that_were_put_in_come_out_again(fitted: dict[str, Any]) -> N
             assert delay["sigma"] == pytest.approx(true.sigma, abs=allowed), (api, stage)
 
 
-def test_delays_that_a_deadline_cut_off_count_for_what_they_were() -> None:
-    """Of delays with a median of 1 s a deadline cuts every third or so: those that are whole have
-    a median of about 0.8 s, which is what a fit that leaves the others out would say.
-    """
-    rng = random.Random(7)
-    whole, cut = [], []
-    for _ in range(500):
-        gap = rng.lognormvariate(0.0, 0.5)
-        begin = StageTimes("progress", 0.1, 0.1, 1)
-        if gap < 1.2:
-            seen = (begin, StageTimes("final", 0.1 + gap, 0.1 + gap, 1))
-            whole.append(RecordedStream("v5", seen, "whole", 0.1 + gap))
-        else:
-            cut.append(RecordedStream("v5", (begin,), "cut", 1.3))
-
-    def median_of(streams: list[RecordedStream]) -> float:
-        data = fit({"v5": RecordedApi(streams, len(streams))}, CONTRACTS)
-        return float(data["apis"]["v5"]["stages"]["final"]["median"])
-
-    assert len(cut) > 100
-    assert median_of(whole) < 0.85
-    assert median_of([*whole, *cut]) == pytest.approx(1.0, rel=0.07)
+def course_of(
+    folder: Path, api: str, streams: list[dict[str, tuple[float, float, int]]]
+) -> dict[str, Any]:
+    """How generations go that were recorded with these stages: (first, last, how many)."""
+    whole = next(row for row in rows(TRUE, CONTRACTS, 20, seed=1) if row["outcome"] == "ok")
+    found = [
+        {**whole, "id": f"s{number}", "api": api, "stages": {k: list(v) for k, v in each.items()}}
+        for number, each in enumerate(streams)
+    ]
+    data = fit_profile.fitted_profile(bundle_of(folder / "run", found))
+    from_data("fitted", data, "test")
+    course: dict[str, Any] = data["apis"][api]
+    return course
 
 
-def test_a_first_chunk_that_comes_late_does_not_stand_for_those_that_follow() -> None:
+def test_chunks_whose_times_nobody_recorded_are_fitted_from_their_sum(tmp_path: Path) -> None:
+    """A median of 1 s and a sigma of 0.6: the mean of eight of them is 1.2 s, with much less."""
+    rng = random.Random(8)
+    streams = []
+    for _ in range(400):
+        gaps = [rng.lognormvariate(0.0, 0.6) for _ in range(9)]
+        streams.append({"validated": (0.0, 0.0, 1), "running": (gaps[0], sum(gaps), 9)})
+    running = course_of(tmp_path, "v6", streams)["stages"]["running"]
+    assert running["median"] == pytest.approx(1.0, rel=0.1)
+    assert running["sigma"] == pytest.approx(0.6, abs=0.06)
+
+
+def test_a_first_chunk_that_comes_late_does_not_stand_for_those_that_follow(
+    tmp_path: Path,
+) -> None:
     """Only the delay before it was seen by itself; of the eight that follow their sum was."""
     rng = random.Random(8)
     streams = []
     for _ in range(100):
         ready = 0.1 + rng.lognormvariate(3.0, 0.1)
         last = ready + sum(rng.lognormvariate(0.0, 0.4) for _ in range(8))
-        seen = (
-            StageTimes("validated", 0.1, 0.1, 1),
-            StageTimes("running", ready, last, 9),
-            StageTimes("completed", last + 1.0, last + 1.0, 1),
+        done = last + 1.0
+        streams.append(
+            {
+                "validated": (0.1, 0.1, 1),
+                "running": (ready, last, 9),
+                "completed": (done, done, 1),
+            }
         )
-        streams.append(RecordedStream("v6", seen, "whole", last + 1.0))
-    data = fit({"v6": RecordedApi(streams, 100)}, CONTRACTS)
-    assert data["apis"]["v6"]["stages"]["running"]["median"] == pytest.approx(1.0, rel=0.1)
+    running = course_of(tmp_path, "v6", streams)["stages"]["running"]
+    assert running["median"] == pytest.approx(1.0, rel=0.1)
 
 
-def test_chunks_that_come_among_hidden_ones_take_their_own_share_of_the_time() -> None:
+def test_chunks_that_come_among_hidden_ones_take_their_own_share_of_the_time(
+    tmp_path: Path,
+) -> None:
     """`processing` is seen by itself in half the streams, amid `running` in the others."""
     rng = random.Random(9)
     streams = []
@@ -117,26 +126,40 @@ def test_chunks_that_come_among_hidden_ones_take_their_own_share_of_the_time() -
         amid = number % 2 == 0
         last = 0.1 + sum(gaps) + (other if amid else 0.0)
         at = 0.1 + gaps[0] + other if amid else last + other
-        seen = (
-            StageTimes("validated", 0.1, 0.1, 1),
-            StageTimes("running", 0.1 + gaps[0], last, 5),
-            StageTimes("processing", at, at, 1),
+        streams.append(
+            {
+                "validated": (0.1, 0.1, 1),
+                "running": (0.1 + gaps[0], last, 5),
+                "processing": (at, at, 1),
+            }
         )
-        streams.append(RecordedStream("v6", seen, "whole", max(at, last)))
-    stages = fit({"v6": RecordedApi(streams, 200)}, CONTRACTS)["apis"]["v6"]["stages"]
+    stages = course_of(tmp_path, "v6", streams)["stages"]
     assert stages["processing"]["median"] == pytest.approx(4.48, rel=0.1)
     assert stages["running"]["median"] == pytest.approx(1.0, rel=0.15)
 
 
-@pytest.mark.parametrize("many", [10**9, 2**62])
-def test_numbers_of_chunks_that_nobody_sends_do_not_end_in_a_fault(many: int) -> None:
-    seen = (StageTimes("progress", 0.1, 80_000.0, many), StageTimes("final", 86_400.0, 86_400.0, 1))
-    streams = [
-        RecordedStream("v5", seen, "cut", 86_400.0),
-        RecordedStream("v5", seen[1:], "whole", 1),
-    ]
-    data = fit({"v5": RecordedApi(streams, 2)}, CONTRACTS)
-    from_data("odd", {"description": "x", **data}, "test")
+@pytest.mark.parametrize("many", [10**9, 2**62, -3])
+def test_numbers_of_chunks_that_nobody_sends_do_not_end_in_a_fault(
+    tmp_path: Path, many: int
+) -> None:
+    odd = {"progress": (0.1, 80_000.0, many), "final": (86_400.0, 86_400.0, 1)}
+    course_of(tmp_path, "v5", [odd, {"final": (86_400.0, 86_400.0, 1)}])
+
+
+@pytest.mark.parametrize("time", [-1.0, 86_401.0, 1e300])
+def test_times_that_cannot_be_are_left_out_and_counted(tmp_path: Path, time: float) -> None:
+    good, bad, *_ = (row for row in rows(TRUE, CONTRACTS, 9, seed=1) if row["outcome"] == "ok")
+    bad = {**bad, "stages": {**bad["stages"], "running": [time, time, 1]}}
+    data = fit_profile.fitted_profile(bundle_of(tmp_path / "run", [good, bad]))
+    assert data["fitted"]["left_out"] == {"of times that cannot be": 1}
+
+
+def test_a_run_of_which_much_was_cut_is_said_to_be_too_short(
+    recorded: Path, fitted: dict[str, Any], tmp_path: Path
+) -> None:
+    assert "delays are too short" in fit_profile.told(fitted)
+    whole = bundle_of(tmp_path / "run", rows(TRUE, CONTRACTS, 20, seed=1))
+    assert "too short" not in fit_profile.told(fit_profile.fitted_profile(whole))
 
 
 def test_numbers_failures_and_refusals_come_out_again(fitted: dict[str, Any]) -> None:
@@ -206,6 +229,7 @@ def test_what_tells_nothing_of_a_stream_is_left_out_and_counted(tmp_path: Path) 
     found += [{**found[2], "id": "x", "outcome": "dropped", "probe": False, "warmup": False}]
     found += [{**found[2], "id": "y", "endpoint": "sync", "probe": False, "warmup": False}]
     refused = {"outcome": "refused", "http_status": 402, "stages": {}, "reason": "http.402"}
+    refused["verdict"] = "inconclusive"
     found += [{**found[2], "id": "z", **refused, "probe": False, "warmup": False}]
     data = fit_profile.fitted_profile(bundle_of(tmp_path / "run", found))
     left = data["fitted"]["left_out"]
@@ -227,59 +251,62 @@ def test_a_run_of_a_version_that_is_not_here_is_refused(tmp_path: Path) -> None:
         fit_profile.fitted_profile(bundle_of(tmp_path / "run", [row]))
 
 
-def test_delays_without_any_spread_stay_so() -> None:
-    contract = CONTRACTS["v5"]
-    stream = RecordedStream(
-        "v5", (StageTimes("progress", 0.5, 4.5, 9), StageTimes("final", 5.0, 5.0, 1)), "whole", 5.0
-    )
-    data = fit({"v5": RecordedApi([stream] * 20, 20)}, CONTRACTS)
-    assert data["apis"]["v5"]["stages"]["final"] == {"constant": 0.5}
-    assert data["apis"]["v5"]["stages"]["progress"] == {"constant": 0.5}
-    made = from_data("constant", {"description": "x", **data}, "test")
+def test_delays_without_any_spread_stay_so(tmp_path: Path) -> None:
+    stream = {"progress": (0.5, 4.5, 9), "final": (5.0, 5.0, 1)}
+    course = course_of(tmp_path, "v5", [stream] * 20)
+    assert course["stages"] == {"final": {"constant": 0.5}, "progress": {"constant": 0.5}}
+    data = {"description": "x", "default": {"median": 1.0}, "apis": {"v5": course}}
+    made = from_data("constant", data, "test")
     steps = [Step("progress", None)] * 9 + [Step("final", None)]
     assert made.schedule("v5", steps, random.Random(1), 1.0)[-1] == pytest.approx(5.0)
-    assert contract.protocol.by_name["final"].ends
 
 
-def test_chunks_that_are_read_together_do_not_spoil_the_rest() -> None:
+def test_chunks_that_are_read_together_do_not_spoil_the_rest(tmp_path: Path) -> None:
     rng = random.Random(6)
     streams = []
     for _ in range(300):
-        gap = 0.0 if rng.random() < 0.1 else rng.lognormvariate(0.0, 0.3)
-        seen = (StageTimes("progress", 0.1, 0.1, 1), StageTimes("final", 0.1 + gap, 0.1 + gap, 1))
-        streams.append(RecordedStream("v5", seen, "whole", 0.1 + gap))
-    delay = fit({"v5": RecordedApi(streams, 300)}, CONTRACTS)["apis"]["v5"]["stages"]["final"]
+        at = 0.1 + (0.0 if rng.random() < 0.1 else rng.lognormvariate(0.0, 0.3))
+        streams.append({"progress": (0.1, 0.1, 1), "final": (at, at, 1)})
+    delay = course_of(tmp_path, "v5", streams)["stages"]["final"]
     assert delay["median"] == pytest.approx(1.0, rel=0.15)
     assert delay["sigma"] < 0.7  # plain maximum likelihood gives 2.7
 
 
 @pytest.mark.timing
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 @pytest.mark.proof
 def test_a_run_against_an_emulator_is_fitted_and_played_back_nearly_alike(tmp_path: Path) -> None:
-    """The whole way over sockets: emulate, load, fit, emulate what was fitted, compare."""
-    from soundstage.reports.drift import fidelity_table
+    """The whole way over sockets: emulate, load, fit, emulate what was fitted, compare.
+
+    Delays are long beside what a busy machine adds to them; a run that says of itself that its
+    generator had no time is none to compare.
+    """
+    from soundstage.reports.compare import fidelity
 
     source = tmp_path / "source.json"
     quick = {
         **DATA,
-        "default": {"median": 0.06, "sigma": 0.4},
+        "default": {"median": 0.15, "sigma": 0.4},
         "stages": {
-            "running": {"median": 0.05, "sigma": 0.5},
-            "streaming_ready": {"median": 0.15, "sigma": 0.3},
+            "running": {"median": 0.12, "sigma": 0.5},
+            "streaming_ready": {"median": 0.4, "sigma": 0.3},
         },
     }
     source.write_text(json.dumps(quick))
 
     def record(name: str, *arguments: str) -> Path:
-        folder = tmp_path / name
         command = [sys.executable, "-m", "soundstage", "load", "--target", "emulator", "--api=v6"]
-        command += ["--emulator-args", " ".join(arguments), "--rate=40", "--duration=3s"]
-        done = subprocess.run([*command, f"--out={folder}"], capture_output=True, text=True)
-        assert Bundle.open(folder).run["verdict"] in ("pass", "invalid"), done.stderr
-        return folder
+        command += ["--emulator-args", " ".join(arguments), "--rate=30", "--duration=4s"]
+        for number in range(3):
+            folder = tmp_path / f"{name}{number}"
+            done = subprocess.run([*command, f"--out={folder}"], capture_output=True, text=True)
+            verdict = Bundle.open(folder).run["verdict"]
+            if verdict == "pass":
+                return folder
+            assert saturated(folder), done.stderr
+        pytest.skip("this machine had too much else to do, three times")
 
     first = record("first", f"--profile={source}", "--seed=1")
     again = record("again", f"--profile-from={first}", "--seed=2")
     shown = io.StringIO()
-    assert fidelity_table.run(first, again, "text", shown) == 0, shown.getvalue()
+    assert fidelity.run(first, again, "text", shown) == 0, shown.getvalue()

@@ -1,0 +1,324 @@
+"""A comparison as text, Markdown, one HTML page and JSON: the verdict first, then what voids it,
+the gates, and the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+
+from soundstage.output import visible
+from soundstage.reports.compare import comparison_words as words
+from soundstage.reports.compare.arm_changes import RULE_KINDS, RuleChange, StageChange
+from soundstage.reports.compare.arms import ArmRun
+from soundstage.reports.compare.calibration import Calibration, advice
+from soundstage.reports.compare.comparison import Comparison, breaks
+from soundstage.reports.compare.comparison_words import LINE_LIMIT, Row
+from soundstage.reports.compare.gate_outcomes import GateOutcome
+from soundstage.reports.compare.interval import Interval
+from soundstage.reports.formats.markdown import SIZE_LIMIT, code, escaped
+from soundstage.reports.words import plain, plural
+from soundstage.results.quantiles import finite
+
+FORMAT = 1
+#: Longest text of a rule or an example in JSON.
+TEXT_LIMIT = 2000
+
+_MARKDOWN_SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "❔", "invalid": "🚫"}
+_ICONS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "invalid": "⊘"}
+
+
+def rendered(made: Comparison, form: str) -> str:
+    """A comparison in the format of that name."""
+    if form == "json":
+        return json_text(to_json(made))
+    return {"text": text, "markdown": markdown, "html": page}[form](made)
+
+
+# --- text -----------------------------------------------------------------------------------------
+
+
+def text(made: Comparison) -> str:
+    """For a terminal, ending in a line end."""
+    against, caveat, facts = words.target(made)
+    tail = f" — {caveat}" if caveat else ""
+    lines = [f"{made.tone.upper()}  {words.title(made)}, against {against}{tail}"]
+    if said := words.detail(made):
+        lines.append(f"  {said}")
+    lines += [f"  {one.reason}: {one.message}" for one in made.refused]
+    lines += [f"  allowed, {one.reason}: {one.message}" for one in made.allowed]
+    lines += [f"  note: {note}" for note in made.notes]
+    lines.append(f"  base       {words.arm_words(made.base)}")
+    lines.append(f"  candidate  {words.arm_words(made.candidate)}")
+    if facts:
+        lines.append(f"  {' · '.join(facts)}")
+    gates = map(words.gate_row, made.gates)
+    lines += _table(f"gates: {words.method(made)}", words.GATE_HEAD, gates)
+    lines += [f"  {one.gate.label}: {one.need.text}" for one in made.undecided() if one.need]
+    moved = map(words.stage_row, made.moved()[:LINE_LIMIT])
+    lines += _table("stages that moved (shown, no gate):", words.STAGE_HEAD, moved)
+    lines += _contract_lines(made)
+    shifts = map(words.shift_row, made.shifts)
+    lines += _table("all times together (shown, no gate):", words.SHIFT_HEAD, shifts)
+    if made.calibration is not None:
+        noise = words.noise_rows(made.calibration, made)
+        lines += _table("noise of this environment, from A/A runs:", words.NOISE_HEAD, noise)
+    return visible.lines(lines) + "\n"
+
+
+def calibration_text(made: Calibration) -> str:
+    """A calibration for a terminal."""
+    asked = f"margin {made.margin * 100:g}%, alpha {made.alpha * 100:g}%"
+    said = f"A/A runs: {plural(len(made.runs), 'run')} against {plain(made.target)}; {asked}"
+    lines = _table(said, words.NOISE_HEAD, words.noise_rows(made))
+    lines += [f"  {plain(each, 400)}" for each in advice(made)]
+    return visible.lines(lines) + "\n"
+
+
+def _table(caption: str, head: Row, rows: Iterable[Row]) -> list[str]:
+    """Columns as wide as they need to be, the first left-aligned and the rest right; no lines at
+    all for no rows.
+    """
+    table = [head, *rows]
+    if len(table) == 1:
+        return []
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    aligned: list[Callable[..., str]] = [str.ljust] + [str.rjust] * (len(widths) - 1)
+    lines = []
+    for row in table:
+        cells = zip(aligned, row, widths, strict=True)
+        lines.append("  " + "  ".join(align(*cell) for align, *cell in cells).rstrip())
+    return [caption, *lines]
+
+
+def _contract_lines(made: Comparison) -> list[str]:
+    lines = []
+    if any(each.kind != "kept" for each in made.rules):
+        lines.append("rules:")
+        for one in made.rules[:LINE_LIMIT]:
+            said = f"{RULE_KINDS[one.kind]} ({words.times_broken(one)} exchanges)"
+            shown = plain(one.example or one.text, 160)
+            lines.append(f"  {_mark(one.breaking)} {plain(one.rule, 160)} {said}: {shown}")
+    elif not made.refused:
+        lines.append("rules: none broken")
+    if made.drift:
+        lines.append("drift of what is sent:")
+        lines += [
+            f"  {_mark(breaks(one))} {one.effect}, {one.verdict}: {plain(one.text, 240)}"
+            f" ({plain(one.evidence.text, 160)}) [{plain(one.fingerprint, 20)}]"
+            for one in made.drift[:LINE_LIMIT]
+        ]
+        if len(made.drift) > LINE_LIMIT:
+            lines.append(f"  and {len(made.drift) - LINE_LIMIT} more")
+    return lines
+
+
+def _mark(breaking: bool) -> str:
+    return "✗" if breaking else "·"
+
+
+# --- Markdown -------------------------------------------------------------------------------------
+
+
+def markdown(made: Comparison) -> str:
+    """For a job summary, ending in a line end; at most 900 KB."""
+    against, caveat, _ = words.target(made)
+    tail = f" — **{caveat}**" if caveat else ""
+    arms = [escaped(words.arm_words(arm), 400) for arm in (made.base, made.candidate)]
+    title = f"## {_MARKDOWN_SIGNS[made.tone]} {escaped(words.title(made), 400)}"
+    parts = [title, f"Against **{against}**{tail}", escaped(words.detail(made), 500)]
+    parts.append(f"Base {arms[0]}, candidate {arms[1]}")
+    void = [f"> 🚫 **{each.reason}**: {escaped(each.message, 400)}" for each in made.refused]
+    void += [
+        f"> ⚠️ **allowed, {each.reason}**: {escaped(each.message, 400)}" for each in made.allowed
+    ]
+    void += [f"> {escaped(note, 400)}" for note in made.notes]
+    parts.append("\n>\n".join(void))
+    gates = map(_gate_cells, made.gates)
+    parts += _markdown_table(f"Gates: {escaped(words.method(made), 400)}", words.GATE_HEAD, gates)
+    moved = (tuple(map(escaped, words.stage_row(each))) for each in made.moved()[:LINE_LIMIT])
+    parts += _markdown_table("Stages that moved (shown, no gate):", words.STAGE_HEAD, moved)
+    rules = (
+        (
+            code(each.rule),
+            RULE_KINDS[each.kind],
+            words.times_broken(each),
+            escaped(each.example or each.text, 240),
+        )
+        for each in [each for each in made.rules if each.kind != "kept"][:LINE_LIMIT]
+    )
+    parts += _markdown_table("", ("rule", "", "exchanges", "what was seen"), rules)
+    drift = (
+        (
+            f"{each.effect}, {each.verdict}",
+            escaped(each.text, 240),
+            escaped(each.evidence.text, 160),
+            code(each.fingerprint, 20),
+        )
+        for each in made.drift[:LINE_LIMIT]
+    )
+    parts += _markdown_table("", ("drift", "what changed", "evidence", "fingerprint"), drift)
+    if made.calibration is not None:
+        noise = (tuple(map(escaped, row)) for row in words.noise_rows(made.calibration, made))
+        said = "Noise of this environment, from A/A runs:"
+        parts += _markdown_table(said, words.NOISE_HEAD, noise)
+    whole = visible.in_markup("\n\n".join(filter(None, parts)) + "\n")
+    if len(whole.encode("utf-8")) > SIZE_LIMIT:
+        return "\n\n".join([*parts[:2], "The rest is too long for a summary.", ""])
+    return whole
+
+
+def _gate_cells(each: GateOutcome) -> Row:
+    """A row of the text, with the bounds of each side in small, and what would decide."""
+    label, base, candidate, change, bounds, verdict = words.gate_row(each)
+    sides = [
+        escaped(said) + (f"<br><sub>{escaped(small)}</sub>" if small else "")
+        for said, small in (
+            (base, words.bounds(each, each.base)),
+            (candidate, words.bounds(each, each.candidate)),
+        )
+    ]
+    need = f": {escaped(each.need.text)}" if each.need else ""
+    return (escaped(label), *sides, escaped(change), escaped(bounds), f"**{verdict}**{need}")
+
+
+def _markdown_table(caption: str, head: Row, rows: Iterable[Row]) -> list[str]:
+    """The caption and the table; nothing of no rows."""
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    if not lines:
+        return []
+    rule = "|".join("---:" if 0 < n < 4 else "---" for n in range(len(head)))
+    return [caption, "\n".join([f"| {' | '.join(head)} |", f"|{rule}|", *lines])]
+
+
+# --- HTML -----------------------------------------------------------------------------------------
+
+
+def page(made: Comparison) -> str:
+    """One HTML page, in the shell of the report: no script, no request. How it looks stands in
+    `formats/comparison.html`.
+    """
+    from soundstage.reports.compare import comparison_charts as charts
+    from soundstage.reports.formats import html
+
+    against, caveat, facts = words.target(made)
+    return html.page(
+        "comparison.html",
+        made=made,
+        words=words,
+        breaks=breaks,
+        rule_words=RULE_KINDS,
+        limit=LINE_LIMIT,
+        icon=_ICONS[made.tone],
+        against=against,
+        caveat=caveat,
+        facts=facts,
+        noise=words.noise_rows(made.calibration, made) if made.calibration else [],
+        charts={
+            "gates": charts.gate_intervals(made),
+            "half": charts.distributions(made) if made.gates else [],
+            "wide": charts.waterfalls(made),
+        },
+    )
+
+
+# --- JSON -----------------------------------------------------------------------------------------
+
+
+def json_text(document: dict[str, Any]) -> str:
+    """A document as it is printed and kept."""
+    option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    return visible.in_json(orjson.dumps(document, option=option).decode("utf-8"))
+
+
+def to_json(made: Comparison) -> dict[str, Any]:
+    """The whole comparison. Times are seconds, changes ratios (of rates: differences); null is
+    infinite, an open bound, or unknown.
+    """
+    return {
+        "format": FORMAT,
+        "verdict": made.verdict,
+        "exit_code": made.exit_code,
+        "title": words.title(made),
+        "detail": words.detail(made),
+        "target": made.base.runs[0].facts["target"]["kind"],
+        "base": [_run_json(run) for run in made.base.runs],
+        "candidate": [_run_json(run) for run in made.candidate.runs],
+        "paired": made.gate_rules.paired,
+        "margin": made.gate_rules.margin,
+        "rate_margin": made.gate_rules.rate_margin,
+        "alpha": made.gate_rules.alpha,
+        "refused": [asdict(each) for each in made.refused],
+        "allowed": [asdict(each) for each in made.allowed],
+        "notes": list(made.notes),
+        "gates": [_gate_json(each) for each in made.gates],
+        "stages": [_stage_json(each) for each in made.stages],
+        "shifts": [
+            {
+                "of": words.shift_label(each),
+                "api": each.pairing.api,
+                "endpoint": each.pairing.endpoint,
+                "milestone": each.milestone,
+                "hodges_lehmann": finite(each.ratio),
+                "mann_whitney_p": finite(each.p),
+            }
+            for each in made.shifts
+        ],
+        "rules": [_rule_json(each) for each in made.rules],
+        "drift": [each.to_json() for each in made.drift],
+        "calibration": made.calibration.to_json() if made.calibration else None,
+    }
+
+
+def _run_json(run: ArmRun) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "created": run.facts["created"],
+        "profile": run.facts["target"].get("profile"),
+        "exchanges": sum(series.n for series in run.series.values()),
+        "outcomes": dict(words.outcomes_of(run)),
+    }
+
+
+def _gate_json(outcome: GateOutcome) -> dict[str, Any]:
+    gate, need = outcome.gate, outcome.need
+    return {
+        "gate": gate.name,
+        "kind": "rate" if gate.order is None else "quantile",
+        "guard": gate.guard,
+        "verdict": outcome.verdict,
+        "better": outcome.faster,
+        "base": {**_bounded(outcome.base), "n": outcome.n_base},
+        "candidate": {**_bounded(outcome.candidate), "n": outcome.n_candidate},
+        "change": _bounded(outcome.change),
+        "level": outcome.level,
+        "margin": outcome.margin,
+        "method": outcome.method,
+        "need": need and {"unit": need.unit, "more": need.count, "text": need.text},
+    }
+
+
+def _stage_json(one: StageChange) -> dict[str, Any]:
+    return {
+        "api": one.pairing.api,
+        "endpoint": one.pairing.endpoint,
+        "stage": plain(one.name, 200),
+        "base": {**_bounded(one.base), "n": one.n_base},
+        "candidate": {**_bounded(one.candidate), "n": one.n_candidate},
+        "change": _bounded(one.change),
+        "shift_s": finite(one.shift),
+        "share": finite(one.share),
+        "moved": one.moved,
+    }
+
+
+def _rule_json(one: RuleChange) -> dict[str, Any]:
+    texts = {"text": plain(one.text, TEXT_LIMIT), "example": plain(one.example, TEXT_LIMIT)}
+    return {**asdict(one), **texts}
+
+
+def _bounded(one: Interval) -> dict[str, float | None]:
+    return {name: finite(each) for name, each in one._asdict().items()}

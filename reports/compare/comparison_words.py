@@ -1,0 +1,267 @@
+"""A comparison in words: verdict, labels, figures and table rows, alike in all of its formats.
+
+Plain text throughout; whoever writes a format escapes it for that.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from soundstage.reports.compare.arm_changes import RuleChange, StageChange, TimesShift
+from soundstage.reports.compare.arms import Arm, ArmRun
+from soundstage.reports.compare.calibration import Calibration
+from soundstage.reports.compare.comparison import Comparison, breaks
+from soundstage.reports.compare.gate_outcomes import GateOutcome
+from soundstage.reports.compare.interval import Interval
+from soundstage.reports.words import (
+    headline,
+    milestone_label,
+    outcome_words,
+    percent,
+    place_words,
+    plain,
+    plural,
+    seconds,
+    target_facts,
+)
+
+Row = tuple[str, ...]
+
+#: At most this many lines of anything that a run can have any number of.
+LINE_LIMIT = 60
+
+GATE_HEAD = ("gate", "base", "candidate", "change", "interval", "verdict")
+STAGE_HEAD = ("stage", "base p50", "candidate p50", "change", "interval", "of the shift")
+SHIFT_HEAD = ("times of", "median ratio", "p")
+NOISE_HEAD = ("gate", "run to run", "from the sample", "1 pair finds", "5 pairs find", "A/A")
+
+_METHODS = {
+    "samples": "from the exchanges of one run an arm",
+    "pairs": "from the differences of pairs of runs",
+    "runs": "from the spread between runs",
+}
+
+
+def title(made: Comparison) -> str:
+    """The verdict in one line."""
+    match made.verdict:
+        case "not comparable":
+            return f"Not comparable: {', '.join(_reasons(made))}"
+        case "contract broken":
+            rules = sum(each.breaking for each in made.rules)
+            sent = sum(map(breaks, made.drift))
+            parts = [plural(rules, "rule")] if rules else []
+            parts += [f"{plural(sent, 'breaking change')} of what is sent"] if sent else []
+            return f"Contract broken: {' and '.join(parts)}"
+        case "slower":
+            word = "Slower" if all(each.gate.order for each in made.failing()) else "Worse"
+            return f"{word}: {_said(made.failing())}"
+        case "inconclusive":
+            few = plural(len(made.undecided()), "gate")
+            return f"Inconclusive: {few} of {len(made.gates)} cannot tell"
+    if not made.gates:
+        return "No worse: the contract is kept as before"
+    if faster := [each for each in made.gates if each.faster]:
+        return f"No worse, and better: {_said(faster)}"
+    return f"No worse: every gate is within {made.gate_rules.margin:.0%}"
+
+
+def detail(made: Comparison) -> str:
+    """What stands beneath the verdict: the stage that moved, what would decide; may be empty."""
+    if made.verdict == "not comparable":
+        words = ",".join(_reasons(made))
+        return f"If the difference is what you mean to compare: --allow {words}"
+    if made.verdict == "contract broken":
+        drift, rules = filter(breaks, made.drift), (one for one in made.rules if one.breaking)
+        broken = [f"{place_words(one.api, one.endpoint)}: {one.text}" for one in drift]
+        broken += [f"{one.rule}: {one.example or one.text}" for one in rules]
+        beside = f". Also worse: {_said(made.failing())}" if made.failing() else ""
+        return plain(broken[0], 300) + _more(broken, 1) + beside
+    if made.verdict == "slower" and (moved := made.moved()):
+        which = "The stage that moved" if len(moved) == 1 else "Stages that moved"
+        return f"{which}: {'; '.join(map(sentence, moved[:2]))}"
+    if made.verdict == "inconclusive":
+        needs = [(each, each.need) for each in made.undecided() if each.need is not None]
+        if needs:
+            hardest, need = max(needs, key=lambda pair: pair[1].count or math.inf)
+            return f"{hardest.gate.label}: {need.text}"
+    return ""
+
+
+def _reasons(made: Comparison) -> list[str]:
+    return list(dict.fromkeys(each.reason for each in made.refused))
+
+
+def _said(outcomes: Sequence[GateOutcome]) -> str:
+    """`v6 stream TTC p50 +31%; v6 stream TTC p95 +40% and 2 more`"""
+    words = [f"{each.gate.label} {change_of(each)}" for each in outcomes[:2]]
+    return "; ".join(words) + _more(outcomes, 2)
+
+
+def _more(things: Sequence[object], shown: int) -> str:
+    return f" and {len(things) - shown} more" if len(things) > shown else ""
+
+
+def target(made: Comparison) -> tuple[str, str | None, list[str]]:
+    """What the runs were made against: its name, what the answer therefore does not mean, and
+    what else is known of it.
+    """
+    first, other = made.base.runs[0], made.candidate.runs[0]
+    said = headline({**first.facts, "verdict": "pass", "status": "complete", "reason": None})
+    known, others = _facts(first), _facts(other)
+    if others != known:
+        known = [f"base: {', '.join(known) or '–'}", f"candidate: {', '.join(others) or '–'}"]
+    return said.target, said.caveat, known
+
+
+def _facts(run: ArmRun) -> list[str]:
+    """As the report has them, but for the seed: that should differ."""
+    return target_facts({**run.facts, "target": {**run.facts["target"], "seed": None}})
+
+
+def arm_words(arm: Arm) -> str:
+    """`2026-11-21T08-36-15-load-3f2a (98.5% of 400 ok · 6 timeout)`"""
+    outcomes = outcomes_of(*arm.runs)
+    names = ", ".join(plain(run.id, 80) for run in arm.runs[:3]) + _more(arm.runs, 3)
+    runs = f"{plural(len(arm.runs), 'run')}: " if len(arm.runs) > 1 else ""
+    return f"{names} ({runs}{outcome_words(outcomes, 0, 0) or 'no exchange that counts'})"
+
+
+def outcomes_of(*runs: ArmRun) -> Counter[str]:
+    """How the exchanges of these runs ended."""
+    total: Counter[str] = Counter()
+    for run in runs:
+        for series in run.series.values():
+            total.update(series.outcomes)
+    return total
+
+
+def method(made: Comparison) -> str:
+    """How the gates were judged, in a sentence; empty where there are none."""
+    if not made.gates:
+        return ""
+    rules, first = made.gate_rules, made.gates[0]
+    return (
+        f"margin {rules.margin * 100:g}%, alpha {rules.alpha * 100:g}% over "
+        f"{plural(len(made.gates), 'gate')} (each interval {first.level * 100:.4g}%), "
+        f"{_METHODS[first.method]}"
+    )
+
+
+def signed(factor: float) -> str:
+    """A ratio as people say it: `+12%`, `-3.1%`, `×12`, `±0%`."""
+    if math.isnan(factor):
+        return "–"
+    if math.isinf(factor):
+        return "+∞"
+    if factor >= 3:
+        return f"×{factor:.3g}"
+    change = (factor - 1) * 100
+    text = f"{change:+.0f}" if abs(change) >= 9.95 else f"{change:+.1f}"
+    return f"{text}%" if float(text) else "±0%"
+
+
+def signed_bounds(change: Interval) -> str:
+    """`-3.0% to +6.1%` of a ratio; `?` for an open end."""
+    low = "?" if change.low <= 0 else signed(change.low)
+    high = "?" if math.isinf(change.high) else signed(change.high)
+    return f"{low} to {high}"
+
+
+def change_of(outcome: GateOutcome) -> str:
+    """The change in words: `+31%`, or `+2.1 points` for a rate."""
+    if outcome.gate.order is not None:
+        return signed(outcome.change.value)
+    return f"{outcome.change.value * 100:+.2g} points" if outcome.change.value else "±0 points"
+
+
+def change_bounds(outcome: GateOutcome) -> str:
+    """`-3.0% to +6.1%`, or `-1 to +2.1 points`."""
+    one = outcome.change
+    if outcome.gate.order is not None:
+        return signed_bounds(one)
+    return f"{one.low * 100:+.2g} to {one.high * 100:+.2g} points"
+
+
+def value(outcome: GateOutcome, side: Interval) -> str:
+    """The quantile of an arm in seconds, or its rate in percent."""
+    if outcome.gate.order is None:
+        return percent(side.value, 1) if side.value else "0%"
+    return seconds(side.value)
+
+
+def bounds(outcome: GateOutcome, side: Interval) -> str:
+    """`1.20 s – 1.31 s`, ∞ for an open end; empty where neither end is known."""
+    if outcome.gate.order is None:
+        return f"{side.low:.1%} – {side.high:.1%}"
+    if math.isinf(side.low) and math.isinf(side.high):
+        return ""
+    low = "?" if side.low == -math.inf else seconds(side.low)
+    return f"{low} – {seconds(side.high)}"
+
+
+def verdict(outcome: GateOutcome) -> str:
+    """The word for it; `better` where a pass is surely an improvement."""
+    if outcome.verdict != "pass":
+        return outcome.verdict
+    return "better" if outcome.faster else "no alarm" if outcome.gate.guard else "pass"
+
+
+def gate_row(each: GateOutcome) -> Row:
+    """Cells beneath `GATE_HEAD`."""
+    sides = value(each, each.base), value(each, each.candidate)
+    return (each.gate.label, *sides, change_of(each), change_bounds(each), verdict(each))
+
+
+def sentence(one: StageChange) -> str:
+    """`running: 9.1 s → 11.8 s (+30%), 96% of the shift`"""
+    times = f"{seconds(one.base.value)} → {seconds(one.candidate.value)}"
+    text = f"{plain(one.name, 40)}: {times} ({signed(one.change.value)})"
+    if one.share >= 1:  # others made up for a part of it
+        return f"{text}, all of the shift"
+    return f"{text}, {percent(one.share, 1)} of the shift" if one.share > 0 else text
+
+
+def stage_row(one: StageChange) -> Row:
+    """Cells beneath `STAGE_HEAD`."""
+    return (
+        f"{one.pairing.words} {plain(one.name, 40)}",
+        seconds(one.base.value),
+        seconds(one.candidate.value),
+        signed(one.change.value),
+        signed_bounds(one.change),
+        percent(one.share, 1) if one.share > 0 else "–",
+    )
+
+
+def shift_label(one: TimesShift) -> str:
+    """`v6 stream TTC`"""
+    return f"{one.pairing.words} {milestone_label(one.milestone)}"
+
+
+def shift_row(one: TimesShift) -> Row:
+    """Cells beneath `SHIFT_HEAD`."""
+    return shift_label(one), signed(one.ratio), f"{one.p:.2g}" if one.p >= 1e-4 else "<0.0001"
+
+
+def noise_rows(calibration: Calibration, made: Comparison | None = None) -> list[Row]:
+    """Cells beneath `NOISE_HEAD`, of each gate, or of those that a comparison has."""
+    wanted = None if made is None else {each.gate.name for each in made.gates}
+    return [
+        (
+            plain(each.name, 120),
+            f"±{each.noise:.1%}",
+            f"±{each.sampling:.1%}",
+            *(f"+{each.detectable[n]:.0%}" if n in each.detectable else "–" for n in ("1", "5")),
+            ", ".join(f"{count} {word}" for word, count in each.verdicts.items() if count),
+        )
+        for each in calibration.gates
+        if wanted is None or each.name in wanted
+    ]
+
+
+def times_broken(one: RuleChange) -> str:
+    """`0 of 250 → 9 of 250`"""
+    return " → ".join(f"{broken:,} of {many:,}" for broken, many in (one.base, one.candidate))

@@ -1,0 +1,165 @@
+"""Rules as a bundle tells of them: what became of each at an endpoint, how often it was broken, and
+where. Rules that the run did not come to write are made up for from their violations.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from soundstage.reports.words import plural
+
+if TYPE_CHECKING:  # a comparison shows no streams, and starts without the engine
+    from soundstage.reports.run.evidence import Smallest
+
+#: The severity of a violation, as the outcome of its rule when the run had no time to write one.
+_OUTCOME_OF_SEVERITY = {"error": "failed", "warning": "warned", "info": "passed"}
+
+#: Places shown for a rule.
+EVIDENCE_LIMIT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One place where a rule was broken; `transcript` is a path in the bundle, if it is there."""
+
+    exchange: str
+    chunk: int | None
+    path: str
+    message: str
+    transcript: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleResult:
+    """A rule at an endpoint, and what became of it. `exchanges` were held against it, `broken_in`
+    of them broke it; `codes` are those of its violations. Where a transcript was kept, `smallest`
+    is the smallest stream that shows it, and `curl` the request as a line for a shell.
+    """
+
+    id: str
+    api: str
+    endpoint: str
+    outcome: str
+    reason: str | None
+    severity: str | None
+    basis: str | None
+    source: str | None
+    text: str | None
+    violations: int
+    exchanges: int
+    broken_in: int
+    seconds: float | None
+    codes: tuple[str, ...]
+    evidence: tuple[Evidence, ...]
+    smallest: Smallest | None = None
+    curl: str | None = None
+
+    @property
+    def subject(self) -> str:
+        """What the rule is about: the third step of its id, a stage or `order`, `index`, …"""
+        steps = self.id.split("/")
+        return steps[2] if len(steps) > 2 else steps[-1]
+
+    @property
+    def flaky(self) -> bool:
+        """Whether some exchanges broke it and others, held against it too, did not."""
+        return 0 < self.broken_in < self.exchanges
+
+    @property
+    def times(self) -> str:
+        """`3 times in 2 of 40 exchanges`."""
+        often = plural(self.violations, "time")
+        if not self.broken_in:
+            return often
+        if self.exchanges < self.broken_in:
+            return f"{often} in {plural(self.broken_in, 'exchange')}"
+        return f"{often} in {self.broken_in:,} of {plural(self.exchanges, 'exchange')}"
+
+
+def rule_results(
+    rules: Iterable[Mapping[str, Any]], violations: Iterable[Mapping[str, Any]]
+) -> list[RuleResult]:
+    """The rules of rules.ndjson in their order, then those that only violations tell of. Which
+    transcripts are kept is not known here.
+    """
+    rows = list(rules)
+    known_rules = {row["rule"] for row in rows}
+    codes: dict[str, Counter[str]] = {}
+    broken_in: Counter[str] = Counter()
+    last: dict[str, str] = {}
+    rebuilt: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for violation in violations:
+        rule, exchange = violation.get("rule", ""), violation.get("exchange", "")
+        codes.setdefault(rule, Counter())[violation.get("code", "")] += violation.get("times", 1)
+        # The violations of an exchange were written together: no set of ids is needed.
+        if last.get(rule) != exchange:
+            broken_in[rule] += 1
+            last[rule] = exchange
+        if rule not in known_rules:
+            _note(rebuilt, violation)
+    return [
+        _result(row, codes.get(row["rule"], Counter()), broken_in[row["rule"]])
+        for row in (*rows, *rebuilt.values())
+    ]
+
+
+def _note(
+    rebuilt: dict[tuple[str, str, str], dict[str, Any]], violation: Mapping[str, Any]
+) -> None:
+    """Count a violation towards the rule row that the run did not come to write."""
+    rule = violation.get("rule", "")
+    steps = [*rule.split("/"), "", ""]
+    api, endpoint = violation.get("api") or steps[0], violation.get("endpoint") or steps[1]
+    row = rebuilt.get((rule, api, endpoint))
+    if row is None:
+        row = rebuilt[rule, api, endpoint] = {
+            "rule": rule,
+            "api": api,
+            "endpoint": endpoint,
+            "outcome": _OUTCOME_OF_SEVERITY.get(violation.get("severity", ""), "failed"),
+            "severity": violation.get("severity"),
+            "violations": 0,
+            "evidence": [],
+        }
+    row["violations"] += violation.get("times", 1)
+    if len(row["evidence"]) < EVIDENCE_LIMIT:
+        row["evidence"].append(
+            {
+                "exchange": violation.get("exchange", ""),
+                "chunk": violation.get("chunk"),
+                "path": violation.get("path", ""),
+                "message": violation.get("message", ""),
+            }
+        )
+
+
+def _result(row: Mapping[str, Any], codes: Counter[str], broken_in: int) -> RuleResult:
+    return RuleResult(
+        id=row["rule"],
+        api=row["api"],
+        endpoint=row["endpoint"],
+        outcome=row["outcome"],
+        reason=row.get("reason"),
+        severity=row.get("severity"),
+        basis=row.get("basis"),
+        source=row.get("source"),
+        text=row.get("text"),
+        violations=row.get("violations", 0),
+        exchanges=row.get("exchanges", 0),
+        broken_in=broken_in,
+        seconds=row.get("seconds"),
+        codes=tuple(code for code, _ in codes.most_common(5)),
+        evidence=tuple(
+            Evidence(
+                exchange=item["exchange"],
+                chunk=item["chunk"],
+                path=item["path"],
+                message=item["message"],
+                transcript=None,
+            )
+            for item in row.get("evidence", ())[:EVIDENCE_LIMIT]
+        ),
+    )
