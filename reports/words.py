@@ -79,19 +79,6 @@ def seconds(value: float) -> str:
     return f"{value:.{2 if size < 9.995 else 1 if size < 99.95 else 0}f} s"
 
 
-def signed(factor: float) -> str:
-    """A ratio as people say it: `+12%`, `-3.1%`, `×12`, `±0%`."""
-    if math.isnan(factor):
-        return "–"
-    if math.isinf(factor):
-        return "+∞"
-    if factor >= 3:
-        return f"×{factor:.3g}"
-    change = (factor - 1) * 100
-    text = f"{change:+.0f}" if abs(change) >= 9.95 else f"{change:+.1f}"
-    return f"{text}%" if float(text) else "±0%"
-
-
 def percent(part: float, whole: float) -> str:
     """`99.5%`; never rounded to 0% or 100% when it is not."""
     if whole <= 0:

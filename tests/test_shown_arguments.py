@@ -84,3 +84,16 @@ def test_a_key_at_the_wrong_place_is_misuse_that_does_not_repeat_it(
     assert code == 2, said
     assert "0123456789abcdef" not in said
     assert said.strip()
+
+
+def test_a_value_that_is_refused_is_named_and_no_function_of_ours(capsys):
+    def _positive(text: str) -> float:
+        return float(text)
+
+    parser = Parser(prog="soundstage x")
+    parser.add_argument("--rate", type=_positive)
+    with pytest.raises(SystemExit) as ended:
+        parser.parse_args(["--rate", "x"])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "argument --rate: invalid value: 'x' (" in said

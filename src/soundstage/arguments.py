@@ -44,6 +44,8 @@ class Parser(argparse.ArgumentParser):
         return found
 
     def error(self, message: str) -> NoReturn:
+        # argparse names the function that refused a value, which is nobody's business.
+        message = re.sub(r"invalid [\w.]+ value: ", "invalid value: ", message, count=1)
         said = visible.line(f"{self.prog}: error: {message}")
         self.exit(2, f"{said} (`{self.prog} --help` shows what there is)\n")
 

@@ -3,7 +3,7 @@ that showed it. Beside it stand the ranges of numbers and of lengths.
 
     one.merge(other)               # any order, any grouping
     document = one.to_json()       # observed.json; Observed.of(document) reads it
-    facts = one.apis["v6"]["stream"]
+    facts = one.apis[api][endpoint]
     facts.count(Fact("type", "final", "string", "/song_name")), facts.around(…), facts.details(…)
 
 Counts and classes, never anybody's words, and bounded whatever comes. `recorder` fills it; what a
