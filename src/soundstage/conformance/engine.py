@@ -7,18 +7,18 @@ violation it goes on from what it saw, so that one broken chunk does not start a
 from __future__ import annotations
 
 from dataclasses import replace
-from decimal import Decimal
 from typing import Any, NamedTuple
 
+from soundstage.conformance.across import Across, whole_number
 from soundstage.conformance.bounded_violations import Findings
 from soundstage.conformance.fields import MOST_EXPLAINED, PATTERN_LIMIT, REFUSED, FieldCheck, shown
-from soundstage.conformance.stage_order import EMPTY, StageOrder, Track
-from soundstage.conformance.stages import compiled, marks_of
+from soundstage.conformance.milestones import Milestones
+from soundstage.conformance.stage_order import StageOrder, Track
+from soundstage.conformance.stages import Kind, compiled
 from soundstage.conformance.violations import Verdict, Violation, verdict_of
 from soundstage.contract import Contract
 from soundstage.contract.field_schemas import pointer, type_name
 from soundstage.contract.protocol import DocumentedError, Stage
-from soundstage.output import outgoing
 from soundstage.untrusted import json_text
 
 
@@ -35,22 +35,11 @@ class SeenEvent(NamedTuple):
 
 _NOWHERE: set[str] = set()
 _UNREADABLE = SeenEvent(None, None, None, ())
-_LONGEST_FAILURE = 200
-_LOOKED_AT = 2_048
 #: Faults that are explained in one stream, and, once they are, in each further chunk of it.
 _MOST_IN_ALL = 5_000
 _THEN = 20
 #: Why a stream is not judged whole that had more faults than are looked for.
 _TOO_MUCH_WRONG = "cap.findings"
-#: Different values of a field that identifies the stream which are told apart.
-_MOST_OTHERS = 1_000
-
-
-def _whole(value: Any) -> int | None:
-    """The integer that a JSON value is (2.0 is one, says JSON Schema); None if it is none."""
-    if type(value) is int:
-        return value
-    return int(value) if type(value) is float and value.is_integer() else None
 
 
 class StreamCheck:
@@ -59,13 +48,14 @@ class StreamCheck:
     the bound of ours that an event was over, so that nothing is known of what it says; the stream
     need not be read any further.
 
-    `endpoint` is the name of a stream endpoint, by default the contract's first.
+    `endpoint` is the name of a stream endpoint, by default the contract's first. `request` is the
+    body that it answers, None if nobody knows.
     """
 
     __slots__ = (
+        "_across",
         "_c",
-        "_constants",
-        "_due",
+        "_closed_well",
         "_explained",
         "_flag",
         "_flag_seen",
@@ -74,12 +64,12 @@ class StreamCheck:
         "_known",
         "_ledger",
         "_max_depth",
-        "_or_due",
-        "_others",
-        "_reached",
-        "_rising",
+        "_milestones",
+        "_named",
         "_searched",
-        "_unnumbered",
+        "_sentinel",
+        "_sentinels",
+        "_tracks",
         "capped",
         "events",
         "failed",
@@ -90,25 +80,33 @@ class StreamCheck:
     )
 
     def __init__(
-        self, contract: Contract, endpoint: str | None = None, *, max_depth: int = 128
+        self,
+        contract: Contract,
+        endpoint: str | None = None,
+        *,
+        max_depth: int = 128,
+        request: Any = None,
     ) -> None:
         found = contract.endpoints[endpoint] if endpoint else contract.endpoint_of_kind("stream")
         if found is None or found.kind != "stream":
             raise LookupError(f"{contract.api} has no stream endpoint {endpoint or ''}")
         self._c = compiled(contract, found.name)
         self._max_depth = max_depth
-        self._ledger = StageOrder(self._c.protocol)
-        self._index = index = self._c.protocol.index
-        self._due = index.start if index is not None else 0
-        self._or_due: int | None = None
-        self._unnumbered = 0
-        self._constants: dict[str, Any] = {}
+        protocol = self._c.protocol
+        if request is not None:
+            protocol = protocol.for_request(request)
+        self._tracks = protocol.tracks
+        self._ledger = StageOrder(protocol)
+        self._milestones = Milestones(protocol)
+        self._index = index = protocol.index
+        self._across = Across(index, self._report)
+        self._sentinel = protocol.sentinel.data if protocol.sentinel is not None else None
+        self._sentinels = 0
+        self._named = self._c.named
+        self._closed_well = False
         self._known: dict[tuple[str, ...], Any] = {}  # the last values of each set of constants
-        self._others: dict[str, set[Any]] = {}
-        self._rising: dict[str, int | float | Decimal] = {}
-        flag = self._c.protocol.completion
+        flag = protocol.completion
         self._flag = flag.field if flag is not None else None
-        self._reached: frozenset[str] = EMPTY
         self._flag_seen = False
         self._found = Findings()
         self._explained = 0
@@ -128,8 +126,18 @@ class StreamCheck:
 
     @property
     def ended(self) -> bool:
-        """Whether the chunk that ends the stream has come."""
-        return self._ledger.ended
+        """Whether the stream has said all: the chunk that ends it has come, the text that must end
+        it, or the end of a body that nothing else ends.
+        """
+        sentinel = self._c.protocol.sentinel
+        if sentinel is not None and sentinel.required and not self._sentinels:
+            return self.failed is not None and self._ledger.ended
+        return self._ledger.ended or self._closed_well
+
+    @property
+    def at_the_end(self) -> tuple[str, ...]:
+        """The milestones that are reached with the end of the body; asked for after `close`."""
+        return self._milestones.at_the_end() if self._closed_well else ()
 
     def verdict(self, *, strict: bool = False) -> Verdict:
         """The verdict so far; final after `close`."""
@@ -139,10 +147,12 @@ class StreamCheck:
         """What is still to come, in words: `uploading (track 2)`."""
         return self._ledger.due()
 
-    def event(self, data: bytes) -> SeenEvent:
-        """Check the data of the next event."""
+    def event(self, data: bytes, name: str = "") -> SeenEvent:
+        """Check the data of the next event, whose `event:` is `name` ("" or "message": none)."""
         number = self.events
         self.events += 1
+        if data == self._sentinel:
+            return self._see_sentinel(number)
         chunk, problems, readable = json_text.parse(data, self._max_depth)
         if problems or type(chunk) is not dict:
             if problems and problems[0].code == json_text.TOO_MANY:
@@ -151,20 +161,22 @@ class StreamCheck:
                 self._report(each.code, "json", number, each.path, each.message, each.times)
             if type(chunk) is not dict:
                 return self._no_chunk(chunk, readable, number)
-        kind = self._c.kind(chunk)
+        kind = self._c.kind(chunk, name if self._named else None)
         if kind is None:
             return self._unknown_stage(chunk, number)
-        stage, fields, fits, tracked, constant, values, rising = kind
-        name = stage.name
+        stage, fields, fits, tracked = kind[:4]
+        stage_name = stage.name
         ledger = self._ledger
         track = self._track(chunk) if tracked else None
-        if ledger.ended and not ledger.reopened():
-            message = f"a chunk of {stage.name} came after the last one"
+        if kind.misnamed is not None:
+            self._report("event.name", f"{stage_name}/event", number, "", kind.misnamed)
+        if self._sentinels or (ledger.ended and not self._may_follow(stage)):
+            message = f"a chunk of {stage_name} came after the last one"
             self._report("stream.after_end", "end/nothing_after", number, "", message)
-            return SeenEvent(chunk, name, track, ())
+            return SeenEvent(chunk, stage_name, track, ())
         if stage.failure and self._is_refusal(chunk, number):
-            return SeenEvent(chunk, name, track, ())
-        self.last_stage = name
+            return SeenEvent(chunk, stage_name, track, ())
+        self.last_stage = stage_name
         # The schema says yes or no in one call; only a no is worth a closer look.
         try:
             broken = _NOWHERE if fits is not None and fits(chunk) else None
@@ -176,39 +188,42 @@ class StreamCheck:
             self._check_track(track, number)
         # A stage that may come any number of times from now on needs no counting, and it is that
         # of nearly every chunk.
-        if track is not None or name not in ledger.settled or ledger.doubtful:
+        if track is not None or stage_name not in ledger.settled or ledger.doubtful:
             if stage.failure:
-                self.failed = self._failure(stage, chunk)
+                self.failed = self._c.said_of_failure(stage, chunk)
                 ledger.see(stage, track)
-            elif not ledger.advance(stage, track):
+            elif not (stage.anywhere or ledger.advance(stage, track)):
                 ledger.see(stage, track, slip=self._check_order(stage, track, number))
-        index = self._index
-        if index is not None:
-            value = chunk.get(index.field)
-            if value == self._due and type(value) is int:
-                self._due = value + index.step
-                self._or_due = None
-                self._unnumbered = 0
+        if kind.numbered is not None:
+            value, across = kind.numbered(chunk), self._across
+            if value == across.due and type(value) is int:
+                across.came(value)
             else:
-                self._check_index(value, number)
+                across.index(value, number)
+        values, constant = kind.values, kind.constant
         if values is not None and (known := values(chunk)) != self._known.get(constant):
             self._known[constant] = known
-            for field in constant:
-                if not (broken and pointer(field) in broken):
-                    self._check_constant(field, chunk[field], number)
-        for field in rising:
-            if not (broken and pointer(field) in broken):
-                self._check_rising(field, chunk[field], number)
+            for each in kind.constants:
+                if not (broken and each.field.pointer in broken):
+                    value = chunk[each.field.name]
+                    self._across.constant(each, each.field.pointer, value, number)
+        if kind.further:
+            self._check_further(kind, chunk, number, track, broken)
         flag = self._flag
-        if flag is not None and (chunk.get(flag) is not False or ledger.ended):
-            self._check_flag(flag, chunk.get(flag), stage, number)
-        reached = self._milestones(stage) if stage.milestones else ()
-        # Seen(...), in half the time: this line runs once per chunk.
-        return tuple.__new__(SeenEvent, (chunk, name, track, reached))
+        if flag is not None and not stage.anywhere:
+            said = flag.of(chunk) if flag.name is None else chunk.get(flag.name)
+            if said is not False or ledger.ended:
+                self._check_flag(said, stage, number)
+        reached: tuple[str, ...] = ()
+        if stage.milestones:
+            reached = self._milestones.reached(stage, track, chunk, ledger)
+        # SeenEvent(...), in half the time: this line runs once per chunk.
+        return tuple.__new__(SeenEvent, (chunk, stage_name, track, reached))
 
     def framed(self, framing: str) -> None:
         """Say in which framing the events came: "sse" or "lines"."""
         self.framing = framing
+        self._named = self._named and framing == "sse"  # lines have no names
         if framing not in self._c.framings:
             promised = " or ".join(self._c.framings)
             message = f"the body is framed as {framing}; expected {promised}"
@@ -230,16 +245,56 @@ class StreamCheck:
             self.reason = f"api.{self.refusal.name}"
         elif self.failed is not None:
             self.reason = "stream.failed"
-        elif not (self._ledger.ended or self._ledger.perhaps_ended()):
+        elif not self._is_whole():
             self._unfinished()
         else:
+            self._lost_tracks()
             self._missing_stages()
+            self._missing_sentinel()
         if self.reason is None and self._c.given_up:
             self.reason = PATTERN_LIMIT
         if self.reason is None and not self._searched:
             self.reason = _TOO_MUCH_WRONG
 
+    def _is_whole(self) -> bool:
+        """Whether a stream that is over has come to its end."""
+        ledger = self._ledger
+        if ledger.ended or ledger.perhaps_ended():
+            return True
+        self._closed_well = ledger.may_close
+        return self._closed_well
+
     # ------------------------------------------------------------------ one chunk
+
+    def _see_sentinel(self, number: int) -> SeenEvent:
+        if self._sentinels:
+            message = "the text that ends the stream came again"
+            self._report("stream.after_end", "end/nothing_after", number, "", message)
+        self._sentinels += 1
+        self._ledger.see_sentinel()
+        return _UNREADABLE
+
+    def _may_follow(self, stage: Stage) -> bool:
+        """Whether a chunk may come although the stream has ended: a keep-alive, what may be last
+        but need not, or one that shows that the end was none.
+        """
+        ledger = self._ledger
+        if stage.anywhere:
+            return True
+        if stage.name in self._c.trailing and not ledger.times(stage, None):
+            return True
+        return ledger.reopened()
+
+    def _check_further(
+        self, kind: Kind, chunk: dict[str, Any], number: int, track: Track, broken: set[str]
+    ) -> None:
+        """Constants and rising values that are no plain member of the chunk, or of one track."""
+        for each in kind.nested:
+            self._across.every_constant(each, chunk, number, track, broken)
+        for rising in kind.rising:
+            for at, value in rising.field.every(chunk):
+                if not (broken and at in broken):
+                    self._across.rising(rising, at, value, number, track)
 
     def _too_many_values(self) -> SeenEvent:
         self.capped = json_text.TOO_MANY
@@ -251,7 +306,7 @@ class StreamCheck:
             message = f"the chunk is {shown(value)}, of type {type_name(value)}; not an object"
             self._report("json.not_object", "json", number, "", message)
         self._ledger.see_unknown()
-        self._check_index(None, number)
+        self._across.index(None, number)
         return _UNREADABLE
 
     def _check_fields(self, fields: FieldCheck, chunk: dict[str, Any], number: int) -> set[str]:
@@ -263,16 +318,6 @@ class StreamCheck:
         self._found.extend(found)
         return {violation.path for violation in found}
 
-    def _failure(self, stage: Stage, chunk: dict[str, Any]) -> str:
-        """What a failure says of itself: the text that it is told by, or any text of the chunk."""
-        told_by = dict.fromkeys(name for name, _ in marks_of(stage.when) if name in chunk)
-        fields = self._c.protocol.fields
-        texts = [name for name, field in fields.items() if field.get("x-role") == "text"]
-        for name in (*told_by, *texts):
-            if isinstance(chunk.get(name), str) and chunk[name]:
-                return outgoing.text(str(chunk[name])[:_LOOKED_AT])[:_LONGEST_FAILURE]
-        return " and ".join(f"{name} is {shown(chunk[name])}" for name in told_by)
-
     def _unknown_stage(self, chunk: dict[str, Any], number: int) -> SeenEvent:
         if self._c.given_up:  # a pattern took too long: it may well be of a stage
             self._ledger.see_unknown()
@@ -281,7 +326,7 @@ class StreamCheck:
         return SeenEvent(chunk, None, None, ())
 
     def _report_unknown(self, chunk: dict[str, Any], number: int) -> None:
-        if self._ledger.ended and not self._ledger.reopened():
+        if self._sentinels or (self._ledger.ended and not self._ledger.reopened()):
             message = "a chunk of no known stage came after the last one"
             self._report("stream.after_end", "end/nothing_after", number, "", message)
             return
@@ -295,7 +340,7 @@ class StreamCheck:
         self._report("stage.unknown", "stages", number, path, message)
         self._ledger.see_unknown()
         index = self._index
-        self._check_index(chunk.get(index.field) if index else None, number)
+        self._across.index(index.field.of(chunk) if index else None, number)
 
     def _is_refusal(self, chunk: dict[str, Any], number: int) -> bool:
         """Whether an event is a printed error: a documented refusal, in a stream that had begun."""
@@ -310,20 +355,21 @@ class StreamCheck:
 
     def _track(self, chunk: dict[str, Any]) -> Track:
         """The track that a chunk names; None if it is of the wrong type, as the schema says."""
-        tracks = self._c.protocol.tracks
+        tracks = self._tracks
         assert tracks is not None
-        value = chunk[tracks.field]
+        name = tracks.field.name
+        value = tracks.field.of(chunk) if name is None else chunk[name]
         if type(value) is float:
-            value = _whole(value)
-        return value if type(value) in {type(known) for known in tracks.values} else None
+            value = whole_number(value)
+        return value if type(value) in self._c.track_types else None
 
     def _check_track(self, track: Track, number: int) -> None:
-        tracks = self._c.protocol.tracks
+        tracks = self._tracks
         assert tracks is not None
-        if track is not None and track not in tracks.values:
-            known = " or ".join(map(str, tracks.values))
+        if track is not None and not self._ledger.knows(track):
+            known = " or ".join(map(str, self._ledger.tracks)) or f"{tracks.start} first"
             message = f"{tracks.field} is {shown(track)}; expected {known}"
-            path = pointer(tracks.field)
+            path = tracks.field.pointer
             self._report("track.unknown", "tracks/values", number, path, message)
 
     def _check_order(self, stage: Stage, track: Track, number: int) -> bool:
@@ -350,88 +396,26 @@ class StreamCheck:
             rule = f"order/{stage.name}/after/{'|'.join(group)}"
             message = f"{stage.name}{named} came before {names}"
             self._report("stage.order", rule, number, "", message)
+        for group, lacking in ledger.unmet_for_all(stage) if stage.after_all else ():
+            names = " or ".join(group)
+            rule = f"order/{stage.name}/after_all/{'|'.join(group)}"
+            message = f"{stage.name} came before {names} of track {lacking}"
+            self._report("stage.order", rule, number, "", message)
         return repeated or (stage.ends == "track" and bool(unmet))
 
-    def _check_constant(self, field: str, value: Any, number: int) -> None:
-        if value is None or isinstance(value, dict | list):
-            return
-        first = self._constants.setdefault(field, value)
-        others = self._others.get(field, EMPTY)
-        if type(value) is type(first) and value != first and value not in others:
-            if len(others) < _MOST_OTHERS:
-                self._others.setdefault(field, set()).add(value)
-            message = f"{field} is {shown(value)}; it was {shown(first)}"
-            self._report("identity.changed", f"constant/{field}", number, pointer(field), message)
-
-    def _check_rising(self, field: str, value: Any, number: int) -> None:
-        if type(value) is not int and type(value) is not float and type(value) is not Decimal:
-            return
-        before = self._rising.get(field)
-        if before is not None and value < before:
-            message = f"{field} is {shown(value)}; it was {shown(before)}"
-            rule = f"never_decrease/{field}"
-            self._report("progress.decreased", rule, number, pointer(field), message)
-        self._rising[field] = value
-
-    def _check_flag(self, field: str, value: Any, stage: Stage, number: int) -> None:
-        if stage.failure:
+    def _check_flag(self, value: Any, stage: Stage, number: int) -> None:
+        field = self._flag
+        if stage.failure or field is None:
             return
         if value is True:
             if not (self._ledger.ended or self._ledger.perhaps_ended()):
                 message = f"{field} is true; the stream goes on"
                 rule = "completion/before_last"
-                self._report("field.value", rule, number, pointer(field), message)
+                self._report("field.value", rule, number, field.pointer, message)
             self._flag_seen = True
         elif value is False and self._ledger.ended and not self._flag_seen:
             message = f"{field} is false on the last chunk and was never true"
-            self._report("stream.not_closed", "completion/last", number, pointer(field), message)
-
-    def _check_index(self, value: Any, number: int) -> None:
-        index = self._index
-        if index is None:
-            return
-        step, due = index.step, self._due
-        whole = value if type(value) is Decimal else _whole(value)
-        if whole is None:
-            # Missing or mistyped, which is reported elsewhere: either the number was left out of a
-            # chunk that counts, or an event that does not count stands between two that do.
-            self._unnumbered += 1
-            return
-        expected = self._is_due(whole, step)
-        counted = int(whole) if expected or type(whole) is int else due
-        first = self._unnumbered == number  # no event before this one has had a number
-        self._due, self._or_due, self._unnumbered = counted + step, None, 0
-        if expected:
-            return
-        if first:
-            message = f"{index.field} starts at {shown(value)}; expected {index.start}"
-            self._report("index.start", "index/start", number, pointer(index.field), message)
-            return
-        last = due - step
-        code = "index.gap" if whole > last else "index.decreased"
-        code = "index.repeated" if whole == last else code
-        message = f"{index.field} is {shown(value)} after {shown(last)}; expected {shown(due)}"
-        self._report(code, "index/consecutive", number, pointer(index.field), message)
-        # The count may go on from here, or as if nothing had happened.
-        self._or_due = due + step
-
-    def _is_due(self, whole: int | Decimal, step: int) -> bool:
-        """Whether a number goes on from what was due, each event without one counted or not."""
-        most = self._unnumbered * step
-        return any(
-            due is not None and due <= whole <= due + most and (whole - due) % step == 0
-            for due in (self._due, self._or_due)
-        )
-
-    def _milestones(self, stage: Stage) -> tuple[str, ...]:
-        names = []
-        for milestone in stage.milestones:
-            if milestone.name in self._reached:
-                continue
-            if milestone.at == "first" or self._ledger.on_all_tracks(stage):
-                self._reached |= {milestone.name}
-                names.append(milestone.name)
-        return tuple(names)
+            self._report("stream.not_closed", "completion/last", number, field.pointer, message)
 
     # ------------------------------------------------------------------ the end
 
@@ -447,6 +431,18 @@ class StreamCheck:
         more = f"; still due: {', '.join(due)}" if due else ""
         message = f"the stream ended {after}{more}"
         self._report("stream.truncated", "end/reached", None, "", message)
+
+    def _lost_tracks(self) -> None:
+        """A stream that a closing stage, or its own end, has ended may lack a track all the same."""
+        for track in self._ledger.never_seen():
+            message = f"track {track} was never delivered"
+            self._report("track.missing", "tracks/all", None, "", message)
+
+    def _missing_sentinel(self) -> None:
+        sentinel = self._c.protocol.sentinel
+        if sentinel is not None and sentinel.required and not self._sentinels:
+            message = f"the stream ended without {shown(sentinel.data.decode())}"
+            self._report("stream.no_sentinel", "end/sentinel", None, "", message)
 
     def _missing_stages(self) -> None:
         for stage, track, times in self._ledger.missing():

@@ -334,14 +334,14 @@ class Judge:
         if self._look_closer:
             told = [(event, self._event(event)) for event in events]
         else:
-            told = [(event, check(event.data)) for event in events]
+            told = [(event, check(event.data, event.type)) for event in events]
         if self._check.capped is not None:
             self.capped = self.capped or self._check.capped
         return told
 
     def _event(self, event: Event) -> SeenEvent:
         assert self._check is not None
-        seen = self._check.event(event.data)
+        seen = self._check.event(event.data, event.type)
         if self._own_host is not None and seen.chunk is not None:
             self._hosts(seen.chunk, self._own_host, self._check.events - 1)
         if self._on_event is not None:

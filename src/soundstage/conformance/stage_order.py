@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from soundstage.contract.protocol import Protocol, Stage
+from soundstage.contract.protocol import MOST_TRACKS, Protocol, Stage
 
 Track = int | str | None
 _Key = tuple[str, Track]
@@ -29,23 +29,33 @@ class StageOrder:
     # that change rarely or never are frozen ones: all that are empty are one object.
     __slots__ = (
         "_assumed",
+        "_by_tracks",
         "_counts",
         "_credited_ends",
         "_credits",
         "_ended",
+        "_growing",
         "_kept",
         "_perhaps_ended",
         "_protocol",
         "_seen_tracks",
         "_unknown",
-        "_values",
         "ended",
+        "may_close",
         "settled",
+        "tracks",
     )
 
     def __init__(self, protocol: Protocol) -> None:
         self._protocol = protocol
-        self._values: tuple[int | str, ...] = protocol.tracks.values if protocol.tracks else ()
+        tracks = protocol.tracks
+        #: The tracks that there are, as far as it is known.
+        self.tracks: tuple[int | str, ...] = tracks.values if tracks else ()
+        self._growing = tracks is not None and not tracks.fixed
+        #: Whether the ends of all tracks end the stream, since nothing else does.
+        self._by_tracks = protocol.by_tracks
+        #: Whether a stage has come after which the server may close.
+        self.may_close = False
         self._counts: dict[_Key, int] = {}
         self._kept: set[_Key] = set()  # whose `after` is met, for good
         #: Stages that may come any number of times from now on, unless it is `doubtful`.
@@ -72,7 +82,22 @@ class StageOrder:
         """Whether the stage has been seen on every track there is (if it counts by track)."""
         if not stage.per_track:
             return True
-        return all((stage.name, value) in self._counts for value in self._values)
+        return all((stage.name, value) in self._counts for value in self.tracks)
+
+    def knows(self, track: Track) -> bool:
+        """Whether there is such a track. Where their number is not fixed, it is known from now on,
+        and so are those that are counted before it.
+        """
+        if track in self.tracks:
+            return True
+        known = self._protocol.tracks
+        if not self._growing or known is None or known.start is None:
+            return False
+        most = min(known.most or MOST_TRACKS, MOST_TRACKS)
+        if type(track) is int and known.start <= track < known.start + most:
+            self.tracks = known.numbered(track - known.start + 1)
+            return True
+        return False
 
     def track_ended(self, track: Track) -> bool:
         return track in self._ended
@@ -84,7 +109,7 @@ class StageOrder:
         if track is None and stage.name in self.settled and not self._perhaps_ended:
             return True
         name, per_track = stage.name, stage.per_track
-        if per_track and track not in self._values:
+        if per_track and track not in self.tracks:
             return False
         key = (name, track if per_track else None)
         times = self._counts.get(key, 0)
@@ -94,6 +119,8 @@ class StageOrder:
         kept = key if key[1] == track else (name, track)
         if kept not in self._kept:
             if stage.after and not self._all_come(stage, track):
+                return False
+            if stage.after_all and any(self._lacking(stage)):
                 return False
             self._kept.add(kept)
         self._counts[key] = times + 1
@@ -107,12 +134,32 @@ class StageOrder:
             self._end(stage, track, credit=False)
         return True
 
+    def _lacking(self, stage: Stage) -> Iterator[tuple[tuple[str, ...], Track]]:
+        """The groups of `stage.after_all`, and the tracks on which nothing of one has come."""
+        by_name = self._protocol.by_name
+        for group in stage.after_all:
+            stages = [by_name[name] for name in group if name in by_name]
+            for track in self.tracks:
+                if not any(self._has(each, track) for each in stages):
+                    yield group, track
+
+    def unmet_for_all(self, stage: Stage) -> list[tuple[tuple[str, ...], Track]]:
+        """What `stage.after_all` lacks by now, once, as `unmet`."""
+        found = []
+        for group, track in list(self._lacking(stage)):
+            first = next((n for n in group if n in self._protocol.by_name), None)
+            if first is None or self._take_credit(self._protocol.by_name[first], track):
+                continue
+            self._assumed |= {(first, track)}
+            found.append((group, track))
+        return found
+
     def _all_come(self, stage: Stage, track: Track) -> bool:
         """Whether all that must come before the stage has come, without any credit."""
         counts, by_name = self._counts, self._protocol.by_name
         for group in stage.after:
             for name in group:
-                if (name, track) in counts or self._has(by_name[name], track):
+                if (name, track) in counts or (name in by_name and self._has(by_name[name], track)):
                     break
             else:
                 return False
@@ -130,12 +177,13 @@ class StageOrder:
         if key in self._kept:
             return _NOTHING
         self._kept.add(key)
-        if stage.per_track and track not in self._values and track is not None:
+        if stage.per_track and track not in self.tracks and track is not None:
             return _NOTHING
         return tuple(group for group in stage.after if not self._met(group, track))
 
     def _met(self, group: tuple[str, ...], track: Track) -> bool:
-        stages = [self._protocol.by_name[name] for name in group]
+        by_name = self._protocol.by_name
+        stages = [by_name[name] for name in group if name in by_name]
         if any(self._has(stage, track) for stage in stages):
             return True
         if self._take_credit(stages[0], track):
@@ -145,10 +193,11 @@ class StageOrder:
 
     def _may_end(self, stage: Stage) -> set[Track]:
         """The tracks that `stage` could end now: all that must come before it has come."""
-        groups = [[self._protocol.by_name[name] for name in group] for group in stage.after]
+        by_name = self._protocol.by_name
+        groups = [[by_name[name] for name in group if name in by_name] for group in stage.after]
         return {
             track
-            for track in self._values
+            for track in self.tracks
             if all(any(self._has(each, track) for each in group) for group in groups)
         }
 
@@ -156,7 +205,18 @@ class StageOrder:
         """Count a chunk that belongs to no stage, or could not be read."""
         self._unknown += 1
         for stage in self._protocol.ending:
-            self._perhaps_ended |= {None} if stage.ends == "stream" else self._may_end(stage)
+            if stage.ends == "track":
+                self._perhaps_ended |= self._may_end(stage) if self._by_tracks else EMPTY
+            elif stage.ends == "stream":
+                self._perhaps_ended |= {None}
+            else:
+                self.may_close = True
+
+    def see_sentinel(self) -> None:
+        """The text came that ends the stream."""
+        if self._by_tracks or not self._protocol.closing:
+            self.ended = True
+        self._credited_ends = 0
 
     def see(self, stage: Stage, track: Track, *, slip: bool = False) -> None:
         """Count a chunk. `track` is None where the stage has none or the chunk does not say;
@@ -170,7 +230,7 @@ class StageOrder:
             self._seen_tracks |= {track}
         if self._perhaps_ended:
             self._perhaps_ended -= {None, track}
-        credit = stage.per_track and (slip or track not in self._values)
+        credit = stage.per_track and (slip or track not in self.tracks)
         if credit:
             self._credits[stage.name] = self._credits.get(stage.name, 0) + 1
         if not credit or key in self._counts or not (slip or track is None):
@@ -183,12 +243,17 @@ class StageOrder:
         if stage.ends == "stream":
             self.ended = True
             return
+        if stage.ends == "close":
+            self.may_close = True
+            return
         if credit:
             self._credited_ends += 1
         else:
             self._ended |= {track}
+        if not self._by_tracks:
+            return
         many = len(self._ended) + self._credited_ends
-        self.ended = many >= len(self._values) and len(self._open()) <= self._credited_ends
+        self.ended = many >= len(self.tracks) and len(self._open()) <= self._credited_ends
 
     def refuse(self) -> None:
         """The API gave up with an error of no stage: nothing more is due."""
@@ -207,7 +272,7 @@ class StageOrder:
 
     def _open(self) -> frozenset[Track]:
         """The tracks that have begun and not ended."""
-        return (self._seen_tracks & set(self._values)) - self._ended
+        return (self._seen_tracks & set(self.tracks)) - self._ended
 
     def perhaps_ended(self) -> bool:
         """Whether chunks that belong to no stage may have been those that were still due to end
@@ -215,7 +280,7 @@ class StageOrder:
         """
         if None in self._perhaps_ended:
             return True
-        lacking = set(self._values) - self._ended
+        lacking = set(self.tracks) - self._ended
         return bool(lacking) and (
             len(lacking) <= self._unknown + self._credited_ends and lacking <= self._perhaps_ended
         )
@@ -226,11 +291,17 @@ class StageOrder:
         """
         if not self._ended or self._open() or self._credited_ends or self._unknown:
             return []
-        return [value for value in self._values if value not in self._ended]
+        return [value for value in self.tracks if value not in self._ended]
+
+    def never_seen(self) -> list[int | str]:
+        """The tracks of which no chunk came, where no chunk that nobody could tell may be theirs."""
+        if self._unknown or self._credits or self._perhaps_ended:
+            return []
+        return [value for value in self.tracks if value not in self._seen_tracks]
 
     def missing(self) -> Iterator[tuple[Stage, Track, int]]:
         """Stages that came less often than they must, with the track and how often they came."""
-        tracks = [value for value in self._values if value in self._seen_tracks]
+        tracks = [value for value in self.tracks if value in self._seen_tracks]
         for stage in self._protocol.stages:
             for track in tracks if stage.per_track else [None]:
                 while (times := self.times(stage, track)) < stage.times[0]:
@@ -243,7 +314,7 @@ class StageOrder:
         return [
             stage.name if track is None else f"{stage.name} (track {track})"
             for stage in sorted(self._protocol.stages, key=self._depth)
-            for track in (self._values if stage.per_track else (None,))
+            for track in (self.tracks if stage.per_track else (None,))
             if self.times(stage, track) < stage.times[0]
         ]
 
@@ -251,6 +322,7 @@ class StageOrder:
         """How many stages must come before this one, for an order that reads well."""
         seen |= {stage.name}
         before = {name for group in stage.after for name in group} - seen
+        before &= self._protocol.by_name.keys()
         depths = (self._depth(self._protocol.by_name[name], seen) for name in sorted(before))
         return 1 + max(depths, default=0)
 
@@ -263,7 +335,7 @@ class StageOrder:
         return (
             self._credits.get(stage.name, 0) > 0
             or (stage.name, None) in self._assumed
-            or any((stage.name, value) in self._counts for value in self._values)
+            or any((stage.name, value) in self._counts for value in self.tracks)
         )
 
     def _take_credit(self, stage: Stage, track: Track) -> bool:

@@ -11,24 +11,31 @@ from functools import cache
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from soundstage.conformance.fields import FieldCheck
+from soundstage.conformance.fields import FieldCheck, shown
 from soundstage.conformance.violations import Severity, Violation
 from soundstage.contract import Contract, patterns
 from soundstage.contract.field_schemas import Schema
-from soundstage.contract.protocol import Endpoint, Stage
+from soundstage.contract.protocol import ConstantField, Endpoint, NeverDecrease, Stage
+from soundstage.output import outgoing
 
 #: Values of these types are equal only if they are the same JSON value (1, 1.0 and true are not).
 _DISTINCT = frozenset((str, bool, type(None)))
 #: How many kinds of chunk are remembered, and how long the names and marks of one may be.
 _MOST_KINDS = 1024
 _LONGEST_KIND = 1000
+#: Characters of what an API says of a failure that are looked at, and kept.
+_LOOKED_AT, _LONGEST_FAILURE = 2_048, 200
 
 
 class Kind(NamedTuple):
-    """What follows from a chunk's names and from the values that stages are told by.
+    """What follows from a chunk's names, from the values that stages are told by, and from the name
+    of its event.
 
     `fits` says whether the fields of such a chunk are as they should be; None where they cannot
     be, since not all of its names are documented. The rest: what there is to check in it.
+    `constants` are plain members of it (`constant` their names, `values` gets their values),
+    `nested` those that are not; `numbered` gets its number; `misnamed` says what is wrong with the
+    name of its event. `further`: there are `nested` or `rising` ones.
     """
 
     stage: Stage
@@ -37,18 +44,38 @@ class Kind(NamedTuple):
     tracked: bool
     constant: tuple[str, ...]
     values: Callable[[dict[str, Any]], Any] | None
-    rising: tuple[str, ...]
+    constants: tuple[ConstantField, ...]
+    nested: tuple[ConstantField, ...]
+    rising: tuple[NeverDecrease, ...]
+    numbered: Callable[[dict[str, Any]], Any] | None
+    misnamed: str | None
+    further: bool
+
+
+#: What tells a stage, the stage, and its fields.
+_CompiledStage = tuple[Callable[[Any], bool], Stage, FieldCheck]
 
 
 class Compiled:
     """What every stream of one endpoint shares: built once per contract."""
 
     def __init__(self, contract: Contract, endpoint: Endpoint) -> None:
-        protocol = contract.protocol
+        protocol = endpoint.protocol
+        assert protocol is not None
         self.contract = contract
         self.protocol = protocol
         self.prefix = f"{contract.api}/{endpoint.name}/"
         self.framings = endpoint.framings
+        #: Whether the names of events help to tell stages.
+        self.named = any(stage.event is not None for stage in protocol.stages)
+        #: The stages that may come, once, after the one that ended the stream.
+        self.trailing = frozenset(
+            stage.name for stage in protocol.stages if protocol.may_follow_the_end(stage)
+        )
+        tracks = protocol.tracks
+        self.track_types = frozenset(map(type, tracks.values if tracks is not None else ())) | (
+            {int} if tracks is not None and tracks.start is not None else set()
+        )
         #: Whether a pattern came to its limit: streams are not judged as a whole from then on.
         self.given_up = False
         self._kinds: dict[tuple[Any, ...], Kind] = {}
@@ -57,7 +84,7 @@ class Compiled:
             for stage in protocol.stages
             if any(map(patterns.can_give_up, patterns.of_schema(stage.when)))
         ]
-        self.stages: list[tuple[Callable[[Any], bool], Stage, FieldCheck]] = []
+        self.stages: list[_CompiledStage] = []
         for stage in protocol.stages:
             when = patterns.validator(stage.when).is_valid
             prefix = f"{stage.name}/"
@@ -79,53 +106,119 @@ class Compiled:
         self._looked_at = frozenset().union(*looked_at)
         self._valued = tuple(sorted(name for name, by_value in self._looked_at if by_value))
 
-    def kind(self, chunk: dict[str, Any]) -> Kind | None:
-        """The stage of a chunk and what to check in it; None if no stage knows it.
+    def kind(self, chunk: dict[str, Any], event: str | None = None) -> Kind | None:
+        """The stage of a chunk and what to check in it; None if no stage knows it. `event` is the
+        name of its event, None where names say nothing.
 
         Answers are remembered: streams consist of a few kinds of chunk, and trying every `when`
         costs more than all other checks together.
         """
         marks = tuple(map(chunk.get, self._valued))
-        key = (tuple(chunk), marks)
+        key = (tuple(chunk), marks, event)
         if not _DISTINCT.issuperset(map(type, marks)):
-            return self._recognised(chunk)
+            return self._recognised(chunk, event)
         kind = self._kinds.get(key)
         if kind is None:
-            kind = self._recognised(chunk)
+            kind = self._recognised(chunk, event)
             size = sum(map(len, key[0])) + sum(len(mark) for mark in marks if type(mark) is str)
+            size += len(event or "")
             if kind is not None and size <= _LONGEST_KIND and len(self._kinds) < _MOST_KINDS:
                 self._kinds[key] = kind
         return kind
 
-    def _recognised(self, chunk: dict[str, Any]) -> Kind | None:
+    def _recognised(self, chunk: dict[str, Any], event: str | None) -> Kind | None:
         # Only what is looked at, since the library refuses what is nested too deeply elsewhere.
         marks = {name: chunk[name] for name, _ in self._looked_at if name in chunk}
         if any(any(patterns.given_up(when, marks)) for when in self._slow):
             self._gave_up()
             return None
-        found = next((each for each in self.stages if each[0](marks)), None)
+        named = "" if event == "message" else event
+        found, misnamed = self._told_by(marks, named)
         if found is None:
             return None
         _, stage, fields = found
-        protocol = self.protocol
-        constant = tuple(each.field for each in protocol.constant if each.field in chunk)
+        plain, nested = self._constants(chunk)
+        rising = tuple(
+            each for each in self.protocol.never_decrease
+            if stage.name in each.stages and (each.field.name is None or each.field.name in chunk)
+        )  # fmt: skip
+        constant = tuple(str(each.field.name) for each in plain)
         return Kind(
             stage,
             fields,
             fits=fields.is_valid if chunk.keys() <= fields.known else None,
-            tracked=protocol.tracks is not None and protocol.tracks.field in chunk,
+            tracked=self._tracked(stage, chunk),
             constant=constant,
             values=_values_of(constant),
-            rising=tuple(
-                each.field
-                for each in protocol.never_decrease
-                if stage.name in each.stages and each.field in chunk
-            ),
+            constants=plain,
+            nested=nested,
+            rising=rising,
+            numbered=self._number_of(stage),
+            misnamed=misnamed,
+            further=bool(nested or rising),
         )
+
+    def _told_by(
+        self, marks: dict[str, Any], event: str | None
+    ) -> tuple[_CompiledStage | None, str | None]:
+        """The stage of a chunk, and what is wrong with the name of its event: the first that the
+        name and the chunk speak for; else the first that the chunk alone does, where it says
+        anything; else the one whose name it is.
+        """
+        named = None
+        for each in self.stages:
+            takes = event is None or each[1].event is None or each[1].event.takes(event)
+            if takes and each[0](marks):
+                return each, None
+            if takes and event and each[1].event is not None:
+                named = named or each
+        if event is None:
+            return None, None
+        for each in self.stages:
+            if each[1].when and each[0](marks):
+                return each, _misnamed(each[1], event)
+        return named, None
+
+    def _constants(
+        self, chunk: dict[str, Any]
+    ) -> tuple[tuple[ConstantField, ...], tuple[ConstantField, ...]]:
+        """The constants that are plain members of a chunk, and those that may be deeper in it."""
+        plain, nested = [], []
+        for each in self.protocol.constant:
+            if each.field.name is not None and not each.per_track:
+                plain += [each] if each.field.name in chunk else []
+            else:
+                nested.append(each)
+        return tuple(plain), tuple(nested)
+
+    def _tracked(self, stage: Stage, chunk: dict[str, Any]) -> bool:
+        tracks = self.protocol.tracks
+        if tracks is None:
+            return False
+        if tracks.field.name is not None:
+            return tracks.field.name in chunk
+        return bool(tracks.field.schemas(stage.schema))
+
+    def _number_of(self, stage: Stage) -> Callable[[dict[str, Any]], Any] | None:
+        index = self.protocol.index
+        if index is None or stage.name in index.without:
+            return None
+        name = index.field.name
+        return index.field.of if name is None else _getter(name)
 
     def _gave_up(self) -> None:
         self.given_up = True
         self._kinds.clear()
+
+    def said_of_failure(self, stage: Stage, chunk: dict[str, Any]) -> str:
+        """What a failure says of itself: the text that it is told by, or any text of the chunk."""
+        told_by = dict.fromkeys(name for name, _ in marks_of(stage.when) if name in chunk)
+        fields = self.protocol.fields
+        texts = [name for name, field in fields.items() if field.get("x-role") == "text"]
+        for name in (*told_by, *texts):
+            if isinstance(chunk.get(name), str) and chunk[name]:
+                return outgoing.text(str(chunk[name])[:_LOOKED_AT])[:_LONGEST_FAILURE]
+        return " and ".join(f"{name} is {shown(chunk[name])}" for name in told_by)
 
     def violation(
         self,
@@ -152,6 +245,18 @@ def marks_of(when: Schema) -> Iterator[tuple[str, bool]]:
             yield from marks_of(part)
     if "not" in when:
         yield from marks_of(when["not"])
+
+
+def _misnamed(stage: Stage, event: str) -> str | None:
+    if stage.event is None or stage.event.takes(event):
+        return None
+    said = f"the event is called {shown(event)}" if event else "the event has no name"
+    return f"{said}; expected {shown(stage.event.name) if stage.event.name else 'none'}"
+
+
+@cache
+def _getter(name: str) -> Callable[[dict[str, Any]], Any]:
+    return lambda chunk: chunk.get(name)
 
 
 @cache

@@ -6,35 +6,31 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 import jsonschema_rs
 
 from soundstage.contract import coherence, patterns
-from soundstage.contract.field_schemas import Schema, pointer
+from soundstage.contract.field_schemas import pointer
 from soundstage.contract.folder import all_files, is_there
+from soundstage.contract.grounds import Grounds
+from soundstage.contract.jobs import Auth
 from soundstage.contract.protocol import (
-    Completion,
-    ConstantField,
     DocumentedError,
     Endpoint,
     Errors,
     Example,
-    Grounds,
     Hosts,
-    Index,
-    Milestone,
-    NeverDecrease,
     Protocol,
-    SongLength,
     Stage,
-    Tracks,
 )
+from soundstage.contract.read_protocol import ProtocolReader
 from soundstage.contract.rules import RuleBook, rule_book
 from soundstage.contract.schema_files import SchemaFiles, short
 from soundstage.errors import ContractDataError, UsageError
@@ -47,6 +43,9 @@ SCHEMAS_VARIABLE = "SOUNDSTAGE_SCHEMAS"
 @dataclass(frozen=True, slots=True, eq=False)
 class Contract:
     """Everything documented for one API version. Compared and hashed by identity.
+
+    `protocol` is that of the endpoint that tells most of a generation: of its first stream, else of
+    the first status endpoint that shows states.
 
     `sha256` is over the bytes of its files, so that two runs can tell whether they were held
     against the same contract.
@@ -62,10 +61,46 @@ class Contract:
     hosts: Hosts
     rules: RuleBook
     examples: tuple[Example, ...]
+    auth: Auth = field(default_factory=Auth)
 
     def endpoint_of_kind(self, kind: str) -> Endpoint | None:
-        """The first endpoint of a kind ("stream", "sync", "status"); None if there is none."""
-        return next((e for e in self.endpoints.values() if e.kind == kind), None)
+        """The first endpoint of a kind (`Endpoint.kind`); None if there is none."""
+        return next(iter(self.of_kind(kind)), None)
+
+    def of_kind(self, *kinds: str) -> list[Endpoint]:
+        """The endpoints of some kinds."""
+        return [each for each in self.endpoints.values() if each.kind in kinds]
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Every stage and state of all endpoints, in order, each once."""
+        found = (each.protocol for each in self.endpoints.values() if each.protocol is not None)
+        return tuple(dict.fromkeys(stage for each in found for stage in each.stages))
+
+    def seen_through(self, endpoint: Endpoint) -> Contract:
+        """The same with another stream (or status endpoint) as the one that tells most: `protocol`
+        is its, and it comes first. The contract itself where it is that already.
+        """
+        if endpoint.protocol is None or endpoint.protocol is self.protocol:
+            return self
+        return _seen_through(self, endpoint)
+
+
+@cache
+def _seen_through(contract: Contract, endpoint: Endpoint) -> Contract:
+    assert endpoint.protocol is not None
+    others = {name: each for name, each in contract.endpoints.items() if each is not endpoint}
+    first = {endpoint.name: endpoint, **others}
+    return replace(contract, endpoints=first, protocol=endpoint.protocol)
+
+
+def _told(endpoints: Mapping[str, Endpoint], whole: Protocol) -> Protocol:
+    """The protocol of the endpoint that tells most of a generation: of the first stream, else of
+    the first that shows its states; all stages where there is none.
+    """
+    streams = [each for each in endpoints.values() if each.kind == "stream"]
+    first = next(iter([*streams, *(e for e in endpoints.values() if e.sampled)]), None)
+    return first.protocol if first is not None and first.protocol is not None else whole
 
 
 def _roots(root: Traversable | None) -> tuple[Traversable, ...]:
@@ -134,29 +169,18 @@ def _load(api: str, root: Traversable) -> Contract:
     _meets_schema(folder, path, data)
     if data["api"] != api:
         raise ContractDataError(f"{folder.name}/{path}#/api: must be {api!r}, as the folder is")
+    folder.grounds = data.get("basis"), data.get("source")
+    data = _with_defaults(data)
     _fits(folder, path, coherence.of_protocol(data))
-    endpoints = {
-        entry["name"]: Endpoint(
-            name=entry["name"],
-            kind=entry["kind"],
-            method=entry["method"],
-            path=entry["path"],
-            billed=entry["billed"],
-            framings=tuple(entry.get("framings", ())),
-            request=folder.resolve(f"{api}/{entry['request']}") if "request" in entry else None,
-            response=folder.resolve(f"{api}/{entry['response']}") if "response" in entry else None,
-            grounds=Grounds.of(entry),
-            content_type=Grounds.of(entry.get("content_type", entry)),
-        )
-        for entry in data["endpoints"]
-    }
-    protocol = _protocol(folder, api, data)
-    _fits(folder, path, coherence.of_song_length(protocol, endpoints.values()))
+    reader = ProtocolReader(folder, api, data)
+    protocol = reader.protocol()
+    endpoints = reader.endpoints(protocol)
+    _fits(folder, path, coherence.of_values(protocol, endpoints, data))
     for stage, reason in coherence.of_numbers(protocol):
         chunk = next(each["chunk"] for each in data["stages"] if each["name"] == stage)
         raise ContractDataError(f"{folder.name}/{api}/{chunk}: {reason}")
     errors = _errors(folder, api)
-    hosts = Hosts(tuple(data["hosts"]["values"]), Grounds.of(data["hosts"]))
+    hosts = _hosts(folder, data)
     try:
         rules = rule_book(api, endpoints, protocol, errors, hosts)
     except ValueError as error:
@@ -167,12 +191,18 @@ def _load(api: str, root: Traversable) -> Contract:
         base_url=data["base_url"],
         sha256=_digest(folder, api),
         endpoints=endpoints,
-        protocol=protocol,
+        protocol=_told(endpoints, protocol),
         errors=errors,
         hosts=hosts,
         rules=rules,
         examples=_examples(folder, api, protocol, errors),
+        auth=reader.auth(),
     )
+
+
+def _with_defaults(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a `protocol.json` says where it leaves parts out."""
+    return {"stages": [], "fields": {}, "constant": [], "never_decrease": [], **data}
 
 
 def _meets_schema(folder: SchemaFiles, path: str, data: Any, part: str | None = None) -> None:
@@ -197,65 +227,32 @@ def _fits(folder: SchemaFiles, path: str, findings: Iterator[coherence.Finding])
         raise ContractDataError(f"{folder.name}/{path}#{place}: {reason}")
 
 
-def _protocol(folder: SchemaFiles, api: str, data: Mapping[str, Any]) -> Protocol:
-    path = f"{api}/protocol.json"
-    stages = []
-    for number, entry in enumerate(data["stages"]):
-        here = f"/stages/{number}"
-        stages.append(
-            Stage(
-                name=entry["name"],
-                when=folder.inline(entry["when"], path, f"{here}/when"),
-                schema=_of_an_object(folder.resolve(f"{api}/{entry['chunk']}")),
-                after=tuple(tuple(group) for group in entry["after"]),
-                times=(entry["times"][0], entry["times"][1]),
-                per_track=entry["per_track"],
-                ends=entry.get("ends"),
-                failure=entry.get("failure", False),
-                charges=entry.get("charges", False),
-                milestones=tuple(Milestone(**each) for each in entry.get("milestones", ())),
-                grounds=Grounds.of(entry),
-                most=Grounds.of(entry["most"]) if "most" in entry else None,
-            )
-        )
-    tracks, index, completion = data.get("tracks"), data.get("index"), data.get("completion")
-    length = data.get("song_length")
-    return Protocol(
-        stages=tuple(stages),
-        fields={
-            name: folder.inline(schema, path, f"/fields/{name}")
-            for name, schema in data["fields"].items()
-        },
-        tracks=tracks and Tracks(tracks["field"], tuple(tracks["values"]), Grounds.of(tracks)),
-        index=index and Index(index["field"], index["start"], index["step"], Grounds.of(index)),
-        constant=tuple(ConstantField(each["field"], Grounds.of(each)) for each in data["constant"]),
-        never_decrease=tuple(
-            NeverDecrease(each["field"], tuple(each["stages"]), Grounds.of(each))
-            for each in data["never_decrease"]
-        ),
-        completion=completion
-        and Completion(
-            completion["field"],
-            Grounds.of(completion["before_last"]),
-            Grounds.of(completion["last"]),
-        ),
-        song_length=length
-        and SongLength(
-            length["within_seconds"], length.get("within_share", 0.0), Grounds.of(length)
-        ),
-        by_name={stage.name: stage for stage in stages},
-    )
+def _hosts(folder: SchemaFiles, data: Mapping[str, Any]) -> Hosts:
+    """Where the page names none, the API's own."""
+    if "hosts" in data:
+        return Hosts(tuple(data["hosts"]["values"]), folder.grounds_of(data["hosts"]))
+    own = urlsplit(data["base_url"]).hostname or ""
+    return Hosts((own,), Grounds("inferred", data["title"]))
 
 
-def _of_an_object(schema: Schema) -> Schema:
-    """The schema of a chunk, with the properties that it may leave out."""
-    return schema if "properties" in schema else {**schema, "properties": {}}
+#: What is held of errors where a contract has no `errors.json`.
+_ANY_ERRORS: Final = {
+    "statuses": {"minimum": 400, "maximum": 599},
+    "server_error": {},
+    "printed": [],
+    "unprinted": [],
+}
 
 
 def _errors(folder: SchemaFiles, api: str) -> Errors:
     path = f"{api}/errors.json"
-    data = folder.read(path)
-    _meets_schema(folder, path, data, part="errors")
+    if folder.has(path):
+        data = folder.read(path)
+        _meets_schema(folder, path, data, part="errors")
+    else:
+        guess = {"basis": "inferred", "source": "RFC 9110 > 15.5. Client Error 4xx"}
+        data = {**_ANY_ERRORS, "server_error": guess,
+                "statuses": {**_ANY_ERRORS["statuses"], **guess}}  # fmt: skip
     _fits(folder, path, coherence.of_errors(data))
     known = tuple(
         DocumentedError(
@@ -264,7 +261,7 @@ def _errors(folder: SchemaFiles, api: str) -> Errors:
             status=entry["status"],
             body=entry["body"],
             printed=printed,
-            grounds=Grounds.of(entry),
+            grounds=folder.grounds_of(entry),
         )
         for printed, part in ((True, "printed"), (False, "unprinted"))
         for entry in data[part]
@@ -274,9 +271,9 @@ def _errors(folder: SchemaFiles, api: str) -> Errors:
     return Errors(
         known,
         span,
-        Grounds.of(statuses),
-        Grounds.of(data["server_error"]),
-        *(Grounds.of(data[word]) if word in data else None for word in _REFUSALS),
+        folder.grounds_of(statuses),
+        folder.grounds_of(data["server_error"]),
+        *(folder.grounds_of(data[word]) if word in data else None for word in _REFUSALS),
     )
 
 
@@ -284,6 +281,8 @@ def _examples(
     folder: SchemaFiles, api: str, protocol: Protocol, errors: Errors
 ) -> tuple[Example, ...]:
     path = f"{api}/examples/index.json"
+    if not folder.has(path):
+        return ()
     data = folder.read(path)
     _meets_schema(folder, path, data, part="examples")
     names = [error.name for error in errors.known]

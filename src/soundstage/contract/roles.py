@@ -59,8 +59,8 @@ def assets_of(contract: Contract, name: str) -> dict[str, AssetField]:
     that is called `name`.
     """
     endpoint = contract.endpoints[name]
-    if endpoint.kind == "stream":
-        stages = (stage.schema for stage in contract.protocol.stages)
+    if endpoint.protocol is not None:
+        stages = (stage.schema for stage in endpoint.protocol.stages)
         return asset_fields([{"properties": contract.protocol.fields}, *stages])
     return asset_fields([endpoint.response or {}])
 
@@ -87,7 +87,7 @@ def _look(value: Any, known: dict[str, str], depth: int) -> Iterator[tuple[str, 
 
 def _objects(contract: Contract) -> Iterator[Schema]:
     yield {"properties": contract.protocol.fields}
-    for stage in contract.protocol.stages:
+    for stage in contract.stages:
         yield stage.schema
     for endpoint in contract.endpoints.values():
         if endpoint.response:

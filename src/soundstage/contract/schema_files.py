@@ -6,7 +6,7 @@ JSON Schema 2020-12, so that `jsonschema` and `jsonschema-rs` agree about it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.resources.abc import Traversable
 from typing import Any, Final
@@ -16,6 +16,7 @@ from jsonschema_rs import canonical
 
 from soundstage.contract import folder, patterns
 from soundstage.contract.field_schemas import constraints, pointer, type_name
+from soundstage.contract.grounds import Grounds
 from soundstage.contract.keywords import ANNOTATIONS, KEYWORDS, Schema, inner, plain
 from soundstage.contract.role_names import ROLES, role_named
 from soundstage.errors import ContractDataError
@@ -64,6 +65,25 @@ class SchemaFiles:
         self._resolved: dict[str, Schema] = {}
         self._sound: set[str] = set()  # definitions whose form has been checked
         self._grown = 0  # schemas that came of following references
+        #: (basis, source) of what names none itself; None where nothing is said.
+        self.grounds: tuple[str | None, str | None] = (None, None)
+
+    def grounds_of(self, entry: Mapping[str, Any]) -> Grounds:
+        """What an entry rests on: what it says, else what is said of the whole contract."""
+        basis, source = self.grounds
+        return Grounds(
+            entry.get("basis", basis), entry.get("source", source), entry.get("severity")
+        )
+
+    def grounded(self, schema: Schema) -> Schema:
+        """A schema that says what it rests on, where the whole contract says so."""
+        basis, source = self.grounds
+        said = {"x-basis": basis, "x-source": source}
+        return {**{word: each for word, each in said.items() if each is not None}, **schema}
+
+    def has(self, path: str) -> bool:
+        """Whether there is such a file."""
+        return folder.is_there(self.found(path)[1])
 
     def read(self, path: str) -> Any:
         """The parsed file at `path`, relative to the folder; `..` may lead to its siblings, not out
@@ -99,7 +119,7 @@ class SchemaFiles:
         value that meets it.
         """
         if path not in self._resolved:
-            schema = self.inline(self.read(path), path, "")
+            schema = self.grounded(self.inline(self.read(path), path, ""))
             if schema.get("type", "object") != "object":
                 raise self._refusing(path, "/type")(
                     "only objects have fields: `type` must be object, or stay away"
@@ -134,15 +154,17 @@ class SchemaFiles:
     def _refusing(self, path: str, place: str) -> _Refuse:
         return lambda reason: ContractDataError(f"{self.name}/{path}#{place}: {reason}")
 
-    def inline(self, schema: Any, path: str, place: str) -> Schema:
+    def inline(self, schema: Any, path: str, place: str, *, alone: bool = True) -> Schema:
         """`schema`, found in file `path` at pointer `place`, with every `$ref` replaced by its
         target.
 
         The name of the last definition on the way that is a role is kept as `x-role`; a `const` or
         an `enum` gains the `type` that it implies, so that a wrong type is told from a wrong value.
+        `alone`: it describes all the fields that it asks for; one that only tells things apart
+        need not.
         """
         self._check_form(schema, path, place)
-        return self._inline(schema, path, place, ())
+        return self._inline(schema, path, place, (), alone=alone)
 
     def _check_form(self, schema: Any, path: str, place: str) -> None:
         self._check_keywords(schema, path, place)

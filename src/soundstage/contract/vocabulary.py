@@ -39,16 +39,20 @@ def _of_contract(contract: Contract) -> Iterator[str]:
     for endpoint in contract.endpoints.values():
         yield from _of_endpoint(endpoint)
     protocol = contract.protocol
-    for stage in protocol.stages:
+    for stage in contract.stages:
         yield stage.name
         yield from _of_schema(stage.schema)
         yield from _of_schema(stage.when)
         yield from (milestone.name for milestone in stage.milestones)
+        if stage.event is not None and stage.event.name:
+            yield stage.event.name
     for name, schema in protocol.fields.items():
         yield name
         yield from _of_schema(schema)
-    fields = (protocol.tracks, protocol.index, protocol.completion, *protocol.constant)
-    yield from (each.field for each in (*fields, *protocol.never_decrease) if each is not None)
+    for endpoint in contract.endpoints.values():
+        if (own := endpoint.protocol) is not None:
+            fields = (own.tracks, own.index, own.completion, *own.constant, *own.never_decrease)
+            yield from (part for each in fields if each is not None for part in each.field.parts)
     for error in contract.errors.known:
         yield error.name
         if error.printed:
@@ -58,6 +62,8 @@ def _of_contract(contract: Contract) -> Iterator[str]:
 def _of_endpoint(endpoint: Endpoint) -> Iterator[str]:
     yield from (endpoint.name, endpoint.kind, endpoint.method, *endpoint.framings)
     yield from (part for part in endpoint.path.split("/") if part and not part.startswith("{"))
+    yield from (given.name for given in endpoint.gives)
+    yield from (name for name, _ in endpoint.query)
     for schema in (endpoint.request, endpoint.response):
         if schema is not None:
             yield from _of_schema(schema)

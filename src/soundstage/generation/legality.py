@@ -17,10 +17,12 @@ import jsonschema_rs
 
 from soundstage.contract import Contract, patterns
 from soundstage.contract.field_schemas import Schema, required_basis
-from soundstage.contract.protocol import Protocol, Stage
+from soundstage.contract.protocol import MOST_TRACKS, Endpoint, Protocol, Stage
 from soundstage.generation.story import Payload, Step, Track
 
 SEVERITY_OF_BASIS = {"documented": "error", "exemplified": "error", "inferred": "warning"}
+#: So many tracks have streams that are broken, where their number is not fixed.
+TRACKS = 2
 _CODES = {"required": "field.missing", "type": "field.type"}
 
 Path = tuple[str | int, ...]
@@ -50,9 +52,32 @@ def _known(contract: Contract) -> _LegalValues:
     )
 
 
-def stage_of(contract: Contract, payload: Payload) -> Stage | None:
-    """The stage that a chunk is of: the first whose `when` it meets; None if there is none."""
-    return next((stage for when, stage in _known(contract).whens if when.is_valid(payload)), None)
+def stage_of(contract: Contract, payload: Payload, meant: str | None = None) -> Stage | None:
+    """The stage that a chunk is of: the first whose `when` it meets; None if there is none. `meant`:
+    the stage whose event name it has, which speaks for stages of that name before all others.
+    """
+    whens = _known(contract).whens
+    if meant is None or (event := contract.protocol.by_name[meant].event) is None:
+        return next((stage for when, stage in whens if when.is_valid(payload)), None)
+    name = event.name or ""
+    fitting = [each for each in whens if each[1].event is None or each[1].event.takes(name)]
+    for when, stage in fitting:
+        if when.is_valid(payload):
+            return stage
+    for when, stage in whens:
+        if stage.when and when.is_valid(payload):
+            return stage
+    return next((s for _, s in fitting if name and s.event is not None), None)
+
+
+def tracks_of(contract: Contract) -> Protocol:
+    """The protocol by which streams are judged that the catalogue breaks: where the request says
+    how many tracks there are, it has said `TRACKS`.
+    """
+    tracks = contract.protocol.tracks
+    if tracks is None or tracks.asked is None:
+        return contract.protocol
+    return contract.protocol.for_tracks(TRACKS)
 
 
 def schema_of(contract: Contract, stage: str) -> Schema:
@@ -60,10 +85,14 @@ def schema_of(contract: Contract, stage: str) -> Schema:
     return _known(contract).schemas[stage]
 
 
+def told_by(contract: Contract) -> Endpoint:
+    """The endpoint whose protocol is the contract's: a stream, or one that shows states."""
+    return next(e for e in contract.endpoints.values() if e.protocol is contract.protocol)
+
+
 def stream_rule(contract: Contract, rule: str) -> str:
-    """The severity of a rule of the stream endpoint."""
-    endpoint = contract.endpoint_of_kind("stream")
-    assert endpoint is not None
+    """The severity of a rule of the endpoint that tells a generation."""
+    endpoint = told_by(contract)
     return contract.rules[f"{contract.api}/{endpoint.name}/{rule}"].severity
 
 
@@ -73,7 +102,7 @@ def broken_in_chunk(
     """What a chunk that is meant to be of `stage` breaks at `path`. None if it breaks nothing
     there, or is a documented chunk of another stage.
     """
-    seen = stage_of(contract, payload)
+    seen = stage_of(contract, payload, stage)
     if seen is None:
         return Illegality("stage.unknown", stream_rule(contract, "stages"))
     if seen.name != stage:
@@ -149,26 +178,58 @@ def _has(value: Any, path: Path) -> bool:
 
 
 def ends_at(protocol: Protocol, steps: Sequence[Step]) -> int | None:
-    """The number of the chunk with which the stream is over; None if it goes on."""
+    """The number of the chunk with which the stream is over; None if it goes on, or if nothing but
+    its close or a text tells.
+    """
     tracks: set[Track] = set(protocol.tracks.values) if protocol.tracks else set()
+    found = None
     for number, (name, track) in enumerate(steps):
-        ends = protocol.by_name[name].ends
-        if ends == "track" and track is not None:
+        stage = protocol.by_name[name]
+        if found is not None:
+            # What may be last, and need not: the stream is over with it.
+            if protocol.may_follow_the_end(stage) and steps[found].stage != name:
+                return number
+            if not stage.anywhere:
+                return found
+        elif stage.ends == "track" and track is not None:
             tracks.discard(track)
-        if ends == "stream" or (ends == "track" and not tracks):
-            return number
-    return None
+            if protocol.by_tracks and not tracks:
+                return number
+        elif stage.ends == "stream":
+            if stage.failure:
+                return number
+            found = number
+    return found
+
+
+def known_tracks(protocol: Protocol, steps: Iterable[Step]) -> tuple[Track, ...]:
+    """The tracks that there are: those of the contract, or, where it does not fix their number,
+    those up to the highest that came.
+    """
+    tracks = protocol.tracks
+    if tracks is None:
+        return ()
+    if tracks.fixed or tracks.start is None:
+        return tracks.values
+    most = min(tracks.most or MOST_TRACKS, MOST_TRACKS)
+    fitting = (
+        step.track - tracks.start + 1
+        for step in steps
+        if isinstance(step.track, int) and tracks.start <= step.track < tracks.start + most
+    )
+    return tracks.numbered(max([*fitting, len(tracks.values)]))
 
 
 def broken_order(protocol: Protocol, steps: Sequence[Step]) -> set[str]:
     """The codes of all that a sequence of stages breaks of after, times, per_track and ends."""
+    steps = [step for step in steps if not protocol.by_name[step.stage].anywhere]
     codes: set[str] = set()
-    values: tuple[Track, ...] = protocol.tracks.values if protocol.tracks else ()
     last = ends_at(protocol, steps)
     failed = last is not None and protocol.by_name[steps[last].stage].failure
     heard = steps if last is None else steps[: last + 1]
     if last is not None and len(steps) > last + 1:
         codes.add("stream.after_end")
+    values = known_tracks(protocol, heard)
     counts: Counter[Step] = Counter()
     ended: set[Track] = set()
     for number, step in enumerate(heard):
@@ -182,23 +243,55 @@ def broken_order(protocol: Protocol, steps: Sequence[Step]) -> set[str]:
             codes.add("stage.repeated")
         elif step.track in ended:
             codes.add("track.after_end")
-        if any(not _came(group, step, heard[:number]) for group in stage.after):
+        before = heard[:number]
+        if any(not _came(group, step, before) for group in _groups(protocol, stage.after)):
+            codes.add("stage.order")
+        # Of tracks that came by then: one that comes later is one that nobody could miss yet.
+        there = known_tracks(protocol, before)
+        if any(
+            not _came(group, Step(step.stage, track), before)
+            for group in _groups(protocol, stage.after_all)
+            for track in there
+        ):
             codes.add("stage.order")
         if stage.ends == "track" and step.track is not None:
             ended.add(step.track)
-    if failed:
-        return codes
+    return codes if failed else codes | _at_the_end(protocol, heard, values, counts, ended, last)
+
+
+def _at_the_end(
+    protocol: Protocol,
+    heard: Sequence[Step],
+    values: tuple[Track, ...],
+    counts: Counter[Step],
+    ended: set[Track],
+    last: int | None,
+) -> set[str]:
+    """What is broken once nothing more comes."""
+    codes: set[str] = set()
     seen = {step.track for step in heard if step.track in values}
-    if last is None:
-        if ended and seen == ended:
+    closed = any(protocol.by_name[step.stage].ends == "close" for step in heard)
+    sentinel = protocol.sentinel is not None and protocol.sentinel.required
+    if last is None and not closed and not (sentinel and not protocol.closing):
+        if protocol.by_tracks and ended and seen == ended:
             codes.add("track.missing")
         else:
-            return codes | {"stream.truncated"}
+            return {"stream.truncated"}
+    elif set(values) - seen:
+        codes.add("track.missing")
     for stage in protocol.stages:
         for track in seen if stage.per_track else [None]:
             if counts[Step(stage.name, track)] < stage.times[0]:
                 codes.add("stage.missing")
     return codes
+
+
+def _groups(
+    protocol: Protocol, groups: Iterable[tuple[str, ...]]
+) -> Iterator[tuple[str, ...]]:
+    """The groups without stages that never come here."""
+    for group in groups:
+        yield tuple(name for name in group if name in protocol.by_name)
 
 
 def _came(group: Iterable[str], step: Step, before: Sequence[Step]) -> bool:

@@ -12,22 +12,26 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from soundstage.contract import Contract
+from soundstage.contract import Contract, patterns
+from soundstage.contract.field_path import FieldPath, field_path
 from soundstage.contract.field_schemas import Schema
 from soundstage.contract.protocol import Protocol, Stage
-from soundstage.generation.story import Payload, Step, Story, Track
+from soundstage.generation.sampled_chunks import ChunkSampler, scaled
+from soundstage.generation.story import Payload, Step, Story, Track, song_title
 
 _NO_TRACK: tuple[Track | None, ...] = (None,)
 
 
 @dataclass(slots=True)
-class _ChunkContext:
+class ChunkContext:
     """All that a field may depend on. One object serves a whole stream, moved on chunk by chunk."""
 
     story: Story
     rng: random.Random
     number: int  # of the chunk, from zero
     last: int  # the number of the last chunk
+    counted: int = 0  # chunks before this one that are numbered
+    optional: float = 1.0  # how likely a field is there that may be left out
     track: Track | None = None
     place: int = 0  # of the track in the contract's list
     complete: bool = True
@@ -35,6 +39,8 @@ class _ChunkContext:
     tokens: int = 0
     total: int = 0
     known_from: dict[str, int] = field(default_factory=dict)
+    #: Values that stay, by place (JSON pointer) and track.
+    kept: dict[tuple[str, Track | None], Any] = field(default_factory=dict)
 
     def known(self, name: str) -> bool:
         """Whether a field that may be null has its value yet; drawn once for each field."""
@@ -43,10 +49,16 @@ class _ChunkContext:
         return self.number >= self.known_from[name]
 
 
-_Fill = Callable[[_ChunkContext], Any]
+_Fill = Callable[[ChunkContext], Any]
+#: Chunks that are filled in the plain way, to see whether it is good enough for a stage.
+_TRIED = 6
 
 
-def _text(chunk: _ChunkContext) -> str:
+#: The moment of the first chunk: any will do, and the same every time.
+_BEGAN = 1_767_225_600
+
+
+def _text(chunk: ChunkContext) -> str:
     if chunk.number == 0:
         return "Starting song generation..."
     if chunk.number >= chunk.last:
@@ -54,9 +66,8 @@ def _text(chunk: _ChunkContext) -> str:
     return f"Generating the song: part {chunk.number} of {chunk.last}…"
 
 
-#: How a field is filled whose schema does not fix it, by its role: the name of its definition in
-#: `fields.json`, without the `_or_null`.
-_ROLES: Mapping[str, _Fill] = {
+#: How a field is filled whose schema does not fix it, by its role (`contract/role_names.py`).
+ROLES: Mapping[str, _Fill] = {
     "message_id": lambda chunk: chunk.story.message_id,
     "task_id": lambda chunk: chunk.story.task_id,
     "song_name": lambda chunk: chunk.story.song_name,
@@ -68,6 +79,10 @@ _ROLES: Mapping[str, _Fill] = {
     "prompt": lambda chunk: chunk.story.prompt,
     "error_text": lambda chunk: chunk.story.error_text,
     "progress": lambda chunk: chunk.progress,
+    "fraction": lambda chunk: chunk.progress / 100,
+    "track": lambda chunk: chunk.track,
+    "unix_time": lambda chunk: _BEGAN + chunk.number,
+    "words": lambda chunk: f"{song_title(chunk.rng)} ".lower(),
     "flag": lambda chunk: False,
     "text": _text,
 }
@@ -103,6 +118,7 @@ class _Template(NamedTuple):
     fills: tuple[tuple[str, _Fill], ...]
     optional: tuple[tuple[str, _Fill], ...]
     progress: int | None  # 0..100 if fixed, None if it is to be drawn, -1 if there is none
+    sampled: ChunkSampler | None = None  # makes the whole chunk where the plain way will not do
 
 
 class PayloadMaker:
@@ -114,11 +130,16 @@ class PayloadMaker:
         self.values: tuple[Track, ...] = tracks.values if tracks else ()
         self.places = {value: place for place, value in enumerate(self.values)}
         self.rising = rising_fields(self.protocol)
+        self._results: dict[int, ChunkSampler] = {}
+        index = self.protocol.index
+        self.unnumbered = index.without if index is not None else frozenset()
         flag = self.protocol.completion
         #: What the flag says on the last chunk; None where either value will do.
         self.flag_on_last = None if flag is None or flag.last.severity == "info" else True
         stages = [stage for stage in self.protocol.stages if not stage.failure]
         self.templates = {stage.name: self._template(stage) for stage in stages}
+        for stage in stages:
+            self._look_closer(stage)
         self.failures = {
             stage.name: self._failure(stage, stages)
             for stage in self.protocol.stages
@@ -135,7 +156,7 @@ class PayloadMaker:
     ) -> list[Payload]:
         """The chunks of `steps` (`walk.payloads`)."""
         last = len(steps) - 1
-        chunk = _ChunkContext(story, rng, 0, last)
+        chunk = ChunkContext(story, rng, 0, last, optional=optional)
         rises = self._progress(steps, rng, percentages)
         in_turn = list(dict.fromkeys(step.track for step in steps if step.track is not None))
         turns: dict[str, int] = {}
@@ -151,10 +172,14 @@ class PayloadMaker:
                 turn = turns[stage] = turns.get(stage, -1) + 1
                 track = in_turn[turn % len(in_turn)]
             chunk.track = track
-            chunk.place = self.places.get(track, 0) if track is not None else 0
+            chunk.place = self._place_of(track)
             template = self.templates.get(stage)
             if template is None:
-                template = self.failures[stage][steps[number - 1].stage if number else ""]
+                template = self._failure_after(stage, steps, number)
+            if template.sampled is not None:
+                result.append(template.sampled.chunk(chunk))
+                chunk.counted += stage not in self.unnumbered
+                continue
             payload = template.fixed.copy()
             for name, fill in template.fills:
                 payload[name] = fill(chunk)
@@ -162,14 +187,35 @@ class PayloadMaker:
                 for name, fill in template.optional:
                     if rng.random() < optional:
                         payload[name] = fill(chunk)
+            chunk.counted += stage not in self.unnumbered
             result.append(payload)
         return result
 
+    def _place_of(self, track: Track | None) -> int:
+        """The place of a track among those of a story."""
+        if track is None:
+            return 0
+        tracks = self.protocol.tracks
+        if tracks is not None and tracks.start is not None and isinstance(track, int):
+            return track - tracks.start
+        return self.places.get(track, 0)
+
+    def _failure_after(self, stage: str, steps: Sequence[Step], number: int) -> _Template:
+        after = steps[number - 1].stage if number else ""
+        known = self.failures[stage]
+        return known[after] if after in known else next(iter(known.values()))
+
     def result(self, schema: Schema, story: Story) -> Payload:
         """The body of a synchronous answer that has this schema."""
-        result = self.filler("", schema)(_ChunkContext(story, random.Random(0), 1, 1))
-        assert isinstance(result, dict)
-        return result
+        context = ChunkContext(story, random.Random(story.message_id), 1, 1)
+        if "properties" in schema and "allOf" not in schema:
+            result = self._object(schema)(context)
+            if _validator(schema).is_valid(result):
+                return result
+        sampler = self._results.get(id(schema))
+        if sampler is None:
+            sampler = self._results[id(schema)] = ChunkSampler(self.protocol, schema, None)
+        return sampler.chunk(context)
 
     def _progress(
         self, steps: Sequence[Step], rng: random.Random, known: Sequence[int] | None
@@ -215,20 +261,49 @@ class PayloadMaker:
             if name not in required
         ]
         progress: int | None = -1
-        for name in self.rising & set(required):
-            progress = properties[name].get("const")
+        for path in self.rising:
+            for schema in path.schemas(stage.schema):
+                known = schema.get("const")
+                progress = None if known is None else int(scaled(schema, known, back=True))
         return _Template(fixed, tuple(fills), tuple(optional), progress)
+
+    def _look_closer(self, stage: Stage) -> None:
+        """See whether the plain way to fill a stage's chunks is good enough: what it makes meets
+        the schema, and is told for a chunk of that stage. Else they are drawn from the schema.
+        """
+        template = self.templates[stage.name]
+        sampler = ChunkSampler(self.protocol, stage.schema, stage)
+        if sampler.plain:
+            story = _any_story(max(1, len(self.values)))
+            tracks = self.protocol.tracks
+            track = tracks.values[0] if tracks is not None and tracks.values else None
+            for number in range(_TRIED):
+                chunk = ChunkContext(story, random.Random(number), number, _TRIED, number)
+                chunk.track = track if track is not None else tracks and tracks.start
+                chunk.progress = 100 * number // (_TRIED - 1)
+                chunk.complete = number == _TRIED - 1
+                payload = {**template.fixed, **{name: fill(chunk) for name, fill in template.fills}}
+                if number % 2:
+                    payload |= {name: fill(chunk) for name, fill in template.optional}
+                if not sampler.takes(payload):
+                    break
+            else:
+                return
+        self.templates[stage.name] = template._replace(sampled=sampler)
 
     def _failure(self, failure: Stage, stages: list[Stage]) -> dict[str, _Template]:
         """The chunk of a failure, by the stage before it: the fields that all stages share, as
         that stage fills them, and those of the failure.
         """
-        shared = set.intersection(*(set(s.schema.get("required", ())) for s in stages))
+        sampler = ChunkSampler(self.protocol, failure.schema, failure)
         own = self._template(failure)
+        if not sampler.plain or any(self.templates[each.name].sampled for each in stages):
+            return {"": own._replace(sampled=sampler)}
+        shared = set.intersection(*(set(s.schema.get("required", ())) for s in stages))
         result = {}
         for stage in stages:
             usual = self.templates[stage.name]
-            constant = {each.field for each in self.protocol.constant}
+            constant = {str(each.field) for each in self.protocol.constant}
             kept = (shared | constant) - own.fixed.keys()
             fixed = {name: value for name, value in usual.fixed.items() if name in kept}
             fills = tuple(
@@ -242,12 +317,12 @@ class PayloadMaker:
     def filler(self, name: str, schema: Schema) -> _Fill:
         """How the field `name` is filled, from the part it plays, its role, or its schema."""
         protocol = self.protocol
-        if protocol.index and name == protocol.index.field:
+        if protocol.index and name == protocol.index.field.name:
             start, step = protocol.index.start, protocol.index.step
-            return lambda chunk: start + step * chunk.number
-        if protocol.completion and name == protocol.completion.field:
+            return lambda chunk: start + step * chunk.counted
+        if protocol.completion and name == protocol.completion.field.name:
             return lambda chunk: chunk.complete
-        if protocol.tracks and name == protocol.tracks.field:
+        if protocol.tracks and name == protocol.tracks.field.name:
             return lambda chunk: chunk.track
         schema = gathered(schema)
         if "const" in schema:
@@ -258,8 +333,8 @@ class PayloadMaker:
         kinds = kinds if isinstance(kinds, list) else [kinds]
         if role == "count":
             return _fresh_count
-        if role in _ROLES:
-            fill = _ROLES[role]
+        if role in ROLES:
+            fill = ROLES[role]
         elif "enum" in schema:
             values = self._free_values(name, schema["enum"])
             fill = lambda chunk: chunk.rng.choice(values)  # noqa: E731
@@ -293,7 +368,7 @@ class PayloadMaker:
         values: tuple[Track | None, ...] = self.values or _NO_TRACK
         least, most = schema.get("minItems", 0), schema.get("maxItems")
 
-        def items(chunk: _ChunkContext) -> list[Any]:
+        def items(chunk: ChunkContext) -> list[Any]:
             many = max(least, 1) if not self.values else len(chunk.story.audio_urls)
             result = []
             for place in range(many if most is None else min(many, most)):
@@ -305,22 +380,49 @@ class PayloadMaker:
         return items
 
 
-def rising_fields(protocol: Protocol) -> set[str]:
+def rising_fields(protocol: Protocol) -> tuple[FieldPath, ...]:
     """The fields that tell how far the generation is."""
-    return {
-        name for name, schema in protocol.fields.items() if schema.get("x-role") == "progress"
-    } | {rising.field for rising in protocol.never_decrease}
+    told = [
+        field_path(name)
+        for name, schema in protocol.fields.items()
+        if schema.get("x-role") == "progress"
+    ]
+    return tuple(dict.fromkeys([*told, *(each.field for each in protocol.never_decrease)]))
 
 
-def _fresh_count(chunk: _ChunkContext) -> int:
+def _any_story(tracks: int) -> Story:
+    base = "https://storage.example/sample"
+    return Story(
+        message_id="0" * 24,
+        task_id="100000000",
+        song_name="A song",
+        album_art=f"{base}/album_art.webp",
+        audio_urls=(f"{base}/song.mp3",) * tracks,
+        stream_urls=(f"{base}/live.mp3",) * tracks,
+        lyrics_sections=[{"name": "Verse", "lines": ["A line"]}],
+    )
+
+
+_VALIDATORS: dict[int, tuple[Schema, Any]] = {}
+
+
+def _validator(schema: Schema) -> Any:
+    """The validator of a contract's schema, which lives as long as we do; made once."""
+    found = _VALIDATORS.get(id(schema))
+    if found is None:
+        found = _VALIDATORS[id(schema)] = schema, patterns.validator(schema)
+    return found[1]
+
+
+def _fresh_count(chunk: ChunkContext) -> int:
     chunk.tokens = chunk.rng.randint(5, 200)
     chunk.total += chunk.tokens
     return chunk.tokens
 
 
-def _total_count(chunk: _ChunkContext) -> int:
+def _total_count(chunk: ChunkContext) -> int:
     return chunk.total
 
 
-def _failure_text(chunk: _ChunkContext) -> str:
+def _failure_text(chunk: ChunkContext) -> str:
     return chunk.story.error_text

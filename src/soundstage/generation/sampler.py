@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -34,10 +34,24 @@ _WORDS: Final = (
 )  # fmt: skip
 _SPAN: Final = 100
 _KINDS: Final = ("object", "array", "string", "integer", "number", "boolean", "null")
-#: A place in a value, "*" for any item.
+#: A place in a value: names of members and numbers of items.
 Place = tuple[str, ...]
-#: Gives the value of a place that somebody knows better than its schema says; MISSING if nobody.
-Fill = Callable[[Place], Any]
+
+
+class Knowledge:
+    """What is known about the values of places, whatever their schema says; here: nothing."""
+
+    def value(self, place: Place) -> Any:
+        """The value of a place; MISSING if nobody knows."""
+        return MISSING
+
+    def items(self, place: Place) -> int | None:
+        """How many items an array has, as far as its schema lets it; None if nobody knows."""
+        return None
+
+    def has(self, place: Place) -> bool:
+        """Whether a member is there that may be left out."""
+        return True
 
 
 class _Missing:
@@ -45,6 +59,7 @@ class _Missing:
 
 
 MISSING: Final = _Missing()
+_NOTHING: Final = Knowledge()
 
 
 class Unmet(ValueError):
@@ -64,12 +79,18 @@ class Sampler:
         except (ValueError, canonical.CanonicalizationError):
             self._canonical = plain  # beyond the library's bounds: drawn as it is, and checked
 
-    def draw(self, rng: random.Random, fill: Fill = lambda place: MISSING) -> Any:
+    def role_at(self, place: Place) -> str | None:
+        """The role of a place, None if it has none."""
+        if (found := self.roles.get(place)) is None and self.roles:
+            found = self.roles.get(tuple(ANY if part.isdecimal() else part for part in place))
+        return found
+
+    def draw(self, rng: random.Random, fill: Knowledge = _NOTHING) -> Any:
         """A value that meets the schema. `fill` knows the values of some places; where one of them
         does not meet its schema, it is drawn like any other. Raises Unmet.
         """
         for tried in range(TRIES):
-            known = fill if tried < TRIES // 2 else (lambda place: MISSING)
+            known = fill if tried < TRIES // 2 else _NOTHING
             try:
                 value = self._value(self._canonical, (), rng, known, 0)
             except Unmet:
@@ -80,11 +101,13 @@ class Sampler:
 
     # --- by keyword -------------------------------------------------------------------------------
 
-    def _value(self, schema: Any, place: Place, rng: random.Random, fill: Fill, depth: int) -> Any:
+    def _value(
+        self, schema: Any, place: Place, rng: random.Random, fill: Knowledge, depth: int
+    ) -> Any:
         if schema is False or depth > _DEEPEST:
             raise Unmet
         schema = {} if schema is True else schema
-        known = fill(place)
+        known = fill.value(place)
         if known is not MISSING and _fits(schema, known):
             return known
         if "const" in schema:
@@ -105,7 +128,13 @@ class Sampler:
         return self._of_kind(kind, schema, place, rng, fill, depth)
 
     def _one_of(
-        self, schema: Schema, word: str, place: Place, rng: random.Random, fill: Fill, depth: int
+        self,
+        schema: Schema,
+        word: str,
+        place: Place,
+        rng: random.Random,
+        fill: Knowledge,
+        depth: int,
     ) -> Any:
         rest = {key: each for key, each in schema.items() if key != word}
         branches = list(schema[word])
@@ -123,7 +152,13 @@ class Sampler:
         raise Unmet
 
     def _of_kind(
-        self, kind: str, schema: Schema, place: Place, rng: random.Random, fill: Fill, depth: int
+        self,
+        kind: str,
+        schema: Schema,
+        place: Place,
+        rng: random.Random,
+        fill: Knowledge,
+        depth: int,
     ) -> Any:
         match kind:
             case "null":
@@ -141,18 +176,19 @@ class Sampler:
         return self._object(schema, place, rng, fill, depth)
 
     def _array(
-        self, schema: Schema, place: Place, rng: random.Random, fill: Fill, depth: int
+        self, schema: Schema, place: Place, rng: random.Random, fill: Knowledge, depth: int
     ) -> list[Any]:
         first = schema.get("prefixItems", [])
         least, most = schema.get("minItems", 0), schema.get("maxItems")
         holds = schema.get("minContains", 1) if "contains" in schema else 0
         usual = len(first) + (_FEW_ITEMS if depth < _DEEP and schema.get("items") else 0)
-        many = max(least, usual, holds)
+        known = fill.items(place)
+        many = max(least, usual if known is None else known, holds)
         many = many if most is None else min(many, most)
         items: list[Any] = []
         for number in range(many):
             which = first[number] if number < len(first) else schema.get("items", True)
-            at = (*place, str(number) if number < len(first) else ANY)
+            at = (*place, str(number))
             if number >= many - holds:
                 which = _both(which if isinstance(which, dict) else {}, schema["contains"])
             for _ in range(20):
@@ -163,7 +199,7 @@ class Sampler:
         return items
 
     def _object(
-        self, schema: Schema, place: Place, rng: random.Random, fill: Fill, depth: int
+        self, schema: Schema, place: Place, rng: random.Random, fill: Knowledge, depth: int
     ) -> dict[str, Any]:
         properties: Mapping[str, Any] = schema.get("properties", {})
         needed = set(schema.get("required", ()))
@@ -174,7 +210,7 @@ class Sampler:
         most = schema.get("maxProperties", math.inf)
         for name, each in properties.items():
             free = each is not False and depth < _DEEP and len(value) + len(needed) < most
-            if name in needed or free:
+            if name in needed or (free and fill.has((*place, name))):
                 value[name] = self._value(each, (*place, name), rng, fill, depth + 1)
         for name in sorted(needed - value.keys()):
             value[name] = self._value(_other(schema, name), (*place, name), rng, fill, depth + 1)
@@ -217,7 +253,12 @@ def _roles(schema: Schema, place: Place, found: dict[Place, str], depth: int) ->
 
 
 def _fits(schema: Schema, value: Any) -> bool:
-    return bool(patterns.validator(schema).is_valid(value))
+    return bool(_validator(orjson.dumps(schema)).is_valid(value))
+
+
+@lru_cache(1_000)
+def _validator(schema: bytes) -> jsonschema_rs.Draft202012Validator:
+    return patterns.validator(orjson.loads(schema))
 
 
 def _other(schema: Schema, name: str) -> Any:

@@ -13,6 +13,7 @@ import random
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 
 from soundstage.contract import Contract
@@ -63,8 +64,10 @@ def plan(
     fails: bool = False,
     times: Mapping[str, Times] = _UNKNOWN,
     fails_after: str | None = None,
+    tracks: int | None = None,
 ) -> list[Step]:
-    """A legal sequence of stages from the first chunk to the last.
+    """A legal sequence of stages from the first chunk to the last. `tracks`: how many there are,
+    where the contract does not fix it (None: drawn).
 
     Which track leads, how tracks interleave and how often optional stages come vary with `rng`;
     `times` says how often by the name of a stage, in place of the walk's own habits. The stage
@@ -74,8 +77,8 @@ def plan(
 
     Raises ContractDataError if the stages' constraints cannot all be met, UsageError never.
     """
-    steps = order_of(contract).plan(rng, times)
-    if fails:
+    steps = order_of(contract, drawn_tracks(contract.protocol, rng, tracks)).plan(rng, times)
+    if fails and len(steps) > 1:
         return [*steps[: rng.randint(1, len(steps) - 1)], _failed(contract)]
     if fails_after is not None:
         places = [n for n, step in enumerate(steps[:-1], start=1) if step.stage == fails_after]
@@ -108,15 +111,32 @@ def payloads(
     return _prepared(contract).maker.payloads(steps, story, rng, optional, percentages)
 
 
-def sync_result(contract: Contract, story: Story) -> Payload:
-    """The body of a synchronous answer: arrays get one item for each of the story's tracks.
+def sync_result(contract: Contract, story: Story, endpoint: str | None = None) -> Payload:
+    """The body of the single answer of an endpoint (None: of the first synchronous one): arrays get
+    one item for each of the story's tracks.
 
-    Raises ContractDataError if the contract has no synchronous endpoint.
+    Raises ContractDataError if the contract has no such endpoint.
     """
-    endpoint = contract.endpoint_of_kind("sync")
-    if endpoint is None or endpoint.response is None:
+    found = contract.endpoints[endpoint] if endpoint else contract.endpoint_of_kind("sync")
+    if found is None or found.response is None:
         raise ContractDataError(f"{contract.api}: there is no synchronous endpoint")
-    return _prepared(contract).maker.result(endpoint.response, story)
+    return _prepared(contract).maker.result(found.response, story)
+
+
+#: So many tracks a stream has at most where nothing bounds them, beyond those that it must have.
+_MORE_TRACKS = 2
+
+
+def drawn_tracks(protocol: Protocol, rng: random.Random, tracks: int | None = None) -> Protocol:
+    """A protocol whose number of tracks is fixed: `tracks`, or one that is drawn."""
+    known = protocol.tracks
+    if known is None or known.fixed:
+        return protocol
+    if tracks is None:
+        least = max(1, len(known.values))
+        most = least + _MORE_TRACKS if known.most is None else min(known.most, least + _MORE_TRACKS)
+        tracks = rng.randint(least, most)
+    return protocol.for_tracks(tracks)
 
 
 # --- a contract's constraints, worked out once ----------------------------------------------------
@@ -140,7 +160,6 @@ class _Prepared:
 
     def __init__(self, contract: Contract) -> None:
         self.contract = contract
-        self.order = Order(contract)
         self.maker = PayloadMaker(contract)
 
 
@@ -154,9 +173,15 @@ def _prepared(contract: Contract) -> _Prepared:
     return found
 
 
-def order_of(contract: Contract) -> Order:
-    """The order of a contract's stages, worked out once."""
-    return _prepared(contract).order
+def order_of(contract: Contract, protocol: Protocol | None = None) -> Order:
+    """The order of the stages of `protocol` (None: the contract's), worked out once."""
+    protocol = protocol or drawn_tracks(contract.protocol, random.Random(0))
+    return _order(contract.api, protocol)
+
+
+@lru_cache(1_000)
+def _order(api: str, protocol: Protocol) -> Order:
+    return Order(api, protocol)
 
 
 class Order:
@@ -166,9 +191,9 @@ class Order:
     unbounded), sets of items as bit masks (`Item`).
     """
 
-    def __init__(self, contract: Contract) -> None:
-        self.api = contract.api
-        self.protocol: Protocol = contract.protocol
+    def __init__(self, api: str, protocol: Protocol) -> None:
+        self.api = api
+        self.protocol = protocol
         tracks = self.protocol.tracks
         self.values: tuple[Track, ...] = tracks.values if tracks else ()
         self.rising = rising_fields(self.protocol)
@@ -177,6 +202,12 @@ class Order:
         self.constraints = [
             (item.before, item.siblings, item.closes, item.after, item.stage.times[1] is None)
             for item in self.items
+        ]
+        #: The items that end the stream, but those that may follow such an end: one of them comes.
+        self.closing = [
+            number
+            for number, item in enumerate(self.items)
+            if item.stage.ends == "stream" and not self.protocol.may_follow_the_end(item.stage)
         ]
         #: Whether a stage may have to come after others that may stay away.
         self.optional_groups = any(
@@ -200,7 +231,7 @@ class Order:
         items = []
         for number, (stage, track) in enumerate(places):
             me = 1 << number
-            groups = [set(group) & names for group in stage.after]
+            groups = [set(group) & names for group in stage.after if set(group) & names]
             after = tuple(
                 mask(
                     lambda other, its, group=group, track=track: (  # type: ignore[misc]
@@ -209,15 +240,29 @@ class Order:
                 )
                 for group in groups
             )
+            after += tuple(
+                mask(lambda other, its, group=group, value=value: (  # type: ignore[misc]
+                    other.name in group and its == value
+                ))
+                for group in stage.after_all for value in self.values
+            )  # fmt: skip
             if stage.ends == "stream":
-                before, closes, siblings = mask(lambda *_: True) & ~me, 0, 0
+                follows = self.protocol.may_follow_the_end
+                last = mask(lambda *_: True) if follows(stage) else mask(
+                    lambda other, _: not follows(other)
+                )  # fmt: skip
+                before, closes, siblings = last & ~me, 0, 0
             elif stage.ends == "track":
                 before = mask(lambda _, its, track=track: its == track) & ~me  # type: ignore[misc]
-                closes = mask(lambda other, _: other.ends != "track")
+                # The end of the last track is the end of all, where nothing else is.
+                last = self.protocol.by_tracks
+                closes = mask(lambda other, _: other.ends != "track") if last else 0
                 siblings = mask(lambda other, _: other.ends == "track") & ~me
             else:
                 before, closes, siblings = 0, 0, 0
-            carrying = len(unbounded) == 1 or bool(self.rising & stage.schema["properties"].keys())
+            carrying = len(unbounded) == 1 or any(
+                path.schemas(stage.schema) for path in self.rising
+            )
             items.append(
                 Item(Step(stage.name, track), stage, after, before, closes, siblings, carrying)
             )
@@ -234,12 +279,28 @@ class Order:
         else:
             low, high = _CARRYING if item.carrying else _PASSING
             drawn = max(least, rng.randint(low, high))
-        return max(1, drawn) if item.stage.charges else drawn
+        if item.stage.charges or (item.stage.ends == "close" and not self.closing):
+            return max(1, drawn)
+        return drawn
+
+    def make_end(self, left: list[int], draw: Callable[[int], int]) -> None:
+        """Let the stream end once: of several stages that end it those that must, else one;
+        `draw` gives a number below the one that it is given.
+        """
+        closing = self.closing
+        if len(closing) < 2 and all(left[number] for number in closing):
+            return
+        must = [number for number in closing if self.items[number].stage.times[0]]
+        kept = must or [closing[draw(len(closing))]]
+        for number in closing:
+            left[number] = max(1, left[number]) if number in kept else 0
 
     def plan(self, rng: random.Random, times: Mapping[str, Times] = _UNKNOWN) -> list[Step]:
         """A legal sequence of stages (`walk.plan`)."""
         items, draw = self.items, rng.random
         left = [self._times(item, rng, times) for item in items]
+        if self.closing:
+            self.make_end(left, rng.randrange)
         if self.optional_groups:
             self.make_possible(left)
         steps: list[Step] = []
@@ -297,5 +358,3 @@ class Order:
                     if members and not any(left[n] for n in members):
                         left[members[0]] = 1
                         changed = True
-
-    # --- chunks -----------------------------------------------------------------------------------

@@ -1,0 +1,151 @@
+"""What holds from one chunk (or one look at a state) to the next: numbers, identity, what never falls.
+
+Kept for one stream. What is as it should be is seen at a glance by whoever calls; only the rest
+comes here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, Final
+
+from soundstage.conformance.fields import shown
+from soundstage.contract.protocol import ConstantField, Index, NeverDecrease
+
+#: (code, rule below the endpoint, number of the chunk, JSON pointer, message)
+Report = Callable[[str, str, int | None, str, str], None]
+#: Different values of a field that identifies the stream which are told apart.
+_MOST_OTHERS: Final = 1_000
+#: Places whose value is remembered: a field may stand in many items, and on many tracks.
+_MOST_PLACES: Final = 10_000
+_NONE: Final[frozenset[Any]] = frozenset()
+Track = int | str | None
+
+
+def whole_number(value: Any) -> int | None:
+    """The integer that a JSON value is (2.0 is one, says JSON Schema); None if it is none."""
+    if type(value) is int:
+        return value
+    return int(value) if type(value) is float and value.is_integer() else None
+
+
+class Across:
+    """`due` is the number that the next chunk should have, where chunks are numbered."""
+
+    __slots__ = (
+        "_begun",
+        "_constants",
+        "_index",
+        "_or_due",
+        "_others",
+        "_report",
+        "_rising",
+        "_unnumbered",
+        "due",
+    )
+
+    def __init__(self, index: Index | None, report: Report) -> None:
+        self._index = index
+        self._report = report
+        self.due = index.start if index is not None else 0
+        self._or_due: int | None = None
+        self._unnumbered = 0
+        self._begun = False  # whether any chunk had a number
+        self._constants: dict[tuple[str, Track], Any] = {}
+        self._others: dict[tuple[str, Track], set[Any]] = {}
+        self._rising: dict[tuple[str, Track], int | float | Decimal] = {}
+
+    # ------------------------------------------------------------------ identity
+
+    def constant(
+        self, constant: ConstantField, at: str, value: Any, number: int, track: Track = None
+    ) -> None:
+        """The field of `constant`, which stands at the pointer `at` of a chunk, has a value."""
+        if value is None or isinstance(value, dict | list):
+            return
+        place = at, track if constant.per_track else None
+        if place not in self._constants and len(self._constants) >= _MOST_PLACES:
+            return
+        first = self._constants.setdefault(place, value)
+        others = self._others.get(place, _NONE)
+        if type(value) is type(first) and value != first and value not in others:
+            if len(others) < _MOST_OTHERS:
+                self._others.setdefault(place, set()).add(value)
+            on = f" of track {shown(track)}" if constant.per_track and track is not None else ""
+            message = f"{constant.field}{on} is {shown(value)}; it was {shown(first)}"
+            self._report("identity.changed", f"constant/{constant.field}", number, at, message)
+
+    def every_constant(
+        self, constant: ConstantField, chunk: Any, number: int, track: Track, broken: Any
+    ) -> None:
+        """As `constant`, for each place that its field names, but those that are `broken`."""
+        for at, value in constant.field.every(chunk):
+            if not (broken and at in broken):
+                self.constant(constant, at, value, number, track)
+
+    # ------------------------------------------------------------------ what never falls
+
+    def rising(
+        self, rising: NeverDecrease, at: str, value: Any, number: int, track: Track = None
+    ) -> None:
+        """The field of `rising`, which stands at the pointer `at` of a chunk, has a value."""
+        if type(value) is not int and type(value) is not float and type(value) is not Decimal:
+            return
+        place = at, track if rising.per_track else None
+        before = self._rising.get(place)
+        if before is not None and value < before:
+            message = f"{rising.field} is {shown(value)}; it was {shown(before)}"
+            rule = f"never_decrease/{rising.field}"
+            self._report("progress.decreased", rule, number, at, message)
+        if before is not None or len(self._rising) < _MOST_PLACES:
+            self._rising[place] = value
+
+    # ------------------------------------------------------------------ numbers of chunks
+
+    def index(self, value: Any, number: int) -> None:
+        """The chunk has a number that is not the one that was due, or none."""
+        index = self._index
+        if index is None:
+            return
+        step, due = index.step, self.due
+        whole = value if type(value) is Decimal else whole_number(value)
+        if whole is None:
+            # Missing or mistyped, which is reported elsewhere: either the number was left out of a
+            # chunk that counts, or an event that does not count stands between two that do.
+            self._unnumbered += 1
+            return
+        expected = self._is_due(whole, step)
+        counted = int(whole) if expected or type(whole) is int else due
+        first, self._begun = not self._begun, True
+        self.due, self._or_due, self._unnumbered = counted + step, None, 0
+        if expected:
+            return
+        at = index.field.pointer
+        if first:
+            message = f"{index.field} starts at {shown(value)}; expected {index.start}"
+            self._report("index.start", "index/start", number, at, message)
+            return
+        last = due - step
+        code = "index.gap" if whole > last else "index.decreased"
+        code = "index.repeated" if whole == last else code
+        message = f"{index.field} is {shown(value)} after {shown(last)}; expected {shown(due)}"
+        self._report(code, "index/consecutive", number, at, message)
+        # The count may go on from here, or as if nothing had happened.
+        self._or_due = due + step
+
+    def came(self, value: int) -> None:
+        """The chunk has the number that was due."""
+        assert self._index is not None
+        self.due = value + self._index.step
+        self._or_due = None
+        self._unnumbered = 0
+        self._begun = True
+
+    def _is_due(self, whole: int | Decimal, step: int) -> bool:
+        """Whether a number goes on from what was due, each event without one counted or not."""
+        most = self._unnumbered * step
+        return any(
+            due is not None and due <= whole <= due + most and (whole - due) % step == 0
+            for due in (self.due, self._or_due)
+        )

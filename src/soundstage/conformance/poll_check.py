@@ -1,0 +1,139 @@
+"""Holds the answers of a status endpoint to one id against a contract, one look after the other.
+
+A job is a stream of which only samples are seen: a state that nobody saw is not missing, one may
+stay as long as it likes, and several things may have come about between two looks. What cannot be
+is going back, a value that changes that identifies the job, and a last state that does not stay.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from soundstage.conformance.across import Across
+from soundstage.conformance.bounded_violations import Findings
+from soundstage.conformance.engine import SeenEvent
+from soundstage.conformance.fields import PATTERN_LIMIT, shown
+from soundstage.conformance.milestones import Milestones
+from soundstage.conformance.stages import compiled
+from soundstage.conformance.violations import Verdict, Violation, verdict_of
+from soundstage.contract import Contract
+from soundstage.contract.protocol import Stage
+
+#: Why a job whose last state nobody saw is not judged as a whole.
+NOT_DONE = "job.not_done"
+
+
+class PollCheck:
+    """The looks at one job so far. `state` is the last state that was seen, None before the first;
+    `failed` what the API says of a job that failed; `reason` why one without errors is inconclusive
+    (known after `close`).
+    """
+
+    __slots__ = (
+        "_across",
+        "_c",
+        "_found",
+        "_milestones",
+        "_searched",
+        "failed",
+        "looks",
+        "reason",
+        "state",
+    )
+
+    def __init__(self, contract: Contract, endpoint: str) -> None:
+        self._c = compiled(contract, endpoint)
+        assert self._c.protocol.sampled
+        self._across = Across(None, self._report)
+        self._milestones = Milestones(self._c.protocol)
+        self._found = Findings()
+        self._searched = True
+        self.looks = 0
+        self.state: str | None = None
+        self.failed: str | None = None
+        self.reason: str | None = None
+
+    @property
+    def violations(self) -> list[Violation]:
+        return self._found.all()
+
+    @property
+    def over(self) -> bool:
+        """Whether the state is one that stays."""
+        return self.state is not None and self._stage(self.state).ends is not None
+
+    @property
+    def done(self) -> bool:
+        """Whether the job has come to the end that it was made for."""
+        return self.over and self.failed is None
+
+    def verdict(self, *, strict: bool = False) -> Verdict:
+        """The verdict so far; final after `close`."""
+        return verdict_of(self.violations, self.reason, strict=strict)
+
+    def look(self, value: dict[str, Any]) -> SeenEvent:
+        """Check the object in the next answer; says which state it shows, and which milestones are
+        reached by now.
+        """
+        number = self.looks
+        self.looks += 1
+        kind = self._c.kind(value)
+        if kind is None:
+            if not self._c.given_up:
+                self._report("stage.unknown", "stages", number, "", self._unknown(value))
+            return SeenEvent(value, None, None, ())
+        stage = kind.stage
+        found, whole = kind.fields.found(value, number)
+        self._found.extend(found)
+        self._searched = self._searched and whole
+        broken = {violation.path for violation in found}
+        self._check_order(stage, number)
+        for constant in (*kind.constants, *kind.nested):
+            self._across.every_constant(constant, value, number, None, broken)
+        for rising in kind.rising:
+            for at, each in rising.field.every(value):
+                if at not in broken:
+                    self._across.rising(rising, at, each, number)
+        self.state = stage.name
+        if stage.failure and self.failed is None:
+            self.failed = self._c.said_of_failure(stage, value)
+        return SeenEvent(value, stage.name, None, self._milestones.of_state(stage, value))
+
+    def close(self, *, cut: str | None = None) -> None:
+        """Nobody looks any more; `cut` says why where the job may have gone on."""
+        if cut is not None:
+            self.reason = cut
+        elif self.failed is not None:
+            self.reason = "stream.failed"
+        elif not self.over:
+            self.reason = NOT_DONE
+        elif self._c.given_up:
+            self.reason = PATTERN_LIMIT
+        elif not self._searched:
+            self.reason = "cap.findings"
+
+    # ------------------------------------------------------------------ one look
+
+    def _stage(self, name: str) -> Stage:
+        return self._c.protocol.by_name[name]
+
+    def _check_order(self, stage: Stage, number: int) -> None:
+        before = self.state
+        if before is None or before == stage.name:
+            return
+        protocol = self._c.protocol
+        if self._stage(before).ends is not None:
+            message = f"the state is {stage.name}; it was {before}, which stays"
+            self._report("job.changed", "terminal/stays", number, "", message)
+        elif stage.name in protocol.before(before) and before not in protocol.before(stage.name):
+            message = f"the state is {stage.name}; it was {before}, which comes after it"
+            self._report("job.backwards", "forward", number, "", message)
+
+    def _unknown(self, value: dict[str, Any]) -> str:
+        mark = self._c.mark
+        if mark and mark in value:
+            return f"no state is like this: {mark} is {shown(value[mark])}"
+        return f"no state is like this: {mark} is missing" if mark else "no state is like this"
+
+    def _report(self, code: str, rule: str, number: int | None, path: str, message: str) -> None:
+        self._found.add(self._c.violation(code, rule, number, path, message))

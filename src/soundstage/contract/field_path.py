@@ -1,0 +1,132 @@
+"""Names a place in a chunk or a body: `progress`, `/choices/0/delta/content`, `/data/*/audio_url`.
+
+A bare name is the member of that name. What begins with a slash is a JSON pointer (RFC 6901), in
+which `*` stands for every item of an array, or every member of an object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+from soundstage.contract.field_schemas import pointer
+from soundstage.contract.keywords import ANY, Schema, inner
+
+#: Places that one path may name in one value; what comes beyond that is not looked at.
+_MOST: Final = 1_000
+
+
+class FieldPath:
+    """A place by the steps that lead to it. `name`: the one step of a bare name, else None;
+    `pointer`: as it stands in violations; as text (`str`) it is dotted, as in the ids of rules.
+    """
+
+    __slots__ = ("_dotted", "name", "parts", "pointer", "wild")
+
+    def __init__(self, parts: tuple[str, ...]) -> None:
+        self.parts = parts
+        self.name: str | None = parts[0] if len(parts) == 1 and parts[0] != ANY else None
+        self.pointer = pointer(*parts)
+        self.wild = ANY in parts
+        self._dotted = ".".join(parts)
+
+    def __str__(self) -> str:
+        return self._dotted
+
+    def __repr__(self) -> str:
+        return f"FieldPath({self.pointer!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FieldPath) and other.parts == self.parts
+
+    def __hash__(self) -> int:
+        return hash(self.parts)
+
+    def of(self, value: Any) -> Any:
+        """The value at the place, None where there is none (or null). Of a path with `*` the first
+        that is not null.
+        """
+        if self.name is not None:
+            return value.get(self.name) if isinstance(value, Mapping) else None
+        return next((found for _, found in self.every(value) if found is not None), None)
+
+    def is_in(self, value: Any) -> bool:
+        """Whether there is such a place, whatever stands there."""
+        if self.name is not None:
+            return isinstance(value, Mapping) and self.name in value
+        return next(self.every(value), None) is not None
+
+    def every(self, value: Any) -> Iterator[tuple[str, Any]]:
+        """(JSON pointer, value) of each place that the path names, at most a thousand."""
+        for number, found in enumerate(_walk(value, self.parts, ())):
+            if number >= _MOST:
+                return
+            yield found
+
+    def put(self, value: Any, new: Any) -> Any:
+        """A copy of `value` with `new` at the place, of a path with `*` at each; where the way to
+        it does not exist, the value as it is.
+        """
+        return _put(value, self.parts, new)
+
+    def schemas(self, schema: Schema) -> list[Schema]:
+        """What a schema says of the place: each part of it that speaks of it."""
+        found = [schema]
+        for part in self.parts:
+            found = [each for above in found for each in _below(above, part)]
+        return found
+
+
+def _walk(
+    value: Any, parts: tuple[str, ...], way: tuple[str | int, ...]
+) -> Iterator[tuple[str, Any]]:
+    if not parts:
+        yield pointer(*way), value
+        return
+    first, rest = parts[0], parts[1:]
+    if isinstance(value, Mapping):
+        names = list(value) if first == ANY else [first] if first in value else []
+        for name in names:
+            yield from _walk(value[name], rest, (*way, name))
+    elif isinstance(value, list):
+        numbers = range(len(value)) if first == ANY else _number(first, len(value))
+        for number in numbers:
+            yield from _walk(value[number], rest, (*way, number))
+
+
+def _number(part: str, length: int) -> list[int]:
+    return [int(part)] if part.isdecimal() and len(part) < 9 and int(part) < length else []
+
+
+def _put(value: Any, parts: tuple[str, ...], new: Any) -> Any:
+    if not parts:
+        return new
+    first, rest = parts[0], parts[1:]
+    if isinstance(value, Mapping):
+        if first == ANY:
+            return {name: _put(each, rest, new) for name, each in value.items()}
+        if first not in value and rest:
+            return value
+        return {**value, first: _put(value.get(first), rest, new)}
+    if isinstance(value, list):
+        where = range(len(value)) if first == ANY else _number(first, len(value))
+        return [_put(each, rest, new) if n in where else each for n, each in enumerate(value)]
+    return value
+
+
+def _below(schema: Schema, part: str) -> Iterator[Schema]:
+    for each in inner(schema):
+        if not each.at:
+            yield from _below(each.schema, part) if each.way[0] != "not" else ()
+        elif each.at[0] in (part, ANY) or (part == ANY and each.way[0] in ("items", "prefixItems")):
+            yield each.schema
+
+
+@lru_cache(10_000)
+def field_path(text: str) -> FieldPath:
+    """The path that a contract writes as `text`: a name, or a JSON pointer."""
+    if not text.startswith("/"):
+        return FieldPath((text,))
+    parts = text.split("/")[1:]
+    return FieldPath(tuple(part.replace("~1", "/").replace("~0", "~") for part in parts))
