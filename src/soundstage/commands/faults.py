@@ -18,8 +18,10 @@ from typing import Any, Final, TextIO
 from soundstage.arguments import Parser, whole
 from soundstage.commands.wire_trials import found_on_the_wire
 from soundstage.conformance.judge import Judge
+from soundstage.conformance.looks import LooksJudge
 from soundstage.conformance.violations import Severity, Verdict, Violation
 from soundstage.contract import Contract, available, load, load_all
+from soundstage.contract.protocol import Endpoint
 from soundstage.errors import NoDataError, UsageError
 from soundstage.generation.faults import (
     OPTIONAL,
@@ -29,6 +31,8 @@ from soundstage.generation.faults import (
     catalogue,
     encoded,
     near,
+    request_for,
+    tracks_for,
     valid_answer,
     valid_stream,
     wire_faults,
@@ -161,7 +165,7 @@ def judge_all(
     """The kill matrix of a contract: each fault tried, and `valid` streams judged."""
     matrix = KillMatrix(KillTable(contract.api), KillTable(contract.api))
     for fault in faults:
-        if fault.level != "wire":
+        if fault.level not in ("wire", "service"):
             table = matrix.errors if fault.severity == Severity.ERROR else matrix.warnings
             table.trials.append(tried(contract, fault, seed))
     on_the_wire = [fault for fault in faults if fault.level == "wire"]
@@ -170,9 +174,9 @@ def judge_all(
         found = () if finding.caught else finding.found
         matrix.errors.trials.append(Trial(fault, outcome, found))
     for table in (matrix.errors, matrix.warnings):
-        table.valid_streams = valid if contract.endpoint_of_kind("stream") else 0
+        table.valid_streams = valid if contract.told is not None else 0
     for number in range(matrix.errors.valid_streams):
-        _alarm(contract, matrix, f"{seed}/{number}")
+        _alarm(contract, matrix, f"{seed}/{number}", number)
     return matrix
 
 
@@ -182,13 +186,13 @@ def judge_all(
 def tried(contract: Contract, fault: Fault, seed: int = 0) -> Trial:
     """Put a fault into valid answers, in all framings that there are, and see what is found."""
     tries = 0
-    stream = contract.endpoint_of_kind("stream")
-    framings = stream.framings if stream is not None else ("json",)
+    endpoint = contract.endpoints.get(fault.of)
+    framings = (endpoint.framings if endpoint is not None else ()) or ("json",)
     for attempt in range(DRAWN):
         rng = random.Random(f"{seed}/{fault.name}/{attempt}")
         framing = framings[tries % len(framings)] if attempt < DRAWN // 2 else None
         status, framing, chunks = valid_answer(contract, fault, rng, framing)
-        answer = broken_answer(fault, status, framing, chunks, rng)
+        answer = broken_answer(contract, fault, status, framing, chunks, rng)
         if answer is None:
             continue
         tries += 1
@@ -206,11 +210,22 @@ def tried(contract: Contract, fault: Fault, seed: int = 0) -> Trial:
 
 def judged(contract: Contract, fault: Fault, answer: WholeAnswer) -> list[Violation]:
     """What a client finds in a broken answer."""
-    wanted = "stream" if fault.of == "error" else fault.of
-    endpoint = contract.endpoints.get(wanted) or contract.endpoint_of_kind(wanted)
-    assert endpoint is not None
+    if fault.kind == "states":
+        return _looked_at(contract, contract.endpoints[fault.of], answer).violations
+    if fault.of == "error":
+        endpoint = next(each for each in contract.endpoints.values() if each.makes_songs)
+    else:
+        endpoint = contract.endpoints[fault.of]
+    request = None
+    if endpoint.kind == "stream":
+        seen = contract.seen_through(endpoint)
+        request = request_for(seen, tracks_for(seen))
     judge = Judge(
-        contract, endpoint, expect_error=fault.of == "error", broken_rule=fault.broken_rule
+        contract,
+        endpoint,
+        expect_error=fault.of == "error",
+        broken_rule=fault.broken_rule,
+        request=request,
     )
     return _fed(judge, answer).violations
 
@@ -223,22 +238,42 @@ def _fed(judge: Judge, answer: WholeAnswer) -> Judge:
     return judge
 
 
+def _looked_at(contract: Contract, endpoint: Endpoint, answer: WholeAnswer) -> LooksJudge:
+    """Each frame of the answer is the body of one look at a job."""
+    looks = LooksJudge(contract, endpoint)
+    for frame in answer.body.frames:
+        one = answer._replace(body=answer.body._replace(frames=[frame]))
+        looks.take(_fed(looks.judge(), one))
+    looks.check.close()
+    return looks
+
+
 # --- false alarms ---------------------------------------------------------------------------------
 
 
-def _alarm(contract: Contract, matrix: KillMatrix, seed: str) -> None:
-    """Judge one valid stream, and count what is found in it."""
+def _alarm(contract: Contract, matrix: KillMatrix, seed: str, number: int) -> None:
+    """Judge one valid stream, or the looks at one job, and count what is found in it."""
     rng = random.Random(seed)
-    endpoint = contract.endpoint_of_kind("stream")
-    assert endpoint is not None
-    chunks = valid_stream(contract, rng, optional=rng.choice((0.0, OPTIONAL, 1.0)))
-    framing = rng.choice(endpoint.framings)
-    judge = Judge(contract, endpoint)
-    for frame in encoded(chunks, framing).frames:
-        judge.feed(frame)
-    judge.close()
+    told = [each for each in contract.endpoints.values() if each.protocol is not None]
+    endpoint = told[number % len(told)]
+    seen = contract.seen_through(endpoint)
+    tracks = None if tracks_for(seen) is None else 1 + number % 3
+    chunks = valid_stream(seen, rng, optional=rng.choice((0.0, OPTIONAL, 1.0)), tracks=tracks)
+    judge: Judge | LooksJudge
+    if endpoint.sampled:
+        answer = WholeAnswer(endpoint.usual_status, "application/json", encoded(chunks, "json"))
+        judge = _looked_at(contract, endpoint, answer)
+        verdict, reason = judge.check.verdict(), judge.check.reason
+        if any(each.severity is Severity.ERROR for each in judge.violations):
+            verdict = Verdict.VIOLATES
+    else:
+        judge = Judge(contract, endpoint, request=request_for(seen, tracks))
+        for frame in encoded(chunks, rng.choice(endpoint.framings), endpoint.protocol).frames:
+            judge.feed(frame)
+        judge.close()
+        verdict, reason = judge.verdict(), judge.reason
     severities = {violation.severity for violation in judge.violations}
-    if judge.verdict() is not Verdict.CONFORMS:
+    if verdict is not Verdict.CONFORMS:
         matrix.errors.false_alarms += 1
     elif Severity.WARNING in severities:
         matrix.warnings.false_alarms += 1
@@ -246,7 +281,7 @@ def _alarm(contract: Contract, matrix: KillMatrix, seed: str) -> None:
         return
     if len(matrix.alarms) < _SHOWN:
         said = [v for v in judge.violations if v.severity in _WEIGHTY]
-        why = f"{said[0].message} [{said[0].code}]" if said else str(judge.reason)
+        why = f"{said[0].message} [{said[0].code}]" if said else str(reason)
         matrix.alarms.append(f"valid stream {seed}: {why}")
 
 

@@ -11,7 +11,9 @@ from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
+from soundstage.conformance.engine import SeenEvent
 from soundstage.conformance.fields import PATTERN_LIMIT, FieldCheck, shown
+from soundstage.conformance.poll_check import PollCheck
 from soundstage.conformance.violations import Severity, Violation
 from soundstage.contract import Contract
 from soundstage.contract.field_schemas import Schema, type_name
@@ -30,8 +32,7 @@ _MEDIA = {
 #: Refusals that say nothing about the contract: no key, no money, too often, out of order. What a
 #: gateway says on its own behalf is told by `outages`.
 _REFUSALS = frozenset({401, 402, 403, 429, 500})
-#: Statuses of success (RFC 9110, section 15.3), and the one that opens a stream of events (WHATWG
-#: HTML, 9.2.3: any other fails the connection).
+#: Statuses of success (RFC 9110, section 15.3).
 _SUCCESS = range(200, 300)
 _OK = 200
 #: Media types of bare lines beside any text and any JSON: what has no type at all, or no telling
@@ -42,13 +43,14 @@ _UNTYPED = ("", "application/octet-stream", "binary/octet-stream")
 @dataclass(slots=True)
 class BodyFindings:
     """What was found out about a body. `reason` makes an answer without errors inconclusive;
-    `error` is the printed error that it is, if it is one.
+    `error` is the printed error that it is, if it is one; `seen` what a look at a state showed.
     """
 
     violations: list[Violation] = field(default_factory=list)
     reason: str | None = None
     error: DocumentedError | None = None
     value: Any = None
+    seen: SeenEvent | None = None
 
 
 def violation(contract: Contract, code: str, rule: str, message: str, path: str = "") -> Violation:
@@ -57,24 +59,24 @@ def violation(contract: Contract, code: str, rule: str, message: str, path: str 
     return Violation(code, Severity(found.severity), None, path, message, found.id)
 
 
-def is_success(endpoint: Endpoint, status: int | None) -> bool:
-    """Whether a status promises what the endpoint gives: 200 for a stream, any success for one
-    body, since no page prints a status.
-    """
-    return status == _OK if endpoint.kind == "stream" else status in _SUCCESS
-
-
 def check_result(
-    contract: Contract, endpoint: str, raw: bytes, *, max_depth: int = 128
+    contract: Contract,
+    endpoint: str,
+    raw: bytes,
+    *,
+    max_depth: int = 128,
+    looks: PollCheck | None = None,
 ) -> BodyFindings:
-    """A body that should be the result of a "sync" or "status" endpoint."""
+    """A body that should be the one answer of an endpoint: a result, or a state. `looks`: those at
+    the same job before, which then has what is found of the state.
+    """
     answer = BodyFindings()
     api_endpoint = contract.endpoints[endpoint]
     value = _parsed(contract, f"{endpoint}/json", raw, answer, max_depth)
     schema = api_endpoint.response or {}
     if value is None and (answer.violations or answer.reason):
         return answer
-    if "type" not in schema:
+    if "type" not in schema and not api_endpoint.sampled:
         return answer
     if not isinstance(value, dict):
         message = f"the result is {shown(value)}, of type {type_name(value)}; not an object"
@@ -84,6 +86,9 @@ def check_result(
     if (error := contract.errors.matching(value)) is not None:
         take_refusal(contract, endpoint, error, answer, "a result")
         return answer
+    if api_endpoint.sampled:
+        _take_look(contract, endpoint, value, answer, looks)
+        return answer
     check = _result_check(contract, endpoint)
     found, whole = check.found(value, None)
     answer.violations.extend(found)
@@ -92,6 +97,22 @@ def check_result(
     elif not whole:
         answer.reason = "cap.findings"
     return answer
+
+
+def _take_look(
+    contract: Contract,
+    endpoint: str,
+    value: dict[str, Any],
+    answer: BodyFindings,
+    looks: PollCheck | None,
+) -> None:
+    if looks is not None:
+        answer.seen = looks.look(value)
+        return
+    alone = PollCheck(contract, endpoint)
+    answer.seen = alone.look(value)
+    answer.violations.extend(replace(each, chunk=None) for each in alone.violations)
+    answer.reason = alone.limits
 
 
 def take_refusal(
@@ -154,7 +175,7 @@ def check_refusal(contract: Contract, endpoint: Endpoint, status: int, raw: byte
     elif status in _REFUSALS:
         answer.reason = http_reason(status)
     else:
-        message = f"the status is {status}; expected 200"
+        message = f"the status is {status}; expected {_expected(endpoint)}"
         rule = f"{endpoint.name}/http/status"
         answer.violations.append(violation(contract, "http.status", rule, message))
     return answer
@@ -162,10 +183,14 @@ def check_refusal(contract: Contract, endpoint: Endpoint, status: int, raw: byte
 
 def check_success(contract: Contract, endpoint: Endpoint, status: int) -> list[Violation]:
     """Whether a success is the usual one, where others are successes too."""
-    if status == _OK or endpoint.kind == "stream":
+    if status == _OK or endpoint.kind == "stream" or endpoint.success:
         return []
     message = f"the status is {status}; expected 200"
     return [violation(contract, "http.status", f"{endpoint.name}/http/ok", message)]
+
+
+def _expected(endpoint: Endpoint) -> str:
+    return " or ".join(map(str, endpoint.success or (_OK,)))
 
 
 def check_content_type(

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from soundstage.conformance.answers import is_success
 from soundstage.contract import Contract
 from soundstage.contract.rules import Rule
 
@@ -55,7 +54,7 @@ def exercised(rule: Rule, seen: Observation) -> bool:
     area, *rest = rule.id.split("/")[2:]
     if rule.endpoint == "error":
         return _error(area, seen)
-    success = is_success(seen.contract.endpoints[rule.endpoint], seen.status)
+    success = seen.contract.endpoints[rule.endpoint].is_success(seen.status)
     if area == "http":
         return success
     if area == "asset":

@@ -377,8 +377,9 @@ class StreamCheck:
         ledger = self._ledger
         most = stage.times[1]
         unmet = ledger.unmet(stage, track)
+        for_all = ledger.unmet_for_all(stage) if stage.after_all else []
         repeated = most is not None and ledger.times(stage, track) >= most
-        if not (unmet or repeated or ledger.track_ended(track)):
+        if not (unmet or for_all or repeated or ledger.track_ended(track)):
             return False
         named = f" of track {shown(track)}" if track is not None else ""
         of_track = named if stage.per_track else ""
@@ -396,7 +397,7 @@ class StreamCheck:
             rule = f"order/{stage.name}/after/{'|'.join(group)}"
             message = f"{stage.name}{named} came before {names}"
             self._report("stage.order", rule, number, "", message)
-        for group, lacking in ledger.unmet_for_all(stage) if stage.after_all else ():
+        for group, lacking in for_all:
             names = " or ".join(group)
             rule = f"order/{stage.name}/after_all/{'|'.join(group)}"
             message = f"{stage.name} came before {names} of track {lacking}"
@@ -427,6 +428,9 @@ class StreamCheck:
             self._missing_stages()
             return
         due = self._ledger.due()
+        sentinel = self._c.protocol.sentinel
+        if sentinel is not None and sentinel.required and not self._sentinels:
+            due.append(sentinel.data.decode())
         after = f"after {self.last_stage}" if self.last_stage else "before its first chunk"
         more = f"; still due: {', '.join(due)}" if due else ""
         message = f"the stream ended {after}{more}"

@@ -13,12 +13,12 @@ from typing import Any
 from soundstage.conformance.answers import (
     check_content_type,
     check_hosts,
-    is_success,
     may_be_lines,
     violation,
 )
 from soundstage.conformance.bounded_violations import SAID, Findings, bounded
 from soundstage.conformance.engine import SeenEvent, StreamCheck
+from soundstage.conformance.poll_check import PollCheck
 from soundstage.conformance.violations import Verdict, Violation, verdict_of
 from soundstage.conformance.whole_body import (
     AnswerContext,
@@ -71,6 +71,8 @@ class Judge:
     `on_event` is called with each decoded event and what the engine saw in it. `own_host` is the
     live target's host, None for any other target: only there the hosts of URLs are checked. What
     has come and is not judged yet is held by `claim`; without room for it the answer is cut.
+    `request` is the body that it answers, None if nobody knows; `looks` are those at the same job
+    before, of an answer that is one more, and `seen` is what it showed.
     """
 
     __slots__ = (
@@ -82,6 +84,7 @@ class Judge:
         "_held",
         "_look_at",
         "_look_closer",
+        "_looks",
         "_no_stream",
         "_on_comment",
         "_on_event",
@@ -100,6 +103,7 @@ class Judge:
         "expect_error",
         "framing",
         "pending",
+        "seen",
         "status",
         "value",
     )
@@ -116,6 +120,8 @@ class Judge:
         on_event: Callable[[Event, SeenEvent], None] | None = None,
         on_comment: Callable[[bytes], None] | None = None,
         claim: Claim | None = None,
+        request: Any = None,
+        looks: PollCheck | None = None,
     ) -> None:
         self.contract = contract
         self.endpoint = endpoint
@@ -137,6 +143,8 @@ class Judge:
         self._on_comment = on_comment
         self._claim = claim
         self._held = 0
+        self._looks = looks
+        self.seen: SeenEvent | None = None
         self._look_at = _STEP if claim is not None else math.inf
         self._has_head = False
         self._violations = Findings()
@@ -146,7 +154,9 @@ class Judge:
         self._decoder: Decoder | LineDecoder | None = None
         self._check: StreamCheck | None = None
         if endpoint.kind == "stream" and not expect_error:
-            self._check = StreamCheck(contract, endpoint.name, max_depth=self.caps.json_depth)
+            self._check = StreamCheck(
+                contract, endpoint.name, max_depth=self.caps.json_depth, request=request
+            )
 
     # ------------------------------------------------------------------ what was found
 
@@ -176,6 +186,11 @@ class Judge:
         return self.value is not None and self._reason is None and self.error_name is None
 
     @property
+    def at_the_end(self) -> tuple[str, ...]:
+        """The milestones that are reached with the end of the body; known after `close`."""
+        return self._check.at_the_end if self._check is not None else ()
+
+    @property
     def streaming(self) -> bool:
         """Whether the body is being taken for a stream of events."""
         return self._check is not None
@@ -196,7 +211,7 @@ class Judge:
         self._has_head = True
         self.status = status
         self.content_type = content_type
-        if not is_success(self.endpoint, status) or (
+        if not self.endpoint.is_success(status) or (
             self._check is not None and not self._could_be_stream()
         ):
             self._check_later()
@@ -392,6 +407,7 @@ class Judge:
         self._violations.extend(found.violations)
         self.framing, self.value = found.framing, found.value
         self.error_name, self._reason = found.error_name, found.reason
+        self.seen = found.seen
 
     def _asked(self) -> AnswerContext:
         return AnswerContext(
@@ -404,6 +420,7 @@ class Judge:
             broken_rule=self.broken_rule,
             own_host=self._own_host,
             max_depth=self.caps.json_depth,
+            looks=self._looks,
         )
 
     def _hosts(self, value: Any, own_host: str, chunk: int | None) -> None:

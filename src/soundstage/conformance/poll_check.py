@@ -99,6 +99,13 @@ class PollCheck:
             self.failed = self._c.said_of_failure(stage, value)
         return SeenEvent(value, stage.name, None, self._milestones.of_state(stage, value))
 
+    @property
+    def limits(self) -> str | None:
+        """The bound of ours for which what was seen is not judged as a whole; None if none is."""
+        if self._c.given_up:
+            return PATTERN_LIMIT
+        return None if self._searched else "cap.findings"
+
     def close(self, *, cut: str | None = None) -> None:
         """Nobody looks any more; `cut` says why where the job may have gone on."""
         if cut is not None:
@@ -107,10 +114,8 @@ class PollCheck:
             self.reason = "stream.failed"
         elif not self.over:
             self.reason = NOT_DONE
-        elif self._c.given_up:
-            self.reason = PATTERN_LIMIT
-        elif not self._searched:
-            self.reason = "cap.findings"
+        else:
+            self.reason = self.limits
 
     # ------------------------------------------------------------------ one look
 

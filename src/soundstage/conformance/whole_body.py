@@ -15,13 +15,13 @@ from soundstage.conformance.answers import (
     check_refusal,
     check_result,
     check_success,
-    is_success,
     is_the_apis_word,
     take_refusal,
     violation,
 )
 from soundstage.conformance.bounded_violations import bounded
-from soundstage.conformance.engine import StreamCheck
+from soundstage.conformance.engine import SeenEvent, StreamCheck
+from soundstage.conformance.poll_check import PollCheck
 from soundstage.conformance.violations import Violation
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
@@ -36,7 +36,7 @@ _LOOKED_AT = 1_000
 @dataclass(frozen=True, slots=True)
 class AnswerContext:
     """What the body is the answer to, and what came with it; see `Judge`. `has_head`: status and
-    Content-Type are known, which those of a file are not.
+    Content-Type are known, which those of a file are not. `looks`: those at the same job before.
     """
 
     contract: Contract
@@ -48,13 +48,14 @@ class AnswerContext:
     broken_rule: str | None
     own_host: str | None
     max_depth: int
+    looks: PollCheck | None = None
 
 
 @dataclass(slots=True)
 class BodyJudgement:
     """What was found out: `framing` is "json" or None, `error_name` that of the printed error that
     the body is (`stream.failed`: an error of its own words, inside a stream); `reason` says why it
-    is inconclusive if nothing is wrong with it.
+    is inconclusive if nothing is wrong with it, `seen` what a look at a state showed.
     """
 
     violations: list[Violation] = field(default_factory=list)
@@ -62,6 +63,7 @@ class BodyJudgement:
     value: Any = None
     error_name: str | None = None
     reason: str | None = None
+    seen: SeenEvent | None = None
 
 
 def judge_whole(asked: AnswerContext, raw: bytes) -> BodyJudgement:
@@ -87,7 +89,7 @@ def judge_whole(asked: AnswerContext, raw: bytes) -> BodyJudgement:
             bad_request=asked.broken_rule is not None,
             max_depth=asked.max_depth,
         )
-    elif asked.status is not None and not is_success(endpoint, asked.status):
+    elif asked.status is not None and not endpoint.is_success(asked.status):
         answer = check_refusal(contract, endpoint, asked.status, raw)
     elif endpoint.kind == "stream":
         if raw:
@@ -96,18 +98,21 @@ def judge_whole(asked: AnswerContext, raw: bytes) -> BodyJudgement:
         _check_type(found, asked)
         return found
     else:
-        answer = check_result(contract, endpoint.name, raw, max_depth=asked.max_depth)
+        answer = check_result(
+            contract, endpoint.name, raw, max_depth=asked.max_depth, looks=asked.looks
+        )
         if answer.error is None:
             if asked.status is not None:
                 found.violations += check_success(contract, endpoint, asked.status)
             _check_type(found, asked)
     found.violations += answer.violations
-    if asked.own_host is not None and answer.error is None and endpoint.kind == "sync":
+    told = endpoint.makes_songs or endpoint.sampled
+    if asked.own_host is not None and answer.error is None and told:
         found.violations += bounded(
             check_hosts(contract, endpoint.name, answer.value, asked.own_host, None)
         )
     found.reason = answer.reason
-    found.value = answer.value
+    found.value, found.seen = answer.value, answer.seen
     found.error_name = answer.error.name if answer.error else None
     return found
 
@@ -155,13 +160,13 @@ def _refused_in_stream(asked: AnswerContext, raw: bytes) -> BodyJudgement | None
     let a stream begin before the request is validated, so this is no request that was accepted.
     """
     framing = sniff_framing(raw)
-    stream = asked.endpoint.kind == "stream" and is_success(asked.endpoint, asked.status)
+    stream = asked.endpoint.kind == "stream" and asked.endpoint.is_success(asked.status)
     if not stream or framing not in ("sse", "lines"):
         return None
     events, _ = decoded(raw, framing)
     check = StreamCheck(asked.contract, asked.endpoint.name, max_depth=asked.max_depth)
     for event in events[:_LOOKED_AT]:
-        check.event(event.data)
+        check.event(event.data, event.type)
         if check.failed is not None or check.refusal is not None:
             break
     if check.failed is None and check.refusal is None:
@@ -173,9 +178,7 @@ def _refused_in_stream(asked: AnswerContext, raw: bytes) -> BodyJudgement | None
 def _accepted(asked: AnswerContext, raw: bytes) -> bool:
     """Whether a success came that is not an error in disguise."""
     value = json_text.parse(raw).value
-    return (
-        is_success(asked.endpoint, asked.status) and asked.contract.errors.matching(value) is None
-    )
+    return asked.endpoint.is_success(asked.status) and asked.contract.errors.matching(value) is None
 
 
 def _add(found: BodyJudgement, asked: AnswerContext, code: str, rule: str, message: str) -> None:

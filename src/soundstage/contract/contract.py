@@ -72,6 +72,12 @@ class Contract:
         return [each for each in self.endpoints.values() if each.kind in kinds]
 
     @property
+    def told(self) -> Endpoint | None:
+        """The endpoint whose protocol is the contract's; None if nothing comes in order."""
+        endpoints = self.endpoints.values()
+        return next((each for each in endpoints if each.protocol is self.protocol), None)
+
+    @property
     def stages(self) -> tuple[Stage, ...]:
         """Every stage and state of all endpoints, in order, each once."""
         found = (each.protocol for each in self.endpoints.values() if each.protocol is not None)

@@ -59,10 +59,14 @@ class FieldPath:
 
     def every(self, value: Any) -> Iterator[tuple[str, Any]]:
         """(JSON pointer, value) of each place that the path names, at most a thousand."""
-        for number, found in enumerate(_walk(value, self.parts, ())):
+        for number, found in enumerate(_walk(value, self.parts)):
             if number >= _MOST:
                 return
             yield found
+
+    def place(self, value: Any) -> tuple[str | int, ...] | None:
+        """The first place that the path names, by names and numbers; None if there is none."""
+        return next(_places(value, self.parts, ()), None)
 
     def put(self, value: Any, new: Any) -> Any:
         """A copy of `value` with `new` at the place, of a path with `*` at each; where the way to
@@ -78,21 +82,29 @@ class FieldPath:
         return found
 
 
-def _walk(
+def _walk(value: Any, parts: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    for place in _places(value, parts, ()):
+        found = value
+        for part in place:
+            found = found[part]
+        yield pointer(*place), found
+
+
+def _places(
     value: Any, parts: tuple[str, ...], way: tuple[str | int, ...]
-) -> Iterator[tuple[str, Any]]:
+) -> Iterator[tuple[str | int, ...]]:
     if not parts:
-        yield pointer(*way), value
+        yield way
         return
     first, rest = parts[0], parts[1:]
     if isinstance(value, Mapping):
         names = list(value) if first == ANY else [first] if first in value else []
         for name in names:
-            yield from _walk(value[name], rest, (*way, name))
+            yield from _places(value[name], rest, (*way, name))
     elif isinstance(value, list):
         numbers = range(len(value)) if first == ANY else _number(first, len(value))
         for number in numbers:
-            yield from _walk(value[number], rest, (*way, number))
+            yield from _places(value[number], rest, (*way, number))
 
 
 def _number(part: str, length: int) -> list[int]:

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from soundstage.conformance.answers import is_success
 from soundstage.conformance.judge import Caps, Judge
 from soundstage.contract.roles import identifier
 from soundstage.errors import UsageError
@@ -167,7 +166,7 @@ class Client:
         exchange.ended_ns = reading.last_ns
         whole = response.end is not None and response.end.fault_of is None
         endpoint = exchange.call.endpoint
-        if endpoint.kind != "stream" and whole and is_success(endpoint, response.status):
+        if endpoint.kind != "stream" and whole and endpoint.is_success(response.status):
             seconds = (reading.last_ns - exchange.started_ns) / _SECOND_NS
             exchange.milestones["complete"] = seconds
         return reading

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
 from soundstage.contract import Contract
-from soundstage.contract.protocol import Endpoint
+from soundstage.contract.protocol import Endpoint, Protocol
 from soundstage.generation.story import Payload, Step
 
-Level = Literal["payloads", "bytes", "http", "wire"]
+Level = Literal["payloads", "bytes", "http", "wire", "service"]
 #: One chunk to be sent: what it is meant to be, and its object. A result or an error is a single
 #: chunk whose step names its endpoint or its error.
 Chunk = tuple[Step, Payload]
@@ -25,10 +25,15 @@ HTML: Final = b"<!DOCTYPE html>\n<html><body><h1>502 Bad Gateway</h1></body></ht
 
 
 class Body(NamedTuple):
-    """An encoded body: one frame for each chunk, all of them joined are its bytes."""
+    """An encoded body: one frame for each chunk, all of them joined are its bytes. `heads`: what
+    each begins with before its data, the name of its event; `tail`: what the last ends with, the
+    text that ends the stream. Of looks at a state (framing "json") each frame is a body by itself.
+    """
 
     framing: str
     frames: list[bytes]
+    heads: tuple[bytes, ...] = ()
+    tail: bytes = b""
 
 
 class WholeAnswer(NamedTuple):
@@ -41,8 +46,9 @@ class WholeAnswer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A named way to break a valid answer of `of`: "stream", "error", or an endpoint with a
-    single result by its name.
+    """A named way to break a valid answer of `of`: an endpoint by its name, "error", or "any" that
+    makes something. `kind` says what is broken: "stream", "states" (looks at a state, one after the
+    other), "result", "error", "any", or "tie" (what two endpoints say of one generation).
 
     `codes`: each of them must catch it; one, at `severity` ("error" or "warning"), is enough.
     `rule` says what forbids it where no single payload shows it: of a request that is refused, the
@@ -71,6 +77,7 @@ class Fault:
     setting: float | None = None
     early: bool = False
     placed: bool = False
+    kind: str = "result"
 
     @property
     def family(self) -> str:
@@ -81,13 +88,30 @@ class Fault:
 def texts_of(body: Body) -> list[bytes]:
     """The JSON texts in the frames of a body that `encoded` made."""
     before, after = FRAMES[body.framing]
-    return [frame.removeprefix(before).removesuffix(after) for frame in body.frames]
+    frames = list(body.frames)
+    if frames and body.tail:
+        frames[-1] = frames[-1].removesuffix(body.tail)
+    for number, head in enumerate(body.heads[: len(frames)]):
+        frames[number] = frames[number].removeprefix(head)
+    return [frame.removeprefix(before).removesuffix(after) for frame in frames]
 
 
-def framed(texts: Iterable[bytes], framing: str) -> Body:
+def framed(
+    texts: Iterable[bytes], framing: str, heads: Sequence[bytes] = (), tail: bytes = b""
+) -> Body:
     """Texts as the frames of a body."""
     before, after = FRAMES[framing]
-    return Body(framing, [before + text + after for text in texts])
+    frames = [before + text + after for text in texts]
+    for number, head in enumerate(heads[: len(frames)]):
+        frames[number] = head + frames[number]
+    if frames:
+        frames[-1] += tail
+    return Body(framing, frames, tuple(heads), tail)
+
+
+def reframed(body: Body, texts: Iterable[bytes]) -> Body:
+    """Other texts in the frames of a body, one for each."""
+    return framed(texts, body.framing, body.heads, body.tail)
 
 
 def dumps(value: Any) -> bytes:
@@ -95,15 +119,50 @@ def dumps(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def encoded(chunks: Iterable[Chunk], framing: str) -> Body:
-    """The body that carries chunks ("sse", "lines"), or the one chunk of a single body ("json")."""
-    return framed((dumps(payload) for _, payload in chunks), framing)
+def encoded(chunks: Sequence[Chunk], framing: str, protocol: Protocol | None = None) -> Body:
+    """The body that carries chunks ("sse", "lines"), or the one chunk of a single body ("json").
+    `protocol` says how its events are called, and with which text it ends.
+    """
+    steps = [step for step, _ in chunks]
+    texts = [dumps(payload) for _, payload in chunks]
+    if protocol is None or framing == "json":
+        return framed(texts, framing)
+    return framed(
+        texts, framing, heads_of(protocol, steps, framing), tail_of(protocol, steps, framing)
+    )
+
+
+def heads_of(protocol: Protocol, steps: Sequence[Step], framing: str) -> list[bytes]:
+    """What stands before the data of each chunk: the name of its event. Empty where none has one."""
+    if framing != "sse" or all(stage.event is None for stage in protocol.stages):
+        return []
+    events = (
+        known.event.name if (known := protocol.by_name.get(step.stage)) and known.event else None
+        for step in steps
+    )
+    return [f"event: {event}\n".encode() if event else b"" for event in events]
+
+
+def tail_of(protocol: Protocol, steps: Sequence[Step], framing: str) -> bytes:
+    """What comes after the last chunk: the text that ends the stream, where it has come so far."""
+    if protocol.sentinel is None or not steps:
+        return b""
+    last = protocol.by_name.get(steps[-1].stage)
+    if last is None or last.failure:
+        return b""
+    if protocol.closing and not any(
+        known.ends == "stream" for step in steps if (known := protocol.by_name.get(step.stage))
+    ):
+        return b""
+    before, after = FRAMES[framing]
+    return before + protocol.sentinel.data + after
 
 
 def described_results(contract: Contract) -> Iterator[Endpoint]:
     """The endpoints whose single result is described."""
     for endpoint in contract.endpoints.values():
-        if endpoint.kind == "sync" and "properties" in (endpoint.response or {}):
+        described = endpoint.protocol is None and "type" in (endpoint.response or {})
+        if described and endpoint.kind in ("sync", "job"):
             yield endpoint
 
 

@@ -8,7 +8,9 @@ from itertools import pairwise
 from typing import Any
 
 from soundstage.contract import Contract
+from soundstage.contract.field_path import FieldPath, field_path
 from soundstage.contract.field_schemas import Schema
+from soundstage.contract.protocol import ConstantField, NeverDecrease
 from soundstage.generation.fault import Chunks, Fault
 from soundstage.generation.legality import (
     broken_in_chunk,
@@ -24,9 +26,9 @@ from soundstage.generation.story import Payload
 Renumbering = Callable[[list[Any], random.Random], list[Any] | None]
 
 
-def _with(chunks: Chunks, number: int, **fields: Any) -> Chunks:
+def _with(chunks: Chunks, number: int, field: FieldPath, value: Any) -> Chunks:
     step, payload = chunks[number]
-    return [*chunks[:number], (step, {**payload, **fields}), *chunks[number + 1 :]]
+    return [*chunks[:number], (step, field.put(payload, value)), *chunks[number + 1 :]]
 
 
 def of_index(contract: Contract) -> Iterator[Fault]:
@@ -91,23 +93,24 @@ def _numbering(
     field = index.field
 
     def apply(chunks: Chunks, rng: random.Random) -> Chunks | None:
-        if not chunks or not all(field in payload for _, payload in chunks):
+        numbered = [n for n, (step, _) in enumerate(chunks) if step.stage not in index.without]
+        if not numbered or not all(field.is_in(chunks[n][1]) for n in numbered):
             return None
-        values = [payload[field] for _, payload in chunks]
+        values = [field.of(chunks[n][1]) for n in numbered]
         after = renumber(values, rng)
         if after is None or after == values or (name == "backwards" and len(values) < 3):
             return None
+        result = list(chunks)
+        for n, value in zip(numbered, after, strict=True):
+            result = _with(result, n, field, value)
         if code == "field.type":
             at = next(n for n, value in enumerate(after) if value != values[n])
-            step, payload = chunks[at]
-            payload = {**payload, field: after[at]}
-            found = broken_in_chunk(contract, step.stage, payload, (field,))
+            step, payload = result[numbered[at]]
+            place = field.place(payload) or ()
+            found = broken_in_chunk(contract, step.stage, payload, place)
             if found is None or found.code != code:
                 return None
-        return [
-            (step, {**payload, field: value})
-            for (step, payload), value in zip(chunks, after, strict=True)
-        ]
+        return result
 
     severity = stream_rule(contract, rule)
     says = f"{field} {says}"
@@ -121,7 +124,9 @@ def _numbering(
 def _others(value: Any) -> Iterator[Any]:
     """Values like a value, but others."""
     if isinstance(value, str):
-        for other in (f"{value}0", f"0{value}", value[:-1], value.swapcase(), "another"):
+        last = "1" if value.endswith("0") else "0"
+        like = f"{value[:-1]}{last}"
+        for other in (f"{value}0", f"0{value}", value[:-1], value.swapcase(), like, "another"):
             if other != value:
                 yield other
     elif isinstance(value, bool):
@@ -134,39 +139,54 @@ def of_identity(contract: Contract) -> Iterator[Fault]:
     """Faults of fields that keep their value once it is known."""
     for constant in contract.protocol.constant:
         for for_good in (False, True):
-            field = constant.field
-
-            def apply(
-                chunks: Chunks, rng: random.Random, field: str = field, for_good: bool = for_good
-            ) -> Chunks | None:
-                holders = [n for n, (_, payload) in enumerate(chunks) if payload.get(field)]
-                numbers = holders[1:]
-                rng.shuffle(numbers)
-                for number in numbers:
-                    for other in _others(chunks[number][1][field]):
-                        targets = [n for n in holders if n >= number] if for_good else [number]
-                        result = chunks
-                        for target in targets:
-                            result = _with(result, target, **{field: other})
-                        if all(_fits(contract, *result[target]) for target in targets):
-                            return result
-                return None
-
             name = "changed_for_good" if for_good else "changed"
             often = "from a chunk on" if for_good else "in one chunk"
             yield Fault(
-                f"constant/{field}/{name}",
+                f"constant/{constant.field}/{name}",
                 "payloads",
                 "stream",
                 frozenset({"identity.changed"}),
-                stream_rule(contract, f"constant/{field}"),
-                f"{often} {field} has another value",
-                apply,
+                stream_rule(contract, f"constant/{constant.field}"),
+                f"{often} {constant.field} has another value",
+                _changed_identity(contract, constant, for_good),
             )
 
 
+def _changed_identity(
+    contract: Contract, constant: ConstantField, for_good: bool
+) -> Callable[[Chunks, random.Random], Chunks | None]:
+    def apply(chunks: Chunks, rng: random.Random) -> Chunks | None:
+        for field, holders in _holders(constant, chunks):
+            numbers = holders[1:]
+            rng.shuffle(numbers)
+            for number in numbers:
+                for other in _others(field.of(chunks[number][1])):
+                    targets = [n for n in holders if n >= number] if for_good else [number]
+                    result = chunks
+                    for target in targets:
+                        result = _with(result, target, field, other)
+                    if all(_fits(contract, *result[target]) for target in targets):
+                        return result
+        return None
+
+    return apply
+
+
+def _holders(constant: ConstantField, chunks: Chunks) -> Iterator[tuple[FieldPath, list[int]]]:
+    """Each place that keeps its value, and the numbers of the chunks that have one there (of one
+    track, where each track has its own).
+    """
+    found: dict[tuple[str, Any], list[int]] = {}
+    for number, (step, payload) in enumerate(chunks):
+        for at, value in constant.field.every(payload):
+            if value and not isinstance(value, dict | list):
+                track = step.track if constant.per_track else None
+                found.setdefault((at, track), []).append(number)
+    yield from ((field_path(at), numbers) for (at, _), numbers in found.items())
+
+
 def _fits(contract: Contract, step: Any, payload: Payload) -> bool:
-    stage = stage_of(contract, payload)
+    stage = stage_of(contract, payload, step.stage)
     schema: Schema = schema_of(contract, step.stage)
     return stage is not None and stage.name == step.stage and is_legal(schema, payload)
 
@@ -174,37 +194,45 @@ def _fits(contract: Contract, step: Any, payload: Payload) -> bool:
 def of_rising(contract: Contract) -> Iterator[Fault]:
     """Faults of fields that never fall."""
     for rising in contract.protocol.never_decrease:
-        field, stages = rising.field, rising.stages
-
-        def apply(
-            chunks: Chunks, rng: random.Random, field: str = field, stages: tuple[str, ...] = stages
-        ) -> Chunks | None:
-            holders = [
-                n for n, (s, payload) in enumerate(chunks) if s.stage in stages and field in payload
-            ]
-            pairs = list(pairwise(holders))
-            rng.shuffle(pairs)
-            for before, number in pairs:
-                value = chunks[before][1][field]
-                # Either the later one is too low, or the earlier one is too high.
-                schema = schema_of(contract, chunks[before][0].stage)["properties"][field]
-                highest = schema.get("maximum", value + 1)
-                for at, other in ((number, value - 1), (before, value + 1), (before, highest)):
-                    result = _with(chunks, at, **{field: other})
-                    fell = result[number][1][field] < result[before][1][field]
-                    if fell and _fits(contract, *result[at]):
-                        return result
-            return None
-
         yield Fault(
-            f"rising/{field}/fell",
+            f"rising/{rising.field}/fell",
             "payloads",
             "stream",
             frozenset({"progress.decreased"}),
-            stream_rule(contract, f"never_decrease/{field}"),
-            f"{field} is lower than before",
-            apply,
+            stream_rule(contract, f"never_decrease/{rising.field}"),
+            f"{rising.field} is lower than before",
+            _fallen(contract, rising),
         )
+
+
+def _fallen(
+    contract: Contract, rising: NeverDecrease
+) -> Callable[[Chunks, random.Random], Chunks | None]:
+    field = rising.field
+
+    def apply(chunks: Chunks, rng: random.Random) -> Chunks | None:
+        by_track: dict[Any, list[int]] = {}
+        for n, (step, payload) in enumerate(chunks):
+            if step.stage in rising.stages and isinstance(field.of(payload), int | float):
+                by_track.setdefault(step.track if rising.per_track else None, []).append(n)
+        pairs = [pair for holders in by_track.values() for pair in pairwise(holders)]
+        rng.shuffle(pairs)
+        for before, number in pairs:
+            value = field.of(chunks[before][1])
+            # Either the later one is too low, or the earlier one is too high.
+            schemas = field.schemas(schema_of(contract, chunks[before][0].stage))
+            bounds = [schema["maximum"] for schema in schemas if "maximum" in schema]
+            highest = min(bounds, default=value + 1)
+            half = value / 2 if isinstance(value, float) else value // 2
+            tries = ((number, value - 1), (number, half), (before, value + 1), (before, highest))
+            for at, other in tries:
+                result = _with(chunks, at, field, other)
+                fell = field.of(result[number][1]) < field.of(result[before][1])
+                if fell and _fits(contract, *result[at]):
+                    return result
+        return None
+
+    return apply
 
 
 # --- completion -----------------------------------------------------------------------------------
@@ -218,7 +246,7 @@ def of_completion(contract: Contract) -> Iterator[Fault]:
         return
     field = flag.field
     for stage in protocol.stages:
-        if stage.failure or stage.ends == "stream":
+        if stage.failure or stage.anywhere or stage.ends == "stream":
             continue
 
         def early(chunks: Chunks, rng: random.Random, name: str = stage.name) -> Chunks | None:
@@ -226,11 +254,14 @@ def of_completion(contract: Contract) -> Iterator[Fault]:
             numbers = [
                 n
                 for n, (step, payload) in enumerate(chunks)
-                if step.stage == name and n != end and payload.get(field) is False
+                if step.stage == name
+                and n != end
+                and field.of(payload) is False
+                and field.is_in(payload)
             ]
             rng.shuffle(numbers)
             for number in numbers:
-                result = _with(chunks, number, **{field: True})
+                result = _with(chunks, number, field, True)
                 if _fits(contract, *result[number]):
                     return result
             return None
@@ -247,9 +278,9 @@ def of_completion(contract: Contract) -> Iterator[Fault]:
 
     def never(chunks: Chunks, rng: random.Random) -> Chunks | None:
         end = ends_at(protocol, [step for step, _ in chunks])
-        if end is None or chunks[end][1].get(field) is not True:
+        if end is None or field.of(chunks[end][1]) is not True:
             return None
-        result = _with(chunks, end, **{field: False})
+        result = _with(chunks, end, field, False)
         return result if _fits(contract, *result[end]) else None
 
     severity = stream_rule(contract, "completion/last")

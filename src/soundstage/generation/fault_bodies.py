@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 from soundstage.contract import Contract
 from soundstage.contract.field_schemas import Schema, type_name
+from soundstage.contract.keywords import is_open
 from soundstage.generation.fault import Chunks, Fault
 from soundstage.generation.fault_fields import (
     EXTRA,
@@ -38,7 +39,9 @@ def of_results(contract: Contract, samples: dict[str, Payload]) -> Iterator[Faul
                 found = field_fault(name, endpoint, endpoint, place, what, judged, [sample])
                 if found is not None:
                     yield found
-        yield extra_field(contract, endpoint, endpoint, endpoint, f"result/{endpoint}/undocumented")
+        if not is_open(schema):
+            name = f"result/{endpoint}/undocumented"
+            yield extra_field(contract, endpoint, endpoint, endpoint, name)
 
 
 def of_errors(contract: Contract) -> Iterator[Fault]:

@@ -13,9 +13,10 @@ from typing import Any, Final, NamedTuple
 
 from soundstage.contract import Contract
 from soundstage.contract.field_schemas import Schema
+from soundstage.contract.keywords import is_open, plain
 from soundstage.contract.roles import URL_ROLES, role_of
 from soundstage.generation.fault import Chunks, Fault
-from soundstage.generation.legality import Illegality, Path, broken_in_chunk
+from soundstage.generation.legality import Illegality, Path, broken_in_chunk, told_by
 from soundstage.generation.payloads import gathered
 from soundstage.generation.story import Payload
 
@@ -70,14 +71,14 @@ def places(schema: Schema, path: tuple[str, ...] = ()) -> Iterator[FieldPlace]:
     """Every place below a schema."""
     for name, inner in schema.get("properties", {}).items():
         here = (*path, name)
-        inner = gathered(inner)
+        inner = gathered(plain(inner))
         yield FieldPlace(here, inner, name in schema.get("required", ()))
         yield from _below(inner, here)
 
 
 def _below(schema: Schema, path: tuple[str, ...]) -> Iterator[FieldPlace]:
     yield from places(schema, path)
-    if "items" in schema:
+    if isinstance(schema.get("items"), dict):
         here, items = (*path, "*"), gathered(schema["items"])
         yield FieldPlace(here, items, False)
         yield from _below(items, here)
@@ -122,6 +123,17 @@ def _out_of_range(schema: Schema, field: str) -> Iterator[tuple[str, str, Change
         yield "below", f"{field} is below its minimum", lambda value: schema["minimum"] - 1
     if "maximum" in schema:
         yield "above", f"{field} is above its maximum", lambda value: schema["maximum"] + 1
+    for word in ("exclusiveMinimum", "exclusiveMaximum"):
+        if word in schema:
+            yield word, f"{field} is at a bound that it must not reach", _put(schema[word])
+    if schema.get("multipleOf"):
+        half = schema["multipleOf"] / 2
+        yield "between", f"{field} lies between two steps", lambda value: (value or 0) + half
+    if "maxLength" in schema and schema["maxLength"] < _MOST_ITEMS:
+        text = "-" * (schema["maxLength"] + 1)
+        yield "long", f"{field} is too long", _put(text)
+    if schema.get("uniqueItems"):
+        yield "item_twice", f"{field} has an item twice", lambda value: _twice(value)
     if schema.get("minLength", 0) > 1:
         yield "short", f"{field} is too short", lambda value: "-" * (schema["minLength"] - 1)
     if schema.get("minItems", 0) > 0:
@@ -135,6 +147,10 @@ def _out_of_range(schema: Schema, field: str) -> Iterator[tuple[str, str, Change
 def _items(value: Any, number: int) -> Any:
     items = list(value) if isinstance(value, list) else []
     return (items * (number + 1) or [None] * number)[:number]
+
+
+def _twice(value: Any) -> Any:
+    return [*value, value[0]] if isinstance(value, list) and value else [None, None]
 
 
 def _another(value: Any) -> Any:
@@ -164,7 +180,9 @@ def changed(
     parts = list(path)
     for number, part in enumerate(parts):
         key: Any = part
-        if part == "*":
+        if isinstance(holder, list) and part.isdecimal() and int(part) < len(holder):
+            key = int(part)
+        elif part == "*":
             if not (isinstance(holder, list) and holder):
                 return None
             key = rng.randrange(len(holder))
@@ -172,7 +190,7 @@ def changed(
             return None
         at.append(key)
         if number < len(parts) - 1:
-            if part != "*" and part not in holder:
+            if isinstance(holder, dict) and part not in holder:
                 return None
             holder = holder[key]
     before = holder[key] if isinstance(holder, list) else holder.get(key, MISSING)
@@ -247,8 +265,7 @@ def _undocumented(documented: Iterable[str]) -> str:
 def of_stages(contract: Contract, samples: dict[str, list[Payload]]) -> Iterator[Fault]:
     """Faults of the fields of every stage; `samples` are chunks of each."""
     protocol = contract.protocol
-    endpoint = contract.endpoint_of_kind("stream")
-    assert endpoint is not None
+    endpoint = told_by(contract)
     for stage in protocol.stages:
 
         def judged(payload: Payload, path: Path, name: str = stage.name) -> Illegality | None:
@@ -278,15 +295,16 @@ def of_stages(contract: Contract, samples: dict[str, list[Payload]]) -> Iterator
                     )
                     if found is not None:
                         yield found
-        yield extra_field(
-            contract, endpoint.name, "stream", stage.name, f"undocumented/{stage.name}"
-        )
+        if not is_open(stage.schema):
+            yield extra_field(
+                contract, endpoint.name, "stream", stage.name, f"undocumented/{stage.name}"
+            )
 
 
 def extra_field(contract: Contract, endpoint: str, of: str, stage: str, name: str) -> Fault:
     """A field in chunks of `stage`, or in the result, that no page documents."""
     known = {*contract.protocol.fields}
-    for each in contract.protocol.stages:
+    for each in contract.stages:
         known |= each.schema.get("properties", {}).keys()
     response = contract.endpoints[endpoint].response or {}
     extra = _undocumented(known | response.get("properties", {}).keys())

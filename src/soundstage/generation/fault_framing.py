@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from soundstage.contract import Contract
+from soundstage.contract.protocol import Sentinel, Stage
 from soundstage.generation.fault import FRAMES, HTML, Body, Fault, framed, only_framed, texts_of
 from soundstage.generation.legality import stream_rule
 
@@ -24,6 +25,9 @@ def of_framing(contract: Contract) -> Iterator[Fault]:
         return
     if "sse" in endpoint.framings:
         yield from _of_events(contract)
+        yield from of_event_names(contract)
+    if contract.protocol.sentinel is not None:
+        yield from of_sentinel(contract, contract.protocol.sentinel)
     if "lines" in endpoint.framings:
         yield from _of_lines(contract)
     yield from _of_bodies(contract, endpoint.framings)
@@ -54,13 +58,13 @@ def _of_events(contract: Contract) -> Iterator[Fault]:
         return  # an event that no client sees leaves no other trace
     lost, rule = {"index.gap"}, "index/consecutive"
     says = "a byte order mark stands before an event in the middle, which hides it"
-    yield fault("bom_in_the_middle", lost, says, _inner(lambda f: _BOM + f), rule)
+    yield fault("bom_in_the_middle", lost, says, _inner(_data_as(_BOM + b"data: ")), rule)
     says = "an event's field is called Data, which no client knows"
-    yield fault("wrong_case", lost, says, _inner(lambda f: b"Data" + f[4:]), rule)
+    yield fault("wrong_case", lost, says, _inner(_data_as(b"Data: ")), rule)
     says = "an event comes without `data:`"
-    yield fault("bare_json", lost, says, _inner(lambda f: f.removeprefix(b"data: ")), rule)
+    yield fault("bare_json", lost, says, _inner(_data_as(b"")), rule)
     says = "an event comes as a comment"
-    yield fault("comment", lost, says, _inner(lambda f: b": " + f), rule)
+    yield fault("comment", lost, says, _inner(_data_as(b": data: ")), rule)
 
 
 def _of_lines(contract: Contract) -> Iterator[Fault]:
@@ -132,7 +136,7 @@ def _fault(
 
 def _last(cut: Callable[[bytes], bytes]) -> _Change:
     """An edit of the last frame."""
-    return lambda body, rng: Body(body.framing, [*body.frames[:-1], cut(body.frames[-1])])
+    return lambda body, rng: body._replace(frames=[*body.frames[:-1], cut(body.frames[-1])])
 
 
 def _inner(edit: Callable[[bytes], bytes]) -> _Change:
@@ -144,12 +148,102 @@ def _inner(edit: Callable[[bytes], bytes]) -> _Change:
         at = rng.randrange(1, len(body.frames) - 1)
         frames = list(body.frames)
         frames[at] = edit(frames[at])
-        return Body(body.framing, frames)
+        return body._replace(frames=frames)
 
     return apply
 
 
 def _line_end_inside(frame: bytes) -> bytes:
     """With a line end after some characters; half a character is another fault."""
-    characters = frame.decode()
-    return f"{characters[:20]}\n{characters[20:]}".encode()
+    head, mark, text = frame.partition(b"data: ")
+    characters = text.decode()
+    at = min(14, len(characters) // 2)
+    return head + mark + f"{characters[:at]}\n{characters[at:]}".encode()
+
+
+def _data_as(mark: bytes) -> Callable[[bytes], bytes]:
+    """A frame whose text is marked with something else than `data: `."""
+    return lambda frame: frame.replace(b"data: ", mark, 1)
+
+
+# --- names of events, and the text that ends a stream ---------------------------------------------
+
+
+def of_event_names(contract: Contract) -> Iterator[Fault]:
+    """An event that has another name than those of its stage have, or none."""
+    protocol = contract.protocol
+    for stage in protocol.stages:
+        if stage.event is None or stage.failure:
+            continue
+        tries = [("other", "event: no_such_event\n")]
+        if stage.event.name and stage.event.required:
+            tries.append(("none", ""))
+        if stage.event.name is None:
+            tries = [("named", "event: no_such_event\n")]
+        for name, head in tries:
+            says = f"an event of {stage.name} is called otherwise" if head else (
+                f"an event of {stage.name} has no name"
+            )  # fmt: skip
+            codes = {"event.name"} if stage.when else {"event.name", "stage.unknown"}
+            yield _fault(
+                contract,
+                f"event_{name}/{stage.name}",
+                codes,
+                says,
+                only_framed(("sse",), _renamed(stage, head.encode())),
+                f"{stage.name}/event",
+            )
+
+
+def _renamed(stage: Stage, head: bytes) -> _Change:
+    named = f"event: {stage.event.name}\n".encode() if stage.event and stage.event.name else b""
+
+    def apply(body: Body, rng: random.Random) -> Body | None:
+        places = [n for n, each in enumerate(body.heads) if each == named]
+        if not places:
+            return None
+        at = rng.choice(places)
+        frames = list(body.frames)
+        frames[at] = head + frames[at].removeprefix(named)
+        return body._replace(frames=frames)
+
+    return apply
+
+
+def of_sentinel(contract: Contract, sentinel: Sentinel) -> Iterator[Fault]:
+    """The text that ends a stream is left out, comes twice, too early, or is another."""
+    said = sentinel.data.decode()
+
+    def fault(name: str, codes: set[str], says: str, apply: _Change, rule: str) -> Fault:
+        return _fault(contract, f"sentinel_{name}", codes, says, apply, rule)
+
+    def last(tail: Callable[[bytes], bytes]) -> _Change:
+        def apply(body: Body, rng: random.Random) -> Body | None:
+            if not body.tail:
+                return None
+            whole = body.frames[-1].removesuffix(body.tail)
+            return body._replace(frames=[*body.frames[:-1], whole + tail(body.tail)])
+
+        return apply
+
+    def early(body: Body, rng: random.Random) -> Body | None:
+        if not body.tail or len(body.frames) < 2:
+            return None
+        at = rng.randrange(len(body.frames) - 1)
+        frames = list(body.frames)
+        frames[at] += body.tail
+        return body._replace(frames=frames)
+
+    if sentinel.required:
+        # Where nothing else ends the stream, it is cut.
+        codes = {"stream.no_sentinel" if contract.protocol.closing else "stream.truncated"}
+        yield fault("missing", codes, f"{said} never comes", last(lambda _: b""), "end/sentinel")
+        wrong = sentinel.data.swapcase()
+        if wrong != sentinel.data:
+            says = f"{said} comes as {wrong.decode()}"
+            other = last(lambda tail: tail.replace(sentinel.data, wrong))
+            yield fault("wrong", codes, says, other, "end/sentinel")
+    after = "end/nothing_after"
+    twice = last(lambda tail: tail + tail)
+    yield fault("twice", {"stream.after_end"}, f"{said} comes twice", twice, after)
+    yield fault("early", {"stream.after_end"}, f"{said} comes before the end", early, after)

@@ -18,13 +18,11 @@ from soundstage.generation.fault import (
     encoded,
     framed,
 )
-from soundstage.generation.legality import broken_in_chunk, stage_of
-from soundstage.generation.walk import payloads, plan, random_story, sync_result
+from soundstage.generation.legality import broken_in_chunk, stage_of, told_by
+from soundstage.generation.walk import payloads, plan, random_story, story_tracks, sync_result
 
 #: Statuses that are neither the promised one nor a refusal that an API may give at any time.
-_STATUSES: Final = (201, 202, 206, 404, 405, 410, 418, 422)
-
-_SUCCESS: Final = range(200, 300)
+_STATUSES: Final = (200, 201, 202, 206, 404, 405, 410, 418, 422)
 
 #: No media type is registered for bare JSON lines, so these are as good as any.
 _LINES_MAY_BE: Final = ("application/json", "text/plain", "application/octet-stream", None)
@@ -32,8 +30,9 @@ _LINES_MAY_BE: Final = ("application/json", "text/plain", "application/octet-str
 
 def of_http(contract: Contract) -> Iterator[Fault]:
     """Faults of the answer around the body."""
+    told = told_by(contract) if contract.told is not None else None
     for endpoint in contract.endpoints.values():
-        if endpoint.kind == "stream":
+        if endpoint is told:
             yield from _of_endpoint(contract, endpoint, "stream", "http")
         elif endpoint in list(described_results(contract)):
             yield from _of_endpoint(
@@ -55,13 +54,14 @@ def _of_endpoint(contract: Contract, endpoint: Endpoint, of: str, prefix: str) -
         return Fault(f"{prefix}/{name}", "http", of, frozenset(codes), severity, says, apply)
 
     for status in _STATUSES:
+        if status == endpoint.usual_status or status in endpoint.success:
+            continue
         says = f"the status is {status}"
 
         def other_status(answer: WholeAnswer, rng: Any, status: int = status) -> WholeAnswer:
             return answer._replace(status=status)
 
-        milder = status in _SUCCESS and endpoint.kind != "stream"
-        rule = "http/ok" if milder else "http/status"
+        rule = "http/ok" if endpoint.is_success(status) else "http/status"
         yield fault(f"status_{status}", {"http.status"}, rule, says, other_status)
     media = {MEDIA_TYPES[framing] for framing in endpoint.framings} or {"application/json"}
     kinds = ("text/html", "application/octet-stream", "audio/mpeg", "text/plain", None)
@@ -89,7 +89,8 @@ def _of_endpoint(contract: Contract, endpoint: Endpoint, of: str, prefix: str) -
         def disguised(
             answer: WholeAnswer, rng: Any, body: dict[str, Any] = error.body
         ) -> WholeAnswer:
-            return WholeAnswer(200, MEDIA_TYPES["json"], framed([dumps(body)], "json"))
+            status = endpoint.usual_status
+            return WholeAnswer(status, MEDIA_TYPES["json"], framed([dumps(body)], "json"))
 
         code = {"http.error_under_success"}
         yield fault(f"error_under_success/{error.name}", code, "http/answer", says, disguised)
@@ -105,25 +106,28 @@ def _other_bodies(
             codes = {"framing.unexpected"}
             if "lines" in endpoint.framings:
                 # One object on one line is a stream of one chunk, and that chunk is broken.
-                codes |= _codes_of_result(contract)
+                codes |= _codes_of_result(contract, other.name)
 
             def single(answer: WholeAnswer, rng: random.Random) -> WholeAnswer:
-                result = sync_result(contract, random_story(rng, _tracks(contract)))
+                result = sync_result(
+                    contract, random_story(rng, story_tracks(contract)), other.name
+                )
                 return WholeAnswer(200, MEDIA_TYPES["json"], framed([dumps(result)], "json"))
 
             says = f"the body is that of {other.name}"
             yield fault(f"body_of_{other.name}", codes, "framing", says, single)
     else:
         stream = contract.endpoint_of_kind("stream")
-        if stream is not None:
+        if stream is not None and stream.protocol is contract.protocol:
 
             def streamed(answer: WholeAnswer, rng: random.Random) -> WholeAnswer:
                 steps = plan(contract, rng)
-                story = random_story(rng, _tracks(contract))
+                story = random_story(rng, story_tracks(contract))
                 filled = payloads(contract, steps, story, rng)
                 framing = stream.framings[0]
                 chunks = list(zip(steps, filled, strict=True))
-                return WholeAnswer(200, MEDIA_TYPES[framing], encoded(chunks, framing))
+                body = encoded(chunks, framing, contract.protocol)
+                return WholeAnswer(200, MEDIA_TYPES[framing], body)
 
             codes = {"json.syntax", "json.trailing_text"}
             yield fault(f"body_of_{stream.name}", codes, "json", "the body is a stream", streamed)
@@ -141,21 +145,27 @@ def _other_bodies(
             {"http.content_type", "json.syntax"},
             "http/content_type",
             says,
-            lambda answer, rng: WholeAnswer(200, "text/html", Body("json", [HTML])),
+            lambda answer, rng: WholeAnswer(
+                endpoint.usual_status, "text/html", Body("json", [HTML])
+            ),
         )
         says = "the body is an empty object"
+        asked = endpoint.protocol is not None or (endpoint.response or {}).get("required")
+        empty = {"stage.unknown"} if endpoint.protocol is not None else {"field.missing"}
+        if not asked:
+            return
         yield fault(
             "empty_object",
-            {"field.missing"},
+            empty,
             "json",
             says,
             lambda answer, rng: answer._replace(body=Body("json", [b"{}"])),
         )
 
 
-def _codes_of_result(contract: Contract) -> set[str]:
+def _codes_of_result(contract: Contract, endpoint: str) -> set[str]:
     """What a result breaks where a stream of lines is due."""
-    result = sync_result(contract, random_story(random.Random(0), _tracks(contract)))
+    result = sync_result(contract, random_story(random.Random(0), story_tracks(contract)), endpoint)
     stage = stage_of(contract, result)
     if stage is None:
         return {"stage.unknown"}
@@ -219,12 +229,9 @@ def _of_errors(contract: Contract) -> Iterator[Fault]:
     if sync is not None:
 
         def accepted(answer: WholeAnswer, rng: random.Random) -> WholeAnswer:
-            result = sync_result(contract, random_story(rng, _tracks(contract)))
-            return WholeAnswer(200, MEDIA_TYPES["json"], framed([dumps(result)], "json"))
+            result = sync_result(contract, random_story(rng, story_tracks(contract)), sync.name)
+            body = framed([dumps(result)], "json")
+            return WholeAnswer(sync.usual_status, MEDIA_TYPES["json"], body)
 
         says = "a bad request is accepted"
         yield fault("accepted", "http.accepted_invalid", broken.severity, says, accepted, rule)
-
-
-def _tracks(contract: Contract) -> int:
-    return len(contract.protocol.tracks.values) if contract.protocol.tracks else 1

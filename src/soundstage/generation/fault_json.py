@@ -6,7 +6,7 @@ import json
 import random
 import re
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Any, Final
 
 from soundstage.contract import Contract
 from soundstage.generation.fault import (
@@ -14,11 +14,11 @@ from soundstage.generation.fault import (
     Fault,
     described_results,
     dumps,
-    framed,
     only_framed,
+    reframed,
     texts_of,
 )
-from soundstage.generation.legality import stream_rule
+from soundstage.generation.legality import stream_rule, told_by
 
 Edit = Callable[[bytes, random.Random], bytes | None]
 
@@ -36,14 +36,31 @@ def _in_string(avoid: frozenset[str], put: bytes) -> Edit:
         value = json.loads(text)
         if not isinstance(value, dict):
             return None
-        names = [name for name, item in value.items() if isinstance(item, str)]
-        names = [name for name in names if name not in avoid] or names
-        if not names:
+        places = [way for way, item in _leaves(value, ()) if isinstance(item, str)]
+        own = [way for way in places if len(way) == 1] or places
+        ways = [way for way in own if way[0] not in avoid] or own
+        if not ways:
             return None
-        name = rng.choice(names)
-        return dumps({**value, name: value[name] + _MARK}).replace(_MARK.encode(), put)
+        way = rng.choice(ways)
+        holder = value
+        for part in way[:-1]:
+            holder = holder[part]
+        holder[way[-1]] += _MARK
+        return dumps(value).replace(_MARK.encode(), put)
 
     return edit
+
+
+def _leaves(value: Any, way: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """What a JSON value holds that holds nothing itself, and the way to it."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield from _leaves(each, (*way, name))
+    elif isinstance(value, list):
+        for number, each in enumerate(value):
+            yield from _leaves(each, (*way, number))
+    else:
+        yield way, value
 
 
 def _instead_of_number(put: bytes) -> Edit:
@@ -154,7 +171,7 @@ def _edited(edit: Edit) -> Callable[[Body, random.Random], Body | None]:
         for number in numbers:
             after = edit(texts[number], rng)
             if after is not None and after != texts[number]:
-                return framed([*texts[:number], after, *texts[number + 1 :]], body.framing)
+                return reframed(body, [*texts[:number], after, *texts[number + 1 :]])
         return None
 
     return apply
@@ -164,12 +181,18 @@ def of_json(contract: Contract) -> Iterator[Fault]:
     """Faults of the JSON text of chunks, results and errors."""
     protocol = contract.protocol
     marks = {name for s in protocol.stages for name in s.when.get("properties", ())}
-    avoid = frozenset(marks | {each.field for each in protocol.constant})
+    avoid = frozenset(marks | {each.field.parts[0] for each in protocol.constant})
+    told = told_by(contract) if contract.told is not None else None
     for name, code, says, edit in _json_edits(avoid):
         codes = frozenset({code})
-        endpoint = contract.endpoint_of_kind("stream")
-        if endpoint is not None:
-            apply = _edited(edit)
+        if told is not None and told.sampled:
+            severity = stream_rule(contract, "json")
+            yield Fault(f"json/{name}", "bytes", "stream", codes, severity, says, _edited(edit))
+        elif told is not None:
+            endpoint, apply = told, _edited(edit)
+            sentinel = protocol.sentinel
+            if name == "done_mark" and sentinel is not None and sentinel.data == b"[DONE]":
+                continue  # it ends the stream, and is no text of a chunk
             if name in ("empty", "blank") and set(endpoint.framings) == {"lines"}:
                 continue  # an empty line is no event there
             if name == "blank" or name == "empty":

@@ -14,7 +14,13 @@ from collections.abc import Callable, Iterable, Iterator
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Protocol, Stage
 from soundstage.generation.fault import Chunks, Fault
-from soundstage.generation.legality import broken_order, ends_at, stream_rule
+from soundstage.generation.legality import (
+    TRACKS,
+    broken_order,
+    ends_at,
+    stream_rule,
+    tracks_of,
+)
 from soundstage.generation.story import Step, Track
 
 #: All ways in which a change can be made to one stream; the reference picks the fitting one.
@@ -27,22 +33,26 @@ def settled(contract: Contract, chunks: Chunks) -> Chunks:
     result = [(step, copy.copy(payload)) for step, payload in chunks]
     index, flag = protocol.index, protocol.completion
     end = ends_at(protocol, [step for step, _ in chunks])
-    said = any(flag is not None and payload.get(flag.field) is True for _, payload in chunks)
+    said = any(flag is not None and flag.field.of(payload) is True for _, payload in chunks)
     said = said or (flag is not None and flag.last.severity != "info")
-    for number, (_, payload) in enumerate(result):
-        if index is not None and index.field in payload:
-            payload[index.field] = index.start + number * index.step
-        if flag is not None and flag.field in payload:
-            payload[flag.field] = said and number == end
+    counted = 0
+    for number, (step, payload) in enumerate(result):
+        if index is not None and step.stage not in index.without and index.field.is_in(payload):
+            payload = index.field.put(payload, index.start + counted * index.step)
+            counted += 1
+        if flag is not None and flag.field.is_in(payload):
+            payload = flag.field.put(payload, said and number == end)
+        result[number] = step, payload
     for rising in protocol.never_decrease:
-        holders = [
-            payload
-            for step, payload in result
-            if step.stage in rising.stages and rising.field in payload
-        ]
-        values = sorted(payload[rising.field] for payload in holders)
-        for payload, value in zip(holders, values, strict=True):
-            payload[rising.field] = value
+        by_track: dict[Track | None, list[int]] = {}
+        for number, (step, payload) in enumerate(result):
+            if step.stage in rising.stages and rising.field.is_in(payload):
+                by_track.setdefault(step.track if rising.per_track else None, []).append(number)
+        for holders in by_track.values():
+            values = sorted(rising.field.of(result[number][1]) for number in holders)
+            for number, value in zip(holders, values, strict=True):
+                step, payload = result[number]
+                result[number] = step, rising.field.put(payload, value)
     return result
 
 
@@ -57,8 +67,11 @@ def _moved(chunks: Chunks, at: int, to: int) -> Chunks:
     return [*rest[:to], chunks[at], *rest[to:]]
 
 
-def _values(protocol: Protocol) -> tuple[Track, ...]:
-    return protocol.tracks.values if protocol.tracks else ()
+def values_of(protocol: Protocol) -> tuple[Track, ...]:
+    """The tracks of a stream that is broken."""
+    if protocol.tracks is None:
+        return ()
+    return protocol.tracks.values if protocol.tracks.fixed else protocol.tracks.numbered(TRACKS)
 
 
 class OrderFaults:
@@ -66,9 +79,11 @@ class OrderFaults:
 
     def __init__(self, contract: Contract, samples: list[Chunks]) -> None:
         self.contract = contract
-        self.protocol = contract.protocol
+        self.protocol = tracks_of(contract)
         self.samples = samples
-        self.stages = [stage for stage in self.protocol.stages if not stage.failure]
+        self.stages = [
+            stage for stage in self.protocol.stages if not (stage.failure or stage.anywhere)
+        ]
 
     def fault(
         self, name: str, codes: set[str], rule: str, says: str, variants: Variants
@@ -88,15 +103,19 @@ class OrderFaults:
             yield Fault(name, "payloads", "stream", frozenset(codes), severity, says, apply)
 
     def tracks_of(self, stage: Stage) -> tuple[Track | None, ...]:
-        return _values(self.protocol) if stage.per_track else (None,)
+        return values_of(self.protocol) if stage.per_track else (None,)
 
     def dependents(self, stage: Stage) -> list[Stage]:
-        return [each for each in self.stages if any(stage.name in group for group in each.after)]
+        return [
+            each
+            for each in self.stages
+            if any(stage.name in group for group in (*each.after, *each.after_all))
+        ]
 
     # --- stages -----------------------------------------------------------------------------------
 
     def skipped(self, stage: Stage) -> Iterator[Fault]:
-        if stage.ends or not (stage.times[0] or self.dependents(stage)):
+        if stage.ends in ("track", "stream") or not (stage.times[0] or self.dependents(stage)):
             return
 
         def variants(chunks: Chunks, rng: random.Random) -> Iterator[Chunks]:
@@ -113,16 +132,17 @@ class OrderFaults:
     def order_rule(self, stage: Stage) -> str:
         """The rule by which another stage must come after this one."""
         for other in self.dependents(stage):
-            for group in other.after:
-                if stage.name in group:
-                    return f"order/{other.name}/after/{'|'.join(group)}"
+            for word, groups in (("after", other.after), ("after_all", other.after_all)):
+                for group in groups:
+                    if stage.name in group:
+                        return f"order/{other.name}/{word}/{'|'.join(group)}"
         return "end/reached"
 
     def swapped(self, stage: Stage) -> Iterator[Fault]:
         for group in stage.after:
             for before in group:
-                other = self.protocol.by_name[before]
-                if other.failure:
+                other = self.protocol.by_name.get(before)
+                if other is None or other.failure:
                     continue
 
                 def variants(
@@ -177,6 +197,9 @@ class OrderFaults:
     def too_early(self, stage: Stage) -> Iterator[Fault]:
         if stage.after:
             code, rule = "stage.order", f"order/{stage.name}/after/{'|'.join(stage.after[0])}"
+        elif stage.after_all:
+            rule = f"order/{stage.name}/after_all/{'|'.join(stage.after_all[0])}"
+            code = "stage.order"
         elif stage.ends == "stream":
             code, rule = "stream.after_end", "end/nothing_after"
         elif stage.ends == "track":

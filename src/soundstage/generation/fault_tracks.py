@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Tracks
 from soundstage.generation.fault import Chunk, Chunks, Fault
-from soundstage.generation.fault_order import OrderFaults, Variants
+from soundstage.generation.fault_order import OrderFaults, Variants, values_of
 from soundstage.generation.story import Step, Track
 
 
@@ -17,18 +17,18 @@ def on_track(contract: Contract, chunk: Chunk, track: Track) -> Chunk:
     tracks = contract.protocol.tracks
     assert tracks is not None
     (stage, _), payload = chunk
-    return Step(stage, track), {**payload, tracks.field: track}
+    return Step(stage, track), tracks.field.put(payload, track)
 
 
 def of_tracks(contract: Contract, samples: list[Chunks]) -> Iterator[Fault]:
     """Faults of tracks; `samples` are valid streams."""
-    tracks = contract.protocol.tracks
+    family = OrderFaults(contract, samples)
+    tracks = family.protocol.tracks
     if tracks is None:
         return
-    family = OrderFaults(contract, samples)
     yield from _lost(contract, family, tracks)
     yield from _unknown(contract, family, tracks)
-    if len(tracks.values) > 1:
+    if len(values_of(family.protocol)) > 1:
         yield from _confused(contract, family, tracks)
 
 
@@ -38,7 +38,8 @@ def _lost(contract: Contract, family: OrderFaults, tracks: Tracks) -> Iterator[F
 
     def without(test: Callable[[Step, Track], bool]) -> Variants:
         def variants(chunks: Chunks, rng: random.Random) -> Iterator[Chunks]:
-            for track in rng.sample(tracks.values, len(tracks.values)):
+            values = values_of(family.protocol)
+            for track in rng.sample(values, len(values)):
                 yield [each for each in chunks if not test(each[0], track)]
 
         return variants
@@ -51,9 +52,11 @@ def _lost(contract: Contract, family: OrderFaults, tracks: Tracks) -> Iterator[F
         without(lambda step, track: step.track == track),
     )
     if any(stage.ends == "track" for stage in contract.protocol.ending):
+        ends_it = contract.protocol.by_tracks
+        ending = {stage.name for stage in contract.protocol.ending if stage.ends == "track"}
         yield from family.fault(
             "track/without_final",
-            {"stream.truncated"},
+            {"stream.truncated"} if ends_it else {"stage.missing", "stage.order"},
             "end/reached",
             f"the last chunk of one {tracks.field} never comes",
             without(lambda step, track: step.track == track and step.stage in ending),
@@ -64,9 +67,11 @@ def _unknown(contract: Contract, family: OrderFaults, tracks: Tracks) -> Iterato
     """A track that the contract does not know: one more, counted from another number, or named in
     a single chunk.
     """
-    values = tracks.values
+    values = values_of(family.protocol)
     unknown: Track
-    if all(isinstance(value, int) for value in values):
+    if tracks.start is not None:
+        unknown = tracks.start - 1 if tracks.most is None else tracks.start + tracks.most
+    elif all(isinstance(value, int) for value in values):
         unknown = max(int(value) for value in values) + 1
     else:
         unknown = "".join(map(str, values))
@@ -110,7 +115,7 @@ def _unknown(contract: Contract, family: OrderFaults, tracks: Tracks) -> Iterato
 
 def _confused(contract: Contract, family: OrderFaults, tracks: Tracks) -> Iterator[Fault]:
     """Known tracks that are taken for each other."""
-    values = tracks.values
+    values = values_of(family.protocol)
     turned = dict(zip(values, (*values[1:], values[0]), strict=True))
     one = dict.fromkeys(values, values[0])
 

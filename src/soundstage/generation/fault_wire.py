@@ -53,7 +53,7 @@ _HEARTBEATS: Final = {"sse": b": still here\n\n", "lines": b"\n", "json": b" "}
 
 def of_wire(contract: Contract) -> Iterator[Fault]:
     """Every fault of the wire, for streams and results alike."""
-    if not any(endpoint.kind in ("stream", "sync") for endpoint in contract.endpoints.values()):
+    if not contract.of_kind("stream", "sync"):
         return
     yield from _of_connections()
     yield from _of_http_framing()
@@ -88,6 +88,7 @@ def _fault(
         setting=setting,
         early=early,
         placed=placed,
+        kind="any",
     )
 
 
@@ -305,7 +306,8 @@ def _with_a_note(contract: Contract, told: FaultSubject) -> WholeAnswer | None:
     if there is none, or the answer is not what its chunks say.
     """
     answer, chunks = told.answer, told.chunks
-    if answer.body != encoded(chunks, answer.body.framing):
+    protocol = contract.protocol if answer.body.framing != "json" else None
+    if answer.body != encoded(chunks, answer.body.framing, protocol):
         return None
     known = identifiers(contract)
     texts = {
@@ -322,14 +324,14 @@ def _with_a_note(contract: Contract, told: FaultSubject) -> WholeAnswer | None:
             for step, payload in chunks
         ]
         if all(_allowed(contract, step.stage, payload) for step, payload in changed):
-            return answer._replace(body=encoded(changed, answer.body.framing))
+            return answer._replace(body=encoded(changed, answer.body.framing, protocol))
     return None
 
 
 def _allowed(contract: Contract, name: str, payload: dict[str, Any]) -> bool:
     """Whether a chunk of that stage, or a result of that endpoint, may be so."""
     if name in contract.protocol.by_name:
-        found = stage_of(contract, payload)
+        found = stage_of(contract, payload, name)
         schema = schema_of(contract, name)
         return found is not None and found.name == name and is_legal(schema, payload)
     endpoint = contract.endpoints.get(name)

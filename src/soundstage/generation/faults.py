@@ -9,23 +9,36 @@ from __future__ import annotations
 import difflib
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 from soundstage.contract import Contract
-from soundstage.contract.protocol import MEDIA_TYPES, DocumentedError
-from soundstage.generation.fault import Body, Chunk, Chunks, Fault, Level, WholeAnswer, encoded
+from soundstage.contract.protocol import MEDIA_TYPES, DocumentedError, Endpoint
+from soundstage.generation.fault import (
+    Body,
+    Chunk,
+    Chunks,
+    Fault,
+    Level,
+    WholeAnswer,
+    described_results,
+    encoded,
+)
 from soundstage.generation.fault_across import of_completion, of_identity, of_index, of_rising
 from soundstage.generation.fault_bodies import of_errors, of_results, result_chunks
 from soundstage.generation.fault_fields import of_stages
 from soundstage.generation.fault_framing import of_framing
 from soundstage.generation.fault_http import of_http
 from soundstage.generation.fault_json import of_json
+from soundstage.generation.fault_looks import of_looks
 from soundstage.generation.fault_order import of_order
+from soundstage.generation.fault_ties import of_ties
 from soundstage.generation.fault_tracks import of_tracks
 from soundstage.generation.fault_wire import of_wire
+from soundstage.generation.legality import TRACKS, told_by
 from soundstage.generation.story import Payload
-from soundstage.generation.walk import payloads, plan, random_story, sync_result
+from soundstage.generation.walk import payloads, plan, random_story, story_tracks, sync_result
 from soundstage.wire.outages import is_outage
 
 __all__ = [
@@ -64,34 +77,103 @@ def catalogue(contract: Contract) -> tuple[Fault, ...]:
 
 
 def _faults(contract: Contract) -> Iterator[Fault]:
-    if contract.endpoint_of_kind("stream") is not None:
-        streams = [valid_stream(contract, random.Random(seed)) for seed in range(_SAMPLES)]
-        failing = [
-            valid_stream(contract, random.Random(seed), fails=True)
-            for seed in range(4)
-            if any(stage.failure for stage in contract.protocol.stages)
-        ]
-        samples: dict[str, list[Payload]] = {stage.name: [] for stage in contract.protocol.stages}
-        for step, payload in (chunk for stream in (*streams, *failing) for chunk in stream):
-            if len(samples[step.stage]) < 4:
-                samples[step.stage].append(payload)
-        yield from of_stages(contract, samples)
-        yield from of_order(contract, streams)
-        yield from of_tracks(contract, streams)
-        yield from of_index(contract)
-        yield from of_identity(contract)
-        yield from of_rising(contract)
-        yield from of_completion(contract)
+    for endpoint in contract.endpoints.values():
+        if endpoint.protocol is not None:
+            yield from _told(contract, endpoint)
     results = {
         endpoint.name: valid_result(contract, endpoint.name, random.Random(0))[0][1]
-        for endpoint in contract.endpoints.values()
-        if endpoint.kind == "sync"
+        for endpoint in described_results(contract)
     }
     yield from of_results(contract, results)
-    yield from of_errors(contract)
-    yield from of_json(contract)
-    yield from of_framing(contract)
-    yield from of_http(contract)
+    yield from (replace(fault, kind="error") for fault in of_errors(contract))
+    for fault in (*of_json(contract), *of_framing(contract), *of_http(contract)):
+        yield _of_the_told(contract, fault)
+    yield from of_ties(contract)
+
+
+def _of_the_told(contract: Contract, fault: Fault) -> Fault:
+    """A fault with the name of the endpoint that it is of, where it is of what comes in order."""
+    if fault.of != "stream":
+        return replace(fault, kind="error") if fault.of == "error" else fault
+    told = told_by(contract)
+    return replace(fault, of=told.name, kind="states" if told.sampled else "stream")
+
+
+def _told(contract: Contract, endpoint: Endpoint) -> Iterator[Fault]:
+    """The faults of what comes in order, of one endpoint. Those of the endpoint that tells most of
+    a generation have plain names; those of others begin with its name.
+    """
+    seen = contract.seen_through(endpoint)
+    first = seen.protocol is contract.protocol
+    kind = "states" if endpoint.sampled else "stream"
+    found = list(_of_states(seen) if endpoint.sampled else _of_chunks(seen))
+    if not first:
+        found += [*of_json(seen), *of_framing(seen), *of_http(seen)]
+        found = [fault for fault in found if fault.of == "stream"]
+    for fault in found:
+        name = fault.name if first else f"{endpoint.name}:{fault.name}"
+        yield replace(fault, name=name, of=endpoint.name, kind=kind)
+
+
+def _of_chunks(contract: Contract) -> Iterator[Fault]:
+    streams = [
+        valid_stream(contract, random.Random(seed), tracks=tracks_for(contract))
+        for seed in range(_SAMPLES)
+    ]
+    failing = [
+        valid_stream(contract, random.Random(seed), fails=True)
+        for seed in range(4)
+        if any(stage.failure for stage in contract.protocol.stages)
+    ]
+    yield from of_stages(contract, _samples(contract, [*streams, *failing]))
+    yield from of_order(contract, streams)
+    yield from of_tracks(contract, streams)
+    yield from of_index(contract)
+    yield from _with_a_place(streams, of_identity(contract), of_rising(contract))
+    yield from of_completion(contract)
+
+
+def _of_states(contract: Contract) -> Iterator[Fault]:
+    """Faults of looks at a state: of each by itself, and of one after the other."""
+    fails = any(stage.failure for stage in contract.protocol.stages)
+    looks = [valid_stream(contract, random.Random(seed)) for seed in range(_SAMPLES)]
+    failing = [valid_stream(contract, random.Random(n), fails=True) for n in range(4) if fails]
+    yield from of_stages(contract, _samples(contract, [*looks, *failing]))
+    yield from of_looks(contract, looks)
+    yield from _with_a_place(looks, of_identity(contract), of_rising(contract))
+
+
+def _with_a_place(samples: list[Chunks], *families: Iterator[Fault]) -> Iterator[Fault]:
+    """The faults that one of the samples, at least, has a place for."""
+    for fault in (each for family in families for each in family):
+        if any(fault.apply(each, random.Random(0)) is not None for each in samples):
+            yield fault
+
+
+def _samples(contract: Contract, streams: list[Chunks]) -> dict[str, list[Payload]]:
+    """A few chunks of each stage."""
+    samples: dict[str, list[Payload]] = {stage.name: [] for stage in contract.protocol.stages}
+    for step, payload in (chunk for stream in streams for chunk in stream):
+        if len(samples[step.stage]) < 4:
+            samples[step.stage].append(payload)
+    return samples
+
+
+def tracks_for(contract: Contract) -> int | None:
+    """How many tracks a stream has that is to be broken, where the contract does not fix it."""
+    tracks = contract.protocol.tracks
+    return None if tracks is None or tracks.fixed else TRACKS
+
+
+def request_for(contract: Contract, tracks: int | None) -> Payload | None:
+    """What a request says that asks for so many tracks; None where it has no say."""
+    known = contract.protocol.tracks
+    if known is None or known.asked is None or tracks is None:
+        return None
+    body: Any = tracks
+    for part in reversed(known.asked.parts):
+        body = {part: body}
+    return dict(body)
 
 
 @cache
@@ -118,20 +200,23 @@ def near(name: str, contracts: list[Contract]) -> list[str]:
 
 
 def valid_stream(
-    contract: Contract, rng: random.Random, *, fails: bool = False, optional: float = OPTIONAL
+    contract: Contract,
+    rng: random.Random,
+    *,
+    fails: bool = False,
+    optional: float = OPTIONAL,
+    tracks: int | None = None,
 ) -> Chunks:
-    """The chunks of a valid stream from the seeded walk."""
-    steps = plan(contract, rng, fails=fails)
-    tracks = contract.protocol.tracks
-    story = random_story(rng, len(tracks.values) if tracks else 1)
+    """The chunks of a valid stream (or the looks at a job) from the seeded walk."""
+    steps = plan(contract, rng, fails=fails, tracks=tracks)
+    story = random_story(rng, story_tracks(contract))
     return list(zip(steps, payloads(contract, steps, story, rng, optional=optional), strict=True))
 
 
 def valid_result(contract: Contract, endpoint: str, rng: random.Random) -> Chunks:
-    """A valid result of a synchronous endpoint, as one chunk."""
-    tracks = contract.protocol.tracks
-    story = random_story(rng, len(tracks.values) if tracks else 1)
-    return result_chunks(endpoint, sync_result(contract, story))
+    """A valid result of an endpoint that answers with one, as one chunk."""
+    story = random_story(rng, story_tracks(contract))
+    return result_chunks(endpoint, sync_result(contract, story, endpoint))
 
 
 def valid_error(error: DocumentedError) -> Chunks:
@@ -147,22 +232,28 @@ def valid_answer(
     contract: Contract, fault: Fault, rng: random.Random, framing: str | None = None
 ) -> tuple[int, str, Chunks]:
     """(status, framing, chunks) of a valid answer of the kind that a fault breaks."""
-    if fault.of == "stream":
-        endpoint = contract.endpoint_of_kind("stream")
-        assert endpoint is not None
-        chunks = valid_stream(contract, rng, fails=fault.of_failure)
-        return 200, framing or rng.choice(endpoint.framings), chunks
     if fault.of == "error":
         printed = [error for error in contract.errors.known if error.printed]
         error = rng.choice(printed or list(contract.errors.known))
         # What is broken under a gateway's status may be the gateway's own: nobody could tell.
         status = _PLAIN if is_outage(error.status) else error.status
         return status, "json", valid_error(error)
-    return 200, "json", valid_result(contract, fault.of, rng)
+    endpoint = contract.endpoints[fault.of]
+    if endpoint.protocol is None:
+        return endpoint.usual_status, "json", valid_result(contract, fault.of, rng)
+    seen = contract.seen_through(endpoint)
+    chunks = valid_stream(seen, rng, fails=fault.of_failure, tracks=tracks_for(seen))
+    framing = framing or rng.choice(endpoint.framings or ("json",))
+    return endpoint.usual_status, framing if endpoint.framings else "json", chunks
 
 
 def broken_answer(
-    fault: Fault, status: int, framing: str, chunks: Chunks, rng: random.Random
+    contract: Contract,
+    fault: Fault,
+    status: int,
+    framing: str,
+    chunks: Chunks,
+    rng: random.Random,
 ) -> WholeAnswer | None:
     """A valid answer broken by `fault`, whatever its level; None if it has no place for it."""
     if fault.level == "payloads":
@@ -170,7 +261,8 @@ def broken_answer(
         if changed is None:
             return None
         chunks = changed
-    body: Body | None = encoded(chunks, framing)
+    endpoint = contract.endpoints.get(fault.of)
+    body: Body | None = encoded(chunks, framing, endpoint.protocol if endpoint else None)
     assert body is not None
     if fault.level == "bytes":
         body = fault.apply(body, rng)

@@ -86,8 +86,14 @@ def schema_of(contract: Contract, stage: str) -> Schema:
 
 
 def told_by(contract: Contract) -> Endpoint:
-    """The endpoint whose protocol is the contract's: a stream, or one that shows states."""
-    return next(e for e in contract.endpoints.values() if e.protocol is contract.protocol)
+    """The endpoint whose protocol is the contract's: a stream, or one that shows states.
+
+    Raises LookupError if nothing comes in order there.
+    """
+    for endpoint in contract.endpoints.values():
+        if endpoint.protocol is contract.protocol:
+            return endpoint
+    raise LookupError(f"{contract.api} has neither a stream nor states")
 
 
 def stream_rule(contract: Contract, rule: str) -> str:
@@ -286,9 +292,7 @@ def _at_the_end(
     return codes
 
 
-def _groups(
-    protocol: Protocol, groups: Iterable[tuple[str, ...]]
-) -> Iterator[tuple[str, ...]]:
+def _groups(protocol: Protocol, groups: Iterable[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
     """The groups without stages that never come here."""
     for group in groups:
         yield tuple(name for name in group if name in protocol.by_name)

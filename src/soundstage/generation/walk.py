@@ -42,6 +42,7 @@ __all__ = [
     "plan",
     "random_story",
     "song_title",
+    "story_tracks",
     "sync_result",
 ]
 
@@ -121,6 +122,14 @@ def sync_result(contract: Contract, story: Story, endpoint: str | None = None) -
     if found is None or found.response is None:
         raise ContractDataError(f"{contract.api}: there is no synchronous endpoint")
     return _prepared(contract).maker.result(found.response, story)
+
+
+def story_tracks(contract: Contract) -> int:
+    """For how many tracks a story must have files."""
+    tracks = contract.protocol.tracks
+    if tracks is None:
+        return 1
+    return len(tracks.values) if tracks.fixed else len(tracks.values) + _MORE_TRACKS
 
 
 #: So many tracks a stream has at most where nothing bounds them, beyond those that it must have.
