@@ -25,6 +25,11 @@ def endpoint_at(
     return max(found, key=lambda pair: len(pair[1].path), default=None)
 
 
+def is_at(path: str, asked: str) -> bool:
+    """Whether a path that is asked for is that of a contract, its parameters filled in."""
+    return _pattern(path).match(asked) is not None
+
+
 @cache
 def _pattern(path: str) -> re.Pattern[str]:
     # Each part takes what is nearest and never gives it back: what a parameter could take more, the

@@ -111,7 +111,7 @@ def _told(contract: Contract, endpoint: Endpoint) -> Iterator[Fault]:
         found += [*of_json(seen), *of_framing(seen), *of_http(seen)]
         found = [fault for fault in found if fault.of == "stream"]
     for fault in found:
-        name = fault.name if first else f"{endpoint.name}:{fault.name}"
+        name = fault.name if first else f"{endpoint.name}.{fault.name}"
         yield replace(fault, name=name, of=endpoint.name, kind=kind)
 
 

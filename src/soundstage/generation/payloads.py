@@ -39,6 +39,10 @@ class ChunkContext:
     tokens: int = 0
     total: int = 0
     known_from: dict[str, int] = field(default_factory=dict)
+    #: What the generation is asked for by, as far as it is known (`gives`).
+    given: Mapping[str, str] = field(default_factory=dict)
+    #: Whether a URL is told of yet.
+    offered: Callable[[str], bool] = field(default=lambda url: True)
     #: Values that stay, by place (JSON pointer) and track.
     kept: dict[tuple[str, Track | None], Any] = field(default_factory=dict)
 
@@ -131,6 +135,14 @@ class PayloadMaker:
         self.places = {value: place for place, value in enumerate(self.values)}
         self.rising = rising_fields(self.protocol)
         self._results: dict[int, ChunkSampler] = {}
+        self._looks: dict[str, ChunkSampler] = {}
+        #: The places that give what a generation is asked for by, and the names of these.
+        self.given = {
+            given.field.parts: given.name
+            for endpoint in contract.endpoints.values()
+            for given in endpoint.gives
+            if given.field is not None
+        }
         index = self.protocol.index
         self.unnumbered = index.without if index is not None else frozenset()
         flag = self.protocol.completion
@@ -153,10 +165,11 @@ class PayloadMaker:
         rng: random.Random,
         optional: float,
         percentages: Sequence[int] | None = None,
+        given: Mapping[str, str] | None = None,
     ) -> list[Payload]:
         """The chunks of `steps` (`walk.payloads`)."""
         last = len(steps) - 1
-        chunk = ChunkContext(story, rng, 0, last, optional=optional)
+        chunk = ChunkContext(story, rng, 0, last, optional=optional, given=given or {})
         rises = self._progress(steps, rng, percentages)
         in_turn = list(dict.fromkeys(step.track for step in steps if step.track is not None))
         turns: dict[str, int] = {}
@@ -205,6 +218,15 @@ class PayloadMaker:
         known = self.failures[stage]
         return known[after] if after in known else next(iter(known.values()))
 
+    def look(self, state: str, context: ChunkContext) -> Payload:
+        """What a look at that state shows."""
+        stage = self.protocol.by_name[state]
+        sampler = self._looks.get(state)
+        if sampler is None:
+            sampler = ChunkSampler(self.protocol, stage.schema, stage, self.given)
+            self._looks[state] = sampler
+        return sampler.chunk(context)
+
     def result(self, schema: Schema, story: Story) -> Payload:
         """The body of a synchronous answer that has this schema."""
         context = ChunkContext(story, random.Random(story.message_id), 1, 1)
@@ -214,7 +236,9 @@ class PayloadMaker:
                 return result
         sampler = self._results.get(id(schema))
         if sampler is None:
-            sampler = self._results[id(schema)] = ChunkSampler(self.protocol, schema, None)
+            sampler = self._results[id(schema)] = ChunkSampler(
+                self.protocol, schema, None, self.given
+            )
         return sampler.chunk(context)
 
     def _progress(
@@ -272,7 +296,7 @@ class PayloadMaker:
         the schema, and is told for a chunk of that stage. Else they are drawn from the schema.
         """
         template = self.templates[stage.name]
-        sampler = ChunkSampler(self.protocol, stage.schema, stage)
+        sampler = ChunkSampler(self.protocol, stage.schema, stage, self.given)
         if sampler.plain:
             story = _any_story(max(1, len(self.values)))
             tracks = self.protocol.tracks
@@ -295,7 +319,7 @@ class PayloadMaker:
         """The chunk of a failure, by the stage before it: the fields that all stages share, as
         that stage fills them, and those of the failure.
         """
-        sampler = ChunkSampler(self.protocol, failure.schema, failure)
+        sampler = ChunkSampler(self.protocol, failure.schema, failure, self.given)
         own = self._template(failure)
         if not sampler.plain or any(self.templates[each.name].sampled for each in stages):
             return {"": own._replace(sampled=sampler)}
@@ -328,6 +352,8 @@ class PayloadMaker:
         if "const" in schema:
             value = schema["const"]
             return lambda chunk: value
+        if (given := self.given.get((name,))) is not None and not schema.get("x-role"):
+            return lambda chunk: chunk.given.get(given, chunk.story.message_id)
         role, _, may_be_null = schema.get("x-role", "").partition("_or_null")
         kinds = schema.get("type", "null")
         kinds = kinds if isinstance(kinds, list) else [kinds]

@@ -4,6 +4,8 @@ its places: numbers, tracks, flags, what stays the same, and the values of roles
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from soundstage.contract import patterns
@@ -12,7 +14,15 @@ from soundstage.contract.field_schemas import Schema, pointer
 from soundstage.contract.keywords import ANY
 from soundstage.contract.protocol import Protocol, Stage
 from soundstage.errors import ContractDataError
-from soundstage.generation.sampler import MISSING, Knowledge, Place, Sampler, Unmet, sampler_of
+from soundstage.generation.sampler import (
+    MISSING,
+    Candidates,
+    Knowledge,
+    Place,
+    Sampler,
+    Unmet,
+    sampler_of,
+)
 from soundstage.generation.story import Payload
 
 if TYPE_CHECKING:
@@ -22,6 +32,8 @@ if TYPE_CHECKING:
 _TRIES: Final = 50
 #: Roles of what there is one of for each track: an array of them has as many items.
 _OF_TRACKS: Final = frozenset({"audio_url", "stream_url", "track"})
+#: Roles of what leads to files, which are told of when they are there.
+_URLS: Final = frozenset({"audio_url", "stream_url", "album_art"})
 _PERCENT: Final = 100
 
 
@@ -45,7 +57,15 @@ class ChunkSampler:
     chunks lies deeper than their own members, so that a plainer way may do.
     """
 
-    def __init__(self, protocol: Protocol, schema: Schema, stage: Stage | None) -> None:
+    def __init__(
+        self,
+        protocol: Protocol,
+        schema: Schema,
+        stage: Stage | None,
+        given: Mapping[tuple[str, ...], str],
+    ) -> None:
+        self._given = given
+        self._names = frozenset(given.values())
         self._protocol = protocol
         self._stage = stage
         self._schema = schema
@@ -125,10 +145,31 @@ class ChunkSampler:
         for track in (context.track, None):
             if (at, track) in context.kept:
                 return context.kept[at, track]
+        if (given := self._given_at(place, context)) is not MISSING:
+            return given
         for parts, schema in self._rising:
             if _matches(parts, place):
                 return scaled(schema, context.progress)
         return MISSING
+
+    def _given_at(self, place: Place, context: ChunkContext) -> Any:
+        """What the generation is asked for by, where a place holds that: by the place that gives
+        it, or, elsewhere, by its name.
+        """
+        name = self._given.get(place)
+        if name is None and place and place[-1] in self._names:
+            name = place[-1]
+        if name is None:
+            return MISSING
+        if name in context.given:
+            said = context.given[name]
+            return Candidates((said, int(said))) if said.isdecimal() else said
+        own = context.story.message_id
+        number = int(own[:12], 16) if _HEXADECIMAL.fullmatch(own[:12]) else MISSING
+        return Candidates((own, number))
+
+
+_HEXADECIMAL: Final = re.compile("[0-9a-f]{1,12}")
 
 
 class _Known(Knowledge):
@@ -162,7 +203,9 @@ class _Known(Knowledge):
                 values = tracks.values if tracks.fixed else tracks.numbered(item + 1)
                 context.track = values[item % len(values)]
         try:
-            return fill(context)
+            value = fill(context)
+            hidden = role in _URLS and not context.offered(value)
+            return None if hidden else value
         finally:
             context.place, context.track = self._place, self._track
 
@@ -176,6 +219,9 @@ class _Known(Knowledge):
         return len(self._context.story.audio_urls) if of_tracks else None
 
     def has(self, place: Place) -> bool:
+        role = (self._sampler.role_at(place) or "").removesuffix("_or_null")
+        if role in _URLS and self.value(place) is None:
+            return False
         return self.optional >= 1 or self._context.rng.random() < self.optional
 
 

@@ -38,11 +38,17 @@ _KINDS: Final = ("object", "array", "string", "integer", "number", "boolean", "n
 Place = tuple[str, ...]
 
 
+class Candidates(tuple[Any, ...]):
+    """Values of a place, of which the first is taken that its schema allows."""
+
+    __slots__ = ()
+
+
 class Knowledge:
     """What is known about the values of places, whatever their schema says; here: nothing."""
 
     def value(self, place: Place) -> Any:
-        """The value of a place; MISSING if nobody knows."""
+        """The value of a place, or `Candidates`; MISSING if nobody knows."""
         return MISSING
 
     def items(self, place: Place) -> int | None:
@@ -108,8 +114,9 @@ class Sampler:
             raise Unmet
         schema = {} if schema is True else schema
         known = fill.value(place)
-        if known is not MISSING and _fits(schema, known):
-            return known
+        for each in known if isinstance(known, Candidates) else (known,):
+            if each is not MISSING and _fits(schema, each):
+                return each
         if "const" in schema:
             return schema["const"]
         if "enum" in schema:

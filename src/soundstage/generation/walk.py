@@ -103,13 +103,19 @@ def payloads(
     *,
     optional: float = 0.0,
     percentages: Sequence[int] | None = None,
+    given: Mapping[str, str] | None = None,
 ) -> list[Payload]:
     """The chunks of `steps`: each meets its stage's schema, together they keep all that holds
     across chunks. Fields that a stage lists but does not require appear with the probability
     `optional`. `percentages` says how far the generation is at each chunk, rising from 0 to 100;
-    without it that is drawn.
+    without it that is drawn. `given`: what the generation is asked for by, by name.
     """
-    return _prepared(contract).maker.payloads(steps, story, rng, optional, percentages)
+    return maker_of(contract).payloads(steps, story, rng, optional, percentages, given)
+
+
+def maker_of(contract: Contract) -> PayloadMaker:
+    """What fills the chunks, looks and results of a contract, made once."""
+    return _prepared(contract).maker
 
 
 def sync_result(contract: Contract, story: Story, endpoint: str | None = None) -> Payload:

@@ -168,6 +168,7 @@ class RequestFaults:
 
     def in_stream(
         self,
+        endpoint: str,
         chunks: Chunks,
         framing: str,
         rng: random.Random,
@@ -176,12 +177,15 @@ class RequestFaults:
         """A stream with the faults of streams in it, None where there is nothing to do. `redrawn`
         gives another course of the same generation, which may have a place for a fault.
         """
-        chosen = self._chosen("stream", rng)
-        astray = self._astray("stream")
+        chosen = self._chosen(endpoint, rng)
+        astray = self._astray(endpoint)
         if not chosen and not astray:
             return None
-        failing = self.contract.protocol.by_name[chunks[-1][0].stage].failure
-        broken = inject(chosen, chunks, 200, framing, rng)
+        of = self.contract.endpoints[endpoint]
+        assert of.protocol is not None
+        failing = of.protocol.by_name[chunks[-1][0].stage].failure
+        status = of.usual_status
+        broken = inject(chosen, chunks, status, framing, rng, of.protocol)
         courses = there = 1
         while broken.missed and courses < _REDRAWN and there < _REDRAWN_THERE:
             if any(each.fault.of_failure is not failing for each in broken.missed):
@@ -189,7 +193,7 @@ class RequestFaults:
             chunks = redrawn(rng)
             courses += 1
             there += all(a.somewhere and a.there(chunks) for _, a in broken.missed)
-            broken = inject(chosen, chunks, 200, framing, rng)
+            broken = inject(chosen, chunks, status, framing, rng, of.protocol)
         return self._tallied(broken, astray)
 
     def in_refusal(self, refused: Reply) -> Reply:
@@ -215,9 +219,40 @@ class RequestFaults:
         luck = random.Random(f"{self.seed}/{message_id}")
         chosen = self._chosen(endpoint, luck)
         astray = self._astray(endpoint)
-        broken = inject(chosen, [(Step(endpoint, None), result)], 200, "json", luck)
+        status = self.contract.endpoints[endpoint].usual_status
+        broken = inject(chosen, [(Step(endpoint, None), result)], status, "json", luck)
         broken = self._tallied(broken, astray)
         return _sent(broken, []), playing(broken)
+
+    def in_look(self, endpoint: str, history: Chunks, message_id: str) -> Reply:
+        """The answer to the last look at a job's state of `history`, with faults of states in it:
+        those of one answer, and those that show only beside the looks before.
+        """
+        luck = random.Random(f"{self.seed}/{message_id}/{len(history)}")
+        step, body = history[-1]
+        status = self.contract.endpoints[endpoint].usual_status
+        broken = InjectedAnswer(_one_body(body, status), [(step, body)])
+        for each in self._chosen(endpoint, luck):
+            changed = _seen_after(each.fault, history, luck)
+            if changed is not None:
+                broken = broken._replace(
+                    answer=_one_body(changed, status), applied=(*broken.applied, each)
+                )
+            elif each.fault.kind == "states":
+                one = inject([each], [(step, body)], status, "json", luck)
+                broken = one if one.applied else broken._replace(missed=(*broken.missed, each))
+        return _sent(self._tallied(broken, ()), [])
+
+    def ties(self, endpoint: str) -> frozenset[str]:
+        """The faults of what others say of the generations that an endpoint makes, by their last
+        names.
+        """
+        found = [
+            each for each in self._known() if each.fault.kind == "tie" and each.fault.of == endpoint
+        ]
+        for each in found:
+            self.tally.applied(each)
+        return frozenset(each.fault.name.rpartition("/")[2] for each in found)
 
     # --- choosing ---------------------------------------------------------------------------------
 
@@ -238,7 +273,13 @@ class RequestFaults:
     def _astray(self, of: str) -> list[Chosen]:
         """Faults that a request names although its answer is of another kind."""
         known = self._known() if self.named else []
-        return [each for each in known if not _concerns(each.fault, of) and not each.fault.early]
+        return [
+            each
+            for each in known
+            if not _concerns(each.fault, of)
+            and not each.fault.early
+            and each.fault.kind not in ("tie", "states")
+        ]
 
     def _tallied(self, broken: InjectedAnswer, astray: Sequence[Chosen]) -> InjectedAnswer:
         """Count what became of the faults of one answer; that of the wire is still to come."""
@@ -257,7 +298,31 @@ class RequestFaults:
 def _concerns(fault: Fault, of: str) -> bool:
     if fault.of == "any":
         return of != "error" and not fault.early
-    return fault.of == of
+    return fault.of == of and fault.kind != "tie"
+
+
+def _one_body(value: Payload, status: int) -> WholeAnswer:
+    return WholeAnswer(status, "application/json", Body("json", [orjson.dumps(value)]))
+
+
+#: Draws until a fault of several looks strikes at the last of them.
+_LOOKS_DRAWN: Final = 20
+
+
+def _seen_after(fault: Fault, history: Chunks, luck: random.Random) -> Payload | None:
+    """What the last look shows where a fault strikes there that needs the looks before it; None if
+    it does not.
+    """
+    if fault.kind != "states" or fault.level != "payloads" or len(history) < 2:
+        return None
+    before = history[:-1]
+    for _ in range(_LOOKS_DRAWN):
+        changed = fault.apply(history, luck)
+        if changed is None:
+            return None
+        if changed[: len(before)] == before and changed[len(before)] != history[-1]:
+            return dict(changed[len(before)][1])
+    return None
 
 
 def playing(broken: InjectedAnswer) -> Playing | None:

@@ -109,12 +109,14 @@ def misfit(asked: FaultExpression, contract: Contract) -> str | None:
         return f"{fault.name} has nothing that takes seconds: leave ={asked.seconds:g} out"
     if asked.somewhere and not takes_place(fault):
         return f"{fault.name} concerns the whole answer: it has no stage and no track"
-    protocol = contract.protocol
+    own = contract.endpoints.get(fault.of)
+    protocol = own.protocol if own is not None and own.protocol else contract.protocol
     if asked.stage is not None and asked.stage not in protocol.by_name:
         known = ", ".join(protocol.by_name)
         return f"{contract.api} has no stage {shown(asked.stage)!r}: there are {known}"
     tracks = [str(value) for value in protocol.tracks.values] if protocol.tracks else []
-    if asked.track is not None and asked.track not in tracks:
+    counted = protocol.tracks is not None and not protocol.tracks.fixed
+    if asked.track is not None and asked.track not in tracks and not counted:
         there = f"there are {', '.join(tracks)}" if tracks else "it has none"
         return f"{contract.api} has no track {shown(asked.track)!r}: {there}"
     return None
@@ -124,7 +126,7 @@ def takes_place(fault: Fault) -> bool:
     """Whether a fault strikes at one chunk of a stream, so that one may be named."""
     if fault.level == "wire":
         return fault.placed
-    return fault.of == "stream" and fault.level in ("payloads", "bytes")
+    return fault.kind == "stream" and fault.level in ("payloads", "bytes")
 
 
 def checked(texts: Iterable[str], contracts: Sequence[Contract]) -> tuple[FaultExpression, ...]:

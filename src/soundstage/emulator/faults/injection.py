@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
-from soundstage.contract.protocol import MEDIA_TYPES
+from soundstage.contract.protocol import MEDIA_TYPES, Protocol
 from soundstage.emulator.faults.expression import FaultExpression
 from soundstage.generation.faults import Body, Chunk, Chunks, Fault, WholeAnswer, encoded
 from soundstage.generation.script import FaultSubject, GatewayAnswer, Script
@@ -48,12 +48,17 @@ class InjectedAnswer(NamedTuple):
 
 
 def inject(
-    chosen: Sequence[Chosen], chunks: Chunks, status: int, framing: str, rng: random.Random
+    chosen: Sequence[Chosen],
+    chunks: Chunks,
+    status: int,
+    framing: str,
+    rng: random.Random,
+    protocol: Protocol | None = None,
 ) -> InjectedAnswer:
-    """A valid answer with faults in it."""
+    """A valid answer with faults in it; `protocol` is that of a stream."""
     applied: list[Chosen] = []
     missed: list[Chosen] = []
-    body: Body = encoded(chunks, framing)
+    body: Body = encoded(chunks, framing, protocol)
     answer = WholeAnswer(status, MEDIA_TYPES[framing], body)
     script: Script | None = None
     wire: Chosen | None = None
@@ -81,7 +86,7 @@ def inject(
             applied.append(each)
             if level == "payloads":
                 chunks = changed
-                answer = answer._replace(body=encoded(chunks, framing))
+                answer = answer._replace(body=encoded(chunks, framing, protocol))
             else:
                 answer = answer._replace(body=changed) if level == "bytes" else changed
     return InjectedAnswer(answer, chunks, tuple(applied), tuple(missed), script, wire)

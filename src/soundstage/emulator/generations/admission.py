@@ -26,7 +26,7 @@ from soundstage.emulator.faults.choice import RequestFaults
 from soundstage.emulator.generations.factory import Factory, GenerationRequest, SongEndpoint
 from soundstage.emulator.generations.generations import Generation
 from soundstage.emulator.generations.store import Store
-from soundstage.emulator.http.asgi import base_url, bearer_key, body_of, header, is_json
+from soundstage.emulator.http.asgi import base_url, body_of, header, is_json, key_of
 from soundstage.emulator.http.journal import JournalEntry
 from soundstage.emulator.http.replies import Reply, plain, refusal
 from soundstage.emulator.pace.capacity import Capacity
@@ -127,9 +127,9 @@ class Admission:
         self._capacity.clear()
         self._asked = 0
 
-    def account(self, scope: Scope) -> Account | None:
+    def account(self, scope: Scope, contract: Contract) -> Account | None:
         """The account that a request is for; None if its key is not accepted."""
-        return self.accounts.of(bearer_key(scope["headers"]))
+        return self.accounts.of(key_of(scope["headers"], contract.auth))
 
     def rate(self, account: Account) -> RateLimit | None:
         """An account's limit: what was set for it, its own, what was set for all, the default."""
@@ -154,7 +154,7 @@ class Admission:
         """
         at = asyncio.get_running_loop().time()
         contract = place.contract
-        account = self._account_of(contract, scope, entry)
+        account = self._account_of(place, scope, entry)
         if isinstance(account, Declined):
             return account
         if (raw := await body_of(receive)) is None:
@@ -168,7 +168,7 @@ class Admission:
         # Nothing waits from here on, so that no other request comes between.
         if (unwanted := self._unwanted(contract, account, early)) is not None:
             return unwanted
-        held = self._hold(contract, account, late, at)
+        held = self._hold(place, account, late, at)
         if isinstance(held, Declined):
             return held
         fails = any(word.fails for word in words)
@@ -192,7 +192,7 @@ class Admission:
         if self._limited:
             slot = self._capacity.admit(generation.started, generation.service)
             generation.put_off(slot.start - generation.started, slot.stretch)
-        billed = generation.billed_at
+        billed = generation.billed_at if place.endpoint.billed else None
         due = generation.end if billed is None else billed
         self.ledger.seal(held, due, charges=billed is not None)
         self.store.add(
@@ -202,6 +202,7 @@ class Admission:
             account=held.account,
             text=len(accepted.raw),
         )
+        generation.faults = faults
         accepted.generation = generation
         return generation
 
@@ -221,10 +222,11 @@ class Admission:
         return found
 
     def _account_of(
-        self, contract: Contract, scope: Scope, entry: JournalEntry
+        self, place: SongEndpoint, scope: Scope, entry: JournalEntry
     ) -> Account | Declined:
         """Whose request it is, where its headers are in order."""
-        account = self.account(scope)
+        contract = place.contract
+        account = self.account(scope, contract)
         entry.account = None if account is None else account.name
         if (forced := self._forced(scope)) is not None:
             if forced not in self._errors:
@@ -232,7 +234,7 @@ class Admission:
             return self._declined(contract, forced)
         if account is None:
             return self._declined(contract, "unauthorized")
-        if not is_json(scope["headers"]):
+        if place.endpoint.request is not None and not is_json(scope["headers"]):
             return self._declined(contract, "wrong_media_type")
         return account
 
@@ -257,12 +259,13 @@ class Admission:
         return course.refusal(random.Random(f"{self.factory.seed}/{self._asked}/refusal"))
 
     def _hold(
-        self, contract: Contract, account: Account, late: Trigger | None, at: float
+        self, place: SongEndpoint, account: Account, late: Trigger | None, at: float
     ) -> HeldPrice | Declined:
         """Hold the price, where nothing that comes after the key's own troubles stands against
         it: a word of the body, and no room for one more.
         """
-        held = self.ledger.hold(account, self.accounts.price, self.rate(account), at)
+        contract, price = place.contract, self.accounts.price if place.endpoint.billed else 0
+        held = self.ledger.hold(account, price, self.rate(account), at)
         if isinstance(held, ChargeRefused):
             return self._declined(contract, held.error, held.wait_s or None)
         if self.store.crowded:
@@ -311,6 +314,7 @@ class Reader:
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
+        self._bodyless = endpoint.request is None
         schema = endpoint.request or {"type": "object"}
         self._validator = patterns.validator(schema)
         self._required = frozenset(schema.get("required", ()))
@@ -323,6 +327,8 @@ class Reader:
 
     def read(self, raw: bytes) -> GenerationRequest | str:
         """What a body asks for, or the name of the error that it deserves."""
+        if self._bodyless:
+            return GenerationRequest("", None, {}, self._seconds)
         parsed = json_text.parse(raw)
         if parsed.problems or not parsed.ok:
             return "broken_json"
@@ -331,7 +337,7 @@ class Reader:
             return "wrong_types"
         if not self._validator.is_valid(body) and (fault := self._fault_of(body)) is not None:
             return fault
-        prompt, lyrics = str(body.get(self._prompt, "")), body.get(self._lyrics)
+        prompt, lyrics = str(body.get(self._prompt) or ""), body.get(self._lyrics)
         return GenerationRequest(prompt, lyrics, body, body.get(self._duration, self._seconds))
 
     def _fault_of(self, body: Mapping[str, Any]) -> str | None:

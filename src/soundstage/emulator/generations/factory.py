@@ -9,9 +9,10 @@ import hashlib
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from soundstage.contract import Contract
+from soundstage.contract.given import given_by_body
 from soundstage.contract.protocol import Endpoint
 from soundstage.emulator.faults.choice import RequestFaults
 from soundstage.emulator.files.lyrics import sections, written
@@ -19,7 +20,16 @@ from soundstage.emulator.files.songs import song_seconds
 from soundstage.emulator.generations.generations import Generation, tracks_of
 from soundstage.emulator.pace.profile import Profile
 from soundstage.generation.faults import Chunks
-from soundstage.generation.walk import Step, Story, identifier, payloads, plan, song_title
+from soundstage.generation.walk import (
+    Step,
+    Story,
+    Track,
+    drawn_tracks,
+    identifier,
+    payloads,
+    plan,
+    song_title,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +42,29 @@ class SongEndpoint:
 
     @classmethod
     def of(cls, contract: Contract, endpoint: Endpoint, framing: str) -> SongEndpoint:
-        """`framing` is the wanted one: an endpoint that does not have it streams in its first."""
+        """`framing` is the wanted one: an endpoint that does not have it streams in its first. The
+        contract is seen through the endpoint that tells how its generations go.
+        """
         if endpoint.framings and framing not in endpoint.framings:
             framing = endpoint.framings[0]
-        return cls(contract, endpoint, framing)
+        if not endpoint.framings:
+            framing = "sse" if framing not in ("sse", "lines") else framing
+        return cls(contract.seen_through(_told_by(contract, endpoint)), endpoint, framing)
+
+
+def _told_by(contract: Contract, endpoint: Endpoint) -> Endpoint:
+    """The endpoint by whose stages the generations of another go: itself if it streams; the stream
+    that the same status endpoint looks up; else that status endpoint, by its states.
+    """
+    tie = endpoint.looked_up_by
+    if endpoint.protocol is not None or tie is None:
+        return endpoint
+    streams = contract.of_kind("stream")
+    tied = (each for each in streams if each.looked_up_by is not None)
+    same = next(
+        (e for e in tied if e.looked_up_by and e.looked_up_by.endpoint == tie.endpoint), None
+    )
+    return same or contract.endpoints[tie.endpoint]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +80,9 @@ class GenerationRequest:
 
 
 def tell_story(
-    contract: Contract, asked: GenerationRequest, base_url: str, rng: random.Random
+    tracks: Sequence[Track], asked: GenerationRequest, base_url: str, rng: random.Random
 ) -> Story:
-    """What the generation is about; its URLs lie under `base_url`/assets."""
+    """What the generation is about; its URLs, one for each track, lie under `base_url`/assets."""
     message_id = identifier(rng)
     base = f"{base_url}/assets/{message_id}"
     song_name = song_title(rng)
@@ -62,12 +91,23 @@ def tell_story(
         task_id=str(rng.randrange(10**8, 10**9)),
         song_name=song_name,
         album_art=f"{base}/album_art.webp",
-        audio_urls=tuple(f"{base}/song-{value}.mp3" for value in tracks_of(contract)),
-        stream_urls=tuple(f"{base}/live-{value}.mp3" for value in tracks_of(contract)),
+        audio_urls=tuple(f"{base}/song-{value}.mp3" for value in tracks),
+        stream_urls=tuple(f"{base}/live-{value}.mp3" for value in tracks),
         lyrics_sections=sections(asked.lyrics or "")
         or written(asked.prompt, song_name, message_id),
         prompt=asked.prompt,
     )
+
+
+class _Course(NamedTuple):
+    """What decides the courses that one generation may take."""
+
+    contract: Contract
+    story: Story
+    digest: bytes
+    tracks: int
+    fails: bool
+    fails_after: str | None
 
 
 class Factory:
@@ -97,42 +137,51 @@ class Factory:
         origin = f"{self.seed}/{number}/{contract.api}/".encode() + raw
         digest = hashlib.blake2b(origin, digest_size=16).digest()
         rng = random.Random(digest)
-        story = tell_story(contract, asked, base_url, rng)
+        protocol = drawn_tracks(contract.protocol.for_request(asked.body), rng)
+        tracks = tracks_of(protocol)
+        story = tell_story(tracks, asked, base_url, rng)
         course, fails_after = self.profile.of(contract.api), None
         if course.failures:
             fails_after = course.failure(random.Random(digest + b"failure"))
-        chunks, schedule = self._course(contract, story, digest, rng, fails, fails_after)
+        course_of = _Course(contract, story, digest, len(tracks), fails, fails_after)
+        chunks, schedule = self._course(course_of, rng)
         broken = None
         if place.endpoint.kind == "stream" and faults is not None:
 
             def redrawn(luck: random.Random) -> Chunks:
-                return self._course(contract, story, digest, luck, fails, fails_after)[0]
+                return self._course(course_of, luck)[0]
 
             luck = random.Random(digest + b"faults")
-            broken = faults.in_stream(chunks, framing, luck, redrawn)
+            broken = faults.in_stream(place.endpoint.name, chunks, framing, luck, redrawn)
         if broken is not None:
             chunks = broken.chunks
             schedule = self._schedule(contract, [step for step, _ in chunks], digest)
         seconds = song_seconds(asked.seconds)
         generation = Generation(
-            contract, story, chunks, framing, schedule, started, seconds, self.speed
+            contract, story, chunks, framing, schedule, started, seconds, self.speed, tracks
+        )
+        generation.endpoint = place.endpoint
+        generation.given = (
+            given_by_body(place.endpoint, ((step.stage, payload) for step, payload in chunks))
+            if place.endpoint.protocol is not None
+            else {}
         )
         if broken is not None:
             generation.put(broken)
         return generation
 
-    def _course(
-        self,
-        contract: Contract,
-        story: Story,
-        digest: bytes,
-        rng: random.Random,
-        fails: bool,
-        fails_after: str | None,
-    ) -> tuple[Chunks, list[float]]:
+    def _course(self, of: _Course, rng: random.Random) -> tuple[Chunks, list[float]]:
         """The chunks of one course that the generation may take, and when they are due."""
+        contract, story, digest = of.contract, of.story, of.digest
         draws = {stage: many.draw for stage, many in self.profile.of(contract.api).chunks.items()}
-        steps = plan(contract, rng, fails=fails, times=draws, fails_after=fails_after)
+        steps = plan(
+            contract,
+            rng,
+            fails=of.fails,
+            times=draws,
+            fails_after=of.fails_after,
+            tracks=of.tracks if contract.protocol.tracks is not None else None,
+        )
         schedule = self._schedule(contract, steps, digest)
         percentages = self.profile.percentages(schedule)
         # Every field that a stage lists, as the pages print them, also where none is required.

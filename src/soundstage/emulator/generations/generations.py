@@ -10,30 +10,34 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from soundstage.contract import Contract
+from soundstage.contract.protocol import Endpoint, Protocol
 from soundstage.emulator.accounts.charges import billing_chunk
 from soundstage.emulator.faults.choice import (
     InjectedAnswer,
     Playing,
+    RequestFaults,
     in_step,
     missed_header,
     playing,
 )
 from soundstage.emulator.http.replies import Headers
+from soundstage.generation.fault import FRAMES, heads_of, tail_of
 from soundstage.generation.faults import Chunks
 from soundstage.generation.walk import Payload, Step, Story, Track, sync_result
 
-_FRAMES: Final = {"sse": (b"data: ", b"\n\n"), "lines": (b"", b"\n")}
+
+def tracks_of(protocol: Protocol) -> tuple[Track, ...]:
+    """The tracks of a stream; where it has none, the one song counts as track 1."""
+    return protocol.tracks.values if protocol.tracks is not None else (1,)
 
 
-def tracks_of(contract: Contract) -> tuple[Track, ...]:
-    """The contract's tracks; where it has none, the one song counts as track 1."""
-    tracks = contract.protocol.tracks
-    return tracks.values if tracks else (1,)
+if TYPE_CHECKING:
+    from soundstage.emulator.generations.looks import Looks
 
 
 class Generation:
@@ -44,8 +48,12 @@ class Generation:
         "_told",
         "chunks",
         "contract",
+        "endpoint",
         "failed",
+        "faults",
+        "given",
         "head",
+        "looks",
         "notes",
         "pace",
         "playing",
@@ -55,6 +63,7 @@ class Generation:
         "started",
         "steps",
         "story",
+        "tracks",
     )
 
     def __init__(
@@ -67,12 +76,19 @@ class Generation:
         started: float,
         seconds: float,
         pace: float = 1.0,
+        tracks: Sequence[Track] = (1,),
     ) -> None:
-        before, after = _FRAMES[framing]
         self.contract = contract
         self.story = story
+        self.tracks = tracks
         self.steps: Sequence[Step] = [step for step, _ in chunks]
-        self.chunks = [before + orjson.dumps(payload) + after for _, payload in chunks]
+        self.chunks = _frames(contract.protocol, chunks, framing)
+        #: The endpoint that was asked, what it gave to be asked for by, the faults of its request,
+        #: and what was seen of its state so far (`looks.py`).
+        self.endpoint: Endpoint | None = None
+        self.given: Mapping[str, str] = {}
+        self.faults: RequestFaults | None = None
+        self.looks: Looks | None = None
         self.schedule = schedule
         self.started = started
         self.failed = contract.protocol.by_name[self.steps[-1].stage].failure if chunks else True
@@ -182,7 +198,8 @@ class Generation:
 
     def result(self) -> Payload:
         """The body of a synchronous answer."""
-        return sync_result(self.contract, self.story)
+        name = self.endpoint.name if self.endpoint is not None else None
+        return sync_result(self.contract, self.story, name)
 
     def put(self, broken: InjectedAnswer) -> None:
         """Send the answer that faults were put into."""
@@ -204,7 +221,7 @@ def status_of(generation: Generation, now: float) -> Payload:
         return url if generation.offers(url, now) else None
 
     story = generation.story
-    tracks = zip(tracks_of(generation.contract), story.stream_urls, story.audio_urls, strict=False)
+    tracks = zip(generation.tracks, story.stream_urls, story.audio_urls, strict=False)
     return {
         "message_id": story.message_id,
         "status": generation.steps[reached - 1].stage if reached else "queued",
@@ -235,6 +252,19 @@ def _percentages(contract: Contract, chunks: Chunks) -> list[int | None]:
             if type(value) is int:
                 told[number] = value
     return told
+
+
+def _frames(protocol: Protocol, chunks: Chunks, framing: str) -> list[bytes]:
+    """The bytes of each chunk."""
+    before, after = FRAMES[framing]
+    frames = [before + orjson.dumps(payload) + after for _, payload in chunks]
+    steps = [step for step, _ in chunks]
+    heads = heads_of(protocol, steps, framing)
+    if heads:
+        frames = [head + frame for head, frame in zip(heads, frames, strict=True)]
+    if frames and protocol.sentinel is not None:
+        frames[-1] += tail_of(protocol, steps, framing)
+    return frames
 
 
 def _told(urls: Sequence[str], chunks: Chunks) -> dict[str, int]:

@@ -8,7 +8,7 @@ emulator that runs for days stays as large as it is.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Final
@@ -59,6 +59,8 @@ class Store:
         self._most_told = most_told
         self._told = self._text = 0
         self._all: dict[str, KeptGeneration] = {}
+        #: (api, name, value) -> message id
+        self._named: dict[tuple[str, str, str], str] = {}
         #: (when it ends, message id)
         self._ends: list[tuple[float, str]] = []
         self.crowded = False
@@ -70,8 +72,22 @@ class Store:
         kept = KeptGeneration(generation, number, endpoint, account, text, time.time())
         message_id = generation.story.message_id
         self._all[message_id] = kept
+        self.name(generation)
         heappush(self._ends, (generation.end, message_id))
         self._weigh(text, generation.size)
+
+    def name(self, generation: Generation) -> None:
+        """Let a generation be found by what it was given to be asked for by."""
+        for name, value in generation.given.items():
+            self._named[generation.contract.api, name, value] = generation.story.message_id
+
+    def find(self, api: str, asked: Mapping[str, str]) -> Generation | None:
+        """The generation of an API version that is asked for by these values, each by its name; by
+        its message id where it gave none. None if there is none.
+        """
+        ids = {self._named.get((api, name, value), value) for name, value in asked.items()}
+        found = self.get(ids.pop()) if len(ids) == 1 else None
+        return found if found is not None and found.contract.api == api else None
 
     def leave(self, generation: Generation) -> None:
         """Whoever asked for a generation has heard it, or has gone."""
@@ -92,10 +108,13 @@ class Store:
                 return
             if (kept := self._all.pop(heappop(ends)[1], None)) is not None:
                 self._weigh(-kept.text)
+                for name, value in kept.generation.given.items():
+                    self._named.pop((kept.api, name, value), None)
 
     def clear(self) -> None:
         """Forget all of them; those that are being told still take their room."""
         self._all.clear()
+        self._named.clear()
         self._ends.clear()
         self._weigh(-self._text)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterable
+from functools import cache
 from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
+from soundstage.contract.jobs import Auth
 from soundstage.emulator.http.journal import ENTRY, JournalEntry
 from soundstage.emulator.http.replies import BODY_LIMIT, Headers, Reply, refusal_of_body
 
@@ -21,7 +23,8 @@ HELD_LIMIT: Final = 64 * 2**20
 BODY_S: Final = 60.0
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 
-_BEARER: Final = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/=-]{1,4096}) *")
+#: A key, as a bearer token is written (RFC 6750, section 2.1).
+_TOKEN: Final = rb"[A-Za-z0-9._~+/=-]{1,4096}"
 _JSON: Final = re.compile(
     rb"application/json[ \t]*(;[ \t]*charset[ \t]*=[ \t]*\"?utf-?8\"?[ \t]*)?;?", re.IGNORECASE
 )
@@ -41,10 +44,25 @@ def header_list(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | No
     return ", ".join(values) if values else None
 
 
+def key_of(headers: Iterable[tuple[bytes, bytes]], auth: Auth) -> str | None:
+    """The key of a request, in the header and behind the scheme that the contract says; None if
+    absent or malformed.
+    """
+    said = header(headers, auth.header.lower().encode()) or b""
+    match = _pattern_of(auth.scheme).fullmatch(said)
+    return match[1].decode("ascii") if match else None
+
+
 def bearer_key(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     """The bearer key of a request (RFC 6750, section 2.1); None if absent or malformed."""
-    match = _BEARER.fullmatch(header(headers, b"authorization") or b"")
-    return match[1].decode("ascii") if match else None
+    return key_of(headers, Auth())
+
+
+@cache
+def _pattern_of(scheme: str) -> re.Pattern[bytes]:
+    # Schemes are written in any case (RFC 9110, section 11.1).
+    before = re.escape(scheme.encode()) + b" +" if scheme else b""
+    return re.compile(b"(?i:" + before + b")(" + _TOKEN + b") *")
 
 
 def is_json(headers: Iterable[tuple[bytes, bytes]]) -> bool:

@@ -18,6 +18,8 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from soundstage.contract import Contract, load, load_all
+from soundstage.contract.paths import is_at
+from soundstage.contract.protocol import Endpoint
 from soundstage.emulator.accounts import rates, triggers
 from soundstage.emulator.accounts.accounts import Accounts
 from soundstage.emulator.accounts.charges import Ledger
@@ -82,7 +84,7 @@ class Emulator:
             (endpoint.method, endpoint.path)
             for contract in served
             for endpoint in contract.endpoints.values()
-            if endpoint.kind in ("stream", "sync")
+            if endpoint.makes_songs or endpoint.sampled
         }
         self._places = {path: place for path, place in methods.items() if "{" not in path}
         routes = [Route(path, endpoint=place) for path, place in methods.items()]
@@ -98,7 +100,7 @@ class Emulator:
             for endpoint in contract.endpoints.values()
             for each in endpoint.framings
         }
-        if framing not in there:
+        if there and framing not in there:
             names = ", ".join(there)
             raise UsageError(f"no endpoint streams in the framing {framing!r}, only in {names}")
         if self.options.stamp and framing != "sse":
@@ -112,9 +114,12 @@ class Emulator:
             place.handlers.setdefault(method, handler)
 
         for contract in self.contracts.values():
-            for endpoint in contract.endpoints.values():
-                handler = self._endpoints.handler(contract, endpoint)
-                add(contract, endpoint.method, endpoint.path, handler)
+            for (method, path), endpoints in _by_place(contract).items():
+                if len(endpoints) == 1 and endpoints[0].when is None:
+                    handler = self._endpoints.handler(contract, endpoints[0])
+                else:
+                    handler = self._endpoints.shared(contract, endpoints)
+                add(contract, method, path, handler)
         for method in ("GET", "HEAD"):
             add(self._first, method, "/assets/{message_id}/{name}", self._asset)
             add(self._first, method, "/", self._page)
@@ -137,7 +142,7 @@ class Emulator:
             origin = header(scope["headers"], b"origin")
             if origin is not None:
                 send = self._cors.sending(origin, send)
-            if (scope["method"], path) not in self._songs:
+            if (scope["method"], path) not in self._songs and not self._is_song(scope):
                 send = self._faults.without_place(scope["headers"], send)
             # A path without parameters is looked up, not matched: the fewer frames a stream's
             # coroutine has, the less each of its chunks costs.
@@ -191,6 +196,13 @@ class Emulator:
 
     # --- requests ---------------------------------------------------------------------------------
 
+    def _is_song(self, scope: Scope) -> bool:
+        """Whether a path with parameters in it is one that songs are made or looked at by."""
+        return any(
+            method == scope["method"] and "{" in path and is_at(path, scope["path"])
+            for method, path in self._songs
+        )
+
     async def _unknown(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
@@ -207,6 +219,14 @@ class Emulator:
         entry: JournalEntry = scope[ENTRY]
         entry.message_id = scope["path_params"]["message_id"][:100]
         await self._files(scope, receive, send)
+
+
+def _by_place(contract: Contract) -> dict[tuple[str, str], list[Endpoint]]:
+    """The endpoints of each method and path."""
+    found: dict[tuple[str, str], list[Endpoint]] = {}
+    for endpoint in contract.endpoints.values():
+        found.setdefault((endpoint.method, endpoint.path), []).append(endpoint)
+    return found
 
 
 def _accounts(options: Options) -> Accounts:

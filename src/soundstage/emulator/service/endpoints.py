@@ -1,29 +1,39 @@
-"""What the endpoints of the contracts answer: generations, their status, and 501 for what is not
-modelled. Whether a request becomes a generation is decided in `admission.py`, the answer is told in
+"""What the endpoints of the contracts answer: generations, and looks at their state. Whether a request becomes a generation is decided in `admission.py`, the answer is told in
 `streaming.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import parse_qsl
 
 import orjson
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from soundstage.contract import Contract
+from soundstage.contract import Contract, patterns
 from soundstage.contract.protocol import Endpoint
-from soundstage.emulator.faults.choice import Faults
+from soundstage.contract.tied import PLACEHOLDER
+from soundstage.emulator.faults.choice import Faults, RequestFaults
 from soundstage.emulator.faults.expression import FAULT_HEADER
 from soundstage.emulator.generations.admission import Admission, Declined
 from soundstage.emulator.generations.factory import SongEndpoint
-from soundstage.emulator.generations.generations import status_of
-from soundstage.emulator.http.asgi import FarEnd, header_list, respond
+from soundstage.emulator.generations.generations import Generation, status_of
+from soundstage.emulator.generations.looks import Looks
+from soundstage.emulator.http.asgi import FarEnd, body_of, header_list, respond
 from soundstage.emulator.http.cors import Cors
 from soundstage.emulator.http.journal import ENTRY, JournalEntry
 from soundstage.emulator.http.replies import Reply, plain, refusal
 from soundstage.emulator.service.streaming import SongAnswer
+from soundstage.generation.fault_ties import CHARGED_TWICE, UNKNOWN_ID
+from soundstage.generation.walk import maker_of
+from soundstage.untrusted import json_text
+
+#: More parameters of a query are not looked at.
+_MOST_PARAMETERS: Final = 100
+
 
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -70,15 +80,31 @@ class Endpoints:
 
     def handler(self, contract: Contract, endpoint: Endpoint) -> Handler:
         """What answers an endpoint."""
-        if endpoint.kind in ("stream", "sync"):
+        if endpoint.makes_songs:
             return self._generation(contract, endpoint)
-        if endpoint.kind == "status":
-            return self._status(contract, endpoint)
-        return self._not_modelled(contract)
+        return self._status(contract, endpoint)
 
-    def _not_modelled(self, contract: Contract) -> Handler:
+    def shared(self, contract: Contract, endpoints: Sequence[Endpoint]) -> Handler:
+        """What answers several endpoints that one method and path are for: each gets the requests
+        that its `when` asks for, the first without a `when` all others.
+        """
+        told = [
+            (patterns.validator(each.when), self.handler(contract, each))
+            for each in endpoints
+            if each.when is not None
+        ]
+        rest = next((self.handler(contract, each) for each in endpoints if each.when is None), None)
+
         async def handle(scope: Scope, receive: Receive, send: Send) -> None:
-            await respond(scope, send, refusal(contract, "not_modelled"))
+            if (raw := await body_of(receive)) is None:
+                await respond(scope, send, refusal(contract, "too_large"))
+                return
+            value = json_text.parse(raw).value
+            found = next((handler for when, handler in told if when.is_valid(value)), rest)
+            if found is None:
+                await respond(scope, send, plain(422, "no endpoint is for such a request"))
+                return
+            await found(scope, _again(raw, receive), send)
 
         return handle
 
@@ -115,6 +141,8 @@ class Endpoints:
             try:
                 if endpoint.kind == "stream":
                     await song.stream()
+                elif endpoint.kind == "job":
+                    await song.accept()
                 else:
                     await song.result()
             finally:
@@ -130,18 +158,90 @@ class Endpoints:
         async def handle(scope: Scope, receive: Receive, send: Send) -> None:
             entry: JournalEntry = scope[ENTRY]
             entry.api, entry.endpoint = contract.api, endpoint.name
-            account = self.admission.account(scope)
+            account = self.admission.account(scope, contract)
             found = None
             if account is not None:
                 entry.account = account.name
-                found = self.admission.store.get(next(iter(scope["path_params"].values()), ""))
-            if found is None:
+                found = self.admission.store.find(contract.api, asked_with(endpoint, scope))
+            faults = self._faults_of(contract, scope, found)
+            ties: frozenset[str] = frozenset()
+            if found is not None and found.endpoint is not None and faults is not None:
+                ties = faults.ties(found.endpoint.name)
+            if found is None or UNKNOWN_ID in ties:
                 entry.reason = "unauthorized" if account is None else "not_found"
-                answer = refusal(contract, entry.reason)
-            else:
-                entry.message_id = found.story.message_id
-                now = asyncio.get_running_loop().time()
-                answer = Reply(200, orjson.dumps(status_of(found, now)))
-            await respond(scope, send, answer)
+                await respond(scope, send, refusal(contract, entry.reason))
+                return
+            entry.message_id = found.story.message_id
+            if CHARGED_TWICE in ties and account is not None:
+                self.admission.ledger.charge_again(account.name, self.admission.accounts.price)
+            now = asyncio.get_running_loop().time()
+            await respond(scope, send, self._look(contract, endpoint, found, now, faults, ties))
 
         return handle
+
+    def _faults_of(
+        self, contract: Contract, scope: Scope, generation: Generation | None
+    ) -> RequestFaults | None:
+        """The faults that a look at a generation may get: those that its request names, those of
+        the request that made it, or those of the emulator.
+        """
+        named = header_list(scope["headers"], FAULT_HEADER)
+        if named is not None:
+            found = self.faults.of_request(contract, named)
+            return found if isinstance(found, RequestFaults) else None
+        if generation is not None and generation.faults is not None:
+            return generation.faults
+        asked = self.faults.of_request(contract, None) if self.faults.asked else None
+        return asked if isinstance(asked, RequestFaults) else None
+
+    @staticmethod
+    def _look(
+        contract: Contract,
+        endpoint: Endpoint,
+        generation: Generation,
+        now: float,
+        faults: RequestFaults | None,
+        ties: frozenset[str],
+    ) -> Reply:
+        if endpoint.protocol is None:
+            response = endpoint.response or {}
+            if not response.get("properties"):
+                return Reply(endpoint.usual_status, orjson.dumps(status_of(generation, now)))
+            body = maker_of(contract).result(response, generation.story)
+            return Reply(endpoint.usual_status, orjson.dumps(body))
+        if generation.looks is None:
+            generation.looks = Looks(contract, endpoint, generation)
+        looks = generation.looks
+        _, body = looks.look(now, ties)
+        if faults is None:
+            return Reply(endpoint.usual_status, orjson.dumps(body))
+        return faults.in_look(endpoint.name, looks.history, generation.story.message_id)
+
+
+def asked_with(endpoint: Endpoint, scope: Scope) -> dict[str, str]:
+    """The values that a request fills into an endpoint's path and query, by name."""
+    asked = {name: str(value) for name, value in scope["path_params"].items()}
+    names = {
+        said: match[1]
+        for said, text in endpoint.query
+        if (match := PLACEHOLDER.fullmatch(text)) is not None
+    }
+    query = scope.get("query_string", b"").decode("latin-1")
+    for name, value in parse_qsl(query, keep_blank_values=True, max_num_fields=_MOST_PARAMETERS):
+        if name in names:
+            asked[names[name]] = value
+    return asked
+
+
+def _again(raw: bytes, receive: Receive) -> Receive:
+    """A request whose body was read, as if it had not been."""
+    told = False
+
+    async def again() -> Message:
+        nonlocal told
+        if told:
+            return await receive()
+        told = True
+        return {"type": "http.request", "body": raw, "more_body": False}
+
+    return again

@@ -19,7 +19,7 @@ from soundstage.contract import Contract
 from soundstage.emulator.files.cover import cover
 from soundstage.emulator.files.mp3 import RATE, size_at, size_of
 from soundstage.emulator.files.songs import Song, song
-from soundstage.emulator.generations.generations import Generation, tracks_of
+from soundstage.emulator.generations.generations import Generation
 from soundstage.emulator.generations.store import Store
 from soundstage.emulator.http.asgi import FarEnd, header, open_response, respond
 from soundstage.emulator.http.replies import Headers, refusal
@@ -133,7 +133,7 @@ class Assets:
             if story.album_art.endswith(f"/{name}"):
                 await self._cover(generation, scope, send)
                 return
-            for place in range(len(tracks_of(generation.contract))):
+            for place in range(len(generation.tracks)):
                 for url in (story.audio_urls[place], story.stream_urls[place]):
                     if url.endswith(f"/{name}") and generation.offers(url, now):
                         live = url == story.stream_urls[place]

@@ -82,7 +82,7 @@ class Page:
             )
             for contract in self._contracts.values()
             for endpoint in contract.endpoints.values()
-            if endpoint.kind in ("stream", "sync")
+            if endpoint.makes_songs
         ]
 
     def _curl(self, contract: Contract, endpoint: Endpoint, url: str) -> str:

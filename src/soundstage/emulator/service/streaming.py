@@ -15,7 +15,10 @@ from typing import Final
 import orjson
 from starlette.types import Scope, Send
 
+from soundstage.contract.given import given_by_body
+from soundstage.contract.jobs import Given
 from soundstage.contract.protocol import MEDIA_TYPES
+from soundstage.contract.tied import PLACEHOLDER
 from soundstage.emulator.faults.choice import Playing, RequestFaults, missed_header
 from soundstage.emulator.faults.script_player import ScriptPlayer, parted
 from soundstage.emulator.generations.admission import Accepted, Admission
@@ -48,11 +51,12 @@ class SongAnswer:
         headers = [(b"content-type", media_type), (b"cache-control", b"no-cache")]
         if self.faults is None:
             # Nothing of the song is in the head, and making one takes longer than all before it.
-            await open_response(self.scope, self.send, 200, headers)
+            status = self.accepted.place.endpoint.usual_status
+            await open_response(self.scope, self.send, status, headers)
             generation = self._begun()
         else:
             generation = self._begun()
-            status = 200
+            status = self.accepted.place.endpoint.usual_status
             if generation.head is not None:
                 status, broken_type = generation.head
                 headers[:1] = [(b"content-type", broken_type.encode())] if broken_type else []
@@ -92,7 +96,7 @@ class SongAnswer:
             failure = self.admission.refusal(place.contract, "service_unavailable")
             answer = failure if faults is None else faults.in_refusal(failure)
         elif faults is None:
-            answer = Reply(200, orjson.dumps(generation.result()))
+            answer = Reply(place.endpoint.usual_status, orjson.dumps(generation.result()))
         else:
             answer, playing = faults.in_result(
                 place.endpoint.name, generation.result(), generation.story.message_id
@@ -104,6 +108,44 @@ class SongAnswer:
                     return
                 answer.headers[:] = headers[len(kind) :]
         await respond(self.scope, self.send, answer)
+
+    async def accept(self) -> None:
+        """Say that a job is accepted; it is made from now on, whoever asks for it."""
+        place, faults = self.accepted.place, self.faults
+        generation = self._begun()
+        body = generation.result()
+        generation.given = {
+            **generation.given,
+            **given_by_body(place.endpoint, [(None, body)]),
+            **{
+                given.name: generation.story.message_id
+                for given in place.endpoint.gives
+                if given.header is not None
+            },
+        }
+        self.admission.store.name(generation)
+        headers = [
+            (given.header.lower().encode(), self._header(given).encode())
+            for given in place.endpoint.gives
+            if given.header is not None
+        ]
+        answer = Reply(place.endpoint.usual_status, orjson.dumps(body))
+        if faults is not None:
+            answer, _ = faults.in_result(place.endpoint.name, body, generation.story.message_id)
+        answer.headers.extend(headers)
+        await respond(self.scope, self.send, answer)
+
+    def _header(self, given: Given) -> str:
+        """What a header says that gives the id of a job: of Location, where its state is."""
+        generation = self.accepted.generation
+        assert generation is not None
+        own = generation.given[given.name]
+        if given.header is None or given.header.lower() != "location":
+            return own
+        tie = self.accepted.place.endpoint.looked_up_by
+        assert tie is not None
+        status = self.accepted.place.contract.endpoints[tie.endpoint]
+        return PLACEHOLDER.sub(own, status.path)
 
     async def _play(
         self, playing: Playing, moments: Sequence[float], status: int, headers: Headers

@@ -1,0 +1,53 @@
+"""The values that an answer gives to others (`gives`): ids, mostly, by which a generation is asked
+for again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from soundstage.contract.protocol import Endpoint
+
+#: More characters of such a value are not taken.
+LONGEST: Final = 4_000
+
+
+def given_by_body(endpoint: Endpoint, bodies: Iterable[tuple[str | None, Any]]) -> dict[str, str]:
+    """What the bodies of an endpoint's answer give, by name: (stage, chunk) of a stream, or (None,
+    result). The first that has a value counts.
+    """
+    found: dict[str, str] = {}
+    wanted = [each for each in endpoint.gives if each.field is not None]
+    for stage, body in bodies:
+        for given in wanted:
+            if given.name in found or given.stage not in (None, stage):
+                continue
+            assert given.field is not None
+            value = given.field.of(body)
+            if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
+                found[given.name] = str(value)[:LONGEST]
+        if len(found) == len(wanted):
+            break
+    return found
+
+
+def given_by_head(endpoint: Endpoint, header: Callable[[str], str | None]) -> dict[str, str]:
+    """What the headers of an endpoint's answer give; of `Location` the last part of its path."""
+    found: dict[str, str] = {}
+    for given in endpoint.gives:
+        value = header(given.header) if given.header is not None else None
+        if value and given.header is not None:
+            if given.header.lower() == "location":
+                value = _last_part(value)
+            if value:
+                found[given.name] = value[:LONGEST]
+    return found
+
+
+def _last_part(location: str) -> str:
+    try:
+        return urlsplit(location).path.rstrip("/").rpartition("/")[2]
+    except ValueError:
+        return ""
