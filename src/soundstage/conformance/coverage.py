@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from soundstage.contract import Contract
+from soundstage.contract.protocol import Protocol
 from soundstage.contract.rules import Rule
+
+#: The rules about what two endpoints say of one generation, below the endpoint.
+TIED: Final = frozenset({"status/known", "status/not_behind", "result/same", "charged/once"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +23,8 @@ class Observation:
     """What was seen of one exchange. `chunks` are (stage, chunk) of a stream; `value` the parsed
     body of a single answer; `complete`: the promised answer came whole; `broken_rule` is the rule
     (without the API's name) that the request broke on purpose; `live`: not an emulator; `outage`:
-    a gateway answered where an error was due.
+    a gateway answered where an error was due; `tied`: the rules about what two endpoints say of one
+    generation that were put to the test, below the endpoint.
     """
 
     contract: Contract
@@ -33,6 +38,7 @@ class Observation:
     broken_rule: str | None = None
     live: bool = False
     outage: bool = False
+    tied: frozenset[str] = frozenset()
 
     def concerns(self, rule: Rule) -> bool:
         """Whether the exchange was made to test rules like this one."""
@@ -55,6 +61,8 @@ def exercised(rule: Rule, seen: Observation) -> bool:
     if rule.endpoint == "error":
         return _error(area, seen)
     success = seen.contract.endpoints[rule.endpoint].is_success(seen.status)
+    if is_tied(rule):
+        return "/".join((area, *rest)) in seen.tied
     if area == "http":
         return success
     if area == "asset":
@@ -64,11 +72,16 @@ def exercised(rule: Rule, seen: Observation) -> bool:
     if not success:
         return False
     endpoint = seen.contract.endpoints[rule.endpoint]
-    if endpoint.kind == "stream":
-        return _stream(area, rest, seen)
+    if endpoint.protocol is not None:
+        return _told(area, rest, seen, endpoint.protocol)
     if area == "field":
         return _result(rest[0], rest[1], seen.value)
     return seen.value is not None
+
+
+def is_tied(rule: Rule) -> bool:
+    """Whether a rule is about what two endpoints say of one generation."""
+    return "/".join(rule.id.split("/")[2:]) in TIED
 
 
 def _error(area: str, seen: Observation) -> bool:
@@ -79,12 +92,12 @@ def _error(area: str, seen: Observation) -> bool:
     return seen.error_name is None if area == "other" else seen.error_name == area
 
 
-def _stream(area: str, rest: list[str], seen: Observation) -> bool:
+def _told(area: str, rest: list[str], seen: Observation, protocol: Protocol) -> bool:
+    """Of what comes in order: chunks of a stream, or looks at a state."""
     chunks = seen.chunks
-    protocol = seen.contract.protocol
     if area in protocol.by_name:
         of_stage = [chunk for stage, chunk in chunks if stage == area]
-        return _fields(rest[1], rest[2], of_stage)
+        return _fields(rest[1], rest[2], of_stage) if rest[0] == "field" else bool(of_stage)
     if area == "field":
         unlisted = [
             chunk
@@ -93,8 +106,11 @@ def _stream(area: str, rest: list[str], seen: Observation) -> bool:
             and rest[0] not in protocol.by_name[stage].schema.get("properties", {})
         ]
         return _fields(rest[0], rest[1], unlisted)
+    if area == "terminal":
+        last = {stage.name for stage in protocol.stages if stage.ends is not None}
+        return sum(stage in last for stage, _ in chunks) > 1
     check = _AREAS.get(area)
-    return check(rest, seen) if check is not None else bool(chunks)
+    return check(rest, seen, protocol) if check is not None else bool(chunks)
 
 
 def _fields(path: str, aspect: str, chunks: Sequence[dict[str, Any]]) -> bool:
@@ -120,27 +136,35 @@ def _result(path: str, aspect: str, value: Any) -> bool:
     return bool(objects) if aspect == "required" else any(last in each for each in objects)
 
 
-def _holding(field: str, seen: Observation) -> int:
-    return sum(chunk.get(field) is not None for _, chunk in seen.chunks)
+def _holding(field: str, seen: Observation, protocol: Protocol) -> int:
+    """How many chunks have a value at the place that is called so."""
+    named = (*protocol.constant, *protocol.never_decrease)
+    path = next((each.field for each in named if str(each.field) == field), None)
+    if path is None:
+        return 0
+    return sum(path.of(chunk) is not None for _, chunk in seen.chunks)
 
 
-def _tracks(rest: list[str], seen: Observation) -> bool:
-    tracks = seen.contract.protocol.tracks
+def _tracks(rest: list[str], seen: Observation, protocol: Protocol) -> bool:
+    tracks = protocol.tracks
     if tracks is None or rest[0] == "all":
         return seen.complete
     if rest[0] == "ended":
-        enders = {stage.name for stage in seen.contract.protocol.stages if stage.ends == "track"}
+        enders = {stage.name for stage in protocol.stages if stage.ends == "track"}
         return any(stage in enders for stage, _ in seen.chunks)
-    return _holding(tracks.field, seen) > 0
+    return any(tracks.field.of(chunk) is not None for _, chunk in seen.chunks)
 
 
-_AREAS: dict[str, Callable[[list[str], Observation], bool]] = {
-    "end": lambda rest, seen: seen.complete,
-    "times": lambda rest, seen: seen.complete,
-    "order": lambda rest, seen: any(stage == rest[0] for stage, _ in seen.chunks),
+_AREAS: dict[str, Callable[[list[str], Observation, Protocol], bool]] = {
+    "end": lambda rest, seen, protocol: seen.complete,
+    "times": lambda rest, seen, protocol: seen.complete,
+    "order": lambda rest, seen, protocol: any(stage == rest[0] for stage, _ in seen.chunks),
     "tracks": _tracks,
-    "index": lambda rest, seen: len(seen.chunks) > (0 if rest[0] == "start" else 1),
-    "constant": lambda rest, seen: _holding(rest[0], seen) > 1,
-    "never_decrease": lambda rest, seen: _holding(rest[0], seen) > 1,
-    "completion": lambda rest, seen: seen.complete if rest[0] == "last" else len(seen.chunks) > 1,
+    "index": lambda rest, seen, protocol: len(seen.chunks) > (0 if rest[0] == "start" else 1),
+    "constant": lambda rest, seen, protocol: _holding(rest[0], seen, protocol) > 1,
+    "never_decrease": lambda rest, seen, protocol: _holding(rest[0], seen, protocol) > 1,
+    "completion": lambda rest, seen, protocol: (
+        seen.complete if rest[0] == "last" else len(seen.chunks) > 1
+    ),
+    "forward": lambda rest, seen, protocol: len(seen.chunks) > 1,
 }

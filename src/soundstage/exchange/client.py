@@ -12,11 +12,14 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from soundstage.conformance.following import Following
+from soundstage.conformance.job_judge import JobJudge
 from soundstage.conformance.judge import Caps, Judge
 from soundstage.contract.roles import identifier
 from soundstage.errors import UsageError
 from soundstage.exchange.budget import Budget
 from soundstage.exchange.exchange import Call, Exchange
+from soundstage.exchange.jobs import Interrupt, JobFollower
 from soundstage.exchange.reader import ExchangeReader
 from soundstage.exchange.tape import Tape
 from soundstage.exchange.target import Target
@@ -24,6 +27,7 @@ from soundstage.output.redact import Redactor
 from soundstage.process.memory import AnswerMemory, Claim
 from soundstage.wire.end import EndKind
 from soundstage.wire.media_type import content_type_of
+from soundstage.wire.response import Response
 from soundstage.wire.transport import Request, Transport
 
 __all__ = ["Call", "Client", "Exchange"]
@@ -65,6 +69,8 @@ class Client:
         self.room = room or AnswerMemory()
         #: Why what is in flight is cut, if it is and somebody knows.
         self.cut_reason: str | None = None
+        #: Ends the waits between questions for the state of a job.
+        self.interrupt = Interrupt()
         counter = itertools.count(1)
         self.next_id = ids or (lambda: f"e{next(counter):06d}")
 
@@ -81,7 +87,9 @@ class Client:
             self.budget.take()
         comments: list[bytes] = []
         claim = self.room.claim()
-        judge = Judge(
+        followed = call.endpoint.kind == "job" and call.follow and not call.expect_error
+        kind = JobJudge if followed else Judge
+        judge = kind(
             call.contract,
             call.endpoint,
             caps=self.caps,
@@ -90,6 +98,7 @@ class Client:
             own_host=urlsplit(url).hostname if self.target.kind == "live" else None,
             on_comment=comments.append if self.on_comment is not None else None,
             claim=claim,
+            request=call.body if call.endpoint.kind == "stream" else None,
         )
         with self.transport.open(Request(method, url, head, body)) as response:
             started = response.times.start_ns
@@ -114,11 +123,51 @@ class Client:
         ):
             assert reading is not None
             reading.tell(told, exchange.ended_ns, exact=False)
+        if reading is not None:
+            for name in judge.at_the_end:
+                seconds = (reading.last_ns - exchange.started_ns) / _SECOND_NS
+                exchange.milestones.setdefault(name, seconds)
+        if isinstance(judge, JobJudge) and judge.accepted(response.header):
+            self._follow(exchange, judge.following, claim)
         self._conclude(exchange)
         if judge.value is not None and not claim.take(judge.body_bytes):
             # It was judged; only what may be looked at later has no room.
             exchange.forgotten, judge.value = True, {}
         return exchange
+
+    def ask_for(self, exchange: Exchange, following: Following) -> None:
+        """Ask for the state of a generation whose stream was left, until it is over."""
+        self._follow(exchange, following, self.room.claim())
+
+    def _follow(self, exchange: Exchange, following: Following, claim: Claim) -> None:
+        """Ask for the state of a generation, until it is over."""
+        call = exchange.call
+        key = self._key(call)
+        head = [] if key is None else [self._authorization(call, key)]
+        head.append(("Accept", "application/json"))
+        sent = (*head, *self.target.headers, *call.headers)
+
+        def ask(url: str) -> tuple[Response, tuple[tuple[str, str], ...]]:
+            return self.transport.open(Request("GET", url, sent)), sent
+
+        JobFollower(
+            exchange,
+            following,
+            ask,
+            self.target.url,
+            claim,
+            self.interrupt,
+            keep_bytes=self.keep_bytes,
+            keep_chunks=self.keep_chunks or call.keep_chunks,
+            confirm=call.confirm,
+            pay=self.budget.take,
+        ).follow()
+        exchange.tied |= {"status/known"} if exchange.looks else set()
+
+    @staticmethod
+    def _authorization(call: Call, key: str) -> tuple[str, str]:
+        auth = call.contract.auth
+        return auth.header, auth.value(key)
 
     def _key(self, call: Call) -> str | None:
         return self.target.key if call.key == "own" else call.key
@@ -127,7 +176,7 @@ class Client:
         head: list[tuple[str, str]] = []
         key = self._key(call)
         if key is not None:
-            head.append(("Authorization", f"Bearer {key}"))
+            head.append(self._authorization(call, key))
         body = b""
         if call.body is not None:
             try:
@@ -166,7 +215,7 @@ class Client:
         exchange.ended_ns = reading.last_ns
         whole = response.end is not None and response.end.fault_of is None
         endpoint = exchange.call.endpoint
-        if endpoint.kind != "stream" and whole and endpoint.is_success(response.status):
+        if endpoint.kind in ("sync", "status") and whole and endpoint.is_success(response.status):
             seconds = (reading.last_ns - exchange.started_ns) / _SECOND_NS
             exchange.milestones["complete"] = seconds
         return reading
@@ -178,7 +227,9 @@ class Client:
             exchange.message_id = identifier(call.contract, judge.value)
         if self.keep_bytes and judge.pending:
             exchange.tape.append(exchange.ended_ns, judge.pending, False)
-        if end is not None and end.kind in _TIMEOUTS and not judge.ended:
+        if isinstance(judge, JobJudge) and judge.was_accepted:
+            exchange.outcome = _of_a_job(judge)
+        elif end is not None and end.kind in _TIMEOUTS and not judge.ended:
             exchange.outcome = "timeout"
         elif end is not None and end.kind is EndKind.CANCELLED and not judge.ended:
             exchange.outcome = "cut"
@@ -196,3 +247,15 @@ class Client:
             exchange.outcome = "failed"
         if not judge.ended:
             exchange.milestones.pop("complete", None)
+
+
+def _of_a_job(judge: JobJudge) -> str:
+    """What became of a job that was accepted."""
+    if judge.ended:
+        return "ok"
+    if judge.timed_out:
+        return "timeout"
+    reason = judge.reason or ""
+    if reason.startswith(("harness.", "cap.", "budget.")):
+        return "cut"
+    return "transport" if reason.startswith("environment.") else "failed"

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 from soundstage.conformance.coverage import Observation
 from soundstage.conformance.judge import Judge
@@ -23,6 +24,9 @@ from soundstage.output.redact import MARK, Redactor
 from soundstage.saved.transcript import Transcript
 from soundstage.wire.end import End
 from soundstage.wire.transport import Response
+
+if TYPE_CHECKING:
+    from soundstage.exchange.jobs import Look
 
 _SECOND_NS = 1_000_000_000
 #: Requests that were made up to explore: what stands in them is nobody's own.
@@ -39,6 +43,14 @@ _LONGEST_ID = 200
 
 
 @dataclass(frozen=True, slots=True)
+class Leave:
+    """Where a stream is left: after the first chunk of a stage, or (`inside`) in the middle of it."""
+
+    stage: str
+    inside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One request to an endpoint. `body` is JSON to encode, or bytes to send as they are.
 
@@ -47,7 +59,9 @@ class Call:
     the answer should be a documented error. `broken_rule`: the rule that the request breaks on
     purpose (`request/field/prompt/required`), None if it breaks none. `keep_chunks`: keep the
     chunks of this exchange, even if the client keeps none; `on_chunk` then gets each as it comes,
-    and must neither wait nor raise.
+    and must neither wait nor raise. `follow`: a job that is accepted is
+    asked for until it is over; `confirm`: how often its last state is looked at again then.
+    `leave_at`: where the reader of a stream goes away.
     """
 
     contract: Contract
@@ -63,6 +77,9 @@ class Call:
     expect_error: bool = False
     broken_rule: str | None = None
     keep_chunks: bool = False
+    follow: bool = True
+    confirm: int = 0
+    leave_at: Leave | None = None
     on_chunk: Callable[[dict[str, Any]], None] | None = None
 
 
@@ -88,6 +105,15 @@ class Exchange:
     ended_ns: int = 0
     outcome: str = "ok"
     milestones: dict[str, float] = field(default_factory=dict)
+    #: Of what was seen by asking: since when it may have been so (`milestones`: by when it was).
+    milestones_low: dict[str, float] = field(default_factory=dict)
+    #: The questions for the state of a job (`exchange/jobs.py`), and what they showed: (state,
+    #: answer), kept as `chunks` are.
+    looks: list[Look] = field(default_factory=list)
+    states: list[tuple[str | None, dict[str, Any]]] = field(default_factory=list)
+    #: The rules about what two endpoints say of one generation that were put to the test, below the
+    #: endpoint: `status/known`.
+    tied: set[str] = field(default_factory=set)
     stages: dict[str, list[float]] = field(default_factory=dict)
     tape: Tape = field(default_factory=Tape)
     chunks: list[tuple[str | None, dict[str, Any]]] = field(default_factory=list)
@@ -208,7 +234,28 @@ class Exchange:
             broken_rule=call.broken_rule,
             live=live,
             outage=call.expect_error and self.judge.reason is not None,
+            tied=frozenset(self.tied),
         )
+
+    def observations(self, *, live: bool) -> list[Observation]:
+        """What it shows of the rules of each endpoint that was asked: the looks at the state of its
+        generation are those of another.
+        """
+        own = self.observation(live=live)
+        tie = self.call.endpoint.looked_up_by
+        if not self.looks or tie is None:
+            return [own]
+        status = next((look.response.status for look in self.looks if look.state), None)
+        looks = Observation(
+            contract=self.call.contract,
+            endpoint=tie.endpoint,
+            status=status or self.looks[-1].response.status,
+            chunks=self.states,
+            value=self.states[-1][1] if self.states else None,
+            complete=self.judge.ended,
+            live=live,
+        )
+        return [own, looks]
 
     def row(self, run_start_ns: int) -> dict[str, Any]:
         """The row of `exchanges.ndjson.gz`."""
@@ -232,7 +279,8 @@ class Exchange:
                 for name, (first, last, count) in self.stages.items()
             },
             "codes": dict(occurrences(self.violations)),
-            "bytes": self.response.wire_bytes,
+            "bytes": self.response.wire_bytes
+            + sum(look.response.wire_bytes for look in self.looks),
             "events": events,
             "timing": self.response.timing_source,
             "coarse": round(self.coarse_events / events, 4) if events else 0.0,
@@ -243,6 +291,27 @@ class Exchange:
             "silence": None if self.silence is None else [round(each, 6) for each in self.silence],
             "ended": round((self.ended_ns - self.started_ns) / _SECOND_NS, 6),
             "probe": self.call.expect_error,
+            **self._polled(),
+        }
+
+    def _polled(self) -> dict[str, Any]:
+        """What the row of a job says beside: since when each milestone may have been reached, and
+        how often it was asked for.
+        """
+        if not self.looks:
+            return {}
+        sent = [(look.sent_ns - self.started_ns) / _SECOND_NS for look in self.looks]
+        gaps = [after - before for before, after in pairwise([0.0, *sent])]
+        return {
+            "milestones_low": {
+                name: round(value, 6) for name, value in self.milestones_low.items()
+            },
+            "polls": {
+                "count": len(sent),
+                "first": round(sent[0], 6),
+                "last": round(sent[-1], 6),
+                "longest_gap": round(max(gaps), 6),
+            },
         }
 
     def violation_rows(self) -> list[dict[str, Any]]:

@@ -9,12 +9,14 @@ from collections.abc import Callable
 
 from soundstage.conformance.judge import Told
 from soundstage.contract.roles import identifier
-from soundstage.exchange.exchange import Exchange
+from soundstage.exchange.exchange import Exchange, Leave
 from soundstage.process.memory import PARSED, Claim
 
 _SECOND_NS = 1_000_000_000
 #: More kinds of stage#track than this are an attack on the bundle, not a protocol.
 _MOST_STAGES, _LONGEST_STAGE = 64, 100
+#: Why a stream that was left is not judged whole.
+LEFT = "harness.left"
 OnComment = Callable[[int, bytes], None]
 
 
@@ -65,6 +67,8 @@ class ExchangeReader:
     def take(self, data: bytes, at_ns: int, last: bool) -> bool:
         """A piece of body, as `Response.pump` gives it; True if no more is wanted."""
         judge = self._judge
+        if (leave := self._exchange.call.leave_at) is not None and leave.inside:
+            data = self._half_of(leave, data)
         told = judge.feed(data)
         self.last_ns = at_ns
         if self._comments and self._on_comment is not None:
@@ -77,7 +81,22 @@ class ExchangeReader:
             self.tell(told, at_ns, exact=not (last or judge.mid_event))
         elif not self._streaming and self._keep_bytes:
             self._tape.append(at_ns, data, False)
+        if leave is not None and self._is_left(leave):
+            judge.capped = LEFT
         return judge.capped is not None
+
+    def _is_left(self, leave: Leave) -> bool:
+        """Whether the reader goes away now: with the chunk, or with half of what comes after it."""
+        if not self._has_come(leave):
+            return False
+        return not leave.inside or self._judge.mid_event
+
+    def _has_come(self, leave: Leave) -> bool:
+        return any(name.partition("#")[0] == leave.stage for name in self._exchange.stages)
+
+    def _half_of(self, leave: Leave, data: bytes) -> bytes:
+        """What is read of a piece where the stream is left in the middle of a chunk."""
+        return data[: len(data) // 2] if self._has_come(leave) else data
 
     def tell(self, told: list[Told], at_ns: int, *, exact: bool) -> None:
         """Time the events of one read. The last is exact if `exact`; the others are coarse."""

@@ -17,6 +17,16 @@ from soundstage.contract.field_schemas import Schema
 from soundstage.contract.protocol import Endpoint
 from soundstage.contract.roles import role_of
 from soundstage.errors import UsageError
+from soundstage.generation.sampler import (
+    MISSING,
+    Candidates,
+    Knowledge,
+    Place,
+    Sampler,
+    Unmet,
+    sampler_of,
+)
+from soundstage.untrusted import json_text
 
 _MOODS = ("calm", "bright", "wistful", "restless", "warm", "bold", "dreamy", "playful")
 _STYLES = ("waltz", "folk song", "synth ballad", "bossa nova", "march", "lullaby", "rock anthem")
@@ -45,13 +55,92 @@ def request_body(contract: Contract, endpoint: Endpoint, rng: Random) -> dict[st
         return {}
     schema = endpoint.request
     properties = schema.get("properties", {})
-    body = {name: _value(properties.get(name, {}), rng) for name in schema.get("required", ())}
-    if not _validator(contract, endpoint.name).is_valid(body):
-        raise UsageError(
-            f"{contract.api} {endpoint.name}: no request can be made up from its schema alone: "
-            f"tried {sorted(body)}"
-        )
+    required = schema.get("required", ())
+    try:
+        body = {name: _value(properties.get(name, {}), rng) for name in required}
+    except (KeyError, TypeError):
+        body = {}
+    if not fits(contract, endpoint, body):
+        body = _drawn(contract, endpoint, rng)
     return body
+
+
+#: Draws of a body until it is for its endpoint, and not for another at the same place.
+_TRIES = 50
+
+
+class _Least(Knowledge):
+    """Values by role, and nothing that may be left out."""
+
+    def __init__(self, sampler: Sampler, rng: Random) -> None:
+        self._sampler, self._rng = sampler, rng
+
+    def value(self, place: Place) -> Any:
+        role = (self._sampler.role_at(place) or "").removesuffix("_or_null")
+        if role in ("prompt", "lyrics"):
+            return _string({"x-role": role}, self._rng)
+        return Candidates((_URL,)) if role == "reference_audio" else MISSING
+
+    def has(self, place: Place) -> bool:
+        return False
+
+
+def _drawn(contract: Contract, endpoint: Endpoint, rng: Random) -> dict[str, Any]:
+    """A body that is drawn from the schema, and meets what tells the endpoint from others."""
+    asked = [each for each in (endpoint.request, endpoint.when) if each is not None]
+    sampler = sampler_of({"type": "object", "allOf": asked})
+    for _ in range(_TRIES):
+        try:
+            body = sampler.draw(rng, _Least(sampler, rng))
+        except Unmet as error:
+            raise UsageError(
+                f"{contract.api} {endpoint.name}: no request can be made up from its schema: {error}"
+            ) from error
+        if isinstance(body, dict) and fits(contract, endpoint, body):
+            return body
+    raise UsageError(
+        f"{contract.api} {endpoint.name}: no request can be made up that is not for "
+        "another endpoint at the same path"
+    )
+
+
+def fits(contract: Contract, endpoint: Endpoint, body: Any) -> bool:
+    """Whether a body meets an endpoint's schema, and goes to no other endpoint."""
+    meets = _validator(contract, endpoint.name).is_valid(body)
+    return bool(meets) and endpoint_of(contract, endpoint, body) is endpoint
+
+
+def endpoint_of(contract: Contract, endpoint: Endpoint, body: Any) -> Endpoint:
+    """The endpoint that a request is for, of those at the method and path of `endpoint`."""
+    if isinstance(body, bytes):
+        body = json_text.parse(body).value
+    sharing = [
+        each
+        for each in contract.endpoints.values()
+        if (each.method, each.path) == (endpoint.method, endpoint.path)
+    ]
+    if len(sharing) == 1:
+        return endpoint
+    for each in sharing:
+        if each.when is not None and _when(contract, each.name).is_valid(body):
+            return each
+    return next((each for each in sharing if each.when is None), endpoint)
+
+
+@cache
+def _when(contract: Contract, endpoint: str) -> jsonschema_rs.Draft202012Validator:
+    return patterns.validator(contract.endpoints[endpoint].when or {})
+
+
+def sent_body(endpoint: Endpoint, body: Any) -> Any:
+    """What is sent as the body of a request: nothing, where the endpoint takes none."""
+    return None if endpoint.request is None else body
+
+
+def own_values(contract: Contract, endpoint: Endpoint, seed: int) -> dict[str, str]:
+    """Values of the parameters that an endpoint describes itself, by name."""
+    rng = Random(f"{seed}/{contract.api}/{endpoint.name}/parameters")
+    return {name: str(sampler_of(each).draw(rng)) for name, each in endpoint.parameters.items()}
 
 
 def valid_body(contract: Contract, endpoint: Endpoint, seed: int) -> dict[str, Any]:

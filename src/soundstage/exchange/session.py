@@ -51,6 +51,7 @@ class Session:
     def cut(self) -> None:
         """End what is in flight."""
         self.transport.cut()
+        self.client.interrupt.now()
 
     def close(self) -> None:
         """Give up idle connections."""
@@ -89,7 +90,12 @@ def open_session(
     secrets = [secret for header in given for secret in secrets_in(*header, target_url, words)]
     # Before anything is connected to: whatever goes wrong from here on is said without them.
     warnings = _hidden(key, key_file, secrets, target_url, words)
-    names = tuple(name.lower() for name, _ in given)
+    contracts = load_all().values()
+    names = tuple(
+        dict.fromkeys(
+            [*(name.lower() for name, _ in given), *(c.auth.header.lower() for c in contracts)]
+        )
+    )
     settings = TransportSettings(
         ca_file=ca_file,
         client_cert=client_cert,

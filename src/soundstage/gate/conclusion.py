@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from soundstage.assets.asset_checks import inconclusive
-from soundstage.conformance.coverage import exercised
+from soundstage.conformance.coverage import exercised, is_tied
 from soundstage.contract.rules import Rule
 from soundstage.gate.gate import ContractGate
 from soundstage.gate.rule_outcomes import (
@@ -39,9 +39,11 @@ def outcome(gate: ContractGate, rule: Rule) -> RuleOutcome:
             for violation in exchange.violations
             if violation.rule == rule.id
         ]
-        seen = exchange.observation(live=gate.live)
-        if seen.concerns(rule):
-            concerned.append((exchange, seen))
+        concerned += [
+            (exchange, seen)
+            for seen in exchange.observations(live=gate.live)
+            if seen.concerns(rule)
+        ]
     known = RuleOutcome(rule, "passed", found=found, exchanges=len(concerned))
     unknown = gate.assets.unknown(rule)
     # What is only noted of a file that is not looked into has not put its rule to the test.
@@ -54,6 +56,8 @@ def outcome(gate: ContractGate, rule: Rule) -> RuleOutcome:
         exercised(rule, seen) and gate.unjudged(exchange) is None for exchange, seen in concerned
     ):
         not_sent = gate.not_sent.get((rule.api, rule.endpoint))
+        if is_tied(rule):
+            not_sent = gate.ties_not_sent.get((rule.api, rule.endpoint), not_sent)
         not_shown(known, [exchange for exchange, _ in concerned], not_sent)
         if known.outcome == "not_exercised" and unknown is not None:
             known.reason = unknown

@@ -25,11 +25,14 @@ from soundstage.contract.protocol import DocumentedError, Endpoint
 from soundstage.errors import BudgetError, TargetError
 from soundstage.exchange.budget import Budget
 from soundstage.exchange.client import Call, Client, Exchange
+from soundstage.exchange.filled_paths import UnusableError, filled, names_in
+from soundstage.exchange.given import given_by
 from soundstage.exchange.patience import REASON, Patience, TimeUpError
-from soundstage.exchange.requests import valid_body
+from soundstage.exchange.requests import endpoint_of, own_values, sent_body, valid_body
 from soundstage.exchange.session import Session
 from soundstage.exchange.target import find
-from soundstage.gate.lookup import UnusableError, path_of, unusable
+from soundstage.exchange.ties import ask_alone, leave_and_ask, leaves_of, tied_endpoints
+from soundstage.gate.lookup import unusable
 from soundstage.gate.rule_outcomes import explained, of_budget
 from soundstage.gate.server_errors import ServerErrors, check_probe, is_server_error
 from soundstage.observed.exchanges import observe
@@ -106,6 +109,9 @@ class ContractGate:
         self._server_errors = ServerErrors()
         #: Exchanges whose rows wait until it is known whether a 500 comes again.
         self._held: list[Exchange] = []
+        self._tied: set[str] = set()
+        #: Why an endpoint was not held against the one that knows its generations.
+        self.ties_not_sent: dict[tuple[str, str], str] = {}
 
     @property
     def live(self) -> bool:
@@ -131,7 +137,11 @@ class ContractGate:
                 f"after {MOST_TIMEOUTS} timeouts nothing more was tried out on this target"
             )
         client = self.session.client if call.scenario == "check" else self._explorer
-        exchange = client.exchange(call)
+        return self._take(client.exchange(call))
+
+    def _take(self, exchange: Exchange) -> Exchange:
+        """Keep an exchange, and what it shows."""
+        call = exchange.call
         if call.scenario == "check" and not self._cut:
             exchange.in_assets = self.assets.examine(exchange)
         if self.unjudged(exchange) is None:
@@ -195,7 +205,7 @@ class ContractGate:
         """Capture several (api, endpoint) at once, as a generation may take minutes."""
         todo = [pair for pair in dict.fromkeys(wanted) if pair not in self._captured]
         # What looks a generation up needs one first.
-        first = [pair for pair in todo if self._endpoint(pair).kind != "status"]
+        first = [pair for pair in todo if not names_in(self._endpoint(pair))]
         failed: list[BaseException] = []
 
         def capture(pair: tuple[str, str]) -> None:
@@ -244,19 +254,18 @@ class ContractGate:
         return self.contracts[pair[0]].endpoints[pair[1]]
 
     def _capture(self, contract: Contract, endpoint: Endpoint) -> Exchange | None:
-        if endpoint.kind == "status":
-            stream = contract.endpoint_of_kind("stream")
-            made = self.captured(contract.api, stream.name) if stream is not None else None
-            if made is None or made.message_id is None:
-                reason = "no generation to look up: none was given an id"
-                self.not_sent[(contract.api, endpoint.name)] = reason
-                return None
+        values = self._filled_in(contract, endpoint)
+        if values is None:
+            return None
+        path = None
+        if values:
             try:
-                path = path_of(endpoint, made.message_id)
+                path = filled(endpoint, values)
             except UnusableError as error:
                 reason = f"no generation to look up: its id cannot stand in a URL: {error}"
                 self.not_sent[(contract.api, endpoint.name)] = reason
                 return None
+        if endpoint.kind == "status":
             return self.send(Call(contract, endpoint, path=path))
         body = self.valid_body(contract, endpoint)
         if endpoint.kind == "sync" and (asked := duration_of(endpoint.request)) is not None:
@@ -264,12 +273,34 @@ class ContractGate:
             name, schema = asked
             if isinstance(default := schema.get("default"), int):
                 body.setdefault(name, max(1, default * 2 // 3))
-        call = Call(contract, endpoint, body)
+        call = Call(contract, endpoint, sent_body(endpoint, body), path=path, confirm=1)
         exchange = self.send(call)
         if is_server_error(exchange) and self.session.budget.left is None:
             # Asking is free: does it come again?
             exchange = self.send(call)
         return exchange
+
+    def _filled_in(self, contract: Contract, endpoint: Endpoint) -> dict[str, str] | None:
+        """What an endpoint's path and query are filled in with: values of its own, and those that
+        an exchange with another endpoint gave. None, with the reason in `not_sent`, where none has.
+        """
+        names = names_in(endpoint)
+        own = own_values(contract, endpoint, self._seed)
+        if not names - own.keys():
+            return own
+        for other in contract.endpoints.values():
+            ours = {each.name for each in other.gives} >= names - own.keys()
+            if other is endpoint or not (ours or (other.kind == "stream" and not other.gives)):
+                continue
+            made = self.captured(contract.api, other.name)
+            given = {} if made is None else given_by(made)
+            if names - own.keys() <= given.keys():
+                return {**own, **given}
+            if made is not None and made.message_id is not None and len(names) == 1:
+                return dict.fromkeys(names, made.message_id)
+        reason = "no generation to look up: none was given an id"
+        self.not_sent[(contract.api, endpoint.name)] = reason
+        return None
 
     def valid_body(self, contract: Contract, endpoint: Endpoint) -> dict[str, Any]:
         """A request that the contract allows; the same for the same seed."""
@@ -303,7 +334,14 @@ class ContractGate:
             if endpoint.request is None:
                 continue
             body = self.valid_body(contract, endpoint)
-            call = Call(contract, endpoint, body, scenario="errors", expect_error=True)
+            call = Call(
+                contract,
+                endpoint,
+                sent_body(endpoint, body),
+                scenario="errors",
+                path=self._any_path(contract, endpoint),
+                expect_error=True,
+            )
             if self.session.target.kind == "emulator" and not self.costly:
                 header = ((ERROR_HEADER, error.name),)
                 sent.append(self.send(replace(call, headers=header)))
@@ -336,8 +374,23 @@ class ContractGate:
     def probe(self, contract: Contract, endpoint: Endpoint, **changes: Any) -> Exchange:
         """Send a valid request but for `changes` (fields of `Call`), which should be refused."""
         body = self.valid_body(contract, endpoint)
-        call = Call(contract, endpoint, body, scenario="refusals", expect_error=True)
+        call = Call(
+            contract,
+            endpoint,
+            body,
+            scenario="refusals",
+            path=self._any_path(contract, endpoint),
+            expect_error=True,
+        )
         return self.send(replace(call, **changes))
+
+    def _any_path(self, contract: Contract, endpoint: Endpoint) -> str | None:
+        """The path of an endpoint for a request that is to be refused, whatever is filled in."""
+        names = names_in(endpoint)
+        if not names:
+            return None
+        own = own_values(contract, endpoint, self._seed)
+        return filled(endpoint, {**dict.fromkeys(names, "none"), **own})
 
     def explored(
         self,
@@ -351,6 +404,7 @@ class ContractGate:
         """Send a request that was made up. Whether it is valid the contract's data says, not
         whoever made it; an invalid one should be refused. None where no budget covers it.
         """
+        endpoint = endpoint_of(contract, endpoint, body)
         broken = self._broken_rule(contract, endpoint, body)
         if media_type(content_type) != "application/json":
             broken = broken or "request/media_type"
@@ -362,6 +416,7 @@ class ContractGate:
             scenario="explored",
             method=method,
             content_type=content_type,
+            follow=False,
             expect_error=broken is not None or other_method,
             broken_rule=None if other_method else broken,
         )
@@ -380,9 +435,38 @@ class ContractGate:
         value = parsed.value if parsed is not None else body
         if not isinstance(value, dict) or (parsed is not None and parsed.problems):
             return "request/body"
-        check = FieldCheck(contract.rules, "request", "", endpoint.request or {}, None)
+        prefix = contract.rules.requests.get(endpoint.name, "")
+        check = FieldCheck(contract.rules, "request", prefix, endpoint.request or {}, None)
         found = sorted(check.violations(value, None), key=lambda each: each.severity)
         return found[0].rule.removeprefix(f"{contract.api}/") if found else None
+
+    def tie(self, contract: Contract) -> None:
+        """Put to the test what the endpoints of a contract say of one generation: leave its streams
+        after each stage, and ask for what became of them. Once; where it may cost money, each
+        stream is left but once, and only within the budget.
+        """
+        if contract.api in self._tied:
+            return
+        self._tied.add(contract.api)
+        for endpoint in tied_endpoints(contract):
+            call = Call(
+                contract,
+                endpoint,
+                sent_body(endpoint, self.valid_body(contract, endpoint)),
+                confirm=1,
+                scenario="ties",
+            )
+            leaves = list(leaves_of(endpoint))
+            if self.costly:
+                leaves = leaves[-1:] if len(leaves) < 2 else leaves[1:2]
+            try:
+                for leave in leaves:
+                    self.patience.check()
+                    self._take(leave_and_ask(self.session.client, call, leave, self.charges))
+                if endpoint.kind == "job" and not self.costly:
+                    self._take(ask_alone(self.session.client, call, self.charges))
+            except BudgetError as error:
+                self.ties_not_sent[contract.api, endpoint.name] = of_budget(error)
 
     def charges(self) -> int | None:
         """How many generations an emulator has charged for; None where nobody says, or where

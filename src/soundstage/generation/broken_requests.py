@@ -19,9 +19,13 @@ def breaking(contract: Contract, rule: Rule, valid: dict[str, Any]) -> dict[str,
     """`valid` changed so that it breaks `rule`, a rule of the endpoint "request", and if possible
     no other; None if no value is known that does (say so, rather than guess).
     """
-    if not rule.id.startswith(f"{rule.api}/request/field/"):
+    parts = rule.id.split("/")[2:]
+    of = contract.endpoints.get(parts[0])
+    if of is not None:
+        parts = parts[1:]
+    if len(parts) < 3 or parts[0] != "field" or "." in parts[1]:
         return None
-    name, aspect, *_ = rule.id.split("/")[3:]
+    _, name, aspect, *_ = parts
     if aspect == "required":
         return {key: value for key, value in valid.items() if key != name}
     for schema in _request_schemas(contract):

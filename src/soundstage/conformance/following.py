@@ -1,0 +1,117 @@
+"""What is found out about a generation by asking for its state: of a job, or of a stream whose
+reader has gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from soundstage.conformance.answers import violation
+from soundstage.conformance.fields import shown
+from soundstage.conformance.judge import Caps, Judge
+from soundstage.conformance.looks import LooksJudge
+from soundstage.conformance.violations import Violation
+from soundstage.contract import Contract
+from soundstage.contract.protocol import Endpoint
+from soundstage.contract.roles import asset_urls
+from soundstage.process.memory import Claim
+
+#: A chunk and the name of its stage, None where no stage fits.
+Seen = tuple[str | None, Any]
+
+
+class Following:
+    """One generation that `endpoint` has made, looked at through the status endpoint that knows it.
+    `given`: what it is asked for by, by name; `violations`: what was found so far.
+    """
+
+    def __init__(
+        self,
+        contract: Contract,
+        endpoint: Endpoint,
+        given: Mapping[str, str] | None = None,
+        *,
+        caps: Caps | None = None,
+        own_host: str | None = None,
+    ) -> None:
+        assert endpoint.looked_up_by is not None
+        self.contract, self.endpoint = contract, endpoint
+        self.status = contract.endpoints[endpoint.looked_up_by.endpoint]
+        self.given: Mapping[str, str] = given or {}
+        self.looks = LooksJudge(contract, self.status, caps=caps, own_host=own_host)
+        self.unknown = False
+        self._found: list[Violation] = []
+
+    @property
+    def violations(self) -> list[Violation]:
+        return [*self._found, *self.looks.violations]
+
+    @property
+    def ties(self) -> list[Violation]:
+        """What was found of what the two endpoints say of one generation."""
+        return list(self._found)
+
+    def look(self, claim: Claim | None = None) -> Judge:
+        """A judge for the next look."""
+        return self.looks.judge(claim)
+
+    def unknown_id(self, status: int) -> None:
+        """The id that was given is not known."""
+        self.unknown = True
+        self._add(
+            "job.unknown_id", "status/known", f"the id that it gave is answered with {status}"
+        )
+
+    def over(self, cut: str | None = None) -> None:
+        """Nobody looks any more; `cut` says why, where the generation may have gone on."""
+        self.looks.check.close(cut=cut or self.looks.reason)
+
+    # ------------------------------------------------------------------ beside a stream
+
+    def compare_first(self, state: str | None, seen: Iterable[Seen]) -> None:
+        """Hold the first state that was shown against what a stream had told by then."""
+        assert self.endpoint.protocol is not None
+        states = self.status.protocol
+        if state is None or states is None:
+            return
+        for stage in {name for name, _ in seen if name is not None}:
+            told = self.endpoint.protocol.by_name[stage].state
+            if told is not None and state != told and state in states.before(told):
+                message = f"the state is {state}; the stream had told {stage}, which is {told}"
+                self._add("job.behind", "status/not_behind", message)
+                return
+
+    def compare_last(self, last: Any, seen: Iterable[Seen]) -> None:
+        """Hold what the last state shows against what a stream had told: files, and what is to
+        stay the same.
+        """
+        chunks = [chunk for _, chunk in seen]
+        here = asset_urls(self.contract, [last])
+        for role, url in asset_urls(self.contract, chunks):
+            others = {each for other, each in here if other == role}
+            if others and url not in others:
+                message = f"{role} is {shown(min(others))}; the stream had told {shown(url)}"
+                self._add("job.other_result", "result/same", message)
+                return
+        protocol = self.endpoint.protocol
+        for constant in protocol.constant if protocol is not None else ():
+            mine = constant.field.of(last)
+            for chunk in chunks:
+                told = constant.field.of(chunk)
+                if None not in (mine, told) and mine != told:
+                    message = (
+                        f"{constant.field} is {shown(mine)}; the stream had told {shown(told)}"
+                    )
+                    self._add("job.other_result", "result/same", message)
+                    return
+
+    def charged(self, times: int) -> None:
+        """The generation was charged for so many times."""
+        if times > 1:
+            message = f"one generation was charged for {times} times"
+            self._add("job.charged_twice", "charged/once", message)
+
+    def _add(self, code: str, rule: str, message: str) -> None:
+        name = f"{self.endpoint.name}/{rule}"
+        self._found.append(violation(self.contract, code, name, message))

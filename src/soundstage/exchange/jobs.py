@@ -1,0 +1,249 @@
+"""Follows a job: asks for its state until it is over, as often as its contract says, and keeps when
+each thing was seen.
+
+What is seen by asking came about between two questions: after the last one that did not show it was
+*sent*, and before the first answer that shows it was *complete*. Both ends are kept.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from soundstage.conformance.following import Following
+from soundstage.conformance.judge import Judge
+from soundstage.contract.jobs import Polling
+from soundstage.contract.protocol import Endpoint
+from soundstage.errors import BudgetError
+from soundstage.exchange.exchange import Exchange
+from soundstage.exchange.filled_paths import UnusableError, filled
+from soundstage.exchange.tape import Tape
+from soundstage.process.memory import PARSED, Claim
+from soundstage.wire.media_type import content_type_of
+from soundstage.wire.response import Response
+
+_SECOND_NS: Final = 1_000_000_000
+#: Questions that one job may take, whatever its contract says.
+MOST_LOOKS: Final = 10_000
+_CAP: Final = "cap.polls"
+#: So many answers in a row that tell nothing of the state (a gateway's, none at all) are borne.
+_BORNE: Final = 5
+_NOT_FOUND: Final = (404, 410)
+_LATER: Final = (408, 425, 429, 500, 502, 503, 504)
+#: A wait that a server asks for is not longer than this, in seconds.
+_LONGEST_WAIT_S: Final = 3_600.0
+
+
+@dataclass(slots=True)
+class Look:
+    """One question for the state of a job and its answer. Times are monotonic ns; `state` is None
+    where the answer shows none.
+    """
+
+    url: str
+    sent_ns: int
+    ended_ns: int
+    response: Response
+    tape: Tape
+    request_head: tuple[tuple[str, str], ...] = ()
+    state: str | None = None
+    milestones: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Interrupt:
+    """Ends the waits of jobs, so that what is in flight can be cut."""
+
+    _waiting: set[threading.Event] = field(default_factory=set)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait so long; True if it was interrupted."""
+        event = threading.Event()
+        self._waiting.add(event)
+        try:
+            return event.wait(seconds)
+        finally:
+            self._waiting.discard(event)
+
+    def now(self) -> None:
+        """End every wait."""
+        for event in list(self._waiting):
+            event.set()
+
+
+#: Sends one GET and gives its response, whose head is there: (url, further headers).
+Ask = Callable[[str], tuple[Response, tuple[tuple[str, str], ...]]]
+
+
+class JobFollower:
+    """Follows the generation of one exchange, and tells `following`. `ask` sends a question,
+    `base` is the URL that its path is added to, `confirm` how often the last state is looked at
+    again; `pay` is called before a question that costs, and raises BudgetError.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        following: Following,
+        ask: Ask,
+        base: str,
+        claim: Claim,
+        interrupt: Interrupt,
+        *,
+        keep_bytes: bool = True,
+        keep_chunks: bool = False,
+        confirm: int = 0,
+        pay: Callable[[], None] | None = None,
+    ) -> None:
+        self._exchange = exchange
+        self._following = following
+        self._ask = ask
+        self._base = base
+        self._claim = claim
+        self._interrupt = interrupt
+        self._keep_bytes, self._keep_chunks = keep_bytes, keep_chunks
+        self._confirm = confirm
+        self._pay = pay
+        self._polling = polling_of(following)
+        self._status: Endpoint = following.status
+        #: When the last question was sent whose answer showed a state.
+        self._asked_ns = exchange.started_ns
+
+    def follow(self) -> None:
+        """Ask until the job is over, or nobody waits any longer."""
+        judge, polling = self._following, self._polling
+        try:
+            path = filled(self._status, judge.given)
+        except UnusableError as error:
+            judge.over(f"job.unusable_id: {error}")
+            return None
+        url = self._base + path
+        accepted_ns = time.monotonic_ns()
+        until_ns = accepted_ns + int(polling.until_s * _SECOND_NS)
+        wait, borne, confirmed = polling.every_s, 0, 0
+        while True:
+            if len(self._exchange.looks) >= MOST_LOOKS:
+                return judge.over(_CAP)
+            left = (until_ns - time.monotonic_ns()) / _SECOND_NS
+            if left <= 0:
+                return judge.over()
+            if self._interrupt.wait(min(wait, left)):
+                return judge.over("harness.cancelled")
+            if self._pay is not None and polling.billed:
+                try:
+                    self._pay()
+                except BudgetError:
+                    return judge.over("budget.spent")
+            look = self._look(url)
+            retry_after = _retry_after(look.response)
+            wait = min(wait * polling.growth, polling.at_most_every_s)
+            if retry_after is not None:
+                wait = retry_after
+            status = look.response.status
+            if look.state is not None:
+                borne = 0
+                if judge.looks.check.over:
+                    if confirmed >= self._confirm:
+                        return judge.over()
+                    confirmed, wait = confirmed + 1, 0.0
+                continue
+            if status in _NOT_FOUND:
+                if look.ended_ns - accepted_ns > polling.grace_s * _SECOND_NS:
+                    judge.unknown_id(status)
+                    return judge.over()
+                continue
+            borne += 1
+            refused = status is not None and 400 <= status < 500 and status not in _LATER
+            if refused or borne >= _BORNE or _was_cut(look.response):
+                return judge.over(judge.looks.reason or _why(look.response))
+
+    def _look(self, url: str) -> Look:
+        exchange, one = self._exchange, self._following.look(self._claim)
+        response, head = self._ask(url)
+        tape = Tape(self._claim)
+        with response:
+            sent_ns = response.times.start_ns
+            if response.status is not None:
+                one.head(response.status, content_type_of(response.headers))
+
+                def take(data: bytes, at_ns: int, last: bool) -> bool:
+                    one.feed(data)
+                    if self._keep_bytes:
+                        tape.append(at_ns, data, False)
+                    return one.capped is not None
+
+                response.pump(take)
+        ended_ns = time.monotonic_ns()
+        one.close(response.end)
+        self._following.looks.take(one)
+        look = Look(url, sent_ns, ended_ns, response, tape, head)
+        exchange.looks.append(look)
+        exchange.ended_ns = ended_ns
+        self._told(one, look)
+        return look
+
+    def _told(self, one: Judge, look: Look) -> None:
+        """Keep what a look showed, and when."""
+        exchange, seen = self._exchange, one.seen
+        if seen is None or seen.stage is None:
+            return
+        look.state, look.milestones = seen.stage, seen.milestones
+        high = (look.ended_ns - exchange.started_ns) / _SECOND_NS
+        low = (self._asked_ns - exchange.started_ns) / _SECOND_NS
+        for name in seen.milestones:
+            exchange.milestones[name] = high
+            exchange.milestones_low[name] = low
+        self._asked_ns = look.sent_ns
+        times = exchange.stages.get(seen.stage)
+        if times is None:
+            exchange.stages[seen.stage] = [high, high, 1]
+        else:
+            times[1] = high
+            times[2] += 1
+        chunk = seen.chunk
+        if chunk is not None:
+            if self._keep_chunks and self._claim.take(PARSED * one.body_bytes):
+                exchange.states.append((seen.stage, chunk))
+            if (heard := exchange.call.on_chunk) is not None:
+                heard(chunk)
+
+
+def polling_of(following: Following) -> Polling:
+    """How the state of a generation is asked for: as its endpoint says, else as a job does that the
+    same status endpoint knows.
+    """
+    told = following.endpoint.poll
+    others = (each.poll for each in following.contract.endpoints.values() if each.poll is not None)
+    same = (each for each in others if each.endpoint == following.status.name)
+    return told or next(same, None) or Polling(following.status.name)
+
+
+def _was_cut(response: Response) -> bool:
+    return response.end is not None and response.end.kind.value == "cancelled"
+
+
+def _why(response: Response) -> str:
+    """Why a question got no answer that shows a state."""
+    end = response.end
+    if response.status is None and end is not None:
+        return f"{end.fault_of or 'environment'}.{end.kind}"
+    return f"http.{response.status}"
+
+
+def _retry_after(response: Response) -> float | None:
+    """The seconds that a `Retry-After` asks to wait (RFC 9110, section 10.2.3); None without one."""
+    said = response.header("retry-after")
+    if said is None:
+        return None
+    text = said.strip()
+    if text.isascii() and text.isdigit() and len(text) < 10:
+        return min(float(text), _LONGEST_WAIT_S)
+    try:
+        moment = parsedate_to_datetime(text)
+    except (TypeError, ValueError):
+        return None
+    return min(max(0.0, moment.timestamp() - time.time()), _LONGEST_WAIT_S)
