@@ -11,6 +11,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,38 @@ def test_a_made_up_contract_is_covered_from_its_data_alone(shape: str, tmp_path:
     assert {f"order/{first}/skipped", f"order/{first}/too_late"} <= names
     assert ("index/gap" in names) == (contract.protocol.index is not None)
     assert ("track/lost" in names) == (contract.protocol.tracks is not None)
+
+
+# --- envelopes of errors --------------------------------------------------------------------------
+
+
+def _envelope(kind: str, message: str) -> dict[str, Any]:
+    return {"status": "error", "kind": kind, "message": message}
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_printed_errors_that_share_an_envelope_are_told_apart_by_what_only_one_has(
+    nested: bool,
+) -> None:
+    contract = load("v6")
+    said = [("limit", "Slow down."), ("money", "Pay first."), ("money", "Pay again.")]
+    bodies = [_envelope(*each) for each in said]
+    known = [
+        replace(error, body={"error": body, "id": 0} if nested else body)
+        for error, body in zip(contract.errors.known, bodies, strict=False)
+    ]
+    contract = replace(contract, errors=replace(contract.errors, known=tuple(known)))
+    faults = [fault for fault in catalogue(contract) if fault.level == "payloads"]
+    faults = [fault for fault in faults if fault.of == "error"]
+    matrix = command.judge_all(contract, faults)
+    assert lives(matrix) == []
+    names = {fault.name for fault in faults}
+    first, _, last = (error.name for error in known)
+    inside = "error." if nested else ""
+    assert f"error/{first}/{inside}kind/missing" in names
+    assert f"error/{first}/{inside}message/case" in names, "its kind still tells"
+    assert f"error/{last}/{inside}kind/missing" in names
+    assert f"error/{last}/{inside}message/case" not in names, "what is left may be another's"
 
 
 # --- one fault, one violation ---------------------------------------------------------------------
