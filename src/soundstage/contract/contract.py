@@ -67,6 +67,12 @@ class Contract:
         """The first endpoint of a kind ("stream", "sync", "status"); None if there is none."""
         return next((e for e in self.endpoints.values() if e.kind == kind), None)
 
+    def endpoint_of_errors(self) -> Endpoint:
+        """The endpoint that an error is taken for the answer of where nothing tells: they all have
+        the same errors. The stream, if there is one.
+        """
+        return self.endpoint_of_kind("stream") or next(iter(self.endpoints.values()))
+
 
 def _roots(root: Traversable | None) -> tuple[Traversable, ...]:
     """The folders that hold contracts, those that were added first: what they hold wins."""
