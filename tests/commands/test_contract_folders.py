@@ -5,6 +5,7 @@ one is refused with what to write instead, and a broken contract stops nobody wh
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -139,3 +140,79 @@ def test_pytest_leaves_the_variable_as_it_was(apis: Path, monkeypatch: pytest.Mo
     words = ["-q", "-p", "no:cacheprovider", "-p", "soundstage.pytest_plugin", "--version"]
     assert pytest.main([*words, "--schemas", str(apis)]) == 0
     assert os.environ[VARIABLE] == ""
+
+
+# --- one of several is broken ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def beside_a_broken_one(apis: Path) -> Path:
+    """Two contracts in a folder, the second of which is not understood."""
+    shutil.copytree(apis / SHAPE, apis / "broken")
+    (apis / "broken" / "errors.json").write_text("{")
+    file = apis / "broken" / "protocol.json"
+    file.write_text(file.read_text().replace(f'"{SHAPE}"', '"broken"', 1))
+    (apis.parent / "x.json").write_text('{"detail": "Not found"}')
+    return apis
+
+
+CHECK = ("check", "--target", "emulator", "--explore", "0", "--out", "run")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("lint", "--api", "v6", "--endpoint", "error", "x.json"),
+        ("schema", "--api", SHAPE),
+        ("explain", "index.gap"),
+        ("explain", f"{SHAPE}/tune"),
+        ("faults", "--api", SHAPE, "--only", "wire/gzip", "--valid", "1"),
+        ("record", "--target", "emulator", "--api", SHAPE, "--out", "saved", "--dry-run"),
+        ("load", "--target", "emulator", "--api", SHAPE, "--dry-run"),
+        pytest.param(
+            (*CHECK, "--emulator-args", "--profile instant", "--api", SHAPE, "-k", "index"),
+            marks=pytest.mark.proof,
+        ),
+    ],
+)
+def test_a_broken_contract_stops_no_command_that_does_not_need_it(
+    beside_a_broken_one: Path, words: tuple[str, ...]
+) -> None:
+    done = ran(*words, "--schemas", str(beside_a_broken_one), at=beside_a_broken_one.parent)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout
+    assert ("without broken: " in done.stderr) == ("index.gap" in words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("lint", "x.json"),
+        ("lint", "--api", "broken", "x.json"),
+        ("schema", "--api", "broken"),
+        ("explain", "broken/tune"),
+        ("faults",),
+        ("check", "--target", "emulator", "--out", "run"),
+        ("emulate", "--port", "0"),
+    ],
+)
+def test_a_command_that_needs_it_or_all_of_them_says_what_is_broken(
+    beside_a_broken_one: Path, words: tuple[str, ...]
+) -> None:
+    done = ran(*words, "--schemas", str(beside_a_broken_one), at=beside_a_broken_one.parent)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert "broken/errors.json" in done.stderr
+
+
+@pytest.mark.parametrize("form", ["text", "openapi"])
+def test_schema_shows_the_others_and_names_the_broken_one(
+    beside_a_broken_one: Path, form: str
+) -> None:
+    words = ("schema", "--format", form, "--schemas", str(beside_a_broken_one))
+    done = ran(*words, at=beside_a_broken_one.parent)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "broken/errors.json" in done.stderr
+    for api in (SHAPE, "v5", "v6"):
+        assert api in done.stdout
