@@ -4,6 +4,7 @@ one is refused with what to write instead, and a broken contract stops nobody wh
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from soundstage.cli import COMMANDS, _command_first
 
 SHAPE = "no-tracks"
 VARIABLE = "SOUNDSTAGE_SCHEMAS"
+INSTANT = {"constant": 0}
 
 
 @pytest.fixture
@@ -203,6 +205,18 @@ def test_a_command_that_needs_it_or_all_of_them_says_what_is_broken(
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1
     assert "broken/errors.json" in done.stderr
+
+
+def test_a_profile_needs_the_contracts_that_it_names(beside_a_broken_one: Path) -> None:
+    home = beside_a_broken_one.parent
+    for api in (SHAPE, "broken"):
+        profile = {"description": "Mine.", "default": INSTANT, "apis": {api: {"default": INSTANT}}}
+        (home / f"{api}.json").write_text(json.dumps(profile))
+    common = ("--port", "99999", "--schemas", str(beside_a_broken_one))
+    done = ran("emulate", "--profile", "broken.json", *common, at=home)
+    assert "broken/errors.json" in done.stderr
+    done = ran("emulate", "--profile", f"{SHAPE}.json", *common, at=home)
+    assert "broken/errors.json" not in done.stderr
 
 
 @pytest.mark.parametrize("form", ["text", "openapi"])

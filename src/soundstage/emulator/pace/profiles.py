@@ -70,7 +70,11 @@ def _from_file(path: Path) -> Profile:
         raise UsageError(f"{path}: not JSON that can be read: {error}") from error
     # The name goes into run bundles: which file it was must show, where it lay must not.
     made = from_data(f"{path.stem}@{hashlib.sha256(raw).hexdigest()[:8]}", data, str(path))
-    check_names(data, str(path), load_sound()[0])
+    sound, broken = load_sound()
+    for api in data.get("apis", {}):
+        if api in broken:
+            raise broken[api]
+    check_names(data, str(path), sound)
     return made
 
 
