@@ -17,10 +17,12 @@ from locust.runners import WorkerRunner
 from soundstage.arguments import between, count, shown_of_another, whole
 from soundstage.config import Config, find_config
 from soundstage.contract import available
+from soundstage.errors import SoundstageError
 from soundstage.loadtests.run.load_run import LoadOptions
 from soundstage.loadtests.schedule import arrivals
 from soundstage.loadtests.schedule.scenario import STREAM, Part, Scenario
 from soundstage.loadtests.web.start_terms import remember, target_of, terms_of
+from soundstage.output import visible
 from soundstage.results.bundle import new_folder
 
 
@@ -31,6 +33,11 @@ def add_options(parser: ArgumentParser, **_: Any) -> None:
     parser.set_defaults(web_host="127.0.0.1", master_bind_host=None)
     remember(parser)
     group = parser.add_argument_group("Soundstage")
+    try:
+        available()
+    except SoundstageError as error:
+        # Locust would go on without our options, after a traceback.
+        parser.exit(error.exit_code, f"locust: {visible.line(error)}\n")
     _of_a_test(_in_the_form(group.add_argument))
     _of_the_start(group.add_argument)
 

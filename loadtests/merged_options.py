@@ -18,6 +18,7 @@ from soundstage.loadtests.schedule import arrivals
 from soundstage.loadtests.schedule.recorded_arrivals import read_moments
 from soundstage.loadtests.schedule.scenario import STREAM, Part, Scenario, endpoint_of, span, spread
 from soundstage.loadtests.schedule.scenario_file import find_scenario
+from soundstage.loadtests.schedule.traffic_option import parts_of
 from soundstage.output import visible
 from soundstage.results import slo
 
@@ -93,7 +94,7 @@ def _parts(found: Scenario, args: argparse.Namespace, config: Config) -> tuple[P
     """The mixture, every part with its API."""
     apis = args.api or config.target.api or available()
     if args.traffic:
-        return spread((_part(text) for text in args.traffic), apis)
+        return tuple(parts_of(args.traffic))
     if not found.parts or args.endpoint:
         kinds = args.endpoint or (STREAM,)
         return spread((Part("", kind) for kind in kinds), apis)
@@ -103,18 +104,6 @@ def _parts(found: Scenario, args: argparse.Namespace, config: Config) -> tuple[P
     if not kept:
         raise UsageError(f"--api {', '.join(args.api)}: the scenario loads none of it")
     return kept
-
-
-def _part(text: str) -> Part:
-    place, _, weight = text.partition("=")
-    api, _, endpoint = place.partition(".")
-    try:
-        share = float(weight or 1)
-    except ValueError:
-        share = 0.0
-    if not api or not 0 < share <= 1000:
-        raise UsageError(f"--traffic {text!r}: expected API[.ENDPOINT][=WEIGHT], v6.stream=3")
-    return Part(api, endpoint or STREAM, share)
 
 
 def parameters(scenario: Scenario) -> dict[str, Any]:

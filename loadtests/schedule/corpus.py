@@ -7,11 +7,12 @@ request (`corpus_file` reads them): what its fields hold, by their role in the c
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jsonschema_rs
 import orjson
@@ -20,7 +21,7 @@ from soundstage.contract import Contract, patterns
 from soundstage.contract.protocol import Endpoint
 from soundstage.contract.roles import role_of
 from soundstage.errors import UsageError
-from soundstage.loadtests.schedule.corpus_file import PROMPT, SHEETS, read_entries
+from soundstage.loadtests.schedule.corpus_file import PROMPT, SHEETS, named, read_entries
 
 Place = tuple[Contract, Endpoint]
 
@@ -74,25 +75,38 @@ def read_corpus(file: str, places: Iterable[Place]) -> Corpus:
     return Corpus(str(path), hashlib.sha256(data).hexdigest(), entries)
 
 
+class _Field(NamedTuple):
+    """A field of a request, by the name that the contract gives it; `of` says which request."""
+
+    of: str
+    name: str
+    validator: jsonschema_rs.Draft202012Validator
+
+
 class _Check:
-    """Holds entries against the request schemas of all endpoints."""
+    """Holds entries against the request schemas of all endpoints. What is wrong is said of fields
+    by the names that their contracts give them, whatever an entry calls them.
+    """
 
     def __init__(self, places: list[Place]) -> None:
         self._places = places
-        self._fields: dict[str, list[tuple[str, jsonschema_rs.Draft202012Validator]]] = {}
+        self._fields: dict[str, list[_Field]] = {}
 
     def __call__(self, place: str, entry: Mapping[str, Any]) -> None:
+        taken: dict[tuple[str, str], str] = {}
         for key, value in entry.items():
             fields = self._known(key)
             if not fields:
-                raise UsageError(
-                    f"{place}: no request has a field for {key[:60]!r}; "
-                    f"there are {', '.join(self._roles())}"
-                )
-            for where, validator in fields:
-                if not validator.is_valid(value):
-                    wrong = next(iter(validator.iter_errors(value))).message
-                    raise UsageError(f"{place}: {key}: {where} refuses it: {wrong[:200]}")
+                raise UsageError(f"{place}: {self._unknown(key)}")
+            for field in fields:
+                if (other := taken.setdefault((field.of, field.name), key)) != key:
+                    raise UsageError(
+                        f"{place}: {other!r} and {key!r} are both for {field.name} of {field.of}"
+                    )
+                if not field.validator.is_valid(value):
+                    wrong = next(iter(field.validator.iter_errors(value))).message
+                    said = field.name if key == field.name else f"{field.name} (here {key!r})"
+                    raise UsageError(f"{place}: {said}: {field.of} refuses it: {wrong[:200]}")
 
     def typed(self, entry: Mapping[str, str]) -> dict[str, Any]:
         """An entry whose values were cells of a table: what no field takes as text becomes the
@@ -101,18 +115,19 @@ class _Check:
         return {key: self._typed(key, cell) for key, cell in entry.items()}
 
     def _typed(self, key: str, cell: str) -> Any:
-        if all(validator.is_valid(cell) for _, validator in self._known(key)):
+        if all(field.validator.is_valid(cell) for field in self._known(key)):
             return cell
         try:
             return orjson.loads(cell.strip())
         except orjson.JSONDecodeError:
             return cell
 
-    def _known(self, key: str) -> list[tuple[str, jsonschema_rs.Draft202012Validator]]:
+    def _known(self, key: str) -> list[_Field]:
         if key not in self._fields:
             self._fields[key] = [
-                (
+                _Field(
                     f"{contract.api} {endpoint.name}",
+                    name,
                     patterns.validator(endpoint.request["properties"][name]),
                 )
                 for contract, endpoint in self._places
@@ -120,21 +135,28 @@ class _Check:
             ]
         return self._fields[key]
 
-    def keys(self) -> list[str]:
-        """Every key that an entry may have: the roles and names of the fields of requests."""
-        names = (
-            name
-            for _, endpoint in self._places
-            for name in (endpoint.request or {}).get("properties", {})
-        )
-        return list(dict.fromkeys([*self._roles(), *names]))
+    def _unknown(self, key: str) -> str:
+        """Why no entry may have this key."""
+        there = named(self.keys())
+        if key == PROMPT:
+            # Nobody may have written it: a line of text is one.
+            return (
+                f"no request has a field for a prompt; there are {', '.join(there)}: give .jsonl, "
+                ".json or .csv with fields that are called so"
+            )
+        near = difflib.get_close_matches(key, there, 1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        return f"no request has a field for {key[:60]!r}; there are {', '.join(there)}{meant}"
 
-    def _roles(self) -> list[str]:
-        found: dict[str, None] = {}
-        for _, endpoint in self._places:
-            for name, schema in (endpoint.request or {}).get("properties", {}).items():
-                found[role_of(schema) or name] = None
-        return list(found)
+    def keys(self) -> dict[str, list[str]]:
+        """Every key that an entry may have, the roles and names of the fields of requests, with
+        the names of the fields that it speaks of.
+        """
+        properties = [(e.request or {}).get("properties", {}) for _, e in self._places]
+        roles = [role_of(schema) or name for each in properties for name, schema in each.items()]
+        names = [name for each in properties for name in each]
+        found = {key: [field.name for field in self._known(key)] for key in (*names, *roles)}
+        return {key: list(dict.fromkeys(fields)) for key, fields in found.items()}
 
 
 def distinct(endpoint: Endpoint, body: dict[str, Any], number: int) -> dict[str, Any]:

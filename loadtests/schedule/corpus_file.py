@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,8 +32,8 @@ _DELIMITERS: Final = (",", ";", "\t")
 
 #: Where an entry stands ("prompts.csv:3"), and what it asks for, by role or by name of field.
 Placed = tuple[str, dict[str, Any]]
-#: The keys that an entry may have.
-Keys = Sequence[str]
+#: The keys that an entry may have, each with the fields that it speaks of.
+Keys = Mapping[str, Sequence[str]]
 
 
 def read_entries(path: Path, known: Keys) -> tuple[list[Placed], bytes]:
@@ -156,12 +156,17 @@ def _keys(place: str, row: list[str], known: Keys) -> list[str]:
             what = repr(cell.strip()[:60]) if cell.strip() else "nothing"
             raise UsageError(
                 f"{place}: the first row must name the columns, and column {number} says {what}; "
-                f"there are {', '.join(known)}"
+                f"there are {', '.join(named(known))}"
             )
         if key in keys:
             raise UsageError(f"{place}: two columns are called {key!r}")
         keys.append(key)
     return keys
+
+
+def named(known: Keys) -> list[str]:
+    """The fields that there are, by the names that the contracts give them."""
+    return list(dict.fromkeys(name for names in known.values() for name in names))
 
 
 def _key(cell: str, known: Keys) -> str | None:

@@ -143,13 +143,19 @@ def spread(parts: Iterable[Part], apis: Iterable[str]) -> tuple[Part, ...]:
     return tuple(found)
 
 
+def makes_songs(contract: Contract, called: str) -> Endpoint | None:
+    """The endpoint of that name, or else of that kind, that makes songs; None if there is none."""
+    endpoint = contract.endpoints.get(called) or contract.endpoint_of_kind(called)
+    return None if endpoint is None or endpoint.request is None else endpoint
+
+
 def endpoint_of(contract: Contract, called: str) -> Endpoint:
     """The endpoint of that name, or else of that kind, that makes songs.
 
     Raises UsageError with those that there are.
     """
-    endpoint = contract.endpoints.get(called) or contract.endpoint_of_kind(called)
-    if endpoint is None or endpoint.request is None:
+    endpoint = makes_songs(contract, called)
+    if endpoint is None:
         names = ", ".join(e.name for e in contract.endpoints.values() if e.request is not None)
         raise UsageError(
             f"{contract.api} has no endpoint of the kind {called!r} that makes songs; "

@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
-from soundstage.contract import load_all
+from soundstage.contract import load_sound
 from soundstage.errors import BudgetError, UsageError
 from soundstage.exchange.budget import is_loopback
 from soundstage.exchange.target import KEY_VARIABLE
@@ -206,4 +206,4 @@ def _origin(url: str) -> tuple[str, str, int | None] | None:
 
 def _is_documented(url: str) -> bool:
     """Whether a contract names this host as the API's own."""
-    return _origin(url) in {_origin(each.base_url) for each in load_all().values()}
+    return _origin(url) in {_origin(each.base_url) for each in load_sound()[0].values()}

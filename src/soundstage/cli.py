@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from soundstage.errors import SoundstageError, UsageError, environment_reason, refused
 from soundstage.exit_codes import ExitCode, with_report
 from soundstage.output import outgoing, streams
-from soundstage.process import lifeline, signals
+from soundstage.process import contract_folders, lifeline, signals
 
 #: Each module has HELP, `parse_args(argv)` and `run(args, stdout, stderr) -> exit code`.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -33,7 +33,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("soundstage.commands.explain", "explain a rule or a violation code"),
 }
 
-_SCHEMAS = "SOUNDSTAGE_SCHEMAS"
 #: Commands that load large libraries in C.
 _NATIVE = frozenset({"check", "load", "compare", "report", "faults"})
 #: What ended threads that nobody waits for.
@@ -51,7 +50,7 @@ Contract tests and load benchmarks for a staged song-generation API.
 commands:
 {commands}
 
-options of every command:
+options of every command, before it or after it:
   --schemas DIR  add the contracts in this folder (repeatable; also SOUNDSTAGE_SCHEMAS)
   {lifeline.OPTION}    stop when standard input ends: for programs that start this one
 
@@ -67,8 +66,8 @@ def main(argv: list[str] | None = None) -> int:
     program itself, which signals may stop and whose standard streams may go away.
     """
     if argv is not None:
-        return _main(argv)
-    argv = sys.argv[1:]
+        return _main(_command_first(argv))
+    argv = _command_first(sys.argv[1:])
     code = _program(argv)
     if _loads_libraries(argv):
         from soundstage.process import native_exit
@@ -199,28 +198,44 @@ def _say(stderr: TextIO, text: str) -> None:
         streams.say(text, streams.screen(stderr), flush=True)
 
 
-def _taken(argv: list[str]) -> list[str]:
-    """Take the options of every command out of the arguments, and do what they ask for.
-
-    `--schemas DIR` is put where every process of this run finds it: contracts are read by the
-    command, by its workers and by an emulator that it starts.
-    """
-    kept, folders = [], []
-    words = iter(argv)
-    for word in words:
-        if word == "--schemas":
-            folders.append(next(words, ""))
-        elif word.startswith("--schemas="):
-            folders.append(word.removeprefix("--schemas="))
-        elif word == lifeline.OPTION:
-            lifeline.hold()
+def _common(words: list[str]) -> tuple[list[str], list[str]]:
+    """The options of every command that stand at the beginning of these words, and the rest."""
+    many = 0
+    while many < len(words):
+        if words[many] == contract_folders.OPTION:
+            many += 2
+        elif words[many] == lifeline.OPTION or words[many].startswith(
+            f"{contract_folders.OPTION}="
+        ):
+            many += 1
         else:
-            kept.append(word)
-    for folder in folders:
-        if not os.path.isdir(folder):
-            raise UsageError(f"--schemas {folder}: no such folder")
-    if folders:
-        before = os.environ.get(_SCHEMAS)
-        absolute = [os.path.abspath(folder) for folder in folders]
-        os.environ[_SCHEMAS] = os.pathsep.join([*absolute, *([before] if before else [])])
+            break
+    return words[:many], words[many:]
+
+
+def _command_first(words: list[str]) -> list[str]:
+    """The arguments with those options behind the command that stand before it."""
+    before, rest = _common(words)
+    return [*rest[:1], *before, *rest[1:]] if rest else []
+
+
+def _taken(argv: list[str]) -> list[str]:
+    """Take the options of every command out of the arguments, and do what they ask for."""
+    kept: list[str] = []
+    folders: list[str] = []
+    rest = argv
+    while rest:
+        common, rest = _common(rest)
+        words = iter(common)
+        for word in words:
+            if word == lifeline.OPTION:
+                lifeline.hold()
+            elif word == contract_folders.OPTION:
+                folders.append(next(words, ""))
+            else:
+                folders.append(word.partition("=")[2])
+        # What stands behind a "--" is nobody's option.
+        many = len(rest) if rest[:1] == ["--"] else 1
+        kept, rest = [*kept, *rest[:many]], rest[many:]
+    contract_folders.add(folders)
     return kept

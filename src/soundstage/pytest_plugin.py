@@ -33,6 +33,7 @@ from soundstage.gate.contract_check import CheckOptions, open_gate
 from soundstage.gate.gate import ContractGate
 from soundstage.gate.rule_outcomes import Beside, RuleOutcome, exit_code, of_budget
 from soundstage.output import outgoing, visible
+from soundstage.process import contract_folders
 from soundstage.results.weight import Weighed
 
 _GATE = pytest.StashKey[ContractGate]()
@@ -103,6 +104,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("soundstage", "Soundstage contract checks")
     group.addoption("--target", metavar="URL", help="base URL of the API, or: emulator")
     group.addoption("--api", action="append", help="API version to check (default: all)")
+    text = "add the contracts in this folder (repeatable; also $SOUNDSTAGE_SCHEMAS)"
+    group.addoption(contract_folders.OPTION, action="append", metavar="DIR", help=text)
     group.addoption("--budget", type=_count, help="billable requests that may be sent")
     group.addoption("--key-file", help="file with the API key (default: $SOUNDVERSE_API_KEY)")
     group.addoption("--out", help="folder of the run bundle (default: one below runs/)")
@@ -116,12 +119,26 @@ def pytest_configure(config: pytest.Config) -> None:
     line = "rules(*kinds): one test case per rule of endpoints of these kinds, or error, request"
     config.addinivalue_line("markers", line)
     config.addinivalue_line("markers", "each_contract: the test runs once for each API version")
+    _add_contracts(config)
     if config.getoption("--target") is not None and (how := _spread(config)) is not None:
         pytest.exit(
             f"contract checks run in one process, which has the budget and the bundle: {how} would "
             "make several; leave it out (-n 0), nothing was sent",
             returncode=2,
         )
+
+
+def _add_contracts(config: pytest.Config) -> None:
+    """Do what `--schemas` asks for, until the end of this session."""
+    before = contract_folders.now()
+    config.add_cleanup(lambda: contract_folders.restore(before))
+    asked = config.getoption(contract_folders.OPTION) or ()
+    try:
+        contract_folders.add(asked)
+        if asked or config.getoption("--target") is not None:
+            available()  # or every file of checks says what is wrong with them
+    except SoundstageError as error:
+        pytest.exit(visible.alone(error), returncode=error.exit_code)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -11,7 +11,7 @@ import pytest
 from command_run import CommandRun, run_here
 from saturation import ended
 
-from made_up_api import SHAPES, folder
+from made_up_api import SHAPES, folder, without_streams
 from soundstage.contract.contract import SCHEMAS_VARIABLE
 
 
@@ -105,3 +105,27 @@ def test_schema(shape: str, schemas: Path, form: str) -> None:
     done = soundstage(schemas, "schema", "--api", shape, "--format", form)
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+@pytest.mark.proof
+def test_a_contract_without_streams_is_served_recorded_and_linted(
+    shape: str, schemas: Path
+) -> None:
+    without_streams(schemas, shape)
+    done = soundstage(
+        schemas,
+        *("record", "--target", "emulator", "--api", shape, "--endpoint", "sync"),
+        *("--emulator-args", f"--profile instant --api {shape}", "--out", "saved"),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (saved,) = (schemas.parent / "saved").glob("*.ndjson")
+    error = schemas.parent / "error.json"
+    error.write_text(json.dumps({"code": "tired", "text": "Come back tomorrow."}))
+    for file, kind in ((saved, "once"), (error, "error")):
+        done = soundstage(schemas, "lint", str(file), "--api", shape, "--format", "json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        found = json.loads(done.stdout)
+        assert (found["endpoint"], found["verdict"]) in ((kind, "conforms"), ("sync", "conforms"))
+    done = soundstage(schemas, "record", "--target", "emulator", "--api", shape, "--out", "again")
+    assert done.returncode == 2
+    assert f"no endpoint of the kind stream in {shape}: say --endpoint sync" in done.stderr

@@ -375,7 +375,7 @@ def test_the_variable_adds_a_folder_of_contracts(tmp_path, monkeypatch):
     assert available() == sorted([*built_in, "mine"])
     assert load("mine").title == load(built_in[-1]).title, "fields.json is the shared one"
     monkeypatch.setenv("SOUNDSTAGE_SCHEMAS", str(tmp_path / "none"))
-    with pytest.raises(ContractDataError, match="no such folder of contracts"):
+    with pytest.raises(UsageError, match=r"SOUNDSTAGE_SCHEMAS.*no such folder of contracts"):
         available()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -145,3 +146,18 @@ def test_the_locustfile_says_in_a_line_why_it_cannot_start(tmp_path: Path) -> No
     assert "cannot start: http://127.0.0.1:9 does not answer" in said
     assert "Traceback" not in said
     assert not bundles
+
+
+def test_a_folder_without_contracts_is_refused_before_locust_starts(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "locust", "-f", str(_ROOM / "locustfile.py"), "--headless"],
+        cwd=tmp_path,
+        env={**os.environ, "SOUNDSTAGE_SCHEMAS": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines()[-1].startswith("locust: --schemas (or SOUNDSTAGE_")
+    assert "Traceback" not in done.stderr

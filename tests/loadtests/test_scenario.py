@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 from shlex import split
 
 import pytest
 
+import made_up_api
 from soundstage.config import Config, TargetDefaults
 from soundstage.contract import available
-from soundstage.errors import UsageError
+from soundstage.errors import ContractDataError, UsageError
 from soundstage.loadtests import cli, merged_options
 from soundstage.loadtests.schedule.arrivals import Piece, RecordedArrivals, expected
 from soundstage.loadtests.schedule.scenario import Part, Scenario, seconds, span
@@ -258,6 +261,68 @@ def test_the_mixture_comes_from_options_then_the_scenario_then_the_configuration
 def test_a_part_that_is_not_understood_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match=r"expected API\[.ENDPOINT\]\[=WEIGHT\]"):
         asked(f"--traffic {text}")
+
+
+@pytest.fixture
+def dotted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Contracts called v7 and v7.1, each with the endpoints `tune` and `once`."""
+    made_up_api.folder(tmp_path, "no-tracks")
+    for api in ("v7", "v7.1"):
+        shutil.copytree(tmp_path / "no-tracks", tmp_path / api)
+        file = tmp_path / api / "protocol.json"
+        file.write_text(file.read_text().replace('"no-tracks"', f'"{api}"', 1))
+    monkeypatch.setenv("SOUNDSTAGE_SCHEMAS", str(tmp_path))
+    return tmp_path
+
+
+def test_the_name_of_an_api_may_hold_dots(dotted: Path) -> None:
+    words = "--traffic v7.1.stream=2 --traffic v7.1 --traffic v7.once=0.5 --traffic v7.1.tune"
+    assert asked(words).parts == (
+        Part("v7.1", "stream", 2.0),
+        Part("v7.1", "stream", 1.0),
+        Part("v7", "once", 0.5),
+        Part("v7.1", "tune", 1.0),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("v7.1.strem=1", "v7.1 has no endpoint 'strem' that makes songs; there are tune, once"),
+        ("v7.1.tun", "there are tune, once; did you mean v7.1.tune?"),
+        ("v7.2.tune", "v7 has no endpoint '2.tune' that makes songs"),
+        ("v8.tune", "there is no API of that name; there are no-tracks, v5, v6, v7, v7.1"),
+        ("v6.status", "v6 has no endpoint 'status' that makes songs; there are stream, sync"),
+        ("v6.", "v6 has no endpoint '' that makes songs"),
+    ],
+)
+def test_a_part_that_no_contract_has_is_refused_with_what_was_meant(
+    dotted: Path, text: str, said: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        asked(f"--traffic {text}")
+    assert str(refused.value).startswith(f"--traffic {text!r}: ")
+    assert said in str(refused.value)
+
+
+def test_a_part_that_may_mean_two_things_is_refused(dotted: Path) -> None:
+    (dotted / "v7.1").rename(dotted / "v7.once")
+    file = dotted / "v7.once" / "protocol.json"
+    file.write_text(file.read_text().replace('"v7.1"', '"v7.once"', 1))
+    said = "'once' of v7 or 'stream' of v7.once: say --api and --endpoint"
+    with pytest.raises(UsageError, match=re.escape(said)):
+        asked("--traffic v7.once")
+    assert asked("--traffic v7.once.tune").parts == (Part("v7.once", "tune"),)
+    assert asked("--traffic v7.sync").parts == (Part("v7", "sync"),)
+
+
+def test_a_broken_contract_is_no_hindrance_to_another_whose_name_begins_alike(
+    dotted: Path,
+) -> None:
+    (dotted / "v7" / "errors.json").write_text("{")
+    assert asked("--traffic v7.1.stream").parts == (Part("v7.1"),)
+    with pytest.raises(ContractDataError, match=r"v7/errors\.json"):
+        asked("--traffic v7.tune")
 
 
 def test_a_replay_takes_its_times_from_a_file(tmp_path: Path) -> None:

@@ -100,8 +100,39 @@ def test_a_made_up_api_is_loaded_by_its_own_names(
     assert traffic.call(traffic.next_number()).body == {"words": "la la"}
     text = tmp_path / "prompts.txt"
     text.write_text("la la\n")
-    with pytest.raises(UsageError, match="no request has a field for 'prompt'; there are words"):
+    with pytest.raises(UsageError, match="no request has a field for a prompt; there are words"):
         Traffic([Part("no-tracks", "tune")], seed=0, corpus=str(text))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.txt", "A waltz\n" + "x" * 50, ":2: idea (here 'prompt'): no-tracks tune refuses it: "),
+        ("a.json", f'["{"x" * 50}"]', ": [0]: idea (here 'prompt'): no-tracks tune refuses it: "),
+        ("a.jsonl", '{"prompt": 3}', ":1: idea (here 'prompt'): no-tracks tune refuses it: 3 is"),
+        ("a.jsonl", '{"idea": 3}', ":1: idea: no-tracks tune refuses it: 3 is not of type"),
+        ("a.jsonl", '{"ideas": "x"}', "for 'ideas'; there are idea, words; did you mean idea?"),
+        ("a.csv", "prompt,promt\nx,y\n", "column 2 says 'promt'; there are idea, words"),
+        ("a.csv", "prompt\n" + "x" * 50, ":2: idea (here 'prompt'): no-tracks tune refuses it: "),
+        ("a.jsonl", '{"idea": "x", "prompt": "y"}', "'idea' and 'prompt' are both for idea of"),
+    ],
+)
+def test_what_a_corpus_has_wrong_is_said_of_the_field_as_the_contract_calls_it(
+    name: str, text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apis = tmp_path / "apis"
+    apis.mkdir()
+    monkeypatch.setenv("SOUNDSTAGE_SCHEMAS", str(made_up_api.folder(apis, "no-tracks")))
+    idea = made_up_api.field(type="string", maxLength=40, **{"x-role": "prompt"})
+    words = made_up_api.field(type="string")
+    schema = {"type": "object", "required": ["idea"], "properties": {"idea": idea, "words": words}}
+    made_up_api.write(apis / "no-tracks" / "request.json", schema)
+    file = tmp_path / name
+    file.write_text(text)
+    with pytest.raises(UsageError) as refused:
+        Traffic([Part("no-tracks", "tune")], seed=0, corpus=str(file))
+    assert str(refused.value).startswith(str(file))
+    assert said in str(refused.value)
 
 
 def test_a_text_corpus_is_a_prompt_a_line_in_turn(tmp_path: Path) -> None:

@@ -69,6 +69,33 @@ def test_an_objective_says_what_it_means(
     assert found.places == places
 
 
+@pytest.mark.parametrize(
+    ("scope", "places"),
+    [
+        ("v7.1", {("v7.1", "tune"), ("v7.1", "tune.fast")}),
+        ("v7.1.tune", {("v7.1", "tune")}),
+        ("v7.1.tune.fast", {("v7.1", "tune.fast")}),
+        ("v7", {("v7", "tune")}),
+        ("v7.tune", {("v7", "tune")}),
+    ],
+)
+def test_the_name_of_an_api_may_hold_dots(scope: str, places: set[tuple[str, str]]) -> None:
+    there = [("v7", "tune"), ("v7.1", "tune"), ("v7.1", "tune.fast")]
+    catalogue = {place: ["complete"] for place in there}
+    found = slo.resolve([f"{scope}.complete.p95<1s"], catalogue)
+    assert {place for each in found for place in each.places} == places
+    (counted,) = slo.resolve([f"{scope}.violations==0"], catalogue)
+    assert counted.places == places
+    (rate,) = slo.resolve([f"{scope}.error_rate<1%"], catalogue)
+    assert rate.places == places
+
+
+def test_a_scope_that_means_an_api_and_an_endpoint_is_refused() -> None:
+    catalogue = {("v7", "1"): ["complete"], ("v7.1", "tune"): ["complete"]}
+    with pytest.raises(UsageError, match=r"'v7.1' is an API of this run and an endpoint"):
+        slo.resolve(["v7.1.complete.p95<1s"], catalogue)
+
+
 def test_a_quantile_without_an_api_is_judged_for_each_endpoint_that_has_the_milestone() -> None:
     found = slo.resolve(["complete.p95<1s"], CATALOGUE)
     assert [(each.api, each.endpoint) for each in found] == list(CATALOGUE)
@@ -85,7 +112,9 @@ def test_a_quantile_without_an_api_is_judged_for_each_endpoint_that_has_the_mile
         ("complete.p95<3", "needs a unit"),
         ("complete.p100<3s", "no quantile"),
         ("complete.p0<3s", "no quantile"),
-        ("a.b.c.complete.p5<3s", "'a.b.c' is not API or API.ENDPOINT"),
+        ("a.b.c.complete.p5<3s", "no endpoint of a in this run is called 'b.c'"),
+        ("a..complete.p5<3s", "'a.' is not API or API.ENDPOINT"),
+        ("c.b.a.complete.p5<3s", "no API in this run is called 'c'; there are a, b"),
         ("error_rate<1", "needs a %"),
         ("eror_rate<1%", "no rate is called eror_rate; there are error_rate"),
         ("error_rate<101%", "no share"),

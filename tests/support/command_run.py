@@ -40,7 +40,7 @@ def run_here(
         if folder is not None:
             patch.chdir(folder)
         try:
-            code = cli.run(words[0], list(words[1:]), out, err)
+            code = cli.main(list(words))
         except SystemExit as ended:
             code = int(str(ended.code))
     return CommandRun(code, out.getvalue(), err.getvalue())

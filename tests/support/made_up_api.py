@@ -177,3 +177,12 @@ def folder(root: Path, shape: str) -> Path:
     )
     write(home / "examples" / "index.json", {"examples": []})
     return root
+
+
+def without_streams(root: Path, shape: str) -> Path:
+    """The same folder, its contract left with the one synchronous endpoint."""
+    file = root / shape / "protocol.json"
+    protocol = json.loads(file.read_text())
+    protocol["endpoints"] = [each for each in protocol["endpoints"] if each["kind"] == "sync"]
+    write(file, protocol)
+    return root

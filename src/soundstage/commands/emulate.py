@@ -100,7 +100,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     def ready(url: str) -> None:
         say(f"{READY}{url}", stdout, flush=True)
         if stderr.isatty() and args.replay is None:
-            print(_hint(url), file=stderr, flush=True)
+            print(_hint(url, args.apis), file=stderr, flush=True)
 
     if args.replay is not None:
         _replay(args, ready, stderr)
@@ -227,10 +227,10 @@ def _brief(text: str) -> str:
     return text.partition(". ")[0].removesuffix(".")
 
 
-def _hint(url: str) -> str:
-    from soundstage.contract import load_all
+def _hint(url: str, apis: list[str]) -> str:
+    from soundstage.contract import load, load_all
 
-    for contract in load_all().values():
+    for contract in [load(api) for api in apis] or load_all().values():
         endpoint = contract.endpoint_of_kind("stream")
         example = next((each.payload for each in contract.examples if each.of == "request"), None)
         if endpoint is not None and example is not None:

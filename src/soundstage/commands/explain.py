@@ -10,7 +10,7 @@ from typing import Any, Final, TextIO
 
 from soundstage.arguments import Parser
 from soundstage.conformance.codes import Code, codes, codes_of, rules_of
-from soundstage.contract import Contract, load_all
+from soundstage.contract import Contract, load_sound
 from soundstage.contract.rules import Rule
 from soundstage.errors import UsageError
 from soundstage.output import visible
@@ -44,9 +44,15 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
-    contracts = list(load_all().values())
+    sound, broken = load_sound()
+    contracts = list(sound.values())
     chosen = _codes(args.name)
     rules = [] if chosen else _rules(contracts, args.name)
+    for api, error in broken.items():
+        if f"{args.name}/".startswith(f"{api}/"):
+            raise error
+        if not rules:
+            say(f"soundstage explain: without {api}: {error}", stderr)
     if not chosen and not rules:
         raise UsageError(f"no rule or code is called {args.name!r}{_nearest(contracts, args.name)}")
     if args.format == "markdown":

@@ -12,10 +12,10 @@ import fnmatch
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, TextIO
+from typing import Final, TextIO
 
 from soundstage.arguments import Parser, whole
+from soundstage.commands.kill_matrix import KillMatrix, KillTable, Trial
 from soundstage.commands.wire_trials import found_on_the_wire
 from soundstage.conformance.judge import Judge
 from soundstage.conformance.looks import LooksJudge
@@ -48,9 +48,10 @@ _EXAMPLES = """examples:
   soundstage faults --list
 
 A fault is killed if each of its streams shows one of its codes at its severity. One that is not
-noticed survives; one for which only something else is found has the wrong code.
+noticed survives; one for which only something else is found has the wrong code. One that no valid
+answer had a place for was not tried, and is named at the end.
 
-exit codes: 0 all killed and no false alarm, 1 otherwise, 2 wrong usage
+exit codes: 0 all that were tried are killed and no false alarm, 1 otherwise, 2 wrong usage
 """
 
 #: On how many valid answers each fault is tried, and how many are drawn to find them.
@@ -58,61 +59,6 @@ TRIES: Final = 4
 DRAWN: Final = 200
 _WEIGHTY: Final = (Severity.ERROR, Severity.WARNING)
 _SHOWN: Final = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """What became of one fault. `found` are the codes (with severity) that were there instead."""
-
-    fault: Fault
-    outcome: str  # killed, survived, wrong_code
-    found: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class KillTable:
-    """The kill matrix of one contract for the faults of one severity."""
-
-    api: str
-    trials: list[Trial] = field(default_factory=list)
-    valid_streams: int = 0
-    false_alarms: int = 0
-
-    def of(self, outcome: str) -> list[Trial]:
-        return [trial for trial in self.trials if trial.outcome == outcome]
-
-    @property
-    def clean(self) -> bool:
-        return len(self.of("killed")) == len(self.trials) and not self.false_alarms
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "api": self.api,
-            "faults": len(self.trials),
-            "killed": len(self.of("killed")),
-            "survivors": [trial.fault.name for trial in self.of("survived")],
-            "wrong_code": [trial.fault.name for trial in self.of("wrong_code")],
-            "valid_streams": self.valid_streams,
-            "false_alarms": self.false_alarms,
-        }
-
-
-@dataclass(slots=True)
-class KillMatrix:
-    """Both tables of a contract: faults that are errors, and those that are warnings. A false
-    alarm counts as what it says. `alarms` are a few of them in words.
-    """
-
-    errors: KillTable
-    warnings: KillTable
-    alarms: list[str] = field(default_factory=list)
-
-    @property
-    def clean(self) -> bool:
-        return self.errors.clean and self.warnings.clean
-
-    def to_json(self) -> dict[str, Any]:
-        return {**self.errors.to_json(), "warnings": self.warnings.to_json()}
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
@@ -170,7 +116,7 @@ def judge_all(
             table.trials.append(tried(contract, fault, seed))
     on_the_wire = [fault for fault in faults if fault.level == "wire"]
     for fault, finding in found_on_the_wire(contract, on_the_wire, seed):
-        outcome = "killed" if finding.caught else "wrong_code"
+        outcome = "killed" if finding.caught else "wrong_code" if finding.placed else "no_place"
         found = () if finding.caught else finding.found
         matrix.errors.trials.append(Trial(fault, outcome, found))
     for table in (matrix.errors, matrix.warnings):
@@ -205,16 +151,15 @@ def tried(contract: Contract, fault: Fault, seed: int = 0) -> Trial:
             return Trial(fault, "killed")
     if tries:
         return Trial(fault, "killed")
-    return Trial(fault, "survived", ("no valid answer has a place for it",))
+    return Trial(fault, "no_place")
 
 
 def judged(contract: Contract, fault: Fault, answer: WholeAnswer) -> list[Violation]:
     """What a client finds in a broken answer."""
     if fault.kind == "states":
         return _looked_at(contract, contract.endpoints[fault.of], answer).violations
-    if fault.of == "error":
-        endpoint = next(each for each in contract.endpoints.values() if each.makes_songs)
-    else:
+    endpoint = contract.endpoint_of_errors()
+    if fault.of != "error":
         endpoint = contract.endpoints[fault.of]
     request = None
     if endpoint.kind == "stream":
@@ -337,8 +282,9 @@ def _print(matrix: KillMatrix, stdout: TextIO) -> None:
     for title, table in (("errors", matrix.errors), ("warnings", matrix.warnings)):
         if not table.trials:
             continue
-        killed = len(table.of("killed"))
-        say(f"{table.api}, faults that are {title}: {killed}/{len(table.trials)}", stdout)
+        killed, nowhere = len(table.of("killed")), len(table.of("no_place"))
+        many = f"{killed}/{len(table.tried)}{_nowhere(nowhere)}"
+        say(f"{table.api}, faults that are {title}: {many}", stdout)
         for row in _rows(table):
             say(f"  {row}", stdout)
         for trial in (*table.of("survived"), *table.of("wrong_code")):
@@ -346,16 +292,27 @@ def _print(matrix: KillMatrix, stdout: TextIO) -> None:
             what = "survived" if trial.outcome == "survived" else "wrong code"
             say(f"  {what}: {trial.fault.name}", stdout)
             say(f"      expected {expected(trial.fault)}; found {found}", stdout)
-    many = matrix.errors.valid_streams
+    many_streams = matrix.errors.valid_streams
     wrong = matrix.errors.false_alarms + matrix.warnings.false_alarms
-    say(f"{matrix.errors.api}: {wrong} false alarms on {many} valid streams", stdout)
+    say(f"{matrix.errors.api}: {wrong} false alarms on {many_streams} valid streams", stdout)
     for alarm in matrix.alarms:
         say(f"  {alarm}", stdout)
+    untried = [*matrix.errors.of("no_place"), *matrix.warnings.of("no_place")]
+    if untried:
+        say(f"{matrix.errors.api}: no valid answer has a place for", stdout)
+        for trial in untried:
+            say(f"  {trial.fault.name}", stdout)
 
 
 def _rows(table: KillTable) -> Iterator[str]:
     totals = Counter(trial.fault.family for trial in table.trials)
+    tried = Counter(trial.fault.family for trial in table.tried)
     killed = Counter(trial.fault.family for trial in table.of("killed"))
     width = max(map(len, totals))
     for family, total in totals.items():
-        yield f"{family:<{width}}  {killed[family]:>4}/{total}"
+        nowhere = _nowhere(total - tried[family])
+        yield f"{family:<{width}}  {killed[family]:>4}/{tried[family]}{nowhere}"
+
+
+def _nowhere(many: int) -> str:
+    return f", {many} with no place" if many else ""

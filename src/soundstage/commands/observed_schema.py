@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 
-from soundstage.contract import Contract, load, load_all
+from soundstage.contract import Contract, load, load_sound
 from soundstage.contract.plain import for_strict_readers
 from soundstage.errors import NoDataError, UsageError
 from soundstage.observed.facts import Observed
@@ -29,9 +29,11 @@ def texts(args: argparse.Namespace) -> list[str]:
         names = ", ".join(name for name in allowed if name)
         option = "--docs-diff" if args.docs_diff else "--observed"
         raise UsageError(f"--format {args.format}: {option} prints {names}")
-    contracts = {api: load(api) for api in args.api} if args.api else load_all()
+    contracts, broken = ({api: load(api) for api in args.api}, {}) if args.api else load_sound()
     seen = read(args.observed, contracts)
     apis = [api for api in contracts if seen.apis.get(api)]
+    for error in (error for api, error in broken.items() if seen.apis.get(api) or not apis):
+        raise error
     if not apis:
         wanted = ", ".join(contracts)
         raise NoDataError(f"--observed {' '.join(args.observed)}: no answer of {wanted} was seen")

@@ -198,14 +198,18 @@ def _wanted(args: argparse.Namespace) -> list[Wanted]:
     kinds = args.endpoint or ["stream"]
     given = _body(args.body) if args.body else None
     rng = random.Random(args.seed)
-    endpoints = [
+    makers = [
         (contract, endpoint)
         for contract in map(load, dict.fromkeys(args.api or available()))
         for endpoint in contract.endpoints.values()
-        if endpoint.kind in kinds and endpoint.request is not None
+        if endpoint.request is not None
     ]
+    endpoints = [each for each in makers if each[1].kind in kinds]
     if not endpoints:
-        raise UsageError(f"no endpoint of the kind {' or '.join(kinds)} in {args.api}")
+        apis = ", ".join(args.api or available())
+        there = " or ".join(dict.fromkeys(endpoint.kind for _, endpoint in makers))
+        instead = f": say --endpoint {there}" if there else ""
+        raise UsageError(f"no endpoint of the kind {' or '.join(kinds)} in {apis}{instead}")
     return [
         Wanted(contract, endpoint, given or request_body(contract, endpoint, rng))
         for _ in range(args.count)

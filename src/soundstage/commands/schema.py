@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from soundstage.arguments import Parser
-from soundstage.contract import Contract, available, load
+from soundstage.contract import Contract, available, load, load_sound
 from soundstage.contract.diagram import listing, mermaid
 from soundstage.contract.openapi import DIALECT, document, schemas
 from soundstage.contract.plain import for_strict_readers
-from soundstage.errors import UsageError
+from soundstage.errors import ContractDataError, UsageError
+from soundstage.exit_codes import ExitCode
 from soundstage.output import visible
+from soundstage.output.streams import say
 from soundstage.output.written_files import print_document, put
 
 HELP = "print a contract: OpenAPI, JSON Schema, diagram"
@@ -67,6 +69,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
+    errors: list[ContractDataError] = []
     schemas_only = args.format == "jsonschema" or (args.observed and args.format is None)
     if args.with_basis and (args.docs_diff or not schemas_only):
         raise UsageError("--with-basis: of --format jsonschema")
@@ -80,7 +83,11 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
             "say with --observed PLACE what was seen"
         )
     else:
-        contracts = [load(api) for api in dict.fromkeys(args.api or available())]
+        if args.api:
+            contracts = [load(api) for api in dict.fromkeys(args.api)]
+        else:
+            sound, broken = load_sound()
+            contracts, errors = list(sound.values()), list(broken.values())
         write = FORMATS[args.format or "text"]
         if args.with_basis:
             write = _with_basis
@@ -91,11 +98,13 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
             stdout.write(separate.join(texts))
         else:
             print_document(separate.join(texts), stdout)
-        return 0
-    if len(texts) > 1:
+    elif len(texts) + len(errors) > 1:
         raise UsageError("--output takes one version: say which with --api")
-    put(Path(args.output), texts[0])
-    return 0
+    else:
+        put(Path(args.output), texts[0])
+    for error in errors:
+        say(f"soundstage schema: {error}", stderr)
+    return ExitCode.USAGE if errors else ExitCode.PASS
 
 
 def _openapi(contract: Contract) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from soundstage.conformance.violations import Verdict
@@ -24,13 +25,21 @@ _SHORT_S: Final = 0.05
 _HASTY_S: Final = ((0.25, 0.6), (1.0, 2.5), (4.0, 10.0))
 #: The patience of a client that waits for what comes.
 _PATIENT_S: Final = 30.0
+#: What an emulator sends results of, whatever the framing of its streams.
+_ONE_BODY: Final = "json"
 
 
 class TrialFinding(NamedTuple):
-    """What a client made of a fault. `caught`: as the catalogue says it must."""
+    """What a client made of a fault. `caught`: as the catalogue says it must; `placed`: there was
+    an answer that it could be put in.
+    """
 
     caught: bool
-    found: tuple[str, ...]
+    found: tuple[str, ...] = ()
+    placed: bool = True
+
+
+_NO_PLACE: Final = TrialFinding(caught=False, placed=False)
 
 
 class _TrialGround(NamedTuple):
@@ -46,8 +55,8 @@ class _TrialGround(NamedTuple):
 def found_on_the_wire(
     contract: Contract, faults: Sequence[Fault], seed: int = 0
 ) -> Iterator[tuple[Fault, TrialFinding]]:
-    """Each fault of the wire in a stream of each framing and in a result; the first that is not
-    caught says what was found in its place.
+    """Each fault of the wire in a stream of each framing and in a result; the first answer that it
+    is not caught in says what was found in its place.
     """
     if not faults:
         return
@@ -61,11 +70,13 @@ def _emulators(contract: Contract, seed: int) -> Iterator[list[_TrialGround]]:
     from soundstage.emulator import Options, running
 
     stream = contract.endpoint_of_kind("stream")
-    framings = stream.framings if stream is not None else ()
+    framings = stream.framings if stream is not None else (_ONE_BODY,)
     with ExitStack() as stack:
         places = []
         for framing in framings:
-            options = Options(profile="instant", seed=seed, framing=framing)
+            options = Options(profile="instant", seed=seed)
+            if framing != _ONE_BODY:
+                options = replace(options, framing=framing)
             served = stack.enter_context(running(options, contracts={contract.api: contract}))
             patient = open_session(served.url, timeout_s=_PATIENT_S)
             hasty = tuple(
@@ -81,21 +92,25 @@ def _emulators(contract: Contract, seed: int) -> Iterator[list[_TrialGround]]:
 def _tried(
     contract: Contract, fault: Fault, places: Sequence[_TrialGround], seed: int
 ) -> TrialFinding:
+    """What came of a fault everywhere; of an answer that has no place for it nothing is told."""
     rng = random.Random(f"{seed}/{fault.name}")
     endless = any(reason.endswith("_timeout") for reason in fault.reasons)
+    whole = _NO_PLACE
     for place in places:
         for endpoint in contract.endpoints.values():
             if endpoint.kind not in ("stream", "sync"):
                 continue
-            finding = TrialFinding(False, ())
+            finding = _NO_PLACE
             for session in place.hasty if endless else (place.patient,):
                 finding = judged(fault, _exchange(contract, endpoint, fault, session, rng))
-                if finding.caught:
+                if finding.caught or not finding.placed:
                     break
-            if not finding.caught:
+            if finding.caught:
+                whole = finding
+            elif finding.placed:
                 where = f"{endpoint.name}, {place.framing}"
                 return finding._replace(found=tuple(f"{what} ({where})" for what in finding.found))
-    return TrialFinding(bool(places), () if places else ("no stream has a place for it",))
+    return whole
 
 
 def _exchange(
@@ -115,7 +130,7 @@ def judged(fault: Fault, exchange: Exchange) -> TrialFinding:
     found = [f"{v.code} ({v.severity})" for v in exchange.violations if v.severity != "info"]
     verdict, reason = exchange.verdict, exchange.judge.reason
     if missed is not None:
-        return TrialFinding(False, ("the emulator had no place for it",))
+        return _NO_PLACE
     if fault.codes:
         caught = any(v.code in fault.codes and v.severity == "error" for v in exchange.violations)
     elif verdict is Verdict.INCONCLUSIVE and reason in fault.reasons:

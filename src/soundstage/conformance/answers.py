@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from soundstage.conformance.engine import SeenEvent
 from soundstage.conformance.fields import PATTERN_LIMIT, FieldCheck, shown
+from soundstage.conformance.nearly_printed import difference, nearest
 from soundstage.conformance.poll_check import PollCheck
 from soundstage.conformance.violations import Severity, Violation
 from soundstage.contract import Contract
@@ -244,8 +245,8 @@ def _unprinted_error(contract: Contract, value: Any, answer: BodyFindings) -> No
         found = violation(contract, "http.error_body", "error/other/body", message)
         answer.violations.append(found)
         return
-    if (near := _nearest(contract, value)) is not None:
-        message = f"the body is nearly “{near.title}”, but {_difference(near.body, value)}"
+    if (near := nearest(contract, value)) is not None:
+        message = f"the body is nearly “{near.title}”, but {difference(near.body, value)}"
         found = violation(contract, "http.error_body", f"error/{near.name}/body", message)
         answer.violations.append(found)
 
@@ -253,33 +254,7 @@ def _unprinted_error(contract: Contract, value: Any, answer: BodyFindings) -> No
 def is_the_apis_word(contract: Contract, raw: bytes) -> bool:
     """Whether a body is a printed error, or nearly: no gateway would write that."""
     value = json_text.parse(raw).value
-    return isinstance(value, dict) and _nearest(contract, value) is not None
-
-
-def _nearest(contract: Contract, value: dict[str, Any]) -> DocumentedError | None:
-    """The printed error that shares the most members with `value`, if it shares any that tells
-    it from the others, and the keys are the same or fewer.
-    """
-
-    def shared(error: DocumentedError) -> int:
-        return sum(
-            1
-            for name, printed in error.body.items()
-            if not isinstance(printed, bool) and value.get(name) == printed
-        )
-
-    best = max((e for e in contract.errors.known if e.printed), key=shared, default=None)
-    return best if best is not None and shared(best) else None
-
-
-def _difference(printed: dict[str, Any], value: dict[str, Any]) -> str:
-    for name, asked in printed.items():
-        if name not in value:
-            return f"{name} is missing"
-        if value[name] != asked:
-            return f"{name} is {shown(value[name])}; expected {shown(asked)}"
-    extra = ", ".join(sorted(value.keys() - printed.keys())[:3])
-    return f"it also has {extra}"
+    return isinstance(value, dict) and nearest(contract, value) is not None
 
 
 def _parsed(contract: Contract, rule: str, raw: bytes, answer: BodyFindings, max_depth: int) -> Any:

@@ -111,7 +111,9 @@ def asked_at(exchange: Transcript, contracts: list[Contract]) -> tuple[Contract,
 
 
 def _of_kind(contract: Contract, kind: str) -> Endpoint:
-    endpoint = contract.endpoint_of_kind("stream" if kind == "error" else kind)
+    if kind == "error":
+        return contract.endpoint_of_errors()
+    endpoint = contract.endpoint_of_kind(kind)
     if endpoint is None:
         raise UsageError(f"{contract.api} has no endpoint of the kind {kind}")
     return endpoint

@@ -18,7 +18,7 @@ import jsonschema_rs
 
 from soundstage.contract import coherence, patterns
 from soundstage.contract.field_schemas import pointer
-from soundstage.contract.folder import all_files, is_there
+from soundstage.contract.folder import all_files, versions, why_none
 from soundstage.contract.grounds import Grounds
 from soundstage.contract.jobs import Auth
 from soundstage.contract.protocol import (
@@ -71,6 +71,12 @@ class Contract:
         """The endpoints of some kinds."""
         return [each for each in self.endpoints.values() if each.kind in kinds]
 
+    def endpoint_of_errors(self) -> Endpoint:
+        """The endpoint that an error is taken for the answer of where nothing tells: they all have
+        the same errors. The stream, if there is one.
+        """
+        return self.endpoint_of_kind("stream") or next(iter(self.endpoints.values()))
+
     @property
     def told(self) -> Endpoint | None:
         """The endpoint whose protocol is the contract's; None if nothing comes in order."""
@@ -109,13 +115,22 @@ def _told(endpoints: Mapping[str, Endpoint], whole: Protocol) -> Protocol:
     return first.protocol if first is not None and first.protocol is not None else whole
 
 
-def _roots(root: Traversable | None) -> tuple[Traversable, ...]:
-    """The folders that hold contracts, those that were added first: what they hold wins."""
+def _held(root: Traversable | None) -> list[tuple[Traversable, list[str]]]:
+    """The folders that hold contracts with the versions in each, those that were added first: what
+    they hold wins.
+
+    Raises UsageError for one that was added and holds no contract: nobody adds nothing on purpose.
+    """
     if root is not None:
-        return (root,)
+        return [(root, versions(root))]
     named = os.environ.get(SCHEMAS_VARIABLE, "")
-    added = tuple(Path(name) for name in named.split(os.pathsep) if name)
-    return (*added, _installed())
+    added = [Path(name) for name in named.split(os.pathsep) if name]
+    held: list[tuple[Traversable, list[str]]] = []
+    for each in added:
+        if not each.is_dir() or not (apis := versions(each)):
+            raise UsageError(f"--schemas (or {SCHEMAS_VARIABLE}) {why_none(each)}")
+        held.append((each, apis))
+    return [*held, (_installed(), versions(_installed()))]
 
 
 def _installed() -> Traversable:
@@ -126,19 +141,10 @@ def available(root: Traversable | None = None) -> list[str]:
     """The API versions there are contracts for, sorted: the folders with a `protocol.json` in
     `root`, by default those that come with Soundstage and those in SOUNDSTAGE_SCHEMAS.
 
-    Raises ContractDataError for a folder that is not there.
+    Raises ContractDataError if `root` is not there, UsageError for an added folder that is not
+    there or holds none.
     """
-    return sorted({api for each in _roots(root) for api in _held(each)})
-
-
-def _held(root: Traversable) -> list[str]:
-    if not root.is_dir():
-        raise ContractDataError(f"{root}: no such folder of contracts")
-    return [
-        entry.name
-        for entry in root.iterdir()
-        if entry.is_dir() and is_there(entry.joinpath("protocol.json"))
-    ]
+    return sorted({api for _, apis in _held(root) for api in apis})
 
 
 def load(api: str, root: Traversable | None = None) -> Contract:
@@ -147,24 +153,41 @@ def load(api: str, root: Traversable | None = None) -> Contract:
     Raises UsageError if there is none, ContractDataError (file, pointer, reason) if its data is
     not fully understood.
     """
-    for each in _roots(root):
-        if api in _held(each):
-            return _load(api, each)  # type: ignore[arg-type]  # Paths are hashable
-    known = ", ".join(available(root)) or "none"
-    raise UsageError(f"no contract for {api!r}: there are {known}")
+    return _load(api, _root_of(api, root))  # type: ignore[arg-type]  # Paths are hashable
 
 
 def folder_of(api: str) -> Traversable:
     """The folder that a version's contract is read from. Raises UsageError if there is none."""
-    for each in _roots(None):
-        if api in _held(each):
-            return each.joinpath(api)
-    raise UsageError(f"no contract for {api!r}: there are {', '.join(available()) or 'none'}")
+    return _root_of(api, None).joinpath(api)
+
+
+def _root_of(api: str, root: Traversable | None) -> Traversable:
+    held = _held(root)
+    for each, apis in held:
+        if api in apis:
+            return each
+    known = ", ".join(sorted({api for _, apis in held for api in apis})) or "none"
+    raise UsageError(f"no contract for {api!r}: there are {known}")
 
 
 def load_all(root: Traversable | None = None) -> dict[str, Contract]:
-    """Every contract there is, by name of the API version."""
+    """Every contract there is, by name of the API version. One that is not understood is refused,
+    as by `load`.
+    """
     return {api: load(api, root) for api in available(root)}
+
+
+def load_sound() -> tuple[dict[str, Contract], dict[str, ContractDataError]]:
+    """Every contract that is understood, and why the others are not: for what looks something up
+    in all of them and needs none, so that one broken folder keeps nobody from the others.
+    """
+    sound, broken = {}, {}
+    for api in available():
+        try:
+            sound[api] = load(api)
+        except ContractDataError as error:
+            broken[api] = error
+    return sound, broken
 
 
 @cache

@@ -10,13 +10,16 @@ import json
 import os
 import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from soundstage.errors import UsageError
+from soundstage.errors import ContractDataError, UsageError
 from soundstage.untrusted.strange_files import read_plain
 
+#: The file that makes a folder a contract.
+PROTOCOL: Final = "protocol.json"
 #: Of a file: bytes, values in it, and how deep they may be nested. Of a folder: files.
 MOST_BYTES: Final = 4 * 2**20
 MOST_VALUES: Final = 100_000
@@ -60,6 +63,34 @@ def is_there(place: Traversable) -> bool:
         return os.path.lexists(place) if isinstance(place, Path) else place.is_file()
     except ValueError:
         return False
+
+
+def versions(root: Traversable) -> list[str]:
+    """The API versions that a folder of contracts holds: its folders with a `protocol.json`.
+
+    Raises ContractDataError for a folder that is not there.
+    """
+    if not root.is_dir():
+        raise ContractDataError(f"{root}: no such folder of contracts")
+    return [
+        entry.name
+        for entry in root.iterdir()
+        if entry.is_dir() and is_there(entry.joinpath(PROTOCOL))
+    ]
+
+
+def why_none(root: Path) -> str:
+    """Why no contract is found in a folder, and what to name instead of it."""
+    if not root.is_dir():
+        return f"{root}: no such folder of contracts"
+    if is_there(root / PROTOCOL):
+        around = Path(os.path.abspath(root)).parent
+        return f"{root}: this is one contract: name the folder that it lies in, {around}"
+    for entry in sorted(root.iterdir()):
+        with suppress(OSError):
+            if entry.is_dir() and versions(entry):
+                return f"{root}: no contract lies in it: name {entry}, where there are some"
+    return f"{root}: no contract lies in it: name a folder that holds VERSION/{PROTOCOL}"
 
 
 def all_files(place: Traversable, root: Traversable) -> Iterator[tuple[str, bytes]]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from soundstage.contract import Contract, load_all
+from soundstage.contract import Contract, load_sound
 from soundstage.errors import UsageError
 from soundstage.exchange import consent
 from soundstage.exchange.budget import is_loopback
@@ -53,7 +53,7 @@ def confirm(
         shown = parse_target(url).url
     except UsageError as error:
         raise UsageError(f"{named_by}: {url[:200]!r}: {error}") from error
-    if not is_trusted(url, load_all().values()):
+    if not is_trusted(url, load_sound()[0].values()):
         consent.ask_where(shown, str(named_by), option, stderr)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from soundstage.contract import load_all
+from soundstage.contract import load_sound
 from soundstage.contract.vocabulary import words_of
 from soundstage.errors import TargetError
 from soundstage.exchange.budget import Budget, is_loopback
@@ -86,11 +86,12 @@ def open_session(
     """
     given = tuple(headers)
     key = read_key(key_file)
-    words = words_of(load_all().values())
+    contracts = list(load_sound()[0].values())
+    words = words_of(contracts)
     secrets = [secret for header in given for secret in secrets_in(*header, target_url, words)]
     # Before anything is connected to: whatever goes wrong from here on is said without them.
-    warnings = _hidden(key, key_file, secrets, target_url, words)
-    contracts = load_all().values()
+    known = words | {rule.id for contract in contracts for rule in contract.rules}
+    warnings = _hidden(key, key_file, secrets, target_url, known)
     names = tuple(
         dict.fromkeys(
             [*(name.lower() for name, _ in given), *(c.auth.header.lower() for c in contracts)]
@@ -106,7 +107,7 @@ def open_session(
         wakeups=wakeups,
     )
     transport = Transport(settings.with_proxy_from(os.environ))
-    live = {urlsplit(each.base_url).hostname or "" for each in load_all().values()}
+    live = {urlsplit(each.base_url).hostname or "" for each in contracts}
     found = find(target_url, transport, live_hosts=live)
     own_key = key not in (None, EMULATOR_KEY)
     if key is None:
@@ -131,12 +132,11 @@ def _hidden(
     key_file: str | None,
     secrets: list[str],
     target_url: str,
-    words: frozenset[str],
+    known: frozenset[str],
 ) -> tuple[str, ...]:
     """Keep the key and the other secrets out of all that leaves this process; returns what the user
     should know of the key. Raises UsageError for one that is not fit for use.
     """
-    known = words | {rule.id for contract in load_all().values() for rule in contract.rules}
     doubts: tuple[str, ...] = ()
     if key is not None:
         place = KEY_VARIABLE if key_file is None else f"--key-file {key_file}"

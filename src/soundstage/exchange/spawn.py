@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
 
+from soundstage.contract import load_sound
 from soundstage.errors import EmulatorOptionsError, TargetError
 from soundstage.output.outgoing import KEY_VARIABLE
 from soundstage.process import lifeline
@@ -38,7 +39,7 @@ def spawned_emulator(arguments: list[str]) -> Iterator[str]:
     """
     # It ends with us, however we end; and imports nothing from the folder that we are in.
     program = [sys.executable, "-P", "-m", "soundstage", "emulate", lifeline.OPTION]
-    command = [*program, "--port", "0", *arguments]
+    command = [*program, "--port", "0", *arguments, *_served(arguments)]
     with tempfile.TemporaryFile() as complaints:
         child = subprocess.Popen(
             command,
@@ -65,6 +66,16 @@ def spawned_emulator(arguments: list[str]) -> Iterator[str]:
                 yield url
         finally:
             _stop(child)
+
+
+def _served(arguments: list[str]) -> list[str]:
+    """What keeps a contract that is broken from stopping a run that asks for another one: the
+    emulator serves those that are understood, where nothing else is asked of it.
+    """
+    sound, broken = load_sound()
+    if not broken or any(word.partition("=")[0] == "--api" for word in arguments):
+        return []
+    return [word for api in sound for word in ("--api", api)]
 
 
 def _announced(stdout: IO[bytes]) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from soundstage.contract import Contract
 from soundstage.contract.field_schemas import Schema, type_name
@@ -12,9 +13,9 @@ from soundstage.contract.keywords import is_open
 from soundstage.generation.fault import Chunks, Fault
 from soundstage.generation.fault_fields import (
     EXTRA,
-    MISSING,
     Change,
     FieldPlace,
+    changed,
     changes,
     extra_field,
     field_fault,
@@ -22,6 +23,11 @@ from soundstage.generation.fault_fields import (
 )
 from soundstage.generation.legality import Illegality, Path, broken_at
 from soundstage.generation.story import Payload, Step
+
+#: The names that lead to a member of a body.
+Names = tuple[str, ...]
+#: A text or number in a body, with its place.
+Word = tuple[Path, Any]
 
 
 def of_results(contract: Contract, samples: dict[str, Payload]) -> Iterator[Fault]:
@@ -48,16 +54,16 @@ def of_errors(contract: Contract) -> Iterator[Fault]:
     """Faults of the printed errors' bodies: those after which what is left still tells which error
     is meant, since a body that is none of the printed ones may be anything.
     """
-    for error in contract.errors.known:
-        if not error.printed:
-            continue
+    printed = [error for error in contract.errors.known if error.printed]
+    for error in printed:
         rule = contract.rules[f"{contract.api}/error/{error.name}/body"]
+        own = _own_words(error.body, [each.body for each in printed])
 
-        def told(payload: Payload, body: Payload = error.body) -> bool:
-            return payload != body and any(
-                not isinstance(value, bool) and name in payload and payload[name] == value
-                for name, value in body.items()
-            )
+        def told(payload: Payload, body: Payload = error.body, own: list[Word] = own) -> bool:
+            if payload == body:
+                return False
+            here = dict(_words(payload))
+            return any(path in here and here[path] == value for path, value in own)
 
         def fault(
             label: str,
@@ -76,18 +82,41 @@ def of_errors(contract: Contract) -> Iterator[Fault]:
             says = f"in the body of the error {name}, {says}"
             return Fault(f"error/{name}/{label}", "payloads", "error", codes, severity, says, apply)
 
-        yield fault("extra", "there is a field too many", lambda body: {**body, EXTRA: 1})
-        for field, printed in error.body.items():
-            schema: Schema = {"const": printed, "type": type_name(printed)}
-            for label, says, make in changes(FieldPlace((field,), schema, True)):
+        if told({**error.body, EXTRA: 1}):
+            yield fault("extra", "there is a field too many", lambda body: {**body, EXTRA: 1})
+        for path, value in _members(error.body):
+            schema: Schema = {"const": value, "type": type_name(value)}
+            for label, says, make in changes(FieldPlace(path, schema, True)):
 
-                def edit(body: Payload, field: str = field, make: Change = make) -> Payload:
-                    value = make(body.get(field))
-                    rest = {name: old for name, old in body.items() if name != field}
-                    return rest if value is MISSING else {**body, field: value}
+                def edit(body: Payload, path: Names = path, make: Change = make) -> Payload:
+                    done = changed(body, path, make, random.Random(0))
+                    return body if done is None else dict(done[0])
 
                 if told(edit(dict(error.body))):
-                    yield fault(f"{field}/{label}", says, edit)
+                    yield fault(f"{'.'.join(path)}/{label}", says, edit)
+
+
+def _members(body: Payload, path: Names = ()) -> Iterator[tuple[Names, Any]]:
+    """Every member of a body and of the objects in it: envelopes nest."""
+    for name, value in body.items():
+        yield (*path, name), value
+        if isinstance(value, dict):
+            yield from _members(value, (*path, name))
+
+
+def _own_words(body: Payload, printed: list[Payload]) -> list[Word]:
+    """The words of a body that stand in no other printed one: what tells it from them."""
+    theirs = [word for other in printed if other != body for word in _words(other)]
+    return [word for word in _words(body) if word not in theirs]
+
+
+def _words(value: Any, path: Path = ()) -> list[Word]:
+    """The texts and numbers in a body, with their places; anybody may say true or null."""
+    if isinstance(value, dict):
+        return [word for name in value for word in _words(value[name], (*path, name))]
+    if isinstance(value, list):
+        return [word for at, each in enumerate(value) for word in _words(each, (*path, at))]
+    return [(path, value)] if type(value) in (str, int, float) else []
 
 
 def result_chunks(endpoint: str, payload: Payload) -> Chunks:

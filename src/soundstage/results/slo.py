@@ -15,7 +15,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from soundstage.errors import UsageError
@@ -150,6 +150,7 @@ def _resolved(
     codes: Collection[str],
     playable: Collection[tuple[str, str]] | None,
 ) -> list[Objective]:
+    slo = _scoped(slo, catalogue)
     places = _places(slo, catalogue)
     if slo.kind == "count" and slo.what and codes:
         groups = {code.rpartition(".")[0] for code in codes} - {""}
@@ -174,6 +175,25 @@ def _resolved(
                 f"SLO {slo.text!r}: nothing in this run can be played while it is made"
             )
     return [Objective(slo, frozenset([place]), *place) for place in fitting]
+
+
+def _scoped(slo: Slo, catalogue: Catalogue) -> Slo:
+    """The objective with its scope taken apart where the name of an API of this run ends: names
+    may hold dots. Raises UsageError for one that means two things.
+    """
+    if slo.api is None:
+        return slo
+    scope = ".".join(filter(None, (slo.api, slo.endpoint)))
+    apis = list(dict.fromkeys(api for api, _ in catalogue))
+    exact = [place for place in catalogue if scope == ".".join(place)]
+    if scope in apis and exact:
+        raise UsageError(f"SLO {slo.text!r}: {scope!r} is an API of this run and an endpoint")
+    if exact:
+        return replace(slo, api=exact[0][0], endpoint=exact[0][1])
+    api = max((each for each in apis if f"{scope}.".startswith(f"{each}.")), key=len, default=None)
+    if api is None:
+        return slo
+    return replace(slo, api=api, endpoint=scope[len(api) + 1 :] or None)
 
 
 def _places(slo: Slo, catalogue: Catalogue) -> list[tuple[str, str]]:
@@ -261,7 +281,7 @@ def _scope(text: str, scope: str | None) -> tuple[str | None, str | None]:
     if not scope:
         return None, None
     api, _, endpoint = scope.partition(".")
-    if not api or "." in endpoint or scope.endswith("."):
+    if not api or scope.endswith("."):
         raise UsageError(f"SLO {text!r}: {scope!r} is not API or API.ENDPOINT")
     return api, endpoint or None
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 import jsonschema_rs
 import orjson
 
-from soundstage.contract import Contract, load_all
+from soundstage.contract import Contract, load_sound
 from soundstage.emulator.pace.capacity import SlowDown
 from soundstage.emulator.pace.profile import ApiProfile, ChunkCounts, Profile, delay
 from soundstage.errors import UsageError
@@ -70,7 +70,11 @@ def _from_file(path: Path) -> Profile:
         raise UsageError(f"{path}: not JSON that can be read: {error}") from error
     # The name goes into run bundles: which file it was must show, where it lay must not.
     made = from_data(f"{path.stem}@{hashlib.sha256(raw).hexdigest()[:8]}", data, str(path))
-    check_names(data, str(path), load_all())
+    sound, broken = load_sound()
+    for api in data.get("apis", {}):
+        if api in broken:
+            raise broken[api]
+    check_names(data, str(path), sound)
     return made
 
 

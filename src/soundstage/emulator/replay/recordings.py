@@ -164,9 +164,9 @@ def _name_endpoint(file: Path, exchange: Transcript, contracts: list[Contract]) 
                 f"{file}: neither a transcript nor a HAR file nor an answer of {apis}, but like "
                 f"{look_alikes.looks_like(body)}"
             )
-        endpoint = guess.contract.endpoint_of_kind(
-            "stream" if guess.kind == "error" else guess.kind
-        )
+        endpoint = guess.contract.endpoint_of_kind(guess.kind)
+        if guess.kind == "error":
+            endpoint = guess.contract.endpoint_of_errors()
         if endpoint is None:
             raise UsageError(
                 f"{file}: {guess.contract.api} has no endpoint of its kind, {guess.kind}"

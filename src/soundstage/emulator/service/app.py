@@ -100,6 +100,7 @@ class Emulator:
             for endpoint in contract.endpoints.values()
             for each in endpoint.framings
         }
+        # A contract without streams has none, and needs none.
         if there and framing not in there:
             names = ", ".join(there)
             raise UsageError(f"no endpoint streams in the framing {framing!r}, only in {names}")
