@@ -22,6 +22,7 @@ import pytest
 from soundstage import pytest_words
 from soundstage.arguments import between, shown_of_another
 from soundstage.config import find_config
+from soundstage.conformance.coverage import is_tied
 from soundstage.contract import Contract, available, load
 from soundstage.contract.rules import Rule
 from soundstage.errors import BudgetError, SoundstageError
@@ -154,7 +155,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Stop with one line where contract checks have no target."""
+    """Stop with one line where contract checks have no target. Where no contract has rules of a
+    kind, there is no test case for them.
+    """
+    items[:] = [
+        item
+        for item in items
+        if item.get_closest_marker("rules") is None or _rule_of(item) is not None
+    ]
     checks = any(item.get_closest_marker(name) for item in items for name in _MARKERS)
     if checks and not (_has_target(config) or config.option.collectonly):
         raise pytest.UsageError(
@@ -172,6 +180,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     wanted = [(rule.api, rule.endpoint) for rule in rules]
     known = [pair for pair in wanted if pair[1] in gate.contracts[pair[0]].endpoints]
     gate.capture_all(known)
+    for api in dict.fromkeys(rule.api for rule in rules if is_tied(rule)):
+        gate.tie(gate.contracts[api])
 
 
 @pytest.hookimpl(trylast=True)
