@@ -24,9 +24,10 @@ from soundstage.loadtests.schedule.traffic import catalogue
 from soundstage.output.streams import say
 from soundstage.output.visible import own
 from soundstage.results import quantiles, verdicts
-from soundstage.results.row_facts import since_intended
+from soundstage.results.objective_tally import ObjectiveTally
+from soundstage.results.row_facts import earliest_since_intended, since_intended
 from soundstage.results.slo import Objective
-from soundstage.results.verdicts import ObjectiveTally, Scorecard
+from soundstage.results.verdicts import Scorecard
 
 _LOOK_S = 0.2
 #: A trial goes on at least for this share of its exchanges, so that no hiccup decides it.
@@ -47,6 +48,8 @@ class TrialScorecard(Scorecard):
         super().__init__(objectives)
         self._names = names
         self.times: dict[str, array[float]] = {}
+        #: The low ends of the same, once any is not its high end.
+        self.lows: dict[str, array[float]] = {}
         self.flags: list[list[bool | None]] = [[] for _ in self.tallies]
         self.n = 0
 
@@ -62,8 +65,16 @@ class TrialScorecard(Scorecard):
         api, endpoint = row["api"], row["endpoint"]
         for name in self._names.get((api, endpoint), ()):
             column = self.times.setdefault(f"{api}.{endpoint}.{name}", array("d"))
-            seconds = since_intended(row, name)
+            seconds, low = since_intended(row, name), earliest_since_intended(row, name)
+            self._keep_low(f"{api}.{endpoint}.{name}", low, seconds)
             column.append(math.inf if seconds is None else seconds)
+
+    def _keep_low(self, name: str, low: float | None, high: float | None) -> None:
+        """Before the high end is kept."""
+        if name not in self.lows and low != high:
+            self.lows[name] = array("d", self.times[name])
+        if name in self.lows:
+            self.lows[name].append(math.inf if low is None else low)
 
     def counts(self) -> tuple[TrialCounts, ...]:
         """Of each objective; one about a number of violations is one exchange that did well, or
@@ -77,16 +88,21 @@ class TrialScorecard(Scorecard):
         )
 
     def quantiles(self) -> dict[str, dict[str, float | None]]:
-        """Of each milestone, by p50 and so on, in seconds; None for never."""
-        return {
-            name: {
-                f"p{order * 100:g}": quantiles.finite(
-                    quantiles.quantile(np.frombuffer(column), order)
-                )
-                for order in _ORDERS
-            }
-            for name, column in self.times.items()
-        }
+        """Of each milestone, by p50 and so on, in seconds; None for never. Of times that are known
+        by polling, those of the high ends.
+        """
+        return {name: _quantiles(column) for name, column in self.times.items()}
+
+    def low_quantiles(self) -> dict[str, dict[str, float | None]]:
+        """The same of the low ends, of the milestones whose times are known by polling."""
+        return {name: _quantiles(column) for name, column in self.lows.items()}
+
+
+def _quantiles(column: array[float]) -> dict[str, float | None]:
+    return {
+        f"p{order * 100:g}": quantiles.finite(quantiles.quantile(np.frombuffer(column), order))
+        for order in _ORDERS
+    }
 
 
 def find_capacity(load: LoadRun, limits: SearchLimits, stdout: TextIO, stderr: TextIO) -> None:
@@ -209,6 +225,7 @@ def _trial(
         "stopped": bool(missed),
         "slos": entries,
         "quantiles": card.quantiles(),
+        **({"quantiles_low": lows} if (lows := card.low_quantiles()) else {}),
     }
 
 

@@ -24,7 +24,7 @@ from soundstage.loadtests.live.board import Board
 from soundstage.output import visible
 from soundstage.output.streams import say
 from soundstage.results import verdicts
-from soundstage.results.verdicts import ObjectiveTally
+from soundstage.results.objective_tally import ObjectiveTally
 
 #: Seconds between two pictures, each of which takes about 10 ms of the loop; and between two lines.
 _PERIOD_S = 1.0

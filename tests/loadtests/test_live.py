@@ -29,7 +29,7 @@ from soundstage.loadtests.live import view
 from soundstage.loadtests.live.board import Board
 from soundstage.results import slo
 from soundstage.results.bundle import Bundle
-from soundstage.results.verdicts import ObjectiveTally
+from soundstage.results.objective_tally import ObjectiveTally
 
 from .conftest import _ENVIRONMENT, start
 
