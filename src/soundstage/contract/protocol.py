@@ -55,10 +55,14 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Milestone:
-    """A named moment: the first chunk of its stage, or (`at` "all") that of the last track."""
+    """A named moment: the first chunk of its stage, or (`at` "all") that of the last track.
+    `headline`: a run is known by it; `title`: how reports call it ("": by its name).
+    """
 
     name: str
     at: str
+    headline: bool = False
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:  # commands name what is here in their help, and start without numpy
+    import numpy as np
+    import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+    Floats = npt.NDArray[np.float64]
 
 
 def low_ends(row: Mapping[str, Any]) -> Mapping[str, float] | None:
@@ -89,6 +90,8 @@ class Resolution:
     @classmethod
     def of(cls, widths: Floats, tally: PollTally) -> Resolution | None:
         """From how far apart the ends are, 0 where they are one; None where nothing was polled."""
+        import numpy as np
+
         wide = widths[widths > 0]
         if not len(wide) and not tally.exchanges:
             return None

@@ -1,0 +1,40 @@
+"""What run.json says of the milestones of a contract: which an endpoint promises, which of them are
+its headline, and what they are called. A report needs no more, wherever it is made.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from soundstage.contract import Contract
+from soundstage.contract.diagram import in_order
+from soundstage.contract.protocol import Endpoint, Milestone
+
+#: The one that the end of a single answer is.
+_COMPLETE = "complete"
+
+
+def milestone_facts(contract: Contract) -> dict[str, Any]:
+    """`milestones`, `headlines` and `titles` of a contract in run.json, each by endpoint, in the
+    order in which they are reached. Where a contract marks none of an endpoint's as a headline,
+    all of them are.
+    """
+    facts: dict[str, dict[str, Any]] = {"milestones": {}, "headlines": {}, "titles": {}}
+    for endpoint in contract.endpoints.values():
+        if endpoint.kind == "status":
+            continue
+        found = _of_endpoint(contract, endpoint)
+        headlines = [each.name for each in found if each.headline]
+        facts["milestones"][endpoint.name] = [each.name for each in found]
+        facts["headlines"][endpoint.name] = headlines or facts["milestones"][endpoint.name]
+        facts["titles"][endpoint.name] = {each.name: each.title for each in found if each.title}
+    return facts
+
+
+def _of_endpoint(contract: Contract, endpoint: Endpoint) -> list[Milestone]:
+    of_stages = [each for stage in in_order(contract) for each in stage.milestones]
+    if endpoint.kind == "stream":
+        return of_stages
+    # A result has no stages; it is called as the end of a stream is.
+    title = next((each.title for each in of_stages if each.name == _COMPLETE), "")
+    return [Milestone(_COMPLETE, "all", headline=True, title=title)]
