@@ -40,6 +40,14 @@ def test_a_run_of_before_with_none_of_them_has_all_of_its_milestones():
     assert milestone_names({}, "a", "x").headline == ()
 
 
+def test_no_bundle_has_more_headlines_than_anybody_reads():
+    many = [f"m{n}" for n in range(100)]
+    facts = run(milestones={"x": many}, headlines={"x": [*many, *many]})
+    assert len(milestone_names(facts, "a", "x").headline) == 20
+    assert len(milestone_names(run(milestones={"x": many}), "a", "x").headline) == 20
+    assert len(common_order([[f"{n}-{name}" for name in many] for n in range(1000)])) == 20
+
+
 def test_milestones_stand_as_they_are_reached_and_strangers_last():
     names = MilestoneNames(order=("ready", "complete"))
     given = ["zebra", "complete", "ready", "accepted", "ape", "first_chunk"]

@@ -16,6 +16,9 @@ import orjson
 
 #: The milestones that the harness gives to every exchange, whatever the contract says.
 OF_EVERY_EXCHANGE = ("accepted", "first_chunk")
+#: More headlines than anybody reads: each is a column, a chart and two gates. A bundle may be
+#: anybody's.
+HEADLINE_LIMIT = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ def milestone_names(
     promised = contract.get("milestones", {}).get(endpoint, ())
     if endpoint in contract.get("headlines", {}):
         titles = contract.get("titles", {}).get(endpoint, {})
-        headline = tuple(contract["headlines"][endpoint])
+        headline = _bounded(contract["headlines"][endpoint])
         return MilestoneNames(headline, tuple(promised), tuple(titles.items()))
     before = _before()
     known = {*promised, *reached}
@@ -67,18 +70,24 @@ def milestone_names(
     names = MilestoneNames(headline, tuple(before["order"]), tuple(before["titles"].items()))
     if headline:
         return names
-    return MilestoneNames(tuple(names.in_order(promised or known)), names.order, names.titles)
+    return MilestoneNames(_bounded(names.in_order(promised or known)), names.order, names.titles)
+
+
+def _bounded(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))[:HEADLINE_LIMIT]
 
 
 def common_order(several: Iterable[Sequence[str]]) -> list[str]:
-    """All names of these orders, each once, in an order that fits them as far as they agree."""
+    """The names of these orders, each once, in an order that fits them as far as they agree; no
+    more than `HEADLINE_LIMIT`.
+    """
     order: list[str] = []
     for names in several:
         at = len(order)
         for name in reversed(names):
             if name in order:
                 at = order.index(name)
-            else:
+            elif len(order) < HEADLINE_LIMIT:
                 order.insert(at, name)
     return order
 
