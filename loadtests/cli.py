@@ -178,9 +178,12 @@ def _asked_to_stop(load: LoadRun, signum: int) -> None:
 def _served(load: LoadRun, args: argparse.Namespace, stderr: TextIO) -> Iterator[Board]:
     """A board of the run, whose metrics are served if that is asked for."""
     from soundstage.loadtests.live.board import Board
+    from soundstage.results.milestone_names import milestone_names
 
     scenario = load.options.scenario
-    board = Board(load, scenario.length + scenario.warmup_s)
+    places = [(contract.api, endpoint.name) for contract, endpoint in load.traffic.places]
+    names = {place: milestone_names(load.bundle.run, *place) for place in places}
+    board = Board(load, scenario.length + scenario.warmup_s, names)
     if args.metrics_port is None:
         yield board
         return

@@ -13,7 +13,7 @@ from soundstage.target_options import add_target_options
 _EXAMPLES = """examples:
   soundstage load --target emulator --emulator-args "--speed 20" --rate 5 --duration 30s
   soundstage load --target http://127.0.0.1:8000 --api v6 --rate 50 --duration 2m --warmup 10s \\
-      --slo 'v6.streaming_ready.p95<30s' --slo 'error_rate<1%'
+      --slo 'v6.complete.p95<90s' --slo 'error_rate<1%'
   soundstage load --target http://127.0.0.1:8000 --scenario spike
   soundstage load --target http://127.0.0.1:8000 --scenario my.toml --corpus prompts.txt
   soundstage load --target http://127.0.0.1:8000 --users 20 --endpoint sync
@@ -27,11 +27,11 @@ the scheduled start. --users makes it a closed loop instead. Every exchange is h
 contract. Ctrl-C ends the run early with a report; once more cuts what is in flight.
 
 An objective (--slo) is one of
-  [API[.ENDPOINT].]MILESTONE.pN<SECONDSs        v6.streaming_ready.p95<30s
+  [API[.ENDPOINT].]MILESTONE.pN<SECONDSs        v6.complete.p95<90s
   [API[.ENDPOINT].]violations[(CODE)]==0        violations(field.missing)==0
   [API[.ENDPOINT].]error_rate<1%                also ok_, violation_, failed_, refused_,
                                                 timeout_ and transport_rate
-  [API[.ENDPOINT].]goodput(CONDITION, …)>=99%   goodput(streaming_ready<=30s, no_violation)>=99%
+  [API[.ENDPOINT].]goodput(CONDITION, …)>=99%   goodput(complete<=2m, no_violation)>=99%
 and passes, fails or is inconclusive by its 95% interval (docs/load-tests.md).
 
 The key is read from SOUNDVERSE_API_KEY or --key-file, never from the command line.

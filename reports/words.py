@@ -12,20 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from soundstage.output import visible
-
-#: Milestones in the order in which a stream reaches them, and how reports call them.
-MILESTONES = {
-    "accepted": "accepted",
-    "first_chunk": "first chunk",
-    "validated": "validated",
-    "streaming_ready": "TTSR",
-    "streaming_ready_all": "TTSR, all tracks",
-    "audio": "audio",
-    "complete": "TTC",
-}
-
-#: The three that a run is known by.
-HEADLINE_MILESTONES = ("streaming_ready", "audio", "complete")
+from soundstage.results.milestone_names import MilestoneNames
+from soundstage.results.polling import Resolution
 
 #: Each rule outcome: glyph, and the word for it. The order is that of urgency.
 OUTCOMES = {
@@ -79,6 +67,31 @@ def seconds(value: float) -> str:
     return f"{value:.{2 if size < 9.995 else 1 if size < 99.95 else 0}f} s"
 
 
+def between(low: str, high: str) -> str:
+    """`4.10 to 5.10 s`, of the words for both ends of what is known of a time by polling; the words
+    themselves where both are the same.
+    """
+    if low == high:
+        return high
+    first, _, unit = low.rpartition(" ")
+    return f"{first if first and high.endswith(f' {unit}') else low} to {high}"
+
+
+def resolution_words(known: Resolution) -> str:
+    """`times by polling: known to within 1.00 s (median), 1.20 s at most; 412 polls of 100
+    exchanges, at most 1.30 s apart`
+    """
+    said = "times by polling: exact"
+    if not math.isnan(known.most):
+        median, most = seconds(known.median), seconds(known.most)
+        said = f"times by polling: known to within {median} (median), {most} at most"
+    if not known.exchanges:
+        return said
+    apart = f", at most {seconds(known.longest_gap)} apart" if known.longest_gap else ""
+    polls, exchanges = plural(known.polls, "poll"), plural(known.exchanges, "exchange")
+    return f"{said}; {polls} of {exchanges}{apart}"
+
+
 def percent(part: float, whole: float) -> str:
     """`99.5%`; never rounded to 0% or 100% when it is not."""
     if whole <= 0:
@@ -98,9 +111,9 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 or noun.endswith("s") else "s")
 
 
-def milestone_label(name: str) -> str:
-    """How reports call a milestone; one that no table knows keeps its name."""
-    return MILESTONES.get(name, plain(name, 60))
+def milestone_label(names: MilestoneNames, name: str) -> str:
+    """How reports call a milestone of an endpoint with these names."""
+    return plain(names.label(name), 60)
 
 
 def place_words(api: str, endpoint: str) -> str:

@@ -114,13 +114,21 @@ def table(trials: Iterable[dict[str, Any]], milestones: Collection[str] = ()) ->
         line = [f"{trial['rate']:.4g}", f"{trial['exchanges']:,}", trial["verdict"]]
         for name in names:
             values = trial["quantiles"].get(name, {})
-            line.append(" / ".join(_time(values.get(order)) for order in ("p50", "p95", "p99")))
+            lows = trial.get("quantiles_low", {}).get(name, values)
+            orders = ("p50", "p95", "p99")
+            line.append(" / ".join(_range(lows.get(one), values.get(one)) for one in orders))
         lines.append(line)
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
     return [
         "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
         for line in lines
     ]
+
+
+def _range(low: float | None, high: float | None) -> str:
+    """A time, or both ends of one that is known by polling."""
+    first, last = _time(low), _time(high)
+    return last if first == last else f"{first} to {last}"
 
 
 def _time(value: float | None) -> str:

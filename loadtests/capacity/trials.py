@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import os
-from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TextIO
 
 import gevent
 import gevent.event
-import numpy as np
 
 from soundstage.loadtests.capacity import search_words
 from soundstage.loadtests.capacity.search import CapacitySearch, SearchLimits
-from soundstage.loadtests.capacity.trial_counts import TrialCounts, TrialOutcome
+from soundstage.loadtests.capacity.trial_counts import TrialOutcome
+from soundstage.loadtests.capacity.trial_scorecard import TrialScorecard
 from soundstage.loadtests.generator.lag import Load, why_invalid
 from soundstage.loadtests.run import hopeless
 from soundstage.loadtests.run.load_run import LEAD_S, LoadRun
@@ -23,10 +21,10 @@ from soundstage.loadtests.schedule import arrivals
 from soundstage.loadtests.schedule.traffic import catalogue
 from soundstage.output.streams import say
 from soundstage.output.visible import own
-from soundstage.results import quantiles, verdicts
-from soundstage.results.row_facts import since_intended
+from soundstage.results import verdicts
+from soundstage.results.objective_tally import ObjectiveTally
 from soundstage.results.slo import Objective
-from soundstage.results.verdicts import ObjectiveTally, Scorecard
+from soundstage.results.verdicts import Scorecard
 
 _LOOK_S = 0.2
 #: A trial goes on at least for this share of its exchanges, so that no hiccup decides it.
@@ -35,58 +33,6 @@ _SECOND_NS = 1_000_000_000
 _INVALID = "invalid"
 #: To the beginning of the line, which is cleared.
 _ANEW = own("\r\x1b[K")
-_ORDERS = (0.5, 0.9, 0.95, 0.99)
-
-
-class TrialScorecard(Scorecard):
-    """A scorecard that also keeps the times of milestones, by `api.endpoint.milestone`, and what
-    became of each exchange in turn, for each objective.
-    """
-
-    def __init__(self, objectives: Iterable[Objective], names: Mapping[tuple[str, str], Any]):
-        super().__init__(objectives)
-        self._names = names
-        self.times: dict[str, array[float]] = {}
-        self.flags: list[list[bool | None]] = [[] for _ in self.tallies]
-        self.n = 0
-
-    def add(self, row: Mapping[str, Any]) -> None:
-        if row.get("warmup") or row["outcome"] == "dropped":
-            return
-        before = [(tally.n, tally.good, tally.unknown) for tally in self.tallies]
-        super().add(row)
-        for flags, tally, (n, good, unknown) in zip(self.flags, self.tallies, before, strict=True):
-            if tally.n > n:
-                flags.append(None if tally.unknown > unknown else tally.good > good)
-        self.n += 1
-        api, endpoint = row["api"], row["endpoint"]
-        for name in self._names.get((api, endpoint), ()):
-            column = self.times.setdefault(f"{api}.{endpoint}.{name}", array("d"))
-            seconds = since_intended(row, name)
-            column.append(math.inf if seconds is None else seconds)
-
-    def counts(self) -> tuple[TrialCounts, ...]:
-        """Of each objective; one about a number of violations is one exchange that did well, or
-        did not.
-        """
-        return tuple(
-            TrialCounts.of(1.0, [slo.met_by(tally.events)])
-            if (slo := tally.objective.slo).kind == "count"
-            else TrialCounts.of(verdicts.required(slo), flags)
-            for tally, flags in zip(self.tallies, self.flags, strict=True)
-        )
-
-    def quantiles(self) -> dict[str, dict[str, float | None]]:
-        """Of each milestone, by p50 and so on, in seconds; None for never."""
-        return {
-            name: {
-                f"p{order * 100:g}": quantiles.finite(
-                    quantiles.quantile(np.frombuffer(column), order)
-                )
-                for order in _ORDERS
-            }
-            for name, column in self.times.items()
-        }
 
 
 def find_capacity(load: LoadRun, limits: SearchLimits, stdout: TextIO, stderr: TextIO) -> None:
@@ -209,6 +155,7 @@ def _trial(
         "stopped": bool(missed),
         "slos": entries,
         "quantiles": card.quantiles(),
+        **({"quantiles_low": lows} if (lows := card.low_quantiles()) else {}),
     }
 
 

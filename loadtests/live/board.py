@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from soundstage.loadtests.generator.lateness import Lateness
-from soundstage.results.row_facts import since_intended
+from soundstage.results.milestone_names import MilestoneNames, common_order
+from soundstage.results.row_facts import earliest_since_intended, since_intended
 
 if TYPE_CHECKING:  # a run imports Locust, which patches the sockets of the whole process
     from soundstage.loadtests.run.load_run import LoadRun
@@ -23,24 +24,31 @@ _LOOKS = 5
 #: At most so many different stages, milestones or codes are told apart; names are bounded, too.
 MOST_NAMES = 100
 OTHERS = "(others)"
-#: The milestone that progress is shown by in a line: the first of these that was reached.
-_HEADLINES = ("streaming_ready", "audio", "complete")
 
 
 class Board:
     """Listens to the rows of a run that is open. `duration_s`: how long its arrivals come, warm-up
     included. `outcomes` by (api, endpoint, outcome), `measured` exchanges by (api, endpoint),
     `stages` chunks by (api, stage), `times` from the intended start by (api, endpoint, milestone):
-    of those exchanges that got there.
+    of those exchanges that got there. Of times that are known by polling these are the high ends;
+    `lows` has the low ones, once any is not its high end. `names` by (api, endpoint) say what
+    milestones are called, and which are the headline.
     """
 
-    def __init__(self, run: LoadRun, duration_s: float) -> None:
+    def __init__(
+        self,
+        run: LoadRun,
+        duration_s: float,
+        names: Mapping[tuple[str, str], MilestoneNames] | None = None,
+    ) -> None:
         self.run = run
+        self.names = names or {}
         self.duration_s = duration_s
         self.outcomes: Counter[tuple[str, str, str]] = Counter()
         self.measured: Counter[tuple[str, str]] = Counter()
         self.stages: Counter[tuple[str, str]] = Counter()
         self.times: dict[tuple[str, str, str], Lateness] = {}
+        self.lows: dict[tuple[str, str, str], Lateness] = {}
         self._looks: deque[tuple[float, int, int]] = deque(maxlen=_LOOKS + 1)
         run.recording.watchers.append(self.add)
 
@@ -61,22 +69,42 @@ class Board:
             place = (api, endpoint, name)
             seconds = since_intended(row, name)
             if seconds is not None and (place in self.times or len(self.times) < MOST_NAMES):
-                self.times.setdefault(place, Lateness()).add(seconds)
+                times = self.times.setdefault(place, Lateness())
+                low = earliest_since_intended(row, name)
+                if low is not None and (low < seconds or place in self.lows):
+                    self.lows.setdefault(place, times.copy()).add(low)
+                times.add(seconds)
+
+    def label(self, place: tuple[str, str, str]) -> str:
+        """How a milestone of an endpoint is called."""
+        return self.names.get(place[:2], MilestoneNames()).label(place[2])
+
+    def quantiles(self, place: tuple[str, str, str], order: float) -> tuple[float, float]:
+        """Both ends of a quantile, which are one where all times are exact."""
+        high = self.quantile(place, order)
+        return (self._of(self.lows[place], place, order) if place in self.lows else high), high
 
     def quantile(self, place: tuple[str, str, str], order: float) -> float:
         """The value of rank ceil(n p) of the times to a milestone, within half a percent; of the n
         exchanges that were measured, those that never got there count as +inf.
         """
-        reached, n = self.times[place], self.measured[place[:2]]
+        return self._of(self.times[place], place, order)
+
+    def _of(self, reached: Lateness, place: tuple[str, str, str], order: float) -> float:
+        n = self.measured[place[:2]]
         rank = max(1, math.ceil(round(order * n, 9)))
         return reached.quantile(rank / reached.n) if rank <= reached.n else math.inf
 
-    def headline(self) -> tuple[str, float] | None:
-        """The milestone to show in a line, with the median of those that got there."""
-        for name in _HEADLINES:
-            reached = [times for place, times in self.times.items() if place[2] == name]
-            if reached:
-                return name, sum(reached, Lateness()).quantile(0.5)
+    def headline(self) -> tuple[str, float, float] | None:
+        """How the milestone to show in a line is called, the first headline that was reached, with
+        both ends of the median of those that got there.
+        """
+        for name in common_order(each.headline for each in self.names.values()):
+            places = [place for place in self.times if place[2] == name]
+            if places:
+                highs = sum((self.times[place] for place in places), Lateness())
+                lows = sum((self.lows.get(at, self.times[at]) for at in places), Lateness())
+                return self.label(places[0]), lows.quantile(0.5), highs.quantile(0.5)
         return None
 
     def rates(self) -> tuple[float, float]:

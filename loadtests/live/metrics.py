@@ -84,7 +84,10 @@ class RunCollector(Collector):
         codes = {(code,): many for code, many in recording.codes.items()}
         yield _counter("findings", "Findings of the contract, by code.", codes, "code")
         yield _counter("chunks", "Chunks that came, by stage.", board.stages, "api", "stage")
-        yield self._milestones()
+        yield self._milestones("soundstage_milestone_seconds", board.times)
+        if board.lows:
+            name = "soundstage_milestone_low_seconds"
+            yield self._milestones(name, board.lows, "Low ends of what is known by polling. ")
         yield _counter("budget_spent", "Billable requests that were sent.", run.spent())
         limit, due = run.session.budget.limit, run.due(max(0.0, run.elapsed_s))
         yield _gauge("budget_limit", "Billable requests that may be sent.", limit)
@@ -109,13 +112,13 @@ class RunCollector(Collector):
             found[place] = _MET.get(verdicts.verdict(tally), math.nan)
         return found
 
-    def _milestones(self) -> Metric:
-        family = HistogramMetricFamily(
-            "soundstage_milestone_seconds",
-            "Time to a milestone from the intended start; what never got there is in +Inf alone.",
-            labels=("api", "endpoint", "milestone"),
-        )
-        for place, times in self._board.times.items():
+    def _milestones(
+        self, name: str, of_places: Mapping[tuple[str, str, str], Lateness], about: str = ""
+    ) -> Metric:
+        text = "Time to a milestone from the intended start; what never got there is in +Inf alone."
+        labels = ("api", "endpoint", "milestone")
+        family = HistogramMetricFamily(name, about + text, labels=labels)
+        for place, times in of_places.items():
             n = self._board.measured[place[:2]]
             whole = sum(seconds * many for seconds, many in times.counted())
             family.add_metric(_shown(place), _buckets(times, n), sum_value=whole)

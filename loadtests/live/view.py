@@ -24,7 +24,8 @@ from soundstage.loadtests.live.board import Board
 from soundstage.output import visible
 from soundstage.output.streams import say
 from soundstage.results import verdicts
-from soundstage.results.verdicts import ObjectiveTally
+from soundstage.results.milestone_names import MilestoneNames
+from soundstage.results.objective_tally import ObjectiveTally
 
 #: Seconds between two pictures, each of which takes about 10 ms of the loop; and between two lines.
 _PERIOD_S = 1.0
@@ -32,7 +33,6 @@ CI_PERIOD_S = 10.0
 #: A terminal that takes nothing for so long is not waited for at the end of the run.
 _PATIENCE_S = 1.0
 _ORDERS = (0.5, 0.95, 0.99)
-_NAMES = {"streaming_ready": "TTSR", "complete": "TTC"}
 _GOOD, _BAD, _DIM = "green", "bold red", "dim"
 _VERDICTS = {"pass": _GOOD, "fail": _BAD}
 #: Words and their style.
@@ -185,8 +185,9 @@ def _progress(board: Board) -> list[_Piece]:
     said.append((f"{violating:,} violating", _BAD if violating else _DIM))
     said += [(f"{dropped:,} dropped", _BAD)] if dropped else []
     if (headline := board.headline()) is not None:
-        name, seconds = headline
-        said.append((f"{_NAMES.get(name, name)} p50 {seconds:.2f} s", ""))
+        label, low, high = headline
+        median = f"{high:.2f} s" if low == high else f"{low:.2f} to {high:.2f} s"
+        said.append((f"{label} p50 {median}", ""))
     if (invalid := run.why_invalid()) is not None:
         said.append((f"invalid: {invalid}", _BAD))
     return said
@@ -214,9 +215,11 @@ def _milestones(board: Board) -> Table:
     # The milestones of an endpoint in the order in which they are reached.
     for place in sorted(board.times, key=lambda each: (*each[:2], board.quantile(each, 0.5))):
         api, endpoint, name = place
-        label = (f"{api} {endpoint} {_NAMES.get(name, name)}", "bold" if name in _NAMES else "")
+        names = board.names.get((api, endpoint), MilestoneNames())
+        style = "bold" if names.is_renamed(name) else ""
+        label = (f"{api} {endpoint} {names.label(name)}", style)
         reached = f"{board.times[place].n:,} of {board.measured[api, endpoint]:,}"
-        quantiles = (_seconds(board.quantile(place, order)) for order in _ORDERS)
+        quantiles = (_range(*board.quantiles(place, order)) for order in _ORDERS)
         table.add_row(_row("", label), reached, *quantiles)
     return table
 
@@ -239,6 +242,11 @@ def _generator(board: Board) -> str:
     said += f", loop lag p99 {_seconds(load.lags.quantile(0.99))}"
     said += f", starts late p99 {_seconds(load.late.quantile(0.99))}"
     return said if load.steal is None else f"{said}, steal {100 * load.steal:.1f}%"
+
+
+def _range(low: float, high: float) -> str:
+    """A time, or both ends of one that is known by polling."""
+    return _seconds(high) if low == high else f"{_seconds(low)} to {_seconds(high)}"
 
 
 def _seconds(value: float) -> str:

@@ -21,7 +21,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from soundstage.results.verdicts import ObjectiveTally, required, thresholds
+from soundstage.results.objective_tally import ObjectiveTally
+from soundstage.results.verdicts import required, thresholds
 
 #: Of all runs whose objective is met, at most this share is stopped by evidence.
 ALPHA = 0.01

@@ -29,7 +29,7 @@ from soundstage.loadtests.schedule.scenario import Scenario
 from soundstage.loadtests.schedule.traffic import Traffic
 from soundstage.results import verdicts
 from soundstage.results.bundle import BundleWriter
-from soundstage.results.verdicts import ObjectiveTally
+from soundstage.results.objective_tally import ObjectiveTally
 
 _SECOND_NS = 1_000_000_000
 #: A schedule begins this long after it is asked for, so that its driver is there in time.

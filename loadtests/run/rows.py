@@ -145,12 +145,12 @@ class RowRecorder:
         if call.keep_chunks:
             self.observed.merge(observe(exchange))
         live = self.session.target.kind == "live"
-        seen = exchange.observation(live=live) if look else None
+        seen = exchange.observations(live=live) if look else None
         found: list[str] = []
 
         def noted(rule: Any) -> bool:
-            assert seen is not None
-            if told := exercised(rule, seen):
+            told = any(exercised(rule, each) for each in seen or ())
+            if told:
                 found.append(rule.id)
             return told
 
@@ -257,9 +257,10 @@ class RowRecorder:
             exchange.response.body_bytes,
             ExchangeFailedError(said) if failed else None,
         )
-        for name, seconds in exchange.milestones.items():
-            if endpoint.kind == "stream":
-                self._fire("SSE", f"{api} {name}", seconds + late, 0, None)
+        kind = {"stream": "SSE", "job": "POLL"}.get(endpoint.kind)
+        for name, seconds in exchange.milestones.items() if kind is not None else ():
+            # Of a job it is the moment by which it was seen: the later end.
+            self._fire(str(kind), f"{api} {name}", seconds + late, 0, None)
 
     def _fire(
         self, kind: str, name: str, seconds: float, length: int, exception: Exception | None

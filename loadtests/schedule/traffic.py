@@ -151,10 +151,10 @@ def catalogue(traffic: Traffic) -> dict[tuple[str, str], list[str]]:
     """The milestones of each (api, endpoint) that is loaded: what objectives may name."""
     found = {}
     for contract, endpoint in traffic.places:
-        if endpoint.kind == "stream":
-            stages = contract.protocol.stages
-            names = [each.name for stage in stages for each in stage.milestones]
-            of_it = [*_OF_ALL, *_OF_STREAMS, *names]
+        if (course := contract.course_of(endpoint)) is not None:
+            names = [each.name for stage in course.stages for each in stage.milestones]
+            of_streams = _OF_STREAMS if endpoint.kind == "stream" else ()
+            of_it = list(dict.fromkeys([*_OF_ALL, *of_streams, *names]))
         else:
             of_it = [*_OF_ALL, "complete"]
         found[contract.api, endpoint.name] = of_it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
@@ -11,7 +12,8 @@ from markupsafe import Markup
 from soundstage.reports.charts.axis import LABEL, Axis, y_axis
 from soundstage.reports.charts.chart import AMBER, BLUE, GREEN, GREY, ORANGE, RED, WIDTH, Chart
 from soundstage.reports.charts.svg import element, line, number, svg, text
-from soundstage.reports.words import HEADLINE_MILESTONES, milestone_label, plain, plural, seconds
+from soundstage.reports.words import between, milestone_label, plain, plural, seconds
+from soundstage.results.milestone_names import MilestoneNames, milestone_names
 
 _TRIALS = {
     "pass": (GREEN, "met"),
@@ -30,15 +32,18 @@ _SERIES = 4
 _LEFT, _TOP, _BOTTOM = 60, 40, 260
 
 
-def capacity(found: Mapping[str, Any] | None) -> Chart | None:
+def capacity(found: Mapping[str, Any] | None, run: Mapping[str, Any] | None = None) -> Chart | None:
     """p95 of each milestone by rate, each trial marked with its verdict, and the bracket that is
-    left; `found` is `capacity` of run.json.
+    left; `found` is `capacity` of run.json, and `run` the whole of it, which says what milestones
+    are called. Of times that are known by polling the high ends are drawn.
     """
     if not found or not found["trials"]:
         return None
     trials = sorted(found["trials"], key=lambda trial: float(trial["rate"]))
     names = list(dict.fromkeys(name for trial in trials for name in trial["quantiles"]))
-    shown = [name for name in names if _wanted(name, found["slos"])][:_SERIES] or names[:_SERIES]
+    called = {name: _called(run or {}, name) for name in names}
+    shown = [name for name in names if _wanted(called[name], found["slos"])]
+    shown = shown[:_SERIES] or names[:_SERIES]
     bounds = _bounds(trials)
     rates = Axis.over((trial["rate"] for trial in trials), _LEFT, WIDTH - 24, log=False)
     values = [*(_p95(trial, name) for trial in trials for name in shown), *bounds]
@@ -56,7 +61,7 @@ def capacity(found: Mapping[str, Any] | None) -> Chart | None:
         parts.append(element("path", d=path, fill="none", stroke=colour, stroke_width=2))
         x = _LEFT + index * 215
         parts.append(line(x, 12, x + 18, 12, stroke=colour, stroke_width=2))
-        parts.append(text(x + 24, 16, f"p95 {_label(name)}"[:32]))
+        parts.append(text(x + 24, 16, f"p95 {_label(called[name])}"[:32]))
     for trial in trials:
         colour, word = _TRIALS[trial["verdict"]]
         x = rates.at(trial["rate"])
@@ -75,7 +80,7 @@ def capacity(found: Mapping[str, Any] | None) -> Chart | None:
             "delivered",
             "exchanges",
             "objectives",
-            *(f"p95 {_label(name)}" for name in names),
+            *(f"p95 {_label(called[name])}" for name in names),
         ),
         rows=tuple(
             (
@@ -83,7 +88,7 @@ def capacity(found: Mapping[str, Any] | None) -> Chart | None:
                 "–" if trial["delivered"] is None else f"{trial['delivered']:.3g}",
                 f"{trial['exchanges']:,}",
                 _TRIALS[trial["verdict"]][1] + (", stopped early" if trial["stopped"] else ""),
-                *(seconds(_p95(trial, name)) for name in names),
+                *(_p95_words(trial, name) for name in names),
             )
             for trial in trials
         ),
@@ -104,9 +109,25 @@ def capacity_sentence(found: Mapping[str, Any]) -> str:
     return f"{found['rate']:.3g} arrivals a second ({word}; {', '.join(bounds)}; {tried})."
 
 
-def _label(name: str) -> str:
+@dataclass(frozen=True, slots=True)
+class _Called:
+    """A name of `quantiles` in parts: the place, the milestone, and how that one is called."""
+
+    place: str
+    milestone: str
+    names: MilestoneNames
+
+
+def _called(run: Mapping[str, Any], name: str) -> _Called:
+    """The name of a version may hold a dot, that of an endpoint none."""
     place, _, milestone = name.rpartition(".")
-    return f"{plain(milestone_label(milestone), 30)}, {plain(place.replace('.', ' '), 30)}"
+    api, _, endpoint = place.rpartition(".")
+    return _Called(place, milestone, milestone_names(run, api, endpoint, [milestone]))
+
+
+def _label(one: _Called) -> str:
+    label = plain(milestone_label(one.names, one.milestone), 30)
+    return f"{label}, {plain(one.place.replace('.', ' '), 30)}"
 
 
 def _p95(trial: Mapping[str, Any], name: str) -> float:
@@ -118,10 +139,15 @@ def _p95(trial: Mapping[str, Any], name: str) -> float:
     return math.inf if value is None else float(value)
 
 
-def _wanted(name: str, slos: Sequence[str]) -> bool:
+def _p95_words(trial: Mapping[str, Any], name: str) -> str:
+    low = _p95({"quantiles": trial.get("quantiles_low", {})}, name)
+    high = seconds(_p95(trial, name))
+    return high if math.isnan(low) else between(seconds(low), high)
+
+
+def _wanted(one: _Called, slos: Sequence[str]) -> bool:
     """Whether a milestone is one that a run is known by, or that an objective speaks of."""
-    milestone = name.rpartition(".")[2]
-    return milestone in HEADLINE_MILESTONES or any(milestone in slo for slo in slos)
+    return one.milestone in one.names.headline or any(one.milestone in slo for slo in slos)
 
 
 def _bounds(trials: Sequence[Mapping[str, Any]]) -> list[float]:

@@ -7,6 +7,7 @@ a light page and on a dark one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -15,12 +16,8 @@ WIDTH = 920
 BLUE, ORANGE, GREEN = "#3f83f0", "#d9741a", "#1f9d76"
 RED, AMBER, GREY = "#dc3d4a", "#cf8a0a", "#7c8794"
 
-#: Colour and dash of the milestones that are drawn as curves.
-CURVES = {
-    "streaming_ready": (BLUE, ""),
-    "audio": (ORANGE, "7 3"),
-    "complete": (GREEN, ""),
-}
+#: Colour and dash of the headline milestones, the last of them first: most have one that ends all.
+_STYLES = ((GREEN, ""), (ORANGE, "7 3"), (BLUE, ""), (AMBER, "7 3"), (GREY, ""), (RED, "7 3"))
 
 #: At most this many stages are drawn, and rows are in a chart's table.
 STAGE_LIMIT = 40
@@ -37,6 +34,11 @@ class Chart:
     svg: Markup
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+
+
+def curve_style(headline: Sequence[str], name: str) -> tuple[str, str]:
+    """Colour and dash of one of the headline milestones of an endpoint."""
+    return _STYLES[(len(headline) - 1 - headline.index(name)) % len(_STYLES)]
 
 
 def slug(name: str) -> str:

@@ -7,12 +7,12 @@ from typing import Any
 
 from markupsafe import Markup
 
-from soundstage.reports.charts.chart import AMBER, CURVES, GREEN, RED, Chart, slug
-from soundstage.reports.charts.ecdf import CurveMark, EcdfCurve, EcdfPlot, share_rows
+from soundstage.reports.charts.chart import AMBER, GREEN, RED, Chart, curve_style, slug
+from soundstage.reports.charts.ecdf import CurveMark, EcdfCurve, EcdfPlot, range_rows, share_rows
 from soundstage.reports.charts.svg import element, number, text
 from soundstage.reports.run.summary import Group, MilestoneSummary
 from soundstage.reports.words import (
-    HEADLINE_MILESTONES,
+    between,
     milestone_label,
     place_words,
     plain,
@@ -22,14 +22,14 @@ from soundstage.reports.words import (
 
 
 def distribution(group: Group, slos: Iterable[Mapping[str, Any]] = ()) -> Chart | None:
-    """TTSR, audio and TTC as empirical distribution functions: p50 and p95 with intervals, and
+    """The headline milestones as empirical distribution functions: p50 and p95 with intervals, and
     each objective of `slos` (run.json) on a quantile of this endpoint as the corner that the
     curve has to pass.
     """
-    found = [one for name in HEADLINE_MILESTONES if (one := group.milestone(name)) and one.n]
+    found = [one for name in group.names.headline if (one := group.milestone(name)) and one.n]
     if not found:
         return None
-    curves = [_curve(one) for one in found]
+    curves = [_curve(group, one) for one in found]
     goals = _goals(group, slos)
     plot = EcdfPlot(curves, [goal["bound"] for goal in goals])
     plot.parts.extend(_goal(goal, plot, index) for index, goal in enumerate(goals))
@@ -40,8 +40,7 @@ def distribution(group: Group, slos: Iterable[Mapping[str, Any]] = ()) -> Chart 
     name = place_words(group.api, group.endpoint)
     chart, title, n = f"ecdf-{slug(name)}", f"Times of {name}", found[0].n
     said = "; ".join(
-        f"{milestone_label(one.name)}: p50 {seconds(one.intended[0].value)},"
-        f" p95 {seconds(one.intended[2].value)}"
+        f"{milestone_label(group.names, one.name)}: p50 {_ends(one, 0)}, p95 {_ends(one, 2)}"
         for one in found
     )
     return Chart(
@@ -49,18 +48,37 @@ def distribution(group: Group, slos: Iterable[Mapping[str, Any]] = ()) -> Chart 
         title=title,
         note=f"Share of {plural(n, 'exchange')} that got there, by seconds from the intended start"
         f"{' (log scale)' if plot.axis.log else ''}. Thick: the 95% interval of p50 and p95."
+        + (" Thin: the low ends of times by polling." if _polled(found) else "")
         + (f" Objectives are corners: {', '.join(said_goals)}." if goals else ""),
         svg=plot.svg(chart, title, "; ".join([said, *said_goals, f"n = {n}."])),
         head=("share", *(curve.label for curve in curves)),
-        rows=tuple((share, *map(seconds, times)) for share, times in share_rows(curves)),
+        rows=tuple((share, *map(seconds, times)) for share, times in share_rows(curves))
+        if not _polled(found)
+        else tuple((share, *said) for share, said in range_rows(curves)),
     )
 
 
-def _curve(one: MilestoneSummary) -> EcdfCurve:
-    p50, p95 = one.intended[0], one.intended[2]
-    marks = (CurveMark(mark.order, mark.value, mark.low, mark.high) for mark in (p50, p95))
-    label, (colour, dash) = milestone_label(one.name), CURVES[one.name]
-    return EcdfCurve(label, colour, dash, one.times, (p50.words, p95.words), tuple(marks))
+def _curve(group: Group, one: MilestoneSummary) -> EcdfCurve:
+    marks = (
+        CurveMark(one.intended[place].order, one.intended[place].value, *one.bounds(place))
+        for place in (0, 2)
+    )
+    label, style = (
+        milestone_label(group.names, one.name),
+        curve_style(group.names.headline, one.name),
+    )
+    lows = None if one.low is None else one.low.times
+    said = one.said(0), one.said(2)
+    return EcdfCurve(label, *style, one.times, said, tuple(marks), lows)
+
+
+def _polled(found: Iterable[MilestoneSummary]) -> bool:
+    return any(one.low is not None for one in found)
+
+
+def _ends(one: MilestoneSummary, place: int) -> str:
+    high = seconds(one.intended[place].value)
+    return high if one.low is None else between(seconds(one.low.intended[place].value), high)
 
 
 #: Colour of an objective, and the word for what became of it.
@@ -74,7 +92,7 @@ def _goals(group: Group, slos: Iterable[Mapping[str, Any]]) -> list[Mapping[str,
         for goal in slos
         if goal["kind"] == "quantile"
         and (goal["api"], goal["endpoint"]) == (group.api, group.endpoint)
-        and goal["milestone"] in CURVES
+        and goal["milestone"] in group.names.headline
     ][:8]
 
 

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from soundstage.reports.charts.axis import Axis, x_axis, y_axis
 from soundstage.reports.charts.svg import element, line, number, svg, text
-from soundstage.reports.words import percent, seconds
+from soundstage.reports.words import between, percent, seconds
 from soundstage.results.quantiles import rank
 
 Floats = npt.NDArray[np.float64]
@@ -41,7 +41,8 @@ class CurveMark:
 @dataclass(frozen=True, slots=True)
 class EcdfCurve:
     """One curve. `times`: sorted seconds of all exchanges, +inf for those that never got there;
-    `said`: p50 and p95 as the legend says them, where not as those of `times`.
+    `said`: p50 and p95 as the legend says them, where not as those of `times`. `lows`: the low ends
+    of times that are known by polling, sorted; None where all are exact.
     """
 
     label: str
@@ -50,14 +51,22 @@ class EcdfCurve:
     times: Floats
     said: tuple[str, str] | None = None
     marks: tuple[CurveMark, ...] = ()
+    lows: Floats | None = None
 
     @property
     def p50(self) -> str:
-        return self.said[0] if self.said else seconds(self.at(0.5))
+        return self.said[0] if self.said else self.words(0.5)
 
     @property
     def p95(self) -> str:
-        return self.said[1] if self.said else seconds(self.at(0.95))
+        return self.said[1] if self.said else self.words(0.95)
+
+    def words(self, share: float) -> str:
+        """The time by which this share got there: `1.24 s`, or both ends of it."""
+        high = seconds(self.at(share))
+        if self.lows is None:
+            return high
+        return between(seconds(float(self.lows[rank(share, len(self.lows)) - 1])), high)
 
     @property
     def reached(self) -> int:
@@ -81,6 +90,9 @@ class EcdfPlot:
             for curve, many in zip(curves, reached, strict=True)
             if many
             for place in (0, many - 1)
+        ]
+        ends += [
+            float(curve.lows[0]) for curve in curves if curve.lows is not None and curve.reached
         ]
         self.axis = Axis.over([*ends, *bounds], 44, _WIDTH - 26)
         self.parts = x_axis(self.axis, self.top, self.bottom)
@@ -109,6 +121,9 @@ class EcdfPlot:
             return
         path = self._steps(curve.times, reached)
         self.parts.append(element("path", d=path, fill="none", stroke_linejoin="round", **stroke))
+        if curve.lows is not None:
+            thin = {**stroke, "stroke_width": 1, "fill": "none", "stroke_linejoin": "round"}
+            self.parts.append(element("path", d=self._steps(curve.lows, reached), **thin))
         for mark in curve.marks:
             if math.isfinite(mark.value):
                 self._mark(mark, curve.colour)
@@ -139,3 +154,9 @@ def share_rows(
     """The table beside the plot: a share in words, and the time of each curve."""
     for share in SHARES:
         yield f"{share:.0%}", tuple(curve.at(share) for curve in curves)
+
+
+def range_rows(curves: Sequence[EcdfCurve]) -> Iterable[tuple[str, tuple[str, ...]]]:
+    """The same in words, with both ends of times that are known by polling."""
+    for share in SHARES:
+        yield f"{share:.0%}", tuple(curve.words(share) for curve in curves)

@@ -8,7 +8,16 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from soundstage.reports.charts.axis import Axis, x_axis, y_axis
-from soundstage.reports.charts.chart import BLUE, CURVES, GREEN, GREY, ORANGE, WIDTH, Chart, slug
+from soundstage.reports.charts.chart import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    WIDTH,
+    Chart,
+    curve_style,
+    slug,
+)
 from soundstage.reports.charts.svg import element, line, number, svg, text
 from soundstage.reports.run.summary import Group
 from soundstage.reports.run.timeline import Generator, MilestoneCourse, Timeline
@@ -98,31 +107,33 @@ def courses(group: Group) -> Chart | None:
     name = place_words(group.api, group.endpoint)
     chart, width = f"course-{slug(name)}", shown[0].width
     axis = Axis.until(len(shown[0].n) * width, _LEFT, WIDTH - 24)
-    panels = [one for one in shown if one.milestone in CURVES]
+    panels = [one for one in shown if one.milestone in group.names.headline]
+    labels = {one.milestone: milestone_label(group.names, one.milestone) for one in panels}
     parts: list[Markup] = []
     top = 34.0
     for one in panels:
-        colour, _ = CURVES[one.milestone]
+        colour, _ = curve_style(group.names.headline, one.milestone)
         bottom = top + 80
         if one is panels[-1]:
             parts += x_axis(axis, top, bottom)
         lines: list[Line] = [(one.p95, colour, "4 3"), (one.p50, colour, "")]
-        label = f"{milestone_label(one.milestone)}, seconds"
+        label = f"{labels[one.milestone]}, seconds"
         parts += _panel(axis, top, bottom, label, lines, width)
         top = bottom + 36
     parts += _key((("currentColor", "", "p50"), ("currentColor", "4 3", "p95")), 16)
     title = f"Quantiles over time of {name}"
-    said = "; ".join(f"{milestone_label(one.milestone)}: {_range(one)}" for one in panels)
+    said = "; ".join(f"{labels[one.milestone]}: {_range(one)}" for one in panels)
     return Chart(
         id=chart,
         title=title,
         note=f"By when a request was due, in slices of {width:g} s. A slice whose line is at the"
-        " top edge, with an arrow, has a quantile that never came.",
+        " top edge, with an arrow, has a quantile that never came."
+        + (" Times by polling: their high ends." if group.resolution else ""),
         svg=svg(chart, title, f"{said}.", WIDTH, top - 8, parts),
         head=(
             "from",
             "n",
-            *(f"{milestone_label(one.milestone)} {q}" for one in panels for q in ("p50", "p95")),
+            *(f"{labels[one.milestone]} {q}" for one in panels for q in ("p50", "p95")),
         ),
         rows=tuple(
             (

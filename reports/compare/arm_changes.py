@@ -15,7 +15,6 @@ from soundstage.reports.compare.arms import Arm, EndpointSeries
 from soundstage.reports.compare.gates import Pairing
 from soundstage.reports.compare.interval import Floats, Interval
 from soundstage.reports.run.rule_results import RuleResult
-from soundstage.reports.words import HEADLINE_MILESTONES
 
 #: Confidence that a rule is broken more often now, and that a stage moved.
 _LEVEL = 0.99
@@ -161,19 +160,27 @@ def _trimmed(values: Floats) -> float:
 @dataclass(frozen=True, slots=True)
 class TimesShift:
     """Whether a milestone's times differ at all: the median ratio of a candidate's time to a base
-    time (Hodges and Lehmann) and the p-value of Mann and Whitney. Never a gate.
+    time (Hodges and Lehmann) and the p-value of Mann and Whitney. Never a gate. Of times that are
+    known by polling these are the most unfavourable, from low ends of the base to high ends of the
+    candidate, and `best` has the most favourable.
     """
 
     pairing: Pairing
     milestone: str
     ratio: float
     p: float
+    best: tuple[float, float] | None = None
 
 
 def times_shifts(pairings: Iterable[Pairing], base: Arm, candidate: Arm) -> Iterable[TimesShift]:
     """One of each milestone that a run is known by."""
     for one in pairings:
-        for name in HEADLINE_MILESTONES:
-            if name in one.milestones:
-                times = [arm.times(one.place, name) for arm in (base, candidate)]
-                yield TimesShift(one, name, *interval.shift(*times))
+        for name in one.headline:
+            highs = [arm.times(one.place, name) for arm in (base, candidate)]
+            lows = [arm.lows(one.place, name) for arm in (base, candidate)]
+            if lows[0] is None and lows[1] is None:
+                yield TimesShift(one, name, *interval.shift(*highs))
+                continue
+            ends = [high if low is None else low for low, high in zip(lows, highs, strict=True)]
+            best = interval.shift(highs[0], ends[1])
+            yield TimesShift(one, name, *interval.shift(ends[0], highs[1]), best)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from soundstage.results import run_history
 from soundstage.results.bundle import RUN, Bundle
 from soundstage.results.columns import DROPPED, Columns, Floats
 from soundstage.results.intake import take_in
+from soundstage.results.polling import Resolution
 
 #: (api, endpoint)
 Place = tuple[str, str]
@@ -38,14 +39,22 @@ class EndpointSeries:
     """The measured exchanges of one endpoint in one run.
 
     `times`: by milestone, sorted seconds from the intended start, +inf included; each has `n`
-    values. `outcomes`: how they ended. `spent`: by stage, seconds of whole exchanges that a stage
-    took (`stage_time`), in no order, of a sample.
+    values. Of times that are known by polling these are the high ends; `low_ends` has the low
+    ones, of the milestones that are not exact, and `resolution` how well they are known (None:
+    nothing was polled). `outcomes`: how they ended. `spent`: by stage, seconds of whole exchanges
+    that a stage took (`stage_time`), in no order, of a sample.
     """
 
     n: int
     times: Mapping[str, Floats]
     outcomes: Mapping[str, int]
     spent: Mapping[str, Floats]
+    low_ends: Mapping[str, Floats] = field(default_factory=dict)
+    resolution: Resolution | None = None
+
+    def lows(self, milestone: str) -> Floats:
+        """The low ends of a milestone, which are its times where all are exact."""
+        return self.low_ends.get(milestone, self.times[milestone])
 
     @property
     def errors(self) -> int:
@@ -93,6 +102,13 @@ class Arm:
     def times(self, place: Place, milestone: str) -> Floats:
         """Those of all its runs together, sorted."""
         return np.sort(np.concatenate([each.times[milestone] for each in self.series(place)]))
+
+    def lows(self, place: Place, milestone: str) -> Floats | None:
+        """The low ends of the same; None where all are exact."""
+        series = self.series(place)
+        if not any(milestone in each.low_ends for each in series):
+            return None
+        return np.sort(np.concatenate([each.lows(milestone) for each in series]))
 
     def places(self) -> list[Place]:
         """The endpoints at which each run of the arm measured something, in order."""
@@ -175,7 +191,13 @@ def _series(columns: Columns, expected: Iterable[str]) -> EndpointSeries:
     names = {*columns.milestones(), *expected}
     times = {name: np.sort(columns.since_intended(name)) for name in names}
     shares = spent(columns.sample)
-    return EndpointSeries(columns.measured, times, dict(outcomes), shares)
+    low_ends = {
+        name: np.sort(columns.since_intended(name, low=True))
+        for name in names
+        if not columns.is_exact(name)
+    }
+    known = columns.resolution()
+    return EndpointSeries(columns.measured, times, dict(outcomes), shares, low_ends, known)
 
 
 def _rate(endpoints: Iterable[Columns]) -> float:

@@ -135,7 +135,10 @@ def calibrate(arm: Arm, gates: Sequence[Gate], margin: float, alpha: float) -> C
 def _gate(arm: Arm, gate: Gate, level: float, margin: float) -> GateNoise | None:
     """None where some run has no quantile of that order: too many never got there."""
     q, limit, tail = gate.order or 0.5, math.log1p(margin), (1 + level) / 2
-    runs = [series.times[gate.what] for series in arm.series(gate.pairing.place)]
+    series = arm.series(gate.pairing.place)
+    # Of times that are known by polling, the spread is that of the high ends.
+    runs = [each.times[gate.what] for each in series]
+    lows = [each.lows(gate.what) for each in series]
     logs = np.array(interval.log_quantiles(runs, q))
     if not np.isfinite(logs).all():
         return None
@@ -154,8 +157,10 @@ def _gate(arm: Arm, gate: Gate, level: float, margin: float) -> GateNoise | None
         return (student_t(df, tail) + student_t(df, POWER)) * pair / math.sqrt(pairs)
 
     verdicts = {"pass": 0, "inconclusive": 0, "fail": 0}
-    for one, other in list(combinations(runs, 2))[:_MOST_PAIRS]:
-        verdicts[interval.verdict(interval.of_samples(one, other, q, level), limit)] += 1
+    for one, other in list(combinations(range(len(runs)), 2))[:_MOST_PAIRS]:
+        cases = (runs[one], lows[other]), (lows[one], runs[other])
+        said = {interval.verdict(interval.of_samples(*case, q, level), limit) for case in cases}
+        verdicts[said.pop() if len(said) == 1 else "inconclusive"] += 1
     return GateNoise(
         name=gate.name,
         runs=len(runs),

@@ -25,7 +25,7 @@ HELP = "compare two runs: what got worse"
 _EPILOG = """\
 examples:
   soundstage compare runs/monday runs/tuesday
-  soundstage compare runs/v1.4 runs/v1.5 --gate v6.stream.streaming_ready.p95 --margin 15%%
+  soundstage compare runs/v1.4 runs/v1.5 --gate v6.stream.complete.p95 --margin 15%%
   soundstage compare --base A1,A2,A3 --candidate B1,B2,B3 --format html --out compare.html
       several runs an arm; made by turns (A1 B1 A2 B2 …) they are compared pair by pair
   soundstage compare --calibrate runs/same-* --out calibration.json
@@ -74,7 +74,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add("--base", action="append", metavar="RUNS", help="runs of the base (repeatable)")
     add("--candidate", action="append", metavar="RUNS", help="runs of the candidate (repeatable)")
     text = "[API[.ENDPOINT].]MILESTONE.pN, error_rate or timeout_rate (repeatable; default: p50 and"
-    text += " p95 of TTSR, or audio where there is none, and of TTC)"
+    text += " p95 of each headline milestone of the contract)"
     add("--gate", action="append", default=[], metavar="GATE", help=text)
     for name, kind, default, text in (
         ("--margin", share, MARGIN, "a quantile may be so much slower"),

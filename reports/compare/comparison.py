@@ -24,6 +24,8 @@ from soundstage.reports.compare.comparability import Obstacle, notes, obstacles
 from soundstage.reports.compare.gate_outcomes import GateOutcome, judge
 from soundstage.reports.compare.gates import Gate, Pairing, Rules, default_gates, named_gates
 from soundstage.reports.drift.drift import DriftFinding, broken
+from soundstage.results.milestone_names import milestone_names
+from soundstage.results.polling import Resolution
 
 #: Verdict -> exit code and tone (`words.Headline`).
 VERDICTS: Mapping[str, tuple[int, str]] = {
@@ -94,6 +96,16 @@ class Comparison:
 
     def undecided(self) -> list[GateOutcome]:
         return [each for each in self.gates if each.verdict == "inconclusive"]
+
+    def resolutions(self) -> list[tuple[Pairing, str, Resolution]]:
+        """Of each endpoint and arm whose times are known by polling, how well: of its worst run."""
+        found = []
+        for one in self.pairings:
+            for side, arm in (("base", self.base), ("candidate", self.candidate)):
+                known = [each.resolution for each in arm.series(one.place) if each.resolution]
+                if known:
+                    found.append((one, side, max(known, key=lambda each: each.most)))
+        return found
 
     def moved(self) -> list[StageChange]:
         """The stages that moved, the one that weighs most first."""
@@ -186,4 +198,7 @@ def _pairings(base: Arm, candidate: Arm) -> Iterable[Pairing]:
             known: Sequence[set[str]] = [
                 set(series.times) for arm in (base, candidate) for series in arm.series(place)
             ]
-            yield Pairing(*place, tuple(sorted(set.intersection(*known))))
+            common = set.intersection(*known)
+            # What the newer side calls them.
+            names = milestone_names(candidate.runs[-1].facts, *place, common)
+            yield Pairing(*place, tuple(sorted(common)), names)

@@ -35,7 +35,7 @@ from soundstage.reports.compare.comparison_words import (
 )
 from soundstage.reports.compare.gate_outcomes import GateOutcome
 from soundstage.reports.compare.gates import Pairing
-from soundstage.reports.words import HEADLINE_MILESTONES, milestone_label, plain, plural, seconds
+from soundstage.reports.words import plain, plural, seconds
 
 #: Colour of what a gate says.
 _COLOURS = {"pass": GREEN, "fail": RED, "inconclusive": AMBER}
@@ -94,7 +94,7 @@ def gate_intervals(made: Comparison) -> Chart | None:
 
 def _factor_axis(gates: Sequence[GateOutcome], limit: float) -> Axis:
     """From the least to the greatest finite bound, within a factor of 20, and some room."""
-    changes = [factor for each in gates for factor in each.change]
+    changes = [factor for each in gates for factor in each.widest]
     known = [factor for factor in changes if math.isfinite(factor) and factor > 0]
     low, high = max(min(1 / limit, *known), 0.05), min(max(limit, *known), 20.0)
     room = (high / low) ** 0.06
@@ -112,7 +112,7 @@ def _marked(axis: Axis) -> list[float]:
 
 
 def _gate_line(each: GateOutcome, row: tuple[str, ...], axis: Axis, y: float) -> list[Markup]:
-    one, colour = each.change, _COLOURS[each.verdict]
+    one, colour = each.widest, _COLOURS[each.verdict]
     x1, x2 = axis.at(one.low), axis.at(one.high)
     parts = [text(axis.left - 14, y + 4, row[0], text_anchor="end")]
     parts.append(line(x1, y, x2, y, stroke=colour, stroke_width=4, stroke_opacity=".55"))
@@ -120,8 +120,10 @@ def _gate_line(each: GateOutcome, row: tuple[str, ...], axis: Axis, y: float) ->
         arrow = f"M{number(x - 6 * way)} {number(y - 6)}l{6 * way} 6l{-6 * way} 6"
         shape = f"M{number(x)} {number(y - 6)}v12" if closed else arrow
         parts.append(element("path", d=shape, stroke=colour, stroke_width=2, fill="none"))
-    if math.isfinite(one.value) and one.value > 0:
-        parts.append(element("circle", cx=axis.at(one.value), cy=y, r=4.5, fill=colour))
+    values = [one.value] if each.best is None else [each.best.change.value, one.value]
+    for value in values:
+        if math.isfinite(value) and value > 0:
+            parts.append(element("circle", cx=axis.at(value), cy=y, r=4.5, fill=colour))
     said = {"text_anchor": "end", "fill": colour, "font_weight": 650}
     return [*parts, text(WIDTH, y + 4, f"{row[3]}  {row[5]}", **said)]
 
@@ -129,10 +131,7 @@ def _gate_line(each: GateOutcome, row: tuple[str, ...], axis: Axis, y: float) ->
 def distributions(made: Comparison) -> list[Chart]:
     """The times of both arms as empirical distribution functions, a chart a milestone."""
     return [
-        _distribution(made, pairing, name)
-        for pairing in made.pairings
-        for name in HEADLINE_MILESTONES
-        if name in pairing.milestones
+        _distribution(made, pairing, name) for pairing in made.pairings for name in pairing.headline
     ]
 
 
@@ -140,9 +139,10 @@ def _distribution(made: Comparison, pairing: Pairing, name: str) -> Chart:
     curves = []
     for side, (arm, runs) in enumerate(zip(_ARMS, (made.base, made.candidate), strict=True)):
         times = runs.times(pairing.place, name)
-        marks = _marks(made, pairing, name, side)
-        curves.append(EcdfCurve(*arm, _DASHES[side], times, marks=marks))
-    title = f"{milestone_label(name)} of {pairing.words}"
+        marks, lows = _marks(made, pairing, name, side), runs.lows(pairing.place, name)
+        curves.append(EcdfCurve(*arm, _DASHES[side], times, marks=marks, lows=lows))
+    polled = any(curve.lows is not None for curve in curves)
+    title = f"{pairing.label(name)} of {pairing.words}"
     chart = f"ecdf-{slug(f'{pairing.words}-{name}')}"
     said = "; ".join(f"{each.label}: p50 {each.p50}, p95 {each.p95}" for each in curves)
     many = [len(each.times) for each in curves]
@@ -151,7 +151,12 @@ def _distribution(made: Comparison, pairing: Pairing, name: str) -> Chart:
         title=title,
         note=f"Share of exchanges that got there, by seconds from the intended start: "
         f"{plural(many[0], 'exchange')} of the base, {many[1]:,} of the candidate. "
-        "Thick: the gates' intervals.",
+        "Thick: the gates' intervals."
+        + (
+            " Thin: the low ends of times by polling; the table has the high ones."
+            if polled
+            else ""
+        ),
         svg=EcdfPlot(curves).svg(chart, title, said),
         head=("share", "base", "candidate", "change"),
         rows=tuple(
@@ -166,11 +171,18 @@ def _marks(made: Comparison, pairing: Pairing, name: str, side: int) -> tuple[Cu
     curve.
     """
     return tuple(
-        CurveMark(each.gate.order, *(each.base, each.candidate)[side])
+        _mark(each, each.gate.order, side)
         for each in made.gates
         if (each.gate.pairing, each.gate.what, each.method) == (pairing, name, "samples")
         and each.gate.order is not None
     )
+
+
+def _mark(each: GateOutcome, order: float, side: int) -> CurveMark:
+    value, low, high = (each.base, each.candidate)[side]
+    if each.best is not None:
+        low = (each.best.base, each.best.candidate)[side].low
+    return CurveMark(order, value, low, high)
 
 
 def _over(base: float, candidate: float) -> float:

@@ -12,15 +12,22 @@ import orjson
 
 from soundstage.output import visible
 from soundstage.reports.compare import comparison_words as words
-from soundstage.reports.compare.arm_changes import RULE_KINDS, RuleChange, StageChange
+from soundstage.reports.compare.arm_changes import (
+    RULE_KINDS,
+    RuleChange,
+    StageChange,
+    TimesShift,
+)
 from soundstage.reports.compare.arms import ArmRun
 from soundstage.reports.compare.calibration import Calibration, advice
 from soundstage.reports.compare.comparison import Comparison, breaks
 from soundstage.reports.compare.comparison_words import LINE_LIMIT, Row
-from soundstage.reports.compare.gate_outcomes import GateOutcome
+from soundstage.reports.compare.gate_outcomes import BestCase, GateOutcome
+from soundstage.reports.compare.gates import Pairing
 from soundstage.reports.compare.interval import Interval
 from soundstage.reports.formats.markdown import SIZE_LIMIT, code, escaped
 from soundstage.reports.words import plain, plural
+from soundstage.results.polling import Resolution
 from soundstage.results.quantiles import finite
 
 FORMAT = 1
@@ -58,6 +65,8 @@ def text(made: Comparison) -> str:
     gates = map(words.gate_row, made.gates)
     lines += _table(f"gates: {words.method(made)}", words.GATE_HEAD, gates)
     lines += [f"  {one.gate.label}: {one.need.text}" for one in made.undecided() if one.need]
+    if made.gates:
+        lines += [f"  {said}" for said in words.resolution_lines(made)]
     moved = map(words.stage_row, made.moved()[:LINE_LIMIT])
     lines += _table("stages that moved (shown, no gate):", words.STAGE_HEAD, moved)
     lines += _contract_lines(made)
@@ -139,6 +148,8 @@ def markdown(made: Comparison) -> str:
     parts.append("\n>\n".join(void))
     gates = map(_gate_cells, made.gates)
     parts += _markdown_table(f"Gates: {escaped(words.method(made), 400)}", words.GATE_HEAD, gates)
+    if made.gates:
+        parts += [escaped(said, 300) for said in words.resolution_lines(made)]
     moved = (tuple(map(escaped, words.stage_row(each))) for each in made.moved()[:LINE_LIMIT])
     parts += _markdown_table("Stages that moved (shown, no gate):", words.STAGE_HEAD, moved)
     rules = (
@@ -255,6 +266,7 @@ def to_json(made: Comparison) -> dict[str, Any]:
         "allowed": [asdict(each) for each in made.allowed],
         "notes": list(made.notes),
         "gates": [_gate_json(each) for each in made.gates],
+        **({"polling": polling} if (polling := _polling_json(made)) else {}),
         "stages": [_stage_json(each) for each in made.stages],
         "shifts": [
             {
@@ -264,6 +276,7 @@ def to_json(made: Comparison) -> dict[str, Any]:
                 "milestone": each.milestone,
                 "hodges_lehmann": finite(each.ratio),
                 "mann_whitney_p": finite(each.p),
+                **_best_shift(each),
             }
             for each in made.shifts
         ],
@@ -271,6 +284,11 @@ def to_json(made: Comparison) -> dict[str, Any]:
         "drift": [each.to_json() for each in made.drift],
         "calibration": made.calibration.to_json() if made.calibration else None,
     }
+
+
+def _polling_json(made: Comparison) -> list[dict[str, Any]]:
+    """How well times by polling are known, in seconds; empty where all are exact."""
+    return [_resolution_json(*each) for each in made.resolutions()]
 
 
 def _run_json(run: ArmRun) -> dict[str, Any]:
@@ -298,6 +316,32 @@ def _gate_json(outcome: GateOutcome) -> dict[str, Any]:
         "margin": outcome.margin,
         "method": outcome.method,
         "need": need and {"unit": need.unit, "more": need.count, "text": need.text},
+        # Of times that are known by polling the above are of high ends, and the worst change.
+        **({} if outcome.best is None else {"best": _best_json(outcome.best)}),
+    }
+
+
+def _best_json(best: BestCase) -> dict[str, Any]:
+    return {
+        "base": _bounded(best.base),
+        "candidate": _bounded(best.candidate),
+        "change": _bounded(best.change),
+    }
+
+
+def _best_shift(one: TimesShift) -> dict[str, Any]:
+    if one.best is None:
+        return {}
+    ratio, p = one.best
+    return {"best": {"hodges_lehmann": finite(ratio), "mann_whitney_p": finite(p)}}
+
+
+def _resolution_json(one: Pairing, side: str, known: Resolution) -> dict[str, Any]:
+    return {
+        "api": one.api,
+        "endpoint": one.endpoint,
+        "arm": side,
+        **{name: finite(each) for name, each in asdict(known).items()},
     }
 
 

@@ -16,13 +16,14 @@ from soundstage.reports.compare.comparison import Comparison, breaks
 from soundstage.reports.compare.gate_outcomes import GateOutcome
 from soundstage.reports.compare.interval import Interval
 from soundstage.reports.words import (
+    between,
     headline,
-    milestone_label,
     outcome_words,
     percent,
     place_words,
     plain,
     plural,
+    resolution_words,
     seconds,
     target_facts,
 )
@@ -171,35 +172,53 @@ def signed_bounds(change: Interval) -> str:
 
 
 def change_of(outcome: GateOutcome) -> str:
-    """The change in words: `+31%`, or `+2.1 points` for a rate."""
+    """The change in words: `+31%`, or `+2.1 points` for a rate; `-3% to +31%` of times that are
+    known by polling.
+    """
     if outcome.gate.order is not None:
-        return signed(outcome.change.value)
+        worst = signed(outcome.change.value)
+        return worst if outcome.best is None else f"{signed(outcome.best.change.value)} to {worst}"
     return f"{outcome.change.value * 100:+.2g} points" if outcome.change.value else "±0 points"
 
 
 def change_bounds(outcome: GateOutcome) -> str:
     """`-3.0% to +6.1%`, or `-1 to +2.1 points`."""
-    one = outcome.change
+    one = outcome.widest
     if outcome.gate.order is not None:
         return signed_bounds(one)
     return f"{one.low * 100:+.2g} to {one.high * 100:+.2g} points"
 
 
-def value(outcome: GateOutcome, side: Interval) -> str:
-    """The quantile of an arm in seconds, or its rate in percent."""
+def value(outcome: GateOutcome, side: Interval, low: Interval | None = None) -> str:
+    """The quantile of an arm in seconds, or its rate in percent. `low`: that of the low ends of
+    times that are known by polling.
+    """
     if outcome.gate.order is None:
         return percent(side.value, 1) if side.value else "0%"
-    return seconds(side.value)
+    high = seconds(side.value)
+    return high if low is None else between(seconds(low.value), high)
 
 
 def bounds(outcome: GateOutcome, side: Interval) -> str:
-    """`1.20 s – 1.31 s`, ∞ for an open end; empty where neither end is known."""
+    """`1.20 s – 1.31 s`, ∞ for an open end; empty where neither end is known. `side` is the base or
+    the candidate of the outcome; of both ends of its times the interval holds both.
+    """
     if outcome.gate.order is None:
         return f"{side.low:.1%} – {side.high:.1%}"
-    if math.isinf(side.low) and math.isinf(side.high):
+    least = side.low
+    if outcome.best is not None:
+        least = (outcome.best.base if side is outcome.base else outcome.best.candidate).low
+    if math.isinf(least) and math.isinf(side.high):
         return ""
-    low = "?" if side.low == -math.inf else seconds(side.low)
+    low = "?" if least == -math.inf else seconds(least)
     return f"{low} – {seconds(side.high)}"
+
+
+def resolution_lines(made: Comparison) -> list[str]:
+    """`v6 job, base: times by polling: known to within …`, a line for each arm."""
+    return [
+        f"{one.words}, {side}: {resolution_words(known)}" for one, side, known in made.resolutions()
+    ]
 
 
 def verdict(outcome: GateOutcome) -> str:
@@ -211,7 +230,8 @@ def verdict(outcome: GateOutcome) -> str:
 
 def gate_row(each: GateOutcome) -> Row:
     """Cells beneath `GATE_HEAD`."""
-    sides = value(each, each.base), value(each, each.candidate)
+    lows = (None, None) if each.best is None else (each.best.base, each.best.candidate)
+    sides = value(each, each.base, lows[0]), value(each, each.candidate, lows[1])
     return (each.gate.label, *sides, change_of(each), change_bounds(each), verdict(each))
 
 
@@ -238,12 +258,20 @@ def stage_row(one: StageChange) -> Row:
 
 def shift_label(one: TimesShift) -> str:
     """`v6 stream TTC`"""
-    return f"{one.pairing.words} {milestone_label(one.milestone)}"
+    return f"{one.pairing.words} {one.pairing.label(one.milestone)}"
 
 
 def shift_row(one: TimesShift) -> Row:
     """Cells beneath `SHIFT_HEAD`."""
-    return shift_label(one), signed(one.ratio), f"{one.p:.2g}" if one.p >= 1e-4 else "<0.0001"
+    worst = signed(one.ratio), _p(one.p)
+    if one.best is None:
+        return shift_label(one), *worst
+    best = signed(one.best[0]), _p(one.best[1])
+    return shift_label(one), *(f"{a} to {b}" for a, b in zip(best, worst, strict=True))
+
+
+def _p(value: float) -> str:
+    return f"{value:.2g}" if value >= 1e-4 else "<0.0001"
 
 
 def noise_rows(calibration: Calibration, made: Comparison | None = None) -> list[Row]:

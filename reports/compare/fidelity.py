@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -25,9 +25,10 @@ from soundstage.reports.compare import interval
 from soundstage.reports.compare.arms import ArmRun, EndpointSeries, Place, read_run
 from soundstage.reports.drift.drift import DriftFinding, drift, observed_of
 from soundstage.reports.formats.markdown import escaped
-from soundstage.reports.words import HEADLINE_MILESTONES, milestone_label, plain, seconds
+from soundstage.reports.words import between, milestone_label, plain, seconds
 from soundstage.results.bundle import Bundle
 from soundstage.results.columns import Floats
+from soundstage.results.milestone_names import MilestoneNames, milestone_names
 from soundstage.results.quantiles import quantile
 
 #: A share of a stand-in may be off by this much, and the quantiles of its delays by this factor.
@@ -50,7 +51,9 @@ _HEAD = ("", "n", "live", "emulated", "ratio", "verdict")
 @dataclass(frozen=True, slots=True)
 class FidelityRow:
     """One quantity of both arms, in `n` exchanges of each: in seconds ("s"), with the `ratio` of
-    emulated to live (None: of nothing at all), or a "share" of the exchanges.
+    emulated to live (None: of nothing at all), or a "share" of the exchanges. Of times that are
+    known by polling `live` and `emulated` are the high ends, `ratio` is the greatest that it may
+    be, and the others are the low ends and the least; None where all are exact.
     """
 
     what: str
@@ -60,6 +63,9 @@ class FidelityRow:
     emulated: float
     ratio: float | None
     verdict: str
+    live_low: float | None = None
+    emulated_low: float | None = None
+    ratio_low: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,36 +158,72 @@ def fidelity(
     for place in places:
         here, there = live.series[place], emulated.series[place]
         different = None if findings is None else _different(place, findings)
-        rows = *_delays(here, there, speeds), *_endings(here, there)
+        names = milestone_names(live.facts, *place, {*here.times, *there.times})
+        rows = *_delays(here, there, names, speeds), *_endings(here, there)
         endpoints.append(EndpointFidelity(*place, rows, different))
     return Fidelity(tuple(endpoints), tuple(notes))
 
 
+#: Sorted times, and their low ends, which are the same where all are exact.
+_Ends = tuple[Floats, Floats]
+
+
 def _delays(
-    live: EndpointSeries, emulated: EndpointSeries, speeds: Sequence[float]
+    live: EndpointSeries, emulated: EndpointSeries, names: MilestoneNames, speeds: Sequence[float]
 ) -> Iterator[FidelityRow]:
     # Where times are scaled, so is what sockets and schedulers have to do with them.
     short = TOO_SHORT_S * max(1.0, *speeds)
-    for name, *taken in _times(live, emulated):
-        mine, theirs = (np.sort(each) * speed for each, speed in zip(taken, speeds, strict=True))
-        n = len(mine), len(theirs)
-        for q in QUANTILES if all(n) else ():
-            a, b = quantile(mine, q), quantile(theirs, q)
-            _, low, high = interval.of_samples(mine, theirs, q, LEVEL)
-            far = max(a, b) > MAY_BE_TIMES * min(a, b) + short and not low <= 0 <= high
-            what = f"{name} p{100 * q:g}"
-            yield FidelityRow(what, "s", n, a, b, b / a if a else None, _verdict(n, far))
+    for name, *taken in _times(live, emulated, names):
+        mine, theirs = (
+            (np.sort(high) * speed, np.sort(low) * speed)
+            for (high, low), speed in zip(taken, speeds, strict=True)
+        )
+        if len(mine[0]) and len(theirs[0]):
+            for q in QUANTILES:
+                yield _delay(f"{name} p{100 * q:g}", mine, theirs, q, short)
 
 
-def _times(live: EndpointSeries, emulated: EndpointSeries) -> Iterator[tuple[str, Floats, Floats]]:
+def _delay(what: str, mine: _Ends, theirs: _Ends, q: float, short: float) -> FidelityRow:
+    """One quantile of both arms. Of times that are known by polling it is far, or near, only if it
+    is so in the most favourable and in the most unfavourable case.
+    """
+    n = len(mine[0]), len(theirs[0])
+    a, a_low, b, b_low = (quantile(each, q) for each in (*mine, *theirs))
+    if (a, b) == (a_low, b_low):
+        far = _apart(mine[0], theirs[0], q, short) != 0
+        return FidelityRow(what, "s", n, a, b, b / a if a else None, _verdict(n, far))
+    cases = {_apart(mine[0], theirs[1], q, short), _apart(mine[1], theirs[0], q, short)}
+    said = _verdict(n, cases != {0}) if len(cases) == 1 else "unclear"
+    ratios = b / a_low if a_low else None, b_low / a if a else None
+    return FidelityRow(what, "s", n, a, b, ratios[0], said, a_low, b_low, ratios[1])
+
+
+def _apart(mine: Floats, theirs: Floats, q: float, short: float) -> int:
+    """Whether the second is far above the first (1), far below (-1), or near it (0)."""
+    a, b = quantile(mine, q), quantile(theirs, q)
+    _, low, high = interval.of_samples(mine, theirs, q, LEVEL)
+    far = max(a, b) > MAY_BE_TIMES * min(a, b) + short and not low <= 0 <= high
+    return (1 if b > a else -1) if far else 0
+
+
+def _times(
+    live: EndpointSeries, emulated: EndpointSeries, names: MilestoneNames
+) -> Iterator[tuple[str, _Ends, _Ends]]:
     """Seconds to the milestones in the exchanges that got there, then those of each stage."""
     arms = live, emulated
-    for name in HEADLINE_MILESTONES:
-        mine, theirs = (arm.times.get(name, np.empty(0)) for arm in arms)
-        yield milestone_label(name), mine[np.isfinite(mine)], theirs[np.isfinite(theirs)]
+    for name in names.headline:
+        mine, theirs = (_milestone(arm, name) for arm in arms)
+        yield milestone_label(names, name), mine, theirs
     for name in dict.fromkeys([*live.spent, *emulated.spent]):
-        mine, theirs = (_spent(arm, name) for arm in arms)
+        mine, theirs = ((took := _spent(arm, name), took) for arm in arms)
         yield name, mine, theirs
+
+
+def _milestone(arm: EndpointSeries, name: str) -> _Ends:
+    if name not in arm.times:
+        return np.empty(0), np.empty(0)
+    high, low = arm.times[name], arm.lows(name)
+    return high[np.isfinite(high)], low[np.isfinite(low)]
 
 
 def _spent(arm: EndpointSeries, name: str) -> Floats:
@@ -237,9 +279,24 @@ def _json(result: Fidelity) -> str:
         "fidelity": 2,
         "verdict": result.verdict,
         "notes": result.notes,
-        "endpoints": [{**asdict(each), "verdict": each.verdict} for each in result.endpoints],
+        "endpoints": [
+            {
+                **asdict(each),
+                "rows": [_row_json(row) for row in each.rows],
+                "verdict": each.verdict,
+            }
+            for each in result.endpoints
+        ],
     }
     return visible.in_json(json.dumps(document, indent=2)) + "\n"
+
+
+def _row_json(row: FidelityRow) -> dict[str, Any]:
+    """Low ends only where there are some."""
+    lows = ("live_low", "emulated_low", "ratio_low")
+    return {
+        name: value for name, value in asdict(row).items() if name not in lows or value is not None
+    }
 
 
 def _text(result: Fidelity) -> str:
@@ -276,8 +333,16 @@ def _cells(endpoint: EndpointFidelity) -> Iterator[tuple[str, ...]]:
     yield _HEAD
     for row in endpoint.rows:
         values = [
-            seconds(each) if row.unit == "s" else f"{100 * each:.1f}%"
-            for each in (row.live, row.emulated)
+            _shown(each, low, row.unit)
+            for each, low in ((row.live, row.live_low), (row.emulated, row.emulated_low))
         ]
         ratio = "" if row.ratio is None else f"×{row.ratio:.2f}"
+        if row.ratio is not None and row.ratio_low is not None:
+            ratio = between(f"×{row.ratio_low:.2f}", ratio)
         yield plain(row.what, 60), f"{row.n[0]:,}, {row.n[1]:,}", *values, ratio, row.verdict
+
+
+def _shown(value: float, low: float | None, unit: str) -> str:
+    if unit != "s":
+        return f"{100 * value:.1f}%"
+    return seconds(value) if low is None else between(seconds(low), seconds(value))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from soundstage.reports.compare import interval
 from soundstage.reports.compare.arms import EndpointSeries, Place
@@ -15,8 +16,21 @@ from soundstage.reports.compare.decisive_size import (
     runs_needed,
 )
 from soundstage.reports.compare.gates import TIMEOUT_RATE, Gate, Rules
-from soundstage.reports.compare.interval import Interval
+from soundstage.reports.compare.interval import Floats, Interval
+from soundstage.reports.words import seconds
 from soundstage.results.quantiles import needed
+
+
+@dataclass(frozen=True, slots=True)
+class BestCase:
+    """What a gate would say if times that are known by polling were as favourable as they may be:
+    `base` and `candidate` are of their low ends, and `change` is that from the base's high ends to
+    the candidate's low ones.
+    """
+
+    base: Interval
+    candidate: Interval
+    change: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +39,10 @@ class GateOutcome:
     their intervals, over `n_base` and `n_candidate` exchanges; `change` is the ratio (the
     difference of shares for a rate). `level`: of every interval here. `method`: "samples",
     "pairs" or "runs", what the interval's spread is taken from. `faster`: surely not slower.
+
+    Of times that are known by polling `base` and `candidate` are of the high ends, and `change` is
+    the most unfavourable: from the base's low ends to the candidate's high ones; `best` is the
+    other side, None where all are exact. The verdict is that of both, or inconclusive.
     """
 
     gate: Gate
@@ -38,6 +56,13 @@ class GateOutcome:
     margin: float
     method: str
     need: Need | None = None
+    best: BestCase | None = None
+
+    @property
+    def widest(self) -> Interval:
+        """The change with an interval that holds both cases."""
+        low = self.change.low if self.best is None else self.best.change.low
+        return self.change._replace(low=low)
 
     @property
     def faster(self) -> bool:
@@ -68,43 +93,94 @@ def _of_quantile(
     level: float,
     rules: Rules,
 ) -> GateOutcome:
-    q, limit, paired = gate.order or 0.5, math.log1p(rules.margin), rules.paired
-    arms = [[run.times[gate.what] for run in arm] for arm in (base, candidate)]
-    need = None
-    if len(base) == len(candidate) == 1:
-        method, noise = "samples", rules.noise.get(gate.name)
-        (one,), (other,) = arms
-        sides = [interval.estimate(run, q, level) for run in (one, other)]
-        change = interval.of_samples(one, other, q, level, noise)
-        said = interval.verdict(change, limit)
-        if said == "inconclusive":
-            need = exchanges_needed(one, other, q, level, limit, noise)
-    else:
-        method = "pairs" if paired else "runs"
-        sides = [interval.estimate_of_runs(arm, q, level) for arm in arms]
-        change = interval.of_runs(arms[0], arms[1], q, level, paired=paired)
-        said = interval.verdict(change, limit)
-        fewest = min(len(run) for arm in arms for run in arm)
-        if fewest < math.ceil(round(1 / (1 - q), 6)):
-            # The quantile of so few is their greatest value, whatever it estimates.
-            said, count = "inconclusive", needed(q, level) - fewest
-            words = f"each run needs at least {count:,} more exchanges"
-            need = Need("exchange", count, words)
-        elif said == "inconclusive":
-            need = runs_needed(arms[0], arms[1], q, level, limit, paired=paired)
+    q, arms = gate.order or 0.5, (base, candidate)
+    highs = [[run.times[gate.what] for run in arm] for arm in arms]
+    lows = [[run.lows(gate.what) for run in arm] for arm in arms]
+    single = len(base) == len(candidate) == 1
+    sides = [_side(arm, q, level, single=single) for arm in highs]
+    worst = _pairing(gate, lows[0], highs[1], level, rules)
+    best = None
+    said, need = worst.said, worst.need
+    if any(gate.what in run.low_ends for arm in arms for run in arm):
+        good = _pairing(gate, highs[0], lows[1], level, rules)
+        said, need = _both(good, worst, math.log1p(rules.margin), [*base, *candidate])
+        low_sides = [_side(arm, q, level, single=single) for arm in lows]
+        best = BestCase(low_sides[0], low_sides[1], good.change.ratio())
     return GateOutcome(
         gate=gate,
         verdict=said,
         base=sides[0],
         candidate=sides[1],
-        n_base=sum(map(len, arms[0])),
-        n_candidate=sum(map(len, arms[1])),
-        change=change.ratio(),
+        n_base=sum(map(len, highs[0])),
+        n_candidate=sum(map(len, highs[1])),
+        change=worst.change.ratio(),
         level=level,
         margin=rules.margin,
-        method=method,
+        method="samples" if single else "pairs" if rules.paired else "runs",
         need=need,
+        best=best,
     )
+
+
+def _side(runs: Sequence[Floats], q: float, level: float, *, single: bool) -> Interval:
+    if single:
+        return interval.estimate(runs[0], q, level)
+    return interval.estimate_of_runs(runs, q, level)
+
+
+class _CaseChange(NamedTuple):
+    """What times of two arms say: the change (its logarithm), the verdict, what would decide."""
+
+    change: Interval
+    said: str
+    need: Need | None
+
+
+def _pairing(
+    gate: Gate, base: Sequence[Floats], candidate: Sequence[Floats], level: float, rules: Rules
+) -> _CaseChange:
+    q, limit, paired = gate.order or 0.5, math.log1p(rules.margin), rules.paired
+    need = None
+    if len(base) == len(candidate) == 1:
+        noise = rules.noise.get(gate.name)
+        change = interval.of_samples(base[0], candidate[0], q, level, noise)
+        said = interval.verdict(change, limit)
+        if said == "inconclusive":
+            need = exchanges_needed(base[0], candidate[0], q, level, limit, noise)
+        return _CaseChange(change, said, need)
+    change = interval.of_runs(base, candidate, q, level, paired=paired)
+    said = interval.verdict(change, limit)
+    fewest = min(len(run) for arm in (base, candidate) for run in arm)
+    if fewest < math.ceil(round(1 / (1 - q), 6)):
+        # The quantile of so few is their greatest value, whatever it estimates.
+        said, count = "inconclusive", needed(q, level) - fewest
+        need = Need("exchange", count, f"each run needs at least {count:,} more exchanges")
+    elif said == "inconclusive":
+        need = runs_needed(base, candidate, q, level, limit, paired=paired)
+    return _CaseChange(change, said, need)
+
+
+def _both(
+    best: _CaseChange, worst: _CaseChange, limit: float, runs: Sequence[EndpointSeries]
+) -> tuple[str, Need | None]:
+    """The verdict of the most favourable and the most unfavourable case together, and what would
+    decide where they do not agree or cannot tell.
+    """
+    if best.said == worst.said != "inconclusive":
+        return best.said, None
+    apart = best.change.value < limit < worst.change.value
+    if best.said == worst.said and not apart:
+        return "inconclusive", max(
+            (each.need for each in (best, worst) if each.need is not None),
+            key=lambda need: need.count or math.inf,
+            default=None,
+        )
+    most = max(run.resolution.most for run in runs if run.resolution is not None)
+    words = (
+        f"times by polling are known to within {seconds(most)} at most, and the margin lies in "
+        "between: polls closer together would decide"
+    )
+    return "inconclusive", Need("poll", None, words)
 
 
 def _of_rate(

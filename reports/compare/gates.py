@@ -1,13 +1,13 @@
 """The gates of a comparison: which quantiles and rates decide. What each says: `gate_outcomes`.
 
-    [API[.ENDPOINT].]MILESTONE.pN      v6.stream.streaming_ready.p95   complete.p50
+    [API[.ENDPOINT].]MILESTONE.pN      v6.stream.complete.p95   complete.p50
     [API[.ENDPOINT].]error_rate        v6.error_rate   stream.timeout_rate
 
 Gates are named before the runs are looked at, and there are few of them: k gates are each held at
 the level 1 - alpha/k, so that all of them together cry wolf in at most alpha of the comparisons
 (Bonferroni). A quantile passes if it is surely not slower by more than the margin; a rate that
 nobody named only *guards*: it fails if it surely rose by more than its own margin, and decides
-nothing otherwise.
+nothing otherwise. Gates that nobody names are those of the headline milestones of a contract.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING
 
 from soundstage.errors import UsageError
 from soundstage.reports.words import milestone_label, place_words, plain
+from soundstage.results.milestone_names import MilestoneNames
 
 if TYPE_CHECKING:  # the command's help names the defaults below, and starts without numpy
     from soundstage.reports.compare.interval import Noise
 
-#: Gates if none are named: of each group the first milestone that the endpoint has, at each order.
-DEFAULT_MILESTONES = (("streaming_ready", "audio"), ("complete",))
+#: Gates if none are named: each headline milestone at each of these orders, and this rate.
 DEFAULT_ORDERS = (0.5, 0.95)
 DEFAULT_RATE = "error_rate"
 
@@ -43,11 +43,25 @@ GATE_LIMIT = 100
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """An endpoint that both arms have, and the milestones that both have of it."""
+    """An endpoint that both arms have, the milestones that both have of it, and what they are
+    called.
+    """
 
     api: str
     endpoint: str
     milestones: tuple[str, ...]
+    names: MilestoneNames = field(default_factory=MilestoneNames, compare=False)
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """Those that a run is known by; all, where nobody says which."""
+        return tuple(name for name in self.names.headline if name in self.milestones) or (
+            self.milestones
+        )
+
+    def label(self, milestone: str) -> str:
+        """How reports call a milestone of it."""
+        return milestone_label(self.names, milestone)
 
     @property
     def place(self) -> tuple[str, str]:
@@ -73,16 +87,16 @@ class Gate:
 
     @property
     def name(self) -> str:
-        """`v6.stream.streaming_ready.p95`"""
+        """`v6.stream.complete.p95`"""
         tail = "" if self.order is None else f".p{self.order * 100:g}"
         return f"{self.pairing.api}.{self.pairing.endpoint}.{self.what}{tail}"
 
     @property
     def label(self) -> str:
-        """`v6 stream TTSR p95`"""
+        """`v6 stream TTC p95`"""
         if self.order is None:
             return f"{self.pairing.words} {self.what.replace('_', ' ')}"
-        return f"{self.pairing.words} {milestone_label(self.what)} p{self.order * 100:g}"
+        return f"{self.pairing.words} {self.pairing.label(self.what)} p{self.order * 100:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +116,9 @@ def default_gates(pairings: Iterable[Pairing]) -> list[Gate]:
     """The gates of a comparison for which none were named."""
     gates = []
     for pairing in pairings:
-        for group in DEFAULT_MILESTONES:
-            name = next((each for each in group if each in pairing.milestones), None)
-            if name is not None:
-                gates += [Gate(pairing, name, order) for order in DEFAULT_ORDERS]
+        gates += [
+            Gate(pairing, name, order) for name in pairing.headline for order in DEFAULT_ORDERS
+        ]
         gates.append(Gate(pairing, DEFAULT_RATE, None, guard=True))
     return gates
 

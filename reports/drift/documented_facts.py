@@ -26,12 +26,14 @@ def named(contract: Contract, endpoint: str) -> Mapping[tuple[str, str], Named]:
     """What the contract says about streams, by facet and stage: which details it names, that those
     are required or allowed, and on which grounds. All others of the facet it rules out.
     """
-    protocol, framings = contract.protocol, contract.endpoints[endpoint].framings
+    told = contract.endpoints[endpoint]
+    protocol, framings = told.protocol or contract.protocol, told.framings
     ending = {stage.name for stage in protocol.stages if stage.ends}
-    page: dict[tuple[str, str], Named] = {
-        ("framing", ""): (framings, Stance.ALLOWED, contract.endpoints[endpoint].grounds),
-        ("last", ""): (ending, Stance.ALLOWED, protocol.ending[0].grounds),
-    }
+    page: dict[tuple[str, str], Named] = {}
+    if framings:
+        page["framing", ""] = framings, Stance.ALLOWED, told.grounds
+    if protocol.ending and not protocol.sampled:
+        page["last", ""] = ending, Stance.ALLOWED, protocol.ending[0].grounds
     if (index := protocol.index) is not None:
         page["index.start", ""] = ({str(index.start)}, Stance.ALLOWED, index.grounds)
         page["index.step", ""] = ({str(index.step)}, Stance.ALLOWED, index.grounds)
@@ -39,7 +41,7 @@ def named(contract: Contract, endpoint: str) -> Mapping[tuple[str, str], Named]:
     values = [str(value) for value in tracks.values] if tracks is not None else []
     if tracks is not None:
         page["track", ""] = (values, Stance.REQUIRED, tracks.grounds)
-    for stage in protocol.stages:
+    for stage in protocol.stages if not protocol.sampled else ():
         if not stage.failure:  # how often songs fail is no matter of the contract
             wanted = Stance.REQUIRED if stage.times[0] else Stance.ALLOWED
             page["ended", stage.name] = ([""], wanted, stage.grounds)
@@ -57,18 +59,19 @@ def said_of(contract: Contract, endpoint: Endpoint, fact: Fact) -> Said | None:
         about = documented(contract, endpoint.name, stage).get(path)
         items = facet in ("field", "always") and path.endswith("/*")
         return SILENT if about is None else ALLOWED if items else about.said(facet, detail)
-    if endpoint.kind != "stream":
+    protocol = endpoint.protocol
+    if protocol is None:
         return None
-    known = contract.protocol.by_name.get(stage)
+    known = protocol.by_name.get(stage)
     if facet == "rule":
         rule = contract.rules.rules.get(f"{contract.api}/{endpoint.name}/{detail}")
         if rule is None or rule.severity == Severity.INFO:
             return None
         return Said(Stance.FORBIDDEN, rule.severity == Severity.ERROR, rule.source)
     if facet == "stage" and known is None:
-        grounds = contract.protocol.ending[0].grounds
+        grounds = protocol.ending[0].grounds if protocol.ending else endpoint.grounds
         return replace(Said.by(grounds, Stance.FORBIDDEN), source="")
-    if facet == "times" and known is not None and not known.failure:
+    if facet == "times" and not protocol.sampled and known is not None and not known.failure:
         (least, most), times = known.times, float(detail) if detail.isdecimal() else inf
         good = least <= times <= (inf if most is None else most)
         stance = Stance.ALLOWED if good else Stance.FORBIDDEN
@@ -82,15 +85,16 @@ def said_of(contract: Contract, endpoint: Endpoint, fact: Fact) -> Said | None:
 
 
 @cache
-def before(contract: Contract) -> Mapping[str, frozenset[str]]:
+def before(protocol: Protocol) -> Mapping[str, frozenset[str]]:
     """For each stage those that must have come before it, directly or not."""
-    stages = contract.protocol.stages
+    stages = protocol.stages
     found: dict[str, frozenset[str]] = {stage.name: frozenset() for stage in stages}
     for _ in stages:  # each round follows one more step
         for stage in stages:
             groups = [
-                frozenset.intersection(*(found[name] | {name} for name in group))
+                frozenset.intersection(*(found[n] | {n} for n in group if n in found))
                 for group in stage.after
+                if any(name in found for name in group)
             ]
             found[stage.name] = frozenset[str]().union(*groups) - {stage.name}
     return found

@@ -84,7 +84,7 @@ def features(
         said = said_of(contract, endpoint, fact)
         if said is not None and (not fact.path or _tells(sides, fact, said)):
             yield _feature(sides, fact, said)
-    if endpoint.kind == "stream":
+    if endpoint.protocol is not None:
         yield from _of_order(sides)
     for fact in candidate:
         counted = _counted(contract, fact) or fact.stage.startswith(UNKNOWN)
@@ -119,7 +119,7 @@ def _due(sides: _Sides) -> Iterator[Fact]:
     seen, that it was never left out.
     """
     contract, endpoint = sides.contract, sides.endpoint
-    if endpoint.kind == "stream":
+    if endpoint.protocol is not None:
         for (facet, stage), (details, _, _) in named(contract, endpoint.name).items():
             yield from (Fact(facet, stage, detail) for detail in details)
     for facet, stage, _, path in {*sides.base, *sides.candidate}:
@@ -148,8 +148,8 @@ def _due(sides: _Sides) -> Iterator[Fact]:
 def _counted(contract: Contract, fact: Fact) -> bool:
     """Whether it is of the field of the index or the track, which are facts of their own."""
     counting = (contract.protocol.index, contract.protocol.tracks)
-    names = {each.field for each in counting if each is not None}
-    return fact.path[1:] in names and fact.stage != RESULT
+    places = {each.field.pointer for each in counting if each is not None}
+    return fact.path in places and fact.stage != RESULT
 
 
 def _tells(sides: _Sides, fact: Fact, said: Said) -> bool:
@@ -199,7 +199,9 @@ def _of_order(sides: _Sides) -> Iterator[Feature]:
     """One feature for each pair of stages: that they came in the order in which they should not
     (or, where the contract leaves it open, did not in most of the base).
     """
-    must, known = before(sides.contract), sides.contract.protocol.by_name
+    protocol = sides.endpoint.protocol
+    assert protocol is not None
+    must, known = before(protocol), protocol.by_name
     seen = {*sides.base.stages(), *sides.candidate.stages()}
     names = sorted(name for name in seen if name in must and not known[name].failure)
     for a, b in ((a, b) for a in names for b in names if a < b):

@@ -7,6 +7,7 @@ from typing import Any
 from soundstage.reports.run.findings import Report
 from soundstage.reports.run.heard_playback import Playback
 from soundstage.reports.run.summary import Group, MilestoneSummary, Quantile
+from soundstage.results.polling import Resolution
 from soundstage.results.quantiles import finite
 
 
@@ -46,6 +47,7 @@ def _group_json(group: Group) -> dict[str, Any]:
         "verdicts": group.verdicts,
         "reasons": group.reasons,
         "milestones": {one.name: _milestone_json(one) for one in group.milestones},
+        **({"polling": _polling_json(group.resolution)} if group.resolution else {}),
         **({"playback": _playback_json(group.playback)} if group.playback else {}),
         "stages": {
             stage.name: {
@@ -77,6 +79,26 @@ def _milestone_json(one: MilestoneSummary) -> dict[str, Any]:
         "reached": one.reached,
         "from_intended": _quantiles_json(one.intended),
         "from_actual": _quantiles_json(one.actual),
+        # Of times that are known by polling, the above are the high ends.
+        **({} if one.low is None else {"low_ends": _ends_json(one.low)}),
+    }
+
+
+def _ends_json(one: MilestoneSummary) -> dict[str, Any]:
+    return {
+        "from_intended": _quantiles_json(one.intended),
+        "from_actual": _quantiles_json(one.actual),
+    }
+
+
+def _polling_json(known: Resolution) -> dict[str, Any]:
+    """How well times are known, in seconds; null where all are exact."""
+    return {
+        "polls": known.polls,
+        "exchanges": known.exchanges,
+        "longest_gap": known.longest_gap,
+        "resolution_median": finite(known.median),
+        "resolution_most": finite(known.most),
     }
 
 

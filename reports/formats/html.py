@@ -26,9 +26,8 @@ from soundstage.reports.charts.waterfall import waterfall
 from soundstage.reports.run.findings import Report
 from soundstage.reports.run.objectives import told
 from soundstage.reports.run.rule_results import RuleResult
-from soundstage.reports.run.summary import Group, MilestoneSummary, Quantile
+from soundstage.reports.run.summary import Group, MilestoneSummary
 from soundstage.reports.words import (
-    HEADLINE_MILESTONES,
     OUTCOMES,
     milestone_label,
     outcome_words,
@@ -36,6 +35,7 @@ from soundstage.reports.words import (
     place_words,
     plain,
     plural,
+    resolution_words,
     seconds,
     target_facts,
 )
@@ -65,6 +65,7 @@ def render(report: Report) -> str:
         facts=target_facts(report.run),
         apis=report.apis,
         glance=_glance(report),
+        headlines=[report.label(name) for name in report.headlines],
         objectives=told(report.run),
         tally=report.outcomes(),
         outcomes=OUTCOMES,
@@ -102,14 +103,14 @@ def _charts(report: Report) -> dict[str, list[Chart]]:
         *(survival(group) for group in groups),
     ]
     return {
-        "first": [chart for chart in [capacity(report.run.get("capacity"))] if chart],
+        "first": [chart for chart in [capacity(report.run.get("capacity"), report.run)] if chart],
         "half": [chart for group in groups if (chart := distribution(group, slos))],
         "wide": [chart for chart in wide if chart],
     }
 
 
 def _glance(report: Report) -> list[dict[str, Any]]:
-    """A line an endpoint: its rules, its outcomes, and the three times that a run is known by."""
+    """A line an endpoint: its rules, its outcomes, and the times that a run is known by."""
     groups = {(group.api, group.endpoint): group for group in report.summary.groups}
     keys = dict.fromkeys([*groups, *((rule.api, rule.endpoint) for rule in report.rules)])
     lines = []
@@ -127,7 +128,7 @@ def _glance(report: Report) -> list[dict[str, Any]]:
                 "outcomes": outcome_words(group.outcomes, group.probes, group.warmup)
                 if group
                 else "–",
-                "times": [_short(group, name) for name in HEADLINE_MILESTONES],
+                "times": [_short(group, name) for name in report.headlines],
             }
         )
     return lines
@@ -135,26 +136,24 @@ def _glance(report: Report) -> list[dict[str, Any]]:
 
 def _short(group: Group | None, name: str) -> tuple[str, str] | None:
     """(p50, p95) of a milestone, None where the endpoint has no such thing."""
-    one = group.milestone(name) if group else None
-    if one is None:
-        return None
-    return one.intended[0].words, one.intended[2].words
+    one = group.milestone(name) if group and name in group.names.headline else None
+    return None if one is None else (one.said(0), one.said(2))
 
 
 def _cells(one: MilestoneSummary) -> list[tuple[str, str, str]]:
     """For each quantile: its value, its interval, and the value from the actual start."""
     return [
-        (quantile.words, interval(quantile), actual.words)
-        for quantile, actual in zip(one.intended, one.actual, strict=True)
+        (one.said(place), interval(*one.bounds(place)), one.said(place, actual=True))
+        for place in range(len(one.intended))
     ]
 
 
-def interval(quantile: Quantile) -> str:
+def interval(least: float, most: float) -> str:
     """`1.20 – 1.31 s`; empty where there are too few values to bound it on both sides."""
-    if math.isnan(quantile.low) or math.isnan(quantile.high) or math.isinf(quantile.low):
+    if math.isnan(least) or math.isnan(most) or math.isinf(least):
         return ""
-    low, _, unit = seconds(quantile.low).partition(" ")
-    high, _, other = seconds(quantile.high).partition(" ")
+    low, _, unit = seconds(least).partition(" ")
+    high, _, other = seconds(most).partition(" ")
     return f"{low} – {high} {unit}" if unit == other else f"{low} {unit} – {high} {other}".strip()
 
 
@@ -190,12 +189,13 @@ def _template(name: str) -> jinja2.Template:
     )
     environment.filters.update(
         csp_hash=csp_hash,
-        milestone_label=milestone_label,
         plain=plain,
         plural=plural,
         seconds=seconds,
     )
-    environment.globals.update(percent=percent)
+    environment.globals.update(
+        milestone_label=milestone_label, percent=percent, resolution_words=resolution_words
+    )
     return environment.get_template(name)
 
 

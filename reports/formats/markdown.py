@@ -11,12 +11,12 @@ from soundstage.reports.run.objectives import ObjectiveText, told
 from soundstage.reports.run.rule_results import RuleResult
 from soundstage.reports.run.summary import Group
 from soundstage.reports.words import (
-    HEADLINE_MILESTONES,
     OUTCOMES,
     milestone_label,
     outcome_words,
     plain,
     plural,
+    resolution_words,
 )
 
 #: GitHub refuses a summary over 1 MiB; ours stay far below (and below 900 KB whatever comes).
@@ -105,23 +105,27 @@ def _times(report: Report) -> str:
         "| endpoint | exchanges | time | p50 | p95 | p99 |",
         "|---|---|---|---:|---:|---:|",
     ]
+    known = []
     for group in report.summary.groups:
         name = escaped(f"{group.api} {group.endpoint}", 60)
+        if group.resolution:
+            known.append(f"\n{name}: {escaped(resolution_words(group.resolution))}")
         said = escaped(outcome_words(group.outcomes, group.probes, group.warmup))
-        lines.extend(f"| {name} | {said} | {label} | {cells} |" for label, cells in _rows(group))
-    return "\n".join(lines)
+        lines.extend(
+            f"| {name} | {said} | {label} | {cells} |" for label, cells in _rows(report, group)
+        )
+    return "\n".join([*lines, *known])
 
 
-def _rows(group: Group) -> list[tuple[str, str]]:
+def _rows(report: Report, group: Group) -> list[tuple[str, str]]:
     rows = []
-    for milestone in HEADLINE_MILESTONES:
-        one = group.milestone(milestone)
+    for name in report.headlines:
+        one = group.milestone(name) if name in group.names.headline else None
         if one is not None:
-            picked = [one.intended[index] for index in (0, 2, 3)]
-            cells = " | ".join(quantile.words for quantile in picked)
-            rows.append((milestone_label(milestone), cells))
-        elif milestone == "streaming_ready" and group.endpoint == "stream":
-            rows.append((milestone_label(milestone), "n/a | n/a | n/a"))
+            cells = " | ".join(one.said(place) for place in (0, 2, 3))
+            rows.append((escaped(milestone_label(group.names, name), 80), cells))
+        elif name == report.headlines[0] and group.endpoint == "stream":
+            rows.append((escaped(report.label(name), 80), "n/a | n/a | n/a"))
     return rows or [("–", "– | – | –")]
 
 

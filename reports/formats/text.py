@@ -9,13 +9,13 @@ from soundstage.reports.charts.capacity_chart import capacity_sentence
 from soundstage.reports.run.findings import Report
 from soundstage.reports.run.summary import Group
 from soundstage.reports.words import (
-    HEADLINE_MILESTONES,
     OUTCOMES,
     milestone_label,
     percent,
     place_words,
     plain,
     plural,
+    resolution_words,
     target_facts,
 )
 from soundstage.results.verdicts import describe
@@ -41,7 +41,7 @@ def print_summary(report: Report, stdout: TextIO) -> None:
         said = ", ".join(f"{count:,} {OUTCOMES[outcome][1]}" for outcome, count in tally)
         say(f"rules: {said}", stdout)
     for group in report.summary.groups:
-        _print_group(group, stdout)
+        _print_group(report, group, stdout)
     broken = [rule for rule in report.findings() if rule.outcome in ("failed", "outside")]
     for rule in broken[:9]:
         say(f"  ✗ {plain(rule.id, 160)} ({rule.times})", stdout)
@@ -56,7 +56,7 @@ def print_summary(report: Report, stdout: TextIO) -> None:
             say(f"  {plain(code, 40):<24} {count.violations:>7,} {seen}", stdout)
 
 
-def _print_group(group: Group, stdout: TextIO) -> None:
+def _print_group(report: Report, group: Group, stdout: TextIO) -> None:
     total = sum(group.outcomes.values())
     rates = ", ".join(
         f"{plain(outcome, 20)} {count:,} ({percent(count, total)})"
@@ -66,18 +66,24 @@ def _print_group(group: Group, stdout: TextIO) -> None:
     beside += [f"{group.warmup:,} warm-up"] if group.warmup else []
     said = "; ".join(one for one in (rates, ", ".join(beside)) if one)
     say(f"{place_words(group.api, group.endpoint)}: {said}", stdout)
-    for name in HEADLINE_MILESTONES:
-        one = group.milestone(name)
-        label = f"  {milestone_label(name):<6}"
+    _print_times(report, group, stdout)
+    if group.playback:
+        say(f"  played while it was made: {group.playback.words}", stdout)
+
+
+def _print_times(report: Report, group: Group, stdout: TextIO) -> None:
+    for name in report.headlines:
+        one = group.milestone(name) if name in group.names.headline else None
         if one is not None:
             quantiles = "  ".join(
-                f"p{round(quantile.order * 100)} {quantile.words:>8}"
-                for quantile in one.intended
+                f"p{round(quantile.order * 100)} {one.said(place):>8}"
+                for place, quantile in enumerate(one.intended)
                 if quantile.order != 0.9
             )
             never = "" if one.reached == one.n else f", {one.n - one.reached:,} never got there"
+            label = f"  {milestone_label(group.names, name):<6}"
             say(f"{label} {quantiles}  (n = {one.n:,}{never})", stdout)
         elif group.endpoint == "stream" and group.measured:
-            say(f"{label} n/a", stdout)
-    if group.playback:
-        say(f"  played while it was made: {group.playback.words}", stdout)
+            say(f"  {report.label(name):<6} n/a", stdout)
+    if group.resolution:
+        say(f"  {resolution_words(group.resolution)}", stdout)

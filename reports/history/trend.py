@@ -14,7 +14,7 @@ from typing import Any
 from soundstage.errors import SoundstageError
 from soundstage.reports.history.changepoints import LevelChange, changes
 from soundstage.reports.run.summary import Quantile, expected_milestones, summarise
-from soundstage.reports.words import milestone_label, plain, plural, seconds
+from soundstage.reports.words import between, milestone_label, plain, plural, seconds
 from soundstage.results.bundle import Bundle
 from soundstage.results.quantiles import finite
 from soundstage.results.run_history import RunEntry
@@ -25,11 +25,25 @@ ORDERS = (0.5, 0.95)
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A run in a series: a quantile of `n` exchanges, in seconds, with its 95% interval."""
+    """A run in a series: a quantile of `n` exchanges, in seconds, with its 95% interval. Of times
+    that are known by polling it is that of the high ends, and `low` that of the low ones.
+    """
 
     run: RunEntry
     n: int
     quantile: Quantile
+    low: Quantile | None = None
+
+    @property
+    def words(self) -> str:
+        """`1.24 s`, or both ends of it."""
+        high = seconds(self.quantile.value)
+        return high if self.low is None else between(seconds(self.low.value), high)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The interval, wide enough for both ends; nan where there is none."""
+        return (self.low or self.quantile).low, self.quantile.high
 
     @property
     def level(self) -> float | None:
@@ -51,19 +65,20 @@ class TrendSeries:
     order: float
     points: tuple[Point, ...]
     changes: tuple[LevelChange, ...]
+    label: str
 
     @property
     def name(self) -> str:
-        """`v6 stream TTSR p95, emulator`"""
+        """`v6 stream TTC p95, emulator`"""
         where = f"{plain(self.api, 40)} {plain(self.endpoint, 20)}"
-        return f"{where} {milestone_label(self.milestone)} p{self.order * 100:g}, {self.target}"
+        return f"{where} {self.label} p{self.order * 100:g}, {self.target}"
 
     @property
     def sentence(self) -> str:
         """What it comes to. Of runs that never got there no level can be worked out."""
         lost = [point for point in self.points if point.level is None]
         last = self.points[-1]
-        said = f"{plural(len(self.points), 'run')}; the last {seconds(last.quantile.value)}"
+        said = f"{plural(len(self.points), 'run')}; the last {last.words}"
         for change in self.changes:
             percent = abs(change.ratio - 1) * 100
             how = "slower" if change.ratio > 1 else "faster"
@@ -77,6 +92,8 @@ class TrendSeries:
             got = [at for at, point in enumerate(self.points) if point.level is not None]
             first = self.points[got[-1] + 1 if got else 0]
             said += f", none since {plain(first.run.id, 80)}"
+        if any(point.low for point in self.points):
+            said += "; times by polling, levels are those of their high ends"
         return said + "."
 
     def to_json(self) -> dict[str, Any]:
@@ -93,8 +110,9 @@ class TrendSeries:
                     "created": point.run.created or "",
                     "n": point.n,
                     "seconds": finite(point.quantile.value),
-                    "low": finite(point.quantile.low),
-                    "high": finite(point.quantile.high),
+                    **({"seconds_low": finite(point.low.value)} if point.low else {}),
+                    "low": finite(point.bounds[0]),
+                    "high": finite(point.bounds[1]),
                 }
                 for point in self.points
             ],
@@ -110,22 +128,27 @@ def trend(entries: Iterable[RunEntry], milestones: Sequence[str] = ()) -> list[T
     bundle that is damaged is left out.
     """
     found: dict[tuple[str, str, str, str, float], list[Point]] = {}
+    labels: dict[tuple[str, str, str], str] = {}
     for entry in sorted(entries, key=lambda each: (each.created or "", each.id)):
         try:
             bundle = Bundle.open(entry.path)
             expected = expected_milestones(bundle.run, list(bundle.rules()))
-            summary = summarise(bundle.exchanges(), expected)
+            summary = summarise(bundle.exchanges(), expected, bundle.run)
         except SoundstageError:
             continue
         for group in summary.groups:
             for one in group.milestones:
-                for quantile in one.intended:
-                    if quantile.order in ORDERS and (not milestones or one.name in milestones):
-                        place = group.api, group.endpoint, one.name, quantile.order
-                        point = Point(entry, one.n, quantile)
-                        found.setdefault((str(entry.target_kind), *place), []).append(point)
+                place = group.api, group.endpoint, one.name
+                labels[place] = milestone_label(group.names, one.name)
+                if milestones and one.name not in milestones:
+                    continue
+                for at, quantile in enumerate(one.intended):
+                    if quantile.order in ORDERS:
+                        low = None if one.low is None else one.low.intended[at]
+                        key = str(entry.target_kind), *place, quantile.order
+                        found.setdefault(key, []).append(Point(entry, one.n, quantile, low))
     return [
-        TrendSeries(*key, tuple(points), _changes(points))
+        TrendSeries(*key, tuple(points), _changes(points), labels[key[1:4]])
         for key, points in found.items()
         if len(points) > 1
     ]

@@ -86,17 +86,17 @@ def _dot(x: float, point: Point, y: Callable[[float], float], folder: Path) -> M
     """A point with its interval, which leads to the run's report."""
     one, report = point.quantile, point.run.path / "report.html"
     parts: list[Markup] = []
-    if math.isfinite(one.low) and math.isfinite(one.high):
-        parts.append(line(x, y(one.low), x, y(one.high), stroke=BLUE, stroke_opacity=".5"))
+    low, high = point.bounds
+    if math.isfinite(low) and math.isfinite(high):
+        parts.append(line(x, y(low), x, y(high), stroke=BLUE, stroke_opacity=".5"))
     fill = BLUE if math.isfinite(one.value) else RED
-    said = f"{plain(point.run.id, 80)}: {seconds(one.value)}, n = {point.n:,}"
+    said = f"{plain(point.run.id, 80)}: {point.words}, n = {point.n:,}"
     parts.append(element("circle", element("title", said), cx=x, cy=y(one.value), r=4.5, fill=fill))
     place = os.path.relpath(report if report.exists() else point.run.path, folder)
     return element("a", *parts, href=of_path(place), aria_label=said)
 
 
 def _row(point: Point) -> tuple[str, ...]:
-    one = point.quantile
-    low, high = ("unbounded" if math.isnan(b) else seconds(b) for b in (one.low, one.high))
+    low, high = ("unbounded" if math.isnan(b) else seconds(b) for b in point.bounds)
     when = (point.run.created or "")[:16].replace("T", " ")
-    return plain(point.run.id, 80), when, f"{point.n:,}", seconds(one.value), f"{low} to {high}"
+    return plain(point.run.id, 80), when, f"{point.n:,}", point.words, f"{low} to {high}"

@@ -14,8 +14,9 @@ from soundstage.reports.run.evidence import FINDING_LIMIT, Smallest
 from soundstage.reports.run.rule_results import Evidence, RuleResult, rule_results
 from soundstage.reports.run.summary import Summary, expected_milestones, summary_of
 from soundstage.reports.run.timeline import Generator, generator
-from soundstage.reports.words import OUTCOMES, Headline, headline, plural
+from soundstage.reports.words import OUTCOMES, Headline, headline, milestone_label, plural
 from soundstage.results.intake import Intake
+from soundstage.results.milestone_names import MilestoneNames, common_order, milestone_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,19 @@ class Report:
         """The API versions that exchanges, rules or contracts of the run speak of, sorted."""
         names = {*self.run["contracts"], *(group.api for group in self.summary.groups)}
         return tuple(sorted(names | {rule.api for rule in self.rules}))
+
+    @property
+    def headlines(self) -> list[str]:
+        """The milestones that its endpoints are known by, as they are reached."""
+        places = dict.fromkeys((rule.api, rule.endpoint) for rule in self.rules)
+        names = [milestone_names(self.run, *place) for place in places]
+        names += [group.names for group in self.summary.groups]
+        return common_order(each.headline for each in names)
+
+    def label(self, milestone: str) -> str:
+        """How a headline is called where it stands for several endpoints."""
+        groups = (each.names for each in self.summary.groups if milestone in each.names.headline)
+        return milestone_label(next(groups, MilestoneNames()), milestone)
 
     def findings(self) -> list[RuleResult]:
         """The rules that were broken, waived or noted: worst first, then the most frequent."""
@@ -85,7 +99,7 @@ def build(
     kept = set(transcripts)
     intake = exchanges(wanted)
     named = ({"rule": one.id, "api": one.api, "endpoint": one.endpoint} for one in results)
-    summary = summary_of(intake, expected_milestones(run, named))
+    summary = summary_of(intake, expected_milestones(run, named), run)
     places = {
         exchange: place
         for exchange in wanted

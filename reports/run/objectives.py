@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from soundstage.reports.words import plain, seconds
+from soundstage.reports.words import between, plain, seconds
 
 #: What became of an objective: the class that colours it, its glyph, the word.
 ANSWERS = {
@@ -48,6 +48,10 @@ def told(run: Mapping[str, Any]) -> list[ObjectiveText]:
 def _told(entry: Mapping[str, Any]) -> ObjectiveText:
     unit = entry["unit"]
     value = "never" if entry["value"] is None else _shown(entry["value"], unit)
+    if entry.get("value_low") is not None:
+        # A time counts against its bound, a share for it: the lesser of the two comes first.
+        ends = sorted((entry["value_low"], entry["value"]))
+        value = between(*(_shown(each, unit) for each in ends))
     bounds = (entry["low"], entry["high"])
     known = unit != "violations" and entry["n"] and any(each is not None for each in bounds)
     low, high = (("?" if each is None else _shown(each, unit)) for each in bounds)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,11 +28,13 @@ import numpy.typing as npt
 from soundstage.reports.run.heard_playback import Playback, playback
 from soundstage.reports.run.stage_lengths import Length, Silence, lengths, silence
 from soundstage.reports.run.timeline import MilestoneCourse, Timeline, course, timeline
-from soundstage.reports.words import HEADLINE_MILESTONES, MILESTONES, seconds
+from soundstage.reports.words import between, seconds
 from soundstage.results import quantiles as exact
 from soundstage.results import survival
 from soundstage.results.columns import DROPPED, Columns, count
 from soundstage.results.intake import Intake
+from soundstage.results.milestone_names import MilestoneNames, milestone_names, named_before
+from soundstage.results.polling import Resolution
 
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 CONFIDENCE = 0.95
@@ -65,7 +67,9 @@ class MilestoneSummary:
     """How long a milestone took over `n` exchanges, of which `reached` got there.
 
     `intended` counts from the intended start and is the number to quote, `actual` from the
-    actual start. `times` are the sorted seconds from the intended start, +inf included.
+    actual start. `times` are the sorted seconds from the intended start, +inf included. Of times
+    that are known by polling these are the high ends; `low` has the low ones, None where all are
+    exact.
     """
 
     name: str
@@ -74,11 +78,22 @@ class MilestoneSummary:
     intended: tuple[Quantile, ...]
     actual: tuple[Quantile, ...]
     times: Floats
+    low: MilestoneSummary | None = None
+
+    def said(self, place: int, *, actual: bool = False) -> str:
+        """The quantile at this place of `QUANTILES`: `1.24 s`; `1.10 to 1.24 s` of both ends."""
+        high = (self.actual if actual else self.intended)[place].words
+        return high if self.low is None else between(self.low.said(place, actual=actual), high)
+
+    def bounds(self, place: int) -> tuple[float, float]:
+        """The interval of a quantile from the intended start, wide enough for both ends."""
+        lowest = self if self.low is None else self.low
+        return lowest.intended[place].low, self.intended[place].high
 
 
 @dataclass(frozen=True, slots=True)
 class StageSummary:
-    """First arrivals of a stage (`streaming_ready#1`: of a track), seconds from the actual start.
+    """First arrivals of a stage (`final#1`: of a track), seconds from the actual start.
 
     An exchange that went well without the stage does not count (a stage may be optional); one
     that ended badly before it counts as +inf. `n` is all that count, `reached` those that got it.
@@ -98,7 +113,7 @@ class Group:
     `ends` counts the measured ones that did not end well by (the last stage that they showed, ""
     for none; outcome); `courses` are the headline milestones over time; `lengths` (by
     stage) and `silence` are those of a sample (`stage_lengths`); `playback` is None where nobody
-    listened.
+    listened; `resolution` None where nothing was polled.
     """
 
     api: str
@@ -117,6 +132,8 @@ class Group:
     lengths: Mapping[str, Length] = field(default_factory=dict)
     silence: Silence | None = None
     playback: Playback | None = None
+    names: MilestoneNames = field(default_factory=MilestoneNames)
+    resolution: Resolution | None = None
 
     def milestone(self, name: str) -> MilestoneSummary | None:
         """The milestone, or None where this endpoint has none of that name."""
@@ -173,8 +190,28 @@ def _with_cut(times: Floats, cut: Floats) -> tuple[Quantile, ...]:
     return tuple(Quantile(*astuple(each)) for each in found)
 
 
+def _milestone(columns: Columns, name: str) -> MilestoneSummary:
+    """A milestone over the measured rows, of which there are some."""
+    high = _ends(columns, name, low=False)
+    return high if columns.is_exact(name) else replace(high, low=_ends(columns, name, low=True))
+
+
+def _ends(columns: Columns, name: str, *, low: bool) -> MilestoneSummary:
+    late, cut = columns.late(), columns.cut()
+    times = columns.times(name, low=low)
+    since_intended = columns.since_intended(name, low=low)
+    found = _with_cut(since_intended, cut + late), _with_cut(times, cut)
+    since_intended.sort()
+    reached = int(np.count_nonzero(np.isfinite(times)))
+    return MilestoneSummary(name, columns.measured, reached, *found, since_intended)
+
+
 def _group(
-    key: tuple[str, str], columns: Columns, expected: Iterable[str], line: Timeline | None
+    run: Mapping[str, Any],
+    key: tuple[str, str],
+    columns: Columns,
+    expected: Iterable[str],
+    line: Timeline | None,
 ) -> Group:
     verdicts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
@@ -185,27 +222,22 @@ def _group(
             count(reasons, kind.reason, number)
         warmups += number * kind.warmup
         probes += number * (kind.probe and not kind.warmup)
-    order = list(MILESTONES)
-    names = sorted(
-        {*columns.milestones(), *expected},
-        key=lambda name: (order.index(name) if name in order else len(order), name),
-    )
+    reached = {*columns.milestones(), *expected}
+    names = milestone_names(run, *key, reached)
     milestones: list[MilestoneSummary] = []
     courses: list[MilestoneCourse] = []
-    if measured := columns.measured:
-        late, intended, cut = columns.late(), columns.intended(), columns.cut()
-        for name in names:
-            times, since_intended = columns.times(name), columns.since_intended(name)
-            if name in HEADLINE_MILESTONES and line is not None:
-                courses.append(course(name, intended, since_intended, line))
-            found = _with_cut(since_intended, cut + late), _with_cut(times, cut)
-            since_intended.sort()
-            reached = int(np.count_nonzero(np.isfinite(times)))
-            milestones.append(MilestoneSummary(name, measured, reached, *found, since_intended))
+    if columns.measured:
+        milestones = [_milestone(columns, name) for name in names.in_order(reached)]
+        intended = columns.intended()
+        courses = [
+            course(name, intended, columns.since_intended(name), line)
+            for name in names.in_order(reached)
+            if name in names.headline and line is not None
+        ]
     return Group(
         *key,
         exchanges=sum(number for _, number in columns.kinds()),
-        measured=measured,
+        measured=columns.measured,
         warmup=warmups,
         probes=probes,
         outcomes=dict(columns.outcomes().most_common()),
@@ -218,6 +250,8 @@ def _group(
         lengths=lengths(columns.sample.exchanges()),
         silence=silence(columns.sample.exchanges()),
         playback=playback(columns.heard) if columns.heard else None,
+        names=names,
+        resolution=columns.resolution(),
     )
 
 
@@ -250,22 +284,25 @@ def _stages(columns: Columns) -> Iterable[StageSummary]:
 def summarise(
     rows: Iterable[Mapping[str, Any]],
     expected: Mapping[tuple[str, str], Iterable[str]] | None = None,
+    run: Mapping[str, Any] | None = None,
 ) -> Summary:
-    """The summary of `rows` (of exchanges.ndjson.gz); `expected` as in `summary_of`. Raises
-    UsageError at a row of another format.
+    """The summary of `rows` (of exchanges.ndjson.gz); `expected` and `run` as in `summary_of`.
+    Raises UsageError at a row of another format.
     """
     intake = Intake()
     intake.take(rows)
-    return summary_of(intake, expected)
+    return summary_of(intake, expected, run)
 
 
 def summary_of(
-    intake: Intake, expected: Mapping[tuple[str, str], Iterable[str]] | None = None
+    intake: Intake,
+    expected: Mapping[tuple[str, str], Iterable[str]] | None = None,
+    run: Mapping[str, Any] | None = None,
 ) -> Summary:
     """The summary of the rows that were taken in.
 
     `expected` names the milestones that an endpoint promises by (api, endpoint), so that one
-    that was never reached is shown as such.
+    that was never reached is shown as such. `run` is run.json, which says what they are called.
     """
     columns, whole = intake.columns, intake.whole
     line = timeline(whole.asked(), whole.begun(), whole.ended())
@@ -282,7 +319,7 @@ def summary_of(
     return Summary(
         exchanges=intake.total,
         groups=tuple(
-            _group(key, group, (expected or {}).get(key, ()), line)
+            _group(run or {}, key, group, (expected or {}).get(key, ()), line)
             for key, group in sorted(columns.items())
         ),
         codes={
@@ -318,5 +355,5 @@ def expected_milestones(
         if key in stated or key[1] not in ("stream", "sync"):
             continue
         names = expected.setdefault(key, {"complete"})
-        names.update(step for step in rule["rule"].split("/")[2:3] if step in MILESTONES)
+        names.update(step for step in rule["rule"].split("/")[2:3] if step in named_before())
     return expected

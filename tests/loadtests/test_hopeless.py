@@ -10,7 +10,7 @@ from late_import import LateModule
 
 from soundstage.loadtests.run.hopeless import ALPHA, evidence, first, hopeless
 from soundstage.results import slo, verdicts
-from soundstage.results.verdicts import ObjectiveTally
+from soundstage.results.objective_tally import ObjectiveTally
 
 integrate = LateModule("scipy.integrate")
 

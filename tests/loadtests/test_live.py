@@ -29,7 +29,8 @@ from soundstage.loadtests.live import view
 from soundstage.loadtests.live.board import Board
 from soundstage.results import slo
 from soundstage.results.bundle import Bundle
-from soundstage.results.verdicts import ObjectiveTally
+from soundstage.results.milestone_names import MilestoneNames
+from soundstage.results.objective_tally import ObjectiveTally
 
 from .conftest import _ENVIRONMENT, start
 
@@ -80,7 +81,8 @@ def _board(**changes: Any) -> Board:
         session=SimpleNamespace(budget=SimpleNamespace(limit=100)),
         loaded=lambda: SimpleNamespace(started=57, late=late, lags=lags, steal=0.0),
     )
-    board = Board(run, 60.0)
+    names = MilestoneNames(("streaming_ready", "complete"), (), (("streaming_ready", "TTSR"),))
+    board = Board(run, 60.0, {("v6", "stream"): names})
     board.measured["v6", "stream"] = 53
     board.stages["v6", facts.get("stage", "validated")] = 53
     board.times["v6", "stream", "streaming_ready"] = Lateness([0.25] * 40 + [31.5] * 10)

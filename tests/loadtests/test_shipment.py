@@ -42,6 +42,21 @@ class Taken:
         self.transcripts.update(batch["transcripts"])
 
 
+def test_both_ends_of_what_is_known_by_polling_arrive() -> None:
+    sent: list[dict[str, Any]] = []
+    shipped = Shipment(sent.append, dict)
+    row = {
+        "id": "e1",
+        "milestones": {"complete": 5.0},
+        "milestones_low": {"complete": 4.0},
+        "polls": {"count": 5, "first": 0.5, "last": 4.9, "longest_gap": 1.0},
+    }
+    shipped.exchange(row)
+    shipped.ship({"apis": {}})
+    (entry,) = orjson.loads(sent[0]["document"])["entries"]
+    assert entry["row"] == row
+
+
 def test_every_row_arrives_once_with_what_belongs_to_it() -> None:
     taken = Taken()
     shipped = Shipment(taken.send, lambda: {"asked": len(taken.ids)})

@@ -22,6 +22,7 @@ from soundstage.reports.compare.gates import (
     named_gates,
 )
 from soundstage.reports.compare.interval import Interval, Noise
+from soundstage.results.milestone_names import MilestoneNames
 
 stats = LateModule("scipy.stats")
 
@@ -275,10 +276,11 @@ def test_each_of_k_gates_is_held_at_its_share_of_alpha():
     assert {each.level for each in found} == {1 - ALPHA / 4}
 
 
-def test_gates_by_default_are_of_ttsr_or_audio_and_ttc_and_a_guard():
-    v6 = Pairing("v6", "stream", ("streaming_ready", "audio", "complete"))
+def test_gates_by_default_are_of_the_headline_milestones_and_a_guard():
+    names = MilestoneNames(("streaming_ready", "complete"))
+    v6 = Pairing("v6", "stream", ("audio", "complete", "streaming_ready"), names)
     v5 = Pairing("v5", "stream", ("audio", "complete"))
-    sync = Pairing("v5", "sync", ("complete",))
+    sync = Pairing("v5", "sync", ("complete",), names)
     assert [gate.name for gate in default_gates([v6, v5, sync])] == [
         "v6.stream.streaming_ready.p50",
         "v6.stream.streaming_ready.p95",

@@ -74,7 +74,7 @@ def series(*values: float) -> TrendSeries:
         )
         for n, value in enumerate(values)
     )
-    return TrendSeries("emulator", "v6", "stream", "complete", 0.95, tuple(points), ())
+    return TrendSeries("emulator", "v6", "stream", "complete", 0.95, tuple(points), (), "TTC")
 
 
 @pytest.mark.parametrize(

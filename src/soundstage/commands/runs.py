@@ -29,7 +29,7 @@ examples:
   soundstage runs list --kind load --since 7d --format json
   soundstage runs tag latest release-candidate
   soundstage runs pin latest --as baseline         then: soundstage compare baseline latest
-  soundstage runs trend --milestone streaming_ready
+  soundstage runs trend --milestone complete
   soundstage runs prune --keep 20 --older-than 30d --dry-run
 
 Pinned runs are never pruned. Tags and pins are kept in RUNS/marks.json.

@@ -44,7 +44,7 @@ def codes() -> dict[str, Code]:
 
 
 _JSON: Final = tuple(json_text.CODES)
-_FIELD: Final = re.compile(r"(?:[^/]+/)?field/.+/(required|type|value)(?:/[a-z]+)?")
+_FIELD: Final = re.compile(r"(?:[^/]+/)?(?:field/.+|whole)/(required|type|value)(?:/[a-z]+)?")
 _ASPECTS: Final = {"required": "field.missing", "type": "field.type", "value": "field.value"}
 #: The shape of a rule's id after `API/ENDPOINT/` -> the codes that such a rule can give.
 _OF_ENDPOINT: Final[dict[str, tuple[str, ...]]] = {
@@ -57,6 +57,7 @@ _OF_ENDPOINT: Final[dict[str, tuple[str, ...]]] = {
     "json": (*_JSON, "json.not_object"),
     "end/reached": ("stream.truncated",),
     "end/nothing_after": ("stream.after_end",),
+    "end/sentinel": ("stream.no_sentinel",),
     "stages": ("stage.unknown",),
     "times/*": ("stage.repeated", "stage.missing"),
     "order/*": ("stage.order",),
@@ -69,6 +70,12 @@ _OF_ENDPOINT: Final[dict[str, tuple[str, ...]]] = {
     "never_decrease/*": ("progress.decreased",),
     "completion/before_last": ("field.value",),
     "completion/last": ("stream.not_closed",),
+    "forward": ("job.backwards",),
+    "terminal/stays": ("job.changed",),
+    "status/known": ("job.unknown_id",),
+    "status/not_behind": ("job.behind",),
+    "result/same": ("job.other_result",),
+    "charged/once": ("job.charged_twice",),
     "undocumented": ("field.undocumented",),
     "hosts": ("asset.host",),
     "asset/address": ("asset.address",),
@@ -97,13 +104,17 @@ def codes_of(contract: Contract, rule: Rule) -> tuple[str, ...]:
         return _OF_ERRORS.get(path) or _OF_ERRORS["*"]
     if field := _FIELD.fullmatch(path):
         return (_ASPECTS[field[1]],)
+    if path.endswith("/event"):
+        return ("event.name",)
     area, _, name = path.partition("/")
     if area == "asset":
         return _OF_ENDPOINT[path.rpartition("/")[0]]
     found = _OF_ENDPOINT.get(path) or _OF_ENDPOINT[f"{area}/*"]
     if area == "times":
         stage_name, _, limit = name.partition("/")
-        stage = contract.protocol.by_name[stage_name]
+        protocol = contract.endpoints[rule.endpoint].protocol
+        assert protocol is not None
+        stage = protocol.by_name[stage_name]
         least, most = stage.times
         if limit:
             return ("stage.repeated",)
@@ -112,7 +123,8 @@ def codes_of(contract: Contract, rule: Rule) -> tuple[str, ...]:
         possible = {"stage.repeated": most is not None, "stage.missing": least > 0}
         return tuple(code for code in found if possible[code])
     endpoint = contract.endpoints[rule.endpoint]
-    if path == "json" and endpoint.kind != "stream" and "type" not in (endpoint.response or {}):
+    described = endpoint.protocol is not None or "type" in (endpoint.response or {})
+    if path == "json" and not described:
         return _JSON
     return found
 

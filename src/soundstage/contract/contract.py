@@ -89,6 +89,14 @@ class Contract:
         found = (each.protocol for each in self.endpoints.values() if each.protocol is not None)
         return tuple(dict.fromkeys(stage for each in found for stage in each.stages))
 
+    def course_of(self, endpoint: Endpoint) -> Protocol | None:
+        """What is told, in order, of what an endpoint makes: its own chunks, or the states that a
+        job is seen in; None where there is but a result.
+        """
+        if endpoint.poll is not None:
+            return self.endpoints[endpoint.poll.endpoint].protocol
+        return endpoint.protocol
+
     def seen_through(self, endpoint: Endpoint) -> Contract:
         """The same with another stream (or status endpoint) as the one that tells most: `protocol`
         is its, and it comes first. The contract itself where it is that already.

@@ -9,24 +9,29 @@ import textwrap
 from collections.abc import Iterator
 
 from soundstage.contract.contract import Contract
-from soundstage.contract.protocol import Grounds, Stage
+from soundstage.contract.grounds import Grounds
+from soundstage.contract.protocol import Endpoint, Milestone, Protocol, Stage
 from soundstage.output import visible
 
 _WIDTH = 100
 _FRAMINGS = {"sse": "Server-Sent Events", "lines": "JSON lines"}
 
 
-def in_order(contract: Contract) -> list[Stage]:
+def in_order(protocol: Protocol) -> list[Stage]:
     """The stages as they come: each below those that must come before it, failures last."""
-    stages = contract.protocol.stages
+    stages = protocol.stages
     depth = {stage.name: 1 for stage in stages}
     # The longest way to each; as many rounds as a way can be long, since some go in circles.
     for _ in stages:
         depth = {
-            stage.name: 1 + max((depth[name] for group in stage.after for name in group), default=0)
+            stage.name: 1 + max((depth[name] for name in _after(stage) if name in depth), default=0)
             for stage in stages
         }
     return sorted(stages, key=lambda stage: (stage.failure, depth[stage.name]))
+
+
+def _after(stage: Stage) -> list[str]:
+    return [name for group in (*stage.after, *stage.after_all) for name in group]
 
 
 def listing(contract: Contract) -> str:
@@ -44,24 +49,16 @@ def mermaid(contract: Contract) -> str:
 
 
 def _listing(contract: Contract) -> Iterator[str]:
-    protocol = contract.protocol
     yield f"{contract.title} [{contract.api}] at {contract.base_url}"
     yield f"contract sha256 {contract.sha256}"
     yield from ("", "endpoints")
     for endpoint in contract.endpoints.values():
-        framings = " or ".join(_FRAMINGS[each] for each in endpoint.framings)
-        said = ", ".join(each for each in (framings, "billed" if endpoint.billed else "") if each)
-        line = f"  {endpoint.name:<8} {endpoint.method:<4} {endpoint.path}"
+        said = ", ".join(_said_of(contract, endpoint))
+        line = f"  {endpoint.name:<8} {endpoint.method:<4} {_place(endpoint)}"
         yield f"{line}  ({said})" if said else line
-    yield from ("", "stages, in the order in which they come")
-    names = max(len(stage.name) for stage in protocol.stages)
-    for stage in in_order(contract):
-        yield f"  {stage.name:<{names}}  {_in_words(stage)}"
-        yield f"  {'':<{names}}  {_because(stage.grounds)}"
-    yield from ("", "across chunks")
-    for text, grounds in _across(contract):
-        yield f"  {text}"
-        yield f"      {_because(grounds)}"
+    told = [each for each in contract.endpoints.values() if each.protocol is not None]
+    for endpoint in told:
+        yield from _course(endpoint, alone=len(told) == 1)
     yield from ("", "errors")
     for error in contract.errors.known:
         body = "printed" if error.printed else "not printed"
@@ -74,10 +71,57 @@ def _listing(contract: Contract) -> Iterator[str]:
         )
 
 
-def _across(contract: Contract) -> Iterator[tuple[str, Grounds]]:
-    protocol = contract.protocol
+def _place(endpoint: Endpoint) -> str:
+    query = "&".join(f"{name}={text}" for name, text in endpoint.query)
+    return f"{endpoint.path}?{query}" if query else endpoint.path
+
+
+def _said_of(contract: Contract, endpoint: Endpoint) -> Iterator[str]:
+    framings = " or ".join(_FRAMINGS[each] for each in endpoint.framings)
+    if framings:
+        yield framings
+    if endpoint.success:
+        yield f"answers with {' or '.join(map(str, endpoint.success))}"
+    if endpoint.billed:
+        yield "billed"
+    if (poll := endpoint.poll) is not None:
+        grows = f", then {poll.growth:g} times as long" if poll.growth > 1 else ""
+        yield f"a job: asked for at {poll.endpoint} every {poll.every_s:g} s{grows}"
+    elif (tie := endpoint.looked_up_by) is not None:
+        yield f"known to {tie.endpoint}"
+    if endpoint.gives:
+        yield f"gives {', '.join(given.name for given in endpoint.gives)}"
+    if endpoint.when is not None:
+        yield "only some requests to this path"
+
+
+def _course(endpoint: Endpoint, *, alone: bool) -> Iterator[str]:
+    """The stages of a stream, or the states that are shown, and what holds across them."""
+    protocol = endpoint.protocol
+    if protocol is None or not protocol.stages:
+        return
+    what = "states" if protocol.sampled else "stages"
+    yield from (
+        "",
+        f"{what}{'' if alone else f' of {endpoint.name}'}, in the order in which they come",
+    )
+    names = max(len(stage.name) for stage in protocol.stages)
+    for stage in in_order(protocol):
+        yield f"  {stage.name:<{names}}  {_in_words(stage, protocol)}"
+        yield f"  {'':<{names}}  {_because(stage.grounds)}"
+    yield from ("", f"across {'looks' if protocol.sampled else 'chunks'}")
+    for text, grounds in _across(protocol):
+        yield f"  {text}"
+        yield f"      {_because(grounds)}"
+
+
+def _across(protocol: Protocol) -> Iterator[tuple[str, Grounds]]:
     if (tracks := protocol.tracks) is not None:
-        yield f"tracks: {tracks.field} is {', '.join(map(str, tracks.values))}", tracks.grounds
+        values = ", ".join(map(str, tracks.values))
+        if not tracks.fixed:
+            many = f"as many as {tracks.asked} asks" if tracks.asked else "any number"
+            values = f"from {tracks.start}, {many}"
+        yield f"tracks: {tracks.field} is {values}", tracks.grounds
     if (index := protocol.index) is not None:
         text = f"index: {index.field} starts at {index.start}, goes up by {index.step}"
         yield text, index.grounds
@@ -89,22 +133,45 @@ def _across(contract: Contract) -> Iterator[tuple[str, Grounds]]:
     if (flag := protocol.completion) is not None:
         yield f"completion: {flag.field} is false before the last chunk", flag.before_last
         yield f"completion: {flag.field} is true on the last chunk", flag.last
+    if (sentinel := protocol.sentinel) is not None:
+        how = "ends the stream" if sentinel.required else "may come last"
+        yield f"sentinel: {sentinel.data.decode()} {how}", sentinel.grounds
 
 
 def _because(grounds: Grounds) -> str:
     return f"{grounds.basis}: {grounds.source}"
 
 
-def _in_words(stage: Stage) -> str:
+def _in_words(stage: Stage, protocol: Protocol) -> str:
     after = " and ".join(" or ".join(group) for group in stage.after)
+    after_all = " and ".join(" or ".join(group) for group in stage.after_all)
+    times = (
+        "" if protocol.sampled else _times(stage) + (" for each track" if stage.per_track else "")
+    )
     parts = [
-        _times(stage) + (" for each track" if stage.per_track else ""),
+        "at any time" if stage.anywhere else times,
+        f"event {stage.event.name or 'without a name'}" if stage.event is not None else "",
         f"after {after}" if after else "",
-        f"ends the {stage.ends}" if stage.ends else "",
+        f"after {after_all} of every track" if after_all else "",
+        _ENDS.get(stage.ends or "", ""),
         "bills" if stage.charges else "",
         "reports a failure" if stage.failure else "",
+        f"the state {stage.state}" if stage.state else "",
+        *(f"milestone {_named(each)}" for each in stage.milestones if each.headline),
     ]
     return ", ".join(part for part in parts if part)
+
+
+#: How a stage ends something, in words.
+_ENDS = {
+    "track": "ends the track",
+    "stream": "ends the stream",
+    "close": "may be the last: the close ends the stream",
+}
+
+
+def _named(milestone: Milestone) -> str:
+    return f"{milestone.name} ({milestone.title})" if milestone.title else milestone.name
 
 
 def _times(stage: Stage) -> str:
@@ -117,40 +184,66 @@ def _times(stage: Stage) -> str:
 
 
 def _mermaid(contract: Contract) -> Iterator[str]:
-    stages = in_order(contract)
-    number = {stage.name: f"s{place}" for place, stage in enumerate(stages)}
     yield "---"
     yield f"title: {_quoted(contract.title)}"
     yield "---"
     yield "flowchart TD"
-    yield '    begin(["request"])'
-    yield '    done(["end of the stream"])'
+    told = [each for each in contract.endpoints.values() if each.protocol is not None]
+    if len(told) < 2:
+        for endpoint in told:
+            yield from _flow(endpoint, "", "    ")
+    else:
+        for number, endpoint in enumerate(told):
+            yield f"    subgraph g{number}[{_quoted(f'{endpoint.name}: {_place(endpoint)}')}]"
+            yield from _flow(endpoint, f"e{number}", "        ")
+            yield "    end"
+
+
+def _flow(endpoint: Endpoint, prefix: str, indent: str) -> Iterator[str]:
+    """The stages of one endpoint; `prefix` keeps its nodes apart from those of others."""
+    assert endpoint.protocol is not None
+    stages = in_order(endpoint.protocol)
+    number = {stage.name: f"{prefix}s{place}" for place, stage in enumerate(stages)}
+    begin, done = f"{prefix}begin", f"{prefix}done"
+    over = "job is over" if endpoint.protocol.sampled else "end of the stream"
+    yield f'{indent}{begin}(["request"])'
+    yield f'{indent}{done}(["{over}"])'
     for stage in stages:
-        lines = [stage.name, _times(stage) + (" a track" if stage.per_track else "")]
+        lines = [stage.name]
+        if not endpoint.protocol.sampled:
+            lines.append(_times(stage) + (" a track" if stage.per_track else ""))
         if stage.charges:
             lines.append("bills")
-        yield f"    {number[stage.name]}[{_quoted('<br>'.join(lines))}]"
+        yield f"{indent}{number[stage.name]}[{_quoted('<br>'.join(lines))}]"
     for stage in stages:
-        here = number[stage.name]
-        if stage.failure:
-            yield f"    begin -. any time .-> {here}"
-        elif not stage.after:
-            yield f"    begin --> {here}"
-        for group in stage.after:
-            arrow = "-->" if len(group) == 1 else "-.->"
-            for name in group:
-                yield f"    {number[name]} {arrow} {here}"
-        if stage.ends:
-            label = "|all tracks|" if stage.ends == "track" else ""
-            yield f"    {here} -->{label} done"
+        yield from (f"{indent}{line}" for line in _arrows(stage, number, begin, done))
     failures = [number[stage.name] for stage in stages if stage.failure]
     optional = [number[each.name] for each in stages if not each.times[0] and not each.failure]
     if optional:
-        yield "    classDef optional stroke-dasharray: 4 3"
-        yield f"    class {','.join(optional)} optional"
+        yield f"{indent}classDef optional stroke-dasharray: 4 3"
+        yield f"{indent}class {','.join(optional)} optional"
     if failures:
-        yield "    classDef failure stroke:#c42836"
-        yield f"    class {','.join(failures)} failure"
+        yield f"{indent}classDef failure stroke:#c42836"
+        yield f"{indent}class {','.join(failures)} failure"
+
+
+def _arrows(stage: Stage, number: dict[str, str], begin: str, done: str) -> Iterator[str]:
+    here = number[stage.name]
+    if stage.failure or stage.anywhere:
+        yield f"{begin} -. any time .-> {here}"
+    elif not (stage.after or stage.after_all):
+        yield f"{begin} --> {here}"
+    for group in stage.after:
+        arrow = "-->" if len(group) == 1 else "-.->"
+        yield from (f"{number[name]} {arrow} {here}" for name in group if name in number)
+    for group in stage.after_all:
+        arrow = "-->" if len(group) == 1 else "-.->"
+        for name in group:
+            if name in number:
+                yield f"{number[name]} {arrow}|all tracks| {here}"
+    if stage.ends:
+        label = {"track": "|all tracks|", "close": "|may close|"}.get(stage.ends, "")
+        yield f"{here} -->{label} {done}"
 
 
 def _quoted(text: str) -> str:

@@ -22,6 +22,7 @@ from soundstage.contract import Contract, load
 from soundstage.exchange.session import TIMEOUT_S, Session, open_session
 from soundstage.exchange.spawn import EMULATOR, spawned_emulator
 from soundstage.gate.gate import ContractGate
+from soundstage.gate.milestone_facts import milestone_facts
 from soundstage.results.bundle import BundleWriter, new_folder
 
 #: The time for all that a check sends where nobody says another, in seconds.
@@ -130,7 +131,7 @@ def run_facts(
             contract.api: {
                 "title": contract.title,
                 "sha256": contract.sha256,
-                "milestones": _milestones(contract),
+                **milestone_facts(contract),
             }
             for contract in contracts
         },
@@ -148,14 +149,4 @@ def run_facts(
         "parameters": dict(parameters or {}),
         "budget": {"limit": session.budget.limit, "spent": 0},
         "clock": {"source": "kernel", "stepped": False},
-    }
-
-
-def _milestones(contract: Contract) -> dict[str, list[str]]:
-    """The milestones that each endpoint promises."""
-    of_stages = [each.name for stage in contract.protocol.stages for each in stage.milestones]
-    return {
-        endpoint.name: of_stages if endpoint.kind == "stream" else ["complete"]
-        for endpoint in contract.endpoints.values()
-        if endpoint.kind != "status"
     }

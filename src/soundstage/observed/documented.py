@@ -205,7 +205,7 @@ def documented(contract: Contract, endpoint: str, stage: str) -> Places:
             walk(schema["items"], f"{where}/*", place, False)
 
     root = Documented({}, required=True, listed=True, source="", private=False, naming=False)
-    protocol = contract.protocol
+    protocol = contract.endpoints[endpoint].protocol or contract.protocol
     if stage == RESULT:
         walk(contract.endpoints[endpoint].response or {}, "", root, True)
         return found
@@ -222,7 +222,7 @@ def _naming(contract: Contract) -> frozenset[str]:
     """The fields for which some stage prints the text that they hold."""
     return frozenset(
         name
-        for stage in contract.protocol.stages
+        for stage in contract.stages
         for name, schema in stage.schema.get("properties", {}).items()
         if any(isinstance(value, str) for value in constants(schema))
     )

@@ -30,10 +30,11 @@ def observe(exchange: Exchange) -> Observed:
     answered with an error. Its chunks must have been kept.
     """
     call = exchange.call
-    if call.expect_error or exchange.response.status != _OK:
+    if call.expect_error or not call.endpoint.is_success(exchange.response.status):
         return Observed()
     whole = exchange.outcome in ("ok", "failed") and exchange.judge.failed is None
     found = _observe(exchange.judge, exchange.chunks, whole=whole)
+    found.merge(_of_states(exchange))
     # All that it tells in the API's own words: values, and names that are not documented.
     own = (
         each
@@ -46,6 +47,16 @@ def observe(exchange: Exchange) -> Observed:
     if hiding.may_hold("\n".join(own).encode("utf-8", "surrogatepass")):
         found = Observed.of(hiding.document(found.to_json()))
     return found
+
+
+def _of_states(exchange: Exchange) -> Observed:
+    """What looks at the state of its generation showed."""
+    call = exchange.call
+    tie = call.endpoint.looked_up_by
+    if tie is None or not exchange.states:
+        return Observed()
+    status = call.contract.endpoints[tie.endpoint]
+    return observe_stream(call.contract, status, exchange.states, framing=None, whole=False)
 
 
 def _observe(judge: Judge, chunks: Sequence[Chunk], *, whole: bool) -> Observed:
@@ -124,7 +135,7 @@ def _of_exchange(exchange: Transcript, contracts: dict[str, Contract]) -> Observ
     endpoint = contract.endpoints.get(name) if contract else None
     if contract is None or endpoint is None or header.get("expect") == "error":
         return Observed()
-    if response.get("status") != _OK:
+    if not endpoint.is_success(response.get("status")):
         return Observed()
     chunks: list[Chunk] = []
     judged = judge_told(

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from soundstage.contract import Contract
-from soundstage.contract.protocol import Endpoint, Protocol
+from soundstage.contract.protocol import MOST_TRACKS, Endpoint, Protocol
 from soundstage.observed.documented import documented
 from soundstage.observed.facts import MOST_UNKNOWN, OTHER, RESULT, UNKNOWN, Fact, Facts, Observed
 from soundstage.observed.shapes import LONGEST_VALUE, ShapeReader
@@ -53,7 +53,7 @@ def observe_stream(
     `whole`: nothing cut it short, neither we nor the network nor a failure that the API reported,
     so that what did not come was not sent. `broken`: the ids of the rules that it broke.
     """
-    protocol, facts = contract.protocol, Facts()
+    protocol, facts = endpoint.protocol or contract.protocol, Facts()
     named = list(_with_stages(protocol, chunks))
     by_stage: dict[str, list[Any]] = {}
     for name, chunk in named:
@@ -124,10 +124,13 @@ def _marking(protocol: Protocol) -> str:
 
 def _track(protocol: Protocol, chunk: Mapping[str, Any]) -> str | None:
     """The track that a chunk names, "other" for one that the contract has not, None for none."""
-    if protocol.tracks is None or (value := chunk.get(protocol.tracks.field)) is None:
+    if protocol.tracks is None or (value := protocol.tracks.field.of(chunk)) is None:
         return None
     # With its type, as true is no 1.
-    known = any(type(each) is type(value) and each == value for each in protocol.tracks.values)
+    tracks = protocol.tracks
+    known = any(type(each) is type(value) and each == value for each in tracks.values)
+    if not tracks.fixed and tracks.start is not None:
+        known = type(value) is int and tracks.start <= value < tracks.start + MOST_TRACKS
     return str(value) if known else OTHER
 
 
@@ -150,7 +153,7 @@ def _ordered(steps: list[tuple[str, str | None]], per_track: set[str]) -> Iterat
 
 def _of_index(protocol: Protocol, chunks: list[Mapping[str, Any]]) -> Iterator[str]:
     index = protocol.index
-    values = [chunk.get(index.field) for chunk in chunks] if index is not None else []
+    values = [index.field.of(chunk) for chunk in chunks] if index is not None else []
     if index is None or not values:
         return
     if values[0] is not None:  # that it is absent is told of the field

@@ -25,6 +25,8 @@ import numpy as np
 import numpy.typing as npt
 
 from soundstage.results.exchange_sample import SAMPLE, ExchangeSample
+from soundstage.results.polling import PollTally, Resolution, low_ends, watched
+from soundstage.results.times_table import TimesTable
 
 Floats = npt.NDArray[np.float64]
 
@@ -122,19 +124,6 @@ class PlaybackColumns:
                 self.reasons[why] += number
 
 
-class _TimesTable:
-    """Rows that reached the same milestones: start times, and a row of `times` for each. `cut`:
-    of those that the harness cut, how long they had lasted by then, by number of the row.
-    """
-
-    __slots__ = ("cut", "intended", "started", "times")
-
-    def __init__(self) -> None:
-        self.intended, self.started = array("q"), array("q")
-        self.times = array("d")
-        self.cut: dict[int, float] = {}
-
-
 @dataclass(frozen=True, slots=True)
 class StageColumn:
     """The first arrivals of a stage, and how many of them in exchanges that ended badly."""
@@ -156,16 +145,17 @@ class Columns:
 
     __slots__ = (
         "_dropped", "_first", "_kinds", "_names", "_tables", "_times_only", "bad", "ends", "heard",
-        "sample",
+        "polled", "sample",
     )  # fmt: skip
 
     def __init__(self, sample: int = SAMPLE, *, times_only: bool = False) -> None:
         self.heard: PlaybackColumns | None = None
+        self.polled = PollTally()
         self.sample = ExchangeSample(sample)
         self.ends: Counter[tuple[str, str]] = Counter()
         self.bad = 0
         self._kinds: dict[tuple[Any, ...], list[int]] = {}
-        self._tables: dict[tuple[str, ...], _TimesTable] = {}
+        self._tables: dict[tuple[str, ...], TimesTable] = {}
         #: First arrivals, a row of them for each exchange, by (names of stages, ended well).
         self._first: dict[tuple[tuple[str, ...], bool], array[float]] = {}
         self._dropped = array("q")
@@ -198,15 +188,21 @@ class Columns:
         table = self._tables.get(names)
         if table is None:
             self._know(names)
-            table = self._tables[names] = _TimesTable()
+            table = self._tables[names] = TimesTable()
         before = len(table.times)
         try:
             table.times.extend(reached.values())
         except TypeError:
             del table.times[before:]
             names = tuple(name for name in names if reached[name] is not None)
-            table = self._tables.setdefault(names, _TimesTable())
+            table = self._tables.setdefault(names, TimesTable())
+            before = len(table.times)
             table.times.extend([reached[name] for name in names])
+        lows = low_ends(row) if "milestones_low" in row else None
+        if lows is not None or table.lows is not None:
+            table.add_lows(names, before, lows)
+        if (polls := get("polls")) is not None:
+            self.polled.add(polls)
         table.intended.append(row["intended_ns"])
         table.started.append(row["started_ns"])
         if (playback := get("playback")) is not None:
@@ -225,7 +221,8 @@ class Columns:
         if not well:
             if outcome in CUT_SHORT:
                 lasted = get("ended")
-                table.cut[len(table.started) - 1] = _last_seen(row) if lasted is None else lasted
+                lasted = _last_seen(row) if lasted is None else lasted
+                table.cut[len(table.started) - 1] = watched(row, lasted)
             self.bad += 1
             last = max(passed, key=lambda name: float(passed[name][1]), default="")
             self.ends[last, outcome] += 1
@@ -250,18 +247,14 @@ class Columns:
         for kind, (number,) in other._kinds.items():
             self._count(kind, number)
         for names, table in other._tables.items():
-            mine = self._tables.setdefault(names, _TimesTable())
-            before = len(mine.started)
-            mine.cut |= {before + place: lasted for place, lasted in table.cut.items()}
-            mine.intended.extend(table.intended)
-            mine.started.extend(table.started)
-            mine.times.extend(table.times)
+            self._tables.setdefault(names, TimesTable()).merge(table)
         for passing, first in other._first.items():
             self._first.setdefault(passing, array("f")).extend(first)
         self._dropped.extend(other._dropped)
         if other.heard is not None:
             self.heard = self.heard or PlaybackColumns()
             self.heard.merge(other.heard)
+        self.polled.merge(other.polled)
         self.sample.merge(other.sample)
         self.ends += other.ends
         self.bad += other.bad
@@ -325,7 +318,9 @@ class Columns:
         )
 
     def cut(self) -> Floats:
-        """Seconds from the actual start after which the harness cut a row; nan where it did not."""
+        """Seconds from the actual start after which the harness cut a row, or sent its last poll;
+        nan where it did not.
+        """
         found = []
         for table in self._tables.values():
             column = np.full(len(table.intended), math.nan)
@@ -333,23 +328,36 @@ class Columns:
             found.append(column)
         return _joined(found)
 
-    def since_intended(self, milestone: str) -> Floats:
+    def since_intended(self, milestone: str, *, low: bool = False) -> Floats:
         """Seconds from the intended start (`row_facts.since_intended`); +inf for a row that did
-        not get there.
+        not get there. `low`: the low ends of what is known by polling (`polling`).
         """
-        return self.times(milestone) + self.late()
+        return self.times(milestone, low=low) + self.late()
 
-    def times(self, milestone: str) -> Floats:
-        """Seconds from the actual start; +inf for a row that did not get there."""
-        found = []
-        for names, table in self._tables.items():
-            rows = len(table.intended)
-            if milestone in names:
-                whole = np.frombuffer(table.times).reshape(rows, len(names))
-                found.append(whole[:, names.index(milestone)])
-            else:
-                found.append(np.full(rows, math.inf))
-        return _joined(found)
+    def times(self, milestone: str, *, low: bool = False) -> Floats:
+        """Seconds from the actual start; the rest as in `since_intended`."""
+        return _joined(
+            [
+                table.column(
+                    names.index(milestone) if milestone in names else None, len(names), low=low
+                )
+                for names, table in self._tables.items()
+            ]
+        )
+
+    def is_exact(self, milestone: str) -> bool:
+        """Whether the low ends of its times are their high ends, too."""
+        return all(
+            table.lows is None
+            or milestone not in names
+            or not table.widths().reshape(-1, len(names))[:, names.index(milestone)].any()
+            for names, table in self._tables.items()
+        )
+
+    def resolution(self) -> Resolution | None:
+        """How well the times are known; None where nothing was polled."""
+        widths = _joined([table.widths() for table in self._tables.values()])
+        return Resolution.of(widths, self.polled)
 
 
 class RunColumns:

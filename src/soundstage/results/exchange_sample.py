@@ -20,7 +20,7 @@ SAMPLE = 2_000
 
 
 class SampledExchange(NamedTuple):
-    """A measured exchange: of each of its stages (`streaming_ready#1`: of a track) first and last
+    """A measured exchange: of each of its stages (`final#1`: of a track) first and last
     arrival, in seconds since it began, and the number of chunks; the longest `silence` in it, and
     whether it ended `well`.
     """

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from soundstage.results.polling import watched
 from soundstage.results.slo import OK, OUTCOMES, VIOLATION, Within
 
 _UNKNOWN = ("censored", "cut")
@@ -23,33 +24,51 @@ def lateness(row: Mapping[str, Any]) -> float:
 
 
 def since_intended(row: Mapping[str, Any], milestone: str) -> float | None:
-    """Seconds from the *intended* start to a milestone, None if it was not reached: TTSR is that of
-    `streaming_ready`, TTC that of `complete`. A row's own offsets count from the actual start; to
-    leave out how late that was would flatter a target that kept its clients waiting (Tene's
-    coordinated omission).
+    """Seconds from the *intended* start to a milestone, None if it was not reached: TTC is that of
+    `complete`. A row's own offsets count from the actual start; to leave out how late that was
+    would flatter a target that kept its clients waiting (Tene's coordinated omission). Of a time
+    that is known by polling it is the high end (`polling`).
     """
     seconds: float | None = row["milestones"].get(milestone)
     return None if seconds is None else seconds + lateness(row)
 
 
+def earliest_since_intended(row: Mapping[str, Any], milestone: str) -> float | None:
+    """The low end of the same: when it may have been reached at the earliest."""
+    seconds: float | None = row["milestones"].get(milestone)
+    if seconds is None:
+        return None
+    lows = row.get("milestones_low")
+    low = lows.get(milestone) if lows else None
+    return (seconds if low is None else min(low, seconds)) + lateness(row)
+
+
 def time_of(row: Mapping[str, Any], within: Within) -> tuple[float | None, float]:
     """(seconds from the intended start, 0), +inf if it never got there; (None, seconds that it
-    was watched without getting there) if the harness cut it short.
+    was watched without getting there) if the harness cut it short. The seconds are the high end.
     """
     seconds = since_intended(row, within.milestone)
     if seconds is not None:
         return seconds, 0.0
     if row["outcome"] in _UNKNOWN:
-        return None, (row.get("ended") or 0.0) + lateness(row)
+        return None, watched(row, row.get("ended") or 0.0) + lateness(row)
     return math.inf, 0.0
 
 
+def straddles(within: Within, row: Mapping[str, Any]) -> bool:
+    """Whether its bound lies between the two ends of a row's time, so that polling cannot tell."""
+    low, high = (f(row, within.milestone) for f in (earliest_since_intended, since_intended))
+    return low is not None and high is not None and within.holds(low) and not within.holds(high)
+
+
 def is_within(within: Within, row: Mapping[str, Any]) -> bool | None:
-    """Whether a row reached its milestone in time."""
-    time, watched = time_of(row, within)
-    if time is not None:
-        return within.holds(time)
-    return None if within.holds(watched) else False
+    """Whether a row reached its milestone in time; None where nobody can know: it was cut short,
+    or polling cannot tell.
+    """
+    time, waited = time_of(row, within)
+    if time is None:
+        return None if within.holds(waited) else False
+    return None if straddles(within, row) else within.holds(time)
 
 
 def is_free_of(what: str, row: Mapping[str, Any]) -> bool | None:

@@ -1,9 +1,9 @@
 """Service level objectives: their grammar, and what they mean for the endpoints of a run.
 
-    [API[.ENDPOINT].]MILESTONE.pN<SECONDSs     v6.streaming_ready.p95<30s   complete.p99<=90s
+    [API[.ENDPOINT].]MILESTONE.pN<SECONDSs     v6.complete.p95<90s   complete.p99<=2m
     [API[.ENDPOINT].]violations[(CODE)]==N     violations==0   v6.violations(field.missing)<=2
     [API[.ENDPOINT].]OUTCOME_rate<N%           error_rate<1%   v5.timeout_rate<0.1%   ok_rate>=99%
-    [API[.ENDPOINT].]goodput(CONDITION, …)>=N% goodput(streaming_ready<=30s, no_violation)>=99%
+    [API[.ENDPOINT].]goodput(CONDITION, …)>=N% goodput(complete<=2m, no_violation)>=99%
 
 Times count from the intended start. A quantile or a goodput is judged for each endpoint that has
 the milestones it names; a count or a rate over all endpoints that it speaks of. Values only:
@@ -52,7 +52,7 @@ _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">=": lambda value, bound: value >= bound,
     "==": lambda value, bound: value == bound,
 }
-_EXAMPLES = "v6.streaming_ready.p95<30s, violations==0, error_rate<1%, goodput(complete<=2m)>=99%"
+_EXAMPLES = "v6.complete.p95<90s, violations==0, error_rate<1%, goodput(complete<=2m)>=99%"
 
 
 @dataclass(frozen=True, slots=True)

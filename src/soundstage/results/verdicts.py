@@ -10,20 +10,20 @@ held against `q`: one and the same test.
 
 What failed or timed out did not do well, however early. What the harness itself cut short
 (outcomes `censored` and `cut`) is not known: it counts as bad where that speaks against a pass,
-and as good where that speaks against a fail, unless it was over its bound when it was cut.
+and as good where that speaks against a fail, unless it was over its bound when it was cut. So does
+one that is known by polling only, with the bound between the two ends of its time (`polling`): a
+pass holds with all the high ends, a fail with all the low ones.
 """
 
 from __future__ import annotations
 
 import math
-from array import array
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from soundstage.results import quantiles
-from soundstage.results.row_facts import errors_of, is_free_of, is_within, time_of
-from soundstage.results.slo import ERROR, NO_VIOLATION, OK, VIOLATION, Objective, Slo
+from soundstage.results.objective_tally import ObjectiveTally
+from soundstage.results.slo import Objective, Slo
 
 #: Of every interval, two-sided.
 LEVEL = 0.95
@@ -31,71 +31,6 @@ PASS, FAIL, INCONCLUSIVE = "pass", "fail", "inconclusive"
 
 #: More exchanges than this are no advice.
 _MOST = 10_000_000
-
-
-@dataclass(slots=True)
-class ObjectiveTally:
-    """The rows that one objective is about, as they come: `n` of them, of which `good` did well
-    and `unknown` may have. `times` are those of a quantile, in seconds from the intended start:
-    +inf where it was never reached, those that are unknown left out. `events` are violations.
-    """
-
-    objective: Objective
-    n: int = 0
-    good: int = 0
-    unknown: int = 0
-    events: int = 0
-    times: array[float] = field(default_factory=lambda: array("d"))
-    unprobed: bool = False
-
-    def add(self, row: Mapping[str, Any]) -> None:
-        """Count a row of exchanges.ndjson.gz that is neither warm-up, probe nor dropped."""
-        slo = self.objective.slo
-        self.n += 1
-        if slo.kind == "count":
-            self.events += errors_of(row, slo.what)
-            return
-        did_well = self._did_well(slo, row)
-        if did_well is None:
-            self.unknown += 1
-        else:
-            self.good += did_well
-
-    def _did_well(self, slo: Slo, row: Mapping[str, Any]) -> bool | None:
-        """Whether a row counts as good; None: nobody can know."""
-        if slo.kind == "quantile":
-            time, limit = time_of(row, slo.within[0])
-            if time is None:
-                return self._late_already(limit)
-            self.times.append(time)
-            return slo.within[0].holds(time)
-        if slo.kind == "rate":
-            return is_free_of(slo.what, row)
-        answers = [is_within(within, row) for within in slo.within]
-        answers += [self._word(word, row) for word in slo.words]
-        if False in answers:
-            return False
-        return None if None in answers else True
-
-    def _late_already(self, elapsed: float) -> bool | None:
-        """What is known of one that was cut after `elapsed` seconds without getting there."""
-        if self.objective.slo.within[0].holds(elapsed):
-            return None
-        self.times.append(math.inf)
-        return False
-
-    def _word(self, word: str, row: Mapping[str, Any]) -> bool | None:
-        if word == OK:
-            return is_free_of(ERROR, row)
-        if word == NO_VIOLATION:
-            return is_free_of(VIOLATION, row)
-        # Whether it plays is known only where playback was probed.
-        playback = row.get("playback")
-        if playback is None:
-            self.unprobed = True
-            return False if is_free_of(ERROR, row) is False else None
-        # None: it never played at all.
-        return bool(playback.get("stalls") == 0)
 
 
 class Scorecard:
@@ -192,13 +127,14 @@ def result(tally: ObjectiveTally) -> dict[str, Any]:
     """An entry of `slos` in run.json: verdict, measured value, its interval, and what decides.
 
     `value`, `low` and `high` have the unit of the objective. Of a time null means never; of a
-    bound, that so few exchanges cannot give one.
+    bound, that so few exchanges cannot give one. Of times that are known by polling `value` is
+    that of the high ends, and the interval holds those of both.
     """
     slo, n = tally.objective.slo, tally.n
     said = verdict(tally)
     value, low, high = _measured(tally)
     more = None
-    if said == INCONCLUSIVE and not tally.unprobed:
+    if said == INCONCLUSIVE and not tally.unprobed and not _is_for_polls(tally):
         more = more_needed(required(slo), n, tally.good) if slo.kind != "count" else 1
     return {
         "slo": slo.text,
@@ -211,7 +147,8 @@ def result(tally: ObjectiveTally) -> dict[str, Any]:
         "bound": slo.bound,
         "unit": slo.unit,
         "n": n,
-        "unknown": tally.unknown,
+        "unknown": tally.cut,
+        **_polled(tally),
         "value": quantiles.finite(value),
         "low": quantiles.finite(low),
         "high": quantiles.finite(high),
@@ -229,6 +166,9 @@ def describe(entry: Mapping[str, Any]) -> str:
     where = "" if said else f" at {' '.join(place)}"
     show = _shower(entry["unit"])
     value = "never" if entry["value"] is None else show(entry["value"])
+    if entry.get("value_low") is not None:
+        ends = sorted((entry["value_low"], entry["value"]))
+        value = " to ".join(map(show, ends))
     if entry["n"] == 0:
         return f"{entry['slo']}{where}: {entry['reason']}"
     interval = ""
@@ -265,18 +205,40 @@ def _measured(tally: ObjectiveTally) -> tuple[float, float, float]:
 
 
 def _quantile(tally: ObjectiveTally) -> tuple[float, float, float]:
-    """The quantile; its lower bound as if the unknown were the fastest, its upper as if never."""
+    """The quantile of the high ends; its lower bound of the low ends and as if what was cut were
+    the fastest, its upper bound of the high ends and as if that never came.
+    """
     import numpy as np
 
-    order, unknown = tally.objective.slo.order, tally.unknown
+    order, cut = tally.objective.slo.order, tally.cut
     times = np.frombuffer(tally.times) if tally.times else np.empty(0)
-    late = np.concatenate([times, np.full(unknown, math.inf)])
-    early = np.concatenate([times, np.full(unknown, -math.inf)]) if unknown else late
+    lows = times if tally.lows is None else np.frombuffer(tally.lows)
+    late = np.concatenate([times, np.full(cut, math.inf)])
+    early = np.concatenate([lows, np.full(cut, -math.inf)])
     return (
         quantiles.quantile(late, order),
         quantiles.interval(early, order, LEVEL)[0],
         quantiles.interval(late, order, LEVEL)[1],
     )
+
+
+def _polled(tally: ObjectiveTally) -> dict[str, Any]:
+    """What an entry says beside the rest where times are known by polling; nothing where all are
+    exact.
+    """
+    if not tally.widest:
+        return {}
+    slo = tally.objective.slo
+    found: dict[str, Any] = {"unresolved": tally.unresolved, "resolution": tally.widest}
+    if tally.lows is not None and tally.n:
+        import numpy as np
+
+        lows = np.concatenate([np.frombuffer(tally.lows), np.full(tally.cut, math.inf)])
+        low = quantiles.quantile(lows, slo.order)
+        found["value_low"] = quantiles.finite(low)
+    elif slo.kind == "goodput" and tally.unresolved:
+        found["value_low"] = (tally.good + tally.unresolved) / tally.n
+    return found
 
 
 def _reason(tally: ObjectiveTally, said: str, more: int | None) -> str | None:
@@ -286,6 +248,27 @@ def _reason(tally: ObjectiveTally, said: str, more: int | None) -> str | None:
         return "no exchange to judge it by"
     if tally.unprobed:
         return "not every song was probed for whether it plays (--probe-playback)"
+    if _is_for_polls(tally):
+        return (
+            f"times by polling are known to within {_shower('s')(tally.widest)} at most, and of "
+            f"{tally.unresolved:,} of {tally.n:,} exchanges the bound lies in between: polls "
+            "closer together would decide"
+        )
     if more is None:
         return "too near to its bound to be told, however long the run"
     return f"about {more:,} more exchanges would decide"
+
+
+def _is_for_polls(tally: ObjectiveTally) -> bool:
+    """Whether polling is what stands between an objective and its verdict: it would have one if the
+    milestones had come at one end of what is known of them, or another at each end.
+    """
+    if not tally.unresolved or tally.unprobed:
+        return False
+    needs, misses = thresholds(required(tally.objective.slo), tally.n)
+    best, whole = tally.good + tally.unresolved, tally.good + tally.unknown
+    if best >= needs or whole - tally.unresolved < misses:
+        return True
+    # More exchanges of this kind would end on either side, by where in between they came.
+    share = required(tally.objective.slo) * tally.n
+    return tally.good < share <= best
