@@ -11,7 +11,8 @@ from math import inf
 
 from soundstage.conformance.violations import Severity
 from soundstage.contract import Contract
-from soundstage.contract.protocol import Endpoint, Grounds
+from soundstage.contract.grounds import Grounds
+from soundstage.contract.protocol import Endpoint, Protocol
 from soundstage.observed.documented import ALLOWED, SILENT, Said, Stance, documented
 from soundstage.observed.facts import UNKNOWN, Fact
 

@@ -1,4 +1,5 @@
-"""What holds from one chunk (or one look at a state) to the next: numbers, identity, what never falls.
+"""What holds from one chunk (or one look at a state) to the next: numbers, identity, what never
+falls.
 
 Kept for one stream. What is as it should be is seen at a glance by whoever calls; only the rest
 comes here.

@@ -138,8 +138,9 @@ def _result(path: str, aspect: str, value: Any) -> bool:
 
 def _holding(field: str, seen: Observation, protocol: Protocol) -> int:
     """How many chunks have a value at the place that is called so."""
-    named = (*protocol.constant, *protocol.never_decrease)
-    path = next((each.field for each in named if str(each.field) == field), None)
+    named = [each.field for each in protocol.constant]
+    named += [each.field for each in protocol.never_decrease]
+    path = next((each for each in named if str(each) == field), None)
     if path is None:
         return 0
     return sum(path.of(chunk) is not None for _, chunk in seen.chunks)

@@ -157,8 +157,8 @@ class StreamCheck:
         if problems or type(chunk) is not dict:
             if problems and problems[0].code == json_text.TOO_MANY:
                 return self._too_many_values()
-            for each in problems:
-                self._report(each.code, "json", number, each.path, each.message, each.times)
+            for wrong in problems:
+                self._report(wrong.code, "json", number, wrong.path, wrong.message, wrong.times)
             if type(chunk) is not dict:
                 return self._no_chunk(chunk, readable, number)
         kind = self._c.kind(chunk, name if self._named else None)
@@ -437,7 +437,7 @@ class StreamCheck:
         self._report("stream.truncated", "end/reached", None, "", message)
 
     def _lost_tracks(self) -> None:
-        """A stream that a closing stage, or its own end, has ended may lack a track all the same."""
+        """A stream that a closing stage, or its close, has ended may lack a track all the same."""
         for track in self._ledger.never_seen():
             message = f"track {track} was never delivered"
             self._report("track.missing", "tracks/all", None, "", message)

@@ -12,8 +12,8 @@ from soundstage.process.memory import Claim
 
 
 class LooksJudge:
-    """`check` holds what was seen of the job. Make a `judge` for each answer, feed and close it, and
-    `take` it.
+    """`check` holds what was seen of the job. Make a `judge` for each answer, feed and close it,
+    and `take` it.
     """
 
     def __init__(

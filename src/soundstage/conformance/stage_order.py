@@ -294,7 +294,7 @@ class StageOrder:
         return [value for value in self.tracks if value not in self._ended]
 
     def never_seen(self) -> list[int | str]:
-        """The tracks of which no chunk came, where no chunk that nobody could tell may be theirs."""
+        """The tracks of which no chunk came, where no chunk of no known stage may be theirs."""
         if self._unknown or self._credits or self._perhaps_ended:
             return []
         return [value for value in self.tracks if value not in self._seen_tracks]

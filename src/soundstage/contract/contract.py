@@ -273,7 +273,7 @@ def _hosts(folder: SchemaFiles, data: Mapping[str, Any]) -> Hosts:
 
 
 #: What is held of errors where a contract has no `errors.json`.
-_ANY_ERRORS: Final = {
+_ANY_ERRORS: Final[dict[str, Any]] = {
     "statuses": {"minimum": 400, "maximum": 599},
     "server_error": {},
     "printed": [],

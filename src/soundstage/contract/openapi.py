@@ -10,12 +10,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from soundstage.contract.contract import Contract
+from soundstage.contract.field_path import FieldPath
 from soundstage.contract.field_schemas import Schema, pointer
+from soundstage.contract.grounds import Grounds
 from soundstage.contract.plain import without
-from soundstage.contract.protocol import MEDIA_TYPES, DocumentedError, Endpoint, Grounds, Stage
+from soundstage.contract.protocol import (
+    MEDIA_TYPES,
+    DocumentedError,
+    Endpoint,
+    EventName,
+    Protocol,
+    Stage,
+)
+from soundstage.contract.tied import PLACEHOLDER
 
 #: What is written in `openapi`, by the version that was asked for.
 VERSIONS = {"3.2": "3.2.0", "3.1": "3.1.1"}
@@ -31,6 +42,7 @@ _SUMMARIES = {
     "stream": "Generate a song, streamed stage by stage",
     "sync": "Generate a song and wait for it",
     "status": "Where a generation is",
+    "job": "Begin a generation, to be asked for",
 }
 
 
@@ -41,7 +53,9 @@ def document(contract: Contract, version: str = "3.2") -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in contract.endpoints.values():
         operation = _operation(contract, endpoint, version)
-        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = operation
+        place = paths.setdefault(endpoint.path, {})
+        method = endpoint.method.lower()
+        place[method] = _both(place[method], operation) if method in place else operation
     return {
         "openapi": VERSIONS[version],
         "info": {
@@ -58,13 +72,7 @@ def document(contract: Contract, version: str = "3.2") -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": schemas(contract),
-            "securitySchemes": {
-                "key": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "description": "The API key, as a bearer token.",
-                }
-            },
+            "securitySchemes": {"key": _security(contract)},
         },
         PROTOCOL: protocol(contract),
     }
@@ -82,13 +90,19 @@ def schemas(contract: Contract) -> dict[str, dict[str, Any]]:
         if endpoint.response is not None:
             examples = _payloads(contract, "response") if endpoint.kind == "sync" else []
             found[f"{_RESULT}.{endpoint.name}"] = _with(plain(endpoint.response), examples)
-    for stage in contract.protocol.stages:
+    for stage in contract.stages:
         examples = _payloads(contract, f"stage:{stage.name}")
         found[_chunk(stage)] = _with(plain(stage.schema), examples)
-    found[_CHUNK] = {
-        "title": "A chunk of any documented stage",
-        "anyOf": [_ref(_chunk(stage)) for stage in contract.protocol.stages],
-    }
+    for endpoint in contract.endpoints.values():
+        if endpoint.protocol is not None:
+            what = "An answer that shows any state" if endpoint.sampled else _ANY_CHUNK
+            found.setdefault(
+                _chunks_of(contract, endpoint),
+                {
+                    "title": what,
+                    "anyOf": [_ref(_chunk(stage)) for stage in endpoint.protocol.stages],
+                },
+            )
     for error in contract.errors.known:
         found[f"{_ERROR}.{error.name}"] = _error_schema(error)
     grounds = contract.errors.grounds
@@ -98,31 +112,89 @@ def schemas(contract: Contract) -> dict[str, dict[str, Any]]:
 
 def protocol(contract: Contract) -> dict[str, Any]:
     """What holds across the chunks of a stream. Stages are in the order in which they are tried:
-    a chunk is of the first whose `when` it meets.
+    a chunk is of the first whose `when` it meets. `endpoints`: what holds of the others that tell
+    something in order, and what ties endpoints together.
     """
-    rules = contract.protocol
+    found = _course(contract.protocol)
+    found["fields"] = {name: plain(field) for name, field in contract.protocol.fields.items()}
+    hosts = contract.hosts
+    found["hosts"] = {"values": list(hosts.values), **_grounds(hosts.grounds)}
+    ties = {each.name: tie for each in contract.endpoints.values() if (tie := _tie(contract, each))}
+    return {**found, "endpoints": ties} if ties else found
+
+
+def _tie(contract: Contract, endpoint: Endpoint) -> dict[str, Any]:
+    """What an endpoint gives, how its generations are asked for, and its own course."""
+    found: dict[str, Any] = {}
+    if endpoint.protocol is not None and endpoint.protocol is not contract.protocol:
+        found |= _course(endpoint.protocol)
+    if endpoint.gives:
+        found["gives"] = {
+            each.name: {"from": each.field.pointer} if each.field else {"header": each.header}
+            for each in endpoint.gives
+        }
+    if (tie := endpoint.looked_up_by) is not None:
+        found["looked_up_by"] = {"endpoint": tie.endpoint, **_grounds(tie.grounds)}
+    if endpoint.poll is not None:
+        found["poll"] = asdict(endpoint.poll)
+    return found
+
+
+def _course(rules: Protocol) -> dict[str, Any]:
     found: dict[str, Any] = {"stages": [_stage(stage) for stage in rules.stages]}
     if (tracks := rules.tracks) is not None:
         grounds = _grounds(tracks.grounds)
-        found["tracks"] = {"field": tracks.field, "values": list(tracks.values), **grounds}
+        many: dict[str, Any] = {"values": list(tracks.values)}
+        if not tracks.fixed:
+            least = [len(tracks.values), tracks.most]
+            asked = tracks.asked
+            counted = {"request": asked.pointer, "default": tracks.default} if asked else least
+            many = {"count": counted, "start": tracks.start}
+        found["tracks"] = {"field": _field(tracks.field), **many, **grounds}
     if (index := rules.index) is not None:
         step = {"start": index.start, "step": index.step}
-        found["index"] = {"field": index.field, **step, **_grounds(index.grounds)}
-    found["constant"] = [{"field": each.field, **_grounds(each.grounds)} for each in rules.constant]
+        left_out = {"except": sorted(index.without)} if index.without else {}
+        found["index"] = {
+            "field": _field(index.field),
+            **step,
+            **left_out,
+            **_grounds(index.grounds),
+        }
+    found["constant"] = [
+        {"field": _field(each.field), **_by_track(each.per_track), **_grounds(each.grounds)}
+        for each in rules.constant
+    ]
     found["never_decrease"] = [
-        {"field": each.field, "stages": list(each.stages), **_grounds(each.grounds)}
+        {
+            "field": _field(each.field),
+            "stages": list(each.stages),
+            **_by_track(each.per_track),
+            **_grounds(each.grounds),
+        }
         for each in rules.never_decrease
     ]
     if (flag := rules.completion) is not None:
         found["completion"] = {
-            "field": flag.field,
+            "field": _field(flag.field),
             "before_last": {"value": False, **_grounds(flag.before_last)},
             "last": {"value": True, **_grounds(flag.last)},
         }
-    found["fields"] = {name: plain(field) for name, field in rules.fields.items()}
-    hosts = contract.hosts
-    found["hosts"] = {"values": list(hosts.values), **_grounds(hosts.grounds)}
+    if (sentinel := rules.sentinel) is not None:
+        found["sentinel"] = {
+            "data": sentinel.data.decode(),
+            "times": list(sentinel.times),
+            **_grounds(sentinel.grounds),
+        }
     return found
+
+
+def _field(path: FieldPath) -> str:
+    """A place as a contract writes it."""
+    return path.name if path.name is not None else path.pointer
+
+
+def _by_track(per_track: bool) -> dict[str, Any]:
+    return {"per_track": True} if per_track else {}
 
 
 def plain(schema: Schema) -> dict[str, Any]:
@@ -138,17 +210,16 @@ def _operation(contract: Contract, endpoint: Endpoint, version: str) -> dict[str
         "operationId": f"{contract.api}_{endpoint.name}",
         "summary": _SUMMARIES.get(endpoint.kind, endpoint.name),
         "description": "Each accepted request is billed." if endpoint.billed else "Not billed.",
-        "responses": {"200": _success(contract, endpoint, version), **_errors(contract)},
+        "responses": {
+            **{str(status): _success(contract, endpoint, version) for status in _good(endpoint)},
+            **_errors(contract),
+        },
         "x-soundstage-endpoint": endpoint.name,
         "x-soundstage-billed": endpoint.billed,
         **_grounds(endpoint.grounds),
     }
-    names = [part[1:-1] for part in endpoint.path.split("/") if part.startswith("{")]
-    if names:
-        operation["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-            for name in names
-        ]
+    if parameters := list(_parameters(endpoint)):
+        operation["parameters"] = parameters
     if endpoint.request is not None:
         media: dict[str, Any] = {"schema": _ref(_request(contract, endpoint))}
         if examples := dict(_examples(contract, "request")):
@@ -157,24 +228,82 @@ def _operation(contract: Contract, endpoint: Endpoint, version: str) -> dict[str
     return operation
 
 
+def _good(endpoint: Endpoint) -> tuple[int, ...]:
+    """The statuses of a good answer."""
+    return endpoint.success or (endpoint.usual_status,)
+
+
+def _parameters(endpoint: Endpoint) -> Iterator[dict[str, Any]]:
+    text = {"type": "string"}
+    for name in PLACEHOLDER.findall(endpoint.path):
+        schema = plain(endpoint.parameters[name]) if name in endpoint.parameters else text
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
+    for name, said in endpoint.query:
+        filled = PLACEHOLDER.fullmatch(said)
+        schema = {"const": said} if filled is None else text
+        if filled is not None and filled[1] in endpoint.parameters:
+            schema = plain(endpoint.parameters[filled[1]])
+        yield {"name": name, "in": "query", "required": True, "schema": schema}
+
+
+def _both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """One operation for two endpoints that requests to one place are for."""
+    found = {**one, "summary": f"{one['summary']}; or: {other['summary']}"}
+    responses = {**other["responses"], **one["responses"]}
+    for status in one["responses"].keys() & other["responses"].keys():
+        content = {
+            **other["responses"][status].get("content", {}),
+            **one["responses"][status].get("content", {}),
+        }
+        if content:
+            responses[status] = {**one["responses"][status], "content": content}
+    found["responses"] = responses
+    if "requestBody" in one and "requestBody" in other:
+        schemas = [each["requestBody"]["content"][_JSON]["schema"] for each in (one, other)]
+        if schemas[0] != schemas[1]:
+            media = {**one["requestBody"]["content"][_JSON], "schema": {"anyOf": schemas}}
+            found["requestBody"] = {"required": True, "content": {_JSON: media}}
+    return found
+
+
+def _security(contract: Contract) -> dict[str, Any]:
+    auth = contract.auth
+    if auth.header.lower() == "authorization" and auth.scheme.lower() == "bearer":
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "The API key, as a bearer token.",
+        }
+    before = f", after {auth.scheme} and a blank" if auth.scheme else ""
+    return {
+        "type": "apiKey",
+        "in": "header",
+        "name": auth.header,
+        "description": f"The API key{before}.",
+    }
+
+
 def _success(contract: Contract, endpoint: Endpoint, version: str) -> dict[str, Any]:
     if endpoint.kind != "stream":
         media: dict[str, Any] = {}
-        if endpoint.response is not None:
+        if endpoint.protocol is not None:
+            media["schema"] = _ref(_chunks_of(contract, endpoint))
+        elif endpoint.response is not None:
             media["schema"] = _ref(f"{_RESULT}.{endpoint.name}")
         if endpoint.kind == "sync" and (examples := dict(_examples(contract, "response"))):
             media["examples"] = examples
         return {"description": "The result", "content": {_JSON: media}}
-    content = {}
+    content: dict[str, Any] = {}
+    chunk = _chunks_of(contract, endpoint)
     printed = [each.payload for each in contract.examples if each.of.partition(":")[0] == "stage"]
     if "sse" in endpoint.framings:
-        data = {"type": "string", "contentMediaType": _JSON, "contentSchema": _ref(_CHUNK)}
+        data = {"type": "string", "contentMediaType": _JSON, "contentSchema": _ref(chunk)}
         event = {"type": "object", "required": ["data"], "properties": {"data": data}}
         text = "".join(f"data: {_compact(payload)}\n\n" for payload in printed)
-        content[_SSE] = _streamed(event, text, version)
+        content[_SSE] = _streamed(event, text, version, chunk)
     if "lines" in endpoint.framings:
         text = "".join(f"{_compact(payload)}\n" for payload in printed)
-        content[_LINES] = _streamed(_ref(_CHUNK), text, version)
+        content[_LINES] = _streamed(_ref(chunk), text, version, chunk)
     return {
         "description": f"Chunks, as they come to be; {PROTOCOL} says which and in what order",
         "content": content,
@@ -223,8 +352,27 @@ def _stage(stage: Stage) -> dict[str, Any]:
         "failure": stage.failure,
         "charges": stage.charges,
         "milestones": [{"name": each.name, "at": each.at} for each in stage.milestones],
+        **_further(stage),
         **_grounds(stage.grounds),
     }
+
+
+def _further(stage: Stage) -> dict[str, Any]:
+    """The words of a stage that few have."""
+    found: dict[str, Any] = {}
+    if stage.event is not None:
+        found["event"] = _event(stage.event)
+    if stage.anywhere:
+        found["anywhere"] = True
+    if stage.after_all:
+        found["after_all"] = [list(group) for group in stage.after_all]
+    if stage.state is not None:
+        found["state"] = stage.state
+    return found
+
+
+def _event(event: EventName) -> Any:
+    return event.name if event.required else {"name": event.name, "required": False}
 
 
 def _error_schema(error: DocumentedError) -> dict[str, Any]:
@@ -253,6 +401,15 @@ def _request(contract: Contract, endpoint: Endpoint) -> str:
     return f"{_REQUEST}.{first.name}"
 
 
+_ANY_CHUNK = "A chunk of any documented stage"
+
+
+def _chunks_of(contract: Contract, endpoint: Endpoint) -> str:
+    """The component that is any chunk of an endpoint, or any state that it shows."""
+    told = endpoint.protocol is contract.protocol
+    return _CHUNK if told else f"{_CHUNK}s.{endpoint.name}"
+
+
 def _chunk(stage: Stage) -> str:
     return f"{_CHUNK}.{stage.name}"
 
@@ -278,10 +435,10 @@ def _examples(contract: Contract, of: str) -> Iterator[tuple[str, dict[str, Any]
             yield each.file.removesuffix(".json"), example
 
 
-def _streamed(item: dict[str, Any], text: str, version: str) -> dict[str, Any]:
+def _streamed(item: dict[str, Any], text: str, version: str, chunk: str) -> dict[str, Any]:
     """The content of a stream of items, of which `text` is an example."""
     newer = version == "3.2"
-    media = {"itemSchema": item} if newer else {"schema": {"type": "string"}, _ITEM: _ref(_CHUNK)}
+    media = {"itemSchema": item} if newer else {"schema": {"type": "string"}, _ITEM: _ref(chunk)}
     if text:
         summary = "The printed chunks, one of each kind; whole streams have more"
         example = {"summary": summary, "serializedValue" if newer else "value": text}

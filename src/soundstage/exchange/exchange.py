@@ -44,7 +44,9 @@ _LONGEST_ID = 200
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """Where a stream is left: after the first chunk of a stage, or (`inside`) in the middle of it."""
+    """Where a stream is left: after the first chunk of a stage, or (`inside`) in the chunk after
+    it.
+    """
 
     stage: str
     inside: bool = False

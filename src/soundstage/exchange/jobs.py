@@ -235,7 +235,7 @@ def _why(response: Response) -> str:
 
 
 def _retry_after(response: Response) -> float | None:
-    """The seconds that a `Retry-After` asks to wait (RFC 9110, section 10.2.3); None without one."""
+    """The seconds that a `Retry-After` asks to wait (RFC 9110, section 10.2.3), if there is one."""
     said = response.header("retry-after")
     if said is None:
         return None

@@ -94,7 +94,7 @@ def _drawn(contract: Contract, endpoint: Endpoint, rng: Random) -> dict[str, Any
             body = sampler.draw(rng, _Least(sampler, rng))
         except Unmet as error:
             raise UsageError(
-                f"{contract.api} {endpoint.name}: no request can be made up from its schema: {error}"
+                f"{contract.api} {endpoint.name}: no request can be made up: {error}"
             ) from error
         if isinstance(body, dict) and fits(contract, endpoint, body):
             return body

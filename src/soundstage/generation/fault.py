@@ -133,7 +133,7 @@ def encoded(chunks: Sequence[Chunk], framing: str, protocol: Protocol | None = N
 
 
 def heads_of(protocol: Protocol, steps: Sequence[Step], framing: str) -> list[bytes]:
-    """What stands before the data of each chunk: the name of its event. Empty where none has one."""
+    """What stands before the data of each chunk: the name of its event. [] where none has one."""
     if framing != "sse" or all(stage.event is None for stage in protocol.stages):
         return []
     events = (

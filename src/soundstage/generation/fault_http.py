@@ -108,7 +108,9 @@ def _other_bodies(
                 # One object on one line is a stream of one chunk, and that chunk is broken.
                 codes |= _codes_of_result(contract, other.name)
 
-            def single(answer: WholeAnswer, rng: random.Random) -> WholeAnswer:
+            def single(
+                answer: WholeAnswer, rng: random.Random, other: Endpoint = other
+            ) -> WholeAnswer:
                 result = sync_result(
                     contract, random_story(rng, story_tracks(contract)), other.name
                 )

@@ -53,8 +53,8 @@ def _known(contract: Contract) -> _LegalValues:
 
 
 def stage_of(contract: Contract, payload: Payload, meant: str | None = None) -> Stage | None:
-    """The stage that a chunk is of: the first whose `when` it meets; None if there is none. `meant`:
-    the stage whose event name it has, which speaks for stages of that name before all others.
+    """The stage that a chunk is of: the first whose `when` it meets; None if there is none.
+    `meant`: the stage whose event name it has, which speaks for stages of that name first.
     """
     whens = _known(contract).whens
     if meant is None or (event := contract.protocol.by_name[meant].event) is None:

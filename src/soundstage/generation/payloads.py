@@ -218,6 +218,11 @@ class PayloadMaker:
         known = self.failures[stage]
         return known[after] if after in known else next(iter(known.values()))
 
+    def is_sampled(self, stage: str) -> bool:
+        """Whether the chunks of a stage are drawn from its schema as a whole."""
+        template = self.templates.get(stage) or next(iter(self.failures[stage].values()))
+        return template.sampled is not None
+
     def look(self, state: str, context: ChunkContext) -> Payload:
         """What a look at that state shows."""
         stage = self.protocol.by_name[state]
@@ -231,7 +236,7 @@ class PayloadMaker:
         """The body of a synchronous answer that has this schema."""
         context = ChunkContext(story, random.Random(story.message_id), 1, 1)
         if "properties" in schema and "allOf" not in schema:
-            result = self._object(schema)(context)
+            result: Payload = self._object(schema)(context)
             if _validator(schema).is_valid(result):
                 return result
         sampler = self._results.get(id(schema))
@@ -303,7 +308,7 @@ class PayloadMaker:
             track = tracks.values[0] if tracks is not None and tracks.values else None
             for number in range(_TRIED):
                 chunk = ChunkContext(story, random.Random(number), number, _TRIED, number)
-                chunk.track = track if track is not None else tracks and tracks.start
+                chunk.track = tracks.start if track is None and tracks is not None else track
                 chunk.progress = 100 * number // (_TRIED - 1)
                 chunk.complete = number == _TRIED - 1
                 payload = {**template.fixed, **{name: fill(chunk) for name, fill in template.fills}}

@@ -1,5 +1,5 @@
-"""Chunks and results of any schema: drawn from the schema, with what is known of a generation put in
-its places: numbers, tracks, flags, what stays the same, and the values of roles.
+"""Chunks and results of any schema: drawn from the schema, with what is known of a generation put
+in its places: numbers, tracks, flags, what stays the same, and the values of roles.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def scaled(schema: Schema, value: float, *, back: bool = False) -> float:
     if high <= low:
         return value
     if back:
-        return _PERCENT * (value - low) / (high - low)
-    found = low + (high - low) * value / _PERCENT
+        return float(_PERCENT * (value - low) / (high - low))
+    found = float(low + (high - low) * value / _PERCENT)
     kinds = schema.get("type", "number")
     whole = kinds == "integer" or (isinstance(kinds, list) and "number" not in kinds)
     return int(found) if whole else round(found, 6)
@@ -80,10 +80,11 @@ class ChunkSampler:
         self._constants = protocol.constant
         words = (protocol.index, protocol.tracks, protocol.completion)
         paths = [each.field for each in words if each is not None]
-        paths += [each.field for each in (*protocol.constant, *protocol.never_decrease)]
-        self.plain = all(path.name is not None for path in paths) and not any(
-            each.per_track for each in (*protocol.constant, *protocol.never_decrease)
-        )
+        paths += [each.field for each in protocol.constant]
+        paths += [each.field for each in protocol.never_decrease]
+        by_track = [each.per_track for each in protocol.constant]
+        by_track += [each.per_track for each in protocol.never_decrease]
+        self.plain = all(path.name is not None for path in paths) and not any(by_track)
 
     def takes(self, chunk: Payload) -> bool:
         """Whether a chunk meets the schema, and is told for one of the stage."""

@@ -60,11 +60,11 @@ class Knowledge:
         return True
 
 
-class _Missing:
+class _Unknown:
     """Stands for a value that is still to be drawn."""
 
 
-MISSING: Final = _Missing()
+MISSING: Final = _Unknown()
 _NOTHING: Final = Knowledge()
 
 
@@ -213,7 +213,7 @@ class Sampler:
         for name, others in schema.get("dependentRequired", {}).items():
             if name in needed or name in properties:
                 needed |= set(others)
-        value = {}
+        value: dict[str, Any] = {}
         most = schema.get("maxProperties", math.inf)
         for name, each in properties.items():
             free = each is not False and depth < _DEEP and len(value) + len(needed) < most
@@ -349,7 +349,7 @@ def _number(schema: Schema, rng: random.Random) -> float:
     if low == high:
         return low
     inside = low + (high - low) * rng.uniform(0.05, 0.95)
-    return round(inside, 6) if high - low > 1e-3 else inside
+    return float(round(inside, 6)) if high - low > 1e-3 else inside
 
 
 def _string(schema: Schema, rng: random.Random) -> str:

@@ -13,10 +13,12 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
+from hypothesis import reject
 from hypothesis import strategies as st
 
 from soundstage.contract import Contract, patterns
 from soundstage.contract.field_schemas import Schema
+from soundstage.contract.keywords import ANNOTATIONS
 from soundstage.contract.protocol import Stage
 from soundstage.contract.roles import URL_ROLES, role_of
 from soundstage.generation.fault import Chunks, Fault, WholeAnswer, dumps, framed
@@ -30,8 +32,9 @@ from soundstage.generation.faults import (
 )
 from soundstage.generation.legality import is_legal, stage_of
 from soundstage.generation.payloads import gathered
-from soundstage.generation.story import Payload, Step, Track
-from soundstage.generation.walk import order_of, payloads, random_story
+from soundstage.generation.sampler import Unmet, sampler_of
+from soundstage.generation.story import Payload, Step
+from soundstage.generation.walk import maker_of, order_of, payloads, random_story, story_tracks
 
 __all__ = [
     "NearMiss",
@@ -74,7 +77,6 @@ json_values: Final = st.recursive(
 _FEW, _MANY = 3, 12
 #: How many items an array has at most beyond those that it must have.
 _ITEMS: Final = 2
-_ANY_TRACK: tuple[Track | None, ...] = (None,)
 _SMALL = ("boolean", "null")
 
 
@@ -104,8 +106,12 @@ class NearMiss(NamedTuple):
 
 
 def values(schema: Schema) -> st.SearchStrategy[Any]:
-    """Every value that a resolved schema allows."""
+    """Every value that a resolved schema allows. Where it asks for more than strategies say, values
+    are drawn from the schema by a seed: they do not shrink to plainer ones.
+    """
     schema = gathered(schema)
+    if schema.keys() - _SAID - ANNOTATIONS:
+        return _drawn(schema)
     if "const" in schema:
         return st.just(schema["const"])
     if "enum" in schema:
@@ -115,6 +121,38 @@ def values(schema: Schema) -> st.SearchStrategy[Any]:
         return json_values
     kinds = [kinds] if isinstance(kinds, str) else kinds
     return st.one_of(*(_of_kind(kind, schema) for kind in sorted(kinds, key="null".__ne__)))
+
+
+#: Keywords that strategies say.
+_SAID: Final = frozenset(
+    {
+        "allOf",
+        "const",
+        "enum",
+        "items",
+        "maxItems",
+        "maximum",
+        "minItems",
+        "minLength",
+        "minimum",
+        "pattern",
+        "properties",
+        "required",
+        "type",
+    }
+)
+
+
+def _drawn(schema: Schema) -> st.SearchStrategy[Any]:
+    sampler = sampler_of(schema)
+
+    def draw(seed: int) -> Any:
+        try:
+            return sampler.draw(random.Random(seed))
+        except Unmet:
+            reject()
+
+    return st.integers(0, 2**16).map(draw)
 
 
 def _of_kind(kind: str, schema: Schema) -> st.SearchStrategy[Any]:
@@ -161,7 +199,7 @@ def _objects(schema: Schema) -> st.SearchStrategy[Payload]:
 
 def _undocumented(contract: Contract) -> st.SearchStrategy[Payload]:
     documented = set(contract.protocol.fields)
-    for stage in contract.protocol.stages:
+    for stage in contract.stages:
         documented |= stage.schema.get("properties", {}).keys()
     for endpoint in contract.endpoints.values():
         documented |= (endpoint.response or {}).get("properties", {}).keys()
@@ -174,8 +212,12 @@ def _undocumented(contract: Contract) -> st.SearchStrategy[Payload]:
 
 def requests(contract: Contract, endpoint: str) -> st.SearchStrategy[Payload]:
     """Every body that a request to `endpoint` may have."""
-    schema = contract.endpoints[endpoint].request
-    return _objects(schema) if schema is not None else st.just({})
+    found = contract.endpoints[endpoint]
+    if found.request is None:
+        return st.just({})
+    if found.when is None:
+        return values(found.request)
+    return _drawn({"type": "object", "allOf": [found.request, found.when]})
 
 
 def results(
@@ -187,7 +229,7 @@ def results(
     found = contract.endpoints[endpoint] if endpoint else contract.endpoint_of_kind("sync")
     if found is None or found.response is None:
         raise LookupError(f"{contract.api} has no synchronous endpoint {endpoint or ''}")
-    plain = _objects(found.response)
+    plain = values(found.response)
     if not undocumented:
         return plain
     return st.builds(lambda extra, result: {**extra, **result}, _undocumented(contract), plain)
@@ -235,8 +277,15 @@ def encoded(chunks: Sequence[Payload], framing: str = "sse") -> bytes:
 
 @st.composite
 def _plans(draw: st.DrawFn, contract: Contract, failures: bool) -> list[Step]:
-    order = order_of(contract)
+    protocol = contract.protocol
+    if protocol.tracks is not None and not protocol.tracks.fixed:
+        least = max(1, len(protocol.tracks.values))
+        most = min(protocol.tracks.most or least + 1, least + 1)
+        protocol = protocol.for_tracks(draw(st.integers(least, most)))
+    order = order_of(contract, protocol)
     left = [_draw_times(draw, item.stage) for item in order.items]
+    if order.closing:
+        order.make_end(left, lambda many: draw(_choice(many)))
     order.make_possible(left)
     steps: list[Step] = []
     came = 0
@@ -293,12 +342,13 @@ class _Fields(NamedTuple):
 def _fields(contract: Contract, stage_name: str) -> _Fields:
     protocol = contract.protocol
     stage = protocol.by_name[stage_name]
-    taken = {each.field for each in protocol.constant}
-    for part in (protocol.index, protocol.completion):
-        taken |= {part.field} if part is not None else set()
-    if protocol.tracks is not None:
-        taken.add(protocol.tracks.field)
-    rising = {each.field for each in protocol.never_decrease if stage.name in each.stages}
+    if maker_of(contract).is_sampled(stage.name):
+        # What is known of its chunks lies deeper than their members: the walk has drawn them.
+        return _Fields({}, {}, (), frozenset(), frozenset(), frozenset())
+    taken = {str(each.field.name) for each in protocol.constant}
+    for part in (protocol.index, protocol.completion, protocol.tracks):
+        taken |= {str(part.field.name)} if part is not None else set()
+    rising = {str(each.field.name) for each in protocol.never_decrease if stage.name in each.stages}
     properties = stage.schema.get("properties", {})
     required = stage.schema.get("required", ())
     sample = _sample(contract, stage)
@@ -307,7 +357,7 @@ def _fields(contract: Contract, stage_name: str) -> _Fields:
         for name, schema in properties.items()
         if name not in taken | rising
     }
-    constants = frozenset(each.field for each in protocol.constant)
+    constants = frozenset(str(each.field.name) for each in protocol.constant)
     return _Fields(
         {name: value for name, value in free.items() if name in required},
         {name: value for name, value in free.items() if name not in required},
@@ -326,6 +376,13 @@ def _sample(contract: Contract, stage: Stage) -> Payload:
             if step.stage == stage.name:
                 return payload
     return {}
+
+
+def _is_free(contract: Contract, name: str) -> bool:
+    """Whether a field that keeps its value may be given any: no stage draws it otherwise."""
+    maker, protocol = maker_of(contract), contract.protocol
+    holders = [s for s in protocol.stages if name in s.schema["properties"] and not s.failure]
+    return bool(holders) and not any(maker.is_sampled(stage.name) for stage in holders)
 
 
 def _walked(contract: Contract, rng: random.Random, *, fails: bool) -> Chunks:
@@ -371,16 +428,18 @@ def _streams(
 ) -> Chunks:
     protocol = contract.protocol
     steps = draw(_plans(contract, failures))
-    values_of = protocol.tracks.values if protocol.tracks else _ANY_TRACK
-    story = random_story(random.Random(0), len(values_of))
+    story = random_story(random.Random(0), story_tracks(contract))
     usual = payloads(contract, steps, story, random.Random(0))
     constants = {
-        each.field: draw(_constant_values(contract, each.field)) for each in protocol.constant
+        str(each.field.name): draw(_constant_values(contract, each.field.name))
+        for each in protocol.constant
+        if each.field.name is not None and _is_free(contract, each.field.name)
     }
     known = {name: draw(_choice(len(steps) + 1)) for name in constants}
     rises = {
-        each.field: iter(_rises(draw, contract, each.field, each.stages, steps))
+        str(each.field.name): iter(_rises(draw, contract, each.field.name, each.stages, steps))
         for each in protocol.never_decrease
+        if each.field.name is not None
     }
     flag = protocol.completion
     loose = flag is not None and flag.last.severity == "info"
@@ -403,8 +462,9 @@ def _streams(
                 payload[name] = None if early else constants[name]
         for name in fields.rising:
             payload[name] = next(rises[name])
-        if flag is not None and flag.field in payload:
-            payload[flag.field] = complete and number == len(steps) - 1 and not stage.failure
+        if flag is not None and flag.field.name in payload:
+            last = number == len(steps) - 1 and not stage.failure
+            payload[flag.field.name] = complete and last
         for name in fields.others if number in odd else ():
             fitting = _unlisted(contract, stage, name, constants, steps[:number])
             if name not in payload and fitting is not None and draw(st.booleans()):
@@ -439,11 +499,12 @@ def _unlisted(
     be there.
     """
     protocol = contract.protocol
-    if name in {part.field for part in (protocol.index, protocol.completion) if part is not None}:
+    counting = (protocol.index, protocol.completion)
+    if name in {part.field.name for part in counting if part is not None}:
         return None
     if name in constants:
         return st.just(constants[name])
-    if protocol.tracks is None or name != protocol.tracks.field:
+    if protocol.tracks is None or name != protocol.tracks.field.name:
         return values(protocol.fields[name])
     # A chunk that names a track comes after what must have come on that track.
     fitting = [
@@ -464,7 +525,12 @@ def near_misses(
     contract: Contract, faults: Sequence[Fault] | None = None
 ) -> st.SearchStrategy[NearMiss]:
     """A valid answer and one fault in it, labelled: of the whole catalogue, or of `faults`."""
-    return _near_misses(contract, tuple(faults if faults is not None else catalogue(contract)))
+    return _near_misses(contract, tuple(faults if faults is not None else _in_answers(contract)))
+
+
+def _in_answers(contract: Contract) -> list[Fault]:
+    """The faults that single answers show."""
+    return [each for each in catalogue(contract) if each.kind in ("stream", "result", "error")]
 
 
 @st.composite
@@ -477,7 +543,7 @@ def _near_misses(draw: st.DrawFn, contract: Contract, faults: tuple[Fault, ...])
         seed += 1
         rng = random.Random(seed)
         status, framing, chunks = valid_answer(contract, fault, rng)
-        answer = broken_answer(fault, status, framing, chunks, rng)
+        answer = broken_answer(contract, fault, status, framing, chunks, rng)
     return NearMiss(fault, answer)
 
 
@@ -485,14 +551,15 @@ def _broken_sample(
     draw: st.DrawFn, contract: Contract, fault: Fault, rng: random.Random
 ) -> WholeAnswer | None:
     status, framing = 200, "json"
-    if fault.of == "stream":
-        endpoint = contract.endpoint_of_kind("stream")
-        assert endpoint is not None
-        chunks = draw(_streams(contract, fault.of_failure, False, False))
-        framing = draw(st.sampled_from(endpoint.framings))
+    if fault.kind in ("stream", "states"):
+        endpoint = contract.endpoints[fault.of]
+        seen = contract.seen_through(endpoint)
+        chunks = draw(_streams(seen, fault.of_failure, False, False))
+        framing = draw(st.sampled_from(endpoint.framings or ("json",)))
+        status = endpoint.usual_status
     elif fault.of == "error":
         error = draw(st.sampled_from([e for e in contract.errors.known if e.printed]))
         status, chunks = error.status, valid_error(error)
     else:
         chunks = result_chunks(fault.of, draw(results(contract, fault.of)))
-    return broken_answer(fault, status, framing, chunks, rng)
+    return broken_answer(contract, fault, status, framing, chunks, rng)

@@ -262,11 +262,7 @@ class Order:
                 for group in stage.after_all for value in self.values
             )  # fmt: skip
             if stage.ends == "stream":
-                follows = self.protocol.may_follow_the_end
-                last = mask(lambda *_: True) if follows(stage) else mask(
-                    lambda other, _: not follows(other)
-                )  # fmt: skip
-                before, closes, siblings = last & ~me, 0, 0
+                before, closes, siblings = self._others(places, stage) & ~me, 0, 0
             elif stage.ends == "track":
                 before = mask(lambda _, its, track=track: its == track) & ~me  # type: ignore[misc]
                 # The end of the last track is the end of all, where nothing else is.
@@ -282,6 +278,17 @@ class Order:
                 Item(Step(stage.name, track), stage, after, before, closes, siblings, carrying)
             )
         return items
+
+    def _others(self, places: list[tuple[Stage, Track | None]], last: Stage) -> int:
+        """What must be over before a stage that ends the stream, as a mask: everything, but what
+        may follow such an end.
+        """
+        follows = self.protocol.may_follow_the_end
+        return sum(
+            1 << number
+            for number, (stage, _) in enumerate(places)
+            if follows(last) or not follows(stage)
+        )
 
     def _times(self, item: Item, rng: random.Random, known: Mapping[str, Times]) -> int:
         least, most = item.stage.times

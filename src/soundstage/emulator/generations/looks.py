@@ -1,5 +1,5 @@
-"""What a look at the state of a generation shows: one of the states that the contract describes, with
-what there is of it by then.
+"""What a look at the state of a generation shows: one of the states that the contract describes,
+with what there is of it by then.
 """
 
 from __future__ import annotations

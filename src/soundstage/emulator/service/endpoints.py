@@ -1,5 +1,5 @@
-"""What the endpoints of the contracts answer: generations, and looks at their state. Whether a request becomes a generation is decided in `admission.py`, the answer is told in
-`streaming.py`.
+"""What the endpoints of the contracts answer: generations, and looks at their state. Whether a
+request becomes a generation is decided in `admission.py`, the answer is told in `streaming.py`.
 """
 
 from __future__ import annotations
