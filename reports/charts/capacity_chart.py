@@ -91,7 +91,9 @@ def capacity(found: Mapping[str, Any] | None, run: Mapping[str, Any] | None = No
 
 
 def _path(trials: Sequence[Mapping[str, Any]], name: str, rates: Axis, heights: Axis) -> str:
-    points = [(trial["rate"], _p95(trial, name)) for trial in trials]
+    """Through the trials that measured it."""
+    measured = ((trial["rate"], _p95(trial, name)) for trial in trials)
+    points = [(rate, value) for rate, value in measured if not math.isnan(value)]
     return "".join(
         f"{'L' if at else 'M'}{number(rates.at(rate))} {number(_BOTTOM - heights.at(value))}"
         for at, (rate, value) in enumerate(points)
