@@ -95,11 +95,15 @@ def _apart(mine: Floats, theirs: Floats, q: float, short: float) -> int:
 def _times(
     live: EndpointSeries, emulated: EndpointSeries, names: MilestoneNames
 ) -> Iterator[tuple[str, _Ends, _Ends]]:
-    """Seconds to the milestones in the exchanges that got there, then those of each stage."""
+    """Seconds to the milestones in the exchanges that got there, then those of each stage; none of
+    stages where times are known by polling, which shows one end of each alone.
+    """
     arms = live, emulated
     for name in names.headline:
         mine, theirs = (_milestone(arm, name) for arm in arms)
         yield milestone_label(names, name), mine, theirs
+    if live.low_ends or emulated.low_ends:
+        return
     for name in dict.fromkeys([*live.spent, *emulated.spent]):
         mine, theirs = ((took := _spent(arm, name), took) for arm in arms)
         yield name, mine, theirs
