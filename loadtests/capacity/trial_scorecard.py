@@ -76,6 +76,11 @@ class TrialScorecard(Scorecard):
         """The same of the low ends, of the milestones whose times are known by polling."""
         return {name: _quantiles(column) for name, column in self.lows.items()}
 
+    def quantiles_to_json(self) -> dict[str, Any]:
+        """Both as they stand in the row of a trial; the low ends only where there are some."""
+        lows = self.low_quantiles()
+        return {"quantiles": self.quantiles(), **({"quantiles_low": lows} if lows else {})}
+
 
 def _quantiles(column: array[float]) -> dict[str, float | None]:
     return {

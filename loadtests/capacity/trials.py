@@ -154,8 +154,7 @@ def _trial(
         "reason": invalid or reason,
         "stopped": bool(missed),
         "slos": entries,
-        "quantiles": card.quantiles(),
-        **({"quantiles_low": lows} if (lows := card.low_quantiles()) else {}),
+        **card.quantiles_to_json(),
     }
 
 

@@ -231,7 +231,10 @@ def _objective(tally: ObjectiveTally) -> Text:
     else:
         where = " ".join(name for name in (objective.api, objective.endpoint) if name)
         share, must = tally.good / tally.n if tally.n else 0.0, verdicts.required(objective.slo)
-        said = f"{100 * share:.4g}% do well, {100 * must:.4g}% must  n = {tally.n:,}  {where}"
+        # Whether the others did well too, polling cannot tell.
+        more = (tally.good + tally.unresolved) / tally.n if tally.unresolved else share
+        well = f"{100 * share:.4g}%" if more == share else f"{100 * share:.4g} to {100 * more:.4g}%"
+        said = f"{well} do well, {100 * must:.4g}% must  n = {tally.n:,}  {where}"
     known = (verdict if tally.n else "no data yet", _VERDICTS.get(verdict, "yellow"))
     return _row(f"SLO {objective.slo.text}", known, (said, _DIM))
 

@@ -52,12 +52,7 @@ def capacity(found: Mapping[str, Any] | None, run: Mapping[str, Any] | None = No
     parts += _bracket(found, rates)
     parts += _objectives(bounds, heights)
     for index, name in enumerate(shown):
-        points = [(trial["rate"], _p95(trial, name)) for trial in trials]
-        path = "".join(
-            f"{'L' if at else 'M'}{number(rates.at(rate))} {number(_BOTTOM - heights.at(value))}"
-            for at, (rate, value) in enumerate(points)
-        )
-        colour = _COLOURS[index]
+        path, colour = _path(trials, name, rates, heights), _COLOURS[index]
         parts.append(element("path", d=path, fill="none", stroke=colour, stroke_width=2))
         x = _LEFT + index * 215
         parts.append(line(x, 12, x + 18, 12, stroke=colour, stroke_width=2))
@@ -92,6 +87,16 @@ def capacity(found: Mapping[str, Any] | None, run: Mapping[str, Any] | None = No
             )
             for trial in trials
         ),
+    )
+
+
+def _path(trials: Sequence[Mapping[str, Any]], name: str, rates: Axis, heights: Axis) -> str:
+    """Through the trials that measured it."""
+    measured = ((trial["rate"], _p95(trial, name)) for trial in trials)
+    points = [(rate, value) for rate, value in measured if not math.isnan(value)]
+    return "".join(
+        f"{'L' if at else 'M'}{number(rates.at(rate))} {number(_BOTTOM - heights.at(value))}"
+        for at, (rate, value) in enumerate(points)
     )
 
 

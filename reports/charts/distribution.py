@@ -10,7 +10,8 @@ from markupsafe import Markup
 from soundstage.reports.charts.chart import AMBER, GREEN, RED, Chart, curve_style, slug
 from soundstage.reports.charts.ecdf import CurveMark, EcdfCurve, EcdfPlot, range_rows, share_rows
 from soundstage.reports.charts.svg import element, number, text
-from soundstage.reports.run.summary import Group, MilestoneSummary
+from soundstage.reports.run.milestone_times import MilestoneSummary
+from soundstage.reports.run.summary import Group
 from soundstage.reports.words import (
     between,
     milestone_label,

@@ -135,7 +135,7 @@ def waterfall(group: Group) -> Chart | None:
         note="First arrival since the request was sent: bar to p50, whisker to p95. The solid part"
         " is what a stage adds to the one before it. “Reached” leaves out exchanges that went"
         f" well without the stage.{f' And {more} more stages.' if more else ''}"
-        f"{_silence(group)}",
+        f"{_silence(group)}" + (" Times by polling: their high ends." if group.resolution else ""),
         svg=picture(chart, title, said, lines, ("p50", "p95", "reached")),
         head=("stage", "p50", "p95", "reached", "of", *_LENGTHS),
         rows=bounded(

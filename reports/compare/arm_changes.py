@@ -112,7 +112,11 @@ class StageChange:
 def stage_changes(
     pairing: Pairing, base: Sequence[EndpointSeries], candidate: Sequence[EndpointSeries]
 ) -> Iterable[StageChange]:
-    """The stages that both arms have, in the order in which they come."""
+    """The stages that both arms have, in the order in which they come. None where times are known
+    by polling: a row has one end of each stage alone, which shows no change of its length.
+    """
+    if any(run.low_ends for arm in (base, candidate) for run in arm):
+        return
     arms = [_together(arm) for arm in (base, candidate)]
     shifts = {
         name: _trimmed(arms[1][name]) - _trimmed(arms[0][name])

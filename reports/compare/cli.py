@@ -179,7 +179,8 @@ def _calibrate(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     from soundstage.reports.compare.arms import read_arms, resolve
     from soundstage.reports.compare.calibration import calibrate
     from soundstage.reports.compare.comparison import gates_of
-    from soundstage.reports.compare.comparison_formats import calibration_text, json_text
+    from soundstage.reports.compare.comparison_formats import calibration_text
+    from soundstage.reports.compare.comparison_json import json_text
 
     (arm,) = read_arms([[path for word in args.calibrate for path in resolve(word)]])
     made = calibrate(arm, gates_of(arm, _options(args)), args.margin, args.alpha)

@@ -104,7 +104,7 @@ class Comparison:
             for side, arm in (("base", self.base), ("candidate", self.candidate)):
                 known = [each.resolution for each in arm.series(one.place) if each.resolution]
                 if known:
-                    found.append((one, side, max(known, key=lambda each: each.most)))
+                    found.append((one, side, max(known, key=lambda each: each.widest)))
         return found
 
     def moved(self) -> list[StageChange]:

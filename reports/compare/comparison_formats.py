@@ -1,38 +1,23 @@
-"""A comparison as text, Markdown, one HTML page and JSON: the verdict first, then what voids it,
-the gates, and the rest.
+"""A comparison as text, Markdown and one HTML page: the verdict first, then what voids it, the
+gates, and the rest. `comparison_json` has the JSON.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
-from typing import Any
-
-import orjson
 
 from soundstage.output import visible
 from soundstage.reports.compare import comparison_words as words
 from soundstage.reports.compare.arm_changes import (
     RULE_KINDS,
-    RuleChange,
-    StageChange,
-    TimesShift,
 )
-from soundstage.reports.compare.arms import ArmRun
 from soundstage.reports.compare.calibration import Calibration, advice
 from soundstage.reports.compare.comparison import Comparison, breaks
+from soundstage.reports.compare.comparison_json import json_text, to_json
 from soundstage.reports.compare.comparison_words import LINE_LIMIT, Row
-from soundstage.reports.compare.gate_outcomes import BestCase, GateOutcome
-from soundstage.reports.compare.gates import Pairing
-from soundstage.reports.compare.interval import Interval
+from soundstage.reports.compare.gate_outcomes import GateOutcome
 from soundstage.reports.formats.markdown import SIZE_LIMIT, code, escaped
 from soundstage.reports.words import plain, plural
-from soundstage.results.polling import Resolution
-from soundstage.results.quantiles import finite
-
-FORMAT = 1
-#: Longest text of a rule or an example in JSON.
-TEXT_LIMIT = 2000
 
 _MARKDOWN_SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "❔", "invalid": "🚫"}
 _ICONS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "invalid": "⊘"}
@@ -234,135 +219,3 @@ def page(made: Comparison) -> str:
             "wide": charts.waterfalls(made),
         },
     )
-
-
-# --- JSON -----------------------------------------------------------------------------------------
-
-
-def json_text(document: dict[str, Any]) -> str:
-    """A document as it is printed and kept."""
-    option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-    return visible.in_json(orjson.dumps(document, option=option).decode("utf-8"))
-
-
-def to_json(made: Comparison) -> dict[str, Any]:
-    """The whole comparison. Times are seconds, changes ratios (of rates: differences); null is
-    infinite, an open bound, or unknown.
-    """
-    return {
-        "format": FORMAT,
-        "verdict": made.verdict,
-        "exit_code": made.exit_code,
-        "title": words.title(made),
-        "detail": words.detail(made),
-        "target": made.base.runs[0].facts["target"]["kind"],
-        "base": [_run_json(run) for run in made.base.runs],
-        "candidate": [_run_json(run) for run in made.candidate.runs],
-        "paired": made.gate_rules.paired,
-        "margin": made.gate_rules.margin,
-        "rate_margin": made.gate_rules.rate_margin,
-        "alpha": made.gate_rules.alpha,
-        "refused": [asdict(each) for each in made.refused],
-        "allowed": [asdict(each) for each in made.allowed],
-        "notes": list(made.notes),
-        "gates": [_gate_json(each) for each in made.gates],
-        **({"polling": polling} if (polling := _polling_json(made)) else {}),
-        "stages": [_stage_json(each) for each in made.stages],
-        "shifts": [
-            {
-                "of": words.shift_label(each),
-                "api": each.pairing.api,
-                "endpoint": each.pairing.endpoint,
-                "milestone": each.milestone,
-                "hodges_lehmann": finite(each.ratio),
-                "mann_whitney_p": finite(each.p),
-                **_best_shift(each),
-            }
-            for each in made.shifts
-        ],
-        "rules": [_rule_json(each) for each in made.rules],
-        "drift": [each.to_json() for each in made.drift],
-        "calibration": made.calibration.to_json() if made.calibration else None,
-    }
-
-
-def _polling_json(made: Comparison) -> list[dict[str, Any]]:
-    """How well times by polling are known, in seconds; empty where all are exact."""
-    return [_resolution_json(*each) for each in made.resolutions()]
-
-
-def _run_json(run: ArmRun) -> dict[str, Any]:
-    return {
-        "id": run.id,
-        "created": run.facts["created"],
-        "profile": run.facts["target"].get("profile"),
-        "exchanges": sum(series.n for series in run.series.values()),
-        "outcomes": dict(words.outcomes_of(run)),
-    }
-
-
-def _gate_json(outcome: GateOutcome) -> dict[str, Any]:
-    gate, need = outcome.gate, outcome.need
-    return {
-        "gate": gate.name,
-        "kind": "rate" if gate.order is None else "quantile",
-        "guard": gate.guard,
-        "verdict": outcome.verdict,
-        "better": outcome.faster,
-        "base": {**_bounded(outcome.base), "n": outcome.n_base},
-        "candidate": {**_bounded(outcome.candidate), "n": outcome.n_candidate},
-        "change": _bounded(outcome.change),
-        "level": outcome.level,
-        "margin": outcome.margin,
-        "method": outcome.method,
-        "need": need and {"unit": need.unit, "more": need.count, "text": need.text},
-        # Of times that are known by polling the above are of high ends, and the worst change.
-        **({} if outcome.best is None else {"best": _best_json(outcome.best)}),
-    }
-
-
-def _best_json(best: BestCase) -> dict[str, Any]:
-    return {
-        "base": _bounded(best.base),
-        "candidate": _bounded(best.candidate),
-        "change": _bounded(best.change),
-    }
-
-
-def _best_shift(one: TimesShift) -> dict[str, Any]:
-    if one.best is None:
-        return {}
-    ratio, p = one.best
-    return {"best": {"hodges_lehmann": finite(ratio), "mann_whitney_p": finite(p)}}
-
-
-def _resolution_json(one: Pairing, side: str, known: Resolution) -> dict[str, Any]:
-    return {
-        "api": one.api,
-        "endpoint": one.endpoint,
-        "arm": side,
-        **{name: finite(each) for name, each in asdict(known).items()},
-    }
-
-
-def _stage_json(one: StageChange) -> dict[str, Any]:
-    return {
-        "api": one.pairing.api,
-        "endpoint": one.pairing.endpoint,
-        "stage": plain(one.name, 200),
-        "base": {**_bounded(one.base), "n": one.n_base},
-        "candidate": {**_bounded(one.candidate), "n": one.n_candidate},
-        "change": _bounded(one.change),
-        "shift_s": finite(one.shift),
-        "share": finite(one.share),
-        "moved": one.moved,
-    }
-
-
-def _rule_json(one: RuleChange) -> dict[str, Any]:
-    texts = {"text": plain(one.text, TEXT_LIMIT), "example": plain(one.example, TEXT_LIMIT)}
-    return {**asdict(one), **texts}
-
-
-def _bounded(one: Interval) -> dict[str, float | None]:
-    return {name: finite(each) for name, each in one._asdict().items()}

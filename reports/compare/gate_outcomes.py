@@ -175,7 +175,7 @@ def _both(
             key=lambda need: need.count or math.inf,
             default=None,
         )
-    most = max(run.resolution.most for run in runs if run.resolution is not None)
+    most = max(run.resolution.widest for run in runs if run.resolution is not None)
     words = (
         f"times by polling are known to within {seconds(most)} at most, and the margin lies in "
         "between: polls closer together would decide"

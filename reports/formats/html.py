@@ -24,9 +24,10 @@ from soundstage.reports.charts.survival_chart import survival
 from soundstage.reports.charts.time_charts import courses, generator_chart, over_time
 from soundstage.reports.charts.waterfall import waterfall
 from soundstage.reports.run.findings import Report
+from soundstage.reports.run.milestone_times import MilestoneSummary
 from soundstage.reports.run.objectives import told
 from soundstage.reports.run.rule_results import RuleResult
-from soundstage.reports.run.summary import Group, MilestoneSummary
+from soundstage.reports.run.summary import Group
 from soundstage.reports.words import (
     OUTCOMES,
     milestone_label,

@@ -13,7 +13,8 @@ from typing import Any
 
 from soundstage.errors import SoundstageError
 from soundstage.reports.history.changepoints import LevelChange, changes
-from soundstage.reports.run.summary import Quantile, expected_milestones, summarise
+from soundstage.reports.run.milestone_times import Quantile
+from soundstage.reports.run.summary import expected_milestones, summarise
 from soundstage.reports.words import between, milestone_label, plain, plural, seconds
 from soundstage.results.bundle import Bundle
 from soundstage.results.quantiles import finite

@@ -22,6 +22,7 @@ from soundstage.emulator.pace.profiles import from_data, profiles
 from soundstage.errors import NoDataError, UsageError
 from soundstage.reports.compare import fidelity
 from soundstage.reports.compare.arms import ArmRun, read_run
+from soundstage.reports.compare.fidelity_rows import FEWEST
 from soundstage.reports.drift.drift import DriftFinding, drift
 from soundstage.results.bundle import Bundle
 
@@ -170,7 +171,7 @@ def test_moments_that_lie_this_close_together_count_as_the_same(arm: Make) -> No
 
 
 def test_too_few_exchanges_say_nothing(arm: Make) -> None:
-    result = held(arm, REALISTIC, profiles()["instant"], many=fidelity.FEWEST - 1)
+    result = held(arm, REALISTIC, profiles()["instant"], many=FEWEST - 1)
     assert result.verdict == "unclear"
 
 

@@ -36,6 +36,8 @@ TERMINAL = (
 FORMULAS = ['=HYPERLINK("evil.example";"x")', "+1+cmd|' C calc'!A0", "-2+3", "@SUM(1)"]
 LONG = 10_000_000
 
+V6 = {"title": "Generate Song (v6)", "sha256": "6" * 64}
+
 
 @pytest.fixture
 def hurtful(bundle: Callable[..., Path], runs: ModuleType) -> Callable[..., Path]:
@@ -45,7 +47,11 @@ def hurtful(bundle: Callable[..., Path], runs: ModuleType) -> Callable[..., Path
         # A line of a bundle is at most 16 MiB: there is room for one such text in each.
         short = text[:1000]
         row = runs.exchange(1, random.Random(1), reason=text)
+        headlines = ["audio", "complete"]
         if len(text) < 10_000:
+            headlines.append(text[:400])
+            row["milestones"][text[:400]] = 0.2
+            row["milestones_low"] = {text[:400]: 0.1}
             row["stages"][text] = [0.1, 0.1, 1]
             row["codes"][text] = 1
         return bundle(
@@ -66,6 +72,13 @@ def hurtful(bundle: Callable[..., Path], runs: ModuleType) -> Callable[..., Path
                 "capacity": runs.capacity(slos=[text]),
             },
             command=text,
+            contracts={
+                "v6": {
+                    **V6,
+                    "headlines": {"stream": headlines},
+                    "titles": {"stream": {"complete": text[:200]}},
+                }
+            },
             parameters={text: text} if len(text) < 10_000 else {"x": text},
         )
 

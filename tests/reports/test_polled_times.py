@@ -303,6 +303,8 @@ def test_comparisons_say_ranges_and_how_well_times_are_known(tmp_path, form):
     assert plain.count("known to within 1.00 s (median)") == 2, "once an arm"
     assert "polls closer together would decide" in plain
     assert "a job TTD p50" in plain
+    assert "stages that moved" not in plain, "of their lengths one end alone is known"
+    assert "up to 1" in plain or form == "markdown"
 
 
 def test_ends_that_are_one_are_compared_to_the_byte_as_no_low_ends_at_all(tmp_path):

@@ -12,7 +12,8 @@ import pytest
 from late_import import LateModule
 
 from soundstage.errors import UsageError
-from soundstage.reports.run.summary import Group, expected_milestones, quantiles, summarise
+from soundstage.reports.run.milestone_times import quantiles
+from soundstage.reports.run.summary import Group, expected_milestones, summarise
 
 stats = LateModule("scipy.stats")
 

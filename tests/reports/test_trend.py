@@ -13,7 +13,7 @@ import pytest
 
 from soundstage import cli
 from soundstage.reports.history.trend import Point, TrendSeries
-from soundstage.reports.run.summary import Quantile
+from soundstage.reports.run.milestone_times import Quantile
 from soundstage.results.run_history import RunEntry
 
 

@@ -198,11 +198,8 @@ class Columns:
             table = self._tables.setdefault(names, TimesTable())
             before = len(table.times)
             table.times.extend([reached[name] for name in names])
-        lows = low_ends(row) if "milestones_low" in row else None
-        if lows is not None or table.lows is not None:
-            table.add_lows(names, before, lows)
-        if (polls := get("polls")) is not None:
-            self.polled.add(polls)
+        if "milestones_low" in row or "polls" in row or table.lows is not None:
+            self._add_polled(row, table, names, before)
         table.intended.append(row["intended_ns"])
         table.started.append(row["started_ns"])
         if (playback := get("playback")) is not None:
@@ -226,6 +223,16 @@ class Columns:
             self.bad += 1
             last = max(passed, key=lambda name: float(passed[name][1]), default="")
             self.ends[last, outcome] += 1
+
+    def _add_polled(
+        self, row: Mapping[str, Any], table: TimesTable, names: tuple[str, ...], before: int
+    ) -> None:
+        """Take in what polling knows of a row whose times begin at place `before` of the table."""
+        lows = low_ends(row)
+        if lows is not None or table.lows is not None:
+            table.add_lows(names, before, lows)
+        if (polls := row.get("polls")) is not None:
+            self.polled.add(polls)
 
     def _count(self, kind: tuple[Any, ...], number: int = 1) -> None:
         reason = kind[2]

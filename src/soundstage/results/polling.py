@@ -87,6 +87,11 @@ class Resolution:
     exchanges: int
     longest_gap: float
 
+    @property
+    def widest(self) -> float:
+        """How far two ends are apart at most, in seconds; 0 if all times are exact."""
+        return 0.0 if math.isnan(self.most) else self.most
+
     @classmethod
     def of(cls, widths: Floats, tally: PollTally) -> Resolution | None:
         """From how far apart the ends are, 0 where they are one; None where nothing was polled."""
