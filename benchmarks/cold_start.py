@@ -26,7 +26,7 @@ def measure() -> list[Row]:
     broken = [dict(chunk) for chunk in chunks]
     index = contract.protocol.index
     assert index is not None
-    broken[3][index.field] = "3"
+    broken[3][index.field.name] = "3"
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for name, each, target in (("conforming", chunks, 0.3), ("violating", broken, 0.5)):

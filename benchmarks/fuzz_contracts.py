@@ -339,7 +339,7 @@ def load_again() -> None:
 
 
 def _stream() -> bytes:
-    from soundstage.generation.faults import encoded, valid_stream
+    from soundstage.generation.faults.catalogue import encoded, valid_stream
 
     contract = load(API)
     chunks = valid_stream(contract, random.Random(0), optional=0.5)

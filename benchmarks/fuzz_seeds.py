@@ -21,7 +21,7 @@ from soundstage.emulator.files import mp3
 from soundstage.emulator.files.cover import cover
 from soundstage.emulator.files.songs import song as made
 from soundstage.generation import walk
-from soundstage.generation.faults import valid_result
+from soundstage.generation.faults.catalogue import valid_result
 from soundstage.observed.recorder import observe_stream
 from soundstage.results.bundle import BundleWriter
 from soundstage.saved.transcript import Transcript

@@ -12,8 +12,8 @@ from soundstage.contract import Contract, load_all
 from soundstage.exchange.client import Call
 from soundstage.exchange.session import Session, open_session
 from soundstage.exchange.spawn import spawned_emulator
-from soundstage.generation.fault import Fault
-from soundstage.generation.faults import catalogue, wire_faults
+from soundstage.generation.faults.catalogue import catalogue, wire_faults
+from soundstage.generation.faults.fault import Fault
 
 _LINES = ("--framing", "lines")
 _FAILING_WORD = "failing-test-word"

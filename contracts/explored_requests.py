@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from soundstage.contract import Contract
-from soundstage.contract.patterns import is_plain
+from soundstage.contract.json_schema.patterns import is_plain
 from soundstage.contract.protocol import Endpoint
 from soundstage.contract.roles import role_of
 from soundstage.contract.rules import Rule

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 import jsonschema_rs
 import orjson
 
-from soundstage.contract import Contract, patterns
+from soundstage.contract import Contract
+from soundstage.contract.json_schema import patterns
 from soundstage.contract.protocol import Endpoint
 from soundstage.contract.roles import role_of
 from soundstage.errors import UsageError

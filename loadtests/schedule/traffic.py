@@ -14,7 +14,8 @@ from random import Random
 from typing import Any
 
 from soundstage.assets.playback import STREAMED
-from soundstage.contract import Contract, load, patterns
+from soundstage.contract import Contract, load
+from soundstage.contract.json_schema import patterns
 from soundstage.contract.protocol import Endpoint
 from soundstage.contract.roles import assets_of
 from soundstage.errors import UsageError

@@ -12,14 +12,7 @@ from soundstage.reports.charts.ecdf import CurveMark, EcdfCurve, EcdfPlot, range
 from soundstage.reports.charts.svg import element, number, text
 from soundstage.reports.run.milestone_times import MilestoneSummary
 from soundstage.reports.run.summary import Group
-from soundstage.reports.words import (
-    between,
-    milestone_label,
-    place_words,
-    plain,
-    plural,
-    seconds,
-)
+from soundstage.reports.words import between, milestone_label, place_words, plain, plural, seconds
 
 
 def distribution(group: Group, slos: Iterable[Mapping[str, Any]] = ()) -> Chart | None:

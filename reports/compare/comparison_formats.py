@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterable
 
 from soundstage.output import visible
 from soundstage.reports.compare import comparison_words as words
-from soundstage.reports.compare.arm_changes import (
-    RULE_KINDS,
-)
+from soundstage.reports.compare.arm_changes import RULE_KINDS
 from soundstage.reports.compare.calibration import Calibration, advice
 from soundstage.reports.compare.comparison import Comparison, breaks
 from soundstage.reports.compare.comparison_json import json_text, to_json

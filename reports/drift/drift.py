@@ -25,13 +25,7 @@ from soundstage.observed.documented import Stance
 from soundstage.observed.facts import Observed
 from soundstage.reports.drift.features import Feature, features
 from soundstage.reports.drift.kinds import BREAKING, INFO, WARNING, change, told_apart_by
-from soundstage.reports.drift.presence import (
-    LEVEL,
-    fisher,
-    level_of_each,
-    needed,
-    significant,
-)
+from soundstage.reports.drift.presence import LEVEL, fisher, level_of_each, needed, significant
 from soundstage.results.bundle import OBSERVED, Bundle
 
 #: Effects, the worst first.

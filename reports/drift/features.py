@@ -15,14 +15,7 @@ from dataclasses import dataclass
 
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
-from soundstage.observed.documented import (
-    ALLOWED,
-    SILENT,
-    Documented,
-    Said,
-    Stance,
-    documented,
-)
+from soundstage.observed.documented import ALLOWED, SILENT, Documented, Said, Stance, documented
 from soundstage.observed.facts import MANY, RESULT, UNKNOWN, Fact, Facts, Range
 from soundstage.observed.text_classes import SPECIFIC
 from soundstage.reports.drift.documented_facts import before, named, said_of

@@ -21,7 +21,7 @@ from made_up_api import SHAPES, folder, without_streams
 from soundstage.commands import faults as command
 from soundstage.contract import Contract, load, load_all
 from soundstage.errors import UsageError
-from soundstage.generation.faults import (
+from soundstage.generation.faults.catalogue import (
     Fault,
     broken_answer,
     by_name,
@@ -256,7 +256,7 @@ def test_a_fault_in_one_field_starts_no_avalanche(contract: Contract) -> None:
         if fault.family not in ("field", "unlisted"):
             continue
         rng = random.Random(fault.name)
-        answer = broken_answer(fault, *valid_answer(contract, fault, rng), rng)
+        answer = broken_answer(contract, fault, *valid_answer(contract, fault, rng), rng)
         if answer is not None:
             found = command.judged(contract, fault, answer)
             errors = [v.code for v in found if v.severity == "error"]

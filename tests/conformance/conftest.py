@@ -45,7 +45,7 @@ def assembled(contract: Contract, parts: Iterable[tuple[str, dict[str, Any]]]) -
     return [
         copy.deepcopy(printed[f"stage:{stage}"])
         | fields
-        | {index.field: index.start + number * index.step}
+        | {index.field.name: index.start + number * index.step}
         for number, (stage, fields) in enumerate(parts)
     ]
 

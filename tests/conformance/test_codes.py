@@ -14,7 +14,7 @@ from soundstage.commands.faults import judged
 from soundstage.conformance.codes import codes, codes_of, rules_of
 from soundstage.conformance.judge import Judge
 from soundstage.contract import load_all
-from soundstage.generation.faults import broken_answer, catalogue, valid_answer
+from soundstage.generation.faults.catalogue import broken_answer, catalogue, valid_answer
 from soundstage.untrusted import json_text
 from soundstage.wire.end import FAULT_OF, End
 
@@ -37,7 +37,7 @@ def seen(contract):
     for fault in catalogue(contract):
         for seed in SEEDS:
             rng = random.Random(f"{fault.name}/{seed}")
-            answer = broken_answer(fault, *valid_answer(contract, fault, rng), rng)
+            answer = broken_answer(contract, fault, *valid_answer(contract, fault, rng), rng)
             if answer is not None:
                 for violation in judged(contract, fault, answer):
                     yield violation.code, violation.rule

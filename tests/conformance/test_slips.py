@@ -55,7 +55,7 @@ def test_a_number_that_must_not_fall_may_have_a_fraction(tune, values, falls):
 
 
 def numbered(contract, chunks):
-    field = contract.protocol.index.field
+    field = contract.protocol.index.field.name
     return [{**chunk, field: number} for number, chunk in enumerate(chunks)]
 
 
@@ -84,7 +84,7 @@ def test_a_chunk_that_shows_that_the_stream_goes_on_undoes_a_doubtful_end(v5, so
     # The third chunk is of a stage that has come before and may come any number of times.
     perhaps, _ = checked(v5, [*song_v5[:3], b"{"])
     assert perhaps == ["json.syntax"]
-    field = v5.protocol.index.field
+    field = v5.protocol.index.field.name
     on = {**song_v5[2], field: song_v5[2][field] + 2 * v5.protocol.index.step}
     codes, check = checked(v5, [*song_v5[:3], b"{", on])
     assert codes == ["json.syntax", "stream.truncated"]
@@ -103,7 +103,7 @@ def test_a_track_has_begun_once_any_chunk_names_it(v6, song):
 
 def test_a_count_goes_on_from_a_gap_or_from_before_it_but_not_from_both(v6, song):
     running = [dict(song[4]) for _ in range(3)]
-    field = v6.protocol.index.field
+    field = v6.protocol.index.field.name
     for chunk, value in zip(running, (10, 11, 5), strict=True):
         chunk[field] = value
     codes, _ = checked(v6, [*song[:4], *running])

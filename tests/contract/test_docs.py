@@ -12,7 +12,7 @@ import pytest
 from soundstage.commands import explain
 from soundstage.conformance.codes import codes
 from soundstage.contract import load_all
-from soundstage.contract.keywords import KEYWORDS
+from soundstage.contract.json_schema.keywords import KEYWORDS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

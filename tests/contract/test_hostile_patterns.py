@@ -15,11 +15,12 @@ from hypothesis import find, settings
 
 from soundstage.conformance.engine import StreamCheck
 from soundstage.conformance.violations import Severity, Verdict
-from soundstage.contract import load, patterns
+from soundstage.contract import load
+from soundstage.contract.json_schema import patterns
 from soundstage.emulator.generations.admission import Reader
 from soundstage.errors import ContractDataError
 from soundstage.exchange.requests import valid_body
-from soundstage.generation.faults import valid_stream
+from soundstage.generation.faults.catalogue import valid_stream
 from soundstage.generation.samples import values
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from soundstage.contract import available, load
-from soundstage.contract.keywords import KEYWORDS
+from soundstage.contract.json_schema.keywords import KEYWORDS
 from soundstage.errors import ContractDataError, UsageError
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"

@@ -202,19 +202,19 @@ def test_v5_stages_are_progress_and_final():
 
 def test_what_holds_across_chunks():
     v5, v6 = load("v5").protocol, load("v6").protocol
-    assert (v5.index.field, v5.index.start, v5.index.step) == ("chunkIndex", 1, 1)
-    assert (v6.index.field, v6.index.start, v6.index.step) == ("chunkIndex", 0, 1)
+    assert (v5.index.field.name, v5.index.start, v5.index.step) == ("chunkIndex", 1, 1)
+    assert (v6.index.field.name, v6.index.start, v6.index.step) == ("chunkIndex", 0, 1)
     assert v5.tracks is None
-    assert (v6.tracks.field, v6.tracks.values) == ("version", (1, 2))
-    bases = {each.field: each.grounds.basis for each in v6.constant}
+    assert (v6.tracks.field.name, v6.tracks.values) == ("version", (1, 2))
+    bases = {each.field.name: each.grounds.basis for each in v6.constant}
     assert bases == {"message_id": "documented", "album_art": "inferred", "song_name": "inferred"}
-    bases = {each.field: each.grounds.basis for each in v5.constant}
+    bases = {each.field.name: each.grounds.basis for each in v5.constant}
     assert bases == {"task_id": "exemplified", "album_art": "inferred", "song_name": "inferred"}
     (rising,) = v6.never_decrease
-    assert (rising.field, rising.stages, rising.grounds.basis) == (
+    assert (rising.field.name, rising.stages, rising.grounds.basis) == (
         "progress", ("running",), "inferred",
     )  # fmt: skip
-    assert (v5.completion.field, v6.completion.field) == ("isComplete", "isComplete")
+    assert (v5.completion.field.name, v6.completion.field.name) == ("isComplete", "isComplete")
     assert (v6.completion.before_last.basis, v6.completion.last.severity) == ("documented", "info")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from soundstage.contract.plain import for_strict_readers, without
+from soundstage.contract.json_schema.plain import for_strict_readers, without
 
 
 def test_extensions_and_formats_go_at_any_depth():

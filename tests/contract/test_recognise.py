@@ -9,7 +9,7 @@ import pytest
 
 from soundstage.contract import load, load_all
 from soundstage.contract.recognise import recognise
-from soundstage.generation.faults import broken_answer, catalogue, valid_answer
+from soundstage.generation.faults.catalogue import broken_answer, catalogue, valid_answer
 
 CONTRACTS = list(load_all().values())
 #: Faults that put something else in the place of the whole body, or leave nothing of it.
@@ -33,7 +33,7 @@ def test_no_fault_of_the_catalogue_hides_a_stream(api: str) -> None:
             rng = random.Random(f"{fault.name}/{attempt}")
             framing = endpoint.framings[attempt % len(endpoint.framings)]
             status, framing, chunks = valid_answer(contract, fault, rng, framing)
-            answer = broken_answer(fault, status, framing, chunks, rng)
+            answer = broken_answer(contract, fault, status, framing, chunks, rng)
             if answer is None:
                 continue
             tried += 1
@@ -51,7 +51,7 @@ def test_a_result_with_a_fault_in_one_field_is_recognised(api: str) -> None:
             continue
         rng = random.Random(fault.name)
         status, framing, chunks = valid_answer(contract, fault, rng, "json")
-        answer = broken_answer(fault, status, framing, chunks, rng)
+        answer = broken_answer(contract, fault, status, framing, chunks, rng)
         if answer is not None:
             best = recognise(b"".join(answer.body.frames), CONTRACTS)[0]
             assert (best.contract.api, best.kind, best.fits) == (api, "sync", True), fault.name

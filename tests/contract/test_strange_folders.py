@@ -16,7 +16,7 @@ from soundstage.conformance.answers import check_result
 from soundstage.contract import load
 from soundstage.contract.diagram import in_order
 from soundstage.contract.paths import endpoint_at
-from soundstage.contract.schema_files import MOST_SCHEMAS
+from soundstage.contract.reading.schema_files import MOST_SCHEMAS
 from soundstage.errors import ContractDataError
 from soundstage.generation.walk import random_story, sync_result
 

@@ -7,7 +7,7 @@ import pytest
 from soundstage.contract import Contract, load_all
 from soundstage.emulator.faults.expression import FaultExpression, checked, misfit, parse
 from soundstage.errors import UsageError
-from soundstage.generation.faults import by_name
+from soundstage.generation.faults.catalogue import by_name
 
 CONTRACTS = list(load_all().values())
 TRACKED = next(contract for contract in CONTRACTS if contract.protocol.tracks)

@@ -23,7 +23,7 @@ from soundstage.emulator.faults.expression import parse
 from soundstage.emulator.faults.injection import Chosen, inject
 from soundstage.exchange.client import Call, Exchange
 from soundstage.exchange.session import Session, open_session
-from soundstage.generation.faults import (
+from soundstage.generation.faults.catalogue import (
     Fault,
     by_name,
     catalogue,
@@ -31,7 +31,7 @@ from soundstage.generation.faults import (
     valid_stream,
     wire_faults,
 )
-from soundstage.generation.legality import stage_of
+from soundstage.generation.faults.legality import stage_of
 
 CONTRACTS = load_all()
 each_contract = pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
@@ -143,7 +143,7 @@ def test_options_break_every_answer_they_concern_and_are_counted() -> None:
     tracks = contract.protocol.tracks
     assert tracks is not None
     for text in streams:
-        assert sum(f'"{tracks.field}":{value}' in text for value in tracks.values) == 1
+        assert sum(f'"{tracks.field.name}":{value}' in text for value in tracks.values) == 1
     assert "message_id" not in result
     assert health["faults"] == {
         field: {"applied": 3, "not_applicable": 0},
@@ -174,7 +174,7 @@ def test_the_header_takes_precedence_over_the_options() -> None:
         text = post(contract, emulator.url, "stream", **named).text
     tracks = contract.protocol.tracks
     assert tracks is not None
-    assert all(f'"{tracks.field}":{value}' in text for value in tracks.values)
+    assert all(f'"{tracks.field.name}":{value}' in text for value in tracks.values)
     assert not text.endswith("\n\n")
 
 
@@ -236,7 +236,7 @@ def test_a_gap_opens_at_the_stage_that_was_named(contract: Contract, client: htt
         answer = streamed(client, contract, f"index/gap@{stage.name}")
         assert "soundstage-fault-missed" not in answer.headers
         chunks = chunks_of(contract, answer.text)
-        numbers = [chunk[index.field] for chunk in chunks]
+        numbers = [chunk[index.field.name] for chunk in chunks]
         at = next(n for n, number in enumerate(numbers) if number != index.start + n * index.step)
         assert stages_of(contract, chunks)[at] == stage.name
 
@@ -246,12 +246,12 @@ def test_a_field_is_lost_on_the_track_that_was_named(client: httpx.Client) -> No
     stage = next(s for s in TRACKED.protocol.stages if s.per_track)
     assert tracks is not None
     field = next(f for f in stage.schema["required"] if f"field/{stage.name}/{f}/missing" in
-                 by_name(TRACKED) and f not in (tracks.field,))  # fmt: skip
+                 by_name(TRACKED) and f not in (tracks.field.name,))  # fmt: skip
     for track in tracks.values:
         answer = streamed(client, TRACKED, f"field/{stage.name}/{field}/missing#{track}")
         chunks = chunks_of(TRACKED, answer.text)
         lacking = [
-            chunk[tracks.field]
+            chunk[tracks.field.name]
             for chunk, name in zip(chunks, stages_of(TRACKED, chunks), strict=True)
             if name == stage.name and field not in chunk
         ]
@@ -322,7 +322,7 @@ def test_a_place_where_a_fault_never_strikes_is_soon_given_up() -> None:
     index = TRACKED.protocol.index
     assert index is not None
     stages = [stage for stage in TRACKED.protocol.stages if stage.times[0] and not stage.failure]
-    never = f"field/{stages[0].name}/{index.field}/missing@{stages[1].name}"
+    never = f"field/{stages[0].name}/{index.field.name}/missing@{stages[1].name}"
     faults = Faults([never], [TRACKED])
     (asked,) = faults.asked
     rng, drawn = random.Random(1), Counter[str]()
@@ -352,7 +352,7 @@ def test_several_faults_may_be_named_for_one_answer(client: httpx.Client) -> Non
     tracks = TRACKED.protocol.tracks
     assert tracks is not None
     assert not answer.text.endswith("\n\n")
-    assert sum(f'"{tracks.field}":{value}' in answer.text for value in tracks.values) == 1
+    assert sum(f'"{tracks.field.name}":{value}' in answer.text for value in tracks.values) == 1
 
 
 def test_an_answer_names_the_faults_that_had_no_place_in_it(client: httpx.Client) -> None:

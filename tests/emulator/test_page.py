@@ -19,7 +19,7 @@ import pytest
 from made_up_api import SHAPES, folder
 from soundstage.contract import Contract, load, load_all
 from soundstage.emulator import Emulator, Options, Running, running
-from soundstage.generation.legality import stage_of
+from soundstage.generation.faults.legality import stage_of
 
 CONTRACTS = load_all()
 CHROMIUM = Path("/usr/bin/chromium")

@@ -28,7 +28,7 @@ from soundstage.exchange.client import Call, Exchange
 from soundstage.exchange.session import open_session
 from soundstage.exchange.spawn import spawned_emulator
 from soundstage.generation import walk
-from soundstage.generation.script import Close, Raw, Reset
+from soundstage.generation.faults.script import Close, Raw, Reset
 from soundstage.saved.transcript import Transcript
 from soundstage.wire.end import EndKind
 

@@ -24,7 +24,7 @@ from soundstage.commands.wire_trials import found_on_the_wire
 from soundstage.contract import Contract, load_all
 from soundstage.emulator import Emulator, Options, running
 from soundstage.emulator.http.asgi import FarEnd
-from soundstage.generation.faults import wire_faults
+from soundstage.generation.faults.catalogue import wire_faults
 
 CONTRACTS = load_all()
 each_contract = pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
@@ -152,7 +152,7 @@ def test_a_fault_strikes_at_the_stage_and_the_track_that_were_named(url: str) ->
         before, rest = chunks_in(seen.body)
         cut = rest.partition(b"\r\n")[2]
         told = payloads_in(before)
-        shown = [payload.get(tracks.field) for payload in told if tracks.field in payload]
+        shown = [payload.get(tracks.field.name) for payload in told if tracks.field.name in payload]
         others = [value for value in tracks.values if value != track]
         assert seen.end == "reset"
         assert set(shown) <= set(others)

@@ -14,8 +14,7 @@ import pytest
 from made_up_api import SHAPES, folder
 from soundstage.contract import Contract, load, load_all
 from soundstage.contract.protocol import MEDIA_TYPES
-from soundstage.generation.fault import Chunks, WholeAnswer, encoded
-from soundstage.generation.faults import (
+from soundstage.generation.faults.catalogue import (
     Fault,
     by_name,
     catalogue,
@@ -23,8 +22,9 @@ from soundstage.generation.faults import (
     valid_stream,
     wire_faults,
 )
-from soundstage.generation.legality import broken_in_chunk
-from soundstage.generation.script import (
+from soundstage.generation.faults.fault import Chunks, WholeAnswer, encoded
+from soundstage.generation.faults.legality import broken_in_chunk
+from soundstage.generation.faults.script import (
     Close,
     FaultSubject,
     GatewayAnswer,

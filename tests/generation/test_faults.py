@@ -15,7 +15,7 @@ import jsonschema_rs
 import pytest
 
 from soundstage.contract import Contract, load_all
-from soundstage.generation.faults import (
+from soundstage.generation.faults.catalogue import (
     Fault,
     broken_answer,
     by_name,
@@ -25,7 +25,7 @@ from soundstage.generation.faults import (
     valid_answer,
     valid_stream,
 )
-from soundstage.generation.legality import broken_order
+from soundstage.generation.faults.legality import broken_order
 from soundstage.generation.walk import Step
 from soundstage.untrusted import json_text
 
@@ -109,7 +109,7 @@ def test_every_fault_finds_a_place_soon_and_changes_something(contract: Contract
             rng = random.Random(f"{fault.name}/{seed}")
             status, framing, chunks = valid_answer(contract, fault, rng)
             before = copy.deepcopy(chunks)
-            answer = broken_answer(fault, status, framing, chunks, rng)
+            answer = broken_answer(contract, fault, status, framing, chunks, rng)
             assert chunks == before, f"{fault.name} changed what it was given"
             if answer is not None:
                 break
@@ -125,7 +125,7 @@ def test_every_fault_finds_a_place_soon_and_changes_something(contract: Contract
 def test_the_same_seed_breaks_the_same_way(contract: Contract) -> None:
     def body(fault: Fault) -> object:
         rng = random.Random(4)
-        return broken_answer(fault, *valid_answer(contract, fault, rng), rng)
+        return broken_answer(contract, fault, *valid_answer(contract, fault, rng), rng)
 
     for fault in catalogue(contract)[::17]:
         assert body(fault) == body(fault)
@@ -142,12 +142,12 @@ def test_order_faults_leave_index_and_flag_right(contract: Contract) -> None:
             chunks = fault.apply(valid_stream(contract, rng), rng)
             for number, (_, payload) in enumerate(chunks or ()):
                 if index is not None:
-                    assert payload[index.field] == index.start + index.step * number
+                    assert payload[index.field.name] == index.start + index.step * number
                 if flag is not None:
                     assert (
                         number == len(chunks) - 1
                         or fault.family == "order"
-                        or (payload[flag.field] is False)
+                        or (payload[flag.field.name] is False)
                     )
 
 

@@ -15,7 +15,7 @@ from soundstage.conformance.judge import Judge
 from soundstage.conformance.violations import Verdict
 from soundstage.contract import Contract, load_all
 from soundstage.generation import samples
-from soundstage.generation.legality import stage_of
+from soundstage.generation.faults.legality import stage_of
 
 CONTRACTS = load_all()
 each_contract = pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
@@ -166,7 +166,7 @@ def test_every_near_miss_is_refused_under_its_code(contract: Contract) -> None:
 @pytest.mark.filterwarnings("ignore:Generating overly large repr")
 def test_streams_use_every_stage_every_order_and_all_of_unicode(contract: Contract) -> None:
     tracks = contract.protocol.tracks
-    field = tracks.field if tracks is not None else ""
+    field = tracks.field.name if tracks is not None else ""
 
     def has(test: Callable[[list[dict[str, Any]]], Any]) -> None:
         assert find(samples.streams(contract), test, settings=any_one)

@@ -98,29 +98,29 @@ def test_what_holds_across_chunks_holds(contract: Contract) -> None:
         steps, chunks = drawn(contract, seed)
         if (index := protocol.index) is not None:
             due = [index.start + index.step * number for number in range(len(chunks))]
-            assert [chunk[index.field] for chunk in chunks] == due
+            assert [chunk[index.field.name] for chunk in chunks] == due
         for constant in protocol.constant:
-            known = [chunk.get(constant.field) for chunk in chunks]
+            known = [chunk.get(constant.field.name) for chunk in chunks]
             since = [value for value in known if value is not None]
             assert len(set(since)) <= 1
-            listing = [value for chunk in chunks for value in [chunk.get(constant.field, "absent")]]
+            listing = [value for chunk in chunks for value in [chunk.get(constant.field.name, "absent")]]
             listing = [value for value in listing if value != "absent"]
             if since:
                 assert None not in listing[listing.index(since[0]) :], "known, then null again"
         for rising in protocol.never_decrease:
             values = [
-                chunk[rising.field]
+                chunk[rising.field.name]
                 for step, chunk in zip(steps, chunks, strict=True)
                 if step.stage in rising.stages
             ]
             assert values == sorted(values)
         if (flag := protocol.completion) is not None:
-            said = [chunk[flag.field] for chunk in chunks]
+            said = [chunk[flag.field.name] for chunk in chunks]
             assert not any(said[:-1])
             assert said[-1] or flag.last.severity == "info"
         if (tracks := protocol.tracks) is not None:
             for step, chunk in zip(steps, chunks, strict=True):
-                assert step.track is None or chunk[tracks.field] == step.track
+                assert step.track is None or chunk[tracks.field.name] == step.track
 
 
 @each_contract

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from made_up_api import SHAPES
 from observations import made_up, observed_results, observed_run, observed_stream
 from soundstage.contract import Contract, load
-from soundstage.generation.faults import valid_stream
+from soundstage.generation.faults.catalogue import valid_stream
 from soundstage.observed.documented import documented
 from soundstage.observed.facts import (
     MANY,

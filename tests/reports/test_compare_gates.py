@@ -14,13 +14,7 @@ from soundstage.errors import UsageError
 from soundstage.reports.compare import interval
 from soundstage.reports.compare.arms import EndpointSeries
 from soundstage.reports.compare.gate_outcomes import GateOutcome, judge
-from soundstage.reports.compare.gates import (
-    Gate,
-    Pairing,
-    Rules,
-    default_gates,
-    named_gates,
-)
+from soundstage.reports.compare.gates import Gate, Pairing, Rules, default_gates, named_gates
 from soundstage.reports.compare.interval import Interval, Noise
 from soundstage.results.milestone_names import MilestoneNames
 

@@ -21,7 +21,7 @@ from observations import Change, Chunks, made_up, observed_results, observed_run
 from soundstage.config import Config, Waiver
 from soundstage.contract import Contract, load, load_all
 from soundstage.errors import NoDataError, UsageError
-from soundstage.generation.faults import Fault, catalogue, valid_stream
+from soundstage.generation.faults.catalogue import Fault, catalogue, valid_stream
 from soundstage.observed.facts import Observed
 from soundstage.reports.drift import docs_diff, kinds
 from soundstage.reports.drift.drift import DriftFinding, broken, drift, observed_of, waived

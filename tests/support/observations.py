@@ -15,7 +15,7 @@ import orjson
 from made_up_api import folder
 from soundstage.conformance.engine import StreamCheck
 from soundstage.contract import Contract, load
-from soundstage.generation.faults import valid_result, valid_stream
+from soundstage.generation.faults.catalogue import valid_result, valid_stream
 from soundstage.observed.facts import Observed
 from soundstage.observed.recorder import observe_result, observe_stream
 

@@ -18,12 +18,12 @@ from soundstage.arguments import Parser, whole
 from soundstage.commands.kill_matrix import KillMatrix, KillTable, Trial
 from soundstage.commands.wire_trials import found_on_the_wire
 from soundstage.conformance.judge import Judge
-from soundstage.conformance.looks import LooksJudge
+from soundstage.conformance.looks_judge import LooksJudge
 from soundstage.conformance.violations import Severity, Verdict, Violation
 from soundstage.contract import Contract, available, load, load_all
 from soundstage.contract.protocol import Endpoint
 from soundstage.errors import NoDataError, UsageError
-from soundstage.generation.faults import (
+from soundstage.generation.faults.catalogue import (
     OPTIONAL,
     Fault,
     WholeAnswer,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from soundstage.generation.faults import Fault
+from soundstage.generation.faults.catalogue import Fault
 
 
 @dataclass(frozen=True, slots=True)

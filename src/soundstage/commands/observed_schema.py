@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from soundstage.contract import Contract, load, load_sound
-from soundstage.contract.plain import for_strict_readers
+from soundstage.contract.json_schema.plain import for_strict_readers
 from soundstage.errors import NoDataError, UsageError
 from soundstage.observed.facts import Observed
 from soundstage.observed.inferred import document

@@ -11,8 +11,8 @@ from typing import Any, TextIO
 from soundstage.arguments import Parser
 from soundstage.contract import Contract, available, load, load_sound
 from soundstage.contract.diagram import listing, mermaid
+from soundstage.contract.json_schema.plain import for_strict_readers
 from soundstage.contract.openapi import DIALECT, document, schemas
-from soundstage.contract.plain import for_strict_readers
 from soundstage.errors import ContractDataError, UsageError
 from soundstage.exit_codes import ExitCode
 from soundstage.output import visible

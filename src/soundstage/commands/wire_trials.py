@@ -16,7 +16,7 @@ from soundstage.contract.protocol import Endpoint
 from soundstage.exchange.client import Call, Exchange
 from soundstage.exchange.requests import request_body
 from soundstage.exchange.session import Session, open_session
-from soundstage.generation.faults import Fault
+from soundstage.generation.faults.catalogue import Fault
 
 #: What faults that take time are asked to take where they need not outlast the client's patience.
 _SHORT_S: Final = 0.05

@@ -17,7 +17,7 @@ from soundstage.conformance.nearly_printed import difference, nearest
 from soundstage.conformance.poll_check import PollCheck
 from soundstage.conformance.violations import Severity, Violation
 from soundstage.contract import Contract
-from soundstage.contract.field_schemas import Schema, type_name
+from soundstage.contract.json_schema.field_schemas import Schema, type_name
 from soundstage.contract.protocol import DocumentedError, Endpoint
 from soundstage.contract.roles import asset_urls
 from soundstage.untrusted import json_text

@@ -17,7 +17,7 @@ from soundstage.conformance.stage_order import StageOrder, Track
 from soundstage.conformance.stages import Kind, compiled
 from soundstage.conformance.violations import Verdict, Violation, verdict_of
 from soundstage.contract import Contract
-from soundstage.contract.field_schemas import pointer, type_name
+from soundstage.contract.json_schema.field_schemas import pointer, type_name
 from soundstage.contract.protocol import DocumentedError, Stage
 from soundstage.untrusted import json_text
 

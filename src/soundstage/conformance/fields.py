@@ -15,11 +15,11 @@ from typing import Any, Final, NamedTuple
 
 from soundstage.conformance.bounded_violations import rest
 from soundstage.conformance.violations import Severity, Violation
-from soundstage.contract import patterns
-from soundstage.contract.field_schemas import Schema, constraint_of, pointer, type_name
-from soundstage.contract.keywords import is_open, names_of
+from soundstage.contract.json_schema import patterns
+from soundstage.contract.json_schema.field_schemas import Schema, constraint_of, pointer, type_name
+from soundstage.contract.json_schema.keywords import is_open, names_of
+from soundstage.contract.json_schema.schema_words import asked_by
 from soundstage.contract.rules import Rule, RuleBook
-from soundstage.contract.schema_words import asked_by
 from soundstage.output import outgoing
 from soundstage.output.cutting import cut
 

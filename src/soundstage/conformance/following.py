@@ -10,7 +10,7 @@ from typing import Any
 from soundstage.conformance.answers import violation
 from soundstage.conformance.fields import shown
 from soundstage.conformance.judge import Caps, Judge
-from soundstage.conformance.looks import LooksJudge
+from soundstage.conformance.looks_judge import LooksJudge
 from soundstage.conformance.violations import Violation
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint

@@ -12,7 +12,7 @@ from soundstage.conformance.following import Following
 from soundstage.conformance.judge import Judge
 from soundstage.conformance.poll_check import NOT_DONE
 from soundstage.conformance.violations import Verdict, Violation, verdict_of
-from soundstage.contract.given import given_by_body, given_by_head
+from soundstage.contract.given_values import given_by_body, given_by_head
 
 
 class JobJudge(Judge):

@@ -10,12 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from soundstage.conformance.answers import (
-    check_content_type,
-    check_hosts,
-    may_be_lines,
-    violation,
-)
+from soundstage.conformance.answers import check_content_type, check_hosts, may_be_lines, violation
 from soundstage.conformance.bounded_violations import SAID, Findings, bounded
 from soundstage.conformance.engine import SeenEvent, StreamCheck
 from soundstage.conformance.poll_check import PollCheck

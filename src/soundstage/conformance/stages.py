@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 from soundstage.conformance.fields import FieldCheck, shown
 from soundstage.conformance.violations import Severity, Violation
-from soundstage.contract import Contract, patterns
-from soundstage.contract.field_schemas import Schema
+from soundstage.contract import Contract
+from soundstage.contract.json_schema import patterns
+from soundstage.contract.json_schema.field_schemas import Schema
 from soundstage.contract.protocol import ConstantField, Endpoint, NeverDecrease, Stage
 from soundstage.output import outgoing
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from soundstage.contract.field_schemas import Schema, pointer
-from soundstage.contract.keywords import inner
+from soundstage.contract.json_schema.field_schemas import Schema, pointer
+from soundstage.contract.json_schema.keywords import inner
 from soundstage.contract.role_names import role_of
 
 #: The role of a field -> what its URL leads to.

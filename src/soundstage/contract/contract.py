@@ -16,11 +16,10 @@ from urllib.parse import urlsplit
 
 import jsonschema_rs
 
-from soundstage.contract import coherence, patterns
-from soundstage.contract.field_schemas import pointer
-from soundstage.contract.folder import all_files, versions, why_none
 from soundstage.contract.grounds import Grounds
 from soundstage.contract.jobs import Auth
+from soundstage.contract.json_schema import patterns
+from soundstage.contract.json_schema.field_schemas import pointer
 from soundstage.contract.protocol import (
     DocumentedError,
     Endpoint,
@@ -30,9 +29,11 @@ from soundstage.contract.protocol import (
     Protocol,
     Stage,
 )
-from soundstage.contract.read_protocol import ProtocolReader
+from soundstage.contract.reading import coherence
+from soundstage.contract.reading.folder import all_files, versions, why_none
+from soundstage.contract.reading.protocol_reader import ProtocolReader
+from soundstage.contract.reading.schema_files import SchemaFiles, short
 from soundstage.contract.rules import RuleBook, rule_book
-from soundstage.contract.schema_files import SchemaFiles, short
 from soundstage.errors import ContractDataError, UsageError
 
 _REFUSALS = ("wrong_type", "wrong_media_type")

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from soundstage.contract.field_path import FieldPath
 from soundstage.contract.grounds import Grounds
+from soundstage.contract.json_schema.field_path import FieldPath
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class GivenValue:
     """A value that an answer gives, by the name that paths and queries take it by: `field` is its
     place in the body (of a stream: in chunks of `stage`, or in any), `header` that header of the
     answer.

@@ -14,10 +14,11 @@ from dataclasses import asdict
 from typing import Any
 
 from soundstage.contract.contract import Contract
-from soundstage.contract.field_path import FieldPath
-from soundstage.contract.field_schemas import Schema, pointer
 from soundstage.contract.grounds import Grounds
-from soundstage.contract.plain import without
+from soundstage.contract.json_schema.field_path import FieldPath
+from soundstage.contract.json_schema.field_schemas import Schema, pointer
+from soundstage.contract.json_schema.plain import without
+from soundstage.contract.placeholders import PLACEHOLDER
 from soundstage.contract.protocol import (
     MEDIA_TYPES,
     DocumentedError,
@@ -26,7 +27,6 @@ from soundstage.contract.protocol import (
     Protocol,
     Stage,
 )
-from soundstage.contract.tied import PLACEHOLDER
 
 #: What is written in `openapi`, by the version that was asked for.
 VERSIONS = {"3.2": "3.2.0", "3.1": "3.1.1"}

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Final
 
-from soundstage.contract.field_path import FieldPath
-from soundstage.contract.field_schemas import Schema
 from soundstage.contract.grounds import Grounds
-from soundstage.contract.jobs import Given, LookedUp, Polling
+from soundstage.contract.jobs import GivenValue, LookedUp, Polling
+from soundstage.contract.json_schema.field_path import FieldPath
+from soundstage.contract.json_schema.field_schemas import Schema
 
 #: The media type of an answer in each framing ("json": a single body). Server-Sent Events: HTML,
 #: 9.2.4; JSON: RFC 8259, section 11. That of JSON lines is registered nowhere, and used everywhere.
@@ -56,7 +56,7 @@ class Endpoint:
     parameters: Mapping[str, Schema] = field(default_factory=dict)
     when: Schema | None = None
     success: tuple[int, ...] = ()
-    gives: tuple[Given, ...] = ()
+    gives: tuple[GivenValue, ...] = ()
     poll: Polling | None = None
     looked_up_by: LookedUp | None = None
     protocol: Protocol | None = None

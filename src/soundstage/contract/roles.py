@@ -11,7 +11,7 @@ from typing import Any
 
 from soundstage.contract.asset_fields import KINDS, AssetField, asset_fields
 from soundstage.contract.contract import Contract
-from soundstage.contract.field_schemas import Schema
+from soundstage.contract.json_schema.field_schemas import Schema
 from soundstage.contract.role_names import role_of
 
 __all__ = ["URL_ROLES", "asset_urls", "assets_of", "identifier", "identifiers", "role_of", "roles"]

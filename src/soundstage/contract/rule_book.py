@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from soundstage.contract.field_schemas import WHOLE_OBJECT, Schema, constraints
 from soundstage.contract.grounds import Grounds
+from soundstage.contract.json_schema.field_schemas import WHOLE_OBJECT, Schema, constraints
 
 _SEVERITY = {"documented": "error", "exemplified": "error", "inferred": "warning"}
 

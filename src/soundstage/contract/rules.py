@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from soundstage.contract.asset_fields import ASPECTS, WHOLE, asset_fields, duration_of
-from soundstage.contract.field_schemas import Schema
 from soundstage.contract.grounds import Grounds
+from soundstage.contract.json_schema.field_schemas import Schema
 from soundstage.contract.protocol import Endpoint, Errors, Hosts, Protocol
 from soundstage.contract.rule_book import Rule, RuleBook
 from soundstage.contract.stream_rules import state_rules, stream_rules, tie_rules

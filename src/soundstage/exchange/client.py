@@ -19,7 +19,7 @@ from soundstage.contract.roles import identifier
 from soundstage.errors import UsageError
 from soundstage.exchange.budget import Budget
 from soundstage.exchange.exchange import Call, Exchange
-from soundstage.exchange.jobs import Interrupt, JobFollower
+from soundstage.exchange.job_follower import Interrupt, JobFollower
 from soundstage.exchange.reader import ExchangeReader
 from soundstage.exchange.tape import Tape
 from soundstage.exchange.target import Target

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from soundstage.conformance.coverage import Observation
 from soundstage.conformance.judge import Judge
@@ -17,6 +17,7 @@ from soundstage.conformance.violations import Verdict, Violation, occurrences, v
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
 from soundstage.exchange.kept_bytes import redacted
+from soundstage.exchange.look import Look
 from soundstage.exchange.tape import Piece, Tape
 from soundstage.exchange.user_secrets import private_texts
 from soundstage.output.echoes import SHORTEST
@@ -24,9 +25,6 @@ from soundstage.output.redact import MARK, Redactor
 from soundstage.saved.transcript import Transcript
 from soundstage.wire.end import End
 from soundstage.wire.transport import Response
-
-if TYPE_CHECKING:
-    from soundstage.exchange.jobs import Look
 
 _SECOND_NS = 1_000_000_000
 #: Requests that were made up to explore: what stands in them is nobody's own.
@@ -109,7 +107,7 @@ class Exchange:
     milestones: dict[str, float] = field(default_factory=dict)
     #: Of what was seen by asking: since when it may have been so (`milestones`: by when it was).
     milestones_low: dict[str, float] = field(default_factory=dict)
-    #: The questions for the state of a job (`exchange/jobs.py`), and what they showed: (state,
+    #: The questions for the state of a job (`job_follower.py`), and what they showed: (state,
     #: answer), kept as `chunks` are.
     looks: list[Look] = field(default_factory=list)
     states: list[tuple[str | None, dict[str, Any]]] = field(default_factory=list)

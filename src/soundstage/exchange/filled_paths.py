@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
 
+from soundstage.contract.placeholders import PLACEHOLDER, filled_in
 from soundstage.contract.protocol import Endpoint
-from soundstage.contract.tied import PLACEHOLDER, filled_in
 
 #: A longer path is none that servers need to take (RFC 9110, section 4.1, asks for 8,000 octets).
 LONGEST: Final = 2_000

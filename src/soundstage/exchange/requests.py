@@ -12,8 +12,9 @@ from typing import Any
 
 import jsonschema_rs
 
-from soundstage.contract import Contract, patterns
-from soundstage.contract.field_schemas import Schema
+from soundstage.contract import Contract
+from soundstage.contract.json_schema import patterns
+from soundstage.contract.json_schema.field_schemas import Schema
 from soundstage.contract.protocol import Endpoint
 from soundstage.contract.roles import role_of
 from soundstage.errors import UsageError
@@ -22,7 +23,7 @@ from soundstage.generation.sampler import (
     Candidates,
     Knowledge,
     Place,
-    Sampler,
+    SchemaSampler,
     Unmet,
     sampler_of,
 )
@@ -72,7 +73,7 @@ _TRIES = 50
 class _Least(Knowledge):
     """Values by role, and nothing that may be left out."""
 
-    def __init__(self, sampler: Sampler, rng: Random) -> None:
+    def __init__(self, sampler: SchemaSampler, rng: Random) -> None:
         self._sampler, self._rng = sampler, rng
 
     def value(self, place: Place) -> Any:

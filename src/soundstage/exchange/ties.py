@@ -10,7 +10,7 @@ from dataclasses import replace
 from soundstage.conformance.following import Following
 from soundstage.conformance.job_judge import JobJudge
 from soundstage.contract import Contract
-from soundstage.contract.given import given_by_body, given_by_head
+from soundstage.contract.given_values import given_by_body, given_by_head
 from soundstage.contract.protocol import Endpoint
 from soundstage.exchange.client import Client
 from soundstage.exchange.exchange import Call, Exchange, Leave

@@ -26,7 +26,7 @@ from soundstage.errors import BudgetError, TargetError
 from soundstage.exchange.budget import Budget
 from soundstage.exchange.client import Call, Client, Exchange
 from soundstage.exchange.filled_paths import UnusableError, filled, names_in
-from soundstage.exchange.given import given_by
+from soundstage.exchange.given_by import given_by
 from soundstage.exchange.patience import REASON, Patience, TimeUpError
 from soundstage.exchange.requests import endpoint_of, own_values, sent_body, valid_body
 from soundstage.exchange.session import Session

@@ -8,7 +8,7 @@ from soundstage.conformance.answers import violation
 from soundstage.conformance.fields import shown
 from soundstage.conformance.violations import Violation
 from soundstage.contract import Contract
-from soundstage.contract.field_schemas import pointer
+from soundstage.contract.json_schema.field_schemas import pointer
 from soundstage.contract.protocol import Endpoint
 from soundstage.contract.roles import identifiers
 from soundstage.exchange.filled_paths import UnusableError, segment

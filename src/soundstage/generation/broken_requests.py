@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from soundstage.contract import Contract, patterns
-from soundstage.contract.field_schemas import Schema, type_name
+from soundstage.contract import Contract
+from soundstage.contract.json_schema import patterns
+from soundstage.contract.json_schema.field_schemas import Schema, type_name
 from soundstage.contract.rules import Rule
 
 #: One value of each JSON type; the first whose type is not allowed is taken.

@@ -8,89 +8,23 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from soundstage.contract import Contract, patterns
-from soundstage.contract.field_path import FieldPath, field_path
-from soundstage.contract.field_schemas import Schema
+from soundstage.contract import Contract
+from soundstage.contract.json_schema import patterns
+from soundstage.contract.json_schema.field_path import FieldPath, field_path
+from soundstage.contract.json_schema.field_schemas import Schema
 from soundstage.contract.protocol import Protocol, Stage
+from soundstage.generation.chunk_values import ROLES, ChunkContext, Fill, text
 from soundstage.generation.sampled_chunks import ChunkSampler, scaled
-from soundstage.generation.story import Payload, Step, Story, Track, song_title
+from soundstage.generation.story import Payload, Step, Story, Track
 
 _NO_TRACK: tuple[Track | None, ...] = (None,)
 
 
-@dataclass(slots=True)
-class ChunkContext:
-    """All that a field may depend on. One object serves a whole stream, moved on chunk by chunk."""
-
-    story: Story
-    rng: random.Random
-    number: int  # of the chunk, from zero
-    last: int  # the number of the last chunk
-    counted: int = 0  # chunks before this one that are numbered
-    optional: float = 1.0  # how likely a field is there that may be left out
-    track: Track | None = None
-    place: int = 0  # of the track in the contract's list
-    complete: bool = True
-    progress: int = 100
-    tokens: int = 0
-    total: int = 0
-    known_from: dict[str, int] = field(default_factory=dict)
-    #: What the generation is asked for by, as far as it is known (`gives`).
-    given: Mapping[str, str] = field(default_factory=dict)
-    #: Whether a URL is told of yet.
-    offered: Callable[[str], bool] = field(default=lambda url: True)
-    #: Values that stay, by place (JSON pointer) and track.
-    kept: dict[tuple[str, Track | None], Any] = field(default_factory=dict)
-
-    def known(self, name: str) -> bool:
-        """Whether a field that may be null has its value yet; drawn once for each field."""
-        if name not in self.known_from:
-            self.known_from[name] = self.rng.randint(1, max(1, self.last // 2))
-        return self.number >= self.known_from[name]
-
-
-_Fill = Callable[[ChunkContext], Any]
 #: Chunks that are filled in the plain way, to see whether it is good enough for a stage.
 _TRIED = 6
-
-
-#: The moment of the first chunk: any will do, and the same every time.
-_BEGAN = 1_767_225_600
-
-
-def _text(chunk: ChunkContext) -> str:
-    if chunk.number == 0:
-        return "Starting song generation..."
-    if chunk.number >= chunk.last:
-        return "✅ Song generation completed successfully!"
-    return f"Generating the song: part {chunk.number} of {chunk.last}…"
-
-
-#: How a field is filled whose schema does not fix it, by its role (`contract/role_names.py`).
-ROLES: Mapping[str, _Fill] = {
-    "message_id": lambda chunk: chunk.story.message_id,
-    "task_id": lambda chunk: chunk.story.task_id,
-    "song_name": lambda chunk: chunk.story.song_name,
-    "album_art": lambda chunk: chunk.story.album_art,
-    "url": lambda chunk: chunk.story.album_art,
-    "audio_url": lambda chunk: chunk.story.audio_urls[chunk.place],
-    "stream_url": lambda chunk: chunk.story.stream_urls[chunk.place],
-    "lyrics_sections": lambda chunk: chunk.story.lyrics_sections,
-    "prompt": lambda chunk: chunk.story.prompt,
-    "error_text": lambda chunk: chunk.story.error_text,
-    "progress": lambda chunk: chunk.progress,
-    "fraction": lambda chunk: chunk.progress / 100,
-    "track": lambda chunk: chunk.track,
-    "unix_time": lambda chunk: _BEGAN + chunk.number,
-    "words": lambda chunk: f"{song_title(chunk.rng)} ".lower(),
-    "flag": lambda chunk: False,
-    "text": _text,
-}
-
 #: How a field is filled of which nothing but the type is known.
 _TYPES: Mapping[str, Callable[[Schema], Any]] = {
     "null": lambda schema: None,
@@ -119,8 +53,8 @@ class _Template(NamedTuple):
     """How to fill a stage's chunk: the fixed fields in their order, and the ones to work out."""
 
     fixed: Payload
-    fills: tuple[tuple[str, _Fill], ...]
-    optional: tuple[tuple[str, _Fill], ...]
+    fills: tuple[tuple[str, Fill], ...]
+    optional: tuple[tuple[str, Fill], ...]
     progress: int | None  # 0..100 if fixed, None if it is to be drawn, -1 if there is none
     sampled: ChunkSampler | None = None  # makes the whole chunk where the plain way will not do
 
@@ -272,7 +206,7 @@ class PayloadMaker:
         properties = stage.schema["properties"]
         required = stage.schema.get("required", ())
         fixed: Payload = {}
-        fills: list[tuple[str, _Fill]] = []
+        fills: list[tuple[str, Fill]] = []
         counts = 0
         for name in required:
             schema = properties.get(name, self.protocol.fields.get(name, {}))
@@ -336,14 +270,14 @@ class PayloadMaker:
             kept = (shared | constant) - own.fixed.keys()
             fixed = {name: value for name, value in usual.fixed.items() if name in kept}
             fills = tuple(
-                (name, _failure_text if fill is _text else fill)
+                (name, _failure_text if fill is text else fill)
                 for name, fill in usual.fills
                 if name in kept
             )
             result[stage.name] = _Template(fixed | own.fixed, fills + own.fills, (), -1)
         return result
 
-    def filler(self, name: str, schema: Schema) -> _Fill:
+    def filler(self, name: str, schema: Schema) -> Fill:
         """How the field `name` is filled, from the part it plays, its role, or its schema."""
         protocol = self.protocol
         if protocol.index and name == protocol.index.field.name:
@@ -390,11 +324,11 @@ class PayloadMaker:
         ]
         return [value for value in values if value is not None and value not in taken] or values
 
-    def _object(self, schema: Schema) -> _Fill:
+    def _object(self, schema: Schema) -> Fill:
         fills = [(name, self.filler(name, sub)) for name, sub in schema["properties"].items()]
         return lambda chunk: {name: fill(chunk) for name, fill in fills}
 
-    def _array(self, name: str, schema: Schema) -> _Fill:
+    def _array(self, name: str, schema: Schema) -> Fill:
         fill = self.filler(name, schema["items"])
         values: tuple[Track | None, ...] = self.values or _NO_TRACK
         least, most = schema.get("minItems", 0), schema.get("maxItems")

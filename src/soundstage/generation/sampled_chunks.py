@@ -6,27 +6,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from soundstage.contract import patterns
-from soundstage.contract.field_path import FieldPath, field_path
-from soundstage.contract.field_schemas import Schema, pointer
-from soundstage.contract.keywords import ANY
+from soundstage.contract.json_schema import patterns
+from soundstage.contract.json_schema.field_path import FieldPath, field_path
+from soundstage.contract.json_schema.field_schemas import Schema, pointer
+from soundstage.contract.json_schema.keywords import ANY
 from soundstage.contract.protocol import Protocol, Stage
 from soundstage.errors import ContractDataError
+from soundstage.generation.chunk_values import ROLES, ChunkContext
 from soundstage.generation.sampler import (
     MISSING,
     Candidates,
     Knowledge,
     Place,
-    Sampler,
+    SchemaSampler,
     Unmet,
     sampler_of,
 )
 from soundstage.generation.story import Payload
-
-if TYPE_CHECKING:
-    from soundstage.generation.payloads import ChunkContext
 
 #: Draws until a chunk is told for one of its stage.
 _TRIES: Final = 50
@@ -70,7 +68,7 @@ class ChunkSampler:
         self._stage = stage
         self._schema = schema
         self._whens = [(patterns.validator(each.when), each) for each in protocol.stages]
-        self._sampler: Sampler | None = None
+        self._sampler: SchemaSampler | None = None
         self._takes = patterns.validator(schema)
         self._rising = [
             (each.parts, found[0])
@@ -176,7 +174,7 @@ _HEXADECIMAL: Final = re.compile("[0-9a-f]{1,12}")
 class _Known(Knowledge):
     """What is known of one chunk. The values of roles come from the story of its generation."""
 
-    def __init__(self, of: ChunkSampler, context: ChunkContext, sampler: Sampler) -> None:
+    def __init__(self, of: ChunkSampler, context: ChunkContext, sampler: SchemaSampler) -> None:
         self._of = of
         self._context = context
         self._sampler = sampler
@@ -191,8 +189,6 @@ class _Known(Knowledge):
         role = (self._sampler.role_at(place) or "").removesuffix("_or_null")
         if role == "count" or not role:
             return MISSING
-        from soundstage.generation.payloads import ROLES
-
         fill = ROLES.get(role)
         if fill is None:
             return MISSING

@@ -19,9 +19,9 @@ import orjson
 import rstr
 from jsonschema_rs import canonical
 
-from soundstage.contract import patterns
-from soundstage.contract.keywords import ANY, Schema, inner
-from soundstage.contract.plain import for_strict_readers
+from soundstage.contract.json_schema import patterns
+from soundstage.contract.json_schema.keywords import ANY, Schema, inner
+from soundstage.contract.json_schema.plain import for_strict_readers
 
 #: Draws until a value is given up that does not meet its schema.
 TRIES: Final = 200
@@ -72,7 +72,7 @@ class Unmet(ValueError):
     """No value was found that meets a schema."""
 
 
-class Sampler:
+class SchemaSampler:
     """Draws values that meet a schema. `roles` are the roles of the places in it that have one."""
 
     def __init__(self, schema: Schema) -> None:
@@ -241,11 +241,11 @@ class Sampler:
 
 
 @lru_cache(1_000)
-def _sampler(text: bytes) -> Sampler:
-    return Sampler(orjson.loads(text))
+def _sampler(text: bytes) -> SchemaSampler:
+    return SchemaSampler(orjson.loads(text))
 
 
-def sampler_of(schema: Schema) -> Sampler:
+def sampler_of(schema: Schema) -> SchemaSampler:
     """The sampler of a schema, made once."""
     return _sampler(orjson.dumps(schema, option=orjson.OPT_SORT_KEYS))
 
@@ -349,7 +349,7 @@ def _number(schema: Schema, rng: random.Random) -> float:
     if low == high:
         return low
     inside = low + (high - low) * rng.uniform(0.05, 0.95)
-    return float(round(inside, 6)) if high - low > 1e-3 else inside
+    return round(inside, 6) if high - low > 1e-3 else inside
 
 
 def _string(schema: Schema, rng: random.Random) -> str:

@@ -16,21 +16,22 @@ from typing import Any, Final, NamedTuple
 from hypothesis import reject
 from hypothesis import strategies as st
 
-from soundstage.contract import Contract, patterns
-from soundstage.contract.field_schemas import Schema
-from soundstage.contract.keywords import ANNOTATIONS
+from soundstage.contract import Contract
+from soundstage.contract.json_schema import patterns
+from soundstage.contract.json_schema.field_schemas import Schema
+from soundstage.contract.json_schema.keywords import ANNOTATIONS
 from soundstage.contract.protocol import Stage
 from soundstage.contract.roles import URL_ROLES, role_of
-from soundstage.generation.fault import Chunks, Fault, WholeAnswer, dumps, framed
-from soundstage.generation.fault_bodies import result_chunks
-from soundstage.generation.faults import (
+from soundstage.generation.faults.catalogue import (
     broken_answer,
     catalogue,
     valid_answer,
     valid_error,
     valid_stream,
 )
-from soundstage.generation.legality import is_legal, stage_of
+from soundstage.generation.faults.fault import Chunks, Fault, WholeAnswer, dumps, framed
+from soundstage.generation.faults.fault_bodies import result_chunks
+from soundstage.generation.faults.legality import is_legal, stage_of
 from soundstage.generation.payloads import gathered
 from soundstage.generation.sampler import Unmet, sampler_of
 from soundstage.generation.story import Payload, Step

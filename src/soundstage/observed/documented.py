@@ -16,8 +16,8 @@ from typing import Any
 
 from soundstage.conformance.violations import SEVERITY_OF_BASIS, Severity
 from soundstage.contract import Contract
-from soundstage.contract.field_schemas import Schema, pointer, required_basis
-from soundstage.contract.patterns import found_in
+from soundstage.contract.json_schema.field_schemas import Schema, pointer, required_basis
+from soundstage.contract.json_schema.patterns import found_in
 from soundstage.contract.roles import role_of
 from soundstage.observed.facts import MANY, RESULT
 from soundstage.observed.text_classes import EXAMPLES

@@ -15,7 +15,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-from soundstage.contract.field_schemas import type_name
+from soundstage.contract.json_schema.field_schemas import type_name
 from soundstage.observed.documented import Documented, Places
 from soundstage.observed.facts import Facts, Range
 from soundstage.observed.text_classes import SPECIFIC, format_of, is_token, name_of

@@ -1,7 +1,7 @@
 """Which faults an emulator injects into which answers.
 
-Which faults there are is the catalogue's business (`generation/faults.py`), how one is asked for
-`expression.py`'s, how it gets into an answer `injection.py`'s, and what became of it
+Which faults there are is the catalogue's business (`generation/faults/catalogue.py`), how one is
+asked for `expression.py`'s, how it gets into an answer `injection.py`'s, and what became of it
 `fault_tally.py`'s.
 """
 
@@ -29,9 +29,16 @@ from soundstage.emulator.faults.fault_tally import FaultTally
 from soundstage.emulator.faults.injection import Chosen, InjectedAnswer, in_step, inject, scripted
 from soundstage.emulator.http.asgi import header_list
 from soundstage.emulator.http.replies import Headers, Reply
-from soundstage.generation.fault_wire import REDIRECTED
-from soundstage.generation.faults import Body, Chunks, Fault, WholeAnswer, by_name, valid_error
-from soundstage.generation.script import GatewayAnswer, Script
+from soundstage.generation.faults.catalogue import (
+    Body,
+    Chunks,
+    Fault,
+    WholeAnswer,
+    by_name,
+    valid_error,
+)
+from soundstage.generation.faults.fault_wire import REDIRECTED
+from soundstage.generation.faults.script import GatewayAnswer, Script
 from soundstage.generation.walk import Payload, Step
 
 __all__ = [

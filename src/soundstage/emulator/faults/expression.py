@@ -15,7 +15,7 @@ from typing import Final
 
 from soundstage.contract import Contract
 from soundstage.errors import UsageError
-from soundstage.generation.faults import Chunks, Fault, by_name, near
+from soundstage.generation.faults.catalogue import Chunks, Fault, by_name, near
 from soundstage.generation.walk import Step
 
 _TEXT: Final = re.compile(

@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from soundstage.contract.protocol import MEDIA_TYPES, Protocol
 from soundstage.emulator.faults.expression import FaultExpression
-from soundstage.generation.faults import Body, Chunk, Chunks, Fault, WholeAnswer, encoded
-from soundstage.generation.script import FaultSubject, GatewayAnswer, Script
+from soundstage.generation.faults.catalogue import Body, Chunk, Chunks, Fault, WholeAnswer, encoded
+from soundstage.generation.faults.script import FaultSubject, GatewayAnswer, Script
 
 _Changed = TypeVar("_Changed")
 _LEVELS: Final = ("payloads", "bytes", "http", "wire")

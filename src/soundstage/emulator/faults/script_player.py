@@ -1,4 +1,4 @@
-"""Plays the scripts of the wire's faults (`generation/script.py`) on a connection."""
+"""Plays the scripts of the wire's faults (`generation/faults/script.py`) on a connection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.types import Send
 from soundstage.emulator.http.asgi import FarEnd
 from soundstage.emulator.http.connection import Connection
 from soundstage.emulator.http.replies import Headers
-from soundstage.generation.script import (
+from soundstage.generation.faults.script import (
     Close,
     EndBody,
     KeepSending,

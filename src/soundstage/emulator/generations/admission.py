@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from starlette.types import Receive, Scope
 
-from soundstage.contract import Contract, patterns
+from soundstage.contract import Contract
+from soundstage.contract.json_schema import patterns
 from soundstage.contract.protocol import Endpoint
 from soundstage.emulator.accounts import rates
 from soundstage.emulator.accounts.accounts import Account, Accounts

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from soundstage.contract import Contract
-from soundstage.contract.given import given_by_body
+from soundstage.contract.given_values import given_by_body
 from soundstage.contract.protocol import Endpoint
 from soundstage.emulator.faults.choice import RequestFaults
 from soundstage.emulator.files.lyrics import sections, written
 from soundstage.emulator.files.songs import song_seconds
 from soundstage.emulator.generations.generations import Generation, tracks_of
 from soundstage.emulator.pace.profile import Profile
-from soundstage.generation.faults import Chunks
+from soundstage.generation.faults.catalogue import Chunks
 from soundstage.generation.walk import (
     Step,
     Story,

@@ -26,8 +26,8 @@ from soundstage.emulator.faults.choice import (
     playing,
 )
 from soundstage.emulator.http.replies import Headers
-from soundstage.generation.fault import FRAMES, heads_of, tail_of
-from soundstage.generation.faults import Chunks
+from soundstage.generation.faults.catalogue import Chunks
+from soundstage.generation.faults.fault import FRAMES, heads_of, tail_of
 from soundstage.generation.walk import Payload, Step, Story, Track, sync_result
 
 
@@ -37,7 +37,7 @@ def tracks_of(protocol: Protocol) -> tuple[Track, ...]:
 
 
 if TYPE_CHECKING:
-    from soundstage.emulator.generations.looks import Looks
+    from soundstage.emulator.generations.states import Looks
 
 
 class Generation:

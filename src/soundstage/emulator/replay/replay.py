@@ -1,7 +1,7 @@
 """Serves recorded answers again: the same bytes at their own times, with the same end.
 
-A recording is a script (`generation/script.py`) of octets as they were on the wire, which the
-player of wire faults plays on one of the emulator's connections: a reset, a cut or a malformed
+A recording is a script (`generation/faults/script.py`) of octets as they were on the wire, which
+the player of wire faults plays on one of the emulator's connections: a reset, a cut or a malformed
 chunk is what is wanted here. One answer a connection; nothing is generated.
 """
 
@@ -23,7 +23,7 @@ from soundstage.emulator.http.connection import Connection, OneRequestProtocol, 
 from soundstage.emulator.http.replies import Reply
 from soundstage.emulator.replay.recordings import Recording
 from soundstage.emulator.service import server
-from soundstage.generation.script import Close, Moves, Pause, Raw, Reset
+from soundstage.generation.faults.script import Close, Moves, Pause, Raw, Reset
 from soundstage.wire.end import EndKind
 
 _HEALTH: Final = "/_emulator/health"

@@ -13,21 +13,22 @@ from urllib.parse import parse_qsl
 import orjson
 from starlette.types import Message, Receive, Scope, Send
 
-from soundstage.contract import Contract, patterns
+from soundstage.contract import Contract
+from soundstage.contract.json_schema import patterns
+from soundstage.contract.placeholders import PLACEHOLDER
 from soundstage.contract.protocol import Endpoint
-from soundstage.contract.tied import PLACEHOLDER
 from soundstage.emulator.faults.choice import Faults, RequestFaults
 from soundstage.emulator.faults.expression import FAULT_HEADER
 from soundstage.emulator.generations.admission import Admission, Declined
 from soundstage.emulator.generations.factory import SongEndpoint
 from soundstage.emulator.generations.generations import Generation, status_of
-from soundstage.emulator.generations.looks import Looks
+from soundstage.emulator.generations.states import Looks
 from soundstage.emulator.http.asgi import FarEnd, body_of, header_list, respond
 from soundstage.emulator.http.cors import Cors
 from soundstage.emulator.http.journal import ENTRY, JournalEntry
 from soundstage.emulator.http.replies import Reply, plain, refusal
 from soundstage.emulator.service.streaming import SongAnswer
-from soundstage.generation.fault_ties import CHARGED_TWICE, UNKNOWN_ID
+from soundstage.generation.faults.fault_ties import CHARGED_TWICE, UNKNOWN_ID
 from soundstage.generation.walk import maker_of
 from soundstage.untrusted import json_text
 

@@ -15,10 +15,10 @@ from typing import Final
 import orjson
 from starlette.types import Scope, Send
 
-from soundstage.contract.given import given_by_body
-from soundstage.contract.jobs import Given
+from soundstage.contract.given_values import given_by_body
+from soundstage.contract.jobs import GivenValue
+from soundstage.contract.placeholders import PLACEHOLDER
 from soundstage.contract.protocol import MEDIA_TYPES
-from soundstage.contract.tied import PLACEHOLDER
 from soundstage.emulator.faults.choice import Playing, RequestFaults, missed_header
 from soundstage.emulator.faults.script_player import ScriptPlayer, parted
 from soundstage.emulator.generations.admission import Accepted, Admission
@@ -135,7 +135,7 @@ class SongAnswer:
         answer.headers.extend(headers)
         await respond(self.scope, self.send, answer)
 
-    def _header(self, given: Given) -> str:
+    def _header(self, given: GivenValue) -> str:
         """What a header says that gives the id of a job: of Location, where its state is."""
         generation = self.accepted.generation
         assert generation is not None

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from soundstage.contract import Contract
 from soundstage.contract.protocol import MEDIA_TYPES, Endpoint
-from soundstage.generation.fault import (
+from soundstage.generation.faults.fault import (
     HTML,
     Body,
     Fault,
@@ -18,7 +18,7 @@ from soundstage.generation.fault import (
     encoded,
     framed,
 )
-from soundstage.generation.legality import broken_in_chunk, stage_of, told_by
+from soundstage.generation.faults.legality import broken_in_chunk, stage_of, told_by
 from soundstage.generation.walk import payloads, plan, random_story, story_tracks, sync_result
 
 #: Statuses that are neither the promised one nor a refusal that an API may give at any time.

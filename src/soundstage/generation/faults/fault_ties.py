@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from soundstage.contract import Contract
-from soundstage.generation.fault import Fault
+from soundstage.generation.faults.fault import Fault
 
 UNKNOWN_ID: Final = "unknown_id"
 BEHIND: Final = "behind"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from soundstage.contract.given import given_by_body, given_by_head
+from soundstage.contract.given_values import given_by_body, given_by_head
 from soundstage.exchange.exchange import Exchange
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import jsonschema_rs
 
-from soundstage.contract.keywords import ANNOTATIONS, VALUES, Inner, Schema, inner
+from soundstage.contract.json_schema.keywords import ANNOTATIONS, VALUES, Inner, Schema, inner
 
 #: Steps back that one search may take. Patterns in use take none or a few; the worst that stay
 #: below it take some tenths of a second on a text of thousands of characters.

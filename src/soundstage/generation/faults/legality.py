@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 import jsonschema_rs
 
-from soundstage.contract import Contract, patterns
-from soundstage.contract.field_schemas import Schema, required_basis
+from soundstage.contract import Contract
+from soundstage.contract.json_schema import patterns
+from soundstage.contract.json_schema.field_schemas import Schema, required_basis
 from soundstage.contract.protocol import MOST_TRACKS, Endpoint, Protocol, Stage
 from soundstage.generation.story import Payload, Step, Track
 

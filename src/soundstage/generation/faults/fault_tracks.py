@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Tracks
-from soundstage.generation.fault import Chunk, Chunks, Fault
-from soundstage.generation.fault_order import OrderFaults, Variants, values_of
+from soundstage.generation.faults.fault import Chunk, Chunks, Fault
+from soundstage.generation.faults.fault_order import OrderFaults, Variants, values_of
 from soundstage.generation.story import Step, Track
 
 

@@ -6,8 +6,8 @@ import random
 from collections.abc import Callable, Iterator
 
 from soundstage.contract import Contract
-from soundstage.generation.fault import Chunks, Fault
-from soundstage.generation.legality import stream_rule
+from soundstage.generation.faults.fault import Chunks, Fault
+from soundstage.generation.faults.legality import stream_rule
 
 _Change = Callable[[Chunks, random.Random], Chunks | None]
 

@@ -21,6 +21,7 @@ from soundstage.contract.protocol import Endpoint
 from soundstage.errors import BudgetError
 from soundstage.exchange.exchange import Exchange
 from soundstage.exchange.filled_paths import UnusableError, filled
+from soundstage.exchange.look import Look
 from soundstage.exchange.tape import Tape
 from soundstage.process.memory import PARSED, Claim
 from soundstage.wire.media_type import content_type_of
@@ -36,22 +37,6 @@ _NOT_FOUND: Final = (404, 410)
 _LATER: Final = (408, 425, 429, 500, 502, 503, 504)
 #: A wait that a server asks for is not longer than this, in seconds.
 _LONGEST_WAIT_S: Final = 3_600.0
-
-
-@dataclass(slots=True)
-class Look:
-    """One question for the state of a job and its answer. Times are monotonic ns; `state` is None
-    where the answer shows none.
-    """
-
-    url: str
-    sent_ns: int
-    ended_ns: int
-    response: Response
-    tape: Tape
-    request_head: tuple[tuple[str, str], ...] = ()
-    state: str | None = None
-    milestones: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

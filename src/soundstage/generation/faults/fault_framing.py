@@ -8,8 +8,16 @@ from typing import Final
 
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Sentinel, Stage
-from soundstage.generation.fault import FRAMES, HTML, Body, Fault, framed, only_framed, texts_of
-from soundstage.generation.legality import stream_rule
+from soundstage.generation.faults.fault import (
+    FRAMES,
+    HTML,
+    Body,
+    Fault,
+    framed,
+    only_framed,
+    texts_of,
+)
+from soundstage.generation.faults.legality import stream_rule
 
 _BOM: Final = b"\xef\xbb\xbf"
 

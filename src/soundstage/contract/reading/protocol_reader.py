@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from soundstage.contract.field_path import field_path
-from soundstage.contract.field_schemas import Schema
 from soundstage.contract.grounds import Grounds
-from soundstage.contract.jobs import Auth, Given, LookedUp, Polling
+from soundstage.contract.jobs import Auth, GivenValue, LookedUp, Polling
+from soundstage.contract.json_schema.field_path import field_path
+from soundstage.contract.json_schema.field_schemas import Schema
 from soundstage.contract.protocol import (
     Completion,
     ConstantField,
@@ -26,7 +26,7 @@ from soundstage.contract.protocol import (
     Stage,
     Tracks,
 )
-from soundstage.contract.schema_files import SchemaFiles
+from soundstage.contract.reading.schema_files import SchemaFiles
 
 #: What holds across chunks: said of all streams, or of one endpoint in their place.
 ACROSS: Final = ("tracks", "index", "constant", "never_decrease", "completion")
@@ -260,9 +260,9 @@ def _event(said: Any) -> EventName:
     return EventName(said)
 
 
-def _given(name: str, said: Mapping[str, Any]) -> Given:
+def _given(name: str, said: Mapping[str, Any]) -> GivenValue:
     field = field_path(said["from"]) if "from" in said else None
-    return Given(name, field, said.get("header"), said.get("stage"))
+    return GivenValue(name, field, said.get("header"), said.get("stage"))
 
 
 def _polling(said: Mapping[str, Any]) -> Polling:

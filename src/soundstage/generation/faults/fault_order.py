@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Protocol, Stage
-from soundstage.generation.fault import Chunks, Fault
-from soundstage.generation.legality import (
+from soundstage.generation.faults.fault import Chunks, Fault
+from soundstage.generation.faults.legality import (
     TRACKS,
     broken_order,
     ends_at,

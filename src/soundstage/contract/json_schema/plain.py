@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from soundstage.contract.field_schemas import Schema
+from soundstage.contract.json_schema.field_schemas import Schema
 
 #: Keywords of JSON Schema 2020-12 that hold schemas: by name, in a list, or one.
 _BY_NAME: Final = frozenset(

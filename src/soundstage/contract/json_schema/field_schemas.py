@@ -8,8 +8,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from soundstage.contract.keywords import ALTERNATIVES, ANY, VALUES, Schema, inner, place_of
-from soundstage.contract.schema_words import described, shown
+from soundstage.contract.json_schema.keywords import (
+    ALTERNATIVES,
+    ANY,
+    VALUES,
+    Schema,
+    inner,
+    place_of,
+)
+from soundstage.contract.json_schema.schema_words import described, shown
 
 __all__ = [
     "Constraint",

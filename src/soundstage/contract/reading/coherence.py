@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from soundstage.contract import tied
 from soundstage.contract.asset_fields import DURATION, duration_of
-from soundstage.contract.field_path import FieldPath, field_path
+from soundstage.contract.json_schema.field_path import FieldPath, field_path
 from soundstage.contract.protocol import MOST_TRACKS, Endpoint, Protocol, Stage
+from soundstage.contract.reading import endpoints_fit
 from soundstage.contract.role_names import role_of
 from soundstage.errors import UsageError
 from soundstage.wire.url import parse_target
@@ -28,7 +28,7 @@ def of_protocol(data: Mapping[str, Any]) -> Iterator[Finding]:
     yield from ungrounded(data)
     yield from _twice(stages, "/stages")
     yield from _twice(data["endpoints"], "/endpoints")
-    yield from tied.of_endpoints(data)
+    yield from endpoints_fit.of_endpoints(data)
     if (wrong := _wrong_base(data["base_url"])) is not None:
         yield "/base_url", wrong
     for number, stage in enumerate(stages):
@@ -83,7 +83,7 @@ def of_values(
         if endpoint.protocol is not None:
             # What is said of all streams is wrong there, and not at each of them.
             yield from _of_its_protocol(endpoint.protocol, place, data["endpoints"][numbers[name]])
-        yield from tied.of_values(endpoint, endpoints, place)
+        yield from endpoints_fit.of_values(endpoint, endpoints, place)
     yield from of_song_length(whole, endpoints.values())
 
 

@@ -14,10 +14,11 @@ from typing import Any, Final
 import jsonschema_rs
 from jsonschema_rs import canonical
 
-from soundstage.contract import folder, patterns
-from soundstage.contract.field_schemas import constraints, pointer, type_name
 from soundstage.contract.grounds import Grounds
-from soundstage.contract.keywords import ANNOTATIONS, KEYWORDS, Schema, inner, plain
+from soundstage.contract.json_schema import patterns
+from soundstage.contract.json_schema.field_schemas import constraints, pointer, type_name
+from soundstage.contract.json_schema.keywords import ANNOTATIONS, KEYWORDS, Schema, inner, plain
+from soundstage.contract.reading import folder
 from soundstage.contract.role_names import ROLES, role_named
 from soundstage.errors import ContractDataError
 

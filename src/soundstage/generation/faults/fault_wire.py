@@ -15,9 +15,9 @@ from typing import Any, Final
 from soundstage.contract import Contract
 from soundstage.contract.protocol import MEDIA_TYPES
 from soundstage.contract.roles import identifiers
-from soundstage.generation.fault import Fault, WholeAnswer, dumps, encoded
-from soundstage.generation.legality import is_legal, schema_of, stage_of
-from soundstage.generation.script import (
+from soundstage.generation.faults.fault import Fault, WholeAnswer, dumps, encoded
+from soundstage.generation.faults.legality import is_legal, schema_of, stage_of
+from soundstage.generation.faults.script import (
     Apply,
     Close,
     EndBody,

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from soundstage.contract import Contract
-from soundstage.contract.field_schemas import Schema
-from soundstage.contract.keywords import is_open, plain
+from soundstage.contract.json_schema.field_schemas import Schema
+from soundstage.contract.json_schema.keywords import is_open, plain
 from soundstage.contract.roles import URL_ROLES, role_of
-from soundstage.generation.fault import Chunks, Fault
-from soundstage.generation.legality import Illegality, Path, broken_in_chunk, told_by
+from soundstage.generation.faults.fault import Chunks, Fault
+from soundstage.generation.faults.legality import Illegality, Path, broken_in_chunk, told_by
 from soundstage.generation.payloads import gathered
 from soundstage.generation.story import Payload
 

@@ -8,11 +8,11 @@ from itertools import pairwise
 from typing import Any
 
 from soundstage.contract import Contract
-from soundstage.contract.field_path import FieldPath, field_path
-from soundstage.contract.field_schemas import Schema
+from soundstage.contract.json_schema.field_path import FieldPath, field_path
+from soundstage.contract.json_schema.field_schemas import Schema
 from soundstage.contract.protocol import ConstantField, NeverDecrease
-from soundstage.generation.fault import Chunks, Fault
-from soundstage.generation.legality import (
+from soundstage.generation.faults.fault import Chunks, Fault
+from soundstage.generation.faults.legality import (
     broken_in_chunk,
     ends_at,
     is_legal,

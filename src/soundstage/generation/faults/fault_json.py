@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from soundstage.contract import Contract
-from soundstage.generation.fault import (
+from soundstage.generation.faults.fault import (
     Body,
     Fault,
     described_results,
@@ -18,7 +18,7 @@ from soundstage.generation.fault import (
     reframed,
     texts_of,
 )
-from soundstage.generation.legality import stream_rule, told_by
+from soundstage.generation.faults.legality import stream_rule, told_by
 
 Edit = Callable[[bytes, random.Random], bytes | None]
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from soundstage.contract.field_schemas import pointer
-from soundstage.contract.keywords import ANY, Schema, inner
+from soundstage.contract.json_schema.field_schemas import pointer
+from soundstage.contract.json_schema.keywords import ANY, Schema, inner
 
 #: Places that one path may name in one value; what comes beyond that is not looked at.
 _MOST: Final = 1_000

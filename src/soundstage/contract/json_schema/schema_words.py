@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from soundstage.contract.keywords import ALTERNATIVES, Schema
+from soundstage.contract.json_schema.keywords import ALTERNATIVES, Schema
 
 _LONGEST: Final = 60
 _MOST_NAMED: Final = 8

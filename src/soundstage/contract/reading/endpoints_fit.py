@@ -6,22 +6,16 @@ Values in, (pointer, reason) out, as in `coherence`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from soundstage.contract.placeholders import PLACEHOLDER, filled_in
 from soundstage.contract.protocol import Endpoint
 
 Finding = tuple[str, str]
 #: Parts of rule ids that no endpoint can have as its name.
 _RESERVED: Final = ("error", "request")
-PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _TEXTS: Final = {"string", "integer"}
-
-
-def filled_in(path: str, query: Mapping[str, str]) -> list[str]:
-    """The names that are filled into a path and a query, in order."""
-    return [name for text in (path, *query.values()) for name in PLACEHOLDER.findall(text)]
 
 
 def of_endpoints(data: Mapping[str, Any]) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from soundstage.generation.fault import Chunks, WholeAnswer
+from soundstage.generation.faults.fault import Chunks, WholeAnswer
 
 
 class Say(NamedTuple):

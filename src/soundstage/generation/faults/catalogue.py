@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from soundstage.contract import Contract
 from soundstage.contract.protocol import MEDIA_TYPES, DocumentedError, Endpoint
-from soundstage.generation.fault import (
+from soundstage.generation.faults.fault import (
     Body,
     Chunk,
     Chunks,
@@ -25,18 +25,23 @@ from soundstage.generation.fault import (
     described_results,
     encoded,
 )
-from soundstage.generation.fault_across import of_completion, of_identity, of_index, of_rising
-from soundstage.generation.fault_bodies import of_errors, of_results, result_chunks
-from soundstage.generation.fault_fields import of_stages
-from soundstage.generation.fault_framing import of_framing
-from soundstage.generation.fault_http import of_http
-from soundstage.generation.fault_json import of_json
-from soundstage.generation.fault_looks import of_looks
-from soundstage.generation.fault_order import of_order
-from soundstage.generation.fault_ties import of_ties
-from soundstage.generation.fault_tracks import of_tracks
-from soundstage.generation.fault_wire import of_wire
-from soundstage.generation.legality import TRACKS, told_by
+from soundstage.generation.faults.fault_across import (
+    of_completion,
+    of_identity,
+    of_index,
+    of_rising,
+)
+from soundstage.generation.faults.fault_bodies import of_errors, of_results, result_chunks
+from soundstage.generation.faults.fault_fields import of_stages
+from soundstage.generation.faults.fault_framing import of_framing
+from soundstage.generation.faults.fault_http import of_http
+from soundstage.generation.faults.fault_json import of_json
+from soundstage.generation.faults.fault_looks import of_looks
+from soundstage.generation.faults.fault_order import of_order
+from soundstage.generation.faults.fault_ties import of_ties
+from soundstage.generation.faults.fault_tracks import of_tracks
+from soundstage.generation.faults.fault_wire import of_wire
+from soundstage.generation.faults.legality import TRACKS, told_by
 from soundstage.generation.story import Payload
 from soundstage.generation.walk import payloads, plan, random_story, story_tracks, sync_result
 from soundstage.wire.outages import is_outage

@@ -11,9 +11,9 @@ from typing import Any, Final
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint, Protocol
 from soundstage.emulator.generations.generations import Generation
-from soundstage.generation.fault import Chunks
-from soundstage.generation.fault_ties import BEHIND, OTHER_URL
-from soundstage.generation.payloads import ChunkContext
+from soundstage.generation.faults.fault import Chunks
+from soundstage.generation.faults.fault_ties import BEHIND, OTHER_URL
+from soundstage.generation.chunk_values import ChunkContext
 from soundstage.generation.story import Payload, Step
 from soundstage.generation.walk import maker_of
 

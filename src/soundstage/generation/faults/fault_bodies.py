@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from soundstage.contract import Contract
-from soundstage.contract.field_schemas import Schema, type_name
-from soundstage.contract.keywords import is_open
-from soundstage.generation.fault import Chunks, Fault
-from soundstage.generation.fault_fields import (
+from soundstage.contract.json_schema.field_schemas import Schema, type_name
+from soundstage.contract.json_schema.keywords import is_open
+from soundstage.generation.faults.fault import Chunks, Fault
+from soundstage.generation.faults.fault_fields import (
     EXTRA,
     Change,
     FieldPlace,
@@ -21,7 +21,7 @@ from soundstage.generation.fault_fields import (
     field_fault,
     places,
 )
-from soundstage.generation.legality import Illegality, Path, broken_at
+from soundstage.generation.faults.legality import Illegality, Path, broken_at
 from soundstage.generation.story import Payload, Step
 
 #: The names that lead to a member of a body.
