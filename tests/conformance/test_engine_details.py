@@ -34,6 +34,10 @@ def changed(contract, endpoints=None, stages=(), **protocol):
     new = tuple(replace(each, **stages.get(each.name, {})) for each in old.stages)
     made = replace(old, stages=new, by_name={each.name: each for each in new})
     held = contract.endpoints if endpoints is None else endpoints
+    held = {
+        name: replace(each, protocol=made) if each.protocol is contract.protocol else each
+        for name, each in held.items()
+    }
     rules = rule_book(contract.api, held, made, contract.errors, contract.hosts)
     return replace(contract, endpoints=held, protocol=made, rules=rules)
 

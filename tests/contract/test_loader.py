@@ -355,10 +355,19 @@ def test_a_file_that_is_no_json_object_is_refused_by_its_name(folder, name, cont
     assert says in str(caught.value)
 
 
-def test_a_file_that_is_missing_is_refused_by_its_name(folder):
-    (folder / ERRORS).unlink()
-    with pytest.raises(ContractDataError, match=r"v6/errors\.json: "):
+def test_a_file_that_is_named_and_missing_is_refused_by_its_name(folder):
+    (folder / CHUNK).unlink()
+    with pytest.raises(ContractDataError, match=rf"{re.escape(CHUNK)}: "):
         load("v6", folder)
+
+
+def test_errors_and_examples_may_be_left_out(folder):
+    (folder / ERRORS).unlink()
+    (folder / EXAMPLES).unlink()
+    contract = load("v6", folder)
+    assert not contract.errors.known
+    assert contract.errors.statuses == range(400, 600)
+    assert not contract.examples
 
 
 def test_an_unknown_version_is_a_wrong_usage_that_names_what_there_is():

@@ -103,7 +103,9 @@ def test_what_holds_across_chunks_holds(contract: Contract) -> None:
             known = [chunk.get(constant.field.name) for chunk in chunks]
             since = [value for value in known if value is not None]
             assert len(set(since)) <= 1
-            listing = [value for chunk in chunks for value in [chunk.get(constant.field.name, "absent")]]
+            listing = [
+                value for chunk in chunks for value in [chunk.get(constant.field.name, "absent")]
+            ]
             listing = [value for value in listing if value != "absent"]
             if since:
                 assert None not in listing[listing.index(since[0]) :], "known, then null again"

@@ -115,7 +115,9 @@ class Compiled:
         costs more than all other checks together.
         """
         marks = tuple(map(chunk.get, self._valued))
-        key = (tuple(chunk), marks, event)
+        key: tuple[Any, ...] = (tuple(chunk), marks)
+        if event is not None:
+            key = (*key, event)
         if not _DISTINCT.issuperset(map(type, marks)):
             return self._recognised(chunk, event)
         kind = self._kinds.get(key)
@@ -127,7 +129,7 @@ class Compiled:
                 self._kinds[key] = kind
         return kind
 
-    def _recognised(self, chunk: dict[str, Any], event: str | None) -> Kind | None:
+    def _recognised(self, chunk: dict[str, Any], event: str | None = None) -> Kind | None:
         # Only what is looked at, since the library refuses what is nested too deeply elsewhere.
         marks = {name: chunk[name] for name, _ in self._looked_at if name in chunk}
         if any(any(patterns.given_up(when, marks)) for when in self._slow):

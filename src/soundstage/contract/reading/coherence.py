@@ -81,77 +81,110 @@ def of_values(
     for name, endpoint in endpoints.items():
         place = f"/endpoints/{numbers[name]}"
         if endpoint.protocol is not None:
-            # What is said of all streams is wrong there, and not at each of them.
-            yield from _of_its_protocol(endpoint.protocol, place, data["endpoints"][numbers[name]])
+            yield from _Course(endpoint.protocol, place, data["endpoints"][numbers[name]], data)
         yield from endpoints_fit.of_values(endpoint, endpoints, place)
     yield from of_song_length(whole, endpoints.values())
 
 
-def _of_its_protocol(protocol: Protocol, place: str, said: Mapping[str, Any]) -> Iterator[Finding]:
-    known = {stage.name for stage in protocol.stages}
-    for stage in protocol.stages:
-        for word in ("after", "after_all"):
-            for group in getattr(stage, word):
-                if not known & set(group):
-                    listed = " or ".join(group)
-                    yield place, f"{stage.name} comes after {listed}, which never comes here"
-    yield from _never_comes(protocol, place)
-    for path, word in _paths(protocol):
-        described = path.parts[0] in protocol.fields or any(
-            path.schemas(stage.schema) for stage in protocol.stages
-        )
-        if not described:
-            where = f"{place}/{word}" if word in said else f"/{word}"
-            yield where, f"no chunk has a field {str(path)!r}: add it to `fields` or to a schema"
-    if protocol.sampled:
-        yield from _of_states(protocol, place)
-        return
-    said_to_end = protocol.sentinel is not None and protocol.sentinel.required
-    if not (protocol.ending or said_to_end):
-        yield place, "no stage ends the stream: say `ends` of one, or give it a `sentinel`"
-    tracks = protocol.tracks
-    closes = protocol.closing or said_to_end or any(s.ends == "close" for s in protocol.ending)
-    if tracks is not None and not tracks.fixed and not closes:
-        yield (
-            f"{place if 'tracks' in said else ''}/tracks",
-            (
-                "how many tracks there are is not fixed, so that their ends do not end the stream: "
-                "let a stage say `ends` with stream or close"
-            ),
-        )
-    for stage in protocol.stages:
-        if stage.per_track and tracks is None:
-            yield place, f"{stage.name} is per_track, which needs tracks"
-        if stage.after_all and tracks is None:
-            yield place, f"{stage.name} comes after all tracks, which needs tracks"
+class _Course:
+    """What does not fit in what one endpoint tells in order. `said` is its entry, `data` all of the
+    file: a finding stands where the word is that is wrong.
+    """
 
+    def __init__(
+        self, protocol: Protocol, place: str, said: Mapping[str, Any], data: Mapping[str, Any]
+    ) -> None:
+        self._protocol = protocol
+        self._place = place
+        self._said, self._data = said, data
+        self._numbers = {each["name"]: number for number, each in enumerate(data["stages"])}
 
-def _of_states(protocol: Protocol, place: str) -> Iterator[Finding]:
-    if not any(stage.ends == "stream" and not stage.failure for stage in protocol.stages):
-        yield place, "no state is the last: say `ends` with stream of the one that is done"
-    for stage in protocol.stages:
-        for word, has in (
-            ("per_track", stage.per_track),
-            ("anywhere", stage.anywhere),
-            ("event", stage.event is not None),
-            ("after_all", bool(stage.after_all)),
-        ):
-            if has:
-                yield place, f"{stage.name} is a state, and has no `{word}`: that is of chunks"
+    def __iter__(self) -> Iterator[Finding]:
+        yield from self._of_order()
+        yield from self._of_fields()
+        yield from self._of_states() if self._protocol.sampled else self._of_ends()
 
+    def _stage(self, stage: Stage) -> str:
+        return f"/stages/{self._numbers[stage.name]}"
 
-def _paths(protocol: Protocol) -> Iterator[tuple[FieldPath, str]]:
-    """The fields that the words across chunks name, and the word."""
-    if protocol.tracks is not None:
-        yield protocol.tracks.field, "tracks"
-    if protocol.index is not None:
-        yield protocol.index.field, "index"
-    if protocol.completion is not None:
-        yield protocol.completion.field, "completion"
-    yield from ((each.field, "constant") for each in protocol.constant)
-    yield from ((each.field, "never_decrease") for each in protocol.never_decrease)
-    for stage in protocol.stages:
-        yield from ((each.field, "stages") for each in stage.milestones if each.field is not None)
+    def _word(self, word: str) -> str:
+        """Where a word of all streams is said for this one."""
+        return f"{self._place}/{word}" if word in self._said else f"/{word}"
+
+    def _of_order(self) -> Iterator[Finding]:
+        """Stages that wait for what never comes here, or for each other."""
+        known = {stage.name for stage in self._protocol.stages}
+        for stage in self._protocol.stages:
+            for word in ("after", "after_all"):
+                for group in getattr(stage, word):
+                    if not known & set(group):
+                        why = f"{' or '.join(group)} never comes at {self._said['name']!r}"
+                        yield f"{self._stage(stage)}/{word}", why
+        left = list(self._protocol.stages)
+        come: set[str] = set()
+
+        def can_come(stage: Stage) -> bool:
+            groups = (*stage.after, *stage.after_all)
+            return all(come & set(group) or not known & set(group) for group in groups)
+
+        while able := [stage for stage in left if can_come(stage)]:
+            come |= {stage.name for stage in able}
+            left = [stage for stage in left if stage not in able]
+        if left:
+            names = ", ".join(stage.name for stage in left)
+            yield "/stages", f"{names} can never come: each must come after another of them"
+
+    def _of_fields(self) -> Iterator[Finding]:
+        """Fields that words across chunks name, and that nothing describes. What is said of all
+        streams need not be there in the states of a job.
+        """
+        for path, place in self._paths():
+            described = path.parts[0] in self._protocol.fields or any(
+                path.schemas(stage.schema) for stage in self._protocol.stages
+            )
+            inherited = self._protocol.sampled and not place.startswith(self._place)
+            if not described and not inherited:
+                yield place, f"no chunk has a field {str(path)!r}: add it to `fields` or a schema"
+
+    def _paths(self) -> Iterator[tuple[FieldPath, str]]:
+        for word in ("tracks", "index", "completion"):
+            if getattr(self._protocol, word) is not None:
+                yield getattr(self._protocol, word).field, f"{self._word(word)}/field"
+        for word in ("constant", "never_decrease"):
+            said = self._said if word in self._said else self._data
+            for number, each in enumerate(said.get(word) or ()):
+                yield field_path(each["field"]), f"{self._word(word)}/{number}/field"
+        for stage in self._protocol.stages:
+            for number, milestone in enumerate(stage.milestones):
+                if milestone.field is not None:
+                    yield milestone.field, f"{self._stage(stage)}/milestones/{number}/field"
+
+    def _of_ends(self) -> Iterator[Finding]:
+        """A stream that cannot end, and tracks that it has not."""
+        protocol = self._protocol
+        said_to_end = protocol.sentinel is not None and protocol.sentinel.required
+        if not (protocol.ending or said_to_end):
+            why = "no stage ends the stream: say `ends` of one, or give its endpoint a `sentinel`"
+            yield "/stages", why
+        tracks = protocol.tracks
+        closes = protocol.closing or any(stage.ends == "close" for stage in protocol.ending)
+        if tracks is not None and not tracks.fixed and not (closes or said_to_end):
+            why = "how many there are is not fixed, so that their ends do not end the stream"
+            yield self._word("tracks"), f"{why}: let a stage say `ends` with stream or close"
+        for stage in protocol.stages if tracks is None else ():
+            for word in ("per_track", "after_all"):
+                if getattr(stage, word):
+                    yield f"{self._stage(stage)}/{word}", f"{word} needs tracks"
+
+    def _of_states(self) -> Iterator[Finding]:
+        if not any(each.ends == "stream" and not each.failure for each in self._protocol.stages):
+            why = "no state is the last: say `ends` with stream of the one that is done"
+            yield f"{self._place}/stages", why
+        for stage in self._protocol.stages:
+            for word in ("per_track", "anywhere", "event", "after_all"):
+                if getattr(stage, word):
+                    why = f"{stage.name} is a state, and has no `{word}`: that is of chunks"
+                    yield f"{self._stage(stage)}/{word}", why
 
 
 def of_numbers(protocol: Protocol) -> Iterator[tuple[str, str]]:
@@ -227,21 +260,3 @@ def _twice(entries: Iterable[Mapping[str, Any]], pointer: str) -> Iterator[Findi
     for name, many in Counter(entry["name"] for entry in entries).items():
         if many > 1:
             yield pointer, f"{name!r} is there twice"
-
-
-def _never_comes(protocol: Protocol, place: str) -> Iterator[Finding]:
-    """The stages whose `after` waits for them: nothing could ever satisfy it."""
-    left = list(protocol.stages)
-    known = {stage.name for stage in left}
-    come: set[str] = set()
-
-    def can_come(stage: Stage) -> bool:
-        groups = (*stage.after, *stage.after_all)
-        return all(come & set(group) or not known & set(group) for group in groups)
-
-    while able := [stage for stage in left if can_come(stage)]:
-        come |= {stage.name for stage in able}
-        left = [stage for stage in left if stage not in able]
-    if left:
-        names = ", ".join(stage.name for stage in left)
-        yield place, f"{names} can never come: each must come after another of them"

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
@@ -36,10 +36,6 @@ def tracks_of(protocol: Protocol) -> tuple[Track, ...]:
     return protocol.tracks.values if protocol.tracks is not None else (1,)
 
 
-if TYPE_CHECKING:
-    from soundstage.emulator.generations.states import Looks
-
-
 class Generation:
     """One accepted request. Times are those of the event loop's clock, in seconds."""
 
@@ -53,13 +49,14 @@ class Generation:
         "faults",
         "given",
         "head",
-        "looks",
+        "kept",
         "notes",
         "pace",
         "playing",
         "schedule",
         "seconds",
         "sent",
+        "shown",
         "started",
         "steps",
         "story",
@@ -83,12 +80,13 @@ class Generation:
         self.tracks = tracks
         self.steps: Sequence[Step] = [step for step, _ in chunks]
         self.chunks = _frames(contract.protocol, chunks, framing)
-        #: The endpoint that was asked, what it gave to be asked for by, the faults of its request,
-        #: and what was seen of its state so far (`looks.py`).
+        #: The endpoint that was asked, what it gave to be asked for by, the faults of its request.
         self.endpoint: Endpoint | None = None
         self.given: Mapping[str, str] = {}
         self.faults: RequestFaults | None = None
-        self.looks: Looks | None = None
+        #: The looks at its state so far, and the values in them that stay (`states.py`).
+        self.shown: Chunks = []
+        self.kept: dict[tuple[str, Track | None], Any] = {}
         self.schedule = schedule
         self.started = started
         self.failed = contract.protocol.by_name[self.steps[-1].stage].failure if chunks else True

@@ -11,9 +11,8 @@ from typing import Any, Final
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint, Protocol
 from soundstage.emulator.generations.generations import Generation
-from soundstage.generation.faults.fault import Chunks
-from soundstage.generation.faults.fault_ties import BEHIND, OTHER_URL
 from soundstage.generation.chunk_values import ChunkContext
+from soundstage.generation.faults.fault_ties import BEHIND, OTHER_URL
 from soundstage.generation.story import Payload, Step
 from soundstage.generation.walk import maker_of
 
@@ -21,49 +20,39 @@ from soundstage.generation.walk import maker_of
 _REMEMBERED: Final = 64
 
 
-class Looks:
-    """What was seen of one generation at one status endpoint."""
-
-    def __init__(self, contract: Contract, endpoint: Endpoint, generation: Generation) -> None:
-        self._contract = contract.seen_through(endpoint)
-        self._generation = generation
-        self._kept: dict[Any, Any] = {}
-        self.history: Chunks = []
-        self.many = 0
-
-    def look(self, now: float, ties: frozenset[str] = frozenset()) -> tuple[Step, Payload]:
-        """The state at `now` (seconds of the event loop's clock), and the body that shows it.
-        `ties`: faults of what this endpoint says beside others.
-        """
-        generation, protocol = self._generation, self._contract.protocol
-        over = generation.reached(now) >= len(generation.steps)
-        state = _state(generation, protocol, now)
-        if BEHIND in ties and not self.many:
-            state, over = _first(protocol), False
-        self.many += 1
-        body = self._body(state, now, over=over)
-        if OTHER_URL in ties:
-            body = _elsewhere(body, set(generation.urls))
-        seen = Step(state, None), body
-        self.history = [*self.history[-_REMEMBERED:], seen]
-        return seen
-
-    def _body(self, state: str, now: float, *, over: bool) -> Payload:
-        generation = self._generation
-        seed = f"{generation.story.message_id}/{state}"
-        failed = self._contract.protocol.by_name[state].failure
-        context = ChunkContext(
-            generation.story,
-            random.Random(seed),
-            number=1,
-            last=1,
-            complete=over,
-            progress=100 if over and not failed else generation.progress(now),
-            given=generation.given,
-            kept=self._kept,
-            offered=lambda url: generation.offers(url, now),
-        )
-        return maker_of(self._contract).look(state, context)
+def look(
+    contract: Contract,
+    endpoint: Endpoint,
+    generation: Generation,
+    now: float,
+    ties: frozenset[str] = frozenset(),
+) -> Payload:
+    """The body that shows the state of a generation at `now` (seconds of the event loop's clock).
+    `ties`: faults of what this endpoint says beside others.
+    """
+    seen = contract.seen_through(endpoint)
+    protocol = seen.protocol
+    over = generation.reached(now) >= len(generation.steps)
+    state = _state(generation, protocol, now)
+    if BEHIND in ties and not generation.shown:
+        state, over = _first(protocol), False
+    failed = protocol.by_name[state].failure
+    context = ChunkContext(
+        generation.story,
+        random.Random(f"{generation.story.message_id}/{state}"),
+        number=1,
+        last=1,
+        complete=over,
+        progress=100 if over and not failed else generation.progress(now),
+        given=generation.given,
+        kept=generation.kept,
+        offered=lambda url: generation.offers(url, now),
+    )
+    body = maker_of(seen).look(state, context)
+    if OTHER_URL in ties:
+        body = _elsewhere(body, set(generation.urls))
+    generation.shown = [*generation.shown[-_REMEMBERED:], (Step(state, None), body)]
+    return body
 
 
 def _first(protocol: Protocol) -> str:

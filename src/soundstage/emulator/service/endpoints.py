@@ -22,7 +22,7 @@ from soundstage.emulator.faults.expression import FAULT_HEADER
 from soundstage.emulator.generations.admission import Admission, Declined
 from soundstage.emulator.generations.factory import SongEndpoint
 from soundstage.emulator.generations.generations import Generation, status_of
-from soundstage.emulator.generations.states import Looks
+from soundstage.emulator.generations.states import look
 from soundstage.emulator.http.asgi import FarEnd, body_of, header_list, respond
 from soundstage.emulator.http.cors import Cors
 from soundstage.emulator.http.journal import ENTRY, JournalEntry
@@ -210,13 +210,10 @@ class Endpoints:
                 return Reply(endpoint.usual_status, orjson.dumps(status_of(generation, now)))
             body = maker_of(contract).result(response, generation.story)
             return Reply(endpoint.usual_status, orjson.dumps(body))
-        if generation.looks is None:
-            generation.looks = Looks(contract, endpoint, generation)
-        looks = generation.looks
-        _, body = looks.look(now, ties)
+        body = look(contract, endpoint, generation, now, ties)
         if faults is None:
             return Reply(endpoint.usual_status, orjson.dumps(body))
-        return faults.in_look(endpoint.name, looks.history, generation.story.message_id)
+        return faults.in_look(endpoint.name, generation.shown, generation.story.message_id)
 
 
 def asked_with(endpoint: Endpoint, scope: Scope) -> dict[str, str]:
