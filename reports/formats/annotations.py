@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from soundstage.contract.reading.source_lines import place_of
+from soundstage.contract.source_lines import place_of
 from soundstage.errors import SoundstageError
 from soundstage.output import visible
 from soundstage.reports.run.findings import Report

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from soundstage import __version__
-from soundstage.contract.reading.source_lines import place_of
+from soundstage.contract.source_lines import place_of
 from soundstage.errors import SoundstageError
 from soundstage.output import visible
 from soundstage.output.uris import of_path

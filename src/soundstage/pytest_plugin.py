@@ -22,7 +22,6 @@ import pytest
 from soundstage import pytest_words
 from soundstage.arguments import between, shown_of_another
 from soundstage.config import find_config
-from soundstage.conformance.coverage import is_tied
 from soundstage.contract import Contract, available, load
 from soundstage.contract.rules import Rule
 from soundstage.errors import BudgetError, SoundstageError
@@ -180,8 +179,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     wanted = [(rule.api, rule.endpoint) for rule in rules]
     known = [pair for pair in wanted if pair[1] in gate.contracts[pair[0]].endpoints]
     gate.capture_all(known)
-    for api in dict.fromkeys(rule.api for rule in rules if is_tied(rule)):
-        gate.tie(gate.contracts[api])
+    gate.tie_all(rules)
 
 
 @pytest.hookimpl(trylast=True)

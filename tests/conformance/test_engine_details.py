@@ -13,6 +13,7 @@ import pytest
 from soundstage.conformance.engine import SeenEvent, StreamCheck
 from soundstage.conformance.stages import compiled, marks_of
 from soundstage.contract import load
+from soundstage.contract.json_schema.field_path import field_path
 from soundstage.contract.protocol import NeverDecrease
 from soundstage.contract.rules import rule_book
 
@@ -453,7 +454,8 @@ def test_an_end_that_nothing_was_due_for_is_told_without_a_list(v5, song_v5, jud
 def test_every_field_that_must_not_fall_is_looked_at(v5, song_v5, judged):
     grounds = v5.protocol.index.grounds
     rising = tuple(
-        NeverDecrease(field, ("progress",), grounds) for field in ("tokens", "totalTokens")
+        NeverDecrease(field_path(field), ("progress",), grounds)
+        for field in ("tokens", "totalTokens")
     )
     never = changed(v5, never_decrease=rising)
     many = [{**song_v5[1], "chunkIndex": n, "tokens": 5, "totalTokens": 9} for n in (1, 2, 3)]

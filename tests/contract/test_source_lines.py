@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soundstage.contract import load_all
-from soundstage.contract.reading.source_lines import line_of, place_of
+from soundstage.contract.source_lines import line_of, place_of
 from soundstage.errors import UsageError
 
 CONTRACTS = load_all()

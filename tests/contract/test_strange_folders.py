@@ -247,7 +247,7 @@ VALUES = {
     "a parameter that nothing fills in": (
         PROTOCOL,
         put("endpoints", 0, "path", "/v6/{a}"),
-        "nothing fills {a} in",
+        "nothing gives 'a'",
     ),
     "parameters side by side": (
         PROTOCOL,

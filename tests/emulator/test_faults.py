@@ -306,14 +306,14 @@ def test_a_fault_without_a_place_does_not_use_up_its_count() -> None:
     rng = random.Random(1)
     chunks = valid_stream(TRACKED, rng)
     for _ in range(2):
-        broken = asked_for(faults).in_stream(chunks, "sse", rng, lambda _: chunks)
+        broken = asked_for(faults).in_stream("stream", chunks, "sse", rng, lambda _: chunks)
         assert broken is not None
         assert [each.asked.name for each in broken.missed] == [only_failing]
     failing = valid_stream(TRACKED, rng, fails=True)
-    broken = asked_for(faults).in_stream(failing, "sse", rng, lambda _: failing)
+    broken = asked_for(faults).in_stream("stream", failing, "sse", rng, lambda _: failing)
     assert broken is not None
     assert [each.asked.name for each in broken.applied] == [only_failing]
-    assert asked_for(faults).in_stream(failing, "sse", rng, lambda _: failing) is None
+    assert asked_for(faults).in_stream("stream", failing, "sse", rng, lambda _: failing) is None
     assert faults.counts == {only_failing: {"applied": 1, "not_applicable": 2}}
 
 
@@ -340,7 +340,7 @@ def test_a_place_where_a_fault_never_strikes_is_soon_given_up() -> None:
     broken = inject([Chosen(replace(fault, apply=counted), asked)], chunks, 200, "sse", rng)
     assert [each.asked for each in broken.missed] == [asked]
     assert drawn["draws"] < 500
-    told = asked_for(faults).in_stream(chunks, "sse", rng, course)
+    told = asked_for(faults).in_stream("stream", chunks, "sse", rng, course)
     assert told is not None
     assert [each.asked for each in told.missed] == [asked]
     assert drawn["courses"] < 10

@@ -7,7 +7,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from soundstage.contract import load
-from soundstage.gate.lookup import LONGEST, UnusableError, path_of, segment, unusable
+from soundstage.exchange.filled_paths import LONGEST, UnusableError, filled, segment
+from soundstage.gate.lookup import unusable
 from soundstage.wire.url import parse_target
 
 HARMLESS = {
@@ -54,7 +55,7 @@ HARMFUL = {
 @pytest.mark.parametrize("identifier", HARMLESS.values(), ids=HARMLESS.keys())
 def test_what_can_be_one_segment_is_encoded_as_one_and_decodes_to_itself(identifier):
     endpoint = load("v6").endpoints["status"]
-    path = path_of(endpoint, identifier)
+    path = filled(endpoint, {"message_id": identifier})
     target = parse_target(f"https://api.example/base{path}")
     assert (target.host, target.port) == ("api.example", 443)
     parts = urlsplit(target.url)

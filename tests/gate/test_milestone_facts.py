@@ -43,7 +43,9 @@ def test_where_a_contract_marks_none_all_are_the_headline():
         replace(stage, milestones=tuple(replace(one, headline=False) for one in stage.milestones))
         for stage in contract.protocol.stages
     )
-    bare = replace(contract, protocol=replace(contract.protocol, stages=stages))
+    protocol = replace(contract.protocol, stages=stages)
+    stream = replace(contract.endpoints["stream"], protocol=protocol)
+    bare = replace(contract, protocol=protocol, endpoints={**contract.endpoints, "stream": stream})
     facts = milestone_facts(bare)
     assert facts["headlines"]["stream"] == facts["milestones"]["stream"]
     assert facts["headlines"]["sync"] == ["complete"]

@@ -17,11 +17,13 @@ from typing import Any
 
 from soundstage.assets.asset_checks import AssetChecks
 from soundstage.config import Config, Waiver
+from soundstage.conformance.coverage import is_tied
 from soundstage.conformance.fields import FieldCheck
 from soundstage.conformance.violations import Verdict, Violation
 from soundstage.contract import Contract
 from soundstage.contract.asset_fields import duration_of
 from soundstage.contract.protocol import DocumentedError, Endpoint
+from soundstage.contract.rule_book import Rule
 from soundstage.errors import BudgetError, TargetError
 from soundstage.exchange.budget import Budget
 from soundstage.exchange.client import Call, Client, Exchange
@@ -439,6 +441,11 @@ class ContractGate:
         check = FieldCheck(contract.rules, "request", prefix, endpoint.request or {}, None)
         found = sorted(check.violations(value, None), key=lambda each: each.severity)
         return found[0].rule.removeprefix(f"{contract.api}/") if found else None
+
+    def tie_all(self, rules: Iterable[Rule]) -> None:
+        """Put to the test what rules say of two endpoints and one generation, where any does."""
+        for api in dict.fromkeys(rule.api for rule in rules if is_tied(rule)):
+            self.tie(self.contracts[api])
 
     def tie(self, contract: Contract) -> None:
         """Put to the test what the endpoints of a contract say of one generation: leave its streams

@@ -28,6 +28,10 @@ def of_protocol(data: Mapping[str, Any]) -> Iterator[Finding]:
     yield from ungrounded(data)
     yield from _twice(stages, "/stages")
     yield from _twice(data["endpoints"], "/endpoints")
+    for number, endpoint in enumerate(data["endpoints"]):
+        if endpoint["kind"] == "stream" and not endpoint.get("stages", names):
+            place = f"/endpoints/{number}" if "stages" in endpoint else ""
+            yield f"{place}/stages", f"{endpoint['name']} is a stream, and has no stage"
     yield from endpoints_fit.of_endpoints(data)
     if (wrong := _wrong_base(data["base_url"])) is not None:
         yield "/base_url", wrong
@@ -81,12 +85,13 @@ def of_values(
     for name, endpoint in endpoints.items():
         place = f"/endpoints/{numbers[name]}"
         if endpoint.protocol is not None:
-            yield from _Course(endpoint.protocol, place, data["endpoints"][numbers[name]], data)
+            said = data["endpoints"][numbers[name]]
+            yield from _CourseFindings(endpoint.protocol, place, said, data)
         yield from endpoints_fit.of_values(endpoint, endpoints, place)
     yield from of_song_length(whole, endpoints.values())
 
 
-class _Course:
+class _CourseFindings:
     """What does not fit in what one endpoint tells in order. `said` is its entry, `data` all of the
     file: a finding stands where the word is that is wrong.
     """

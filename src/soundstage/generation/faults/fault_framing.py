@@ -28,8 +28,8 @@ _Change = Callable[[Body, random.Random], Body | None]
 
 def of_framing(contract: Contract) -> Iterator[Fault]:
     """Faults of how a stream's body is cut into events: in docs/violations.md `framing.*`."""
-    endpoint = contract.endpoint_of_kind("stream")
-    if endpoint is None:
+    endpoint = contract.told
+    if endpoint is None or endpoint.sampled:
         return
     if "sse" in endpoint.framings:
         yield from _of_events(contract)
