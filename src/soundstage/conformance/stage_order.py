@@ -289,6 +289,8 @@ class StageOrder:
         """The tracks that never showed although every track that did was brought to its end;
         empty where that does not explain why the stream has not ended.
         """
+        if not self._by_tracks:
+            return []
         if not self._ended or self._open() or self._credited_ends or self._unknown:
             return []
         return [value for value in self.tracks if value not in self._ended]

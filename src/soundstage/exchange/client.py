@@ -160,6 +160,7 @@ class Client:
             keep_bytes=self.keep_bytes,
             keep_chunks=self.keep_chunks or call.keep_chunks,
             confirm=call.confirm,
+            second_s=self.target.second_s,
             pay=self.budget.take,
         ).follow()
         exchange.tied |= {"status/known"} if exchange.looks else set()

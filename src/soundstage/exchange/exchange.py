@@ -219,6 +219,15 @@ class Exchange:
             self.call.endpoint.billed and (self.call.method or self.call.endpoint.method) == "POST"
         )
 
+    @property
+    def is_probe(self) -> bool:
+        """Whether its times are none of a user's: it was to be refused, or nobody waited for its
+        end.
+        """
+        call = self.call
+        unfollowed = call.endpoint.kind == "job" and not call.follow
+        return call.expect_error or unfollowed or call.leave_at is not None
+
     def observation(self, *, live: bool) -> Observation:
         """What it shows of the contract's rules. `live`: the target is no emulator."""
         call = self.call
@@ -290,7 +299,7 @@ class Exchange:
             "hops": len(self.response.hops),
             "silence": None if self.silence is None else [round(each, 6) for each in self.silence],
             "ended": round((self.ended_ns - self.started_ns) / _SECOND_NS, 6),
-            "probe": self.call.expect_error,
+            "probe": self.is_probe,
             **self._polled(),
         }
 

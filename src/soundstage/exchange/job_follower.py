@@ -37,6 +37,8 @@ _NOT_FOUND: Final = (404, 410)
 _LATER: Final = (408, 425, 429, 500, 502, 503, 504)
 #: A wait that a server asks for is not longer than this, in seconds.
 _LONGEST_WAIT_S: Final = 3_600.0
+#: An emulator that is faster than its API is not asked more often than this, in seconds.
+_LEAST_WAIT_S: Final = 0.01
 
 
 @dataclass(slots=True)
@@ -67,7 +69,8 @@ Ask = Callable[[str], tuple[Response, tuple[tuple[str, str], ...]]]
 class JobFollower:
     """Follows the generation of one exchange, and tells `following`. `ask` sends a question,
     `base` is the URL that its path is added to, `confirm` how often the last state is looked at
-    again; `pay` is called before a question that costs, and raises BudgetError.
+    again; `pay` is called before a question that costs, and raises BudgetError. `second_s`: how
+    long a second of the contract's is there (`Target.second_s`).
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class JobFollower:
         keep_bytes: bool = True,
         keep_chunks: bool = False,
         confirm: int = 0,
+        second_s: float = 1.0,
         pay: Callable[[], None] | None = None,
     ) -> None:
         self._exchange = exchange
@@ -92,6 +96,7 @@ class JobFollower:
         self._interrupt = interrupt
         self._keep_bytes, self._keep_chunks = keep_bytes, keep_chunks
         self._confirm = confirm
+        self._second_s = second_s
         self._pay = pay
         self._polling = polling_of(following)
         self._status: Endpoint = following.status
@@ -116,7 +121,7 @@ class JobFollower:
             left = (until_ns - time.monotonic_ns()) / _SECOND_NS
             if left <= 0:
                 return judge.over()
-            if self._interrupt.wait(min(wait, left)):
+            if self._interrupt.wait(min(self._here(wait), left)):
                 return judge.over("harness.cancelled")
             if self._pay is not None and polling.billed:
                 try:
@@ -127,7 +132,7 @@ class JobFollower:
             retry_after = _retry_after(look.response)
             wait = min(wait * polling.growth, polling.at_most_every_s)
             if retry_after is not None:
-                wait = retry_after
+                wait = retry_after / (self._second_s or 1.0)
             status = look.response.status
             if look.state is not None:
                 borne = 0
@@ -145,6 +150,11 @@ class JobFollower:
             refused = status is not None and 400 <= status < 500 and status not in _LATER
             if refused or borne >= _BORNE or _was_cut(look.response):
                 return judge.over(judge.looks.reason or _why(look.response))
+
+    def _here(self, seconds: float) -> float:
+        """How long to wait, in real seconds; 0 only where nothing is to be waited for."""
+        here = seconds * self._second_s
+        return here if here >= _LEAST_WAIT_S or not seconds else min(seconds, _LEAST_WAIT_S)
 
     def _look(self, url: str) -> Look:
         exchange, one = self._exchange, self._following.look(self._claim)

@@ -40,6 +40,7 @@ _ABOUT: dict[str, tuple[type, ...]] = {
     "speed": (int, float),
     "seed": (int, str),
     "charges": (int,),
+    "takes_no_time": (bool,),
 }
 
 
@@ -55,6 +56,15 @@ class Target:
     key: str | None = field(default=None, repr=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     about: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def second_s(self) -> float:
+        """How long what takes a second at the API takes here, in seconds: emulators may be faster,
+        up to one that takes no time.
+        """
+        if self.about.get("takes_no_time"):
+            return 0.0
+        return 1 / max(1.0, self.about.get("speed", 1.0))
 
     def to_json(self) -> dict[str, Any]:
         """The `target` of run.json."""
@@ -153,5 +163,5 @@ def _about(body: bytes) -> dict[str, Any] | None:
     return {
         name: said[name]
         for name, kinds in _ABOUT.items()
-        if isinstance(said.get(name), kinds) and not isinstance(said[name], bool)
+        if isinstance(said.get(name), kinds) and isinstance(said[name], bool) is (kinds == (bool,))
     }

@@ -32,8 +32,11 @@ def look(
     """
     seen = contract.seen_through(endpoint)
     protocol = seen.protocol
-    over = generation.reached(now) >= len(generation.steps)
-    state = _state(generation, protocol, now)
+    reached = generation.reached(now)
+    if generation.endpoint is not None and generation.endpoint.kind == "job":
+        reached = min(reached, _seen_by_then(generation, protocol))
+    over = reached >= len(generation.steps)
+    state = _state(generation, protocol, reached)
     if BEHIND in ties and not generation.shown:
         state, over = _first(protocol), False
     failed = protocol.by_name[state].failure
@@ -61,11 +64,22 @@ def _first(protocol: Protocol) -> str:
     return next((stage.name for stage in begins), protocol.stages[0].name)
 
 
-def _state(generation: Generation, protocol: Protocol, now: float) -> str:
-    """The state that a generation is in: by its own steps where it goes by the states themselves,
-    else the one that its last step with a `state` reaches.
+def _seen_by_then(generation: Generation, protocol: Protocol) -> int:
+    """How many steps a job shows. Where they take time, all that it has made; where they take none,
+    it goes one state further with each look, or nobody would ever see one but the last.
     """
-    reached = generation.reached(now)
+    if generation.service:
+        return len(generation.steps)
+    states: dict[str, int] = {}
+    for steps in range(len(generation.steps) + 1):
+        states[_state(generation, protocol, steps)] = steps
+    return [*states.values()][min(len(generation.shown), len(states) - 1)]
+
+
+def _state(generation: Generation, protocol: Protocol, reached: int) -> str:
+    """The state that a generation is in after `reached` steps: by its own steps where it goes by
+    the states themselves, else the one that its last step with a `state` reaches.
+    """
     names = generation.contract.protocol.by_name
     for step in reversed(generation.steps[:reached]):
         stage = names[step.stage]

@@ -118,6 +118,12 @@ class ApiProfile:
     failures: Mapping[str, float] = field(default_factory=dict)
     refusals: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def takes_no_time(self) -> bool:
+        """Whether every chunk is due at once."""
+        delays = (self.default, *self.stages.values(), self.first, self.service)
+        return not any(each.mean for each in delays if each is not None)
+
     def due(self, steps: Sequence[Step], rng: random.Random) -> list[float]:
         """When each chunk is due, in seconds after the start; never falling."""
         delays = []
@@ -180,6 +186,13 @@ class Profile:
     def refuses(self) -> bool:
         """Whether requests are refused by chance, at some API version."""
         return any(each.refusals for each in (self.course, *self.apis.values()))
+
+    @property
+    def takes_no_time(self) -> bool:
+        """Whether a generation is over as soon as it begins, whatever its API version."""
+        held_up = self.jitter is not None and self.jitter.mean > 0
+        courses = (self.course, *self.apis.values())
+        return not held_up and all(each.takes_no_time for each in courses)
 
     def of(self, api: str) -> ApiProfile:
         """How generations of an API version go."""

@@ -138,6 +138,7 @@ class Control:
             "version": version("soundstage"),
             "profile": self._factory.profile.name,
             "speed": self._factory.speed,
+            "takes_no_time": self._factory.profile.takes_no_time,
             "seed": self._factory.seed,
             "error": self.settings.error,
             "faults": self._faults.counts,

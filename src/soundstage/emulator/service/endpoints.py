@@ -218,7 +218,7 @@ class Endpoints:
 
 def asked_with(endpoint: Endpoint, scope: Scope) -> dict[str, str]:
     """The values that a request fills into an endpoint's path and query, by name."""
-    asked = {name: str(value) for name, value in scope["path_params"].items()}
+    asked = {name: str(value) for name, value in scope.get("path_params", {}).items()}
     names = {
         said: match[1]
         for said, text in endpoint.query
