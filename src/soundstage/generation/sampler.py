@@ -345,9 +345,10 @@ def _number(schema: Schema, rng: random.Random) -> float:
     low, high = _bounds(schema)
     step = schema.get("multipleOf")
     if step:
-        return round(rng.randint(math.ceil(low / step), max(1, math.floor(high / step))) * step, 12)
+        many = rng.randint(math.ceil(low / step), max(1, math.floor(high / step)))
+        return round(float(many * step), 12)
     if low == high:
-        return low
+        return float(low)
     inside = low + (high - low) * rng.uniform(0.05, 0.95)
     return round(inside, 6) if high - low > 1e-3 else inside
 

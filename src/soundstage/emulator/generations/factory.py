@@ -25,6 +25,7 @@ from soundstage.generation.walk import (
     Story,
     Track,
     drawn_tracks,
+    headline_times,
     identifier,
     payloads,
     plan,
@@ -173,7 +174,8 @@ class Factory:
     def _course(self, of: _Course, rng: random.Random) -> tuple[Chunks, list[float]]:
         """The chunks of one course that the generation may take, and when they are due."""
         contract, story, digest = of.contract, of.story, of.digest
-        draws = {stage: many.draw for stage, many in self.profile.of(contract.api).chunks.items()}
+        known = self.profile.of(contract.api).chunks
+        draws = {**headline_times(contract.protocol), **{n: each.draw for n, each in known.items()}}
         steps = plan(
             contract,
             rng,
