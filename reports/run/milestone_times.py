@@ -114,9 +114,7 @@ def _in_order(
     """Both ends of each quantile, the lower first: estimated of exchanges that were cut, that of
     the low ends may be the later one, or none at all.
     """
-    pairs = [
-        (a, b) if a.value <= b.value else (b, a) for a, b in zip(low, high, strict=True)
-    ]
+    pairs = [(a, b) if a.value <= b.value else (b, a) for a, b in zip(low, high, strict=True)]
     return tuple(a for a, _ in pairs), tuple(b for _, b in pairs)
 
 

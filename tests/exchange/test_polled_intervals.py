@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from tests.support.job_mode import v6_with_jobs
 
 from soundstage.contract import Contract
 from soundstage.emulator.options import Options
@@ -16,7 +17,6 @@ from soundstage.emulator.service.server import in_thread
 from soundstage.exchange.client import Call
 from soundstage.exchange.exchange import Exchange
 from soundstage.exchange.session import open_session
-from tests.support.job_mode import v6_with_jobs
 
 
 def polled(contract: Contract, many: int, at_once: int) -> Iterator[tuple[Exchange, float, float]]:

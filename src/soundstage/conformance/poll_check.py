@@ -34,6 +34,7 @@ class PollCheck:
         "_c",
         "_found",
         "_milestones",
+        "_over",
         "_searched",
         "failed",
         "looks",
@@ -48,6 +49,7 @@ class PollCheck:
         self._milestones = Milestones(self._c.protocol)
         self._found = Findings()
         self._searched = True
+        self._over = False
         self.looks = 0
         self.state: str | None = None
         self.failed: str | None = None
@@ -59,8 +61,8 @@ class PollCheck:
 
     @property
     def over(self) -> bool:
-        """Whether the state is one that stays."""
-        return self.state is not None and self._stage(self.state).ends is not None
+        """Whether a state was seen that is to stay, whatever was shown after it."""
+        return self._over
 
     @property
     def done(self) -> bool:
@@ -95,6 +97,7 @@ class PollCheck:
                 if at not in broken:
                     self._across.rising(rising, at, each, number)
         self.state = stage.name
+        self._over = self._over or stage.ends is not None
         if stage.failure and self.failed is None:
             self.failed = self._c.said_of_failure(stage, value)
         return SeenEvent(value, stage.name, None, self._milestones.of_state(stage, value))
