@@ -5,9 +5,12 @@ conform, so does what is generated, every fault in it is caught, and the pages s
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -235,8 +238,12 @@ def test_a_command_of_a_page_prints_what_the_page_shows(each: Shown, place: Path
 @pytest.mark.proof
 @pytest.mark.parametrize("each", RUNS, ids=lambda each: each.name)
 def test_a_run_of_a_page_ends_as_the_page_shows(each: Shown, place: Path) -> None:
+    command = [sys.executable, "-m", "soundstage", *each.words]
+    env = {**os.environ, "SOUNDSTAGE_SCHEMAS": "examples/contracts"}
     for _ in range(3):
-        done = run(each, place)
+        done = subprocess.run(
+            command, cwd=place, env=env, capture_output=True, text=True, timeout=120, check=False
+        )
         # A load run that did not get the CPU says so, and measures nothing.
         if each.words[0] != "load" or "saturated" not in done.stdout:
             break
