@@ -291,7 +291,8 @@ def _errors(folder: SchemaFiles, api: str) -> Errors:
         guess = {"basis": "inferred", "source": "RFC 9110 > 15.5. Client Error 4xx"}
         data = {**_ANY_ERRORS, "server_error": guess,
                 "statuses": {**_ANY_ERRORS["statuses"], **guess}}  # fmt: skip
-    _fits(folder, path, coherence.of_errors(data))
+    missing = [w for w, said in zip(("basis", "source"), folder.grounds, strict=True) if not said]
+    _fits(folder, path, coherence.of_errors(data, missing))
     known = tuple(
         DocumentedError(
             name=entry["name"],
@@ -329,7 +330,7 @@ def _examples(
         Example(
             file=entry["file"],
             of=entry["of"],
-            source=entry["source"],
+            source=entry.get("source", ""),
             mended=entry.get("mended"),
             payload=folder.read(f"{api}/examples/{entry['file']}"),
         )
