@@ -76,7 +76,8 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     with ExitStack() as stack:
         url = target
         if url == EMULATOR:
-            url = stack.enter_context(spawned_emulator(args.emulator_args))
+            apis = [part.api for part in scenario.parts if part.api]
+            url = stack.enter_context(spawned_emulator(args.emulator_args, apis))
         options = _options(args, config, scenario, url, budget)
         drive = _search(args, stdout, stderr) if args.find_capacity else _measure(args, stderr)
         code, load = _load(options, drive, stderr, args.processes)

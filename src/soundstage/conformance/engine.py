@@ -429,6 +429,9 @@ class StreamCheck:
             return
         due = self._ledger.due()
         sentinel = self._c.protocol.sentinel
+        if sentinel is not None and sentinel.required and not (due or self._sentinels):
+            self._missing_sentinel()  # all that had to come is there, and only the text is not
+            return
         if sentinel is not None and sentinel.required and not self._sentinels:
             due.append(sentinel.data.decode())
         after = f"after {self.last_stage}" if self.last_stage else "before its first chunk"

@@ -59,7 +59,7 @@ def recognise(body: bytes, contracts: Iterable[Contract], kind: str | None = Non
     guesses = []
     for contract in contracts:
         stages = [_names(each.schema) for each in contract.protocol.stages if not each.failure]
-        stream = sum(max(_alike(chunk, names) for names in stages) for chunk in chunks)
+        stream = sum(max((_alike(c, names) for names in stages), default=0.0) for c in chunks)
         # An event that is a printed error belongs to a stream that was refused.
         stream += sum(
             contract.errors.matching(json_text.parse(text).value) is not None for text in texts

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
 
@@ -30,16 +30,17 @@ _TAIL_BYTES = 2000
 
 
 @contextmanager
-def spawned_emulator(arguments: list[str]) -> Iterator[str]:
+def spawned_emulator(arguments: list[str], apis: Iterable[str] = ()) -> Iterator[str]:
     """An emulator on a free port of this machine, with these options of `soundstage emulate`;
-    yields its base URL and stops it at the end.
+    yields its base URL and stops it at the end. It serves `apis` (none: all that are understood),
+    unless the options say which.
 
     Raises TargetError, with what it said, if it does not get ready; EmulatorOptionsError if these
     are no options of it.
     """
     # It ends with us, however we end; and imports nothing from the folder that we are in.
     program = [sys.executable, "-P", "-m", "soundstage", "emulate", lifeline.OPTION]
-    command = [*program, "--port", "0", *arguments, *_served(arguments)]
+    command = [*program, "--port", "0", *arguments, *_served(arguments, apis)]
     with tempfile.TemporaryFile() as complaints:
         child = subprocess.Popen(
             command,
@@ -68,14 +69,17 @@ def spawned_emulator(arguments: list[str]) -> Iterator[str]:
             _stop(child)
 
 
-def _served(arguments: list[str]) -> list[str]:
+def _served(arguments: list[str], apis: Iterable[str]) -> list[str]:
     """What keeps a contract that is broken from stopping a run that asks for another one: the
     emulator serves those that are understood, where nothing else is asked of it.
     """
-    sound, broken = load_sound()
-    if not broken or any(word.partition("=")[0] == "--api" for word in arguments):
+    if any(word.partition("=")[0] == "--api" for word in arguments):
         return []
-    return [word for api in sound for word in ("--api", api)]
+    wanted = list(dict.fromkeys(apis))
+    if not wanted:
+        sound, broken = load_sound()
+        wanted = list(sound) if broken else []
+    return [word for api in wanted for word in ("--api", api)]
 
 
 def _announced(stdout: IO[bytes]) -> str | None:

@@ -69,7 +69,7 @@ def open_gate(options: CheckOptions) -> Iterator[ContractGate]:
         url = options.target
         if url == EMULATOR:
             arguments = list(options.emulator_arguments)
-            url = stack.enter_context(spawned_emulator(arguments))
+            url = stack.enter_context(spawned_emulator(arguments, options.apis))
         session = open_session(
             url,
             key_file=options.key_file,

@@ -111,7 +111,7 @@ def values(schema: Schema) -> st.SearchStrategy[Any]:
     are drawn from the schema by a seed: they do not shrink to plainer ones.
     """
     schema = gathered(schema)
-    if schema.keys() - _SAID - ANNOTATIONS:
+    if schema.keys() - _SAID - ANNOTATIONS or schema.get("items") is False:
         return _drawn(schema)
     if "const" in schema:
         return st.just(schema["const"])

@@ -9,7 +9,7 @@ import hashlib
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from soundstage.contract import Contract
 from soundstage.contract.given_values import given_by_body
@@ -98,6 +98,10 @@ def tell_story(
         or written(asked.prompt, song_name, message_id),
         prompt=asked.prompt,
     )
+
+
+#: What takes time where there is but a result.
+_RESULT: Final = Step("result", None)
 
 
 class _Course(NamedTuple):
@@ -192,4 +196,6 @@ class Factory:
 
     def _schedule(self, contract: Contract, steps: Sequence[Step], digest: bytes) -> list[float]:
         rng = random.Random(digest + b"pacing")
+        if not contract.protocol.stages:
+            steps = [_RESULT]
         return self.profile.schedule(contract.api, steps, rng, self.speed)

@@ -89,7 +89,9 @@ class Generation:
         self.kept: dict[tuple[str, Track | None], Any] = {}
         self.schedule = schedule
         self.started = started
-        self.failed = contract.protocol.by_name[self.steps[-1].stage].failure if chunks else True
+        stages = contract.protocol.by_name
+        # Where nothing is told in order, there is nothing that could fail either.
+        self.failed = stages[self.steps[-1].stage].failure if chunks else bool(stages)
         self.sent = 0
         #: Status and content type, where a fault changes them; how the answer is sent where a
         #: fault of the wire is in it; headers that name faults without a place.

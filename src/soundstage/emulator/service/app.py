@@ -116,6 +116,10 @@ class Emulator:
 
         for contract in self.contracts.values():
             for (method, path), endpoints in _by_place(contract).items():
+                taken = methods.get(path)
+                if taken is not None and method in taken.handlers:
+                    both = f"{taken.contract.api} and {contract.api} both answer {method} {path}"
+                    raise UsageError(f"{both}: say with --api which is to be served")
                 if len(endpoints) == 1 and endpoints[0].when is None:
                     handler = self._endpoints.handler(contract, endpoints[0])
                 else:
