@@ -35,6 +35,7 @@ PAGES = {
     "countdown": "countdown.md",
     "messages": "typed-events.md",
     "pictures": "job-and-poll.md",
+    "songs": "next-version.md",
 }
 PAGE = {api: (ROOT / "docs/contracts" / name).read_text() for api, name in PAGES.items()}
 ADDING = (ROOT / "docs/adding-an-api.md").read_text()
