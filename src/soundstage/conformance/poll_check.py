@@ -90,9 +90,10 @@ class PollCheck:
         self._searched = self._searched and whole
         broken = {violation.path for violation in found}
         self._check_order(stage, number)
-        for constant in (*kind.constants, *kind.nested):
+        beside = kind.beside
+        for constant in (*kind.constants, *(beside.nested if beside is not None else ())):
             self._across.every_constant(constant, value, number, None, broken)
-        for rising in kind.rising:
+        for rising in beside.rising if beside is not None else ():
             for at, each in rising.field.every(value):
                 if at not in broken:
                     self._across.rising(rising, at, each, number)

@@ -30,10 +30,6 @@ def of_protocol(data: Mapping[str, Any]) -> Iterator[Finding]:
     yield from ungrounded(data)
     yield from _twice(stages, "/stages")
     yield from _twice(data["endpoints"], "/endpoints")
-    for number, endpoint in enumerate(data["endpoints"]):
-        if endpoint["kind"] == "stream" and not endpoint.get("stages", names):
-            place = f"/endpoints/{number}" if "stages" in endpoint else ""
-            yield f"{place}/stages", f"{endpoint['name']} is a stream, and has no stage"
     yield from endpoints_fit.of_endpoints(data)
     if (wrong := _wrong_base(data["base_url"])) is not None:
         yield "/base_url", wrong
@@ -183,6 +179,9 @@ class _CourseFindings:
     def _of_ends(self) -> Iterator[Finding]:
         """A stream that cannot end, and tracks that it has not."""
         protocol = self._protocol
+        if not protocol.stages:
+            why = "a stream is made of stages, and it has none: describe its chunks in `stages`"
+            yield self._place, why
         said_to_end = protocol.sentinel is not None and protocol.sentinel.required
         if not (protocol.ending or said_to_end):
             why = "no stage ends the stream: say `ends` of one, or give its endpoint a `sentinel`"

@@ -257,8 +257,7 @@ def of_sentinel(contract: Contract, sentinel: Sentinel) -> Iterator[Fault]:
         return body._replace(frames=frames)
 
     if sentinel.required:
-        # Where nothing else ends the stream, it is cut.
-        codes = {"stream.no_sentinel" if contract.protocol.closing else "stream.truncated"}
+        codes = {"stream.no_sentinel"}
         yield fault("missing", codes, f"{said} never comes", last(lambda _: b""), "end/sentinel")
         wrong = sentinel.data.swapcase()
         if wrong != sentinel.data:
