@@ -193,8 +193,9 @@ class Generation:
         """Whoever asked for it has heard it, or has gone: nobody is told its chunks any more."""
         self.chunks = []
         self.playing = None
-        # Half of what is left, and in the chunks alone.
-        self.story = replace(self.story, lyrics_sections=[])
+        if self.endpoint is None or self.endpoint.looked_up_by is None:
+            # Half of what is left, and nobody can be shown it any more.
+            self.story = replace(self.story, lyrics_sections=[])
 
     def result(self) -> Payload:
         """The body of a synchronous answer."""
