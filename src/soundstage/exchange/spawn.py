@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
 
@@ -30,16 +30,17 @@ _TAIL_BYTES = 2000
 
 
 @contextmanager
-def spawned_emulator(arguments: list[str]) -> Iterator[str]:
+def spawned_emulator(arguments: list[str], *, left_out: Collection[str] = ()) -> Iterator[str]:
     """An emulator on a free port of this machine, with these options of `soundstage emulate`;
-    yields its base URL and stops it at the end.
+    yields its base URL and stops it at the end. `left_out`: versions that nobody asks for here, and
+    that it would refuse to serve.
 
     Raises TargetError, with what it said, if it does not get ready; EmulatorOptionsError if these
     are no options of it.
     """
     # It ends with us, however we end; and imports nothing from the folder that we are in.
     program = [sys.executable, "-P", "-m", "soundstage", "emulate", lifeline.OPTION]
-    command = [*program, "--port", "0", *arguments, *_served(arguments)]
+    command = [*program, "--port", "0", *arguments, *_served(arguments, left_out)]
     with tempfile.TemporaryFile() as complaints:
         child = subprocess.Popen(
             command,
@@ -68,14 +69,14 @@ def spawned_emulator(arguments: list[str]) -> Iterator[str]:
             _stop(child)
 
 
-def _served(arguments: list[str]) -> list[str]:
-    """What keeps a contract that is broken from stopping a run that asks for another one: the
-    emulator serves those that are understood, where nothing else is asked of it.
+def _served(arguments: list[str], left_out: Collection[str]) -> list[str]:
+    """What keeps a contract that is broken, or that nobody could keep, from stopping a run that
+    asks for another one: the emulator serves the others, where nothing else is asked of it.
     """
     sound, broken = load_sound()
-    if not broken or any(word.partition("=")[0] == "--api" for word in arguments):
+    if not (broken or left_out) or any(word.partition("=")[0] == "--api" for word in arguments):
         return []
-    return [word for api in sound for word in ("--api", api)]
+    return [word for api in sound if api not in left_out for word in ("--api", api)]
 
 
 def _announced(stdout: IO[bytes]) -> str | None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from soundstage.conformance.judge import Judge
 from soundstage.conformance.looks_judge import LooksJudge
-from soundstage.conformance.violations import Severity, Verdict, Violation
+from soundstage.conformance.violations import Severity, Verdict, Violation, verdict_of
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
 from soundstage.generation.faults.catalogue import (
@@ -25,6 +25,7 @@ from soundstage.generation.faults.catalogue import (
     request_for,
     tracks_for,
     valid_answer,
+    valid_result,
     valid_stream,
 )
 from soundstage.proof.kill_matrix import KillMatrix, KillTable, Trial, TrialFinding
@@ -154,33 +155,60 @@ def _looked_at(contract: Contract, endpoint: Endpoint, answer: WholeAnswer) -> L
 # --- false alarms ---------------------------------------------------------------------------------
 
 
-def _alarm(contract: Contract, matrix: KillMatrix, seed: str, number: int) -> None:
-    """Judge one valid stream, or the looks at one job, and count what is found in it."""
-    rng = random.Random(seed)
-    told = [each for each in contract.endpoints.values() if each.protocol is not None]
-    endpoint = told[number % len(told)]
+class ValidFinding(NamedTuple):
+    """What a client finds in an answer that should be valid."""
+
+    verdict: Verdict
+    reason: str | None
+    violations: list[Violation]
+
+    @property
+    def why(self) -> str | None:
+        """What is wrong with it, None if nothing that weighs."""
+        said = [each for each in self.violations if each.severity in _WEIGHTY]
+        if said:
+            return f"{said[0].message} [{said[0].code}]"
+        return None if self.verdict is Verdict.CONFORMS else str(self.reason)
+
+
+def judged_valid(
+    contract: Contract, endpoint: Endpoint, rng: random.Random, number: int
+) -> ValidFinding:
+    """Judge one valid stream, or the looks at one job; with other tracks by `number`.
+
+    Raises ContractDataError if none can be made up.
+    """
     seen = contract.seen_through(endpoint)
     tracks = None if tracks_for(seen) is None else 1 + number % 3
     chunks = valid_stream(seen, rng, optional=rng.choice((0.0, OPTIONAL, 1.0)), tracks=tracks)
-    judge: Judge | LooksJudge
     if endpoint.sampled:
         answer = WholeAnswer(endpoint.usual_status, "application/json", encoded(chunks, "json"))
-        judge = _looked_at(contract, endpoint, answer)
-        verdict, reason = judge.check.verdict(), judge.check.reason
-        if any(each.severity is Severity.ERROR for each in judge.violations):
-            verdict = Verdict.VIOLATES
-    else:
-        judge = Judge(contract, endpoint, request=request_for(seen, tracks))
-        for frame in encoded(chunks, rng.choice(endpoint.framings), endpoint.protocol).frames:
-            judge.feed(frame)
-        judge.close()
-        verdict, reason = judge.verdict(), judge.reason
-    said = [v for v in judge.violations if v.severity in _WEIGHTY]
-    why = f"{said[0].message} [{said[0].code}]" if said else str(reason)
-    severities = {violation.severity for violation in judge.violations}
-    if verdict is not Verdict.CONFORMS:
+        looks = _looked_at(contract, endpoint, answer)
+        verdict = verdict_of(looks.violations, looks.check.reason)
+        return ValidFinding(verdict, looks.check.reason, looks.violations)
+    judge = Judge(contract, endpoint, request=request_for(seen, tracks))
+    for frame in encoded(chunks, rng.choice(endpoint.framings), endpoint.protocol).frames:
+        judge.feed(frame)
+    judge.close()
+    return ValidFinding(judge.verdict(), judge.reason, judge.violations)
+
+
+def judged_result(contract: Contract, endpoint: Endpoint, rng: random.Random) -> ValidFinding:
+    """Judge one valid result. Raises ContractDataError if none can be made up."""
+    body = encoded(valid_result(contract, endpoint.name, rng), "json")
+    judge = Judge(contract, endpoint)
+    _fed(judge, WholeAnswer(endpoint.usual_status, "application/json", body))
+    return ValidFinding(judge.verdict(), judge.reason, judge.violations)
+
+
+def _alarm(contract: Contract, matrix: KillMatrix, seed: str, number: int) -> None:
+    """Judge one valid stream, or the looks at one job, and count what is found in it."""
+    told = [each for each in contract.endpoints.values() if each.protocol is not None]
+    found = judged_valid(contract, told[number % len(told)], random.Random(seed), number)
+    severities = {violation.severity for violation in found.violations}
+    if found.verdict is not Verdict.CONFORMS:
         severities.add(Severity.ERROR)
-    _count_alarm(matrix, severities, f"valid stream {seed}: {why}")
+    _count_alarm(matrix, severities, f"valid stream {seed}: {found.why}")
 
 
 def _count_alarm(matrix: KillMatrix, severities: set[Severity], said: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -30,5 +31,17 @@ def own_emulator(contract: Contract, seed: int = 0, framing: str | None = None) 
     options = Options(profile="instant", seed=seed)
     if framing in {each for one in contract.endpoints.values() for each in one.framings}:
         options = replace(options, framing=framing)
-    with running(options, contracts={contract.api: contract}) as served:
+    with _quiet(), running(options, contracts={contract.api: contract}) as served:
         yield served.url
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What the emulator says of faults without a place is found, and need not be said as well."""
+    log = logging.getLogger("soundstage.emulator")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
