@@ -61,7 +61,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     codes = []
     for api, root in _contracts(args):
         as_text = args.format in (None, "text")
-        proof = proved(api, root, args.tries, _Said(stdout if as_text else None, stderr))
+        proof = proved(api, root, args.tries, _StepsSaid(stdout if as_text else None, stderr))
         if as_text:
             _conclude(proof, args.tries, stdout)
         else:
@@ -94,7 +94,7 @@ def _versions(place: Path) -> list[str]:
     return versions(place) if place.is_dir() else []
 
 
-class _Said:
+class _StepsSaid:
     """Says each step when it is done, and, on a terminal, what takes long."""
 
     def __init__(self, stdout: TextIO | None, stderr: TextIO) -> None:
@@ -130,7 +130,7 @@ class _Said:
             self._waited = 0
 
 
-def proved(api: str, root: Traversable | None, tries: int, said: _Said) -> Proof:
+def proved(api: str, root: Traversable | None, tries: int, said: _StepsSaid) -> Proof:
     """Prove one contract; `root` is the folder that it lies in, None for where it is found."""
     proof = Proof(api)
     try:

@@ -12,6 +12,7 @@ from typing import Any
 from soundstage.contract.asset_fields import KINDS, AssetField, asset_fields
 from soundstage.contract.contract import Contract
 from soundstage.contract.json_schema.field_schemas import Schema
+from soundstage.contract.json_schema.keywords import plain
 from soundstage.contract.role_names import role_of
 
 __all__ = ["URL_ROLES", "asset_urls", "assets_of", "identifier", "identifiers", "role_of", "roles"]
@@ -93,4 +94,4 @@ def _objects(contract: Contract) -> Iterator[Schema]:
         if endpoint.response:
             yield endpoint.response
             for field in endpoint.response.get("properties", {}).values():
-                yield field.get("items", {})
+                yield plain(field.get("items", True))

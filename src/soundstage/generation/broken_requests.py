@@ -30,7 +30,9 @@ def breaking(contract: Contract, rule: Rule, valid: dict[str, Any]) -> dict[str,
         return None
     _, name, aspect, *_ = parts
     if aspect == "required":
-        return {key: value for key, value in valid.items() if key != name}
+        without = {key: value for key, value in valid.items() if key != name}
+        # What is asked for on a condition may be left out where that does not hold.
+        return without if _is_refused(contract, valid, without) else None
     for schema in _request_schemas(contract):
         if name in schema.get("properties", {}):
             # What says nothing of what it rests on rests on what all of the contract does.
@@ -38,6 +40,12 @@ def breaking(contract: Contract, rule: Rule, valid: dict[str, Any]) -> dict[str,
             for value in _broken_values(schema["properties"][name], aspect, rule.basis, usual):
                 return {**valid, name: value}
     return None
+
+
+def _is_refused(contract: Contract, valid: dict[str, Any], changed: dict[str, Any]) -> bool:
+    """Whether a change of a valid request makes it one that its schema rules out."""
+    found = [patterns.validator(schema) for schema in _request_schemas(contract)]
+    return not any(each.is_valid(valid) and each.is_valid(changed) for each in found)
 
 
 def _request_schemas(contract: Contract) -> Iterator[Schema]:

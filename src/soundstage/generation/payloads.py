@@ -305,7 +305,7 @@ class PayloadMaker:
             fill = lambda chunk: chunk.rng.choice(values)  # noqa: E731
         elif kinds == ["object"] and "properties" in schema:
             return self._object(schema)
-        elif kinds == ["array"] and "items" in schema:
+        elif kinds == ["array"] and isinstance(schema.get("items"), dict):
             return self._array(name, schema)
         else:
             kind = next((kind for kind in kinds if kind != "null"), "null")

@@ -149,7 +149,7 @@ class SchemaFiles:
         always = _always(schema, "")
         for place in sorted(found, key=len, reverse=True):
             if place in always:
-                why = f"no value can meet this{_together(found[place])}"
+                why = f"no value can meet this{_together(found[place], place)}"
                 raise self._refusing(path, place)(short(why))
 
     def _refusing(self, path: str, place: str) -> _Refuse:
@@ -340,11 +340,11 @@ def _unknown(keyword: str) -> str:
     return f"keyword {keyword!r} is not understood (JSON Schema 2020-12, with $ref to files here)"
 
 
-def _together(reason: Any) -> str:
-    """The keywords of a schema that leave no value together, as the library names them."""
+def _together(reason: Any, place: str) -> str:
+    """The keywords that leave no value together, as seen from the schema at `place`."""
     causes = getattr(reason, "causes", None) or [getattr(reason, "cause", None)]
     named = [
-        f"`{cause.pointer}/{word}`".replace("`/", "`", 1)
+        "`" + f"{cause.pointer}/{word}`".removeprefix(place).removeprefix("/")
         for cause in causes
         for word in (cause.keywords if cause is not None else ())
     ]

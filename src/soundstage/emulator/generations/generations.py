@@ -89,7 +89,9 @@ class Generation:
         self.kept: dict[tuple[str, Track | None], Any] = {}
         self.schedule = schedule
         self.started = started
-        self.failed = contract.protocol.by_name[self.steps[-1].stage].failure if chunks else True
+        #: A contract without stages has no chunks, and nothing in them that could fail.
+        stages = contract.protocol.by_name
+        self.failed = stages[self.steps[-1].stage].failure if chunks else bool(stages)
         self.sent = 0
         #: Status and content type, where a fault changes them; how the answer is sent where a
         #: fault of the wire is in it; headers that name faults without a place.
@@ -113,7 +115,9 @@ class Generation:
         number = self.billed_with
         if number is None:
             return None
-        return self.started + self.schedule[number] if number < len(self.schedule) else self.end
+        return (
+            self.started + self.schedule[number] if 0 <= number < len(self.schedule) else self.end
+        )
 
     @property
     def service(self) -> float:
