@@ -170,6 +170,14 @@ def folder_of(api: str) -> Traversable:
     return _root_of(api, None).joinpath(api)
 
 
+def is_added(api: str) -> bool:
+    """Whether a version's contract does not come with Soundstage, but lies in a folder that was
+    added. Raises UsageError for such a folder that holds none.
+    """
+    *added, _ = _held(None)
+    return any(api in apis for _, apis in added)
+
+
 def _root_of(api: str, root: Traversable | None) -> Traversable:
     held = _held(root)
     for each, apis in held:

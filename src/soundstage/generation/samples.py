@@ -170,6 +170,8 @@ def _of_kind(kind: str, schema: Schema) -> st.SearchStrategy[Any]:
     if kind == "string":
         return _strings(schema)
     if kind == "array":
+        if schema.get("items") is False:
+            return st.just([])
         items = values(schema["items"]) if "items" in schema else json_values
         least = schema.get("minItems", 0)
         return st.lists(items, min_size=least, max_size=schema.get("maxItems", least + _ITEMS))

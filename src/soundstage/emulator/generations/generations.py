@@ -115,7 +115,9 @@ class Generation:
         number = self.billed_with
         if number is None:
             return None
-        return self.started + self.schedule[number] if number < len(self.schedule) else self.end
+        return (
+            self.started + self.schedule[number] if 0 <= number < len(self.schedule) else self.end
+        )
 
     @property
     def service(self) -> float:

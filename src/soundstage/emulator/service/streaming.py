@@ -100,15 +100,21 @@ class SongAnswer:
         elif faults is None:
             answer = Reply(place.endpoint.usual_status, orjson.dumps(generation.result()))
         else:
-            answer, playing = faults.in_result(
+            broken = faults.in_result(
                 place.endpoint.name, generation.result(), generation.story.message_id
             )
-            if playing is not None:
-                kind = [(b"content-type", answer.media_type.encode())] if answer.media_type else []
-                headers = [*kind, *answer.headers]
-                if await self._play(playing, [], answer.status, headers):
-                    return
-                answer.headers[:] = headers[len(kind) :]
+            await self._send_broken(*broken)
+            return
+        await respond(self.scope, self.send, answer)
+
+    async def _send_broken(self, answer: Reply, playing: Playing | None) -> None:
+        """Send a single body that faults were put into, and that one of the wire may be in."""
+        if playing is not None:
+            kind = [(b"content-type", answer.media_type.encode())] if answer.media_type else []
+            headers = [*kind, *answer.headers]
+            if await self._play(playing, [], answer.status, headers):
+                return
+            answer.headers[:] = headers[len(kind) :]
         await respond(self.scope, self.send, answer)
 
     async def accept(self) -> None:
@@ -119,11 +125,13 @@ class SongAnswer:
         given = given_by_body(place.endpoint, [(None, body)])
         generation.given = {**generation.given, **given}
         headers = self._given(generation)
-        answer = Reply(place.endpoint.usual_status, orjson.dumps(body))
-        if faults is not None:
-            answer, _ = faults.in_result(place.endpoint.name, body, generation.story.message_id)
+        if faults is None:
+            answer = Reply(place.endpoint.usual_status, orjson.dumps(body), headers=headers)
+            await respond(self.scope, self.send, answer)
+            return
+        answer, playing = faults.in_result(place.endpoint.name, body, generation.story.message_id)
         answer.headers.extend(headers)
-        await respond(self.scope, self.send, answer)
+        await self._send_broken(answer, playing)
 
     def _given(self, generation: Generation) -> Headers:
         """The headers that give what a generation is asked for by, which it is known by from now

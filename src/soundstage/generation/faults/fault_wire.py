@@ -52,8 +52,8 @@ _HEARTBEATS: Final = {"sse": b": still here\n\n", "lines": b"\n", "json": b" "}
 
 
 def of_wire(contract: Contract) -> Iterator[Fault]:
-    """Every fault of the wire, for streams and results alike."""
-    if not contract.of_kind("stream", "sync"):
+    """Every fault of the wire, for streams, results and accepted jobs alike."""
+    if not contract.of_kind("stream", "sync", "job"):
         return
     yield from _of_connections(contract)
     yield from _of_http_framing()
