@@ -249,7 +249,8 @@ def _hint(url: str, apis: list[str]) -> str:
             import json
 
             call = (
-                f"try: curl -N {url}{endpoint.path} -H 'Authorization: Bearer any-key'"
+                f"try: curl -N {url}{endpoint.path}"
+                f" -H '{contract.auth.header}: {contract.auth.value('any-key')}'"
                 f" -H 'Content-Type: application/json' -d '{json.dumps(example)}'"
             )
             return visible.lines([call, "stop with Ctrl-C"])

@@ -142,7 +142,8 @@ class JobFollower:
                     confirmed, wait = confirmed + 1, 0.0
                 continue
             if status in _NOT_FOUND:
-                if look.ended_ns - accepted_ns > polling.grace_s * _SECOND_NS:
+                grace_s = polling.grace_s * self._second_s
+                if look.ended_ns - accepted_ns > grace_s * _SECOND_NS:
                     judge.unknown_id(status)
                     return judge.over()
                 continue
