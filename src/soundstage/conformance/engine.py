@@ -14,7 +14,7 @@ from soundstage.conformance.bounded_violations import Findings
 from soundstage.conformance.fields import MOST_EXPLAINED, PATTERN_LIMIT, REFUSED, FieldCheck, shown
 from soundstage.conformance.milestones import Milestones
 from soundstage.conformance.stage_order import StageOrder, Track
-from soundstage.conformance.stages import Beside, compiled
+from soundstage.conformance.stages import RareChecks, compiled
 from soundstage.conformance.violations import Verdict, Violation, verdict_of
 from soundstage.contract import Contract
 from soundstage.contract.json_schema.field_schemas import pointer, type_name
@@ -286,7 +286,7 @@ class StreamCheck:
         return ledger.reopened()
 
     def _check_beside(
-        self, kind: Beside, chunk: dict[str, Any], number: int, track: Track, broken: set[str]
+        self, kind: RareChecks, chunk: dict[str, Any], number: int, track: Track, broken: set[str]
     ) -> None:
         """What is no plain member of the chunk, or never falls."""
         if kind.number is not None:

@@ -29,7 +29,7 @@ _LONGEST_KIND = 1000
 _LOOKED_AT, _LONGEST_FAILURE = 2_048, 200
 
 
-class Beside(NamedTuple):
+class RareChecks(NamedTuple):
     """What there is to check in a chunk that most have not: constants that are no plain members of
     it, fields that never fall, a number that lies deeper. `misnamed` says what is wrong with the
     name of its event.
@@ -60,7 +60,7 @@ class Kind(NamedTuple):
     values: Callable[[dict[str, Any]], Any] | None
     constants: tuple[ConstantField, ...]
     number: str | None
-    beside: Beside | None
+    beside: RareChecks | None
 
 
 #: What tells a stage, the stage, and its fields.
@@ -167,7 +167,7 @@ class Compiled:
             values=_values_of(constant),
             constants=plain,
             number=number.name if number is not None else None,
-            beside=Beside(nested, rising, deep, misnamed)
+            beside=RareChecks(nested, rising, deep, misnamed)
             if nested or rising or deep is not None or misnamed
             else None,
         )

@@ -18,7 +18,7 @@ from soundstage.contract.json_schema.field_schemas import Schema
 from soundstage.contract.protocol import Endpoint
 from soundstage.contract.roles import role_of
 from soundstage.errors import UsageError
-from soundstage.generation.least_filled import LeastFilled
+from soundstage.generation.least_filled import NOBODYS_URL, LeastFilled
 from soundstage.generation.sampler import Unmet, sampler_of
 from soundstage.untrusted import json_text
 
@@ -35,8 +35,6 @@ _SUBJECTS = (
     "counting stars over a field",
 )
 _INSTRUMENTS = ("piano", "acoustic guitar", "strings", "brass", "hand drums", "a small choir")
-#: Only ever named, never fetched by us: a host that cannot exist (RFC 2606).
-_URL = "https://example.invalid/audio.mp3"
 
 
 def request_body(contract: Contract, endpoint: Endpoint, rng: Random) -> dict[str, Any]:
@@ -172,4 +170,4 @@ def _string(schema: Schema, rng: Random) -> str:
     text = f"soundstage-{rng.randrange(16**6):06x}"
     if all(patterns.found_in(pattern, text) for pattern in asked):
         return text
-    return _URL
+    return NOBODYS_URL

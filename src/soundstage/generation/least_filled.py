@@ -8,7 +8,7 @@ from typing import Any, Final
 from soundstage.generation.sampler import MISSING, Candidates, Knowledge, Place, SchemaSampler
 
 #: Only ever named, never fetched by us: a host that cannot exist (RFC 2606).
-_NOBODYS_URL: Final = "https://example.invalid/audio.mp3"
+NOBODYS_URL: Final = "https://example.invalid/audio.mp3"
 
 
 class LeastFilled(Knowledge):
@@ -21,7 +21,7 @@ class LeastFilled(Knowledge):
         role = (self._sampler.role_at(place) or "").removesuffix("_or_null")
         if role in self._by_role:
             return self._by_role[role]()
-        return Candidates((_NOBODYS_URL,)) if role == "reference_audio" else MISSING
+        return Candidates((NOBODYS_URL,)) if role == "reference_audio" else MISSING
 
     def has(self, place: Place) -> bool:
         return False
