@@ -106,7 +106,7 @@ class Prover:
             "stages": len(self.contract.stages),
             "rules": len(list(self.contract.rules)),
         }
-        said = "{endpoints} endpoints, {stages} stages and states, {rules} rules".format(**figures)
+        said = "endpoints: {endpoints}, stages and states: {stages}, rules: {rules}".format(**figures)
         return ProofStep("loads", "held", said, figures)
 
     def _contradictions(self) -> ProofStep:
@@ -125,7 +125,7 @@ class Prover:
             "stages": len(self.contract.stages),
             "answers": len(values.with_response()),
         }
-        said = "made up and valid: {requests} requests, {stages} stages, {answers} answers"
+        said = "made up and valid: requests {requests}, stages {stages}, answers {answers}"
         return ProofStep("values", "held", said.format(**figures), figures)
 
     def _courses(self) -> ProofStep:
