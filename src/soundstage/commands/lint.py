@@ -15,12 +15,12 @@ from typing import Any, TextIO
 from soundstage.arguments import Parser
 from soundstage.conformance.bounded_violations import is_rest
 from soundstage.conformance.judge import Caps, Judge
-from soundstage.conformance.saved_answers import judge_saved
 from soundstage.conformance.violations import Severity, Verdict, Violation
 from soundstage.contract import Contract, available, load, load_all
 from soundstage.contract.paths import endpoint_at
 from soundstage.errors import NoDataError, SoundstageError, UsageError
 from soundstage.exit_codes import ExitCode, worst
+from soundstage.linting.saved_answers import judge_saved
 from soundstage.output.redact import Redactor
 from soundstage.output.streams import json_line, say
 from soundstage.output.visible import painted

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from soundstage.conformance.judge import Caps, Judge
-from soundstage.conformance.saved_answers import AnswerOrigin, asked_at, judge_told
 from soundstage.contract import Contract
 from soundstage.contract.paths import endpoint_at
 from soundstage.errors import NoDataError, UsageError
 from soundstage.exchange.client import Exchange
+from soundstage.linting.saved_answers import AnswerOrigin, asked_at, judge_told
 from soundstage.observed.facts import UNKNOWN, Observed
 from soundstage.observed.recorder import Chunk, observe_result, observe_stream
 from soundstage.saved import saved_file as saved_files

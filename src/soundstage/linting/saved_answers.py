@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from soundstage.conformance.engine import SeenEvent
+from soundstage.conformance.following import Seen
 from soundstage.conformance.judge import Caps, Judge
 from soundstage.conformance.violations import Verdict
 from soundstage.contract import Contract
@@ -20,6 +21,8 @@ from soundstage.contract.paths import endpoint_at
 from soundstage.contract.protocol import Endpoint
 from soundstage.contract.recognise import recognise
 from soundstage.errors import UsageError
+from soundstage.linting.saved_looks import judge_class, judge_looks
+from soundstage.linting.watched_judges import StatesJudge
 from soundstage.saved import look_alikes
 from soundstage.saved.saved_file import LARGEST
 from soundstage.saved.transcript import Transcript
@@ -121,12 +124,15 @@ def _of_kind(contract: Contract, kind: str) -> Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """An answer, and what was found in it. `why`: the reason of an inconclusive one, in words."""
+    """An answer, and what was found in it. `why`: the reason of an inconclusive one, in words;
+    `states`: those that looks showed at what it made.
+    """
 
     told: AnswerOrigin
     judge: Judge
     body: bytes
     why: str | None = None
+    states: tuple[Seen, ...] = ()
 
 
 def judge_told(
@@ -137,14 +143,36 @@ def judge_told(
     limit: int = LARGEST,
     on_event: Callable[[Event, SeenEvent], None] | None = None,
 ) -> Judged:
-    """Hold an answer against the endpoint that it is of. Not more than `limit` bytes are judged."""
-    judge = Judge(
+    """Hold an answer against the endpoint that it is of, and what was looked at later against what
+    it promised. Not more than `limit` bytes of each body are judged.
+    """
+    endpoint, chunks = told.endpoint, list[Seen]()
+
+    def hear(event: Event, seen: SeenEvent) -> None:
+        if exchange.looks and seen.chunk is not None:
+            chunks.append((seen.stage, seen.chunk))
+        if on_event is not None:
+            on_event(event, seen)
+
+    def feed(judge: Judge, answer: Transcript) -> None:
+        _feed(judge, answer, limit)
+
+    judge = judge_class(endpoint, exchange)(
         told.contract,
-        told.endpoint,
+        endpoint,
         caps=caps,
         expect_error=told.kind == "error",
-        on_event=on_event,
+        on_event=hear if exchange.looks or on_event is not None else None,
     )
+    if not isinstance(judge, StatesJudge):
+        feed(judge, exchange)
+    states = judge_looks(judge, exchange, chunks, feed)
+    body = exchange.body[:limit]
+    return Judged(told, judge, body, _why(judge.reason, exchange), tuple(states))
+
+
+def _feed(judge: Judge, exchange: Transcript, limit: int) -> None:
+    """Read one saved answer into its judge."""
     body = exchange.body
     end, cut = _end(exchange)
     if len(body) > limit:
@@ -161,7 +189,6 @@ def judge_told(
     if exchange.doubt is not None and cut is None and not _is_whole(judge, body):
         cut = exchange.doubt
     judge.close(end, cut=cut)
-    return Judged(told, judge, body, _why(judge.reason, exchange))
 
 
 def _why(reason: str | None, exchange: Transcript) -> str | None:
