@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from soundstage.conformance.engine import SeenEvent
@@ -17,9 +17,10 @@ from soundstage.conformance.following import Seen
 from soundstage.conformance.judge import Caps, Judge
 from soundstage.conformance.violations import Verdict
 from soundstage.contract import Contract
-from soundstage.contract.paths import endpoint_at
+from soundstage.contract.endpoint_words import ERROR, is_meant, meant_by
+from soundstage.contract.paths import endpoint_at, query_of
 from soundstage.contract.protocol import Endpoint
-from soundstage.contract.recognise import recognise
+from soundstage.contract.recognise import Guess, recognise
 from soundstage.errors import UsageError
 from soundstage.linting.saved_looks import judge_class, judge_looks
 from soundstage.linting.watched_judges import StatesJudge
@@ -51,11 +52,16 @@ _WORDS: Final = {
 }
 
 
+_SAY_ALL: Final = "--api and --endpoint"
+#: What the answers of some kinds of endpoint are called.
+_CALLED: Final = {"sync": "result", "job": "accepted job", "status": "state"}
+
+
 @dataclass(frozen=True, slots=True)
 class AnswerOrigin:
-    """Which endpoint's answer something is; `kind` is "stream", "sync", "status" or "error".
-    `guessed`: by the names in the body; `fits`: these have enough in common; `also`: the other
-    contracts that fit as well.
+    """Which endpoint's answer something is; `kind` is the endpoint's, or "error". `guessed`: by the
+    names in the body; `fits`: these have enough in common; `also`: the other contracts that fit as
+    well.
     """
 
     contract: Contract
@@ -83,22 +89,51 @@ def told(exchange: Transcript, contracts: list[Contract], kind: str | None) -> A
     if kind is None and header.get("expect") == "error" and named is not None:
         kind = "error"
     if named is not None:
-        if endpoint is not None and kind in (None, endpoint.kind):
+        if endpoint is not None and (kind is None or is_meant(endpoint, kind)):
             return AnswerOrigin(named, endpoint, endpoint.kind)
         if kind is not None:
-            return AnswerOrigin(named, _of_kind(named, kind), kind)
+            return _meant(named, kind)
         contracts = [named]
     elif kind is not None and len(contracts) == 1:
-        return AnswerOrigin(contracts[0], _of_kind(contracts[0], kind), kind)
-    best, *others = recognise(exchange.body, contracts, kind)
+        return _meant(contracts[0], kind)
+    return _guessed(exchange, contracts, kind)
+
+
+def _guessed(exchange: Transcript, contracts: list[Contract], kind: str | None) -> AnswerOrigin:
+    """What an answer is of by the names in its body, and its status where that is known."""
+    guesses = recognise(exchange.body, contracts, kind)
+    if not guesses:
+        apis = " or ".join(each.api for each in contracts)
+        raise UsageError(f"{apis} has no endpoint of the name or kind {kind}")
+    best = guesses[0]
+    likely = [each for each in guesses if each.score == best.score]
+    whole = [each for each in likely if each.kind not in ("stream", ERROR)]
+    if best.fits and best in whole and kind is None:
+        status = (exchange.header.get("response") or {}).get("status")
+        whole = _with_status(whole, status)
+        best = whole[0]
+        names = dict.fromkeys(
+            each.endpoint.name for each in whole if each.contract is best.contract
+        )
+        if len(names) > 1:
+            may_be = " or ".join(f"{each.contract.api} {each.endpoint.name}" for each in whole)
+            say = "--endpoint" if len({each.contract.api for each in whole}) == 1 else _SAY_ALL
+            raise UsageError(f"may be the answer of {may_be}: say {say} {' or '.join(names)}")
     also = tuple(
-        other.contract.api
-        for other in others
-        if (other.kind, other.score) == (best.kind, best.score)
+        dict.fromkeys(
+            other.contract.api
+            for other in likely
+            if other.kind == best.kind and other.contract is not best.contract
+        )
     )
-    return AnswerOrigin(
-        best.contract, _of_kind(best.contract, best.kind), best.kind, True, best.fits, also
-    )
+    return AnswerOrigin(best.contract, best.endpoint, best.kind, True, best.fits, also)
+
+
+def _with_status(guesses: list[Guess], status: int | None) -> list[Guess]:
+    """Those guesses whose endpoints promise what they give with a status: by name, if any do."""
+    promised = [each for each in guesses if status is None or each.endpoint.is_success(status)]
+    by_name = [each for each in promised if status in each.endpoint.success]
+    return by_name or promised or guesses
 
 
 def asked_at(exchange: Transcript, contracts: list[Contract]) -> tuple[Contract, Endpoint] | None:
@@ -107,19 +142,22 @@ def asked_at(exchange: Transcript, contracts: list[Contract]) -> tuple[Contract,
     if not isinstance(request, dict):
         return None
     try:
-        path = urlsplit(str(request.get("url", ""))).path
+        parts = urlsplit(str(request.get("url", "")))
     except ValueError:
         return None
-    return endpoint_at(contracts, str(request.get("method", "")), path)
+    method, body = str(request.get("method", "")), request.get("body")
+    return endpoint_at(contracts, method, parts.path, query=query_of(parts.query), body=body)
 
 
-def _of_kind(contract: Contract, kind: str) -> Endpoint:
-    if kind == "error":
-        return contract.endpoint_of_errors()
-    endpoint = contract.endpoint_of_kind(kind)
+def _meant(contract: Contract, word: str) -> AnswerOrigin:
+    """What people say that an answer is of: the name or the kind of an endpoint, or "error"."""
+    if word == ERROR:
+        return AnswerOrigin(contract, contract.endpoint_of_errors(), ERROR)
+    endpoint = meant_by(contract, word)
     if endpoint is None:
-        raise UsageError(f"{contract.api} has no endpoint of the kind {kind}")
-    return endpoint
+        there = ", ".join(contract.endpoints)
+        raise UsageError(f"{contract.api} has no endpoint of the name or kind {word}: only {there}")
+    return AnswerOrigin(contract, endpoint, endpoint.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +201,19 @@ def judge_told(
         caps=caps,
         expect_error=told.kind == "error",
         on_event=hear if exchange.looks or on_event is not None else None,
+        request=_asked_for(exchange) if endpoint.kind == "stream" else None,
     )
     if not isinstance(judge, StatesJudge):
         feed(judge, exchange)
     states = judge_looks(judge, exchange, chunks, feed)
     body = exchange.body[:limit]
     return Judged(told, judge, body, _why(judge.reason, exchange), tuple(states))
+
+
+def _asked_for(exchange: Transcript) -> Any:
+    """The JSON that was sent, as far as it was saved."""
+    request = exchange.header.get("request")
+    return request.get("body") if isinstance(request, dict) else None
 
 
 def _feed(judge: Judge, exchange: Transcript, limit: int) -> None:
@@ -243,21 +288,33 @@ def judge_saved(
     Raises UsageError, one line, where that is a guess and would be called broken for a reason that
     may be the guess's, or the file's. `name` stands in it.
     """
-    found = told(exchange, contracts, kind)
+    try:
+        found = told(exchange, contracts, kind)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from error
+    if exchange.followed and not (found.endpoint.sampled or found.endpoint.looked_up_by):
+        what = f"{found.contract.api} {found.endpoint.name}"
+        raise UsageError(f"{name}: holds looks at a job, and {what} makes none that is looked at")
     status = (exchange.header.get("response") or {}).get("status")
     head = status is not None
     if found.guessed and found.kind == "error" and status == _OK and kind is None:
         # Under the status of a success a stream or a result was due, and this refused it.
-        found = replace(found, endpoint=_of_kind(found.contract, "stream"), kind="stream")
+        found = _as_due(found)
     if found.guessed and not head and _is_of_file(exchange):
         _check_guess(found, contracts, exchange.body, kind, name)
     if found.guessed and not found.fits and kind is None:
         # The status may still say all that there is to know, of an outage say.
-        found = replace(found, endpoint=_of_kind(found.contract, "stream"), kind="stream")
+        found = _as_due(found)
     judged = judge_told(found, exchange, caps, limit=limit)
     if found.guessed and not found.fits and judged.judge.verdict() is Verdict.VIOLATES:
         raise UsageError(_unknown(name, contracts, exchange.body, kind))
     return judged
+
+
+def _as_due(found: AnswerOrigin) -> AnswerOrigin:
+    """The same, taken for what is asked for first: the stream, if there is one."""
+    endpoint = found.contract.endpoint_of_errors()
+    return replace(found, endpoint=endpoint, kind=endpoint.kind)
 
 
 def _is_of_file(exchange: Transcript) -> bool:
@@ -305,8 +362,8 @@ def _has_lost_blank_lines(body: bytes) -> bool:
 def _unknown(name: str, contracts: list[Contract], body: bytes, kind: str | None) -> str:
 
     apis = " or ".join(each.api for each in contracts)
-    what = "answer" if kind is None else {"sync": "result"}.get(kind, kind)
-    say = "--api and --endpoint" if kind is None else "--api"
+    what = "answer" if kind is None else _CALLED.get(kind, kind)
+    say = _SAY_ALL if kind is None else "--api"
     return (
         f"{name}: looks like no {what} of {apis}, but like {look_alikes.looks_like(body)}; "
         f"if it is one, say {say}"

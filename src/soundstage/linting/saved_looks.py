@@ -46,7 +46,7 @@ def judge_looks(
     if not isinstance(judge, JobJudge | LeftJudge):
         return []
     following = judge.following
-    if isinstance(judge, JobJudge) and not judge.accepted(_header(exchange)):
+    if isinstance(judge, JobJudge) and not judge.accepted(exchange.answer_header):
         return []
     seen = []
     for look, state in _states(following.looks, exchange, feed):
@@ -86,12 +86,6 @@ def _over(exchange: Transcript) -> dict[str, Any]:
 def _status(look: Transcript) -> int | None:
     status = (look.header.get("response") or {}).get("status")
     return status if isinstance(status, int) else None
-
-
-def _header(exchange: Transcript) -> Callable[[str], str | None]:
-    headers = (exchange.header.get("response") or {}).get("headers") or ()
-    by_name = {str(name).lower(): str(value) for name, value in reversed(headers)}
-    return lambda name: by_name.get(name.lower())
 
 
 def _answered(exchange: Transcript) -> float | None:

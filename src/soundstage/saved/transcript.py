@@ -55,6 +55,14 @@ class Transcript:
         """All the bytes that came, joined."""
         return b"".join(piece for _, piece, _ in self.pieces)
 
+    def answer_header(self, name: str) -> str | None:
+        """The value of a header of the answer; of one that comes twice the first, None if it is not
+        there.
+        """
+        headers = (self.header.get("response") or {}).get("headers") or ()
+        wanted = name.lower()
+        return next((str(value) for key, value in headers if str(key).lower() == wanted), None)
+
     @property
     def followed(self) -> bool:
         """Whether somebody looked at what it made, or was about to."""

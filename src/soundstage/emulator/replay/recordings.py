@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from soundstage.contract import Contract
 from soundstage.contract.paths import endpoint_at
+from soundstage.contract.placeholders import PLACEHOLDER
 from soundstage.contract.protocol import MEDIA_TYPES
 from soundstage.contract.recognise import Guess, recognise
 from soundstage.errors import NoDataError, UsageError
@@ -164,13 +165,10 @@ def _name_endpoint(file: Path, exchange: Transcript, contracts: list[Contract]) 
                 f"{file}: neither a transcript nor a HAR file nor an answer of {apis}, but like "
                 f"{look_alikes.looks_like(body)}"
             )
-        endpoint = guess.contract.endpoint_of_kind(guess.kind)
-        if guess.kind == "error":
-            endpoint = guess.contract.endpoint_of_errors()
-        if endpoint is None:
-            raise UsageError(
-                f"{file}: {guess.contract.api} has no endpoint of its kind, {guess.kind}"
-            )
+        endpoint = guess.endpoint
+        if PLACEHOLDER.search(endpoint.path):
+            what = f"{guess.contract.api} {endpoint.name}"
+            raise UsageError(f"{file}: an answer of {what}, and nothing says which id it was for")
         header["request"] = {"method": endpoint.method, "url": endpoint.path}
     if "response" not in header:
         media = MEDIA_TYPES.get(sniff_framing(body), "text/plain")
@@ -182,7 +180,7 @@ def _name_endpoint(file: Path, exchange: Transcript, contracts: list[Contract]) 
 def _status(guess: Guess, body: bytes) -> int:
     """The status that a response without its head most likely had."""
     if guess.kind != "error":
-        return 200
+        return guess.endpoint.usual_status
     error = guess.contract.errors.matching(json_text.parse(body).value)
     return error.status if error is not None else 400
 
