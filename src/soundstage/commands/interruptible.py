@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from threading import Thread
+from threading import Event, Thread
 from typing import Final
 
 from soundstage.exchange.client import Call, Exchange
@@ -21,25 +21,27 @@ def interruptible_exchange(
     """
     done: list[Exchange] = []
     wrong: list[BaseException] = []
+    # Not `Thread.join`: interrupted, CPython 3.11 takes the thread for ended while it still runs.
+    over = Event()
 
     def ask() -> None:
         try:
             done.append(session.client.exchange(call))
         except BaseException as error:  # noqa: BLE001 - raised in the caller
             wrong.append(error)
+        finally:
+            over.set()
 
-    thread = Thread(target=ask, name="recording", daemon=True)
     interrupted: KeyboardInterrupt | None = None
     try:
-        thread.start()
-        thread.join()
+        Thread(target=ask, name="recording", daemon=True).start()
+        over.wait()
     except KeyboardInterrupt as error:
         interrupted = error
+        # More than once: something may just have been about to start.
         for _ in range(int(_END_S / _AGAIN_S)):
-            # More than once: something may just have been about to start.
             session.cut()
-            thread.join(_AGAIN_S)
-            if not thread.is_alive():
+            if over.wait(_AGAIN_S):
                 break
     if done and (interrupted is None or done[0].response.status is not None):
         return done[0], interrupted

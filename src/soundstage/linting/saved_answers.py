@@ -195,7 +195,8 @@ def judge_told(
     def feed(judge: Judge, answer: Transcript) -> None:
         _feed(judge, answer, limit)
 
-    judge = judge_class(endpoint, exchange)(
+    kind = Judge if told.kind == ERROR else judge_class(endpoint, exchange)
+    judge = kind(
         told.contract,
         endpoint,
         caps=caps,
