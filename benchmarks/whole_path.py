@@ -7,13 +7,13 @@ from __future__ import annotations
 import time
 
 from benchmarks.result import Row
-from soundstage.commands.wire_trials import found_on_the_wire
 from soundstage.contract import Contract, load_all
 from soundstage.exchange.client import Call
 from soundstage.exchange.session import Session, open_session
 from soundstage.exchange.spawn import spawned_emulator
 from soundstage.generation.faults.catalogue import catalogue, wire_faults
 from soundstage.generation.faults.fault import Fault
+from soundstage.proof.wire_trials import found_on_the_wire
 
 _LINES = ("--framing", "lines")
 _FAILING_WORD = "failing-test-word"

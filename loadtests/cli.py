@@ -28,6 +28,7 @@ from soundstage.loadtests.schedule.scenario_file import ready
 from soundstage.output import visible
 from soundstage.output.streams import say
 from soundstage.process import signals
+from soundstage.proof.one_conforming import refuse_unkept, unkept_apis
 from soundstage.target_options import confirm_configured, connection_of, target_of
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     config = find_config(args.config)
     target = target_of(args, config)
     scenario = scenario_of(args, config)
+    refuse_unkept(part.api for part in scenario.parts)
     budget = args.budget if args.budget is not None else config.target.budget
     plan = planned(target, scenario, budget)
     if args.find_capacity:
@@ -76,7 +78,9 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     with ExitStack() as stack:
         url = target
         if url == EMULATOR:
-            url = stack.enter_context(spawned_emulator(args.emulator_args))
+            apis = [part.api for part in scenario.parts if part.api]
+            own = spawned_emulator(args.emulator_args, apis, left_out=unkept_apis())
+            url = stack.enter_context(own)
         options = _options(args, config, scenario, url, budget)
         drive = _search(args, stdout, stderr) if args.find_capacity else _measure(args, stderr)
         code, load = _load(options, drive, stderr, args.processes)

@@ -267,7 +267,7 @@ def shift_row(one: TimesShift) -> Row:
     if one.best is None:
         return shift_label(one), *worst
     best = signed(one.best[0]), _p(one.best[1])
-    ratio, p = (f"{a} to {b}" for a, b in zip(best, worst, strict=True))
+    ratio, p = (between(a, b) for a, b in zip(best, worst, strict=True))
     # Somewhere between a case that is faster and one that is slower there is no difference at all.
     return shift_label(one), ratio, "up to 1" if one.best[0] <= 1 <= one.ratio else p
 

@@ -99,7 +99,23 @@ def _with_cut(times: Floats, cut: Floats) -> tuple[Quantile, ...]:
 def milestone_summary(columns: Columns, name: str) -> MilestoneSummary:
     """A milestone over the measured rows, of which there are some."""
     high = _ends(columns, name, low=False)
-    return high if columns.is_exact(name) else replace(high, low=_ends(columns, name, low=True))
+    if columns.is_exact(name):
+        return high
+    low = _ends(columns, name, low=True)
+    first, last = _in_order(low.intended, high.intended)
+    early, late = _in_order(low.actual, high.actual)
+    low = replace(low, intended=first, actual=early)
+    return replace(high, intended=last, actual=late, low=low)
+
+
+def _in_order(
+    low: tuple[Quantile, ...], high: tuple[Quantile, ...]
+) -> tuple[tuple[Quantile, ...], tuple[Quantile, ...]]:
+    """Both ends of each quantile, the lower first: estimated of exchanges that were cut, that of
+    the low ends may be the later one, or none at all.
+    """
+    pairs = [(a, b) if a.value <= b.value else (b, a) for a, b in zip(low, high, strict=True)]
+    return tuple(a for a, _ in pairs), tuple(b for _, b in pairs)
 
 
 def _ends(columns: Columns, name: str, *, low: bool) -> MilestoneSummary:

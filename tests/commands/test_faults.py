@@ -29,6 +29,9 @@ from soundstage.generation.faults.catalogue import (
     valid_answer,
     wire_faults,
 )
+from soundstage.proof import fault_trials
+from soundstage.proof.fault_trials import judge_all
+from soundstage.proof.kill_matrix import KillMatrix
 
 CONTRACTS = load_all()
 
@@ -43,7 +46,7 @@ def everything(contract: Contract) -> list[Fault]:
     return [*catalogue(contract), *wire_faults(contract)]
 
 
-def lives(matrix: command.KillMatrix) -> list[tuple[str, str, tuple[str, ...]]]:
+def lives(matrix: KillMatrix) -> list[tuple[str, str, tuple[str, ...]]]:
     trials = [*matrix.errors.trials, *matrix.warnings.trials]
     return [(t.fault.name, t.outcome, t.found) for t in trials if t.outcome != "killed"]
 
@@ -54,8 +57,8 @@ def test_every_fault_is_caught_and_nothing_else_is(
     contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As many answers as there are framings; the program itself tries more.
-    monkeypatch.setattr(command, "TRIES", 2)
-    matrix = command.judge_all(contract, everything(contract), valid=200, seed=1)
+    monkeypatch.setattr(fault_trials, "TRIES", 2)
+    matrix = judge_all(contract, everything(contract), valid=200, seed=1)
     assert lives(matrix) == []
     assert matrix.alarms == []
     assert matrix.clean
@@ -69,6 +72,7 @@ def test_json_is_an_object_a_line_with_the_documented_keys() -> None:
     keys += ["valid_streams", "false_alarms"]
     for row in rows:
         warnings = row.pop("warnings")
+        assert row.pop("no_fault_for") == []
         assert list(row) == list(warnings) == keys
         assert row["faults"] == row["killed"] > 10
         assert row["survivors"] == row["wrong_code"] == []
@@ -133,8 +137,8 @@ def test_a_fault_that_no_answer_has_a_place_for_is_named_and_does_not_fail(
 
 def test_a_false_alarm_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     contract = next(iter(CONTRACTS.values()))
-    valid = command.valid_stream
-    monkeypatch.setattr(command, "valid_stream", lambda *a, **k: valid(*a, **k)[:-1])
+    valid = fault_trials.valid_stream
+    monkeypatch.setattr(fault_trials, "valid_stream", lambda *a, **k: valid(*a, **k)[:-1])
     code, text = ran("--api", contract.api, "--only=index/gap", "--valid=3")
     assert code == 1
     assert "3 false alarms on 3 valid streams" in text
@@ -175,7 +179,7 @@ def test_it_runs_as_a_program() -> None:
 @pytest.mark.proof
 def test_a_made_up_contract_is_covered_from_its_data_alone(shape: str, tmp_path: Path) -> None:
     contract = load(shape, folder(tmp_path, shape))
-    matrix = command.judge_all(contract, everything(contract), valid=300)
+    matrix = judge_all(contract, everything(contract), valid=300)
     assert lives(matrix) == []
     assert matrix.alarms == []
     assert len(matrix.errors.trials) > 150
@@ -194,7 +198,7 @@ def test_a_fault_of_the_wire_that_the_emulator_has_no_place_for_was_not_tried(
     placeless = replace(fault, apply=lambda told, rng: None)
     known = by_name(contract)
     monkeypatch.setitem(known, fault.name, placeless)
-    matrix = command.judge_all(contract, [placeless])
+    matrix = judge_all(contract, [placeless])
     assert [trial.outcome for trial in matrix.errors.trials] == ["no_place"]
     assert matrix.clean
 
@@ -205,7 +209,7 @@ def test_a_contract_without_streams_is_covered_by_its_results_and_errors(
     shape: str, tmp_path: Path
 ) -> None:
     contract = load(shape, without_streams(folder(tmp_path, shape), shape))
-    matrix = command.judge_all(contract, everything(contract), valid=10)
+    matrix = judge_all(contract, everything(contract), valid=10)
     assert lives(matrix) == []
     assert matrix.clean
     assert matrix.errors.valid_streams == 0
@@ -235,7 +239,7 @@ def test_printed_errors_that_share_an_envelope_are_told_apart_by_what_only_one_h
     contract = replace(contract, errors=replace(contract.errors, known=tuple(known)))
     faults = [fault for fault in catalogue(contract) if fault.level == "payloads"]
     faults = [fault for fault in faults if fault.of == "error"]
-    matrix = command.judge_all(contract, faults)
+    matrix = judge_all(contract, faults)
     assert lives(matrix) == []
     names = {fault.name for fault in faults}
     first, _, last = (error.name for error in known)
@@ -258,6 +262,6 @@ def test_a_fault_in_one_field_starts_no_avalanche(contract: Contract) -> None:
         rng = random.Random(fault.name)
         answer = broken_answer(contract, fault, *valid_answer(contract, fault, rng), rng)
         if answer is not None:
-            found = command.judged(contract, fault, answer)
+            found = fault_trials.judged(contract, fault, answer)
             errors = [v.code for v in found if v.severity == "error"]
             assert set(errors) <= fault.codes, f"{fault.name}: {errors}"

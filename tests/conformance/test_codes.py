@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from soundstage.commands.faults import judged
 from soundstage.conformance.codes import codes, codes_of, rules_of
 from soundstage.conformance.judge import Judge
 from soundstage.contract import load_all
 from soundstage.generation.faults.catalogue import broken_answer, catalogue, valid_answer
+from soundstage.proof.fault_trials import judged
 from soundstage.untrusted import json_text
 from soundstage.wire.end import FAULT_OF, End
 

@@ -54,7 +54,7 @@ REFUSED = [
     ("an unknown key of the index", PROTOCOL, put("index", mood=1), r"#/index: .*mood"),
     ("an unknown key of an error", ERRORS, put("printed/0", mood=1), r"#/printed/0: .*mood"),
     ("an unknown key of an example", EXAMPLES, put("examples/0", mood=1), r"#/examples/0: .*mood"),
-    ("no stages", PROTOCOL, put("", stages=[]), r"#/stages: "),
+    ("no stages", PROTOCOL, put("", stages=[]), r"#/never_decrease/0/stages: "),
     ("a missing part", PROTOCOL, drop("", "endpoints"), r"#: .*endpoints"),
     ("another name than the folder's", PROTOCOL, put("", api="v5"), r"#/api: .*'v6'"),
     ("a wrong basis", PROTOCOL, put(STAGE, basis="guessed"), r"#/stages/9/basis: "),

@@ -157,7 +157,7 @@ def test_what_has_ended_makes_room_for_the_next_request_at_once() -> None:
     assert endpoint is not None
     body = next(each.payload for each in contract.examples if each.of == "request")
     app = Emulator(Options(profile="instant", seed=1))
-    app._store._most_text = 10
+    app.store._most_text = 10
 
     async def ask() -> list[int]:
         transport = httpx.ASGITransport(app)

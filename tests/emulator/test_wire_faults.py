@@ -20,11 +20,11 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from soundstage.commands.wire_trials import found_on_the_wire
 from soundstage.contract import Contract, load_all
 from soundstage.emulator import Emulator, Options, running
 from soundstage.emulator.http.asgi import FarEnd
 from soundstage.generation.faults.catalogue import wire_faults
+from soundstage.proof.wire_trials import found_on_the_wire
 
 CONTRACTS = load_all()
 each_contract = pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)

@@ -99,6 +99,10 @@ def test_an_id_may_be_unknown_while_its_grace_lasts():
     for exchange, known in ((early, True), (late, False)):
         judge = judge_saved(exchange, [patient], None, Caps(), name="t").judge
         assert ("job.unknown_id" not in [each.code for each in judge.violations]) is known
+    # An emulator that is ten times as fast has a grace of 0.3 seconds.
+    fast = job(look(1, NOT_FOUND, status=404), second=0.1)
+    judge = judge_saved(fast, [patient], None, Caps(), name="t").judge
+    assert "job.unknown_id" in [each.code for each in judge.violations]
 
 
 def test_a_gateway_that_answers_last_leaves_the_job_unjudged():

@@ -16,6 +16,7 @@ from soundstage.exit_codes import worst
 from soundstage.output.streams import say
 from soundstage.output.visible import painted
 from soundstage.process import lifeline, signals
+from soundstage.proof.one_conforming import unkept_apis
 from soundstage.results.bundle import new_folder
 
 HELP = "show everything once, against the emulator"
@@ -53,7 +54,8 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     parent = Path(args.runs)
     seed = str(args.seed)
-    with spawned_emulator(["--speed", str(args.speed), "--seed", seed]) as url:
+    options = ["--speed", str(args.speed), "--seed", seed]
+    with spawned_emulator(options, left_out=unkept_apis()) as url:
         _say(stdout, f"emulator at {url}, {args.speed:g} times as fast as the real thing")
         _say(stdout, "contract check: every rule of every version")
         folder = new_folder("check", parent)

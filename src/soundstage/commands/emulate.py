@@ -105,6 +105,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     if args.replay is not None:
         _replay(args, ready, stderr)
         return 0
+    _refuse_unkept(args.apis)
     if args.profile_from is not None:
         from soundstage.commands import fit_profile
 
@@ -142,6 +143,17 @@ def _replay(args: argparse.Namespace, ready: Callable[[str], None], stderr: Text
     if stderr.isatty():
         print(visible.lines(["recorded:", *served.paths()]), file=stderr, flush=True)
     replay.serve(served, args.host, args.port, ready)
+
+
+def _refuse_unkept(apis: list[str]) -> None:
+    """Raises ContractDataError for a contract that was added and that nobody could keep."""
+    from soundstage.contract import available
+    from soundstage.contract.contract import is_added
+
+    if added := [api for api in apis or available() if is_added(api)]:
+        from soundstage.proof.one_conforming import refuse_unkept
+
+        refuse_unkept(added)
 
 
 def _port(text: str) -> int:
@@ -237,7 +249,8 @@ def _hint(url: str, apis: list[str]) -> str:
             import json
 
             call = (
-                f"try: curl -N {url}{endpoint.path} -H 'Authorization: Bearer any-key'"
+                f"try: curl -N {url}{endpoint.path}"
+                f" -H '{contract.auth.header}: {contract.auth.value('any-key')}'"
                 f" -H 'Content-Type: application/json' -d '{json.dumps(example)}'"
             )
             return visible.lines([call, "stop with Ctrl-C"])

@@ -27,6 +27,7 @@ from soundstage.exchange.spawn import EMULATOR, spawned_emulator
 from soundstage.output.streams import json_line, say
 from soundstage.output.visible import lines, own
 from soundstage.output.written_files import create
+from soundstage.proof.one_conforming import unkept_apis
 from soundstage.saved.encodings import to_utf8
 from soundstage.target_options import add_target_options, connection_of, target_of
 
@@ -98,7 +99,9 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     folder = _empty_folder(args.out)
     with ExitStack() as stack:
         if target == EMULATOR:
-            target = stack.enter_context(spawned_emulator(args.emulator_args))
+            arguments = args.emulator_args
+            served = spawned_emulator(arguments, left_out=unkept_apis())
+            target = stack.enter_context(served)
         session = open_session(target, budget=args.budget, **connection_of(args))
         stack.callback(session.close)
         for warning in session.warnings:

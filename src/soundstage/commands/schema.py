@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
-from soundstage.arguments import Parser
+from soundstage.arguments import Parser, at_most
 from soundstage.contract import Contract, available, load, load_sound
 from soundstage.contract.diagram import listing, mermaid
 from soundstage.contract.json_schema.plain import for_strict_readers
@@ -20,6 +20,8 @@ from soundstage.output.streams import say
 from soundstage.output.written_files import print_document, put
 
 HELP = "print a contract: OpenAPI, JSON Schema, diagram"
+#: Draws of one value, after which nobody believes in it any more.
+_MOST_TRIES = 1_000_000
 
 _EXAMPLES = """examples:
   soundstage schema --api v6                        # stages and rules, to read
@@ -28,7 +30,7 @@ _EXAMPLES = """examples:
   soundstage schema --api v6 --format jsonschema | jq '."$defs" | keys'
   soundstage schema --observed runs/2026-11-21T08-36-15-check-3f2a     # inferred from a run
   soundstage schema --observed recordings/ --docs-diff --format markdown
-
+  soundstage schema --prove my/contracts/songs      # can it be kept, and what is left unsaid?
 
 openapi is OpenAPI 3.2, one JSON document a version: `itemSchema` describes the chunks of a stream,
 the extension x-soundstage-protocol their order, tracks, index and all else that OpenAPI cannot say.
@@ -41,6 +43,10 @@ jsonschema is JSON Schema 2020-12 and nothing else, so that strict validators (A
 --observed prints the schemas that chunks and results were seen to have, with what they were seen to
 have in x-observed (docs/drift.md); with --format jsonschema without it, for strict validators.
 --docs-diff says what the documentation says otherwise, and what it should be changed to.
+
+--prove answers: proved (exit code 0), contradictory (1), not proved within --tries (4). Proved is a
+contract of which requests, streams, jobs and results were made up and judged conforming, with its
+emulator over a connection too, and whose faults are all killed (`soundstage faults`).
 """
 
 
@@ -63,12 +69,21 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--observed", action="append", metavar="PLACE", help=text)
     text = "with --observed: where the documentation and what was seen differ"
     parser.add_argument("--docs-diff", action="store_true", help=text)
+    text = (
+        "say whether a contract can be kept: DIR is its folder, or a folder of contracts "
+        "(default: those of --api)"
+    )
+    parser.add_argument("--prove", nargs="?", const="", metavar="DIR", help=text)
+    text = "with --prove: draws of a value until it is given up (default: %(default)s)"
+    parser.add_argument("--tries", type=at_most(_MOST_TRIES), default=200, metavar="N", help=text)
     text = "where to, - is standard output (default); one version only"
     parser.add_argument("--output", metavar="FILE", default="-", help=text)
     return parser.parse_args(argv)
 
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
+    if args.prove is not None:
+        return _proved(args, stdout, stderr)
     errors: list[ContractDataError] = []
     schemas_only = args.format == "jsonschema" or (args.observed and args.format is None)
     if args.with_basis and (args.docs_diff or not schemas_only):
@@ -105,6 +120,21 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     for error in errors:
         say(f"soundstage schema: {error}", stderr)
     return ExitCode.USAGE if errors else ExitCode.PASS
+
+
+def _proved(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
+    if args.format not in (None, "text", "json"):
+        raise UsageError(f"--prove: --format text or json, not {args.format}")
+    for option in ("with_basis", "observed", "docs_diff"):
+        if getattr(args, option):
+            raise UsageError(f"--prove: nothing is printed, so no --{option.replace('_', '-')}")
+    if args.output != "-":
+        raise UsageError("--prove: the answer goes to standard output, so no --output")
+    if not args.tries:
+        raise UsageError("--tries 0: at least one is needed to find anything")
+    from soundstage.commands import prove
+
+    return prove.run(args, stdout, stderr)
 
 
 def _openapi(contract: Contract) -> str:

@@ -32,7 +32,9 @@ def whole_number(value: Any) -> int | None:
 
 
 class Across:
-    """`due` is the number that the next chunk should have, where chunks are numbered."""
+    """`due` is the number that the next chunk should have, where chunks are numbered; where nothing
+    is `astray`, it goes up by the step with each that has it.
+    """
 
     __slots__ = (
         "_begun",
@@ -43,6 +45,7 @@ class Across:
         "_report",
         "_rising",
         "_unnumbered",
+        "astray",
         "due",
     )
 
@@ -53,6 +56,8 @@ class Across:
         self._or_due: int | None = None
         self._unnumbered = 0
         self._begun = False  # whether any chunk had a number
+        #: Whether there is more to remember of the last numbers than what is due.
+        self.astray = True
         self._constants: dict[tuple[str, Track], Any] = {}
         self._others: dict[tuple[str, Track], set[Any]] = {}
         self._rising: dict[tuple[str, Track], int | float | Decimal] = {}
@@ -104,11 +109,19 @@ class Across:
 
     # ------------------------------------------------------------------ numbers of chunks
 
+    def number(self, value: Any, number: int) -> None:
+        """The chunk has this number, or none (None)."""
+        if value == self.due and type(value) is int:
+            self.came(value)
+        else:
+            self.index(value, number)
+
     def index(self, value: Any, number: int) -> None:
         """The chunk has a number that is not the one that was due, or none."""
         index = self._index
         if index is None:
             return
+        self.astray = True
         step, due = index.step, self.due
         whole = value if type(value) is Decimal else whole_number(value)
         if whole is None:
@@ -142,6 +155,7 @@ class Across:
         self._or_due = None
         self._unnumbered = 0
         self._begun = True
+        self.astray = False
 
     def _is_due(self, whole: int | Decimal, step: int) -> bool:
         """Whether a number goes on from what was due, each event without one counted or not."""

@@ -123,17 +123,23 @@ def _result(path: str, aspect: str, value: Any) -> bool:
     values = [value]
     *outer, last = path.split(".")
     for name in outer:
-        inner = []
-        for each in values:
-            if name == "*" and isinstance(each, list):
-                inner += each
-            elif isinstance(each, dict) and name in each:
-                inner.append(each[name])
-        values = inner
-    if last == "*":
-        return any(isinstance(each, list) and each for each in values)
+        values = [inner for each in values for inner in _inside(each, name)]
+    if last == "*" or last.isdecimal():
+        items = [each for each in values if isinstance(each, list)]
+        return any(_inside(each, last) for each in items)
     objects = [each for each in values if isinstance(each, dict)]
     return bool(objects) if aspect == "required" else any(last in each for each in objects)
+
+
+def _inside(value: Any, name: str) -> list[Any]:
+    """What stands in a value under a name, the number of an item, or `*` for any item."""
+    if isinstance(value, dict):
+        return [value[name]] if name in value else []
+    if not isinstance(value, list):
+        return []
+    if name == "*":
+        return value
+    return value[int(name) : int(name) + 1] if name.isdecimal() and len(name) < 9 else []
 
 
 def _holding(field: str, seen: Observation, protocol: Protocol) -> int:

@@ -14,7 +14,7 @@ from soundstage.conformance.bounded_violations import Findings
 from soundstage.conformance.fields import MOST_EXPLAINED, PATTERN_LIMIT, REFUSED, FieldCheck, shown
 from soundstage.conformance.milestones import Milestones
 from soundstage.conformance.stage_order import StageOrder, Track
-from soundstage.conformance.stages import Kind, compiled
+from soundstage.conformance.stages import Beside, compiled
 from soundstage.conformance.violations import Verdict, Violation, verdict_of
 from soundstage.contract import Contract
 from soundstage.contract.json_schema.field_schemas import pointer, type_name
@@ -69,6 +69,7 @@ class StreamCheck:
         "_searched",
         "_sentinel",
         "_sentinels",
+        "_step",
         "_tracks",
         "capped",
         "events",
@@ -106,7 +107,9 @@ class StreamCheck:
         self._closed_well = False
         self._known: dict[tuple[str, ...], Any] = {}  # the last values of each set of constants
         flag = protocol.completion
-        self._flag = flag.field if flag is not None else None
+        # Of one that lies deeper, a name that no chunk has: each is looked at more closely.
+        self._flag = None if flag is None else flag.field.name or flag.field.pointer
+        self._step = index.step if index is not None else 0
         self._flag_seen = False
         self._found = Findings()
         self._explained = 0
@@ -164,12 +167,12 @@ class StreamCheck:
         kind = self._c.kind(chunk, name if self._named else None)
         if kind is None:
             return self._unknown_stage(chunk, number)
-        stage, fields, fits, tracked = kind[:4]
+        stage, fields, fits, tracked, constant, values, constants, counted, beside = kind
         stage_name = stage.name
         ledger = self._ledger
         track = self._track(chunk) if tracked else None
-        if kind.misnamed is not None:
-            self._report("event.name", f"{stage_name}/event", number, "", kind.misnamed)
+        if beside is not None and beside.misnamed is not None:
+            self._report("event.name", f"{stage_name}/event", number, "", beside.misnamed)
         if self._sentinels or (ledger.ended and not self._may_follow(stage)):
             message = f"a chunk of {stage_name} came after the last one"
             self._report("stream.after_end", "end/nothing_after", number, "", message)
@@ -194,26 +197,23 @@ class StreamCheck:
                 ledger.see(stage, track)
             elif not (stage.anywhere or ledger.advance(stage, track)):
                 ledger.see(stage, track, slip=self._check_order(stage, track, number))
-        if kind.numbered is not None:
-            value, across = kind.numbered(chunk), self._across
-            if value == across.due and type(value) is int:
-                across.came(value)
+        if counted is not None:
+            value, across = chunk.get(counted), self._across
+            if value == across.due and type(value) is int and not across.astray:
+                across.due = value + self._step
             else:
-                across.index(value, number)
-        values, constant = kind.values, kind.constant
+                across.number(value, number)
         if values is not None and (known := values(chunk)) != self._known.get(constant):
             self._known[constant] = known
-            for each in kind.constants:
+            for each in constants:
                 if not (broken and each.field.pointer in broken):
                     value = chunk[each.field.name]
                     self._across.constant(each, each.field.pointer, value, number)
-        if kind.further:
-            self._check_further(kind, chunk, number, track, broken)
+        if beside is not None:
+            self._check_beside(beside, chunk, number, track, broken)
         flag = self._flag
-        if flag is not None and not stage.anywhere:
-            said = flag.of(chunk) if flag.name is None else chunk.get(flag.name)
-            if said is not False or ledger.ended:
-                self._check_flag(said, stage, number)
+        if flag is not None and (chunk.get(flag) is not False or ledger.ended):
+            self._check_flag(chunk, stage, number)
         reached: tuple[str, ...] = ()
         if stage.milestones:
             reached = self._milestones.reached(stage, track, chunk, ledger)
@@ -285,10 +285,12 @@ class StreamCheck:
             return True
         return ledger.reopened()
 
-    def _check_further(
-        self, kind: Kind, chunk: dict[str, Any], number: int, track: Track, broken: set[str]
+    def _check_beside(
+        self, kind: Beside, chunk: dict[str, Any], number: int, track: Track, broken: set[str]
     ) -> None:
-        """Constants and rising values that are no plain member of the chunk, or of one track."""
+        """What is no plain member of the chunk, or never falls."""
+        if kind.number is not None:
+            self._across.number(kind.number.of(chunk), number)
         for each in kind.nested:
             self._across.every_constant(each, chunk, number, track, broken)
         for rising in kind.rising:
@@ -366,8 +368,9 @@ class StreamCheck:
     def _check_track(self, track: Track, number: int) -> None:
         tracks = self._tracks
         assert tracks is not None
-        if track is not None and not self._ledger.knows(track):
-            known = " or ".join(map(str, self._ledger.tracks)) or f"{tracks.start} first"
+        ledger = self._ledger
+        if track is not None and track not in ledger.tracks and not ledger.knows(track):
+            known = " or ".join(map(str, ledger.tracks)) or f"{tracks.start} first"
             message = f"{tracks.field} is {shown(track)}; expected {known}"
             path = tracks.field.pointer
             self._report("track.unknown", "tracks/values", number, path, message)
@@ -404,10 +407,12 @@ class StreamCheck:
             self._report("stage.order", rule, number, "", message)
         return repeated or (stage.ends == "track" and bool(unmet))
 
-    def _check_flag(self, value: Any, stage: Stage, number: int) -> None:
-        field = self._flag
-        if stage.failure or field is None:
+    def _check_flag(self, chunk: dict[str, Any], stage: Stage, number: int) -> None:
+        completion = self._c.protocol.completion
+        if stage.failure or stage.anywhere or completion is None:
             return
+        field = completion.field
+        value = field.of(chunk)
         if value is True:
             if not (self._ledger.ended or self._ledger.perhaps_ended()):
                 message = f"{field} is true; the stream goes on"
@@ -429,6 +434,9 @@ class StreamCheck:
             return
         due = self._ledger.due()
         sentinel = self._c.protocol.sentinel
+        if sentinel is not None and sentinel.required and not (due or self._sentinels):
+            self._missing_sentinel()  # all that had to come is there, and only the text is not
+            return
         if sentinel is not None and sentinel.required and not self._sentinels:
             due.append(sentinel.data.decode())
         after = f"after {self.last_stage}" if self.last_stage else "before its first chunk"

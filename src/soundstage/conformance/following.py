@@ -4,7 +4,7 @@ reader has gone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from soundstage.conformance.answers import violation
@@ -15,7 +15,7 @@ from soundstage.conformance.violations import Violation
 from soundstage.contract import Contract
 from soundstage.contract.jobs import Polling
 from soundstage.contract.protocol import Endpoint
-from soundstage.contract.roles import asset_urls
+from soundstage.contract.roles import track_assets
 from soundstage.process.memory import Claim
 
 #: A chunk and the name of its stage, None where no stage fits.
@@ -26,7 +26,7 @@ class Following:
     """One generation that `endpoint` has made, looked at through the status endpoint that knows it.
     `given`: what it is asked for by, by name; `violations`: what was found so far; `cut`: why
     nobody looks any longer, where it may have gone on; `charges`: how often it was charged for,
-    None where nobody counted.
+    None where nobody counted; `second_s`: how long a second of the contract's is there.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class Following:
         self.unknown = False
         self.cut: str | None = None
         self.charges: int | None = None
+        self.second_s = 1.0
         self._found: list[Violation] = []
 
     @property
@@ -98,29 +99,46 @@ class Following:
                 self._add("job.behind", "status/not_behind", message)
                 return
 
-    def compare_last(self, last: Any, seen: Iterable[Seen]) -> None:
-        """Hold what the last state shows against what a stream had told: files, and what is to
-        stay the same.
+    def compare_results(self, states: Sequence[Any], seen: Iterable[Seen], *, done: bool) -> None:
+        """Hold what states show against what a stream had told: files, and what is to stay the
+        same. With `done` the last of them shows all that there is.
         """
         chunks = [chunk for _, chunk in seen]
-        here = asset_urls(self.contract, [last])
-        for role, url in asset_urls(self.contract, chunks):
-            others = {each for other, each in here if other == role}
-            if others and url not in others:
-                message = f"{role} is {shown(min(others))}; the stream had told {shown(url)}"
-                self._add("job.other_result", "result/same", message)
+        for number, value in enumerate(states, start=1):
+            whole = done and number == len(states)
+            if (found := self._other(value, chunks, whole=whole)) is not None:
+                self._add("job.other_result", "result/same", found)
                 return
+
+    def _other(self, state: Any, chunks: Sequence[Any], *, whole: bool) -> str | None:
+        """How a state differs from what a stream had told; None if it does not. What is not there
+        differs only where the state is `whole`.
+        """
+        here: dict[str, dict[int | str | None, str]] = {}
+        for role, track, url in track_assets(self.contract, [state]):
+            here.setdefault(role, {})[track] = url
+        for role, track, url in track_assets(self.contract, chunks):
+            known = here.get(role)
+            if not known:
+                continue
+            of = f" of track {shown(track)}" if track is not None else ""
+            if track in known:
+                if known[track] != url:
+                    return f"{role}{of} is {shown(known[track])}; the stream had told {shown(url)}"
+            elif track is None or None in known:
+                if url not in known.values():
+                    other = shown(min(known.values()))
+                    return f"{role}{of} is {other}; the stream had told {shown(url)}"
+            elif whole:
+                return f"{role}{of} is missing; the stream had told {shown(url)}"
         protocol = self.endpoint.protocol
         for constant in protocol.constant if protocol is not None else ():
-            mine = constant.field.of(last)
-            for chunk in chunks:
-                told = constant.field.of(chunk)
-                if None not in (mine, told) and mine != told:
-                    message = (
-                        f"{constant.field} is {shown(mine)}; the stream had told {shown(told)}"
-                    )
-                    self._add("job.other_result", "result/same", message)
-                    return
+            mine = constant.field.of(state)
+            told = (constant.field.of(chunk) for chunk in chunks)
+            for each in told:
+                if None not in (mine, each) and mine != each:
+                    return f"{constant.field} is {shown(mine)}; the stream had told {shown(each)}"
+        return None
 
     def charged(self, times: int) -> None:
         """The generation was charged for so many times."""

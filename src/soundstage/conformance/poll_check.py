@@ -34,6 +34,7 @@ class PollCheck:
         "_c",
         "_found",
         "_milestones",
+        "_over",
         "_searched",
         "failed",
         "looks",
@@ -48,6 +49,7 @@ class PollCheck:
         self._milestones = Milestones(self._c.protocol)
         self._found = Findings()
         self._searched = True
+        self._over = False
         self.looks = 0
         self.state: str | None = None
         self.failed: str | None = None
@@ -59,8 +61,8 @@ class PollCheck:
 
     @property
     def over(self) -> bool:
-        """Whether the state is one that stays."""
-        return self.state is not None and self._stage(self.state).ends is not None
+        """Whether a state was seen that is to stay, whatever was shown after it."""
+        return self._over
 
     @property
     def done(self) -> bool:
@@ -88,13 +90,15 @@ class PollCheck:
         self._searched = self._searched and whole
         broken = {violation.path for violation in found}
         self._check_order(stage, number)
-        for constant in (*kind.constants, *kind.nested):
+        beside = kind.beside
+        for constant in (*kind.constants, *(beside.nested if beside is not None else ())):
             self._across.every_constant(constant, value, number, None, broken)
-        for rising in kind.rising:
+        for rising in beside.rising if beside is not None else ():
             for at, each in rising.field.every(value):
                 if at not in broken:
                     self._across.rising(rising, at, each, number)
         self.state = stage.name
+        self._over = self._over or stage.ends is not None
         if stage.failure and self.failed is None:
             self.failed = self._c.said_of_failure(stage, value)
         return SeenEvent(value, stage.name, None, self._milestones.of_state(stage, value))

@@ -15,6 +15,7 @@ from soundstage.conformance.fields import FieldCheck, shown
 from soundstage.conformance.violations import Severity, Violation
 from soundstage.contract import Contract
 from soundstage.contract.json_schema import patterns
+from soundstage.contract.json_schema.field_path import FieldPath
 from soundstage.contract.json_schema.field_schemas import Schema
 from soundstage.contract.protocol import ConstantField, Endpoint, NeverDecrease, Stage
 from soundstage.output import outgoing
@@ -28,15 +29,27 @@ _LONGEST_KIND = 1000
 _LOOKED_AT, _LONGEST_FAILURE = 2_048, 200
 
 
+class Beside(NamedTuple):
+    """What there is to check in a chunk that most have not: constants that are no plain members of
+    it, fields that never fall, a number that lies deeper. `misnamed` says what is wrong with the
+    name of its event.
+    """
+
+    nested: tuple[ConstantField, ...]
+    rising: tuple[NeverDecrease, ...]
+    number: FieldPath | None
+    misnamed: str | None
+
+
 class Kind(NamedTuple):
     """What follows from a chunk's names, from the values that stages are told by, and from the name
     of its event.
 
     `fits` says whether the fields of such a chunk are as they should be; None where they cannot
     be, since not all of its names are documented. The rest: what there is to check in it.
-    `constants` are plain members of it (`constant` their names, `values` gets their values),
-    `nested` those that are not; `numbered` gets its number; `misnamed` says what is wrong with the
-    name of its event. `further`: there are `nested` or `rising` ones.
+    `constant` are the names of plain members that identify the stream, `values` gets their values;
+    `number` is the name of the one that numbers it. `beside` holds what few chunks have, None of
+    most.
     """
 
     stage: Stage
@@ -46,11 +59,8 @@ class Kind(NamedTuple):
     constant: tuple[str, ...]
     values: Callable[[dict[str, Any]], Any] | None
     constants: tuple[ConstantField, ...]
-    nested: tuple[ConstantField, ...]
-    rising: tuple[NeverDecrease, ...]
-    numbered: Callable[[dict[str, Any]], Any] | None
-    misnamed: str | None
-    further: bool
+    number: str | None
+    beside: Beside | None
 
 
 #: What tells a stage, the stage, and its fields.
@@ -146,6 +156,8 @@ class Compiled:
             if stage.name in each.stages and (each.field.name is None or each.field.name in chunk)
         )  # fmt: skip
         constant = tuple(str(each.field.name) for each in plain)
+        number = self._number_of(stage)
+        deep = number if number is not None and number.name is None else None
         return Kind(
             stage,
             fields,
@@ -154,11 +166,10 @@ class Compiled:
             constant=constant,
             values=_values_of(constant),
             constants=plain,
-            nested=nested,
-            rising=rising,
-            numbered=self._number_of(stage),
-            misnamed=misnamed,
-            further=bool(nested or rising),
+            number=number.name if number is not None else None,
+            beside=Beside(nested, rising, deep, misnamed)
+            if nested or rising or deep is not None or misnamed
+            else None,
         )
 
     def _told_by(
@@ -202,12 +213,9 @@ class Compiled:
             return tracks.field.name in chunk
         return bool(tracks.field.schemas(stage.schema))
 
-    def _number_of(self, stage: Stage) -> Callable[[dict[str, Any]], Any] | None:
+    def _number_of(self, stage: Stage) -> FieldPath | None:
         index = self.protocol.index
-        if index is None or stage.name in index.without:
-            return None
-        name = index.field.name
-        return index.field.of if name is None else _getter(name)
+        return None if index is None or stage.name in index.without else index.field
 
     def _gave_up(self) -> None:
         self.given_up = True
@@ -258,10 +266,6 @@ def _misnamed(stage: Stage, event: str) -> str | None:
 
 
 @cache
-def _getter(name: str) -> Callable[[dict[str, Any]], Any]:
-    return lambda chunk: chunk.get(name)
-
-
 @cache
 def _values_of(names: tuple[str, ...]) -> Callable[[dict[str, Any]], Any] | None:
     return itemgetter(*names) if names else None

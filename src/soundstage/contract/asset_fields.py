@@ -77,20 +77,21 @@ def asset_fields(schemas: Iterable[Schema]) -> dict[str, AssetField]:
     """The fields of objects, at any depth, that point to files: by name, the first of a name."""
     found: dict[str, AssetField] = {}
     for schema in schemas:
-        for name, field in _properties(schema, 0):
+        for name, field in properties_in(schema):
             if (role := role_of(field)) in KINDS:
                 grounds = field.get("x-basis", "inferred"), field.get("x-source", "")
                 found.setdefault(name, AssetField(name, role, *grounds))
     return found
 
 
-def _properties(schema: Schema, depth: int) -> Iterator[tuple[str, Schema]]:
+def properties_in(schema: Schema, depth: int = 0) -> Iterator[tuple[str, Schema]]:
+    """(name, schema) of the properties of objects, at any depth."""
     if depth > _DEEPEST:
         return
     for each in inner(schema):
         if each.way[0] == "properties":
             yield each.at[0], each.schema
-        yield from _properties(each.schema, depth + 1)
+        yield from properties_in(each.schema, depth + 1)
 
 
 def found_in(fields: Mapping[str, AssetField], value: Any) -> Iterator[AssetUrl]:

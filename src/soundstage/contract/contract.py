@@ -170,6 +170,14 @@ def folder_of(api: str) -> Traversable:
     return _root_of(api, None).joinpath(api)
 
 
+def is_added(api: str) -> bool:
+    """Whether a version's contract does not come with Soundstage, but lies in a folder that was
+    added. Raises UsageError for such a folder that holds none.
+    """
+    *added, _ = _held(None)
+    return any(api in apis for _, apis in added)
+
+
 def _root_of(api: str, root: Traversable | None) -> Traversable:
     held = _held(root)
     for each, apis in held:
@@ -291,7 +299,8 @@ def _errors(folder: SchemaFiles, api: str) -> Errors:
         guess = {"basis": "inferred", "source": "RFC 9110 > 15.5. Client Error 4xx"}
         data = {**_ANY_ERRORS, "server_error": guess,
                 "statuses": {**_ANY_ERRORS["statuses"], **guess}}  # fmt: skip
-    _fits(folder, path, coherence.of_errors(data))
+    missing = [w for w, said in zip(("basis", "source"), folder.grounds, strict=True) if not said]
+    _fits(folder, path, coherence.of_errors(data, missing))
     known = tuple(
         DocumentedError(
             name=entry["name"],
@@ -329,7 +338,7 @@ def _examples(
         Example(
             file=entry["file"],
             of=entry["of"],
-            source=entry["source"],
+            source=entry.get("source", ""),
             mended=entry.get("mended"),
             payload=folder.read(f"{api}/examples/{entry['file']}"),
         )

@@ -18,7 +18,9 @@ _FRAMINGS = {"sse": "Server-Sent Events", "lines": "JSON lines"}
 
 
 def in_order(protocol: Protocol) -> list[Stage]:
-    """The stages as they come: each below those that must come before it, failures last."""
+    """The stages as they come: each below those that must come before it, what ends something below
+    others, failures last.
+    """
     stages = protocol.stages
     depth = {stage.name: 1 for stage in stages}
     # The longest way to each; as many rounds as a way can be long, since some go in circles.
@@ -27,7 +29,7 @@ def in_order(protocol: Protocol) -> list[Stage]:
             stage.name: 1 + max((depth[name] for name in _after(stage) if name in depth), default=0)
             for stage in stages
         }
-    return sorted(stages, key=lambda stage: (stage.failure, depth[stage.name]))
+    return sorted(stages, key=lambda stage: (stage.failure, depth[stage.name], bool(stage.ends)))
 
 
 def _after(stage: Stage) -> list[str]:
@@ -159,7 +161,7 @@ def _in_words(stage: Stage, protocol: Protocol) -> str:
         f"the state {stage.state}" if stage.state else "",
         *(f"milestone {_named(each)}" for each in stage.milestones if each.headline),
     ]
-    return ", ".join(part for part in parts if part)
+    return ", ".join(part for part in parts if part) or "to begin with"
 
 
 #: How a stage ends something, in words.

@@ -24,6 +24,7 @@ from soundstage.contract.protocol import (
     DocumentedError,
     Endpoint,
     EventName,
+    Example,
     Protocol,
     Stage,
 )
@@ -295,19 +296,30 @@ def _success(contract: Contract, endpoint: Endpoint, version: str) -> dict[str, 
         return {"description": "The result", "content": {_JSON: media}}
     content: dict[str, Any] = {}
     chunk = _chunks_of(contract, endpoint)
-    printed = [each.payload for each in contract.examples if each.of.partition(":")[0] == "stage"]
+    printed = [each for each in contract.examples if each.of.partition(":")[0] == "stage"]
     if "sse" in endpoint.framings:
         data = {"type": "string", "contentMediaType": _JSON, "contentSchema": _ref(chunk)}
         event = {"type": "object", "required": ["data"], "properties": {"data": data}}
-        text = "".join(f"data: {_compact(payload)}\n\n" for payload in printed)
+        text = "".join(_sent(contract, endpoint, each) for each in printed)
+        sentinel = endpoint.protocol.sentinel if endpoint.protocol is not None else None
+        if text and sentinel is not None and sentinel.required:
+            text += f"data: {sentinel.data.decode()}\n\n"
         content[_SSE] = _streamed(event, text, version, chunk)
     if "lines" in endpoint.framings:
-        text = "".join(f"{_compact(payload)}\n" for payload in printed)
+        text = "".join(f"{_compact(each.payload)}\n" for each in printed)
         content[_LINES] = _streamed(_ref(chunk), text, version, chunk)
     return {
         "description": f"Chunks, as they come to be; {PROTOCOL} says which and in what order",
         "content": content,
     }
+
+
+def _sent(contract: Contract, endpoint: Endpoint, example: Example) -> str:
+    """A printed chunk as an event, with the name that events of its stage have."""
+    known = endpoint.protocol.by_name if endpoint.protocol is not None else {}
+    stage = known.get(example.of.partition(":")[2])
+    named = stage is not None and stage.event is not None and stage.event.name
+    return f"{f'event: {named}' + chr(10) if named else ''}data: {_compact(example.payload)}\n\n"
 
 
 def _errors(contract: Contract) -> dict[str, Any]:

@@ -320,7 +320,10 @@ class Example:
 class Protocol:
     """The stages of a stream, or the states that a status endpoint shows (`sampled`), and what
     holds across them; schemas are resolved. Stages are in the order they are tried. Compared and
-    hashed by identity.
+    hashed by identity. What follows from the stages is worked out once: `ending` are those that
+    end a track or the stream with a song, or after which it may be over; `closing` says whether a
+    stage ends the whole stream (else all tracks together do, the close of the connection, or a
+    sentinel); `by_tracks` whether the ends of all tracks end it, since nothing else does.
     """
 
     stages: tuple[Stage, ...]
@@ -335,25 +338,18 @@ class Protocol:
     sampled: bool = False
     by_name: Mapping[str, Stage] = field(default_factory=dict)
 
-    @property
-    def ending(self) -> tuple[Stage, ...]:
-        """The stages that end a track or the stream with a song, or after which it may be over."""
-        return tuple(stage for stage in self.stages if stage.ends and not stage.failure)
+    ending: tuple[Stage, ...] = field(init=False)
+    closing: bool = field(init=False)
+    by_tracks: bool = field(init=False)
 
-    @property
-    def closing(self) -> bool:
-        """Whether a stage ends the whole stream; else all tracks together do, or the close of the
-        connection, or a sentinel.
-        """
-        return any(stage.ends == "stream" for stage in self.ending)
-
-    @property
-    def by_tracks(self) -> bool:
-        """Whether the ends of all tracks end the stream, since nothing else does."""
+    def __post_init__(self) -> None:
+        ending = tuple(stage for stage in self.stages if stage.ends and not stage.failure)
+        ends = {stage.ends for stage in ending}
         sentinel = self.sentinel is not None and self.sentinel.required
-        return not (self.closing or sentinel) and any(
-            stage.ends == "track" for stage in self.ending
-        )
+        object.__setattr__(self, "ending", ending)
+        object.__setattr__(self, "closing", "stream" in ends)
+        by_tracks = "track" in ends and "stream" not in ends and not sentinel
+        object.__setattr__(self, "by_tracks", by_tracks)
 
     def may_follow_the_end(self, stage: Stage) -> bool:
         """Whether a stage may come after the one that ended the stream, once: it ends the stream as

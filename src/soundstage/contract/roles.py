@@ -7,14 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import Any
+from typing import Any, Final, NamedTuple
 
-from soundstage.contract.asset_fields import KINDS, AssetField, asset_fields
+from soundstage.contract.asset_fields import KINDS, AssetField, asset_fields, properties_in
 from soundstage.contract.contract import Contract
 from soundstage.contract.json_schema.field_schemas import Schema
 from soundstage.contract.role_names import role_of
 
-__all__ = ["URL_ROLES", "asset_urls", "assets_of", "identifier", "identifiers", "role_of", "roles"]
+__all__ = [
+    "URL_ROLES",
+    "asset_urls",
+    "assets_of",
+    "identifier",
+    "identifiers",
+    "role_of",
+    "roles",
+    "track_assets",
+]
 
 #: The roles of fields and parameters that hold a URL.
 URL_ROLES = frozenset({*KINDS, "url", "reference_audio"})
@@ -22,16 +31,24 @@ _IDENTIFIERS = ("message_id", "task_id")
 #: More characters of an identifier are not taken.
 LONGEST_ID = 4_000
 _DEEPEST = 32
+#: The role of a field that says of which track something is.
+TRACK: Final = "track"
 
 
 @cache
 def roles(contract: Contract) -> dict[str, str]:
-    """The role of every documented field of chunks and results that has one, by name."""
+    """The role of every documented field of chunks and results that has one, by name: what stands
+    at the top of an object wins.
+    """
     found: dict[str, str] = {}
-    for schema in _objects(contract):
+    schemas = list(_objects(contract))
+    for schema in schemas:
         for name, field in schema.get("properties", {}).items():
             if role := role_of(field):
                 found.setdefault(name, role)
+    for name, field in (pair for schema in schemas for pair in properties_in(schema)):
+        if role := role_of(field):
+            found.setdefault(name, role)
     return found
 
 
@@ -67,22 +84,41 @@ def assets_of(contract: Contract, name: str) -> dict[str, AssetField]:
 
 def asset_urls(contract: Contract, values: Iterable[Any]) -> list[tuple[str, str]]:
     """The (role, URL) of every asset that chunks or results point to: each once, in order."""
-    known = {name: role for name, role in roles(contract).items() if role in KINDS}
-    return list(dict.fromkeys(pair for value in values for pair in _look(value, known, 0)))
+    found = ((each.role, each.url) for each in track_assets(contract, values))
+    return list(dict.fromkeys(found))
 
 
-def _look(value: Any, known: dict[str, str], depth: int) -> Iterator[tuple[str, str]]:
+class TrackAsset(NamedTuple):
+    """Where a file lies, and of which track it is (None where nothing says so)."""
+
+    role: str
+    track: int | str | None
+    url: str
+
+
+def track_assets(contract: Contract, values: Iterable[Any]) -> Iterator[TrackAsset]:
+    """Every asset that chunks or results point to, in order."""
+    known = {name: role for name, role in roles(contract).items() if role in {*KINDS, TRACK}}
+    for value in values:
+        yield from _look(value, known, None, 0)
+
+
+def _look(
+    value: Any, known: dict[str, str], track: int | str | None, depth: int
+) -> Iterator[TrackAsset]:
     if depth > _DEEPEST:
         return
     if isinstance(value, dict):
+        own = (each for name, each in value.items() if known.get(name) == TRACK)
+        track = next((each for each in own if isinstance(each, int | str)), track)
         for name, inner in value.items():
-            if name in known and isinstance(inner, str):
-                yield known[name], inner
+            if isinstance(inner, str) and (role := known.get(name, TRACK)) != TRACK:
+                yield TrackAsset(role, track, inner)
             else:
-                yield from _look(inner, known, depth + 1)
+                yield from _look(inner, known, track, depth + 1)
     elif isinstance(value, list):
         for inner in value:
-            yield from _look(inner, known, depth + 1)
+            yield from _look(inner, known, track, depth + 1)
 
 
 def _objects(contract: Contract) -> Iterator[Schema]:
@@ -92,5 +128,3 @@ def _objects(contract: Contract) -> Iterator[Schema]:
     for endpoint in contract.endpoints.values():
         if endpoint.response:
             yield endpoint.response
-            for field in endpoint.response.get("properties", {}).values():
-                yield field.get("items", {})

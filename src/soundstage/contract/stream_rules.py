@@ -20,7 +20,10 @@ def stream_rules(book: RuleBook, endpoint: Endpoint, protocol: Protocol) -> None
     book.add(name, "framing", grounds, f"The body is framed as {framing}, each event ended.")
     book.add(name, "json", grounds, "Each event carries one JSON object (RFC 8259).")
     end_grounds = protocol.ending[0].grounds if protocol.ending else grounds
-    ending = " or ".join(stage.name for stage in protocol.ending) or "its last chunk"
+    closing = [stage.name for stage in protocol.ending if stage.ends != "track"]
+    ending = " or ".join(closing or (stage.name for stage in protocol.ending)) or "its last chunk"
+    if protocol.sentinel is not None and protocol.sentinel.required:
+        ending = protocol.sentinel.data.decode()
     book.add(name, "end/reached", end_grounds, f"The stream goes on until {ending}.")
     book.add(name, "end/nothing_after", end_grounds, "Nothing comes after the last chunk.")
     names = ", ".join(stage.name for stage in protocol.stages)

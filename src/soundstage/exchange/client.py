@@ -19,6 +19,7 @@ from soundstage.contract.roles import identifier
 from soundstage.errors import UsageError
 from soundstage.exchange.budget import Budget
 from soundstage.exchange.exchange import Call, Exchange
+from soundstage.exchange.filled_paths import path_of
 from soundstage.exchange.job_follower import Interrupt, JobFollower
 from soundstage.exchange.reader import ExchangeReader
 from soundstage.exchange.tape import Tape
@@ -81,7 +82,8 @@ class Client:
         UsageError for a request that cannot be sent; nothing else.
         """
         method = call.method or call.endpoint.method
-        url = self.target.url + (call.path or call.endpoint.path)
+        path = call.path or path_of(call.endpoint)
+        url = self.target.url + path
         head, body = self._request(call)
         if call.endpoint.billed and method == "POST" and self._key(call) is not None:
             self.budget.take()

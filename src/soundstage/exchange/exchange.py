@@ -384,6 +384,8 @@ class Exchange:
             "cut": following.cut,
             "t": round((self.ended_ns - self.started_ns) / _SECOND_NS, 6),
         }
+        if following.second_s != 1.0:
+            over["second"] = round(following.second_s, 6)
         return over if following.charges is None else {**over, "charged": following.charges}
 
 

@@ -57,6 +57,15 @@ def names_in(endpoint: Endpoint) -> set[str]:
     return set(filled_in(endpoint.path, dict(endpoint.query)))
 
 
+def path_of(endpoint: Endpoint) -> str:
+    """The path of an endpoint with its query, where nothing is to be filled in; else the path as
+    the contract has it.
+    """
+    if not endpoint.query or names_in(endpoint):
+        return endpoint.path
+    return filled(endpoint, {})
+
+
 def filled(endpoint: Endpoint, values: Mapping[str, str]) -> str:
     """The path and the query of an endpoint with these values where the contract has names in
     braces. Where there is but one such name and one value, that is meant, whatever its name.

@@ -94,7 +94,7 @@ class JobFollower:
         self._interrupt = interrupt
         self._keep_bytes, self._keep_chunks = keep_bytes, keep_chunks
         self._confirm = confirm
-        self._second_s = second_s
+        self._second_s = following.second_s = second_s
         self._pay = pay
         self._polling = following.polling
         self._status: Endpoint = following.status
@@ -140,7 +140,8 @@ class JobFollower:
                     confirmed, wait = confirmed + 1, 0.0
                 continue
             if status in _NOT_FOUND:
-                if look.ended_ns - accepted_ns > polling.grace_s * _SECOND_NS:
+                grace_s = polling.grace_s * self._second_s
+                if look.ended_ns - accepted_ns > grace_s * _SECOND_NS:
                     judge.unknown_id(status)
                     return judge.over()
                 continue

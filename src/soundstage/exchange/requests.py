@@ -6,7 +6,7 @@ than it is. Names no API version.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from random import Random
 from typing import Any
 
@@ -18,15 +18,8 @@ from soundstage.contract.json_schema.field_schemas import Schema
 from soundstage.contract.protocol import Endpoint
 from soundstage.contract.roles import role_of
 from soundstage.errors import UsageError
-from soundstage.generation.sampler import (
-    MISSING,
-    Candidates,
-    Knowledge,
-    Place,
-    SchemaSampler,
-    Unmet,
-    sampler_of,
-)
+from soundstage.generation.least_filled import LeastFilled
+from soundstage.generation.sampler import Unmet, sampler_of
 from soundstage.untrusted import json_text
 
 _MOODS = ("calm", "bright", "wistful", "restless", "warm", "bold", "dreamy", "playful")
@@ -70,29 +63,15 @@ def request_body(contract: Contract, endpoint: Endpoint, rng: Random) -> dict[st
 _TRIES = 50
 
 
-class _Least(Knowledge):
-    """Values by role, and nothing that may be left out."""
-
-    def __init__(self, sampler: SchemaSampler, rng: Random) -> None:
-        self._sampler, self._rng = sampler, rng
-
-    def value(self, place: Place) -> Any:
-        role = (self._sampler.role_at(place) or "").removesuffix("_or_null")
-        if role in ("prompt", "lyrics"):
-            return _string({"x-role": role}, self._rng)
-        return Candidates((_URL,)) if role == "reference_audio" else MISSING
-
-    def has(self, place: Place) -> bool:
-        return False
-
-
 def _drawn(contract: Contract, endpoint: Endpoint, rng: Random) -> dict[str, Any]:
     """A body that is drawn from the schema, and meets what tells the endpoint from others."""
     asked = [each for each in (endpoint.request, endpoint.when) if each is not None]
     sampler = sampler_of({"type": "object", "allOf": asked})
+    by_role = {role: partial(_string, {"x-role": role}, rng) for role in ("prompt", "lyrics")}
+    least = LeastFilled(sampler, by_role)
     for _ in range(_TRIES):
         try:
-            body = sampler.draw(rng, _Least(sampler, rng))
+            body = sampler.draw(rng, least)
         except Unmet as error:
             raise UsageError(
                 f"{contract.api} {endpoint.name}: no request can be made up: {error}"

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
 
@@ -30,16 +30,19 @@ _TAIL_BYTES = 2000
 
 
 @contextmanager
-def spawned_emulator(arguments: list[str]) -> Iterator[str]:
+def spawned_emulator(
+    arguments: list[str], apis: Iterable[str] = (), *, left_out: Collection[str] = ()
+) -> Iterator[str]:
     """An emulator on a free port of this machine, with these options of `soundstage emulate`;
-    yields its base URL and stops it at the end.
+    yields its base URL and stops it at the end. It serves `apis`, where the options do not say
+    which; none: all that are understood but those that are `left_out`, as it would refuse them.
 
     Raises TargetError, with what it said, if it does not get ready; EmulatorOptionsError if these
     are no options of it.
     """
     # It ends with us, however we end; and imports nothing from the folder that we are in.
     program = [sys.executable, "-P", "-m", "soundstage", "emulate", lifeline.OPTION]
-    command = [*program, "--port", "0", *arguments, *_served(arguments)]
+    command = [*program, "--port", "0", *arguments, *_served(arguments, apis, left_out)]
     with tempfile.TemporaryFile() as complaints:
         child = subprocess.Popen(
             command,
@@ -68,14 +71,17 @@ def spawned_emulator(arguments: list[str]) -> Iterator[str]:
             _stop(child)
 
 
-def _served(arguments: list[str]) -> list[str]:
-    """What keeps a contract that is broken from stopping a run that asks for another one: the
-    emulator serves those that are understood, where nothing else is asked of it.
+def _served(arguments: list[str], apis: Iterable[str], left_out: Collection[str]) -> list[str]:
+    """What keeps a contract that is broken, or that nobody could keep, from stopping a run that
+    asks for another one.
     """
-    sound, broken = load_sound()
-    if not broken or any(word.partition("=")[0] == "--api" for word in arguments):
+    if any(word.partition("=")[0] == "--api" for word in arguments):
         return []
-    return [word for api in sound for word in ("--api", api)]
+    wanted = list(dict.fromkeys(apis))
+    if not wanted:
+        sound, broken = load_sound()
+        wanted = [api for api in sound if api not in left_out] if broken or left_out else []
+    return [word for api in wanted for word in ("--api", api)]
 
 
 def _announced(stdout: IO[bytes]) -> str | None:

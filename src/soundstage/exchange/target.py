@@ -64,7 +64,7 @@ class Target:
         """
         if self.about.get("takes_no_time"):
             return 0.0
-        return 1 / max(1.0, self.about.get("speed", 1.0))
+        return 1.0 / max(1.0, float(self.about.get("speed", 1.0)))
 
     def to_json(self) -> dict[str, Any]:
         """The `target` of run.json."""

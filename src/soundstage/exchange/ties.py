@@ -67,8 +67,9 @@ def leave_and_ask(client: Client, call: Call, leave: Leave, charges: Charges) ->
     seen = [look for look in exchange.looks if look.state is not None]
     if seen:
         following.compare_first(seen[0].state, chunks)
-        if following.looks.check.done and exchange.states:
-            following.compare_last(exchange.states[-1][1], chunks)
+        done = following.looks.check.done
+        following.compare_results([state for _, state in exchange.states], chunks, done=done)
+        if done and exchange.states:
             exchange.tied.add("result/same")
         exchange.tied.add("status/not_behind")
     _count(exchange, following, before, charges())

@@ -53,7 +53,9 @@ def outcome(gate: ContractGate, rule: Rule) -> RuleOutcome:
     elif inconclusive(unknown):
         known.outcome, known.reason = "inconclusive", unknown
     elif not gate.assets.exercised(rule) and not any(
-        exercised(rule, seen) and gate.unjudged(exchange) is None for exchange, seen in concerned
+        # A stream that we left on purpose says what it was left for.
+        exercised(rule, seen) and (is_tied(rule) or gate.unjudged(exchange) is None)
+        for exchange, seen in concerned
     ):
         not_sent = gate.not_sent.get((rule.api, rule.endpoint))
         if is_tied(rule):

@@ -23,6 +23,7 @@ from soundstage.exchange.session import TIMEOUT_S, Session, open_session
 from soundstage.exchange.spawn import EMULATOR, spawned_emulator
 from soundstage.gate.gate import ContractGate
 from soundstage.gate.milestone_facts import milestone_facts
+from soundstage.proof.one_conforming import refuse_unkept
 from soundstage.results.bundle import BundleWriter, new_folder
 
 #: The time for all that a check sends where nobody says another, in seconds.
@@ -65,11 +66,12 @@ class CheckOptions:
 def open_gate(options: CheckOptions) -> Iterator[ContractGate]:
     """A gate that is ready to check. Raises SoundstageError before anything billable is sent."""
     contracts = [load(api) for api in options.apis]
+    refuse_unkept(options.apis)
     with ExitStack() as stack:
         url = options.target
         if url == EMULATOR:
             arguments = list(options.emulator_arguments)
-            url = stack.enter_context(spawned_emulator(arguments))
+            url = stack.enter_context(spawned_emulator(arguments, options.apis))
         session = open_session(
             url,
             key_file=options.key_file,

@@ -456,10 +456,12 @@ class ContractGate:
             return
         self._tied.add(contract.api)
         for endpoint in tied_endpoints(contract):
+            own = own_values(contract, endpoint, self._seed)
             call = Call(
                 contract,
                 endpoint,
                 sent_body(endpoint, self.valid_body(contract, endpoint)),
+                path=filled(endpoint, own) if own else None,
                 confirm=1,
                 scenario="ties",
             )

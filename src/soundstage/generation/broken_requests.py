@@ -14,6 +14,8 @@ from soundstage.contract.rules import Rule
 _OF_EACH_TYPE: tuple[Any, ...] = (17, "text", True, ["a"], {"a": 1}, 0.5, None)
 #: Values that a constraint may rule out, tried in turn.
 _SUSPECTS: tuple[Any, ...] = ("not a URL", " ", "", -1, 0, 10**12)
+#: A text that is too long by one is made up of at most so many characters.
+_LONGEST = 100_000
 
 
 def breaking(contract: Contract, rule: Rule, valid: dict[str, Any]) -> dict[str, Any] | None:
@@ -28,12 +30,22 @@ def breaking(contract: Contract, rule: Rule, valid: dict[str, Any]) -> dict[str,
         return None
     _, name, aspect, *_ = parts
     if aspect == "required":
-        return {key: value for key, value in valid.items() if key != name}
+        without = {key: value for key, value in valid.items() if key != name}
+        # What is asked for on a condition may be left out where that does not hold.
+        return without if _is_refused(contract, valid, without) else None
     for schema in _request_schemas(contract):
         if name in schema.get("properties", {}):
-            for value in _broken_values(schema["properties"][name], aspect, rule.basis):
+            # What says nothing of what it rests on rests on what all of the contract does.
+            usual = schema.get("x-basis", rule.basis)
+            for value in _broken_values(schema["properties"][name], aspect, rule.basis, usual):
                 return {**valid, name: value}
     return None
+
+
+def _is_refused(contract: Contract, valid: dict[str, Any], changed: dict[str, Any]) -> bool:
+    """Whether a change of a valid request makes it one that its schema rules out."""
+    found = [patterns.validator(schema) for schema in _request_schemas(contract)]
+    return not any(each.is_valid(valid) and each.is_valid(changed) for each in found)
 
 
 def _request_schemas(contract: Contract) -> Iterator[Schema]:
@@ -42,18 +54,31 @@ def _request_schemas(contract: Contract) -> Iterator[Schema]:
             yield endpoint.request
 
 
-def _broken_values(schema: Schema, aspect: str, basis: str) -> Iterator[Any]:
+def _broken_values(schema: Schema, aspect: str, basis: str, usual: str) -> Iterator[Any]:
     kinds = schema.get("type", [])
     kinds = kinds if isinstance(kinds, list) else [kinds]
     if aspect == "type":
-        yield from (value for value in _OF_EACH_TYPE if type_name(value) not in kinds)
+        # Every integer is a number, too.
+        allowed = {*kinds, *(("integer",) if "number" in kinds else ())}
+        yield from (value for value in _OF_EACH_TYPE if type_name(value) not in allowed)
         return
     parts = [schema, *schema.get("allOf", ())]
-    aimed = [part for part in parts if part.get("x-basis") == basis]
-    others = [part for part in parts if part.get("x-basis") != basis]
-    fitting = [value for value in _SUSPECTS if type_name(value) in kinds and _breaks(aimed, value)]
+    aimed = [part for part in parts if part.get("x-basis", usual) == basis]
+    others = [part for part in parts if part.get("x-basis", usual) != basis]
+    suspects = [*_SUSPECTS, *(value for part in aimed for value in _beyond(part))]
+    fitting = [value for value in suspects if type_name(value) in kinds and _breaks(aimed, value)]
     # Best is a value that breaks this rule alone; an empty prompt is blank as well.
     yield from sorted(fitting, key=lambda value: _breaks(others, value))
+
+
+def _beyond(part: Schema) -> Iterator[Any]:
+    """Values just beyond the bounds that a schema sets."""
+    if part.get("maxLength", _LONGEST) < _LONGEST:
+        yield "a" * (part["maxLength"] + 1)
+    if "minimum" in part:
+        yield part["minimum"] - 1
+    if "maximum" in part:
+        yield part["maximum"] + 1
 
 
 def _breaks(parts: list[Schema], value: Any) -> bool:

@@ -41,8 +41,12 @@ def _nearest_to_zero(schema: Schema) -> Any:
     return min(max(0, schema.get("minimum", 0)), schema.get("maximum", float("inf")))
 
 
-def gathered(schema: Schema) -> Schema:
-    """The schema with the keywords of its `allOf` beside its own."""
+def gathered(schema: Schema | bool) -> Schema:
+    """The schema with the keywords of its `allOf` beside its own. Of `true` and `false`, which are
+    schemas too, those that mean the same.
+    """
+    if isinstance(schema, bool):
+        return {} if schema else {"not": {}}
     parts: Schema = {}
     for part in schema.get("allOf", ()):
         parts.update(gathered(part))
@@ -305,7 +309,7 @@ class PayloadMaker:
             fill = lambda chunk: chunk.rng.choice(values)  # noqa: E731
         elif kinds == ["object"] and "properties" in schema:
             return self._object(schema)
-        elif kinds == ["array"] and "items" in schema:
+        elif kinds == ["array"] and isinstance(schema.get("items"), dict):
             return self._array(name, schema)
         else:
             kind = next((kind for kind in kinds if kind != "null"), "null")

@@ -91,19 +91,19 @@ class SchemaSampler:
             found = self.roles.get(tuple(ANY if part.isdecimal() else part for part in place))
         return found
 
-    def draw(self, rng: random.Random, fill: Knowledge = _NOTHING) -> Any:
+    def draw(self, rng: random.Random, fill: Knowledge = _NOTHING, *, tries: int = TRIES) -> Any:
         """A value that meets the schema. `fill` knows the values of some places; where one of them
-        does not meet its schema, it is drawn like any other. Raises Unmet.
+        does not meet its schema, it is drawn like any other. Raises Unmet after so many `tries`.
         """
-        for tried in range(TRIES):
-            known = fill if tried < TRIES // 2 else _NOTHING
+        for tried in range(tries):
+            known = fill if tried <= tries // 2 else _NOTHING
             try:
                 value = self._value(self._canonical, (), rng, known, 0)
             except Unmet:
                 continue
             if self._meets(value):
                 return value
-        raise Unmet(f"no value found in {TRIES} tries")
+        raise Unmet(f"no value found in {tries:,} tries")
 
     # --- by keyword -------------------------------------------------------------------------------
 
@@ -345,9 +345,10 @@ def _number(schema: Schema, rng: random.Random) -> float:
     low, high = _bounds(schema)
     step = schema.get("multipleOf")
     if step:
-        return round(rng.randint(math.ceil(low / step), max(1, math.floor(high / step))) * step, 12)
+        many = rng.randint(math.ceil(low / step), max(1, math.floor(high / step)))
+        return round(float(many * step), 12)
     if low == high:
-        return low
+        return float(low)
     inside = low + (high - low) * rng.uniform(0.05, 0.95)
     return round(inside, 6) if high - low > 1e-3 else inside
 

@@ -111,7 +111,7 @@ def values(schema: Schema) -> st.SearchStrategy[Any]:
     are drawn from the schema by a seed: they do not shrink to plainer ones.
     """
     schema = gathered(schema)
-    if schema.keys() - _SAID - ANNOTATIONS:
+    if schema.keys() - _SAID - ANNOTATIONS or schema.get("items") is False:
         return _drawn(schema)
     if "const" in schema:
         return st.just(schema["const"])
@@ -170,6 +170,8 @@ def _of_kind(kind: str, schema: Schema) -> st.SearchStrategy[Any]:
     if kind == "string":
         return _strings(schema)
     if kind == "array":
+        if schema.get("items") is False:
+            return st.just([])
         items = values(schema["items"]) if "items" in schema else json_values
         least = schema.get("minItems", 0)
         return st.lists(items, min_size=least, max_size=schema.get("maxItems", least + _ITEMS))

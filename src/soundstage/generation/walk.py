@@ -13,7 +13,7 @@ import random
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 
 from soundstage.contract import Contract
@@ -36,6 +36,7 @@ __all__ = [
     "Step",
     "Story",
     "Track",
+    "headline_times",
     "identifier",
     "order_of",
     "payloads",
@@ -86,6 +87,22 @@ def plan(
         if places:
             return [*steps[: rng.choice(places)], _failed(contract)]
     return steps
+
+
+@cache
+def headline_times(protocol: Protocol) -> Mapping[str, Times]:
+    """How often stages come that may be left out, and that reach a headline: a song without any is
+    legal, and nobody's usual one.
+    """
+
+    def carrying(most: int | None) -> Times:
+        return lambda rng: min(rng.randint(*_CARRYING), most or _CARRYING[1])
+
+    return {
+        stage.name: carrying(stage.times[1])
+        for stage in protocol.stages
+        if not stage.times[0] and any(each.headline for each in stage.milestones)
+    }
 
 
 def _failed(contract: Contract) -> Step:

@@ -48,17 +48,19 @@ def judge_looks(
     following = judge.following
     if isinstance(judge, JobJudge) and not judge.accepted(exchange.answer_header):
         return []
+    over = _over(exchange)
+    grace_s = following.polling.grace_s * over.get("second", 1.0)
     seen = []
     for look, state in _states(following.looks, exchange, feed):
         if state is not None:
             if not seen and isinstance(judge, LeftJudge) and _came_after(look, exchange):
                 following.compare_first(state[0], chunks)
             seen.append(state)
-        elif not following.unknown and _is_not_found(look, exchange, following.polling.grace_s):
+        elif not following.unknown and _is_not_found(look, exchange, grace_s):
             following.unknown_id(_status(look) or 0)
-    if isinstance(judge, LeftJudge) and seen and following.looks.check.done:
-        following.compare_last(seen[-1][1], chunks)
-    over = _over(exchange)
+    if isinstance(judge, LeftJudge):
+        done = following.looks.check.done
+        following.compare_results([state for _, state in seen], chunks, done=done)
     following.over(over.get("cut"))
     if over.get("charged") is not None:
         following.charged(over["charged"])

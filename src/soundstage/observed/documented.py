@@ -201,7 +201,7 @@ def documented(contract: Contract, endpoint: str, stage: str) -> Places:
         for inner, below in schema.get("properties", {}).items():
             place.fields[inner] = where + pointer(inner)
             walk(below, place.fields[inner], place, inner in schema.get("required", ()), inner)
-        if "items" in schema:
+        if isinstance(schema.get("items"), dict):
             walk(schema["items"], f"{where}/*", place, False)
 
     root = Documented({}, required=True, listed=True, source="", private=False, naming=False)

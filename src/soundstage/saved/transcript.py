@@ -39,8 +39,9 @@ class Transcript:
     only where the body is not whole, and is not written.
     `looks`: the questions for the state of what it made, in order, each with its answer: as this
     one, but for `api` and `endpoint`, and with `t` in its header, when it was sent.
-    `over`: why nobody looked any longer (`cut`, `t`; `charged`: how often it was charged for); None
-    if nobody looked, or the transcript breaks off.
+    `over`: why nobody looked any longer (`cut`, `t`; `charged`: how often it was charged for;
+    `second`: how long a second of the contract's is there); None if nobody looked, or the
+    transcript breaks off.
     """
 
     header: dict[str, Any]

@@ -64,7 +64,7 @@ _END: Final = (
     ("t", _is_moment),
 )
 #: Of looks: why nobody looked any longer.
-_OVER: Final = (("cut", _is_text), ("t", _is_moment), ("charged", _is_count))
+_OVER: Final = (("cut", _is_text), ("t", _is_moment), ("second", is_time), ("charged", _is_count))
 
 
 def check_header(header: dict[str, Any], place: str, pointer: str = "") -> None:

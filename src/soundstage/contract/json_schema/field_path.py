@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Final
 
 from soundstage.contract.json_schema.field_schemas import pointer
@@ -48,21 +49,21 @@ class FieldPath:
         that is not null.
         """
         if self.name is not None:
-            return value.get(self.name) if isinstance(value, Mapping) else None
+            return value.get(self.name) if _is_object(value) else None
         return next((found for _, found in self.every(value) if found is not None), None)
 
     def is_in(self, value: Any) -> bool:
         """Whether there is such a place, whatever stands there."""
         if self.name is not None:
-            return isinstance(value, Mapping) and self.name in value
+            return _is_object(value) and self.name in value
         return next(self.every(value), None) is not None
 
     def every(self, value: Any) -> Iterator[tuple[str, Any]]:
         """(JSON pointer, value) of each place that the path names, at most a thousand."""
-        for number, found in enumerate(_walk(value, self.parts)):
-            if number >= _MOST:
-                return
-            yield found
+        if self.name is not None:  # nearly all paths are, and chunks come fast
+            there = _is_object(value) and self.name in value
+            return iter(((self.pointer, value[self.name]),) if there else ())
+        return islice(_walk(value, self.parts), _MOST)
 
     def place(self, value: Any) -> tuple[str | int, ...] | None:
         """The first place that the path names, by names and numbers; None if there is none."""
@@ -80,6 +81,10 @@ class FieldPath:
         for part in self.parts:
             found = [each for above in found for each in _below(above, part)]
         return found
+
+
+def _is_object(value: Any) -> bool:
+    return type(value) is dict or isinstance(value, Mapping)
 
 
 def _walk(value: Any, parts: tuple[str, ...]) -> Iterator[tuple[str, Any]]:

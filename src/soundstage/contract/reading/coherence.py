@@ -12,7 +12,7 @@ from typing import Any
 from soundstage.contract.asset_fields import DURATION, duration_of
 from soundstage.contract.json_schema.field_path import FieldPath, field_path
 from soundstage.contract.protocol import MOST_TRACKS, Endpoint, Protocol, Stage
-from soundstage.contract.reading import endpoints_fit
+from soundstage.contract.reading import endpoints_fit, stages_fit
 from soundstage.contract.role_names import role_of
 from soundstage.errors import UsageError
 from soundstage.wire.url import parse_target
@@ -25,18 +25,16 @@ PROGRESS = "progress"
 def of_protocol(data: Mapping[str, Any]) -> Iterator[Finding]:
     """What does not fit in a `protocol.json` that meets its schema."""
     stages, names = data["stages"], {stage["name"] for stage in data["stages"]}
+    shown = (each for each in data["endpoints"] if each["kind"] == "status")
+    states = {name for endpoint in shown for name in endpoint.get("stages", ())}
     yield from ungrounded(data)
     yield from _twice(stages, "/stages")
     yield from _twice(data["endpoints"], "/endpoints")
-    for number, endpoint in enumerate(data["endpoints"]):
-        if endpoint["kind"] == "stream" and not endpoint.get("stages", names):
-            place = f"/endpoints/{number}" if "stages" in endpoint else ""
-            yield f"{place}/stages", f"{endpoint['name']} is a stream, and has no stage"
     yield from endpoints_fit.of_endpoints(data)
     if (wrong := _wrong_base(data["base_url"])) is not None:
         yield "/base_url", wrong
     for number, stage in enumerate(stages):
-        yield from _of_stage(stage, f"/stages/{number}", names)
+        yield from stages_fit.of_stage(stage, f"/stages/{number}", names, states)
     for place, words in _across(data):
         for number, rising in enumerate(words.get("never_decrease") or ()):
             for name in sorted(set(rising["stages"]) - names):
@@ -45,6 +43,8 @@ def of_protocol(data: Mapping[str, Any]) -> Iterator[Finding]:
         for name in sorted(set(index.get("except", ())) - names):
             yield f"{place}/index/except", f"no stage is called {name!r}"
         tracks = words.get("tracks") or {}
+        if "start" in tracks and "values" in tracks:
+            yield f"{place}/tracks/start", "tracks that are named by `values` are not counted"
         if isinstance(count := tracks.get("count"), list) and (count[1] or MOST_TRACKS) < count[0]:
             yield f"{place}/tracks/count", f"{count[0]} tracks at least, {count[1]} at most"
 
@@ -61,18 +61,29 @@ def ungrounded(data: Mapping[str, Any]) -> Iterator[Finding]:
     missing = [word for word in ("basis", "source") if word not in data]
     if not missing:
         return
-    parts: list[tuple[str, Any]] = []
-    for word in ("endpoints", "stages", "constant", "never_decrease"):
-        parts += ((f"/{word}/{n}", each) for n, each in enumerate(data.get(word, ())))
-    for word in ("tracks", "index", "hosts", "song_length"):
-        parts += [(f"/{word}", data[word])] if data.get(word) else []
-    for word in ("before_last", "last"):
-        if data.get("completion"):
-            parts.append((f"/completion/{word}", data["completion"][word]))
-    for place, part in parts:
+    for place, part in _grounded_parts(data):
         for word in missing:
             if word not in part:
                 yield place, f"`{word}` is missing: say it here, or once for the whole contract"
+
+
+def _grounded_parts(data: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(pointer, part) of what a `protocol.json` says on some ground."""
+    for word in ("endpoints", "stages"):
+        yield from ((f"/{word}/{n}", each) for n, each in enumerate(data[word]))
+    for word in ("hosts", "song_length"):
+        if word in data:
+            yield f"/{word}", data[word]
+    for place, words in _across(data):
+        for word in ("tracks", "index"):
+            if words.get(word):
+                yield f"{place}/{word}", words[word]
+        for word in ("constant", "never_decrease"):
+            found = enumerate(words.get(word) or ())
+            yield from ((f"{place}/{word}/{n}", each) for n, each in found)
+        for word in ("before_last", "last"):
+            if words.get("completion"):
+                yield f"{place}/completion/{word}", words["completion"][word]
 
 
 def of_values(
@@ -106,6 +117,7 @@ class _CourseFindings:
 
     def __iter__(self) -> Iterator[Finding]:
         yield from self._of_order()
+        yield from stages_fit.of_alike(self._protocol.stages, self._numbers)
         yield from self._of_fields()
         yield from self._of_states() if self._protocol.sampled else self._of_ends()
 
@@ -167,6 +179,9 @@ class _CourseFindings:
     def _of_ends(self) -> Iterator[Finding]:
         """A stream that cannot end, and tracks that it has not."""
         protocol = self._protocol
+        if not protocol.stages:
+            why = "a stream is made of stages, and it has none: describe its chunks in `stages`"
+            yield self._place, why
         said_to_end = protocol.sentinel is not None and protocol.sentinel.required
         if not (protocol.ending or said_to_end):
             why = "no stage ends the stream: say `ends` of one, or give its endpoint a `sentinel`"
@@ -211,8 +226,17 @@ def of_song_length(protocol: Protocol, endpoints: Iterable[Endpoint]) -> Iterato
         yield "/song_length", f"no request has a parameter of the role {DURATION!r}"
 
 
-def of_errors(data: Mapping[str, Any]) -> Iterator[Finding]:
-    """What does not fit in an `errors.json` that meets its schema."""
+def of_errors(data: Mapping[str, Any], missing: Iterable[str]) -> Iterator[Finding]:
+    """What does not fit in an `errors.json` that meets its schema. `missing`: of `basis` and
+    `source` what is not said of the whole contract.
+    """
+    parts = [(f"/{word}", each) for word, each in data.items() if isinstance(each, dict)]
+    for word in ("printed", "unprinted"):
+        parts += [(f"/{word}/{n}", each) for n, each in enumerate(data[word])]
+    for place, part in parts:
+        for word in missing:
+            if word not in part:
+                yield place, f"`{word}` is missing: say it here, or once in protocol.json"
     yield from _twice([*data["printed"], *data["unprinted"]], "")
     if data["statuses"]["minimum"] > data["statuses"]["maximum"]:
         yield "/statuses", "the minimum is above the maximum"
@@ -237,28 +261,6 @@ def _wrong_base(url: str) -> str | None:
     if "?" in target.path or "#" in url:
         return "a base URL has no query or fragment"
     return None
-
-
-def _of_stage(stage: Mapping[str, Any], pointer: str, names: set[str]) -> Iterator[Finding]:
-    for word in ("after", "after_all"):
-        for group in stage.get(word, ()):
-            for name in sorted(set(group) - names):
-                yield f"{pointer}/{word}", f"no stage is called {name!r}"
-    least, most = stage.get("times", (1, 1))
-    if most is not None and least > most:
-        yield f"{pointer}/times", f"{least} times at least, {most} at most"
-    if most is None and "most" in stage:
-        yield f"{pointer}/most", "there is no most: `times` sets no limit"
-    if stage.get("ends") == "track" and not stage.get("per_track"):
-        yield f"{pointer}/ends", "a stage that ends its track is one per track"
-    if stage.get("anywhere"):
-        for word in ("after", "after_all", "ends", "per_track", "failure", "charges", "times"):
-            if stage.get(word):
-                yield f"{pointer}/{word}", "what may come anywhere is no step, and has no such word"
-    for number, milestone in enumerate(stage.get("milestones", ())):
-        if milestone["at"] == "end" and stage.get("ends") != "close":
-            place = f"{pointer}/milestones/{number}/at"
-            yield place, "the end of the body is a moment of stages that end with `close`"
 
 
 def _twice(entries: Iterable[Mapping[str, Any]], pointer: str) -> Iterator[Finding]:

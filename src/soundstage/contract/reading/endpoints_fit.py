@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from soundstage.contract.jobs import Polling
 from soundstage.contract.placeholders import PLACEHOLDER, filled_in
 from soundstage.contract.protocol import Endpoint
 
@@ -32,13 +33,33 @@ def of_endpoints(data: Mapping[str, Any]) -> Iterator[Finding]:
             for name in endpoint.get(word, ()):
                 if name not in stages:
                     yield f"{place}/{word}", f"no stage is called {name!r}"
-        if "stages" in endpoint and endpoint["kind"] not in ("stream", "status"):
-            yield f"{place}/stages", "only streams have stages, and states of a status endpoint"
+        yield from _of_kind(endpoint, place)
         for name, each in endpoint.get("gives", {}).items():
             if "stage" in each and each["stage"] not in stages:
                 yield f"{place}/gives/{name}/stage", f"no stage is called {each['stage']!r}"
         yield from _ties(endpoint, place, endpoints, stages)
     yield from _shared(data["endpoints"])
+
+
+def _of_kind(endpoint: Mapping[str, Any], place: str) -> Iterator[Finding]:
+    """Words that are of endpoints of another kind, and waits that contradict each other."""
+    kind = endpoint["kind"]
+    if "stages" in endpoint and kind not in ("stream", "status"):
+        yield f"{place}/stages", "only streams have stages, and states of a status endpoint"
+    for word in ("framings", "sentinel"):
+        if word in endpoint and kind != "stream":
+            yield f"{place}/{word}", "only a stream is cut into chunks"
+    if kind == "status" and endpoint["method"] != "GET":
+        yield f"{place}/method", "a status endpoint is asked with GET"
+    poll = endpoint.get("poll", {})
+    first = poll.get("every_s", Polling("").every_s)
+    if poll.get("at_most_every_s", first) < first:
+        yield (
+            f"{place}/poll/at_most_every_s",
+            f"the longest wait is shorter than the first, {first}",
+        )
+    if poll.get("until_s", first) < first:
+        yield f"{place}/poll/until_s", f"nobody asks any more before it is asked first, at {first}"
 
 
 def _filled(endpoint: Mapping[str, Any], place: str, given: set[str]) -> Iterator[Finding]:
@@ -81,6 +102,11 @@ def _ties(
             continue
         if "stages" not in status:
             yield f"{place}/{word}", f"{name!r} shows no states: list them in its `stages`"
+        for given, each in endpoint.get("gives", {}).items():
+            header = each.get("header", "").lower()
+            if header == "location" and not status["path"].endswith(f"/{{{given}}}"):
+                why = f"of Location the last part is taken: let the path of {name!r} end in it"
+                yield f"{place}/gives/{given}/header", f"{why}, /{{{given}}}"
         for each in filled_in(status["path"], status.get("query", {})):
             if each not in endpoint.get("gives", ()) and each not in status.get("parameters", ()):
                 yield f"{place}/gives", f"{name!r} is asked with {each!r}, which is not given"
@@ -131,6 +157,10 @@ def of_values(
             kinds = {kinds} if isinstance(kinds, str) else set(kinds)
             if not kinds & _TEXTS:
                 yield where, f"{given.field.pointer!r} is no text that a path could hold"
+    for stage in endpoint.protocol.stages if endpoint.protocol is not None else ():
+        if stage.event is not None and endpoint.framings and "sse" not in endpoint.framings:
+            why = f"{stage.name} has an `event`, which only Server-Sent Events have"
+            yield f"{place}/framings", why
     if endpoint.when is not None and endpoint.request is None:
         yield f"{place}/when", "it looks at the body of a request, and `request` is missing"
     tracks = endpoint.protocol.tracks if endpoint.protocol is not None else None

@@ -266,4 +266,5 @@ def _given(name: str, said: Mapping[str, Any]) -> GivenValue:
 
 
 def _polling(said: Mapping[str, Any]) -> Polling:
-    return Polling(**said)
+    longest = max(Polling("").at_most_every_s, said.get("every_s", 0.0))
+    return Polling(**{"at_most_every_s": longest, **said})

@@ -149,8 +149,8 @@ class SchemaFiles:
         always = _always(schema, "")
         for place in sorted(found, key=len, reverse=True):
             if place in always:
-                why = getattr(found[place], "value", found[place])
-                raise self._refusing(path, place)(f"no value can meet this: {short(str(why))}")
+                why = f"no value can meet this{_together(found[place], place)}"
+                raise self._refusing(path, place)(short(why))
 
     def _refusing(self, path: str, place: str) -> _Refuse:
         return lambda reason: ContractDataError(f"{self.name}/{path}#{place}: {reason}")
@@ -338,6 +338,17 @@ class SchemaFiles:
 
 def _unknown(keyword: str) -> str:
     return f"keyword {keyword!r} is not understood (JSON Schema 2020-12, with $ref to files here)"
+
+
+def _together(reason: Any, place: str) -> str:
+    """The keywords that leave no value together, as seen from the schema at `place`."""
+    causes = getattr(reason, "causes", None) or [getattr(reason, "cause", None)]
+    named = [
+        "`" + f"{cause.pointer}/{word}`".removeprefix(place).removeprefix("/")
+        for cause in causes
+        for word in (cause.keywords if cause is not None else ())
+    ]
+    return f": {' with '.join(named)}" if named else ""
 
 
 def _always(schema: Schema, place: str) -> set[str]:

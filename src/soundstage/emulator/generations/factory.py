@@ -9,7 +9,7 @@ import hashlib
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from soundstage.contract import Contract
 from soundstage.contract.given_values import given_by_body
@@ -25,6 +25,7 @@ from soundstage.generation.walk import (
     Story,
     Track,
     drawn_tracks,
+    headline_times,
     identifier,
     payloads,
     plan,
@@ -97,6 +98,10 @@ def tell_story(
         or written(asked.prompt, song_name, message_id),
         prompt=asked.prompt,
     )
+
+
+#: What takes time where there is but a result.
+_RESULT: Final = Step("result", None)
 
 
 class _Course(NamedTuple):
@@ -173,7 +178,8 @@ class Factory:
     def _course(self, of: _Course, rng: random.Random) -> tuple[Chunks, list[float]]:
         """The chunks of one course that the generation may take, and when they are due."""
         contract, story, digest = of.contract, of.story, of.digest
-        draws = {stage: many.draw for stage, many in self.profile.of(contract.api).chunks.items()}
+        known = self.profile.of(contract.api).chunks
+        draws = {**headline_times(contract.protocol), **{n: each.draw for n, each in known.items()}}
         steps = plan(
             contract,
             rng,
@@ -190,4 +196,6 @@ class Factory:
 
     def _schedule(self, contract: Contract, steps: Sequence[Step], digest: bytes) -> list[float]:
         rng = random.Random(digest + b"pacing")
+        if not contract.protocol.stages:
+            steps = [_RESULT]
         return self.profile.schedule(contract.api, steps, rng, self.speed)

@@ -89,7 +89,9 @@ class Generation:
         self.kept: dict[tuple[str, Track | None], Any] = {}
         self.schedule = schedule
         self.started = started
-        self.failed = contract.protocol.by_name[self.steps[-1].stage].failure if chunks else True
+        stages = contract.protocol.by_name
+        # Where nothing is told in order, there is nothing that could fail either.
+        self.failed = stages[self.steps[-1].stage].failure if chunks else bool(stages)
         self.sent = 0
         #: Status and content type, where a fault changes them; how the answer is sent where a
         #: fault of the wire is in it; headers that name faults without a place.
@@ -113,7 +115,9 @@ class Generation:
         number = self.billed_with
         if number is None:
             return None
-        return self.started + self.schedule[number] if number < len(self.schedule) else self.end
+        return (
+            self.started + self.schedule[number] if 0 <= number < len(self.schedule) else self.end
+        )
 
     @property
     def service(self) -> float:
@@ -191,8 +195,9 @@ class Generation:
         """Whoever asked for it has heard it, or has gone: nobody is told its chunks any more."""
         self.chunks = []
         self.playing = None
-        # Half of what is left, and in the chunks alone.
-        self.story = replace(self.story, lyrics_sections=[])
+        if self.endpoint is None or self.endpoint.looked_up_by is None:
+            # Half of what is left, and nobody can be shown it any more.
+            self.story = replace(self.story, lyrics_sections=[])
 
     def result(self) -> Payload:
         """The body of a synchronous answer."""

@@ -66,15 +66,15 @@ class Emulator:
         self.seed = secrets.randbits(32) if options.seed is None else options.seed
         self._first = served[0]
         accounts = _accounts(options)
-        self._ledger, self._store, self._journal = Ledger(), Store(), Journal()
+        self._ledger, self.store, self._journal = Ledger(), Store(), Journal()
         self._faults = Faults(options.faults, served, self.seed)
         factory = Factory(self.seed, profile(options.profile), options.speed)
-        admission = Admission(self.contracts, factory, self._ledger, self._store, accounts)
+        admission = Admission(self.contracts, factory, self._ledger, self.store, accounts)
         self.control = Control(options, self.contracts, admission, self._faults, self._journal)
         self.guard = Guard(options)
         self._cors = Cors(options.cors)
         self._admin = Admin(self.control, self.guard, refusal(self._first, "not_found"))
-        self._files = Assets(self._store, self._first)
+        self._files = Assets(self.store, self._first)
         self._page = Page(self.contracts, self.guard, _key_to_show(options, accounts))
         self._endpoints = Endpoints(options.framing, options.stamp, admission, self._faults)
         self._tending: asyncio.AbstractEventLoop | None = None
@@ -116,6 +116,10 @@ class Emulator:
 
         for contract in self.contracts.values():
             for (method, path), endpoints in _by_place(contract).items():
+                taken = methods.get(path)
+                if taken is not None and method in taken.handlers:
+                    both = f"{taken.contract.api} and {contract.api} both answer {method} {path}"
+                    raise UsageError(f"{both}: say with --api which is to be served")
                 if len(endpoints) == 1 and endpoints[0].when is None:
                     handler = self._endpoints.handler(contract, endpoints[0])
                 else:
@@ -187,10 +191,10 @@ class Emulator:
         if self._tending is not loop:
             return
         self._ledger.settle(loop.time())
-        self._store.prune(loop.time())
+        self.store.prune(loop.time())
         if self._ledger.waiting():
             loop.call_later(_TEND_S, self._look_after, loop)
-        elif self._store:
+        elif self.store:
             loop.call_later(_TIDY_S, self._look_after, loop)
         else:
             self._tending = None

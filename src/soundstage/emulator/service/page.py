@@ -13,6 +13,7 @@ import json
 import random
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -22,11 +23,14 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.types import Receive, Scope, Send
 
 from soundstage.contract import Contract
+from soundstage.contract.json_schema import patterns
 from soundstage.contract.protocol import Endpoint
 from soundstage.contract.roles import role_of
 from soundstage.emulator.http.asgi import base_url, respond
 from soundstage.emulator.http.guard import Guard
 from soundstage.emulator.http.replies import Reply
+from soundstage.generation.least_filled import LeastFilled
+from soundstage.generation.sampler import Unmet, sampler_of
 from soundstage.generation.walk import plan
 from soundstage.output import visible
 
@@ -89,22 +93,31 @@ class Page:
         body = json.dumps(_example(contract, endpoint), ensure_ascii=False)
         parts = [
             f"curl -N {shlex.quote(url + endpoint.path)}",
-            f"-H {shlex.quote(f'Authorization: Bearer {self._key}')}",
-            "-H 'Content-Type: application/json'",
-            f"-d {shlex.quote(body)}",
+            f"-H {shlex.quote(f'{contract.auth.header}: {contract.auth.value(self._key)}')}",
         ]
+        if endpoint.request is not None:
+            parts += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(body)}"]
         return " \\\n  ".join(parts)
 
 
 def _example(contract: Contract, endpoint: Endpoint) -> dict[str, Any]:
-    """A request with what is required, as far as the page prints it, and a prompt of ours."""
+    """A request with what is required, as far as the page prints it, and a prompt of ours; one that
+    is made up where the endpoint does not take that.
+    """
     request = endpoint.request or {}
     printed: dict[str, Any] = next((e.payload for e in contract.examples if e.of == "request"), {})
     fields = request.get("properties", {})
-    return {
+    body: dict[str, Any] = {
         name: _PROMPT if role_of(fields.get(name, {})) == "prompt" else printed.get(name, name)
         for name in request.get("required", ())
     }
+    wanted = {"allOf": [request, endpoint.when]} if endpoint.when is not None else request
+    if not patterns.validator(wanted).is_valid(body):
+        sampler = sampler_of(wanted)
+        with suppress(Unmet):
+            least = LeastFilled(sampler, {"prompt": lambda: _PROMPT})
+            body = dict(sampler.draw(random.Random(0), least))
+    return body
 
 
 @cache

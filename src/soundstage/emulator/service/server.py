@@ -152,12 +152,15 @@ def running(
     """
     if process and contracts is not None:
         raise UsageError("an emulator in another process serves the installed contracts only")
-    with _child(options) if process else _thread(Emulator(options, contracts)) as url:
+    with _child(options) if process else in_thread(Emulator(options, contracts)) as url:
         yield Running(url)
 
 
 @contextmanager
-def _thread(emulator: Emulator) -> Iterator[str]:
+def in_thread(emulator: Emulator) -> Iterator[str]:
+    """Serve an emulator in a thread of this process; its base URL. Raises TargetError if it does
+    not get ready.
+    """
     options, ready = emulator.options, threading.Event()
     with _listening(options.host, options.port) as listening:
         server = ApplicationServer(config(emulator), emulator, ready.set, alone=False)

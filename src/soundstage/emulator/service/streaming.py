@@ -49,7 +49,8 @@ class SongAnswer:
         """Send each chunk when it is due, until the last or until nobody listens any more."""
         media_type = _MEDIA_TYPES[self.accepted.place.framing]
         headers = [(b"content-type", media_type), (b"cache-control", b"no-cache")]
-        if self.faults is None:
+        names = [each for each in self.accepted.place.endpoint.gives if each.header is not None]
+        if self.faults is None and not names:
             # Nothing of the song is in the head, and making one takes longer than all before it.
             status = self.accepted.place.endpoint.usual_status
             await open_response(self.scope, self.send, status, headers)
@@ -57,6 +58,7 @@ class SongAnswer:
         else:
             generation = self._begun()
             status = self.accepted.place.endpoint.usual_status
+            headers += self._given(generation)
             if generation.head is not None:
                 status, broken_type = generation.head
                 headers[:1] = [(b"content-type", broken_type.encode())] if broken_type else []
@@ -98,15 +100,21 @@ class SongAnswer:
         elif faults is None:
             answer = Reply(place.endpoint.usual_status, orjson.dumps(generation.result()))
         else:
-            answer, playing = faults.in_result(
+            broken = faults.in_result(
                 place.endpoint.name, generation.result(), generation.story.message_id
             )
-            if playing is not None:
-                kind = [(b"content-type", answer.media_type.encode())] if answer.media_type else []
-                headers = [*kind, *answer.headers]
-                if await self._play(playing, [], answer.status, headers):
-                    return
-                answer.headers[:] = headers[len(kind) :]
+            await self._send_broken(*broken)
+            return
+        await respond(self.scope, self.send, answer)
+
+    async def _send_broken(self, answer: Reply, playing: Playing | None) -> None:
+        """Send a single body that faults were put into, and that one of the wire may be in."""
+        if playing is not None:
+            kind = [(b"content-type", answer.media_type.encode())] if answer.media_type else []
+            headers = [*kind, *answer.headers]
+            if await self._play(playing, [], answer.status, headers):
+                return
+            answer.headers[:] = headers[len(kind) :]
         await respond(self.scope, self.send, answer)
 
     async def accept(self) -> None:
@@ -114,26 +122,30 @@ class SongAnswer:
         place, faults = self.accepted.place, self.faults
         generation = self._begun()
         body = generation.result()
-        generation.given = {
-            **generation.given,
-            **given_by_body(place.endpoint, [(None, body)]),
-            **{
-                given.name: generation.story.message_id
-                for given in place.endpoint.gives
-                if given.header is not None
-            },
-        }
-        self.admission.store.name(generation)
-        headers = [
-            (given.header.lower().encode(), self._header(given).encode())
-            for given in place.endpoint.gives
-            if given.header is not None
-        ]
-        answer = Reply(place.endpoint.usual_status, orjson.dumps(body))
-        if faults is not None:
-            answer, _ = faults.in_result(place.endpoint.name, body, generation.story.message_id)
+        given = given_by_body(place.endpoint, [(None, body)])
+        generation.given = {**generation.given, **given}
+        headers = self._given(generation)
+        if faults is None:
+            answer = Reply(place.endpoint.usual_status, orjson.dumps(body), headers=headers)
+            await respond(self.scope, self.send, answer)
+            return
+        answer, playing = faults.in_result(place.endpoint.name, body, generation.story.message_id)
         answer.headers.extend(headers)
-        await respond(self.scope, self.send, answer)
+        await self._send_broken(answer, playing)
+
+    def _given(self, generation: Generation) -> Headers:
+        """The headers that give what a generation is asked for by, which it is known by from now
+        on.
+        """
+        gives = [each for each in self.accepted.place.endpoint.gives if each.header is not None]
+        own = {each.name: generation.story.message_id for each in gives}
+        generation.given = {**generation.given, **own}
+        self.admission.store.name(generation)
+        return [
+            (each.header.lower().encode(), self._header(each).encode())
+            for each in gives
+            if each.header is not None
+        ]
 
     def _header(self, given: GivenValue) -> str:
         """What a header says that gives the id of a job: of Location, where its state is."""

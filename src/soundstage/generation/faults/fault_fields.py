@@ -60,7 +60,9 @@ Change = Callable[[Any], Any]
 
 
 class FieldPlace(NamedTuple):
-    """A place in a schema: property names, "*" for one item of an array."""
+    """A place in a schema: property names, "*" for one item of an array, the number of one that has
+    a schema of its own.
+    """
 
     path: tuple[str, ...]
     schema: Schema
@@ -78,6 +80,10 @@ def places(schema: Schema, path: tuple[str, ...] = ()) -> Iterator[FieldPlace]:
 
 def _below(schema: Schema, path: tuple[str, ...]) -> Iterator[FieldPlace]:
     yield from places(schema, path)
+    for number, item in enumerate(schema.get("prefixItems", ())):
+        here, item = (*path, str(number)), gathered(plain(item))
+        yield FieldPlace(here, item, False)
+        yield from _below(item, here)
     if isinstance(schema.get("items"), dict):
         here, items = (*path, "*"), gathered(schema["items"])
         yield FieldPlace(here, items, False)

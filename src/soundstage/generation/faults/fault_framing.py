@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
@@ -64,15 +65,24 @@ def _of_events(contract: Contract) -> Iterator[Fault]:
     yield fault("data_twice", {"json.syntax"}, says, _inner(lambda f: b"data: " + f), "json")
     if contract.protocol.index is None:
         return  # an event that no client sees leaves no other trace
-    lost, rule = {"index.gap"}, "index/consecutive"
+    lost, rule, index = {"index.gap"}, "index/consecutive", contract.protocol.index
+
+    def has_number(frame: bytes) -> bool:
+        text = frame.partition(b"data: ")[2]
+        return index.field.of(json.loads(text)) is not None
+
+    def numbered(frames: list[bytes], at: int) -> bool:
+        """Whether the event and one after it have numbers: else no gap shows that it is lost."""
+        return has_number(frames[at]) and any(map(has_number, frames[at + 1 :]))
+
     says = "a byte order mark stands before an event in the middle, which hides it"
-    yield fault("bom_in_the_middle", lost, says, _inner(_data_as(_BOM + b"data: ")), rule)
+    yield fault("bom_in_the_middle", lost, says, _inner(_data_as(_BOM + b"data: "), numbered), rule)
     says = "an event's field is called Data, which no client knows"
-    yield fault("wrong_case", lost, says, _inner(_data_as(b"Data: ")), rule)
+    yield fault("wrong_case", lost, says, _inner(_data_as(b"Data: "), numbered), rule)
     says = "an event comes without `data:`"
-    yield fault("bare_json", lost, says, _inner(_data_as(b"")), rule)
+    yield fault("bare_json", lost, says, _inner(_data_as(b""), numbered), rule)
     says = "an event comes as a comment"
-    yield fault("comment", lost, says, _inner(_data_as(b": data: ")), rule)
+    yield fault("comment", lost, says, _inner(_data_as(b": data: "), numbered), rule)
 
 
 def _of_lines(contract: Contract) -> Iterator[Fault]:
@@ -147,13 +157,17 @@ def _last(cut: Callable[[bytes], bytes]) -> _Change:
     return lambda body, rng: body._replace(frames=[*body.frames[:-1], cut(body.frames[-1])])
 
 
-def _inner(edit: Callable[[bytes], bytes]) -> _Change:
-    """An edit of one frame that is neither the first nor the last."""
+def _inner(
+    edit: Callable[[bytes], bytes], wanted: Callable[[list[bytes], int], bool] = lambda *_: True
+) -> _Change:
+    """An edit of one frame that is neither the first nor the last, and is `wanted`."""
 
     def apply(body: Body, rng: random.Random) -> Body | None:
         if len(body.frames) < 3:
             return None
         at = rng.randrange(1, len(body.frames) - 1)
+        if not wanted(body.frames, at):
+            return None
         frames = list(body.frames)
         frames[at] = edit(frames[at])
         return body._replace(frames=frames)
@@ -243,8 +257,7 @@ def of_sentinel(contract: Contract, sentinel: Sentinel) -> Iterator[Fault]:
         return body._replace(frames=frames)
 
     if sentinel.required:
-        # Where nothing else ends the stream, it is cut.
-        codes = {"stream.no_sentinel" if contract.protocol.closing else "stream.truncated"}
+        codes = {"stream.no_sentinel"}
         yield fault("missing", codes, f"{said} never comes", last(lambda _: b""), "end/sentinel")
         wrong = sentinel.data.swapcase()
         if wrong != sentinel.data:

@@ -52,10 +52,10 @@ _HEARTBEATS: Final = {"sse": b": still here\n\n", "lines": b"\n", "json": b" "}
 
 
 def of_wire(contract: Contract) -> Iterator[Fault]:
-    """Every fault of the wire, for streams and results alike."""
-    if not contract.of_kind("stream", "sync"):
+    """Every fault of the wire, for streams, results and accepted jobs alike."""
+    if not contract.of_kind("stream", "sync", "job"):
         return
-    yield from _of_connections()
+    yield from _of_connections(contract)
     yield from _of_http_framing()
     yield from _of_codings()
     yield from _of_segments(contract)
@@ -110,7 +110,7 @@ def _half_of_a_chunk(frame: bytes) -> bytes:
     return b"%x\r\n" % len(frame) + frame[: len(frame) // 2]
 
 
-def _of_connections() -> Iterator[Fault]:
+def _of_connections(contract: Contract) -> Iterator[Fault]:
     def at_a_chunk(moves: Callable[[bytes], Moves]) -> Apply:
         return lambda told, rng: _struck(told, rng, moves)
 
@@ -144,14 +144,22 @@ def _of_connections() -> Iterator[Fault]:
 
     says = "after the last chunk the body goes on with comments or blanks, one in so many seconds"
     # A stream has said all by then; of a single body nothing can be known.
-    ends: dict[str, Any] = {"reasons": reasons, "verdict": "conforms"}
-    yield _fault("never_ends", says, never_ends, setting=1.0, **ends)
+    # Where only the end of the body says that it is over, nothing can be known of a stream either.
+    streams = [each.protocol for each in contract.of_kind("stream") if each.protocol is not None]
+    closing = {any(stage.ends == "close" for stage in each.ending) for each in streams}
+    ends: dict[str, Any] = {"reasons": reasons}
+    if True not in closing:
+        ends["verdict"] = "conforms"
+    told = len(closing) < 2  # else it depends on which of its streams is asked
+    if told:
+        yield _fault("never_ends", says, never_ends, setting=1.0, **ends)
 
     def kept_open(told: FaultSubject, rng: random.Random) -> Script:
         return Script(untouched(told.answer), closing=(Pause(told.seconds), EndBody()))
 
     says = "after the last chunk the body is not ended, for so many seconds"
-    yield _fault("kept_open", says, kept_open, setting=_LONG_S, **ends)
+    if told:
+        yield _fault("kept_open", says, kept_open, setting=_LONG_S, **ends)
     says = "the connection is closed without an answer"
     yield _fault("no_answer", says, opening(Close()), codes={"http.truncated"})
     says = "the connection is reset before there is an answer"

@@ -7,16 +7,17 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from typing import Final, NamedTuple
 
 from soundstage.conformance.violations import Verdict
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
-from soundstage.exchange.client import Call, Exchange
-from soundstage.exchange.requests import request_body
+from soundstage.exchange.client import Exchange
 from soundstage.exchange.session import Session, open_session
 from soundstage.generation.faults.catalogue import Fault
+from soundstage.proof.call_maker import CallMaker
+from soundstage.proof.kill_matrix import TrialFinding
+from soundstage.proof.own_emulator import FAULT_HEADER, framings_of, own_emulator
 
 #: What faults that take time are asked to take where they need not outlast the client's patience.
 _SHORT_S: Final = 0.05
@@ -25,19 +26,6 @@ _SHORT_S: Final = 0.05
 _HASTY_S: Final = ((0.25, 0.6), (1.0, 2.5), (4.0, 10.0))
 #: The patience of a client that waits for what comes.
 _PATIENT_S: Final = 30.0
-#: What an emulator sends results of, whatever the framing of its streams.
-_ONE_BODY: Final = "json"
-
-
-class TrialFinding(NamedTuple):
-    """What a client made of a fault. `caught`: as the catalogue says it must; `placed`: there was
-    an answer that it could be put in.
-    """
-
-    caught: bool
-    found: tuple[str, ...] = ()
-    placed: bool = True
-
 
 _NO_PLACE: Final = TrialFinding(caught=False, placed=False)
 
@@ -50,6 +38,7 @@ class _TrialGround(NamedTuple):
     framing: str
     patient: Session
     hasty: tuple[Session, ...]
+    calls: CallMaker
 
 
 def found_on_the_wire(
@@ -67,25 +56,19 @@ def found_on_the_wire(
 
 @contextmanager
 def _emulators(contract: Contract, seed: int) -> Iterator[list[_TrialGround]]:
-    from soundstage.emulator import Options, running
-
-    stream = contract.endpoint_of_kind("stream")
-    framings = stream.framings if stream is not None else (_ONE_BODY,)
     with ExitStack() as stack:
         places = []
-        for framing in framings:
-            options = Options(profile="instant", seed=seed)
-            if framing != _ONE_BODY:
-                options = replace(options, framing=framing)
-            served = stack.enter_context(running(options, contracts={contract.api: contract}))
-            patient = open_session(served.url, timeout_s=_PATIENT_S)
+        for framing in framings_of(contract):
+            url = stack.enter_context(own_emulator(contract, seed, framing))
+            patient = open_session(url, timeout_s=_PATIENT_S)
             hasty = tuple(
-                open_session(served.url, timeout_s=total_s, idle_timeout_s=idle_s)
+                open_session(url, timeout_s=total_s, idle_timeout_s=idle_s)
                 for idle_s, total_s in _HASTY_S
             )
             for session in (patient, *hasty):
                 stack.callback(session.close)
-            places.append(_TrialGround(framing, patient, hasty))
+            calls = CallMaker(contract, patient.client, seed)
+            places.append(_TrialGround(framing, patient, hasty, calls))
         yield places
 
 
@@ -98,11 +81,11 @@ def _tried(
     whole = _NO_PLACE
     for place in places:
         for endpoint in contract.endpoints.values():
-            if endpoint.kind not in ("stream", "sync"):
+            if not endpoint.makes_songs:
                 continue
             finding = _NO_PLACE
             for session in place.hasty if endless else (place.patient,):
-                finding = judged(fault, _exchange(contract, endpoint, fault, session, rng))
+                finding = judged(fault, _exchange(place.calls, endpoint, fault, session, rng))
                 if finding.caught or not finding.placed:
                     break
             if finding.caught:
@@ -114,14 +97,12 @@ def _tried(
 
 
 def _exchange(
-    contract: Contract, endpoint: Endpoint, fault: Fault, session: Session, rng: random.Random
+    calls: CallMaker, endpoint: Endpoint, fault: Fault, session: Session, rng: random.Random
 ) -> Exchange:
     text = fault.name
     if fault.setting is not None and fault.setting < _PATIENT_S:
         text = f"{fault.name}={min(fault.setting, _SHORT_S):g}"
-    body = request_body(contract, endpoint, rng)
-    call = Call(contract, endpoint, body, headers=(("Soundstage-Fault", text),))
-    return session.client.exchange(call)
+    return session.client.exchange(calls.call(endpoint, rng, headers=((FAULT_HEADER, text),)))
 
 
 def judged(fault: Fault, exchange: Exchange) -> TrialFinding:

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from soundstage.generation.faults.catalogue import Fault
+
+
+class TrialFinding(NamedTuple):
+    """What a client made of a fault that was put before it. `caught`: as the catalogue says it
+    must; `placed`: there was an answer that it could be put in.
+    """
+
+    caught: bool
+    found: tuple[str, ...] = ()
+    placed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,360 @@
+"""The contracts of examples/contracts, and what the pages show of them: they load, saved answers
+conform, so does what is generated, every fault in it is caught, and the pages say the truth.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from command_run import CommandRun, run_here
+
+from soundstage.commands.faults import judge_all
+from soundstage.commands.lint import lint
+from soundstage.conformance.judge import Caps
+from soundstage.conformance.violations import Verdict
+from soundstage.contract import Contract, available, load
+from soundstage.contract.json_schema import patterns
+from soundstage.generation.faults.catalogue import Fault, catalogue, valid_result, wire_faults
+
+ROOT = Path(__file__).parents[2]
+GALLERY = ROOT / "examples/contracts"
+APIS = available(GALLERY)
+#: The page of each.
+PAGES = {
+    "chat": "chat-completions.md",
+    "countdown": "countdown.md",
+    "messages": "typed-events.md",
+    "pictures": "job-and-poll.md",
+    "songs": "next-version.md",
+}
+PAGE = {api: (ROOT / "docs/contracts" / name).read_text() for api, name in PAGES.items()}
+ADDING = (ROOT / "docs/adding-an-api.md").read_text()
+#: Saved answers whose file does not say which endpoint they are of: (api, endpoint).
+TOLD = {"chat/saved/answer.json": ("chat", "sync")}
+#: Answers of a job, one file each: a body alone does not say which endpoint it answers.
+PLAIN = {"accepted": None, "queued": "queued", "running": "running", "succeeded": "succeeded"}
+
+apis = pytest.mark.parametrize("api", APIS)
+
+
+def of(api: str) -> Contract:
+    return load(api, GALLERY)
+
+
+def test_each_contract_of_the_gallery_has_a_page() -> None:
+    assert set(APIS) == set(PAGES)
+    assert all(f"(contracts/{name})" in ADDING for name in PAGES.values())
+
+
+# --- what it allows -------------------------------------------------------------------------------
+
+
+@apis
+def test_a_contract_of_the_gallery_loads_and_has_a_headline(api: str) -> None:
+    contract = of(api)
+    assert contract.title
+    moments = [moment for stage in contract.stages for moment in stage.milestones]
+    assert any(moment.headline and moment.title for moment in moments)
+
+
+SAVED = sorted(
+    str(path.relative_to(GALLERY)) for path in GALLERY.glob("*/saved/*") if path.stem not in PLAIN
+)
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_a_saved_answer_conforms(name: str) -> None:
+    told = TOLD.get(name)
+    words = ("--api", told[0], "--endpoint", told[1]) if told else ()
+    env = {"SOUNDSTAGE_SCHEMAS": "examples/contracts"}
+    done = run_here("lint", *words, f"examples/contracts/{name}", folder=ROOT, env=env)
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert lines
+    assert all("conforms" in line for line in lines)
+    assert all(name.partition("/")[0] in line.partition("conforms")[2] for line in lines)
+
+
+def test_every_contract_of_the_gallery_has_a_saved_answer() -> None:
+    assert {name.partition("/")[0] for name in SAVED} == set(APIS)
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_a_saved_answer_of_a_job_meets_its_schema(name: str) -> None:
+    contract = of("pictures")
+    state = PLAIN[name]
+    schema = (
+        contract.endpoints["job"].response
+        if state is None
+        else next(stage.schema for stage in contract.stages if stage.name == state)
+    )
+    body = json.loads((GALLERY / f"pictures/saved/{name}.json").read_text())
+    assert patterns.validator(schema).is_valid(body)
+
+
+@apis
+def test_an_example_of_a_payload_meets_its_schema(api: str) -> None:
+    contract = of(api)
+    stages = {stage.name: stage.schema for stage in contract.stages}
+    for example in contract.examples:
+        kind, _, name = example.of.partition(":")
+        if kind == "error":
+            assert example.payload == contract.errors.named(name).body
+            continue
+        schemas = (
+            [stages[name]]
+            if kind == "stage"
+            else [
+                schema
+                for endpoint in contract.endpoints.values()
+                if (schema := getattr(endpoint, kind)) is not None
+            ]
+        )
+        assert any(patterns.validator(schema).is_valid(example.payload) for schema in schemas)
+
+
+@apis
+def test_a_hundred_valid_answers_raise_no_alarm(api: str) -> None:
+    matrix = judge_all(of(api), (), valid=100)
+    assert matrix.errors.valid_streams == 100
+    assert matrix.alarms == []
+
+
+@apis
+def test_a_hundred_results_meet_their_schema(api: str) -> None:
+    contract = of(api)
+    for endpoint in contract.endpoints.values():
+        if endpoint.response is None:
+            continue
+        meets = patterns.validator(endpoint.response).is_valid
+        for seed in range(100):
+            ((_, result),) = valid_result(contract, endpoint.name, random.Random(seed))
+            assert meets(result), result
+
+
+# --- what it catches ------------------------------------------------------------------------------
+
+
+def caught(contract: Contract, faults: tuple[Fault, ...]) -> None:
+    matrix = judge_all(contract, faults)
+    for table in (matrix.errors, matrix.warnings):
+        missed = [*table.of("survived"), *table.of("wrong_code")]
+        assert [(each.fault.name, each.found) for each in missed] == []
+    assert len(matrix.errors.of("killed")) > 50
+
+
+@pytest.mark.parametrize("api", ["countdown"])
+def test_no_fault_of_a_small_contract_survives(api: str) -> None:
+    caught(of(api), catalogue(of(api)))
+
+
+@pytest.mark.proof
+@apis
+def test_no_fault_survives(api: str) -> None:
+    caught(of(api), (*catalogue(of(api)), *wire_faults(of(api))))
+
+
+# --- what the pages show --------------------------------------------------------------------------
+
+
+class Shown(NamedTuple):
+    """A command of a page, and what stands below it."""
+
+    page: str
+    words: tuple[str, ...]
+    output: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return " ".join((self.page, *self.words[:4]))
+
+
+def fenced(text: str, language: str) -> list[str]:
+    """The blocks of a page that are marked as of a language ("" for none)."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [block for marked, block in found if marked == language]
+
+
+def shown(page: str, text: str) -> Iterator[Shown]:
+    """The commands of Soundstage in the blocks of a page, but those that serve until stopped."""
+    for block in fenced(text, ""):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, output = part.replace("\\\n", "").partition("\n")
+            name, _, rest = command.partition(" ")
+            if name == "soundstage" and not rest.startswith("emulate"):
+                yield Shown(page, tuple(shlex.split(rest)), tuple(output.splitlines()))
+
+
+ALL = [each for api in APIS for each in shown(PAGES[api], PAGE[api])]
+#: These say the same each time.
+STEADY = [each for each in ALL if each.words[0] in ("schema", "lint")]
+RUNS = [each for each in ALL if each not in STEADY]
+FIRST = list(shown("adding-an-api.md", ADDING))
+#: What the first contract comes to, once it is whole.
+STEADY += [each for each in FIRST if each.words[0] == "schema" and len(each.output) > 1]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder to run commands in, with the answers that pages tell how to make."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    return tmp_path
+
+
+def make_broken(page: str, place: Path) -> None:
+    """The answers that a page tells how to break."""
+    if page == PAGES["countdown"]:
+        (place / "cut.sse").write_text('data: {"left":1}\n\ndata: {"left":0}\n\n')
+    elif page == PAGES["chat"]:
+        lines = (GALLERY / "chat/saved/answer.sse").read_text().splitlines(keepends=True)
+        (place / "cut.sse").write_text("".join(line for line in lines if "DONE" not in line))
+    elif page == PAGES["messages"]:
+        text = (GALLERY / "messages/saved/message.sse").read_text()
+        changed = re.sub("^event: message_stop", "event: stop", text, flags=re.MULTILINE)
+        (place / "renamed.sse").write_text(changed)
+
+
+def run(each: Shown, place: Path) -> CommandRun:
+    make_broken(each.page, place)
+    return run_here(*each.words, folder=place, env={"SOUNDSTAGE_SCHEMAS": "examples/contracts"})
+
+
+@pytest.mark.parametrize("each", STEADY, ids=lambda each: each.name)
+def test_a_command_of_a_page_prints_what_the_page_shows(each: Shown, place: Path) -> None:
+    done = run(each, place)
+    broken = any("violates" in line for line in each.output)
+    assert done.returncode == int(broken), done.stdout + done.stderr
+    printed = iter(done.stdout.splitlines())
+    for line in filter(None, each.output):
+        assert line == "…" or line.rstrip() in (other.rstrip() for other in printed), line
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("each", RUNS, ids=lambda each: each.name)
+def test_a_run_of_a_page_ends_as_the_page_shows(each: Shown, place: Path) -> None:
+    command = [sys.executable, "-m", "soundstage", *each.words]
+    env = {**os.environ, "SOUNDSTAGE_SCHEMAS": "examples/contracts"}
+    for _ in range(3):
+        done = subprocess.run(
+            command, cwd=place, env=env, capture_output=True, text=True, timeout=120, check=False
+        )
+        # A load run that did not get the CPU says so, and measures nothing.
+        if each.words[0] != "load" or "saturated" not in done.stdout:
+            break
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[0].split(":")[0] == each.output[0].split(":")[0]
+
+
+@apis
+def test_a_page_shows_all_that_one_does_with_a_contract(api: str) -> None:
+    commands = [each.words[0] for each in ALL if each.page == PAGES[api]]
+    assert {"schema", "lint", "check", "faults", "load"} <= set(commands)
+    load_run = next(each for each in ALL if each.page == PAGES[api] and each.words[0] == "load")
+    objective = load_run.words[load_run.words.index("--slo") + 1]
+    headlines = {m.name for s in of(api).stages for m in s.milestones if m.headline}
+    assert objective.split(".")[2] in headlines
+
+
+def blocks(text: str) -> list[Any]:
+    """The JSON of a page; members that stand alone are taken for an object."""
+    return [
+        json.loads(each if each.startswith("{") else f"{{{each.rstrip().rstrip(',')}}}")
+        for each in fenced(text, "json")
+    ]
+
+
+def holds(whole: Any, part: Any) -> bool:
+    """Whether all that `part` says stands in `whole`, in the same place."""
+    if isinstance(part, dict) and isinstance(whole, dict):
+        return all(name in whole and holds(whole[name], each) for name, each in part.items())
+    return bool(whole == part)
+
+
+def inside(value: Any) -> Iterator[Any]:
+    yield value
+    for each in value.values() if isinstance(value, dict) else ():
+        yield from inside(each)
+    for each in value if isinstance(value, list) else ():
+        yield from inside(each)
+
+
+@apis
+def test_what_a_page_quotes_stands_in_the_files(api: str) -> None:
+    files = [json.loads(path.read_text()) for path in (GALLERY / api).rglob("*.json")]
+    quoted = blocks(PAGE[api])
+    assert len(quoted) > 3
+    for each in quoted:
+        assert any(holds(value, each) for file in files for value in inside(file)), each
+
+
+@pytest.mark.parametrize(
+    ("page", "saved"),
+    [
+        ("countdown", "countdown/saved/count.sse"),
+        ("messages", "messages/saved/message.sse"),
+        *(("pictures", f"pictures/saved/{name}.json") for name in PLAIN),
+    ],
+)
+def test_a_page_shows_the_saved_answer_itself(page: str, saved: str) -> None:
+    assert (GALLERY / saved).read_text().strip() in PAGE[page]
+
+
+LINKS = [
+    (page, target)
+    for page in ("adding-an-api.md", *(f"contracts/{name}" for name in PAGES.values()))
+    for target in re.findall(r"\]\(([^)]+)\)", (ROOT / "docs" / page).read_text())
+]
+
+
+@pytest.mark.parametrize(("page", "target"), LINKS)
+def test_a_link_of_a_page_leads_to_a_file_and_a_heading(page: str, target: str) -> None:
+    name, _, anchor = target.partition("#")
+    place = (ROOT / "docs" / page).parent / name if name else ROOT / "docs" / page
+    assert place.exists()
+    if anchor:
+        headings = re.findall(r"^#+ (.*)$", place.read_text(), re.MULTILINE)
+        assert anchor in {
+            re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings
+        }
+
+
+def test_the_first_contract_of_the_docs_is_the_one_of_the_gallery() -> None:
+    protocol, request, stages, tick, lift_off = blocks(ADDING.partition("## The files")[0])
+    folder = GALLERY / "countdown"
+    assert {**protocol, **stages} == json.loads((folder / "protocol.json").read_text())
+    for name, shown_in_docs in (("request", request), ("tick", tick), ("lift_off", lift_off)):
+        assert shown_in_docs == json.loads((folder / f"{name}.json").read_text())
+
+
+def test_a_contract_that_is_built_step_by_step_is_refused_as_the_docs_show(tmp_path: Path) -> None:
+    protocol, request, *_ = blocks(ADDING.partition("## The files")[0])
+    steps = [each for each in FIRST if len(each.output) == 1]
+    assert len(steps) == 2
+    folder = tmp_path / "apis/countdown"
+    folder.mkdir(parents=True)
+    written = iter([("protocol.json", protocol), ("request.json", request)])
+    for step in steps:
+        name, data = next(written)
+        (folder / name).write_text(json.dumps(data))
+        done = run_here(*step.words, folder=tmp_path, env={"SOUNDSTAGE_SCHEMAS": "apis"})
+        assert done.returncode == 2
+        assert done.stderr.strip() == step.output[0]
+
+
+@apis
+def test_the_verdict_of_lint_is_that_of_the_judge(api: str) -> None:
+    """A stream of the gallery that lacks its last event is never taken for a whole one."""
+    for name in (each for each in SAVED if each.startswith(f"{api}/") and each.endswith(".sse")):
+        raw = (GALLERY / name).read_bytes().rstrip(b"\n")
+        cut = raw[: raw.rindex(b"\n\n") + 2]
+        assert lint(cut, name, [of(api)], "stream", Caps()).verdict(False) is Verdict.VIOLATES
