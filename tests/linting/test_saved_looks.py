@@ -23,6 +23,7 @@ from soundstage.conformance.judge import Caps
 from soundstage.conformance.violations import Verdict
 from soundstage.errors import UsageError
 from soundstage.linting.saved_answers import Judged, judge_saved
+from soundstage.observed.exchanges import observe_transcripts
 from soundstage.saved.transcript import Transcript, read
 
 NOT_FOUND = {"detail": "no such job"}
@@ -192,3 +193,11 @@ def test_a_last_state_of_another_song_violates():
     assert said(left({**WORKING, "job_id": "job_ffffffffffffffff"}, other))[2] == [
         "job.other_result"
     ]
+
+
+def test_what_looks_showed_is_observed(tmp_path):
+    file = tmp_path / "job.ndjson"
+    file.write_bytes(states(QUEUED, painting(), painted()).to_bytes())
+    found = observe_transcripts([file], {"pictures": PICTURES})
+    assert set(found.apis["pictures"]) == {"job", "status"}
+    assert "type/running/object" in found.apis["pictures"]["status"].counts

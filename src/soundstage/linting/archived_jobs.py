@@ -13,7 +13,7 @@ from soundstage.contract.given_values import given_by_answer
 from soundstage.contract.polled import SentRequest, polled_jobs
 from soundstage.contract.protocol import Endpoint
 from soundstage.errors import UsageError
-from soundstage.linting.saved_answers import asked_at
+from soundstage.linting.answer_origin import asked_at
 from soundstage.saved.har import ArchiveEntry
 from soundstage.saved.transcript import MOST_LOOKS, Transcript
 

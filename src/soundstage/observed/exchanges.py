@@ -13,7 +13,8 @@ from soundstage.contract.paths import endpoint_at
 from soundstage.contract.protocol import Endpoint
 from soundstage.errors import NoDataError, UsageError
 from soundstage.exchange.client import Exchange
-from soundstage.linting.saved_answers import AnswerOrigin, asked_at, judge_told
+from soundstage.linting.answer_origin import AnswerOrigin, asked_at
+from soundstage.linting.saved_answers import judge_told
 from soundstage.observed.facts import UNKNOWN, Observed
 from soundstage.observed.recorder import Chunk, observe_result, observe_stream
 from soundstage.saved import saved_file as saved_files
