@@ -271,7 +271,7 @@ def test_an_unknown_version_is_a_wrong_usage_that_names_what_there_is(saved, cap
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["--endpoint", "status", "f"], ["--format", "xml", "f"], ["--max-events", "0", "f"],
+    [[], ["--endpoint", "weather", "f"], ["--format", "xml", "f"], ["--max-events", "0", "f"],
      ["--max-events", "x", "f"], ["--nonsense", "f"]],
 )  # fmt: skip
 def test_wrong_arguments_end_with_2(arguments, capsys):

@@ -128,4 +128,4 @@ def test_a_contract_without_streams_is_served_recorded_and_linted(
         assert (found["endpoint"], found["verdict"]) in ((kind, "conforms"), ("sync", "conforms"))
     done = soundstage(schemas, "record", "--target", "emulator", "--api", shape, "--out", "again")
     assert done.returncode == 2
-    assert f"no endpoint of the kind stream in {shape}: say --endpoint sync" in done.stderr
+    assert f"no endpoint of the name or kind stream in {shape}: say --endpoint once" in done.stderr

@@ -55,7 +55,7 @@ def test_a_transcript_that_breaks_off_keeps_its_whole_lines():
 @pytest.mark.parametrize(
     ("raw", "says"),
     [
-        (b'{"transcript":2}\n', "t:1: not a transcript of format 1"),
+        (b'{"transcript":3}\n', "t:1: not a transcript of format 1 or 2"),
         (b'{"transcript":', "t:1: not JSON"),
         (b'{"transcript":1}\nnope\n', "t:2: not JSON"),
         (b'{"transcript":1}\n[1]\n', "t:2: not an object"),

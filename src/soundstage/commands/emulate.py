@@ -139,7 +139,7 @@ def _replay(args: argparse.Namespace, ready: Callable[[str], None], stderr: Text
     found = recordings.find(args.replay, contracts)
     for line in found.skipped:
         say(f"soundstage emulate: {line}", stderr, flush=True)
-    served = replay.Replay(found.recordings, speed=args.speed, loop=args.loop)
+    served = replay.Replay(found.recordings, found.jobs, speed=args.speed, loop=args.loop)
     if stderr.isatty():
         print(visible.lines(["recorded:", *served.paths()]), file=stderr, flush=True)
     replay.serve(served, args.host, args.port, ready)

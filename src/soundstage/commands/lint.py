@@ -15,12 +15,14 @@ from typing import Any, TextIO
 from soundstage.arguments import Parser
 from soundstage.conformance.bounded_violations import is_rest
 from soundstage.conformance.judge import Caps, Judge
-from soundstage.conformance.saved_answers import judge_saved
 from soundstage.conformance.violations import Severity, Verdict, Violation
-from soundstage.contract import Contract, available, load, load_all
+from soundstage.contract import Contract, available, load, load_all, load_sound
+from soundstage.contract.endpoint_words import ERROR, endpoint_words
 from soundstage.contract.paths import endpoint_at
 from soundstage.errors import NoDataError, SoundstageError, UsageError
 from soundstage.exit_codes import ExitCode, worst
+from soundstage.linting.archived_jobs import put_together
+from soundstage.linting.saved_answers import judge_saved
 from soundstage.output.redact import Redactor
 from soundstage.output.streams import json_line, say
 from soundstage.output.visible import painted
@@ -59,7 +61,8 @@ _SHOWN = Redactor()
 class Linted:
     """What was found in one file. `guessed`: api and endpoint were found out, not given;
     `also` are the other contracts that it fits as well; `body` is what was judged; `why` is the
-    reason of an inconclusive verdict in words; `notes` say what was undone to read the file.
+    reason of an inconclusive verdict in words; `notes` say what was undone to read the file;
+    `looks`: how many there are at the state of what was made.
     """
 
     file: str
@@ -71,6 +74,7 @@ class Linted:
     body: bytes = b""
     why: str | None = None
     notes: tuple[str, ...] = ()
+    looks: int = 0
 
     def verdict(self, strict: bool) -> Verdict:
         return self.judge.verdict(strict=strict)
@@ -83,8 +87,10 @@ class Linted:
         ]
 
     def to_json(self, strict: bool) -> dict[str, Any]:
-        """As one object; `in_file` is there where something was undone to read it."""
-        row = {
+        """As one object; `in_file` is there where something was undone to read it, `looks` where
+        the state of a job was looked at.
+        """
+        row: dict[str, Any] = {
             "file": self.file,
             "api": self.contract.api,
             "endpoint": self.endpoint,
@@ -93,6 +99,8 @@ class Linted:
             "framing": self.judge.framing,
             "violations": [violation.to_json() for violation in self.violations],
         }
+        if self.looks:
+            row["looks"] = self.looks
         return {**row, "in_file": list(self.notes)} if self.notes else row
 
 
@@ -109,11 +117,9 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         help="response, transcript or HAR file, compressed or not; - is stdin",
     )
     parser.add_argument("--api", help=f"API version ({', '.join(available())}; default: find out)")
-    parser.add_argument(
-        "--endpoint",
-        choices=("stream", "sync", "error"),
-        help="what the file is the response of (default: find out)",
-    )
+    words = (*endpoint_words(load_sound()[0].values()), ERROR)
+    text = f"what the file is the response of ({', '.join(words)}; default: find out)"
+    parser.add_argument("--endpoint", choices=words, metavar="NAME", help=text)
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.add_argument("--strict", action="store_true", help="warnings violate, too")
     parser.add_argument(
@@ -180,8 +186,8 @@ def _ended(codes: list[int], errors: list[SoundstageError], stderr: TextIO) -> i
 def lint(
     raw: bytes, file: str, contracts: list[Contract], endpoint: str | None, caps: Caps
 ) -> Linted:
-    """Judge one saved response. `endpoint` is "stream", "sync", "error", or None to find out;
-    the contract that fits best is chosen where there are several.
+    """Judge one saved response. `endpoint` is the name or kind of one, "error", or None to
+    find out; the contract that fits best is chosen where there are several.
 
     Raises UsageError for what holds no response.
     """
@@ -203,24 +209,18 @@ def _linted(
     if saved.exchange is not None:
         yield _of_one(saved, saved.exchange, file, contracts, endpoint, caps)
         return
-    known = skipped = 0
+    skipped = 0
     for entry in saved.entries:
-        name = f"{file}#{entry.number}"
         if entry.problem is not None:
             skipped += 1
+            name = f"{file}#{entry.number}"
             say(f"soundstage lint: {name}: skipped: {entry.problem}", stderr)
-        found = endpoint_at(contracts, entry.method, entry.path or "")
-        if (
-            entry.exchange is None
-            or found is None
-            or endpoint not in (None, "error", found[1].kind)
-        ):
-            continue
-        known += 1
-        if not entry.followed:
-            entry.exchange.header |= {"api": found[0].api, "endpoint": found[1].name}
-            yield _of_one(saved, entry.exchange, name, contracts, endpoint, caps)
-    if not known:
+    answers = put_together(saved.entries, contracts, file, endpoint)
+    for answer in answers:
+        exchange, name = answer.exchange, f"{file}#{answer.number}"
+        exchange.header |= {"api": answer.contract.api, "endpoint": answer.endpoint.name}
+        yield _of_one(saved, exchange, name, contracts, endpoint, caps)
+    if not answers:
         apis = ", ".join(each.api for each in contracts)
         what = f" ({skipped} of {len(saved.entries)} were skipped)" if skipped else ""
         raise NoDataError(f"{file}: no entry answers a request to an endpoint of {apis}{what}")
@@ -239,13 +239,14 @@ def _of_one(
     return Linted(
         name,
         told.contract,
-        told.kind,
+        ERROR if told.kind == ERROR else told.endpoint.name,
         judged.judge,
         told.guessed,
         told.also,
         judged.body,
         judged.why,
         tuple(saved.notes),
+        len(exchange.looks),
     )
 
 
@@ -265,7 +266,7 @@ def _shrunk(linted: Linted, stdout: TextIO | None) -> list[dict[str, Any]]:
     """The smallest part of a stream that shows each violation: printed, or as JSON."""
     from soundstage.commands import smallest_streams
 
-    if linted.endpoint != "stream" or not linted.judge.streaming:
+    if not linted.judge.streaming:
         return []
     name, found = linted.judge.endpoint.name, linted.judge.violations
     stream, parts = smallest_streams.of_stream(linted.contract, name, linted.body, found)
@@ -297,6 +298,8 @@ def _print(linted: Linted, strict: bool, stdout: TextIO) -> None:
     if linted.also:
         took += f" (fits {', '.join(linted.also)} as well)"
     many = f", {judge.events} events" if judge.events else ""
+    if linted.looks:
+        many += ", 1 look" if linted.looks == 1 else f", {linted.looks:,} looks"
     framing = f", {judge.framing}" if judge.framing else ""
     in_file = f" (in the file: {', '.join(linted.notes)})" if linted.notes else ""
     for violation in linted.violations:

@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from soundstage.arguments import Parser, between, whole
-from soundstage.contract import Contract, available, load
+from soundstage.commands.interruptible import interruptible_exchange
+from soundstage.contract import Contract, available, load, load_sound
+from soundstage.contract.endpoint_words import endpoint_words, is_meant
 from soundstage.contract.protocol import Endpoint
 from soundstage.errors import BudgetError, TargetError, UsageError
 from soundstage.exchange import consent
 from soundstage.exchange.client import Call, Exchange
+from soundstage.exchange.filled_paths import names_in
 from soundstage.exchange.patience import LONGEST_TIMEOUT_S, Patience, TimeUpError
-from soundstage.exchange.requests import request_body
+from soundstage.exchange.requests import request_body, sent_body
 from soundstage.exchange.session import Session, open_session
 from soundstage.exchange.spawn import EMULATOR, spawned_emulator
 from soundstage.output.streams import json_line, say
@@ -42,12 +45,14 @@ then:
   soundstage lint recordings/*.ndjson
   soundstage emulate --replay recordings
 
-Each exchange becomes DIR/NNN-API-ENDPOINT.ndjson, with keys, prompts, lyrics, ids of users and
-the queries of URLs taken out. Recording never judges: what was recorded may violate the contract.
+Each exchange becomes DIR/NNN-API-ENDPOINT.ndjson (a job with all looks at its state until it is
+over), with keys, prompts, lyrics, ids of users and the queries of URLs taken out. Recording never
+judges: what was recorded may violate the contract.
 
 exit codes: 0 recorded, 2 wrong usage, 6 target or environment failed, or no budget
 """
-_KINDS = ("stream", "sync")
+#: What is recorded where nothing else is said.
+_USUAL = "stream"
 #: After so many exchanges in a row that came to no end no more are asked for.
 _MOST_TIMEOUTS = 3
 
@@ -71,8 +76,9 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add_target_options(parser, emulator_args="--speed 100")
     add("--out", metavar="DIR", help="folder for the transcripts; must be new or empty")
     add("--api", action="append", metavar="API", help=f"{', '.join(available())} (default: all)")
-    text = "only endpoints of this kind (repeatable; default: stream)"
-    add("--endpoint", action="append", choices=_KINDS, help=text)
+    words = endpoint_words(load_sound()[0].values(), _is_recorded)
+    text = f"only endpoints of this name or kind ({', '.join(words)}; repeatable; default: stream)"
+    add("--endpoint", action="append", choices=words, metavar="NAME", help=text)
     add("--count", type=_count, default=1, metavar="N", help="of each endpoint (default 1)")
     add("--body", metavar="FILE", help="JSON to send (default: made up from the request schema)")
     add("--seed", type=whole, default=0, help="of made-up requests (default 0)")
@@ -138,28 +144,56 @@ def _record(
             raise TargetError(f"{error}: {asked}") from error
         if in_a_row == _MOST_TIMEOUTS:
             raise TargetError(f"{in_a_row} in a row ran into a timeout: {asked}; {failed[0]}")
-        if stderr.isatty():
-            stderr.write(f"{_BACK}{number} of {len(wanted)} …")
-            stderr.flush()
-        call = Call(each.contract, each.endpoint, each.body, scenario="record")
-        exchange = session.client.exchange(call)
+        progress = _RecordProgress(f"{number} of {len(wanted)}", stderr)
+        call = Call(
+            each.contract,
+            each.endpoint,
+            each.body,
+            scenario="record",
+            confirm=1,
+            on_chunk=progress.looked if each.endpoint.kind == "job" else None,
+        )
+        exchange, interrupted = interruptible_exchange(session, call)
         in_a_row = in_a_row + 1 if exchange.outcome == "timeout" else 0
         name = f"{number:03}-{each.contract.api}-{each.endpoint.name}.ndjson"
         try:
             create(folder / name, exchange.transcript(session.redactor).to_bytes())
         except OSError as error:
             raise TargetError(f"{folder / name}: cannot write: {error.strerror}") from error
-        if stderr.isatty():
-            stderr.write(_BACK)
-            stderr.flush()
+        progress.over()
         row = _row(exchange, folder / name)
         say(json_line(row, stdout) if form == "json" else _line(row), stdout, flush=True)
+        if interrupted is not None:
+            raise interrupted
         cut = patience.over() and exchange.outcome == "cut"
         if exchange.response.status is None or cut or exchange.outcome in ("timeout", "refused"):
             failed.append(f"{name}: {_why(exchange)}")
     if failed:
         raise TargetError(f"{len(failed)} of {len(wanted)} got no answer to record: {failed[0]}")
     return 0
+
+
+class _RecordProgress:
+    """What a terminal shows while one exchange is recorded."""
+
+    def __init__(self, which: str, stderr: TextIO) -> None:
+        self._which, self._stderr = which, stderr
+        self._looks = 0
+        self._say(f"{which} …")
+
+    def looked(self, _: dict[str, Any]) -> None:
+        """A look at a job has shown its state."""
+        self._looks += 1
+        self._say(f"{self._which} …, look {self._looks}")
+
+    def over(self) -> None:
+        """The exchange is over."""
+        self._say("")
+
+    def _say(self, text: str) -> None:
+        if self._stderr.isatty():
+            self._stderr.write(f"{_BACK}{text}")
+            self._stderr.flush()
 
 
 def _row(exchange: Exchange, file: Path) -> dict[str, Any]:
@@ -174,6 +208,7 @@ def _row(exchange: Exchange, file: Path) -> dict[str, Any]:
         "http_status": exchange.response.status,
         "complete": None if complete is None else round(complete, 6),
         "events": exchange.judge.events,
+        "looks": len(exchange.looks),
         "violations": sum(each.times for each in exchange.violations),
     }
 
@@ -186,7 +221,8 @@ def _line(row: dict[str, Any]) -> str:
     elif row["reason"]:
         said += f" ({row['reason']})"
     events = f"  {row['events']} events" if row["events"] else ""
-    return f"{said:<12}  TTC {took:>9}{events}  {row['file']}"
+    looks = f"  {row['looks']} looks" if row["looks"] else ""
+    return f"{said:<12}  TTC {took:>9}{events}{looks}  {row['file']}"
 
 
 def _why(exchange: Exchange) -> str:
@@ -198,26 +234,36 @@ def _why(exchange: Exchange) -> str:
 
 def _wanted(args: argparse.Namespace) -> list[Wanted]:
     """What to record, round after round: what ends early has some of each endpoint."""
-    kinds = args.endpoint or ["stream"]
+    words = args.endpoint or [_USUAL]
     given = _body(args.body) if args.body else None
     rng = random.Random(args.seed)
     makers = [
         (contract, endpoint)
         for contract in map(load, dict.fromkeys(args.api or available()))
         for endpoint in contract.endpoints.values()
-        if endpoint.request is not None
+        if _is_recorded(endpoint)
     ]
-    endpoints = [each for each in makers if each[1].kind in kinds]
+    endpoints = [pair for pair in makers if any(is_meant(pair[1], word) for word in words)]
     if not endpoints:
         apis = ", ".join(args.api or available())
-        there = " or ".join(dict.fromkeys(endpoint.kind for _, endpoint in makers))
+        there = " or ".join(dict.fromkeys(endpoint.name for _, endpoint in makers))
         instead = f": say --endpoint {there}" if there else ""
-        raise UsageError(f"no endpoint of the kind {' or '.join(kinds)} in {apis}{instead}")
+        said = " or ".join(words)
+        raise UsageError(f"no endpoint of the name or kind {said} in {apis}{instead}")
     return [
-        Wanted(contract, endpoint, given or request_body(contract, endpoint, rng))
+        Wanted(
+            contract, endpoint, sent_body(endpoint, given or request_body(contract, endpoint, rng))
+        )
         for _ in range(args.count)
         for contract, endpoint in endpoints
     ]
+
+
+def _is_recorded(endpoint: Endpoint) -> bool:
+    """Whether an endpoint can be asked for something by itself: it makes something, and nothing
+    that another gives stands in its path or query.
+    """
+    return endpoint.makes_songs and not names_in(endpoint)
 
 
 def _body(file: str) -> Any:

@@ -13,6 +13,7 @@ from soundstage.conformance.judge import Caps, Judge
 from soundstage.conformance.looks_judge import LooksJudge
 from soundstage.conformance.violations import Violation
 from soundstage.contract import Contract
+from soundstage.contract.jobs import Polling
 from soundstage.contract.protocol import Endpoint
 from soundstage.contract.roles import track_assets
 from soundstage.process.memory import Claim
@@ -23,7 +24,9 @@ Seen = tuple[str | None, Any]
 
 class Following:
     """One generation that `endpoint` has made, looked at through the status endpoint that knows it.
-    `given`: what it is asked for by, by name; `violations`: what was found so far.
+    `given`: what it is asked for by, by name; `violations`: what was found so far; `cut`: why
+    nobody looks any longer, where it may have gone on; `charges`: how often it was charged for,
+    None where nobody counted; `second_s`: how long a second of the contract's is there.
     """
 
     def __init__(
@@ -41,6 +44,9 @@ class Following:
         self.given: Mapping[str, str] = given or {}
         self.looks = LooksJudge(contract, self.status, caps=caps, own_host=own_host)
         self.unknown = False
+        self.cut: str | None = None
+        self.charges: int | None = None
+        self.second_s = 1.0
         self._found: list[Violation] = []
 
     @property
@@ -51,6 +57,16 @@ class Following:
     def ties(self) -> list[Violation]:
         """What was found of what the two endpoints say of one generation."""
         return list(self._found)
+
+    @property
+    def polling(self) -> Polling:
+        """How the state is asked for: as the endpoint says, else as a job does that the same status
+        endpoint knows.
+        """
+        told = self.endpoint.poll
+        others = (each.poll for each in self.contract.endpoints.values() if each.poll is not None)
+        same = (each for each in others if each.endpoint == self.status.name)
+        return told or next(same, None) or Polling(self.status.name)
 
     def look(self, claim: Claim | None = None) -> Judge:
         """A judge for the next look."""
@@ -65,7 +81,8 @@ class Following:
 
     def over(self, cut: str | None = None) -> None:
         """Nobody looks any more; `cut` says why, where the generation may have gone on."""
-        self.looks.check.close(cut=cut or self.looks.reason)
+        self.cut = cut or self.looks.reason
+        self.looks.check.close(cut=self.cut)
 
     # ------------------------------------------------------------------ beside a stream
 
@@ -125,6 +142,7 @@ class Following:
 
     def charged(self, times: int) -> None:
         """The generation was charged for so many times."""
+        self.charges = times
         if times > 1:
             message = f"one generation was charged for {times} times"
             self._add("job.charged_twice", "charged/once", message)

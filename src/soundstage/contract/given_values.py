@@ -4,14 +4,20 @@ for again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from soundstage.contract.json_schema import patterns
 from soundstage.contract.protocol import Endpoint
+from soundstage.untrusted import json_text
+from soundstage.wire.lines import decoded, sniff_framing
 
 #: More characters of such a value are not taken.
 LONGEST: Final = 4_000
+#: So many events of a saved stream are looked at for them; so many bytes tell its framing.
+_LOOKED_AT: Final = 10_000
+_SNIFFED: Final = 65_536
 
 
 def given_by_body(endpoint: Endpoint, bodies: Iterable[tuple[str | None, Any]]) -> dict[str, str]:
@@ -44,6 +50,33 @@ def given_by_head(endpoint: Endpoint, header: Callable[[str], str | None]) -> di
             if value:
                 found[given.name] = value[:LONGEST]
     return found
+
+
+def given_by_answer(
+    endpoint: Endpoint, body: bytes, header: Callable[[str], str | None]
+) -> dict[str, str]:
+    """What an answer gives whose bytes were saved."""
+    if not any(given.field is not None for given in endpoint.gives):
+        return given_by_head(endpoint, header)
+    told: Iterable[tuple[str | None, Any]] = [(None, json_text.parse(body).value)]
+    if endpoint.kind == "stream":
+        framing = sniff_framing(body[:_SNIFFED], ended=len(body) <= _SNIFFED)
+        events = decoded(body, framing)[0] if framing in ("sse", "lines") else []
+        told = _chunks_that_give(endpoint, [event.data for event in events[:_LOOKED_AT]])
+    return {**given_by_body(endpoint, told), **given_by_head(endpoint, header)}
+
+
+def _chunks_that_give(endpoint: Endpoint, texts: list[bytes]) -> Iterator[tuple[str | None, Any]]:
+    """The chunks of a stream, those of stages that give something with their stage."""
+    assert endpoint.protocol is not None
+    wanted = [
+        (name, patterns.validator(endpoint.protocol.by_name[name].when))
+        for name in dict.fromkeys(each.stage for each in endpoint.gives)
+        if name is not None
+    ]
+    for text in texts:
+        value = json_text.parse(text).value
+        yield next((name for name, when in wanted if when.is_valid(value)), None), value
 
 
 def _last_part(location: str) -> str:

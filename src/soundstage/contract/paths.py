@@ -1,20 +1,36 @@
-"""Which endpoint a URL's path belongs to, wherever the API is mounted."""
+"""Which endpoint a request belongs to, by its path, query and body, wherever the API is mounted,
+and what was filled into its path and query.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote
+
+import jsonschema_rs
 
 from soundstage.contract.contract import Contract
+from soundstage.contract.json_schema import patterns
 from soundstage.contract.protocol import Endpoint
+
+_BRACES: Final = re.compile(r"\{([^{}]*)\}")
+_PARTED: Final = re.compile(r"\{[^{}]*\}")
 
 
 def endpoint_at(
-    contracts: Iterable[Contract], method: str, path: str
+    contracts: Iterable[Contract],
+    method: str,
+    path: str,
+    *,
+    query: Collection[str] | None = None,
+    body: Any = None,
 ) -> tuple[Contract, Endpoint] | None:
     """The endpoint that answers `method` at `path`, which may begin with a base path of its own;
-    None if there is none. The longest documented path wins.
+    None if there is none. The longest documented path wins. Of several that share it, `query` (the
+    names in it) and `body` (parsed JSON) tell, where they are known; else the first without `when`.
     """
     found = [
         (contract, endpoint)
@@ -22,7 +38,17 @@ def endpoint_at(
         for endpoint in contract.endpoints.values()
         if endpoint.method == method.upper() and _pattern(endpoint.path).search(path)
     ]
-    return max(found, key=lambda pair: len(pair[1].path), default=None)
+    longest = max((len(endpoint.path) for _, endpoint in found), default=0)
+    found = [pair for pair in found if len(pair[1].path) == longest]
+    if len(found) > 1 and query is not None:
+        named = [pair for pair in found if {name for name, _ in pair[1].query} <= set(query)]
+        found = sorted(named or found, key=lambda pair: -len(pair[1].query))
+    if len(found) > 1 and body is not None:
+        meant = (pair for pair in found if pair[1].when is not None and _is_for(pair[1], body))
+        if (first := next(meant, None)) is not None:
+            return first
+    rest = (pair for pair in found if pair[1].when is None)
+    return next(rest, next(iter(found), None))
 
 
 def is_at(path: str, asked: str) -> bool:
@@ -30,12 +56,59 @@ def is_at(path: str, asked: str) -> bool:
     return _pattern(path).match(asked) is not None
 
 
+def filled_values(endpoint: Endpoint, path: str, query: str) -> dict[str, str] | None:
+    """What stands in a path and a query where the endpoint's have names in braces, decoded; None
+    where they are not those of the endpoint.
+    """
+    at = _pattern(endpoint.path).search(path)
+    if at is None:
+        return None
+    names = _BRACES.findall(endpoint.path)
+    found = {name: unquote(value) for name, value in zip(names, at.groups(), strict=True)}
+    sent = query_of(query)
+    for name, template in endpoint.query:
+        if name not in sent:
+            return None
+        whole = re.fullmatch(_with_groups(template), sent[name], re.DOTALL)
+        if whole is None:
+            return None
+        found |= zip(_BRACES.findall(template), whole.groups(), strict=True)
+    return found
+
+
+def query_of(text: str) -> Mapping[str, str]:
+    """The names and values of a query, decoded; of a name that comes twice the first. At most a
+    hundred are looked at.
+    """
+    found: dict[str, str] = {}
+    for name, value in parse_qsl("&".join(text.split("&", 100)[:100]), keep_blank_values=True):
+        found.setdefault(name, value)
+    return found
+
+
+@cache
+def _when(endpoint: Endpoint) -> jsonschema_rs.Draft202012Validator:
+    return patterns.validator(endpoint.when or {})
+
+
+def _is_for(endpoint: Endpoint, body: Any) -> bool:
+    return bool(_when(endpoint).is_valid(body))
+
+
+@cache
+def _with_groups(template: str) -> str:
+    first, *parts = _PARTED.split(template)
+    *inner, last = parts or [""]
+    middle = "".join(f"(?>(.+?){re.escape(part)})" for part in inner)
+    return f"{re.escape(first)}{middle}" + (f"(.+){re.escape(last)}" if parts else "")
+
+
 @cache
 def _pattern(path: str) -> re.Pattern[str]:
     # Each part takes what is nearest and never gives it back: what a parameter could take more, the
     # next one takes. So a path with many of them costs no more than one with none.
-    first, *parts = re.split(r"\{[^{}]*\}", path)
+    first, *parts = _PARTED.split(path)
     *inner, last = parts or [""]
-    middle = "".join(f"(?>[^/]+?{re.escape(part)})" for part in inner)
-    end = f"[^/]+{re.escape(last)}" if parts else ""
+    middle = "".join(f"(?>([^/]+?){re.escape(part)})" for part in inner)
+    end = f"([^/]+){re.escape(last)}" if parts else ""
     return re.compile(f"{re.escape(first)}{middle}{end}/?$")

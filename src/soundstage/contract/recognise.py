@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from soundstage.contract.contract import Contract
+from soundstage.contract.endpoint_words import ERROR, is_meant
+from soundstage.contract.protocol import Endpoint
 from soundstage.untrusted import json_text
 from soundstage.wire.lines import decoded, sniff_framing
 
@@ -31,13 +33,19 @@ _FITS: Final = 0.45
 
 
 class Guess(NamedTuple):
-    """What a body looks like. `kind` is "stream", "sync" or "error"; `score` from 0 (nothing in
-    common) to 1, and above that where it is a printed error to the letter.
+    """What a body looks like: the answer of `endpoint`, or (`kind` "error") an error of any, else
+    `kind` is the endpoint's. `score` goes from 0 (nothing in common) to 1, and above that where it
+    is a printed error to the letter.
     """
 
     contract: Contract
     kind: str
     score: float
+    endpoint: Endpoint
+
+    def is_meant(self, word: str) -> bool:
+        """Whether it is what people say by a kind, the name of an endpoint, or "error"."""
+        return word == self.kind or (self.kind != ERROR and is_meant(self.endpoint, word))
 
     @property
     def fits(self) -> bool:
@@ -46,8 +54,9 @@ class Guess(NamedTuple):
 
 
 def recognise(body: bytes, contracts: Iterable[Contract], kind: str | None = None) -> list[Guess]:
-    """Every contract and kind of response (or only `kind`), the likeliest first. Where several
-    are as likely, the contract whose name sorts last comes first: the newest.
+    """Every contract and endpoint that a body may be the answer of (or only those meant by `kind`,
+    a kind, the name of an endpoint, or "error"), the likeliest first. Where several are as likely,
+    the contract whose name sorts last comes first: the newest.
     """
     framing = sniff_framing(body)
     texts = [] if framing == "json" else _texts(body, framing)
@@ -58,30 +67,41 @@ def recognise(body: bytes, contracts: Iterable[Contract], kind: str | None = Non
         single = _names_in(body) or set()
     guesses = []
     for contract in contracts:
-        stages = [_names(each.schema) for each in contract.protocol.stages if not each.failure]
-        stream = sum(max((_alike(c, names) for names in stages), default=0.0) for c in chunks)
+        exact = contract.errors.matching(value) is not None
         # An event that is a printed error belongs to a stream that was refused.
-        stream += sum(
+        refused = sum(
             contract.errors.matching(json_text.parse(text).value) is not None for text in texts
         )
-        guesses.append(Guess(contract, "stream", min(1.0, stream / max(1, len(chunks)))))
-        if not single and kind is None:
-            continue
-        results = [
-            _names(endpoint.response)
-            for endpoint in contract.endpoints.values()
-            if endpoint.kind == "sync" and endpoint.response
-        ]
-        sync = max((_alike(single, names) for names in results), default=0.0)
-        exact = contract.errors.matching(value) is not None
-        if exact and kind is not None:  # where it was due, it is a refusal
-            sync = 1.0
-            guesses[-1] = Guess(contract, "stream", 1.0)
-        guesses.append(Guess(contract, "sync", sync))
-        error = max((_alike(single, set(each.body)) for each in contract.errors.known), default=0.0)
-        guesses.append(Guess(contract, "error", 1.0 + error if exact else error))
-    chosen = [guess for guess in guesses if kind in (None, guess.kind)]
+        for endpoint in contract.endpoints.values():
+            if exact and kind is not None:
+                score = 1.0  # where it was due, it is a refusal
+            elif endpoint.kind == "stream":
+                score = min(1.0, (_in_stages(endpoint, chunks) + refused) / max(1, len(chunks)))
+            else:
+                score = max((_alike(single, names) for names in _bodies(endpoint)), default=0.0)
+            guesses.append(Guess(contract, endpoint.kind, score, endpoint))
+        if single or kind is not None:
+            known = (_alike(single, set(each.body)) for each in contract.errors.known)
+            score = max(known, default=0.0)
+            score = 1.0 + score if exact else score
+            guesses.append(Guess(contract, ERROR, score, contract.endpoint_of_errors()))
+    chosen = [guess for guess in guesses if kind is None or guess.is_meant(kind)]
     return sorted(chosen, key=lambda g: (g.score, g.contract.api), reverse=True)
+
+
+def _in_stages(endpoint: Endpoint, chunks: list[set[str]]) -> float:
+    """How much the chunks have in common with stages of a stream: up to 1 for each of them."""
+    protocol = endpoint.protocol
+    stages = protocol.stages if protocol is not None else ()
+    told = [_names(each.schema) for each in stages if not each.failure]
+    return sum(max((_alike(chunk, names) for names in told), default=0.0) for chunk in chunks)
+
+
+def _bodies(endpoint: Endpoint) -> list[set[str]]:
+    """The names in each body that an endpoint may answer with: its result, or its states."""
+    if endpoint.sampled and endpoint.protocol is not None:
+        return [_names(each.schema) for each in endpoint.protocol.stages]
+    return [_names(endpoint.response)] if endpoint.response else []
 
 
 def _single(body: bytes) -> dict[str, Any] | None:

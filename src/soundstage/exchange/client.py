@@ -117,7 +117,7 @@ class Client:
                 tape=Tape(claim),
             )
             reading = self._read(exchange, claim, comments)
-        exchange.ended_ns = time.monotonic_ns()
+        exchange.ended_ns = exchange.answered_ns = time.monotonic_ns()
         # Closing may find a last event (a line without its end), which came with the last read.
         cancelled = response.end is not None and response.end.kind is EndKind.CANCELLED
         if told := judge.close(

@@ -12,11 +12,12 @@ from itertools import pairwise
 from typing import Any
 
 from soundstage.conformance.coverage import Observation
+from soundstage.conformance.following import Following
 from soundstage.conformance.judge import Judge
 from soundstage.conformance.violations import Verdict, Violation, occurrences, verdict_of
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
-from soundstage.exchange.kept_bytes import redacted
+from soundstage.exchange.kept_bytes import NO_ROOM, kept_end, kept_head, kept_look, kept_pieces
 from soundstage.exchange.look import Look
 from soundstage.exchange.tape import Piece, Tape
 from soundstage.exchange.user_secrets import private_texts
@@ -34,8 +35,6 @@ _PIECE = 12
 #: Too short to be base64 of such a piece.
 _SHORT_ID = re.compile("[A-Za-z0-9_.:-]{0,21}")
 _HEXADECIMAL_ID = re.compile("[0-9A-Fa-f]{8,}")
-#: Why a transcript lacks the body of an answer that was judged all the same.
-_NO_ROOM = "cap.memory"
 #: So much of an identifier stands in a row.
 _LONGEST_ID = 200
 
@@ -103,6 +102,8 @@ class Exchange:
     request_head: tuple[tuple[str, str], ...]
     url: str
     ended_ns: int = 0
+    #: When its own answer had ended; what it made may have been looked at until `ended_ns`.
+    answered_ns: int = 0
     outcome: str = "ok"
     milestones: dict[str, float] = field(default_factory=dict)
     #: Of what was seen by asking: since when it may have been so (`milestones`: by when it was).
@@ -111,6 +112,7 @@ class Exchange:
     #: answer), kept as `chunks` are.
     looks: list[Look] = field(default_factory=list)
     states: list[tuple[str | None, dict[str, Any]]] = field(default_factory=list)
+    following: Following | None = field(default=None, repr=False)
     #: The rules about what two endpoints say of one generation that were put to the test, below the
     #: endpoint: `status/known`.
     tied: set[str] = field(default_factory=set)
@@ -332,50 +334,59 @@ class Exchange:
     def transcript(self, redactor: Redactor) -> Transcript:
         """The transcript, with secrets and private values redacted."""
         redactor = self.hiding(redactor)
-        call, response, end = self.call, self.response, self.response.end
+        call, started_ns = self.call, self.started_ns
         body = call.body if isinstance(call.body, dict) else None
+        asked = {
+            "method": call.method or call.endpoint.method,
+            "url": redactor.url(self.url),
+            "headers": redactor.headers(self.request_head),
+            "body": redactor.body(body) if body is not None else None,
+        }
+        accepted = self.milestones.get("accepted")
         header: dict[str, Any] = {
             "api": call.contract.api,
             "endpoint": call.endpoint.name,
-            "request": {
-                "method": call.method or call.endpoint.method,
-                "url": redactor.url(self.url),
-                "headers": redactor.headers(self.request_head),
-                "body": redactor.body(body) if body is not None else None,
-            },
-            "response": {
-                "status": response.status,
-                "reason": redactor.name(response.reason),
-                "headers": redactor.headers(response.headers),
-                "t": round(self.milestones["accepted"], 6)
-                if "accepted" in self.milestones
-                else None,
-                "hops": [
-                    [hop.status, hop.location and redactor.url(hop.location)]
-                    for hop in response.hops
-                ],
-            },
-            "timing": response.timing_source,
+            "request": asked,
+            "response": kept_head(self.response, redactor, accepted),
+            "timing": self.response.timing_source,
         }
         if call.expect_error:
             header["expect"] = "error"
-        pieces = self.pieces
-        if pieces and not self.judge.streaming:
-            # A secret or a URL may lie across two reads of a body.
-            pieces = [(pieces[-1][0], b"".join(raw for _, raw, _ in pieces), False)]
-        kept = [
-            ((at - self.started_ns) / _SECOND_NS, redacted(raw, redactor), coarse)
-            for at, raw, coarse in pieces
-        ]
-        ours = self.outcome in ("timeout", "cut")
-        ended = {
-            "kind": end.kind.value if end else None,
-            "fault_of": end.fault_of if end else None,
-            "message": redactor.message(end.message) if end else "",
-            "cut": _NO_ROOM if self.tape.dropped else self.judge.reason if ours else None,
+        streaming = self.judge.streaming
+        kept = kept_pieces(self.tape, redactor, started_ns, streaming=streaming)
+        return Transcript(
+            header,
+            kept,
+            kept_end(self.response, redactor, self._cut(), self._answered_s()),
+            looks=[kept_look(look, redactor, started_ns) for look in self.looks],
+            over=self._over(),
+        )
+
+    def _cut(self) -> str | None:
+        """Why we stopped reading the answer to the request itself, if we did."""
+        if self.tape.dropped:
+            return NO_ROOM
+        if self.following is not None and self.call.leave_at is None:
+            return None  # it came whole, or there was nothing to follow
+        return self.judge.reason if self.outcome in ("timeout", "cut") else None
+
+    def _answered_s(self) -> float:
+        """When the answer to the request itself had ended; what was looked at came later."""
+        ended_ns = self.answered_ns or self.ended_ns
+        return round((ended_ns - self.started_ns) / _SECOND_NS, 6)
+
+    def _over(self) -> dict[str, Any] | None:
+        """Why nobody looks any longer at what it made; None if nobody did."""
+        following = self.following
+        if following is None:
+            return None
+        over: dict[str, Any] = {
+            "cut": following.cut,
             "t": round((self.ended_ns - self.started_ns) / _SECOND_NS, 6),
         }
-        return Transcript(header, kept, ended)
+        if following.second_s != 1.0:
+            over["second"] = round(following.second_s, 6)
+        return over if following.charges is None else {**over, "charged": following.charges}
 
 
 def _is_random(said: str) -> bool:

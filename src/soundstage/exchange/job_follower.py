@@ -16,7 +16,6 @@ from typing import Final
 
 from soundstage.conformance.following import Following
 from soundstage.conformance.judge import Judge
-from soundstage.contract.jobs import Polling
 from soundstage.contract.protocol import Endpoint
 from soundstage.errors import BudgetError
 from soundstage.exchange.exchange import Exchange
@@ -24,12 +23,11 @@ from soundstage.exchange.filled_paths import UnusableError, filled
 from soundstage.exchange.look import Look
 from soundstage.exchange.tape import Tape
 from soundstage.process.memory import PARSED, Claim
+from soundstage.saved.transcript import MOST_LOOKS
 from soundstage.wire.media_type import content_type_of
 from soundstage.wire.response import Response
 
 _SECOND_NS: Final = 1_000_000_000
-#: Questions that one job may take, whatever its contract says.
-MOST_LOOKS: Final = 10_000
 _CAP: Final = "cap.polls"
 #: So many answers in a row that tell nothing of the state (a gateway's, none at all) are borne.
 _BORNE: Final = 5
@@ -89,16 +87,16 @@ class JobFollower:
         pay: Callable[[], None] | None = None,
     ) -> None:
         self._exchange = exchange
-        self._following = following
+        exchange.following = self._following = following
         self._ask = ask
         self._base = base
         self._claim = claim
         self._interrupt = interrupt
         self._keep_bytes, self._keep_chunks = keep_bytes, keep_chunks
         self._confirm = confirm
-        self._second_s = second_s
+        self._second_s = following.second_s = second_s
         self._pay = pay
-        self._polling = polling_of(following)
+        self._polling = following.polling
         self._status: Endpoint = following.status
         #: When the last question was sent whose answer showed a state.
         self._asked_ns = exchange.started_ns
@@ -112,7 +110,7 @@ class JobFollower:
             judge.over(f"job.unusable_id: {error}")
             return None
         url = self._base + path
-        accepted_ns = time.monotonic_ns()
+        accepted_ns = self._exchange.answered_ns or time.monotonic_ns()
         until_ns = accepted_ns + int(polling.until_s * _SECOND_NS)
         wait, borne, confirmed = polling.every_s, 0, 0
         while True:
@@ -176,7 +174,7 @@ class JobFollower:
         ended_ns = time.monotonic_ns()
         one.close(response.end)
         self._following.looks.take(one)
-        look = Look(url, sent_ns, ended_ns, response, tape, head)
+        look = Look(url, sent_ns, ended_ns, response, tape, head, cut=one.capped)
         exchange.looks.append(look)
         exchange.ended_ns = ended_ns
         self._told(one, look)
@@ -206,16 +204,6 @@ class JobFollower:
                 exchange.states.append((seen.stage, chunk))
             if (heard := exchange.call.on_chunk) is not None:
                 heard(chunk)
-
-
-def polling_of(following: Following) -> Polling:
-    """How the state of a generation is asked for: as its endpoint says, else as a job does that the
-    same status endpoint knows.
-    """
-    told = following.endpoint.poll
-    others = (each.poll for each in following.contract.endpoints.values() if each.poll is not None)
-    same = (each for each in others if each.endpoint == following.status.name)
-    return told or next(same, None) or Polling(following.status.name)
 
 
 def _was_cut(response: Response) -> bool:

@@ -1,16 +1,101 @@
-"""What of an exchange's bytes may be kept in a transcript: no secrets, nobody's own words."""
+"""What of an answer may be kept in a transcript, of its head, its bytes and its end: no secrets,
+nobody's own words.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
+from typing import Any, Final
 
 from soundstage.exchange.event_secrets import without_secrets
+from soundstage.exchange.look import Look
+from soundstage.exchange.tape import Tape
 from soundstage.output.redact import MARK, PRIVATE_FIELDS, Redactor
+from soundstage.saved.transcript import Transcript
+from soundstage.wire.response import Response
+
+_SECOND_NS: Final = 1_000_000_000
+#: Why a transcript lacks the body of an answer that was judged all the same.
+NO_ROOM: Final = "cap.memory"
 
 #: What people wrote may come back in a response, too.
 _PRIVATE = (*PRIVATE_FIELDS, "lyrics_sections")
+
+
+def kept_head(response: Response, redactor: Redactor, seconds: float | None) -> dict[str, Any]:
+    """The `response` of a header; `seconds` after the beginning its head was complete, None if
+    there was none.
+    """
+    return {
+        "status": response.status,
+        "reason": redactor.name(response.reason),
+        "headers": redactor.headers(response.headers),
+        "t": None if seconds is None else round(seconds, 6),
+        "hops": [
+            [hop.status, hop.location and redactor.url(hop.location)] for hop in response.hops
+        ],
+    }
+
+
+def kept_pieces(
+    tape: Tape, redactor: Redactor, started_ns: int, *, streaming: bool
+) -> list[tuple[float, bytes, bool]]:
+    """The pieces of a body, in seconds since `started_ns`: those of a stream event by event, of
+    any other body as one.
+    """
+    pieces = tape.pieces()
+    if pieces and not streaming:
+        # A secret or a URL may lie across two reads of a body.
+        pieces = [(pieces[-1][0], b"".join(raw for _, raw, _ in pieces), False)]
+    return [
+        ((at - started_ns) / _SECOND_NS, redacted(raw, redactor), coarse)
+        for at, raw, coarse in pieces
+    ]
+
+
+def kept_end(
+    response: Response, redactor: Redactor, cut: str | None, seconds: float
+) -> dict[str, Any]:
+    """The end line of an answer; `cut` is our own reason for having stopped, if it was us."""
+    end = response.end
+    return {
+        "kind": end.kind.value if end else None,
+        "fault_of": end.fault_of if end else None,
+        "message": redactor.message(end.message) if end else "",
+        "cut": cut,
+        "t": seconds,
+    }
+
+
+def kept_look(look: Look, redactor: Redactor, started_ns: int) -> Transcript:
+    """A look at what an exchange made, which began at `started_ns`."""
+
+    def seconds(at_ns: int) -> float:
+        return round((at_ns - started_ns) / _SECOND_NS, 6)
+
+    response = look.response
+    head_ns = response.times.head_ns
+    headed = None if response.status is None or head_ns is None else seconds(head_ns)
+    asked = {
+        "method": "GET",
+        "url": redactor.url(look.url),
+        "headers": redactor.headers(look.request_head),
+        "body": None,
+    }
+    header = {
+        "request": asked,
+        "response": kept_head(response, redactor, headed),
+        "timing": response.timing_source,
+        "t": seconds(look.sent_ns),
+    }
+    cut = NO_ROOM if look.tape.dropped else look.cut
+    return Transcript(
+        header,
+        kept_pieces(look.tape, redactor, started_ns, streaming=False),
+        kept_end(response, redactor, cut, seconds(look.ended_ns)),
+    )
 
 
 def redacted(raw: bytes, redactor: Redactor) -> bytes:

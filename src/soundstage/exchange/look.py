@@ -11,7 +11,7 @@ from soundstage.wire.response import Response
 @dataclass(slots=True)
 class Look:
     """One question for the state of a job and its answer. Times are monotonic ns; `state` is None
-    where the answer shows none.
+    where the answer shows none; `cut` is the bound of ours at which we stopped reading it.
     """
 
     url: str
@@ -22,3 +22,4 @@ class Look:
     request_head: tuple[tuple[str, str], ...] = ()
     state: str | None = None
     milestones: tuple[str, ...] = ()
+    cut: str | None = None

@@ -8,11 +8,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from soundstage.conformance.judge import Caps, Judge
-from soundstage.conformance.saved_answers import AnswerOrigin, asked_at, judge_told
 from soundstage.contract import Contract
 from soundstage.contract.paths import endpoint_at
+from soundstage.contract.protocol import Endpoint
 from soundstage.errors import NoDataError, UsageError
 from soundstage.exchange.client import Exchange
+from soundstage.linting.answer_origin import AnswerOrigin, asked_at
+from soundstage.linting.saved_answers import judge_told
 from soundstage.observed.facts import UNKNOWN, Observed
 from soundstage.observed.recorder import Chunk, observe_result, observe_stream
 from soundstage.saved import saved_file as saved_files
@@ -51,12 +53,15 @@ def observe(exchange: Exchange) -> Observed:
 
 def _of_states(exchange: Exchange) -> Observed:
     """What looks at the state of its generation showed."""
-    call = exchange.call
-    tie = call.endpoint.looked_up_by
-    if tie is None or not exchange.states:
+    return _of_looks(exchange.call.contract, exchange.call.endpoint, exchange.states)
+
+
+def _of_looks(contract: Contract, endpoint: Endpoint, states: Sequence[Chunk]) -> Observed:
+    tie = endpoint.looked_up_by
+    if not states or (tie is None and not endpoint.sampled):
         return Observed()
-    status = call.contract.endpoints[tie.endpoint]
-    return observe_stream(call.contract, status, exchange.states, framing=None, whole=False)
+    status = endpoint if tie is None else contract.endpoints[tie.endpoint]
+    return observe_stream(contract, status, states, framing=None, whole=False)
 
 
 def _observe(judge: Judge, chunks: Sequence[Chunk], *, whole: bool) -> Observed:
@@ -149,4 +154,6 @@ def _of_exchange(exchange: Transcript, contracts: dict[str, Contract]) -> Observ
     end = exchange.end
     orderly = end is not None and end.get("cut") is None and end.get("fault_of") is None
     whole = orderly and exchange.doubt is None and judged.judge.failed is None
-    return _observe(judged.judge, chunks, whole=whole)
+    found = _observe(judged.judge, chunks, whole=whole)
+    found.merge(_of_looks(contract, endpoint, judged.states))
+    return found

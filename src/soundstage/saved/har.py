@@ -16,6 +16,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
@@ -23,6 +24,7 @@ from soundstage.errors import UsageError
 from soundstage.saved import compression
 from soundstage.saved.har_errors import end_of, error_of
 from soundstage.saved.transcript import Transcript
+from soundstage.untrusted import json_text
 from soundstage.untrusted.json_values import MOST_VALUES, many_values
 from soundstage.wire.end import FAULT_OF, EndKind
 from soundstage.wire.media_type import media_type
@@ -58,7 +60,8 @@ Wanted = Callable[[str, str], bool]
 class ArchiveEntry:
     """One entry of an archive by its zero-based number. `path` is that of the URL, None where there
     is none. `exchange` is None where the answer is not wanted, or nothing of it can be used;
-    `problem` says what is odd.
+    `problem` says what is odd. `started`: when it was sent, in seconds (Unix time), `took`: how
+    long it took; None where the archive does not say.
     """
 
     number: int
@@ -68,6 +71,8 @@ class ArchiveEntry:
     problem: str | None = None
     followed: bool = False
     """A redirect that another entry of the archive follows."""
+    started: float | None = None
+    took: float | None = None
 
 
 def looks_like_har(head: bytes) -> bool:
@@ -139,6 +144,7 @@ def _entry(
         found.problem = "its request has no method and URL"
         return found
     found.method = method.strip().upper()
+    found.started, found.took = _moment(entry.get("startedDateTime")), _took(entry.get("time"))
     found.path, found.problem = _path(url.strip())
     if found.path is None or not wanted(found.method, found.path):
         return found
@@ -186,7 +192,11 @@ def _exchange(
     status = _status(response.get("status"))
     exchange = Transcript(
         {
-            "request": {"method": found.method, "url": found.path if found.problem else url},
+            "request": {
+                "method": found.method,
+                "url": found.path if found.problem else url,
+                "body": _sent(entry["request"]),
+            },
             "response": {
                 "status": status,
                 "reason": str(response.get("statusText") or ""),
@@ -277,6 +287,29 @@ def _seconds(value: Any) -> float:
     except OverflowError:
         return 0.0
     return seconds if 0 <= seconds < math.inf else 0.0
+
+
+def _moment(value: Any) -> float | None:
+    """A moment as archives write it (ISO 8601), in seconds of Unix time; None for what is none."""
+    try:
+        return datetime.fromisoformat(value).timestamp() if isinstance(value, str) else None
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _took(value: Any) -> float | None:
+    """Milliseconds as seconds; None where an archive does not say, or says -1."""
+    return _seconds(value) or None
+
+
+def _sent(request: dict[str, Any]) -> dict[str, Any] | None:
+    """The JSON object that was sent; None if there was none, or another body."""
+    data = request.get("postData")
+    text = data.get("text") if isinstance(data, dict) else None
+    if not isinstance(text, str):
+        return None
+    value = json_text.parse(text.encode("utf-8", "replace")).value
+    return value if isinstance(value, dict) else None
 
 
 def _body(

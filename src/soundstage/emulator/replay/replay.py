@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from http.client import responses
 from importlib.metadata import version
 from typing import Any, Final
@@ -21,11 +23,14 @@ from soundstage.emulator.faults.script_player import ScriptPlayer
 from soundstage.emulator.http.asgi import FarEnd, respond
 from soundstage.emulator.http.connection import Connection, OneRequestProtocol, connection_of
 from soundstage.emulator.http.replies import Reply
-from soundstage.emulator.replay.recordings import Recording
+from soundstage.emulator.replay.recorded_jobs import RecordedJob
+from soundstage.emulator.replay.recording import Recording
 from soundstage.emulator.service import server
 from soundstage.generation.faults.script import Close, Moves, Pause, Raw, Reset
 from soundstage.wire.end import EndKind
 
+#: The method by which the state of a job is asked for.
+_LOOK: Final = "GET"
 _HEALTH: Final = "/_emulator/health"
 #: What has been written gets this long to arrive before the connection is reset under it.
 _SETTLE_S: Final = 0.05
@@ -48,13 +53,22 @@ _ENDS: Final = frozenset(
 
 class Replay:
     """The recordings and whose turn it is, as an ASGI application. `speed` divides every time; with
-    `loop` the first follows the last.
+    `loop` the first follows the last. `jobs`: the looks at what recordings made; `now` gives the
+    time in seconds.
     """
 
     def __init__(
-        self, recordings: list[Recording], *, speed: float = 1.0, loop: bool = False
+        self,
+        recordings: list[Recording],
+        jobs: Sequence[RecordedJob] = (),
+        *,
+        speed: float = 1.0,
+        loop: bool = False,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.speed = speed
+        self._jobs = list(jobs)
+        self._now = now
         self.loop = loop
         self._turns: dict[tuple[str, str], list[Recording]] = {}
         self._served: dict[tuple[str, str], int] = {}
@@ -64,13 +78,18 @@ class Replay:
                 self._turns.setdefault((recording.method, path), []).append(recording)
 
     def paths(self) -> list[str]:
-        """What can be asked for: `POST /path (3)`."""
-        return [f"{method} {path} ({len(all_)})" for (method, path), all_ in self._turns.items()]
+        """What can be asked for: `POST /path (3)`, `GET /path/{id} (looks at 3 jobs)`."""
+        turns = [f"{method} {path} ({len(all_)})" for (method, path), all_ in self._turns.items()]
+        places = Counter(job.place for job in self._jobs)
+        jobs = {place: "1 job" if many == 1 else f"{many} jobs" for place, many in places.items()}
+        return [*turns, *(f"{_LOOK} {place} (looks at {said})" for place, said in jobs.items())]
 
-    def next(self, method: str, path: str) -> Recording | Reply:
+    def next(self, method: str, path: str, query: str = "") -> Recording | Reply:
         """The recording whose turn it is, or an answer of our own."""
         if path == _HEALTH:
             return _own(200, self._health())
+        if method == _LOOK and (job := self._job_at(path, query)) is not None:
+            return job.next(self._now(), self.speed)
         there = self._turns.get((method, path))
         if there is None:
             return _own(404, {"detail": f"nothing was recorded for {method} {path}"})
@@ -79,7 +98,16 @@ class Replay:
             detail = f"all {len(there)} recordings have been served; --loop begins again"
             return _own(503, {"detail": detail})
         self._served[method, path] = number + 1
-        return there[number % len(there)]
+        recording = there[number % len(there)]
+        for job in self._jobs:
+            if job.made_by is recording:
+                job.begin(self._now() + recording.end_at / self.speed)
+        return recording
+
+    def _job_at(self, path: str, query: str) -> RecordedJob | None:
+        """The job that is looked at; of several with one id the one that was made last."""
+        there = [job for job in self._jobs if job.is_at(path, query)]
+        return max(there, key=lambda job: job.begun_at or 0.0, default=None)
 
     def _health(self) -> dict[str, Any]:
         return {
@@ -106,7 +134,8 @@ class Replay:
         try:
             if await _whole_request(receive):
                 path = scope["raw_path"].decode("latin-1") or "/"
-                answer = self.next(scope["method"], path)
+                query = scope.get("query_string", b"").decode("latin-1")
+                answer = self.next(scope["method"], path, query)
                 if isinstance(answer, Reply):
                     await respond(scope, send, answer)
                     return

@@ -1,25 +1,24 @@
 """Judges answers that were saved: finds out which endpoint's they are, and holds them against it.
 
-What tells the endpoint, the surest first: what the user says, what a transcript's header names, the
-request that was saved with the answer, the names in the body. A guess by names that does not fit is
-never a violation: then nothing is known about the answer.
+A guess by names that does not fit is never a violation: then nothing is known about the answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
-from urllib.parse import urlsplit
+from typing import Any, Final
 
 from soundstage.conformance.engine import SeenEvent
+from soundstage.conformance.following import Seen
 from soundstage.conformance.judge import Caps, Judge
 from soundstage.conformance.violations import Verdict
 from soundstage.contract import Contract
-from soundstage.contract.paths import endpoint_at
-from soundstage.contract.protocol import Endpoint
-from soundstage.contract.recognise import recognise
+from soundstage.contract.endpoint_words import ERROR
 from soundstage.errors import UsageError
+from soundstage.linting.answer_origin import SAY_ALL, AnswerOrigin, told
+from soundstage.linting.saved_looks import judge_class, judge_looks
+from soundstage.linting.watched_judges import StatesJudge
 from soundstage.saved import look_alikes
 from soundstage.saved.saved_file import LARGEST
 from soundstage.saved.transcript import Transcript
@@ -48,85 +47,21 @@ _WORDS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerOrigin:
-    """Which endpoint's answer something is; `kind` is "stream", "sync", "status" or "error".
-    `guessed`: by the names in the body; `fits`: these have enough in common; `also`: the other
-    contracts that fit as well.
-    """
-
-    contract: Contract
-    endpoint: Endpoint
-    kind: str
-    guessed: bool = False
-    fits: bool = True
-    also: tuple[str, ...] = ()
-
-
-def told(exchange: Transcript, contracts: list[Contract], kind: str | None) -> AnswerOrigin:
-    """Which endpoint of these contracts an answer is of. `kind` is what the user says, None to find
-    out.
-
-    Raises UsageError where the contract has no endpoint of the kind.
-    """
-    header = exchange.header
-    named = next((each for each in contracts if each.api == header.get("api")), None)
-    endpoint = named.endpoints.get(str(header.get("endpoint"))) if named is not None else None
-    if named is None and len(contracts) == 1 and header.get("endpoint") is not None:
-        endpoint = contracts[0].endpoints.get(str(header.get("endpoint")))
-        named = contracts[0] if endpoint is not None else None
-    if named is None and (found := asked_at(exchange, contracts)) is not None:
-        named, endpoint = found
-    if kind is None and header.get("expect") == "error" and named is not None:
-        kind = "error"
-    if named is not None:
-        if endpoint is not None and kind in (None, endpoint.kind):
-            return AnswerOrigin(named, endpoint, endpoint.kind)
-        if kind is not None:
-            return AnswerOrigin(named, _of_kind(named, kind), kind)
-        contracts = [named]
-    elif kind is not None and len(contracts) == 1:
-        return AnswerOrigin(contracts[0], _of_kind(contracts[0], kind), kind)
-    best, *others = recognise(exchange.body, contracts, kind)
-    also = tuple(
-        other.contract.api
-        for other in others
-        if (other.kind, other.score) == (best.kind, best.score)
-    )
-    return AnswerOrigin(
-        best.contract, _of_kind(best.contract, best.kind), best.kind, True, best.fits, also
-    )
-
-
-def asked_at(exchange: Transcript, contracts: list[Contract]) -> tuple[Contract, Endpoint] | None:
-    """The endpoint that the saved request was sent to; None if it is none's, or not known."""
-    request = exchange.header.get("request")
-    if not isinstance(request, dict):
-        return None
-    try:
-        path = urlsplit(str(request.get("url", ""))).path
-    except ValueError:
-        return None
-    return endpoint_at(contracts, str(request.get("method", "")), path)
-
-
-def _of_kind(contract: Contract, kind: str) -> Endpoint:
-    if kind == "error":
-        return contract.endpoint_of_errors()
-    endpoint = contract.endpoint_of_kind(kind)
-    if endpoint is None:
-        raise UsageError(f"{contract.api} has no endpoint of the kind {kind}")
-    return endpoint
+#: What the answers of some kinds of endpoint are called.
+_CALLED: Final = {"sync": "result", "job": "accepted job", "status": "state"}
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """An answer, and what was found in it. `why`: the reason of an inconclusive one, in words."""
+    """An answer, and what was found in it. `why`: the reason of an inconclusive one, in words;
+    `states`: those that looks showed at what it made.
+    """
 
     told: AnswerOrigin
     judge: Judge
     body: bytes
     why: str | None = None
+    states: tuple[Seen, ...] = ()
 
 
 def judge_told(
@@ -137,14 +72,44 @@ def judge_told(
     limit: int = LARGEST,
     on_event: Callable[[Event, SeenEvent], None] | None = None,
 ) -> Judged:
-    """Hold an answer against the endpoint that it is of. Not more than `limit` bytes are judged."""
-    judge = Judge(
+    """Hold an answer against the endpoint that it is of, and what was looked at later against what
+    it promised. Not more than `limit` bytes of each body are judged.
+    """
+    endpoint, chunks = told.endpoint, list[Seen]()
+
+    def hear(event: Event, seen: SeenEvent) -> None:
+        if exchange.looks and seen.chunk is not None:
+            chunks.append((seen.stage, seen.chunk))
+        if on_event is not None:
+            on_event(event, seen)
+
+    def feed(judge: Judge, answer: Transcript) -> None:
+        _feed(judge, answer, limit)
+
+    kind = Judge if told.kind == ERROR else judge_class(endpoint, exchange)
+    judge = kind(
         told.contract,
-        told.endpoint,
+        endpoint,
         caps=caps,
         expect_error=told.kind == "error",
-        on_event=on_event,
+        on_event=hear if exchange.looks or on_event is not None else None,
+        request=_asked_for(exchange) if endpoint.kind == "stream" else None,
     )
+    if not isinstance(judge, StatesJudge):
+        feed(judge, exchange)
+    states = judge_looks(judge, exchange, chunks, feed)
+    body = exchange.body[:limit]
+    return Judged(told, judge, body, _why(judge.reason, exchange), tuple(states))
+
+
+def _asked_for(exchange: Transcript) -> Any:
+    """The JSON that was sent, as far as it was saved."""
+    request = exchange.header.get("request")
+    return request.get("body") if isinstance(request, dict) else None
+
+
+def _feed(judge: Judge, exchange: Transcript, limit: int) -> None:
+    """Read one saved answer into its judge."""
     body = exchange.body
     end, cut = _end(exchange)
     if len(body) > limit:
@@ -161,7 +126,6 @@ def judge_told(
     if exchange.doubt is not None and cut is None and not _is_whole(judge, body):
         cut = exchange.doubt
     judge.close(end, cut=cut)
-    return Judged(told, judge, body, _why(judge.reason, exchange))
 
 
 def _why(reason: str | None, exchange: Transcript) -> str | None:
@@ -216,21 +180,33 @@ def judge_saved(
     Raises UsageError, one line, where that is a guess and would be called broken for a reason that
     may be the guess's, or the file's. `name` stands in it.
     """
-    found = told(exchange, contracts, kind)
+    try:
+        found = told(exchange, contracts, kind)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from error
+    if exchange.followed and not (found.endpoint.sampled or found.endpoint.looked_up_by):
+        what = f"{found.contract.api} {found.endpoint.name}"
+        raise UsageError(f"{name}: holds looks at a job, and {what} makes none that is looked at")
     status = (exchange.header.get("response") or {}).get("status")
     head = status is not None
     if found.guessed and found.kind == "error" and status == _OK and kind is None:
         # Under the status of a success a stream or a result was due, and this refused it.
-        found = replace(found, endpoint=_of_kind(found.contract, "stream"), kind="stream")
+        found = _as_due(found)
     if found.guessed and not head and _is_of_file(exchange):
         _check_guess(found, contracts, exchange.body, kind, name)
     if found.guessed and not found.fits and kind is None:
         # The status may still say all that there is to know, of an outage say.
-        found = replace(found, endpoint=_of_kind(found.contract, "stream"), kind="stream")
+        found = _as_due(found)
     judged = judge_told(found, exchange, caps, limit=limit)
     if found.guessed and not found.fits and judged.judge.verdict() is Verdict.VIOLATES:
         raise UsageError(_unknown(name, contracts, exchange.body, kind))
     return judged
+
+
+def _as_due(found: AnswerOrigin) -> AnswerOrigin:
+    """The same, taken for what is asked for first: the stream, if there is one."""
+    endpoint = found.contract.endpoint_of_errors()
+    return replace(found, endpoint=endpoint, kind=endpoint.kind)
 
 
 def _is_of_file(exchange: Transcript) -> bool:
@@ -278,8 +254,8 @@ def _has_lost_blank_lines(body: bytes) -> bool:
 def _unknown(name: str, contracts: list[Contract], body: bytes, kind: str | None) -> str:
 
     apis = " or ".join(each.api for each in contracts)
-    what = "answer" if kind is None else {"sync": "result"}.get(kind, kind)
-    say = "--api and --endpoint" if kind is None else "--api"
+    what = "answer" if kind is None else _CALLED.get(kind, kind)
+    say = SAY_ALL if kind is None else "--api"
     return (
         f"{name}: looks like no {what} of {apis}, but like {look_alikes.looks_like(body)}; "
         f"if it is one, say {say}"
