@@ -42,7 +42,11 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add("--profile-from", type=Path, metavar="BUNDLE", help=text)
     text = "with --profile-from: write the profile to this file instead of serving"
     add("--profile-to", type=Path, metavar="FILE.json", help=text)
-    add("--framing", choices=("sse", "lines"), default="sse", help="of streams that allow it")
+    add(
+        "--framing",
+        choices=("sse", "lines"),
+        help="of streams that allow it (default: their first)",
+    )
     add("--error", metavar="NAME", help="answer every generation request with this error")
     add("--stamp", action="store_true", help="send `: sent=NANOSECONDS` with each chunk")
     text = "serve this version (repeatable; default: all)"

@@ -32,7 +32,7 @@ class Options:
     seed: int | None = None
     speed: float = 1.0
     profile: str = "realistic"
-    framing: str = "sse"
+    framing: str | None = None
     keys: tuple[str, ...] = ()
     error: str | None = None
     stamp: bool = False
@@ -53,8 +53,9 @@ class Options:
     def arguments(self) -> Iterator[str]:
         """The command line that gives these options."""
         yield from (f"--host={self.host}", f"--port={self.port}", f"--speed={self.speed}")
-        yield from (f"--profile={self.profile}", f"--framing={self.framing}")
+        yield f"--profile={self.profile}"
         named = {
+            "framing": self.framing,
             "seed": self.seed,
             "error": self.error,
             "accounts": self.accounts,

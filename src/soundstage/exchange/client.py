@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
@@ -26,6 +27,7 @@ from soundstage.exchange.tape import Tape
 from soundstage.exchange.target import Target
 from soundstage.output.redact import Redactor
 from soundstage.process.memory import AnswerMemory, Claim
+from soundstage.untrusted import json_text
 from soundstage.wire.end import EndKind
 from soundstage.wire.media_type import content_type_of
 from soundstage.wire.response import Response
@@ -100,7 +102,7 @@ class Client:
             own_host=urlsplit(url).hostname if self.target.kind == "live" else None,
             on_comment=comments.append if self.on_comment is not None else None,
             claim=claim,
-            request=call.body if call.endpoint.kind == "stream" else None,
+            request=_asked(call),
         )
         with self.transport.open(Request(method, url, head, body)) as response:
             started = response.times.start_ns
@@ -250,6 +252,17 @@ class Client:
             exchange.outcome = "failed"
         if not judge.ended:
             exchange.milestones.pop("complete", None)
+
+
+def _asked(call: Call) -> Any:
+    """What a request asks of the number of tracks, where that is for it to say; None elsewhere."""
+    protocol = call.endpoint.protocol
+    tracks = protocol.tracks if protocol is not None else None
+    if call.endpoint.kind != "stream" or tracks is None or tracks.asked is None:
+        return None
+    if isinstance(call.body, bytes):
+        return json_text.parse(call.body).value
+    return call.body
 
 
 def _of_a_job(judge: JobJudge) -> str:

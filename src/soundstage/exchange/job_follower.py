@@ -16,6 +16,7 @@ from typing import Final
 
 from soundstage.conformance.following import Following
 from soundstage.conformance.judge import Judge
+from soundstage.conformance.poll_check import NOT_DONE
 from soundstage.contract.protocol import Endpoint
 from soundstage.errors import BudgetError
 from soundstage.exchange.exchange import Exchange
@@ -215,6 +216,8 @@ def _why(response: Response) -> str:
     end = response.end
     if response.status is None and end is not None:
         return f"{end.fault_of or 'environment'}.{end.kind}"
+    if response.status is not None and response.status < 300:
+        return NOT_DONE  # it was a good answer, and no state could be read in it
     return f"http.{response.status}"
 
 

@@ -209,30 +209,34 @@ class ContractGate:
         # What looks a generation up needs one first.
         first = [pair for pair in todo if not names_in(self._endpoint(pair))]
         failed: list[BaseException] = []
+        # Threads are not joined: once Ctrl-C has interrupted that, Python takes them for ended.
+        ended = {pair: threading.Event() for pair in first}
 
         def capture(pair: tuple[str, str]) -> None:
             try:
                 self.captured(*pair)
             except BaseException as error:  # noqa: BLE001 - given to the caller below
                 failed.append(error)
+            finally:
+                ended[pair].set()
 
-        # Daemons, so that Ctrl-C need not wait for songs that take minutes.
-        threads = [Thread(target=capture, args=(pair,), daemon=True) for pair in first]
+        begun: list[tuple[str, str]] = []
         try:
-            for number, thread in enumerate(threads):
+            for number, pair in enumerate(first):
                 if number >= self._at_once:
-                    threads[number - self._at_once].join()
-                thread.start()
-            for thread in threads:
-                thread.join()
+                    ended[first[number - self._at_once]].wait()
+                # Daemons, so that Ctrl-C need not wait for songs that take minutes.
+                Thread(target=capture, args=(pair,), daemon=True).start()
+                begun.append(pair)
+            for pair in first:
+                ended[pair].wait()
         except KeyboardInterrupt:
             # What has come so far was paid for: it is judged, and stands in the report.
             self._cut = True
             self.session.cut()
             deadline = time.monotonic() + _CUT_S
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join(max(0.0, deadline - time.monotonic()))
+            for pair in begun:
+                ended[pair].wait(max(0.0, deadline - time.monotonic()))
             raise
         if failed:
             raise failed[0]

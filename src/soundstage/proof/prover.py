@@ -106,7 +106,9 @@ class Prover:
             "stages": len(self.contract.stages),
             "rules": len(list(self.contract.rules)),
         }
-        said = "endpoints: {endpoints}, stages and states: {stages}, rules: {rules}".format(**figures)
+        said = "endpoints: {endpoints}, stages and states: {stages}, rules: {rules}".format(
+            **figures
+        )
         return ProofStep("loads", "held", said, figures)
 
     def _contradictions(self) -> ProofStep:

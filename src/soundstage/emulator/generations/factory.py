@@ -42,14 +42,12 @@ class SongEndpoint:
     framing: str
 
     @classmethod
-    def of(cls, contract: Contract, endpoint: Endpoint, framing: str) -> SongEndpoint:
+    def of(cls, contract: Contract, endpoint: Endpoint, framing: str | None) -> SongEndpoint:
         """`framing` is the wanted one: an endpoint that does not have it streams in its first. The
         contract is seen through the endpoint that tells how its generations go.
         """
-        if endpoint.framings and framing not in endpoint.framings:
-            framing = endpoint.framings[0]
-        if not endpoint.framings:
-            framing = "sse" if framing not in ("sse", "lines") else framing
+        if framing is None or (endpoint.framings and framing not in endpoint.framings):
+            framing = next(iter(endpoint.framings), "sse")
         return cls(contract.seen_through(_told_by(contract, endpoint)), endpoint, framing)
 
 

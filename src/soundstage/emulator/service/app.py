@@ -94,6 +94,8 @@ class Emulator:
 
     def _framing_exists(self, served: Sequence[Contract]) -> None:
         framing = self.options.framing
+        if framing is None:
+            return
         there = {
             each: None
             for contract in served

@@ -68,7 +68,7 @@ class Endpoints:
     it; `stamp`: chunks say when they are sent.
     """
 
-    framing: str
+    framing: str | None
     stamp: bool
     admission: Admission
     faults: Faults

@@ -69,7 +69,8 @@ class SongAnswer:
                     return
             await open_response(self.scope, self.send, status, headers)
         loop = asyncio.get_running_loop()
-        listener, send, stamp = self.listener, self.send, self.stamp
+        listener, send = self.listener, self.send
+        stamp = self.stamp and self.accepted.place.framing == "sse"
         started, schedule = generation.started, generation.schedule
         for number, chunk in enumerate(generation.chunks):
             if not await listener.until(started + schedule[number], loop):
