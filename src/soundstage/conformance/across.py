@@ -22,6 +22,8 @@ _MOST_OTHERS: Final = 1_000
 _MOST_PLACES: Final = 10_000
 _NONE: Final[frozenset[Any]] = frozenset()
 Track = int | str | None
+#: The JSON pointer to a place; with its track where each track has values of its own.
+_Place = str | tuple[str, Track]
 
 
 def whole_number(value: Any) -> int | None:
@@ -58,9 +60,9 @@ class Across:
         self._begun = False  # whether any chunk had a number
         #: Whether there is more to remember of the last numbers than what is due.
         self.astray = True
-        self._constants: dict[tuple[str, Track], Any] = {}
-        self._others: dict[tuple[str, Track], set[Any]] = {}
-        self._rising: dict[tuple[str, Track], int | float | Decimal] = {}
+        self._constants: dict[_Place, Any] = {}
+        self._others: dict[_Place, set[Any]] = {}
+        self._rising: dict[_Place, int | float | Decimal] = {}
 
     # ------------------------------------------------------------------ identity
 
@@ -68,14 +70,18 @@ class Across:
         self, constant: ConstantField, at: str, value: Any, number: int, track: Track = None
     ) -> None:
         """The field of `constant`, which stands at the pointer `at` of a chunk, has a value."""
-        if value is None or isinstance(value, dict | list):
+        if value is None or type(value) is dict or type(value) is list:
             return
-        place = at, track if constant.per_track else None
-        if place not in self._constants and len(self._constants) >= _MOST_PLACES:
+        place: _Place = (at, track) if constant.per_track else at
+        first = self._constants.get(place)
+        if first is None:
+            if len(self._constants) < _MOST_PLACES:
+                self._constants[place] = value
             return
-        first = self._constants.setdefault(place, value)
+        if value == first or type(value) is not type(first):
+            return
         others = self._others.get(place, _NONE)
-        if type(value) is type(first) and value != first and value not in others:
+        if value not in others:
             if len(others) < _MOST_OTHERS:
                 self._others.setdefault(place, set()).add(value)
             on = f" of track {shown(track)}" if constant.per_track and track is not None else ""
@@ -98,7 +104,7 @@ class Across:
         """The field of `rising`, which stands at the pointer `at` of a chunk, has a value."""
         if type(value) is not int and type(value) is not float and type(value) is not Decimal:
             return
-        place = at, track if rising.per_track else None
+        place: _Place = (at, track) if rising.per_track else at
         before = self._rising.get(place)
         if before is not None and value < before:
             message = f"{rising.field} is {shown(value)}; it was {shown(before)}"

@@ -65,7 +65,6 @@ class StreamCheck:
         "_ledger",
         "_max_depth",
         "_milestones",
-        "_named",
         "_searched",
         "_sentinel",
         "_sentinels",
@@ -76,6 +75,7 @@ class StreamCheck:
         "failed",
         "framing",
         "last_stage",
+        "named",
         "reason",
         "refusal",
     )
@@ -103,7 +103,7 @@ class StreamCheck:
         self._across = Across(index, self._report)
         self._sentinel = protocol.sentinel.data if protocol.sentinel is not None else None
         self._sentinels = 0
-        self._named = self._c.named
+        self.named = self._c.named
         self._closed_well = False
         self._known: dict[tuple[str, ...], Any] = {}  # the last values of each set of constants
         flag = protocol.completion
@@ -154,7 +154,7 @@ class StreamCheck:
         """Check the data of the next event, whose `event:` is `name` ("" or "message": none)."""
         number = self.events
         self.events += 1
-        if data == self._sentinel:
+        if self._sentinel is not None and data == self._sentinel:
             return self._see_sentinel(number)
         chunk, problems, readable = json_text.parse(data, self._max_depth)
         if problems or type(chunk) is not dict:
@@ -164,10 +164,10 @@ class StreamCheck:
                 self._report(wrong.code, "json", number, wrong.path, wrong.message, wrong.times)
             if type(chunk) is not dict:
                 return self._no_chunk(chunk, readable, number)
-        kind = self._c.kind(chunk, name if self._named else None)
+        kind = self._c.kind(chunk, name) if self.named else self._c.kind(chunk)
         if kind is None:
             return self._unknown_stage(chunk, number)
-        stage, fields, fits, tracked, constant, values, constants, counted, beside = kind
+        stage, fields, fits, tracked, constant, values, constants, rising, counted, beside = kind
         stage_name = stage.name
         ledger = self._ledger
         track = self._track(chunk) if tracked else None
@@ -209,6 +209,9 @@ class StreamCheck:
                 if not (broken and each.field.pointer in broken):
                     value = chunk[each.field.name]
                     self._across.constant(each, each.field.pointer, value, number)
+        for never, named, at in rising:
+            if not (broken and at in broken):
+                self._across.rising(never, at, chunk[named], number, track)
         if beside is not None:
             self._check_beside(beside, chunk, number, track, broken)
         flag = self._flag
@@ -223,7 +226,7 @@ class StreamCheck:
     def framed(self, framing: str) -> None:
         """Say in which framing the events came: "sse" or "lines"."""
         self.framing = framing
-        self._named = self._named and framing == "sse"  # lines have no names
+        self.named = self.named and framing == "sse"  # lines have no names
         if framing not in self._c.framings:
             promised = " or ".join(self._c.framings)
             message = f"the body is framed as {framing}; expected {promised}"

@@ -343,8 +343,10 @@ class Judge:
         self.events += len(events)
         if self._look_closer:
             told = [(event, self._event(event)) for event in events]
-        else:
+        elif self._check.named:
             told = [(event, check(event.data, event.type)) for event in events]
+        else:
+            told = [(event, check(event.data)) for event in events]
         if self._check.capped is not None:
             self.capped = self.capped or self._check.capped
         return told

@@ -93,7 +93,8 @@ class PollCheck:
         beside = kind.beside
         for constant in (*kind.constants, *(beside.nested if beside is not None else ())):
             self._across.every_constant(constant, value, number, None, broken)
-        for rising in beside.rising if beside is not None else ():
+        falling = [each for each, _, _ in kind.rising]
+        for rising in (*falling, *(beside.rising if beside is not None else ())):
             for at, each in rising.field.every(value):
                 if at not in broken:
                     self._across.rising(rising, at, each, number)

@@ -48,6 +48,7 @@ class Kind(NamedTuple):
     `fits` says whether the fields of such a chunk are as they should be; None where they cannot
     be, since not all of its names are documented. The rest: what there is to check in it.
     `constant` are the names of plain members that identify the stream, `values` gets their values;
+    `rising` are those that never fall (what is said of it, its name, its JSON pointer);
     `number` is the name of the one that numbers it. `beside` holds what few chunks have, None of
     most.
     """
@@ -59,6 +60,7 @@ class Kind(NamedTuple):
     constant: tuple[str, ...]
     values: Callable[[dict[str, Any]], Any] | None
     constants: tuple[ConstantField, ...]
+    rising: tuple[tuple[NeverDecrease, str, str], ...]
     number: str | None
     beside: RareChecks | None
 
@@ -155,6 +157,7 @@ class Compiled:
             each for each in self.protocol.never_decrease
             if stage.name in each.stages and (each.field.name is None or each.field.name in chunk)
         )  # fmt: skip
+        falling = tuple(each for each in rising if each.field.name is None)
         constant = tuple(str(each.field.name) for each in plain)
         number = self._number_of(stage)
         deep = number if number is not None and number.name is None else None
@@ -166,9 +169,14 @@ class Compiled:
             constant=constant,
             values=_values_of(constant),
             constants=plain,
+            rising=tuple(
+                (each, each.field.name, each.field.pointer)
+                for each in rising
+                if each.field.name is not None
+            ),
             number=number.name if number is not None else None,
-            beside=RareChecks(nested, rising, deep, misnamed)
-            if nested or rising or deep is not None or misnamed
+            beside=RareChecks(nested, falling, deep, misnamed)
+            if nested or falling or deep is not None or misnamed
             else None,
         )
 
