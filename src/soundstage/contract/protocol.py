@@ -351,9 +351,8 @@ class Protocol:
     def by_tracks(self) -> bool:
         """Whether the ends of all tracks end the stream, since nothing else does."""
         sentinel = self.sentinel is not None and self.sentinel.required
-        return not (self.closing or sentinel) and any(
-            stage.ends == "track" for stage in self.ending
-        )
+        ends = {stage.ends for stage in self.ending}
+        return ends == {"track"} and not sentinel
 
     def may_follow_the_end(self, stage: Stage) -> bool:
         """Whether a stage may come after the one that ended the stream, once: it ends the stream as
