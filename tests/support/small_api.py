@@ -5,7 +5,7 @@ test is about.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +52,15 @@ def small(
     endpoint: dict[str, Any] | None = None,
     request: dict[str, Any] | None = None,
     more: Iterable[dict[str, Any]] = (),
+    files: Mapping[str, Any] | None = None,
     **words: Any,
 ) -> Contract:
     """The contract `small`: one stream with these stages, and `more` endpoints; `words` are those
-    of the whole protocol.
+    of the whole protocol, `files` further schemas by name.
     """
     home = root / "small"
+    for name, schema in (files or {}).items():
+        written(home / name, schema)
     told = []
     for each in stages:
         entry = dict(each)
@@ -82,6 +85,56 @@ def small(
         },
     )  # fmt: skip
     return load("small", root)
+
+
+STATES = ("lost", "queued", "working", "done")
+
+
+def small_job(root: Path, *, status: dict[str, Any] | None = None, **poll: Any) -> Contract:
+    """The contract `small` with a job beside its stream, whose states are lost, queued, working and
+    done; `status` and `poll` are words of those.
+    """
+    job = {
+        "name": "job", "kind": "job", "method": "POST", "path": "/j", "billed": True,
+        "request": "request.json", "response": "accepted.json", "success": [202],
+        "gives": {"id": {"from": "/id"}}, "poll": {"endpoint": "status", **poll},
+    }  # fmt: skip
+    asked = {
+        "name": "status", "kind": "status", "method": "GET", "path": "/j/{id}", "billed": False,
+        "stages": list(STATES),
+        "constant": [{"field": "id"}, {"field": "/deep/all/*/id"}],
+        "never_decrease": [{"field": "share", "stages": ["working"]}],
+        **(status or {}),
+    }  # fmt: skip
+    ready = {"name": "ready", "at": "all", "field": "/deep/all/*/id"}
+    return small(
+        root,
+        stage("over", ends="stream", fields=["id"], state="done"),
+        stage("lost", times=[0, 1], ends="stream", failure=True, fields=["error"]),
+        stage("queued"),
+        stage(
+            "working",
+            after=[["queued"]],
+            times=[1, None],
+            milestones=[{"name": "begun", "at": "first"}, ready],
+        ),
+        stage(
+            "done",
+            after=[["working"]],
+            ends="stream",
+            fields=["id"],
+            milestones=[{"name": "complete", "at": "first", "headline": True}],
+        ),
+        endpoint={"gives": {"id": {"from": "/id"}}, "looked_up_by": "status"},
+        more=[job, asked],
+        files={
+            "accepted.json": {
+                "type": "object",
+                "properties": {"id": {"type": "string", "minLength": 1}},
+                "required": ["id"],
+            }
+        },
+    )
 
 
 def checked(contract: Contract, chunks: Iterable[Any], *, request: Any = None) -> StreamCheck:
