@@ -90,14 +90,22 @@ def small(
 STATES = ("lost", "queued", "working", "done")
 
 
-def small_job(root: Path, *, status: dict[str, Any] | None = None, **poll: Any) -> Contract:
+def small_job(
+    root: Path,
+    *,
+    job: dict[str, Any] | None = None,
+    status: dict[str, Any] | None = None,
+    words: dict[str, Any] | None = None,
+    **poll: Any,
+) -> Contract:
     """The contract `small` with a job beside its stream, whose states are lost, queued, working and
-    done; `status` and `poll` are words of those.
+    done; `job`, `status` and `poll` are words of those, `words` of the whole protocol.
     """
-    job = {
+    making = {
         "name": "job", "kind": "job", "method": "POST", "path": "/j", "billed": True,
         "request": "request.json", "response": "accepted.json", "success": [202],
         "gives": {"id": {"from": "/id"}}, "poll": {"endpoint": "status", **poll},
+        **(job or {}),
     }  # fmt: skip
     asked = {
         "name": "status", "kind": "status", "method": "GET", "path": "/j/{id}", "billed": False,
@@ -126,7 +134,7 @@ def small_job(root: Path, *, status: dict[str, Any] | None = None, **poll: Any) 
             milestones=[{"name": "complete", "at": "first", "headline": True}],
         ),
         endpoint={"gives": {"id": {"from": "/id"}}, "looked_up_by": "status"},
-        more=[job, asked],
+        more=[making, asked],
         files={
             "accepted.json": {
                 "type": "object",
@@ -134,6 +142,7 @@ def small_job(root: Path, *, status: dict[str, Any] | None = None, **poll: Any) 
                 "required": ["id"],
             }
         },
+        **(words or {}),
     )
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from soundstage.contract.protocol import Endpoint
 
@@ -47,7 +47,8 @@ def given_by_head(endpoint: Endpoint, header: Callable[[str], str | None]) -> di
 
 
 def _last_part(location: str) -> str:
+    """The last part of the path of a URL, decoded: it is encoded again where it is filled in."""
     try:
-        return urlsplit(location).path.rstrip("/").rpartition("/")[2]
+        return unquote(urlsplit(location).path.rstrip("/").rpartition("/")[2])
     except ValueError:
         return ""
