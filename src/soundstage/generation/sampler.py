@@ -32,10 +32,11 @@ _FEW_ITEMS: Final = 2
 #: How often nothing is done for an array to hold what it must, and texts drawn for one of several
 #: patterns until they meet the others.
 _UNFORCED: Final = 0.2
-_TEXTS_DRAWN: Final = 50
+_TEXTS_DRAWN: Final = 20
 _WORDS: Final = (
     "amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "harbor", "island", "juniper",
 )  # fmt: skip
+_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
 _SPAN: Final = 100
 #: Stands beside `pattern` for all that a text must meet; never outside of this file.
 _PATTERNS: Final = "x-patterns"
@@ -239,12 +240,18 @@ class SchemaSampler:
     @staticmethod
     def _name(schema: Schema, rng: random.Random, taken: Mapping[str, Any]) -> str:
         named = schema.get("propertyNames", {})
-        known = [*schema.get("patternProperties", {})]
+        known: list[str | None] = [*schema.get("patternProperties", {})]
+        if schema.get("additionalProperties") is not False or not known:
+            known.append(None)
         for _ in range(50):
             if isinstance(named, dict) and named:
+                asked = named.get("pattern")
                 name = _string(named, rng) if "enum" not in named else rng.choice(named["enum"])
             else:
-                name = _like(rng.choice(known), rng) if known else rng.choice(_WORDS)
+                asked = rng.choice(known)
+                name = rng.choice(_WORDS) if asked is None else _like(asked, rng)
+            if asked is not None and name in taken:
+                name = _longer(name, asked, len(name) + 1, rng)
             if name not in taken:
                 return str(name)
         raise Unmet
@@ -386,7 +393,7 @@ def _string(schema: Schema, rng: random.Random) -> str:
     if (pattern := schema.get("pattern")) is not None:
         others = [each for each in schema.get(_PATTERNS, ()) if each != pattern]
         for _ in range(_TEXTS_DRAWN):
-            text = _like(pattern, rng)
+            text = _longer(_like(pattern, rng), pattern, least, rng)
             if all(patterns.found_in(each, text) for each in others):
                 return text
         raise Unmet
@@ -394,6 +401,13 @@ def _string(schema: Schema, rng: random.Random) -> str:
     while len(text) < least:
         text += f" {rng.choice(_WORDS)}"
     return text if len(text) <= most else text[: int(max(most, 0))].strip() or "x" * int(most)
+
+
+def _longer(text: str, pattern: str, least: int, rng: random.Random) -> str:
+    """A text that a pattern is found in, of so many characters where something may follow it."""
+    if pattern.endswith("$"):
+        return text
+    return text + "".join(rng.choice(_LETTERS) for _ in range(least - len(text)))
 
 
 def _like(pattern: str, rng: random.Random) -> str:
