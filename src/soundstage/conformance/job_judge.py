@@ -20,12 +20,14 @@ class JobJudge(Judge):
     `following` it.
     """
 
-    __slots__ = ("following",)
+    __slots__ = ("_missing", "following")
 
     def __init__(self, contract: Any, endpoint: Any, **options: Any) -> None:
         super().__init__(contract, endpoint, **options)
         own_host = options.get("own_host")
         self.following = Following(contract, endpoint, caps=self.caps, own_host=own_host)
+        #: The first value that an accepted job was to give and did not.
+        self._missing: str | None = None
 
     def accepted(self, header: Callable[[str], str | None]) -> bool:
         """Whether the job was accepted, and may be asked for; to be called once the answer is
@@ -35,8 +37,12 @@ class JobJudge(Judge):
         if not judged or not (self.status is None or self.endpoint.is_success(self.status)):
             return False
         body = given_by_body(self.endpoint, [(None, self.value)])
-        self.following.given = {**body, **given_by_head(self.endpoint, header)}
-        return len(self.following.given) == len(self.endpoint.gives)
+        given = {**body, **given_by_head(self.endpoint, header)}
+        missing = (each.name for each in self.endpoint.gives if each.name not in given)
+        self._missing = next(missing, None)
+        if self._missing is None:
+            self.following.given = given
+        return self._missing is None
 
     @property
     def was_accepted(self) -> bool:
@@ -57,6 +63,8 @@ class JobJudge(Judge):
     @property
     def reason(self) -> str | None:
         own = super().reason
+        if own is None and self._missing is not None:
+            return f"job.no_id: the answer gives no {self._missing!r}"
         if own is not None or not self.was_accepted or self.following.unknown:
             return own
         return self.following.looks.check.reason

@@ -43,9 +43,14 @@ class LooksJudge:
             looks=self.check,
         )
 
-    def take(self, judge: Judge) -> None:
-        """Take over what the judge of an answer, which is closed, has found."""
-        self._found.extend(judge.violations)
+    def take(self, judge: Judge, *, unknown: bool = False) -> None:
+        """Take over what the judge of an answer, which is closed, has found. `unknown`: its status
+        says that nobody knows the id, of which whoever asks says whether it may be so yet.
+        """
+        found = judge.violations
+        if unknown:
+            found = [each for each in found if each.code != "http.status"]
+        self._found.extend(found)
         if judge.seen is None:
             self.reason, self.error_name = judge.reason, judge.error_name
         else:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from soundstage.contract.json_schema import patterns
 from soundstage.contract.protocol import Endpoint
@@ -80,7 +80,8 @@ def _chunks_that_give(endpoint: Endpoint, texts: list[bytes]) -> Iterator[tuple[
 
 
 def _last_part(location: str) -> str:
+    """The last part of the path of a URL, decoded: it is encoded again where it is filled in."""
     try:
-        return urlsplit(location).path.rstrip("/").rpartition("/")[2]
+        return unquote(urlsplit(location).path.rstrip("/").rpartition("/")[2])
     except ValueError:
         return ""

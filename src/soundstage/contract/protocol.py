@@ -348,8 +348,7 @@ class Protocol:
         sentinel = self.sentinel is not None and self.sentinel.required
         object.__setattr__(self, "ending", ending)
         object.__setattr__(self, "closing", "stream" in ends)
-        by_tracks = "track" in ends and "stream" not in ends and not sentinel
-        object.__setattr__(self, "by_tracks", by_tracks)
+        object.__setattr__(self, "by_tracks", ends == {"track"} and not sentinel)
 
     def may_follow_the_end(self, stage: Stage) -> bool:
         """Whether a stage may come after the one that ended the stream, once: it ends the stream as

@@ -113,7 +113,8 @@ class JobFollower:
         url = self._base + path
         accepted_ns = self._exchange.answered_ns or time.monotonic_ns()
         until_ns = accepted_ns + int(polling.until_s * _SECOND_NS)
-        wait, borne, confirmed = polling.every_s, 0, 0
+        wait = usual = polling.every_s
+        borne, confirmed = 0, 0
         while True:
             if len(self._exchange.looks) >= MOST_LOOKS:
                 return judge.over(_CAP)
@@ -129,9 +130,10 @@ class JobFollower:
                     return judge.over("budget.spent")
             look = self._look(url)
             retry_after = _retry_after(look.response)
-            wait = min(wait * polling.growth, polling.at_most_every_s)
+            # A Retry-After counts for the wait that it asks for, not for those after it.
+            wait = usual = min(usual * polling.growth, polling.at_most_every_s)
             if retry_after is not None:
-                wait = retry_after / (self._second_s or 1.0)
+                wait = max(retry_after, _LEAST_WAIT_S) / (self._second_s or 1.0)
             status = look.response.status
             if look.state is not None:
                 borne = 0
@@ -174,7 +176,7 @@ class JobFollower:
                 response.pump(take)
         ended_ns = time.monotonic_ns()
         one.close(response.end)
-        self._following.looks.take(one)
+        self._following.looks.take(one, unknown=response.status in _NOT_FOUND)
         look = Look(url, sent_ns, ended_ns, response, tape, head, cut=one.capped)
         exchange.looks.append(look)
         exchange.ended_ns = ended_ns

@@ -29,10 +29,17 @@ TRIES: Final = 200
 _DEEP: Final = 4
 _DEEPEST: Final = 24
 _FEW_ITEMS: Final = 2
+#: How often nothing is done for an array to hold what it must, and texts drawn for one of several
+#: patterns until they meet the others.
+_UNFORCED: Final = 0.2
+_TEXTS_DRAWN: Final = 20
 _WORDS: Final = (
     "amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "harbor", "island", "juniper",
 )  # fmt: skip
+_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
 _SPAN: Final = 100
+#: Stands beside `pattern` for all that a text must meet; never outside of this file.
+_PATTERNS: Final = "x-patterns"
 _KINDS: Final = ("object", "array", "string", "integer", "number", "boolean", "null")
 #: A place in a value: names of members and numbers of items.
 Place = tuple[str, ...]
@@ -189,9 +196,13 @@ class SchemaSampler:
         least, most = schema.get("minItems", 0), schema.get("maxItems")
         holds = schema.get("minContains", 1) if "contains" in schema else 0
         usual = len(first) + (_FEW_ITEMS if depth < _DEEP and schema.get("items") else 0)
+        if holds and schema.get("items", True) is not False:
+            usual = max(usual, len(first) + holds)
         known = fill.items(place)
         many = max(least, usual if known is None else known, holds)
         many = many if most is None else min(many, most)
+        if holds and rng.random() < _UNFORCED:
+            holds = 0  # what is there anyway may be what it must hold
         items: list[Any] = []
         for number in range(many):
             which = first[number] if number < len(first) else schema.get("items", True)
@@ -229,12 +240,18 @@ class SchemaSampler:
     @staticmethod
     def _name(schema: Schema, rng: random.Random, taken: Mapping[str, Any]) -> str:
         named = schema.get("propertyNames", {})
-        known = [*schema.get("patternProperties", {})]
+        known: list[str | None] = [*schema.get("patternProperties", {})]
+        if schema.get("additionalProperties") is not False or not known:
+            known.append(None)
         for _ in range(50):
             if isinstance(named, dict) and named:
+                asked = named.get("pattern")
                 name = _string(named, rng) if "enum" not in named else rng.choice(named["enum"])
             else:
-                name = _like(rng.choice(known), rng) if known else rng.choice(_WORDS)
+                asked = rng.choice(known)
+                name = rng.choice(_WORDS) if asked is None else _like(asked, rng)
+            if asked is not None and name in taken:
+                name = _longer(name, asked, len(name) + 1, rng)
             if name not in taken:
                 return str(name)
         raise Unmet
@@ -299,6 +316,22 @@ def _both(a: Schema, b: Schema) -> Schema:
             found[word] = min(mine, theirs)
         elif word == "enum":
             found[word] = [value for value in mine if value in theirs] or theirs
+        elif word == "type":
+            found[word] = _shared_types(mine, theirs)
+        elif word == "pattern":
+            found[word] = max(mine, theirs, key=len)  # likely to say more
+            found[_PATTERNS] = [*a.get(_PATTERNS, ()), *b.get(_PATTERNS, ()), mine, theirs]
+    return found
+
+
+def _shared_types(a: str | list[str], b: str | list[str]) -> list[str]:
+    """The types that are both; an integer is a number. Raises Unmet if there is none."""
+    mine, theirs = ([each] if isinstance(each, str) else each for each in (a, b))
+    found = [each for each in mine if each in theirs or (each == "integer" and "number" in theirs)]
+    if "number" in mine and "integer" in theirs:
+        found.append("integer")
+    if not found:
+        raise Unmet
     return found
 
 
@@ -358,11 +391,23 @@ def _string(schema: Schema, rng: random.Random) -> str:
         return str(schema["const"])
     least, most = schema.get("minLength", 0), schema.get("maxLength", math.inf)
     if (pattern := schema.get("pattern")) is not None:
-        return _like(pattern, rng)
+        others = [each for each in schema.get(_PATTERNS, ()) if each != pattern]
+        for _ in range(_TEXTS_DRAWN):
+            text = _longer(_like(pattern, rng), pattern, least, rng)
+            if all(patterns.found_in(each, text) for each in others):
+                return text
+        raise Unmet
     text = " ".join(rng.choice(_WORDS) for _ in range(rng.randint(1, 3)))
     while len(text) < least:
         text += f" {rng.choice(_WORDS)}"
     return text if len(text) <= most else text[: int(max(most, 0))].strip() or "x" * int(most)
+
+
+def _longer(text: str, pattern: str, least: int, rng: random.Random) -> str:
+    """A text that a pattern is found in, of so many characters where something may follow it."""
+    if pattern.endswith("$"):
+        return text
+    return text + "".join(rng.choice(_LETTERS) for _ in range(least - len(text)))
 
 
 def _like(pattern: str, rng: random.Random) -> str:

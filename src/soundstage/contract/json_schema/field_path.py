@@ -6,6 +6,7 @@ which `*` stands for every item of an array, or every member of an object.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from itertools import islice
@@ -16,6 +17,12 @@ from soundstage.contract.json_schema.keywords import ANY, Schema, inner
 
 #: Places that one path may name in one value; what comes beyond that is not looked at.
 _MOST: Final = 1_000
+_NUMBER: Final = re.compile("0|[1-9][0-9]{0,7}")
+#: Keywords whose schemas say nothing of the value itself: of what it must not be, of single items,
+#: of names, of members that nothing else speaks of.
+_OF_OTHERS: Final = frozenset(
+    {"not", "contains", "propertyNames", "unevaluatedItems", "unevaluatedProperties"}
+)
 
 
 class FieldPath:
@@ -113,7 +120,8 @@ def _places(
 
 
 def _number(part: str, length: int) -> list[int]:
-    return [int(part)] if part.isdecimal() and len(part) < 9 and int(part) < length else []
+    """The item that a part of a pointer names: `03` is none (RFC 6901, section 4)."""
+    return [int(part)] if _NUMBER.fullmatch(part) and int(part) < length else []
 
 
 def _put(value: Any, parts: tuple[str, ...], new: Any) -> Any:
@@ -135,8 +143,8 @@ def _put(value: Any, parts: tuple[str, ...], new: Any) -> Any:
 def _below(schema: Schema, part: str) -> Iterator[Schema]:
     for each in inner(schema):
         if not each.at:
-            yield from _below(each.schema, part) if each.way[0] != "not" else ()
-        elif each.at[0] in (part, ANY) or (part == ANY and each.way[0] in ("items", "prefixItems")):
+            yield from _below(each.schema, part) if each.way[0] not in _OF_OTHERS else ()
+        elif part == ANY or each.at[0] in (part, ANY):
             yield each.schema
 
 

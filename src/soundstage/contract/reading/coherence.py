@@ -24,24 +24,25 @@ PROGRESS = "progress"
 
 def of_protocol(data: Mapping[str, Any]) -> Iterator[Finding]:
     """What does not fit in a `protocol.json` that meets its schema."""
-    stages, names = data["stages"], {stage["name"] for stage in data["stages"]}
+    stages, names = data["stages"], [stage["name"] for stage in data["stages"]]
     shown = (each for each in data["endpoints"] if each["kind"] == "status")
-    states = {name for endpoint in shown for name in endpoint.get("stages", ())}
+    states = [*dict.fromkeys(name for each in shown for name in each.get("stages", ()))]
     yield from ungrounded(data)
     yield from _twice(stages, "/stages")
     yield from _twice(data["endpoints"], "/endpoints")
+    for number, stage in enumerate(stages):
+        yield from stages_fit.of_stage(stage, f"/stages/{number}", names, states)
     yield from endpoints_fit.of_endpoints(data)
     if (wrong := _wrong_base(data["base_url"])) is not None:
         yield "/base_url", wrong
-    for number, stage in enumerate(stages):
-        yield from stages_fit.of_stage(stage, f"/stages/{number}", names, states)
     for place, words in _across(data):
         for number, rising in enumerate(words.get("never_decrease") or ()):
-            for name in sorted(set(rising["stages"]) - names):
-                yield f"{place}/never_decrease/{number}/stages", f"no stage is called {name!r}"
+            for name in (name for name in rising["stages"] if name not in names):
+                reason = stages_fit.no_such("stage", name, names)
+                yield f"{place}/never_decrease/{number}/stages", reason
         index = words.get("index") or {}
-        for name in sorted(set(index.get("except", ())) - names):
-            yield f"{place}/index/except", f"no stage is called {name!r}"
+        for name in (name for name in index.get("except", ()) if name not in names):
+            yield f"{place}/index/except", stages_fit.no_such("stage", name, names)
         tracks = words.get("tracks") or {}
         if "start" in tracks and "values" in tracks:
             yield f"{place}/tracks/start", "tracks that are named by `values` are not counted"
@@ -159,7 +160,7 @@ class _CourseFindings:
             described = path.parts[0] in self._protocol.fields or any(
                 path.schemas(stage.schema) for stage in self._protocol.stages
             )
-            inherited = self._protocol.sampled and not place.startswith(self._place)
+            inherited = self._protocol.sampled and not place.startswith((self._place, "/stages"))
             if not described and not inherited:
                 yield place, f"no chunk has a field {str(path)!r}: add it to `fields` or a schema"
 
@@ -194,7 +195,8 @@ class _CourseFindings:
         for stage in protocol.stages if tracks is None else ():
             for word in ("per_track", "after_all"):
                 if getattr(stage, word):
-                    yield f"{self._stage(stage)}/{word}", f"{word} needs tracks"
+                    why = f"{word} needs tracks: add `tracks`, or take the word away"
+                    yield f"{self._stage(stage)}/{word}", why
 
     def _of_states(self) -> Iterator[Finding]:
         if not any(each.ends == "stream" and not each.failure for each in self._protocol.stages):
@@ -246,11 +248,11 @@ def of_examples(
     data: Mapping[str, Any], stages: Iterable[str], errors: Iterable[str]
 ) -> Iterator[Finding]:
     """What does not fit in an `examples/index.json` that meets its schema."""
-    known = {"stage": set(stages), "error": set(errors)}
+    known = {"stage": list(stages), "error": list(errors)}
     for number, example in enumerate(data["examples"]):
         kind, _, name = example["of"].partition(":")
         if kind in known and name not in known[kind]:
-            yield f"/examples/{number}/of", f"no {kind} is called {name!r}"
+            yield f"/examples/{number}/of", stages_fit.no_such(kind, name, known[kind])
 
 
 def _wrong_base(url: str) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from soundstage.contract.jobs import Polling
 from soundstage.contract.placeholders import PLACEHOLDER, filled_in
 from soundstage.contract.protocol import Endpoint
+from soundstage.contract.reading.stages_fit import no_such
 
 Finding = tuple[str, str]
 #: Parts of rule ids that no endpoint can have as its name.
@@ -27,17 +28,17 @@ def of_endpoints(data: Mapping[str, Any]) -> Iterator[Finding]:
     for number, endpoint in enumerate(data["endpoints"]):
         place = f"/endpoints/{number}"
         if endpoint["name"] in _RESERVED:
-            yield f"{place}/name", f"{endpoint['name']!r} stands for other rules"
+            yield f"{place}/name", f"{endpoint['name']!r} stands for other rules: call it otherwise"
         yield from _filled(endpoint, place, given)
-        for word in ("stages",):
-            for name in endpoint.get(word, ()):
-                if name not in stages:
-                    yield f"{place}/{word}", f"no stage is called {name!r}"
+        for name in endpoint.get("stages", ()):
+            if name not in stages:
+                yield f"{place}/stages", no_such("stage", name, stages)
         yield from _of_kind(endpoint, place)
         for name, each in endpoint.get("gives", {}).items():
             if "stage" in each and each["stage"] not in stages:
-                yield f"{place}/gives/{name}/stage", f"no stage is called {each['stage']!r}"
-        yield from _ties(endpoint, place, endpoints, stages)
+                yield f"{place}/gives/{name}/stage", no_such("stage", each["stage"], stages)
+    for number, endpoint in enumerate(data["endpoints"]):
+        yield from _ties(endpoint, f"/endpoints/{number}", endpoints, stages)
     yield from _shared(data["endpoints"])
 
 
@@ -98,7 +99,8 @@ def _ties(
             continue
         status = endpoints.get(name)
         if status is None or status["kind"] != "status":
-            yield f"{place}/{word}", f"no status endpoint is called {name!r}"
+            known = (each["name"] for each in endpoints.values() if each["kind"] == "status")
+            yield f"{place}/{word}", no_such("status endpoint", name, known)
             continue
         if "stages" not in status:
             yield f"{place}/{word}", f"{name!r} shows no states: list them in its `stages`"
@@ -109,12 +111,15 @@ def _ties(
                 yield f"{place}/gives/{given}/header", f"{why}, /{{{given}}}"
         for each in filled_in(status["path"], status.get("query", {})):
             if each not in endpoint.get("gives", ()) and each not in status.get("parameters", ()):
-                yield f"{place}/gives", f"{name!r} is asked with {each!r}, which is not given"
-    known = endpoints.get(asked["looked_up_by"] or "", {}).get("stages", ())
+                why = f"{name!r} is asked with {each!r}, which is not given: say where it stands"
+                yield f"{place}/gives", why
+    looked_up_by = asked["looked_up_by"]
+    states = endpoints.get(looked_up_by or "", {}).get("stages", ())
     for name in endpoint.get("stages", stages):
         state = stages.get(name, {}).get("state")
-        if state is not None and asked["looked_up_by"] and state not in known:
-            yield f"{place}/stages", f"{name} reaches {state!r}, which is no state there"
+        if state is not None and looked_up_by and state not in states:
+            why = f"{name} reaches {state!r}, which is no state of {looked_up_by!r}"
+            yield f"{place}/stages", f"{why}: list it in the `stages` there"
 
 
 def _shared(endpoints: list[Mapping[str, Any]]) -> Iterator[Finding]:
@@ -166,4 +171,5 @@ def of_values(
     tracks = endpoint.protocol.tracks if endpoint.protocol is not None else None
     asked = tracks.asked if tracks is not None else None
     if asked is not None and not asked.schemas(endpoint.request or {}):
-        yield f"{place}/tracks", f"no request has {str(asked)!r}, which says how many"
+        why = f"no request of {endpoint.name!r} has {str(asked)!r}, which says how many"
+        yield f"{place}/tracks", f"{why}: add it to its schema"

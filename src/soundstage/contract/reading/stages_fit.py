@@ -6,7 +6,7 @@ Values in, (pointer, reason) out, as in `coherence`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from soundstage.contract.protocol import Stage
@@ -14,20 +14,30 @@ from soundstage.contract.protocol import Stage
 Finding = tuple[str, str]
 #: Moments of every exchange, whatever its contract says.
 _OF_ALL: Final = ("accepted", "first_chunk")
+#: So many names are said where another is meant.
+_MOST_NAMED: Final = 12
+
+
+def no_such(what: str, name: str, known: Iterable[str]) -> str:
+    """That nothing of a kind has a name, and which names there are."""
+    names = list(known)
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    listed = ", ".join(names[:_MOST_NAMED]) or "none"
+    return f"no {what} is called {name!r}: there are {listed}{more}"
 
 
 def of_stage(
-    stage: Mapping[str, Any], pointer: str, names: set[str], states: set[str]
+    stage: Mapping[str, Any], pointer: str, names: Sequence[str], states: Sequence[str]
 ) -> Iterator[Finding]:
     """What does not fit in an entry of `stages`; `names` are those of all stages, `states` of what
     status endpoints show.
     """
     for word in ("after", "after_all"):
         for group in stage.get(word, ()):
-            for name in sorted(set(group) - names):
-                yield f"{pointer}/{word}", f"no stage is called {name!r}"
+            for name in (name for name in group if name not in names):
+                yield f"{pointer}/{word}", no_such("stage", name, names)
     if (state := stage.get("state")) is not None and state not in states:
-        yield f"{pointer}/state", f"no status endpoint shows a state that is called {state!r}"
+        yield f"{pointer}/state", no_such("state of a status endpoint", state, states)
     if stage.get("anywhere"):
         for word in ("after", "after_all", "ends", "per_track", "failure", "charges", "times"):
             if stage.get(word):
@@ -54,7 +64,8 @@ def _of_milestones(stage: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
     for number, milestone in enumerate(stage.get("milestones", ())):
         name, at = milestone["name"], milestone["at"]
         if name in _OF_ALL:
-            yield f"{pointer}/{number}/name", f"{name!r} is a moment of every exchange already"
+            why = f"{name!r} is a moment of every exchange already: call it otherwise"
+            yield f"{pointer}/{number}/name", why
         if name in seen:
             yield f"{pointer}/{number}/name", f"{name!r} is there twice"
         seen.add(name)
