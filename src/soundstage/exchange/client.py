@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
@@ -25,6 +26,7 @@ from soundstage.exchange.tape import Tape
 from soundstage.exchange.target import Target
 from soundstage.output.redact import Redactor
 from soundstage.process.memory import AnswerMemory, Claim
+from soundstage.untrusted import json_text
 from soundstage.wire.end import EndKind
 from soundstage.wire.media_type import content_type_of
 from soundstage.wire.response import Response
@@ -98,7 +100,7 @@ class Client:
             own_host=urlsplit(url).hostname if self.target.kind == "live" else None,
             on_comment=comments.append if self.on_comment is not None else None,
             claim=claim,
-            request=call.body if call.endpoint.kind == "stream" else None,
+            request=_asked_by(call) if call.endpoint.kind == "stream" else None,
         )
         with self.transport.open(Request(method, url, head, body)) as response:
             started = response.times.start_ns
@@ -248,6 +250,11 @@ class Client:
             exchange.outcome = "failed"
         if not judge.ended:
             exchange.milestones.pop("complete", None)
+
+
+def _asked_by(call: Call) -> Any:
+    """What a request asks for; None where that is no JSON."""
+    return json_text.parse(call.body).value if isinstance(call.body, bytes) else call.body
 
 
 def _of_a_job(judge: JobJudge) -> str:
