@@ -13,7 +13,11 @@ from tests.support.small_api import small, stage
 
 from soundstage.contract import available, load
 from soundstage.errors import UsageError
+from soundstage.exchange.budget import Budget
+from soundstage.exchange.client import Call, Client
 from soundstage.exchange.requests import endpoint_of, own_values, request_body, valid_body
+from soundstage.exchange.target import Target
+from soundstage.wire.transport import Transport
 
 GALLERY = Path(__file__).parents[2] / "examples/contracts"
 SEEDS = range(100)
@@ -194,3 +198,35 @@ def test_requests_of_the_gallery_meet_their_schemas(api):
             body = request_body(contract, each, random.Random(seed))
             Draft202012Validator(each.request).validate(body)
             assert endpoint_of(contract, each, body) is each
+
+
+# --- what a request decides -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ({"n": 2}, []),
+        (b'{"n": 2}', []),
+        (b'{ "n":\n1 }', ["track.unknown"]),
+        (b"{", []),
+    ],
+)
+def test_as_many_tracks_are_due_as_was_asked_for_however_the_request_was_written(
+    tmp_path, raw_server, body, found
+):
+    contract = small(
+        tmp_path,
+        stage("part", per_track=True, ends="track", fields=["n"]),
+        stage("over", after_all=[["part"]], ends="stream"),
+        tracks={"field": "n", "count": {"request": "/n"}},
+        request=asks([], {"n": {"type": "integer"}}),
+    )
+    chunks = [{"t": "part", "n": 0}, {"t": "part", "n": 1}, {"t": "over"}]
+    events = b"".join(b"data: %s\n\n" % json.dumps(each).encode() for each in chunks)
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+    server = raw_server([("send", head + events)])
+    target = Target(server.url("").rstrip("/"))
+    client = Client(target, Transport(), Budget(None, free=True))
+    exchange = client.exchange(Call(contract, contract.endpoints["stream"], body))
+    assert [each.code for each in exchange.violations] == found

@@ -67,9 +67,8 @@ class FieldPath:
 
     def every(self, value: Any) -> Iterator[tuple[str, Any]]:
         """(JSON pointer, value) of each place that the path names, at most a thousand."""
-        if self.name is not None:  # nearly all paths are, and chunks come fast
-            there = _is_object(value) and self.name in value
-            return iter(((self.pointer, value[self.name]),) if there else ())
+        if self.name is not None and _is_object(value):  # nearly all are, and chunks come fast
+            return iter(((self.pointer, value[self.name]),) if self.name in value else ())
         return islice(_walk(value, self.parts), _MOST)
 
     def place(self, value: Any) -> tuple[str | int, ...] | None:
