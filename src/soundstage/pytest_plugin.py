@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -153,15 +154,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize(_RULE, rules, ids=[visible.alone(rule.id) for rule in rules])
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Stop with one line where contract checks have no target. Where no contract has rules of a
-    kind, there is no test case for them.
+@pytest.hookimpl(wrapper=True)
+def pytest_pycollect_makeitem() -> Generator[None, Any, Any]:
+    """Where no contract has rules of a kind, there is no test case for them: no placeholder that is
+    counted and skipped, either.
     """
-    items[:] = [
-        item
-        for item in items
-        if item.get_closest_marker("rules") is None or _rule_of(item) is not None
-    ]
+    made = yield
+    if not isinstance(made, list):
+        return made
+    return [item for item in made if item.get_closest_marker("rules") is None or _rule_of(item)]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Stop with one line where contract checks have no target."""
     checks = any(item.get_closest_marker(name) for item in items for name in _MARKERS)
     if checks and not (_has_target(config) or config.option.collectonly):
         raise pytest.UsageError(
