@@ -1,4 +1,5 @@
-"""The kill matrix: every fault of every contract is caught under its code, and nothing else is.
+"""The kill matrix: every fault of every contract is caught under its code, and nothing else is (the
+README shows that of v5 and v6, and its test runs it).
 
 Also of contracts of other shapes, made up here, that no Python has ever heard of.
 """
@@ -49,19 +50,6 @@ def everything(contract: Contract) -> list[Fault]:
 def lives(matrix: KillMatrix) -> list[tuple[str, str, tuple[str, ...]]]:
     trials = [*matrix.errors.trials, *matrix.warnings.trials]
     return [(t.fault.name, t.outcome, t.found) for t in trials if t.outcome != "killed"]
-
-
-@pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
-@pytest.mark.proof
-def test_every_fault_is_caught_and_nothing_else_is(
-    contract: Contract, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # As many answers as there are framings; the program itself tries more.
-    monkeypatch.setattr(fault_trials, "TRIES", 2)
-    matrix = judge_all(contract, everything(contract), valid=200, seed=1)
-    assert lives(matrix) == []
-    assert matrix.alarms == []
-    assert matrix.clean
 
 
 def test_json_is_an_object_a_line_with_the_documented_keys() -> None:

@@ -59,7 +59,8 @@ def test_json_has_the_figures_of_each_step(tmp_path: Path) -> None:
 
 
 @pytest.mark.proof
-@pytest.mark.parametrize("api", sorted(each.name for each in EXAMPLES.iterdir() if each.is_dir()))
+# Of the others, pages show the proof, and their test runs it.
+@pytest.mark.parametrize("api", ["chat", "messages", "pictures"])
 def test_every_example_is_proved(api: str) -> None:
     done = prove(str(EXAMPLES / api))
     assert done.returncode == 0, done.stdout + done.stderr

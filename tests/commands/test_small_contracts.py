@@ -105,6 +105,7 @@ CASES: dict[str, small.Json] = {
 
 
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.proof
 def test_it_is_proved(tmp_path: Path, case: str) -> None:
     folder = small.write(tmp_path, **CASES[case])
     done = run_here("schema", "--prove", str(folder), env={SCHEMAS_VARIABLE: ""})

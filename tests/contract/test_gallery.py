@@ -24,7 +24,7 @@ from soundstage.conformance.judge import Caps
 from soundstage.conformance.violations import Verdict
 from soundstage.contract import Contract, available, load
 from soundstage.contract.json_schema import patterns
-from soundstage.generation.faults.catalogue import Fault, catalogue, valid_result, wire_faults
+from soundstage.generation.faults.catalogue import catalogue, valid_result
 
 ROOT = Path(__file__).parents[2]
 GALLERY = ROOT / "examples/contracts"
@@ -145,23 +145,13 @@ def test_a_hundred_results_meet_their_schema(api: str) -> None:
 # --- what it catches ------------------------------------------------------------------------------
 
 
-def caught(contract: Contract, faults: tuple[Fault, ...]) -> None:
-    matrix = judge_all(contract, faults)
+def test_no_fault_of_the_smallest_contract_survives() -> None:
+    """Of the others, too: by their pages, which show `soundstage faults`, and by `--prove`."""
+    matrix = judge_all(of("countdown"), catalogue(of("countdown")))
     for table in (matrix.errors, matrix.warnings):
         missed = [*table.of("survived"), *table.of("wrong_code")]
         assert [(each.fault.name, each.found) for each in missed] == []
     assert len(matrix.errors.of("killed")) > 50
-
-
-@pytest.mark.parametrize("api", ["countdown"])
-def test_no_fault_of_a_small_contract_survives(api: str) -> None:
-    caught(of(api), catalogue(of(api)))
-
-
-@pytest.mark.proof
-@apis
-def test_no_fault_survives(api: str) -> None:
-    caught(of(api), (*catalogue(of(api)), *wire_faults(of(api))))
 
 
 # --- what the pages show --------------------------------------------------------------------------
@@ -229,7 +219,14 @@ def run(each: Shown, place: Path) -> CommandRun:
     return run_here(*each.words, folder=place, env={"SOUNDSTAGE_SCHEMAS": "examples/contracts"})
 
 
-@pytest.mark.parametrize("each", STEADY, ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "each",
+    [
+        pytest.param(each, marks=[pytest.mark.proof] if "--prove" in each.words else [])
+        for each in STEADY
+    ],
+    ids=lambda each: each.name,
+)
 def test_a_command_of_a_page_prints_what_the_page_shows(each: Shown, place: Path) -> None:
     done = run(each, place)
     broken = any("violates" in line for line in each.output)
