@@ -41,15 +41,17 @@ $(PUBLISHED): tests/published/package-lock.json
 demo: setup
 	@$(BIN)/soundstage demo
 
-# One more than there are cores: much of it waits for processes and sockets.
-WORKERS := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
+# More than there are cores: much of it waits for processes and sockets. Whole commands need more CPU.
+CORES := $(shell getconf _NPROCESSORS_ONLN)
+WORKERS := $(shell echo $$(( $(CORES) + 2 )))
+COMMANDS := $(shell echo $$(( $(CORES) + 1 )))
 
 test: setup $(PUBLISHED)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not timing and not proof"
 
 # What takes seconds of CPU a test, and then, one after another, what measures delays.
 proofs: setup $(PUBLISHED)
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "proof and not timing"
+	@$(BIN)/python -m pytest -n $(COMMANDS) --dist worksteal -m "proof and not timing"
 	@$(BIN)/python -m pytest -m timing
 
 check: setup

@@ -17,6 +17,7 @@ from soundstage.emulator.options import Options
 
 RULES = sum(1 for _ in load("v6").rules)
 SHADOW = "raise RuntimeError('a file of the current folder was imported')\n"
+STORAGE = "HYPOTHESIS_STORAGE_DIRECTORY"
 DESELECT = "def pytest_collection_modifyitems(items):\n    del items[3:]\n"
 
 
@@ -146,9 +147,39 @@ def test_orders_are_given_back_when_the_house_is_left(monkeypatch: pytest.Monkey
     with isolation.undisturbed():
         assert "PYTEST_ADDOPTS" not in os.environ
         assert os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] == "1"
-        storage = Path(os.environ["HYPOTHESIS_STORAGE_DIRECTORY"])
-        assert storage.is_dir()
+        assert Path(os.environ[STORAGE]).is_dir()
     assert dict(os.environ) == before
+
+
+def test_what_takes_long_to_work_out_is_kept_in_the_users_cache(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with isolation.undisturbed():
+        assert os.environ[STORAGE] == str(tmp_path / "soundstage/hypothesis")
+    assert (tmp_path / "soundstage/hypothesis").is_dir()
+
+
+def test_no_cache_is_made_in_the_current_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    with isolation.undisturbed():
+        assert os.environ[STORAGE] == str(tmp_path / "home/.cache/soundstage/hypothesis")
+    assert os.listdir(tmp_path) == ["home"]
+
+
+@pytest.mark.parametrize("place", ["/dev/null", "/proc/nowhere", "/nul\u0000"])
+def test_where_no_cache_can_be_had_its_folder_goes_away(
+    monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    # A variable cannot hold a NUL, but what is asked for may raise as if it did.
+    monkeypatch.setattr(os, "environ", {**os.environ, "XDG_CACHE_HOME": place})
+    with isolation.undisturbed():
+        storage = Path(os.environ[STORAGE])
+        assert storage.is_dir()
     assert not storage.exists()
 
 

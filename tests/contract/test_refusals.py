@@ -107,7 +107,7 @@ OF_ENDPOINTS: list[tuple[str, Change, str, str]] = [
         "a value both from a field and from a header",
         put(f"{JOB}/gives/job_id", header="Location"),
         "/endpoints/2/gives/job_id",
-        "more than one of",
+        "say one of .*, not several",
     ),
     (
         "the last part of Location in a query",

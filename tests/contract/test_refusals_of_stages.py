@@ -138,7 +138,7 @@ OF_STAGES = [
         "tracks both by name and by number",
         put("tracks", count=[1, 2]),
         "/tracks",
-        "more than one of",
+        "say one of .*, not several",
     ),
     (
         "fewer tracks at most than at least",

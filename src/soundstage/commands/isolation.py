@@ -2,7 +2,7 @@
 
 A verdict is the same in whatever folder, shell or continuous integration it is asked for. Nothing
 is imported from the current folder, other people's warnings are no errors, and neither pytest nor
-Hypothesis takes orders from variables or leaves anything behind.
+Hypothesis takes orders from variables or leaves anything there.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
 
 #: Variables that begin like this give orders to the libraries of the gate.
 _ORDERS = ("PYTEST_", "HYPOTHESIS_", "SCHEMATHESIS_")
@@ -44,19 +45,40 @@ def leave_folder() -> None:
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """While it lasts, pytest, Hypothesis and Schemathesis hear nothing of the caller's environment
-    and keep what they would store in a folder that goes away.
+    and store nothing but tables of Unicode, which take seconds to work out, in the user's cache.
     """
-    import tempfile  # not with the module: it imports much before the folder has been left
-
     before = dict(os.environ)
-    with tempfile.TemporaryDirectory(prefix="soundstage-", ignore_cleanup_errors=True) as folder:
+    with ExitStack() as kept:
+        folder = _cache() or kept.enter_context(_passing_folder())
         for name in before:
             if name.startswith(_ORDERS):
                 del os.environ[name]
-        os.environ.update({**_OURS, _STORAGE: folder})
+        os.environ.update({**_OURS, _STORAGE: str(folder)})
         try:
             yield
         finally:
             for name in [name for name in os.environ if name.startswith(_ORDERS)]:
                 del os.environ[name]
             os.environ.update({k: v for k, v in before.items() if k.startswith(_ORDERS)})
+
+
+def _cache() -> Path | None:
+    """The folder of what Hypothesis works out once, None where none can be had.
+
+    Source: XDG Base Directory Specification > Environment variables.
+    """
+    try:
+        around = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        if not around.is_absolute():  # to be ignored, as the specification has it
+            around = Path.home() / ".cache"
+        folder = around / "soundstage" / "hypothesis"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError, ValueError):  # nobody's home, or nothing may be written there
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
+def _passing_folder() -> AbstractContextManager[str]:
+    import tempfile  # not with the module: it imports much before the folder has been left
+
+    return tempfile.TemporaryDirectory(prefix="soundstage-", ignore_cleanup_errors=True)

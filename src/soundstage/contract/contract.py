@@ -31,8 +31,9 @@ from soundstage.contract.protocol import (
 )
 from soundstage.contract.reading import coherence
 from soundstage.contract.reading.folder import all_files, versions, why_none
+from soundstage.contract.reading.form_words import said
 from soundstage.contract.reading.protocol_reader import ProtocolReader
-from soundstage.contract.reading.schema_files import SchemaFiles, short
+from soundstage.contract.reading.schema_files import SchemaFiles
 from soundstage.contract.rules import RuleBook, rule_book
 from soundstage.errors import ContractDataError, UsageError
 
@@ -254,18 +255,22 @@ def _with_defaults(data: Mapping[str, Any]) -> dict[str, Any]:
 def _meets_schema(folder: SchemaFiles, path: str, data: Any, part: str | None = None) -> None:
     for error in _form(part).iter_errors(data):
         where = f"{folder.name}/{path}#{pointer(*error.instance_path)}"
-        raise ContractDataError(f"{where}: {short(error.message)}")
+        raise ContractDataError(f"{where}: {said(error, _form_of(part))}")
 
 
 @cache
 def _form(part: str | None) -> jsonschema_rs.Draft202012Validator:
+    """Holds what `_form_of` says."""
+    return patterns.validator(_form_of(part))
+
+
+@cache
+def _form_of(part: str | None) -> dict[str, Any]:
     """What a `protocol.json`, or another file, must be like. Always ours: what a folder has under
     the name `protocol.schema.json` is for editors, and the code understands no other.
     """
-    schema = json.loads(_installed().joinpath("protocol.schema.json").read_bytes())
-    if part is not None:
-        schema = {"$ref": f"#/$defs/{part}", "$defs": schema["$defs"]}
-    return patterns.validator(schema)
+    schema: dict[str, Any] = json.loads(_installed().joinpath("protocol.schema.json").read_bytes())
+    return schema if part is None else {"$ref": f"#/$defs/{part}", "$defs": schema["$defs"]}
 
 
 def _fits(folder: SchemaFiles, path: str, findings: Iterator[coherence.Finding]) -> None:
@@ -340,9 +345,11 @@ def _examples(
             of=entry["of"],
             source=entry.get("source", ""),
             mended=entry.get("mended"),
-            payload=folder.read(f"{api}/examples/{entry['file']}"),
+            payload=folder.read(
+                f"{api}/examples/{entry['file']}", f"{path}#/examples/{number}/file"
+            ),
         )
-        for entry in data["examples"]
+        for number, entry in enumerate(data["examples"])
     )
 
 

@@ -51,6 +51,9 @@ def parse(data: bytes) -> Any:
             parse_int=_integer,
             parse_float=_number,
         )
+    except UnicodeDecodeError as error:
+        wrong = f"byte 0x{data[error.start]:02x} at {error.start:,}"
+        raise ValueError(f"must be UTF-8: {wrong} is not; save it so") from error
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     _check(value)

@@ -85,7 +85,9 @@ class ProtocolReader:
         when = self._folder.inline(
             entry.get("when", {}), self._path, f"/stages/{number}/when", alone=False
         )
-        schema = self._folder.resolve(f"{self._api}/{entry['chunk']}")
+        schema = self._folder.resolve(
+            f"{self._api}/{entry['chunk']}", f"{self._path}#/stages/{number}/chunk"
+        )
         times = entry.get("times", [0, None] if entry.get("anywhere") else [1, 1])
         return Stage(
             name=entry["name"],
@@ -173,7 +175,10 @@ class ProtocolReader:
 
     def _endpoint(self, number: int, entry: Mapping[str, Any], whole: Protocol) -> Endpoint:
         def schema(word: str) -> Schema | None:
-            return self._folder.resolve(f"{self._api}/{entry[word]}") if word in entry else None
+            if word not in entry:
+                return None
+            named_at = f"{self._path}#{place}/{word}"
+            return self._folder.resolve(f"{self._api}/{entry[word]}", named_at)
 
         place = f"/endpoints/{number}"
         when = entry.get("when")

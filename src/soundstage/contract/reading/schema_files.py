@@ -19,6 +19,7 @@ from soundstage.contract.json_schema import patterns
 from soundstage.contract.json_schema.field_schemas import constraints, pointer, type_name
 from soundstage.contract.json_schema.keywords import ANNOTATIONS, KEYWORDS, Schema, inner, plain
 from soundstage.contract.reading import folder
+from soundstage.contract.reading.form_words import meant, said, short
 from soundstage.contract.role_names import ROLES, role_named
 from soundstage.errors import ContractDataError
 
@@ -30,7 +31,7 @@ _LONGEST_WAY: Final = 16
 MOST_ASKED: Final = 10_000
 _MADE_UP: Final = ("minLength", "minItems", "minProperties", "minContains")
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-_LONGEST_MESSAGE: Final = 400
+_FORM: Final = {"$ref": DIALECT}
 _BASES: Final = ("documented", "exemplified", "inferred")
 _BY_NAME: Final = ("properties", "patternProperties", "dependentSchemas")
 _LISTS: Final = ("allOf", "anyOf", "oneOf", "prefixItems")
@@ -44,13 +45,7 @@ _Refuse = Callable[[str], ContractDataError]
 @cache
 def _form() -> jsonschema_rs.Draft202012Validator:
     """What a schema must be like: the library's own copy, whatever `$schema` says."""
-    return patterns.validator({"$ref": DIALECT})
-
-
-def short(message: str) -> str:
-    """A validator's message, which quotes the value, on one line of some length."""
-    line = " ".join(message.split())
-    return line if len(line) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]}…"
+    return patterns.validator(_FORM)
 
 
 class SchemaFiles:
@@ -86,14 +81,16 @@ class SchemaFiles:
         """Whether there is such a file."""
         return folder.is_there(self.found(path)[1])
 
-    def read(self, path: str) -> Any:
+    def read(self, path: str, named_at: str = "") -> Any:
         """The parsed file at `path`, relative to the folder; `..` may lead to its siblings, not out
-        of it.
+        of it. `named_at`: the place (FILE#/POINTER) that names it.
 
         Raises ContractDataError if it is absent, elsewhere, not JSON or out of all proportion.
         """
         if path not in self._read:
             root, place = self.found(path)
+            if named_at and not folder.is_there(place):
+                raise ContractDataError(f"{self.name}/{named_at}: there is no file {path}")
             try:
                 self._read[path] = folder.parse(folder.read_bytes(place, root))
             except ValueError as error:
@@ -113,14 +110,15 @@ class SchemaFiles:
             return self._shared, self._shared.joinpath(path)
         return self.root, place
 
-    def resolve(self, path: str) -> Schema:
+    def resolve(self, path: str, named_at: str = "") -> Schema:
         """The schema in the file at `path`, references inlined; the same object every time.
+        `named_at`: as `read` takes it.
 
         It describes an object (or nothing at all), each constraint on its grounds, and there is a
         value that meets it.
         """
         if path not in self._resolved:
-            schema = self.grounded(self.inline(self.read(path), path, ""))
+            schema = self.grounded(self.inline(self.read(path, named_at), path, ""))
             if schema.get("type", "object") != "object":
                 raise self._refusing(path, "/type")(
                     "only objects have fields: `type` must be object, or stay away"
@@ -175,7 +173,7 @@ class SchemaFiles:
             raise self._refusing(path, place)(str(error)) from error
         if wrong is not None:
             refuse = self._refusing(path, place + pointer(*wrong.instance_path))
-            raise refuse(short(wrong.message))
+            raise refuse(said(wrong, _FORM))
 
     def _check_keywords(self, schema: Any, path: str, place: str) -> None:
         refuse = self._refusing(path, place)
@@ -285,7 +283,7 @@ class SchemaFiles:
         depth: int,
     ) -> Schema:
         """What a reference leads to, and what stands beside it, which holds as well."""
-        target, role = self._target(reference, path, self._refusing(path, place), on_the_way, depth)
+        target, role = self._target(reference, path, place, on_the_way, depth)
         clash = (target.keys() & beside.keys()) - ANNOTATIONS
         if clash:
             kept = {word: value for word, value in target.items() if word in ANNOTATIONS}
@@ -302,17 +300,18 @@ class SchemaFiles:
         self,
         reference: str,
         path: str,
-        refuse: _Refuse,
+        here: str,
         on_the_way: tuple[str, ...],
         depth: int,
     ) -> tuple[Schema, str | None]:
+        refuse = self._refusing(path, here)
         file, _, place = reference.partition("#")
         if "://" in reference or (place and not place.startswith("/")):
             raise refuse(
                 f"$ref {reference!r} must name a file of the folder, or FILE#/POINTER in one"
             )
         target_path = _join(path, file) if file else path
-        held = self.read(target_path)
+        held = self.read(target_path, f"{path}#{here}/$ref")
         if not isinstance(held, dict):
             raise self._refusing(target_path, "")(f"must be an object, not {type_name(held)}")
         parts = [part.replace("~1", "/").replace("~0", "~") for part in place.split("/")[1:]]
@@ -337,7 +336,8 @@ class SchemaFiles:
 
 
 def _unknown(keyword: str) -> str:
-    return f"keyword {keyword!r} is not understood (JSON Schema 2020-12, with $ref to files here)"
+    guess = meant(keyword, KEYWORDS) or " (JSON Schema 2020-12, with $ref to files here)"
+    return f"keyword {keyword!r} is not understood{guess}"
 
 
 def _together(reason: Any, place: str) -> str:
