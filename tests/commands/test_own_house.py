@@ -17,7 +17,6 @@ from soundstage.emulator.options import Options
 
 RULES = sum(1 for _ in load("v6").rules)
 SHADOW = "raise RuntimeError('a file of the current folder was imported')\n"
-STORAGE = "HYPOTHESIS_STORAGE_DIRECTORY"
 DESELECT = "def pytest_collection_modifyitems(items):\n    del items[3:]\n"
 
 
@@ -147,40 +146,37 @@ def test_orders_are_given_back_when_the_house_is_left(monkeypatch: pytest.Monkey
     with isolation.undisturbed():
         assert "PYTEST_ADDOPTS" not in os.environ
         assert os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] == "1"
-        assert Path(os.environ[STORAGE]).is_dir()
-    assert dict(os.environ) == before
-
-
-def test_what_takes_long_to_work_out_is_kept_in_the_users_cache(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with isolation.undisturbed():
-        assert os.environ[STORAGE] == str(tmp_path / "soundstage/hypothesis")
-    assert (tmp_path / "soundstage/hypothesis").is_dir()
-
-
-def test_no_cache_is_made_in_the_current_folder(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    with isolation.undisturbed():
-        assert os.environ[STORAGE] == str(tmp_path / "home/.cache/soundstage/hypothesis")
-    assert os.listdir(tmp_path) == ["home"]
-
-
-@pytest.mark.parametrize("place", ["/dev/null", "/proc/nowhere", "/nul\u0000"])
-def test_where_no_cache_can_be_had_its_folder_goes_away(
-    monkeypatch: pytest.MonkeyPatch, place: str
-) -> None:
-    # A variable cannot hold a NUL, but what is asked for may raise as if it did.
-    monkeypatch.setattr(os, "environ", {**os.environ, "XDG_CACHE_HOME": place})
-    with isolation.undisturbed():
-        storage = Path(os.environ[STORAGE])
+        storage = Path(os.environ["HYPOTHESIS_STORAGE_DIRECTORY"])
         assert storage.is_dir()
+    assert dict(os.environ) == before
     assert not storage.exists()
+
+
+def test_what_hypothesis_finds_in_the_house_is_what_it_would_work_out(tmp_path: Path) -> None:
+    """By its own hand, in a process that has not asked yet: elsewhere it works the table out."""
+    asked = (
+        "import sys, time\n"
+        "from contextlib import nullcontext\n"
+        "from soundstage.commands import isolation\n"
+        "with isolation.undisturbed() if sys.argv[1] == 'in' else nullcontext():\n"
+        "    from hypothesis.internal import charmap\n"
+        "    before = set(charmap.charmap_file().parent.iterdir()) if sys.argv[1] == 'in' else 0\n"
+        "    print(charmap.intervals_from_codec('utf-8'))\n"
+        "    if before: assert set(charmap.charmap_file().parent.iterdir()) == before, 'unused'\n"
+    )
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", asked, where],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        ).stdout
+        for where in ("in", "out")
+    ]
+    assert "55295" in said[0]
+    assert said[0] == said[1]
 
 
 @pytest.mark.proof

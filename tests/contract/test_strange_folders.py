@@ -169,7 +169,7 @@ NONSENSE = {
         b"{" + b",".join(b'"k%d": 0' % number for number in range(60_000)) + b', "k59999": 1}',
         "the key 'k59999' comes twice in an object",
     ),
-    "broken UTF-8": (b'{"a": "\xc3("}', "invalid continuation byte"),
+    "broken UTF-8": (b'{"a": "\xc3("}', "must be UTF-8: byte 0xc3 at 7 is not"),
 }
 
 

@@ -2,7 +2,7 @@
 
 A verdict is the same in whatever folder, shell or continuous integration it is asked for. Nothing
 is imported from the current folder, other people's warnings are no errors, and neither pytest nor
-Hypothesis takes orders from variables or leaves anything there.
+Hypothesis takes orders from variables or leaves anything behind.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 #: Variables that begin like this give orders to the libraries of the gate.
@@ -45,15 +45,17 @@ def leave_folder() -> None:
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """While it lasts, pytest, Hypothesis and Schemathesis hear nothing of the caller's environment
-    and store nothing but tables of Unicode, which take seconds to work out, in the user's cache.
+    and keep what they would store in a folder that goes away.
     """
+    import tempfile  # not with the module: it imports much before the folder has been left
+
     before = dict(os.environ)
-    with ExitStack() as kept:
-        folder = _cache() or kept.enter_context(_passing_folder())
+    with tempfile.TemporaryDirectory(prefix="soundstage-", ignore_cleanup_errors=True) as folder:
+        _put_tables(Path(folder))
         for name in before:
             if name.startswith(_ORDERS):
                 del os.environ[name]
-        os.environ.update({**_OURS, _STORAGE: str(folder)})
+        os.environ.update({**_OURS, _STORAGE: folder})
         try:
             yield
         finally:
@@ -62,23 +64,17 @@ def undisturbed() -> Iterator[None]:
             os.environ.update({k: v for k, v in before.items() if k.startswith(_ORDERS)})
 
 
-def _cache() -> Path | None:
-    """The folder of what Hypothesis works out once, None where none can be had.
+def _put_tables(folder: Path) -> None:
+    """Put the table of what UTF-8 can encode where Hypothesis would keep it: it would try all
+    characters one by one, for seconds. One that looks elsewhere works it out as ever.
 
-    Source: XDG Base Directory Specification > Environment variables.
+    Source: The Unicode Standard, section 3.9, D92: every code point but the surrogates.
     """
-    try:
-        around = Path(os.environ.get("XDG_CACHE_HOME", ""))
-        if not around.is_absolute():  # to be ignored, as the specification has it
-            around = Path.home() / ".cache"
-        folder = around / "soundstage" / "hypothesis"
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError, ValueError):  # nobody's home, or nothing may be written there
-        return None
-    return folder if os.access(folder, os.W_OK) else None
+    import gzip  # as above
+    import json
+    import unicodedata
 
-
-def _passing_folder() -> AbstractContextManager[str]:
-    import tempfile  # not with the module: it imports much before the folder has been left
-
-    return tempfile.TemporaryDirectory(prefix="soundstage-", ignore_cleanup_errors=True)
+    encodable = [[0, 0xD7FF], [0xE000, sys.maxunicode]]
+    place = folder / "unicode_data" / unicodedata.unidata_version / "codec-v2-utf-8.json.gz"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(gzip.compress(json.dumps([encodable, []]).encode()))
