@@ -57,9 +57,9 @@ class Across:
         self.due = index.start if index is not None else 0
         self._or_due: int | None = None
         self._unnumbered = 0
-        self._begun = False  # whether any chunk had a number
+        self._begun = False  # whether any chunk had a number, and it was not the one that was due
         #: Whether there is more to remember of the last numbers than what is due.
-        self.astray = True
+        self.astray = False
         self._constants: dict[_Place, Any] = {}
         self._others: dict[_Place, set[Any]] = {}
         self._rising: dict[_Place, int | float | Decimal] = {}
@@ -137,7 +137,7 @@ class Across:
             return
         expected = self._is_due(whole, step)
         counted = int(whole) if expected or type(whole) is int else due
-        first, self._begun = not self._begun, True
+        first, self._begun = not self._begun and due == index.start, True
         self.due, self._or_due, self._unnumbered = counted + step, None, 0
         if expected:
             return
@@ -160,7 +160,6 @@ class Across:
         self.due = value + self._index.step
         self._or_due = None
         self._unnumbered = 0
-        self._begun = True
         self.astray = False
 
     def _is_due(self, whole: int | Decimal, step: int) -> bool:

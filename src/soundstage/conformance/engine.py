@@ -69,6 +69,7 @@ class StreamCheck:
         "_sentinel",
         "_sentinels",
         "_step",
+        "_track_name",
         "_tracks",
         "capped",
         "events",
@@ -97,6 +98,8 @@ class StreamCheck:
         if request is not None:
             protocol = protocol.for_request(request)
         self._tracks = protocol.tracks
+        # None of one that lies deeper.
+        self._track_name = protocol.tracks.field.name if protocol.tracks is not None else None
         self._ledger = StageOrder(protocol)
         self._milestones = Milestones(protocol)
         self._index = index = protocol.index
@@ -187,7 +190,7 @@ class StreamCheck:
             broken = None
         if broken is None:
             broken = self._check_fields(fields, chunk, number)
-        if tracked:
+        if track is not None and track not in ledger.tracks:
             self._check_track(track, number)
         # A stage that may come any number of times from now on needs no counting, and it is that
         # of nearly every chunk.
@@ -205,10 +208,9 @@ class StreamCheck:
                 across.number(value, number)
         if values is not None and (known := values(chunk)) != self._known.get(constant):
             self._known[constant] = known
-            for each in constants:
-                if not (broken and each.field.pointer in broken):
-                    value = chunk[each.field.name]
-                    self._across.constant(each, each.field.pointer, value, number)
+            for identity, named, at in constants:
+                if not (broken and at in broken):
+                    self._across.constant(identity, at, chunk[named], number)
         for never, named, at in rising:
             if not (broken and at in broken):
                 self._across.rising(never, at, chunk[named], number, track)
@@ -251,9 +253,11 @@ class StreamCheck:
         elif not self._is_whole():
             self._unfinished()
         else:
-            self._lost_tracks()
+            if self._tracks is not None:
+                self._lost_tracks()
             self._missing_stages()
-            self._missing_sentinel()
+            if self._sentinel is not None:
+                self._missing_sentinel()
         if self.reason is None and self._c.given_up:
             self.reason = PATTERN_LIMIT
         if self.reason is None and not self._searched:
@@ -360,10 +364,12 @@ class StreamCheck:
 
     def _track(self, chunk: dict[str, Any]) -> Track:
         """The track that a chunk names; None if it is of the wrong type, as the schema says."""
-        tracks = self._tracks
-        assert tracks is not None
-        name = tracks.field.name
-        value = tracks.field.of(chunk) if name is None else chunk[name]
+        name = self._track_name
+        if name is not None:
+            value = chunk[name]
+        else:
+            assert self._tracks is not None
+            value = self._tracks.field.of(chunk)
         if type(value) is float:
             value = whole_number(value)
         return value if type(value) in self._c.track_types else None
@@ -372,7 +378,7 @@ class StreamCheck:
         tracks = self._tracks
         assert tracks is not None
         ledger = self._ledger
-        if track is not None and track not in ledger.tracks and not ledger.knows(track):
+        if not ledger.knows(track):
             known = " or ".join(map(str, ledger.tracks)) or f"{tracks.start} first"
             message = f"{tracks.field} is {shown(track)}; expected {known}"
             path = tracks.field.pointer
@@ -415,7 +421,7 @@ class StreamCheck:
         if stage.failure or stage.anywhere or completion is None:
             return
         field = completion.field
-        value = field.of(chunk)
+        value = chunk.get(field.name) if field.name is not None else field.of(chunk)
         if value is True:
             if not (self._ledger.ended or self._ledger.perhaps_ended()):
                 message = f"{field} is true; the stream goes on"

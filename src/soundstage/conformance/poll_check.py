@@ -91,7 +91,8 @@ class PollCheck:
         broken = {violation.path for violation in found}
         self._check_order(stage, number)
         beside = kind.beside
-        for constant in (*kind.constants, *(beside.nested if beside is not None else ())):
+        plain = [each for each, _, _ in kind.constants]
+        for constant in (*plain, *(beside.nested if beside is not None else ())):
             self._across.every_constant(constant, value, number, None, broken)
         falling = [each for each, _, _ in kind.rising]
         for rising in (*falling, *(beside.rising if beside is not None else ())):

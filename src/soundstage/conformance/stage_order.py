@@ -127,7 +127,8 @@ class StageOrder:
         if self._perhaps_ended:
             self._perhaps_ended -= {None, track}
         if track is not None:
-            self._seen_tracks |= {track}
+            if track not in self._seen_tracks:
+                self._seen_tracks |= {track}
         elif most is None and not stage.ends and times + 1 >= stage.times[0]:
             self.settled |= {name}
         if stage.ends:

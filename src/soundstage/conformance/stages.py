@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from soundstage.conformance.fields import FieldCheck, shown
 from soundstage.conformance.violations import Severity, Violation
@@ -47,8 +47,9 @@ class Kind(NamedTuple):
 
     `fits` says whether the fields of such a chunk are as they should be; None where they cannot
     be, since not all of its names are documented. The rest: what there is to check in it.
-    `constant` are the names of plain members that identify the stream, `values` gets their values;
-    `rising` are those that never fall (what is said of it, its name, its JSON pointer);
+    `constant` are the names of plain members that identify the stream, `values` gets their values,
+    `constants` are these members (what is said of it, its name, its JSON pointer), and `rising` in
+    the same way those that never fall;
     `number` is the name of the one that numbers it. `beside` holds what few chunks have, None of
     most.
     """
@@ -59,7 +60,7 @@ class Kind(NamedTuple):
     tracked: bool
     constant: tuple[str, ...]
     values: Callable[[dict[str, Any]], Any] | None
-    constants: tuple[ConstantField, ...]
+    constants: tuple[tuple[ConstantField, str, str], ...]
     rising: tuple[tuple[NeverDecrease, str, str], ...]
     number: str | None
     beside: RareChecks | None
@@ -168,12 +169,8 @@ class Compiled:
             tracked=self._tracked(stage, chunk),
             constant=constant,
             values=_values_of(constant),
-            constants=plain,
-            rising=tuple(
-                (each, each.field.name, each.field.pointer)
-                for each in rising
-                if each.field.name is not None
-            ),
+            constants=tuple(_member(each) for each in plain),
+            rising=tuple(_member(each) for each in rising if each.field.name is not None),
             number=number.name if number is not None else None,
             beside=RareChecks(nested, falling, deep, misnamed)
             if nested or falling or deep is not None or misnamed
@@ -266,6 +263,14 @@ def marks_of(when: Schema) -> Iterator[tuple[str, bool]]:
         yield from marks_of(when["not"])
 
 
+_Said = TypeVar("_Said", ConstantField, NeverDecrease)
+
+
+def _member(said: _Said) -> tuple[_Said, str, str]:
+    """What is said of a plain member of a chunk, its name and its JSON pointer."""
+    return said, str(said.field.name), said.field.pointer
+
+
 def _misnamed(stage: Stage, event: str) -> str | None:
     if stage.event is None or stage.event.takes(event):
         return None
@@ -273,7 +278,6 @@ def _misnamed(stage: Stage, event: str) -> str | None:
     return f"{said}; expected {shown(stage.event.name) if stage.event.name else 'none'}"
 
 
-@cache
 @cache
 def _values_of(names: tuple[str, ...]) -> Callable[[dict[str, Any]], Any] | None:
     return itemgetter(*names) if names else None
