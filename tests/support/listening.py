@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.support.serving import Quiet, serving
 
 
 class Stranger:
@@ -19,28 +19,15 @@ class Stranger:
 @contextmanager
 def stranger(host: str = "127.0.0.1") -> Iterator[Stranger]:
     """A stranger at a free port of an address of this machine."""
-    found: Stranger
+    found = Stranger("")
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def _answer(self) -> None:
             found.heads.append(f"{self.requestline}\n{self.headers}")
-            body = b'{"emulator": "soundstage"}'
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.reply(200, "application/json", b'{"emulator": "soundstage"}')
 
         do_GET = do_POST = do_PUT = _answer
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer((host, 0), Handler)
-    found = Stranger(f"http://{host}:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
+    with serving(Handler, host) as url:
+        found.url = url
         yield found
-    finally:
-        server.shutdown()
-        server.server_close()

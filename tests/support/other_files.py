@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 from urllib.parse import urlsplit
+
+from tests.support.serving import Quiet, serving
 
 
 @contextmanager
@@ -18,9 +17,9 @@ def other_files(emulator: str, files: Mapping[str, bytes], **headers: str) -> It
     """
     upstream = urlsplit(emulator)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            body = self.request_body()
             for name, data in files.items():
                 if self.path.endswith(name):
                     kind = "audio/mpeg" if name.endswith("mp3") else "image/webp"
@@ -50,20 +49,5 @@ def other_files(emulator: str, files: Mapping[str, bytes], **headers: str) -> It
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, *_: Any) -> None:
-            """Whoever goes away meanwhile, goes."""
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Handler) as url:
+        yield url
