@@ -106,3 +106,13 @@ def test_a_name_of_many_characters_is_held_against_the_contract_like_any_other(t
     found = checked(named(tmp_path, REQUIRED), [("x" * 100_000, "text"), ("", "over")]).violations
     assert [each.code for each in found] == ["event.name"]
     assert len(found[0].message) < 500
+
+
+def test_a_stage_that_needs_no_name_comes_beside_one_that_is_told_by_the_same(tmp_path):
+    contract = small(
+        tmp_path,
+        stage("a", when={}, event="news"),
+        stage("b", when={}, event={"name": "news", "required": False}),
+        stage("end", when={}, event="end", ends="stream"),
+    )
+    assert codes(contract, [("news", "a"), ("", "b"), ("end", "end")]) == []

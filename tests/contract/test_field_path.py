@@ -144,6 +144,11 @@ SCHEMAS: list[tuple[str, dict[str, Any], str, int]] = [
     ("a name is not the object", {"propertyNames": {"properties": {"a": {}}}}, "/a", 0),
     ("what is not evaluated", {"unevaluatedProperties": {"properties": {"a": {}}}}, "/a", 0),
     ("nothing", {"properties": {"a": ITEM}}, "/b", 0),
+    ("an item by a name", {"properties": {"a": {"items": ITEM}}}, "/a/foo", 0),
+    ("an item with a leading zero", {"properties": {"a": {"items": ITEM}}}, "/a/00", 0),
+    ("the item after the last", {"properties": {"a": {"items": ITEM}}}, "/a/-", 0),
+    ("an item before the first", {"properties": {"a": {"items": ITEM}}}, "/a/-1/url", 0),
+    ("a member by another pattern", {"patternProperties": {"^x": ITEM}}, "/y/url", 0),
 ]
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import hypothesis
 import jsonschema
 import pytest
 from late_import import LateModule
+from tests.support import small_api
 
 from soundstage.contract import Contract, load_all
 from soundstage.contract.openapi import PROTOCOL, document
@@ -176,3 +178,47 @@ def test_schemathesis_draws_requests_from_it(api: str, mode: str) -> None:
         assert len(bodies) >= 5
         valid = [check.is_valid(body) for body in bodies]
         assert all(valid) if mode == "positive" else not all(valid)
+
+
+def printed_beside_a_state(root: Path) -> dict[str, str]:
+    """By media type, what the document of a stream has as printed, where a chunk of it is printed
+    and a state of the status endpoint beside it, too.
+    """
+    status = {"name": "status", "kind": "status", "method": "GET", "path": "/s/{id}",
+              "billed": False, "stages": ["done"]}  # fmt: skip
+    printed = {"examples": [
+        {"file": f"{name}.json", "of": f"stage:{name}", "source": "Small > All"}
+        for name in ("over", "done")
+    ]}  # fmt: skip
+    contract = small_api.small(
+        root,
+        small_api.stage("over", ends="stream", fields=["id"]),
+        small_api.stage("done", ends="stream", fields=["id"]),
+        endpoint={
+            "framings": ["sse", "lines"], "sentinel": {"data": "[DONE]"},
+            "gives": {"id": {"from": "/id"}}, "looked_up_by": "status",
+        },
+        more=[status],
+        files={
+            "examples/index.json": printed,
+            "examples/over.json": {"t": "over", "id": "a"},
+            "examples/done.json": {"t": "done", "id": "a"},
+        },
+    )  # fmt: skip
+    responses = document(contract)["paths"]["/s"]["post"]["responses"]
+    return {
+        media: each["examples"]["printed"]["serializedValue"]
+        for media, each in responses["200"]["content"].items()
+        if "examples" in each
+    }
+
+
+def test_the_printed_example_of_a_stream_has_its_last_text_and_no_state_of_a_job(
+    tmp_path: Path,
+) -> None:
+    printed = printed_beside_a_state(tmp_path)
+    chunk = '{"t":"over","id":"a"}'
+    assert printed == {
+        "text/event-stream": f"data: {chunk}\n\ndata: [DONE]\n\n",
+        "application/x-ndjson": f"{chunk}\n[DONE]\n",
+    }

@@ -38,6 +38,55 @@ OF_ENDPOINTS: list[tuple[str, Change, str, str]] = [
         "only a stream is cut into chunks",
     ),
     (
+        "a body of a status endpoint",
+        put("endpoints/3", request="request.json"),
+        "/endpoints/3/request",
+        "means nothing at an endpoint of the kind status, but at stream or sync or job",
+    ),
+    (
+        "values that a status endpoint gives",
+        put("endpoints/3", gives={"next": {"from": "/job_id"}}),
+        "/endpoints/3/gives",
+        "means nothing at an endpoint of the kind status",
+    ),
+    (
+        "a result of a stream",
+        put(STREAM, response="accepted.json"),
+        "/endpoints/0/response",
+        "means nothing at an endpoint of the kind stream, but at sync or job or status",
+    ),
+    (
+        "what holds across chunks of a result",
+        put(SYNC, index={"field": "number", "start": 0, "step": 1}),
+        "/endpoints/1/index",
+        "means nothing at an endpoint of the kind sync, but at stream or status",
+    ),
+    (
+        "the flag of completion of a job",
+        put(
+            JOB,
+            completion={
+                "field": "done",
+                "before_last": {"basis": "documented", "source": "Songs"},
+                "last": {"basis": "documented", "source": "Songs"},
+            },
+        ),
+        "/endpoints/2/completion",
+        "means nothing at an endpoint of the kind job, but at stream",
+    ),
+    (
+        "tracks that a chunk has several of",
+        put("", tracks={"field": "/tracks/*/version", "values": [1, 2]}),
+        "/tracks/field",
+        "a chunk belongs to one track",
+    ),
+    (
+        "numbers that a chunk has several of",
+        put("", index={"field": "/tracks/*/version", "start": 0, "step": 1}),
+        "/index/field",
+        "a chunk has one number",
+    ),
+    (
         "a sentinel of a job",
         put(JOB, sentinel={"data": "[DONE]"}),
         "/endpoints/2/sentinel",
@@ -228,3 +277,23 @@ def test_endpoints_that_do_not_fit_are_refused_where_it_stands(tmp_path, change,
     said = refused("songs", "protocol.json", change, tmp_path)
     assert said.startswith(f"protocol.json#{place}: "), said
     assert re.search(reason, said), said
+
+
+@pytest.mark.parametrize("field", ["nothing", "/nothing/x"])
+@pytest.mark.parametrize(
+    ("word", "more"),
+    [("constant", {}), ("never_decrease", {"stages": ["running"]})],
+    ids=["constant", "never_decrease"],
+)
+def test_a_field_of_states_alone_that_nothing_describes_is_refused(tmp_path, word, more, field):
+    said = refused(
+        "pictures", "protocol.json", put("", **{word: [{"field": field, **more}]}), tmp_path
+    )
+    assert said.startswith(f"protocol.json#/{word}/0/field: "), said
+
+
+@pytest.mark.parametrize("place", ["foo", "00", "-1", "-"])
+def test_a_pointer_to_what_is_no_item_is_refused(tmp_path, place):
+    path = f"/choices/{place}/index"
+    said = refused("chat", "protocol.json", put("", constant=[{"field": path}]), tmp_path)
+    assert said.startswith("protocol.json#/constant/0/field: "), said

@@ -25,6 +25,7 @@ from soundstage.contract.contract import SCHEMAS_VARIABLE
 from soundstage.errors import UsageError
 from soundstage.linting import archived_jobs
 from soundstage.linting.archived_jobs import ArchivedAnswer, put_together
+from soundstage.observed.exchanges import observe_transcripts
 from soundstage.saved import har
 
 OTHER = "job_ffffffffffff"
@@ -50,6 +51,22 @@ def shape(*entries: dict[str, Any], endpoint: str | None = None) -> list[tuple[i
 
 def test_polls_are_put_together_with_the_request_that_gave_their_id() -> None:
     assert shape(MADE, poll(QUEUED), poll(painting()), poll(painted())) == [(0, "job", 3)]
+
+
+def test_the_default_port_is_the_same_place_whether_or_not_it_is_named() -> None:
+    named = poll(QUEUED)
+    named["request"]["url"] = named["request"]["url"].replace(".example/", ".example:443/")
+    assert shape(MADE, named, poll(painted())) == [(0, "job", 2)]
+
+
+def test_single_looks_are_observed_as_the_states_that_they_show(tmp_path: Path) -> None:
+    """What a contract says of a state is no field that nobody documented."""
+    file = tmp_path / "a.har"
+    file.write_bytes(archive(MADE, poll(painting()), poll(painted())))
+    seen = observe_transcripts([file], {"pictures": PICTURES})
+    facts = seen.apis["pictures"]["status"].counts
+    assert [each for each in facts if each.startswith("extra/")] == []
+    assert any("running" in each for each in facts)
 
 
 def test_two_jobs_at_once_are_told_apart() -> None:

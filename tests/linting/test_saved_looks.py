@@ -19,6 +19,7 @@ from tests.support.saved_jobs import (
     states,
 )
 
+from soundstage.conformance.following import Following
 from soundstage.conformance.judge import Caps
 from soundstage.conformance.violations import Verdict
 from soundstage.errors import UsageError
@@ -97,9 +98,10 @@ def test_an_id_may_be_unknown_while_its_grace_lasts():
     patient = replace(PICTURES, endpoints=endpoints)
     early = job(look(1, NOT_FOUND, status=404), look(2, painted()))
     late = job(look(5, NOT_FOUND, status=404))
-    for exchange, known in ((early, True), (late, False)):
+    for exchange, codes in ((early, []), (late, ["job.unknown_id"])):
         judge = judge_saved(exchange, [patient], None, Caps(), name="t").judge
-        assert ("job.unknown_id" not in [each.code for each in judge.violations]) is known
+        assert [each.code for each in judge.violations] == codes
+        assert judge.verdict() == ("violates" if codes else "conforms")
     # An emulator that is ten times as fast has a grace of 0.3 seconds.
     fast = job(look(1, NOT_FOUND, status=404), second=0.1)
     judge = judge_saved(fast, [patient], None, Caps(), name="t").judge
@@ -193,6 +195,27 @@ def test_a_last_state_of_another_song_violates():
     assert said(left({**WORKING, "job_id": "job_ffffffffffffffff"}, other))[2] == [
         "job.other_result"
     ]
+
+
+def test_looks_without_a_beginning_that_find_nothing_are_judged_by_those_that_do():
+    header = {"api": "pictures", "endpoint": "status"}
+    found = [look(1, NOT_FOUND, status=404), look(2, painting()), look(3, painted())]
+    exchange = Transcript(header, looks=found, over={"cut": None, "t": 9.0})
+    judge = judge_saved(exchange, [PICTURES], None, Caps(), name="t").judge
+    assert (judge.verdict(), judge.violations) == ("conforms", [])
+
+
+def test_a_state_that_leaves_tracks_unsaid_may_list_the_files_of_all():
+    """Which file is which track's is not said: the stream told both, so both are the song's."""
+    following = Following(SONGS, SONGS.endpoints["stream"])
+    told = [
+        ("track_done", {"version": n, "audio_url": f"https://s.example/{n}.mp3"}) for n in (1, 2)
+    ]
+    tracks = [{"audio_url": each["audio_url"]} for _, each in told]
+    following.compare_results([{"job_id": SONG, "tracks": tracks}], told, done=True)
+    assert following.violations == []
+    following.compare_results([{"job_id": SONG, "tracks": tracks[:1]}], told, done=True)
+    assert [each.code for each in following.ties] == ["job.other_result"]
 
 
 def test_what_looks_showed_is_observed(tmp_path):

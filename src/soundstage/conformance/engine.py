@@ -421,7 +421,7 @@ class StreamCheck:
         if stage.failure or stage.anywhere or completion is None:
             return
         field = completion.field
-        value = chunk.get(field.name) if field.name is not None else field.of(chunk)
+        value = field.of(chunk)
         if value is True:
             if not (self._ledger.ended or self._ledger.perhaps_ended()):
                 message = f"{field} is true; the stream goes on"

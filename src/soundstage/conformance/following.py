@@ -114,21 +114,20 @@ class Following:
         """How a state differs from what a stream had told; None if it does not. What is not there
         differs only where the state is `whole`.
         """
-        here: dict[str, dict[int | str | None, str]] = {}
+        here: dict[str, dict[int | str | None, set[str]]] = {}
         for role, track, url in track_assets(self.contract, [state]):
-            here.setdefault(role, {})[track] = url
+            here.setdefault(role, {}).setdefault(track, set()).add(url)
         for role, track, url in track_assets(self.contract, chunks):
             known = here.get(role)
             if not known:
                 continue
             of = f" of track {shown(track)}" if track is not None else ""
-            if track in known:
-                if known[track] != url:
-                    return f"{role}{of} is {shown(known[track])}; the stream had told {shown(url)}"
-            elif track is None or None in known:
-                if url not in known.values():
-                    other = shown(min(known.values()))
-                    return f"{role}{of} is {other}; the stream had told {shown(url)}"
+            # A file whose track one of them leaves unsaid may be that of any.
+            anywhere = track is None or (track not in known and None in known)
+            alike = set().union(*known.values()) if anywhere else known.get(track, set())
+            if alike:
+                if url not in alike:
+                    return f"{role}{of} is {shown(min(alike))}; the stream had told {shown(url)}"
             elif whole:
                 return f"{role}{of} is missing; the stream had told {shown(url)}"
         protocol = self.endpoint.protocol

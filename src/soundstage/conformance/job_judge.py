@@ -11,7 +11,7 @@ from typing import Any
 from soundstage.conformance.following import Following
 from soundstage.conformance.judge import Judge
 from soundstage.conformance.poll_check import NOT_DONE
-from soundstage.conformance.violations import Verdict, Violation, verdict_of
+from soundstage.conformance.violations import Violation
 from soundstage.contract.given_values import given_by_body, given_by_head
 
 
@@ -76,6 +76,3 @@ class JobJudge(Judge):
     @property
     def ended(self) -> bool:
         return self.following.looks.check.done
-
-    def verdict(self, *, strict: bool = False) -> Verdict:
-        return verdict_of(self.violations, self.reason, strict=strict)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from soundstage.conformance.bounded_violations import SAID, Findings, bounded
 from soundstage.conformance.judge import Caps, Judge
 from soundstage.conformance.poll_check import PollCheck
@@ -9,6 +11,9 @@ from soundstage.conformance.violations import Violation
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
 from soundstage.process.memory import Claim
+
+#: The statuses that say that nobody knows the id.
+NOT_FOUND: Final = (404, 410)
 
 
 class LooksJudge:
@@ -43,12 +48,12 @@ class LooksJudge:
             looks=self.check,
         )
 
-    def take(self, judge: Judge, *, unknown: bool = False) -> None:
-        """Take over what the judge of an answer, which is closed, has found. `unknown`: its status
-        says that nobody knows the id, of which whoever asks says whether it may be so yet.
+    def take(self, judge: Judge) -> None:
+        """Take over what the judge of an answer, which is closed, has found. Where its status says
+        that nobody knows the id, whoever asks says whether that may be so yet.
         """
         found = judge.violations
-        if unknown:
+        if judge.status in NOT_FOUND:
             found = [each for each in found if each.code != "http.status"]
         self._found.extend(found)
         if judge.seen is None:

@@ -4,7 +4,7 @@ for again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -12,6 +12,7 @@ from soundstage.contract.json_schema import patterns
 from soundstage.contract.protocol import Endpoint
 from soundstage.untrusted import json_text
 from soundstage.wire.lines import decoded, sniff_framing
+from soundstage.wire.sse import Event
 
 #: More characters of such a value are not taken.
 LONGEST: Final = 4_000
@@ -62,21 +63,32 @@ def given_by_answer(
     if endpoint.kind == "stream":
         framing = sniff_framing(body[:_SNIFFED], ended=len(body) <= _SNIFFED)
         events = decoded(body, framing)[0] if framing in ("sse", "lines") else []
-        told = _chunks_that_give(endpoint, [event.data for event in events[:_LOOKED_AT]])
+        told = _chunks_that_give(endpoint, events[:_LOOKED_AT], named=framing == "sse")
     return {**given_by_body(endpoint, told), **given_by_head(endpoint, header)}
 
 
-def _chunks_that_give(endpoint: Endpoint, texts: list[bytes]) -> Iterator[tuple[str | None, Any]]:
-    """The chunks of a stream, those of stages that give something with their stage."""
+def _chunks_that_give(
+    endpoint: Endpoint, events: Sequence[Event], *, named: bool
+) -> Iterator[tuple[str | None, Any]]:
+    """The chunks of a stream, those of stages that give something with their stage. `named`: their
+    events may have names.
+    """
     assert endpoint.protocol is not None
+    stages = dict.fromkeys(each.stage for each in endpoint.gives if each.stage is not None)
     wanted = [
-        (name, patterns.validator(endpoint.protocol.by_name[name].when))
-        for name in dict.fromkeys(each.stage for each in endpoint.gives)
-        if name is not None
+        (stage, patterns.validator(stage.when))
+        for stage in (endpoint.protocol.by_name[name] for name in stages)
     ]
-    for text in texts:
-        value = json_text.parse(text).value
-        yield next((name for name, when in wanted if when.is_valid(value)), None), value
+    for event in events:
+        value = json_text.parse(event.data).value
+        name = "" if event.type == "message" else event.type
+        fitting = (
+            stage.name
+            for stage, when in wanted
+            if (not named or stage.event is None or stage.event.takes(name))
+            and when.is_valid(value)
+        )
+        yield next(fitting, None), value
 
 
 def _last_part(location: str) -> str:

@@ -24,7 +24,6 @@ from soundstage.contract.protocol import (
     DocumentedError,
     Endpoint,
     EventName,
-    Example,
     Protocol,
     Stage,
 )
@@ -296,17 +295,26 @@ def _success(contract: Contract, endpoint: Endpoint, version: str) -> dict[str, 
         return {"description": "The result", "content": {_JSON: media}}
     content: dict[str, Any] = {}
     chunk = _chunks_of(contract, endpoint)
-    printed = [each for each in contract.examples if each.of.partition(":")[0] == "stage"]
+    assert endpoint.protocol is not None
+    stages, sentinel = endpoint.protocol.by_name, endpoint.protocol.sentinel
+    printed = [
+        (stages[name], each.payload)
+        for each in contract.examples
+        for kind, _, name in (each.of.partition(":"),)
+        if kind == "stage" and name in stages
+    ]
+    last = ""
+    if printed and sentinel is not None and sentinel.required:
+        last = sentinel.data.decode()
     if "sse" in endpoint.framings:
         data = {"type": "string", "contentMediaType": _JSON, "contentSchema": _ref(chunk)}
         event = {"type": "object", "required": ["data"], "properties": {"data": data}}
-        text = "".join(_sent(contract, endpoint, each) for each in printed)
-        sentinel = endpoint.protocol.sentinel if endpoint.protocol is not None else None
-        if text and sentinel is not None and sentinel.required:
-            text += f"data: {sentinel.data.decode()}\n\n"
+        text = "".join(_sent(stage, payload) for stage, payload in printed)
+        text += f"data: {last}\n\n" if last else ""
         content[_SSE] = _streamed(event, text, version, chunk)
     if "lines" in endpoint.framings:
-        text = "".join(f"{_compact(each.payload)}\n" for each in printed)
+        text = "".join(f"{_compact(payload)}\n" for _, payload in printed)
+        text += f"{last}\n" if last else ""
         content[_LINES] = _streamed(_ref(chunk), text, version, chunk)
     return {
         "description": f"Chunks, as they come to be; {PROTOCOL} says which and in what order",
@@ -314,12 +322,11 @@ def _success(contract: Contract, endpoint: Endpoint, version: str) -> dict[str, 
     }
 
 
-def _sent(contract: Contract, endpoint: Endpoint, example: Example) -> str:
+def _sent(stage: Stage, payload: Any) -> str:
     """A printed chunk as an event, with the name that events of its stage have."""
-    known = endpoint.protocol.by_name if endpoint.protocol is not None else {}
-    stage = known.get(example.of.partition(":")[2])
-    named = stage is not None and stage.event is not None and stage.event.name
-    return f"{f'event: {named}' + chr(10) if named else ''}data: {_compact(example.payload)}\n\n"
+    name = stage.event.name if stage.event is not None else None
+    head = f"event: {name}\n" if name else ""
+    return f"{head}data: {_compact(payload)}\n\n"
 
 
 def _errors(contract: Contract) -> dict[str, Any]:

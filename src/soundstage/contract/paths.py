@@ -5,19 +5,17 @@ and what was filled into its path and query.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any, Final
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import jsonschema_rs
 
 from soundstage.contract.contract import Contract
 from soundstage.contract.json_schema import patterns
+from soundstage.contract.placeholders import PLACEHOLDER
 from soundstage.contract.protocol import Endpoint
-
-_BRACES: Final = re.compile(r"\{([^{}]*)\}")
-_PARTED: Final = re.compile(r"\{[^{}]*\}")
 
 
 def endpoint_at(
@@ -43,12 +41,20 @@ def endpoint_at(
     if len(found) > 1 and query is not None:
         named = [pair for pair in found if {name for name, _ in pair[1].query} <= set(query)]
         found = sorted(named or found, key=lambda pair: -len(pair[1].query))
-    if len(found) > 1 and body is not None:
-        meant = (pair for pair in found if pair[1].when is not None and _is_for(pair[1], body))
-        if (first := next(meant, None)) is not None:
-            return first
-    rest = (pair for pair in found if pair[1].when is None)
-    return next(rest, next(iter(found), None))
+    by_endpoint = {id(endpoint): contract for contract, endpoint in found}
+    meant = meant_for([endpoint for _, endpoint in found], body)
+    return None if meant is None else (by_endpoint[id(meant)], meant)
+
+
+def meant_for(sharing: Sequence[Endpoint], body: Any) -> Endpoint | None:
+    """The endpoint that a request is for, of those that share a method and a path: the first whose
+    `when` its body (parsed JSON) meets, else the first without one, else the first; None of none.
+    """
+    told = (each for each in sharing if each.when is not None)
+    plain = next((each for each in sharing if each.when is None), next(iter(sharing), None))
+    if body is None or len(sharing) < 2:
+        return plain
+    return next((each for each in told if _when(each).is_valid(body)), plain)
 
 
 def is_at(path: str, asked: str) -> bool:
@@ -63,16 +69,16 @@ def filled_values(endpoint: Endpoint, path: str, query: str) -> dict[str, str] |
     at = _pattern(endpoint.path).search(path)
     if at is None:
         return None
-    names = _BRACES.findall(endpoint.path)
+    names = PLACEHOLDER.findall(endpoint.path)
     found = {name: unquote(value) for name, value in zip(names, at.groups(), strict=True)}
     sent = query_of(query)
     for name, template in endpoint.query:
         if name not in sent:
             return None
-        whole = re.fullmatch(_with_groups(template), sent[name], re.DOTALL)
+        whole = re.fullmatch(_with_groups(template, "."), sent[name], re.DOTALL)
         if whole is None:
             return None
-        found |= zip(_BRACES.findall(template), whole.groups(), strict=True)
+        found |= zip(PLACEHOLDER.findall(template), whole.groups(), strict=True)
     return found
 
 
@@ -91,24 +97,17 @@ def _when(endpoint: Endpoint) -> jsonschema_rs.Draft202012Validator:
     return patterns.validator(endpoint.when or {})
 
 
-def _is_for(endpoint: Endpoint, body: Any) -> bool:
-    return bool(_when(endpoint).is_valid(body))
-
-
 @cache
-def _with_groups(template: str) -> str:
-    first, *parts = _PARTED.split(template)
+def _with_groups(template: str, one: str) -> str:
+    """A template as a pattern with a group for each name, whose characters `one` matches."""
+    # Each part takes what is nearest and never gives it back: what a parameter could take more, the
+    # next one takes. So a path with many of them costs no more than one with none.
+    first, *parts = PLACEHOLDER.split(template)[::2]
     *inner, last = parts or [""]
-    middle = "".join(f"(?>(.+?){re.escape(part)})" for part in inner)
-    return f"{re.escape(first)}{middle}" + (f"(.+){re.escape(last)}" if parts else "")
+    middle = "".join(f"(?>({one}+?){re.escape(part)})" for part in inner)
+    return f"{re.escape(first)}{middle}" + (f"({one}+){re.escape(last)}" if parts else "")
 
 
 @cache
 def _pattern(path: str) -> re.Pattern[str]:
-    # Each part takes what is nearest and never gives it back: what a parameter could take more, the
-    # next one takes. So a path with many of them costs no more than one with none.
-    first, *parts = _PARTED.split(path)
-    *inner, last = parts or [""]
-    middle = "".join(f"(?>([^/]+?){re.escape(part)})" for part in inner)
-    end = f"([^/]+){re.escape(last)}" if parts else ""
-    return re.compile(f"{re.escape(first)}{middle}{end}/?$")
+    return re.compile(f"{_with_groups(path, '[^/]')}/?$")

@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 
 from soundstage.contract.contract import Contract
 from soundstage.contract.paths import filled_values
+from soundstage.contract.placeholders import filled_in
 from soundstage.contract.protocol import Endpoint
+from soundstage.wire.url import origin_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,9 @@ def polled_jobs(requests: Sequence[SentRequest]) -> list[PolledJob]:
             jobs.append(job)
             if endpoint.looked_up_by is not None and request.given:
                 status = request.contract.endpoints[endpoint.looked_up_by.endpoint]
-                key = _key(request.contract, status, request.url, request.given)
+                names = filled_in(status.path, dict(status.query))
+                asked_by = {name: request.given[name] for name in names if name in request.given}
+                key = _key(request.contract, status, request.url, asked_by or request.given)
                 made[key] = job
                 looked.pop(key, None)  # an id that is given again is another generation's
             continue
@@ -85,11 +89,7 @@ def _key(
     """Which generation is asked for: where, and by which values. What is one value of one name is
     meant whatever the name, as `filled_paths` has it.
     """
-    try:
-        parts = urlsplit(url)
-        origin = (parts.scheme.lower(), parts.netloc.rpartition("@")[2].lower())
-    except ValueError:
-        origin = ("", url)
-    told = dict(values or {})
+    origin = origin_of(url) or url
+    told = {name: each for name, each in (values or {}).items() if name not in status.parameters}
     by = tuple(told.values()) if len(told) == 1 else tuple(sorted(told.items()))
     return (contract.api, status.name, origin, by)

@@ -16,13 +16,16 @@ from typing import Final
 
 from soundstage.conformance.following import Following
 from soundstage.conformance.judge import Judge
+from soundstage.conformance.looks_judge import NOT_FOUND
 from soundstage.conformance.poll_check import NOT_DONE
 from soundstage.contract.protocol import Endpoint
 from soundstage.errors import BudgetError
 from soundstage.exchange.exchange import Exchange
 from soundstage.exchange.filled_paths import UnusableError, filled
 from soundstage.exchange.look import Look
+from soundstage.exchange.requests import own_values
 from soundstage.exchange.tape import Tape
+from soundstage.generation.sampler import Unmet
 from soundstage.process.memory import PARSED, Claim
 from soundstage.saved.transcript import MOST_LOOKS
 from soundstage.wire.media_type import content_type_of
@@ -32,7 +35,6 @@ _SECOND_NS: Final = 1_000_000_000
 _CAP: Final = "cap.polls"
 #: So many answers in a row that tell nothing of the state (a gateway's, none at all) are borne.
 _BORNE: Final = 5
-_NOT_FOUND: Final = (404, 410)
 _LATER: Final = (408, 425, 429, 500, 502, 503, 504)
 #: A wait that a server asks for is not longer than this, in seconds.
 _LONGEST_WAIT_S: Final = 3_600.0
@@ -106,8 +108,9 @@ class JobFollower:
         """Ask until the job is over, or nobody waits any longer."""
         judge, polling = self._following, self._polling
         try:
-            path = filled(self._status, judge.given)
-        except UnusableError as error:
+            own = own_values(judge.contract, self._status, seed=0)
+            path = filled(self._status, {**own, **judge.given} if own else judge.given)
+        except (UnusableError, Unmet) as error:
             judge.over(f"job.unusable_id: {error}")
             return None
         url = self._base + path
@@ -142,7 +145,7 @@ class JobFollower:
                         return judge.over()
                     confirmed, wait = confirmed + 1, 0.0
                 continue
-            if status in _NOT_FOUND:
+            if status in NOT_FOUND:
                 grace_s = polling.grace_s * self._second_s
                 if look.ended_ns - accepted_ns > grace_s * _SECOND_NS:
                     judge.unknown_id(status)
@@ -176,7 +179,7 @@ class JobFollower:
                 response.pump(take)
         ended_ns = time.monotonic_ns()
         one.close(response.end)
-        self._following.looks.take(one, unknown=response.status in _NOT_FOUND)
+        self._following.looks.take(one)
         look = Look(url, sent_ns, ended_ns, response, tape, head, cut=one.capped)
         exchange.looks.append(look)
         exchange.ended_ns = ended_ns

@@ -15,6 +15,7 @@ import jsonschema_rs
 from soundstage.contract import Contract
 from soundstage.contract.json_schema import patterns
 from soundstage.contract.json_schema.field_schemas import Schema
+from soundstage.contract.paths import meant_for
 from soundstage.contract.protocol import Endpoint
 from soundstage.contract.roles import role_of
 from soundstage.errors import UsageError
@@ -97,17 +98,7 @@ def endpoint_of(contract: Contract, endpoint: Endpoint, body: Any) -> Endpoint:
         for each in contract.endpoints.values()
         if (each.method, each.path) == (endpoint.method, endpoint.path)
     ]
-    if len(sharing) == 1:
-        return endpoint
-    for each in sharing:
-        if each.when is not None and _when(contract, each.name).is_valid(body):
-            return each
-    return next((each for each in sharing if each.when is None), endpoint)
-
-
-@cache
-def _when(contract: Contract, endpoint: str) -> jsonschema_rs.Draft202012Validator:
-    return patterns.validator(contract.endpoints[endpoint].when or {})
+    return meant_for(sharing, body) or endpoint
 
 
 def sent_body(endpoint: Endpoint, body: Any) -> Any:

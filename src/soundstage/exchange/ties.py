@@ -10,10 +10,10 @@ from dataclasses import replace
 from soundstage.conformance.following import Following
 from soundstage.conformance.job_judge import JobJudge
 from soundstage.contract import Contract
-from soundstage.contract.given_values import given_by_body, given_by_head
 from soundstage.contract.protocol import Endpoint
 from soundstage.exchange.client import Client
 from soundstage.exchange.exchange import Call, Exchange, Leave
+from soundstage.exchange.given_by import given_by
 
 #: How many generations the target has charged for so far; None where nobody knows.
 Charges = Callable[[], int | None]
@@ -56,10 +56,7 @@ def leave_and_ask(client: Client, call: Call, leave: Leave, charges: Charges) ->
     before = charges()
     exchange = client.exchange(replace(call, leave_at=leave, keep_chunks=True))
     chunks = list(exchange.chunks)
-    given = {
-        **given_by_body(call.endpoint, chunks),
-        **given_by_head(call.endpoint, exchange.response.header),
-    }
+    given = given_by(exchange)
     if not given:
         return exchange
     following = Following(call.contract, call.endpoint, given, caps=client.caps)

@@ -10,14 +10,13 @@ from typing import Any, Final
 from soundstage.conformance.following import Seen
 from soundstage.conformance.job_judge import JobJudge
 from soundstage.conformance.judge import Judge
-from soundstage.conformance.looks_judge import LooksJudge
+from soundstage.conformance.looks_judge import NOT_FOUND, LooksJudge
 from soundstage.contract.protocol import Endpoint
 from soundstage.linting.watched_judges import LeftJudge, StatesJudge
 from soundstage.saved.transcript import Transcript
 
 #: Why looks that break off are not judged whole.
 INCOMPLETE: Final = "transcript.incomplete"
-_NOT_FOUND: Final = (404, 410)
 #: Reads one saved answer into its judge, and closes it.
 Feed = Callable[[Judge, Transcript], None]
 
@@ -104,7 +103,7 @@ def _came_after(look: Transcript, exchange: Transcript) -> bool:
 
 def _is_not_found(look: Transcript, exchange: Transcript, grace_s: float) -> bool:
     """Whether a look was told that there is no such id though it must be known by its end."""
-    if _status(look) not in _NOT_FOUND:
+    if _status(look) not in NOT_FOUND:
         return False
     ended, answered = _answered(look), _answered(exchange)
     if not grace_s or ended is None or answered is None:

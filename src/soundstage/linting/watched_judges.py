@@ -11,7 +11,7 @@ from typing import Any
 from soundstage.conformance.following import Following
 from soundstage.conformance.judge import Judge
 from soundstage.conformance.looks_judge import LooksJudge
-from soundstage.conformance.violations import Verdict, Violation, verdict_of
+from soundstage.conformance.violations import Violation
 
 
 class LeftJudge(Judge):
@@ -26,9 +26,6 @@ class LeftJudge(Judge):
     @property
     def violations(self) -> list[Violation]:
         return [*super().violations, *self.following.violations]
-
-    def verdict(self, *, strict: bool = False) -> Verdict:
-        return verdict_of(self.violations, self.reason, strict=strict)
 
 
 class StatesJudge(Judge):
@@ -57,6 +54,3 @@ class StatesJudge(Judge):
     @property
     def ended(self) -> bool:
         return self.looks.check.done
-
-    def verdict(self, *, strict: bool = False) -> Verdict:
-        return verdict_of(self.violations, self.reason, strict=strict)

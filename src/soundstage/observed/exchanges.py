@@ -79,6 +79,10 @@ def _observe(judge: Judge, chunks: Sequence[Chunk], *, whole: bool) -> Observed:
         )
     if judge.value is None or judge.error_name is not None:
         return Observed()
+    if endpoint.sampled:
+        seen = judge.seen
+        states = [(seen.stage, seen.chunk)] if seen is not None and seen.chunk is not None else []
+        return _of_looks(contract, endpoint, states)
     return observe_result(contract, endpoint, judge.value)
 
 

@@ -16,11 +16,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from soundstage.errors import UsageError
 from soundstage.saved.transcript_parts import check_end, check_header, check_over, is_time
 from soundstage.untrusted.json_values import MOST_VALUES, many_values
+from soundstage.wire.url import origin_of
 
 #: The format of one request with its answer, and that of one with looks at what it made.
 FORMAT: Final = 1
@@ -175,14 +175,9 @@ class _TranscriptReading:
         self._now.pieces.append((float(row["t"]), body, bool(row.get("coarse"))))
 
 
-def _host(header: dict[str, Any]) -> tuple[str, str] | None:
-    """The scheme and the host that were asked; None where no URL says so."""
-    url = (header.get("request") or {}).get("url")
-    try:
-        parts = urlsplit(url or "")
-    except ValueError:
-        return None
-    return parts.scheme.lower(), parts.netloc.rpartition("@")[2].lower()
+def _host(header: dict[str, Any]) -> object:
+    """The origin that was asked; None where no URL says so."""
+    return origin_of((header.get("request") or {}).get("url") or "")
 
 
 #: Lines and their ends; a last line without one was not written whole.

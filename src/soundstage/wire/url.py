@@ -57,6 +57,18 @@ class Url:
         return (self.scheme, self.host, self.port)
 
 
+def origin_of(url: str) -> tuple[str, str, int | None] | None:
+    """Scheme, host, port (RFC 6454, section 4) of what may be an absolute URL that somebody saved;
+    None if it is none. Nothing is asked there.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    return parts.scheme, parts.hostname or "", port or DEFAULT_PORTS.get(parts.scheme)
+
+
 def bracketed(host: str) -> str:
     """`host` as it stands in a URL: an IPv6 address gets its brackets."""
     return f"[{host}]" if ":" in host else host

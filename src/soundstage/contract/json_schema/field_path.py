@@ -7,11 +7,12 @@ which `*` stands for every item of an array, or every member of an object.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import Any, Final
 
+from soundstage.contract.json_schema import patterns
 from soundstage.contract.json_schema.field_schemas import pointer
 from soundstage.contract.json_schema.keywords import ANY, Schema, inner
 
@@ -143,8 +144,18 @@ def _below(schema: Schema, part: str) -> Iterator[Schema]:
     for each in inner(schema):
         if not each.at:
             yield from _below(each.schema, part) if each.way[0] not in _OF_OTHERS else ()
-        elif part == ANY or each.at[0] in (part, ANY):
+        elif ANY in (part, each.at[0]):
+            if part == ANY or _may_be(each.way, part):
+                yield each.schema
+        elif each.at[0] == part:
             yield each.schema
+
+
+def _may_be(way: Sequence[str | int], part: str) -> bool:
+    """Whether a part of a pointer may name one of the items or members that a keyword is about."""
+    if way[0] == "patternProperties":
+        return patterns.found_in(str(way[1]), part) is not False
+    return way[0] != "items" or _NUMBER.fullmatch(part) is not None
 
 
 @lru_cache(10_000)

@@ -46,6 +46,10 @@ def of_protocol(data: Mapping[str, Any]) -> Iterator[Finding]:
         tracks = words.get("tracks") or {}
         if "start" in tracks and "values" in tracks:
             yield f"{place}/tracks/start", "tracks that are named by `values` are not counted"
+        if "*" in tracks.get("field", "").split("/")[1:]:
+            yield f"{place}/tracks/field", "a chunk belongs to one track: name one place, without *"
+        if "*" in index.get("field", "").split("/")[1:]:
+            yield f"{place}/index/field", "a chunk has one number: name one place, without *"
         if isinstance(count := tracks.get("count"), list) and (count[1] or MOST_TRACKS) < count[0]:
             yield f"{place}/tracks/count", f"{count[0]} tracks at least, {count[1]} at most"
 
@@ -98,20 +102,33 @@ def of_values(
         place = f"/endpoints/{numbers[name]}"
         if endpoint.protocol is not None:
             said = data["endpoints"][numbers[name]]
-            yield from _CourseFindings(endpoint.protocol, place, said, data)
+            others = [each.protocol for each in endpoints.values() if each.protocol is not None]
+            yield from _CourseFindings(endpoint.protocol, place, said, data, others)
         yield from endpoints_fit.of_values(endpoint, endpoints, place)
     yield from of_song_length(whole, endpoints.values())
 
 
+def _describes(protocol: Protocol, path: FieldPath) -> bool:
+    return path.parts[0] in protocol.fields or any(
+        path.schemas(stage.schema) for stage in protocol.stages
+    )
+
+
 class _CourseFindings:
     """What does not fit in what one endpoint tells in order. `said` is its entry, `data` all of the
-    file: a finding stands where the word is that is wrong.
+    file: a finding stands where the word is that is wrong. `all_told`: what each endpoint tells.
     """
 
     def __init__(
-        self, protocol: Protocol, place: str, said: Mapping[str, Any], data: Mapping[str, Any]
+        self,
+        protocol: Protocol,
+        place: str,
+        said: Mapping[str, Any],
+        data: Mapping[str, Any],
+        all_told: Iterable[Protocol],
     ) -> None:
         self._protocol = protocol
+        self._all_told = all_told
         self._place = place
         self._said, self._data = said, data
         self._numbers = {each["name"]: number for number, each in enumerate(data["stages"])}
@@ -154,14 +171,12 @@ class _CourseFindings:
 
     def _of_fields(self) -> Iterator[Finding]:
         """Fields that words across chunks name, and that nothing describes. What is said of all
-        streams need not be there in the states of a job.
+        streams need not be there in the states of a job, if it is anywhere.
         """
         for path, place in self._paths():
-            described = path.parts[0] in self._protocol.fields or any(
-                path.schemas(stage.schema) for stage in self._protocol.stages
-            )
             inherited = self._protocol.sampled and not place.startswith((self._place, "/stages"))
-            if not described and not inherited:
+            where = self._all_told if inherited else [self._protocol]
+            if not any(_describes(each, path) for each in where):
                 yield place, f"no chunk has a field {str(path)!r}: add it to `fields` or a schema"
 
     def _paths(self) -> Iterator[tuple[FieldPath, str]]:

@@ -17,6 +17,15 @@ from soundstage.contract.reading.stages_fit import no_such
 Finding = tuple[str, str]
 #: Parts of rule ids that no endpoint can have as its name.
 _RESERVED: Final = ("error", "request")
+#: Words of endpoints that mean something in some kinds only, and in which.
+_KINDS_OF: Final = {
+    "request": ("stream", "sync", "job"),
+    "response": ("sync", "job", "status"),
+    "gives": ("stream", "sync", "job"),
+    "looked_up_by": ("stream", "sync", "job"),
+    **dict.fromkeys(("tracks", "index", "constant", "never_decrease"), ("stream", "status")),
+    "completion": ("stream",),
+}
 _TEXTS: Final = {"string", "integer"}
 
 
@@ -50,6 +59,10 @@ def _of_kind(endpoint: Mapping[str, Any], place: str) -> Iterator[Finding]:
     for word in ("framings", "sentinel"):
         if word in endpoint and kind != "stream":
             yield f"{place}/{word}", "only a stream is cut into chunks"
+    for word, kinds in _KINDS_OF.items():
+        if endpoint.get(word) is not None and kind not in kinds:
+            why = f"means nothing at an endpoint of the kind {kind}, but at {' or '.join(kinds)}"
+            yield f"{place}/{word}", why
     if kind == "status" and endpoint["method"] != "GET":
         yield f"{place}/method", "a status endpoint is asked with GET"
     poll = endpoint.get("poll", {})

@@ -78,7 +78,7 @@ def of_alike(stages: Sequence[Stage], numbers: Mapping[str, int]) -> Iterator[Fi
     """Stages that are recognised by the same as one before them, and never come therefore."""
     first: dict[str, str] = {}
     for stage in stages:
-        event = None if stage.event is None else [stage.event.name]
+        event = None if stage.event is None else [stage.event.name, stage.event.required]
         mark = json.dumps([stage.when, event], sort_keys=True)
         other = first.setdefault(mark, stage.name)
         if other != stage.name:
