@@ -44,6 +44,19 @@ TOLD = {"chat/saved/answer.json": ("chat", "sync")}
 #: Answers of a job, one file each: a body alone does not say which endpoint it answers.
 PLAIN = {"accepted": None, "queued": "queued", "running": "running", "succeeded": "succeeded"}
 
+#: What the files say: (api, file of an example), (api, endpoint whose answer is one result).
+EXAMPLES = [
+    (path.parts[-3], each["file"])
+    for path in sorted(GALLERY.glob("*/examples/index.json"))
+    for each in json.loads(path.read_text())["examples"]
+]
+RESULTS = [
+    (api, each["name"])
+    for api in APIS
+    for each in json.loads((GALLERY / api / "protocol.json").read_text())["endpoints"]
+    if "response" in each
+]
+
 apis = pytest.mark.parametrize("api", APIS)
 
 
@@ -102,25 +115,24 @@ def test_a_saved_answer_of_a_job_meets_its_schema(name: str) -> None:
     assert patterns.validator(schema).is_valid(body)
 
 
-@apis
-def test_an_example_of_a_payload_meets_its_schema(api: str) -> None:
+@pytest.mark.parametrize(("api", "file"), EXAMPLES)
+def test_an_example_of_a_payload_meets_its_schema(api: str, file: str) -> None:
     contract = of(api)
-    stages = {stage.name: stage.schema for stage in contract.stages}
-    for example in contract.examples:
-        kind, _, name = example.of.partition(":")
-        if kind == "error":
-            assert example.payload == contract.errors.named(name).body
-            continue
-        schemas = (
-            [stages[name]]
-            if kind == "stage"
-            else [
-                schema
-                for endpoint in contract.endpoints.values()
-                if (schema := getattr(endpoint, kind)) is not None
-            ]
-        )
-        assert any(patterns.validator(schema).is_valid(example.payload) for schema in schemas)
+    (example,) = (each for each in contract.examples if each.file == file)
+    kind, _, name = example.of.partition(":")
+    if kind == "error":
+        assert example.payload == contract.errors.named(name).body
+        return
+    schemas = (
+        [stage.schema for stage in contract.stages if stage.name == name]
+        if kind == "stage"
+        else [
+            schema
+            for endpoint in contract.endpoints.values()
+            if (schema := getattr(endpoint, kind)) is not None
+        ]
+    )
+    assert any(patterns.validator(schema).is_valid(example.payload) for schema in schemas)
 
 
 @apis
@@ -130,16 +142,15 @@ def test_a_hundred_valid_answers_raise_no_alarm(api: str) -> None:
     assert matrix.alarms == []
 
 
-@apis
-def test_a_hundred_results_meet_their_schema(api: str) -> None:
+@pytest.mark.parametrize(("api", "endpoint"), RESULTS)
+def test_a_hundred_results_meet_their_schema(api: str, endpoint: str) -> None:
     contract = of(api)
-    for endpoint in contract.endpoints.values():
-        if endpoint.response is None:
-            continue
-        meets = patterns.validator(endpoint.response).is_valid
-        for seed in range(100):
-            ((_, result),) = valid_result(contract, endpoint.name, random.Random(seed))
-            assert meets(result), result
+    schema = contract.endpoints[endpoint].response
+    assert schema is not None
+    meets = patterns.validator(schema).is_valid
+    for seed in range(100):
+        ((_, result),) = valid_result(contract, endpoint, random.Random(seed))
+        assert meets(result), result
 
 
 # --- what it catches ------------------------------------------------------------------------------
@@ -190,6 +201,7 @@ ALL = [each for api in APIS for each in shown(PAGES[api], PAGE[api])]
 STEADY = [each for each in ALL if each.words[0] in ("schema", "lint")]
 RUNS = [each for each in ALL if each not in STEADY]
 FIRST = list(shown("adding-an-api.md", ADDING))
+RUNS += [each for each in FIRST if each.words[0] in ("check", "faults")]
 #: What the first contract comes to, once it is whole.
 STEADY += [each for each in FIRST if each.words[0] == "schema" and len(each.output) > 1]
 
@@ -219,6 +231,29 @@ def run(each: Shown, place: Path) -> CommandRun:
     return run_here(*each.words, folder=place, env={"SOUNDSTAGE_SCHEMAS": "examples/contracts"})
 
 
+def assert_prints(printed: str, shown_lines: tuple[str, ...]) -> None:
+    """All that was printed is shown, and nothing else, but for what a line `…` leaves out."""
+    parts: list[list[str]] = [[]]
+    for line in shown_lines:
+        if line == "…":
+            parts.append([])
+        else:
+            parts[-1].append(line.rstrip())
+    left = [line.rstrip() for line in printed.splitlines()]
+    first, *others = parts
+    if not others:
+        assert left == first
+        return
+    assert left[: len(first)] == first
+    left = left[len(first) :]
+    for number, part in enumerate(others, 1):
+        last = len(left) - len(part)
+        places = range(last if number == len(others) else 1, last + 1)
+        at = next((at for at in places if at > 0 and left[at : at + len(part)] == part), None)
+        assert at is not None, "\n".join(part)
+        left = left[at + len(part) :]
+
+
 @pytest.mark.parametrize(
     "each",
     [
@@ -231,9 +266,7 @@ def test_a_command_of_a_page_prints_what_the_page_shows(each: Shown, place: Path
     done = run(each, place)
     broken = any("violates" in line for line in each.output)
     assert done.returncode == int(broken), done.stdout + done.stderr
-    printed = iter(done.stdout.splitlines())
-    for line in filter(None, each.output):
-        assert line == "…" or line.rstrip() in (other.rstrip() for other in printed), line
+    assert_prints(done.stdout, each.output)
 
 
 @pytest.mark.proof
@@ -249,7 +282,16 @@ def test_a_run_of_a_page_ends_as_the_page_shows(each: Shown, place: Path) -> Non
         if each.words[0] != "load" or "saturated" not in done.stdout:
             break
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines()[0].split(":")[0] == each.output[0].split(":")[0]
+    printed, kind = done.stdout.splitlines(), each.words[0]
+    if kind == "faults":
+        assert_prints(done.stdout, each.output)
+    elif kind == "check":
+        assert printed[0] == each.output[0]
+        assert [line for line in printed if line.startswith("rules:")] == [
+            line for line in each.output if line.startswith("rules:")
+        ]
+    else:
+        assert printed[0].split(":")[0] == each.output[0].split(":")[0]
 
 
 @apis
@@ -348,10 +390,9 @@ def test_a_contract_that_is_built_step_by_step_is_refused_as_the_docs_show(tmp_p
         assert done.stderr.strip() == step.output[0]
 
 
-@apis
-def test_the_verdict_of_lint_is_that_of_the_judge(api: str) -> None:
-    """A stream of the gallery that lacks its last event is never taken for a whole one."""
-    for name in (each for each in SAVED if each.startswith(f"{api}/") and each.endswith(".sse")):
-        raw = (GALLERY / name).read_bytes().rstrip(b"\n")
-        cut = raw[: raw.rindex(b"\n\n") + 2]
-        assert lint(cut, name, [of(api)], "stream", Caps()).verdict(False) is Verdict.VIOLATES
+@pytest.mark.parametrize("name", [name for name in SAVED if name.endswith(".sse")])
+def test_a_saved_stream_without_its_last_event_is_never_taken_for_a_whole_one(name: str) -> None:
+    raw = (GALLERY / name).read_bytes().rstrip(b"\n")
+    cut = raw[: raw.rindex(b"\n\n") + 2]
+    contract = of(name.partition("/")[0])
+    assert lint(cut, name, [contract], "stream", Caps()).verdict(False) is Verdict.VIOLATES

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from tests.support.refused_contracts import at, drop, put
 
 from soundstage.contract import available, load
 from soundstage.contract.json_schema.keywords import KEYWORDS
@@ -17,20 +18,6 @@ from soundstage.errors import ContractDataError, UsageError
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 ON_FIELD = {"x-basis": "documented", "x-source": "Generate Song (v6) > Fields"}
 GROUNDS = {"basis": "inferred", "source": "Generate Song (v6) > Fields"}
-
-
-def at(data, path):
-    for part in path.split("/"):
-        data = data[int(part) if isinstance(data, list) else part]
-    return data
-
-
-def put(path, **fields):
-    return lambda data: (at(data, path) if path else data).update(fields)
-
-
-def drop(path, name):
-    return lambda data: (at(data, path) if path else data).pop(name)
 
 
 def append(path, value):

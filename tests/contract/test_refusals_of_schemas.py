@@ -52,10 +52,10 @@ OF_SCHEMAS = [
         "'url' is not described: add it to `properties`",
     ),
     (
-        "a pattern that looks back for ever",
+        "a pattern that is too large",
         put("properties/job_id", pattern="(a{0,999}){0,999}"),
         "/properties/job_id/pattern",
-        "",
+        "is no pattern, or too large a one",
     ),
 ]
 
@@ -69,5 +69,5 @@ def test_schemas_that_nobody_could_keep_are_refused_where_it_stands(
     tmp_path, change, place, reason
 ):
     said = refused("songs", "chunks/running.json", change, tmp_path)
-    assert said.startswith(f"chunks/running.json#{place}"), said
+    assert said.startswith(f"chunks/running.json#{place}: "), said
     assert re.search(reason, said), said

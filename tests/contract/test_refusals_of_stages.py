@@ -221,7 +221,7 @@ OF_STAGES = [
         "an event over two lines",
         put(VALIDATED, event="vali\ndated"),
         "/stages/2/event",
-        "",
+        "does not match",
     ),
     (
         "a sentinel that comes twice",

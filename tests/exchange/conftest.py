@@ -1,4 +1,4 @@
-"""A certificate to send answers under."""
+"""A certificate to send answers under, and jobs to follow."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import ssl
 import pytest
 from authority import Authority
 from cryptography import x509
+from tests.support.scripted_job import Follow
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +19,8 @@ def tls(tmp_path_factory) -> tuple[ssl.SSLContext, str]:
     loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
     context.load_cert_chain(*authority.issue("server", loopback))
     return context, str(authority.file)
+
+
+@pytest.fixture
+def follow(raw_server, monkeypatch) -> Follow:
+    return Follow(raw_server, monkeypatch)

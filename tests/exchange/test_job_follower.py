@@ -6,7 +6,7 @@ import threading
 from email.utils import formatdate
 
 import pytest
-from tests.support.scripted_job import Follow, answer, state
+from tests.support.scripted_job import answer, state
 from tests.support.small_api import small_job
 
 from soundstage.exchange import job_follower
@@ -15,11 +15,7 @@ from soundstage.exchange.job_follower import Interrupt
 
 ACCEPTED = answer(202, {"id": "a"})
 GONE = answer(404, {"detail": "no such job"})
-
-
-@pytest.fixture
-def follow(raw_server, monkeypatch):
-    return Follow(raw_server, monkeypatch)
+BUSY = answer(503, b"<html>busy</html>", Content_Type="text/html")
 
 
 # --- when -----------------------------------------------------------------------------------------
@@ -125,26 +121,38 @@ def test_an_id_that_is_forgotten_is_a_violation_at_once(tmp_path, follow):
 
 
 @pytest.mark.parametrize(
-    "look", [answer(503, b"<html>busy</html>", Content_Type="text/html"), answer(200, [])]
+    ("look", "outcome", "reason", "codes"),
+    [
+        (BUSY, "failed", "http.503", set()),
+        (answer(200, []), "timeout", "job.not_done", {"json.not_object"}),
+    ],
+    ids=["a page of a gateway", "no object"],
 )
-def test_five_answers_in_a_row_that_tell_nothing_end_it(tmp_path, follow, look):
+def test_five_answers_in_a_row_that_tell_nothing_end_it(
+    tmp_path, follow, look, outcome, reason, codes
+):
     done = follow(small_job(tmp_path), ACCEPTED, look)
     assert len(done.asked) == 5
     assert not done.exchange.judge.ended
+    assert (done.exchange.outcome, done.reason, set(done.codes)) == (outcome, reason, codes)
 
 
 def test_answers_that_tell_nothing_are_borne_between_those_that_do(tmp_path, follow):
-    busy = answer(503, b"<html>busy</html>", Content_Type="text/html")
-    looks = (*[busy] * 4, state("queued"), *[busy] * 4, state("done"))
+    looks = (*[BUSY] * 4, state("queued"), *[BUSY] * 4, state("done"))
     done = follow(small_job(tmp_path), ACCEPTED, *looks)
     assert (done.exchange.outcome, done.codes, done.reason) == ("ok", [], None)
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 422])
-def test_an_answer_that_refuses_the_question_ends_it_at_once(tmp_path, follow, status):
+@pytest.mark.parametrize(
+    ("status", "codes"),
+    [(400, ["http.status"]), (401, []), (403, []), (405, ["http.status"]), (422, ["http.status"])],
+)
+def test_an_answer_that_refuses_the_question_ends_it_at_once(tmp_path, follow, status, codes):
     done = follow(small_job(tmp_path), ACCEPTED, answer(status, {"detail": "no"}))
     assert len(done.asked) == 1
     assert not done.exchange.judge.ended
+    assert (done.exchange.outcome, done.reason) == ("failed", f"http.{status}")
+    assert done.codes == codes
 
 
 def test_the_last_state_is_looked_at_again_as_often_as_asked(tmp_path, follow):

@@ -5,7 +5,7 @@ and no key goes to another host.
 from __future__ import annotations
 
 import pytest
-from tests.support.scripted_job import KEY, Follow, answer, state
+from tests.support.scripted_job import KEY, answer, state
 from tests.support.small_api import small_job
 
 ASKED_BY_QUERY = {"path": "/j", "query": {"id": "{id}", "view": "a b&c"}}
@@ -43,11 +43,6 @@ STRANGE = [
 ]
 
 
-@pytest.fixture
-def follow(raw_server, monkeypatch):
-    return Follow(raw_server, monkeypatch)
-
-
 def test_the_key_goes_with_each_question_as_the_contract_says(tmp_path, follow):
     done = follow(small_job(tmp_path), answer(202, {"id": "a"}), state("queued"), state("done"))
     assert done.asked == ["/j/a", "/j/a"]
@@ -74,7 +69,10 @@ def test_an_id_that_could_lead_elsewhere_is_never_sent(tmp_path, follow, status,
     done = follow(small_job(tmp_path, status=status), answer(202, {"id": given}), state("done"))
     assert done.asked == []
     assert not done.exchange.judge.ended
-    assert "elsewhere.example" not in str(done.reason)
+    assert done.reason.startswith("job.unusable_id: ")
+    assert "elsewhere.example" not in done.reason
+    assert (done.exchange.outcome, done.codes) == ("failed", [])
+    assert done.exchange.verdict.value == "inconclusive"
 
 
 def test_an_id_that_is_a_number_is_asked_for_as_one(tmp_path, follow):
@@ -128,7 +126,8 @@ def test_a_redirect_to_another_host_is_never_followed(tmp_path, follow, raw_serv
     assert other.accepted == 0
     assert len(done.asked) == 5
     assert not done.exchange.judge.ended
-    assert "http.redirect" in done.codes
+    assert (done.exchange.outcome, done.reason) == ("failed", "http.302")
+    assert set(done.codes) == {"http.redirect"}
 
 
 def test_a_redirect_on_the_same_host_is_followed_with_the_key(tmp_path, follow):
