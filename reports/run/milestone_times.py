@@ -9,17 +9,14 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from soundstage.reports.words import between, seconds
 from soundstage.results import quantiles as exact
 from soundstage.results import survival
-from soundstage.results.columns import Columns
+from soundstage.results.columns import Columns, Floats
 
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 CONFIDENCE = 0.95
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

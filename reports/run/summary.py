@@ -23,7 +23,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from soundstage.reports.run.heard_playback import Playback, playback
 from soundstage.reports.run.milestone_times import (
@@ -39,8 +38,6 @@ from soundstage.results.columns import DROPPED, Columns, count
 from soundstage.results.intake import Intake
 from soundstage.results.milestone_names import MilestoneNames, milestone_names, named_before
 from soundstage.results.polling import Resolution
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

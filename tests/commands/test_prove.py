@@ -4,6 +4,7 @@ a contract that nobody could keep.
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from pathlib import Path
@@ -12,7 +13,9 @@ import pytest
 import small_contract as small
 from command_run import CommandRun, run_here
 
+from soundstage.commands import prove as command
 from soundstage.contract.contract import SCHEMAS_VARIABLE
+from soundstage.output.visible import own
 from soundstage.proof.one_conforming import unkept
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "contracts"
@@ -179,3 +182,20 @@ def test_one_answer_is_found_in_a_moment(monkeypatch: pytest.MonkeyPatch) -> Non
     assert unkept("songs") is None
     # It takes a twentieth of a second; the rest is for busy machines.
     assert time.process_time() - began < 2
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_what_takes_long_is_shown_on_one_line_of_a_terminal_and_taken_away() -> None:
+    shown = Terminal()
+    said = command.StepsSaid(None, shown)
+    said.waiting("1 of 10")
+    said.waiting("2 of 10")
+    said.over()
+    back = own("\r")
+    assert shown.getvalue() == f"{back}1 of 10{back}2 of 10{back}       {back}"
+    said.over()
+    assert shown.getvalue().count(back) == 4

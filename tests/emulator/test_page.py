@@ -15,10 +15,12 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.support import small_contract
 
 from made_up_api import SHAPES, folder
 from soundstage.contract import Contract, load, load_all
 from soundstage.emulator import Emulator, Options, Running, running
+from soundstage.emulator.service.page import curl_call
 from soundstage.generation.faults.legality import stage_of
 
 CONTRACTS = load_all()
@@ -73,6 +75,17 @@ def test_each_command_line_of_the_page_makes_a_song(emulator: Running) -> None:
             shlex.split(line.replace("\\\n", " ")), capture_output=True, timeout=60, check=True
         )
         assert b"http" in done.stdout, line
+
+
+def test_a_command_line_names_the_method_where_nothing_else_tells_it(tmp_path: Path) -> None:
+    """curl takes what has no body for a GET."""
+    bare = {word: each for word, each in small_contract.STREAM.items() if word != "request"}
+    got = {**bare, "name": "got", "method": "GET", "path": "/tales/got"}
+    small_contract.write(tmp_path, [bare, got])
+    contract = load("tales", tmp_path)
+    lines = [curl_call(contract, each, "http://e", "k") for each in contract.endpoints.values()]
+    assert ["-X POST" in line for line in lines] == [True, False]
+    assert not any("-d " in line for line in lines)
 
 
 def test_a_made_up_api_has_a_page_from_its_data_alone(tmp_path: Path) -> None:

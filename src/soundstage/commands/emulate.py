@@ -245,17 +245,11 @@ def _brief(text: str) -> str:
 
 def _hint(url: str, apis: list[str]) -> str:
     from soundstage.contract import load, load_all
+    from soundstage.emulator.service.page import curl_call
 
     for contract in [load(api) for api in apis] or load_all().values():
         endpoint = contract.endpoint_of_kind("stream")
-        example = next((each.payload for each in contract.examples if each.of == "request"), None)
-        if endpoint is not None and example is not None:
-            import json
-
-            call = (
-                f"try: curl -N {url}{endpoint.path}"
-                f" -H '{contract.auth.header}: {contract.auth.value('any-key')}'"
-                f" -H 'Content-Type: application/json' -d '{json.dumps(example)}'"
-            )
-            return visible.lines([call, "stop with Ctrl-C"])
+        if endpoint is not None:
+            call = curl_call(contract, endpoint, url, "any-key").replace(" \\\n ", "")
+            return visible.lines([f"try: {call}", "stop with Ctrl-C"])
     return "stop with Ctrl-C"

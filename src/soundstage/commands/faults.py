@@ -20,7 +20,7 @@ from soundstage.output.streams import json_line, say
 from soundstage.proof.contract_files import ContractFiles
 from soundstage.proof.fault_trials import judge_all
 from soundstage.proof.kill_matrix import KillMatrix, KillTable
-from soundstage.proof.no_fault import unbroken_keywords
+from soundstage.proof.no_fault import UnbrokenKeyword, unbroken_keywords
 
 HELP = "prove that every fault in the catalogue is caught"
 
@@ -75,13 +75,15 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
             continue
         matrix = judge_all(contract, faults, valid=args.valid, seed=args.seed)
         clean = clean and matrix.clean
-        unbroken = unbroken_keywords(contract, ContractFiles.of(folder_of(contract.api)))
+        unbroken: list[UnbrokenKeyword] = []
+        if args.only is None:
+            unbroken = unbroken_keywords(contract, ContractFiles.of(folder_of(contract.api)))
         if args.format == "json":
             row = {**matrix.to_json(), "no_fault_for": [each._asdict() for each in unbroken]}
             say(json_line(row, stdout), stdout)
         else:
             print_matrix(matrix, stdout)
-            for each in unbroken if args.only is None else ():
+            for each in unbroken:
                 say(f"{contract.api}: {each}", stdout)
         stdout.flush()
     return 0 if clean else 1

@@ -16,10 +16,13 @@ from soundstage.contract.reading.folder import PROTOCOL, is_there, versions, why
 from soundstage.errors import ContractDataError, UsageError
 from soundstage.exit_codes import ExitCode, worst
 from soundstage.output.streams import json_line, say
+from soundstage.output.visible import own
 from soundstage.proof.contract_files import ContractFiles
 from soundstage.proof.prover import Outcome, ProofStep, Prover
 from soundstage.proof.unsaid import Unsaid, unsaid
 
+#: To the beginning of the line.
+_BACK: Final = own("\r")
 #: The answer, by what the last step found; and the exit code of each.
 _ANSWERS: Final[dict[Outcome, tuple[str, ExitCode]]] = {
     "held": ("proved", ExitCode.PASS),
@@ -61,7 +64,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     codes = []
     for api, root in _contracts(args):
         as_text = args.format in (None, "text")
-        proof = proved(api, root, args.tries, _StepsSaid(stdout if as_text else None, stderr))
+        proof = proved(api, root, args.tries, StepsSaid(stdout if as_text else None, stderr))
         if as_text:
             _conclude(proof, args.tries, stdout)
         else:
@@ -94,7 +97,7 @@ def _versions(place: Path) -> list[str]:
     return versions(place) if place.is_dir() else []
 
 
-class _StepsSaid:
+class StepsSaid:
     """Says each step when it is done, and, on a terminal, what takes long."""
 
     def __init__(self, stdout: TextIO | None, stderr: TextIO) -> None:
@@ -106,7 +109,7 @@ class _StepsSaid:
         if self._stderr.isatty():
             line = text.ljust(self._waited)
             self._waited = len(text)
-            self._stderr.write(f"\r{line}")
+            self._stderr.write(f"{_BACK}{line}")
             self._stderr.flush()
 
     def step(self, api: str, step: ProofStep) -> None:
@@ -125,12 +128,12 @@ class _StepsSaid:
     def over(self) -> None:
         """Take away what was shown of what takes long."""
         if self._waited:
-            self._stderr.write(f"\r{'':<{self._waited}}\r")
+            self._stderr.write(f"{_BACK}{'':<{self._waited}}{_BACK}")
             self._stderr.flush()
             self._waited = 0
 
 
-def proved(api: str, root: Traversable | None, tries: int, said: _StepsSaid) -> Proof:
+def proved(api: str, root: Traversable | None, tries: int, said: StepsSaid) -> Proof:
     """Prove one contract; `root` is the folder that it lies in, None for where it is found."""
     proof = Proof(api)
     try:
@@ -145,8 +148,7 @@ def proved(api: str, root: Traversable | None, tries: int, said: _StepsSaid) -> 
         proof.steps.append(step)
         said.step(api, step)
     if proof.outcome == "held":
-        has_errors = folder.joinpath("errors.json").is_file()
-        proof.unsaid = list(unsaid(contract, files, has_errors=has_errors))
+        proof.unsaid = list(unsaid(contract, files))
     return proof
 
 
@@ -157,9 +159,7 @@ def _conclude(proof: Proof, tries: int, stdout: TextIO) -> None:
         return
     for each in proof.unsaid:
         say(f"{proof.api}: unsaid: {each}", stdout)
-    answer = {
-        "held": "proved",
-        "contradictory": "contradictory",
-        "not_found": f"not proved within {tries:,} tries",
-    }[proof.outcome]
+    answer = _ANSWERS[proof.outcome][0]
+    if proof.outcome == "not_found":
+        answer = f"not proved within {tries:,} tries"
     say(f"{proof.api}: {answer}", stdout)

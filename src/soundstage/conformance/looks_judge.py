@@ -48,12 +48,12 @@ class LooksJudge:
             looks=self.check,
         )
 
-    def take(self, judge: Judge) -> None:
-        """Take over what the judge of an answer, which is closed, has found. Where its status says
-        that nobody knows the id, whoever asks says whether that may be so yet.
+    def take(self, judge: Judge, *, may_be_unknown: bool = False) -> None:
+        """Take over what the judge of an answer, which is closed, has found. `may_be_unknown`: that
+        nobody knows the id is no fault of the answer; whoever asks says whether it may be so yet.
         """
         found = judge.violations
-        if judge.status in NOT_FOUND:
+        if may_be_unknown and judge.status in NOT_FOUND:
             found = [each for each in found if each.code != "http.status"]
         self._found.extend(found)
         if judge.seen is None:

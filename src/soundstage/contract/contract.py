@@ -103,7 +103,7 @@ class Contract:
         """The same with another stream (or status endpoint) as the one that tells most: `protocol`
         is its, and it comes first. The contract itself where it is that already.
         """
-        if endpoint.protocol is None or endpoint.protocol is self.protocol:
+        if endpoint.protocol is None or endpoint is self.told:
             return self
         return _seen_through(self, endpoint)
 

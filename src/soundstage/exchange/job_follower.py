@@ -179,7 +179,7 @@ class JobFollower:
                 response.pump(take)
         ended_ns = time.monotonic_ns()
         one.close(response.end)
-        self._following.looks.take(one)
+        self._following.looks.take(one, may_be_unknown=True)
         look = Look(url, sent_ns, ended_ns, response, tape, head, cut=one.capped)
         exchange.looks.append(look)
         exchange.ended_ns = ended_ns

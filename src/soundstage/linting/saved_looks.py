@@ -73,7 +73,7 @@ def _states(
     for look in exchange.looks:
         one = looks.judge()
         feed(one, look)
-        looks.take(one)
+        looks.take(one, may_be_unknown=True)
         shown = one.seen
         state = None if shown is None or shown.stage is None else (shown.stage, shown.chunk)
         yield look, state

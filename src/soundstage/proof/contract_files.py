@@ -10,22 +10,27 @@ from importlib.resources.abc import Traversable
 from typing import Any
 
 from soundstage.contract.protocol import Endpoint, Stage
+from soundstage.contract.reading.folder import PROTOCOL
 
 
 @dataclass(frozen=True, slots=True)
 class ContractFiles:
-    """Names of files, as the `protocol.json` says them that was read without complaint."""
+    """Names of files, as the `protocol.json` says them that was read without complaint.
+    `has_errors`: errors are described.
+    """
 
     stages: dict[str, str]
     endpoints: dict[str, dict[str, Any]]
+    has_errors: bool
 
     @classmethod
     def of(cls, folder: Traversable) -> ContractFiles:
         """Those of the contract in a folder."""
-        data = json.loads(folder.joinpath("protocol.json").read_text("utf-8-sig"))
+        data = json.loads(folder.joinpath(PROTOCOL).read_text("utf-8-sig"))
         return cls(
             {each["name"]: each["chunk"] for each in data.get("stages", ())},
             {each["name"]: each for each in data["endpoints"]},
+            folder.joinpath("errors.json").is_file(),
         )
 
     def of_stage(self, stage: Stage) -> str:
@@ -34,4 +39,4 @@ class ContractFiles:
 
     def of_endpoint(self, endpoint: Endpoint, word: str) -> str:
         """The file of the "request" or the "response" of an endpoint."""
-        return str(self.endpoints[endpoint.name].get(word, "protocol.json"))
+        return str(self.endpoints[endpoint.name].get(word, PROTOCOL))

@@ -16,9 +16,9 @@ from soundstage.contract.json_schema.field_path import FieldPath
 from soundstage.contract.json_schema.field_schemas import Schema, pointer
 from soundstage.contract.json_schema.plain import for_strict_readers
 from soundstage.contract.protocol import Endpoint, Protocol, Stage
+from soundstage.contract.reading.folder import PROTOCOL
 from soundstage.proof.contract_files import ContractFiles
 
-_PROTOCOL = "protocol.json"
 _KNOWN: Schema = {"not": {"type": "null"}}
 
 
@@ -93,7 +93,7 @@ class _CourseContradictions:
         if late:
             names = ", ".join(stage.name for stage in late)
             why = f"{names} must come at {self._endpoint.name}, and can only after its end"
-            yield ProofPlace(_PROTOCOL, "/stages", why)
+            yield ProofPlace(PROTOCOL, "/stages", why)
 
     def _of_constants(self) -> Iterator[ProofPlace]:
         """Fields that keep their value, and must have two."""

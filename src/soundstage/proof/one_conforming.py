@@ -15,6 +15,7 @@ from pathlib import Path
 from soundstage.contract import Contract, load, load_sound
 from soundstage.contract.contract import folder_of, is_added
 from soundstage.contract.protocol import Endpoint
+from soundstage.contract.reading.folder import PROTOCOL
 from soundstage.errors import ContractDataError
 from soundstage.generation.faults.fault import described_results
 from soundstage.proof.contract_files import ContractFiles
@@ -78,7 +79,7 @@ def _first_wrong(contract: Contract, files: ContractFiles) -> ProofPlace | None:
             why = str(error)
         if why is not None:
             said_of = f"no conforming answer of {endpoint.name} is found: {why}"
-            return ProofPlace("protocol.json", at, said_of)
+            return ProofPlace(PROTOCOL, at, said_of)
     return None
 
 

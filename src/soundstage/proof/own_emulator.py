@@ -9,7 +9,10 @@ from dataclasses import replace
 from typing import Final
 
 from soundstage.contract import Contract
+from soundstage.exchange.session import Session, open_session
 
+#: A session waits so long for what does not come by itself, in seconds.
+PATIENT_S: Final = 30.0
 #: Names the fault that the answer to one request gets.
 FAULT_HEADER: Final = "Soundstage-Fault"
 
@@ -33,6 +36,17 @@ def own_emulator(contract: Contract, seed: int = 0, framing: str | None = None) 
         options = replace(options, framing=framing)
     with _quiet(), running(options, contracts={contract.api: contract}) as served:
         yield served.url
+
+
+@contextmanager
+def own_session(contract: Contract, seed: int = 0) -> Iterator[Session]:
+    """A patient session with an emulator of one contract."""
+    with own_emulator(contract, seed) as url:
+        session = open_session(url, timeout_s=PATIENT_S)
+        try:
+            yield session
+        finally:
+            session.close()
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from typing import Any, Final, Literal
 
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
+from soundstage.contract.reading.folder import PROTOCOL
 from soundstage.errors import ContractDataError, UsageError
-from soundstage.exchange.session import open_session
 from soundstage.generation.faults.catalogue import catalogue, wire_faults
 from soundstage.generation.faults.fault import described_results
 from soundstage.generation.sampler import TRIES
@@ -25,13 +25,12 @@ from soundstage.proof.contradictions import ProofPlace, contradictions
 from soundstage.proof.fault_trials import ValidFinding, judge_all, judged_result, judged_valid
 from soundstage.proof.kill_matrix import KillMatrix
 from soundstage.proof.made_up import MadeUpValues
-from soundstage.proof.own_emulator import own_emulator
+from soundstage.proof.own_emulator import own_session
 
 #: Streams, jobs and results of each endpoint that are walked and judged.
 SEEDS: Final = 100
 #: Places that one step names.
 _SHOWN: Final = 10
-_PATIENT_S: Final = 30.0
 
 Outcome = Literal["held", "contradictory", "not_found"]
 #: Told what is being done, for whoever waits.
@@ -154,18 +153,14 @@ class Prover:
         """One exchange with each endpoint of an emulator, over a socket."""
         wrong: list[ProofPlace] = []
         conform: list[str] = []
-        with own_emulator(self.contract) as url:
-            session = open_session(url, timeout_s=_PATIENT_S)
-            try:
-                calls = CallMaker(self.contract, session.client)
-                for endpoint in self._endpoints:
-                    self._waiting(f"an exchange with {endpoint.name}")
-                    if why := _why_not(calls, endpoint):
-                        wrong.append(self._place_of(endpoint, f"{endpoint.name}: {why}"))
-                    else:
-                        conform.append(endpoint.name)
-            finally:
-                session.close()
+        with own_session(self.contract) as session:
+            calls = CallMaker(self.contract, session.client)
+            for endpoint in self._endpoints:
+                self._waiting(f"an exchange with {endpoint.name}")
+                if why := _why_not(calls, endpoint):
+                    wrong.append(self._place_of(endpoint, f"{endpoint.name}: {why}"))
+                else:
+                    conform.append(endpoint.name)
         if wrong:
             return _failed("emulator", "not_found", tuple(wrong))
         said = f"an exchange with each endpoint conforms: {', '.join(conform)}"
@@ -192,8 +187,7 @@ class Prover:
                 for each in lives
             ]
             wrong += [ProofPlace("", "", f"false alarm: {each}") for each in self.matrix.alarms]
-            step = _failed("kill matrix", "not_found", tuple(wrong))
-            return ProofStep(step.name, step.outcome, step.found, figures, step.places)
+            return _failed("kill matrix", "not_found", tuple(wrong), figures)
         beside = f"; {len(nowhere)} had no place in an answer" if nowhere else ""
         said = f"{killed:,} of {many - len(nowhere):,} faults are killed{beside}"
         return ProofStep("kill matrix", "held", said, figures)
@@ -210,7 +204,7 @@ class Prover:
 
     def _place_of(self, endpoint: Endpoint, reason: str) -> ProofPlace:
         """The entry of an endpoint in `protocol.json`."""
-        return ProofPlace("protocol.json", f"/endpoints/{self._endpoints.index(endpoint)}", reason)
+        return ProofPlace(PROTOCOL, f"/endpoints/{self._endpoints.index(endpoint)}", reason)
 
 
 def _why_not(calls: CallMaker, endpoint: Endpoint) -> str | None:
@@ -223,8 +217,13 @@ def _why_not(calls: CallMaker, endpoint: Endpoint) -> str | None:
     return found.why or (None if exchange.outcome == "ok" else f"it is {exchange.outcome}")
 
 
-def _failed(name: str, outcome: Outcome, places: tuple[ProofPlace, ...]) -> ProofStep:
+def _failed(
+    name: str,
+    outcome: Outcome,
+    places: tuple[ProofPlace, ...],
+    figures: dict[str, Any] | None = None,
+) -> ProofStep:
     shown = "; ".join(str(each) if each.file else each.reason for each in places[:_SHOWN])
     more = len(places) - _SHOWN
-    return ProofStep(name, outcome, shown + (f"; and {more} more" if more > 0 else ""),
-                     places=places)  # fmt: skip
+    beside = f"; and {more} more" if more > 0 else ""
+    return ProofStep(name, outcome, shown + beside, figures or {}, places)

@@ -9,22 +9,20 @@ import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
 
 from soundstage.conformance.violations import Violation
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
 from soundstage.exchange.exchange import Exchange, Leave
-from soundstage.exchange.session import Session, open_session
+from soundstage.exchange.session import Session
 from soundstage.exchange.target import find
 from soundstage.exchange.ties import ask_alone, leave_and_ask, leaves_of, tied_endpoints
 from soundstage.generation.faults.catalogue import Fault
 from soundstage.proof.call_maker import CallMaker
 from soundstage.proof.kill_matrix import TrialFinding
-from soundstage.proof.own_emulator import FAULT_HEADER, own_emulator
+from soundstage.proof.own_emulator import FAULT_HEADER, own_session
 
 #: Seconds that an exchange with an emulator of this process may take.
-_PATIENT_S: Final = 30.0
 
 
 def found_in_ties(
@@ -96,9 +94,5 @@ class _TiedPlace:
 
 @contextmanager
 def _tied(contract: Contract, seed: int) -> Iterator[_TiedPlace]:
-    with own_emulator(contract, seed) as url:
-        session = open_session(url, timeout_s=_PATIENT_S)
-        try:
-            yield _TiedPlace(session, CallMaker(contract, session.client, seed))
-        finally:
-            session.close()
+    with own_session(contract, seed) as session:
+        yield _TiedPlace(session, CallMaker(contract, session.client, seed))

@@ -33,8 +33,8 @@ class Unsaid(NamedTuple):
         return f"{self.says}: {named}{beyond}" if self.of else self.says
 
 
-def unsaid(contract: Contract, files: ContractFiles, *, has_errors: bool) -> Iterator[Unsaid]:
-    """All of it. `has_errors`: the contract has an `errors.json`."""
+def unsaid(contract: Contract, files: ContractFiles) -> Iterator[Unsaid]:
+    """All of it."""
     told = [each for each in contract.endpoints.values() if each.protocol is not None]
     for endpoint in told:
         assert endpoint.protocol is not None
@@ -51,7 +51,7 @@ def unsaid(contract: Contract, files: ContractFiles, *, has_errors: bool) -> Ite
         yield Unsaid("no_role", "fields without a role", fields)
     if lonely := tuple(each.name for each in _unreached(contract)):
         yield Unsaid("not_reached", "endpoints that nothing else leads to", lonely)
-    if not has_errors:
+    if not files.has_errors:
         yield Unsaid("no_errors", "there is no errors.json: any error will do", ())
     for each in unbroken_keywords(contract, files):
         yield Unsaid("no_fault", str(each), ())

@@ -17,7 +17,7 @@ from soundstage.exchange.session import Session, open_session
 from soundstage.generation.faults.catalogue import Fault
 from soundstage.proof.call_maker import CallMaker
 from soundstage.proof.kill_matrix import TrialFinding
-from soundstage.proof.own_emulator import FAULT_HEADER, framings_of, own_emulator
+from soundstage.proof.own_emulator import FAULT_HEADER, PATIENT_S, framings_of, own_emulator
 
 #: What faults that take time are asked to take where they need not outlast the client's patience.
 _SHORT_S: Final = 0.05
@@ -25,7 +25,6 @@ _SHORT_S: Final = 0.05
 #: A busy machine may need longer to send what does come, so it is tried again with more patience.
 _HASTY_S: Final = ((0.25, 0.6), (1.0, 2.5), (4.0, 10.0))
 #: The patience of a client that waits for what comes.
-_PATIENT_S: Final = 30.0
 
 _NO_PLACE: Final = TrialFinding(caught=False, placed=False)
 
@@ -60,7 +59,7 @@ def _emulators(contract: Contract, seed: int) -> Iterator[list[_TrialGround]]:
         places = []
         for framing in framings_of(contract):
             url = stack.enter_context(own_emulator(contract, seed, framing))
-            patient = open_session(url, timeout_s=_PATIENT_S)
+            patient = open_session(url, timeout_s=PATIENT_S)
             hasty = tuple(
                 open_session(url, timeout_s=total_s, idle_timeout_s=idle_s)
                 for idle_s, total_s in _HASTY_S
@@ -100,7 +99,7 @@ def _exchange(
     calls: CallMaker, endpoint: Endpoint, fault: Fault, session: Session, rng: random.Random
 ) -> Exchange:
     text = fault.name
-    if fault.setting is not None and fault.setting < _PATIENT_S:
+    if fault.setting is not None and fault.setting < PATIENT_S:
         text = f"{fault.name}={min(fault.setting, _SHORT_S):g}"
     return session.client.exchange(calls.call(endpoint, rng, headers=((FAULT_HEADER, text),)))
 

@@ -25,11 +25,9 @@ from soundstage.saved.transcript import Transcript
 
 @dataclass(frozen=True, slots=True)
 class RecordedLook:
-    """One look: `sent_at` is in seconds since the answer that it followed had ended, None where
-    nobody knows.
-    """
+    """One look: `sent_at` is in seconds since the answer that it followed had ended."""
 
-    sent_at: float | None
+    sent_at: float
     recording: Recording
 
 
@@ -37,7 +35,8 @@ class RecordedLook:
 class RecordedJob:
     """The looks at one generation. They are asked for at any of `paths`, with `query`: names and
     their values, None for any. `place` is how the contract names that place, `made_by` the
-    answer that they follow.
+    answer that they follow. `begun_at`: since when its looks count, in seconds of the clock that
+    it is told; None: not yet.
     """
 
     place: str
@@ -45,13 +44,8 @@ class RecordedJob:
     query: Mapping[str, str | None]
     looks: tuple[RecordedLook, ...]
     made_by: Recording
-    _begun_at: float | None = None
+    begun_at: float | None = None
     _shown: int = field(default=-1)
-
-    @property
-    def begun_at(self) -> float | None:
-        """Since when its looks count, in seconds of the clock that it was told; None: not yet."""
-        return self._begun_at
 
     def is_at(self, path: str, query: str) -> bool:
         """Whether its looks are what is asked for."""
@@ -64,7 +58,7 @@ class RecordedJob:
 
     def begin(self, now: float) -> None:
         """The answer that made it has ended, or will have, at `now`: its looks begin anew."""
-        self._begun_at, self._shown = now, -1
+        self.begun_at, self._shown = now, -1
 
     def next(self, now: float, speed: float) -> Recording:
         """The look whose turn it is at `now`, in seconds; `speed` divides every time."""
@@ -72,8 +66,8 @@ class RecordedJob:
         if following < len(self.looks) and self._is_due(following, now, speed):
             self._shown = following
         look = self.looks[self._shown]
-        if self._begun_at is None:
-            self._begun_at = now - (look.sent_at or 0.0) / speed
+        if self.begun_at is None:
+            self.begun_at = now - look.sent_at / speed
         return look.recording
 
     def _is_due(self, number: int, now: float, speed: float) -> bool:
@@ -82,9 +76,9 @@ class RecordedJob:
         """
         at = self.looks[number].sent_at
         before = self.looks[number - 1].sent_at if number else None
-        if at is None or before is None or self._begun_at is None:
+        if before is None or self.begun_at is None:
             return True
-        return now >= self._begun_at + (before + at) / 2 / speed
+        return now >= self.begun_at + (before + at) / 2 / speed
 
 
 def job_of(

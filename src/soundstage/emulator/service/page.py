@@ -82,22 +82,29 @@ class Page:
         """A command line for each endpoint that makes songs; `url` is the emulator's own."""
         return [
             ExampleCall(
-                contract.api, contract.title, endpoint.kind, self._curl(contract, endpoint, url)
+                contract.api,
+                contract.title,
+                endpoint.kind,
+                curl_call(contract, endpoint, url, self._key),
             )
             for contract in self._contracts.values()
             for endpoint in contract.endpoints.values()
             if endpoint.makes_songs
         ]
 
-    def _curl(self, contract: Contract, endpoint: Endpoint, url: str) -> str:
-        body = json.dumps(_example(contract, endpoint), ensure_ascii=False)
-        parts = [
-            f"curl -N {shlex.quote(url + endpoint.path)}",
-            f"-H {shlex.quote(f'{contract.auth.header}: {contract.auth.value(self._key)}')}",
-        ]
-        if endpoint.request is not None:
-            parts += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(body)}"]
-        return " \\\n  ".join(parts)
+
+def curl_call(contract: Contract, endpoint: Endpoint, url: str, key: str) -> str:
+    """A request to an endpoint of the emulator at `url`, as a command for a shell."""
+    body = json.dumps(_example(contract, endpoint), ensure_ascii=False)
+    parts = [
+        f"curl -N {shlex.quote(url + endpoint.path)}",
+        f"-H {shlex.quote(f'{contract.auth.header}: {contract.auth.value(key)}')}",
+    ]
+    if endpoint.request is not None:
+        parts += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(body)}"]
+    elif endpoint.method != "GET":
+        parts.append(f"-X {endpoint.method}")
+    return " \\\n  ".join(parts)
 
 
 def _example(contract: Contract, endpoint: Endpoint) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import random
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -75,10 +76,15 @@ _NEAR: Final = 5
 @cache
 def catalogue(contract: Contract) -> tuple[Fault, ...]:
     """Every fault that the contract's data forbids, in the order of its families."""
-    found = tuple(_faults(contract))
-    names = [fault.name for fault in found]
-    assert len(names) == len(set(names)), sorted({n for n in names if names.count(n) > 1})
-    return found
+    seen: Counter[str] = Counter()
+    found = []
+    for fault in _faults(contract):
+        # A contract may have one name for two places (`a.b` beside `a` with `b`), or two reasons
+        # for one fault: what comes again is numbered.
+        seen[fault.name] += 1
+        again = seen[fault.name]
+        found.append(fault if again == 1 else replace(fault, name=f"{fault.name}/{again}"))
+    return tuple(found)
 
 
 def _faults(contract: Contract) -> Iterator[Fault]:
@@ -109,7 +115,7 @@ def _told(contract: Contract, endpoint: Endpoint) -> Iterator[Fault]:
     a generation have plain names; those of others begin with its name.
     """
     seen = contract.seen_through(endpoint)
-    first = seen.protocol is contract.protocol
+    first = endpoint is contract.told
     kind = "states" if endpoint.sampled else "stream"
     found = list(_of_states(seen) if endpoint.sampled else _of_chunks(seen))
     if not first:

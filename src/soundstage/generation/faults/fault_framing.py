@@ -67,13 +67,10 @@ def _of_events(contract: Contract) -> Iterator[Fault]:
         return  # an event that no client sees leaves no other trace
     lost, rule, index = {"index.gap"}, "index/consecutive", contract.protocol.index
 
-    def has_number(frame: bytes) -> bool:
-        text = frame.partition(b"data: ")[2]
-        return index.field.of(json.loads(text)) is not None
-
-    def numbered(frames: list[bytes], at: int) -> bool:
+    def numbered(body: Body, at: int) -> bool:
         """Whether the event and one after it have numbers: else no gap shows that it is lost."""
-        return has_number(frames[at]) and any(map(has_number, frames[at + 1 :]))
+        has = [index.field.of(json.loads(text)) is not None for text in texts_of(body)]
+        return has[at] and any(has[at + 1 :])
 
     says = "a byte order mark stands before an event in the middle, which hides it"
     yield fault("bom_in_the_middle", lost, says, _inner(_data_as(_BOM + b"data: "), numbered), rule)
@@ -158,7 +155,7 @@ def _last(cut: Callable[[bytes], bytes]) -> _Change:
 
 
 def _inner(
-    edit: Callable[[bytes], bytes], wanted: Callable[[list[bytes], int], bool] = lambda *_: True
+    edit: Callable[[bytes], bytes], wanted: Callable[[Body, int], bool] = lambda *_: True
 ) -> _Change:
     """An edit of one frame that is neither the first nor the last, and is `wanted`."""
 
@@ -166,7 +163,7 @@ def _inner(
         if len(body.frames) < 3:
             return None
         at = rng.randrange(1, len(body.frames) - 1)
-        if not wanted(body.frames, at):
+        if not wanted(body, at):
             return None
         frames = list(body.frames)
         frames[at] = edit(frames[at])

@@ -18,7 +18,7 @@ from soundstage.generation.faults.fault import (
     encoded,
     framed,
 )
-from soundstage.generation.faults.legality import broken_in_chunk, stage_of, told_by
+from soundstage.generation.faults.legality import broken_in_chunk, stage_of
 from soundstage.generation.walk import payloads, plan, random_story, story_tracks, sync_result
 
 #: Statuses that are neither the promised one nor a refusal that an API may give at any time.
@@ -30,7 +30,7 @@ _LINES_MAY_BE: Final = ("application/json", "text/plain", "application/octet-str
 
 def of_http(contract: Contract) -> Iterator[Fault]:
     """Faults of the answer around the body."""
-    told = told_by(contract) if contract.told is not None else None
+    told = contract.told
     for endpoint in contract.endpoints.values():
         if endpoint is told:
             yield from _of_endpoint(contract, endpoint, "stream", "http")

@@ -18,7 +18,7 @@ from soundstage.generation.faults.fault import (
     reframed,
     texts_of,
 )
-from soundstage.generation.faults.legality import stream_rule, told_by
+from soundstage.generation.faults.legality import stream_rule
 
 Edit = Callable[[bytes, random.Random], bytes | None]
 
@@ -182,7 +182,7 @@ def of_json(contract: Contract) -> Iterator[Fault]:
     protocol = contract.protocol
     marks = {name for s in protocol.stages for name in s.when.get("properties", ())}
     avoid = frozenset(marks | {each.field.parts[0] for each in protocol.constant})
-    told = told_by(contract) if contract.told is not None else None
+    told = contract.told
     for name, code, says, edit in _json_edits(avoid):
         codes = frozenset({code})
         if told is not None and told.sampled:

@@ -317,7 +317,9 @@ def _with_a_note(contract: Contract, told: FaultSubject) -> WholeAnswer | None:
     protocol = contract.protocol if answer.body.framing != "json" else None
     if answer.body != encoded(chunks, answer.body.framing, protocol):
         return None
-    known = identifiers(contract)
+    fields = (g.field for each in contract.endpoints.values() for g in each.gives)
+    given = {field.parts[0] for field in fields if field is not None}
+    known = given.union(identifiers(contract))
     texts = {
         name: None
         for _, payload in chunks

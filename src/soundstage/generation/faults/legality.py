@@ -91,10 +91,9 @@ def told_by(contract: Contract) -> Endpoint:
 
     Raises LookupError if nothing comes in order there.
     """
-    for endpoint in contract.endpoints.values():
-        if endpoint.protocol is contract.protocol:
-            return endpoint
-    raise LookupError(f"{contract.api} has neither a stream nor states")
+    if contract.told is None:
+        raise LookupError(f"{contract.api} has neither a stream nor states")
+    return contract.told
 
 
 def stream_rule(contract: Contract, rule: str) -> str:
