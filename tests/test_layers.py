@@ -64,7 +64,12 @@ DIVIDED = {room.partition("/")[0] for room in MAY_IMPORT_INSIDE}
 KEPT_TO: dict[str, set[str]] = {
     "locust": {"loadtests/"},
     "gevent": {"loadtests/"},
-    "hypothesis": {"generation/samples.py", "contracts/", "pytest_plugin.py"},
+    "hypothesis": {
+        "generation/samples.py",
+        "generation/schema_values.py",
+        "contracts/",
+        "pytest_plugin.py",
+    },
     "schemathesis": {"contracts/", "pytest_plugin.py"},
     "starlette": {"emulator/"},
     "uvicorn": {"emulator/"},

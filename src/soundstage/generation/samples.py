@@ -3,7 +3,7 @@
 For use in tests, ours and other people's (docs/testing-your-client.md). What is drawn shrinks: a
 failing property shows the fewest chunks, and the plainest values, that still fail.
 
-The only module here that imports Hypothesis.
+Only this module and `schema_values` import Hypothesis.
 """
 
 from __future__ import annotations
@@ -11,17 +11,14 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
-from hypothesis import reject
 from hypothesis import strategies as st
 
 from soundstage.contract import Contract
 from soundstage.contract.json_schema import patterns
 from soundstage.contract.json_schema.field_schemas import Schema
-from soundstage.contract.json_schema.keywords import ANNOTATIONS
 from soundstage.contract.protocol import Stage
-from soundstage.contract.roles import URL_ROLES, role_of
 from soundstage.generation.faults.catalogue import (
     broken_answer,
     catalogue,
@@ -33,7 +30,7 @@ from soundstage.generation.faults.fault import Chunks, Fault, WholeAnswer, dumps
 from soundstage.generation.faults.fault_bodies import result_chunks
 from soundstage.generation.faults.legality import is_legal, stage_of
 from soundstage.generation.payloads import gathered
-from soundstage.generation.sampler import Unmet, sampler_of
+from soundstage.generation.schema_values import TEXTS, drawn, json_values, values
 from soundstage.generation.story import Payload, Step
 from soundstage.generation.walk import maker_of, order_of, payloads, random_story, story_tracks
 
@@ -49,35 +46,8 @@ __all__ = [
     "values",
 ]
 
-#: What a URL's path may hold: no space, control character, quote or angle bracket.
-_IN_URLS: Final = st.characters(
-    codec="utf-8", exclude_categories=("Cc", "Zs", "Zl", "Zp"), exclude_characters='"<>'
-)
-#: Texts that software stumbles over: line ends that are none, marks, astral and combining ones.
-_ODD_TEXTS: Final = st.sampled_from(
-    ("\N{MULTIPLE MUSICAL NOTES}", "\u2028", "\u2029", "\x85", "\ufeff", "\x00", "\r\n\r\n",
-     "data: x\n\n", "e\u0301", "\u202eevil", '"\\', "\U0010ffff", "null", "NaN")
-)  # fmt: skip
-_TEXTS: Final = st.text() | _ODD_TEXTS | st.text(min_size=1, max_size=3).map(lambda text: text * 64)
-_NUMBERS: Final = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-_URLS: Final = st.builds(
-    "{}://{}/{}".format,
-    st.sampled_from(("https", "http", "HTTPS")),
-    st.sampled_from(("storage.example", "127.0.0.1:8000", "[::1]", "xn--bcher-kva.example")),
-    st.text(_IN_URLS, max_size=20),
-)
-#: Any JSON value at all.
-json_values: Final = st.recursive(
-    st.none() | st.booleans() | _NUMBERS | st.text(),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
-    ),
-    max_leaves=4,
-)
 #: How often an unbounded stage comes at most, beyond what it must.
 _FEW, _MANY = 3, 12
-#: How many items an array has at most beyond those that it must have.
-_ITEMS: Final = 2
 _SMALL = ("boolean", "null")
 
 
@@ -103,101 +73,7 @@ class NearMiss(NamedTuple):
         return f"<{self.fault.name}, {self.fault.severity} {caught}: {self.raw!r}>"
 
 
-# --- values ---------------------------------------------------------------------------------------
-
-
-def values(schema: Schema) -> st.SearchStrategy[Any]:
-    """Every value that a resolved schema allows. Where it asks for more than strategies say, values
-    are drawn from the schema by a seed: they do not shrink to plainer ones.
-    """
-    schema = gathered(schema)
-    if schema.keys() - _SAID - ANNOTATIONS or schema.get("items") is False:
-        return _drawn(schema)
-    if "const" in schema:
-        return st.just(schema["const"])
-    if "enum" in schema:
-        return st.sampled_from([v for v in schema["enum"] if is_legal(schema, v)])
-    kinds = schema.get("type")
-    if kinds is None:
-        return json_values
-    kinds = [kinds] if isinstance(kinds, str) else kinds
-    return st.one_of(*(_of_kind(kind, schema) for kind in sorted(kinds, key="null".__ne__)))
-
-
-#: Keywords that strategies say.
-_SAID: Final = frozenset(
-    {
-        "allOf",
-        "const",
-        "enum",
-        "items",
-        "maxItems",
-        "maximum",
-        "minItems",
-        "minLength",
-        "minimum",
-        "pattern",
-        "properties",
-        "required",
-        "type",
-    }
-)
-
-
-def _drawn(schema: Schema) -> st.SearchStrategy[Any]:
-    sampler = sampler_of(schema)
-
-    def draw(seed: int) -> Any:
-        try:
-            return sampler.draw(random.Random(seed))
-        except Unmet:
-            reject()
-
-    return st.integers(0, 2**16).map(draw)
-
-
-def _of_kind(kind: str, schema: Schema) -> st.SearchStrategy[Any]:
-    if kind == "null":
-        return st.none()
-    if kind == "boolean":
-        return st.booleans()
-    if kind == "integer":
-        return st.integers(schema.get("minimum"), schema.get("maximum"))
-    if kind == "number":
-        least, most = schema.get("minimum"), schema.get("maximum")
-        real = st.floats(least, most, allow_nan=False, allow_infinity=False)
-        return real if least is not None or most is not None else _NUMBERS
-    if kind == "string":
-        return _strings(schema)
-    if kind == "array":
-        if schema.get("items") is False:
-            return st.just([])
-        items = values(schema["items"]) if "items" in schema else json_values
-        least = schema.get("minItems", 0)
-        return st.lists(items, min_size=least, max_size=schema.get("maxItems", least + _ITEMS))
-    return _objects(schema) if "properties" in schema else st.dictionaries(st.text(), json_values)
-
-
-def _strings(schema: Schema) -> st.SearchStrategy[str]:
-    least = schema.get("minLength", 0)
-    if role_of(schema) in URL_ROLES:
-        found: st.SearchStrategy[str] = _URLS
-    elif "pattern" in schema:
-        # Texts are made for it by a library that searches with `re`.
-        asked = str(schema["pattern"])
-        found = st.from_regex(asked) if patterns.is_plain(asked) else _TEXTS
-    else:
-        return _TEXTS if not least else _TEXTS.filter(lambda text: len(text) >= least)
-    return found.filter(patterns.validator(schema).is_valid)
-
-
-def _objects(schema: Schema) -> st.SearchStrategy[Payload]:
-    properties = {name: values(inner) for name, inner in schema["properties"].items()}
-    required = set(schema.get("required", ()))
-    return st.fixed_dictionaries(
-        {name: value for name, value in properties.items() if name in required},
-        optional={name: value for name, value in properties.items() if name not in required},
-    )
+# --- requests, results, errors --------------------------------------------------------------------
 
 
 def _undocumented(contract: Contract) -> st.SearchStrategy[Payload]:
@@ -210,9 +86,6 @@ def _undocumented(contract: Contract) -> st.SearchStrategy[Payload]:
     return st.dictionaries(names, json_values, max_size=2)
 
 
-# --- requests, results, errors --------------------------------------------------------------------
-
-
 def requests(contract: Contract, endpoint: str) -> st.SearchStrategy[Payload]:
     """Every body that a request to `endpoint` may have."""
     found = contract.endpoints[endpoint]
@@ -220,7 +93,7 @@ def requests(contract: Contract, endpoint: str) -> st.SearchStrategy[Payload]:
         return st.just({})
     if found.when is None:
         return values(found.request)
-    return _drawn({"type": "object", "allOf": [found.request, found.when]})
+    return drawn({"type": "object", "allOf": [found.request, found.when]})
 
 
 def results(
@@ -245,7 +118,7 @@ def errors(contract: Contract) -> st.SearchStrategy[Refusal]:
     known = contract.errors
     printed = [error.body for error in known.known if error.printed]
     said = {value for body in printed for value in body.values() if isinstance(value, str)}
-    details = _TEXTS.filter(lambda text: text not in said)
+    details = TEXTS.filter(lambda text: text not in said)
     others = st.dictionaries(st.sampled_from(("detail", "message", "error")), details, max_size=2)
     statuses = st.sampled_from(known.statuses)
     bodies = st.sampled_from(printed).map(dict) | others if printed else others
