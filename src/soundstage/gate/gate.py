@@ -35,6 +35,7 @@ from soundstage.exchange.session import Session
 from soundstage.exchange.target import find
 from soundstage.exchange.ties import ask_alone, leave_and_ask, leaves_of, tied_endpoints
 from soundstage.gate.lookup import unusable
+from soundstage.gate.progress import Progress
 from soundstage.gate.rule_outcomes import explained, of_budget
 from soundstage.gate.server_errors import ServerErrors, check_probe, is_server_error
 from soundstage.observed.exchanges import observe
@@ -75,9 +76,11 @@ class ContractGate:
         today: date | None = None,
         timeout_s: float | None = None,
         timeout_option: str = "--timeout",
+        progress: Progress | None = None,
     ) -> None:
         """`timeout_s`: the time for everything that is sent, None for any; see `patience`."""
         self.session = session
+        self.progress = progress or Progress()
         self.contracts = {contract.api: contract for contract in contracts}
         self.bundle = bundle
         self.config = config or Config()
