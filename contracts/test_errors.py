@@ -15,7 +15,7 @@ from soundstage.contract.rules import Rule
 def test_rule(rule: Rule, gate: Any, holds: Callable[[Rule], None]) -> None:
     contract: Contract = gate.contracts[rule.api]
     for error in contract.errors.known:
-        gate.provoked(contract, error)
+        gate.made_up.provoked(contract, error)
     holds(rule)
 
 
@@ -34,7 +34,7 @@ def test_refused(contract: Contract, gate: Any, wrong: str) -> None:
     """Answered with an error, and never with a 500."""
     for endpoint in contract.endpoints.values():
         if endpoint.request is not None:
-            exchange = gate.probe(contract, endpoint, **_WRONGS[wrong])
+            exchange = gate.made_up.probe(contract, endpoint, **_WRONGS[wrong])
             if broken := gate.failing(exchange):
                 said = f"{exchange.id}: {wrong}: {broken[0].message} [{broken[0].code}]"
                 pytest.fail(said, pytrace=False)

@@ -26,29 +26,35 @@ _PATIENCE = 5
 def test_rule(rule: Rule, gate: Any, holds: Callable[[Rule], None], explore: int) -> None:
     contract: Contract = gate.contracts[rule.api]
     path = rule.id.removeprefix(f"{rule.api}/")
-    for each in explored_requests.breaking_rule(contract, rule, gate.valid_bodies(contract)):
-        gate.refused(contract, each.endpoint, each.body, path, content_type=each.content_type)
+    for each in explored_requests.breaking_rule(
+        contract, rule, gate.made_up.valid_bodies(contract)
+    ):
+        gate.made_up.refused(
+            contract, each.endpoint, each.body, path, content_type=each.content_type
+        )
     holds(rule)
 
 
 @pytest.mark.each_contract
 def test_a_refused_request_costs_nothing(contract: Contract, gate: Any, explore: int) -> None:
     """Held against the emulator's own books; no other target shows them."""
-    before = gate.charges()
+    before = gate.ties.charges()
     if before is None:
         pytest.skip("only an emulator shows what it has charged")
     sent = []
     for endpoint in explored_requests.asked(contract):
-        valid = gate.valid_body(contract, endpoint)
+        valid = gate.made_up.valid_body(contract, endpoint)
         for name in valid:
-            sent.append(gate.explored(contract, endpoint, {**valid, name: ["of another type"]}))
-        sent.append(gate.explored(contract, endpoint, b"{"))
-        sent.append(gate.explored(contract, endpoint, {}))
-        sent.append(gate.probe(contract, endpoint, key=None))
-        sent.append(gate.probe(contract, endpoint, key="key-unknown"))
+            sent.append(
+                gate.made_up.explored(contract, endpoint, {**valid, name: ["of another type"]})
+            )
+        sent.append(gate.made_up.explored(contract, endpoint, b"{"))
+        sent.append(gate.made_up.explored(contract, endpoint, {}))
+        sent.append(gate.made_up.probe(contract, endpoint, key=None))
+        sent.append(gate.made_up.probe(contract, endpoint, key="key-unknown"))
     # One that was accepted is a finding of its own, and was not refused.
     accepted = sum(each is not None and each.response.status == _OK for each in sent)
-    after = gate.charges()
+    after = gate.ties.charges()
     if after is None:
         pytest.skip("inconclusive: cap.time: the emulator's books were not asked any more")
     charged = after - before
@@ -62,7 +68,7 @@ def test_unusual_requests_that_the_schema_allows(
     """Long lyrics and all kinds of Unicode must give a conforming answer."""
     tried = _Tried(gate, contract)
     with suppress(pytest.skip.Exception):
-        for name, each in explored_requests.unusual(contract, gate.valid_bodies(contract)):
+        for name, each in explored_requests.unusual(contract, gate.made_up.valid_bodies(contract)):
             tried.send(each, name)
     tried.conclude()
 
@@ -94,7 +100,7 @@ class _Tried:
         """Send one. Raises the exception of a skipped test, which Hypothesis lets pass, where no
         budget covers it or nobody answers any more.
         """
-        exchange = self._gate.explored(
+        exchange = self._gate.made_up.explored(
             self._contract,
             made.endpoint,
             made.body,
@@ -102,7 +108,7 @@ class _Tried:
             content_type=made.content_type,
         )
         if exchange is None:
-            self._unjudged.append(self._gate.not_sent[self._contract.api, "request"])
+            self._unjudged.append(self._gate.sender.not_sent[self._contract.api, "request"])
             pytest.skip("no budget")
         named = f"{what}: " if what else ""
         for each in self._gate.failing(exchange):

@@ -183,8 +183,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     gate = _gate(session.config)
     wanted = [(rule.api, rule.endpoint) for rule in rules]
     known = [pair for pair in wanted if pair[1] in gate.contracts[pair[0]].endpoints]
-    gate.capture_all(known)
-    gate.tie_all(rules)
+    gate.captures.all(known)
+    gate.ties.all(rules)
 
 
 @pytest.hookimpl(trylast=True)

@@ -45,8 +45,8 @@ def captured(home: Path, name: str, api: str, *faults: str, seed: int = 0) -> Pa
         emulator_arguments=("--profile", "instant", *words),
     )
     with open_gate(options) as gate:
-        gate.capture_all((api, endpoint) for endpoint in gate.contracts[api].endpoints)
-        gate.refused(
+        gate.captures.all((api, endpoint) for endpoint in gate.contracts[api].endpoints)
+        gate.made_up.refused(
             gate.contracts[api],
             next(iter(gate.contracts[api].endpoints.values())),
             {},

@@ -105,9 +105,9 @@ def test_fewer_cases_than_the_contract_yields_are_our_bug(emulator: str, tmp_pat
 @pytest.mark.proof
 def test_a_bug_of_ours_in_a_check_is_no_broken_contract(emulator: str, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
-        "from soundstage.gate.gate import ContractGate\n"
+        "from soundstage.gate.made_up_requests import MadeUpRequests\n"
         "def broken(*_, **__):\n    raise ZeroDivisionError('a bug')\n"
-        "ContractGate.probe = broken\n"
+        "MadeUpRequests.probe = broken\n"
     )
     done = check(
         *(tmp_path, "--target", emulator, "--explore", "0", "--out", "run"),

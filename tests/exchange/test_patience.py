@@ -15,8 +15,9 @@ from soundstage.exchange.patience import Patience, TimeUpError
 from soundstage.exchange.session import open_session
 from soundstage.gate import conclusion
 from soundstage.gate.contract_check import CheckOptions, timeout_of
-from soundstage.gate.gate import MOST_TIMEOUTS, ContractGate
+from soundstage.gate.gate import ContractGate
 from soundstage.gate.rule_outcomes import Beside, exit_code
+from soundstage.gate.sender import MOST_TIMEOUTS, Sender
 
 KEY = "soundstage-emulator-key-of-a-test"
 
@@ -28,7 +29,7 @@ def gate_to(url, monkeypatch, *, timeout_s=None, **limits):
         session = open_session(url, **limits)
         stack.callback(session.close)
         session.client.keep_chunks = True
-        gate = ContractGate(session, [load("v6")], None, timeout_s=timeout_s)
+        gate = ContractGate(Sender(session, None, timeout_s=timeout_s), [load("v6")])
         stack.enter_context(gate.patience)
         yield gate
 
@@ -71,7 +72,7 @@ NEVER_ENDING = {
 def test_what_never_ends_is_cut_and_leaves_the_rules_inconclusive(answer, monkeypatch):
     with hostile(answer) as server, gate_to(server.url, monkeypatch, timeout_s=0.4) as gate:
         contract = gate.contracts["v6"]
-        gate.capture_all([("v6", name) for name in contract.endpoints])
+        gate.captures.all([("v6", name) for name in contract.endpoints])
         rules = [rule for rule in contract.rules if rule.endpoint in ("stream", "sync")]
         outcomes = [conclusion.outcome(gate, rule) for rule in rules]
         assert all(each.outcome in ("inconclusive", "failed", "passed") for each in outcomes)
@@ -82,7 +83,7 @@ def test_what_never_ends_is_cut_and_leaves_the_rules_inconclusive(answer, monkey
         assert exit_code(outcomes, Beside(), sent=True) == (1 if broken else 4)
         assert {each.outcome for each in gate.exchanges} == {"cut"}
         with pytest.raises(BudgetError):
-            gate.probe(contract, contract.endpoints["stream"], key=None)
+            gate.made_up.probe(contract, contract.endpoints["stream"], key=None)
 
 
 def test_after_a_few_timeouts_nothing_more_is_tried_out(monkeypatch):
@@ -96,18 +97,18 @@ def test_after_a_few_timeouts_nothing_more_is_tried_out(monkeypatch):
         from soundstage.wire.transport import Limits, Transport
 
         settings = replace(gate.session.transport.settings, limits=Limits(total_s=0.1))
-        gate._explorer.transport = gate.session.client.transport = Transport(settings)
+        gate.sender._explorer.transport = gate.session.client.transport = Transport(settings)
         contract = gate.contracts["v6"]
         stream = contract.endpoints["stream"]
-        sent = [gate.explored(contract, stream, {"prompt": f"{n}"}) for n in range(6)]
+        sent = [gate.made_up.explored(contract, stream, {"prompt": f"{n}"}) for n in range(6)]
         assert [each is not None for each in sent] == [True] * MOST_TIMEOUTS + [False] * 3
-        assert "after 3 timeouts" in gate.not_sent["v6", "request"]
+        assert "after 3 timeouts" in gate.sender.not_sent["v6", "request"]
         rule = next(rule for rule in contract.rules if rule.endpoint == "request")
-        gate.refused(contract, stream, b"{", "request/body")
+        gate.made_up.refused(contract, stream, b"{", "request/body")
         outcome = conclusion.outcome(gate, rule)
         assert (outcome.outcome, exit_code([outcome], Beside(), sent=True)) == ("inconclusive", 4)
         error = next(each for each in contract.errors.known if each.status == 401)
-        assert gate.provoked(contract, error) == []
+        assert gate.made_up.provoked(contract, error) == []
         assert len(server.asked) == 1 + MOST_TIMEOUTS  # one asks whether it is an emulator
 
 
@@ -118,7 +119,7 @@ def test_an_ordinary_target_is_not_hurried(monkeypatch, stream_of):
         connection.sendall(STREAM + body)
 
     with hostile(answer) as server, gate_to(server.url, monkeypatch, timeout_s=60.0) as gate:
-        exchange = gate.captured("v6", "stream")
+        exchange = gate.captures.of("v6", "stream")
         assert exchange is not None
         assert exchange.outcome == "ok"
         assert not gate.patience.over()
@@ -149,9 +150,9 @@ def test_an_id_that_is_no_segment_of_a_path_is_a_finding_and_nothing_is_asked(
     identifier, monkeypatch
 ):
     with hostile(made(identifier)) as server, gate_to(server.url, monkeypatch) as gate:
-        assert gate.captured("v6", "status") is None
-        assert "cannot stand in a URL" in gate.not_sent["v6", "status"]
-        stream = gate.captured("v6", "stream")
+        assert gate.captures.of("v6", "status") is None
+        assert "cannot stand in a URL" in gate.sender.not_sent["v6", "status"]
+        stream = gate.captures.of("v6", "stream")
         assert stream is not None
         found = [each for each in stream.violations if "looked up" in each.message]
         assert [each.code for each in found] == ["field.value"]
@@ -175,7 +176,7 @@ def test_an_id_that_is_no_segment_of_a_path_is_a_finding_and_nothing_is_asked(
 )
 def test_an_id_that_can_be_one_is_asked_for_as_one(identifier, path, monkeypatch):
     with hostile(made(identifier)) as server, gate_to(server.url, monkeypatch) as gate:
-        gate.captured("v6", "status")
+        gate.captures.of("v6", "status")
         assert server.asked[-1] == f"GET {path} HTTP/1.1"
 
 
@@ -186,8 +187,8 @@ def test_an_id_of_another_type_is_no_id(identifier, monkeypatch):
         connection.sendall(STREAM + b"data: " + chunk % identifier.encode() + b"\n\n")
 
     with hostile(answer) as server, gate_to(server.url, monkeypatch) as gate:
-        assert gate.captured("v6", "status") is None
+        assert gate.captures.of("v6", "status") is None
         assert len([line for line in server.asked if "_emulator" not in line]) == 1
-        stream = gate.captured("v6", "stream")
+        stream = gate.captures.of("v6", "stream")
         assert stream is not None
         assert any("message_id" in each.path for each in stream.violations)

@@ -127,7 +127,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     with open_gate(options) as gate:
         for warning in gate.session.warnings:
             say(f"soundstage check: {warning}", stderr)
-        pays = gate.session.budget.left or gate.exploring.left
+        pays = gate.session.budget.left or gate.sender.exploring.left
         if gate.costly and pays and not args.yes:
             consent.ask(planned(options, args.explore, costly=True), stderr)
         elif stderr.isatty() and not args.verbose:
@@ -203,7 +203,7 @@ def _unwritten_report(gate: ContractGate, ran: CheckedRules, stdout: TextIO, std
     assert gate.bundle is not None
     findings = import_module("soundstage.reports.run.findings")
     intake = import_module("soundstage.results.intake").Intake()
-    intake.take(each.row(gate.started_ns) for each in gate.exchanges)
+    intake.take(each.row(gate.sender.started_ns) for each in gate.exchanges)
     report = findings.build(
         gate.bundle.run,
         rules=[outcome.to_json() for outcome in ran.outcomes],

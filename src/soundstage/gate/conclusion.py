@@ -18,6 +18,7 @@ from soundstage.gate.rule_outcomes import (
     not_shown,
     reason_of,
     reasons_of,
+    unjudged,
     voids_of,
 )
 from soundstage.results.weight import Weight
@@ -54,12 +55,12 @@ def outcome(gate: ContractGate, rule: Rule) -> RuleOutcome:
         known.outcome, known.reason = "inconclusive", unknown
     elif not gate.assets.exercised(rule) and not any(
         # A stream that we left on purpose says what it was left for.
-        exercised(rule, seen) and (is_tied(rule) or gate.unjudged(exchange) is None)
+        exercised(rule, seen) and (is_tied(rule) or unjudged(exchange) is None)
         for exchange, seen in concerned
     ):
-        not_sent = gate.not_sent.get((rule.api, rule.endpoint))
+        not_sent = gate.sender.not_sent.get((rule.api, rule.endpoint))
         if is_tied(rule):
-            not_sent = gate.ties_not_sent.get((rule.api, rule.endpoint), not_sent)
+            not_sent = gate.ties.not_sent.get((rule.api, rule.endpoint), not_sent)
         not_shown(known, [exchange for exchange, _ in concerned], not_sent)
         if known.outcome == "not_exercised" and unknown is not None:
             known.reason = unknown
@@ -111,15 +112,15 @@ def finish(
     if gate.bundle is None:
         return
     beside = beside or Beside()
-    gate.keep_all()
+    gate.sender.keep_all()
     outcomes = list(outcomes)
     budget, transport = gate.session.budget, gate.session.transport
-    exploring = gate.exploring
+    exploring = gate.sender.exploring
     # Where probes are free and only the generations have a limit, they are no part of it.
     apart = exploring.limit is None and budget.limit is not None
     sources = {exchange.response.timing_source for exchange in gate.exchanges}
     reasons = reasons_of(outcomes, beside)
-    gate.bundle.observed(gate.observed.to_json())
+    gate.bundle.observed(gate.sender.observed.to_json())
     gate.bundle.finish(
         verdict=None if interrupted else _VERDICTS.get(exit_code, "inconclusive"),
         exit_code=exit_code,

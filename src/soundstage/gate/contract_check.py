@@ -23,6 +23,7 @@ from soundstage.exchange.session import TIMEOUT_S, Session, open_session
 from soundstage.exchange.spawn import EMULATOR, spawned_emulator
 from soundstage.gate.gate import ContractGate
 from soundstage.gate.milestone_facts import milestone_facts
+from soundstage.gate.sender import Sender
 from soundstage.proof.one_conforming import refuse_unkept
 from soundstage.results.bundle import BundleWriter, new_folder
 
@@ -89,19 +90,17 @@ def open_gate(options: CheckOptions) -> Iterator[ContractGate]:
         folder = Path(options.out) if options.out else new_folder("check")
         facts = run_facts(session, "check", options.command, contracts, seed=options.seed)
         bundle = stack.enter_context(BundleWriter.create(folder, facts, patient=True))
-        gate = ContractGate(
+        sender = Sender(
             session,
-            contracts,
             bundle,
-            seed=options.seed,
             strict=options.strict,
             config=options.config,
             explore_budget=options.explore_budget,
             timeout_s=timeout_of(options),
             timeout_option=options.timeout_option,
         )
-        stack.enter_context(gate.patience)
-        yield gate
+        stack.enter_context(sender.patience)
+        yield ContractGate(sender, contracts, seed=options.seed)
 
 
 def timeout_of(options: CheckOptions) -> float:

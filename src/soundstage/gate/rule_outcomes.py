@@ -17,10 +17,13 @@ from soundstage.exchange.patience import REASON, TimeUpError
 from soundstage.exit_codes import ExitCode, worst
 from soundstage.results.matrix import EVIDENCE, evidence_of, rule_row
 from soundstage.results.weight import Weighed, outcome_of
-from soundstage.wire.outages import reason_in_words
+from soundstage.wire.outages import http_reason, is_outage, reason_in_words
 
 #: Reasons that are the target's or the environment's, not the contract's: exit code 6.
 _ENVIRONMENT = ("api.", "http.", "environment.", "budget.missing")
+_REFUSED, _RATE_LIMIT = 400, 429
+#: How the reasons begin for which an answer says nothing about the contract.
+_NOT_THE_APIS = ("http.", "environment.", "harness.", "cap.")
 #: So many sentences of one kind stand in a headline.
 _MOST_SAID = 3
 
@@ -148,6 +151,25 @@ def not_shown(outcome: RuleOutcome, exchanges: list[Exchange], not_sent: str | N
     outcome.reason = "nothing that was sent or seen could have broken it"
     if rule.endpoint in ("error", "request") and not exchanges:
         outcome.reason = "not provoked on this target: it may cost money, or cannot be asked for"
+
+
+def unjudged(exchange: Exchange) -> str | None:
+    """Why an answer says nothing about the contract: an outage, a rate limit, none at all, or
+    bounds of ours; None if it is the API's word.
+    """
+    response, reason = exchange.response, exchange.reason or ""
+    if reason.startswith(_NOT_THE_APIS) and reason != "http.500":
+        return explained(exchange)
+    if response.status is None:
+        return reason or "environment.no_answer"
+    if response.status < _REFUSED:
+        return None
+    body = b"".join(raw for _, raw, _ in exchange.pieces)
+    if response.status == _RATE_LIMIT or is_outage(
+        response.status, response.header("content-type"), body
+    ):
+        return reason_in_words(http_reason(response.status))
+    return None
 
 
 def explained(exchange: Exchange) -> str:

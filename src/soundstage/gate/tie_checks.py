@@ -1,0 +1,90 @@
+"""Puts to the test what the endpoints of a contract say of one generation: leaves streams, and asks
+for what became of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from soundstage.conformance.coverage import is_tied
+from soundstage.contract import Contract
+from soundstage.contract.rule_book import Rule
+from soundstage.errors import BudgetError, TargetError
+from soundstage.exchange.client import Call
+from soundstage.exchange.filled_paths import filled
+from soundstage.exchange.requests import own_values, sent_body, valid_body
+from soundstage.exchange.target import find
+from soundstage.exchange.ties import ask_alone, leave_and_ask, leaves_of, tied_endpoints
+from soundstage.gate.rule_outcomes import of_budget
+from soundstage.gate.sender import Sender
+
+
+class TieChecks:
+    """The ties of `contracts` (by API), each put to the test once."""
+
+    def __init__(self, sender: Sender, contracts: Mapping[str, Contract], *, seed: int) -> None:
+        self._sender = sender
+        self._contracts = contracts
+        self._seed = seed
+        self._tied: set[str] = set()
+        #: Why an endpoint was not held against the one that knows its generations.
+        self.not_sent: dict[tuple[str, str], str] = {}
+
+    def all(self, rules: Iterable[Rule]) -> None:
+        """Put to the test what rules say of two endpoints and one generation, where any does."""
+        for api in dict.fromkeys(rule.api for rule in rules if is_tied(rule)):
+            self.of(self._contracts[api])
+
+    def of(self, contract: Contract) -> None:
+        """Put to the test what the endpoints of a contract say of one generation: leave its streams
+        after each stage, and ask for what became of them. Once; where it may cost money, each
+        stream is left but once, and only within the budget.
+        """
+        if contract.api in self._tied:
+            return
+        self._tied.add(contract.api)
+        for endpoint in tied_endpoints(contract):
+            own = own_values(contract, endpoint, self._seed)
+            call = Call(
+                contract,
+                endpoint,
+                sent_body(endpoint, valid_body(contract, endpoint, self._seed)),
+                path=filled(endpoint, own) if own else None,
+                confirm=1,
+                scenario="ties",
+            )
+            leaves = list(leaves_of(endpoint))
+            if self._sender.costly:
+                leaves = leaves[-1:] if len(leaves) < 2 else leaves[1:2]
+            try:
+                for leave in leaves:
+                    self._sender.patience.check()
+                    self._sender.take(
+                        leave_and_ask(self._sender.session.client, call, leave, self.charges)
+                    )
+                if endpoint.kind == "job" and not self._sender.costly:
+                    self._sender.take(ask_alone(self._sender.session.client, call, self.charges))
+            except BudgetError as error:
+                self.not_sent[contract.api, endpoint.name] = of_budget(error)
+
+    def charges(self) -> int | None:
+        """How many generations an emulator has charged for; None where nobody says, or where
+        asking for it may cost money.
+        """
+        if (
+            self._sender.live
+            or self._sender.costly
+            or "charges" not in self._sender.session.target.about
+        ):
+            return None
+        if self._sender.patience.over():
+            return None
+        try:
+            charges = find(
+                self._sender.session.target.url, self._sender.session.transport
+            ).about.get("charges")
+        except TargetError:
+            if self._sender.patience.over():
+                return None
+            raise
+        return None if charges is None else int(charges)
