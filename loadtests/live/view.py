@@ -1,87 +1,80 @@
 """How a run is going, while it goes: a picture on a terminal, drawn anew every second and gone at
-the end; a line now and then in CI; nothing in any other pipe.
+the end; a line now and then in any other place.
 
-Nothing is drawn while the terminal has not taken the last picture: a slow or stopped terminal must
-not hold up the load generator, whose loop does the drawing. Writing is done by a thread.
+Nothing is written while the reader has not taken what went before: one that is slow, or stopped,
+must not hold up the load generator, whose loop does the drawing.
 """
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 import gevent
 import gevent.hub
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from soundstage.loadtests.live.board import Board
-from soundstage.output import visible
-from soundstage.output.streams import say
+from soundstage.output.live_picture import BAD, DIM, GOOD, Piece, live_picture, row
+from soundstage.output.progress_lines import pause_after
+from soundstage.output.streams import say, screen
+from soundstage.output.terminal_writer import TerminalWriter, draws_pictures
 from soundstage.results import verdicts
 from soundstage.results.milestone_names import MilestoneNames
 from soundstage.results.objective_tally import ObjectiveTally
 
-#: Seconds between two pictures, each of which takes about 10 ms of the loop; and between two lines.
+#: Seconds between two pictures, each of which takes about 10 ms of the loop.
 _PERIOD_S = 1.0
-CI_PERIOD_S = 10.0
-#: A terminal that takes nothing for so long is not waited for at the end of the run.
-_PATIENCE_S = 1.0
+_WHO = "soundstage load: "
 _ORDERS = (0.5, 0.95, 0.99)
-_GOOD, _BAD, _DIM = "green", "bold red", "dim"
-_VERDICTS = {"pass": _GOOD, "fail": _BAD}
-#: Words and their style.
-_Piece = tuple[str, str]
+_VERDICTS = {"pass": GOOD, "fail": BAD}
 
 
 @contextmanager
 def shown(
     board: Board, terminal: TextIO, environ: Mapping[str, str] = os.environ
 ) -> Iterator[None]:
-    """Show `board` on `terminal` until the block ends. CI services set the variable CI, by which
-    their pipes are told from others.
-    """
-    if terminal.isatty() and environ.get("TERM") != "dumb":
-        writer = _TerminalWriter(terminal)
-        live = Live(
-            console=Console(file=writer, force_terminal=True),  # type: ignore[arg-type]
-            get_renderable=lambda: picture(board),
-            auto_refresh=False,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-            vertical_overflow="crop",
-        )
-
-        def draw() -> None:
-            if writer.free:
-                live.refresh()
-
-        try:
-            with live, _every(_PERIOD_S, draw):
-                yield
-        finally:
-            writer.wait()
-    elif environ.get("CI", "").lower() not in ("", "0", "false"):
-        told = "soundstage load: "
-        with _every(CI_PERIOD_S, lambda: say(told + line(board), terminal, flush=True)):
+    """Show `board` on `terminal` until the block ends."""
+    writer = None
+    with suppress(io.UnsupportedOperation, OSError):  # a stream that is no file
+        writer = TerminalWriter(terminal, _in_pool)
+    if writer is not None and draws_pictures(terminal, environ):
+        with (
+            live_picture(writer, lambda: picture(board)) as live,
+            _every(lambda: _PERIOD_S, live.draw),
+        ):
             yield
-    else:
-        yield
+        return
+    log = terminal if writer is None else screen(writer)  # type: ignore[arg-type]
+    try:
+        with _every(
+            lambda: pause_after(max(0.0, board.run.elapsed_s)),
+            lambda: say(_WHO + line(board), log, flush=True),
+        ):
+            yield
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def _in_pool(work: Callable[[], None]) -> Any:
+    """Work for a thread of the system's, which gevent's are not."""
+    return gevent.hub.get_hub().threadpool.spawn(work)
 
 
 @contextmanager
-def _every(period_s: float, work: Callable[[], object]) -> Iterator[None]:
-    """Do some work so often while the block runs."""
+def _every(pause: Callable[[], float], work: Callable[[], object]) -> Iterator[None]:
+    """Do some work after each `pause()` seconds while the block runs."""
 
     def loop() -> None:
         while True:
-            gevent.sleep(period_s)
+            gevent.sleep(pause())
             work()
 
     greenlet = gevent.spawn(loop)
@@ -96,79 +89,27 @@ def line(board: Board) -> str:
     return " · ".join(words for words, _ in _progress(board))
 
 
-class _TerminalWriter:
-    """What Rich draws on: hands what it wrote to a thread that writes it to the terminal, and keeps
-    it while that one is at it.
-    """
-
-    def __init__(self, terminal: TextIO) -> None:
-        self.encoding = terminal.encoding or "utf-8"
-        self._terminal = terminal
-        self._parts: list[str] = []
-        self._writing: Any = None
-
-    @property
-    def free(self) -> bool:
-        """Whether the terminal has taken all that was handed over."""
-        return self._writing is None or bool(self._writing.ready())
-
-    def write(self, text: str) -> int:
-        self._parts.append(text)
-        return len(text)
-
-    def flush(self) -> None:
-        if self._parts and self.free:
-            text = "".join(self._parts)
-            self._parts.clear()
-            self._writing = gevent.hub.get_hub().threadpool.spawn(self._put, text)
-
-    def wait(self) -> None:
-        """Wait for what is being written, and for what came meanwhile, but not for ever."""
-        for _ in range(2):
-            if self._writing is not None:
-                self._writing.wait(_PATIENCE_S)
-            self.flush()
-
-    def _put(self, text: str) -> None:
-        # Past the lock of the text stream: a thread that is stuck here must not keep others out.
-        data = memoryview(text.encode(self.encoding, "replace"))
-        try:
-            place = self._terminal.fileno()
-            while data:
-                data = data[os.write(place, data) :]
-        except (OSError, ValueError):
-            pass  # the terminal is gone; the run is not
-
-
 # ---------------------------------------------------------------------- what there is to see
 
 
 def picture(board: Board) -> RenderableType:
     """All that there is to see of a run just now."""
     recording = board.run.recording
-    parts: list[RenderableType] = [_row("", *_progress(board)), _row("load", *_load(board))]
+    parts: list[RenderableType] = [row("", *_progress(board)), row("load", *_load(board))]
     if board.times:
         parts.append(_milestones(board))
     for api in dict.fromkeys(api for api, _ in board.stages):
         counts = (f"{name} {many:,}" for (of, name), many in board.stages.items() if of == api)
-        parts.append(_row(f"{api} chunks", (", ".join(counts), "")))
+        parts.append(row(f"{api} chunks", (", ".join(counts), "")))
     if codes := recording.codes.most_common(8):
         said = ", ".join(f"{name} {many:,}" for name, many in codes)
-        parts.append(_row("findings", (said, _BAD if recording.violating else "")))
+        parts.append(row("findings", (said, BAD if recording.violating else "")))
     parts += map(_objective, recording.scorecard.tallies)
-    parts.append(_row("generator", (_generator(board), "")))
+    parts.append(row("generator", (_generator(board), "")))
     return Group(*parts)
 
 
-def _row(label: str, *pieces: _Piece) -> Text:
-    """Words in a row. Nothing of others that stands in them drives the terminal: what moves the
-    cursor is Rich's own.
-    """
-    whole = [(label, _DIM), *pieces] if label else pieces
-    return Text("  ").join(Text(visible.line(words), style) for words, style in whole)
-
-
-def _progress(board: Board) -> list[_Piece]:
+def _progress(board: Board) -> list[Piece]:
     """How far a run is, and what matters most of how it went."""
     run, recording = board.run, board.run.recording
     elapsed, duration = max(0.0, run.elapsed_s), board.duration_s
@@ -181,19 +122,19 @@ def _progress(board: Board) -> list[_Piece]:
         (f"{run.in_flight:,} in flight", "bold"),
         (f"{recording.done:,} done", ""),
     ]
-    said += [(f"{failed:,} failed", _BAD)] if failed else []
-    said.append((f"{violating:,} violating", _BAD if violating else _DIM))
-    said += [(f"{dropped:,} dropped", _BAD)] if dropped else []
+    said += [(f"{failed:,} failed", BAD)] if failed else []
+    said.append((f"{violating:,} violating", BAD if violating else DIM))
+    said += [(f"{dropped:,} dropped", BAD)] if dropped else []
     if (headline := board.headline()) is not None:
         label, low, high = headline
         median = f"{high:.2f} s" if low == high else f"{low:.2f} to {high:.2f} s"
         said.append((f"{label} p50 {median}", ""))
     if (invalid := run.why_invalid()) is not None:
-        said.append((f"invalid: {invalid}", _BAD))
+        said.append((f"invalid: {invalid}", BAD))
     return said
 
 
-def _load(board: Board) -> list[_Piece]:
+def _load(board: Board) -> list[Piece]:
     run = board.run
     started, ended = board.rates()
     rate = run.due(max(0.0, run.elapsed_s))
@@ -204,12 +145,12 @@ def _load(board: Board) -> list[_Piece]:
     if workers := run.workers():
         said.append((f"{len(workers)} workers", ""))
     for outcome, many in run.recording.outcomes.most_common():
-        said.append((f"{outcome} {many:,}", _GOOD if outcome == "ok" else _BAD))
+        said.append((f"{outcome} {many:,}", GOOD if outcome == "ok" else BAD))
     return said
 
 
 def _milestones(board: Board) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style=_DIM)
+    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style=DIM)
     for heading in ("milestone", "reached", *(f"p{order * 100:g}" for order in _ORDERS)):
         table.add_column(heading, justify="left" if heading == "milestone" else "right")
     # The milestones of an endpoint in the order in which they are reached.
@@ -220,7 +161,7 @@ def _milestones(board: Board) -> Table:
         label = (f"{api} {endpoint} {names.label(name)}", style)
         reached = f"{board.times[place].n:,} of {board.measured[api, endpoint]:,}"
         quantiles = (_range(*board.quantiles(place, order)) for order in _ORDERS)
-        table.add_row(_row("", label), reached, *quantiles)
+        table.add_row(row("", label), reached, *quantiles)
     return table
 
 
@@ -236,7 +177,7 @@ def _objective(tally: ObjectiveTally) -> Text:
         well = f"{100 * share:.4g}%" if more == share else f"{100 * share:.4g} to {100 * more:.4g}%"
         said = f"{well} do well, {100 * must:.4g}% must  n = {tally.n:,}  {where}"
     known = (verdict if tally.n else "no data yet", _VERDICTS.get(verdict, "yellow"))
-    return _row(f"SLO {objective.slo.text}", known, (said, _DIM))
+    return row(f"SLO {objective.slo.text}", known, (said, DIM))
 
 
 def _generator(board: Board) -> str:

@@ -75,6 +75,7 @@ class Provided:
         self.beside = Beside()
         #: How many test cases, and rules among them, there were to run, and how many cases ran.
         self.cases = self.rules = self.ran = 0
+        self._of_rules: set[str] = set()
 
     def pytest_configure(self, config: pytest.Config) -> None:
         config.stash[_GATE] = self._gate
@@ -87,10 +88,13 @@ class Provided:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self.cases = len(session.items)
-        self.rules = sum(_rule_of(item) is not None for item in session.items)
+        self._of_rules = {item.nodeid for item in session.items if _rule_of(item) is not None}
+        self.rules = self._gate.sender.progress.rules = len(self._of_rules)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.ran += report.when == "teardown"
+        if report.when == "call" and report.nodeid in self._of_rules:
+            self._gate.sender.progress.decide(broken=report.failed)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import shlex
+from contextlib import ExitStack, nullcontext
 from datetime import date, timedelta
 from importlib import import_module
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TextIO
 
 from soundstage import cli
 from soundstage.arguments import Parser, at_most, between, count, shown, whole
-from soundstage.commands import check_session
+from soundstage.commands import check_session, check_view
 from soundstage.commands.check_plan import EXPLORED, planned
 from soundstage.commands.check_session import CheckedRules
 from soundstage.config import Config, find_config
@@ -26,6 +27,7 @@ from soundstage.exchange.spawn import EMULATOR
 from soundstage.exit_codes import ExitCode, with_report, worst
 from soundstage.gate.contract_check import CheckOptions, open_gate
 from soundstage.gate.gate import ContractGate
+from soundstage.gate.progress import Progress
 from soundstage.output import visible
 from soundstage.output.streams import json_line, say
 from soundstage.output.written_files import check_place, put
@@ -124,15 +126,23 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         print(planned(options, args.explore, costly=_may_cost(options)), file=stdout)
         return 0
     confirm_configured(args, config, target, stderr)
-    with open_gate(options) as gate:
+    check_view.begun(target, options.apis, stderr)
+    progress = Progress(lambda text: say(f"soundstage check: {text}", stderr))
+    # pytest's own output says how far it is, and would be drawn over.
+    view = nullcontext() if args.verbose else check_view.shown(progress, target, stderr)
+    with ExitStack() as stack:
+        # Whoever may be asked something sees nothing move until then.
+        asks = _may_cost(options) and not args.yes
+        if not asks:
+            stack.enter_context(view)
+        gate = stack.enter_context(open_gate(options, progress))
         for warning in gate.session.warnings:
-            say(f"soundstage check: {warning}", stderr)
+            progress.said(warning)
         pays = gate.session.budget.left or gate.sender.exploring.left
         if gate.costly and pays and not args.yes:
             consent.ask(planned(options, args.explore, costly=True), stderr)
-        elif stderr.isatty() and not args.verbose:
-            many = ", ".join(options.apis)
-            say(f"checking {gate.session.target.url} ({many}) …", stderr)
+        if asks:
+            stack.enter_context(view)
         ran = check_session.ran(gate, explore=args.explore, only=args.only, verbose=args.verbose)
     code = ran.code
     if code == ExitCode.INCONCLUSIVE and args.on_inconclusive == "warn":

@@ -58,9 +58,9 @@ class Call:
     the answer should be a documented error. `broken_rule`: the rule that the request breaks on
     purpose (`request/field/prompt/required`), None if it breaks none. `keep_chunks`: keep the
     chunks of this exchange, even if the client keeps none; `on_chunk` then gets each as it comes,
-    and must neither wait nor raise. `follow`: a job that is accepted is
-    asked for until it is over; `confirm`: how often its last state is looked at again then.
-    `leave_at`: where the reader of a stream goes away.
+    and `on_stage` (stage, track) each stage that is recognised; they must neither wait nor raise.
+    `follow`: a job that is accepted is asked for until it is over; `confirm`: how often its last
+    state is looked at again then. `leave_at`: where the reader of a stream goes away.
     """
 
     contract: Contract
@@ -80,6 +80,7 @@ class Call:
     confirm: int = 0
     leave_at: Leave | None = None
     on_chunk: Callable[[dict[str, Any]], None] | None = None
+    on_stage: Callable[[str, Any], None] | None = None
 
 
 @dataclass(slots=True)

@@ -204,6 +204,8 @@ class JobFollower:
         else:
             times[1] = high
             times[2] += 1
+        if (reached := exchange.call.on_stage) is not None:
+            reached(seen.stage, None)
         chunk = seen.chunk
         if chunk is not None:
             if self._keep_chunks and self._claim.take(PARSED * one.body_bytes):

@@ -6,6 +6,7 @@ A server that pings for ever holds an exchange to its own deadline, and the next
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
@@ -36,6 +37,7 @@ class Patience:
         self.seconds = seconds
         self.option = option
         self._over = False
+        self._begun_s: float | None = None
         self._cut = cut
         self._left = threading.Event()
         self._lock = threading.Lock()
@@ -44,6 +46,12 @@ class Patience:
     def over(self) -> bool:
         """Whether the time is over."""
         return self._over
+
+    def left_s(self) -> float | None:
+        """How many seconds are left; None where there is no limit."""
+        if self.seconds is None or self._begun_s is None:
+            return self.seconds
+        return max(0.0, self._begun_s + self.seconds - time.monotonic())
 
     @property
     def words(self) -> str:
@@ -56,6 +64,7 @@ class Patience:
             raise TimeUpError(self.words)
         with self._lock:
             if self._thread is None and self.seconds is not None:
+                self._begun_s = time.monotonic()
                 self._thread = threading.Thread(target=self._watch, name="patience", daemon=True)
                 self._thread.start()
 

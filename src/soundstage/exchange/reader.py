@@ -34,6 +34,7 @@ class ExchangeReader:
         "_keep_bytes",
         "_keep_chunks",
         "_on_comment",
+        "_on_stage",
         "_started_ns",
         "_streaming",
         "_tape",
@@ -60,6 +61,7 @@ class ExchangeReader:
         self._claim = claim
         self._comments = comments
         self._on_comment = on_comment
+        self._on_stage = exchange.call.on_stage
         self._streaming = exchange.judge.streaming
         self._told_ns = 0
         self.last_ns = exchange.response.times.head_ns or exchange.started_ns
@@ -127,6 +129,8 @@ class ExchangeReader:
                     times[2] += 1
                 elif len(stages) < _MOST_STAGES:
                     stages[name] = [seconds, seconds, 1]
+                if self._on_stage is not None:
+                    self._on_stage(stage, track)
             if chunk is not None:
                 if self._keep_chunks:
                     if self._claim.take(PARSED * len(event.raw)):

@@ -42,6 +42,7 @@ class Captures:
         todo = [pair for pair in dict.fromkeys(wanted) if pair not in self._captured]
         # What looks a generation up needs one first.
         first = [pair for pair in todo if not names_in(self._endpoint(pair))]
+        self._sender.progress.expect("check", len(todo))
         failed: list[BaseException] = []
         # Threads are not joined: once Ctrl-C has interrupted that, Python takes them for ended.
         ended = {pair: threading.Event() for pair in first}

@@ -23,6 +23,7 @@ from soundstage.exchange.session import TIMEOUT_S, Session, open_session
 from soundstage.exchange.spawn import EMULATOR, spawned_emulator
 from soundstage.gate.gate import ContractGate
 from soundstage.gate.milestone_facts import milestone_facts
+from soundstage.gate.progress import Progress
 from soundstage.gate.sender import Sender
 from soundstage.proof.one_conforming import refuse_unkept
 from soundstage.results.bundle import BundleWriter, new_folder
@@ -64,8 +65,10 @@ class CheckOptions:
 
 
 @contextmanager
-def open_gate(options: CheckOptions) -> Iterator[ContractGate]:
-    """A gate that is ready to check. Raises SoundstageError before anything billable is sent."""
+def open_gate(options: CheckOptions, progress: Progress | None = None) -> Iterator[ContractGate]:
+    """A gate that is ready to check, and tells `progress` what it does. Raises SoundstageError
+    before anything billable is sent.
+    """
     contracts = [load(api) for api in options.apis]
     refuse_unkept(options.apis)
     with ExitStack() as stack:
@@ -98,6 +101,7 @@ def open_gate(options: CheckOptions) -> Iterator[ContractGate]:
             explore_budget=options.explore_budget,
             timeout_s=timeout_of(options),
             timeout_option=options.timeout_option,
+            progress=progress,
         )
         stack.enter_context(sender.patience)
         yield ContractGate(sender, contracts, seed=options.seed)

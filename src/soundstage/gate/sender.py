@@ -66,6 +66,7 @@ class Sender:
             room=session.client.room,
         )
         self.patience = Patience(timeout_s, self._out_of_time, option=timeout_option)
+        self.progress.within(session.budget, self.exploring, self.patience)
         self.config = config or Config()
         self.weights = Weights(self.config, strict=strict, today=today)
         self.started_ns = time.monotonic_ns()
@@ -102,7 +103,8 @@ class Sender:
                 f"after {MOST_TIMEOUTS} timeouts nothing more was tried out on this target"
             )
         client = self.session.client if call.scenario == "check" else self._explorer
-        return self.take(client.exchange(call))
+        with self.progress.sending(call) as watched:
+            return self.take(client.exchange(watched))
 
     def take(self, exchange: Exchange) -> Exchange:
         """Keep an exchange, and what it shows."""

@@ -43,6 +43,7 @@ class TieChecks:
         if contract.api in self._tied:
             return
         self._tied.add(contract.api)
+        client = self._sender.session.client
         for endpoint in tied_endpoints(contract):
             own = own_values(contract, endpoint, self._seed)
             call = Call(
@@ -59,11 +60,12 @@ class TieChecks:
             try:
                 for leave in leaves:
                     self._sender.patience.check()
-                    self._sender.take(
-                        leave_and_ask(self._sender.session.client, call, leave, self.charges)
-                    )
+                    with self._sender.progress.sending(call) as watched:
+                        left = leave_and_ask(client, watched, leave, self.charges)
+                        self._sender.take(left)
                 if endpoint.kind == "job" and not self._sender.costly:
-                    self._sender.take(ask_alone(self._sender.session.client, call, self.charges))
+                    with self._sender.progress.sending(call) as watched:
+                        self._sender.take(ask_alone(client, watched, self.charges))
             except BudgetError as error:
                 self.not_sent[contract.api, endpoint.name] = of_budget(error)
 
