@@ -22,14 +22,15 @@ from soundstage.exchange.budget import is_loopback
 from soundstage.exchange.spawn import EMULATOR, spawned_emulator
 from soundstage.exit_codes import ExitCode, with_report
 from soundstage.loadtests.load_options import duration, parse_args
-from soundstage.loadtests.merged_options import parameters, planned, scenario_of
+from soundstage.loadtests.merged_options import how_much, parameters, planned, scenario_of
 from soundstage.loadtests.schedule.scenario import Scenario
 from soundstage.loadtests.schedule.scenario_file import ready
 from soundstage.output import visible
+from soundstage.output.progress_lines import say_at_once
 from soundstage.output.streams import say
 from soundstage.process import signals
 from soundstage.proof.one_conforming import refuse_unkept, unkept_apis
-from soundstage.target_options import confirm_configured, connection_of, target_of
+from soundstage.target_options import confirm_configured, connection_of, named, target_of
 
 if TYPE_CHECKING:
     from locust.env import Environment
@@ -72,6 +73,9 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
             print(plan, file=stderr)
         else:
             consent.ask(plan, stderr)
+
+    begun = f"loading {named(target)}: {how_much(scenario)} …"
+    say_at_once(begun if stderr.isatty() else f"soundstage load: {begun}", stderr)
 
     import locust  # noqa: F401 - patches sockets, and must before anything uses one
 

@@ -131,14 +131,8 @@ def parameters(scenario: Scenario) -> dict[str, Any]:
 
 def planned(target: str, scenario: Scenario, budget: int | None) -> str:
     """What would be sent, how long it takes and what it may cost, in words."""
-    length = scenario.length + (scenario.warmup_s if _has_warmup_before(scenario) else 0.0)
-    lines = []
-    if scenario.users is not None:
-        lines.append(f"{scenario.users} users, one request after another, for {span(length)}")
-        many = None
-    else:
-        many = round(arrivals.expected(scenario.warmed()))
-        lines.append(f"{', then '.join(scenario.words())}: about {many} requests in {span(length)}")
+    many = _requests(scenario)
+    lines = [how_much(scenario)]
     places = [_place(part) for part in scenario.parts]
     lines.append(f"to {', '.join(f'{place} (weight {weight:g})' for place, weight, _ in places)}")
     billed = sum(weight for _, weight, cost in places if cost)
@@ -153,6 +147,19 @@ def planned(target: str, scenario: Scenario, budget: int | None) -> str:
     lines.append(f"{cost}; {limit}")
     first, *rest = lines
     return visible.lines([f"{target}: {first}", *(f"  {each}" for each in rest)])
+
+
+def how_much(scenario: Scenario) -> str:
+    """What would be sent, and how long it takes, in words."""
+    length = scenario.length + (scenario.warmup_s if _has_warmup_before(scenario) else 0.0)
+    if (many := _requests(scenario)) is None:
+        return f"{scenario.users} users, one request after another, for {span(length)}"
+    return f"{', then '.join(scenario.words())}: about {many} requests in {span(length)}"
+
+
+def _requests(scenario: Scenario) -> int | None:
+    """About how many requests are sent; None where that depends on the target."""
+    return None if scenario.users is not None else round(arrivals.expected(scenario.warmed()))
 
 
 def _has_warmup_before(scenario: Scenario) -> bool:

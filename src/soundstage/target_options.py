@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from typing import Any, Protocol, TextIO, TypedDict
+from urllib.parse import urlsplit
 
 from soundstage.arguments import Hidden, base_url, count, header, words
 from soundstage.config import Config
@@ -58,6 +60,17 @@ def target_of(args: argparse.Namespace, config: Config | None = None) -> str:
     if not target:
         raise UsageError(f"--target is needed: a base URL, or `--target {EMULATOR}`, which is free")
     return target
+
+
+def named(target: str) -> str:
+    """A target as it can be said before anybody has looked at it: it may hold a password."""
+    if target == EMULATOR:
+        return "an emulator that is started for it"
+    with suppress(ValueError):
+        parts = urlsplit(target)
+        if parts.hostname:
+            return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    return "the target"
 
 
 def connection_of(args: argparse.Namespace, config: Config | None = None) -> ConnectionOptions:

@@ -9,15 +9,14 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
-from urllib.parse import urlsplit
 
 from soundstage.contract import load
-from soundstage.exchange.spawn import EMULATOR
 from soundstage.gate import progress_words as words
 from soundstage.gate.progress import Progress
 from soundstage.output import streams
-from soundstage.output.progress_lines import pause_after, repeated
+from soundstage.output.progress_lines import pause_after, repeated, say_at_once
 from soundstage.output.terminal_writer import TerminalWriter, draws_pictures
+from soundstage.target_options import named
 
 if TYPE_CHECKING:  # Rich takes a while to load, and only a terminal needs it
     from rich.console import RenderableType
@@ -35,20 +34,9 @@ def begun(target: str, apis: Iterable[str], stderr: TextIO) -> None:
     """
     contracts = [load(api) for api in apis]
     many = sum(1 for contract in contracts for _ in contract.rules)
-    named = ", ".join(contract.api for contract in contracts)
-    said = f"checking {_named(target)} ({named}): {many:,} rules …"
-    streams.say(said if stderr.isatty() else _WHO + said, stderr, flush=True)
-
-
-def _named(target: str) -> str:
-    """A target as it can be said before anybody has looked at it: it may hold a password."""
-    if target == EMULATOR:
-        return "an emulator that is started for it"
-    with suppress(ValueError):
-        parts = urlsplit(target)
-        if parts.hostname:
-            return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-    return "the target"
+    versions = ", ".join(contract.api for contract in contracts)
+    said = f"checking {named(target)} ({versions}): {many:,} rules …"
+    say_at_once(said if stderr.isatty() else _WHO + said, stderr)
 
 
 @contextmanager
@@ -117,7 +105,7 @@ def picture(progress: Progress, target: str) -> RenderableType:
     from soundstage.output.live_picture import BAD, BOLD, DIM, row
 
     clock = f"{progress.elapsed_s:.0f} s"
-    head = [(f"checking {_named(target)}", BOLD), (clock, "")]
+    head = [(f"checking {named(target)}", BOLD), (clock, "")]
     rows = [row("", *head, *((each, DIM) for each in words.time_left(progress)))]
     if told := words.rules(progress):
         rows.append(row("rules", (told[0], ""), *((each, BAD) for each in told[1:])))

@@ -6,9 +6,13 @@ first, when somebody waits for them, and rarely later.
 
 from __future__ import annotations
 
+import select
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TextIO
+
+from soundstage.output.streams import say
 
 #: (from this second on, seconds between two lines)
 _PERIODS = ((0.0, 2.4), (30.0, 10.0), (600.0, 60.0))
@@ -25,6 +29,16 @@ def pause_after(elapsed_s: float) -> float:
     period = next(period for begin, period in reversed(_PERIODS) if elapsed_s >= begin)
     pause = period - elapsed_s % period
     return pause if pause > _TOO_SOON * period else pause + period
+
+
+def say_at_once(text: str, stream: TextIO) -> None:
+    """Print a line before the work begins, unless the reader takes nothing just now (a terminal
+    after Ctrl-S): the work does not wait for it.
+    """
+    with suppress(OSError, ValueError):
+        if not select.select([], [stream], [], 0)[1]:
+            return
+    say(text, stream, flush=True)
 
 
 @contextmanager
