@@ -1,25 +1,21 @@
-"""The requests that are made up: what breaks a rule, what is unusual, what Schemathesis thinks of.
+"""The requests that are made up: what breaks a rule, what is unusual, what is thought of at random.
 
-The same for the same contract, so that what will be sent can be counted before it is. Nothing is
-sent from here.
+The same for the same contract and seed, so that what will be sent can be counted before it is.
+Nothing is sent from here.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from soundstage.contract import Contract
-from soundstage.contract.json_schema.patterns import is_plain
 from soundstage.contract.protocol import Endpoint
 from soundstage.contract.roles import role_of
 from soundstage.contract.rules import Rule
 from soundstage.generation.broken_requests import breaking
 
-#: What a body can be; anything else that Schemathesis has in its place means: none.
-_JSON = (dict, list, str, int, float, bool, type(None))
 #: The roles of parameters in which people write what they like, and what they may write.
 _WORDS = ("prompt", "lyrics")
 _UNUSUAL = (
@@ -37,11 +33,6 @@ class MadeUp:
     body: Any
     method: str
     content_type: str = "application/json"
-
-    @property
-    def billable(self) -> bool:
-        """Whether it may be billed, if it carries a key."""
-        return self.endpoint.billed and self.method == "POST"
 
 
 def asked(contract: Contract) -> Iterator[Endpoint]:
@@ -78,63 +69,16 @@ def unusual(contract: Contract, valid: dict[str, dict[str, Any]]) -> Iterator[tu
                     yield name, MadeUp(endpoint, body, endpoint.method)
 
 
-def explore(contract: Contract, many: int, take: Callable[[MadeUp], None]) -> None:
-    """Give `take` the requests of all of Schemathesis' phases for each endpoint: examples, coverage
-    (boundaries, missing and mistyped parameters, unexpected methods) and fuzzing, valid and not, of
-    each about `many`. What `take` raises is no part of it: Hypothesis would ask again.
-    """
-    import hypothesis
-    import schemathesis
-    from schemathesis.generation.hypothesis import builder
+def explore(contract: Contract, many: int, seed: int) -> list[MadeUp]:
+    """At most `many` requests for each endpoint, of what Schemathesis thinks of; no two alike."""
+    if many == 0:
+        return []
+    # Not before: it takes a while to load.
+    from soundstage.contracts import schemathesis_cases
 
-    from soundstage.contract.openapi import document
-
-    # Without a config of its own it would read a schemathesis.toml of the current folder.
-    config = schemathesis.Config()
-    described = schemathesis.openapi.from_dict(_searchable(document(contract)), config=config)
-    settings = hypothesis.settings(
-        max_examples=2 * many,
-        database=None,
-        deadline=None,
-        derandomize=True,
-        phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
-        suppress_health_check=list(hypothesis.HealthCheck),
-    )
-    for endpoint in asked(contract):
-        operation = described[endpoint.path][endpoint.method]
-        case_of = _taker(endpoint, take)
-        tried = builder.HypothesisTestConfig(
-            project=described.config,
-            modes=list(builder.HypothesisTestMode),
-            settings=settings,
-            # The same in continuous integration as anywhere else.
-            apply_ci_profile=False,
-        )
-        builder.create_test(operation=operation, test_func=case_of, config=tried)()
-
-
-def _searchable(value: Any) -> Any:
-    """A document without the patterns for which no texts can be made up: Schemathesis searches with
-    `re`, which knows no limit. What it makes up in their place is judged by the contract all the
-    same.
-    """
-    if isinstance(value, list):
-        return [_searchable(each) for each in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        key: _searchable(inner)
-        for key, inner in value.items()
-        if not (key == "pattern" and isinstance(inner, str) and not is_plain(inner))
-    }
-
-
-def _taker(endpoint: Endpoint, take: Callable[[MadeUp], None]) -> Callable[[Any], None]:
-    def take_case(case: Any) -> None:
-        body = case.body if isinstance(case.body, bytes) else b""
-        if isinstance(case.body, _JSON):
-            # Bytes, so that integers of any size are sent as they are.
-            body = json.dumps(case.body).encode()
-        take(MadeUp(endpoint, body, case.method, case.media_type or "application/json"))
-
-    return take_case
+    thought_of = schemathesis_cases.ThoughtOf(contract)
+    return [
+        MadeUp(endpoint, *case)
+        for endpoint in asked(contract)
+        for case in thought_of.cases(endpoint, many, f"{seed}/{contract.api}/{endpoint.name}")
+    ]

@@ -11,11 +11,16 @@ from soundstage.contract import Contract
 from soundstage.contract.rules import Rule
 
 
+@pytest.fixture(scope="session")
+def provoked(gate: Any) -> None:
+    """The errors of the contracts of which such rules were selected, provoked together."""
+    apis = dict.fromkeys(rule.api for rule in gate.selected if rule.endpoint == "error")
+    gate.made_up.send(gate.made_up.provoking(gate.contracts[api] for api in apis))
+
+
 @pytest.mark.rules("error")
-def test_rule(rule: Rule, gate: Any, holds: Callable[[Rule], None]) -> None:
-    contract: Contract = gate.contracts[rule.api]
-    for error in contract.errors.known:
-        gate.made_up.provoked(contract, error)
+@pytest.mark.usefixtures("provoked")
+def test_rule(rule: Rule, holds: Callable[[Rule], None]) -> None:
     holds(rule)
 
 
@@ -32,11 +37,16 @@ _WRONGS = {
 @pytest.mark.parametrize("wrong", sorted(_WRONGS))
 def test_refused(contract: Contract, gate: Any, wrong: str) -> None:
     """Answered with an error, and never with a 500."""
-    for endpoint in contract.endpoints.values():
-        if endpoint.request is not None:
-            exchange = gate.made_up.probe(contract, endpoint, **_WRONGS[wrong])
-            if broken := gate.failing(exchange):
-                said = f"{exchange.id}: {wrong}: {broken[0].message} [{broken[0].code}]"
-                pytest.fail(said, pytrace=False)
-            if (unjudged := gate.unjudged(exchange)) is not None:
-                pytest.skip(f"inconclusive: {unjudged}")
+    calls = [
+        gate.made_up.probe(contract, endpoint, **_WRONGS[wrong])
+        for endpoint in contract.endpoints.values()
+        if endpoint.request is not None
+    ]
+    for exchange in gate.made_up.send(calls):
+        if exchange is None:
+            pytest.skip(f"inconclusive: {gate.sender.not_sent[contract.api, 'request']}")
+        if broken := gate.failing(exchange):
+            said = f"{exchange.id}: {wrong}: {broken[0].message} [{broken[0].code}]"
+            pytest.fail(said, pytrace=False)
+        if (unjudged := gate.unjudged(exchange)) is not None:
+            pytest.skip(f"inconclusive: {unjudged}")

@@ -4,8 +4,7 @@ Requests come from the contract's own schemas: Schemathesis makes them, Hypothes
 the schema allows must give a conforming answer, what it rules out a documented error.
 """
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -18,20 +17,24 @@ from soundstage.contracts.explored_requests import MadeUp
 #: So many findings of one test are said; all of them stand with their rules.
 _SHOWN = 3
 _OK = 200
-#: After so many requests in a row that nobody answered, no more are sent.
-_PATIENCE = 5
+
+
+@pytest.fixture(scope="session")
+def refused(gate: Any, explore: int) -> None:
+    """Requests that break the rules which were selected, sent together."""
+    gate.made_up.send(
+        gate.made_up.refusal(each, rule)
+        for rule in gate.selected
+        if rule.endpoint == "request"
+        for each in explored_requests.breaking_rule(
+            gate.contracts[rule.api], rule, gate.made_up.valid_bodies(gate.contracts[rule.api])
+        )
+    )
 
 
 @pytest.mark.rules("request")
-def test_rule(rule: Rule, gate: Any, holds: Callable[[Rule], None], explore: int) -> None:
-    contract: Contract = gate.contracts[rule.api]
-    path = rule.id.removeprefix(f"{rule.api}/")
-    for each in explored_requests.breaking_rule(
-        contract, rule, gate.made_up.valid_bodies(contract)
-    ):
-        gate.made_up.refused(
-            contract, each.endpoint, each.body, path, content_type=each.content_type
-        )
+@pytest.mark.usefixtures("refused")
+def test_rule(rule: Rule, holds: Callable[[Rule], None]) -> None:
     holds(rule)
 
 
@@ -41,17 +44,16 @@ def test_a_refused_request_costs_nothing(contract: Contract, gate: Any, explore:
     before = gate.ties.charges()
     if before is None:
         pytest.skip("only an emulator shows what it has charged")
-    sent = []
+    calls = []
     for endpoint in explored_requests.asked(contract):
         valid = gate.made_up.valid_body(contract, endpoint)
-        for name in valid:
-            sent.append(
-                gate.made_up.explored(contract, endpoint, {**valid, name: ["of another type"]})
-            )
-        sent.append(gate.made_up.explored(contract, endpoint, b"{"))
-        sent.append(gate.made_up.explored(contract, endpoint, {}))
-        sent.append(gate.made_up.probe(contract, endpoint, key=None))
-        sent.append(gate.made_up.probe(contract, endpoint, key="key-unknown"))
+        bodies = [{**valid, name: ["of another type"]} for name in valid]
+        for body in (*bodies, b"{", {}):
+            made = MadeUp(endpoint, body, endpoint.method)
+            calls.append(gate.made_up.explored(contract, made))
+        for key in (None, "key-unknown"):
+            calls.append(gate.made_up.probe(contract, endpoint, key=key))
+    sent = gate.made_up.send(calls)
     # One that was accepted is a finding of its own, and was not refused.
     accepted = sum(each is not None and each.response.status == _OK for each in sent)
     after = gate.ties.charges()
@@ -66,11 +68,7 @@ def test_unusual_requests_that_the_schema_allows(
     contract: Contract, gate: Any, explore: int
 ) -> None:
     """Long lyrics and all kinds of Unicode must give a conforming answer."""
-    tried = _Tried(gate, contract)
-    with suppress(pytest.skip.Exception):
-        for name, each in explored_requests.unusual(contract, gate.made_up.valid_bodies(contract)):
-            tried.send(each, name)
-    tried.conclude()
+    _try(gate, contract, explored_requests.unusual(contract, gate.made_up.valid_bodies(contract)))
 
 
 @pytest.mark.each_contract
@@ -78,53 +76,29 @@ def test_explored_requests(contract: Contract, gate: Any, explore: int) -> None:
     """What Schemathesis thinks of. What a request really is, the contract says, not the phase that
     made it.
     """
-    tried = _Tried(gate, contract)
-    with suppress(pytest.skip.Exception):
-        explored_requests.explore(contract, explore, tried.send)
-    tried.conclude()
+    thought_of = explored_requests.explore(contract, explore, gate.made_up.seed)
+    _try(gate, contract, (("", each) for each in thought_of))
 
 
-class _Tried:
-    """The made-up requests of one test: all of them are sent, and what they showed is said at the
-    end, since Hypothesis would send a request that fails again and again.
+def _try(gate: Any, contract: Contract, named: Iterable[tuple[str, MadeUp]]) -> None:
+    """Send requests, each with the name of what is tried out, and fail or skip the test by what
+    all of them showed.
     """
-
-    def __init__(self, gate: Any, contract: Contract) -> None:
-        self._gate = gate
-        self._contract = contract
-        self._broken: list[str] = []
-        self._unjudged: list[str] = []
-        self._in_a_row = 0
-
-    def send(self, made: MadeUp, what: str = "") -> None:
-        """Send one. Raises the exception of a skipped test, which Hypothesis lets pass, where no
-        budget covers it or nobody answers any more.
-        """
-        exchange = self._gate.made_up.explored(
-            self._contract,
-            made.endpoint,
-            made.body,
-            method=made.method,
-            content_type=made.content_type,
-        )
+    wanted = list(named)
+    sent = gate.made_up.send(gate.made_up.explored(contract, each) for _, each in wanted)
+    broken: list[str] = []
+    unjudged: list[str] = []
+    for (what, _), exchange in zip(wanted, sent, strict=True):
         if exchange is None:
-            self._unjudged.append(self._gate.sender.not_sent[self._contract.api, "request"])
-            pytest.skip("no budget")
-        named = f"{what}: " if what else ""
-        for each in self._gate.failing(exchange):
-            self._broken.append(f"{exchange.id}: {named}{each.message} [{each.code}]")
-        unjudged = self._gate.unjudged(exchange)
-        self._in_a_row = 0 if unjudged is None else self._in_a_row + 1
-        if unjudged is not None:
-            self._unjudged.append(unjudged)
-        if self._in_a_row == _PATIENCE:
-            pytest.skip("nobody answers")
-
-    def conclude(self) -> None:
-        """Fail or skip the test by what was seen."""
-        if self._broken:
-            more = len(self._broken) - _SHOWN
-            said = [*self._broken[:_SHOWN], *([f"and {more} more"] if more > 0 else [])]
-            pytest.fail("; ".join(said), pytrace=False)
-        if self._unjudged:
-            pytest.skip(f"inconclusive: {self._unjudged[0]}")
+            unjudged += filter(None, [gate.sender.not_sent.get((contract.api, "request"))])
+            continue
+        prefix = f"{what}: " if what else ""
+        for each in gate.failing(exchange):
+            broken.append(f"{exchange.id}: {prefix}{each.message} [{each.code}]")
+        unjudged += filter(None, [gate.unjudged(exchange)])
+    if broken:
+        more = len(broken) - _SHOWN
+        said = [*broken[:_SHOWN], *([f"and {more} more"] if more > 0 else [])]
+        pytest.fail("; ".join(said), pytrace=False)
+    if unjudged:
+        pytest.skip(f"inconclusive: {unjudged[0]}")

@@ -185,6 +185,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if not rules or session.config.option.collectonly or not _has_target(session.config):
         return
     gate = _gate(session.config)
+    gate.selected = rules
     wanted = [(rule.api, rule.endpoint) for rule in rules]
     known = [pair for pair in wanted if pair[1] in gate.contracts[pair[0]].endpoints]
     gate.captures.all(known)

@@ -21,6 +21,7 @@ from soundstage import cli
 from soundstage.commands.observed_schema import read
 from soundstage.config import read_config
 from soundstage.contract import load, load_all
+from soundstage.contracts.explored_requests import MadeUp
 from soundstage.errors import UsageError
 from soundstage.exit_codes import ExitCode
 from soundstage.gate import conclusion
@@ -46,12 +47,9 @@ def captured(home: Path, name: str, api: str, *faults: str, seed: int = 0) -> Pa
     )
     with open_gate(options) as gate:
         gate.captures.all((api, endpoint) for endpoint in gate.contracts[api].endpoints)
-        gate.made_up.refused(
-            gate.contracts[api],
-            next(iter(gate.contracts[api].endpoints.values())),
-            {},
-            "request/body",
-        )
+        contract = gate.contracts[api]
+        first = next(iter(contract.endpoints.values()))
+        gate.made_up.send([gate.made_up.explored(contract, MadeUp(first, {}, first.method))])
         conclusion.finish(gate, [], ExitCode.PASS)
     return home / name
 

@@ -10,6 +10,7 @@ from hostile import STREAM, drips_chunks, drips_head, drips_result, hostile, pin
 
 from soundstage.config import Config, TargetDefaults
 from soundstage.contract import load
+from soundstage.contracts.explored_requests import MadeUp
 from soundstage.errors import BudgetError
 from soundstage.exchange.patience import Patience, TimeUpError
 from soundstage.exchange.session import open_session
@@ -29,7 +30,7 @@ def gate_to(url, monkeypatch, *, timeout_s=None, **limits):
         session = open_session(url, **limits)
         stack.callback(session.close)
         session.client.keep_chunks = True
-        gate = ContractGate(Sender(session, None, timeout_s=timeout_s), [load("v6")])
+        gate = ContractGate(Sender(session, None, timeout_s=timeout_s), [load("v6")], at_once=1)
         stack.enter_context(gate.patience)
         yield gate
 
@@ -83,7 +84,7 @@ def test_what_never_ends_is_cut_and_leaves_the_rules_inconclusive(answer, monkey
         assert exit_code(outcomes, Beside(), sent=True) == (1 if broken else 4)
         assert {each.outcome for each in gate.exchanges} == {"cut"}
         with pytest.raises(BudgetError):
-            gate.made_up.probe(contract, contract.endpoints["stream"], key=None)
+            gate.sender.send(gate.made_up.probe(contract, contract.endpoints["stream"], key=None))
 
 
 def test_after_a_few_timeouts_nothing_more_is_tried_out(monkeypatch):
@@ -100,15 +101,18 @@ def test_after_a_few_timeouts_nothing_more_is_tried_out(monkeypatch):
         gate.sender._explorer.transport = gate.session.client.transport = Transport(settings)
         contract = gate.contracts["v6"]
         stream = contract.endpoints["stream"]
-        sent = [gate.made_up.explored(contract, stream, {"prompt": f"{n}"}) for n in range(6)]
+        made = [MadeUp(stream, {"prompt": f"{n}"}, "POST") for n in range(6)]
+        sent = gate.made_up.send(gate.made_up.explored(contract, each) for each in made)
         assert [each is not None for each in sent] == [True] * MOST_TIMEOUTS + [False] * 3
         assert "after 3 timeouts" in gate.sender.not_sent["v6", "request"]
         rule = next(rule for rule in contract.rules if rule.endpoint == "request")
-        gate.made_up.refused(contract, stream, b"{", "request/body")
+        assert gate.made_up.send([gate.made_up.refusal(MadeUp(stream, b"{", "POST"), rule)]) == [
+            None
+        ]
         outcome = conclusion.outcome(gate, rule)
         assert (outcome.outcome, exit_code([outcome], Beside(), sent=True)) == ("inconclusive", 4)
-        error = next(each for each in contract.errors.known if each.status == 401)
-        assert gate.made_up.provoked(contract, error) == []
+        provoking = gate.made_up.provoking([contract])
+        assert gate.made_up.send(provoking) == [None] * len(provoking) != []
         assert len(server.asked) == 1 + MOST_TIMEOUTS  # one asks whether it is an emulator
 
 

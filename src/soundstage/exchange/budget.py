@@ -61,3 +61,8 @@ class Budget:
                     missing=self.limit == 0,
                 )
             self.spent += 1
+
+    def give_back(self) -> None:
+        """Take back one request that was counted and is known to have cost nothing."""
+        with self._lock:
+            self.spent -= 1

@@ -77,8 +77,19 @@ class Client:
         counter = itertools.count(1)
         self.next_id = ids or (lambda: f"e{next(counter):06d}")
 
-    def exchange(self, call: Call) -> Exchange:
-        """Send one request, read its answer to the end, and judge it.
+    def admit(self, call: Call) -> str:
+        """Pay for a request, and give it its id. Whoever sends several at once admits them one
+        after the other, so that budget and ids do not depend on which of them is quicker.
+
+        Raises BudgetError for one that is billable and not covered.
+        """
+        if call.billable and self._key(call) is not None:
+            self.budget.take()
+        return self.next_id()
+
+    def exchange(self, call: Call, admitted: str | None = None) -> Exchange:
+        """Send one request, read its answer to the end, and judge it. `admitted`: the id that
+        `admit` gave it; without one it is admitted here.
 
         Raises BudgetError before anything is sent if the request is billable and not covered, and
         UsageError for a request that cannot be sent; nothing else.
@@ -87,8 +98,7 @@ class Client:
         path = call.path or path_of(call.endpoint)
         url = self.target.url + path
         head, body = self._request(call)
-        if call.endpoint.billed and method == "POST" and self._key(call) is not None:
-            self.budget.take()
+        admitted = admitted or self.admit(call)
         comments: list[bytes] = []
         claim = self.room.claim()
         followed = call.endpoint.kind == "job" and call.follow and not call.expect_error
@@ -107,7 +117,7 @@ class Client:
         with self.transport.open(Request(method, url, head, body)) as response:
             started = response.times.start_ns
             exchange = Exchange(
-                id=self.next_id(),
+                id=admitted,
                 call=call,
                 intended_ns=call.intended_ns or started,
                 started_ns=started,

@@ -28,6 +28,8 @@ from soundstage.wire.end import End
 from soundstage.wire.transport import Response
 
 _SECOND_NS = 1_000_000_000
+#: Too many requests (RFC 6585, section 4).
+RATE_LIMITED = 429
 #: Requests that were made up to explore: what stands in them is nobody's own.
 EXPLORED = "explored"
 #: A piece of somebody's own text in an id gives it away; so many characters are looked for at once.
@@ -81,6 +83,12 @@ class Call:
     leave_at: Leave | None = None
     on_chunk: Callable[[dict[str, Any]], None] | None = None
     on_stage: Callable[[str, Any], None] | None = None
+
+    @property
+    def billable(self) -> bool:
+        """Whether it may be billed: a POST with a key, to an endpoint that is."""
+        method = self.method or self.endpoint.method
+        return self.endpoint.billed and method == "POST" and self.key is not None
 
 
 @dataclass(slots=True)
@@ -218,9 +226,8 @@ class Exchange:
 
     @property
     def billed(self) -> bool:
-        return (
-            self.call.endpoint.billed and (self.call.method or self.call.endpoint.method) == "POST"
-        )
+        """Whether it may have been billed: nobody bills what was too many requests to be taken."""
+        return self.call.billable and self.response.status != RATE_LIMITED
 
     @property
     def is_probe(self) -> bool:

@@ -132,11 +132,11 @@ class JobFollower:
                 except BudgetError:
                     return judge.over("budget.spent")
             look = self._look(url)
-            retry_after = _retry_after(look.response)
+            asked = retry_after(look.response)
             # A Retry-After counts for the wait that it asks for, not for those after it.
             wait = usual = min(usual * polling.growth, polling.at_most_every_s)
-            if retry_after is not None:
-                wait = max(retry_after, _LEAST_WAIT_S) / (self._second_s or 1.0)
+            if asked is not None:
+                wait = max(asked, _LEAST_WAIT_S) / (self._second_s or 1.0)
             status = look.response.status
             if look.state is not None:
                 borne = 0
@@ -228,7 +228,7 @@ def _why(response: Response) -> str:
     return f"http.{response.status}"
 
 
-def _retry_after(response: Response) -> float | None:
+def retry_after(response: Response) -> float | None:
     """The seconds that a `Retry-After` asks to wait (RFC 9110, section 10.2.3), if there is one."""
     said = response.header("retry-after")
     if said is None:

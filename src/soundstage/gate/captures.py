@@ -7,22 +7,28 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from threading import Thread
+from typing import Any
 
 from soundstage.contract import Contract
 from soundstage.contract.asset_fields import duration_of
 from soundstage.contract.protocol import Endpoint
 from soundstage.errors import BudgetError
-from soundstage.exchange.client import Call, Exchange
+from soundstage.exchange.exchange import RATE_LIMITED, Call, Exchange
 from soundstage.exchange.filled_paths import UnusableError, filled, names_in
 from soundstage.exchange.given_by import given_by
+from soundstage.exchange.job_follower import retry_after
 from soundstage.exchange.requests import own_values, sent_body, valid_body
+from soundstage.gate.at_once import AtOnce
 from soundstage.gate.rule_outcomes import of_budget
 from soundstage.gate.sender import Sender
 from soundstage.gate.server_errors import is_server_error
 
-#: An exchange that is cut gets so long to say so, in seconds.
-_CUT_S = 2.0
+#: What was too many is asked again so often, ...
+_MOST_AGAIN = 3
+#: ... so many seconds later where the API does not say when (of a faster emulator: its seconds),
+#: and never waited for longer than this.
+_WAIT_S = 5.0
+_LONGEST_WAIT_S = 120.0
 
 
 class Captures:
@@ -34,46 +40,29 @@ class Captures:
         self._sender = sender
         self._contracts = contracts
         self._seed = seed
-        self._at_once = at_once
+        self.at_once = at_once
         self._captured: dict[tuple[str, str], Exchange | None] = {}
+        self._lanes = AtOnce(at_once, self._ready, self._capture, sender.cut)
+        self._lock = threading.Lock()
+        #: The exchange that was the first of too many; how many were asked again; and until when
+        #: nothing more is asked, in monotonic seconds.
+        self._slowed_by: str | None = None
+        self._asked_again = 0
+        self._not_before = 0.0
 
     def all(self, wanted: Iterable[tuple[str, str]]) -> None:
-        """Capture several (api, endpoint) at once, as a generation may take minutes."""
+        """Capture several (api, endpoint) at once, as a generation may take minutes. After one that
+        was too many (429) the rest come one by one, and it is asked again after them.
+        """
         todo = [pair for pair in dict.fromkeys(wanted) if pair not in self._captured]
         # What looks a generation up needs one first.
-        first = [pair for pair in todo if not names_in(self._endpoint(pair))]
         self._sender.progress.expect("check", len(todo))
-        failed: list[BaseException] = []
-        # Threads are not joined: once Ctrl-C has interrupted that, Python takes them for ended.
-        ended = {pair: threading.Event() for pair in first}
-
-        def capture(pair: tuple[str, str]) -> None:
-            try:
-                self.of(*pair)
-            except BaseException as error:  # noqa: BLE001 - given to the caller below
-                failed.append(error)
-            finally:
-                ended[pair].set()
-
-        begun: list[tuple[str, str]] = []
-        try:
-            for number, pair in enumerate(first):
-                if number >= self._at_once:
-                    ended[first[number - self._at_once]].wait()
-                # Daemons, so that Ctrl-C need not wait for songs that take minutes.
-                Thread(target=capture, args=(pair,), daemon=True).start()
-                begun.append(pair)
-            for pair in first:
-                ended[pair].wait()
-        except KeyboardInterrupt:
-            # What has come so far was paid for: it is judged, and stands in the report.
-            self._sender.cut()
-            deadline = time.monotonic() + _CUT_S
-            for pair in begun:
-                ended[pair].wait(max(0.0, deadline - time.monotonic()))
-            raise
-        if failed:
-            raise failed[0]
+        first = [pair for pair in todo if not self._is_given(self._endpoint(pair))]
+        for _ in range(1 + _MOST_AGAIN):
+            self._lanes.all(first)
+            first = [pair for pair in first if self._is_limited(pair)]
+            if first and self._sender.patience.over():
+                break
         for pair in todo:
             self.of(*pair)
 
@@ -82,18 +71,78 @@ class Captures:
         sent, with the reason in `not_sent`.
         """
         pair = (api, endpoint)
-        if pair not in self._captured:
-            try:
-                self._captured[pair] = self._capture(self._contracts[api], self._endpoint(pair))
-            except BudgetError as error:
-                self._captured[pair] = None
-                self._sender.not_sent[pair] = of_budget(error)
+        if pair not in self._captured and (ready := self._ready(pair)) is not None:
+            self._capture(pair, ready)
         return self._captured[pair]
+
+    def facts(self) -> dict[str, Any]:
+        """The `sending` of run.json."""
+        return {
+            "at_once": self.at_once,
+            "slowed_by": self._slowed_by,
+            "asked_again": self._asked_again,
+        }
+
+    @staticmethod
+    def _is_given(endpoint: Endpoint) -> bool:
+        """Whether something of its path is what another endpoint gives."""
+        return bool(names_in(endpoint) - endpoint.parameters.keys())
+
+    def _is_limited(self, pair: tuple[str, str]) -> bool:
+        exchange = self._captured[pair]
+        return exchange is not None and exchange.response.status == RATE_LIMITED
+
+    def _ready(self, pair: tuple[str, str]) -> tuple[Call, str] | None:
+        """The request of a capture, and its id; None where none can be: `not_sent` says why."""
+        try:
+            call = self._call(self._contracts[pair[0]], self._endpoint(pair))
+            if call is not None:
+                return call, self._sender.admit(call)
+        except BudgetError as error:
+            self._sender.not_sent[pair] = of_budget(error)
+        # What was too many before stays what is known.
+        self._captured.setdefault(pair, None)
+        return None
+
+    def _capture(self, pair: tuple[str, str], ready: tuple[Call, str]) -> None:
+        call, admitted = ready
+        self._wait()
+        self._asked_again += pair in self._captured
+        exchange = self._sender.send(call, admitted)
+        if is_server_error(exchange) and self._sender.session.budget.left is None:
+            # Asking is free: does it come again?
+            exchange = self._sender.send(call)
+        self._captured[pair] = exchange
+        if exchange.response.status == RATE_LIMITED and call.endpoint.kind != "status":
+            self._slow_down(exchange)
+
+    def _slow_down(self, exchange: Exchange) -> None:
+        """Go one by one from here on, and not before the API asks for it."""
+        second_s = self._sender.session.target.second_s
+        asked = retry_after(exchange.response)
+        wait_s = _WAIT_S * second_s if asked is None else min(asked, _LONGEST_WAIT_S)
+        with self._lock:
+            self._not_before = max(self._not_before, time.monotonic() + wait_s)
+            told, self._slowed_by = self._slowed_by, self._slowed_by or exchange.id
+        self._lanes.one_by_one()
+        if told is None:
+            place = f"{exchange.call.contract.api} {exchange.call.endpoint.name}"
+            self._sender.progress.said(
+                f"{place} was one request too many (429, not billed): the rest go one by one, the "
+                f"next in {wait_s:.0f} s"
+            )
+
+    def _wait(self) -> None:
+        """Wait until the API may be asked again."""
+        left = self._not_before - time.monotonic()
+        if left > 0:
+            self._sender.session.client.interrupt.wait(left)
 
     def _endpoint(self, pair: tuple[str, str]) -> Endpoint:
         return self._contracts[pair[0]].endpoints[pair[1]]
 
-    def _capture(self, contract: Contract, endpoint: Endpoint) -> Exchange | None:
+    def _call(self, contract: Contract, endpoint: Endpoint) -> Call | None:
+        """The request that captures an endpoint; None, with the reason in `not_sent`, if none."""
         values = self._filled_in(contract, endpoint)
         if values is None:
             return None
@@ -106,19 +155,14 @@ class Captures:
                 self._sender.not_sent[(contract.api, endpoint.name)] = reason
                 return None
         if endpoint.kind == "status":
-            return self._sender.send(Call(contract, endpoint, path=path))
+            return Call(contract, endpoint, path=path)
         body = valid_body(contract, endpoint, self._seed)
         if endpoint.kind == "sync" and (asked := duration_of(endpoint.request)) is not None:
             # Streams get the documented default, results another length: both must be kept to.
             name, schema = asked
             if isinstance(default := schema.get("default"), int):
                 body.setdefault(name, max(1, default * 2 // 3))
-        call = Call(contract, endpoint, sent_body(endpoint, body), path=path, confirm=1)
-        exchange = self._sender.send(call)
-        if is_server_error(exchange) and self._sender.session.budget.left is None:
-            # Asking is free: does it come again?
-            exchange = self._sender.send(call)
-        return exchange
+        return Call(contract, endpoint, sent_body(endpoint, body), path=path, confirm=1)
 
     def _filled_in(self, contract: Contract, endpoint: Endpoint) -> dict[str, str] | None:
         """What an endpoint's path and query are filled in with: values of its own, and those that

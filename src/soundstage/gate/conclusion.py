@@ -29,22 +29,9 @@ _VERDICTS = {0: "pass", 1: "fail", 70: "invalid", 2: "invalid"}
 
 def outcome(gate: ContractGate, rule: Rule) -> RuleOutcome:
     """What all exchanges so far say about a rule."""
-    contract = gate.contracts[rule.api]
-    concerned = []
-    found = []
-    for exchange in gate.exchanges:
-        if exchange.call.contract is not contract:
-            continue
-        found += [
-            (exchange.id, gate.weights.of(violation))
-            for violation in exchange.violations
-            if violation.rule == rule.id
-        ]
-        concerned += [
-            (exchange, seen)
-            for seen in exchange.observations(live=gate.live)
-            if seen.concerns(rule)
-        ]
+    shown = gate.shown()
+    found = [(each.id, gate.weights.of(violation)) for each, violation in shown.found(rule)]
+    concerned = shown.concerned(rule)
     known = RuleOutcome(rule, "passed", found=found, exchanges=len(concerned))
     unknown = gate.assets.unknown(rule)
     # What is only noted of a file that is not looked into has not put its rule to the test.
@@ -71,7 +58,7 @@ def outcomes(gate: ContractGate, selected: Iterable[Rule]) -> list[RuleOutcome]:
     """What is known about the rules that were selected, and of any other that was broken."""
     found = [outcome(gate, rule) for rule in selected]
     ids = {each.rule.id for each in found}
-    broken = {each.rule for exchange in gate.exchanges for each in exchange.violations} - ids
+    broken = gate.shown().broken - ids
     for contract in gate.contracts.values():
         for rule in contract.rules:
             if rule.id in broken:
@@ -133,6 +120,7 @@ def finish(
             "limit": _sum(budget.limit, exploring.limit),
             "spent": budget.spent + (0 if apart else exploring.spent),
         },
+        sending=gate.captures.facts(),
         clock={
             "source": sources.pop() if len(sources) == 1 else "mixed",
             "stepped": transport.clock_stepped(),

@@ -11,12 +11,17 @@ from collections.abc import Iterable
 from soundstage.config import Waiver
 from soundstage.conformance.violations import Violation
 from soundstage.contract import Contract
+from soundstage.contract.rules import Rule
 from soundstage.exchange.client import Exchange
 from soundstage.gate.captures import Captures
 from soundstage.gate.made_up_requests import MadeUpRequests
 from soundstage.gate.rule_outcomes import unjudged
 from soundstage.gate.sender import Sender
+from soundstage.gate.shown_by_rule import ShownByRule
 from soundstage.gate.tie_checks import TieChecks
+
+#: Requests that are under way together: where they may cost money, and where not.
+POLITE, FREE = 2, 8
 
 
 class ContractGate:
@@ -30,13 +35,18 @@ class ContractGate:
         contracts: Iterable[Contract],
         *,
         seed: int = 0,
-        at_once: int = 4,
+        at_once: int | None = None,
     ) -> None:
+        """`at_once`: how many requests are under way together; None: as many as it is polite to."""
+        at_once = at_once or (POLITE if sender.costly else FREE)
         self.contracts = {contract.api: contract for contract in contracts}
         self.sender = sender
         self.captures = Captures(sender, self.contracts, seed=seed, at_once=at_once)
         self.ties = TieChecks(sender, self.contracts, seed=seed)
-        self.made_up = MadeUpRequests(sender, seed=seed)
+        self.made_up = MadeUpRequests(sender, self.contracts, seed=seed, at_once=at_once)
+        #: The rules that were selected, once they are known.
+        self.selected: list[Rule] = []
+        self._shown: tuple[int, ShownByRule] | None = None
         self.session = sender.session
         self.bundle = sender.bundle
         self.config = sender.config
@@ -46,8 +56,15 @@ class ContractGate:
 
     @property
     def exchanges(self) -> list[Exchange]:
-        """All exchanges so far, in the order in which they ended."""
+        """All exchanges so far, in the order in which they were begun."""
         return self.sender.exchanges
+
+    def shown(self) -> ShownByRule:
+        """What all exchanges so far say, by rule."""
+        sent = self.sender.taken
+        if self._shown is None or self._shown[0] != sent:
+            self._shown = sent, ShownByRule(self.exchanges, live=self.live)
+        return self._shown[1]
 
     @property
     def live(self) -> bool:

@@ -1,41 +1,46 @@
-"""Sends requests that are made up: to provoke documented errors, to break a rule, to explore. What
-should come of one says the contract's data.
+"""Sends the requests that are made up: to provoke documented errors, to break a rule, to explore;
+several at once, within their purse.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from soundstage.conformance.fields import FieldCheck
 from soundstage.contract import Contract
-from soundstage.contract.protocol import DocumentedError, Endpoint
+from soundstage.contract.protocol import Endpoint
+from soundstage.contract.rules import Rule
 from soundstage.errors import BudgetError
-from soundstage.exchange.client import Call, Exchange
-from soundstage.exchange.filled_paths import filled, names_in
+from soundstage.exchange.exchange import EXPLORED, RATE_LIMITED, Call, Exchange
 from soundstage.exchange.patience import TimeUpError
-from soundstage.exchange.requests import endpoint_of, own_values, sent_body, valid_body
-from soundstage.gate.rule_outcomes import of_budget
+from soundstage.exchange.requests import valid_body
+from soundstage.gate import made_up_calls
+from soundstage.gate.at_once import AtOnce
+from soundstage.gate.made_up_calls import ERRORS, Made
+from soundstage.gate.rule_outcomes import of_budget, unjudged
 from soundstage.gate.sender import Sender
 from soundstage.gate.server_errors import is_server_error
-from soundstage.untrusted import json_text
-from soundstage.wire.media_type import media_type
 
-#: Asks our emulator for an error; any other target ignores it.
-ERROR_HEADER = "Soundstage-Error"
+#: After so many requests in a row that nobody answered, no more are sent.
+_MOST_UNANSWERED = 5
 
 
 class MadeUpRequests:
-    """The requests of one check that are no user's, each sent once where it is asked for again."""
+    """The requests of one check that are no user's, `at_once` of them at a time."""
 
-    def __init__(self, sender: Sender, *, seed: int) -> None:
+    def __init__(
+        self, sender: Sender, contracts: Mapping[str, Contract], *, seed: int, at_once: int
+    ) -> None:
         self._sender = sender
-        self._seed = seed
-        self._provoked: dict[tuple[str, str], list[Exchange]] = {}
+        self._contracts = contracts
+        self.seed = seed
+        self._at_once = at_once
 
     def valid_body(self, contract: Contract, endpoint: Endpoint) -> dict[str, Any]:
         """A request that the contract allows; the same for the same seed."""
-        return valid_body(contract, endpoint, self._seed)
+        return valid_body(contract, endpoint, self.seed)
 
     def valid_bodies(self, contract: Contract) -> dict[str, dict[str, Any]]:
         """A valid body for each endpoint that takes one, by its name."""
@@ -45,128 +50,79 @@ class MadeUpRequests:
             if each.request is not None
         }
 
-    def provoked(self, contract: Contract, error: DocumentedError) -> list[Exchange]:
-        """Answers to requests that should give a documented error; empty where it cannot be
-        provoked. Our emulator is asked for it by a header; elsewhere only a missing key costs
-        nothing, so nothing else is tried.
-        """
-        key = (contract.api, error.name)
-        if key not in self._provoked:
-            sent: list[Exchange] = []
-            try:
-                self._provoke(contract, error, sent)
-            except TimeUpError as over:
-                self._sender.not_sent[(contract.api, "error")] = of_budget(over)
-            self._provoked[key] = sent
-        return self._provoked[key]
+    def provoking(self, contracts: Iterable[Contract]) -> list[Call]:
+        """Requests that should give the documented errors; see `made_up_calls.provoking`."""
+        target = self._sender.session.target
+        freely = target.kind == "emulator" and not self._sender.costly
+        return [
+            call
+            for contract in contracts
+            for call in made_up_calls.provoking(contract, self.seed, freely=freely)
+        ]
 
-    def _provoke(self, contract: Contract, error: DocumentedError, sent: list[Exchange]) -> None:
-        for endpoint in contract.endpoints.values():
-            if endpoint.request is None:
-                continue
-            body = self.valid_body(contract, endpoint)
-            call = Call(
-                contract,
-                endpoint,
-                sent_body(endpoint, body),
-                scenario="errors",
-                path=self._any_path(contract, endpoint),
-                expect_error=True,
-            )
-            if self._sender.session.target.kind == "emulator" and not self._sender.costly:
-                header = ((ERROR_HEADER, error.name),)
-                sent.append(self._sender.send(replace(call, headers=header)))
-            elif error.status == 401:
-                sent.append(self._sender.send(replace(call, key=None)))
+    def refusal(self, made: Made, rule: Rule) -> Call:
+        """A request that breaks a rule, and should be refused."""
+        return made_up_calls.refusal(self._contracts[rule.api], made, rule)
 
-    def refused(
-        self, contract: Contract, endpoint: Endpoint, body: Any, rule: str, **changes: Any
-    ) -> None:
-        """Send a request that breaks `rule` (without the API's name) and should be refused; each
-        once. Where the budget does not cover it, it is not sent.
+    def probe(self, contract: Contract, endpoint: Endpoint, **changes: Any) -> Call:
+        """A valid request but for `changes`; see `made_up_calls.probe`."""
+        return made_up_calls.probe(contract, endpoint, self.seed, **changes)
+
+    def explored(self, contract: Contract, made: Made) -> Call:
+        """A request that was made up to explore; see `made_up_calls.explored`."""
+        return made_up_calls.explored(contract, made)
+
+    def send(self, calls: Iterable[Call]) -> list[Exchange | None]:
+        """Send them, and give their exchanges in their order: None for what no budget covers, and
+        for all that is left once the time is over, or once nobody answers what is explored.
+        `Sender.not_sent` says why.
         """
-        key = (contract.api, f"{endpoint.name} {rule} {body!r} {changes!r}")
-        if key in self._provoked:
-            return
-        call = Call(
-            contract,
-            endpoint,
-            body,
-            scenario="refusals",
-            expect_error=True,
-            broken_rule=rule,
-            **changes,
-        )
+        wanted = list(calls)
+        for scenario, many in Counter(each.scenario for each in wanted).items():
+            self._sender.progress.expect(scenario, many)
+        return _Together(self._sender, wanted, self._at_once).sent()
+
+
+class _Together:
+    """One list of requests that are sent together."""
+
+    def __init__(self, sender: Sender, calls: list[Call], at_once: int) -> None:
+        self._sender = sender
+        self._calls = calls
+        self._found: list[Exchange | None] = [None] * len(calls)
+        self._lanes = AtOnce(at_once, self._ready, self._send, sender.cut)
+        self._lock = threading.Lock()
+        self._in_a_row = 0
+
+    def sent(self) -> list[Exchange | None]:
+        self._lanes.all(range(len(self._calls)))
+        return self._found
+
+    def _ready(self, number: int) -> str | None:
+        call = self._calls[number]
         try:
-            self._provoked[key] = [self._sender.send(call)]
+            return self._sender.admit(call)
         except BudgetError as error:
-            self._sender.not_sent[(contract.api, "request")] = of_budget(error)
+            concerns = "error" if call.scenario == ERRORS else "request"
+            self._sender.not_sent[call.contract.api, concerns] = of_budget(error)
+            if isinstance(error, TimeUpError):
+                self._lanes.stop()
+        return None
 
-    def probe(self, contract: Contract, endpoint: Endpoint, **changes: Any) -> Exchange:
-        """Send a valid request but for `changes` (fields of `Call`), which should be refused."""
-        body = self.valid_body(contract, endpoint)
-        call = Call(
-            contract,
-            endpoint,
-            body,
-            scenario="refusals",
-            path=self._any_path(contract, endpoint),
-            expect_error=True,
-        )
-        return self._sender.send(replace(call, **changes))
+    def _send(self, number: int, admitted: str) -> None:
+        call = self._calls[number]
+        exchange = self._sender.send(call, admitted)
+        if call.scenario == EXPLORED:
+            if is_server_error(exchange) and self._sender.exploring.left is None:
+                exchange = self._sender.send(call)
+            self._look_at(exchange)
+        self._found[number] = exchange
 
-    def _any_path(self, contract: Contract, endpoint: Endpoint) -> str | None:
-        """The path of an endpoint for a request that is to be refused, whatever is filled in."""
-        names = names_in(endpoint)
-        if not names:
-            return None
-        own = own_values(contract, endpoint, self._seed)
-        return filled(endpoint, {**dict.fromkeys(names, "none"), **own})
-
-    def explored(
-        self,
-        contract: Contract,
-        endpoint: Endpoint,
-        body: Any,
-        *,
-        method: str | None = None,
-        content_type: str = "application/json",
-    ) -> Exchange | None:
-        """Send a request that was made up. Whether it is valid the contract's data says, not
-        whoever made it; an invalid one should be refused. None where no budget covers it.
-        """
-        endpoint = endpoint_of(contract, endpoint, body)
-        broken = self._broken_rule(contract, endpoint, body)
-        if media_type(content_type) != "application/json":
-            broken = broken or "request/media_type"
-        other_method = method is not None and method.upper() != endpoint.method
-        call = Call(
-            contract,
-            endpoint,
-            body,
-            scenario="explored",
-            method=method,
-            content_type=content_type,
-            follow=False,
-            expect_error=broken is not None or other_method,
-            broken_rule=None if other_method else broken,
-        )
-        try:
-            exchange = self._sender.send(call)
-        except BudgetError as error:
-            self._sender.not_sent[(contract.api, "request")] = of_budget(error)
-            return None
-        if is_server_error(exchange) and self._sender.exploring.left is None:
-            exchange = self._sender.send(call)
-        return exchange
-
-    @staticmethod
-    def _broken_rule(contract: Contract, endpoint: Endpoint, body: Any) -> str | None:
-        parsed = json_text.parse(body) if isinstance(body, bytes) else None
-        value = parsed.value if parsed is not None else body
-        if not isinstance(value, dict) or (parsed is not None and parsed.problems):
-            return "request/body"
-        prefix = contract.rules.requests.get(endpoint.name, "")
-        check = FieldCheck(contract.rules, "request", prefix, endpoint.request or {}, None)
-        found = sorted(check.violations(value, None), key=lambda each: each.severity)
-        return found[0].rule.removeprefix(f"{contract.api}/") if found else None
+    def _look_at(self, exchange: Exchange) -> None:
+        """Go slower where the API asks for it, and stop where nobody answers."""
+        if exchange.response.status == RATE_LIMITED:
+            self._lanes.one_by_one()
+        with self._lock:
+            self._in_a_row = 0 if unjudged(exchange) is None else self._in_a_row + 1
+            if self._in_a_row >= _MOST_UNANSWERED:
+                self._lanes.stop()

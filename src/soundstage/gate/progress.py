@@ -87,6 +87,13 @@ class Progress:
         with self._lock:
             self.expected[scenario] += many
 
+    @property
+    def to_come(self) -> int:
+        """How many exchanges are known to be sent yet."""
+        with self._lock:
+            left = (many - self.ended[name] for name, many in self.expected.items())
+            return sum(each for each in left if each > 0) - len(self._under_way)
+
     @contextmanager
     def sending(self, call: Call) -> Iterator[Call]:
         """An exchange that is under way while the block runs; yields the call to make, which tells

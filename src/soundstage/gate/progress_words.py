@@ -41,10 +41,8 @@ def counts(progress: Progress) -> list[str]:
     """How much was sent, what is known to follow, and what was spent."""
     many = progress.ended.total()
     said = [f"{many:,} {'exchange' if many == 1 else 'exchanges'}"]
-    for scenario, name in (("check", "endpoints asked"), (EXPLORED, "requests made up")):
-        of = progress.expected[scenario]
-        if of > (done := progress.ended[scenario]):
-            said.append(f"{name}: {done:,} of {of:,}")
+    if (to_come := progress.to_come) > 0:
+        said.append(f"{to_come:,} more known to come")
     said += _spent("budget", progress.budget)
     return said + _spent("exploration", progress.exploring)
 

@@ -31,6 +31,11 @@ _REMEMBERED = 64 * 2**10
 MOST_TIMEOUTS = 3
 
 
+def _number(name: str) -> tuple[int, str]:
+    """Where an id stands: `e1000000` after `e999999`."""
+    return len(name), name
+
+
 class Sender:
     """Sends what a gate asks for, and remembers all of it. Safe to use from several threads."""
 
@@ -70,7 +75,7 @@ class Sender:
         self.config = config or Config()
         self.weights = Weights(self.config, strict=strict, today=today)
         self.started_ns = time.monotonic_ns()
-        self.exchanges: list[Exchange] = []
+        self._exchanges: dict[str, Exchange] = {}
         #: Why something was not sent, by (api, endpoint).
         self.not_sent: dict[tuple[str, str], str] = {}
         self.observed = Observed()
@@ -80,6 +85,17 @@ class Sender:
         self._server_errors = ServerErrors()
         #: Exchanges whose rows wait until it is known whether a 500 comes again.
         self._held: list[Exchange] = []
+
+    @property
+    def exchanges(self) -> list[Exchange]:
+        """All exchanges so far, in the order of their ids: that in which they were begun."""
+        with self._lock:
+            return [self._exchanges[name] for name in sorted(self._exchanges, key=_number)]
+
+    @property
+    def taken(self) -> int:
+        """How many exchanges there are so far."""
+        return len(self._exchanges)
 
     @property
     def live(self) -> bool:
@@ -93,18 +109,31 @@ class Sender:
         """
         return not self.session.budget.free
 
-    def send(self, call: Call) -> Exchange:
-        """Send one request and keep its story in the bundle. Raises BudgetError if not covered, or
-        if the time is over.
+    def admit(self, call: Call) -> str:
+        """Pay for a request, and give it its id. Raises BudgetError if it is not covered, or if the
+        time is over.
         """
         self.patience.check()
         if call.scenario != "check" and self._timeouts >= MOST_TIMEOUTS:
             raise TimeUpError(
                 f"after {MOST_TIMEOUTS} timeouts nothing more was tried out on this target"
             )
-        client = self.session.client if call.scenario == "check" else self._explorer
+        return self._client(call).admit(call)
+
+    def send(self, call: Call, admitted: str | None = None) -> Exchange:
+        """Send one request and keep its story in the bundle. `admitted`: what `admit` gave for it;
+        without it, it is admitted here.
+        """
+        client = self._client(call)
+        admitted = admitted or self.admit(call)
         with self.progress.sending(call) as watched:
-            return self.take(client.exchange(watched))
+            exchange = client.exchange(watched, admitted)
+            if call.billable and not exchange.billed:
+                client.budget.give_back()
+            return self.take(exchange)
+
+    def _client(self, call: Call) -> Client:
+        return self.session.client if call.scenario == "check" else self._explorer
 
     def take(self, exchange: Exchange) -> Exchange:
         """Keep an exchange, and what it shows."""
@@ -116,7 +145,7 @@ class Sender:
         self._look_at_id(exchange)
         with self._lock:
             self._timeouts += exchange.outcome == "timeout"
-            self.exchanges.append(exchange)
+            self._exchanges[exchange.id] = exchange
             self.observed.merge(observe(exchange))
             for each in self._server_errors.seen(exchange):
                 self._held.remove(each)

@@ -205,12 +205,13 @@ class BundleWriter:
         capacity: Mapping[str, Any] | None = None,
         workers: Iterable[Mapping[str, Any]] | None = None,
         selection: Mapping[str, Any] | None = None,
+        sending: Mapping[str, Any] | None = None,
     ) -> None:
         """End the run: write the rules and put the final run.json in place of the first one.
 
         `status` is "complete", or "interrupted" when the run was stopped; `budget` and `clock`
-        replace what `create` was given; `slos`, `capacity`, `workers` and `selection` are there
-        only if they are given.
+        replace what `create` was given; `slos`, `capacity`, `workers`, `selection` and `sending`
+        are there only if they are given.
         Raises ValueError if the result is not valid, TargetError if it cannot be written: `run` is
         what it would have been.
         """
@@ -232,6 +233,7 @@ class BundleWriter:
                 **({} if capacity is None else {"capacity": dict(capacity)}),
                 **({} if workers is None else {"workers": [dict(each) for each in workers]}),
                 **({} if selection is None else {"selection": dict(selection)}),
+                **({} if sending is None else {"sending": dict(sending)}),
             }
             whole = _kept(whole)
             why = why_invalid(None, whole)
