@@ -1,23 +1,30 @@
-"""`soundstage demo`: the whole thing once, against the emulator: check, load, report."""
+"""`soundstage demo`: the whole thing once, against the emulator: check, load, report.
+
+It runs the very commands that it names, so that whoever has seen it knows what to type.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TextIO
 
 from soundstage.arguments import Parser, at_most, between, whole
-from soundstage.exchange.spawn import spawned_emulator
+from soundstage.contract import load_sound
+from soundstage.errors import SoundstageError
 from soundstage.exit_codes import worst
 from soundstage.output.streams import say
 from soundstage.output.visible import painted
 from soundstage.process import lifeline, signals
-from soundstage.proof.one_conforming import unkept_apis
-from soundstage.results.bundle import new_folder
+from soundstage.results.bundle import Bundle, new_folder
 
 HELP = "show everything once, against the emulator"
 
@@ -29,50 +36,59 @@ Nothing leaves this machine, and nothing costs money.
 """
 #: A command that is told to stop gets so long to report, in seconds.
 _STOP_S = 20.0
+#: A fault that every reader understands, to be seen next.
+_FAULT = "order/streaming/skipped"
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
     parser = Parser(
         prog="soundstage demo",
-        description="Start the emulator, check both API versions, run a short load, and report.",
+        description="Check both API versions, run a short load, and report: all of it against the "
+        "emulator.",
         epilog=_EXAMPLES,
     )
     parser.add_argument(
-        "--seconds", type=at_most(3600), default=15, metavar="N", help="of load (default 15)"
+        "--seconds", type=at_most(3600), default=7, metavar="N", help="of load (default 7)"
     )
     parser.add_argument(
-        "--rate", type=between(0.01, 1000), default=4.0, metavar="R", help="requests a second"
+        "--rate", type=between(0.01, 1000), default=6.0, metavar="R", help="requests a second"
     )
-    parser.add_argument(
-        "--speed", type=between(0.1, 1000), default=40.0, help="of the emulator (default 40)"
-    )
+    text = "of the emulator under load (default 40); the check's takes no time at all"
+    parser.add_argument("--speed", type=between(0.1, 1000), default=40.0, help=text)
     parser.add_argument("--seed", type=whole, default=7, help="of emulator and load (default 7)")
     parser.add_argument("--runs", default="runs", metavar="DIR", help="where bundles go (runs/)")
     return parser.parse_args(argv)
 
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
-    parent = Path(args.runs)
-    seed = str(args.seed)
-    options = ["--speed", str(args.speed), "--seed", seed]
-    with spawned_emulator(options, left_out=unkept_apis()) as url:
-        _say(stdout, f"emulator at {url}, {args.speed:g} times as fast as the real thing")
-        _say(stdout, "contract check: every rule of every version")
-        folder = new_folder("check", parent)
-        checked = _call(
-            "check", "--target", url, "--out", str(folder), "--seed", seed, "--explore", "2"
-        )
-        _say(stdout, f"load: {args.rate:g} requests a second for {args.seconds} s, open loop")
-        load_folder = new_folder("load", parent)
-        loaded = _call(
-            "load",
-            *("--target", url, "--rate", str(args.rate), "--duration", f"{args.seconds}s"),
-            *("--seed", seed, "--out", str(load_folder)),
-        )
-    _say(stdout, "reports")
-    for each in (folder, load_folder):
-        say(f"  {each / 'report.html'}", stdout)
-    return worst((checked, loaded))
+    codes: list[int] = []
+    bundles: list[Path] = []
+    commands = list(_commands(args))
+    try:
+        for number, (title, words) in enumerate(commands, 1):
+            _head(stdout, f"{number} of {len(commands)}  {title}")
+            say(f"$ soundstage {shlex.join(words)}", stdout, flush=True)
+            folder = new_folder(words[0], Path(args.runs))
+            bundles.append(folder)
+            codes.append(_call(*words, "--out", str(folder)))
+    finally:
+        # Also of what was interrupted there is something to see.
+        _sum_up(bundles, stdout)
+    return worst(codes)
+
+
+def _commands(args: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
+    """What is shown, and by which command."""
+    target = ["--target", "emulator"]
+    seed = ["--seed", str(args.seed)]
+    yield "contract check: every rule of every version", ["check", *target, *seed]
+    emulated = shlex.join(["--speed", f"{args.speed:g}", *seed])
+    title = (
+        f"load: {args.rate:g} requests a second for {args.seconds} s, of an emulator that is "
+        f"{args.speed:g} times as fast as the real thing"
+    )
+    words = ["--rate", f"{args.rate:g}", "--duration", f"{args.seconds}s", *seed]
+    yield title, ["load", *target, f"--emulator-args={emulated}", *words]
 
 
 def _call(*arguments: str) -> int:
@@ -93,7 +109,30 @@ def _call(*arguments: str) -> int:
             raise
 
 
-def _say(stdout: TextIO, text: str) -> None:
+def _sum_up(bundles: list[Path], stdout: TextIO) -> None:
+    """Say what came of each command, which page to open, and what to try next."""
+    _head(stdout, "what came of it")
+    headline = import_module("soundstage.reports.words").headline
+    pages = [str(folder / "report.html") for folder in bundles]
+    for folder in bundles:
+        with suppress(SoundstageError):  # it was stopped before it had one
+            run = Bundle.open(folder).run
+            said = headline(run)
+            _row(stdout, run["kind"], f"{said.tone.upper()}  {said.sentence}")
+    for number, page in enumerate(filter(os.path.isfile, pages)):
+        _row(stdout, "" if number else "open", page)
+    url = next(iter(load_sound()[0].values())).base_url
+    _row(stdout, "next", f"soundstage check --target emulator --fault {_FAULT}")
+    _row(stdout, "", "  how a contract looks that is broken")
+    _row(stdout, "", f"soundstage check --target {url} --budget 4 --dry-run")
+    _row(stdout, "", "  what a check of the live API would send, and cost")
+
+
+def _row(stdout: TextIO, label: str, text: str) -> None:
+    say(f"{label:<5}  {text}", stdout)
+
+
+def _head(stdout: TextIO, text: str) -> None:
     bold = painted(text, "1") if stdout.isatty() else text
     say("", stdout)
     say(f"== {bold}", stdout, flush=True)
