@@ -64,14 +64,17 @@ class Report:
         return milestone_label(next(groups, MilestoneNames()), milestone)
 
     def findings(self) -> list[RuleResult]:
-        """The rules that were broken, waived or noted: worst first, then the most frequent."""
+        """The rules that were broken, waived or noted: worst first, then what most exchanges show."""
         urgency = list(OUTCOMES)
         broken = (
             rule
             for rule in self.rules
             if rule.outcome in ("failed", "outside", "warned", "known") or rule.violations
         )
-        return sorted(broken, key=lambda rule: (urgency.index(rule.outcome), -rule.violations))
+        return sorted(
+            broken,
+            key=lambda rule: (urgency.index(rule.outcome), -rule.broken_in, -rule.violations),
+        )
 
     def outcomes(self) -> dict[str, int]:
         """How many rules came out how, in the order of `OUTCOMES`, without those that are 0."""
@@ -94,7 +97,7 @@ def build(
     transcripts of the ids that it is given; `torn` is asked when all rows have been read,
     `evidence` for the smallest stream that shows a finding, and its request.
     """
-    results = rule_results(rules, violations)
+    results = rule_results(rules, violations, run["contracts"])
     wanted = {item.exchange for result in results for item in result.evidence}
     kept = set(transcripts)
     intake = exchanges(wanted)
