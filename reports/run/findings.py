@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from soundstage.conformance.defects import headline_of
 from soundstage.reports.run.evidence import FINDING_LIMIT, Smallest
 from soundstage.reports.run.rule_results import Evidence, RuleResult, rule_results
 from soundstage.reports.run.summary import Summary, expected_milestones, summary_of
@@ -110,7 +111,9 @@ def build(
     }
     report = Report(
         run=run,
-        headline=headline(run, empty=not summary.exchanges and not results),
+        headline=headline(
+            run, empty=not summary.exchanges and not results, broken=_broken(results)
+        ),
         voids=tuple(_voids(run, summary.exchanges, torn())),
         summary=summary,
         rules=tuple(_with_places(result, places) for result in results),
@@ -118,6 +121,13 @@ def build(
         generator=generator(health),
     )
     return report if evidence is None else _with_evidence(report, evidence)
+
+
+def _broken(results: Iterable[RuleResult]) -> str:
+    """What is broken, in a sentence: of the rules that were asked about, else of any other."""
+    broken = [each for each in results if each.outcome in ("failed", "outside")]
+    failed = [each for each in broken if each.outcome == "failed"] or broken
+    return headline_of(each.broken for each in failed)
 
 
 def _with_places(result: RuleResult, places: Mapping[str, str]) -> RuleResult:
