@@ -38,7 +38,11 @@ def render(report: Report) -> str:
 
 
 def _of(rule: RuleResult) -> str:
-    said = [f"{rule.title}, {rule.times}", *([f"asked: {rule.asked}"] if rule.asked else []), rule.id]
+    said = [
+        f"{rule.title}: {rule.times}",
+        *([f"asked: {rule.asked}"] if rule.asked else []),
+        rule.id,
+    ]
     level = "error" if rule.outcome == "failed" else "warning"
     return _command(level, rule.title, " — ".join(said), _file(rule))
 

@@ -17,7 +17,9 @@ OUTCOME_MEANINGS: Final = {
     "outside": "broken, though this run was not asked about it",
 }
 EXCHANGE: Final = "one request, with all that came back"
-PROBE: Final = "a request made to be refused, as with a wrong key: its rules count, its times do not"
+PROBE: Final = (
+    "a request made to be refused, as with a wrong key: its rules count, its times do not"
+)
 WARM_UP: Final = "sent before the measuring began: it counts for nothing"
 FLAKY: Final = "some exchanges broke it, others did not"
 QUANTILES: Final = "half of them took no longer, and 95% of them"
@@ -59,6 +61,6 @@ def legend(report: Report) -> list[tuple[str, str]]:
             words.setdefault(milestone_label(group.names, name), milestone_meaning(name))
     if any(group.milestones for group in groups):
         words["p50, p95"] = QUANTILES
-    if any(rule.flaky for rule in report.findings()):
+    if any(rule.flaky and rule.outcome != "passed" for rule in report.findings()):
         words["flaky"] = FLAKY
     return list(words.items())
