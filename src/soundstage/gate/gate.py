@@ -47,6 +47,8 @@ class ContractGate:
         #: The rules that were selected, once they are known.
         self.selected: list[Rule] = []
         self._shown: tuple[int, ShownByRule] | None = None
+        #: By rule, how long its own check took, with the requests that it sent.
+        self.check_seconds: dict[str, float] = {}
         self.session = sender.session
         self.bundle = sender.bundle
         self.config = sender.config
