@@ -1,5 +1,5 @@
-"""Which transcripts a load run keeps: enough that each kind of failure can be looked at, and no more
-than a folder holds.
+"""Which transcripts a load run keeps: enough that each kind of failure can be looked at, and no
+more than a folder holds.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ class TranscriptChoice:
         *,
         violates: bool,
     ) -> bool:
-        """Whether to keep it. `place` names its endpoint; `codes` are those of its violations, `violates` its verdict."""
+        """Whether to keep it. `place` names its endpoint; `codes` are those of its violations,
+        `violates` its verdict.
+        """
         if not violates and outcome not in _FAILED:
             return False
         kind = (place, outcome, status, why_failed(reason, codes))

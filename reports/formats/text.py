@@ -6,7 +6,9 @@ from typing import TextIO
 
 from soundstage.output.streams import say
 from soundstage.reports.charts.capacity_chart import capacity_sentence
+from soundstage.reports.formats.failures_text import print_failures
 from soundstage.reports.run.findings import Report
+from soundstage.reports.run.load_answer import load_answer
 from soundstage.reports.run.summary import Group
 from soundstage.reports.words import (
     OUTCOMES,
@@ -34,12 +36,16 @@ def print_summary(report: Report, stdout: TextIO) -> None:
         say(f"  {void.kind}: {plain(void.message, 500)}", stdout)
     for entry in report.run.get("slos", ()):
         say(f"SLO {entry['verdict']}: {plain(describe(entry), 400)}", stdout)
+    if report.run["kind"] == "load" and not report.run.get("slos") and not report.empty:
+        say(f"SLO: none was asked; {load_answer(report).ask} would ask for one", stdout)
     if found := report.run.get("capacity"):
         say(f"capacity: {capacity_sentence(found)}", stdout)
     if report.rules:
         tally = report.outcomes().items()
         said = ", ".join(f"{count:,} {OUTCOMES[outcome][1]}" for outcome, count in tally)
         say(f"rules: {said}", stdout)
+    if report.summary.failures is not None:
+        print_failures(report, report.summary.failures, stdout)
     for group in report.summary.groups:
         _print_group(report, group, stdout)
     broken = [rule for rule in report.findings() if rule.outcome in ("failed", "outside")]

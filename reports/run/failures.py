@@ -14,30 +14,31 @@ import numpy as np
 
 from soundstage.reports.run.failure_reasons import reason_words, short_reason, status_words
 from soundstage.reports.run.timeline import Timeline, in_slices
-from soundstage.reports.run.wall_clock import WallClock
 from soundstage.reports.words import percent, plain, plural
 from soundstage.results.columns import CUT_SHORT, Columns
 from soundstage.results.failure_tally import FailureCount, FailureKind
 
-#: Kinds that a report shows, and that a chart tells apart.
-SHOWN, DRAWN = 20, 5
+#: Kinds that a report shows, that a chart tells apart, and that a sentence names.
+SHOWN, DRAWN, _NAMED = 20, 5, 4
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The failures of one kind at an endpoint. `status` and `why` are in words, `reason` is the
-    code that stands in the rows; `of` is how many exchanges the endpoint had, `first` and `last`
-    when the kind was seen, in seconds into the run; `example` is the id of an exchange,
-    `transcript` its path in the bundle, if it is there. `known`: not cut by the harness.
+    """The failures of one kind at an endpoint: what it is called (`title`: `502 Bad Gateway`),
+    `status` and `why` in words (`why` may be ""), and `reason`, the code that stands in the rows.
+    `of` is how many exchanges the endpoint had, `first` and `last` when the kind was seen, in
+    seconds into the run; `example` is the id of an exchange, `transcript` its path in the bundle,
+    if it is there. `known`: not cut by the harness.
     """
 
     api: str
     endpoint: str
     outcome: str
+    http_status: int | None
     status: str
     reason: str
     why: str
-    short: str
+    title: str
     count: int
     of: int
     first: float
@@ -50,11 +51,6 @@ class Failure:
     def share(self) -> str:
         """`4.8%`, of the endpoint's exchanges."""
         return percent(self.count, self.of)
-
-    @property
-    def title(self) -> str:
-        """`502 Bad Gateway`; where the status says nothing of it, why."""
-        return self.status if self.outcome == "refused" else self.why
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +72,24 @@ class Failures:
 
     @property
     def sentence(self) -> str:
-        """`44 of 290 exchanges failed: 21 502 Bad Gateway, …`: how many, and the reasons."""
+        """`44 of 290 exchanges failed (15.2%): 21 × 502 Bad Gateway, …`; "" where none did."""
         if not self.total:
             return ""
         named: Counter[str] = Counter()
         for each in self.kinds:
             if each.known:
                 named[each.title] += each.count
-        first = [f"{number:,} × {title}" for title, number in named.most_common(3)]
-        rest = self.total - sum(number for _, number in named.most_common(3))
-        if rest:
-            first.append(f"{rest:,} for other reasons")
-        share = percent(self.total, self.of)
-        return f"{self.total:,} of {plural(self.of, 'exchange')} failed ({share}): " + ", ".join(
-            first
-        )
+        first = named.most_common(_NAMED)
+        words = [f"{number:,} × {title}" for title, number in first]
+        if rest := self.total - sum(number for _, number in first):
+            words.append(f"{rest:,} others")
+        many = f"{self.total:,} of {plural(self.of, 'exchange')}"
+        return f"{many} failed ({percent(self.total, self.of)}): {', '.join(words)}"
+
+    @property
+    def example(self) -> str:
+        """The id of an exchange of which there is something to see; "" where there is none."""
+        return next((each.example for each in self.kinds if each.transcript is not None), "")
 
     def kept(self, transcripts: Collection[str]) -> Failures:
         """The same, without paths of transcripts that are not there."""
@@ -103,9 +102,7 @@ class Failures:
         )
 
 
-def failures(
-    columns: Mapping[tuple[str, str], Columns], line: Timeline | None
-) -> Failures | None:
+def failures(columns: Mapping[tuple[str, str], Columns], line: Timeline | None) -> Failures | None:
     """The failures of a run, from the columns of its endpoints; None where nothing failed."""
     found: list[Failure] = []
     total_of = warmup = 0
@@ -123,7 +120,11 @@ def failures(
                 drawn.setdefault(name, []).append(tally.when())
     if not (found or warmup):
         return None
-    found.sort(key=lambda each: (not each.known, -each.count, each.api, each.endpoint))
+    # What is called alike stands together, whichever endpoint it met.
+    alike: Counter[str] = Counter()
+    for each in found:
+        alike[each.title] += each.count
+    found.sort(key=lambda one: (not one.known, -alike[one.title], one.title, -one.count))
     left = found[SHOWN:]
     return Failures(
         kinds=tuple(found[:SHOWN]),
@@ -143,10 +144,11 @@ def _failure(api: str, endpoint: str, kind: FailureKind, tally: FailureCount, of
         api=api,
         endpoint=endpoint,
         outcome=plain(kind.outcome, 20),
+        http_status=kind.status,
         status=status_words(kind.status),
         reason=plain(kind.reason, 120),
-        why=reason_words(kind.outcome, kind.status, kind.reason),
-        short=short_reason(kind.outcome, kind.status, kind.reason),
+        why=reason_words(kind.status, kind.reason),
+        title=short_reason(kind.outcome, kind.status, kind.reason),
         count=tally.count,
         of=of,
         first=float(when.min()),
@@ -157,9 +159,7 @@ def _failure(api: str, endpoint: str, kind: FailureKind, tally: FailureCount, of
     )
 
 
-def _slices(
-    drawn: Mapping[str, list[np.ndarray]], line: Timeline
-) -> Mapping[str, tuple[int, ...]]:
+def _slices(drawn: Mapping[str, list[np.ndarray]], line: Timeline) -> Mapping[str, tuple[int, ...]]:
     """How many there were of each kind in each slice; kinds beyond `DRAWN` are one."""
     most = sorted(drawn, key=lambda name: -sum(map(len, drawn[name])))
     groups = {name: drawn[name] for name in most[:DRAWN]}
@@ -167,15 +167,5 @@ def _slices(
         groups["others"] = rest
     slices = len(line.asked)
     return {
-        name: in_slices(np.concatenate(parts), line.width, slices)
-        for name, parts in groups.items()
+        name: in_slices(np.concatenate(parts), line.width, slices) for name, parts in groups.items()
     }
-
-
-def when_words(failure: Failure, clock: WallClock) -> tuple[str, str]:
-    """When a kind was first and last seen: `12:03:20 UTC (61 s)`, once where it is one moment."""
-    return _moment(failure.first, clock), _moment(failure.last, clock)
-
-
-def _moment(seconds: float, clock: WallClock) -> str:
-    return f"{clock.at(seconds)} ({seconds:.1f} s)"

@@ -29,7 +29,9 @@ class Void:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that a report shows. `rules` are in the order of the contract."""
+    """All that a report shows. `rules` are in the order of the contract; `folder` is the bundle's
+    place as commands may name it ("" where nobody said).
+    """
 
     run: Mapping[str, Any]
     headline: Headline
@@ -38,6 +40,7 @@ class Report:
     rules: tuple[RuleResult, ...]
     transcripts: tuple[str, ...]
     generator: Generator | None = None
+    folder: str = ""
 
     @property
     def empty(self) -> bool:
@@ -89,6 +92,7 @@ def build(
     health: Iterable[Mapping[str, Any]] = (),
     torn: Callable[[], int] = lambda: 0,
     evidence: Callable[[RuleResult, Evidence], tuple[Smallest | None, str | None]] | None = None,
+    folder: str = "",
 ) -> Report:
     """The report of a run from its rows; `exchanges` takes in those of the exchanges, with the
     transcripts of the ids that it is given; `torn` is asked when all rows have been read,
@@ -115,6 +119,7 @@ def build(
         rules=tuple(_with_places(result, places) for result in results),
         transcripts=tuple(sorted(kept)),
         generator=generator(health),
+        folder=folder,
     )
     return report if evidence is None else _with_evidence(report, evidence)
 

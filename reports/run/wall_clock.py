@@ -22,16 +22,28 @@ class WallClock:
         """`12:03:20` (UTC), `11-28 00:03:20` where that is another day than the run began on;
         `12:03:20.5` with `tenths`. "–" for a moment that never came.
         """
-        if not math.isfinite(seconds):
-            return "–"
-        try:
-            moment = self.began + timedelta(seconds=seconds)
-        except OverflowError:
+        moment = self._moment(seconds)
+        if moment is None:
             return "–"
         said = f"{moment:%H:%M:%S}"
         if tenths:
             said += f".{moment.microsecond // 100_000}"
         return said if moment.date() == self.began.date() else f"{moment:%m-%d} {said}"
+
+    def instant(self, seconds: float) -> str | None:
+        """The moment as ISO 8601 in UTC; None for one that never came."""
+        moment = self._moment(seconds)
+        if moment is None:
+            return None
+        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    def _moment(self, seconds: float) -> datetime | None:
+        if not math.isfinite(seconds):
+            return None
+        try:
+            return self.began + timedelta(seconds=seconds)
+        except OverflowError:
+            return None
 
 
 def wall_clock(run: Mapping[str, Any]) -> WallClock:

@@ -85,7 +85,7 @@ class FailureTally:
         found = self._kinds.get(kind) or self._new(kind)
         found.moments.append(row["started_ns"] / 1e9 + lasted)
         if found.transcript is None:
-            found.show(row["id"], get("transcript"))
+            found.show(get("id") or "", get("transcript"))
 
     def _new(self, kind: FailureKind) -> FailureCount:
         if len(self._kinds) >= MOST_KINDS:
