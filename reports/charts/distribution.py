@@ -17,7 +17,7 @@ from soundstage.reports.charts.ecdf import (
     share_rows,
 )
 from soundstage.reports.charts.svg import both, element, number, text
-from soundstage.reports.run.milestone_times import MilestoneSummary
+from soundstage.reports.run.milestone_times import TOO_FEW, MilestoneSummary
 from soundstage.reports.run.summary import Group
 from soundstage.reports.words import between, milestone_label, place_words, plain, plural, seconds
 
@@ -88,10 +88,14 @@ def _polled(found: Iterable[MilestoneSummary]) -> bool:
 
 
 def _ends(one: MilestoneSummary, place: int) -> str:
+    if place and not one.tells(place):
+        return TOO_FEW
     high = seconds(one.intended[place].value)
     return high if one.low is None else between(seconds(one.low.intended[place].value), high)
 
 
+#: How the sign of an objective is drawn.
+SIGNS = {"<": "<", "<=": "≤", ">": ">", ">=": "≥"}
 #: Colour of an objective, and the word for what became of it.
 _GOALS = {"pass": (GREEN, "met"), "fail": (RED, "missed"), "inconclusive": (AMBER, "undecided")}
 
@@ -115,8 +119,7 @@ def _goal(goal: Mapping[str, Any], plot: EcdfPlot, index: int) -> Markup:
     axis = plot.axis
     x, y, floor = axis.at(goal["bound"]), plot.height(goal["order"]), plot.height(0.0)
     path = f"M{number(float(axis.left))} {number(y)}H{number(x)}V{number(floor)}"
-    sign = {"<=": "≤", ">=": "≥"}.get(goal["op"], goal["op"])
-    label = f"{sign} {seconds(goal['bound'])} {word}"
+    label = f"{SIGNS.get(goal['op'], goal['op'])} {seconds(goal['bound'])} {word}"
     right = x > axis.right - 110
     return element(
         "g",

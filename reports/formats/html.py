@@ -24,15 +24,18 @@ from soundstage.reports.charts.survival_chart import survival
 from soundstage.reports.charts.time_charts import courses, generator_chart, over_time
 from soundstage.reports.charts.waterfall import waterfall
 from soundstage.reports.formats.cell_labels import labelled
+from soundstage.reports.run.about import about
 from soundstage.reports.run.findings import Report
+from soundstage.reports.run.legend import FLAKY, OUTCOME_MEANINGS, legend, milestone_meaning
 from soundstage.reports.run.load_answer import load_answer
 from soundstage.reports.run.milestone_times import MilestoneSummary
 from soundstage.reports.run.objectives import told
 from soundstage.reports.run.rule_results import RuleResult
-from soundstage.reports.run.summary import Group
+from soundstage.reports.run.summary import CodeCount, Group
 from soundstage.reports.run.wall_clock import ZONE, wall_clock
 from soundstage.reports.words import (
     OUTCOMES,
+    budget_words,
     milestone_label,
     outcome_words,
     percent,
@@ -47,6 +50,9 @@ from soundstage.reports.words import (
 #: At most this many findings of one outcome are shown whole, and rule ids of one reason.
 FINDING_LIMIT = 60
 ID_LIMIT = 40
+
+#: Findings that the first screen names.
+_WORST = 4
 
 #: Endpoints that findings can be narrowed to; the style sheet has a rule for each.
 _FILTERS = 12
@@ -69,18 +75,28 @@ def render(report: Report) -> str:
         facts=target_facts(report.run),
         apis=report.apis,
         glance=_glance(report),
-        headlines=[report.label(name) for name in report.headlines],
+        headlines=[(report.label(name), milestone_meaning(name)) for name in report.headlines],
         objectives=told(report.run),
         answer=load_answer(report) if report.run["kind"] == "load" and not report.empty else None,
         clock=wall_clock(report.run),
         zone=ZONE,
         tally=report.outcomes(),
         outcomes=OUTCOMES,
+        meanings=OUTCOME_MEANINGS,
+        legend=legend(report),
+        about=about(report.run),
+        why=_why(report),
         findings=[
             (outcome, [rule for rule in findings if rule.outcome == outcome])
-            for outcome in ("failed", "outside", "warned", "known", "passed")
+            for outcome in ("failed", "outside", "warned", "known")
             if any(rule.outcome == outcome for rule in findings)
         ],
+        anchors={
+            (rule.id, rule.api, rule.endpoint): f"finding-{number}"
+            for number, rule in enumerate(findings, start=1)
+        },
+        codes=_codes(report),
+        notes=[rule for rule in findings if rule.outcome == "passed"],
         finding_limit=FINDING_LIMIT,
         filters=[(place_words(api, endpoint), places[api, endpoint]) for api, endpoint in filters],
         filter_class={place: f"only-{number}" for number, place in enumerate(filters)},
@@ -95,6 +111,21 @@ def render(report: Report) -> str:
         matrix=matrix(report.rules),
         listened=[group for group in report.summary.groups if group.playback],
     )
+
+
+def _why(report: Report) -> list[RuleResult]:
+    """The worst findings, which the first screen names where there are several."""
+    broken = [rule for rule in report.findings() if rule.outcome in ("failed", "outside")]
+    return broken[:_WORST] if len(broken) > 1 else []
+
+
+def _codes(report: Report) -> dict[str, CodeCount]:
+    """The codes of violations, but for those that are only noted."""
+    told: dict[bool, set[str]] = {True: set(), False: set()}
+    for rule in report.findings():
+        told[rule.outcome == "passed"] |= set(rule.codes)
+    noted = told[True] - told[False]
+    return {code: n for code, n in report.summary.codes.items() if code not in noted}
 
 
 def _charts(report: Report) -> dict[str, list[Chart]]:
@@ -151,7 +182,11 @@ def _short(group: Group | None, name: str) -> tuple[str, str] | None:
 def _cells(one: MilestoneSummary) -> list[tuple[str, str, str]]:
     """For each quantile: its value, its interval, and the value from the actual start."""
     return [
-        (one.said(place), interval(*one.bounds(place)), one.said(place, actual=True))
+        (
+            one.said(place),
+            interval(*one.bounds(place)) if one.tells(place) else "",
+            one.said(place, actual=True),
+        )
         for place in range(len(one.intended))
     ]
 
@@ -202,7 +237,12 @@ def _template(name: str) -> jinja2.Template:
         seconds=seconds,
     )
     environment.globals.update(
-        milestone_label=milestone_label, percent=percent, resolution_words=resolution_words
+        budget_words=budget_words,
+        flaky=FLAKY,
+        milestone_label=milestone_label,
+        milestone_meaning=milestone_meaning,
+        percent=percent,
+        resolution_words=resolution_words,
     )
     return environment.get_template(name)
 

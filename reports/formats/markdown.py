@@ -8,6 +8,7 @@ from soundstage.output import visible
 from soundstage.reports.charts.capacity_chart import capacity_sentence
 from soundstage.reports.run.failures import Failures
 from soundstage.reports.run.findings import Report
+from soundstage.reports.run.legend import legend
 from soundstage.reports.run.load_answer import load_answer
 from soundstage.reports.run.objectives import ObjectiveText, told
 from soundstage.reports.run.rule_results import RuleResult
@@ -15,6 +16,7 @@ from soundstage.reports.run.summary import Group
 from soundstage.reports.run.wall_clock import ZONE, wall_clock
 from soundstage.reports.words import (
     OUTCOMES,
+    budget_words,
     milestone_label,
     outcome_words,
     plain,
@@ -26,6 +28,7 @@ from soundstage.reports.words import (
 FINDING_LIMIT = 50
 SMALLEST_LIMIT = 10
 SIZE_LIMIT = 900_000
+_NOTES = 9
 
 _FOUND = ("failed", "outside", "warned")
 _SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "❔", "invalid": "🚫", "incomplete": "⚠️"}
@@ -82,15 +85,20 @@ def render(report: Report) -> str:
         parts.append(f"No objective was asked: {code(load_answer(report).ask)} would ask for one.")
     if report.summary.failures is not None:
         parts.append(_failures(report, report.summary.failures))
-    if report.summary.groups:
-        parts.append(_times(report))
     findings = [rule for rule in report.findings() if rule.outcome in _FOUND]
-    if findings:
-        parts.append(_findings(findings))
+    broken = [_findings(findings)] if findings else []
+    times = [_times(report)] if report.summary.groups else []
+    # Of a load run times are asked first, of a check its contract.
+    parts += [*times, *broken] if run["kind"] == "load" else [*broken, *times]
+    if notes := [rule for rule in report.findings() if rule.outcome == "passed"]:
+        parts.append(_notes(notes))
     if report.empty:
         parts.append("Nothing was recorded: no exchange, no rule.")
-    spent = run["budget"]["spent"]
-    parts.append(f"Run {code(run['id'])} · {plural(spent, 'billable request')} spent")
+    if words := legend(report):
+        said = (f"**{escaped(word, 60)}**: {escaped(meaning)}" for word, meaning in words)
+        listed = "\n".join(f"- {each}" for each in said)
+        parts.append(f"<details><summary>What the words mean</summary>\n\n{listed}\n\n</details>")
+    parts.append(f"Run {code(run['id'])} · {budget_words(run)}")
     text = visible.in_markup("\n\n".join(parts) + "\n")
     if len(text.encode("utf-8")) > SIZE_LIMIT:
         return "\n\n".join([*parts[:2], "The rest is too long for a summary: see report.html.", ""])
@@ -174,19 +182,30 @@ def _rows(report: Report, group: Group) -> list[tuple[str, str]]:
 
 
 def _findings(findings: list[RuleResult]) -> str:
-    lines = ["| | rule | what was seen | times |", "|---|---|---|---:|"]
+    lines = ["| | what is wrong | how often | asked | example |", "|---|---|---|---|---|"]
     for rule in findings[:FINDING_LIMIT]:
         seen = ""
         if rule.evidence:
             first = rule.evidence[0]
             chunk = "" if first.chunk is None else f" chunk {first.chunk}"
-            seen = f"{escaped(first.message, 240)} ({escaped(first.exchange, 40)}{chunk})"
+            said = f"{escaped(first.message, 240)}: " if first.message != rule.title else ""
+            seen = f"{said}{escaped(first.exchange, 40)}{chunk}"
         glyph = "⚠️" if rule.outcome == "warned" else "❌"
-        lines.append(f"| {glyph} | {code(rule.id)} | {seen} | {rule.violations:,} |")
+        asked = f"{escaped(rule.asked, 400)}<br>" if rule.asked else ""
+        cells = (f"**{escaped(rule.title, 240)}**", rule.times, f"{asked}{code(rule.id)}", seen)
+        lines.append(f"| {glyph} | {' | '.join(cells)} |")
     more = len(findings) - FINDING_LIMIT
     text = "\n".join(lines) + (f"\n\nand {plural(more, 'more rule')}" if more > 0 else "")
     shown = [rule for rule in findings if rule.smallest is not None][:SMALLEST_LIMIT]
     return "\n\n".join([text, *(_smallest(rule) for rule in shown)])
+
+
+def _notes(notes: list[RuleResult]) -> str:
+    """What is worth knowing and breaks nothing."""
+    lines = [f"- {escaped(rule.title, 240)}, {rule.times}" for rule in notes[:_NOTES]]
+    if len(notes) > _NOTES:
+        lines.append(f"- and {plural(len(notes) - _NOTES, 'more note')}")
+    return "\n".join(["Notes, none of which breaks the contract:", "", *lines])
 
 
 def _smallest(rule: RuleResult) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from soundstage.conformance.defects import headline_of
 from soundstage.reports.run.evidence import FINDING_LIMIT, Smallest
 from soundstage.reports.run.rule_results import Evidence, RuleResult, rule_results
 from soundstage.reports.run.summary import Summary, expected_milestones, summary_of
@@ -67,14 +68,17 @@ class Report:
         return milestone_label(next(groups, MilestoneNames()), milestone)
 
     def findings(self) -> list[RuleResult]:
-        """The rules that were broken, waived or noted: worst first, then the most frequent."""
+        """The rules that were broken, waived or noted: worst first, then what most exchanges show."""
         urgency = list(OUTCOMES)
         broken = (
             rule
             for rule in self.rules
             if rule.outcome in ("failed", "outside", "warned", "known") or rule.violations
         )
-        return sorted(broken, key=lambda rule: (urgency.index(rule.outcome), -rule.violations))
+        return sorted(
+            broken,
+            key=lambda rule: (urgency.index(rule.outcome), -rule.broken_in, -rule.violations),
+        )
 
     def outcomes(self) -> dict[str, int]:
         """How many rules came out how, in the order of `OUTCOMES`, without those that are 0."""
@@ -98,7 +102,7 @@ def build(
     transcripts of the ids that it is given; `torn` is asked when all rows have been read,
     `evidence` for the smallest stream that shows a finding, and its request.
     """
-    results = rule_results(rules, violations)
+    results = rule_results(rules, violations, run["contracts"])
     wanted = {item.exchange for result in results for item in result.evidence}
     kept = set(transcripts)
     intake = exchanges(wanted)
@@ -113,7 +117,9 @@ def build(
     }
     report = Report(
         run=run,
-        headline=headline(run, empty=not summary.exchanges and not results),
+        headline=headline(
+            run, empty=not summary.exchanges and not results, broken=_broken(results)
+        ),
         voids=tuple(_voids(run, summary.exchanges, torn())),
         summary=summary,
         rules=tuple(_with_places(result, places) for result in results),
@@ -122,6 +128,13 @@ def build(
         folder=folder,
     )
     return report if evidence is None else _with_evidence(report, evidence)
+
+
+def _broken(results: Iterable[RuleResult]) -> str:
+    """What is broken, in a sentence: of the rules that were asked about, else of any other."""
+    broken = [each for each in results if each.outcome in ("failed", "outside")]
+    failed = [each for each in broken if each.outcome == "failed"] or broken
+    return headline_of(each.broken for each in failed)
 
 
 def _with_places(result: RuleResult, places: Mapping[str, str]) -> RuleResult:

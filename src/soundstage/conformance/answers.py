@@ -210,7 +210,8 @@ def check_content_type(
         fits = media == "application/json" or media.endswith("+json")
     if fits:
         return []
-    message = f"the content type is {media or 'missing'}; expected {' or '.join(allowed[:2])}"
+    expected = " or ".join(list(dict.fromkeys(allowed))[:2])
+    message = f"the content type is {media or 'missing'}; expected {expected}"
     rule = f"{endpoint.name}/http/content_type"
     return [violation(contract, "http.content_type", rule, message)]
 

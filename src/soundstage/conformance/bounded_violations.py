@@ -125,4 +125,9 @@ def is_rest(violation: Violation) -> bool:
     """Whether it is no violation of its own, but the count of a rule's at places that were not
     kept.
     """
-    return violation.chunk is None and not violation.path and violation.message.endswith(_REST)
+    return violation.chunk is None and not violation.path and is_rest_message(violation.message)
+
+
+def is_rest_message(message: str) -> bool:
+    """Whether it is the message of such a count, where no more of it is known."""
+    return message.endswith(_REST)

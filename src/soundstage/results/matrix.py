@@ -54,8 +54,11 @@ def rule_row(
     violations: int,
     exchanges: int,
     evidence: list[dict[str, Any]],
+    seconds: float | None = None,
 ) -> dict[str, Any]:
-    """The row of `rules.ndjson` (run.schema.json, `rule`)."""
+    """The row of `rules.ndjson` (run.schema.json, `rule`). `seconds`: how long its own check took,
+    None where it had none.
+    """
     return {
         "rule": rule.id,
         "api": rule.api,
@@ -69,7 +72,7 @@ def rule_row(
         "violations": violations,
         "exchanges": exchanges,
         "evidence": evidence,
-        "seconds": None,
+        "seconds": seconds,
     }
 
 
