@@ -17,7 +17,7 @@ import orjson
 from locust.env import Environment
 from locust.runners import STATE_MISSING, MasterRunner
 
-from soundstage.conformance.violations import Severity, Verdict, Violation
+from soundstage.conformance.violations import Compared, Severity, Verdict, Violation
 from soundstage.errors import BudgetError, TargetError
 from soundstage.loadtests.cluster import shipment
 from soundstage.loadtests.cluster.shares import share
@@ -327,4 +327,5 @@ def _violation(row: Mapping[str, Any]) -> Violation:
         row["message"],
         row["rule"],
         row.get("times", 1),
+        Compared(row["expected"], row["received"]) if "expected" in row else None,
     )

@@ -188,8 +188,13 @@ def _findings(findings: list[RuleResult]) -> str:
         if rule.evidence:
             first = rule.evidence[0]
             chunk = "" if first.chunk is None else f" chunk {first.chunk}"
-            said = f"{escaped(first.message, 240)}: " if first.message != rule.title else ""
-            seen = f"{said}{escaped(first.exchange, 40)}{chunk}"
+            repeated = first.expected or first.message == rule.title
+            said = "" if repeated else f"{escaped(first.message, 240)}: "
+            sides = (("expected", first.expected), ("received", first.received))
+            both = "".join(
+                f"{word}&#58; {code(side, 240)}<br>" for word, side in sides if first.expected
+            )
+            seen = f"{said}{both}{escaped(first.exchange, 40)}{chunk}"
         glyph = "⚠️" if rule.outcome == "warned" else "❌"
         asked = f"{escaped(rule.asked, 400)}<br>" if rule.asked else ""
         cells = (f"**{escaped(rule.title, 240)}**", rule.times, f"{asked}{code(rule.id)}", seen)

@@ -77,6 +77,9 @@ def _print_findings(found: list[RuleResult], stdout: TextIO) -> None:
         say(f"  {OUTCOMES[rule.outcome][0]} {plain(rule.title, 220)}, {rule.times}", stdout)
         if rule.asked:
             say(f"      asked: {plain(rule.asked, 300)}", stdout)
+        if rule.evidence and rule.evidence[0].expected:
+            say(f"      expected: {plain(rule.evidence[0].expected, 200)}", stdout)
+            say(f"      received: {plain(rule.evidence[0].received, 200)}", stdout)
         codes = f" [{plain(', '.join(rule.codes), 100)}]" if rule.codes else ""
         say(f"      {plain(rule.id, 160)}{codes}", stdout)
     if len(found) > _NAMED:
