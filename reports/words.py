@@ -7,13 +7,14 @@ what is done here comes before: no control or bidirectional character survives, 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from soundstage.output import visible
-from soundstage.results.milestone_names import MilestoneNames
+from soundstage.results.milestone_names import MilestoneNames, readable
 from soundstage.results.polling import Resolution
 
 #: Each rule outcome: glyph, and the word for it. The order is that of urgency.
@@ -93,6 +94,32 @@ def resolution_words(known: Resolution) -> str:
     return f"{said}; {polls} of {exchanges}{apart}"
 
 
+#: What the first word of a reason means, whose second says it more exactly.
+_REASONS = {
+    "http": "the target answered with",
+    "api": "the API refused:",
+    "environment": "the surroundings failed:",
+    "harness": "Soundstage stopped it:",
+    "cap": "a bound of Soundstage was reached:",
+    "budget": "the budget:",
+    "job": "the job:",
+}
+_REASON = re.compile(r"([a-z]+)\.([a-z0-9_]+)(?:: (.*))?", re.DOTALL)
+
+
+def reason_words(reason: str) -> str:
+    """Why something could not be told, for people: `the target answered with 429 Too Many Requests
+    [http.429]`; what begins with no code of ours stays as it is.
+    """
+    match = _REASON.fullmatch(reason)
+    if match is None or match[1] not in _REASONS:
+        return reason
+    area, name, more = match.groups()
+    code = f"{area}.{name}"
+    said = f"{name} {more or ''}".strip() if area == "http" else more or readable(name)
+    return f"{_REASONS[area]} {said} [{code}]"
+
+
 def percent(part: float, whole: float) -> str:
     """`99.5%`; never rounded to 0% or 100% when it is not."""
     if whole <= 0:
@@ -169,7 +196,7 @@ def headline(run: Mapping[str, Any], *, empty: bool = False, broken: str = "") -
     said = _why(run, broken) if tone == "fail" else run["reason"]
     if said in {void["message"] for void in run["voids"]}:
         said = None  # it stands there, and once is enough
-    return Headline(tone, title, target, caveat, plain(said, 400) if said else None)
+    return Headline(tone, title, target, caveat, plain(reason_words(said), 400) if said else None)
 
 
 def _why(run: Mapping[str, Any], broken: str) -> str | None:

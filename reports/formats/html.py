@@ -42,6 +42,7 @@ from soundstage.reports.words import (
     place_words,
     plain,
     plural,
+    reason_words,
     resolution_words,
     seconds,
     target_facts,
@@ -64,6 +65,8 @@ def render(report: Report) -> str:
     """The page, as text to be stored in UTF-8 beside the bundle's other files."""
     findings = report.findings()
     places = Counter((rule.api, rule.endpoint) for rule in findings)
+    # Those of an emulator that is only checked are folded away: they prove nothing.
+    timed = (report.run["kind"], report.run["target"]["kind"]) != ("check", "emulator")
     filters = sorted(places)[:_FILTERS]
     return page(
         "page.html",
@@ -74,8 +77,11 @@ def render(report: Report) -> str:
         icon=_ICONS[report.headline.tone],
         facts=target_facts(report.run),
         apis=report.apis,
-        glance=_glance(report),
-        headlines=[(report.label(name), milestone_meaning(name)) for name in report.headlines],
+        glance=_glance(report, timed=timed),
+        timed=timed,
+        headlines=[(report.label(name), milestone_meaning(name)) for name in report.headlines]
+        if timed
+        else [],
         objectives=told(report.run),
         answer=load_answer(report) if report.run["kind"] == "load" and not report.empty else None,
         clock=wall_clock(report.run),
@@ -114,9 +120,9 @@ def render(report: Report) -> str:
 
 
 def _why(report: Report) -> list[RuleResult]:
-    """The worst findings, which the first screen names where there are several."""
+    """The worst findings, which the first screen names: the first is that of the headline."""
     broken = [rule for rule in report.findings() if rule.outcome in ("failed", "outside")]
-    return broken[:_WORST] if len(broken) > 1 else []
+    return broken[:_WORST]
 
 
 def _codes(report: Report) -> dict[str, CodeCount]:
@@ -148,8 +154,10 @@ def _charts(report: Report) -> dict[str, list[Chart]]:
     }
 
 
-def _glance(report: Report) -> list[dict[str, Any]]:
-    """A line an endpoint: its rules, its outcomes, and the times that a run is known by."""
+def _glance(report: Report, *, timed: bool) -> list[dict[str, Any]]:
+    """A line an endpoint: its rules, its outcomes, and, where it is `timed`, the times that a run is
+    known by.
+    """
     groups = {(group.api, group.endpoint): group for group in report.summary.groups}
     keys = dict.fromkeys([*groups, *((rule.api, rule.endpoint) for rule in report.rules)])
     lines = []
@@ -167,7 +175,7 @@ def _glance(report: Report) -> list[dict[str, Any]]:
                 "outcomes": outcome_words(group.outcomes, group.probes, group.warmup)
                 if group
                 else "–",
-                "times": [_short(group, name) for name in report.headlines],
+                "times": [_short(group, name) for name in report.headlines if timed],
             }
         )
     return lines
@@ -205,7 +213,7 @@ def _unjudged(report: Report) -> list[tuple[str, str, list[RuleResult]]]:
     groups: dict[tuple[str, str], list[RuleResult]] = {}
     for rule in report.rules:
         if rule.outcome in ("inconclusive", "not_exercised"):
-            reason = rule.reason or "no reason given"
+            reason = reason_words(rule.reason) if rule.reason else "no reason given"
             groups.setdefault((rule.outcome, reason), []).append(rule)
     ordered = sorted(groups.items(), key=lambda item: (item[0][0], -len(item[1])))
     return [(outcome, reason, rules) for (outcome, reason), rules in ordered[:50]]

@@ -123,7 +123,7 @@ def _case(suite: ET.Element, rule: RuleResult) -> None:
     )
     if rule.outcome == "failed":
         kind = rule.codes[0] if rule.codes else "rule"
-        _outcome(case, "failure", kind, f"{plain(rule.title, 300)}, {rule.times}", _story(rule))
+        _outcome(case, "failure", kind, f"{plain(rule.title, 300)}: {rule.times}", _story(rule))
         if shown := _shown(rule):
             _output(case, shown)
     elif rule.outcome in _SKIPPED:
@@ -193,7 +193,7 @@ def _story(rule: RuleResult) -> list[str]:
     """What is wrong, how often, what is asked, by what, and where it was broken; a line each."""
     lines = []
     lines.append(
-        f"{plain(rule.title, 300)}, {rule.times}{f' (flaky: {FLAKY})' if rule.flaky else ''}"
+        f"{plain(rule.title, 300)}: {rule.times}{f' (flaky: {FLAKY})' if rule.flaky else ''}"
     )
     if rule.asked:
         lines.append(f"asked: {rule.asked}")

@@ -207,7 +207,7 @@ def _findings(findings: list[RuleResult]) -> str:
 
 def _notes(notes: list[RuleResult]) -> str:
     """What is worth knowing and breaks nothing."""
-    lines = [f"- {escaped(rule.title, 240)}, {rule.times}" for rule in notes[:_NOTES]]
+    lines = [f"- {escaped(rule.title, 240)}: {rule.times}" for rule in notes[:_NOTES]]
     if len(notes) > _NOTES:
         lines.append(f"- and {plural(len(notes) - _NOTES, 'more note')}")
     return "\n".join(["Notes, none of which breaks the contract:", "", *lines])

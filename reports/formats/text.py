@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TextIO
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TextIO
 
 from soundstage.output.streams import say
 from soundstage.reports.charts.capacity_chart import capacity_sentence
@@ -12,6 +12,7 @@ from soundstage.reports.run.findings import Report
 from soundstage.reports.run.legend import OUTCOME_MEANINGS, until
 from soundstage.reports.run.load_answer import load_answer
 from soundstage.reports.run.milestone_times import QUANTILES, MilestoneSummary
+from soundstage.reports.run.objectives import said_once
 from soundstage.reports.run.rule_results import RuleResult
 from soundstage.reports.run.summary import Group
 from soundstage.reports.words import (
@@ -35,7 +36,7 @@ _PRINTED = (0, 2, 3)
 def print_summary(report: Report, stdout: TextIO) -> None:
     """The run in a few lines of text: verdict, voids, what is broken, times, and notes at last."""
     headline = report.headline
-    slos = [plain(describe(entry), 400) for entry in report.run.get("slos", ())]
+    slos = [plain(describe(said_once(entry, report.run)), 400) for entry in _slos(report)]
     sentence = headline.sentence.removeprefix(f"{headline.tone.capitalize()}: ")
     say(f"{headline.tone.upper()}  {sentence[:1].upper()}{sentence[1:]}", stdout)
     if headline.detail and headline.detail not in (f"SLO {each}" for each in slos):
@@ -44,7 +45,7 @@ def print_summary(report: Report, stdout: TextIO) -> None:
         say(f"  {' · '.join(facts)}", stdout)
     for void in report.voids:
         say(f"  {void.kind}: {plain(void.message, 500)}", stdout)
-    for entry, said in zip(report.run.get("slos", ()), slos, strict=True):
+    for entry, said in zip(_slos(report), slos, strict=True):
         say(f"SLO {entry['verdict']}: {said}", stdout)
     if report.run["kind"] == "load" and not slos and not report.empty:
         say(f"SLO: none was asked; {load_answer(report).ask} would ask for one", stdout)
@@ -64,6 +65,11 @@ def print_summary(report: Report, stdout: TextIO) -> None:
     _print_notes([each for each in findings if each.outcome == "passed"], stdout)
 
 
+def _slos(report: Report) -> Sequence[Mapping[str, Any]]:
+    found: Sequence[Mapping[str, Any]] = report.run.get("slos", ())
+    return found
+
+
 def _outcomes(report: Report) -> Iterable[str]:
     """`4 failed`, `26 not exercised (nothing that this run …)`."""
     for outcome, count in report.outcomes().items():
@@ -74,7 +80,7 @@ def _outcomes(report: Report) -> Iterable[str]:
 def _print_findings(found: list[RuleResult], stdout: TextIO) -> None:
     """A finding a paragraph: the defect and how often, what is asked, the rule."""
     for rule in found[:_NAMED]:
-        say(f"  {OUTCOMES[rule.outcome][0]} {plain(rule.title, 220)}, {rule.times}", stdout)
+        say(f"  {OUTCOMES[rule.outcome][0]} {plain(rule.title, 220)}: {rule.times}", stdout)
         if rule.asked:
             say(f"      asked: {plain(rule.asked, 300)}", stdout)
         if rule.evidence and rule.evidence[0].expected:
@@ -91,7 +97,7 @@ def _print_notes(found: list[RuleResult], stdout: TextIO) -> None:
     if found:
         say("notes, none of which breaks the contract:", stdout)
     for rule in found[:_NAMED]:
-        say(f"  {plain(rule.title, 220)}, {rule.times}", stdout)
+        say(f"  {plain(rule.title, 220)}: {rule.times}", stdout)
     if len(found) > _NAMED:
         say(f"  and {plural(len(found) - _NAMED, 'more note')}", stdout)
 

@@ -15,7 +15,14 @@ from soundstage.reports.run.evidence import FINDING_LIMIT, Smallest
 from soundstage.reports.run.rule_results import Evidence, RuleResult, rule_results
 from soundstage.reports.run.summary import Summary, expected_milestones, summary_of
 from soundstage.reports.run.timeline import Generator, generator
-from soundstage.reports.words import OUTCOMES, Headline, headline, milestone_label, plural
+from soundstage.reports.words import (
+    OUTCOMES,
+    Headline,
+    headline,
+    milestone_label,
+    plural,
+    reason_words,
+)
 from soundstage.results.intake import Intake
 from soundstage.results.milestone_names import MilestoneNames, common_order, milestone_names
 
@@ -169,4 +176,4 @@ def _voids(run: Mapping[str, Any], exchanges: int, torn: int) -> Iterator[Void]:
     if run["clock"]["stepped"] and "clock" not in stated:
         yield Void("clock", "The clock was set during the run: times may be off by that step.")
     for void in run["voids"]:
-        yield Void(void["kind"], void["message"])
+        yield Void(void["kind"], reason_words(void["message"]))

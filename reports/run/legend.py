@@ -61,6 +61,6 @@ def legend(report: Report) -> list[tuple[str, str]]:
             words.setdefault(milestone_label(group.names, name), milestone_meaning(name))
     if any(group.milestones for group in groups):
         words["p50, p95"] = QUANTILES
-    if any(rule.flaky for rule in report.findings()):
+    if any(rule.flaky and rule.outcome != "passed" for rule in report.findings()):
         words["flaky"] = FLAKY
     return list(words.items())

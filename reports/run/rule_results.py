@@ -78,12 +78,12 @@ class RuleResult:
 
     @property
     def times(self) -> str:
-        """`3 times in 2 of 40 streams`; `in 2 of 40 streams`, where it is once in each of them."""
+        """`3 times in 2 of 40 streams`; `2 of 40 streams`, where it is once in each of them."""
         often = plural(self.violations, "time")
         if not self.broken_in:
             return often
         seen = counted(self.broken_in, self.exchanges, self.kind)
-        return seen if self.violations == self.broken_in else f"{often} {seen}"
+        return seen if self.violations == self.broken_in else f"{often} in {seen}"
 
     @property
     def title(self) -> str:

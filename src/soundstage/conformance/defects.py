@@ -69,18 +69,18 @@ _UNITS: Final = {
 
 
 def counted(broken_in: int, exchanges: int, kind: str | None = None) -> str:
-    """`in 13 of 13 streams`: how many exchanges with an endpoint of this kind broke a rule, of how
+    """`13 of 13 streams`: how many exchanges with an endpoint of this kind broke a rule, of how
     many that were held against it (0 where nobody knows); `exchanges` where the kind is not known.
     """
     noun = _UNITS.get(kind or "", "exchange")
     whole = max(broken_in, exchanges)
     of = f"{broken_in:,} of " if exchanges >= broken_in else ""
-    return f"in {of}{whole:,} {noun}{'' if whole == 1 else 's'}"
+    return f"{of}{whole:,} {noun}{'' if whole == 1 else 's'}"
 
 
 @dataclass(frozen=True, slots=True)
 class BrokenRule:
-    """What is wrong, in how many exchanges (`in 13 of 13 streams`), and how often it came."""
+    """What is wrong, in how many exchanges (`13 of 13 streams`), and how often it came."""
 
     defect: str
     counted: str
@@ -89,15 +89,18 @@ class BrokenRule:
 
 
 def headline_of(broken: Iterable[BrokenRule]) -> str:
-    """`3 rules broken: streaming never came, in 13 of 13 streams; and 2 more`: the one that most
-    exchanges broke speaks for all. "" for none.
+    """`streaming never came: 13 of 13 streams`; of several rules `3 rules broken: streaming never
+    came, in 13 of 13 streams; and 2 more`, where the one that most exchanges broke speaks for all;
+    "" for none.
     """
     found = sorted(broken, key=lambda each: (-each.broken_in, -each.violations))
     if not found:
         return ""
-    many = "1 rule" if len(found) == 1 else f"{len(found):,} rules"
-    more = f"; and {len(found) - 1:,} more" if len(found) > 1 else ""
-    return f"{many} broken: {found[0].defect}, {found[0].counted}{more}"
+    worst = found[0]
+    if len(found) == 1:
+        return f"{worst.defect}: {worst.counted}"
+    said = f"{worst.defect}, in {worst.counted}; and {len(found) - 1:,} more"
+    return f"{len(found):,} rules broken: {said}"
 
 
 class Defects:
@@ -137,14 +140,15 @@ class Defects:
         if common is not None:
             stage = about["stage"]
             if stage and not re.search(rf"(?<![\w.]){re.escape(stage)}(?![\w.])", common):
-                common = f"in {stage}, {common}"
+                head, mark, tail = common.partition(";")
+                common = f"{head} in {stage}{mark}{tail}"
             return common
         if known is None:
             return said[0] if said else code
         words = {name: value or _NOBODY[name] for name, value in about.items()}
         where = about["stage"] and "{stage}" not in known.defect
         sentence = known.defect.format(**words)
-        return f"in {about['stage']}, {sentence}" if where else sentence
+        return f"{sentence} in {about['stage']}" if where else sentence
 
     def _about(self) -> dict[str, str]:
         """The field, the stage and so on that the rule is about; "" for what it has not."""
