@@ -23,13 +23,16 @@ from soundstage.reports.charts.distribution import distribution
 from soundstage.reports.charts.survival_chart import survival
 from soundstage.reports.charts.time_charts import courses, generator_chart, over_time
 from soundstage.reports.charts.waterfall import waterfall
+from soundstage.reports.formats.cell_labels import labelled
 from soundstage.reports.run.about import about
 from soundstage.reports.run.findings import Report
 from soundstage.reports.run.legend import FLAKY, OUTCOME_MEANINGS, legend, milestone_meaning
+from soundstage.reports.run.load_answer import load_answer
 from soundstage.reports.run.milestone_times import MilestoneSummary
 from soundstage.reports.run.objectives import told
 from soundstage.reports.run.rule_results import RuleResult
 from soundstage.reports.run.summary import CodeCount, Group
+from soundstage.reports.run.wall_clock import ZONE, wall_clock
 from soundstage.reports.words import (
     OUTCOMES,
     budget_words,
@@ -80,6 +83,9 @@ def render(report: Report) -> str:
         if timed
         else [],
         objectives=told(report.run),
+        answer=load_answer(report) if report.run["kind"] == "load" and not report.empty else None,
+        clock=wall_clock(report.run),
+        zone=ZONE,
         tally=report.outcomes(),
         outcomes=OUTCOMES,
         meanings=OUTCOME_MEANINGS,
@@ -133,11 +139,12 @@ def _charts(report: Report) -> dict[str, list[Chart]]:
     groups, timeline = report.summary.groups, report.summary.timeline
     load = report.run["kind"] == "load"
     slos = report.run.get("slos", ())
+    clock = wall_clock(report.run)
     wide = [
         *(waterfall(group) for group in groups),
-        over_time(timeline) if load and timeline else None,
-        *(courses(group) for group in groups if load),
-        generator_chart(report.generator) if report.generator else None,
+        over_time(timeline, clock, report.summary.failures) if load and timeline else None,
+        *(courses(group, clock) for group in groups if load),
+        generator_chart(report.generator, clock) if report.generator else None,
         *(survival(group) for group in groups),
     ]
     return {
@@ -257,7 +264,7 @@ def _visible(value: object) -> object:
 
 def page(name: str, **values: Any) -> str:
     """A page of this room as text to be stored, or printed, in UTF-8."""
-    return visible.in_markup(_template(name).render(**values))
+    return visible.in_markup(labelled(_template(name).render(**values)))
 
 
 def _source(name: str) -> str:

@@ -7,8 +7,10 @@ from typing import Any, TextIO
 
 from soundstage.output.streams import say
 from soundstage.reports.charts.capacity_chart import capacity_sentence
+from soundstage.reports.formats.failures_text import print_failures
 from soundstage.reports.run.findings import Report
 from soundstage.reports.run.legend import OUTCOME_MEANINGS, until
+from soundstage.reports.run.load_answer import load_answer
 from soundstage.reports.run.milestone_times import QUANTILES, MilestoneSummary
 from soundstage.reports.run.objectives import said_once
 from soundstage.reports.run.rule_results import RuleResult
@@ -45,8 +47,12 @@ def print_summary(report: Report, stdout: TextIO) -> None:
         say(f"  {void.kind}: {plain(void.message, 500)}", stdout)
     for entry, said in zip(_slos(report), slos, strict=True):
         say(f"SLO {entry['verdict']}: {said}", stdout)
+    if report.run["kind"] == "load" and not slos and not report.empty:
+        say(f"SLO: none was asked; {load_answer(report).ask} would ask for one", stdout)
     if found := report.run.get("capacity"):
         say(f"capacity: {capacity_sentence(found)}", stdout)
+    if report.summary.failures is not None:
+        print_failures(report, report.summary.failures, stdout)
     if report.rules:
         say(f"rules: {', '.join(_outcomes(report))}", stdout)
     findings = report.findings()
@@ -77,6 +83,9 @@ def _print_findings(found: list[RuleResult], stdout: TextIO) -> None:
         say(f"  {OUTCOMES[rule.outcome][0]} {plain(rule.title, 220)}: {rule.times}", stdout)
         if rule.asked:
             say(f"      asked: {plain(rule.asked, 300)}", stdout)
+        if rule.evidence and rule.evidence[0].expected:
+            say(f"      expected: {plain(rule.evidence[0].expected, 200)}", stdout)
+            say(f"      received: {plain(rule.evidence[0].received, 200)}", stdout)
         codes = f" [{plain(', '.join(rule.codes), 100)}]" if rule.codes else ""
         say(f"      {plain(rule.id, 160)}{codes}", stdout)
     if len(found) > _NAMED:

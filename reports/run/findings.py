@@ -37,7 +37,9 @@ class Void:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that a report shows. `rules` are in the order of the contract."""
+    """All that a report shows. `rules` are in the order of the contract; `folder` is the bundle's
+    place as commands may name it ("" where nobody said).
+    """
 
     run: Mapping[str, Any]
     headline: Headline
@@ -46,6 +48,7 @@ class Report:
     rules: tuple[RuleResult, ...]
     transcripts: tuple[str, ...]
     generator: Generator | None = None
+    folder: str = ""
 
     @property
     def empty(self) -> bool:
@@ -100,6 +103,7 @@ def build(
     health: Iterable[Mapping[str, Any]] = (),
     torn: Callable[[], int] = lambda: 0,
     evidence: Callable[[RuleResult, Evidence], tuple[Smallest | None, str | None]] | None = None,
+    folder: str = "",
 ) -> Report:
     """The report of a run from its rows; `exchanges` takes in those of the exchanges, with the
     transcripts of the ids that it is given; `torn` is asked when all rows have been read,
@@ -111,6 +115,8 @@ def build(
     intake = exchanges(wanted)
     named = ({"rule": one.id, "api": one.api, "endpoint": one.endpoint} for one in results)
     summary = summary_of(intake, expected_milestones(run, named), run)
+    if summary.failures is not None:
+        summary = replace(summary, failures=summary.failures.kept(kept))
     places = {
         exchange: place
         for exchange in wanted
@@ -126,6 +132,7 @@ def build(
         rules=tuple(_with_places(result, places) for result in results),
         transcripts=tuple(sorted(kept)),
         generator=generator(health),
+        folder=folder,
     )
     return report if evidence is None else _with_evidence(report, evidence)
 

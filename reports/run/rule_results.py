@@ -24,13 +24,17 @@ EVIDENCE_LIMIT = 3
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One place where a rule was broken; `transcript` is a path in the bundle, if it is there."""
+    """One place where a rule was broken; `transcript` is a path in the bundle, if it is there.
+    `expected` and `received` are in words, "" where it is not one value that is to blame.
+    """
 
     exchange: str
     chunk: int | None
     path: str
     message: str
     transcript: str | None
+    expected: str = ""
+    received: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +180,8 @@ def _note(
                 "chunk": violation.get("chunk"),
                 "path": violation.get("path", ""),
                 "message": violation.get("message", ""),
+                "expected": violation.get("expected", ""),
+                "received": violation.get("received", ""),
             }
         )
 
@@ -209,6 +215,8 @@ def _result(
                 path=item["path"],
                 message=item["message"],
                 transcript=None,
+                expected=item.get("expected", ""),
+                received=item.get("received", ""),
             )
             for item in row.get("evidence", ())[:EVIDENCE_LIMIT]
         ),

@@ -5,22 +5,28 @@ from __future__ import annotations
 import itertools
 import math
 import re
+from datetime import UTC, datetime
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from soundstage.errors import UsageError
-from soundstage.reports.charts.axis import Axis
+from soundstage.reports.charts.axis import Axis, x_axis
 from soundstage.reports.charts.capacity_chart import capacity
 from soundstage.reports.charts.chart import Chart
 from soundstage.reports.charts.contract_matrix import matrix
 from soundstage.reports.charts.distribution import distribution
+from soundstage.reports.charts.legend import LegendEntry, legend
 from soundstage.reports.charts.survival_chart import survival
-from soundstage.reports.charts.svg import element
+from soundstage.reports.charts.svg import both, element, svg
 from soundstage.reports.charts.time_charts import courses, generator_chart, over_time
 from soundstage.reports.charts.waterfall import waterfall
 from soundstage.reports.run.summary import summarise
 from soundstage.reports.run.timeline import generator
+from soundstage.reports.run.wall_clock import WallClock
+
+#: A run that began just before midnight.
+CLOCK = WallClock(datetime(2026, 11, 21, 23, 59, 58, 500_000, UTC))
 
 
 @pytest.mark.parametrize("high", [1e-4, 0.07, 0.999, 1, 3.23, 4.99, 9.7, 61, 700, 12345])
@@ -150,10 +156,13 @@ def test_charts_over_time_hold_short_and_long_runs(seconds: float) -> None:
     rows = [{**each, "started_ns": each["intended_ns"]} for each in rows]
     summary = summarise(rows)
     assert summary.timeline is not None
-    chart = well_formed(over_time(summary.timeline))
+    chart = well_formed(over_time(summary.timeline, CLOCK, summary.failures))
     assert len(chart.rows) <= 62
+    assert chart.rows[0][:2] in (("0 s", "23:59:58"), ("0 s", "23:59:58.5"))
+    assert chart.narrow is not None
+    assert ">23:59:58" in chart.narrow
     assert "41 asked, 41 started" in chart.note
-    moved = courses(summary.groups[0])
+    moved = courses(summary.groups[0], CLOCK)
     if len({each["intended_ns"] // int(summary.timeline.width * 1e9) for each in rows}) >= 3:
         well_formed(moved)
 
@@ -183,9 +192,9 @@ def test_the_generator_is_drawn_by_its_worst_process() -> None:
     seen = generator(rows)
     assert seen is not None
     assert seen.processes == 2
-    chart = well_formed(generator_chart(seen))
+    chart = well_formed(generator_chart(seen, CLOCK))
     assert "250 ms late and 90% of a core (the worst of 2 processes)" in chart.note
-    assert chart.rows[1] == ("2 s", "–", "–")
+    assert chart.rows[1] == ("2 s", "11-22 00:00:00", "–", "–")
     assert generator([]) is None
     with pytest.raises(UsageError, match=r"health\.ndjson:2: not a row"):
         generator([rows[0], {"t": 1}])
@@ -241,6 +250,7 @@ def test_objectives_stand_in_the_distribution_as_corners() -> None:
         "endpoint": "stream",
         "milestone": "complete",
         "order": 0.95,
+        "op": "<",
         "bound": 30.0,
         "verdict": "fail",
     }
@@ -248,4 +258,28 @@ def test_objectives_stand_in_the_distribution_as_corners() -> None:
     chart = well_formed(distribution(group, [goal, other]))
     assert "complete.p95<30s: missed" in chart.note
     assert "elsewhere" not in chart.note
-    assert "30.0 s missed" in str(chart.svg)
+    assert "&lt; 30.0 s missed" in str(chart.svg), "its sign is the one that was asked"
+
+
+def test_a_picture_for_a_narrow_screen_is_hidden_where_no_style_sheet_shows_it() -> None:
+    wide, narrow = both(lambda width: svg("it", "It", "It.", width, 10, ()), 920)
+    assert 'id="it"' in wide
+    assert "display" not in wide
+    assert 'id="it-narrow" class="narrow" display="none"' in narrow
+    assert 'aria-labelledby="it-narrow-t it-narrow-d"' in narrow
+
+
+def test_labels_that_would_run_into_each_other_are_left_out_and_their_lines_stay() -> None:
+    axis = Axis.until(100, 0, 60)
+    drawn = [str(each) for each in x_axis(axis, 0, 10)]
+    assert drawn[0].count("M") == len(axis.ticks()) == 6
+    assert [re.sub("<[^>]*>", "", each) for each in drawn[1:]] == ["0", "40 s", "100 s"]
+    assert len(x_axis(Axis.until(100, 0, 600), 0, 10)) == 7
+
+
+def test_a_legend_takes_as_many_lines_as_its_width_asks_for() -> None:
+    entries = [LegendEntry("asked", "#111"), LegendEntry("started", "#222", None)]
+    assert legend(entries, 0, 400)[1] == 22
+    parts, below = legend(entries, 0, 90)
+    assert below == 40
+    assert len(parts) == 4

@@ -118,7 +118,8 @@ def rest(violation: Violation, many: int) -> Violation:
     """What stands for `many` violations of the same rule and code at other places. It is at no
     place itself: a waiver that names one must not speak for all of them.
     """
-    return replace(violation, chunk=None, path="", message=f"{many:,} {_REST}", times=many)
+    message = f"{many:,} {_REST}"
+    return replace(violation, chunk=None, path="", message=message, times=many, compared=None)
 
 
 def is_rest(violation: Violation) -> bool:

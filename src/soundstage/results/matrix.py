@@ -38,11 +38,13 @@ class Ruled(Protocol):
 
 def evidence_of(exchange: str, violation: Violation) -> dict[str, Any]:
     """A violation as the row of its rule shows it; `exchange`: the id of the one that broke it."""
+    compared = violation.compared
     return {
         "exchange": exchange,
         "chunk": violation.chunk,
         "path": violation.path,
         "message": violation.message,
+        **({} if compared is None else compared._asdict()),
     }
 
 
