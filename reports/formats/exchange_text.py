@@ -194,4 +194,4 @@ def _end(story: ExchangeStory, late: float, how: Shown) -> Iterator[str]:
     if story.due:
         some = ", ".join(plain(each, 60) for each in story.due[:12])
         more = f" and {len(story.due) - 12} more" if len(story.due) > 12 else ""
-        yield f"    never came: {some}{more}"
+        yield f"    {story.lacking}: {some}{more}"

@@ -23,6 +23,7 @@ from soundstage.reports.charts.distribution import distribution
 from soundstage.reports.charts.survival_chart import survival
 from soundstage.reports.charts.time_charts import courses, generator_chart, over_time
 from soundstage.reports.charts.waterfall import waterfall
+from soundstage.reports.formats.exchange_page import timelines
 from soundstage.reports.run.findings import Report
 from soundstage.reports.run.milestone_times import MilestoneSummary
 from soundstage.reports.run.objectives import told
@@ -76,6 +77,7 @@ def render(report: Report) -> str:
             if any(rule.outcome == outcome for rule in findings)
         ],
         finding_limit=FINDING_LIMIT,
+        timelines=timelines(findings),
         filters=[(place_words(api, endpoint), places[api, endpoint]) for api, endpoint in filters],
         filter_class={place: f"only-{number}" for number, place in enumerate(filters)},
         unjudged=_unjudged(report),

@@ -7,6 +7,7 @@ from typing import TextIO
 from soundstage.output.streams import say
 from soundstage.reports.charts.capacity_chart import capacity_sentence
 from soundstage.reports.run.findings import Report
+from soundstage.reports.run.rule_results import RuleResult
 from soundstage.reports.run.summary import Group
 from soundstage.reports.words import (
     OUTCOMES,
@@ -47,6 +48,7 @@ def print_summary(report: Report, stdout: TextIO) -> None:
         say(f"  ✗ {plain(rule.id, 160)} ({rule.times})", stdout)
         if rule.evidence:
             say(f"      {plain(rule.evidence[0].message, 160)}", stdout)
+    _print_next(broken, stdout)
     if len(broken) > 9:
         say(f"  and {plural(len(broken) - 9, 'more broken rule')}", stdout)
     if report.summary.codes:
@@ -54,6 +56,15 @@ def print_summary(report: Report, stdout: TextIO) -> None:
         for code, count in list(report.summary.codes.items())[:12]:
             seen = f"in {plural(count.exchanges, 'exchange')}"
             say(f"  {plain(code, 40):<24} {count.violations:>7,} {seen}", stdout)
+
+
+def _print_next(broken: list[RuleResult], stdout: TextIO) -> None:
+    """How to look at the worst finding, and how to ask for it again."""
+    shown = next((rule for rule in broken if rule.shown is not None), None)
+    if shown is not None and shown.shown is not None:
+        say(f"  see it chunk by chunk: {shown.shown.command}", stdout)
+        if shown.again is not None:
+            say(f"  ask it again: {shown.again.command}", stdout)
 
 
 def _print_group(report: Report, group: Group, stdout: TextIO) -> None:

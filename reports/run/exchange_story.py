@@ -126,6 +126,11 @@ class ExchangeStory:
         return [(str(n), str(v)) for n, v in pairs if str(n).lower() in _TELLING]
 
     @property
+    def lacking(self) -> str:
+        """What to say of that which is `due`: of an exchange that was cut, nobody knows more."""
+        return "had not come by then" if self.verdict == "inconclusive" else "never came"
+
+    @property
     def all_breaks(self) -> list[Break]:
         """Everything that broke, in the order of the steps."""
         return [each for step in self.steps for each in step.breaks] + list(self.breaks)
@@ -135,9 +140,10 @@ def story_of(
     transcript: Transcript,
     contracts: Sequence[Contract],
     violations: Iterable[Mapping[str, Any]] | None = None,
+    also: Iterable[Mapping[str, Any]] = (),
 ) -> ExchangeStory:
     """The story of an exchange. `violations` are the rows that its run found; None: what judging
-    the transcript finds.
+    the transcript finds, and of `also` what that does not find, such as what is wrong with files.
     """
     events: list[tuple[Event, SeenEvent | None]] = []
     judged = _judged(transcript, contracts, events)
@@ -148,6 +154,8 @@ def story_of(
     known = None if judged is None else judged.told.contract
     if violations is None:
         found = [] if judged is None else [each.to_json() for each in judged.judge.violations]
+        known_places = {(row["rule"], row["chunk"]) for row in found}
+        found += [row for row in also if (row["rule"], row["chunk"]) not in known_places]
     else:
         found = list(violations)
     breaks = [_break(row, known) for row in found]

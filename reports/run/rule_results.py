@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from soundstage.reports.words import plural
 
 if TYPE_CHECKING:  # a comparison shows no streams, and starts without the engine
-    from soundstage.reports.run.evidence import Smallest
+    from soundstage.reports.run.ask_again import AskAgain
+    from soundstage.reports.run.evidence import ShownExchange, Smallest
 
 #: The severity of a violation, as the outcome of its rule when the run had no time to write one.
 _OUTCOME_OF_SEVERITY = {"error": "failed", "warning": "warned", "info": "passed"}
@@ -23,20 +24,24 @@ EVIDENCE_LIMIT = 3
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One place where a rule was broken; `transcript` is a path in the bundle, if it is there."""
+    """One place where a rule was broken; `transcript` is a path in the bundle, if it is there.
+    `late`: by so many seconds the exchange was sent later than it was due.
+    """
 
     exchange: str
     chunk: int | None
     path: str
     message: str
     transcript: str | None
+    late: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class RuleResult:
     """A rule at an endpoint, and what became of it. `exchanges` were held against it, `broken_in`
     of them broke it; `codes` are those of its violations. Where a transcript was kept, `smallest`
-    is the smallest stream that shows it, and `curl` the request as a line for a shell.
+    is the smallest stream that shows it, `shown` the exchange as it came, and `again` how to ask
+    for it once more.
     """
 
     id: str
@@ -55,7 +60,8 @@ class RuleResult:
     codes: tuple[str, ...]
     evidence: tuple[Evidence, ...]
     smallest: Smallest | None = None
-    curl: str | None = None
+    shown: ShownExchange | None = None
+    again: AskAgain | None = None
 
     @property
     def subject(self) -> str:
