@@ -35,6 +35,7 @@ class ExchangeRow:
     time: str = ""
     since: str = ""
     what: str = ""
+    number: str = ""
     track: str = ""
     text: str = ""
     tone: str = ""
@@ -105,7 +106,9 @@ def _timeline(shown: ShownExchange, rule: str) -> ExchangeTimeline:
     due = ", ".join(plain(each, 60) for each in story.due[:12])
     return ExchangeTimeline(
         asked=f"{plain(asked.get('method') or '', 20)} {plain(asked.get('url') or '', 300)}",
-        answer="no answer" if status is None else f"{status} {plain(answer.get('reason') or '', 60)}",
+        answer="no answer"
+        if status is None
+        else f"{status} {plain(answer.get('reason') or '', 60)}",
         rows=tuple(rows),
         due=f"{story.lacking}: {due}" if due else "",
         coarse=any(step.coarse for step in story.steps),
@@ -121,6 +124,7 @@ def _row(step: StoryStep, late: float, before: float | None, rule: str) -> Excha
         time=at,
         since="" if before is None or step.t is None else f"+{seconds(step.t - before)}",
         what=what,
+        number=f"chunk {step.number}" if step.kind == "chunk" else "",
         track="" if step.track is None else plain(step.track, 20),
         text=plain(step.text.strip(), _WIDE if step.breaks else _WIDTH),
         tone=_tone(step.breaks),

@@ -15,7 +15,7 @@ from soundstage.reports.run.story_window import LeftOut, window
 from soundstage.reports.words import plain, seconds
 from soundstage.results.row_facts import lateness
 
-#: Chunks that are shown of a long exchange, characters of one, and lines of one that is shown whole.
+#: Chunks that are shown of a long exchange, characters of a body, lines of a chunk in full.
 STEPS: Final = 60
 _BODY: Final = 500
 _LINES: Final = 2_000
@@ -28,7 +28,7 @@ Paint = Callable[[str, str], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class LineStyle:
     """How lines are made: `width` characters of a chunk's text, or all of everything (`full`), and
     how words are coloured.
     """
@@ -39,7 +39,7 @@ class Shown:
 
 
 def story_lines(
-    story: ExchangeStory, row: Mapping[str, Any] | None, how: Shown
+    story: ExchangeStory, row: Mapping[str, Any] | None, how: LineStyle
 ) -> Iterator[str]:
     """The lines of a story. `row` is that of its run, by which times count from the intended start;
     without one they count from the moment at which it was sent.
@@ -62,7 +62,7 @@ def story_lines(
     yield from _end(story, late, how)
 
 
-def row_lines(row: Mapping[str, Any], how: Shown) -> Iterator[str]:
+def row_lines(row: Mapping[str, Any], how: LineStyle) -> Iterator[str]:
     """What a run noted of an exchange whose bytes it did not keep."""
     late = lateness(row)
     facts = [f"HTTP {row['http_status']}"] if row.get("http_status") is not None else []
@@ -87,7 +87,7 @@ def row_lines(row: Mapping[str, Any], how: Shown) -> Iterator[str]:
             yield f"    {times}  {count:>6,.0f}  {plain(name, 80)}"
 
 
-def break_lines(each: Break, how: Shown, indent: str = "      ") -> Iterator[str]:
+def break_lines(each: Break, how: LineStyle, indent: str = "      ") -> Iterator[str]:
     """What broke: code and message, what was asked and what came, the rule."""
     mark = _MARKS.get(each.severity, "✗")
     place = f" at {plain(each.path, 200)}" if each.path else ""
@@ -101,7 +101,7 @@ def break_lines(each: Break, how: Shown, indent: str = "      ") -> Iterator[str
     yield how.paint(f"{indent}  rule {plain(each.rule, 300)}", _DIM)
 
 
-def _head(story: ExchangeStory, late: float, *, known: bool, how: Shown) -> Iterator[str]:
+def _head(story: ExchangeStory, late: float, *, known: bool, how: LineStyle) -> Iterator[str]:
     asked = story.request
     if asked.get("url"):
         url = Redactor().url(str(asked["url"]))
@@ -154,7 +154,7 @@ def _step(
     late: float,
     before: float | None,
     columns: tuple[int, int] | None,
-    how: Shown,
+    how: LineStyle,
 ) -> Iterator[str]:
     worst = next((s for s in COLOURS if any(b.severity == s for b in step.breaks)), None)
     mark = _MARKS.get(worst or "", "✗") if step.breaks else " "
@@ -185,7 +185,7 @@ def _step(
         yield from break_lines(each, how)
 
 
-def _end(story: ExchangeStory, late: float, how: Shown) -> Iterator[str]:
+def _end(story: ExchangeStory, late: float, how: LineStyle) -> Iterator[str]:
     at = "" if story.ended is None else seconds(story.ended + late)
     words = _line(" ", at, "", f"end: {plain(story.ending, 500)}")
     yield how.paint(words, _YELLOW) if story.cut else words

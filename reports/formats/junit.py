@@ -160,8 +160,8 @@ def _shown(rule: RuleResult) -> list[str]:
     """How to ask again, and the smallest stream that shows it; a line each."""
     asked = []
     if rule.again is not None:
-        note = f" ({rule.again.note})" if rule.again.note else ""
-        asked = ["", f"ask it again{note}:", rule.again.command]
+        note = [rule.again.note] if rule.again.note else []
+        asked = ["", "ask it again:", *note, rule.again.command]
     if rule.shown is not None:
         asked = ["", "see it chunk by chunk:", rule.shown.command, *asked]
     return [*asked, *(_stream(rule.smallest) if rule.smallest else [])]

@@ -6,6 +6,7 @@ import re
 
 from soundstage.output import visible
 from soundstage.reports.charts.capacity_chart import capacity_sentence
+from soundstage.reports.run.ask_again import LONGEST
 from soundstage.reports.run.evidence import Smallest
 from soundstage.reports.run.findings import Report
 from soundstage.reports.run.objectives import ObjectiveText, told
@@ -154,8 +155,8 @@ def _shown(rule: RuleResult) -> str:
     if rule.shown is not None:
         parts.append(f"See it chunk by chunk:\n<pre>{escaped(rule.shown.command, 1000)}</pre>")
     if rule.again is not None:
-        note = f" ({escaped(rule.again.note, 300)})" if rule.again.note else ""
-        parts.append(f"Ask it again{note}:\n<pre>{escaped(rule.again.command, 12_000)}</pre>")
+        note = f" {escaped(rule.again.note, 300)}" if rule.again.note else ""
+        parts.append(f"Ask it again:{note}\n<pre>{escaped(rule.again.command, LONGEST)}</pre>")
     return "\n\n".join([*parts, "</details>"])
 
 

@@ -14,6 +14,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 from soundstage.contract import Contract
@@ -25,6 +26,8 @@ from soundstage.reports.run.curl import ANY_KEY, BODY_LIMIT, KEY, curl, json_tex
 
 COURSE: Final = "Soundstage-Course"
 _COURSE: Final = re.compile(r"[0-9a-f]{32}")
+#: Nobody pastes a longer command, in characters; formats may rely on it.
+LONGEST: Final = 12_000
 #: What stands where private words were taken out begins so.
 _TAKEN_OUT: Final = MARK[:-1]
 #: Options of a run that its repetition has otherwise, or must do without: with how many values.
@@ -37,8 +40,12 @@ _NOT_AGAIN: Final = {
     "--out": 1,
     "--write-waivers": 1,
 }
-_WORDS: Final = "private words were taken out of the request: it is sent with what stands there now"
-_COSTS: Final = "this asks the live API, and costs a generation"
+_WORDS: Final = (
+    "Private words were taken out of the request; it is sent with what stands there now."
+)
+_COSTS: Final = "This asks the live API, and costs a generation."
+_STARTS: Final = "The emulator of the run is gone: this starts one like it, for the same answer."
+_ONCE_MORE: Final = "One request alone does not show it: this is the run once more."
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +77,11 @@ def ask_again(
     """
     target = run["target"]
     if "started_with" not in target:
-        return _of_target(target["kind"], kept)
-    options = _options(target)
-    return _one_request(kept, options, schemas) or _whole_run(run, options, schemas)
+        found = _of_target(target["kind"], kept)
+    else:
+        options = _options(target)
+        found = _one_request(kept, options, schemas) or _whole_run(run, options, schemas)
+    return found if found is not None and len(found.command) <= LONGEST else None
 
 
 def course_of(header: Mapping[str, Any]) -> str | None:
@@ -98,7 +107,7 @@ def _of_target(kind: str, kept: KeptExchange) -> AskAgain | None:
     costs = kind == "live" and endpoint is not None and endpoint.billed
     notes = [_COSTS] if costs else []
     notes += [_WORDS] if _lacks_words(request) else []
-    return AskAgain(line, "; ".join(notes) or None)
+    return AskAgain(line, " ".join(notes) or None)
 
 
 def _options(target: Mapping[str, Any]) -> list[str]:
@@ -125,8 +134,9 @@ def _one_request(
     body, sent = request.get("body"), ""
     if (body is None) is not (endpoint.request is None):
         return None
-    command = [*_soundstage("record", schemas), "--target", "emulator", "--emulator-args"]
-    command.append(quoted(shlex.join(options)))
+    command = [*_soundstage("record", schemas), "--target", "emulator"]
+    # With "=": one word alone would be taken for an option of this program.
+    command.append(f"--emulator-args={quoted(shlex.join(options))}")
     assert kept.contract is not None
     command += ["--api", _word(kept.contract.api), "--endpoint", _word(endpoint.name)]
     if (course := course_of(kept.header)) is not None:
@@ -141,7 +151,7 @@ def _one_request(
         command += ["--body", "-"]
     judged = " ".join([*_soundstage("lint", schemas), "-"])
     line = f"{sent}{' '.join([*command, '--out', '-'])} | {judged}"
-    return AskAgain(line, _WORDS if _lacks_words(request) else None)
+    return AskAgain(line, f"{_STARTS} {_WORDS}" if _lacks_words(request) else _STARTS)
 
 
 def _whole_run(
@@ -149,10 +159,11 @@ def _whole_run(
 ) -> AskAgain | None:
     """The run once more, against an emulator with the same seed."""
     try:
-        words = shlex.split(run["command"])
+        words = shlex.split(run["command"][:LONGEST])
     except ValueError:
         return None
-    if words[:1] not in (["soundstage"], ["pytest"]):
+    # A bundle may come from anybody: only what such a run can have been is taken from it.
+    if words[:2] not in (["soundstage", "check"], ["soundstage", "load"]):
         return None
     kept, skipped = [], 0
     for word in words:
@@ -164,12 +175,18 @@ def _whole_run(
             skipped = 0 if equals else _NOT_AGAIN[name]
             continue
         kept.append(word)
-    if len(kept) < 2 or any(_TAKEN_OUT in word for word in kept):
+    if not _asks_emulator(kept) or any(_TAKEN_OUT in word for word in kept):
         return None
-    added = ["--emulator-args", shlex.join(options)]
-    added += [word for folder in schemas for word in ("--schemas", folder)]
-    line = " ".join(map(_word, [*kept, *added]))
-    return AskAgain(line, "one request alone does not show it: this is the run once more")
+    added = [f"--emulator-args={quoted(shlex.join(options))}"]
+    added += [word for folder in schemas for word in ("--schemas", quoted(folder))]
+    return AskAgain(" ".join([*map(_word, kept), *added]), _ONCE_MORE)
+
+
+def _asks_emulator(words: Sequence[str]) -> bool:
+    """Whether a command starts an emulator of its own, as far as its words say its target."""
+    targets = [w.partition("=")[2] for w in words if w.startswith("--target=")]
+    targets += [after for word, after in pairwise(words) if word == "--target"]
+    return all(each == "emulator" for each in targets)
 
 
 def _soundstage(command: str, schemas: Sequence[str]) -> list[str]:

@@ -111,7 +111,8 @@ def meant(rows: Iterable[Row], text: str, bundle: str) -> Row:
     near = difflib.get_close_matches(name, ids, n=1, cutoff=0.6)
     hint = f"; did you mean {near[0]}?" if near else ""
     raise UsageError(
-        f"{text}: no exchange of {bundle} is called so{hint} (`soundstage show {bundle}` lists them)"
+        f"{text}: no exchange of {bundle} is called so{hint} "
+        f"(`soundstage show {bundle}` lists them)"
     )
 
 

@@ -216,7 +216,7 @@ def _reason(judged: Judged) -> str | None:
 
 
 def _endpoint_of(rule: str) -> str:
-    return (rule.split("/") + ["", ""])[1]
+    return [*rule.split("/"), "", ""][1]
 
 
 def _break(row: Mapping[str, Any], contract: Contract | None) -> Break:

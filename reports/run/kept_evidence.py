@@ -48,8 +48,18 @@ class KeptEvidence:
             return FoundEvidence()
         raw, transcript = self._transcript(evidence.transcript, evidence.exchange)
         contract = _contract(rule.api)
-        kept = None if contract is None else smallest(
-            contract, rule.endpoint, rule.id, evidence.chunk, evidence.exchange, raw, self._purse
+        kept = (
+            None
+            if contract is None
+            else smallest(
+                contract,
+                rule.endpoint,
+                rule.id,
+                evidence.chunk,
+                evidence.exchange,
+                raw,
+                self._purse,
+            )
         )
         if transcript is None:
             return FoundEvidence(kept)
@@ -57,7 +67,9 @@ class KeptEvidence:
             evidence.exchange, self.name, contract, rule.endpoint, transcript.header
         )
         again = ask_again(self.bundle.run, exchange, _added_folders())
-        return FoundEvidence(kept, self._shown(rule, evidence, transcript, contract, len(raw)), again)
+        return FoundEvidence(
+            kept, self._shown(rule, evidence, transcript, contract, len(raw)), again
+        )
 
     def _transcript(self, place: str, exchange: str) -> tuple[bytes, Transcript | None]:
         """Its bytes, and what they say; None of one that is too large or is none."""

@@ -9,7 +9,7 @@ import json
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,7 +22,7 @@ from soundstage.exit_codes import ExitCode
 from soundstage.output import visible
 from soundstage.output.streams import json_line, say
 from soundstage.output.written_files import print_document
-from soundstage.reports.formats.exchange_text import VERDICTS, Shown, row_lines, story_lines
+from soundstage.reports.formats.exchange_text import VERDICTS, LineStyle, row_lines, story_lines
 from soundstage.reports.formats.exchange_text import break_lines as broken_lines
 from soundstage.reports.run.exchange_list import (
     STANDINGS,
@@ -58,6 +58,7 @@ exit codes: 0 shown, 2 no such bundle or exchange, 5 the bundle holds no exchang
 """
 _SHOWN: Final = 20
 _WIDTH: Final = 160
+Row = Mapping[str, Any]
 #: What stands before the text of a chunk, about.
 _BEFORE_TEXT: Final = 62
 _STOOD: Final = {
@@ -79,7 +80,11 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add = parser.add_argument
     add("bundle", metavar="BUNDLE", help="run bundle, or a saved response; - is stdin")
     add("id", nargs="?", metavar="ID", help="an exchange (default: list them)")
-    add("--failed", action="store_true", help="list those that violate, failed or nobody could judge")
+    add(
+        "--failed",
+        action="store_true",
+        help="list those that violate, failed or nobody could judge",
+    )
     add("--api", help="list those of this API version")
     add("--endpoint", metavar="NAME", help="list those of this endpoint")
     add("--code", help="list those with this violation code, or one below it (stage, stage.order)")
@@ -162,13 +167,15 @@ def _table(bundle: Bundle, found: ListedExchanges) -> Iterator[str]:
 _STOOD_SHORT: Final = {**{each: each for each in STANDINGS}, "kept": "conforms"}
 
 
-def _why(row: Mapping[str, Any]) -> str:
+def _why(row: Row) -> str:
     codes = [
         plain(name, 40) + (f" x{many:,}" if many > 1 else "") for name, many in row["codes"].items()
     ]
     if row["verdict"] == "violates" and codes:
         return ", ".join(codes[:3]) + (" …" if len(codes) > 3 else "")
     said = [] if row["outcome"] == "ok" else [row["outcome"]]
+    if row.get("probe") and row["outcome"] == "refused":
+        said = ["refused, as it was to be"]
     if row.get("http_status") not in (None, 200):
         said.append(f"HTTP {row['http_status']}")
     said += [plain(row["reason"], 60)] if row.get("reason") else []
@@ -206,10 +213,11 @@ def _one(bundle: Bundle, name: str, args: argparse.Namespace, stdout: TextIO) ->
     return ExitCode.PASS
 
 
-def _row(bundle: Bundle, name: str) -> Mapping[str, Any] | None:
+def _row(bundle: Bundle, name: str) -> Row | None:
     """The row of an exchange; None where a killed run left no more than its transcript."""
     try:
-        return meant(bundle.exchanges(), name, str(bundle.path))
+        found: Row = meant(bundle.exchanges(), name, str(bundle.path))
+        return found
     except UsageError:
         file = name.rpartition("/")[2]
         for each in (file, f"{file}.ndjson"):
@@ -269,19 +277,19 @@ def _contracts() -> list[Contract]:
     return list(load_sound()[0].values())
 
 
-def _how(args: argparse.Namespace, stdout: TextIO) -> Shown:
+def _how(args: argparse.Namespace, stdout: TextIO) -> LineStyle:
     if not stdout.isatty():
-        return Shown(_WIDTH, args.full)
+        return LineStyle(_WIDTH, args.full)
     wide = shutil.get_terminal_size().columns - _BEFORE_TEXT
-    return Shown(max(40, wide), args.full, visible.painted)
+    return LineStyle(max(40, wide), args.full, visible.painted)
 
 
 def _title(
     bundle: Bundle | None,
     exchange: str,
-    row: Mapping[str, Any] | None,
+    row: Row | None,
     found: ExchangeStory | None,
-    how: Shown,
+    how: LineStyle,
 ) -> Iterator[str]:
     """What it is, what came of it, and when it was."""
     verdict = row["verdict"] if row is not None else found.verdict if found is not None else None
@@ -304,7 +312,7 @@ def _title(
         yield f"  run {plain(bundle.run['id'], 200)}{when}"
 
 
-def _moment(bundle: Bundle, row: Mapping[str, Any]) -> datetime:
+def _moment(bundle: Bundle, row: Row) -> datetime:
     began = datetime.fromisoformat(bundle.run["created"])
     try:
         return began + timedelta(microseconds=row["intended_ns"] / 1000)
@@ -312,9 +320,7 @@ def _moment(bundle: Bundle, row: Mapping[str, Any]) -> datetime:
         return began
 
 
-def _of_row(
-    row: Mapping[str, Any], violations: list[Mapping[str, Any]], how: Shown
-) -> Iterator[str]:
+def _of_row(row: Row, violations: Sequence[Row], how: LineStyle) -> Iterator[str]:
     kept = "it conforms: its bytes were not kept"
     if row["verdict"] != "conforms":
         kept = "its bytes were not kept: a run keeps the first of each kind"
@@ -330,8 +336,8 @@ def _next(
     exchange: str,
     found: ExchangeStory | None,
     place: str,
-    violations: list[Mapping[str, Any]],
-    how: Shown,
+    violations: Sequence[Row],
+    how: LineStyle,
 ) -> Iterator[str]:
     if violations:
         yield f"next: soundstage explain {plain(violations[0]['code'], 60)}"
@@ -348,8 +354,8 @@ def _named(bundle: Bundle) -> str:
 def _to_json(
     exchange: str,
     found: ExchangeStory | None,
-    row: Mapping[str, Any] | None,
-    violations: list[Mapping[str, Any]],
+    row: Row | None,
+    violations: Sequence[Row],
 ) -> dict[str, Any]:
     """The object of `--format json`: `row` is that of the run, `story` null without a transcript.
     Times in it count from when the request was sent.

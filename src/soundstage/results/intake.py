@@ -31,7 +31,8 @@ _PLACE_LIMIT = 200
 class Intake:
     """What is kept of rows: `columns` by (api, endpoint), those of the `whole` run, violations by
     code and in how many exchanges, and of the exchanges in `wanted` the transcripts (`places`) and
-    by how many seconds each was sent later than it was due (`late`). `sample` and `times_only` are as in `Columns`; the latter leaves `whole` empty as well.
+    by how many seconds each was sent later than it was due (`late`). `sample` and `times_only` are
+    as in `Columns`; the latter leaves `whole` empty as well.
     """
 
     def __init__(
