@@ -12,6 +12,7 @@ import json
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TextIO
 
 from soundstage import cli
@@ -86,6 +87,8 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
             own = spawned_emulator(args.emulator_args, apis, left_out=unkept_apis())
             url = stack.enter_context(own)
         options = _options(args, config, scenario, url, budget)
+        if target == EMULATOR:
+            options = replace(options, started_with=tuple(args.emulator_args))
         drive = _search(args, stdout, stderr) if args.find_capacity else _measure(args, stderr)
         code, load = _load(options, drive, stderr, args.processes)
     if code == ExitCode.INCONCLUSIVE and args.on_inconclusive == "warn":

@@ -12,7 +12,6 @@ from typing import TextIO
 import orjson
 
 from soundstage.arguments import Parser
-from soundstage.contract import Contract, load
 from soundstage.errors import SoundstageError, UsageError
 from soundstage.exit_codes import ExitCode, worst
 from soundstage.output import visible
@@ -21,16 +20,8 @@ from soundstage.output.written_files import check_place, print_document, put, pu
 from soundstage.reports.formats import annotations, html, junit, markdown, sarif
 from soundstage.reports.formats.as_json import to_json
 from soundstage.reports.formats.text import print_summary
-from soundstage.reports.run.curl import curl
-from soundstage.reports.run.evidence import (
-    TRANSCRIPT_LIMIT,
-    ShrinkAllowance,
-    Smallest,
-    request_of,
-    smallest,
-)
 from soundstage.reports.run.findings import Report, build
-from soundstage.reports.run.rule_results import Evidence, RuleResult
+from soundstage.reports.run.kept_evidence import KeptEvidence
 from soundstage.results.bundle import Bundle
 from soundstage.results.intake import take_in
 from soundstage.results.run_history import resolve
@@ -132,7 +123,7 @@ def _write_all(path: Path, report: Report, stderr: TextIO) -> int:
 
 def read(bundle: Bundle) -> Report:
     """All that a report needs of a bundle, in one pass over its rows."""
-    purse = ShrinkAllowance()
+    evidence = KeptEvidence(bundle, str(bundle.path))
     with _uncollected():
         return build(
             bundle.run,
@@ -142,7 +133,7 @@ def read(bundle: Bundle) -> Report:
             transcripts=bundle.transcripts(),
             health=bundle.health(),
             torn=lambda: bundle.torn,
-            evidence=lambda rule, evidence: _shown(bundle, rule, evidence, purse),
+            evidence=evidence.of,
             folder=str(bundle.path),
         )
 
@@ -157,34 +148,6 @@ def _uncollected() -> Iterator[None]:
     finally:
         if collecting:
             gc.enable()
-
-
-def _shown(
-    bundle: Bundle, rule: RuleResult, evidence: Evidence, purse: ShrinkAllowance
-) -> tuple[Smallest | None, str | None]:
-    """The smallest stream that shows a finding and its request as a curl line; None for what
-    cannot be told.
-    """
-    if evidence.transcript is None:
-        return None, None
-    raw = bundle.transcript(evidence.transcript, TRANSCRIPT_LIMIT + 1)
-    if raw is None:
-        return None, None
-    contract = _contract(rule.api)
-    if contract is None:
-        return None, curl(request_of(raw))
-    shown = smallest(
-        contract, rule.endpoint, rule.id, evidence.chunk, evidence.exchange, raw, purse
-    )
-    return shown, curl(request_of(raw))
-
-
-def _contract(api: str) -> Contract | None:
-    """The contract of a version, if it is known here; a bundle may come from elsewhere."""
-    try:
-        return load(api)
-    except SoundstageError:
-        return None
 
 
 def _formatted(name: str, reports: list[Report]) -> str:

@@ -49,7 +49,8 @@ class LoadOptions:
     """What a load run was asked to do, and against what. `out` is the folder of the bundle, None
     for a new one below runs/; `command` and `parameters` stand in the bundle. `probe_playback`: of
     this share of the exchanges the stream is played while the song is being made. `config` has the
-    severities and waivers.
+    severities and waivers. `started_with`: the options of the emulator that was started for the
+    run, None where the target was there before.
     """
 
     target: str
@@ -66,6 +67,7 @@ class LoadOptions:
     parameters: tuple[tuple[str, Any], ...] = ()
     probe_playback: float = 0.0
     config: Config = field(default_factory=Config)
+    started_with: tuple[str, ...] | None = None
 
 
 class LoadRun:

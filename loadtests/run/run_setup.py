@@ -58,6 +58,7 @@ def opened(
         seed=scenario.seed,
         parameters={**dict(options.parameters), **traffic.facts()},
         packages=("locust", "gevent"),
+        started_with=options.started_with,
     )
     folder = Path(options.out) if options.out else new_folder("load")
     bundle = BundleWriter.create(folder, facts)

@@ -24,6 +24,7 @@ from soundstage.reports.charts.survival_chart import survival
 from soundstage.reports.charts.time_charts import courses, generator_chart, over_time
 from soundstage.reports.charts.waterfall import waterfall
 from soundstage.reports.formats.cell_labels import labelled
+from soundstage.reports.formats.exchange_page import timelines
 from soundstage.reports.run.about import about
 from soundstage.reports.run.findings import Report
 from soundstage.reports.run.legend import FLAKY, OUTCOME_MEANINGS, legend, milestone_meaning
@@ -104,6 +105,7 @@ def render(report: Report) -> str:
         codes=_codes(report),
         notes=[rule for rule in findings if rule.outcome == "passed"],
         finding_limit=FINDING_LIMIT,
+        timelines=timelines(findings),
         filters=[(place_words(api, endpoint), places[api, endpoint]) for api, endpoint in filters],
         filter_class={place: f"only-{number}" for number, place in enumerate(filters)},
         unjudged=_unjudged(report),

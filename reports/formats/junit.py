@@ -172,7 +172,12 @@ def _output(case: ET.Element, lines: list[str]) -> None:
 
 def _shown(rule: RuleResult) -> list[str]:
     """How to ask again, and the smallest stream that shows it; a line each."""
-    asked = ["", "ask it again:", rule.curl] if rule.curl else []
+    asked = []
+    if rule.again is not None:
+        note = [rule.again.note] if rule.again.note else []
+        asked = ["", "ask it again:", *note, rule.again.command]
+    if rule.shown is not None:
+        asked = ["", "see it chunk by chunk:", rule.shown.command, *asked]
     return [*asked, *(_stream(rule.smallest) if rule.smallest else [])]
 
 

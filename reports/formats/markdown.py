@@ -6,6 +6,8 @@ import re
 
 from soundstage.output import visible
 from soundstage.reports.charts.capacity_chart import capacity_sentence
+from soundstage.reports.run.ask_again import LONGEST
+from soundstage.reports.run.evidence import Smallest
 from soundstage.reports.run.failures import Failures
 from soundstage.reports.run.findings import Report
 from soundstage.reports.run.legend import legend
@@ -201,8 +203,8 @@ def _findings(findings: list[RuleResult]) -> str:
         lines.append(f"| {glyph} | {' | '.join(cells)} |")
     more = len(findings) - FINDING_LIMIT
     text = "\n".join(lines) + (f"\n\nand {plural(more, 'more rule')}" if more > 0 else "")
-    shown = [rule for rule in findings if rule.smallest is not None][:SMALLEST_LIMIT]
-    return "\n\n".join([text, *(_smallest(rule) for rule in shown)])
+    shown = [rule for rule in findings if rule.smallest or rule.again][:SMALLEST_LIMIT]
+    return "\n\n".join([text, *(_shown(rule) for rule in shown)])
 
 
 def _notes(notes: list[RuleResult]) -> str:
@@ -213,19 +215,27 @@ def _notes(notes: list[RuleResult]) -> str:
     return "\n".join(["Notes, none of which breaks the contract:", "", *lines])
 
 
-def _smallest(rule: RuleResult) -> str:
-    """The smallest stream that shows a finding, folded away."""
-    one = rule.smallest
-    assert one is not None
+def _shown(rule: RuleResult) -> str:
+    """What shows a finding, folded away: the smallest stream, and how to ask again."""
+    what = "Smallest stream that shows" if rule.smallest is not None else "Ask again for"
+    parts = [f"<details><summary>{what} {code(rule.id)}</summary>"]
+    parts += _smallest(rule.smallest) if rule.smallest is not None else []
+    if rule.shown is not None:
+        parts.append(f"See it chunk by chunk:\n<pre>{escaped(rule.shown.command, 1000)}</pre>")
+    if rule.again is not None:
+        note = f" {escaped(rule.again.note, 300)}" if rule.again.note else ""
+        parts.append(f"Ask it again:{note}\n<pre>{escaped(rule.again.command, LONGEST)}</pre>")
+    return "\n\n".join([*parts, "</details>"])
+
+
+def _smallest(one: Smallest) -> list[str]:
+    """The smallest stream that shows a finding, a block each."""
     trace = ", ".join(
         (f"<b>{escaped(each.label)}</b>" if each.here else escaped(each.label))
         + (f" x{each.count:,}" if each.count > 1 else "")
         for each in one.trace
     )
-    parts = [
-        f"<details><summary>Smallest stream that shows {code(rule.id)}</summary>",
-        f"In exchange {escaped(one.exchange, 40)}, {one.sentence}.",
-    ]
+    parts = [f"In exchange {escaped(one.exchange, 40)}, {one.sentence}."]
     for number, chunk in enumerate(one.chunks):
         if one.hidden and number == len(one.chunks) // 2:
             parts.append(f"… {plural(one.hidden, 'chunk')} not shown …")
@@ -235,7 +245,4 @@ def _smallest(rule: RuleResult) -> str:
     parts.append(f"Asked: {escaped(one.expected, 300)}")
     if one.due:
         parts.append(f"Still due there: {escaped(', '.join(one.due), 1000)}")
-    parts.append(f"Stages seen: {trace}")
-    if rule.curl:
-        parts.append(f"<pre>{escaped(rule.curl, 6000)}</pre>")
-    return "\n\n".join([*parts, "</details>"])
+    return [*parts, f"Stages seen: {trace}"]

@@ -58,6 +58,7 @@ def print_summary(report: Report, stdout: TextIO) -> None:
     findings = report.findings()
     _print_findings([each for each in findings if each.outcome in ("failed", "outside")], stdout)
     _print_findings([each for each in findings if each.outcome == "warned"], stdout)
+    _print_next([each for each in findings if each.outcome in ("failed", "outside")], stdout)
     for group in report.summary.groups:
         _print_group(report, group, stdout)
     if said := until(report):
@@ -100,6 +101,15 @@ def _print_notes(found: list[RuleResult], stdout: TextIO) -> None:
         say(f"  {plain(rule.title, 220)}: {rule.times}", stdout)
     if len(found) > _NAMED:
         say(f"  and {plural(len(found) - _NAMED, 'more note')}", stdout)
+
+
+def _print_next(broken: list[RuleResult], stdout: TextIO) -> None:
+    """How to look at the worst finding, and how to ask for it again."""
+    shown = next((rule for rule in broken if rule.shown is not None), None)
+    if shown is not None and shown.shown is not None:
+        say(f"  see it chunk by chunk: {shown.shown.command}", stdout)
+        if shown.again is not None:
+            say(f"  ask it again: {shown.again.command}", stdout)
 
 
 def _print_group(report: Report, group: Group, stdout: TextIO) -> None:

@@ -1,4 +1,5 @@
-"""The smallest stream that shows a finding, from the transcript of an exchange that broke the rule.
+"""What the transcript of an exchange that broke a rule shows of it: the exchange as it came, how it
+is asked for again, and the smallest stream that shows it.
 
 Values in, values out: the bytes of a transcript go in, what a report may show comes out, safe to
 print and cut to a bound.
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 from soundstage.conformance.shrink import EventStream, Passage, Shrunk, cut_trace, shrink, stream_of
 from soundstage.contract import Contract
 from soundstage.errors import UsageError
+from soundstage.reports.run.ask_again import AskAgain
+from soundstage.reports.run.exchange_story import ExchangeStory
 from soundstage.reports.words import plain
 from soundstage.saved import transcript as transcripts
 
@@ -71,6 +74,29 @@ class Smallest:
         return f"{self.kept:,} of {self.events:,} {chunks} {verb} enough to show it"
 
 
+@dataclass(frozen=True, slots=True)
+class ShownExchange:
+    """An exchange of a finding: its id, its story, by how many seconds it was sent later than it
+    was due, the number of the chunk at which it broke the rule (None: as a whole), and the command
+    that shows all of it.
+    """
+
+    id: str
+    story: ExchangeStory
+    late: float
+    here: int | None
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class FoundEvidence:
+    """What a transcript shows of a finding; None of what it does not."""
+
+    smallest: Smallest | None = None
+    shown: ShownExchange | None = None
+    again: AskAgain | None = None
+
+
 @dataclass(slots=True)
 class ShrinkAllowance:
     """The work that is left for the smallest streams of one report, in chunks."""
@@ -116,15 +142,6 @@ def smallest(
         return None
     purse.left -= shrunk.work + _LOOK * len(stream.events)  # its story is one look more
     return _shown(shrunk, stream, exchange)
-
-
-def request_of(raw: bytes) -> object:
-    """What was asked, as the header line of a transcript has it; None where it has none."""
-    try:
-        header = json.loads(raw[: raw.find(b"\n")] if b"\n" in raw else raw)
-    except (ValueError, RecursionError):
-        return None
-    return header.get("request") if isinstance(header, dict) else None
 
 
 def _shown(shrunk: Shrunk, stream: EventStream, exchange: str) -> Smallest:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from soundstage.conformance.defects import headline_of
-from soundstage.reports.run.evidence import FINDING_LIMIT, Smallest
+from soundstage.reports.run.evidence import FINDING_LIMIT, FoundEvidence
 from soundstage.reports.run.rule_results import Evidence, RuleResult, rule_results
 from soundstage.reports.run.summary import Summary, expected_milestones, summary_of
 from soundstage.reports.run.timeline import Generator, generator
@@ -102,12 +102,12 @@ def build(
     transcripts: Iterable[str] = (),
     health: Iterable[Mapping[str, Any]] = (),
     torn: Callable[[], int] = lambda: 0,
-    evidence: Callable[[RuleResult, Evidence], tuple[Smallest | None, str | None]] | None = None,
+    evidence: Callable[[RuleResult, Evidence], FoundEvidence] | None = None,
     folder: str = "",
 ) -> Report:
     """The report of a run from its rows; `exchanges` takes in those of the exchanges, with the
     transcripts of the ids that it is given; `torn` is asked when all rows have been read,
-    `evidence` for the smallest stream that shows a finding, and its request.
+    `evidence` for what the transcript of a finding shows of it.
     """
     results = rule_results(rules, violations, run["contracts"])
     wanted = {item.exchange for result in results for item in result.evidence}
@@ -129,7 +129,7 @@ def build(
         ),
         voids=tuple(_voids(run, summary.exchanges, torn())),
         summary=summary,
-        rules=tuple(_with_places(result, places) for result in results),
+        rules=tuple(_with_places(result, places, intake.late) for result in results),
         transcripts=tuple(sorted(kept)),
         generator=generator(health),
         folder=folder,
@@ -144,22 +144,29 @@ def _broken(results: Iterable[RuleResult]) -> str:
     return headline_of(each.broken for each in failed)
 
 
-def _with_places(result: RuleResult, places: Mapping[str, str]) -> RuleResult:
+def _with_places(
+    result: RuleResult, places: Mapping[str, str], late: Mapping[str, float]
+) -> RuleResult:
     """The result, with the transcripts that show its evidence."""
-    shown = (replace(each, transcript=places.get(each.exchange)) for each in result.evidence)
+    shown = (
+        replace(each, transcript=places.get(each.exchange), late=late.get(each.exchange, 0.0))
+        for each in result.evidence
+    )
     return replace(result, evidence=tuple(shown))
 
 
 def _with_evidence(
-    report: Report, evidence: Callable[[RuleResult, Evidence], tuple[Smallest | None, str | None]]
+    report: Report, evidence: Callable[[RuleResult, Evidence], FoundEvidence]
 ) -> Report:
-    """The report, with stream and request for each of the worst findings."""
+    """The report, with what a transcript shows of each of the worst findings."""
     found: dict[int, RuleResult] = {}
     for rule in report.findings()[:FINDING_LIMIT]:
         kept = next((each for each in rule.evidence if each.transcript is not None), None)
         if kept is not None:
-            smallest, curl = evidence(rule, kept)
-            found[id(rule)] = replace(rule, smallest=smallest, curl=curl)
+            seen = evidence(rule, kept)
+            found[id(rule)] = replace(
+                rule, smallest=seen.smallest, shown=seen.shown, again=seen.again
+            )
     return replace(report, rules=tuple(found.get(id(rule), rule) for rule in report.rules))
 
 

@@ -13,7 +13,8 @@ from soundstage.conformance.defects import BrokenRule, Defects, counted
 from soundstage.reports.words import plain, plural
 
 if TYPE_CHECKING:  # a comparison shows no streams, and starts without the engine
-    from soundstage.reports.run.evidence import Smallest
+    from soundstage.reports.run.ask_again import AskAgain
+    from soundstage.reports.run.evidence import ShownExchange, Smallest
 
 #: The severity of a violation, as the outcome of its rule when the run had no time to write one.
 _OUTCOME_OF_SEVERITY = {"error": "failed", "warning": "warned", "info": "passed"}
@@ -26,6 +27,7 @@ EVIDENCE_LIMIT = 3
 class Evidence:
     """One place where a rule was broken; `transcript` is a path in the bundle, if it is there.
     `expected` and `received` are in words, "" where it is not one value that is to blame.
+    `late`: by so many seconds the exchange was sent later than it was due.
     """
 
     exchange: str
@@ -35,6 +37,7 @@ class Evidence:
     transcript: str | None
     expected: str = ""
     received: str = ""
+    late: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class RuleResult:
     """A rule at an endpoint, and what became of it. `exchanges` were held against it, `broken_in`
     of them broke it; `codes` are those of its violations, `defect` what is wrong in one line; `kind`
     is that of its endpoint. Where a transcript was kept, `smallest` is the smallest stream that
-    shows it, and `curl` the request as a line for a shell.
+    shows it, `shown` the exchange as it came, and `again` how to ask for it once more.
     """
 
     id: str
@@ -63,7 +66,8 @@ class RuleResult:
     defect: str = ""
     kind: str | None = None
     smallest: Smallest | None = None
-    curl: str | None = None
+    shown: ShownExchange | None = None
+    again: AskAgain | None = None
 
     @property
     def subject(self) -> str:

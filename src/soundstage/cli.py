@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "record": ("soundstage.commands.record", "save the answers of a target as transcripts"),
     "load": ("soundstage.loadtests.cli", "run a load test"),
     "report": ("soundstage.reports.cli", "turn a run bundle into HTML, JUnit and Markdown"),
+    "show": ("soundstage.commands.show", "show an exchange of a run, chunk by chunk"),
     "runs": ("soundstage.commands.runs", "list, tag, pin and prune the runs there have been"),
     "compare": ("soundstage.reports.compare.cli", "compare two runs: what got worse"),
     "faults": ("soundstage.commands.faults", "prove that every kind of fault is caught"),

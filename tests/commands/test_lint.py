@@ -258,10 +258,9 @@ def test_a_file_larger_than_the_cap_is_inconclusive(saved, monkeypatch):
     assert (code, one["verdict"], one["reason"]) == (4, "inconclusive", "cap.exchange_bytes")
 
 
-@pytest.mark.parametrize("name", ["none.sse", "."])
-def test_a_file_that_cannot_be_read_is_a_wrong_usage(tmp_path, name):
-    with pytest.raises(UsageError, match=re.escape(str(tmp_path / name))):
-        run(str(tmp_path / name))
+def test_a_file_that_cannot_be_read_is_a_wrong_usage(tmp_path):
+    with pytest.raises(UsageError, match=re.escape(str(tmp_path / "none.sse"))):
+        run(str(tmp_path / "none.sse"))
 
 
 def test_an_unknown_version_is_a_wrong_usage_that_names_what_there_is(saved, capsys):

@@ -22,7 +22,12 @@ from soundstage.contract import load_all
 from soundstage.emulator import Options, running
 from soundstage.emulator.files import mp3
 from soundstage.emulator.files.songs import song
-from soundstage.emulator.generations.factory import Factory, GenerationRequest, SongEndpoint
+from soundstage.emulator.generations.factory import (
+    Factory,
+    GenerationRequest,
+    SongEndpoint,
+    course_of,
+)
 from soundstage.emulator.pace.profiles import profile
 
 CONTRACTS = load_all()
@@ -112,10 +117,9 @@ def delays(seed: int) -> list[list[float]]:
             made = factory.make(
                 SongEndpoint.of(contract, endpoint, "sse"),
                 GenerationRequest("a song", None, {}),
-                b"{}",
+                course_of(seed, number, contract.api, b"{}"),
                 "http://h",
                 0.0,
-                number=number,
                 fails=False,
             )
             drawn.append([round(due, 9) for due in made.schedule])

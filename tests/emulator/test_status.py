@@ -12,7 +12,7 @@ import pytest
 
 from soundstage.contract import Contract, load_all
 from soundstage.emulator.generations.admission import Reader
-from soundstage.emulator.generations.factory import Factory, SongEndpoint
+from soundstage.emulator.generations.factory import Factory, SongEndpoint, course_of
 from soundstage.emulator.generations.generations import Generation, status_of
 from soundstage.emulator.generations.store import Store
 from soundstage.emulator.options import Options
@@ -33,7 +33,9 @@ def generations(contract: Contract, fails: bool) -> list[Generation]:
     asked = Reader(endpoint).read(raw)
     assert not isinstance(asked, str)
     return [
-        factory.make(place, asked, raw, "http://h", 100.0, number=number, fails=fails)
+        factory.make(
+            place, asked, course_of(11, number, contract.api, raw), "http://h", 100.0, fails=fails
+        )
         for number in range(1, 21)
     ]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from soundstage.reports.run.curl import BODY_LIMIT, curl
+from soundstage.reports.run.curl import ANY_KEY, BODY_LIMIT, curl
 
 NASTY = 'it\'s "a" $(touch x) `id` \\ \x1b[31m\u202e\n!'
 
@@ -108,11 +108,24 @@ def test_a_key_is_never_shown_even_if_it_was_not_redacted() -> None:
     assert not any("X-B" in each for each in told)
 
 
-def test_a_body_that_nobody_would_paste_is_left_out() -> None:
-    line = curl(request(body="x" * (BODY_LIMIT + 1)))
+def test_a_body_that_nobody_would_paste_comes_from_a_command_that_has_it() -> None:
+    line = curl(request(body="x" * (BODY_LIMIT + 1)), stored="soundstage show run e1 --body")
     assert line is not None
-    assert line.endswith("--data-binary @body")
+    assert line.startswith("soundstage show run e1 --body | curl -N ")
+    assert line.endswith("--data-binary @-")
     assert len(line) < 500
+    assert curl(request(body="x" * (BODY_LIMIT + 1))) is None
+
+
+def test_on_this_machine_any_key_will_do() -> None:
+    assert "Authorization: Bearer the key" in words(curl(request(), key=ANY_KEY))
+    done = subprocess.run(
+        ["bash", "-c", f'curl() {{ printf "%s\\0" "$@"; }}; {curl(request(), key=ANY_KEY)}'],
+        capture_output=True,
+        check=True,
+        env={},
+    )
+    assert b"Authorization: Bearer any-key\0" in done.stdout
 
 
 @pytest.mark.parametrize(

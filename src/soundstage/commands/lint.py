@@ -10,9 +10,11 @@ import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TextIO
 
 from soundstage.arguments import Parser
+from soundstage.commands.linted_files import gathered
 from soundstage.conformance.bounded_violations import is_rest
 from soundstage.conformance.judge import Caps, Judge
 from soundstage.conformance.violations import Severity, Verdict, Violation
@@ -38,10 +40,15 @@ _EXAMPLES = """examples:
   curl -N ... | soundstage lint -
   soundstage lint --format json transcript.ndjson
   soundstage lint --shrink saved.har
+  soundstage lint runs/2026-11-21T08-36-15-check-3f2a   (the transcripts of a run, judged again)
+  soundstage lint latest
   curl -isN ... > answer.txt; soundstage lint answer.txt   (the head is judged, too)
 
+A bundle keeps the bytes of exchanges that do not conform: those are judged. Of the others it has
+rows, and they stand as the run judged them.
+
 exit codes: 0 all conform, 1 at least one violates, 2 wrong usage or a file that holds no response,
-4 inconclusive, 5 no answer of the contract in an archive
+4 inconclusive, 5 no answer of the contract in an archive, or a bundle without transcripts
 """
 #: More than this of a file is not read (docs/limits.md).
 _LARGEST = saved_files.LARGEST
@@ -114,7 +121,8 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         "files",
         nargs="+",
         metavar="FILE",
-        help="response, transcript or HAR file, compressed or not; - is stdin",
+        help="response, transcript or HAR file, compressed or not; a run bundle, or a folder of "
+        "such files; - is stdin",
     )
     parser.add_argument("--api", help=f"API version ({', '.join(available())}; default: find out)")
     words = (*endpoint_words(load_sound()[0].values()), ERROR)
@@ -155,15 +163,23 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     caps = Caps(events=args.max_events)
     codes: list[int] = []
     errors: list[SoundstageError] = []
-    for file in args.files:
+    for named in args.files:
         # What cannot be read must not take the verdicts of the other files with it.
         try:
-            saved = _read(file, contracts)
-            for linted in _linted(saved, file, contracts, args.endpoint, caps, stderr):
-                _show(linted, args, stdout)
-                codes.append(_EXIT[linted.verdict(args.strict)])
+            group = gathered(named)
         except (UsageError, NoDataError) as error:
             errors.append(error)
+            continue
+        for note in group.notes(contracts):
+            say(note, stderr if args.format == "json" else stdout)
+        for file in group.files:
+            try:
+                saved = _read(file, contracts, group.within)
+                for linted in _linted(saved, file, contracts, args.endpoint, caps, stderr):
+                    _show(linted, args, stdout)
+                    codes.append(_EXIT[linted.verdict(args.strict)])
+            except (UsageError, NoDataError) as error:
+                errors.append(error)
     if args.on_inconclusive == "warn":
         codes = [ExitCode.PASS if code == ExitCode.INCONCLUSIVE else code for code in codes]
     return _ended(codes, errors, stderr)
@@ -276,12 +292,12 @@ def _shrunk(linted: Linted, stdout: TextIO | None) -> list[dict[str, Any]]:
     return [smallest_streams.to_json(part, stream) for part in parts]
 
 
-def _read(file: str, contracts: list[Contract]) -> Saved:
+def _read(file: str, contracts: list[Contract], within: Path | None) -> Saved:
     def wanted(method: str, path: str) -> bool:
         return endpoint_at(contracts, method, path) is not None
 
     if file != "-":
-        return saved_files.read_file(file, limit=_LARGEST, wanted=wanted)
+        return saved_files.read_file(file, limit=_LARGEST, wanted=wanted, within=within)
     raw = sys.stdin.buffer.read(_LARGEST + 1)
     return saved_files.read(raw, file, limit=_LARGEST, wanted=wanted)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import sys
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -25,8 +26,8 @@ from soundstage.exchange.requests import request_body, sent_body
 from soundstage.exchange.session import Session, open_session
 from soundstage.exchange.spawn import EMULATOR, spawned_emulator
 from soundstage.output.streams import json_line, say
-from soundstage.output.visible import lines, own
-from soundstage.output.written_files import create
+from soundstage.output.visible import in_json, lines, own
+from soundstage.output.written_files import create, print_document
 from soundstage.proof.one_conforming import unkept_apis
 from soundstage.saved.encodings import to_utf8
 from soundstage.target_options import add_target_options, connection_of, target_of
@@ -40,6 +41,7 @@ _EXAMPLES = """examples:
   soundstage record --target http://127.0.0.1:8000 --api v6 --endpoint stream --count 5 --out r
   SOUNDVERSE_API_KEY=... soundstage record --target https://api.soundverse.ai --api v6 \\
       --endpoint stream --budget 1 --out recordings
+  soundstage record --target emulator --api v6 --body song.json --out - | soundstage show -
 
 then:
   soundstage lint recordings/*.ndjson
@@ -51,6 +53,10 @@ judges: what was recorded may violate the contract.
 
 exit codes: 0 recorded, 2 wrong usage, 6 target or environment failed, or no budget
 """
+#: In the place of a folder: standard output.
+_PRINTED = "-"
+#: A body of more bytes is no request for a song.
+_LARGEST_BODY = 16 * 2**20
 #: What is recorded where nothing else is said.
 _USUAL = "stream"
 #: After so many exchanges in a row that came to no end no more are asked for.
@@ -74,13 +80,15 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     )
     add = parser.add_argument
     add_target_options(parser, emulator_args="--speed 100")
-    add("--out", metavar="DIR", help="folder for the transcripts; must be new or empty")
+    text = "folder for the transcripts, new or empty; - prints the transcript of one exchange"
+    add("--out", metavar="DIR", help=text)
     add("--api", action="append", metavar="API", help=f"{', '.join(available())} (default: all)")
     words = endpoint_words(load_sound()[0].values(), _is_recorded)
     text = f"only endpoints of this name or kind ({', '.join(words)}; repeatable; default: stream)"
     add("--endpoint", action="append", choices=words, metavar="NAME", help=text)
     add("--count", type=_count, default=1, metavar="N", help="of each endpoint (default 1)")
-    add("--body", metavar="FILE", help="JSON to send (default: made up from the request schema)")
+    text = "JSON to send, - is stdin (default: made up from the request schema)"
+    add("--body", metavar="FILE", help=text)
     add("--seed", type=whole, default=0, help="of made-up requests (default 0)")
     text = "time for all of it (default: any; three timeouts in a row end it)"
     add("--timeout", type=between(0.1, LONGEST_TIMEOUT_S), metavar="SECONDS", help=text)
@@ -96,7 +104,10 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     if args.dry_run:
         print(_planned(args, wanted), file=stdout)
         return 0
-    folder = _empty_folder(args.out)
+    if args.out == _PRINTED and len(wanted) != 1:
+        places = ", ".join(f"{each.contract.api} {each.endpoint.name}" for each in wanted)
+        raise UsageError(f"--out -: one exchange, not {places}: say --api and --endpoint")
+    folder = None if args.out == _PRINTED else _empty_folder(args.out)
     with ExitStack() as stack:
         if target == EMULATOR:
             arguments = args.emulator_args
@@ -129,7 +140,7 @@ def _record(
     session: Session,
     patience: Patience,
     wanted: list[Wanted],
-    folder: Path,
+    folder: Path | None,
     form: str,
     stdout: TextIO,
     stderr: TextIO,
@@ -156,13 +167,18 @@ def _record(
         exchange, interrupted = interruptible_exchange(session, call)
         in_a_row = in_a_row + 1 if exchange.outcome == "timeout" else 0
         name = f"{number:03}-{each.contract.api}-{each.endpoint.name}.ndjson"
-        try:
-            create(folder / name, exchange.transcript(session.redactor).to_bytes())
-        except OSError as error:
-            raise TargetError(f"{folder / name}: cannot write: {error.strerror}") from error
+        transcript = exchange.transcript(session.redactor).to_bytes()
+        if folder is None:
+            print_document(in_json(transcript.decode()), stdout)
+        else:
+            try:
+                create(folder / name, transcript)
+            except OSError as error:
+                raise TargetError(f"{folder / name}: cannot write: {error.strerror}") from error
         progress.over()
-        row = _row(exchange, folder / name)
-        say(json_line(row, stdout) if form == "json" else _line(row), stdout, flush=True)
+        row = _row(exchange, _PRINTED if folder is None else str(folder / name))
+        told = stderr if folder is None else stdout
+        say(json_line(row, told) if form == "json" else _line(row), told, flush=True)
         if interrupted is not None:
             raise interrupted
         cut = patience.over() and exchange.outcome == "cut"
@@ -196,10 +212,10 @@ class _RecordProgress:
             self._stderr.flush()
 
 
-def _row(exchange: Exchange, file: Path) -> dict[str, Any]:
+def _row(exchange: Exchange, file: str) -> dict[str, Any]:
     complete = exchange.milestones.get("complete")
     return {
-        "file": str(file),
+        "file": file,
         "api": exchange.call.contract.api,
         "endpoint": exchange.call.endpoint.name,
         "verdict": exchange.verdict.value,
@@ -244,6 +260,9 @@ def _wanted(args: argparse.Namespace) -> list[Wanted]:
         if _is_recorded(endpoint)
     ]
     endpoints = [pair for pair in makers if any(is_meant(pair[1], word) for word in words)]
+    if args.out == _PRINTED and len(endpoints) > 1:
+        # One is asked for: a name is that of one endpoint, where it is a kind of others.
+        endpoints = [pair for pair in endpoints if pair[1].name in words] or endpoints
     if not endpoints:
         apis = ", ".join(args.api or available())
         there = " or ".join(dict.fromkeys(endpoint.name for _, endpoint in makers))
@@ -268,7 +287,10 @@ def _is_recorded(endpoint: Endpoint) -> bool:
 
 def _body(file: str) -> Any:
     try:
-        value = json.loads(to_utf8(Path(file).read_bytes())[0].decode("utf-8-sig"))
+        raw = sys.stdin.buffer.read(_LARGEST_BODY + 1) if file == "-" else Path(file).read_bytes()
+        if len(raw) > _LARGEST_BODY:
+            raise UsageError(f"--body {file}: larger than {_LARGEST_BODY // 2**20} MiB")
+        value = json.loads(to_utf8(raw)[0].decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"--body {file}: {error}") from error
     if not isinstance(value, dict):

@@ -186,6 +186,11 @@ class Judge:
         return self._check.at_the_end if self._check is not None else ()
 
     @property
+    def due(self) -> list[str]:
+        """What of a stream has not come yet, in words: `uploading (track 2)`."""
+        return self._check.due() if self._check is not None else []
+
+    @property
     def streaming(self) -> bool:
         """Whether the body is being taken for a stream of events."""
         return self._check is not None

@@ -72,9 +72,9 @@ def open_gate(options: CheckOptions, progress: Progress | None = None) -> Iterat
     contracts = [load(api) for api in options.apis]
     refuse_unkept(options.apis)
     with ExitStack() as stack:
-        url = options.target
+        url, started = options.target, None
         if url == EMULATOR:
-            arguments = list(options.emulator_arguments)
+            started = arguments = list(options.emulator_arguments)
             url = stack.enter_context(spawned_emulator(arguments, options.apis))
         session = open_session(
             url,
@@ -91,7 +91,9 @@ def open_gate(options: CheckOptions, progress: Progress | None = None) -> Iterat
         stack.callback(decoder_process.SHARED.close)
         session.client.keep_chunks = True
         folder = Path(options.out) if options.out else new_folder("check")
-        facts = run_facts(session, "check", options.command, contracts, seed=options.seed)
+        facts = run_facts(
+            session, "check", options.command, contracts, seed=options.seed, started_with=started
+        )
         bundle = stack.enter_context(BundleWriter.create(folder, facts, patient=True))
         sender = Sender(
             session,
@@ -124,14 +126,19 @@ def run_facts(
     seed: int | None = None,
     parameters: Mapping[str, Any] | None = None,
     packages: Iterable[str] = (),
+    started_with: Iterable[str] | None = None,
 ) -> dict[str, Any]:
     """What run.json says before the run begins. `packages` are further distributions
-    whose versions matter to the run.
+    whose versions matter to the run; `started_with`: the options of the emulator that was started
+    for the run, None where the target was there before.
     """
+    target = session.target.to_json()
+    if started_with is not None:
+        target["started_with"] = [session.redactor.text(each) for each in started_with]
     return {
         "kind": kind,
         "command": session.redactor.text(command),
-        "target": session.target.to_json(),
+        "target": target,
         "contracts": {
             contract.api: {
                 "title": contract.title,

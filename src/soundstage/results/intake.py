@@ -20,6 +20,7 @@ from soundstage.process.signals import deaf_children
 from soundstage.results.bundle import Bundle
 from soundstage.results.columns import Columns, RunColumns, count
 from soundstage.results.exchange_sample import SAMPLE
+from soundstage.results.row_facts import lateness
 
 #: More different endpoints than any contract has.
 ENDPOINTS_LIMIT = 1_000
@@ -29,8 +30,9 @@ _PLACE_LIMIT = 200
 
 class Intake:
     """What is kept of rows: `columns` by (api, endpoint), those of the `whole` run, violations by
-    code and in how many exchanges, and the transcripts (`places`) of the exchanges in `wanted`.
-    `sample` and `times_only` are as in `Columns`; the latter leaves `whole` empty as well.
+    code and in how many exchanges, and of the exchanges in `wanted` the transcripts (`places`) and
+    by how many seconds each was sent later than it was due (`late`). `sample` and `times_only` are
+    as in `Columns`; the latter leaves `whole` empty as well.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Intake:
         self.violations: Counter[str] = Counter()
         self.exchanges_with: Counter[str] = Counter()
         self.places: dict[str, str] = {}
+        self.late: dict[str, float] = {}
         self.total = 0
         self._wanted, self._sample, self._times_only = wanted, sample, times_only
 
@@ -67,6 +70,7 @@ class Intake:
                 place = row.get("transcript")
                 if place is not None and row.get("id") in wanted:
                     self.places[row["id"]] = place[:_PLACE_LIMIT]
+                    self.late[row["id"]] = lateness(row)
             except (
                 AttributeError,
                 IndexError,
@@ -90,6 +94,7 @@ class Intake:
             count(self.violations, code, number)
             count(self.exchanges_with, code, other.exchanges_with[code])
         self.places |= other.places
+        self.late |= other.late
         self.total += other.total
 
 

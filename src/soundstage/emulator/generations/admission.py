@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -24,18 +25,27 @@ from soundstage.emulator.accounts.charges import ChargeRefused, HeldPrice, Ledge
 from soundstage.emulator.accounts.rates import RateLimit
 from soundstage.emulator.accounts.triggers import Trigger
 from soundstage.emulator.faults.choice import RequestFaults
-from soundstage.emulator.generations.factory import Factory, GenerationRequest, SongEndpoint
+from soundstage.emulator.generations.factory import (
+    Factory,
+    GenerationRequest,
+    SongEndpoint,
+    course_of,
+)
 from soundstage.emulator.generations.generations import Generation
 from soundstage.emulator.generations.store import Store
 from soundstage.emulator.http.asgi import base_url, body_of, header, is_json, key_of
 from soundstage.emulator.http.journal import JournalEntry
-from soundstage.emulator.http.replies import Reply, plain, refusal
+from soundstage.emulator.http.replies import Headers, Reply, plain, refusal
 from soundstage.emulator.pace.capacity import Capacity
 from soundstage.emulator.pace.profile import Profile
 from soundstage.errors import UsageError
 from soundstage.untrusted import json_text
 
 ERROR_HEADER: Final = b"soundstage-error"
+#: Names the course of a generation: in an answer the one that it took, in a request the one that it
+#: is to take again.
+COURSE_HEADER: Final = b"soundstage-course"
+_COURSE: Final = re.compile(rb"[0-9a-f]{32}")
 #: Errors in the order in which a request is held against them, after path and method.
 PRECEDENCE: Final = (
     "unauthorized",
@@ -61,8 +71,9 @@ class Declined:
 
 @dataclass(slots=True)
 class Accepted:
-    """A request that was let in `at` a moment of the loop's clock, its price `held`. `fails`: a
-    word in it wants the generation to fail midway. `generation` is None until it has begun.
+    """A request that was let in `at` a moment of the loop's clock, its price `held`. `course`
+    decides how its generation goes (`factory.course_of`); `fails`: a word in it wants that to fail
+    midway. `generation` is None until it has begun.
     """
 
     place: SongEndpoint
@@ -71,8 +82,14 @@ class Accepted:
     base: str
     at: float
     held: HeldPrice
+    course: bytes
     fails: bool
     generation: Generation | None = None
+
+    @property
+    def named(self) -> Headers:
+        """The header by which its generation can be asked for again."""
+        return [(COURSE_HEADER, self.course.hex().encode())]
 
 
 class Admission:
@@ -173,7 +190,12 @@ class Admission:
         if isinstance(held, Declined):
             return held
         fails = any(word.fails for word in words)
-        return Accepted(place, asked, raw, base_url(scope), at, held, fails)
+        again = header(scope["headers"], COURSE_HEADER)
+        if again is None:
+            course = course_of(self.factory.seed, held.number, contract.api, raw)
+        else:
+            course = bytes.fromhex(again.decode())
+        return Accepted(place, asked, raw, base_url(scope), at, held, course, fails)
 
     def begin(self, accepted: Accepted, faults: RequestFaults | None = None) -> Generation:
         """Make the generation of a request that was let in, give it its slot, say when its price is
@@ -183,10 +205,9 @@ class Admission:
         generation = self.factory.make(
             place,
             accepted.asked,
-            accepted.raw,
+            accepted.course,
             accepted.base,
             accepted.at,
-            number=held.number,
             fails=accepted.fails,
             faults=faults,
         )
@@ -233,6 +254,10 @@ class Admission:
             if forced not in self._errors:
                 return Declined("unknown_error", plain(400, self._no_error(forced)))
             return self._declined(contract, forced)
+        again = header(scope["headers"], COURSE_HEADER)
+        if again is not None and not _COURSE.fullmatch(again):
+            text = "Soundstage-Course: 32 hexadecimal digits, as the header of an answer has them"
+            return Declined("unknown_course", plain(400, text))
         if account is None:
             return self._declined(contract, "unauthorized")
         if place.endpoint.request is not None and not is_json(scope["headers"]):

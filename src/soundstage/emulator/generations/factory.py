@@ -1,6 +1,7 @@
 """Makes generations: what each is about, its chunks, and when they are due.
 
-Nothing but the seed, the number of the generation and its request decides.
+Nothing but the seed, the number of the generation and its request decides: they come to a course,
+which an answer names, and which a request can ask for again.
 """
 
 from __future__ import annotations
@@ -113,8 +114,14 @@ class _Course(NamedTuple):
     fails_after: str | None
 
 
+def course_of(seed: int, number: int, api: str, raw: bytes) -> bytes:
+    """What decides how the generation with this number goes, for this body: 16 bytes."""
+    origin = f"{seed}/{number}/{api}/".encode() + raw
+    return hashlib.blake2b(origin, digest_size=16).digest()
+
+
 class Factory:
-    """Makes generations that depend on nothing but the seed, their number and their request."""
+    """Makes generations that depend on nothing but their course (`course_of`) and request."""
 
     def __init__(self, seed: int, profile: Profile, speed: float) -> None:
         self.seed = seed
@@ -125,34 +132,31 @@ class Factory:
         self,
         place: SongEndpoint,
         asked: GenerationRequest,
-        raw: bytes,
+        course: bytes,
         base_url: str,
         started: float,
         *,
-        number: int,
         fails: bool,
         faults: RequestFaults | None = None,
     ) -> Generation:
-        """A generation that starts now. The same seed, number and body give the same chunks and
-        delays; the URLs in them follow `base_url`. `faults` are those that a stream may get.
+        """A generation that starts now. The same course gives the same chunks and delays; the URLs
+        in them follow `base_url`. `faults` are those that a stream may get.
         """
-        contract, framing = place.contract, place.framing
-        origin = f"{self.seed}/{number}/{contract.api}/".encode() + raw
-        digest = hashlib.blake2b(origin, digest_size=16).digest()
+        contract, framing, digest = place.contract, place.framing, course
         rng = random.Random(digest)
         protocol = drawn_tracks(contract.protocol.for_request(asked.body), rng)
         tracks = tracks_of(protocol)
         story = tell_story(tracks, asked, base_url, rng)
-        course, fails_after = self.profile.of(contract.api), None
-        if course.failures:
-            fails_after = course.failure(random.Random(digest + b"failure"))
-        course_of = _Course(contract, story, digest, len(tracks), fails, fails_after)
-        chunks, schedule = self._course(course_of, rng)
+        told, fails_after = self.profile.of(contract.api), None
+        if told.failures:
+            fails_after = told.failure(random.Random(digest + b"failure"))
+        decided = _Course(contract, story, digest, len(tracks), fails, fails_after)
+        chunks, schedule = self._course(decided, rng)
         broken = None
         if place.endpoint.kind == "stream" and faults is not None:
 
             def redrawn(luck: random.Random) -> Chunks:
-                return self._course(course_of, luck)[0]
+                return self._course(decided, luck)[0]
 
             luck = random.Random(digest + b"faults")
             broken = faults.in_stream(place.endpoint.name, chunks, framing, luck, redrawn)

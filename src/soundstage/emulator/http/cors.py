@@ -22,7 +22,9 @@ _ANY: Final = "*"
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:_-]{1,255}|null")
 _NAMES: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, \t-]{0,1000}")
 #: What a page may read of a response, beyond what it always may.
-_EXPOSED: Final = b"accept-ranges, content-length, content-range, etag, retry-after"
+_EXPOSED: Final = (
+    b"accept-ranges, content-length, content-range, etag, retry-after, soundstage-course"
+)
 _SECONDS: Final = b"600"
 
 

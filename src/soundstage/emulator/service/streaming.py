@@ -49,6 +49,7 @@ class SongAnswer:
         """Send each chunk when it is due, until the last or until nobody listens any more."""
         media_type = _MEDIA_TYPES[self.accepted.place.framing]
         headers = [(b"content-type", media_type), (b"cache-control", b"no-cache")]
+        headers += self.accepted.named
         names = [each for each in self.accepted.place.endpoint.gives if each.header is not None]
         if self.faults is None and not names:
             # Nothing of the song is in the head, and making one takes longer than all before it.
@@ -99,12 +100,14 @@ class SongAnswer:
             failure = self.admission.refusal(place.contract, "service_unavailable")
             answer = failure if faults is None else faults.in_refusal(failure)
         elif faults is None:
-            answer = Reply(place.endpoint.usual_status, orjson.dumps(generation.result()))
+            body = orjson.dumps(generation.result())
+            answer = Reply(place.endpoint.usual_status, body, headers=self.accepted.named)
         else:
-            broken = faults.in_result(
+            answer, playing = faults.in_result(
                 place.endpoint.name, generation.result(), generation.story.message_id
             )
-            await self._send_broken(*broken)
+            answer.headers.extend(self.accepted.named)
+            await self._send_broken(answer, playing)
             return
         await respond(self.scope, self.send, answer)
 
@@ -125,7 +128,7 @@ class SongAnswer:
         body = generation.result()
         given = given_by_body(place.endpoint, [(None, body)])
         generation.given = {**generation.given, **given}
-        headers = self._given(generation)
+        headers = [*self._given(generation), *self.accepted.named]
         if faults is None:
             answer = Reply(place.endpoint.usual_status, orjson.dumps(body), headers=headers)
             await respond(self.scope, self.send, answer)
