@@ -1,0 +1,49 @@
+"""Where the reports of the compared runs lie, seen from the page of the comparison."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from soundstage.reports.compare.arms import ArmRun
+from soundstage.reports.words import plain
+
+REPORT = "report.html"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportLink:
+    """A run's report: `href` from the page that links to it, "" where there is none, or nobody
+    knows where the page will lie; then `command` makes one.
+    """
+
+    href: str
+    command: str
+
+
+def report_links(runs: Iterable[ArmRun], page: Path | None) -> Mapping[Path, ReportLink]:
+    """The report of each run by the folder of its bundle, as a page at `page` links to it."""
+    return {run.path: ReportLink(_href(run.path, page), _command(run.path)) for run in runs}
+
+
+def _href(bundle: Path, page: Path | None) -> str:
+    """A relative path, which no folder's name can turn into an address of another kind: it begins
+    with a dot, and all that could end a path is percent-encoded.
+    """
+    report = bundle / REPORT
+    if page is None or not report.is_file():
+        return ""
+    try:
+        way = os.path.relpath(bundle.resolve() / REPORT, page.parent.resolve())
+    except ValueError:  # on another drive
+        return ""
+    path = quote(os.fsencode(way.replace(os.sep, "/")), safe="/")
+    return path if path.startswith(".") else f"./{path}"
+
+
+def _command(bundle: Path) -> str:
+    return f"soundstage report {plain(shlex.quote(str(bundle)), 400)}"
