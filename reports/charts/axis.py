@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from soundstage.reports.charts.svg import element, line, number, text
+from soundstage.reports.charts.svg import element, line, number, text, words_width
 
 #: How the words beside an axis look.
 LABEL: dict[str, object] = {"opacity": ".7", "font_size": 11}
@@ -86,7 +86,8 @@ def x_axis(
     axis: Axis, top: float, bottom: float, marks: Iterable[tuple[float, str]] | None = None
 ) -> list[Markup]:
     """Grid lines from `top` to `bottom` and the labels beneath them: of the `marks` (value and
-    words), or of the axis's own ticks as times.
+    words), or of the axis's own ticks as times. A label for which there is no room beside the one
+    before it is left out; its line stays.
     """
     if marks is None:
         marks = [
@@ -96,8 +97,23 @@ def x_axis(
     grid = "".join(f"M{number(x)} {number(top)}V{number(bottom)}" for x, _ in placed)
     return [
         element("path", d=grid, stroke="currentColor", stroke_opacity=".13", fill="none"),
-        *(text(x, bottom + 16, words, text_anchor="middle", **LABEL) for x, words in placed),
+        *(
+            text(x, bottom + 16, words, text_anchor="middle", **LABEL)
+            for x, words in _roomy(placed)
+        ),
     ]
+
+
+def _roomy(placed: Iterable[tuple[float, str]]) -> list[tuple[float, str]]:
+    """The labels at their middles, without those that would run into the one on their left."""
+    kept: list[tuple[float, str]] = []
+    ends = -math.inf
+    for x, words in sorted(placed):
+        half = words_width(words, 11) / 2
+        if x - half >= ends:
+            kept.append((x, words))
+            ends = x + half + 6
+    return kept
 
 
 def y_axis(left: float, right: float, marks: Iterable[tuple[float, str]]) -> list[Markup]:

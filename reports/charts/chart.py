@@ -26,7 +26,9 @@ TABLE_LIMIT = 250
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A drawing, the words that go with it, and its numbers as a table."""
+    """A drawing, the words that go with it, and its numbers as a table. `narrow` is the same
+    drawing for a narrow screen (`svg.both`), empty where `svg` is legible on one as well.
+    """
 
     id: str
     title: str
@@ -34,6 +36,7 @@ class Chart:
     svg: Markup
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    narrow: Markup | None = None
 
 
 def curve_style(headline: Sequence[str], name: str) -> tuple[str, str]:

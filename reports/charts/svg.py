@@ -2,15 +2,24 @@
 
 Presentation attributes only (no style, no script, no request), so that a picture survives a
 strict Content Security Policy.
+
+A picture that is as wide as a page is drawn twice, by the same function: once `NARROW`, for a
+screen of 390 px, on which the wide one would be too small to read. The page shows one of them;
+without its style sheet the narrow one stays hidden.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from markupsafe import Markup, escape
 
 from soundstage.output import visible
+
+#: How wide a picture is that is drawn for a narrow screen, in pixels.
+NARROW = 340
+#: How wide a letter is, of the height of its font: rather too wide than too narrow.
+_LETTER = 0.58
 
 
 def element(name: str, *children: str | Markup, **attributes: object) -> Markup:
@@ -46,6 +55,16 @@ def line(x1: float, y1: float, x2: float, y2: float, **attributes: object) -> Ma
     return element("path", d=path, fill="none", **attributes)
 
 
+def words_width(words: str, font_size: float = 12) -> float:
+    """About how many pixels a text takes; fonts differ, so it is no more than a guide."""
+    return len(words) * font_size * _LETTER
+
+
+def both(draw: Callable[[int], Markup], wide: int) -> tuple[Markup, Markup]:
+    """What `draw` makes of the two widths, to be a chart's `svg` and `narrow`."""
+    return draw(wide), draw(NARROW)
+
+
 def svg(
     chart: str,
     title: str,
@@ -56,14 +75,19 @@ def svg(
     role: str = "img",
 ) -> Markup:
     """A picture of `parts` with its accessible name and description, in currentColor. One that
-    holds links has the role "group": what stands in an "img" cannot be reached by a keyboard.
+    holds links has the role "group": what stands in an "img" cannot be reached by a keyboard. One
+    that is `NARROW` has an id and a class of its own, and is hidden until a style sheet shows it.
     """
+    narrow = width <= NARROW
+    chart = f"{chart}-narrow" if narrow else chart
     return element(
         "svg",
         element("title", title, id=f"{chart}-t"),
         element("desc", description, id=f"{chart}-d"),
         *parts,
         id=chart,
+        class_="narrow" if narrow else None,
+        display="none" if narrow else None,
         role=role,
         aria_labelledby=f"{chart}-t {chart}-d",
         viewBox=f"0 0 {width} {number(float(height))}",

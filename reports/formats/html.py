@@ -23,6 +23,7 @@ from soundstage.reports.charts.distribution import distribution
 from soundstage.reports.charts.survival_chart import survival
 from soundstage.reports.charts.time_charts import courses, generator_chart, over_time
 from soundstage.reports.charts.waterfall import waterfall
+from soundstage.reports.formats.cell_labels import labelled
 from soundstage.reports.run.findings import Report
 from soundstage.reports.run.milestone_times import MilestoneSummary
 from soundstage.reports.run.objectives import told
@@ -209,7 +210,7 @@ def _visible(value: object) -> object:
 
 def page(name: str, **values: Any) -> str:
     """A page of this room as text to be stored, or printed, in UTF-8."""
-    return visible.in_markup(_template(name).render(**values))
+    return visible.in_markup(labelled(_template(name).render(**values)))
 
 
 def _source(name: str) -> str:

@@ -10,13 +10,14 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from soundstage.errors import UsageError
-from soundstage.reports.charts.axis import Axis
+from soundstage.reports.charts.axis import Axis, x_axis
 from soundstage.reports.charts.capacity_chart import capacity
 from soundstage.reports.charts.chart import Chart
 from soundstage.reports.charts.contract_matrix import matrix
 from soundstage.reports.charts.distribution import distribution
+from soundstage.reports.charts.legend import LegendEntry, legend
 from soundstage.reports.charts.survival_chart import survival
-from soundstage.reports.charts.svg import element
+from soundstage.reports.charts.svg import both, element, svg
 from soundstage.reports.charts.time_charts import courses, generator_chart, over_time
 from soundstage.reports.charts.waterfall import waterfall
 from soundstage.reports.run.summary import summarise
@@ -249,3 +250,27 @@ def test_objectives_stand_in_the_distribution_as_corners() -> None:
     assert "complete.p95<30s: missed" in chart.note
     assert "elsewhere" not in chart.note
     assert "30.0 s missed" in str(chart.svg)
+
+
+def test_a_picture_for_a_narrow_screen_is_hidden_where_no_style_sheet_shows_it() -> None:
+    wide, narrow = both(lambda width: svg("it", "It", "It.", width, 10, ()), 920)
+    assert 'id="it"' in wide
+    assert "display" not in wide
+    assert 'id="it-narrow" class="narrow" display="none"' in narrow
+    assert 'aria-labelledby="it-narrow-t it-narrow-d"' in narrow
+
+
+def test_labels_that_would_run_into_each_other_are_left_out_and_their_lines_stay() -> None:
+    axis = Axis.until(100, 0, 60)
+    drawn = [str(each) for each in x_axis(axis, 0, 10)]
+    assert drawn[0].count("M") == len(axis.ticks()) == 6
+    assert [re.sub("<[^>]*>", "", each) for each in drawn[1:]] == ["0", "40 s", "100 s"]
+    assert len(x_axis(Axis.until(100, 0, 600), 0, 10)) == 7
+
+
+def test_a_legend_takes_as_many_lines_as_its_width_asks_for() -> None:
+    entries = [LegendEntry("asked", "#111"), LegendEntry("started", "#222", None)]
+    assert legend(entries, 0, 400)[1] == 22
+    parts, below = legend(entries, 0, 90)
+    assert below == 40
+    assert len(parts) == 4
