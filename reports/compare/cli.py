@@ -10,7 +10,7 @@ from soundstage.arguments import Parser
 from soundstage.errors import NoDataError, SoundstageError, UsageError
 from soundstage.exit_codes import ExitCode, with_report, worst
 from soundstage.output.streams import say
-from soundstage.output.written_files import check_place, print_document, put
+from soundstage.output.written_files import check_place, print_document, put, put_within
 from soundstage.reports.compare.gates import ALPHA, MARGIN, RATE_MARGIN
 from soundstage.untrusted.strange_files import read_named
 
@@ -253,8 +253,8 @@ def _page(made: Comparison, args: argparse.Namespace, told: TextIO, stderr: Text
     """Leave the page, and say where; the code that this ended with. A page that nobody asked for
     changes no exit code.
     """
-    from soundstage.reports.compare import page_place
     from soundstage.reports.compare.comparison_formats import rendered
+    from soundstage.reports.compare.page_place import place_of
 
     if args.no_page or (args.html is None and args.format == "html"):
         return ExitCode.PASS
@@ -262,10 +262,11 @@ def _page(made: Comparison, args: argparse.Namespace, told: TextIO, stderr: Text
         place = Path(args.html)
         code = _written(args.html, rendered(made, "html", place), stderr)
     else:
-        place, why = page_place.leave(made)
-        code = ExitCode.PASS
-        if why is not None:
-            say(f"soundstage compare: no page: {why}; --html FILE puts it elsewhere", stderr)
+        place, code = place_of(made), ExitCode.PASS
+        try:
+            put_within(place.parent, place.name, rendered(made, "html", place))
+        except SoundstageError as error:
+            say(f"soundstage compare: no page: {error}; --html FILE puts it elsewhere", stderr)
             return code
     if code == ExitCode.PASS:
         say(f"page: {place}", told)

@@ -20,7 +20,7 @@ from soundstage.reports.charts.chart import (
     slug,
 )
 from soundstage.reports.charts.ecdf import CurveMark, EcdfCurve, EcdfPlot, share_rows
-from soundstage.reports.charts.svg import element, line, number, svg, text
+from soundstage.reports.charts.svg import both, element, line, number, svg, text, words_width
 from soundstage.reports.compare.comparison import Comparison
 from soundstage.reports.compare.comparison_words import (
     GATE_HEAD,
@@ -30,7 +30,7 @@ from soundstage.reports.compare.comparison_words import (
 )
 from soundstage.reports.compare.gate_outcomes import GateOutcome
 from soundstage.reports.compare.gates import Pairing
-from soundstage.reports.compare.stage_charts import NARROW, PITCH, row_words
+from soundstage.reports.compare.stage_charts import HALF, PITCH, row_words
 from soundstage.reports.words import plural, seconds
 
 #: Colour of what a gate says.
@@ -51,30 +51,37 @@ def gate_intervals(made: Comparison) -> Chart | None:
     if not gates:
         return None
     limit = 1 + made.gate_rules.margin
-    axis = _factor_axis(gates, limit)
-    top = 30
-    bottom = top + PITCH * len(gates) + 4
-    worse = {"x": axis.at(limit), "width": axis.right - axis.at(limit), "height": bottom - top + 6}
-    parts = [element("rect", **worse, y=top - 6, fill=RED, fill_opacity=".09")]
-    marks = [(mark, "0" if mark == 1 else signed(mark)) for mark in _marked(axis)]
-    parts += x_axis(axis, top - 6, bottom, marks)
-    for factor, stroke in (
-        (1.0, {"stroke": "currentColor", "stroke_opacity": ".55"}),
-        (limit, {"stroke": RED, "stroke_width": 1.5, "stroke_dasharray": "4 3"}),
-    ):
-        parts.append(line(axis.at(factor), top - 6, axis.at(factor), bottom, **stroke))
-    said = f"margin {signed(limit)}"
-    parts.append(text(axis.at(limit) + 5, top - 12, said, fill=RED, font_size=11))
     rows = [gate_row(each) for each in gates]
-    for index, (each, row) in enumerate(zip(gates, rows, strict=True)):
-        parts += _gate_line(each, row, axis, top + PITCH * index)
-    said = "; ".join(f"{label}: {change}, {verdict}" for label, _, _, change, _, verdict in rows)
+    told = "; ".join(f"{label}: {change}, {verdict}" for label, _, _, change, _, verdict in rows)
+
+    def draw(width: int) -> Markup:
+        axis = _factor_axis(gates, limit, width)
+        top = 30
+        bottom = top + PITCH * len(gates) + 4
+        worse = {"x": axis.at(limit), "width": axis.right - axis.at(limit)}
+        worse |= {"y": top - 6, "height": bottom - top + 6}
+        parts = [element("rect", **worse, fill=RED, fill_opacity=".09")]
+        marks = [(mark, "0" if mark == 1 else signed(mark)) for mark in _marked(axis)]
+        parts += x_axis(axis, top - 6, bottom, marks)
+        for factor, stroke in (
+            (1.0, {"stroke": "currentColor", "stroke_opacity": ".55"}),
+            (limit, {"stroke": RED, "stroke_width": 1.5, "stroke_dasharray": "4 3"}),
+        ):
+            parts.append(line(axis.at(factor), top - 6, axis.at(factor), bottom, **stroke))
+        said = f"margin {signed(limit)}"
+        x = min(axis.at(limit) + 5, width - words_width(said, 11))
+        parts.append(text(x, top - 12, said, fill=RED, font_size=11))
+        for index, (each, row) in enumerate(zip(gates, rows, strict=True)):
+            parts += _gate_line(each, row, axis, top + PITCH * index, width)
+        return svg("gates", "Gates", told, width, bottom + 24, parts)
+
+    wide, narrow = both(draw, HALF)
     return Chart(
         id="gates",
         title="Change and interval of each gate",
         note="Candidate over base, on a log scale. Left of the dashed line a gate passes, right of "
         "it it fails, across it it cannot tell. An arrow is an open end.",
-        svg=svg("gates", "Gates", said, NARROW, bottom + 24, parts),
+        svg=wide,
         head=GATE_HEAD,
         rows=tuple(
             (
@@ -85,16 +92,17 @@ def gate_intervals(made: Comparison) -> Chart | None:
             )
             for each, row in zip(gates, rows, strict=True)
         ),
+        narrow=narrow,
     )
 
 
-def _factor_axis(gates: Sequence[GateOutcome], limit: float) -> Axis:
+def _factor_axis(gates: Sequence[GateOutcome], limit: float, width: int) -> Axis:
     """From the least to the greatest finite bound, within a factor of 20, and some room."""
     changes = [factor for each in gates for factor in each.widest]
     known = [factor for factor in changes if math.isfinite(factor) and factor > 0]
     low, high = max(min(1 / limit, *known), 0.05), min(max(limit, *known), 20.0)
     room = (high / low) ** 0.06
-    return Axis(low / room, high * room, 14, NARROW - 14, step=0.0, log=True)
+    return Axis(low / room, high * room, 14, width - 14, step=0.0, log=True)
 
 
 def _marked(axis: Axis) -> list[float]:
@@ -107,11 +115,13 @@ def _marked(axis: Axis) -> list[float]:
     return marked
 
 
-def _gate_line(each: GateOutcome, row: tuple[str, ...], axis: Axis, top: float) -> list[Markup]:
+def _gate_line(
+    each: GateOutcome, row: tuple[str, ...], axis: Axis, top: float, width: int
+) -> list[Markup]:
     one, colour, y = each.widest, _COLOURS[each.verdict], top + 28
     x1, x2 = axis.at(one.low), axis.at(one.high)
     loud = {"fill": colour, "font_weight": 650}
-    parts = row_words(top + 14, row[0], f"{row[3]}  {row[5]}", **loud)
+    parts = row_words(width, top + 14, row[0], f"{row[3]} · {row[5]}", **loud)
     parts.append(line(x1, y, x2, y, stroke=colour, stroke_width=4, stroke_opacity=".55"))
     for x, closed, way in ((x1, one.low > 0, -1), (x2, math.isfinite(one.high), 1)):
         arrow = f"M{number(x - 6 * way)} {number(y - 6)}l{6 * way} 6l{-6 * way} 6"

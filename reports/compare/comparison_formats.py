@@ -16,7 +16,7 @@ from soundstage.reports.compare.comparison import Comparison, breaks
 from soundstage.reports.compare.comparison_json import json_text, to_json
 from soundstage.reports.compare.comparison_words import LINE_LIMIT, Row
 from soundstage.reports.compare.gate_outcomes import GateOutcome
-from soundstage.reports.compare.report_links import report_links
+from soundstage.reports.compare.page_place import report_links
 from soundstage.reports.formats.markdown import SIZE_LIMIT, code, escaped
 from soundstage.reports.words import plain, plural
 

@@ -35,7 +35,7 @@ _LEAST_SHARE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ReaderAnswer:
     """One question that a reader has, in a word or two, and the answer."""
 
     question: str
@@ -68,7 +68,7 @@ def title(made: Comparison) -> str:
     return f"No worse: every gate is within {made.gate_rules.margin * 100:g}%"
 
 
-def answers(made: Comparison) -> list[Answer]:
+def answers(made: Comparison) -> list[ReaderAnswer]:
     """What a reader asks next, in that order; what nobody can tell is not among it."""
     match made.verdict:
         case "not comparable":
@@ -76,12 +76,12 @@ def answers(made: Comparison) -> list[Answer]:
         case "contract broken":
             found = _broken(made)
         case "slower":
-            found = [Answer("How much", _much(each)) for each in made.failing()[:_GATES]]
+            found = [ReaderAnswer("How much", _much(each)) for each in made.failing()[:_GATES]]
         case "inconclusive":
-            found = [Answer("So far", _much(each)) for each in made.undecided()[:_GATES]]
+            found = [ReaderAnswer("So far", _much(each)) for each in made.undecided()[:_GATES]]
         case _:
             found = _no_worse(made)
-    found += [Answer("Why", said) for said in reasons(made)]
+    found += [ReaderAnswer("Why", said) for said in reasons(made)]
     return [*found, _ship(made)]
 
 
@@ -90,7 +90,7 @@ def reasons(made: Comparison) -> list[str]:
     milestone; of a comparison without a failed gate, why it is better. May be empty.
     """
     rates = [each for each in made.failing() if each.gate.order is None]
-    said = [why(each) for each in shown_changes(made)]
+    said = [why(each) + _also(made, each) for each in shown_changes(made)]
     return [*said, *(_why_worse(each, made) for each in rates[:1])]
 
 
@@ -107,16 +107,30 @@ def detail(made: Comparison) -> str:
 
 
 def shown_changes(made: Comparison) -> list[GateChange]:
-    """The changes whose stages are told: of gates that failed, else of those that are better; one
-    of each milestone, the greatest.
+    """The changes whose stages are told: of gates that failed, else of those that are better; of
+    each milestone the first that can be pinned on stages, and of those that come of the same stages
+    the first.
     """
-    failing = bool(made.failing())
-    found: dict[tuple[str, str, str], GateChange] = {}
-    for each in made.changes:
-        gate = each.outcome.gate
-        if failing == (each.outcome.verdict == "fail"):
-            found.setdefault((*gate.pairing.place, gate.what), each)
+    found: dict[object, GateChange] = {}
+    for each in _by_milestone(made):
+        found.setdefault(_culprit_key(each), each)
     return list(found.values())[:_GATES]
+
+
+def _by_milestone(made: Comparison) -> list[GateChange]:
+    failing = bool(made.failing())
+    found: dict[object, GateChange] = {}
+    for each in made.changes:
+        if failing == (each.outcome.verdict == "fail"):
+            place = each.outcome.gate.pairing, each.outcome.gate.what
+            if place not in found or (each.culprits() and not found[place].culprits()):
+                found[place] = each
+    return list(found.values())
+
+
+def _culprit_key(each: GateChange) -> object:
+    gate, names = each.outcome.gate, frozenset(one.name for one in each.culprits())
+    return (gate.pairing, names) if names else (gate.pairing, each.why_not or gate.what)
 
 
 def growth_rows(change: GateChange) -> list[Row]:
@@ -178,6 +192,14 @@ def why(change: GateChange) -> str:
     return f"of {whole} in {gate}, {lie}{rest}"
 
 
+def _also(made: Comparison, change: GateChange) -> str:
+    """The other milestones that come of the same."""
+    key = _culprit_key(change)
+    others = [each for each in _by_milestone(made) if each is not change]
+    labels = [each.outcome.gate.label for each in others if _culprit_key(each) == key]
+    return f"; so does {' and '.join(labels[:_OTHERS])}{more(labels, _OTHERS)}" if labels else ""
+
+
 def stage_words(one: StageGrowth) -> str:
     """`streaming_ready of track 1`"""
     if one.name == LATE:
@@ -230,54 +252,54 @@ def _much(each: GateOutcome) -> str:
     )
 
 
-def _not_compared(made: Comparison) -> list[Answer]:
+def _not_compared(made: Comparison) -> list[ReaderAnswer]:
     found = []
     if len(made.refused) > 1:
-        found = [Answer("Why not", one.words) for one in made.refused]
+        found = [ReaderAnswer("Why not", one.words) for one in made.refused]
     words = ",".join(dict.fromkeys(each.reason for each in made.refused))
     hint = f"make runs that are alike; or, if that is what you mean to compare: --allow {words}"
-    return [*found, Answer("Next", hint)]
+    return [*found, ReaderAnswer("Next", hint)]
 
 
-def _broken(made: Comparison) -> list[Answer]:
+def _broken(made: Comparison) -> list[ReaderAnswer]:
     drift, rules = filter(breaks, made.drift), (one for one in made.rules if one.breaking)
     found = [f"{place_words(one.api, one.endpoint)}: {one.text}" for one in drift]
     found += [
         f"{one.rule}: {one.example or one.text} ({times_broken(one)} exchanges)" for one in rules
     ]
-    answer = [Answer("Broken", plain(found[0], 300) + more(found, 1))]
-    return answer + [Answer("Also worse", _much(each)) for each in made.failing()[:_GATES]]
+    answer = [ReaderAnswer("Broken", plain(found[0], 300) + more(found, 1))]
+    return answer + [ReaderAnswer("Also worse", _much(each)) for each in made.failing()[:_GATES]]
 
 
-def _no_worse(made: Comparison) -> list[Answer]:
+def _no_worse(made: Comparison) -> list[ReaderAnswer]:
     timed = [each for each in made.gates if each.gate.order is not None]
     better = [each for each in timed if each.faster]
     if better:
-        return [Answer("How much", _much(each)) for each in better[:_GATES]]
+        return [ReaderAnswer("How much", _much(each)) for each in better[:_GATES]]
     if not timed:
         return []
     # The one that is nearest to its margin says how far all the others are from it.
     worst = max(timed, key=lambda each: each.widest.high)
-    return [Answer("At worst", _much(worst))]
+    return [ReaderAnswer("At worst", _much(worst))]
 
 
-def _ship(made: Comparison) -> Answer:
+def _ship(made: Comparison) -> ReaderAnswer:
     match made.verdict:
         case "contract broken":
-            said = "no: clients may break"
+            said = "No: clients may break"
         case "slower":
-            said = "no, if these gates are what counts: it is surely worse by more than they allow"
+            said = "No: it is surely worse by more than its gates let pass"
         case "inconclusive":
             needs = [(each, each.need) for each in made.undecided() if each.need is not None]
-            said = "not known yet"
+            said = "Not known yet"
             if needs:
                 hardest, need = max(needs, key=lambda pair: pair[1].count or math.inf)
                 said += f": {hardest.gate.label}: {need.text}"
         case _:
-            said = "nothing here speaks against it: contract kept as before, no gate failed"
+            said = "Nothing here speaks against it: contract kept as before, no gate failed"
             if not made.gates:
-                said = "nothing here speaks against it: the contract is kept as before"
-    return Answer("Ship it?", said)
+                said = "Nothing here speaks against it: the contract is kept as before"
+    return ReaderAnswer("Ship it?", said)
 
 
 def _why_worse(each: GateOutcome, made: Comparison) -> str:

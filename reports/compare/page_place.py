@@ -1,16 +1,22 @@
-"""Where the page of a comparison goes: beside the newest run of the candidate, under a name of the
-base's, so that comparing again replaces that page and no other.
+"""Where the page of a comparison goes, and where the reports of its runs lie as seen from there.
+
+It goes beside the newest run of the candidate, under a name of the base's, so that comparing again
+replaces that page and no other.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
-from soundstage.errors import SoundstageError
-from soundstage.output.written_files import put_within
+from soundstage.reports.compare.arms import ArmRun
 from soundstage.reports.compare.comparison import Comparison
-from soundstage.reports.compare.comparison_formats import page
+from soundstage.reports.words import plain
 
 #: Longest name of a run in the name of a page; letters beyond this one's are replaced.
 _NAME_LIMIT = 100
@@ -27,11 +33,38 @@ def place_of(made: Comparison) -> Path:
     return made.candidate.runs[-1].path / f"compare-{name}{tail}.html"
 
 
-def leave(made: Comparison) -> tuple[Path, str | None]:
-    """Write the page to its usual place; where that is, and why it could not be, if so."""
-    place = place_of(made)
+REPORT = "report.html"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportLink:
+    """A run's report: `href` from the page that links to it, "" where there is none, or nobody
+    knows where the page will lie; then `command` makes one.
+    """
+
+    href: str
+    command: str
+
+
+def report_links(runs: Iterable[ArmRun], page: Path | None) -> Mapping[Path, ReportLink]:
+    """The report of each run by the folder of its bundle, as a page at `page` links to it."""
+    return {run.path: ReportLink(_href(run.path, page), _command(run.path)) for run in runs}
+
+
+def _href(bundle: Path, page: Path | None) -> str:
+    """A relative path, which no folder's name can turn into an address of another kind: it begins
+    with a dot, and all that could end a path is percent-encoded.
+    """
+    report = bundle / REPORT
+    if page is None or not report.is_file():
+        return ""
     try:
-        put_within(place.parent, place.name, page(made, place))
-    except SoundstageError as error:
-        return place, str(error)
-    return place, None
+        way = os.path.relpath(bundle.resolve() / REPORT, page.parent.resolve())
+    except ValueError:  # on another drive
+        return ""
+    path = quote(os.fsencode(way.replace(os.sep, "/")), safe="/")
+    return path if path.startswith(".") else f"./{path}"
+
+
+def _command(bundle: Path) -> str:
+    return f"soundstage report {plain(shlex.quote(str(bundle)), 400)}"

@@ -11,7 +11,8 @@ from markupsafe import Markup
 
 from soundstage.reports.charts.axis import Axis, x_axis
 from soundstage.reports.charts.chart import BLUE, GREEN, GREY, RED, STAGE_LIMIT, Chart, slug
-from soundstage.reports.charts.svg import element, line, number, svg, text
+from soundstage.reports.charts.legend import LegendEntry, legend
+from soundstage.reports.charts.svg import both, element, line, number, svg, text, words_width
 from soundstage.reports.compare.arm_changes import StageChange
 from soundstage.reports.compare.comparison import Comparison
 from soundstage.reports.compare.comparison_verdict import (
@@ -25,19 +26,23 @@ from soundstage.reports.compare.gates import Pairing
 from soundstage.reports.compare.stage_growth import GateChange, StageGrowth
 from soundstage.reports.words import plain, seconds
 
-#: Pixels of a chart that takes half a page, or all of a phone; of its words; and of a row.
-NARROW, FONT, PITCH = 450, 13, 40
-_LEFT, _RIGHT = 6, NARROW - 6
+#: Pixels of a chart that takes half a page, of its words, and of a row.
+HALF, FONT, PITCH = 450, 13, 40
+EDGE = 6
 #: Each arm: name and colour.
 _ARMS = (("base", GREY), ("candidate", BLUE))
 
 
-def row_words(y: float, name: str, said: str, **style: object) -> list[Markup]:
+def row_words(width: int, y: float, name: str, said: str, **style: object) -> list[Markup]:
     """The line above a bar: what it is of, and on the right what it says."""
     style = {"fill": "currentColor", **style}
+    room = width - 2 * EDGE - words_width(said, FONT) - 8
+    letters = max(8, int(room / words_width("m", FONT)))
+    name = plain(name, 60)
+    short = name if len(name) <= letters else f"{name[: letters - 1]}…"
     return [
-        text(_LEFT, y, plain(name, 40), font_size=FONT),
-        text(_RIGHT, y, said, text_anchor="end", font_size=FONT, **style),
+        text(EDGE, y, short, font_size=FONT),
+        text(width - EDGE, y, said, text_anchor="end", font_size=FONT, **style),
     ]
 
 
@@ -50,28 +55,34 @@ def growths(made: Comparison) -> list[Chart]:
 
 def _growth(change: GateChange) -> Chart:
     stages = [one for one in change.stages if one.is_stage][:STAGE_LIMIT]
-    gate = change.outcome.gate
+    gate, whole = change.outcome.gate, signed_seconds(change.change)
     chart = f"growth-{slug(gate.name)}"
-    ends = [one.growth + way * one.half for one in stages for way in (-1, 1)]
-    low, high = min(0.0, *ends), max(0.0, *ends)
-    room = (high - low) * 0.03 or 1.0
-    axis = Axis(low - room, high + room, _LEFT, _RIGHT, 0.0)
-    top = 8
-    bottom = top + PITCH * len(stages) + 4
-    parts = x_axis(
-        axis,
-        top,
-        bottom,
-        [(mark, signed_seconds(mark) if mark else "0") for mark in _marks(low, high)],
-    )
-    parts.append(
-        line(axis.at(0.0), top, axis.at(0.0), bottom, stroke="currentColor", stroke_opacity=".5")
-    )
-    named = change.culprits()
-    for index, one in enumerate(stages):
-        parts += _growth_row(one, axis, top + PITCH * index, loud=one in named)
-    whole = signed_seconds(change.change)
     said = "; ".join(f"{stage_words(one)} {signed_seconds(one.growth)}" for one in stages)
+    named = change.culprits()
+
+    def draw(width: int) -> Markup:
+        ends = [one.growth + way * one.half for one in stages for way in (-1, 1)]
+        low, high = min(0.0, *ends), max(0.0, *ends)
+        room = (high - low) * 0.03 or 1.0
+        axis = Axis(low - room, high + room, EDGE, width - EDGE, 0.0)
+        top = 8
+        bottom = top + PITCH * len(stages) + 4
+        marks = [(mark, signed_seconds(mark) if mark else "0") for mark in _marks(low, high)]
+        zero = axis.at(0.0)
+        stroke = {"stroke": "currentColor", "stroke_opacity": ".5"}
+        parts = [*x_axis(axis, top, bottom, marks), line(zero, top, zero, bottom, **stroke)]
+        for index, one in enumerate(stages):
+            words = row_words(
+                width,
+                top + PITCH * index + 14,
+                stage_words(one),
+                signed_seconds(one.growth),
+                **({"font_weight": 700, "fill": _colour(one)} if one in named else {}),
+            )
+            parts += words + _growth_bar(one, axis, top + PITCH * index + 25)
+        return svg(chart, f"Where {gate.label} grew", said, width, bottom + 24, parts)
+
+    wide, narrow = both(draw, HALF)
     return Chart(
         id=chart,
         title=f"Where {whole} of {gate.label} lie",
@@ -79,22 +90,24 @@ def _growth(change: GateChange) -> Chart:
         f"({change.n_base:,} of the base, {change.n_candidate:,} of the candidate); the stages add "
         f"up to {whole}. Red is surely longer, green surely shorter, grey may be chance; thin: 99% "
         "intervals.",
-        svg=svg(chart, f"Where {gate.label} grew", said, NARROW, bottom + 24, parts),
+        svg=wide,
         head=GROWTH_HEAD,
         rows=tuple(growth_rows(change)),
+        narrow=narrow,
     )
 
 
-def _growth_row(one: StageGrowth, axis: Axis, top: float, *, loud: bool) -> list[Markup]:
-    colour = GREY if not one.sure else RED if one.growth > 0 else GREEN
-    style: dict[str, object] = {"font_weight": 700, "fill": colour} if loud else {}
-    y, zero, end = top + 25, axis.at(0.0), axis.at(one.growth)
+def _colour(one: StageGrowth) -> str:
+    return GREY if not one.sure else RED if one.growth > 0 else GREEN
+
+
+def _growth_bar(one: StageGrowth, axis: Axis, y: float) -> list[Markup]:
+    zero, end = axis.at(0.0), axis.at(one.growth)
     box = {"x": min(zero, end), "y": y - 5, "width": max(abs(end - zero), 1.5), "height": 10}
     low, high = axis.at(one.growth - one.half), axis.at(one.growth + one.half)
-    cap = "".join(f"M{number(x)} {number(y - 3)}v6" for x in (low, high))
+    cap = "".join(f"M{number(x)} {number(y - 3)}v 6" for x in (low, high))
     return [
-        *row_words(top + 14, stage_words(one), signed_seconds(one.growth), **style),
-        element("rect", **box, fill=colour, rx=2),
+        element("rect", **box, fill=_colour(one), rx=2),
         line(low, y, high, y, stroke="currentColor", stroke_opacity=".6"),
         element("path", d=cap, stroke="currentColor", stroke_opacity=".6", fill="none"),
     ]
@@ -122,34 +135,36 @@ def waterfalls(made: Comparison) -> list[Chart]:
 
 def _waterfall(pairing: Pairing, stages: Sequence[StageChange]) -> Chart:
     chart, title = f"stages-{slug(pairing.words)}", f"Stages of {pairing.words}"
-    top = 26
-    bottom = top + (PITCH + 4) * len(stages) + 4
+    told = "; ".join(f"{plain(s.name, 40)}: {' to '.join(map(seconds, _took(s)))}" for s in stages)
     whole = [sum(side) for side in zip(*(_took(each) for each in stages), strict=True)]
-    axis = Axis.over(whole, _LEFT, _RIGHT - 8, log=False)
-    parts = x_axis(axis, top, bottom)
-    for index, (arm, colour) in enumerate(_ARMS):
-        x = _LEFT + 90 * index
-        parts.append(element("rect", x=x, y=5, width=14, height=9, rx=2, fill=colour))
-        parts.append(text(x + 20, 14, arm, font_size=FONT))
-    begun = [0.0, 0.0]
-    for index, each in enumerate(stages):
-        y = top + (PITCH + 4) * index
-        base, candidate = (seconds(took) for took in _took(each))
-        said = f"{base} → {candidate}  {signed(each.change.value)}"
-        parts += row_words(y + 15, each.name, said, **_style(each))
-        for n, (took, (_, colour)) in enumerate(zip(_took(each), _ARMS, strict=True)):
-            x, end = axis.at(begun[n]), axis.at(begun[n] + took)
-            box = {"x": x, "y": y + 21 + 9 * n, "width": max(end - x, 2.0), "height": 8}
-            parts.append(element("rect", **box, rx=2, fill=colour))
-            begun[n] += took
-    told = (f"{plain(s.name, 40)}: {' to '.join(map(seconds, _took(s)))}" for s in stages)
+
+    def draw(width: int) -> Markup:
+        top, pitch = 26, PITCH + 4
+        bottom = top + pitch * len(stages) + 4
+        axis = Axis.over(whole, EDGE, width - EDGE - 8, log=False)
+        arms = (LegendEntry(arm, colour, None) for arm, colour in _ARMS)
+        parts = [*legend(arms, EDGE, width)[0], *x_axis(axis, top, bottom)]
+        begun = [0.0, 0.0]
+        for index, each in enumerate(stages):
+            y = top + pitch * index
+            base, candidate = map(seconds, _took(each))
+            said = f"{base} → {candidate} · {signed(each.change.value)}"
+            parts += row_words(width, y + 15, each.name, said, **_style(each))
+            for n, (took, (_, colour)) in enumerate(zip(_took(each), _ARMS, strict=True)):
+                x, end = axis.at(begun[n]), axis.at(begun[n] + took)
+                box = {"x": x, "y": y + 21 + 9 * n, "width": max(end - x, 2.0), "height": 8}
+                parts.append(element("rect", **box, rx=2, fill=colour))
+                begun[n] += took
+        return svg(chart, title, told, width, bottom + 24, parts)
+
+    wide, narrow = both(draw, HALF)
     return Chart(
         id=chart,
         title=title,
         note="Median seconds that each stage takes of an exchange that went well, one after the "
         "other. Stages that are under way at once share the time by how often their chunks come. "
         "Red is surely longer, green surely shorter.",
-        svg=svg(chart, title, "; ".join(told), NARROW, bottom + 24, parts),
+        svg=wide,
         head=("stage", "base p50", "candidate p50", "change", "99% interval", "surely"),
         rows=tuple(
             (
@@ -162,6 +177,7 @@ def _waterfall(pairing: Pairing, stages: Sequence[StageChange]) -> Chart:
             )
             for s in stages
         ),
+        narrow=narrow,
     )
 
 

@@ -118,22 +118,15 @@ def gate_changes(
     base: Mapping[Place, Sequence[EndpointSeries]],
     candidate: Mapping[Place, Sequence[EndpointSeries]],
 ) -> list[GateChange]:
-    """Why, of each gate on a quantile that failed or is surely better: those that failed first, the
-    greatest change first.
+    """Why, of each gate on a quantile that failed or is surely better: those that failed first,
+    else in their own order.
     """
     found = [
         _explained(each, base[each.gate.pairing.place], candidate[each.gate.pairing.place])
         for each in outcomes
         if each.gate.order is not None and (each.verdict == "fail" or each.faster)
     ]
-    return sorted(
-        found, key=lambda one: (one.outcome.verdict != "fail", -abs(math.log(_ratio(one.outcome))))
-    )
-
-
-def _ratio(outcome: GateOutcome) -> float:
-    value = outcome.change.value
-    return value if 0 < value < math.inf else 1e9
+    return sorted(found, key=lambda one: one.outcome.verdict != "fail")
 
 
 def _explained(
