@@ -177,16 +177,18 @@ def _prune(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
 def _trend(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
     # The room of reports is loaded for this action alone.
     history = "soundstage.reports.history"
-    trend, trend_page = (import_module(f"{history}.{name}") for name in ("trend", "trend_page"))
-    found = [entry for entry in runs.entries() if entry.fault is None and _asked_for(entry, args)]
+    trend, trend_answer, trend_page = (
+        import_module(f"{history}.{name}") for name in ("trend", "trend_answer", "trend_page")
+    )
+    found = [entry for entry in runs.entries() if entry.fault or _asked_for(entry, args)]
     place = args.output or runs.root / "trend.html"
     check_place(place, "--output")
-    series = trend.trend(found[: args.limit], args.milestone)
+    drawn = trend.trend(found[: args.limit], args.milestone)
     as_page = args.format == "html"
     if as_page:
-        text = trend_page.render(series, runs.root, place.parent)
+        text = trend_page.render(drawn, runs.root, place.parent)
     else:
-        text = visible.in_json(json.dumps([each.to_json() for each in series], indent=2)) + "\n"
+        text = visible.in_json(json.dumps(drawn.to_json(), indent=2)) + "\n"
     if args.output is not None:
         put(place, text)
     elif as_page:
@@ -194,8 +196,18 @@ def _trend(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
     else:
         print_document(text, stdout)
         return
-    for each in series:
-        say(f"{each.name}: {each.sentence}", stdout)
+    said = trend_answer.answer(drawn)
+    say(said.title, stdout)
+    for workload in drawn.workloads:
+        say(f"{workload.name}:", stdout)
+        for each in workload.series:
+            if each.headline or each.changes or args.milestone:
+                say(f"  {each.name}: {each.sentence}", stdout)
+    for each in drawn.left_out:
+        say(f"left out: {each.run.id}: {each.why}", stdout)
+    for move in said.moves:
+        if move.compare:
+            say(f"next: {move.compare}", stdout)
     say(f"trend: {place}", stdout)
 
 
