@@ -82,6 +82,7 @@ def _told_in_lines(progress: Progress, stderr: TextIO) -> Iterator[None]:
             repeated(lambda: pause_after(progress.elapsed_s), lambda: say(words.line(progress))),
         ):
             yield
+        say(words.line(progress))  # what it came to: writing it down takes a while, too
     finally:
         if writer is not None:
             writer.close()
