@@ -13,8 +13,8 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Callable, Generator
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,13 @@ from soundstage.errors import BudgetError, SoundstageError
 from soundstage.exchange import destination
 from soundstage.exchange.patience import LONGEST_TIMEOUT_S
 from soundstage.exchange.spawn import EMULATOR
-from soundstage.gate import conclusion
+from soundstage.gate import conclusion, progress_words
 from soundstage.gate.contract_check import CheckOptions, open_gate
 from soundstage.gate.gate import ContractGate
+from soundstage.gate.progress import Progress
 from soundstage.gate.rule_outcomes import Beside, RuleOutcome, exit_code, of_budget
 from soundstage.output import outgoing, visible
+from soundstage.output.progress_lines import repeated
 from soundstage.process import contract_folders
 from soundstage.results.weight import Weighed
 
@@ -49,6 +51,8 @@ _SHOWN = 5
 #: What a check says, by `pytest.skip`, whose answer is not known.
 _OPEN = "inconclusive: "
 _OUR_BUG = 70
+#: Seconds between two lines that say how far it is.
+_TELL_S = 10.0
 #: Requests that an endpoint is explored with where that is free.
 EXPLORED = 10
 #: More than that would not come to an end that anybody sees.
@@ -188,8 +192,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     gate.selected = rules
     wanted = [(rule.api, rule.endpoint) for rule in rules]
     known = [pair for pair in wanted if pair[1] in gate.contracts[pair[0]].endpoints]
-    gate.captures.all(known)
-    gate.ties.all(rules)
+    # Songs take minutes, in which pytest itself says nothing.
+    with _telling(session.config, gate.sender.progress):
+        gate.captures.all(known)
+        gate.ties.all(rules)
 
 
 @pytest.hookimpl(trylast=True)
@@ -413,6 +419,19 @@ def _rule_of(item: pytest.Item) -> Rule | None:
     callspec = getattr(item, "callspec", None)
     rule = callspec.params.get(_RULE) if callspec is not None else None
     return rule if isinstance(rule, Rule) else None
+
+
+@contextmanager
+def _telling(config: pytest.Config, progress: Progress) -> Iterator[None]:
+    """Say in pytest's own output, now and then, how far the gate is; nothing where that is off."""
+    if (say := pytest_words.printer(config)) is None:
+        yield
+        return
+    with (
+        progress.telling(say),
+        repeated(lambda: _TELL_S, lambda: say(progress_words.line(progress))),
+    ):
+        yield
 
 
 def _outcomes(session: pytest.Session, gate: ContractGate) -> list[RuleOutcome]:
