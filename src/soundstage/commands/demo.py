@@ -6,7 +6,6 @@ It runs the very commands that it names, so that whoever has seen it knows what 
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import signal
 import subprocess
@@ -115,14 +114,20 @@ def _sum_up(bundles: list[Path], stdout: TextIO) -> None:
     """Say what came of each command, which page to open, and what to try next."""
     _head(stdout, "what came of it")
     headline = import_module("soundstage.reports.words").headline
-    pages = [str(folder / "report.html") for folder in bundles]
+    opened = []
     for folder in bundles:
         with suppress(SoundstageError):  # it was stopped before it had one
             run = Bundle.open(folder).run
             said = headline(run)
-            _row(stdout, run["kind"], f"{said.tone.upper()}  {said.sentence}")
-    for number, page in enumerate(filter(os.path.isfile, pages)):
-        _row(stdout, "" if number else "open", page)
+            sentence = said.sentence.removeprefix(f"{said.tone.capitalize()}: ")
+            _row(stdout, run["kind"], f"{said.tone.upper()}  {sentence}")
+            page = folder / "report.html"
+            written = page.is_file()
+            opened.append(str(page) if written else f"no page yet: soundstage report {folder}")
+    for number, each in enumerate(opened):
+        _row(stdout, "" if number else "open", each)
+    if not opened:
+        _row(stdout, "", "it was stopped before anything was judged")
     url = next(iter(load_sound()[0].values())).base_url
     broken = f"soundstage check --target emulator --fault {_FAULT}"
     live = f"soundstage check --target {url} --budget 4 --dry-run"
