@@ -80,6 +80,7 @@ class Provided:
         #: How many test cases, and rules among them, there were to run, and how many cases ran.
         self.cases = self.rules = self.ran = 0
         self._of_rules: set[str] = set()
+        self._failed = False
 
     def pytest_configure(self, config: pytest.Config) -> None:
         config.stash[_GATE] = self._gate
@@ -97,8 +98,9 @@ class Provided:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.ran += report.when == "teardown"
-        if report.when == "call" and report.nodeid in self._of_rules:
-            self._gate.sender.progress.decide(broken=report.failed)
+        self._failed = report.failed or (self._failed and report.when != "setup")
+        if report.when == "teardown" and report.nodeid in self._of_rules:
+            self._gate.sender.progress.decide(broken=self._failed)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:

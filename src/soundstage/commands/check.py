@@ -32,6 +32,7 @@ from soundstage.output import visible
 from soundstage.output.streams import json_line, say
 from soundstage.output.written_files import check_place, put
 from soundstage.process import signals
+from soundstage.proof.one_conforming import refuse_unkept
 from soundstage.target_options import (
     add_target_options,
     confirm_configured,
@@ -126,6 +127,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         print(planned(options, args.explore, costly=_may_cost(options)), file=stdout)
         return 0
     confirm_configured(args, config, target, stderr)
+    refuse_unkept(options.apis)
     check_view.begun(target, options.apis, stderr)
     progress = Progress(lambda text: say(f"soundstage check: {text}", stderr))
     # pytest's own output says how far it is, and would be drawn over.
