@@ -29,6 +29,11 @@ from soundstage.results.bundle import BundleWriter, new_folder
 
 #: The time for all that a check sends where nobody says another, in seconds.
 _TIMEOUT_S = 3_600.0
+#: An endpoint is explored with at most so many requests where that is free and nobody says how
+#: many; more than the second would not come to an end that anybody sees.
+EXPLORED, MOST_EXPLORED = 20, 10_000
+#: More requests at once than that are load.
+MOST_AT_ONCE = 64
 #: How the emulator of a check is run: fast, as nobody measures it here.
 _EMULATOR_ARGUMENTS = ("--profile", "instant")
 
@@ -38,7 +43,8 @@ class CheckOptions:
     """What a contract check was asked to do. `target` is a base URL or "emulator"; `out` the
     folder of the bundle, None for a new one below runs/; `command` stands in the bundle. `only`
     selects rules, as pytest's `-k` does; None: all. `timeout_s`: the time for all that is sent
-    (None: see `timeout_of`), and the option that it is given by.
+    (None: see `timeout_of`), and the option that it is given by. `at_once`: how many
+    requests are under way together; None: see `ContractGate`.
     """
 
     target: str
@@ -61,6 +67,7 @@ class CheckOptions:
     only: str | None = None
     timeout_s: float | None = None
     timeout_option: str = "--timeout"
+    at_once: int | None = None
 
 
 @contextmanager
@@ -100,7 +107,7 @@ def open_gate(options: CheckOptions) -> Iterator[ContractGate]:
             timeout_option=options.timeout_option,
         )
         stack.enter_context(sender.patience)
-        yield ContractGate(sender, contracts, seed=options.seed)
+        yield ContractGate(sender, contracts, seed=options.seed, at_once=options.at_once)
 
 
 def timeout_of(options: CheckOptions) -> float:
