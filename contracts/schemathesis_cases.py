@@ -112,6 +112,15 @@ class ThoughtOf:
         return found
 
 
+def warm_up() -> None:
+    """Have both libraries load what they load when they are first used: what Hypothesis knows of
+    characters, and how Schemathesis reads a document. It takes most of a second.
+    """
+    hypothesis.strategies.characters(categories=["L"]).validate()
+    empty = {"openapi": "3.1.0", "info": {"title": "", "version": ""}, "paths": {}}
+    schemathesis.openapi.from_dict(empty, config=schemathesis.Config())
+
+
 def _case_of(case: schemathesis.Case) -> Case:
     body = case.body if isinstance(case.body, bytes) else b""
     if isinstance(case.body, _JSON):

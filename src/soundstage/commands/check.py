@@ -6,6 +6,7 @@ import argparse
 import io
 import shlex
 from datetime import date, timedelta
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TextIO
@@ -134,7 +135,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         print(planned(options, args.explore, costly=_may_cost(options)), file=stdout)
         return 0
     confirm_configured(args, config, target, stderr)
-    with open_gate(options) as gate:
+    with open_gate(options, meanwhile=partial(check_session.load, args.explore)) as gate:
         for warning in gate.session.warnings:
             say(f"soundstage check: {warning}", stderr)
         pays = gate.session.budget.left or gate.sender.exploring.left

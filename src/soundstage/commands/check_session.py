@@ -35,18 +35,22 @@ def ran(
     `only`: an expression of pytest's `-k`. Raises what broke the checks themselves.
     """
     try:
-        _load()
+        load(0)
     except KeyboardInterrupt:
         return _interrupted(gate, [])
     return _ran(gate, _pytest_arguments(explore, only, verbose), only)
 
 
-def _load() -> None:
-    """Load what the checks need: it takes a while, in which somebody may lose patience."""
+def load(explore: int | None) -> None:
+    """Load what the checks need, and an exploration if there will be one (None: perhaps). It takes
+    a while, in which somebody may lose patience.
+    """
     with isolation.undisturbed():
         # Not before: Hypothesis looks at the environment when it is loaded.
         import_module("soundstage.commands.breakdown")
         import_module("soundstage.pytest_plugin")
+        if explore != 0:
+            import_module("soundstage.contracts.schemathesis_cases").warm_up()
 
 
 def _ran(gate: ContractGate, arguments: list[str], only: str | None) -> CheckedRules:

@@ -58,6 +58,9 @@ def arguments(only: str | None) -> list[str]:
         "no:cacheprovider",
         "-p",
         "no:schemathesis",
+        # Its collections of garbage cost more than all cases together.
+        "-p",
+        "no:unraisableexception",
         "--import-mode=importlib",
         "--noconftest",
         f"--rootdir={Path(str(room.__file__)).parent}",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -71,15 +71,21 @@ class CheckOptions:
 
 
 @contextmanager
-def open_gate(options: CheckOptions) -> Iterator[ContractGate]:
-    """A gate that is ready to check. Raises SoundstageError before anything billable is sent."""
+def open_gate(
+    options: CheckOptions, meanwhile: Callable[[], object] | None = None
+) -> Iterator[ContractGate]:
+    """A gate that is ready to check. Raises SoundstageError before anything billable is sent.
+    `meanwhile` is called while an emulator of ours gets ready.
+    """
     contracts = [load(api) for api in options.apis]
     refuse_unkept(options.apis)
     with ExitStack() as stack:
         url = options.target
         if url == EMULATOR:
             arguments = list(options.emulator_arguments)
-            url = stack.enter_context(spawned_emulator(arguments, options.apis))
+            url = stack.enter_context(
+                spawned_emulator(arguments, options.apis, meanwhile=meanwhile)
+            )
         session = open_session(
             url,
             key_file=options.key_file,
