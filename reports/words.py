@@ -32,6 +32,8 @@ _TARGETS = {
     "local": ("a local server", "not the live API"),
 }
 
+_REHEARSAL = "a rehearsal of a live run, which proves nothing about the live API"
+
 _VERDICTS = {
     ("check", "pass"): ("pass", "Contract kept"),
     ("check", "fail"): ("fail", "Contract broken"),
@@ -159,6 +161,8 @@ class Headline:
 def headline(run: Mapping[str, Any], *, empty: bool = False) -> Headline:
     """The headline of a run, from its run.json; `empty` if there was nothing to judge."""
     target, caveat = _TARGETS[run["target"]["kind"]]
+    if run["target"].get("rehearsal"):
+        caveat = _REHEARSAL
     tone, title = _answer(run)
     title = _of_selection(title, run.get("selection"))
     if empty and tone == "pass":

@@ -9,7 +9,6 @@ exception that nobody expected is ours, and what could not be told is neither.
 
 from __future__ import annotations
 
-import argparse
 import os
 import shlex
 import sys
@@ -21,7 +20,7 @@ from typing import Any
 import pytest
 
 from soundstage import pytest_words
-from soundstage.arguments import between, shown_of_another
+from soundstage.arguments import at_most, between, count, from_one, shown_of_another
 from soundstage.config import find_config
 from soundstage.contract import Contract, available, load
 from soundstage.contract.rules import Rule
@@ -30,7 +29,13 @@ from soundstage.exchange import destination
 from soundstage.exchange.patience import LONGEST_TIMEOUT_S
 from soundstage.exchange.spawn import EMULATOR
 from soundstage.gate import conclusion, progress_words
-from soundstage.gate.contract_check import CheckOptions, open_gate
+from soundstage.gate.contract_check import (
+    EXPLORED,
+    MOST_AT_ONCE,
+    MOST_EXPLORED,
+    CheckOptions,
+    open_gate,
+)
 from soundstage.gate.gate import ContractGate
 from soundstage.gate.progress import Progress
 from soundstage.gate.rule_outcomes import Beside, RuleOutcome, exit_code, of_budget
@@ -42,6 +47,7 @@ from soundstage.results.weight import Weighed
 _GATE = pytest.StashKey[ContractGate]()
 _BESIDE = pytest.StashKey[Beside]()
 _TIMEOUT = "--contract-timeout"
+_PARALLEL = "--contract-parallel"
 _seconds = between(0.1, LONGEST_TIMEOUT_S)
 _RULE = "rule"
 _RULE_TEST = "test_rule"
@@ -53,10 +59,6 @@ _OPEN = "inconclusive: "
 _OUR_BUG = 70
 #: Seconds between two lines that say how far it is.
 _TELL_S = 10.0
-#: Requests that an endpoint is explored with where that is free.
-EXPLORED = 10
-#: More than that would not come to an end that anybody sees.
-MOST_EXPLORED = 10_000
 #: Options of pytest that spread tests over processes, each of which would have a purse and a bundle
 #: of its own: destination, and how they are written.
 _SPREADING = {
@@ -117,10 +119,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--api", action="append", help="API version to check (default: all)")
     text = "add the contracts in this folder (repeatable; also $SOUNDSTAGE_SCHEMAS)"
     group.addoption(contract_folders.OPTION, action="append", metavar="DIR", help=text)
-    group.addoption("--budget", type=_count, help="billable requests that may be sent")
+    group.addoption("--budget", type=count, help="billable requests that may be sent")
     group.addoption("--key-file", help="file with the API key (default: $SOUNDVERSE_API_KEY)")
     group.addoption("--out", help="folder of the run bundle (default: one below runs/)")
-    group.addoption("--explore", type=_explored, help="explored requests per endpoint")
+    text = (
+        f"at most so many explored requests an endpoint (default: {EXPLORED} where they are free)"
+    )
+    group.addoption("--explore", type=at_most(MOST_EXPLORED), help=text)
+    text = "billable requests that may be made up"
+    group.addoption("--explore-budget", type=count, help=text)
+    text = "requests of contract checks that are under way at once"
+    group.addoption(_PARALLEL, type=from_one(MOST_AT_ONCE), help=text)
     # `--timeout` is that of the plugin pytest-timeout, for each test.
     group.addoption(_TIMEOUT, type=_seconds, help="seconds for all that contract checks send")
     group.addoption("--contract-strict", action="store_true", help="warnings fail, too")
@@ -368,6 +377,8 @@ def _gate(config: pytest.Config) -> ContractGate:
             target=target,
             apis=tuple(each.api for each in _contracts(config)),
             budget=config.getoption("--budget"),
+            explore_budget=config.getoption("--explore-budget"),
+            at_once=config.getoption(_PARALLEL),
             key_file=config.getoption("--key-file"),
             out=config.getoption("--out"),
             strict=config.getoption("--contract-strict"),
@@ -391,19 +402,6 @@ def _named_by_hand(config: pytest.Config) -> bool:
     words = [*map(str, config.invocation_params.args)]
     words += shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
     return destination.says(words, "--target")
-
-
-def _count(text: str) -> int:
-    """A whole number of 0 or more: an option's type."""
-    if not (text.isascii() and text.isdecimal()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
-    return int(text)
-
-
-def _explored(text: str) -> int:
-    if (many := _count(text)) > MOST_EXPLORED:
-        raise argparse.ArgumentTypeError(f"{many} is too many: at most {MOST_EXPLORED}")
-    return many
 
 
 def _has_target(config: pytest.Config) -> bool:
