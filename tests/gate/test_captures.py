@@ -23,6 +23,7 @@ class Heard(Progress):
     """Keeps what is said."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.texts: list[str] = []
 
     def said(self, text: str) -> None:

@@ -128,11 +128,19 @@ def _sum_up(bundles: list[Path], stdout: TextIO) -> None:
         _row(stdout, "" if number else "open", each)
     if not opened:
         _row(stdout, "", "it was stopped before anything was judged")
-    url = next(iter(load_sound()[0].values())).base_url
-    broken = f"soundstage check --target emulator --fault {_FAULT}"
-    live = f"soundstage check --target {url} --budget 4 --dry-run"
-    _row(stdout, "next", f"{broken}    a contract that is broken")
-    _row(stdout, "", f"{live}    what a live check would send, and cost")
+    for number, (words, about) in enumerate(_next()):
+        _row(stdout, "" if number else "next", f"soundstage {shlex.join(words)}    {about}")
+
+
+def _next() -> Iterator[tuple[list[str], str]]:
+    """What to try next, and what it shows."""
+    contracts = load_sound()[0].values()
+    songs = sum(each.billed for contract in contracts for each in contract.endpoints.values())
+    broken = ["check", "--target", "emulator", "--fault", _FAULT]
+    yield broken, "a contract that is broken"
+    target = next(iter(contracts)).base_url
+    live = ["check", "--target", target, "--budget", str(songs), "--dry-run"]
+    yield live, "what a live check would send, and cost"
 
 
 def _row(stdout: TextIO, label: str, text: str) -> None:
