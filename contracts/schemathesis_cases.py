@@ -28,6 +28,8 @@ from soundstage.contract.protocol import Endpoint
 _JSON = (dict, list, str, int, float, bool, type(None))
 #: One of so many requests is drawn at random, where there are enough of the others.
 _FUZZED: Final = 3
+#: So often is it tried to draw as many as were asked for.
+_ROUNDS: Final = 3
 _MODE = builder.HypothesisTestMode
 
 
@@ -57,9 +59,10 @@ class ThoughtOf:
         rng = Random(seed)
         covering = self._covering(endpoint, rng)
         taken = dict.fromkeys(covering[: many - many // _FUZZED])
-        fuzzed = self._drawn(endpoint, _MODE.FUZZING, many - len(taken), rng)
-        taken |= dict.fromkeys(map(_case_of, fuzzed))
-        # What at random came out alike leaves room for more of coverage.
+        for _ in range(_ROUNDS):
+            # Some come out alike.
+            fuzzed = self._drawn(endpoint, _MODE.FUZZING, many - len(taken), rng)
+            taken |= dict.fromkeys(map(_case_of, fuzzed))
         taken |= dict.fromkeys(covering)
         return list(taken)[:many]
 
@@ -83,6 +86,8 @@ class ThoughtOf:
         self, endpoint: Endpoint, mode: builder.HypothesisTestMode, many: int, rng: Random
     ) -> list[schemathesis.Case]:
         found: list[schemathesis.Case] = []
+        if many == 0:
+            return found
         settings = hypothesis.settings(
             max_examples=many,
             database=None,
@@ -105,6 +110,15 @@ class ThoughtOf:
         with _no_constants_of_ours():
             test()
         return found
+
+
+def warm_up() -> None:
+    """Have both libraries load what they load when they are first used: what Hypothesis knows of
+    characters, and how Schemathesis reads a document. It takes most of a second.
+    """
+    hypothesis.strategies.characters(categories=["L"]).validate()
+    empty = {"openapi": "3.1.0", "info": {"title": "", "version": ""}, "paths": {}}
+    schemathesis.openapi.from_dict(empty, config=schemathesis.Config())
 
 
 def _case_of(case: schemathesis.Case) -> Case:

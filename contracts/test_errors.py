@@ -9,13 +9,19 @@ import pytest
 
 from soundstage.contract import Contract
 from soundstage.contract.rules import Rule
+from soundstage.contracts import check_requests
+from soundstage.contracts.check_requests import WRONGS
+from soundstage.gate import made_up_calls
 
 
 @pytest.fixture(scope="session")
 def provoked(gate: Any) -> None:
     """The errors of the contracts of which such rules were selected, provoked together."""
     apis = dict.fromkeys(rule.api for rule in gate.selected if rule.endpoint == "error")
-    gate.made_up.send(gate.made_up.provoking(gate.contracts[api] for api in apis))
+    calls = []
+    for api in apis:
+        calls += made_up_calls.provoking(gate.contracts[api], gate.seed, freely=gate.freely)
+    gate.made_up.send(calls)
 
 
 @pytest.mark.rules("error")
@@ -24,25 +30,11 @@ def test_rule(rule: Rule, holds: Callable[[Rule], None]) -> None:
     holds(rule)
 
 
-#: What is wrong with a request that no schema speaks of. None of them carries a key that could be
-#: billed, or asks for a generation at all.
-_WRONGS = {
-    "no key": {"key": None},
-    "wrong method": {"method": "GET", "body": None},
-    "no such path": {"path": "/no/such/path", "key": None},
-}
-
-
 @pytest.mark.each_contract
-@pytest.mark.parametrize("wrong", sorted(_WRONGS))
+@pytest.mark.parametrize("wrong", sorted(WRONGS))
 def test_refused(contract: Contract, gate: Any, wrong: str) -> None:
     """Answered with an error, and never with a 500."""
-    calls = [
-        gate.made_up.probe(contract, endpoint, **_WRONGS[wrong])
-        for endpoint in contract.endpoints.values()
-        if endpoint.request is not None
-    ]
-    for exchange in gate.made_up.send(calls):
+    for exchange in gate.made_up.send(check_requests.wrong(contract, wrong, gate.seed)):
         if exchange is None:
             pytest.skip(f"inconclusive: {gate.sender.not_sent[contract.api, 'request']}")
         if broken := gate.failing(exchange):

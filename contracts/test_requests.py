@@ -11,8 +11,7 @@ import pytest
 
 from soundstage.contract import Contract
 from soundstage.contract.rules import Rule
-from soundstage.contracts import explored_requests
-from soundstage.contracts.explored_requests import MadeUp
+from soundstage.contracts import check_requests
 
 #: So many findings of one test are said; all of them stand with their rules.
 _SHOWN = 3
@@ -22,14 +21,11 @@ _OK = 200
 @pytest.fixture(scope="session")
 def refused(gate: Any, explore: int) -> None:
     """Requests that break the rules which were selected, sent together."""
-    gate.made_up.send(
-        gate.made_up.refusal(each, rule)
-        for rule in gate.selected
-        if rule.endpoint == "request"
-        for each in explored_requests.breaking_rule(
-            gate.contracts[rule.api], rule, gate.made_up.valid_bodies(gate.contracts[rule.api])
-        )
-    )
+    calls = []
+    for api, contract in gate.contracts.items():
+        rules = [rule for rule in gate.selected if (rule.api, rule.endpoint) == (api, "request")]
+        calls += check_requests.breaking(contract, rules, gate.seed)
+    gate.made_up.send(calls)
 
 
 @pytest.mark.rules("request")
@@ -44,16 +40,7 @@ def test_a_refused_request_costs_nothing(contract: Contract, gate: Any, explore:
     before = gate.ties.charges()
     if before is None:
         pytest.skip("only an emulator shows what it has charged")
-    calls = []
-    for endpoint in explored_requests.asked(contract):
-        valid = gate.made_up.valid_body(contract, endpoint)
-        bodies = [{**valid, name: ["of another type"]} for name in valid]
-        for body in (*bodies, b"{", {}):
-            made = MadeUp(endpoint, body, endpoint.method)
-            calls.append(gate.made_up.explored(contract, made))
-        for key in (None, "key-unknown"):
-            calls.append(gate.made_up.probe(contract, endpoint, key=key))
-    sent = gate.made_up.send(calls)
+    sent = gate.made_up.send(check_requests.refused(contract, gate.seed))
     # One that was accepted is a finding of its own, and was not refused.
     accepted = sum(each is not None and each.response.status == _OK for each in sent)
     after = gate.ties.charges()
@@ -68,7 +55,7 @@ def test_unusual_requests_that_the_schema_allows(
     contract: Contract, gate: Any, explore: int
 ) -> None:
     """Long lyrics and all kinds of Unicode must give a conforming answer."""
-    _try(gate, contract, explored_requests.unusual(contract, gate.made_up.valid_bodies(contract)))
+    _try(gate, contract, check_requests.unusual(contract, gate.seed))
 
 
 @pytest.mark.each_contract
@@ -76,23 +63,23 @@ def test_explored_requests(contract: Contract, gate: Any, explore: int) -> None:
     """What Schemathesis thinks of. What a request really is, the contract says, not the phase that
     made it.
     """
-    thought_of = explored_requests.explore(contract, explore, gate.made_up.seed)
-    _try(gate, contract, (("", each) for each in thought_of))
+    calls = check_requests.explored(contract, explore, gate.seed)
+    _try(gate, contract, (("", call) for call in calls))
 
 
-def _try(gate: Any, contract: Contract, named: Iterable[tuple[str, MadeUp]]) -> None:
+def _try(gate: Any, contract: Contract, named: Iterable[tuple[str, Any]]) -> None:
     """Send requests, each with the name of what is tried out, and fail or skip the test by what
     all of them showed.
     """
     wanted = list(named)
-    sent = gate.made_up.send(gate.made_up.explored(contract, each) for _, each in wanted)
+    sent = gate.made_up.send(call for _, call in wanted)
     broken: list[str] = []
     unjudged: list[str] = []
-    for (what, _), exchange in zip(wanted, sent, strict=True):
+    for (name, _), exchange in zip(wanted, sent, strict=True):
         if exchange is None:
             unjudged += filter(None, [gate.sender.not_sent.get((contract.api, "request"))])
             continue
-        prefix = f"{what}: " if what else ""
+        prefix = f"{name}: " if name else ""
         for each in gate.failing(exchange):
             broken.append(f"{exchange.id}: {prefix}{each.message} [{each.code}]")
         unjudged += filter(None, [gate.unjudged(exchange)])

@@ -75,8 +75,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         else:
             consent.ask(plan, stderr)
 
-    begun = f"loading {named(target)}: {how_much(scenario)} …"
-    say_at_once(begun if stderr.isatty() else f"soundstage load: {begun}", stderr)
+    _tell(f"loading {named(target)}: {how_much(scenario)} …", stderr)
 
     import locust  # noqa: F401 - patches sockets, and must before anything uses one
 
@@ -84,8 +83,10 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         url = target
         if url == EMULATOR:
             apis = [part.api for part in scenario.parts if part.api]
+            _tell("starting the emulator …", stderr)
             own = spawned_emulator(args.emulator_args, apis, left_out=unkept_apis())
             url = stack.enter_context(own)
+            _tell(f"the emulator listens on {url}", stderr)
         options = _options(args, config, scenario, url, budget)
         if target == EMULATOR:
             options = replace(options, started_with=tuple(args.emulator_args))
@@ -106,6 +107,10 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         for waiver in load.recording.weights.unused():
             say(f"unused waiver: {waiver.describe()}", stdout)
     return with_report(code, reported)
+
+
+def _tell(text: str, stderr: TextIO) -> None:
+    say_at_once(text if stderr.isatty() else f"soundstage load: {text}", stderr)
 
 
 def _in_a_line(load: LoadRun) -> str:

@@ -34,6 +34,8 @@ _TARGETS = {
     "local": ("a local server", "not the live API"),
 }
 
+_REHEARSAL = "a rehearsal of a live run, which proves nothing about the live API"
+
 _VERDICTS = {
     ("check", "pass"): ("pass", "Contract kept"),
     ("check", "fail"): ("fail", "Contract broken"),
@@ -189,6 +191,8 @@ def headline(run: Mapping[str, Any], *, empty: bool = False, broken: str = "") -
     says what is broken ("" for nothing).
     """
     target, caveat = _TARGETS[run["target"]["kind"]]
+    if run["target"].get("rehearsal"):
+        caveat = _REHEARSAL
     tone, title = _answer(run)
     title = _of_selection(title, run.get("selection"))
     if empty and tone == "pass":

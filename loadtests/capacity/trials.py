@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TextIO
@@ -89,11 +88,9 @@ def _decisive(limits: SearchLimits, load: LoadRun, objectives: Iterable[Objectiv
 
 
 def _tell(stderr: TextIO, text: str) -> None:
-    """A line on a terminal, and in CI, whose pipes are told from others by the variable CI."""
-    if stderr.isatty():
-        say(_ANEW + text, stderr)
-    elif os.environ.get("CI", "").lower() not in ("", "0", "false"):
-        say(f"soundstage load: {text}", stderr, flush=True)
+    """A line, on a terminal in the place of the one that said what is tried."""
+    said = _ANEW + text if stderr.isatty() else f"soundstage load: {text}"
+    say(said, stderr, flush=True)
 
 
 def _trial(

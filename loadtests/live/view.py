@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
@@ -52,12 +53,16 @@ def shown(
             yield
         return
     log = terminal if writer is None else screen(writer)  # type: ignore[arg-type]
+
+    def tell() -> None:
+        say(_WHO + line(board), log, flush=True)
+
     try:
-        with _every(
-            lambda: pause_after(max(0.0, board.run.elapsed_s)),
-            lambda: say(_WHO + line(board), log, flush=True),
-        ):
+        # Not from the run's own beginning, before which it waits a moment.
+        begun = time.monotonic()
+        with _every(lambda: pause_after(time.monotonic() - begun), tell):
             yield
+        tell()  # what it came to: judging and reporting take a while, too
     finally:
         if writer is not None:
             writer.close()

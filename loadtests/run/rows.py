@@ -143,7 +143,7 @@ class RowRecorder:
         client.keep_chunks = client.keep_chunks and min(self._looked.values()) < LOOKED_AT
         if call.keep_chunks:
             self.observed.merge(observe(exchange))
-        live = self.session.target.kind == "live"
+        live = self.session.target.as_live
         seen = exchange.observations(live=live) if look else None
         found: list[str] = []
 

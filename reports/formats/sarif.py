@@ -68,6 +68,7 @@ def _run(report: Report) -> dict[str, Any]:
             "run": plain(report.run["id"], 200),
             "verdict": report.headline.sentence,
             "targetKind": report.run["target"]["kind"],
+            **({"rehearsal": True} if report.run["target"].get("rehearsal") else {}),
         },
         "results": [_result(rule, numbers[rule.id]) for rule in findings],
     }

@@ -173,6 +173,17 @@ def at_most(most: int) -> Callable[[str], int]:
     return bounded
 
 
+def from_one(most: int) -> Callable[[str], int]:
+    """As `at_most`, and no less than one."""
+
+    def bounded(text: str) -> int:
+        if (number := at_most(most)(text)) < 1:
+            raise argparse.ArgumentTypeError(f"{number} is too few: at least 1")
+        return number
+
+    return bounded
+
+
 def between(least: float, most: float) -> Callable[[str], float]:
     """The type of an option: a number within bounds, both included."""
 

@@ -9,19 +9,18 @@ exception that nobody expected is ours, and what could not be told is neither.
 
 from __future__ import annotations
 
-import argparse
 import os
 import shlex
 import sys
-from collections.abc import Callable, Generator
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from soundstage import pytest_words
-from soundstage.arguments import between, shown_of_another
+from soundstage.arguments import at_most, between, count, from_one, shown_of_another
 from soundstage.config import find_config
 from soundstage.contract import Contract, available, load
 from soundstage.contract.rules import Rule
@@ -29,17 +28,26 @@ from soundstage.errors import BudgetError, SoundstageError
 from soundstage.exchange import destination
 from soundstage.exchange.patience import LONGEST_TIMEOUT_S
 from soundstage.exchange.spawn import EMULATOR
-from soundstage.gate import conclusion
-from soundstage.gate.contract_check import CheckOptions, open_gate
+from soundstage.gate import conclusion, progress_words
+from soundstage.gate.contract_check import (
+    EXPLORED,
+    MOST_AT_ONCE,
+    MOST_EXPLORED,
+    CheckOptions,
+    open_gate,
+)
 from soundstage.gate.gate import ContractGate
+from soundstage.gate.progress import Progress
 from soundstage.gate.rule_outcomes import Beside, RuleOutcome, exit_code, of_budget
 from soundstage.output import outgoing, visible
+from soundstage.output.progress_lines import repeated
 from soundstage.process import contract_folders
 from soundstage.results.weight import Weighed
 
 _GATE = pytest.StashKey[ContractGate]()
 _BESIDE = pytest.StashKey[Beside]()
 _TIMEOUT = "--contract-timeout"
+_PARALLEL = "--contract-parallel"
 _seconds = between(0.1, LONGEST_TIMEOUT_S)
 _RULE = "rule"
 _RULE_TEST = "test_rule"
@@ -49,10 +57,8 @@ _SHOWN = 5
 #: What a check says, by `pytest.skip`, whose answer is not known.
 _OPEN = "inconclusive: "
 _OUR_BUG = 70
-#: Requests that an endpoint is explored with where that is free.
-EXPLORED = 10
-#: More than that would not come to an end that anybody sees.
-MOST_EXPLORED = 10_000
+#: Seconds between two lines that say how far it is.
+_TELL_S = 10.0
 #: Options of pytest that spread tests over processes, each of which would have a purse and a bundle
 #: of its own: destination, and how they are written.
 _SPREADING = {
@@ -76,6 +82,7 @@ class Provided:
         #: How many test cases, and rules among them, there were to run, and how many cases ran.
         self.cases = self.rules = self.ran = 0
         self._of_rules: set[str] = set()
+        self._failed = False
 
     def pytest_configure(self, config: pytest.Config) -> None:
         config.stash[_GATE] = self._gate
@@ -93,8 +100,9 @@ class Provided:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.ran += report.when == "teardown"
-        if report.when == "call" and report.nodeid in self._of_rules:
-            self._gate.sender.progress.decide(broken=report.failed)
+        self._failed = report.failed or (self._failed and report.when != "setup")
+        if report.when == "teardown" and report.nodeid in self._of_rules:
+            self._gate.sender.progress.decide(broken=self._failed)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
@@ -111,10 +119,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--api", action="append", help="API version to check (default: all)")
     text = "add the contracts in this folder (repeatable; also $SOUNDSTAGE_SCHEMAS)"
     group.addoption(contract_folders.OPTION, action="append", metavar="DIR", help=text)
-    group.addoption("--budget", type=_count, help="billable requests that may be sent")
+    group.addoption("--budget", type=count, help="billable requests that may be sent")
     group.addoption("--key-file", help="file with the API key (default: $SOUNDVERSE_API_KEY)")
     group.addoption("--out", help="folder of the run bundle (default: one below runs/)")
-    group.addoption("--explore", type=_explored, help="explored requests per endpoint")
+    text = (
+        f"at most so many explored requests an endpoint (default: {EXPLORED} where they are free)"
+    )
+    group.addoption("--explore", type=at_most(MOST_EXPLORED), help=text)
+    text = "billable requests that may be made up"
+    group.addoption("--explore-budget", type=count, help=text)
+    text = "requests of contract checks that are under way at once"
+    group.addoption(_PARALLEL, type=from_one(MOST_AT_ONCE), help=text)
     # `--timeout` is that of the plugin pytest-timeout, for each test.
     group.addoption(_TIMEOUT, type=_seconds, help="seconds for all that contract checks send")
     group.addoption("--contract-strict", action="store_true", help="warnings fail, too")
@@ -188,8 +203,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     gate.selected = rules
     wanted = [(rule.api, rule.endpoint) for rule in rules]
     known = [pair for pair in wanted if pair[1] in gate.contracts[pair[0]].endpoints]
-    gate.captures.all(known)
-    gate.ties.all(rules)
+    # Songs take minutes, in which pytest itself says nothing.
+    with _telling(session.config, gate.sender.progress):
+        gate.captures.all(known)
+        gate.ties.all(rules)
 
 
 @pytest.hookimpl(trylast=True)
@@ -366,6 +383,8 @@ def _gate(config: pytest.Config) -> ContractGate:
             target=target,
             apis=tuple(each.api for each in _contracts(config)),
             budget=config.getoption("--budget"),
+            explore_budget=config.getoption("--explore-budget"),
+            at_once=config.getoption(_PARALLEL),
             key_file=config.getoption("--key-file"),
             out=config.getoption("--out"),
             strict=config.getoption("--contract-strict"),
@@ -391,19 +410,6 @@ def _named_by_hand(config: pytest.Config) -> bool:
     return destination.says(words, "--target")
 
 
-def _count(text: str) -> int:
-    """A whole number of 0 or more: an option's type."""
-    if not (text.isascii() and text.isdecimal()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
-    return int(text)
-
-
-def _explored(text: str) -> int:
-    if (many := _count(text)) > MOST_EXPLORED:
-        raise argparse.ArgumentTypeError(f"{many} is too many: at most {MOST_EXPLORED}")
-    return many
-
-
 def _has_target(config: pytest.Config) -> bool:
     return _GATE in config.stash or config.getoption("--target") is not None
 
@@ -419,6 +425,19 @@ def _rule_of(item: pytest.Item) -> Rule | None:
     callspec = getattr(item, "callspec", None)
     rule = callspec.params.get(_RULE) if callspec is not None else None
     return rule if isinstance(rule, Rule) else None
+
+
+@contextmanager
+def _telling(config: pytest.Config, progress: Progress) -> Iterator[None]:
+    """Say in pytest's own output, now and then, how far the gate is; nothing where that is off."""
+    if (say := pytest_words.printer(config)) is None:
+        yield
+        return
+    with (
+        progress.telling(say),
+        repeated(lambda: _TELL_S, lambda: say(progress_words.line(progress))),
+    ):
+        yield
 
 
 def _outcomes(session: pytest.Session, gate: ContractGate) -> list[RuleOutcome]:

@@ -4,14 +4,14 @@ that somebody else has started prints to streams that are not ours (`output/visi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from _pytest._code.code import ReprFileLocation, TerminalRepr
 from _pytest._io import TerminalWriter
 
-from soundstage.output import visible
+from soundstage.output import outgoing, visible
 
 
 class Shown(TerminalRepr):
@@ -65,6 +65,14 @@ def show(report: pytest.TestReport) -> None:
     elif isinstance(said, TerminalRepr):
         report.longrepr = Shown(said)
     report.sections = [(name, visible.text(text)) for name, text in report.sections]
+
+
+def printer(config: pytest.Config) -> Callable[[str], None] | None:
+    """What prints a line into pytest's own output; None where it has none."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:
+        return None
+    return lambda text: reporter.write_line(visible.alone(outgoing.text(text)))
 
 
 def keep_colours(config: pytest.Config) -> None:

@@ -24,7 +24,7 @@ from soundstage.contract import load, load_all
 from soundstage.contracts.explored_requests import MadeUp
 from soundstage.errors import UsageError
 from soundstage.exit_codes import ExitCode
-from soundstage.gate import conclusion
+from soundstage.gate import conclusion, made_up_calls
 from soundstage.gate.contract_check import EMULATOR, CheckOptions, open_gate
 from soundstage.observed.exchanges import EACH_SECOND, Sampler
 from soundstage.observed.facts import Observed
@@ -49,7 +49,7 @@ def captured(home: Path, name: str, api: str, *faults: str, seed: int = 0) -> Pa
         gate.captures.all((api, endpoint) for endpoint in gate.contracts[api].endpoints)
         contract = gate.contracts[api]
         first = next(iter(contract.endpoints.values()))
-        gate.made_up.send([gate.made_up.explored(contract, MadeUp(first, {}, first.method))])
+        gate.made_up.send([made_up_calls.explored(contract, MadeUp(first, {}, first.method))])
         conclusion.finish(gate, [], ExitCode.PASS)
     return home / name
 

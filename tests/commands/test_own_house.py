@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from emulated import served
 
-from soundstage.commands import check_plan, isolation
+from soundstage.commands import isolation, selected_cases
 from soundstage.contract import load
 from soundstage.emulator.options import Options
 
@@ -93,7 +93,7 @@ def test_fewer_cases_than_the_contract_yields_are_our_bug(emulator: str, tmp_pat
     )
     assert done.returncode == 70, done.stdout + done.stderr
     assert done.stdout.startswith("INVALID")
-    due = check_plan.cases([load("v6")])
+    due = selected_cases.cases([load("v6")])
     assert f"{due - 9} test cases were collected; the contracts yield {due}" in done.stdout
     run = json.loads((tmp_path / "run" / "run.json").read_bytes())
     assert (run["exit_code"], run["verdict"], run["voids"][0]["kind"]) == (70, "invalid", "harness")
@@ -105,9 +105,9 @@ def test_fewer_cases_than_the_contract_yields_are_our_bug(emulator: str, tmp_pat
 @pytest.mark.proof
 def test_a_bug_of_ours_in_a_check_is_no_broken_contract(emulator: str, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
-        "from soundstage.gate.made_up_requests import MadeUpRequests\n"
+        "from soundstage.gate import made_up_calls\n"
         "def broken(*_, **__):\n    raise ZeroDivisionError('a bug')\n"
-        "MadeUpRequests.probe = broken\n"
+        "made_up_calls.probe = broken\n"
     )
     done = check(
         *(tmp_path, "--target", emulator, "--explore", "0", "--out", "run"),
@@ -185,5 +185,5 @@ def test_the_cases_that_are_due_are_those_that_pytest_collects() -> None:
     command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "contracts"]
     root = Path(__file__).parents[2]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60, check=True)
-    due = check_plan.cases([load("v5"), load("v6")])
+    due = selected_cases.cases([load("v5"), load("v6")])
     assert f"{due} tests collected" in done.stdout

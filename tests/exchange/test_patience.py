@@ -14,7 +14,7 @@ from soundstage.contracts.explored_requests import MadeUp
 from soundstage.errors import BudgetError
 from soundstage.exchange.patience import Patience, TimeUpError
 from soundstage.exchange.session import open_session
-from soundstage.gate import conclusion
+from soundstage.gate import conclusion, made_up_calls
 from soundstage.gate.contract_check import CheckOptions, timeout_of
 from soundstage.gate.gate import ContractGate
 from soundstage.gate.rule_outcomes import Beside, exit_code
@@ -84,7 +84,9 @@ def test_what_never_ends_is_cut_and_leaves_the_rules_inconclusive(answer, monkey
         assert exit_code(outcomes, Beside(), sent=True) == (1 if broken else 4)
         assert {each.outcome for each in gate.exchanges} == {"cut"}
         with pytest.raises(BudgetError):
-            gate.sender.send(gate.made_up.probe(contract, contract.endpoints["stream"], key=None))
+            gate.sender.send(
+                made_up_calls.probe(contract, contract.endpoints["stream"], 0, key=None)
+            )
 
 
 def test_after_a_few_timeouts_nothing_more_is_tried_out(monkeypatch):
@@ -102,16 +104,16 @@ def test_after_a_few_timeouts_nothing_more_is_tried_out(monkeypatch):
         contract = gate.contracts["v6"]
         stream = contract.endpoints["stream"]
         made = [MadeUp(stream, {"prompt": f"{n}"}, "POST") for n in range(6)]
-        sent = gate.made_up.send(gate.made_up.explored(contract, each) for each in made)
+        sent = gate.made_up.send(made_up_calls.explored(contract, each) for each in made)
         assert [each is not None for each in sent] == [True] * MOST_TIMEOUTS + [False] * 3
         assert "after 3 timeouts" in gate.sender.not_sent["v6", "request"]
         rule = next(rule for rule in contract.rules if rule.endpoint == "request")
-        assert gate.made_up.send([gate.made_up.refusal(MadeUp(stream, b"{", "POST"), rule)]) == [
-            None
-        ]
+        assert gate.made_up.send(
+            [made_up_calls.refusal(contract, MadeUp(stream, b"{", "POST"), rule)]
+        ) == [None]
         outcome = conclusion.outcome(gate, rule)
         assert (outcome.outcome, exit_code([outcome], Beside(), sent=True)) == ("inconclusive", 4)
-        provoking = gate.made_up.provoking([contract])
+        provoking = list(made_up_calls.provoking(contract, 0, freely=False))
         assert gate.made_up.send(provoking) == [None] * len(provoking) != []
         assert len(server.asked) == 1 + MOST_TIMEOUTS  # one asks whether it is an emulator
 

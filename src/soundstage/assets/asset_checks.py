@@ -190,7 +190,7 @@ class AssetChecks:
 
     def _place(self, contract: Contract, url: str) -> UrlVerdict:
         target = self._session.target
-        return place_of(url, target.url, contract.hosts.values, live=target.kind == "live")
+        return place_of(url, target.url, contract.hosts.values, live=target.as_live)
 
     def _look(self, contract: Contract, found: AssetUrl) -> File:
         url, hops = found.url, 0

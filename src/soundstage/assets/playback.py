@@ -174,7 +174,7 @@ class StreamListener:
         """Read it to its end; `wait` lets some seconds pass."""
         target = self._all.session.target
         hosts = self._contract.hosts.values
-        place = place_of(self._url, target.url, hosts, live=target.kind == "live")
+        place = place_of(self._url, target.url, hosts, live=target.as_live)
         if not place.allowed:
             self._reason = f"not fetched: {place.why}"
             return

@@ -7,14 +7,15 @@ import io
 import shlex
 from contextlib import ExitStack, nullcontext
 from datetime import date, timedelta
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TextIO
 
 from soundstage import cli
-from soundstage.arguments import Parser, at_most, between, count, shown, whole
+from soundstage.arguments import Parser, at_most, between, count, from_one, shown, whole
 from soundstage.commands import check_session, check_view
-from soundstage.commands.check_plan import EXPLORED, planned
+from soundstage.commands.check_plan import planned
 from soundstage.commands.check_session import CheckedRules
 from soundstage.config import Config, find_config
 from soundstage.conformance.violations import fingerprint
@@ -25,13 +26,20 @@ from soundstage.exchange.budget import is_loopback
 from soundstage.exchange.patience import LONGEST_TIMEOUT_S
 from soundstage.exchange.spawn import EMULATOR
 from soundstage.exit_codes import ExitCode, with_report, worst
-from soundstage.gate.contract_check import CheckOptions, open_gate
-from soundstage.gate.gate import ContractGate
+from soundstage.gate.contract_check import (
+    EXPLORED,
+    MOST_AT_ONCE,
+    MOST_EXPLORED,
+    CheckOptions,
+    open_gate,
+)
+from soundstage.gate.gate import FREE, POLITE, ContractGate
 from soundstage.gate.progress import Progress
 from soundstage.output import visible
 from soundstage.output.streams import json_line, say
 from soundstage.output.written_files import check_place, put
 from soundstage.process import signals
+from soundstage.proof.one_conforming import refuse_unkept
 from soundstage.target_options import (
     add_target_options,
     confirm_configured,
@@ -63,8 +71,6 @@ exit codes: 0 pass, 1 contract broken, 2 wrong usage, 4 inconclusive, 5 no data,
 """
 
 
-#: More explored requests of an endpoint than this are a slip of the hand.
-_MOST_EXPLORED = 10_000
 #: A drafted waiver holds this long, unless a person says otherwise.
 _WAIVED_DAYS = 30
 
@@ -91,10 +97,16 @@ def _add_selection(parser: Parser) -> None:
     add("-k", dest="only", metavar="EXPRESSION", help=text)
     text = "let the emulator that is started break every answer (`soundstage faults --list`)"
     add("--fault", action="append", default=[], metavar="NAME", help=text)
-    text = f"explored requests per endpoint (default {EXPLORED} where that is free)"
-    add("--explore", type=at_most(_MOST_EXPLORED), metavar="N", help=text)
-    text = "billable requests of exploration (live)"
+    text = (
+        f"at most so many explored requests an endpoint (default: {EXPLORED} where they are free)"
+    )
+    add("--explore", type=at_most(MOST_EXPLORED), metavar="N", help=text)
+    text = "billable requests that may be made up (live)"
     add("--explore-budget", type=count, metavar="N", help=text)
+    text = (
+        f"requests, and songs, under way at once (default: {FREE}, or {POLITE} where they may cost)"
+    )
+    add("--parallel", type=from_one(MOST_AT_ONCE), metavar="N", help=text)
     add("--seed", type=whole, default=0, help="of the requests (default 0)")
     text = (
         "time for all that is sent; what is not decided by then is inconclusive "
@@ -126,16 +138,18 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         print(planned(options, args.explore, costly=_may_cost(options)), file=stdout)
         return 0
     confirm_configured(args, config, target, stderr)
+    refuse_unkept(options.apis)
     check_view.begun(target, options.apis, stderr)
     progress = Progress(lambda text: say(f"soundstage check: {text}", stderr))
     # pytest's own output says how far it is, and would be drawn over.
     view = nullcontext() if args.verbose else check_view.shown(progress, target, stderr)
+    load = partial(check_session.load, args.explore)
     with ExitStack() as stack:
         # Whoever may be asked something sees nothing move until then.
         asks = _may_cost(options) and not args.yes
         if not asks:
             stack.enter_context(view)
-        gate = stack.enter_context(open_gate(options, progress))
+        gate = stack.enter_context(open_gate(options, progress, meanwhile=load))
         for warning in gate.session.warnings:
             progress.said(warning)
         pays = gate.session.budget.left or gate.sender.exploring.left
@@ -172,6 +186,7 @@ def _options(args: argparse.Namespace, config: Config, target: str) -> CheckOpti
         emulator_arguments=_emulator_arguments(args, target),
         only=args.only,
         timeout_s=args.timeout,
+        at_once=args.parallel,
         **connection_of(args, config),
     )
 

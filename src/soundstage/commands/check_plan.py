@@ -1,82 +1,156 @@
-"""What a contract check will do, counted before it does it, and in words (`--dry-run`): its test
-cases, and what they send. Makes the requests, and sends none.
+"""What a contract check will send, counted before it does, and in words (`--dry-run`). Makes the
+very requests, and sends none.
 """
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import math
-import pkgutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from soundstage import contracts as room
 from soundstage.commands import isolation
+from soundstage.commands.selected_cases import Selection, selected
+from soundstage.conformance.coverage import is_tied
 from soundstage.contract import Contract, load
-from soundstage.contracts import explored_requests
-from soundstage.contracts.explored_requests import MadeUp
-from soundstage.exchange.requests import valid_body
-from soundstage.gate.contract_check import CheckOptions
+from soundstage.contract.protocol import Endpoint
+from soundstage.contracts import check_requests
+from soundstage.exchange.exchange import Call
+from soundstage.exchange.ties import polled_by, tied_endpoints
+from soundstage.gate import made_up_calls
+from soundstage.gate.captures import sources_of
+from soundstage.gate.contract_check import EXPLORED, CheckOptions
+from soundstage.gate.tie_checks import leaves_for
 from soundstage.output import visible
 
-#: Requests of exploration for an endpoint where it is free.
-EXPLORED = 10
+
+@dataclass(slots=True)
+class Made:
+    """Of requests that are made up: how many there are, how many of these the contract accepts and
+    bills, and how many it refuses that would be billed if they were accepted.
+    """
+
+    requests: int = 0
+    accepted: int = 0
+    refused: int = 0
+
+    @property
+    def billable(self) -> int:
+        """All that may be billed."""
+        return self.accepted + self.refused
+
+    def count(self, calls: Iterable[Call]) -> None:
+        """Add requests."""
+        for call in calls:
+            self.requests += 1
+            self.refused += call.billable and call.expect_error
+            self.accepted += call.billable and not call.expect_error
 
 
 @dataclass(slots=True)
 class CheckPlan:
-    """What will be sent. `endpoints` are sentences, one for each that is asked once; `captured` of
-    these requests are billable. Of the requests that are made up, `explored`, `unusual` and
-    `breaking` count all of them, `made_up` those that are billable.
+    """What will be sent, if all of it is paid for. `captured` and `tied` are the endpoints that are
+    asked once, and those whose streams are left or whose jobs are counted (each as often as that is
+    done); `made_up` the requests that are made up, by what they are for; `polled` names endpoints
+    each of whose questions for a state is billed.
     """
 
-    endpoints: list[str] = field(default_factory=list)
-    captured: int = 0
-    explored: int = 0
-    unusual: int = 0
-    breaking: int = 0
-    made_up: int = 0
+    captured: list[tuple[Contract, Endpoint]] = field(default_factory=list)
+    tied: list[tuple[Contract, Endpoint]] = field(default_factory=list)
+    made_up: dict[str, Made] = field(default_factory=dict)
+    polled: list[str] = field(default_factory=list)
 
     @property
-    def requests(self) -> int:
-        """All requests that are made up."""
-        return self.explored + self.unusual + self.breaking
+    def own(self) -> int:
+        """Billable requests that are paid from the budget."""
+        return sum(endpoint.billed for _, endpoint in (*self.captured, *self.tied))
+
+    @property
+    def made(self) -> Made:
+        """All that is made up, which is paid from a purse of its own."""
+        whole = Made()
+        for each in self.made_up.values():
+            whole.requests += each.requests
+            whole.accepted += each.accepted
+            whole.refused += each.refused
+        return whole
+
+    def billable(self, budget: int | None, explore_budget: int | None, *, costly: bool) -> int:
+        """Billable requests that are sent within the budgets; None is none where it is `costly`,
+        and any number elsewhere.
+        """
+        limits = (budget, explore_budget)
+        own, made = (0 if limit is None and costly else limit for limit in limits)
+        due = self.made.billable
+        return (self.own if own is None else min(own, self.own)) + (
+            due if made is None else min(made, due)
+        )
+
+    def requests(self, budget: int | None, explore_budget: int | None, *, costly: bool) -> int:
+        """All requests that are sent within the budgets; without what asks for the state of a job
+        or of a song whose stream was left.
+        """
+        whole = len(self.captured) + len(self.tied) + self.made.requests
+        sent = self.billable(budget, explore_budget, costly=costly)
+        return whole - (self.own + self.made.billable - sent)
 
 
-def plan(apis: Iterable[str], explore: int, seed: int) -> CheckPlan:
-    """What a check of these versions sends where requests may cost money: each endpoint is explored
-    with about `explore` requests. Makes the very requests, and sends none of them.
+def plan(
+    contracts: Iterable[Contract], chosen: Selection, explore: int, seed: int, *, costly: bool
+) -> CheckPlan:
+    """What a check of the `chosen` cases sends, an endpoint explored with at most `explore`
+    requests. `costly`: it may cost money; elsewhere an emulator is assumed.
     """
-    planned = CheckPlan()
-    for contract in map(load, apis):
-        for endpoint in contract.endpoints.values():
-            cost = "billable" if endpoint.billed else "free"
-            place = f"{contract.api} {endpoint.name}, {cost}"
-            planned.endpoints.append(f"{endpoint.method} {endpoint.path} ({place})")
-            planned.captured += endpoint.billed
+    made = CheckPlan()
+    by_api = {each.api: each for each in contracts}
+    for api, contract in by_api.items():
+        rules = [rule for rule in chosen.rules if rule.api == api]
+        _plan_captures(made, contract, (rule.endpoint for rule in rules))
+        if any(map(is_tied, rules)):
+            made.tied += [
+                (contract, endpoint)
+                for endpoint in tied_endpoints(contract)
+                for _ in leaves_for(endpoint, costly=costly)
+            ]
+        made.polled += [f"{api} {each}" for each in polled_by(contract)]
+        if any(rule.endpoint == "error" for rule in rules):
+            _add(
+                made,
+                "to provoke errors",
+                made_up_calls.provoking(contract, seed, freely=not costly),
+            )
+        broken = [rule for rule in rules if rule.endpoint == "request"]
         if explore:
-            _count_made_up(planned, contract, explore, seed)
-    return planned
+            _add(made, "that break a rule", check_requests.breaking(contract, broken, seed))
+    for name, api, given in chosen.whole:
+        contract = by_api[api]
+        if name == "test_refused":
+            _add(
+                made,
+                "with a wrong key, method or path",
+                check_requests.wrong(contract, given["wrong"], seed),
+            )
+        elif not explore:
+            continue
+        elif name == "test_a_refused_request_costs_nothing" and not costly:
+            _add(made, "that should cost nothing", check_requests.refused(contract, seed))
+        elif name == "test_unusual_requests_that_the_schema_allows":
+            _add(made, "unusual", (call for _, call in check_requests.unusual(contract, seed)))
+        elif name == "test_explored_requests":
+            _add(made, "explored", check_requests.explored(contract, explore, seed))
+    return made
 
 
-def _count_made_up(planned: CheckPlan, contract: Contract, explore: int, seed: int) -> None:
-    valid = {
-        each.name: valid_body(contract, each, seed) for each in explored_requests.asked(contract)
-    }
-    explored: list[MadeUp] = []
-    explored_requests.explore(contract, explore, explored.append)
-    unusual = [made for _, made in explored_requests.unusual(contract, valid)]
-    breaking = [
-        made
-        for rule in contract.rules
-        if rule.endpoint == "request"
-        for made in explored_requests.breaking_rule(contract, rule, valid)
-    ]
-    planned.explored += len(explored)
-    planned.unusual += len(unusual)
-    planned.breaking += len(breaking)
-    planned.made_up += sum(made.billable for made in (*explored, *unusual, *breaking))
+def _add(made: CheckPlan, purpose: str, calls: Iterable[Call]) -> None:
+    made.made_up.setdefault(purpose, Made()).count(calls)
+
+
+def _plan_captures(made: CheckPlan, contract: Contract, names: Iterable[str]) -> None:
+    """The endpoints of that name, and those that something in their paths comes from."""
+    due = [name for name in dict.fromkeys(names) if name in contract.endpoints]
+    for name in due:
+        source = next(iter(sources_of(contract, contract.endpoints[name])), None)
+        if source is not None and source.name not in due:
+            due.append(source.name)
+    made.captured += [(contract, each) for each in contract.endpoints.values() if each.name in due]
 
 
 def planned(options: CheckOptions, explore: int | None, *, costly: bool) -> str:
@@ -85,51 +159,62 @@ def planned(options: CheckOptions, explore: int | None, *, costly: bool) -> str:
     """
     many = explore if explore is not None else 0 if costly else EXPLORED
     with isolation.undisturbed():
-        due = plan(options.apis, many, options.seed)
+        chosen = selected(options.apis, options.only)
+        due = plan(map(load, options.apis), chosen, many, options.seed, costly=costly)
     lines = [
         f"{options.target}: one request to each of",
-        *(f"  {each}" for each in due.endpoints),
+        *(f"  {_place(contract, endpoint)}" for contract, endpoint in due.captured),
+        *_words_of_ties(due),
+        *_words_of_made_up(due, many, options.explore_budget, costly=costly),
     ]
     budget = options.budget
-    billable = due.captured if budget is None else min(due.captured, budget)
-    if many:
-        limit, made_up = options.explore_budget, due.made_up
-        most = f"; at most {limit} are paid for (--explore-budget)" if limit is not None else ""
-        lines.append(
-            f"{due.requests} explored requests ({due.explored} that Schemathesis thinks of, "
-            f"{due.unusual} unusual, {due.breaking} that break a rule), {made_up} of them "
-            f"billable{most}"
-        )
-        paid = made_up if limit is None else min(made_up, limit)
-        if limit is None and costly:
-            lines.append("none of these billable requests is sent without --explore-budget N")
-            paid = 0
-        billable += paid
     said = "no budget" if budget is None else f"a budget of {budget}"
     if budget is None and costly:
-        said += ": without --budget N none of them is sent"
-    least = "at most " if options.only is not None else ""
-    lines.append(f"{least}{billable} billable requests, {said}; requests without a key are free")
+        said += ": without --budget N none of the requests above is billed, or sent"
+    limits = budget, options.explore_budget
+    billable = due.billable(*limits, costly=costly)
+    requests = due.requests(*limits, costly=costly)
+    lines.append(
+        f"{requests} requests, {billable} of them billable, {said}; requests without a key are free"
+    )
     return visible.lines(lines)
 
 
-def cases(contracts: Iterable[Contract]) -> int:
-    """How many test cases the contracts yield: one for each rule, whatever is installed of the
-    checks, and those of the checks that hold a contract as a whole.
-    """
-    known = list(contracts)
-    rules = sum(1 for contract in known for _ in contract.rules)
-    return rules + len(known) * sum(_of_each_contract())
+def _place(contract: Contract, endpoint: Endpoint) -> str:
+    cost = "billable" if endpoint.billed else "free"
+    return f"{endpoint.method} {endpoint.path} ({contract.api} {endpoint.name}, {cost})"
 
 
-def _of_each_contract() -> Iterable[int]:
-    """For each check of a whole contract, how many cases of one contract it has."""
-    for module in pkgutil.iter_modules(room.__path__):
-        if module.name.startswith("test_"):
-            found = vars(importlib.import_module(f"{room.__name__}.{module.name}"))
-            for name, check in found.items():
-                if name.startswith("test_") and inspect.isfunction(check):
-                    marks = getattr(check, "pytestmark", [])
-                    if any(mark.name == "each_contract" for mark in marks):
-                        spread = (mark for mark in marks if mark.name == "parametrize")
-                        yield math.prod(len(mark.args[1]) for mark in spread)
+def _words_of_ties(due: CheckPlan) -> Iterator[str]:
+    if due.tied:
+        billed = sum(endpoint.billed for _, endpoint in due.tied)
+        yield (
+            f"{len(due.tied)} more songs that are left on the way and asked for, {billed} billable"
+        )
+    if due.polled:
+        yield f"and each question for the state of a job of {', '.join(due.polled)} is billed"
+
+
+def _words_of_made_up(
+    due: CheckPlan, many: int, limit: int | None, *, costly: bool
+) -> Iterator[str]:
+    made, parts = due.made, due.made_up
+    if not many:
+        if made.requests:
+            yield f"{made.requests} requests that should be refused, none of them billable"
+        return
+    kinds = [f"{each.requests} {purpose}" for purpose, each in parts.items() if each.requests]
+    yield f"{made.requests} requests that are made up: {', '.join(kinds)}"
+    explored = parts.get("explored", Made())
+    yield (
+        f"  explored: at most {many} an endpoint (--explore), {explored.accepted} of them accepted "
+        f"and billed, {explored.refused} refused"
+    )
+    yield (
+        f"  of all these, {made.accepted} are accepted and billed, and {made.refused} are to be "
+        "refused: they are billed if they are not"
+    )
+    if limit is not None:
+        yield f"  at most {limit} of these {made.billable} are sent (--explore-budget)"
+    elif costly:
+        yield f"  none of these {made.billable} is sent without --explore-budget N"

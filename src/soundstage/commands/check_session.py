@@ -6,11 +6,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
-from soundstage import contracts
-from soundstage.commands import check_plan, isolation
+from soundstage.commands import isolation, selected_cases
 from soundstage.errors import TargetError, environment_reason
 from soundstage.exit_codes import ExitCode
 from soundstage.gate import conclusion
@@ -37,18 +35,22 @@ def ran(
     `only`: an expression of pytest's `-k`. Raises what broke the checks themselves.
     """
     try:
-        _load()
+        load(0)
     except KeyboardInterrupt:
         return _interrupted(gate, [])
     return _ran(gate, _pytest_arguments(explore, only, verbose), only)
 
 
-def _load() -> None:
-    """Load what the checks need: it takes a while, in which somebody may lose patience."""
+def load(explore: int | None) -> None:
+    """Load what the checks need, and an exploration if there will be one (None: perhaps). It takes
+    a while, in which somebody may lose patience.
+    """
     with isolation.undisturbed():
         # Not before: Hypothesis looks at the environment when it is loaded.
         import_module("soundstage.commands.breakdown")
         import_module("soundstage.pytest_plugin")
+        if explore != 0:
+            import_module("soundstage.contracts.schemathesis_cases").warm_up()
 
 
 def _ran(gate: ContractGate, arguments: list[str], only: str | None) -> CheckedRules:
@@ -80,7 +82,7 @@ def _ran(gate: ContractGate, arguments: list[str], only: str | None) -> CheckedR
         beside.errors.append((ExitCode.NO_DATA, f"-k {only!r} selects nothing"))
     elif status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not beside.errors:
         beside.errors.append((ExitCode.BUG, f"the checks did not run: pytest ended with {status}"))
-    due = check_plan.cases(gate.contracts.values())
+    due = selected_cases.cases(gate.contracts.values())
     if only is None and provided.cases != due:
         said = f"{provided.cases} test cases were collected; the contracts yield {due}"
         beside.errors.append((ExitCode.BUG, said))
@@ -110,27 +112,9 @@ def _finished(
 
 
 def _pytest_arguments(explore: int | None, only: str | None, verbose: bool) -> list[str]:
-    arguments = [
-        "--pyargs",
-        "soundstage.contracts",
-        "-p",
-        "soundstage.pytest_plugin",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:schemathesis",
-        "--import-mode=importlib",
-        "--noconftest",
-        f"--rootdir={Path(contracts.__file__).parent}",
-        "-c",
-        "/dev/null",
-        "-W",
-        "ignore",
-    ]
+    arguments = selected_cases.arguments(only)
     if not verbose:
         arguments += ["-p", "no:terminal"]
     if explore is not None:
         arguments += ["--explore", str(explore)]
-    if only:
-        arguments += ["-k", only]
     return arguments

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
@@ -59,7 +59,7 @@ def _drawn(progress: Progress, target: str, stderr: TextIO) -> Iterator[None]:
     writer = TerminalWriter(stderr)
     with (
         live_picture(writer, lambda: picture(progress, target)) as live,
-        _telling(progress, live.say),
+        progress.telling(live.say),
         repeated(lambda: _PERIOD_S, live.draw),
     ):
         live.draw()
@@ -78,23 +78,14 @@ def _told_in_lines(progress: Progress, stderr: TextIO) -> Iterator[None]:
 
     try:
         with (
-            _telling(progress, say),
+            progress.telling(say),
             repeated(lambda: pause_after(progress.elapsed_s), lambda: say(words.line(progress))),
         ):
             yield
+        say(words.line(progress))  # what it came to: writing it down takes a while, too
     finally:
         if writer is not None:
             writer.close()
-
-
-@contextmanager
-def _telling(progress: Progress, tell: Callable[[str], None]) -> Iterator[None]:
-    """Sentences go to `tell` while the block runs."""
-    before, progress.tell = progress.tell, tell
-    try:
-        yield
-    finally:
-        progress.tell = before
 
 
 def picture(progress: Progress, target: str) -> RenderableType:
@@ -113,7 +104,7 @@ def picture(progress: Progress, target: str) -> RenderableType:
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, show_header=False)
     for _ in range(2):
         table.add_column(no_wrap=True, overflow="ellipsis")
-    under_way = progress.under_way
+    under_way = progress.under_way(words.WORTH_READING_S)
     for one in under_way[:_ROWS]:
         table.add_row(row("", (words.place(one), DIM)), row("", (words.far(progress, one), "")))
     for each in rows:

@@ -6,7 +6,6 @@ It runs the very commands that it names, so that whoever has seen it knows what 
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import signal
 import subprocess
@@ -48,13 +47,13 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         epilog=_EXAMPLES,
     )
     parser.add_argument(
-        "--seconds", type=at_most(3600), default=7, metavar="N", help="of load (default 7)"
+        "--seconds", type=at_most(3600), default=5, metavar="N", help="of load (default 5)"
     )
     parser.add_argument(
-        "--rate", type=between(0.01, 1000), default=6.0, metavar="R", help="requests a second"
+        "--rate", type=between(0.01, 1000), default=8.0, metavar="R", help="requests a second"
     )
-    text = "of the emulator under load (default 40); the check's takes no time at all"
-    parser.add_argument("--speed", type=between(0.1, 1000), default=40.0, help=text)
+    text = "of the emulator under load (default 60); the check's takes no time at all"
+    parser.add_argument("--speed", type=between(0.1, 1000), default=60.0, help=text)
     parser.add_argument("--seed", type=whole, default=7, help="of emulator and load (default 7)")
     parser.add_argument("--runs", default="runs", metavar="DIR", help="where bundles go (runs/)")
     return parser.parse_args(argv)
@@ -81,7 +80,9 @@ def _commands(args: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
     """What is shown, and by which command."""
     target = ["--target", "emulator"]
     seed = ["--seed", str(args.seed)]
-    yield "contract check: every rule of every version", ["check", *target, *seed]
+    # What may be asked is explored in a few seconds more, in which nobody knows the verdict yet.
+    check = ["check", *target, *seed, "--explore", "0"]
+    yield "contract check: all that is answered, held to every rule of every version", check
     emulated = shlex.join(["--speed", f"{args.speed:g}", *seed])
     title = (
         f"load: {args.rate:g} requests a second for {args.seconds} s, of an emulator that is "
@@ -113,19 +114,33 @@ def _sum_up(bundles: list[Path], stdout: TextIO) -> None:
     """Say what came of each command, which page to open, and what to try next."""
     _head(stdout, "what came of it")
     headline = import_module("soundstage.reports.words").headline
-    pages = [str(folder / "report.html") for folder in bundles]
+    opened = []
     for folder in bundles:
         with suppress(SoundstageError):  # it was stopped before it had one
             run = Bundle.open(folder).run
             said = headline(run)
-            _row(stdout, run["kind"], f"{said.tone.upper()}  {said.sentence}")
-    for number, page in enumerate(filter(os.path.isfile, pages)):
-        _row(stdout, "" if number else "open", page)
-    url = next(iter(load_sound()[0].values())).base_url
-    _row(stdout, "next", f"soundstage check --target emulator --fault {_FAULT}")
-    _row(stdout, "", "  how a contract looks that is broken")
-    _row(stdout, "", f"soundstage check --target {url} --budget 4 --dry-run")
-    _row(stdout, "", "  what a check of the live API would send, and cost")
+            sentence = said.sentence.removeprefix(f"{said.tone.capitalize()}: ")
+            _row(stdout, run["kind"], f"{said.tone.upper()}  {sentence}")
+            page = folder / "report.html"
+            written = page.is_file()
+            opened.append(str(page) if written else f"no page yet: soundstage report {folder}")
+    for number, each in enumerate(opened):
+        _row(stdout, "" if number else "open", each)
+    if not opened:
+        _row(stdout, "", "it was stopped before anything was judged")
+    for number, (words, about) in enumerate(_next()):
+        _row(stdout, "" if number else "next", f"soundstage {shlex.join(words)}    {about}")
+
+
+def _next() -> Iterator[tuple[list[str], str]]:
+    """What to try next, and what it shows."""
+    contracts = load_sound()[0].values()
+    songs = sum(each.billed for contract in contracts for each in contract.endpoints.values())
+    broken = ["check", "--target", "emulator", "--fault", _FAULT]
+    yield broken, "a contract that is broken"
+    target = next(iter(contracts)).base_url
+    live = ["check", "--target", target, "--budget", str(songs), "--dry-run"]
+    yield live, "what a live check would send, and cost"
 
 
 def _row(stdout: TextIO, label: str, text: str) -> None:

@@ -62,6 +62,9 @@ def undisturbed() -> Iterator[None]:
             for name in [name for name in os.environ if name.startswith(_ORDERS)]:
                 del os.environ[name]
             os.environ.update({k: v for k, v in before.items() if k.startswith(_ORDERS)})
+            if (hypothesis := sys.modules.get("hypothesis.configuration")) is not None:
+                # It would go on in the folder that is away.
+                hypothesis.set_hypothesis_home_dir(None)
 
 
 def _put_tables(folder: Path) -> None:

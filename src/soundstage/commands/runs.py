@@ -231,6 +231,7 @@ def _table(entries: Sequence[RunEntry]) -> list[str]:
         verdict = entry.verdict or ("unreadable" if entry.fault else "incomplete")
         many = "" if entry.exchanges is None else f"{entry.exchanges:,}"
         target = (entry.target_kind or entry.fault or "")[:60]
+        target += ", rehearsal" if entry.rehearsal else ""
         rows.append((entry.id, verdict, target, " ".join(entry.apis), many, " ".join(marks)))
     return visible.table(rows, right={4})
 

@@ -109,7 +109,7 @@ class Client:
             caps=self.caps,
             expect_error=call.expect_error,
             broken_rule=call.broken_rule,
-            own_host=urlsplit(url).hostname if self.target.kind == "live" else None,
+            own_host=urlsplit(url).hostname if self.target.as_live else None,
             on_comment=comments.append if self.on_comment is not None else None,
             claim=claim,
             request=_asked(call),

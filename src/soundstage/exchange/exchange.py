@@ -239,8 +239,9 @@ class Exchange:
 
     @property
     def billed(self) -> bool:
-        """Whether it may have been billed: nobody bills what was too many requests to be taken."""
-        return self.call.billable and self.response.status != RATE_LIMITED
+        """Whether it may have been billed: nobody bills a song that was one too many to be made."""
+        too_many = self.response.status == RATE_LIMITED and not self.call.expect_error
+        return self.call.billable and not too_many
 
     @property
     def is_probe(self) -> bool:

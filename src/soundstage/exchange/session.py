@@ -79,7 +79,7 @@ def open_session(
     `budget`: billable requests that may be sent, None for any number to this machine, and to an
     emulator if no key is given; none to any other. `watched`: somebody will call `Session.expire`
     every second or so; `wakeups`: see `TransportSettings`. `treat_as_live`: whatever
-    answers counts as the live API (to rehearse a live run on an emulator).
+    answers is treated as the live API (to rehearse a live run on an emulator).
 
     Raises UsageError for a wrong URL, key, header or certificate, TargetError if nothing answers
     or a key is needed and missing.
@@ -118,7 +118,7 @@ def open_session(
         key = EMULATOR_KEY
     target = replace(found, key=key, headers=given)
     if treat_as_live:
-        target = replace(target, kind="live")
+        target = replace(target, rehearsal=target.kind != "live")
     counted = Budget(budget, free=_is_free(target, own=own_key) and not treat_as_live)
     redactor = Redactor(
         [key, *secrets, *outgoing.known()], keep_private=keep_private, headers=names, words=words

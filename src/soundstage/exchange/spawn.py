@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
 
@@ -31,11 +31,16 @@ _TAIL_BYTES = 2000
 
 @contextmanager
 def spawned_emulator(
-    arguments: list[str], apis: Iterable[str] = (), *, left_out: Collection[str] = ()
+    arguments: list[str],
+    apis: Iterable[str] = (),
+    *,
+    left_out: Collection[str] = (),
+    meanwhile: Callable[[], object] | None = None,
 ) -> Iterator[str]:
     """An emulator on a free port of this machine, with these options of `soundstage emulate`;
     yields its base URL and stops it at the end. It serves `apis`, where the options do not say
     which; none: all that are understood but those that are `left_out`, as it would refuse them.
+    `meanwhile` is called while it gets ready: what is to be loaded anyway costs no time there.
 
     Raises TargetError, with what it said, if it does not get ready; EmulatorOptionsError if these
     are no options of it.
@@ -56,6 +61,8 @@ def spawned_emulator(
         )
         assert child.stdout is not None
         try:
+            if meanwhile is not None:
+                meanwhile()
             with child.stdout:
                 url = _announced(child.stdout)
                 if url is None:

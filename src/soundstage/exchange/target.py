@@ -48,7 +48,8 @@ _ABOUT: dict[str, tuple[type, ...]] = {
 class Target:
     """`url` is the base that the documented paths are appended to. `kind` is "emulator", "live"
     or "local" (something else on this machine); `about` is what an emulator says of itself.
-    The key is never shown, not even by repr.
+    `rehearsal`: it is treated as if it were the live API, and is not. The key is never shown, not
+    even by repr.
     """
 
     url: str
@@ -56,6 +57,12 @@ class Target:
     key: str | None = field(default=None, repr=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     about: Mapping[str, Any] = field(default_factory=dict)
+    rehearsal: bool = False
+
+    @property
+    def as_live(self) -> bool:
+        """Whether it is the live API, as far as can be told, or treated as it is."""
+        return self.kind == "live" or self.rehearsal
 
     @property
     def second_s(self) -> float:
@@ -71,6 +78,7 @@ class Target:
         return {
             "url": self.url,
             "kind": self.kind,
+            **({"rehearsal": True} if self.rehearsal else {}),
             "profile": self.about.get("profile"),
             "speed": self.about.get("speed"),
             "seed": self.about.get("seed"),

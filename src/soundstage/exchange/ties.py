@@ -28,6 +28,15 @@ def tied_endpoints(contract: Contract) -> list[Endpoint]:
     ]
 
 
+def polled_by(contract: Contract) -> list[str]:
+    """The endpoints for the state of whose jobs each question is billed, by name."""
+    return [
+        each.name
+        for each in contract.endpoints.values()
+        if each.poll is not None and each.poll.billed
+    ]
+
+
 def leaves_of(endpoint: Endpoint) -> Iterator[Leave]:
     """Where a stream may be left: after each stage of it, and once in the middle of a chunk. Not
     before the id has come that it is asked for by.

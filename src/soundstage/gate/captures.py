@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from soundstage.contract import Contract
@@ -29,6 +29,19 @@ _MOST_AGAIN = 3
 #: and never waited for longer than this.
 _WAIT_S = 5.0
 _LONGEST_WAIT_S = 120.0
+
+
+def sources_of(contract: Contract, endpoint: Endpoint) -> Iterator[Endpoint]:
+    """The endpoints whose exchanges may give what stands in the path and query of `endpoint`; none
+    where it is filled in with values of its own.
+    """
+    names = names_in(endpoint) - endpoint.parameters.keys()
+    if not names:
+        return
+    for other in contract.endpoints.values():
+        ours = {each.name for each in other.gives} >= names
+        if other is not endpoint and (ours or (other.kind == "stream" and not other.gives)):
+            yield other
 
 
 class Captures:
@@ -172,10 +185,7 @@ class Captures:
         own = own_values(contract, endpoint, self._seed)
         if not names - own.keys():
             return own
-        for other in contract.endpoints.values():
-            ours = {each.name for each in other.gives} >= names - own.keys()
-            if other is endpoint or not (ours or (other.kind == "stream" and not other.gives)):
-                continue
+        for other in sources_of(contract, endpoint):
             made = self.of(contract.api, other.name)
             given = {} if made is None else given_by(made)
             if names - own.keys() <= given.keys():

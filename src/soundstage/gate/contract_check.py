@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -30,6 +30,11 @@ from soundstage.results.bundle import BundleWriter, new_folder
 
 #: The time for all that a check sends where nobody says another, in seconds.
 _TIMEOUT_S = 3_600.0
+#: An endpoint is explored with at most so many requests where that is free and nobody says how
+#: many; more than the second would not come to an end that anybody sees.
+EXPLORED, MOST_EXPLORED = 20, 10_000
+#: More requests at once than that are load.
+MOST_AT_ONCE = 64
 #: How the emulator of a check is run: fast, as nobody measures it here.
 _EMULATOR_ARGUMENTS = ("--profile", "instant")
 
@@ -39,7 +44,8 @@ class CheckOptions:
     """What a contract check was asked to do. `target` is a base URL or "emulator"; `out` the
     folder of the bundle, None for a new one below runs/; `command` stands in the bundle. `only`
     selects rules, as pytest's `-k` does; None: all. `timeout_s`: the time for all that is sent
-    (None: see `timeout_of`), and the option that it is given by.
+    (None: see `timeout_of`), and the option that it is given by. `at_once`: how many
+    requests are under way together; None: see `ContractGate`.
     """
 
     target: str
@@ -62,20 +68,26 @@ class CheckOptions:
     only: str | None = None
     timeout_s: float | None = None
     timeout_option: str = "--timeout"
+    at_once: int | None = None
 
 
 @contextmanager
-def open_gate(options: CheckOptions, progress: Progress | None = None) -> Iterator[ContractGate]:
+def open_gate(
+    options: CheckOptions,
+    progress: Progress | None = None,
+    *,
+    meanwhile: Callable[[], object] | None = None,
+) -> Iterator[ContractGate]:
     """A gate that is ready to check, and tells `progress` what it does. Raises SoundstageError
-    before anything billable is sent.
+    before anything billable is sent. `meanwhile` is called while an emulator of ours gets ready.
     """
     contracts = [load(api) for api in options.apis]
     refuse_unkept(options.apis)
     with ExitStack() as stack:
         url, started = options.target, None
         if url == EMULATOR:
-            started = arguments = list(options.emulator_arguments)
-            url = stack.enter_context(spawned_emulator(arguments, options.apis))
+            started = list(options.emulator_arguments)
+            url = stack.enter_context(spawned_emulator(started, options.apis, meanwhile=meanwhile))
         session = open_session(
             url,
             key_file=options.key_file,
@@ -106,7 +118,7 @@ def open_gate(options: CheckOptions, progress: Progress | None = None) -> Iterat
             progress=progress,
         )
         stack.enter_context(sender.patience)
-        yield ContractGate(sender, contracts, seed=options.seed)
+        yield ContractGate(sender, contracts, seed=options.seed, at_once=options.at_once)
 
 
 def timeout_of(options: CheckOptions) -> float:

@@ -41,9 +41,10 @@ class ContractGate:
         at_once = at_once or (POLITE if sender.costly else FREE)
         self.contracts = {contract.api: contract for contract in contracts}
         self.sender = sender
+        self.seed = seed
         self.captures = Captures(sender, self.contracts, seed=seed, at_once=at_once)
         self.ties = TieChecks(sender, self.contracts, seed=seed)
-        self.made_up = MadeUpRequests(sender, self.contracts, seed=seed, at_once=at_once)
+        self.made_up = MadeUpRequests(sender, at_once=at_once)
         #: The rules that were selected, once they are known.
         self.selected: list[Rule] = []
         self._shown: tuple[int, ShownByRule] | None = None
@@ -70,13 +71,18 @@ class ContractGate:
 
     @property
     def live(self) -> bool:
-        """Whether the target is the live API, as far as can be told."""
+        """Whether the target is the live API, or treated as it is; see `Target.as_live`."""
         return self.sender.live
 
     @property
     def costly(self) -> bool:
         """Whether a billable request may cost the user money; see `Sender.costly`."""
         return self.sender.costly
+
+    @property
+    def freely(self) -> bool:
+        """Whether documented errors can be had for the asking, and for nothing."""
+        return self.session.target.kind == "emulator" and not self.costly
 
     def failing(self, exchange: Exchange) -> list[Violation]:
         """What turns the run red in an exchange, by severities and waivers."""

@@ -6,19 +6,13 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
-from soundstage.contract import Contract
-from soundstage.contract.protocol import Endpoint
-from soundstage.contract.rules import Rule
 from soundstage.errors import BudgetError
 from soundstage.exchange.exchange import EXPLORED, RATE_LIMITED, Call, Exchange
 from soundstage.exchange.patience import TimeUpError
-from soundstage.exchange.requests import valid_body
-from soundstage.gate import made_up_calls
 from soundstage.gate.at_once import AtOnce
-from soundstage.gate.made_up_calls import ERRORS, Made
+from soundstage.gate.made_up_calls import ERRORS
 from soundstage.gate.rule_outcomes import of_budget, unjudged
 from soundstage.gate.sender import Sender
 from soundstage.gate.server_errors import is_server_error
@@ -30,47 +24,9 @@ _MOST_UNANSWERED = 5
 class MadeUpRequests:
     """The requests of one check that are no user's, `at_once` of them at a time."""
 
-    def __init__(
-        self, sender: Sender, contracts: Mapping[str, Contract], *, seed: int, at_once: int
-    ) -> None:
+    def __init__(self, sender: Sender, *, at_once: int) -> None:
         self._sender = sender
-        self._contracts = contracts
-        self.seed = seed
         self._at_once = at_once
-
-    def valid_body(self, contract: Contract, endpoint: Endpoint) -> dict[str, Any]:
-        """A request that the contract allows; the same for the same seed."""
-        return valid_body(contract, endpoint, self.seed)
-
-    def valid_bodies(self, contract: Contract) -> dict[str, dict[str, Any]]:
-        """A valid body for each endpoint that takes one, by its name."""
-        return {
-            each.name: self.valid_body(contract, each)
-            for each in contract.endpoints.values()
-            if each.request is not None
-        }
-
-    def provoking(self, contracts: Iterable[Contract]) -> list[Call]:
-        """Requests that should give the documented errors; see `made_up_calls.provoking`."""
-        target = self._sender.session.target
-        freely = target.kind == "emulator" and not self._sender.costly
-        return [
-            call
-            for contract in contracts
-            for call in made_up_calls.provoking(contract, self.seed, freely=freely)
-        ]
-
-    def refusal(self, made: Made, rule: Rule) -> Call:
-        """A request that breaks a rule, and should be refused."""
-        return made_up_calls.refusal(self._contracts[rule.api], made, rule)
-
-    def probe(self, contract: Contract, endpoint: Endpoint, **changes: Any) -> Call:
-        """A valid request but for `changes`; see `made_up_calls.probe`."""
-        return made_up_calls.probe(contract, endpoint, self.seed, **changes)
-
-    def explored(self, contract: Contract, made: Made) -> Call:
-        """A request that was made up to explore; see `made_up_calls.explored`."""
-        return made_up_calls.explored(contract, made)
 
     def send(self, calls: Iterable[Call]) -> list[Exchange | None]:
         """Send them, and give their exchanges in their order: None for what no budget covers, and

@@ -67,11 +67,22 @@ class Progress:
         """How long it has gone on, in seconds."""
         return self.clock() - self.begun_s
 
-    @property
-    def under_way(self) -> list[ExchangeUnderWay]:
-        """The exchanges that have not ended, those that began first to the front."""
+    def under_way(self, since_s: float = 0.0) -> list[ExchangeUnderWay]:
+        """The exchanges that have not ended and began so many seconds ago, or earlier; those that
+        began first to the front.
+        """
+        now = self.clock()
         with self._lock:
-            return list(self._under_way)
+            return [each for each in self._under_way if now - each.begun_s >= since_s]
+
+    @contextmanager
+    def telling(self, tell: Callable[[str], None]) -> Iterator[None]:
+        """Sentences go to `tell` while the block runs."""
+        before, self.tell = self.tell, tell
+        try:
+            yield
+        finally:
+            self.tell = before
 
     def said(self, text: str) -> None:
         """Something that the user should know now, in one sentence."""

@@ -6,6 +6,8 @@ from soundstage.exchange.budget import Budget
 from soundstage.exchange.exchange import EXPLORED
 from soundstage.gate.progress import ExchangeUnderWay, Progress
 
+#: What takes less time than this, in seconds, is gone before anybody has read it.
+WORTH_READING_S = 1.0
 #: So many of the exchanges under way stand in one line.
 _IN_A_LINE = 4
 #: A track is named by the API; this much of its name is shown.
@@ -21,8 +23,8 @@ _PURPOSES = {
 
 def line(progress: Progress) -> str:
     """All of it in one line."""
-    under_way = progress.under_way
-    songs = [": ".join((place(one), far(progress, one))) for one in under_way[:_IN_A_LINE]]
+    under_way = progress.under_way(WORTH_READING_S)
+    songs = [f"{place(one)}: {far(progress, one)}" for one in under_way[:_IN_A_LINE]]
     if (more := len(under_way) - _IN_A_LINE) > 0:
         songs.append(f"and {more} more")
     said = [f"{progress.elapsed_s:.0f} s", *rules(progress), *counts(progress), *songs]

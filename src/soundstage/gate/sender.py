@@ -99,8 +99,8 @@ class Sender:
 
     @property
     def live(self) -> bool:
-        """Whether the target is the live API, as far as can be told."""
-        return self.session.target.kind == "live"
+        """Whether the target is the live API, as far as can be told, or treated as it is."""
+        return self.session.target.as_live
 
     @property
     def costly(self) -> bool:

@@ -4,19 +4,32 @@ for what became of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from soundstage.conformance.coverage import is_tied
 from soundstage.contract import Contract
+from soundstage.contract.protocol import Endpoint
 from soundstage.contract.rule_book import Rule
 from soundstage.errors import BudgetError, TargetError
-from soundstage.exchange.client import Call
+from soundstage.exchange.exchange import Call, Leave
 from soundstage.exchange.filled_paths import filled
 from soundstage.exchange.requests import own_values, sent_body, valid_body
 from soundstage.exchange.target import find
 from soundstage.exchange.ties import ask_alone, leave_and_ask, leaves_of, tied_endpoints
 from soundstage.gate.rule_outcomes import of_budget
 from soundstage.gate.sender import Sender
+
+
+def leaves_for(endpoint: Endpoint, *, costly: bool) -> Iterator[Leave | None]:
+    """Where the streams of an endpoint are left, and None for a job that is made while nothing else
+    is; where it may be `costly`, each stream is left but once.
+    """
+    leaves = list(leaves_of(endpoint))
+    if costly:
+        leaves = leaves[-1:] if len(leaves) < 2 else leaves[1:2]
+    yield from leaves
+    if endpoint.kind == "job" and not costly:
+        yield None
 
 
 class TieChecks:
@@ -54,18 +67,16 @@ class TieChecks:
                 confirm=1,
                 scenario="ties",
             )
-            leaves = list(leaves_of(endpoint))
-            if self._sender.costly:
-                leaves = leaves[-1:] if len(leaves) < 2 else leaves[1:2]
+            client = self._sender.session.client
             try:
-                for leave in leaves:
+                for leave in leaves_for(endpoint, costly=self._sender.costly):
                     self._sender.patience.check()
                     with self._sender.progress.sending(call) as watched:
-                        left = leave_and_ask(client, watched, leave, self.charges)
-                        self._sender.take(left)
-                if endpoint.kind == "job" and not self._sender.costly:
-                    with self._sender.progress.sending(call) as watched:
-                        self._sender.take(ask_alone(client, watched, self.charges))
+                        if leave is None:
+                            tied = ask_alone(client, watched, self.charges)
+                        else:
+                            tied = leave_and_ask(client, watched, leave, self.charges)
+                        self._sender.take(tied)
             except BudgetError as error:
                 self.not_sent[contract.api, endpoint.name] = of_budget(error)
 

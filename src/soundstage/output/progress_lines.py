@@ -15,7 +15,7 @@ from typing import TextIO
 from soundstage.output.streams import say
 
 #: (from this second on, seconds between two lines)
-_PERIODS = ((0.0, 2.4), (30.0, 5.0), (300.0, 15.0), (1800.0, 60.0))
+_PERIODS = ((0.0, 2.0), (30.0, 5.0), (300.0, 15.0), (1800.0, 60.0))
 #: A line that would come sooner than this part of a period after the one before waits for the next.
 _TOO_SOON = 0.2
 #: A thread that is stuck in its work is not waited for longer than this, in seconds.

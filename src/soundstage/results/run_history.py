@@ -41,8 +41,8 @@ _LATEST: Final = re.compile(r"latest(?:~([0-9]{1,6}))?")
 @dataclass(frozen=True, slots=True)
 class RunEntry:
     """What the history knows of a bundle. `created` and `finished` are ISO 8601 in UTC; `exchanges`
-    is None where run.json counts none; `fault` says why a bundle cannot be read, all else is None
-    or empty then.
+    is None where run.json counts none; `rehearsal`: it treated its target as
+    the live API; `fault` says why a bundle cannot be read, all else is None or empty then.
     """
 
     path: Path
@@ -55,6 +55,7 @@ class RunEntry:
     exit_code: int | None = None
     target_kind: str | None = None
     target_url: str | None = None
+    rehearsal: bool = False
     apis: tuple[str, ...] = ()
     exchanges: int | None = None
     fault: str | None = None
@@ -290,6 +291,7 @@ def _entry(folder: Path, marks: Marks) -> RunEntry:
         exit_code=run["exit_code"],
         target_kind=outgoing.text(target["kind"]),
         target_url=target["url"] and outgoing.text(target["url"]),
+        rehearsal=bool(target.get("rehearsal")),
         apis=tuple(outgoing.text(api) for api in sorted(run["contracts"])),
         exchanges=totals.get("exchanges") if outcomes is None else sum(outcomes.values()),
         tags=tags,
