@@ -6,8 +6,8 @@ from typing import Any
 
 from soundstage.reports.run.findings import Report
 from soundstage.reports.run.heard_playback import Playback
-from soundstage.reports.run.rule_results import RuleResult
 from soundstage.reports.run.milestone_times import MilestoneSummary, Quantile
+from soundstage.reports.run.rule_results import RuleResult
 from soundstage.reports.run.summary import Group
 from soundstage.results.polling import Resolution
 from soundstage.results.quantiles import finite

@@ -20,8 +20,8 @@ _NOTHING: Final = ""
 
 
 def about(run: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(term, words) of all that `run` says of how it was asked for and how it went, in an order that
-    reads well. Safe to show.
+    """(term, words) of all that `run` says of how it was asked for and how it went, in an order
+    that reads well. Safe to show.
     """
     asked = _told(run["parameters"], _ASKED)
     arrivals, said = _arrivals(run["totals"])

@@ -56,8 +56,8 @@ _WRONG_REQUESTS: Final = {
 }
 
 
-#: What exchanges of an endpoint are called, by its kind; those of errors and requests have a name of
-#: their own where other rules have that of an endpoint.
+#: What exchanges of an endpoint are called, by its kind; rules of errors and of requests have these
+#: names where others have that of an endpoint.
 _UNITS: Final = {
     "stream": "stream",
     "sync": "request",
@@ -227,7 +227,8 @@ def _words(message: str) -> list[str]:
     of prose.
     """
     words = _WORD.findall(message)
-    words = [re.sub(r"(?<=[\w*])\.[0-9]+(?=\.[^\W\d])", ".*", each) for each in words]
+    if words and not words[0][0].isdecimal():  # the field, if it begins with one
+        words[0] = re.sub(r"\.[0-9]+(?=\.|$)", ".*", words[0])
     return [_quoted(each) for each in words]
 
 
