@@ -43,9 +43,9 @@ class Evidence:
 @dataclass(frozen=True, slots=True)
 class RuleResult:
     """A rule at an endpoint, and what became of it. `exchanges` were held against it, `broken_in`
-    of them broke it; `codes` are those of its violations, `defect` what is wrong in one line; `kind`
-    is that of its endpoint. Where a transcript was kept, `smallest` is the smallest stream that
-    shows it, `shown` the exchange as it came, and `again` how to ask for it once more.
+    of them broke it; `codes` are those of its violations, `defect` what is wrong in one line;
+    `kind` is that of its endpoint. Where a transcript was kept, `smallest` is the smallest stream
+    that shows it, `shown` the exchange as it came, and `again` how to ask for it once more.
     """
 
     id: str

@@ -283,3 +283,20 @@ def test_a_legend_takes_as_many_lines_as_its_width_asks_for() -> None:
     parts, below = legend(entries, 0, 90)
     assert below == 40
     assert len(parts) == 4
+
+
+@pytest.mark.parametrize(("op", "drawn"), [("<", "&lt;"), ("<=", "≤")])
+def test_the_sign_of_an_objective_is_drawn_as_it_was_asked(op: str, drawn: str) -> None:
+    (group,) = summarise([row(float(n)) for n in range(1, 40)]).groups
+    goal = {
+        "slo": f"complete.p95{op}30s",
+        "kind": "quantile",
+        "api": "v6",
+        "endpoint": "stream",
+        "milestone": "complete",
+        "order": 0.95,
+        "op": op,
+        "bound": 30.0,
+        "verdict": "fail",
+    }
+    assert f"{drawn} 30.0 s missed" in str(well_formed(distribution(group, [goal])).svg)
