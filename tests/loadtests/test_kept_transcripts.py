@@ -8,7 +8,7 @@ from soundstage.loadtests.run.kept_transcripts import FIRST, MOST_KINDS, OF_A_KI
 
 
 def taken(choice: TranscriptChoice, outcome: str, reason: str | None, **how: Any) -> bool:
-    facts: dict[str, Any] = {"place": "v6-stream", "status": 200, "codes": (), "violates": False}
+    facts: dict[str, Any] = {"place": ("v6-stream", False), "status": 200, "codes": (), "violates": False}
     return choice.takes(outcome=outcome, reason=reason, **{**facts, **how})
 
 
@@ -22,7 +22,7 @@ def test_a_late_kind_of_failure_has_its_transcripts_however_many_came_before() -
     choice = TranscriptChoice()
     broken = [taken(choice, "ok", None, codes=("field.type",), violates=True) for _ in range(200)]
     assert broken == [True] * (FIRST + OF_A_KIND) + [False] * (200 - FIRST - OF_A_KIND)
-    for place in ("v6-stream", "v5-stream"):
+    for place in (("v6-stream", False), ("v5-stream", False), ("v6-stream", True)):
         late = [taken(choice, "refused", "http.502", status=502, place=place) for _ in range(9)]
         assert late == [True] * OF_A_KIND + [False] * (9 - OF_A_KIND)
     assert taken(choice, "refused", "api.rate_limit", status=429)
