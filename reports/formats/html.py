@@ -83,7 +83,7 @@ def render(report: Report) -> str:
         if timed
         else [],
         objectives=told(report.run),
-        answer=load_answer(report) if report.run["kind"] == "load" and not report.empty else None,
+        answer=load_answer(report),
         clock=wall_clock(report.run),
         zone=ZONE,
         tally=report.outcomes(),

@@ -37,18 +37,32 @@ class LoadAnswer:
     looks: tuple[NextLook, ...]
 
 
-def load_answer(report: Report) -> LoadAnswer:
-    """The answer of a load run."""
+def asked_for_none(report: Report) -> bool:
+    """Whether a load run had no objective: one that searches for a capacity has its own."""
+    run = report.run
+    if run["kind"] != "load" or report.empty or run.get("capacity"):
+        return False
+    return not run.get("slos")
+
+
+def load_answer(report: Report) -> LoadAnswer | None:
+    """The answer of a load run; None of anything else, and of a search for a capacity."""
+    if report.run["kind"] != "load" or report.empty or report.run.get("capacity"):
+        return None
     objectives = told(report.run)
-    milestone = (report.headlines or ["complete"])[0]
     failures = report.summary.failures
     return LoadAnswer(
         held=_held(objectives),
         objectives=tuple(objectives[:_SHOWN]),
-        ask=f"--slo '{milestone}.p95<8s'",
+        ask=an_objective(report),
         failed=(failures.sentence if failures else "") or "no exchange failed",
         looks=tuple(_looks(report, objectives)),
     )
+
+
+def an_objective(report: Report) -> str:
+    """An `--slo` that this run could have had."""
+    return f"--slo '{(report.headlines or ['complete'])[0]}.p95<8s'"
 
 
 def _held(objectives: list[ObjectiveText]) -> str:
