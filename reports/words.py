@@ -194,7 +194,7 @@ def headline(run: Mapping[str, Any], *, empty: bool = False, broken: str = "") -
     if empty and tone == "pass":
         tone, title = "inconclusive", "No data: nothing was recorded"
     said = _why(run, broken) if tone == "fail" else run["reason"]
-    if said in {void["message"] for void in run["voids"]}:
+    if said in {void["message"] for void in run.get("voids", ())}:
         said = None  # it stands there, and once is enough
     return Headline(tone, title, target, caveat, plain(reason_words(said), 400) if said else None)
 
@@ -237,8 +237,8 @@ def _of_selection(title: str, selection: Mapping[str, Any] | None) -> str:
 
 
 def duration(run: Mapping[str, Any]) -> float:
-    """How long a run took, in seconds by the clock on the wall; 0 where it did not end, or the clock
-    was set meanwhile.
+    """How long a run took, in seconds by the clock on the wall; 0 where it did not end, or the
+    clock was set meanwhile.
     """
     if run["finished"] is None:
         return 0.0
@@ -250,7 +250,7 @@ def duration(run: Mapping[str, Any]) -> float:
 
 
 def budget_words(run: Mapping[str, Any]) -> str:
-    """What a run cost: `4 billable requests spent of 10`; of an emulator that nothing was charged."""
+    """What a run cost: `4 billable requests spent of 10`; of an emulator that it is free."""
     spent, limit = run["budget"]["spent"], run["budget"]["limit"]
     if run["target"]["kind"] == "emulator":
         asked = f" for {plural(spent, 'generation')}" if spent else ""

@@ -119,7 +119,7 @@ def _goal(goal: Mapping[str, Any], plot: EcdfPlot, index: int) -> Markup:
     axis = plot.axis
     x, y, floor = axis.at(goal["bound"]), plot.height(goal["order"]), plot.height(0.0)
     path = f"M{number(float(axis.left))} {number(y)}H{number(x)}V{number(floor)}"
-    label = f"{SIGNS.get(goal['op'], goal['op'])} {seconds(goal['bound'])} {word}"
+    label = f"{SIGNS[goal['op']]} {seconds(goal['bound'])} {word}"
     right = x > axis.right - 110
     return element(
         "g",

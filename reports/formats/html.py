@@ -155,8 +155,8 @@ def _charts(report: Report) -> dict[str, list[Chart]]:
 
 
 def _glance(report: Report, *, timed: bool) -> list[dict[str, Any]]:
-    """A line an endpoint: its rules, its outcomes, and, where it is `timed`, the times that a run is
-    known by.
+    """A line an endpoint: its rules, its outcomes, and, where it is `timed`, the times that a run
+    is known by.
     """
     groups = {(group.api, group.endpoint): group for group in report.summary.groups}
     keys = dict.fromkeys([*groups, *((rule.api, rule.endpoint) for rule in report.rules)])

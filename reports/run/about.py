@@ -20,8 +20,8 @@ _NOTHING: Final = ""
 
 
 def about(run: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(term, words) of all that `run` says of how it was asked for and how it went, in an order that
-    reads well. Safe to show.
+    """(term, words) of all that `run` says of how it was asked for and how it went, in an order
+    that reads well. Safe to show.
     """
     asked = _told(run["parameters"], _ASKED)
     arrivals, said = _arrivals(run["totals"])
@@ -104,9 +104,10 @@ def _one_of(words: Mapping[str, str]) -> _Words:
 
 
 def _mixture(parts: Mapping[str, float]) -> str:
-    if len(parts) == 1:
-        return f"all to {plain(next(iter(parts)), 80)}"
-    return ", ".join(f"{percent(share, 1)} to {plain(place, 80)}" for place, share in parts.items())
+    found = [(plain(place, 80), share) for place, share in parts.items()]
+    if len(found) == 1:
+        return f"all to {found[0][0]}"
+    return ", ".join(f"{percent(share, 1)} to {place}" for place, share in found)
 
 
 def _corpus(facts: Mapping[str, Any]) -> str:

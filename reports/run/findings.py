@@ -75,7 +75,7 @@ class Report:
         return milestone_label(next(groups, MilestoneNames()), milestone)
 
     def findings(self) -> list[RuleResult]:
-        """The rules that were broken, waived or noted: worst first, then what most exchanges show."""
+        """The rules that were broken, waived or noted: worst first, then what most show."""
         urgency = list(OUTCOMES)
         broken = (
             rule

@@ -60,8 +60,8 @@ class MilestoneSummary:
     low: MilestoneSummary | None = None
 
     def said(self, place: int, *, actual: bool = False) -> str:
-        """The quantile at this place of `QUANTILES`: `1.24 s`; `1.10 to 1.24 s` of both ends; `–` of
-        too few values to tell (of a single one, p50 is that value).
+        """The quantile at this place of `QUANTILES`: `1.24 s`; `1.10 to 1.24 s` of both ends; `–`
+        of too few values to tell (of a single one, p50 is that value).
         """
         if place and not self.tells(place):
             return TOO_FEW

@@ -40,9 +40,9 @@ class Evidence:
 @dataclass(frozen=True, slots=True)
 class RuleResult:
     """A rule at an endpoint, and what became of it. `exchanges` were held against it, `broken_in`
-    of them broke it; `codes` are those of its violations, `defect` what is wrong in one line; `kind`
-    is that of its endpoint. Where a transcript was kept, `smallest` is the smallest stream that
-    shows it, and `curl` the request as a line for a shell.
+    of them broke it; `codes` are those of its violations, `defect` what is wrong in one line;
+    `kind` is that of its endpoint. Where a transcript was kept, `smallest` is the smallest stream
+    that shows it, and `curl` the request as a line for a shell.
     """
 
     id: str

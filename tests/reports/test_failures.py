@@ -38,7 +38,7 @@ def said(report: Report) -> str:
 
 @pytest.fixture
 def mixed(bundle: Callable[..., Path], runs: ModuleType) -> Callable[..., Path]:
-    """A load of 100: six 502, four 429, three resets, a timeout, one cut; two 502 in the warm-up."""
+    """A load of 100: six 502, four 429, three resets, a timeout, one cut; warm-up: two 502."""
 
     def make(**facts: Any) -> Path:
         rng = random.Random(3)

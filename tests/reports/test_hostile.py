@@ -167,7 +167,8 @@ def test_sarif_makes_no_link_of_what_others_wrote(hurtful: Any) -> None:
 
 def test_an_annotation_is_one_order_whatever_others_wrote(hurtful: Any) -> None:
     text = "a\r\n::error::b%0A::error::c,title=d:e ##[error]f ##vso[g]"
-    lines = annotations.render(read(hurtful(text))).splitlines()
+    headline, *lines = annotations.render(read(hurtful(text))).splitlines()
+    assert headline.startswith("::error title=Soundstage::Contract broken under load, against")
     assert len(lines) == 2
     for line in lines:
         head, _, rest = line.removeprefix("::").partition("::")

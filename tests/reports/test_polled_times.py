@@ -153,8 +153,8 @@ def test_every_format_says_ranges_and_once_how_well_times_are_known(tmp_path):
         assert "4.00 to 5.00 s" in said
         assert "4.50 s" not in said, "nobody has seen the middle"
     page = report(path, "html")
-    assert '<th scope="col" class="n">song there<br>p50 · p95</th>' in page
-    assert "TTD <small>complete</small>" in page
+    assert '">song there</abbr><br>p50 · p95</th>' in page
+    assert "TTD</abbr> <small>complete</small>" in page
 
 
 def test_json_keeps_both_ends_and_the_polls(tmp_path):

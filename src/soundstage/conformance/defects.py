@@ -56,8 +56,8 @@ _WRONG_REQUESTS: Final = {
 }
 
 
-#: What exchanges of an endpoint are called, by its kind; those of errors and requests have a name of
-#: their own where other rules have that of an endpoint.
+#: What exchanges of an endpoint are called, by its kind; rules of errors and of requests have these
+#: names where others have that of an endpoint.
 _UNITS: Final = {
     "stream": "stream",
     "sync": "request",
@@ -134,9 +134,11 @@ class Defects:
 
     def _of_code(self, code: str) -> str:
         known = codes().get(code)
-        said = [_shortened(each) for each in self._said.get(code, ())]
-        common = _common(said) if known is None or known.as_said else None
         about = self._about()
+        said = [_shortened(each) for each in self._said.get(code, ())]
+        if not _ITEM.search(about["field"]):  # else it is about that very item
+            said = [_of_any_item(each) for each in said]
+        common = _common(said) if known is None or known.as_said else None
         if common is not None:
             stage = about["stage"]
             if stage and not re.search(rf"(?<![\w.]){re.escape(stage)}(?![\w.])", common):
@@ -200,6 +202,16 @@ def _shortened(message: str) -> str:
 _EXPECTED: Final = {"; expected of ": "; expected ", "; expected ": "; expected a text "}
 
 
+#: The number of an item in the name of a field.
+_ITEM: Final = re.compile(r"\.[0-9]+(?=\.|$)")
+
+
+def _of_any_item(message: str) -> str:
+    """A message that begins with a field, with `*` for the numbers of items in its name."""
+    field, space, rest = message.partition(" ")
+    return message if field[:1].isdecimal() else f"{_ITEM.sub('.*', field)}{space}{rest}"
+
+
 def _common(messages: list[str]) -> str | None:
     """What these say, where all say the same but for one value, or for values of whatever type;
     else None.
@@ -223,12 +235,8 @@ def _alike(messages: list[str]) -> str | None:
 
 
 def _words(message: str) -> list[str]:
-    """The words of a message, each value one of them: numbers of items as `*`, texts in the marks
-    of prose.
-    """
-    words = _WORD.findall(message)
-    words = [re.sub(r"(?<=[\w*])\.[0-9]+(?=\.[^\W\d])", ".*", each) for each in words]
-    return [_quoted(each) for each in words]
+    """The words of a message, each value one of them, texts in the marks of prose."""
+    return [_quoted(each) for each in _WORD.findall(message)]
 
 
 def _quoted(word: str) -> str:
