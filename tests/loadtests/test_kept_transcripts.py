@@ -8,7 +8,12 @@ from soundstage.loadtests.run.kept_transcripts import FIRST, MOST_KINDS, OF_A_KI
 
 
 def taken(choice: TranscriptChoice, outcome: str, reason: str | None, **how: Any) -> bool:
-    facts: dict[str, Any] = {"place": ("v6-stream", False), "status": 200, "codes": (), "violates": False}
+    facts: dict[str, Any] = {
+        "place": ("v6-stream", False),
+        "status": 200,
+        "codes": (),
+        "violates": False,
+    }
     return choice.takes(outcome=outcome, reason=reason, **{**facts, **how})
 
 
