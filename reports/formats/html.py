@@ -9,6 +9,7 @@ import base64
 import hashlib
 import math
 from collections import Counter
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import jinja2
 
 from soundstage.output import visible
-from soundstage.reports.charts.capacity_chart import capacity
+from soundstage.reports.charts.capacity_chart import capacity_charts
 from soundstage.reports.charts.chart import Chart
 from soundstage.reports.charts.contract_matrix import matrix
 from soundstage.reports.charts.distribution import distribution
@@ -24,6 +25,7 @@ from soundstage.reports.charts.survival_chart import survival
 from soundstage.reports.charts.time_charts import courses, generator_chart, over_time
 from soundstage.reports.charts.waterfall import waterfall
 from soundstage.reports.formats.cell_labels import labelled
+from soundstage.reports.run.capacity_found import capacity_found
 from soundstage.reports.run.findings import Report
 from soundstage.reports.run.milestone_times import MilestoneSummary
 from soundstage.reports.run.objectives import told
@@ -67,7 +69,7 @@ def render(report: Report) -> str:
         facts=target_facts(report.run),
         apis=report.apis,
         glance=_glance(report),
-        headlines=[report.label(name) for name in report.headlines],
+        headlines=[report.label(name) for name in _headlines(report)],
         objectives=told(report.run),
         tally=report.outcomes(),
         outcomes=OUTCOMES,
@@ -82,6 +84,7 @@ def render(report: Report) -> str:
         unjudged=_unjudged(report),
         id_limit=ID_LIMIT,
         charts=_charts(report),
+        capacity=capacity_found(report.run.get("capacity")),
         timings=[
             (group, [(one, _cells(one)) for one in group.milestones])
             for group in report.summary.groups
@@ -105,7 +108,7 @@ def _charts(report: Report) -> dict[str, list[Chart]]:
         *(survival(group) for group in groups),
     ]
     return {
-        "first": [chart for chart in [capacity(report.run.get("capacity"), report.run)] if chart],
+        "capacity": capacity_charts(report.run.get("capacity")),
         "half": [chart for group in groups if (chart := distribution(group, slos))],
         "wide": [chart for chart in wide if chart],
     }
@@ -130,10 +133,17 @@ def _glance(report: Report) -> list[dict[str, Any]]:
                 "outcomes": outcome_words(group.outcomes, group.probes, group.warmup)
                 if group
                 else "–",
-                "times": [_short(group, name) for name in report.headlines],
+                "times": [_short(group, name) for name in _headlines(report)],
             }
         )
     return lines
+
+
+def _headlines(report: Report) -> Sequence[str]:
+    """The milestones of the first screen; none of a search for a capacity, whose times are of all
+    rates together.
+    """
+    return () if report.run.get("capacity") else report.headlines
 
 
 def _short(group: Group | None, name: str) -> tuple[str, str] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TextIO
 
 from soundstage.output.streams import say
-from soundstage.reports.charts.capacity_chart import capacity_sentence
+from soundstage.reports.run.capacity_found import capacity_found
 from soundstage.reports.run.findings import Report
 from soundstage.reports.run.summary import Group
 from soundstage.reports.words import (
@@ -34,8 +34,8 @@ def print_summary(report: Report, stdout: TextIO) -> None:
         say(f"  {void.kind}: {plain(void.message, 500)}", stdout)
     for entry in report.run.get("slos", ()):
         say(f"SLO {entry['verdict']}: {plain(describe(entry), 400)}", stdout)
-    if found := report.run.get("capacity"):
-        say(f"capacity: {capacity_sentence(found)}", stdout)
+    if found := capacity_found(report.run.get("capacity")):
+        say(f"capacity: {found.sentence}", stdout)
     if report.rules:
         tally = report.outcomes().items()
         said = ", ".join(f"{count:,} {OUTCOMES[outcome][1]}" for outcome, count in tally)
