@@ -23,7 +23,7 @@ _COLOURS = {"pass": GREEN, "fail": RED, "inconclusive": AMBER, "invalid": GREY}
 _CHARTS = 3
 _LEFT, _ROOM, _TALL = 60, 20, 230
 #: Marks of one rate that would cover each other stand so many pixels apart.
-_BESIDE = 13.0
+_BESIDE = 8.0
 
 
 @dataclass(frozen=True, slots=True)
