@@ -52,7 +52,7 @@ def test_a_refused_request_costs_nothing(contract: Contract, gate: Any, explore:
     if after is None:
         pytest.skip("inconclusive: cap.time: the emulator's books were not asked any more")
     charged = after - before
-    assert charged <= accepted, f"{charged} were charged, {accepted} of these were accepted"
+    assert charged <= accepted, f"{charged} were charged for, {accepted} of them were accepted"
 
 
 @pytest.mark.each_contract

@@ -143,6 +143,7 @@ def read(bundle: Bundle) -> Report:
             health=bundle.health(),
             torn=lambda: bundle.torn,
             evidence=lambda rule, evidence: _shown(bundle, rule, evidence, purse),
+            folder=str(bundle.path),
         )
 
 

@@ -7,12 +7,14 @@ what is done here comes before: no control or bidirectional character survives, 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from soundstage.output import visible
-from soundstage.results.milestone_names import MilestoneNames
+from soundstage.results.milestone_names import MilestoneNames, readable
 from soundstage.results.polling import Resolution
 
 #: Each rule outcome: glyph, and the word for it. The order is that of urgency.
@@ -92,6 +94,32 @@ def resolution_words(known: Resolution) -> str:
     return f"{said}; {polls} of {exchanges}{apart}"
 
 
+#: What the first word of a reason means, whose second says it more exactly.
+_REASONS = {
+    "http": "the target answered with",
+    "api": "the API refused:",
+    "environment": "the surroundings failed:",
+    "harness": "Soundstage stopped it:",
+    "cap": "a bound of Soundstage was reached:",
+    "budget": "the budget:",
+    "job": "the job:",
+}
+_REASON = re.compile(r"([a-z]+)\.([a-z0-9_]+)(?:: (.*))?", re.DOTALL)
+
+
+def reason_words(reason: str) -> str:
+    """Why something could not be told, for people: `the target answered with 429 Too Many Requests
+    [http.429]`; what begins with no code of ours stays as it is.
+    """
+    match = _REASON.fullmatch(reason)
+    if match is None or match[1] not in _REASONS:
+        return reason
+    area, name, more = match.groups()
+    code = f"{area}.{name}"
+    said = f"{name} {more or ''}".strip() if area == "http" else more or readable(name)
+    return f"{_REASONS[area]} {said} [{code}]"
+
+
 def percent(part: float, whole: float) -> str:
     """`99.5%`; never rounded to 0% or 100% when it is not."""
     if whole <= 0:
@@ -156,15 +184,27 @@ class Headline:
         return f"{self.title}, against {self.target}{tail}"
 
 
-def headline(run: Mapping[str, Any], *, empty: bool = False) -> Headline:
-    """The headline of a run, from its run.json; `empty` if there was nothing to judge."""
+def headline(run: Mapping[str, Any], *, empty: bool = False, broken: str = "") -> Headline:
+    """The headline of a run, from its run.json; `empty` if there was nothing to judge, `broken`
+    says what is broken ("" for nothing).
+    """
     target, caveat = _TARGETS[run["target"]["kind"]]
     tone, title = _answer(run)
     title = _of_selection(title, run.get("selection"))
     if empty and tone == "pass":
         tone, title = "inconclusive", "No data: nothing was recorded"
-    reason = run["reason"]
-    return Headline(tone, title, target, caveat, plain(reason, 400) if reason else None)
+    said = _why(run, broken) if tone == "fail" else run["reason"]
+    if said in {void["message"] for void in run["voids"]}:
+        said = None  # it stands there, and once is enough
+    return Headline(tone, title, target, caveat, plain(reason_words(said), 400) if said else None)
+
+
+def _why(run: Mapping[str, Any], broken: str) -> str | None:
+    """Why a run failed: in its own words, or in those of what it found where it has none. Bundles
+    of before findings had words tell of pytest's test cases there.
+    """
+    said: str | None = run["reason"]
+    return broken or said if said is None or ".py::" in said else said
 
 
 def _answer(run: Mapping[str, Any]) -> tuple[str, str]:
@@ -196,6 +236,29 @@ def _of_selection(title: str, selection: Mapping[str, Any] | None) -> str:
         return title
     many = f"{selection['rules']:,} of {selection['of']:,} rules"
     return f"{title}, selection: {many} (-k {plain(selection['expression'], 80)})"
+
+
+def duration(run: Mapping[str, Any]) -> float:
+    """How long a run took, in seconds by the clock on the wall; 0 where it did not end, or the clock
+    was set meanwhile.
+    """
+    if run["finished"] is None:
+        return 0.0
+    try:
+        begun, ended = (datetime.fromisoformat(run[name]) for name in ("created", "finished"))
+        return max(0.0, (ended - begun).total_seconds())
+    except (TypeError, ValueError):
+        return 0.0
+
+
+def budget_words(run: Mapping[str, Any]) -> str:
+    """What a run cost: `4 billable requests spent of 10`; of an emulator that nothing was charged."""
+    spent, limit = run["budget"]["spent"], run["budget"]["limit"]
+    if run["target"]["kind"] == "emulator":
+        asked = f" for {plural(spent, 'generation')}" if spent else ""
+        return f"nothing was charged{asked}: an emulator is free"
+    of = f" of {limit:,}" if limit is not None else ""
+    return f"{plural(spent, 'billable request')} spent{of}"
 
 
 def target_facts(run: Mapping[str, Any]) -> list[str]:

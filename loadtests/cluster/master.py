@@ -17,7 +17,7 @@ import orjson
 from locust.env import Environment
 from locust.runners import STATE_MISSING, MasterRunner
 
-from soundstage.conformance.violations import Severity, Violation
+from soundstage.conformance.violations import Compared, Severity, Verdict, Violation
 from soundstage.errors import BudgetError, TargetError
 from soundstage.loadtests.cluster import shipment
 from soundstage.loadtests.cluster.shares import share
@@ -28,8 +28,9 @@ from soundstage.loadtests.cluster.worker_record import (
     whose_fault,
 )
 from soundstage.loadtests.generator.lag import Load, Sample
+from soundstage.loadtests.run.kept_transcripts import TranscriptChoice
 from soundstage.loadtests.run.load_run import INTERRUPT_DRAIN_S, LoadOptions, LoadRun
-from soundstage.loadtests.run.rows import MOST_TRANSCRIPTS, forget_old_seconds
+from soundstage.loadtests.run.rows import forget_old_seconds
 from soundstage.loadtests.run.run_setup import opened
 from soundstage.loadtests.schedule.arrivals import Schedule
 from soundstage.observed.facts import Observed
@@ -72,7 +73,9 @@ class MasterRun(LoadRun):
         self._ended: dict[int, str] = {}
         self._spent_said: str | None = None
         self._until_s = 0.0
-        self._kept: set[str] = set()
+        #: Transcripts by name whose rows have not come yet.
+        self._shipped: dict[str, bytes] = {}
+        self._choice = TranscriptChoice()
 
     def listen(self, runner: MasterRunner) -> None:
         """Hear what the workers of `runner` say from now on."""
@@ -218,13 +221,11 @@ class MasterRun(LoadRun):
         entries = document["entries"]
         member.hear(document["figures"], len(entries), scheduled=self._schedule is not None)
         try:
-            for name, text in transcripts.items():
-                if len(self._kept) < MOST_TRANSCRIPTS:
-                    self._kept.add(self.bundle.transcript(name, text))
+            self._shipped |= transcripts
             for entry in entries:
                 row, found = entry["row"], entry["violations"]
-                if row.get("transcript") is not None and row["transcript"] not in self._kept:
-                    row["transcript"] = None
+                if (place := row.get("transcript")) is not None:
+                    row["transcript"] = self._keep_transcript(place.rpartition("/")[2], row)
                 violations = [_violation(each) for each in found]
                 self.recording.keep(row, found, violations, _among(entry["exercised"]))
             for sample in document["health"]:
@@ -238,6 +239,23 @@ class MasterRun(LoadRun):
         self.most_in_flight = max(self.most_in_flight, most)
         if (failure := member.figures["failure"]) is not None:
             self._on_failure(member, failure)
+
+    def _keep_transcript(self, name: str, row: Mapping[str, Any]) -> str | None:
+        """The place in the bundle of a transcript that a worker kept; None if the run as a whole
+        has enough of its kind. It came with its row, or before it.
+        """
+        text = self._shipped.pop(name, None)
+        # A worker keeps no transcript of what ended well, but for a contract that it broke.
+        broken = row["outcome"] == "ok" or row["verdict"] == Verdict.VIOLATES.value
+        taken = self._choice.takes(
+            (f"{row['api']}-{row['endpoint']}", row["warmup"]),
+            row["outcome"],
+            row.get("http_status"),
+            row.get("reason"),
+            row["codes"],
+            violates=broken,
+        )
+        return self.bundle.transcript(name, text) if taken and text is not None else None
 
     def _on_failure(self, member: WorkerRecord, failure: Mapping[str, str]) -> None:
         what, message = str(failure["what"]), str(failure["message"])
@@ -309,4 +327,5 @@ def _violation(row: Mapping[str, Any]) -> Violation:
         row["message"],
         row["rule"],
         row.get("times", 1),
+        Compared(row["expected"], row["received"]) if "expected" in row else None,
     )

@@ -139,6 +139,8 @@ class LoadRun:
         if at_ns is None:
             at_ns = time.monotonic_ns() + int(lead_s * _SECOND_NS)
         self.recording.epoch_ns = at_ns
+        if self._bundle is not None:
+            self._bundle.began((at_ns - time.monotonic_ns()) / _SECOND_NS)
         self.meter.start()
         self._background.append(gevent.spawn(self._expire))
 

@@ -20,6 +20,7 @@ from soundstage.conformance.violations import Verdict, Violation
 from soundstage.exchange.client import Call, Exchange
 from soundstage.exchange.session import Session
 from soundstage.loadtests.generator.lateness import Lateness
+from soundstage.loadtests.run.kept_transcripts import TranscriptChoice
 from soundstage.observed.exchanges import Sampler, observe
 from soundstage.observed.facts import Observed
 from soundstage.output import outgoing
@@ -29,8 +30,6 @@ from soundstage.results.user_weights import Weights
 from soundstage.results.verdicts import Scorecard
 
 _SECOND_NS = 1_000_000_000
-#: At most so many transcripts are kept: of the first that fail.
-MOST_TRANSCRIPTS = 50
 #: So many exchanges of an endpoint are looked at for which rules they put to the test.
 LOOKED_AT = 100
 #: Of Locust's requests by the second, so many are kept; it shows the last dozen.
@@ -96,7 +95,6 @@ class RowRecorder:
         self.timing: Counter[str] = Counter()
         self.codes: Counter[str] = Counter()
         self.violating = 0
-        self.transcripts = 0
         self.late = Lateness()
         self.measured_from_ns = int(warmup_s * _SECOND_NS)
         self.scorecard = scorecard or Scorecard(())
@@ -105,6 +103,7 @@ class RowRecorder:
         self.on_exercised: Callable[[list[str]], None] | None = None
         self.watchers: list[Callable[[Mapping[str, Any]], None]] = []
         self._sampler = Sampler()
+        self._choice = TranscriptChoice()
         self._looked: Counter[tuple[str, str]] = Counter()
 
     @property
@@ -235,11 +234,16 @@ class RowRecorder:
         return intended_ns < self.measured_from_ns
 
     def _keep_transcript(self, exchange: Exchange, verdict: Verdict) -> None:
-        failing = verdict is Verdict.VIOLATES or exchange.outcome in ("failed", "transport")
-        if failing and self.transcripts < MOST_TRANSCRIPTS:
-            self.transcripts += 1
-            call = exchange.call
-            name = f"{exchange.id}-{call.contract.api}-{call.endpoint.name}.ndjson"
+        place = f"{exchange.call.contract.api}-{exchange.call.endpoint.name}"
+        if self._choice.takes(
+            (place, self._in_warmup(exchange.intended_ns - self.epoch_ns)),
+            exchange.outcome,
+            exchange.response.status,
+            exchange.reason,
+            {each.code for each in exchange.violations},
+            violates=verdict is Verdict.VIOLATES,
+        ):
+            name = f"{exchange.id}-{place}.ndjson"
             text = exchange.transcript(self.session.redactor).to_bytes()
             exchange.transcript_name = self.outlet.transcript(name, text)
 

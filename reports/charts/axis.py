@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from soundstage.reports.charts.svg import element, line, number, text, words_width
+from soundstage.reports.run.wall_clock import ZONE, WallClock
 
 #: How the words beside an axis look.
 LABEL: dict[str, object] = {"opacity": ".7", "font_size": 11}
@@ -101,6 +102,17 @@ def x_axis(
             text(x, bottom + 16, words, text_anchor="middle", **LABEL)
             for x, words in _roomy(placed)
         ),
+    ]
+
+
+def time_axis(axis: Axis, top: float, bottom: float, clock: WallClock) -> list[Markup]:
+    """An axis of seconds into a run, with the time of day beneath them: 30 px below `bottom`."""
+    ticks, tenths = axis.ticks(), axis.step < 1
+    times = [(axis.at(tick), clock.at(tick, tenths=tenths)) for tick in ticks]
+    return [
+        *x_axis(axis, top, bottom),
+        text(0, bottom + 30, ZONE, **LABEL),
+        *(text(x, bottom + 30, words, text_anchor="middle", **LABEL) for x, words in _roomy(times)),
     ]
 
 

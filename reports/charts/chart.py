@@ -15,6 +15,7 @@ from markupsafe import Markup
 WIDTH = 920
 BLUE, ORANGE, GREEN = "#3f83f0", "#d9741a", "#1f9d76"
 RED, AMBER, GREY = "#dc3d4a", "#cf8a0a", "#7c8794"
+PURPLE, TEAL = "#9b59d0", "#1894a8"
 
 #: Colour and dash of the headline milestones, the last of them first: most have one that ends all.
 _STYLES = ((GREEN, ""), (ORANGE, "7 3"), (BLUE, ""), (AMBER, "7 3"), (GREY, ""), (RED, "7 3"))

@@ -8,9 +8,16 @@ from typing import Any
 from markupsafe import Markup
 
 from soundstage.reports.charts.chart import AMBER, GREEN, RED, Chart, curve_style, slug
-from soundstage.reports.charts.ecdf import CurveMark, EcdfCurve, EcdfPlot, range_rows, share_rows
-from soundstage.reports.charts.svg import element, number, text
-from soundstage.reports.run.milestone_times import MilestoneSummary
+from soundstage.reports.charts.ecdf import (
+    HALF,
+    CurveMark,
+    EcdfCurve,
+    EcdfPlot,
+    range_rows,
+    share_rows,
+)
+from soundstage.reports.charts.svg import both, element, number, text
+from soundstage.reports.run.milestone_times import TOO_FEW, MilestoneSummary
 from soundstage.reports.run.summary import Group
 from soundstage.reports.words import between, milestone_label, place_words, plain, plural, seconds
 
@@ -25,11 +32,7 @@ def distribution(group: Group, slos: Iterable[Mapping[str, Any]] = ()) -> Chart 
         return None
     curves = [_curve(group, one) for one in found]
     goals = _goals(group, slos)
-    plot = EcdfPlot(curves, [goal["bound"] for goal in goals])
-    plot.parts.extend(_goal(goal, plot, index) for index, goal in enumerate(goals))
-    if not any(one.reached for one in found):
-        x, y = (plot.axis.left + plot.axis.right) / 2, (plot.top + plot.bottom) / 2
-        plot.parts.append(text(x, y, "no exchange got there", text_anchor="middle", opacity=".7"))
+    bounds = [goal["bound"] for goal in goals]
     said_goals = [f"{plain(goal['slo'], 80)}: {_GOALS[goal['verdict']][1]}" for goal in goals]
     name = place_words(group.api, group.endpoint)
     chart, title, n = f"ecdf-{slug(name)}", f"Times of {name}", found[0].n
@@ -37,14 +40,28 @@ def distribution(group: Group, slos: Iterable[Mapping[str, Any]] = ()) -> Chart 
         f"{milestone_label(group.names, one.name)}: p50 {_ends(one, 0)}, p95 {_ends(one, 2)}"
         for one in found
     )
+    described = "; ".join([said, *said_goals, f"n = {n}."])
+
+    def draw(width: int) -> Markup:
+        plot = EcdfPlot(curves, bounds, width)
+        plot.parts.extend(_goal(goal, plot, index) for index, goal in enumerate(goals))
+        if not any(one.reached for one in found):
+            x, y = (plot.axis.left + plot.axis.right) / 2, (plot.top + plot.bottom) / 2
+            never = "no exchange got there"
+            plot.parts.append(text(x, y, never, text_anchor="middle", opacity=".7"))
+        return plot.svg(chart, title, described)
+
+    half, narrow = both(draw, HALF)
+    scale = " (log scale)" if EcdfPlot(curves, bounds).axis.log else ""
     return Chart(
         id=chart,
         title=title,
         note=f"Share of {plural(n, 'exchange')} that got there, by seconds from the intended start"
-        f"{' (log scale)' if plot.axis.log else ''}. Thick: the 95% interval of p50 and p95."
+        f"{scale}. Thick: the 95% interval of p50 and p95."
         + (" Thin: the low ends of times by polling." if _polled(found) else "")
         + (f" Objectives are corners: {', '.join(said_goals)}." if goals else ""),
-        svg=plot.svg(chart, title, "; ".join([said, *said_goals, f"n = {n}."])),
+        svg=half,
+        narrow=narrow,
         head=("share", *(curve.label for curve in curves)),
         rows=tuple((share, *map(seconds, times)) for share, times in share_rows(curves))
         if not _polled(found)
@@ -71,10 +88,14 @@ def _polled(found: Iterable[MilestoneSummary]) -> bool:
 
 
 def _ends(one: MilestoneSummary, place: int) -> str:
+    if place and not one.tells(place):
+        return TOO_FEW
     high = seconds(one.intended[place].value)
     return high if one.low is None else between(seconds(one.low.intended[place].value), high)
 
 
+#: How the sign of an objective is drawn.
+SIGNS = {"<": "<", "<=": "≤", ">": ">", ">=": "≥"}
 #: Colour of an objective, and the word for what became of it.
 _GOALS = {"pass": (GREEN, "met"), "fail": (RED, "missed"), "inconclusive": (AMBER, "undecided")}
 
@@ -98,7 +119,7 @@ def _goal(goal: Mapping[str, Any], plot: EcdfPlot, index: int) -> Markup:
     axis = plot.axis
     x, y, floor = axis.at(goal["bound"]), plot.height(goal["order"]), plot.height(0.0)
     path = f"M{number(float(axis.left))} {number(y)}H{number(x)}V{number(floor)}"
-    label = f"≤ {seconds(goal['bound'])} {word}"
+    label = f"{SIGNS.get(goal['op'], goal['op'])} {seconds(goal['bound'])} {word}"
     right = x > axis.right - 110
     return element(
         "g",

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from markupsafe import Markup
 
 from soundstage.reports.charts.axis import Axis, x_axis, y_axis
-from soundstage.reports.charts.svg import element, line, number, svg, text
+from soundstage.reports.charts.svg import element, line, number, svg, text, words_width
 from soundstage.reports.words import between, percent, seconds
 from soundstage.results.quantiles import rank
 
@@ -22,7 +22,8 @@ Floats = npt.NDArray[np.float64]
 
 #: At most this many points of a curve; a screen shows no more.
 _POINTS: Final = 160
-_WIDTH: Final = 450
+#: How wide a plot is where two stand side by side, in pixels.
+HALF: Final = 450
 #: Shares that have a line in the plot, and those that have a row in the table beside it.
 _GRID: Final = (0.0, 0.5, 0.95)
 SHARES: Final = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
@@ -79,11 +80,16 @@ class EcdfCurve:
 
 class EcdfPlot:
     """A plot of some curves, each with its legend above; more may be drawn into `parts`. `bounds`
-    are times that the axis has to hold beside those of the curves.
+    are times that the axis has to hold beside those of the curves, `width` is in pixels.
     """
 
-    def __init__(self, curves: Sequence[EcdfCurve], bounds: Iterable[float] = ()) -> None:
-        self.top, self.bottom = 12 + 18 * len(curves), 230
+    def __init__(
+        self, curves: Sequence[EcdfCurve], bounds: Iterable[float] = (), width: int = HALF
+    ) -> None:
+        self._width = width
+        legends = [self._legend(curve, curve.reached) for curve in curves]
+        self.top = 12 + 18 * sum(map(len, legends))
+        self.bottom = 230 + max(0, self.top - 66)
         reached = [curve.reached for curve in curves]
         ends = [
             float(curve.times[place])
@@ -94,12 +100,14 @@ class EcdfPlot:
         ends += [
             float(curve.lows[0]) for curve in curves if curve.lows is not None and curve.reached
         ]
-        self.axis = Axis.over([*ends, *bounds], 44, _WIDTH - 26)
+        self.axis = Axis.over([*ends, *bounds], 44, width - 26)
         self.parts = x_axis(self.axis, self.top, self.bottom)
         marks = [(self.height(share), f"{share:.0%}") for share in _GRID]
         self.parts += y_axis(self.axis.left, self.axis.right, marks)
-        for index, (curve, many) in enumerate(zip(curves, reached, strict=True)):
-            self._draw(curve, many, 10 + 18 * index)
+        y = 10
+        for curve, many, lines in zip(curves, reached, legends, strict=True):
+            self._draw(curve, many, lines, y)
+            y += 18 * len(lines)
 
     def height(self, share: float) -> float:
         """The y of a share of the exchanges."""
@@ -107,16 +115,29 @@ class EcdfPlot:
 
     def svg(self, chart: str, title: str, said: str) -> Markup:
         """The picture, with `said` as its description."""
-        return svg(chart, title, said, _WIDTH, self.bottom + 24, self.parts)
+        return svg(chart, title, said, self._width, self.bottom + 24, self.parts)
 
-    def _draw(self, curve: EcdfCurve, reached: int, y: int) -> None:
-        many, axis = len(curve.times), self.axis
-        legend = f"{curve.label} · p50 {curve.p50} · p95 {curve.p95}"
+    def _legend(self, curve: EcdfCurve, reached: int) -> list[str]:
+        """The words beside a curve's line, in as many lines as the width asks for."""
+        many = len(curve.times)
+        words = [curve.label, f"p50 {curve.p50}", f"p95 {curve.p95}"]
         if reached < many:
-            legend += f" · never: {percent(many - reached, many)}"
+            words.append(f"never: {percent(many - reached, many)}")
+        lines = [words[0]]
+        for each in words[1:]:
+            longer = f"{lines[-1]} · {each}"
+            if words_width(longer) <= self._width - 44 - 30:
+                lines[-1] = longer
+            else:
+                lines.append(each)
+        return lines
+
+    def _draw(self, curve: EcdfCurve, reached: int, legend: Sequence[str], y: int) -> None:
+        axis = self.axis
         stroke = {"stroke": curve.colour, "stroke_width": 2, "stroke_dasharray": curve.dash}
         self.parts.append(line(axis.left, y - 4, axis.left + 22, y - 4, **stroke))
-        self.parts.append(text(axis.left + 30, y, legend))
+        for index, words in enumerate(legend):
+            self.parts.append(text(axis.left + 30, y + 18 * index, words))
         if not reached:
             return
         path = self._steps(curve.times, reached)

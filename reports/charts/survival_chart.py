@@ -8,11 +8,13 @@ from collections import Counter
 
 from markupsafe import Markup
 
+from soundstage.reports.charts.bar_frame import BarFrame, bar_frame
 from soundstage.reports.charts.chart import (
     BLUE,
     GREEN,
     GREY,
     ORANGE,
+    PURPLE,
     RED,
     STAGE_LIMIT,
     WIDTH,
@@ -20,7 +22,8 @@ from soundstage.reports.charts.chart import (
     bounded,
     slug,
 )
-from soundstage.reports.charts.svg import element, svg, text
+from soundstage.reports.charts.legend import LegendEntry, legend
+from soundstage.reports.charts.svg import both, element, svg, text
 from soundstage.reports.run.summary import Group
 from soundstage.reports.words import percent, place_words, plain, plural
 
@@ -29,12 +32,11 @@ _COLOURS = {
     "failed": RED,
     "transport": ORANGE,
     "timeout": BLUE,
-    "refused": "#9b59d0",
+    "refused": PURPLE,
     "cut": "#4f6d8f",
     "censored": GREY,
 }
 _BEFORE = "(before any stage)"
-_LEFT, _RIGHT = 180, 660
 
 
 def survival(group: Group) -> Chart | None:
@@ -63,10 +65,16 @@ def survival(group: Group) -> Chart | None:
         counts = (f"{ended[how]:,}" for how in seen)
         rows.append((plain(stage, 60), *counts, f"{alive:,}", percent(alive, group.measured)))
 
-    parts = _legend(seen)
-    top, pitch = 44, 24
-    for index, (stage, before, ended) in enumerate(lost[:STAGE_LIMIT]):
-        parts.extend(_row(top + pitch * index, stage, before, ended, seen, group.measured))
+    def draw(width: int) -> Markup:
+        frame = bar_frame(width)
+        parts, top = _legend(seen, frame)
+        pitch = 24 + frame.above
+        for index, (stage, before, ended) in enumerate(lost[:STAGE_LIMIT]):
+            y = top + pitch * index + frame.above
+            parts.extend(_row(y, stage, before, ended, seen, group.measured, frame))
+        height = top + pitch * min(len(lost), STAGE_LIMIT) + 6
+        return svg(chart, title, f"{said}.", width, height, parts)
+
     well = group.outcomes.get("ok", 0)
     said = (
         f"{percent(well, group.measured)} of {plural(group.measured, 'exchange')} ended well; "
@@ -75,52 +83,56 @@ def survival(group: Group) -> Chart | None:
             for stage in sorted(after, key=lambda each: -after[each].total())[:8]
         )
     )
-    height = top + pitch * min(len(lost), STAGE_LIMIT) + 6
+    wide, narrow = both(draw, WIDTH)
     return Chart(
         id=chart,
         title=title,
         note="Green: still on their way after the stage, in the order in which stages come;"
         " coloured: ended after it, and nothing more came. The number is how many are left.",
-        svg=svg(chart, title, f"{said}.", WIDTH, height, parts),
+        svg=wide,
+        narrow=narrow,
         head=("last stage seen", *seen, "still on their way", "of all"),
         rows=bounded(tuple(rows)),
     )
 
 
 def _row(
-    y: float, stage: str, before: int, ended: Counter[str], seen: list[str], measured: int
+    y: float,
+    stage: str,
+    before: int,
+    ended: Counter[str],
+    seen: list[str],
+    measured: int,
+    frame: BarFrame,
 ) -> list[Markup]:
-    middle = y + 8
-    parts = [text(_LEFT - 12, middle + 4, plain(stage, 26), text_anchor="end")]
-    scale = (_RIGHT - _LEFT) / measured
+    words = y - 5 if frame.above else y + 12
+    parts = [frame.name(stage, words)]
+    scale = (frame.right - frame.left) / measured
     left = before - ended.total()
-    x = _LEFT + left * scale
+    x = frame.left + left * scale
     if left:
-        bar = {"x": _LEFT, "y": y, "width": max(x - _LEFT, 1.0), "height": 16}
+        bar = {"x": frame.left, "y": y, "width": max(x - frame.left, 1.0), "height": 16}
         parts.append(element("rect", **bar, fill=GREEN, fill_opacity=".3"))
     for how in seen:
         if number := ended[how]:
             width = max(number * scale, 2.0)
-            name = element("title", f"{number:,} {how} after {plain(stage, 40)}")
+            title = element("title", f"{number:,} {how} after {plain(stage, 40)}")
             colour = _COLOURS.get(how, GREY)
-            parts.append(element("rect", name, x=x, y=y, width=width, height=16, fill=colour))
+            parts.append(element("rect", title, x=x, y=y, width=width, height=16, fill=colour))
             x += width
-    if gone := ended.total():
-        words = f"−{gone:,}"
-        parts.append(text(_RIGHT + 70, middle + 4, words, text_anchor="end", font_weight=650))
-    parts.append(text(_RIGHT + 160, middle + 4, f"{left:,}", text_anchor="end"))
-    parts.append(text(WIDTH, middle + 4, percent(left, measured), text_anchor="end", opacity=".75"))
+    gone, still, share = frame.figures
+    if lost := ended.total():
+        parts.append(text(gone, words, f"−{lost:,}", text_anchor="end", font_weight=650))
+    parts.append(text(still, words, f"{left:,}", text_anchor="end"))
+    last = percent(left, measured)
+    parts.append(text(share, words, last, text_anchor="end", opacity=".75"))
     return parts
 
 
-def _legend(seen: list[str]) -> list[Markup]:
-    parts: list[Markup] = []
-    x = float(_LEFT)
-    for how in seen:
-        colour = _COLOURS.get(how, GREY)
-        parts.append(element("rect", x=x, y=8, width=14, height=14, rx=2, fill=colour))
-        parts.append(text(x + 20, 19, plain(how, 20)))
-        x += 44 + 7.0 * len(how[:20])
-    for at, words in ((_RIGHT + 70, "ended"), (_RIGHT + 160, "left"), (WIDTH, "of all")):
-        parts.append(text(at, 36, words, text_anchor="end", opacity=".7", font_size=11))
-    return parts
+def _legend(seen: list[str], frame: BarFrame) -> tuple[list[Markup], float]:
+    """What the colours mean, the heads of the columns, and the y below them."""
+    entries = (LegendEntry(plain(how, 20), _COLOURS.get(how, GREY), None) for how in seen)
+    parts, y = legend(entries, frame.left, frame.right)
+    for at, words in zip(frame.figures, ("ended", "left", "of all"), strict=True):
+        parts.append(text(at, y + 12, words, text_anchor="end", opacity=".7", font_size=11))
+    return parts, y + 22

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from soundstage.reports.charts.axis import LABEL, Axis, x_axis
+from soundstage.reports.charts.bar_frame import BarFrame, bar_frame
 from soundstage.reports.charts.chart import (
     BLUE,
     ORANGE,
@@ -21,14 +22,11 @@ from soundstage.reports.charts.chart import (
     bounded,
     slug,
 )
-from soundstage.reports.charts.svg import element, line, number, svg, text
+from soundstage.reports.charts.legend import LegendEntry, legend
+from soundstage.reports.charts.svg import both, element, line, number, svg, text
 from soundstage.reports.run.stage_lengths import Length
 from soundstage.reports.run.summary import Group, StageSummary
 from soundstage.reports.words import percent, place_words, plain, seconds
-
-#: Where the bars stand, and the right ends of the three figures of a line.
-_LEFT, _RIGHT = 180, 650
-_FIGURES = (725, 800, WIDTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,39 +59,43 @@ def picture(
     lines: Sequence[StageLine],
     heads: Sequence[str],
     arms: Sequence[tuple[str, str]] = (),
+    width: int = WIDTH,
 ) -> Markup:
     """The drawing. `heads` stand above the three figures; `arms` are the names and colours of the
     bars of a line where there are several.
     """
+    frame = bar_frame(width)
     top, pitch = (44, 34) if arms else (26, 26)
+    top, pitch = top + (18 if arms and frame.above else 0), pitch + frame.above
     bottom = top + pitch * len(lines)
     ends = (end for each in lines for bar in each.bars for end in (bar.end, bar.whisker))
-    axis = Axis.over(ends, _LEFT, _RIGHT, log=False)
+    axis = Axis.over(ends, frame.left, frame.right, log=False)
     parts = x_axis(axis, top - 4, bottom)
-    for index, (arm, colour) in enumerate(arms):
-        x = _LEFT + 90 * index
-        parts.append(element("rect", x=x, y=5, width=14, height=9, rx=2, fill=colour))
-        parts.append(text(x + 20, 14, arm))
-    for x, words in zip(_FIGURES, heads, strict=True):
-        parts.append(text(x, 14, words, text_anchor="end", **LABEL))
+    key = (LegendEntry(plain(arm, 24), colour, None) for arm, colour in arms)
+    parts += legend(key, frame.left, frame.right)[0]
+    for x, words in zip(frame.figures, heads, strict=True):
+        parts.append(text(x, top - 12, words, text_anchor="end", **LABEL))
     for index, each in enumerate(lines):
-        parts += _line(each, axis, top + pitch * index + pitch / 2 - 2)
-    return svg(chart, title, said, WIDTH, bottom + 26, parts)
+        parts += _line(each, axis, top + pitch * index + (pitch + frame.above) / 2 - 2, frame)
+    return svg(chart, title, said, width, bottom + 26, parts)
 
 
-def _line(each: StageLine, axis: Axis, middle: float) -> list[Markup]:
-    parts = [text(_LEFT - 12, middle + 4, plain(each.name, 26), text_anchor="end")]
+def _line(each: StageLine, axis: Axis, middle: float, frame: BarFrame) -> list[Markup]:
     many = len(each.bars)
     height = 14 if many == 1 else 9
+    words = middle + 4 - (frame.above and height * many / 2 + 10)
+    parts = [frame.name(each.name, words)]
     if many == 1:  # what leads to a bar would be lost between two of them
         (bar,) = each.bars
-        lead = {"x": _LEFT, "y": middle - 2, "width": axis.at(bar.begin) - _LEFT, "height": 4}
+        length = axis.at(bar.begin) - frame.left
+        lead = {"x": frame.left, "y": middle - 2, "width": length, "height": 4}
         parts.append(element("rect", **lead, fill=bar.colour, fill_opacity=".22"))
     for index, bar in enumerate(each.bars):
         parts += _bar(bar, axis, middle + (height + 2) * (index - (many - 1) / 2), height)
-    for x, words in zip(_FIGURES, each.figures, strict=False):
-        parts.append(text(x, middle + 4, words, text_anchor="end"))
-    return [*parts, text(WIDTH, middle + 4, each.last, text_anchor="end", **each.style)]
+    for x, figure in zip(frame.figures, each.figures, strict=False):
+        parts.append(text(x, words, figure, text_anchor="end"))
+    last = text(frame.figures[-1], words, each.last, text_anchor="end", **each.style)
+    return [*parts, last]
 
 
 def _bar(bar: StageBar, axis: Axis, middle: float, height: int) -> list[Markup]:
@@ -129,6 +131,8 @@ def waterfall(group: Group) -> Chart | None:
             before = max(before, stage.p50)
     more = len(group.stages) - len(shown)
     said = "; ".join(f"{plain(s.name, 40)}: p50 {seconds(s.p50)}" for s in shown)
+    heads = ("p50", "p95", "reached")
+    wide, narrow = both(lambda width: picture(chart, title, said, lines, heads, width=width), WIDTH)
     return Chart(
         id=chart,
         title=title,
@@ -136,7 +140,8 @@ def waterfall(group: Group) -> Chart | None:
         " is what a stage adds to the one before it. “Reached” leaves out exchanges that went"
         f" well without the stage.{f' And {more} more stages.' if more else ''}"
         f"{_silence(group)}" + (" Times by polling: their high ends." if group.resolution else ""),
-        svg=picture(chart, title, said, lines, ("p50", "p95", "reached")),
+        svg=wide,
+        narrow=narrow,
         head=("stage", "p50", "p95", "reached", "of", *_LENGTHS),
         rows=bounded(
             tuple(

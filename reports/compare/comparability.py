@@ -1,8 +1,7 @@
 """Whether two arms may be compared at all: what must be the same, and what voids a run.
 
 Each obstacle has a reason, the word that `--allow` takes. What only weakens a comparison is a
-note. Which parameter of a run means what stands in a table here; one that the table does not know
-counts as workload, so that nothing is overlooked.
+note. Which fact of a run means what is `run/workload`'s to say.
 """
 
 from __future__ import annotations
@@ -10,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from soundstage.reports.compare.arms import Arm, ArmRun
+from soundstage.reports.run.workload import stated, voids
 from soundstage.reports.words import place_words, plain
 
 #: Every reason for which a comparison is refused, and what it means.
@@ -31,28 +30,8 @@ REASONS: Mapping[str, str] = {
     "clock": "the clock was set during the run, or another kind of timestamps",
 }
 
-#: Reason by parameter of run.json; None for what may differ.
-_PARAMETERS: Mapping[str, str | None] = {
-    "rate": "rate",
-    "rates": "rate",
-    "arrivals": "rate",
-    "arrivals_file": "rate",
-    "phases": "rate",
-    "loop": "rate",
-    "users": "rate",
-    "scenario": "scenario",
-    # More exchanges of the same load are what an inconclusive comparison asks for.
-    "duration_s": None,
-    "duration": None,
-    "warmup_s": None,
-    "drain_s": None,
-    # What was asked of the answers changes none of them.
-    "slos": None,
-    "slo": None,
-    "abort_on_hopeless": None,
-    "out": None,
-}
-_RATE, _PHASES = "rate", "phases"
+#: Reasons that are asked of runs of one kind alone.
+_OF_ONE_KIND = frozenset({"workload", "rate", "scenario"})
 #: A delivered rate may stray by this share, or by so many standard deviations of a Poisson count.
 _RATE_SHARE = 0.10
 _RATE_DEVIATIONS = 4.0
@@ -97,47 +76,24 @@ def obstacles(base: Arm, candidate: Arm) -> list[Obstacle]:
 def _void(run: ArmRun) -> Iterator[tuple[str, str]]:
     """What makes a run worthless for comparisons, whatever it is compared with."""
     name = plain(run.id, 80)
-    stated = set()
-    for void in run.facts["voids"]:
-        stated.add(void["kind"])
-        yield void["kind"], f"{name}: {plain(void['message'], 200)}"
-    if run.facts["status"] != "complete" and "incomplete" not in stated:
-        yield "incomplete", f"{name}: the run did not come to its end"
-    if run.torn and "incomplete" not in stated:
-        yield "incomplete", f"{name}: a file of the bundle ends inside a row"
-    if run.facts["clock"]["stepped"] and "clock" not in stated:
-        yield "clock", f"{name}: the system's clock was set during the run"
-    if run.facts["verdict"] == "invalid" and not stated & {"generator", "target", "budget"}:
-        yield "generator", f"{name}: the run is invalid"
+    for reason, said in voids(run.facts, run.torn):
+        yield reason, f"{name}: {plain(said, 200)}"
 
 
 def _differences(one: ArmRun, other: ArmRun) -> Iterator[tuple[str, str]]:
     """What two runs should have in common and have not."""
     a, b = one.facts, other.facts
-    yield from _differing("kind", "kind of run", a["kind"], b["kind"])
-    yield from _differing("target", "kind of target", a["target"]["kind"], b["target"]["kind"])
-    for word in ("profile", "speed"):
-        yield from _differing("profile", word, a["target"].get(word), b["target"].get(word))
-    if a["kind"] == b["kind"]:
-        yield from _parameters(a["parameters"], b["parameters"])
-    for name in sorted({*a["versions"], *b["versions"]}):
-        yield from _differing("client", name, a["versions"].get(name), b["versions"].get(name))
-    yield from _differing("clock", "timestamps", a["clock"]["source"], b["clock"]["source"])
+    mine, others = stated(a), stated(b)
+    for reason, what in {**mine, **others}:
+        # What a check and a load run were asked differs in everything.
+        if a["kind"] == b["kind"] or reason not in _OF_ONE_KIND:
+            pair = mine.get((reason, what)), others.get((reason, what))
+            yield from _differing(reason, plain(what, 40), *pair)
     for api in sorted({*a["contracts"]} & {*b["contracts"]}):
         if a["contracts"][api]["sha256"] != b["contracts"][api]["sha256"]:
             yield "contract", f"the contract of {plain(api, 40)} was changed between the runs"
     yield from _delivered(one, other)
     yield from _mixture(one, other)
-
-
-def _parameters(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name in sorted({*one, *other}):
-        reason = _PARAMETERS.get(name, "workload")
-        if reason is None:
-            continue
-        if name == _PHASES and one.get(_RATE) == other.get(_RATE) is not None:
-            continue  # one rate throughout: the phases differ in their length alone
-        yield from _differing(reason, plain(name, 40), one.get(name), other.get(name))
 
 
 def _delivered(one: ArmRun, other: ArmRun) -> Iterator[tuple[str, str]]:

@@ -20,8 +20,11 @@ MOST: Final = 9
 
 
 def render(report: Report) -> str:
-    """The lines: what voids the run, then the worst findings."""
-    lines = [
+    """The lines: what is broken in all, what voids the run, then the worst findings."""
+    headline = report.headline
+    said = f"{headline.sentence}: {headline.detail}" if headline.detail else headline.sentence
+    lines = [_command("error", "Soundstage", said)] if headline.tone == "fail" else []
+    lines += [
         _command("warning", f"Soundstage: {void.kind}", void.message) for void in report.voids[:3]
     ]
     broken = [each for each in report.findings() if each.outcome in ("failed", "outside", "warned")]
@@ -35,10 +38,13 @@ def render(report: Report) -> str:
 
 
 def _of(rule: RuleResult) -> str:
-    first = rule.evidence[0].message if rule.evidence else rule.reason or "broken"
-    said = f"{first} — asked: {rule.text}" if rule.text else first
+    said = [
+        f"{rule.title}: {rule.times}",
+        *([f"asked: {rule.asked}"] if rule.asked else []),
+        rule.id,
+    ]
     level = "error" if rule.outcome == "failed" else "warning"
-    return _command(level, rule.id, said, _file(rule))
+    return _command(level, rule.title, " — ".join(said), _file(rule))
 
 
 def _file(rule: RuleResult) -> tuple[str, int] | None:

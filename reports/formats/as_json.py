@@ -7,9 +7,14 @@ from typing import Any
 from soundstage.reports.run.findings import Report
 from soundstage.reports.run.heard_playback import Playback
 from soundstage.reports.run.milestone_times import MilestoneSummary, Quantile
+from soundstage.reports.run.rule_results import RuleResult
 from soundstage.reports.run.summary import Group
+from soundstage.reports.run.wall_clock import wall_clock
 from soundstage.results.polling import Resolution
 from soundstage.results.quantiles import finite
+
+#: Findings that are listed, the worst first.
+FINDING_LIMIT = 1_000
 
 
 def to_json(report: Report) -> dict[str, Any]:
@@ -21,18 +26,64 @@ def to_json(report: Report) -> dict[str, Any]:
     return {
         **report.run,
         "headline": report.headline.sentence,
+        "why": report.headline.detail,
         "voids": [{"kind": void.kind, "message": void.message} for void in report.voids],
         "summary": {
             "exchanges": summary.exchanges,
             "rules": report.outcomes(),
+            "findings": [_finding_json(rule) for rule in report.findings()[:FINDING_LIMIT]],
             "endpoints": [_group_json(group) for group in summary.groups],
             "codes": {
                 code: {"violations": count.violations, "exchanges": count.exchanges}
                 for code, count in summary.codes.items()
             },
+            **({"failures": _failures_json(report)} if summary.failures else {}),
             "coarse": summary.coarse,
             "lateness": _quantiles_json(summary.lateness),
         },
+    }
+
+
+def _failures_json(report: Report) -> dict[str, Any]:
+    """Failures by kind; moments are seconds since the run began, and times of day in UTC."""
+    failed, clock = report.summary.failures, wall_clock(report.run)
+    assert failed is not None
+    return {
+        "exchanges": failed.total,
+        "of": failed.of,
+        "unknown": failed.unknown,
+        "warmup": failed.warmup,
+        "kinds": [
+            {
+                "api": one.api,
+                "endpoint": one.endpoint,
+                "outcome": one.outcome,
+                "status": one.http_status,
+                "reason": one.reason or None,
+                "words": f"{one.title}: {one.why}" if one.why else one.title,
+                "exchanges": one.count,
+                "of": one.of,
+                "first": {"seconds": one.first, "at": clock.instant(one.first)},
+                "last": {"seconds": one.last, "at": clock.instant(one.last)},
+                "example": one.example,
+                "transcript": one.transcript,
+            }
+            for one in failed.kinds
+        ],
+        "more_kinds": failed.more,
+    }
+
+
+def _finding_json(rule: RuleResult) -> dict[str, Any]:
+    return {
+        "rule": rule.id,
+        "outcome": rule.outcome,
+        "defect": rule.title,
+        "seen": rule.times,
+        "violations": rule.violations,
+        "broken_in": rule.broken_in,
+        "exchanges": rule.exchanges,
+        "codes": list(rule.codes),
     }
 
 

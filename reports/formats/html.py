@@ -9,7 +9,6 @@ import base64
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -25,20 +24,26 @@ from soundstage.reports.charts.survival_chart import survival
 from soundstage.reports.charts.time_charts import courses, generator_chart, over_time
 from soundstage.reports.charts.waterfall import waterfall
 from soundstage.reports.formats.cell_labels import labelled
+from soundstage.reports.run.about import about
 from soundstage.reports.run.capacity_found import capacity_found
 from soundstage.reports.run.findings import Report
+from soundstage.reports.run.legend import FLAKY, OUTCOME_MEANINGS, legend, milestone_meaning
+from soundstage.reports.run.load_answer import load_answer
 from soundstage.reports.run.milestone_times import MilestoneSummary
 from soundstage.reports.run.objectives import told
 from soundstage.reports.run.rule_results import RuleResult
-from soundstage.reports.run.summary import Group
+from soundstage.reports.run.summary import CodeCount, Group
+from soundstage.reports.run.wall_clock import ZONE, wall_clock
 from soundstage.reports.words import (
     OUTCOMES,
+    budget_words,
     milestone_label,
     outcome_words,
     percent,
     place_words,
     plain,
     plural,
+    reason_words,
     resolution_words,
     seconds,
     target_facts,
@@ -47,6 +52,9 @@ from soundstage.reports.words import (
 #: At most this many findings of one outcome are shown whole, and rule ids of one reason.
 FINDING_LIMIT = 60
 ID_LIMIT = 40
+
+#: Findings that the first screen names.
+_WORST = 4
 
 #: Endpoints that findings can be narrowed to; the style sheet has a rule for each.
 _FILTERS = 12
@@ -58,6 +66,10 @@ def render(report: Report) -> str:
     """The page, as text to be stored in UTF-8 beside the bundle's other files."""
     findings = report.findings()
     places = Counter((rule.api, rule.endpoint) for rule in findings)
+    # Those of an emulator that is only checked are folded away: they prove nothing.
+    timed = (report.run["kind"], report.run["target"]["kind"]) != ("check", "emulator")
+    # Those of a search are of all its rates together: what holds at one rate is its answer.
+    searched = capacity_found(report.run.get("capacity"))
     filters = sorted(places)[:_FILTERS]
     return page(
         "page.html",
@@ -68,23 +80,41 @@ def render(report: Report) -> str:
         icon=_ICONS[report.headline.tone],
         facts=target_facts(report.run),
         apis=report.apis,
-        glance=_glance(report),
-        headlines=[report.label(name) for name in _headlines(report)],
+        glance=_glance(report, timed=timed and not searched),
+        timed=timed,
+        headlines=[(report.label(name), milestone_meaning(name)) for name in report.headlines]
+        if timed and not searched
+        else [],
         objectives=told(report.run),
+        answer=load_answer(report)
+        if report.run["kind"] == "load" and not (report.empty or searched)
+        else None,
+        capacity=searched,
+        clock=wall_clock(report.run),
+        zone=ZONE,
         tally=report.outcomes(),
         outcomes=OUTCOMES,
+        meanings=OUTCOME_MEANINGS,
+        legend=legend(report),
+        about=about(report.run),
+        why=_why(report),
         findings=[
             (outcome, [rule for rule in findings if rule.outcome == outcome])
-            for outcome in ("failed", "outside", "warned", "known", "passed")
+            for outcome in ("failed", "outside", "warned", "known")
             if any(rule.outcome == outcome for rule in findings)
         ],
+        anchors={
+            (rule.id, rule.api, rule.endpoint): f"finding-{number}"
+            for number, rule in enumerate(findings, start=1)
+        },
+        codes=_codes(report),
+        notes=[rule for rule in findings if rule.outcome == "passed"],
         finding_limit=FINDING_LIMIT,
         filters=[(place_words(api, endpoint), places[api, endpoint]) for api, endpoint in filters],
         filter_class={place: f"only-{number}" for number, place in enumerate(filters)},
         unjudged=_unjudged(report),
         id_limit=ID_LIMIT,
         charts=_charts(report),
-        capacity=capacity_found(report.run.get("capacity")),
         timings=[
             (group, [(one, _cells(one)) for one in group.milestones])
             for group in report.summary.groups
@@ -95,16 +125,32 @@ def render(report: Report) -> str:
     )
 
 
+def _why(report: Report) -> list[RuleResult]:
+    """The worst findings, which the first screen names: the first is that of the headline."""
+    broken = [rule for rule in report.findings() if rule.outcome in ("failed", "outside")]
+    return broken[:_WORST]
+
+
+def _codes(report: Report) -> dict[str, CodeCount]:
+    """The codes of violations, but for those that are only noted."""
+    told: dict[bool, set[str]] = {True: set(), False: set()}
+    for rule in report.findings():
+        told[rule.outcome == "passed"] |= set(rule.codes)
+    noted = told[True] - told[False]
+    return {code: n for code, n in report.summary.codes.items() if code not in noted}
+
+
 def _charts(report: Report) -> dict[str, list[Chart]]:
     """The charts by where they stand: two in a row, or one as wide as the page."""
     groups, timeline = report.summary.groups, report.summary.timeline
     load = report.run["kind"] == "load"
     slos = report.run.get("slos", ())
+    clock = wall_clock(report.run)
     wide = [
         *(waterfall(group) for group in groups),
-        over_time(timeline) if load and timeline else None,
-        *(courses(group) for group in groups if load),
-        generator_chart(report.generator) if report.generator else None,
+        over_time(timeline, clock, report.summary.failures) if load and timeline else None,
+        *(courses(group, clock) for group in groups if load),
+        generator_chart(report.generator, clock) if report.generator else None,
         *(survival(group) for group in groups),
     ]
     return {
@@ -114,8 +160,10 @@ def _charts(report: Report) -> dict[str, list[Chart]]:
     }
 
 
-def _glance(report: Report) -> list[dict[str, Any]]:
-    """A line an endpoint: its rules, its outcomes, and the times that a run is known by."""
+def _glance(report: Report, *, timed: bool) -> list[dict[str, Any]]:
+    """A line an endpoint: its rules, its outcomes, and, where it is `timed`, the times that a run is
+    known by.
+    """
     groups = {(group.api, group.endpoint): group for group in report.summary.groups}
     keys = dict.fromkeys([*groups, *((rule.api, rule.endpoint) for rule in report.rules)])
     lines = []
@@ -133,17 +181,10 @@ def _glance(report: Report) -> list[dict[str, Any]]:
                 "outcomes": outcome_words(group.outcomes, group.probes, group.warmup)
                 if group
                 else "–",
-                "times": [_short(group, name) for name in _headlines(report)],
+                "times": [_short(group, name) for name in report.headlines if timed],
             }
         )
     return lines
-
-
-def _headlines(report: Report) -> Sequence[str]:
-    """The milestones of the first screen; none of a search for a capacity, whose times are of all
-    rates together.
-    """
-    return () if report.run.get("capacity") else report.headlines
 
 
 def _short(group: Group | None, name: str) -> tuple[str, str] | None:
@@ -155,7 +196,11 @@ def _short(group: Group | None, name: str) -> tuple[str, str] | None:
 def _cells(one: MilestoneSummary) -> list[tuple[str, str, str]]:
     """For each quantile: its value, its interval, and the value from the actual start."""
     return [
-        (one.said(place), interval(*one.bounds(place)), one.said(place, actual=True))
+        (
+            one.said(place),
+            interval(*one.bounds(place)) if one.tells(place) else "",
+            one.said(place, actual=True),
+        )
         for place in range(len(one.intended))
     ]
 
@@ -174,7 +219,7 @@ def _unjudged(report: Report) -> list[tuple[str, str, list[RuleResult]]]:
     groups: dict[tuple[str, str], list[RuleResult]] = {}
     for rule in report.rules:
         if rule.outcome in ("inconclusive", "not_exercised"):
-            reason = rule.reason or "no reason given"
+            reason = reason_words(rule.reason) if rule.reason else "no reason given"
             groups.setdefault((rule.outcome, reason), []).append(rule)
     ordered = sorted(groups.items(), key=lambda item: (item[0][0], -len(item[1])))
     return [(outcome, reason, rules) for (outcome, reason), rules in ordered[:50]]
@@ -206,7 +251,12 @@ def _template(name: str) -> jinja2.Template:
         seconds=seconds,
     )
     environment.globals.update(
-        milestone_label=milestone_label, percent=percent, resolution_words=resolution_words
+        budget_words=budget_words,
+        flaky=FLAKY,
+        milestone_label=milestone_label,
+        milestone_meaning=milestone_meaning,
+        percent=percent,
+        resolution_words=resolution_words,
     )
     return environment.get_template(name)
 

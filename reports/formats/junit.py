@@ -5,6 +5,10 @@ so in its output. Objectives are cases of their own. A run that did not end, or 
 is an error: it is never green. What a case has to show (what is asked, where it was broken, the
 request, the smallest stream) stands in its `system-out`, which GitLab and Jenkins unfold, and in
 short in the failure, which GitHub's readers of JUnit print.
+
+**Times.** A rule's is how long its own check took, with the requests that it sent itself; most are
+judged by exchanges that all of them share, which `run/verdict` has the rest of the run's time for.
+So those of all cases add up to how long the run took. A host has no place here.
 """
 
 from __future__ import annotations
@@ -14,9 +18,10 @@ from xml.etree import ElementTree as ET
 from soundstage.output import visible
 from soundstage.reports.run.evidence import Smallest
 from soundstage.reports.run.findings import Report
+from soundstage.reports.run.legend import FLAKY
 from soundstage.reports.run.objectives import ObjectiveText, told
 from soundstage.reports.run.rule_results import RuleResult
-from soundstage.reports.words import plain, target_facts
+from soundstage.reports.words import duration, plain, target_facts
 
 _SKIPPED = {
     "inconclusive": "inconclusive",
@@ -86,11 +91,14 @@ def _suite(root: ET.Element, name: str, report: Report) -> ET.Element:
 
 def _run_suite(root: ET.Element, report: Report) -> None:
     """The run as a whole, as a case that is green only if the answer holds."""
+    run = report.run
     suite = _suite(root, f"run against {report.headline.target}", report)
     case = ET.SubElement(suite, "testcase", classname="soundstage.run", name="run/verdict")
     headline = report.headline
-    message = headline.sentence + (f": {headline.detail}" if headline.detail else "")
     said = [f"{void.kind}: {plain(void.message, 500)}" for void in report.voids]
+    why = headline.detail or (said[0] if said else None)
+    message = headline.sentence + (f": {why}" if why else "")
+    said = said if headline.detail else said[1:]
     if headline.tone in ("incomplete", "invalid") or report.empty:
         _outcome(case, "error", headline.tone, message, said)
     elif headline.tone == "inconclusive":
@@ -99,6 +107,9 @@ def _run_suite(root: ET.Element, report: Report) -> None:
         _outcome(case, "failure", "verdict", message, said)
     output = ET.SubElement(case, "system-out")
     output.text = "\n".join([message, *target_facts(report.run), *said])
+    # What no rule's own check took: the exchanges that all of them are judged by.
+    rest = duration(run) - sum(rule.seconds or 0 for rule in report.rules)
+    case.set("time", f"{max(0.0, rest):.3f}")
     _count(suite)
 
 
@@ -111,9 +122,8 @@ def _case(suite: ET.Element, rule: RuleResult) -> None:
         time=f"{rule.seconds or 0:.3f}",
     )
     if rule.outcome == "failed":
-        first = rule.evidence[0].message if rule.evidence else rule.reason or "broken"
         kind = rule.codes[0] if rule.codes else "rule"
-        _outcome(case, "failure", kind, plain(first, 300), _story(rule))
+        _outcome(case, "failure", kind, f"{plain(rule.title, 300)}: {rule.times}", _story(rule))
         if shown := _shown(rule):
             _output(case, shown)
     elif rule.outcome in _SKIPPED:
@@ -132,7 +142,11 @@ def _case(suite: ET.Element, rule: RuleResult) -> None:
 
 def _objective(suite: ET.Element, one: ObjectiveText) -> None:
     case = ET.SubElement(
-        suite, "testcase", classname="soundstage.objectives", name=f"{one.slo} at {one.where}"
+        suite,
+        "testcase",
+        classname="soundstage.objectives",
+        name=f"{one.slo} at {one.where}",
+        time="0.000",
     )
     interval = f" ({one.interval})" if one.interval else ""
     why = f": {one.why}" if one.why else ""
@@ -176,14 +190,13 @@ def _stream(one: Smallest) -> list[str]:
 
 
 def _story(rule: RuleResult) -> list[str]:
-    """What is asked, by what, and where it was broken; a line each."""
+    """What is wrong, how often, what is asked, by what, and where it was broken; a line each."""
     lines = []
-    if rule.text:
-        lines.append(f"asked: {plain(rule.text, 500)}")
-    if rule.source:
-        basis = f" ({rule.basis})" if rule.basis else ""
-        lines.append(f"source: {plain(rule.source, 300)}{basis}")
-    lines.append(f"seen: {rule.times}{' (flaky: not in all)' if rule.flaky else ''}")
+    lines.append(
+        f"{plain(rule.title, 300)}: {rule.times}{f' (flaky: {FLAKY})' if rule.flaky else ''}"
+    )
+    if rule.asked:
+        lines.append(f"asked: {rule.asked}")
     for item in rule.evidence:
         chunk = "" if item.chunk is None else f" chunk {item.chunk}"
         path = f" {plain(item.path, 200)}" if item.path else ""

@@ -6,12 +6,17 @@ import re
 
 from soundstage.output import visible
 from soundstage.reports.run.capacity_found import capacity_found
+from soundstage.reports.run.failures import Failures
 from soundstage.reports.run.findings import Report
+from soundstage.reports.run.legend import legend
+from soundstage.reports.run.load_answer import load_answer
 from soundstage.reports.run.objectives import ObjectiveText, told
 from soundstage.reports.run.rule_results import RuleResult
 from soundstage.reports.run.summary import Group
+from soundstage.reports.run.wall_clock import ZONE, wall_clock
 from soundstage.reports.words import (
     OUTCOMES,
+    budget_words,
     milestone_label,
     outcome_words,
     plain,
@@ -23,6 +28,7 @@ from soundstage.reports.words import (
 FINDING_LIMIT = 50
 SMALLEST_LIMIT = 10
 SIZE_LIMIT = 900_000
+_NOTES = 9
 
 _FOUND = ("failed", "outside", "warned")
 _SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "❔", "invalid": "🚫", "incomplete": "⚠️"}
@@ -71,19 +77,29 @@ def render(report: Report) -> str:
             f"{OUTCOMES[key][0]} {count:,} {OUTCOMES[key][1]}" for key, count in tally
         )
         parts.append(f"**{plural(len(report.rules), 'rule')}**: {said}")
-    if found := capacity_found(run.get("capacity")):
-        parts.append(f"**Capacity**: {escaped(found.sentence, 600)}")
+    searched = capacity_found(run.get("capacity"))
+    if searched is not None:
+        parts.append(f"**Capacity**: {escaped(searched.sentence, 600)}")
     if objectives := told(run):
         parts.append(_objectives(objectives))
-    if report.summary.groups:
-        parts.append(_times(report))
+    elif run["kind"] == "load" and not (searched or report.empty):
+        parts.append(f"No objective was asked: {code(load_answer(report).ask)} would ask for one.")
+    if report.summary.failures is not None:
+        parts.append(_failures(report, report.summary.failures))
     findings = [rule for rule in report.findings() if rule.outcome in _FOUND]
-    if findings:
-        parts.append(_findings(findings))
+    broken = [_findings(findings)] if findings else []
+    times = [_times(report)] if report.summary.groups else []
+    # Of a load run times are asked first, of a check its contract.
+    parts += [*times, *broken] if run["kind"] == "load" else [*broken, *times]
+    if notes := [rule for rule in report.findings() if rule.outcome == "passed"]:
+        parts.append(_notes(notes))
     if report.empty:
         parts.append("Nothing was recorded: no exchange, no rule.")
-    spent = run["budget"]["spent"]
-    parts.append(f"Run {code(run['id'])} · {plural(spent, 'billable request')} spent")
+    if words := legend(report):
+        said = (f"**{escaped(word, 60)}**: {escaped(meaning)}" for word, meaning in words)
+        listed = "\n".join(f"- {each}" for each in said)
+        parts.append(f"<details><summary>What the words mean</summary>\n\n{listed}\n\n</details>")
+    parts.append(f"Run {code(run['id'])} · {budget_words(run)}")
     text = visible.in_markup("\n\n".join(parts) + "\n")
     if len(text.encode("utf-8")) > SIZE_LIMIT:
         return "\n\n".join([*parts[:2], "The rest is too long for a summary: see report.html.", ""])
@@ -97,6 +113,43 @@ def _objectives(objectives: list[ObjectiveText]) -> str:
         why = f"<br>{escaped(one.why, 300)}" if one.why else ""
         cells = [escaped(each, 80) for each in (one.where, one.value, one.interval)]
         lines.append(f"| {sign} | {code(one.slo)}{why} | {' | '.join(cells)} | {one.n:,} |")
+    return "\n".join(lines)
+
+
+def _failures(report: Report, failed: Failures) -> str:
+    clock = wall_clock(report.run)
+    lines = []
+    if failed.kinds:
+        lines += [
+            f"**Failures**: {escaped(failed.sentence, 600)}" if failed.total else "**Failures**",
+            "",
+            f"| failure | why | endpoint | exchanges | share | first, {ZONE} | last | example |",
+            "|---|---|---|---:|---:|---:|---:|---|",
+        ]
+    for one in failed.kinds:
+        status = "" if one.status == one.title else f"{one.status}; "
+        why = escaped(f"{status}{one.why}".removesuffix("; "), 300)
+        reason = f" {code(one.reason)}" if one.reason else ""
+        first, last = (
+            f"{clock.at(each)} ({each:,.1f} s)".replace(":", "&#58;")
+            for each in (one.first, one.last)
+        )
+        lines.append(
+            f"| {escaped(one.title, 80)} | {why}{reason} | {escaped(one.api, 40)} "
+            f"{escaped(one.endpoint, 20)} | {one.count:,} | {one.share} | {first} | {last} "
+            f"| {code(one.example, 80)} |"
+        )
+    if failed.more:
+        kinds, exchanges = plural(failed.more, "more kind"), failed.more_exchanges
+        lines.append(f"\nand {kinds}, {plural(exchanges, 'exchange')}")
+    if failed.example:
+        command = f"soundstage show {plain(report.run['id'])} {failed.example}"
+        lines.append(f"\nTo read one chunk by chunk: {code(command, 300)}")
+    if failed.unknown:
+        cut = plural(failed.unknown, "exchange")
+        lines.append(f"\n{cut} of these were cut by Soundstage: how they would have ended is open.")
+    if failed.warmup:
+        lines.append(f"\n{plural(failed.warmup, 'exchange')} failed during the warm-up.")
     return "\n".join(lines)
 
 
@@ -130,19 +183,35 @@ def _rows(report: Report, group: Group) -> list[tuple[str, str]]:
 
 
 def _findings(findings: list[RuleResult]) -> str:
-    lines = ["| | rule | what was seen | times |", "|---|---|---|---:|"]
+    lines = ["| | what is wrong | how often | asked | example |", "|---|---|---|---|---|"]
     for rule in findings[:FINDING_LIMIT]:
         seen = ""
         if rule.evidence:
             first = rule.evidence[0]
             chunk = "" if first.chunk is None else f" chunk {first.chunk}"
-            seen = f"{escaped(first.message, 240)} ({escaped(first.exchange, 40)}{chunk})"
+            repeated = first.expected or first.message == rule.title
+            said = "" if repeated else f"{escaped(first.message, 240)}: "
+            sides = (("expected", first.expected), ("received", first.received))
+            both = "".join(
+                f"{word}&#58; {code(side, 240)}<br>" for word, side in sides if first.expected
+            )
+            seen = f"{said}{both}{escaped(first.exchange, 40)}{chunk}"
         glyph = "⚠️" if rule.outcome == "warned" else "❌"
-        lines.append(f"| {glyph} | {code(rule.id)} | {seen} | {rule.violations:,} |")
+        asked = f"{escaped(rule.asked, 400)}<br>" if rule.asked else ""
+        cells = (f"**{escaped(rule.title, 240)}**", rule.times, f"{asked}{code(rule.id)}", seen)
+        lines.append(f"| {glyph} | {' | '.join(cells)} |")
     more = len(findings) - FINDING_LIMIT
     text = "\n".join(lines) + (f"\n\nand {plural(more, 'more rule')}" if more > 0 else "")
     shown = [rule for rule in findings if rule.smallest is not None][:SMALLEST_LIMIT]
     return "\n\n".join([text, *(_smallest(rule) for rule in shown)])
+
+
+def _notes(notes: list[RuleResult]) -> str:
+    """What is worth knowing and breaks nothing."""
+    lines = [f"- {escaped(rule.title, 240)}: {rule.times}" for rule in notes[:_NOTES]]
+    if len(notes) > _NOTES:
+        lines.append(f"- and {plural(len(notes) - _NOTES, 'more note')}")
+    return "\n".join(["Notes, none of which breaks the contract:", "", *lines])
 
 
 def _smallest(rule: RuleResult) -> str:

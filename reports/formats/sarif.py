@@ -94,9 +94,7 @@ def _rule(rule: RuleResult) -> dict[str, Any]:
 
 
 def _result(rule: RuleResult, number: int) -> dict[str, Any]:
-    first = rule.evidence[0] if rule.evidence else None
-    what = _text(first.message if first else rule.reason or "broken", 500)
-    seen = rule.times
+    what, seen = _text(rule.title, 500), rule.times
     code = plain(rule.codes[0], 80) if rule.codes else ""
     mark = hashlib.sha256(f"{rule.id}\0{code}".encode()).hexdigest()[:32]
     result: dict[str, Any] = {

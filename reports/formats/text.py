@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TextIO
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TextIO
 
 from soundstage.output.streams import say
+from soundstage.reports.formats.failures_text import print_failures
 from soundstage.reports.run.capacity_found import capacity_found
 from soundstage.reports.run.findings import Report
+from soundstage.reports.run.legend import OUTCOME_MEANINGS, until
+from soundstage.reports.run.load_answer import load_answer
+from soundstage.reports.run.milestone_times import QUANTILES, MilestoneSummary
+from soundstage.reports.run.objectives import said_once
+from soundstage.reports.run.rule_results import RuleResult
 from soundstage.reports.run.summary import Group
 from soundstage.reports.words import (
     OUTCOMES,
@@ -20,40 +27,80 @@ from soundstage.reports.words import (
 )
 from soundstage.results.verdicts import describe
 
+#: Findings of one kind that are named.
+_NAMED = 9
+#: Quantiles that are printed, by their place among those of a milestone.
+_PRINTED = (0, 2, 3)
+
 
 def print_summary(report: Report, stdout: TextIO) -> None:
-    """The run in a few lines of text: verdict, voids, times, outcomes, violations."""
+    """The run in a few lines of text: verdict, voids, what is broken, times, and notes at last."""
     headline = report.headline
+    slos = [plain(describe(said_once(entry, report.run)), 400) for entry in _slos(report)]
     sentence = headline.sentence.removeprefix(f"{headline.tone.capitalize()}: ")
     say(f"{headline.tone.upper()}  {sentence[:1].upper()}{sentence[1:]}", stdout)
-    if headline.detail:
+    if headline.detail and headline.detail not in (f"SLO {each}" for each in slos):
         say(f"  {headline.detail}", stdout)
     if facts := target_facts(report.run):
         say(f"  {' · '.join(facts)}", stdout)
     for void in report.voids:
         say(f"  {void.kind}: {plain(void.message, 500)}", stdout)
-    for entry in report.run.get("slos", ()):
-        say(f"SLO {entry['verdict']}: {plain(describe(entry), 400)}", stdout)
-    if found := capacity_found(report.run.get("capacity")):
-        say(f"capacity: {found.sentence}", stdout)
+    for entry, said in zip(_slos(report), slos, strict=True):
+        say(f"SLO {entry['verdict']}: {said}", stdout)
+    searched = capacity_found(report.run.get("capacity"))
+    if report.run["kind"] == "load" and not (slos or searched or report.empty):
+        say(f"SLO: none was asked; {load_answer(report).ask} would ask for one", stdout)
+    if searched is not None:
+        say(f"capacity: {searched.sentence}", stdout)
+    if report.summary.failures is not None:
+        print_failures(report, report.summary.failures, stdout)
     if report.rules:
-        tally = report.outcomes().items()
-        said = ", ".join(f"{count:,} {OUTCOMES[outcome][1]}" for outcome, count in tally)
-        say(f"rules: {said}", stdout)
+        say(f"rules: {', '.join(_outcomes(report))}", stdout)
+    findings = report.findings()
+    _print_findings([each for each in findings if each.outcome in ("failed", "outside")], stdout)
+    _print_findings([each for each in findings if each.outcome == "warned"], stdout)
     for group in report.summary.groups:
         _print_group(report, group, stdout)
-    broken = [rule for rule in report.findings() if rule.outcome in ("failed", "outside")]
-    for rule in broken[:9]:
-        say(f"  ✗ {plain(rule.id, 160)} ({rule.times})", stdout)
-        if rule.evidence:
-            say(f"      {plain(rule.evidence[0].message, 160)}", stdout)
-    if len(broken) > 9:
-        say(f"  and {plural(len(broken) - 9, 'more broken rule')}", stdout)
-    if report.summary.codes:
-        say("violations by code:", stdout)
-        for code, count in list(report.summary.codes.items())[:12]:
-            seen = f"in {plural(count.exchanges, 'exchange')}"
-            say(f"  {plain(code, 40):<24} {count.violations:>7,} {seen}", stdout)
+    if said := until(report):
+        say(f"times count from the moment a request was due: {said}", stdout)
+    _print_notes([each for each in findings if each.outcome == "passed"], stdout)
+
+
+def _slos(report: Report) -> Sequence[Mapping[str, Any]]:
+    found: Sequence[Mapping[str, Any]] = report.run.get("slos", ())
+    return found
+
+
+def _outcomes(report: Report) -> Iterable[str]:
+    """`4 failed`, `26 not exercised (nothing that this run …)`."""
+    for outcome, count in report.outcomes().items():
+        meaning = OUTCOME_MEANINGS.get(outcome) if outcome == "not_exercised" else None
+        yield f"{count:,} {OUTCOMES[outcome][1]}{f' ({meaning})' if meaning else ''}"
+
+
+def _print_findings(found: list[RuleResult], stdout: TextIO) -> None:
+    """A finding a paragraph: the defect and how often, what is asked, the rule."""
+    for rule in found[:_NAMED]:
+        say(f"  {OUTCOMES[rule.outcome][0]} {plain(rule.title, 220)}: {rule.times}", stdout)
+        if rule.asked:
+            say(f"      asked: {plain(rule.asked, 300)}", stdout)
+        if rule.evidence and rule.evidence[0].expected:
+            say(f"      expected: {plain(rule.evidence[0].expected, 200)}", stdout)
+            say(f"      received: {plain(rule.evidence[0].received, 200)}", stdout)
+        codes = f" [{plain(', '.join(rule.codes), 100)}]" if rule.codes else ""
+        say(f"      {plain(rule.id, 160)}{codes}", stdout)
+    if len(found) > _NAMED:
+        kind = "warning" if found[0].outcome == "warned" else "broken rule"
+        say(f"  and {plural(len(found) - _NAMED, f'more {kind}')}", stdout)
+
+
+def _print_notes(found: list[RuleResult], stdout: TextIO) -> None:
+    if found:
+        say("notes, none of which breaks the contract:", stdout)
+    for rule in found[:_NAMED]:
+        say(f"  {plain(rule.title, 220)}: {rule.times}", stdout)
+    if len(found) > _NAMED:
+        say(f"  and {plural(len(found) - _NAMED, 'more note')}", stdout)
 
 
 def _print_group(report: Report, group: Group, stdout: TextIO) -> None:
@@ -62,7 +109,7 @@ def _print_group(report: Report, group: Group, stdout: TextIO) -> None:
         f"{plain(outcome, 20)} {count:,} ({percent(count, total)})"
         for outcome, count in group.outcomes.items()
     )
-    beside = [f"{plural(group.probes, 'probe')}"] if group.probes else []
+    beside = [f"{plural(group.probes, 'request')} made to be refused"] if group.probes else []
     beside += [f"{group.warmup:,} warm-up"] if group.warmup else []
     said = "; ".join(one for one in (rates, ", ".join(beside)) if one)
     say(f"{place_words(group.api, group.endpoint)}: {said}", stdout)
@@ -75,15 +122,19 @@ def _print_times(report: Report, group: Group, stdout: TextIO) -> None:
     for name in report.headlines:
         one = group.milestone(name) if name in group.names.headline else None
         if one is not None:
-            quantiles = "  ".join(
-                f"p{round(quantile.order * 100)} {one.said(place):>8}"
-                for place, quantile in enumerate(one.intended)
-                if quantile.order != 0.9
-            )
-            never = "" if one.reached == one.n else f", {one.n - one.reached:,} never got there"
             label = f"  {milestone_label(group.names, name):<6}"
-            say(f"{label} {quantiles}  (n = {one.n:,}{never})", stdout)
+            say(f"{label} {_quantiles(one)}", stdout)
         elif group.endpoint == "stream" and group.measured:
             say(f"  {report.label(name):<6} n/a", stdout)
     if group.resolution:
         say(f"  {resolution_words(group.resolution)}", stdout)
+
+
+def _quantiles(one: MilestoneSummary) -> str:
+    """`p50   1.24 s  p95   2.10 s  (n = 40)`: those that so many values tell."""
+    never = "" if one.reached == one.n else f", {one.n - one.reached:,} never got there"
+    if one.n == 1:
+        return f"{one.said(0)}  (one exchange{never})"
+    told = [place for place in _PRINTED if not place or one.tells(place)]
+    said = (f"p{round(QUANTILES[place] * 100)} {one.said(place):>8}" for place in told)
+    return f"{'  '.join(said)}  (n = {one.n:,}{never})"

@@ -1,161 +1,261 @@
-"""How milestones went from run to run: a series for each quantile, and where its level changed.
+"""How milestones went from run to run: a series for each quantile of each workload.
 
-A series holds runs that can be compared by eye: the same endpoint of the same API version, against
-the same kind of target. Bundles in, values out; `trend_page` shows them.
+Runs of one workload were asked the same of the same: what comparisons ask for (`run/workload`), and
+the same host. What may change under a workload without making another one of it (versions, the
+contract, the machine) is kept by run, to be named where a level changed. Runs that are void for
+comparisons are left out, and named. Bundles in, values out; `trend_page` shows them.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import ipaddress
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from soundstage.errors import SoundstageError
 from soundstage.reports.history.changepoints import LevelChange, changes
-from soundstage.reports.run.milestone_times import Quantile
-from soundstage.reports.run.summary import expected_milestones, summarise
-from soundstage.reports.words import between, milestone_label, plain, plural, seconds
+from soundstage.reports.history.trend_series import Point, TrendSeries
+from soundstage.reports.run.summary import Summary, expected_milestones, summary_of
+from soundstage.reports.run.workload import stated, voids
+from soundstage.reports.words import milestone_label, plain
 from soundstage.results.bundle import Bundle
-from soundstage.results.quantiles import finite
+from soundstage.results.intake import take_in
 from soundstage.results.run_history import RunEntry
 
 #: Quantiles that have a series of their own.
 ORDERS = (0.5, 0.95)
+#: Reasons for which runs cannot be compared that make another workload. The rest change under it.
+_APART = frozenset({"kind", "workload", "rate", "scenario", "target", "profile"})
+#: So many parameters are named to tell workloads apart that are called alike.
+_NAMED = 3
+
+Facts = dict[tuple[str, str], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """A run in a series: a quantile of `n` exchanges, in seconds, with its 95% interval. Of times
-    that are known by polling it is that of the high ends, and `low` that of the low ones.
-    """
+class LeftOut:
+    """A run that is in no series, and why."""
 
     run: RunEntry
-    n: int
-    quantile: Quantile
-    low: Quantile | None = None
-
-    @property
-    def words(self) -> str:
-        """`1.24 s`, or both ends of it."""
-        high = seconds(self.quantile.value)
-        return high if self.low is None else between(seconds(self.low.value), high)
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """The interval, wide enough for both ends; nan where there is none."""
-        return (self.low or self.quantile).low, self.quantile.high
-
-    @property
-    def level(self) -> float | None:
-        """The log of the quantile, of 1 ns for none at all; None if so many never got there."""
-        value = self.quantile.value
-        return math.log(max(value, 1e-9)) if math.isfinite(value) else None
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
-class TrendSeries:
-    """One quantile of one milestone over two runs or more, the oldest first. `changes` are told by
-    the place of the run that brought them.
+class Workload:
+    """Runs of one workload, the oldest first, and their series, those of headline milestones first.
+    `target` and `load` say in words what was asked how; `noted` has by run what may change.
     """
 
     target: str
-    api: str
-    endpoint: str
-    milestone: str
-    order: float
-    points: tuple[Point, ...]
-    changes: tuple[LevelChange, ...]
-    label: str
+    load: str
+    runs: tuple[RunEntry, ...]
+    series: tuple[TrendSeries, ...]
+    noted: Mapping[str, Facts] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        """`v6 stream TTC p95, emulator`"""
-        where = f"{plain(self.api, 40)} {plain(self.endpoint, 20)}"
-        return f"{where} {self.label} p{self.order * 100:g}, {self.target}"
+        """`emulator, profile realistic, 4/s`"""
+        return f"{self.target}, {self.load}"
 
-    @property
-    def sentence(self) -> str:
-        """What it comes to. Of runs that never got there no level can be worked out."""
-        lost = [point for point in self.points if point.level is None]
-        last = self.points[-1]
-        said = f"{plural(len(self.points), 'run')}; the last {last.words}"
-        for change in self.changes:
-            percent = abs(change.ratio - 1) * 100
-            how = "slower" if change.ratio > 1 else "faster"
-            since = plain(self.points[change.at].run.id, 80)
-            said += f"; {percent:.0f}% {how} since {since} (p = {change.p:.2g})"
-        if not self.changes:
-            said += "; no change of level" + (" among those that got there" if lost else "")
-        if lost:
-            said += f"; {plural(len(lost), 'run')} never got there"
-        if last.level is None:
-            got = [at for at, point in enumerate(self.points) if point.level is not None]
-            first = self.points[got[-1] + 1 if got else 0]
-            said += f", none since {plain(first.run.id, 80)}"
-        if any(point.low for point in self.points):
-            said += "; times by polling, levels are those of their high ends"
-        return said + "."
+    def changed(self, before: RunEntry, after: RunEntry) -> list[str]:
+        """What else changed from one run to another: `soundstage 0.1.0, then 0.2.0`."""
+        one, other = self.noted.get(before.id, {}), self.noted.get(after.id, {})
+        return [
+            f"{plain(what, 60)} {_value(one.get((why, what)))}, then"
+            f" {_value(other.get((why, what)))}"
+            for why, what in {**one, **other}
+            if one.get((why, what)) != other.get((why, what))
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """The workloads, that of the newest run first, and what is in none."""
+
+    workloads: tuple[Workload, ...]
+    left_out: tuple[LeftOut, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Times in seconds; null is a moment that never came, or an open bound."""
+        """Series with their numbers by workload, and the runs that are left out."""
         return {
-            "target": self.target,
-            "api": self.api,
-            "endpoint": self.endpoint,
-            "milestone": self.milestone,
-            "order": self.order,
-            "points": [
+            "workloads": [
                 {
-                    "run": point.run.id,
-                    "created": point.run.created or "",
-                    "n": point.n,
-                    "seconds": finite(point.quantile.value),
-                    **({"seconds_low": finite(point.low.value)} if point.low else {}),
-                    "low": finite(point.bounds[0]),
-                    "high": finite(point.bounds[1]),
+                    "target": each.target,
+                    "load": each.load,
+                    "runs": [run.id for run in each.runs],
+                    "series": [one.to_json() for one in each.series],
                 }
-                for point in self.points
+                for each in self.workloads
             ],
-            "changes": [
-                {"run": self.points[one.at].run.id, "ratio": one.ratio, "p": one.p}
-                for one in self.changes
-            ],
+            "left_out": [{"run": each.run.id, "why": each.why} for each in self.left_out],
         }
 
 
-def trend(entries: Iterable[RunEntry], milestones: Sequence[str] = ()) -> list[TrendSeries]:
-    """The series of these runs, by endpoint and milestone; all milestones unless some are named. A
-    bundle that is damaged is left out.
-    """
-    found: dict[tuple[str, str, str, str, float], list[Point]] = {}
-    labels: dict[tuple[str, str, str], str] = {}
+def trend(entries: Iterable[RunEntry], milestones: Sequence[str] = ()) -> Trend:
+    """The series of these runs; of all milestones unless some are named."""
+    gathered: dict[str, _Gathered] = {}
+    left_out = []
     for entry in sorted(entries, key=lambda each: (each.created or "", each.id)):
         try:
             bundle = Bundle.open(entry.path)
-            expected = expected_milestones(bundle.run, list(bundle.rules()))
-            summary = summarise(bundle.exchanges(), expected, bundle.run)
-        except SoundstageError:
+            void = next(voids(bundle.run), None)
+            summary = None if void else _summary(bundle)
+            void = void or next(voids(bundle.run, bundle.torn), None)
+        except SoundstageError as error:
+            left_out.append(LeftOut(entry, f"cannot be read: {plain(error, 200)}"))
             continue
+        if void or summary is None:
+            why = "nothing was measured" if void is None else f"{void[0]}: {plain(void[1], 200)}"
+            left_out.append(LeftOut(entry, why))
+            continue
+        facts, host = stated(bundle.run), _host(bundle.run["target"])
+        apart = {fact: value for fact, value in facts.items() if fact[0] in _APART}
+        key = json.dumps([host, sorted((*fact, value) for fact, value in apart.items())])
+        found = gathered.setdefault(key, _Gathered(bundle.run, host, apart))
+        found.add(entry, bundle.run, summary, milestones)
+    made = [each.workload(list(gathered.values())) for each in gathered.values()]
+    made.sort(key=lambda each: (each.runs[-1].created or "", each.runs[-1].id), reverse=True)
+    return Trend(tuple(made), tuple(left_out))
+
+
+def _summary(bundle: Bundle) -> Summary | None:
+    """None where no exchange was measured."""
+    expected = expected_milestones(bundle.run, list(bundle.rules()))
+    summary = summary_of(take_in(bundle, times_only=True), expected, bundle.run)
+    return summary if any(group.milestones for group in summary.groups) else None
+
+
+class _Gathered:
+    """The runs of one workload while they are read."""
+
+    def __init__(self, run: Mapping[str, Any], host: str, apart: Facts) -> None:
+        self.target, self.load = _target_words(run["target"], host), _load_words(run)
+        self.apart = apart
+        self.runs: list[RunEntry] = []
+        self.noted: dict[str, Facts] = {}
+        self.points: dict[tuple[str, str, str, float], list[Point]] = {}
+        #: By place and milestone: how it is called, and where it stands among the headlines.
+        self.labels: dict[tuple[str, str, str], tuple[str, int | None]] = {}
+
+    def add(
+        self,
+        entry: RunEntry,
+        run: Mapping[str, Any],
+        summary: Summary,
+        milestones: Sequence[str],
+    ) -> None:
+        """Take in the quantiles of a run."""
+        self.runs.append(entry)
+        self.noted[entry.id] = _noted(run)
         for group in summary.groups:
+            headline = group.names.headline
             for one in group.milestones:
-                place = group.api, group.endpoint, one.name
-                labels[place] = milestone_label(group.names, one.name)
                 if milestones and one.name not in milestones:
                     continue
+                place = group.api, group.endpoint, one.name
+                rank = headline.index(one.name) if one.name in headline else None
+                self.labels[place] = milestone_label(group.names, one.name), rank
                 for at, quantile in enumerate(one.intended):
                     if quantile.order in ORDERS:
                         low = None if one.low is None else one.low.intended[at]
-                        key = str(entry.target_kind), *place, quantile.order
-                        found.setdefault(key, []).append(Point(entry, one.n, quantile, low))
-    return [
-        TrendSeries(*key, tuple(points), _changes(points), labels[key[1:4]])
-        for key, points in found.items()
-        if len(points) > 1
-    ]
+                        key = (*place, quantile.order)
+                        self.points.setdefault(key, []).append(Point(entry, one.n, quantile, low))
+
+    def workload(self, all_: Sequence[_Gathered]) -> Workload:
+        """What came together; `all_` are those from which its name has to tell it."""
+        alike = [each for each in all_ if (each.target, each.load) == (self.target, self.load)]
+        load = self.load
+        if len(alike) > 1:
+            facts = {fact for each in alike for fact in each.apart}
+            unlike = [
+                f"{plain(fact[1], 40)} {_value(self.apart.get(fact))}"
+                for fact in sorted(facts)
+                if any(each.apart.get(fact) != self.apart.get(fact) for each in alike)
+            ]
+            load = ", ".join([load, *unlike[:_NAMED]])
+        series = [self._series(key, points) for key, points in self.points.items()]
+        series.sort(key=self._rank)
+        return Workload(self.target, load, tuple(self.runs), tuple(series), self.noted)
+
+    def _series(self, key: tuple[str, str, str, float], points: Sequence[Point]) -> TrendSeries:
+        label, rank = self.labels[key[:3]]
+        return TrendSeries(*key, tuple(points), _changes(points), label, rank is not None)
+
+    def _rank(self, one: TrendSeries) -> tuple[bool, str, str, int]:
+        _, rank = self.labels[one.api, one.endpoint, one.milestone]
+        # The sort is stable: what has no rank stays as it is reached.
+        return rank is None, one.api, one.endpoint, rank or 0
 
 
 def _changes(points: Sequence[Point]) -> tuple[LevelChange, ...]:
     known = [(at, point.level) for at, point in enumerate(points) if point.level is not None]
     found = changes([level for _, level in known])
     return tuple(LevelChange(known[each.at][0], each.ratio, each.p) for each in found)
+
+
+def _noted(run: Mapping[str, Any]) -> Facts:
+    """What may change under a workload."""
+    found = {fact: value for fact, value in stated(run).items() if fact[0] not in _APART}
+    for api, contract in run["contracts"].items():
+        found["contract", f"contract of {api}"] = contract["sha256"][:12]
+    found["machine", "machine"] = run["machine"]["system"]
+    found["machine", "CPUs"] = run["machine"]["cpus"]
+    return found
+
+
+def _host(target: Mapping[str, Any]) -> str:
+    """Whom a target is, beside its kind: its host. None of this machine, whose servers and ports
+    come and go.
+    """
+    if target["kind"] == "emulator":
+        return ""
+    try:
+        parts = urlsplit(target["url"])
+    except ValueError:
+        return ""
+    try:
+        at_home = ipaddress.ip_address(parts.hostname or "").is_loopback
+    except ValueError:  # a name
+        at_home = parts.hostname in (None, "localhost")
+    return "" if at_home else plain(parts.netloc, 80)
+
+
+def _target_words(target: Mapping[str, Any], host: str) -> str:
+    """`emulator, profile realistic, 100× faster than life`; `live, api.example.com`."""
+    said = [plain(target["kind"], 20)]
+    if host:
+        said.append(host)
+    if target.get("profile"):
+        said.append(f"profile {plain(target['profile'], 60)}")
+    if target.get("speed") not in (None, 1):
+        said.append(f"{target['speed']:g}× faster than life")
+    return ", ".join(said)
+
+
+def _load_words(run: Mapping[str, Any]) -> str:
+    """`4/s`, `10 users`, `scenario soak: 4/s for 1 h`, `contract checks`."""
+    if run["kind"] == "check":
+        return "contract checks"
+    asked = run["parameters"]
+    rate, users, phases = asked.get("rate"), asked.get("users"), asked.get("phases")
+    if isinstance(rate, int | float):
+        said = f"{rate:g}/s"
+    elif isinstance(users, int):
+        said = f"{users:,} users"
+    elif isinstance(phases, list) and phases:
+        said = plain(", ".join(map(str, phases[:4])), 80)
+    else:
+        said = "load"
+    named = asked.get("scenario")
+    return said if named in (None, "load") else f"scenario {plain(named, 40)}: {said}"
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, list):
+        return plain(" and ".join(map(str, value)), 60)
+    return plain(value, 60)

@@ -10,11 +10,19 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from soundstage.conformance.defects import headline_of
 from soundstage.reports.run.evidence import FINDING_LIMIT, Smallest
 from soundstage.reports.run.rule_results import Evidence, RuleResult, rule_results
 from soundstage.reports.run.summary import Summary, expected_milestones, summary_of
 from soundstage.reports.run.timeline import Generator, generator
-from soundstage.reports.words import OUTCOMES, Headline, headline, milestone_label, plural
+from soundstage.reports.words import (
+    OUTCOMES,
+    Headline,
+    headline,
+    milestone_label,
+    plural,
+    reason_words,
+)
 from soundstage.results.intake import Intake
 from soundstage.results.milestone_names import MilestoneNames, common_order, milestone_names
 
@@ -29,7 +37,9 @@ class Void:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that a report shows. `rules` are in the order of the contract."""
+    """All that a report shows. `rules` are in the order of the contract; `folder` is the bundle's
+    place as commands may name it ("" where nobody said).
+    """
 
     run: Mapping[str, Any]
     headline: Headline
@@ -38,6 +48,7 @@ class Report:
     rules: tuple[RuleResult, ...]
     transcripts: tuple[str, ...]
     generator: Generator | None = None
+    folder: str = ""
 
     @property
     def empty(self) -> bool:
@@ -64,14 +75,17 @@ class Report:
         return milestone_label(next(groups, MilestoneNames()), milestone)
 
     def findings(self) -> list[RuleResult]:
-        """The rules that were broken, waived or noted: worst first, then the most frequent."""
+        """The rules that were broken, waived or noted: worst first, then what most exchanges show."""
         urgency = list(OUTCOMES)
         broken = (
             rule
             for rule in self.rules
             if rule.outcome in ("failed", "outside", "warned", "known") or rule.violations
         )
-        return sorted(broken, key=lambda rule: (urgency.index(rule.outcome), -rule.violations))
+        return sorted(
+            broken,
+            key=lambda rule: (urgency.index(rule.outcome), -rule.broken_in, -rule.violations),
+        )
 
     def outcomes(self) -> dict[str, int]:
         """How many rules came out how, in the order of `OUTCOMES`, without those that are 0."""
@@ -89,17 +103,20 @@ def build(
     health: Iterable[Mapping[str, Any]] = (),
     torn: Callable[[], int] = lambda: 0,
     evidence: Callable[[RuleResult, Evidence], tuple[Smallest | None, str | None]] | None = None,
+    folder: str = "",
 ) -> Report:
     """The report of a run from its rows; `exchanges` takes in those of the exchanges, with the
     transcripts of the ids that it is given; `torn` is asked when all rows have been read,
     `evidence` for the smallest stream that shows a finding, and its request.
     """
-    results = rule_results(rules, violations)
+    results = rule_results(rules, violations, run["contracts"])
     wanted = {item.exchange for result in results for item in result.evidence}
     kept = set(transcripts)
     intake = exchanges(wanted)
     named = ({"rule": one.id, "api": one.api, "endpoint": one.endpoint} for one in results)
     summary = summary_of(intake, expected_milestones(run, named), run)
+    if summary.failures is not None:
+        summary = replace(summary, failures=summary.failures.kept(kept))
     places = {
         exchange: place
         for exchange in wanted
@@ -107,14 +124,24 @@ def build(
     }
     report = Report(
         run=run,
-        headline=headline(run, empty=not summary.exchanges and not results),
+        headline=headline(
+            run, empty=not summary.exchanges and not results, broken=_broken(results)
+        ),
         voids=tuple(_voids(run, summary.exchanges, torn())),
         summary=summary,
         rules=tuple(_with_places(result, places) for result in results),
         transcripts=tuple(sorted(kept)),
         generator=generator(health),
+        folder=folder,
     )
     return report if evidence is None else _with_evidence(report, evidence)
+
+
+def _broken(results: Iterable[RuleResult]) -> str:
+    """What is broken, in a sentence: of the rules that were asked about, else of any other."""
+    broken = [each for each in results if each.outcome in ("failed", "outside")]
+    failed = [each for each in broken if each.outcome == "failed"] or broken
+    return headline_of(each.broken for each in failed)
 
 
 def _with_places(result: RuleResult, places: Mapping[str, str]) -> RuleResult:
@@ -149,4 +176,4 @@ def _voids(run: Mapping[str, Any], exchanges: int, torn: int) -> Iterator[Void]:
     if run["clock"]["stepped"] and "clock" not in stated:
         yield Void("clock", "The clock was set during the run: times may be off by that step.")
     for void in run["voids"]:
-        yield Void(void["kind"], void["message"])
+        yield Void(void["kind"], reason_words(void["message"]))

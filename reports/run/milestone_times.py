@@ -16,6 +16,8 @@ from soundstage.results import survival
 from soundstage.results.columns import Columns, Floats
 
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
+#: In place of a quantile that so few values do not tell.
+TOO_FEW = "–"
 CONFIDENCE = 0.95
 
 
@@ -58,9 +60,17 @@ class MilestoneSummary:
     low: MilestoneSummary | None = None
 
     def said(self, place: int, *, actual: bool = False) -> str:
-        """The quantile at this place of `QUANTILES`: `1.24 s`; `1.10 to 1.24 s` of both ends."""
+        """The quantile at this place of `QUANTILES`: `1.24 s`; `1.10 to 1.24 s` of both ends; `–` of
+        too few values to tell (of a single one, p50 is that value).
+        """
+        if place and not self.tells(place):
+            return TOO_FEW
         high = (self.actual if actual else self.intended)[place].words
         return high if self.low is None else between(self.low.said(place, actual=actual), high)
+
+    def tells(self, place: int) -> bool:
+        """Whether there are enough values for the quantile at this place of `QUANTILES`."""
+        return exact.tells(QUANTILES[place], self.n)
 
     def bounds(self, place: int) -> tuple[float, float]:
         """The interval of a quantile from the intended start, wide enough for both ends."""

@@ -42,7 +42,13 @@ def told(run: Mapping[str, Any]) -> list[ObjectiveText]:
     """The objectives of run.json, in its order: missed ones first, then the undecided."""
     order = ("fail", "inconclusive", "pass")
     entries = sorted(run.get("slos", ()), key=lambda each: order.index(each["verdict"]))
-    return [_told(each) for each in entries[:LIMIT]]
+    return [_told(said_once(each, run)) for each in entries[:LIMIT]]
+
+
+def said_once(entry: Mapping[str, Any], run: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An entry of `slos` without its reason, where that voids the whole run and is said there."""
+    voids = {void["message"] for void in run["voids"]}
+    return {**entry, "reason": None} if entry["reason"] in voids else entry
 
 
 def _told(entry: Mapping[str, Any]) -> ObjectiveText:

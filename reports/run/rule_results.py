@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from soundstage.reports.words import plural
+from soundstage.conformance.defects import BrokenRule, Defects, counted
+from soundstage.reports.words import plain, plural
 
 if TYPE_CHECKING:  # a comparison shows no streams, and starts without the engine
     from soundstage.reports.run.evidence import Smallest
@@ -23,20 +24,25 @@ EVIDENCE_LIMIT = 3
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One place where a rule was broken; `transcript` is a path in the bundle, if it is there."""
+    """One place where a rule was broken; `transcript` is a path in the bundle, if it is there.
+    `expected` and `received` are in words, "" where it is not one value that is to blame.
+    """
 
     exchange: str
     chunk: int | None
     path: str
     message: str
     transcript: str | None
+    expected: str = ""
+    received: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleResult:
     """A rule at an endpoint, and what became of it. `exchanges` were held against it, `broken_in`
-    of them broke it; `codes` are those of its violations. Where a transcript was kept, `smallest`
-    is the smallest stream that shows it, and `curl` the request as a line for a shell.
+    of them broke it; `codes` are those of its violations, `defect` what is wrong in one line; `kind`
+    is that of its endpoint. Where a transcript was kept, `smallest` is the smallest stream that
+    shows it, and `curl` the request as a line for a shell.
     """
 
     id: str
@@ -54,6 +60,8 @@ class RuleResult:
     seconds: float | None
     codes: tuple[str, ...]
     evidence: tuple[Evidence, ...]
+    defect: str = ""
+    kind: str | None = None
     smallest: Smallest | None = None
     curl: str | None = None
 
@@ -70,30 +78,57 @@ class RuleResult:
 
     @property
     def times(self) -> str:
-        """`3 times in 2 of 40 exchanges`."""
+        """`3 times in 2 of 40 streams`; `2 of 40 streams`, where it is once in each of them."""
         often = plural(self.violations, "time")
         if not self.broken_in:
             return often
-        if self.exchanges < self.broken_in:
-            return f"{often} in {plural(self.broken_in, 'exchange')}"
-        return f"{often} in {self.broken_in:,} of {plural(self.exchanges, 'exchange')}"
+        seen = counted(self.broken_in, self.exchanges, self.kind)
+        return seen if self.violations == self.broken_in else f"{often} in {seen}"
+
+    @property
+    def title(self) -> str:
+        """What a finding is called: the defect, where anything was seen; else what is asked."""
+        return self.defect or plain(self.text or self.id)
+
+    @property
+    def asked(self) -> str:
+        """`In a chunk of final, version is an integer. (documented, page:12)`; "" where a bundle
+        does not say.
+        """
+        if not self.text:
+            return ""
+        grounds = ", ".join(plain(each) for each in (self.basis, self.source) if each)
+        return f"{plain(self.text)} ({grounds})" if grounds else plain(self.text)
+
+    @property
+    def broken(self) -> BrokenRule:
+        """What is wrong, for a headline."""
+        seen = counted(self.broken_in, self.exchanges, self.kind)
+        return BrokenRule(self.title, seen, self.broken_in, self.violations)
 
 
 def rule_results(
-    rules: Iterable[Mapping[str, Any]], violations: Iterable[Mapping[str, Any]]
+    rules: Iterable[Mapping[str, Any]],
+    violations: Iterable[Mapping[str, Any]],
+    contracts: Mapping[str, Any] | None = None,
 ) -> list[RuleResult]:
     """The rules of rules.ndjson in their order, then those that only violations tell of. Which
-    transcripts are kept is not known here.
+    transcripts are kept is not known here. `contracts` is that of run.json, which says what kinds
+    endpoints are of.
     """
     rows = list(rules)
     known_rules = {row["rule"] for row in rows}
     codes: dict[str, Counter[str]] = {}
     broken_in: Counter[str] = Counter()
     last: dict[str, str] = {}
+    defects: dict[str, Defects] = {}
     rebuilt: dict[tuple[str, str, str], dict[str, Any]] = {}
     for violation in violations:
         rule, exchange = violation.get("rule", ""), violation.get("exchange", "")
-        codes.setdefault(rule, Counter())[violation.get("code", "")] += violation.get("times", 1)
+        code, times = violation.get("code", ""), violation.get("times", 1)
+        codes.setdefault(rule, Counter())[code] += times
+        said, path = violation.get("message", ""), violation.get("path", "")
+        defects.setdefault(rule, Defects(rule)).add(code, said, path, times)
         # The violations of an exchange were written together: no set of ids is needed.
         if last.get(rule) != exchange:
             broken_in[rule] += 1
@@ -101,9 +136,22 @@ def rule_results(
         if rule not in known_rules:
             _note(rebuilt, violation)
     return [
-        _result(row, codes.get(row["rule"], Counter()), broken_in[row["rule"]])
+        _result(
+            row,
+            codes.get(row["rule"], Counter()),
+            broken_in[row["rule"]],
+            defects.get(row["rule"]),
+            _kind(contracts or {}, row),
+        )
         for row in (*rows, *rebuilt.values())
     ]
+
+
+def _kind(contracts: Mapping[str, Any], row: Mapping[str, Any]) -> str | None:
+    """The kind of a rule's endpoint, as far as the bundle says it."""
+    endpoint: str = row["endpoint"]
+    kinds = contracts.get(row["api"], {}).get("kinds")
+    return None if kinds is None else kinds.get(endpoint, endpoint)
 
 
 def _note(
@@ -132,11 +180,19 @@ def _note(
                 "chunk": violation.get("chunk"),
                 "path": violation.get("path", ""),
                 "message": violation.get("message", ""),
+                "expected": violation.get("expected", ""),
+                "received": violation.get("received", ""),
             }
         )
 
 
-def _result(row: Mapping[str, Any], codes: Counter[str], broken_in: int) -> RuleResult:
+def _result(
+    row: Mapping[str, Any],
+    codes: Counter[str],
+    broken_in: int,
+    defects: Defects | None,
+    kind: str | None,
+) -> RuleResult:
     return RuleResult(
         id=row["rule"],
         api=row["api"],
@@ -159,7 +215,19 @@ def _result(row: Mapping[str, Any], codes: Counter[str], broken_in: int) -> Rule
                 path=item["path"],
                 message=item["message"],
                 transcript=None,
+                expected=item.get("expected", ""),
+                received=item.get("received", ""),
             )
             for item in row.get("evidence", ())[:EVIDENCE_LIMIT]
         ),
+        defect=plain((defects or _of_evidence(row)).sentence),
+        kind=kind,
     )
+
+
+def _of_evidence(row: Mapping[str, Any]) -> Defects:
+    """What is known of the defect where the bundle has lost its violations."""
+    found = Defects(row["rule"])
+    for item in row.get("evidence", ()):
+        found.add("", item["message"], item["path"])
+    return found

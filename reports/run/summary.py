@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from soundstage.reports.run.failures import Failures, failures
 from soundstage.reports.run.heard_playback import Playback, playback
 from soundstage.reports.run.milestone_times import (
     MilestoneSummary,
@@ -99,7 +100,9 @@ class CodeCount:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What all rows of a run come to. `coarse` is the share of events timed coarsely."""
+    """What all rows of a run come to. `coarse` is the share of events timed coarsely; `failures`
+    is None where nothing failed.
+    """
 
     exchanges: int
     groups: tuple[Group, ...]
@@ -112,6 +115,7 @@ class Summary:
     billed: int
     lateness: tuple[Quantile, ...]
     timeline: Timeline | None
+    failures: Failures | None = None
 
 
 def _group(
@@ -242,6 +246,7 @@ def summary_of(
         billed=whole.billed,
         lateness=quantiles(lateness),
         timeline=line,
+        failures=failures(columns, line),
     )
 
 

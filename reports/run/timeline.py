@@ -97,9 +97,9 @@ def timeline(asked: Floats, begun: Floats, ended: Floats) -> Timeline | None:
     in_flight = _in_flight(np.sort(begun), np.sort(ended), width, slices)
     return Timeline(
         width=width,
-        asked=_counted(asked, width, slices),
-        started=_counted(begun, width, slices),
-        ended=_counted(ended, width, slices),
+        asked=in_slices(asked, width, slices),
+        started=in_slices(begun, width, slices),
+        ended=in_slices(ended, width, slices),
         in_flight=in_flight,
     )
 
@@ -140,6 +140,7 @@ def _places(times: Floats, width: float, slices: int) -> npt.NDArray[np.int64]:
     return np.clip(np.floor(times / width + 0.001), 0, slices - 1).astype(np.int64)
 
 
-def _counted(times: Floats, width: float, slices: int) -> tuple[int, ...]:
+def in_slices(times: Floats, width: float, slices: int) -> tuple[int, ...]:
+    """How many of `times` (seconds since the run began) lie in each slice of `width` seconds."""
     counts = np.bincount(_places(times, width, slices), minlength=slices)
     return tuple(int(n) for n in counts)

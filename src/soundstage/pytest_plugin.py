@@ -216,6 +216,9 @@ def pytest_runtest_makereport(
     _without_secrets(report)
     if not any(map(item.get_closest_marker, _MARKERS)):
         return report
+    if (rule := _rule_of(item)) is not None and _GATE in item.config.stash:
+        seconds = item.config.stash[_GATE].check_seconds
+        seconds[rule.id] = round(seconds.get(rule.id, 0.0) + call.duration, 6)
     pytest_words.show(report)
     beside = item.config.stash.get(_BESIDE, None)
     if beside is None or call.excinfo is None:
@@ -227,7 +230,10 @@ def pytest_runtest_makereport(
             beside.open.append(said.removeprefix(_OPEN))
     elif isinstance(error, pytest.fail.Exception | AssertionError):
         if _rule_of(item) is None:
-            beside.failed.append(f"{name}: {_one_line(str(error))}")
+            # What a check reports by `pytest.fail` are violations, which their rules tell of.
+            of_rules = isinstance(error, pytest.fail.Exception)
+            told = beside.of_rules if of_rules else beside.failed
+            told.append(f"{_in_words(item)}: {_one_line(str(error))}")
     elif isinstance(error, BudgetError):
         beside.open.append(of_budget(error))
     elif isinstance(error, SoundstageError):
@@ -422,6 +428,13 @@ def _selection(
     keyword = session.config.option.keyword
     rules = sum(_rule_of(item) is not None for item in session.items)
     return conclusion.selection(gate, keyword, rules, outcomes) if keyword else None
+
+
+def _in_words(item: pytest.Item) -> str:
+    """The name of a check as a reader takes it: `a refused request costs nothing (v6)`."""
+    name, _, api = item.name.partition("[")
+    said = name.removeprefix("test_").replace("_", " ")
+    return f"{said} ({api.removesuffix(']')})" if api else said
 
 
 def _one_line(text: str) -> str:

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
 
-from soundstage.conformance.fields import shown
+from soundstage.conformance.fields import received, shown
+from soundstage.conformance.violations import Compared
 from soundstage.contract.protocol import ConstantField, Index, NeverDecrease
 
-#: (code, rule below the endpoint, number of the chunk, JSON pointer, message)
-Report = Callable[[str, str, int | None, str, str], None]
+#: (code, rule below the endpoint, number of the chunk, JSON pointer, message, both values)
+Report = Callable[[str, str, int | None, str, str, Compared], None]
 #: Different values of a field that identifies the stream which are told apart.
 _MOST_OTHERS: Final = 1_000
 #: Places whose value is remembered: a field may stand in many items, and on many tracks.
@@ -86,7 +87,9 @@ class Across:
                 self._others.setdefault(place, set()).add(value)
             on = f" of track {shown(track)}" if constant.per_track and track is not None else ""
             message = f"{constant.field}{on} is {shown(value)}; it was {shown(first)}"
-            self._report("identity.changed", f"constant/{constant.field}", number, at, message)
+            rule = f"constant/{constant.field}"
+            compared = Compared(f"{received(first)}, as before", received(value))
+            self._report("identity.changed", rule, number, at, message, compared)
 
     def every_constant(
         self, constant: ConstantField, chunk: Any, number: int, track: Track, broken: Any
@@ -109,7 +112,8 @@ class Across:
         if before is not None and value < before:
             message = f"{rising.field} is {shown(value)}; it was {shown(before)}"
             rule = f"never_decrease/{rising.field}"
-            self._report("progress.decreased", rule, number, at, message)
+            compared = Compared(f"at least {shown(before)}, as before", shown(value))
+            self._report("progress.decreased", rule, number, at, message, compared)
         if before is not None or len(self._rising) < _MOST_PLACES:
             self._rising[place] = value
 
@@ -144,13 +148,15 @@ class Across:
         at = index.field.pointer
         if first:
             message = f"{index.field} starts at {shown(value)}; expected {index.start}"
-            self._report("index.start", "index/start", number, at, message)
+            compared = Compared(str(index.start), shown(value))
+            self._report("index.start", "index/start", number, at, message, compared)
             return
         last = due - step
         code = "index.gap" if whole > last else "index.decreased"
         code = "index.repeated" if whole == last else code
         message = f"{index.field} is {shown(value)} after {shown(last)}; expected {shown(due)}"
-        self._report(code, "index/consecutive", number, at, message)
+        compared = Compared(shown(due), shown(value))
+        self._report(code, "index/consecutive", number, at, message, compared)
         # The count may go on from here, or as if nothing had happened.
         self._or_due = due + step
 

@@ -12,10 +12,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from soundstage.conformance.engine import SeenEvent
-from soundstage.conformance.fields import PATTERN_LIMIT, FieldCheck, shown
+from soundstage.conformance.fields import PATTERN_LIMIT, FieldCheck, received, shown
 from soundstage.conformance.nearly_printed import difference, nearest
 from soundstage.conformance.poll_check import PollCheck
-from soundstage.conformance.violations import Severity, Violation
+from soundstage.conformance.violations import Compared, Severity, Violation
 from soundstage.contract import Contract
 from soundstage.contract.json_schema.field_schemas import Schema, type_name
 from soundstage.contract.protocol import DocumentedError, Endpoint
@@ -54,10 +54,18 @@ class BodyFindings:
     seen: SeenEvent | None = None
 
 
-def violation(contract: Contract, code: str, rule: str, message: str, path: str = "") -> Violation:
+def violation(
+    contract: Contract,
+    code: str,
+    rule: str,
+    message: str,
+    path: str = "",
+    compared: Compared | None = None,
+) -> Violation:
     """A violation of the rule `API/RULE` by an exchange as a whole."""
     found = contract.rules[f"{contract.api}/{rule}"]
-    return Violation(code, Severity(found.severity), None, path, message, found.id)
+    severity = Severity(found.severity)
+    return Violation(code, severity, None, path, message, found.id, compared=compared)
 
 
 def check_result(
@@ -81,8 +89,9 @@ def check_result(
         return answer
     if not isinstance(value, dict):
         message = f"the result is {shown(value)}, of type {type_name(value)}; not an object"
-        code = "json.not_object"
-        answer.violations.append(violation(contract, code, f"{endpoint}/json", message))
+        code, compared = "json.not_object", Compared("an object", received(value))
+        rule = f"{endpoint}/json"
+        answer.violations.append(violation(contract, code, rule, message, compared=compared))
         return answer
     if (error := contract.errors.matching(value)) is not None:
         take_refusal(contract, endpoint, error, answer, "a result")
@@ -178,7 +187,9 @@ def check_refusal(contract: Contract, endpoint: Endpoint, status: int, raw: byte
     else:
         message = f"the status is {status}; expected {_expected(endpoint)}"
         rule = f"{endpoint.name}/http/status"
-        answer.violations.append(violation(contract, "http.status", rule, message))
+        compared = Compared(_expected(endpoint), str(status))
+        found = violation(contract, "http.status", rule, message, compared=compared)
+        answer.violations.append(found)
     return answer
 
 
@@ -187,7 +198,8 @@ def check_success(contract: Contract, endpoint: Endpoint, status: int) -> list[V
     if status == _OK or endpoint.kind == "stream" or endpoint.success:
         return []
     message = f"the status is {status}; expected 200"
-    return [violation(contract, "http.status", f"{endpoint.name}/http/ok", message)]
+    rule, compared = f"{endpoint.name}/http/ok", Compared("200", str(status))
+    return [violation(contract, "http.status", rule, message, compared=compared)]
 
 
 def _expected(endpoint: Endpoint) -> str:
@@ -210,9 +222,10 @@ def check_content_type(
         fits = media == "application/json" or media.endswith("+json")
     if fits:
         return []
-    message = f"the content type is {media or 'missing'}; expected {' or '.join(allowed[:2])}"
-    rule = f"{endpoint.name}/http/content_type"
-    return [violation(contract, "http.content_type", rule, message)]
+    expected = " or ".join(list(dict.fromkeys(allowed))[:2])
+    message = f"the content type is {media or 'missing'}; expected {expected}"
+    rule, compared = f"{endpoint.name}/http/content_type", Compared(expected, media or "none")
+    return [violation(contract, "http.content_type", rule, message, compared=compared)]
 
 
 def may_be_lines(media: str) -> bool:
@@ -234,9 +247,10 @@ def check_hosts(
         except ValueError:
             continue  # no URL at all: the field's own rule says so
         if host is not None and host not in (own_host, *contract.hosts.values):
-            message = f"{role} lies on {shown(host)}; expected {' or '.join(contract.hosts.values)}"
-            severity = Severity(rule.severity)
-            yield Violation("asset.host", severity, chunk, "", message, rule.id)
+            hosts = " or ".join(contract.hosts.values)
+            message = f"{role} lies on {shown(host)}; expected {hosts}"
+            severity, compared = Severity(rule.severity), Compared(hosts, shown(host))
+            yield Violation("asset.host", severity, chunk, "", message, rule.id, compared=compared)
 
 
 def _unprinted_error(contract: Contract, value: Any, answer: BodyFindings) -> None:

@@ -118,11 +118,17 @@ def rest(violation: Violation, many: int) -> Violation:
     """What stands for `many` violations of the same rule and code at other places. It is at no
     place itself: a waiver that names one must not speak for all of them.
     """
-    return replace(violation, chunk=None, path="", message=f"{many:,} {_REST}", times=many)
+    message = f"{many:,} {_REST}"
+    return replace(violation, chunk=None, path="", message=message, times=many, compared=None)
 
 
 def is_rest(violation: Violation) -> bool:
     """Whether it is no violation of its own, but the count of a rule's at places that were not
     kept.
     """
-    return violation.chunk is None and not violation.path and violation.message.endswith(_REST)
+    return violation.chunk is None and not violation.path and is_rest_message(violation.message)
+
+
+def is_rest_message(message: str) -> bool:
+    """Whether it is the message of such a count, where no more of it is known."""
+    return message.endswith(_REST)

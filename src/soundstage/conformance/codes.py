@@ -1,6 +1,7 @@
 """The table of violation codes (codes.toml), and which rules can give which code.
 
-Read only when asked for (`soundstage explain`, the page docs/violations.md): checks never need it.
+Read only when asked for (`soundstage explain`, the page docs/violations.md, the titles of findings):
+an exchange is judged without it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from soundstage.untrusted import json_text
 @dataclass(frozen=True, slots=True)
 class Code:
     """A stable, dotted name for a kind of violation: what it means, a line or a few that show it,
-    what usually causes it, and what to do about it. `family` is the title of its family.
+    what usually causes it, and what to do about it. `family` is the title of its family. `defect`
+    is the title of a finding, with places for names; `as_said`: messages say it better
+    (`defects.py`).
     """
 
     code: str
@@ -29,6 +32,8 @@ class Code:
     example: str
     cause: str
     hint: str
+    defect: str
+    as_said: bool = False
 
 
 @cache

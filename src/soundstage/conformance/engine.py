@@ -11,11 +11,18 @@ from typing import Any, NamedTuple
 
 from soundstage.conformance.across import Across, whole_number
 from soundstage.conformance.bounded_violations import Findings
-from soundstage.conformance.fields import MOST_EXPLAINED, PATTERN_LIMIT, REFUSED, FieldCheck, shown
+from soundstage.conformance.fields import (
+    MOST_EXPLAINED,
+    PATTERN_LIMIT,
+    REFUSED,
+    FieldCheck,
+    received,
+    shown,
+)
 from soundstage.conformance.milestones import Milestones
 from soundstage.conformance.stage_order import StageOrder, Track
 from soundstage.conformance.stages import RareChecks, compiled
-from soundstage.conformance.violations import Verdict, Violation, verdict_of
+from soundstage.conformance.violations import Compared, Verdict, Violation, verdict_of
 from soundstage.contract import Contract
 from soundstage.contract.json_schema.field_schemas import pointer, type_name
 from soundstage.contract.protocol import DocumentedError, Stage
@@ -164,7 +171,8 @@ class StreamCheck:
             if problems and problems[0].code == json_text.TOO_MANY:
                 return self._too_many_values()
             for wrong in problems:
-                self._report(wrong.code, "json", number, wrong.path, wrong.message, wrong.times)
+                said = wrong.path, wrong.message
+                self._report(wrong.code, "json", number, *said, times=wrong.times)
             if type(chunk) is not dict:
                 return self._no_chunk(chunk, readable, number)
         kind = self._c.kind(chunk, name) if self.named else self._c.kind(chunk)
@@ -232,7 +240,8 @@ class StreamCheck:
         if framing not in self._c.framings:
             promised = " or ".join(self._c.framings)
             message = f"the body is framed as {framing}; expected {promised}"
-            self._report("framing.unexpected", "framing", None, "", message)
+            compared = Compared(promised, framing)
+            self._report("framing.unexpected", "framing", None, "", message, compared)
 
     def close(self, *, cut: str | None = None, unterminated: bool = False) -> None:
         """Say that no more events come.
@@ -313,7 +322,8 @@ class StreamCheck:
     def _no_chunk(self, value: Any, readable: bool, number: int) -> SeenEvent:
         if readable:
             message = f"the chunk is {shown(value)}, of type {type_name(value)}; not an object"
-            self._report("json.not_object", "json", number, "", message)
+            compared = Compared("an object", received(value))
+            self._report("json.not_object", "json", number, "", message, compared)
         self._ledger.see_unknown()
         self._across.index(None, number)
         return _UNREADABLE
@@ -382,7 +392,8 @@ class StreamCheck:
             known = " or ".join(map(str, ledger.tracks)) or f"{tracks.start} first"
             message = f"{tracks.field} is {shown(track)}; expected {known}"
             path = tracks.field.pointer
-            self._report("track.unknown", "tracks/values", number, path, message)
+            compared = Compared(known, received(track))
+            self._report("track.unknown", "tracks/values", number, path, message, compared)
 
     def _check_order(self, stage: Stage, track: Track, number: int) -> bool:
         """Whether the chunk may be another track's: it comes too often, or ends its own early."""
@@ -426,11 +437,14 @@ class StreamCheck:
             if not (self._ledger.ended or self._ledger.perhaps_ended()):
                 message = f"{field} is true; the stream goes on"
                 rule = "completion/before_last"
-                self._report("field.value", rule, number, field.pointer, message)
+                compared = Compared("false, as more comes", "true")
+                self._report("field.value", rule, number, field.pointer, message, compared)
             self._flag_seen = True
         elif value is False and self._ledger.ended and not self._flag_seen:
             message = f"{field} is false on the last chunk and was never true"
-            self._report("stream.not_closed", "completion/last", number, field.pointer, message)
+            compared = Compared("true on the last chunk", "false")
+            rule = "completion/last"
+            self._report("stream.not_closed", rule, number, field.pointer, message, compared)
 
     # ------------------------------------------------------------------ the end
 
@@ -474,7 +488,15 @@ class StreamCheck:
             self._report("stage.missing", f"times/{stage.name}", None, "", message)
 
     def _report(
-        self, code: str, rule: str, chunk: int | None, path: str, message: str, times: int = 1
+        self,
+        code: str,
+        rule: str,
+        chunk: int | None,
+        path: str,
+        message: str,
+        compared: Compared | None = None,
+        *,
+        times: int = 1,
     ) -> None:
-        found = self._c.violation(code, rule, chunk, path, message)
+        found = self._c.violation(code, rule, chunk, path, message, compared)
         self._found.add(found if times == 1 else replace(found, times=times))

@@ -8,17 +8,18 @@ by the first in both, which gives up where one would take for ever: such a value
 from __future__ import annotations
 
 import heapq
+import json
 from collections.abc import Callable, Iterator, Set
 from functools import cache
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from soundstage.conformance.bounded_violations import rest
-from soundstage.conformance.violations import Severity, Violation
+from soundstage.conformance.violations import Compared, Severity, Violation
 from soundstage.contract.json_schema import patterns
 from soundstage.contract.json_schema.field_schemas import Schema, constraint_of, pointer, type_name
 from soundstage.contract.json_schema.keywords import is_open, names_of
-from soundstage.contract.json_schema.schema_words import asked_by
+from soundstage.contract.json_schema.schema_words import asked_by, described
 from soundstage.contract.rules import Rule, RuleBook
 from soundstage.output import outgoing
 from soundstage.output.cutting import cut
@@ -30,6 +31,7 @@ PATTERN_LIMIT = "pattern.limit"
 _LONGEST_VALUE = 60
 _LOOKED_AT = 2_048
 _LONGEST_NAME = 200
+_MOST_NAMES = 8
 _LONGEST_ASKED = 300
 _LONGEST_NUMBER = 180  # bits
 _CODES = {"required": "field.missing", "type": "field.type", "value": "field.value"}
@@ -50,6 +52,27 @@ def shown(value: Any) -> str:
         value = outgoing.text(value[:_LOOKED_AT])[:_LONGEST_VALUE]
     text = repr(value) if isinstance(value, str) else str(value)
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
+
+
+def received(value: Any) -> str:
+    """A JSON value as it stands beside what was expected, short and on one line: `null`, `"abc"`,
+    `"abc…" (93 characters)`, `an array of 3 items`, `an object with id, name`.
+    """
+    if isinstance(value, str):
+        text = outgoing.text(value[:_LOOKED_AT])
+        quoted = json.dumps(text[:_LONGEST_VALUE], ensure_ascii=False)
+        if len(value) <= _LONGEST_VALUE:
+            return quoted
+        return f'{quoted[:-1]}…" ({len(value):,} characters)'
+    if isinstance(value, list | dict) and not value:
+        return "an empty array" if isinstance(value, list) else "an empty object"
+    if isinstance(value, list):
+        return f"an array of {len(value):,} item{'' if len(value) == 1 else 's'}"
+    if isinstance(value, dict):
+        names = ", ".join(islice(map(str, value), _MOST_NAMES))
+        named = outgoing.text(cut(names, _LONGEST_NAME))
+        return f"an object with {named}{', …' if len(value) > _MOST_NAMES else ''}"
+    return shown(value)
 
 
 @cache
@@ -181,7 +204,13 @@ class FieldCheck:
                 severity = Severity(rule.severity)
                 message = self._message(path, aspect, error)
                 violation = Violation(
-                    _CODES[aspect], severity, chunk, pointer(*path), message, rule.id
+                    _CODES[aspect],
+                    severity,
+                    chunk,
+                    pointer(*path),
+                    message,
+                    rule.id,
+                    compared=_compared(aspect, name, error),
                 )
                 weight = (0 if aspect != "value" else 1, _ORDER[severity])
                 if path not in found or weight < found[path][0]:
@@ -231,3 +260,17 @@ class FieldCheck:
             names = cut(", ".join(map(str, error.instance)) or "nothing", _LONGEST_NAME)
             return f"{field} has {names}; expected {asked}"
         return f"{field} is {shown(error.instance)}; expected {asked}"
+
+
+def _compared(aspect: str, name: str | None, error: Any) -> Compared:
+    """What a broken keyword asks, and what came; `name`: of the field that is missing."""
+    if aspect == "required":
+        asked = error.schema.get("properties", {}).get(name)
+        return Compared(described(asked) if asked else "a value", "nothing: it is missing")
+    words = described(error.schema)
+    if aspect == "type":
+        kinds = error.validator_value
+        kinds = [kinds] if isinstance(kinds, str) else kinds
+        if not any(kind in words for kind in kinds):  # a title that does not name the type
+            words = f"{' or '.join(kinds)}: {words}"
+    return Compared(words, received(error.instance))

@@ -15,7 +15,7 @@ from soundstage.conformance.engine import SeenEvent
 from soundstage.conformance.fields import PATTERN_LIMIT, shown
 from soundstage.conformance.milestones import Milestones
 from soundstage.conformance.stages import compiled
-from soundstage.conformance.violations import Verdict, Violation, verdict_of
+from soundstage.conformance.violations import Compared, Verdict, Violation, verdict_of
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Stage
 
@@ -146,5 +146,13 @@ class PollCheck:
             return f"no state is like this: {mark} is {shown(value[mark])}"
         return f"no state is like this: {mark} is missing" if mark else "no state is like this"
 
-    def _report(self, code: str, rule: str, number: int | None, path: str, message: str) -> None:
-        self._found.add(self._c.violation(code, rule, number, path, message))
+    def _report(
+        self,
+        code: str,
+        rule: str,
+        number: int | None,
+        path: str,
+        message: str,
+        compared: Compared | None = None,
+    ) -> None:
+        self._found.add(self._c.violation(code, rule, number, path, message, compared))

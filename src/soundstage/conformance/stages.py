@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
 
 from soundstage.conformance.fields import FieldCheck, shown
-from soundstage.conformance.violations import Severity, Violation
+from soundstage.conformance.violations import Compared, Severity, Violation
 from soundstage.contract import Contract
 from soundstage.contract.json_schema import patterns
 from soundstage.contract.json_schema.field_path import FieldPath
@@ -243,9 +243,11 @@ class Compiled:
         chunk: int | None,
         path: str,
         message: str,
+        compared: Compared | None = None,
     ) -> Violation:
-        severity = Severity(self.contract.rules[self.prefix + rule].severity)
-        return Violation(code, severity, chunk, path, message, self.prefix + rule)
+        full = self.prefix + rule
+        severity = Severity(self.contract.rules[full].severity)
+        return Violation(code, severity, chunk, path, message, full, compared=compared)
 
 
 def marks_of(when: Schema) -> Iterator[tuple[str, bool]]:

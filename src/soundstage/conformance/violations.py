@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from soundstage.output import outgoing
 from soundstage.output.cutting import cut
@@ -20,6 +20,8 @@ from soundstage.output.cutting import cut
 #: keys are a megabyte each, a message that quotes them.
 LONGEST_PATH: Final = 300
 LONGEST_MESSAGE: Final = 500
+#: And each side of what is expected and what came.
+LONGEST_SIDE: Final = 200
 
 
 class Severity(StrEnum):
@@ -46,6 +48,15 @@ SEVERITY_OF_BASIS = {
 }
 
 
+class Compared(NamedTuple):
+    """What a rule asks of a value, and what came in its place, in words that stand side by side:
+    `a string, of at least 1 characters`, `null`.
+    """
+
+    expected: str
+    received: str
+
+
 @dataclass(frozen=True, slots=True)
 class Violation:
     """One place where an exchange breaks a rule.
@@ -55,7 +66,7 @@ class Violation:
     is longer than `LONGEST_PATH` the head and the tail are kept, as of a message that is too long.
     `rule` is the id of the rule (`v6/stream/order/uploading/after/completed`).
     `times` is how many violations it stands for: 1, or itself and those of its kind that were not
-    kept (`bounded_violations.py`).
+    kept (`bounded_violations.py`). `compared` is there where the rule is about one value.
     """
 
     code: str
@@ -65,6 +76,7 @@ class Violation:
     message: str
     rule: str
     times: int = 1
+    compared: Compared | None = None
 
     def __post_init__(self) -> None:
         # Without secrets first: half of one would not be known for one any more.
@@ -73,12 +85,15 @@ class Violation:
         if len(self.message) > LONGEST_MESSAGE:
             message = cut(outgoing.text(self.message), LONGEST_MESSAGE)
             object.__setattr__(self, "message", message)
+        if self.compared is not None and max(map(len, self.compared)) > LONGEST_SIDE:
+            sides = (cut(outgoing.text(side), LONGEST_SIDE) for side in self.compared)
+            object.__setattr__(self, "compared", Compared(*sides))
 
     def to_json(self) -> dict[str, Any]:
         """The object that `lint --format json` and `violations.ndjson` hold; `times` is in it only
-        where it is not 1.
+        where it is not 1, `expected` and `received` only where one value is to blame.
         """
-        row = {
+        row: dict[str, Any] = {
             "code": self.code,
             "severity": self.severity.value,
             "chunk": self.chunk,
@@ -86,6 +101,8 @@ class Violation:
             "message": self.message,
             "rule": self.rule,
         }
+        if self.compared is not None:
+            row |= self.compared._asdict()
         return row if self.times == 1 else {**row, "times": self.times}
 
 

@@ -14,7 +14,13 @@ from typing import Any
 from soundstage.conformance.coverage import Observation
 from soundstage.conformance.following import Following
 from soundstage.conformance.judge import Judge
-from soundstage.conformance.violations import Verdict, Violation, occurrences, verdict_of
+from soundstage.conformance.violations import (
+    Compared,
+    Verdict,
+    Violation,
+    occurrences,
+    verdict_of,
+)
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
 from soundstage.exchange.kept_bytes import NO_ROOM, kept_end, kept_head, kept_look, kept_pieces
@@ -145,10 +151,17 @@ class Exchange:
         if said is None:
             hiding = self.hiding(self.redactor)
             message, path = hiding.message(violation.message), hiding.text(violation.path)
-            if (message, path) == (violation.message, violation.path):
+            compared = violation.compared
+            if compared is not None:
+                compared = Compared(*map(hiding.message, compared))
+            if (message, path, compared) == (
+                violation.message,
+                violation.path,
+                violation.compared,
+            ):
                 said = violation
             else:
-                said = replace(violation, message=message, path=path)
+                said = replace(violation, message=message, path=path, compared=compared)
             self._said[violation] = said
         return said
 

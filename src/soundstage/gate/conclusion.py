@@ -10,6 +10,7 @@ from typing import Any
 
 from soundstage.assets.asset_checks import inconclusive
 from soundstage.conformance.coverage import exercised, is_tied
+from soundstage.contract import Contract
 from soundstage.contract.rules import Rule
 from soundstage.gate.gate import ContractGate
 from soundstage.gate.rule_outcomes import (
@@ -44,7 +45,14 @@ def outcome(gate: ContractGate, rule: Rule) -> RuleOutcome:
             for seen in exchange.observations(live=gate.live)
             if seen.concerns(rule)
         ]
-    known = RuleOutcome(rule, "passed", found=found, exchanges=len(concerned))
+    known = RuleOutcome(
+        rule,
+        "passed",
+        found=found,
+        exchanges=len(concerned),
+        kind=_kind(contract, rule),
+        seconds=gate.check_seconds.get(rule.id),
+    )
     unknown = gate.assets.unknown(rule)
     # What is only noted of a file that is not looked into has not put its rule to the test.
     noted = unknown is not None and not gate.assets.exercised(rule)
@@ -64,6 +72,12 @@ def outcome(gate: ContractGate, rule: Rule) -> RuleOutcome:
         if known.outcome == "not_exercised" and unknown is not None:
             known.reason = unknown
     return known
+
+
+def _kind(contract: Contract, rule: Rule) -> str:
+    """The kind of a rule's endpoint; what it is about, where that is no endpoint."""
+    endpoint = contract.endpoints.get(rule.endpoint)
+    return rule.endpoint if endpoint is None else endpoint.kind
 
 
 def outcomes(gate: ContractGate, selected: Iterable[Rule]) -> list[RuleOutcome]:

@@ -133,6 +133,7 @@ def run_facts(
             contract.api: {
                 "title": contract.title,
                 "sha256": contract.sha256,
+                "kinds": {each.name: each.kind for each in contract.endpoints.values()},
                 **milestone_facts(contract),
             }
             for contract in contracts

@@ -103,6 +103,8 @@ class ContractGate:
         self.started_ns = time.monotonic_ns()
         self.exchanges: list[Exchange] = []
         self.not_sent: dict[tuple[str, str], str] = {}
+        #: By rule, how long its own check took, with the requests that it sent.
+        self.check_seconds: dict[str, float] = {}
         self.observed = Observed()
         self._at_once = at_once
         self._cut = False

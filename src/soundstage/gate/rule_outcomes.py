@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from soundstage.conformance.defects import BrokenRule, Defects, counted, headline_of
 from soundstage.contract.rules import Rule
 from soundstage.errors import BudgetError
 from soundstage.exchange.exchange import Exchange
@@ -30,6 +31,7 @@ class RuleOutcome:
     """What is known about one rule. `outcome`: "passed", "failed", "warned", "known" (broken, and
     waived), "inconclusive", "not_exercised", or "outside" (broken, but not among the rules that
     were selected); `reason` says why where it is none of the first two, or what became of a waiver.
+    `kind` is that of its endpoint, `seconds` how long its own check took, None if it had none.
     """
 
     rule: Rule
@@ -37,6 +39,23 @@ class RuleOutcome:
     reason: str | None = None
     found: list[tuple[str, Weighed]] = field(default_factory=list)
     exchanges: int = 0
+    kind: str | None = None
+    seconds: float | None = None
+
+    @property
+    def broken(self) -> BrokenRule:
+        """What is wrong, for a headline."""
+        defects = Defects(self.rule.id)
+        for _, each in self.found:
+            one = each.violation
+            defects.add(one.code, one.message, one.path, one.times)
+        broken_in = len({exchange for exchange, _ in self.found})
+        return BrokenRule(
+            defects.sentence,
+            counted(broken_in, self.exchanges, self.kind),
+            broken_in,
+            sum(each.violation.times for _, each in self.found),
+        )
 
     def weigh(self) -> None:
         """Decide the outcome of a rule that was broken."""
@@ -51,17 +70,20 @@ class RuleOutcome:
             violations=sum(each.violation.times for _, each in self.found),
             exchanges=self.exchanges,
             evidence=[evidence_of(name, each.violation) for name, each in self.found[:EVIDENCE]],
+            seconds=self.seconds,
         )
 
 
 @dataclass(slots=True)
 class Beside:
-    """What came of the checks that are no rule's test case. `failed` and `open` (could not be told,
-    with the reason) are sentences; `errors`: (exit code, sentence) of what went wrong in the
-    harness itself, which is never the contract's doing.
+    """What came of the checks that are no rule's test case. `failed`, `of_rules` (what failed as it
+    saw rules broken, which tell of it themselves) and `open` (could not be told, with the reason)
+    are sentences; `errors`: (exit code, sentence) of what went wrong in the harness itself, which
+    is never the contract's doing.
     """
 
     failed: list[str] = field(default_factory=list)
+    of_rules: list[str] = field(default_factory=list)
     open: list[str] = field(default_factory=list)
     errors: list[tuple[int, str]] = field(default_factory=list)
 
@@ -72,7 +94,8 @@ def exit_code(outcomes: Iterable[RuleOutcome], beside: Beside, *, sent: bool) ->
     """
     outcomes = list(outcomes)
     codes: set[int] = {code for code, _ in beside.errors}
-    if beside.failed or any(outcome.outcome == "failed" for outcome in outcomes):
+    failed = beside.failed or beside.of_rules
+    if failed or any(outcome.outcome == "failed" for outcome in outcomes):
         codes.add(ExitCode.BROKEN)
     reasons = [o.reason or "" for o in outcomes if o.outcome == "inconclusive"] + beside.open
     if any(map(is_environment, reasons)):
@@ -112,12 +135,22 @@ def reason_of(
     if beside.errors:
         return "; ".join(said for _, said in beside.errors[:_MOST_SAID])
     if exit_code == ExitCode.BROKEN:
-        return "; ".join(beside.failed[:_MOST_SAID]) or None
+        return "; ".join(_broken(outcomes, beside)) or None
     outside = sum(each.outcome == "outside" for each in outcomes)
     if outside and exit_code in (ExitCode.PASS, ExitCode.INCONCLUSIVE):
         rules = "1 rule is" if outside == 1 else f"{outside} rules are"
         return f"{rules} broken outside of the selection"
     return reasons[0] if reasons else None
+
+
+def _broken(outcomes: list[RuleOutcome], beside: Beside) -> list[str]:
+    """What is broken, in sentences: of the rules that were asked about, else of those that other
+    checks saw broken; and beside them.
+    """
+    failed = [each.broken for each in outcomes if each.outcome == "failed"]
+    failed = failed or [each.broken for each in outcomes if each.outcome == "outside"]
+    said = [headline_of(failed)] if failed else beside.of_rules
+    return [*said[:_MOST_SAID], *beside.failed[:_MOST_SAID]]
 
 
 def voids_of(exit_code: int, reasons: list[str], beside: Beside) -> list[dict[str, str]]:

@@ -4,6 +4,7 @@
     columns.kinds()                             what became of the rows, counted
     columns.since_intended("complete")          seconds from the intended start, a row each
     columns.stages()                            first arrivals of each stage
+    columns.failures                            what did not end well, by why
     columns.sample.tables()                     some exchanges, with all that is known of stages
 
 The one reader of rows of a bundle: reports, comparisons, fidelity and fitted profiles rest on it.
@@ -25,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from soundstage.results.exchange_sample import SAMPLE, ExchangeSample
+from soundstage.results.failure_tally import FailureTally
 from soundstage.results.polling import PollTally, Resolution, low_ends, watched
 from soundstage.results.times_table import TimesTable
 
@@ -137,21 +139,22 @@ class Columns:
     stage ("" before any) and how. `sample` holds some of them whole.
 
     `times_only` keeps what a comparison asks for, which costs a third less: no first arrivals of
-    stages (`stages`), and in the sample those alone that ended well.
+    stages (`stages`), no `failures`, and in the sample those alone that ended well.
 
     Rows that reached the same milestones share a table, and those that passed the same stages, so
     that their times go in as one.
     """
 
     __slots__ = (
-        "_dropped", "_first", "_kinds", "_names", "_tables", "_times_only", "bad", "ends", "heard",
-        "polled", "sample",
+        "_dropped", "_first", "_kinds", "_names", "_tables", "_times_only", "bad", "ends",
+        "failures", "heard", "polled", "sample",
     )  # fmt: skip
 
     def __init__(self, sample: int = SAMPLE, *, times_only: bool = False) -> None:
         self.heard: PlaybackColumns | None = None
         self.polled = PollTally()
         self.sample = ExchangeSample(sample)
+        self.failures = FailureTally()
         self.ends: Counter[tuple[str, str]] = Counter()
         self.bad = 0
         self._kinds: dict[tuple[Any, ...], list[int]] = {}
@@ -178,6 +181,9 @@ class Columns:
             self._kinds[kind][0] += 1
         except KeyError:
             self._count(kind)
+        # A probe that was refused for what it asked has no reason; one that an outage met has.
+        if outcome != OK and not self._times_only and not (probe and get("reason") is None):
+            self.failures.add(row, _lasted(row))
         if warmup or probe:
             return
         if outcome == DROPPED:
@@ -217,9 +223,7 @@ class Columns:
             self.sample.add(row)
         if not well:
             if outcome in CUT_SHORT:
-                lasted = get("ended")
-                lasted = _last_seen(row) if lasted is None else lasted
-                table.cut[len(table.started) - 1] = watched(row, lasted)
+                table.cut[len(table.started) - 1] = watched(row, _lasted(row))
             self.bad += 1
             last = max(passed, key=lambda name: float(passed[name][1]), default="")
             self.ends[last, outcome] += 1
@@ -263,6 +267,7 @@ class Columns:
             self.heard.merge(other.heard)
         self.polled.merge(other.polled)
         self.sample.merge(other.sample)
+        self.failures.merge(other.failures)
         self.ends += other.ends
         self.bad += other.bad
 
@@ -383,7 +388,7 @@ class RunColumns:
         if row["outcome"] == "dropped":
             return
         self.started.append(row["started_ns"])
-        ended = get("ended")
+        ended = get("ended")  # `_lasted`, said again for the same reason as above
         self.lasted.append(_last_seen(row) if ended is None else ended)
         if events := get("events"):
             self.events += events
@@ -414,6 +419,12 @@ class RunColumns:
     def ended(self) -> Floats:
         """Ends of what was sent, seconds since the run began."""
         return self.begun() + (np.frombuffer(self.lasted) if self.lasted else np.empty(0))
+
+
+def _lasted(row: Mapping[str, Any]) -> float:
+    """Seconds that an exchange was in flight, or at least was."""
+    ended: float | None = row.get("ended")
+    return _last_seen(row) if ended is None else ended
 
 
 def _last_seen(row: Mapping[str, Any]) -> float:

@@ -38,11 +38,13 @@ class Ruled(Protocol):
 
 def evidence_of(exchange: str, violation: Violation) -> dict[str, Any]:
     """A violation as the row of its rule shows it; `exchange`: the id of the one that broke it."""
+    compared = violation.compared
     return {
         "exchange": exchange,
         "chunk": violation.chunk,
         "path": violation.path,
         "message": violation.message,
+        **({} if compared is None else compared._asdict()),
     }
 
 
@@ -54,8 +56,11 @@ def rule_row(
     violations: int,
     exchanges: int,
     evidence: list[dict[str, Any]],
+    seconds: float | None = None,
 ) -> dict[str, Any]:
-    """The row of `rules.ndjson` (run.schema.json, `rule`)."""
+    """The row of `rules.ndjson` (run.schema.json, `rule`). `seconds`: how long its own check took,
+    None where it had none.
+    """
     return {
         "rule": rule.id,
         "api": rule.api,
@@ -69,7 +74,7 @@ def rule_row(
         "violations": violations,
         "exchanges": exchanges,
         "evidence": evidence,
-        "seconds": None,
+        "seconds": seconds,
     }
 
 

@@ -122,6 +122,13 @@ def needed(q: float, level: float = 0.95) -> int:
     return n
 
 
+def tells(q: float, n: int) -> bool:
+    """Whether `n` values are enough for a quantile of order `q` to be read out: from 2 for the
+    median, 20 for p95, 100 for p99. Of fewer it is the largest of them, whatever its name says.
+    """
+    return n * (1 - q) >= 1 - 1e-9
+
+
 def _check(q: float, level: float = 0.5) -> None:
     if not 0 < q < 1:
         raise ValueError(f"a quantile's order lies between 0 and 1: {q}")

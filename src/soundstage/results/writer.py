@@ -9,7 +9,7 @@ import gzip
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -108,6 +108,12 @@ class BundleWriter:
             return cls(path, whole, patient=patient)
         except OSError as error:
             raise not_written(path, error, "cannot hold a run bundle") from error
+
+    def began(self, from_now_s: float = 0.0) -> None:
+        """Say that the moment from which rows count their nanoseconds is so many seconds from now,
+        where it is not that of `create`; in run.json from `finish` on.
+        """
+        self.run["began"] = _instant(datetime.now(UTC) + timedelta(seconds=from_now_s))
 
     def exchange(self, row: Mapping[str, Any]) -> None:
         """Add an exchange. It is on disk after at most `FLUSH_SECONDS`."""
@@ -367,5 +373,6 @@ def _kept(document: Mapping[str, Any]) -> Row:
     return cast(Row, outgoing.document(document, fixed_words()))
 
 
-def _instant() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _instant(at: datetime | None = None) -> str:
+    moment = at or datetime.now(UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
