@@ -21,6 +21,8 @@ from soundstage.reports.run.summary import expected_milestones
 from soundstage.results import run_history
 from soundstage.results.bundle import RUN, Bundle
 from soundstage.results.columns import DROPPED, Columns, Floats
+from soundstage.results.exchange_sample import SAMPLE as LEAST_SAMPLE
+from soundstage.results.exchange_sample import ExchangeSample
 from soundstage.results.intake import take_in
 from soundstage.results.polling import Resolution
 
@@ -42,7 +44,7 @@ class EndpointSeries:
     values. Of times that are known by polling these are the high ends; `low_ends` has the low
     ones, of the milestones that are not exact, and `resolution` how well they are known (None:
     nothing was polled). `outcomes`: how they ended. `spent`: by stage, seconds of whole exchanges
-    that a stage took (`stage_time`), in no order, of a sample.
+    that a stage took (`stage_time`), in no order, of a `sample` of those that ended well.
     """
 
     n: int
@@ -51,6 +53,7 @@ class EndpointSeries:
     spent: Mapping[str, Floats]
     low_ends: Mapping[str, Floats] = field(default_factory=dict)
     resolution: Resolution | None = None
+    sample: ExchangeSample = field(default_factory=ExchangeSample, compare=False)
 
     def lows(self, milestone: str) -> Floats:
         """The low ends of a milestone, which are its times where all are exact."""
@@ -152,11 +155,18 @@ def read_arms(arms: Sequence[Sequence[Path]]) -> list[Arm]:
         if path.resolve() in known:
             raise UsageError(f"{path}: given twice; a run counts once")
         known.add(path.resolve())
-    return [Arm.of(read_run(bundle) for bundle in arm) for arm in bundles]
+    # All runs of an arm together keep about as many whole exchanges as one alone.
+    samples = [max(LEAST_SAMPLE, SAMPLE // max(1, len(arm))) for arm in bundles]
+    return [
+        Arm.of(read_run(bundle, sample) for bundle in arm)
+        for arm, sample in zip(bundles, samples, strict=True)
+    ]
 
 
-def read_run(bundle: Bundle) -> ArmRun:
-    """One bundle as columns. Raises UsageError at a damaged row, NoDataError if it holds none."""
+def read_run(bundle: Bundle, sample: int = SAMPLE) -> ArmRun:
+    """One bundle as columns, with so many whole exchanges at least. Raises UsageError at a
+    damaged row, NoDataError if it holds none.
+    """
     stated = list(bundle.rules())
     results = rule_results(stated, bundle.violations())
     # What broke is rebuilt from violations only where the run did not come to say it.
@@ -164,7 +174,7 @@ def read_run(bundle: Bundle) -> ArmRun:
     rules = {each.id: each for each in results if each.id in known}
     expected = expected_milestones(bundle.run, stated)
     try:
-        intake = take_in(bundle, sample=SAMPLE, times_only=True)
+        intake = take_in(bundle, sample=sample, times_only=True)
     except UsageError as error:
         if str(bundle.path) in str(error):
             raise
@@ -197,7 +207,9 @@ def _series(columns: Columns, expected: Iterable[str]) -> EndpointSeries:
         if not columns.is_exact(name)
     }
     known = columns.resolution()
-    return EndpointSeries(columns.measured, times, dict(outcomes), shares, low_ends, known)
+    return EndpointSeries(
+        columns.measured, times, dict(outcomes), shares, low_ends, known, columns.sample
+    )
 
 
 def _rate(endpoints: Iterable[Columns]) -> float:

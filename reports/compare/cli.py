@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, TextIO
 
 from soundstage.arguments import Parser
 from soundstage.errors import NoDataError, SoundstageError, UsageError
-from soundstage.exit_codes import ExitCode, with_report
+from soundstage.exit_codes import ExitCode, with_report, worst
 from soundstage.output.streams import say
-from soundstage.output.written_files import check_place, print_document, put
+from soundstage.output.written_files import check_place, print_document, put, put_within
 from soundstage.reports.compare.gates import ALPHA, MARGIN, RATE_MARGIN
 from soundstage.untrusted.strange_files import read_named
 
@@ -26,7 +26,7 @@ _EPILOG = """\
 examples:
   soundstage compare runs/monday runs/tuesday
   soundstage compare runs/v1.4 runs/v1.5 --gate v6.stream.complete.p95 --margin 15%%
-  soundstage compare --base A1,A2,A3 --candidate B1,B2,B3 --format html --out compare.html
+  soundstage compare --base A1,A2,A3 --candidate B1,B2,B3 --html compare.html
       several runs an arm; made by turns (A1 B1 A2 B2 …) they are compared pair by pair
   soundstage compare --calibrate runs/same-* --out calibration.json
       what this environment can tell at all; then: compare … --calibration calibration.json
@@ -35,6 +35,9 @@ examples:
 
 A gate passes if the candidate is surely not slower by more than the margin, fails if it surely
 is, and is inconclusive otherwise; then it says how much more would decide.
+
+A page with charts, and links to the reports of both sides, is left beside the newest run of the
+candidate: compare-BASE.html. Where it cannot be, a line says so, and the exit code is the same.
 
 exit codes: 0 no worse, 1 contract broken, 2 wrong usage, 3 worse, 4 inconclusive, 5 no data,
 6 not comparable (each reason is named; --allow REASON, --force)
@@ -93,6 +96,10 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     formats = ("text", "json", "html", "markdown")
     add("--format", choices=formats, default="text", help="(default: text)")
     add("--out", metavar="FILE", help="write there and print the text (default: print)")
+    place = parser.add_mutually_exclusive_group()
+    text = "put the page there (default: compare-BASE.html beside the candidate's newest run)"
+    place.add_argument("--html", metavar="FILE", help=text)
+    place.add_argument("--no-page", action="store_true", help="leave no page")
     add("--on-inconclusive", choices=("fail", "warn"), default="fail", help="warn: exit 0, not 4")
     args = parser.parse_args(argv)
     args.allow = frozenset(word for text in args.allow for word in text.split(",") if word)
@@ -107,6 +114,8 @@ def _check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
         if args.calibrate and args.fidelity:
             parser.error("--calibrate or --fidelity, not both")
         formats = ("text", "json") if args.calibrate else ("text", "json", "markdown")
+        if args.html is not None:
+            parser.error("--html is for comparisons")
         if args.format not in formats:
             parser.error(f"--format {args.format} is for comparisons: here {', '.join(formats)}")
         return
@@ -123,6 +132,8 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     """Compare, print, and give the exit code of the verdict."""
     if args.out not in (None, "-"):
         check_place(Path(args.out), "--out")
+    if args.html is not None:
+        check_place(Path(args.html), "--html")
     if args.fidelity is not None:
         return _fidelity(args, stdout)
     from soundstage.reports.compare.comparability import REASONS
@@ -227,12 +238,39 @@ def _give(made: Comparison, args: argparse.Namespace, stdout: TextIO, stderr: Te
 
     if args.out not in (None, "-"):
         stdout.write(rendered(made, "text"))
-        return _written(args.out, rendered(made, args.format), stderr)
-    if args.format == "text":
+        code = _written(args.out, rendered(made, args.format, Path(args.out)), stderr)
+    elif args.format == "text":
         stdout.write(rendered(made, "text"))
+        code = ExitCode.PASS
     else:
         print_document(rendered(made, args.format), stdout)
-    return ExitCode.PASS
+        code = ExitCode.PASS
+    document = args.format != "text" and args.out in (None, "-")
+    return worst([code, _page(made, args, stderr if document else stdout, stderr)])
+
+
+def _page(made: Comparison, args: argparse.Namespace, told: TextIO, stderr: TextIO) -> int:
+    """Leave the page, and say where; the code that this ended with. A page that nobody asked for
+    changes no exit code.
+    """
+    from soundstage.reports.compare.comparison_formats import rendered
+    from soundstage.reports.compare.page_place import place_of
+
+    if args.no_page or (args.html is None and args.format == "html"):
+        return ExitCode.PASS
+    if args.html is not None:
+        place = Path(args.html)
+        code = _written(args.html, rendered(made, "html", place), stderr)
+    else:
+        place, code = place_of(made), ExitCode.PASS
+        try:
+            put_within(place.parent, place.name, rendered(made, "html", place))
+        except SoundstageError as error:
+            say(f"soundstage compare: no page: {error}; --html FILE puts it elsewhere", stderr)
+            return code
+    if code == ExitCode.PASS:
+        say(f"page: {place}", told)
+    return code
 
 
 def _written(place: str, text: str, stderr: TextIO) -> int:

@@ -47,6 +47,12 @@ class Obstacle:
     message: str
     run: str
 
+    @property
+    def words(self) -> str:
+        """The reason and the message; the reason once, where the message begins with it."""
+        said = self.message
+        return said if said.startswith(f"{self.reason}: ") else f"{self.reason}: {said}"
+
 
 def obstacles(base: Arm, candidate: Arm) -> list[Obstacle]:
     """All that stands in the way, without repeats."""

@@ -23,6 +23,7 @@ from soundstage.reports.compare.calibration import Calibration
 from soundstage.reports.compare.comparability import Obstacle, notes, obstacles
 from soundstage.reports.compare.gate_outcomes import GateOutcome, judge
 from soundstage.reports.compare.gates import Gate, Pairing, Rules, default_gates, named_gates
+from soundstage.reports.compare.stage_growth import GateChange, gate_changes
 from soundstage.reports.drift.drift import DriftFinding, broken
 from soundstage.results.milestone_names import milestone_names
 from soundstage.results.polling import Resolution
@@ -68,6 +69,7 @@ class Comparison:
     allowed: tuple[Obstacle, ...]
     notes: tuple[str, ...]
     gates: tuple[GateOutcome, ...] = ()
+    changes: tuple[GateChange, ...] = ()
     stages: tuple[StageChange, ...] = ()
     shifts: tuple[TimesShift, ...] = ()
     rules: tuple[RuleChange, ...] = ()
@@ -147,10 +149,12 @@ def compare(
     timed = made.pairings if base.runs[0].facts["kind"] == _LOAD or options.gates else ()
     series = [{one.place: arm.series(one.place) for one in timed} for arm in (base, candidate)]
     gates = named_gates(options.gates, timed) if options.gates else default_gates(timed)
+    outcomes = judge(gates, series[0], series[1], made.gate_rules)
     compared = replace(
         made,
         notes=(*made.notes, *gaps),
-        gates=tuple(judge(gates, series[0], series[1], made.gate_rules)),
+        gates=tuple(outcomes),
+        changes=tuple(gate_changes(outcomes, series[0], series[1])),
         stages=tuple(
             change
             for one in timed

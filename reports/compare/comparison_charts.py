@@ -1,5 +1,5 @@
-"""Charts of a comparison: the change of each gate against its margin, the times of both arms, and
-where the time of both goes.
+"""Charts of a comparison: the change of each gate against its margin, and the times of both arms.
+Those of stages are in `stage_charts`.
 """
 
 from __future__ import annotations
@@ -16,26 +16,22 @@ from soundstage.reports.charts.chart import (
     GREEN,
     GREY,
     RED,
-    STAGE_LIMIT,
-    WIDTH,
     Chart,
     slug,
 )
 from soundstage.reports.charts.ecdf import CurveMark, EcdfCurve, EcdfPlot, share_rows
-from soundstage.reports.charts.svg import element, line, number, svg, text
-from soundstage.reports.charts.waterfall import StageBar, StageLine, picture
-from soundstage.reports.compare.arm_changes import StageChange
+from soundstage.reports.charts.svg import both, element, line, number, svg, text, words_width
 from soundstage.reports.compare.comparison import Comparison
 from soundstage.reports.compare.comparison_words import (
     GATE_HEAD,
     bounds,
     gate_row,
     signed,
-    signed_bounds,
 )
 from soundstage.reports.compare.gate_outcomes import GateOutcome
 from soundstage.reports.compare.gates import Pairing
-from soundstage.reports.words import plain, plural, seconds
+from soundstage.reports.compare.stage_charts import HALF, PITCH, row_words
+from soundstage.reports.words import plural, seconds
 
 #: Colour of what a gate says.
 _COLOURS = {"pass": GREEN, "fail": RED, "inconclusive": AMBER}
@@ -55,30 +51,37 @@ def gate_intervals(made: Comparison) -> Chart | None:
     if not gates:
         return None
     limit = 1 + made.gate_rules.margin
-    axis = _factor_axis(gates, limit)
-    top, pitch = 30, 28
-    bottom = top + pitch * len(gates)
-    worse = {"x": axis.at(limit), "width": axis.right - axis.at(limit), "height": bottom - top + 6}
-    parts = [element("rect", **worse, y=top - 6, fill=RED, fill_opacity=".09")]
-    marks = [(mark, "0" if mark == 1 else signed(mark)) for mark in _marked(axis)]
-    parts += x_axis(axis, top - 6, bottom, marks)
-    for factor, stroke in (
-        (1.0, {"stroke": "currentColor", "stroke_opacity": ".55"}),
-        (limit, {"stroke": RED, "stroke_width": 1.5, "stroke_dasharray": "4 3"}),
-    ):
-        parts.append(line(axis.at(factor), top - 6, axis.at(factor), bottom, **stroke))
-    said = f"margin {signed(limit)}"
-    parts.append(text(axis.at(limit) + 5, top - 12, said, fill=RED, font_size=11))
     rows = [gate_row(each) for each in gates]
-    for index, (each, row) in enumerate(zip(gates, rows, strict=True)):
-        parts += _gate_line(each, row, axis, top + pitch * index + pitch / 2)
-    said = "; ".join(f"{label}: {change}, {verdict}" for label, _, _, change, _, verdict in rows)
+    told = "; ".join(f"{label}: {change}, {verdict}" for label, _, _, change, _, verdict in rows)
+
+    def draw(width: int) -> Markup:
+        axis = _factor_axis(gates, limit, width)
+        top = 30
+        bottom = top + PITCH * len(gates) + 4
+        worse = {"x": axis.at(limit), "width": axis.right - axis.at(limit)}
+        worse |= {"y": top - 6, "height": bottom - top + 6}
+        parts = [element("rect", **worse, fill=RED, fill_opacity=".09")]
+        marks = [(mark, "0" if mark == 1 else signed(mark)) for mark in _marked(axis)]
+        parts += x_axis(axis, top - 6, bottom, marks)
+        for factor, stroke in (
+            (1.0, {"stroke": "currentColor", "stroke_opacity": ".55"}),
+            (limit, {"stroke": RED, "stroke_width": 1.5, "stroke_dasharray": "4 3"}),
+        ):
+            parts.append(line(axis.at(factor), top - 6, axis.at(factor), bottom, **stroke))
+        said = f"margin {signed(limit)}"
+        x = min(axis.at(limit) + 5, width - words_width(said, 11))
+        parts.append(text(x, top - 12, said, fill=RED, font_size=11))
+        for index, (each, row) in enumerate(zip(gates, rows, strict=True)):
+            parts += _gate_line(each, row, axis, top + PITCH * index, width)
+        return svg("gates", "Gates", told, width, bottom + 24, parts)
+
+    wide, narrow = both(draw, HALF)
     return Chart(
         id="gates",
         title="Change and interval of each gate",
         note="Candidate over base, on a log scale. Left of the dashed line a gate passes, right of "
         "it it fails, across it it cannot tell. An arrow is an open end.",
-        svg=svg("gates", "Gates", said, WIDTH, bottom + 26, parts),
+        svg=wide,
         head=GATE_HEAD,
         rows=tuple(
             (
@@ -89,16 +92,17 @@ def gate_intervals(made: Comparison) -> Chart | None:
             )
             for each, row in zip(gates, rows, strict=True)
         ),
+        narrow=narrow,
     )
 
 
-def _factor_axis(gates: Sequence[GateOutcome], limit: float) -> Axis:
+def _factor_axis(gates: Sequence[GateOutcome], limit: float, width: int) -> Axis:
     """From the least to the greatest finite bound, within a factor of 20, and some room."""
     changes = [factor for each in gates for factor in each.widest]
     known = [factor for factor in changes if math.isfinite(factor) and factor > 0]
     low, high = max(min(1 / limit, *known), 0.05), min(max(limit, *known), 20.0)
     room = (high / low) ** 0.06
-    return Axis(low / room, high * room, 236, 690, step=0.0, log=True)
+    return Axis(low / room, high * room, 14, width - 14, step=0.0, log=True)
 
 
 def _marked(axis: Axis) -> list[float]:
@@ -111,10 +115,13 @@ def _marked(axis: Axis) -> list[float]:
     return marked
 
 
-def _gate_line(each: GateOutcome, row: tuple[str, ...], axis: Axis, y: float) -> list[Markup]:
-    one, colour = each.widest, _COLOURS[each.verdict]
+def _gate_line(
+    each: GateOutcome, row: tuple[str, ...], axis: Axis, top: float, width: int
+) -> list[Markup]:
+    one, colour, y = each.widest, _COLOURS[each.verdict], top + 28
     x1, x2 = axis.at(one.low), axis.at(one.high)
-    parts = [text(axis.left - 14, y + 4, row[0], text_anchor="end")]
+    loud = {"fill": colour, "font_weight": 650}
+    parts = row_words(width, top + 14, row[0], f"{row[3]} · {row[5]}", **loud)
     parts.append(line(x1, y, x2, y, stroke=colour, stroke_width=4, stroke_opacity=".55"))
     for x, closed, way in ((x1, one.low > 0, -1), (x2, math.isfinite(one.high), 1)):
         arrow = f"M{number(x - 6 * way)} {number(y - 6)}l{6 * way} 6l{-6 * way} 6"
@@ -124,8 +131,7 @@ def _gate_line(each: GateOutcome, row: tuple[str, ...], axis: Axis, y: float) ->
     for value in values:
         if math.isfinite(value) and value > 0:
             parts.append(element("circle", cx=axis.at(value), cy=y, r=4.5, fill=colour))
-    said = {"text_anchor": "end", "fill": colour, "font_weight": 650}
-    return [*parts, text(WIDTH, y + 4, f"{row[3]}  {row[5]}", **said)]
+    return parts
 
 
 def distributions(made: Comparison) -> list[Chart]:
@@ -189,56 +195,3 @@ def _over(base: float, candidate: float) -> float:
     if math.isinf(base):
         return 1.0 if math.isinf(candidate) else 0.0
     return candidate / base if base > 0 else math.nan
-
-
-def waterfalls(made: Comparison) -> list[Chart]:
-    """Where the time goes in both arms: a chart for each endpoint with stages."""
-    charts = []
-    for pairing in made.pairings:
-        stages = [each for each in made.stages if each.pairing == pairing][:STAGE_LIMIT]
-        if stages:
-            charts.append(_waterfall(pairing, stages))
-    return charts
-
-
-def _waterfall(pairing: Pairing, stages: Sequence[StageChange]) -> Chart:
-    chart, title = f"stages-{slug(pairing.words)}", f"Stages of {pairing.words}"
-    lines, begun = [], [0.0, 0.0]
-    for each in stages:
-        took = each.base.value, each.candidate.value
-        ended = [begin + length for begin, length in zip(begun, took, strict=True)]
-        bars = (StageBar(begun[n], ended[n], colour) for n, (_, colour) in enumerate(_ARMS))
-        figures = seconds(took[0]), seconds(took[1])
-        change = signed(each.change.value) + (" moved" if each.moved else "")
-        lines.append(StageLine(each.name, tuple(bars), figures, change, _style(each)))
-        begun = ended
-    said = "; ".join(
-        f"{plain(s.name, 40)}: {seconds(s.base.value)} to {seconds(s.candidate.value)}"
-        for s in stages
-    )
-    return Chart(
-        id=chart,
-        title=title,
-        note="Median seconds that each stage takes of an exchange that went well, one after the "
-        "other. Stages that are under way at once share the time by how often their chunks come.",
-        svg=picture(chart, title, said, lines, ("base", "candidate", "change"), _ARMS),
-        head=("stage", "base p50", "candidate p50", "change", "99% interval", "moved"),
-        rows=tuple(
-            (
-                plain(s.name, 60),
-                f"{seconds(s.base.value)} (n = {s.n_base:,})",
-                f"{seconds(s.candidate.value)} (n = {s.n_candidate:,})",
-                signed(s.change.value),
-                signed_bounds(s.change),
-                "yes" if s.moved else "no",
-            )
-            for s in stages
-        ),
-    )
-
-
-def _style(each: StageChange) -> dict[str, object]:
-    """Of a change of a stage: loud where it moved."""
-    if not each.moved:
-        return {"fill": "currentColor", "opacity": ".65"}
-    return {"fill": RED if each.change.value > 1 else GREEN, "font_weight": 700}

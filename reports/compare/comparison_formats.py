@@ -5,8 +5,10 @@ gates, and the rest. `comparison_json` has the JSON.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from soundstage.output import visible
+from soundstage.reports.compare import comparison_verdict as verdict
 from soundstage.reports.compare import comparison_words as words
 from soundstage.reports.compare.arm_changes import RULE_KINDS
 from soundstage.reports.compare.calibration import Calibration, advice
@@ -14,6 +16,7 @@ from soundstage.reports.compare.comparison import Comparison, breaks
 from soundstage.reports.compare.comparison_json import json_text, to_json
 from soundstage.reports.compare.comparison_words import LINE_LIMIT, Row
 from soundstage.reports.compare.gate_outcomes import GateOutcome
+from soundstage.reports.compare.page_place import report_links
 from soundstage.reports.formats.markdown import SIZE_LIMIT, code, escaped
 from soundstage.reports.words import plain, plural
 
@@ -21,11 +24,11 @@ _MARKDOWN_SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "❔", "invalid
 _ICONS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "invalid": "⊘"}
 
 
-def rendered(made: Comparison, form: str) -> str:
-    """A comparison in the format of that name."""
+def rendered(made: Comparison, form: str, place: Path | None = None) -> str:
+    """A comparison in the format of that name; `place`: where it will lie, if anybody knows."""
     if form == "json":
         return json_text(to_json(made))
-    return {"text": text, "markdown": markdown, "html": page}[form](made)
+    return page(made, place) if form == "html" else {"text": text, "markdown": markdown}[form](made)
 
 
 # --- text -----------------------------------------------------------------------------------------
@@ -35,11 +38,13 @@ def text(made: Comparison) -> str:
     """For a terminal, ending in a line end."""
     against, caveat, facts = words.target(made)
     tail = f" — {caveat}" if caveat else ""
-    lines = [f"{made.tone.upper()}  {words.title(made)}, against {against}{tail}"]
-    if said := words.detail(made):
-        lines.append(f"  {said}")
-    lines += [f"  {one.reason}: {one.message}" for one in made.refused]
-    lines += [f"  allowed, {one.reason}: {one.message}" for one in made.allowed]
+    lines = [f"{made.tone.upper()}  {verdict.title(made)}, against {against}{tail}"]
+    told = [(each.question.lower(), each.said) for each in verdict.answers(made)]
+    if following := verdict.next_step(made):
+        told.append(("look at", following))
+    wide = max(len(question) for question, _ in told)
+    lines += [f"  {question.ljust(wide)}  {said}" for question, said in told]
+    lines += [f"  allowed, {one.words}" for one in made.allowed]
     lines += [f"  note: {note}" for note in made.notes]
     lines.append(f"  base       {words.arm_words(made.base)}")
     lines.append(f"  candidate  {words.arm_words(made.candidate)}")
@@ -50,8 +55,14 @@ def text(made: Comparison) -> str:
     lines += [f"  {one.gate.label}: {one.need.text}" for one in made.undecided() if one.need]
     if made.gates:
         lines += [f"  {said}" for said in words.resolution_lines(made)]
-    moved = map(words.stage_row, made.moved()[:LINE_LIMIT])
-    lines += _table("stages that moved (shown, no gate):", words.STAGE_HEAD, moved)
+    told = [each for each in verdict.shown_changes(made) if each.stages]
+    for each in told:
+        rows = verdict.growth_rows(each)
+        lines += _table(verdict.growth_caption(each), words.GROWTH_HEAD, rows)
+    if not told:
+        for caption, moved in words.moved(made):
+            rows = map(words.stage_row, moved)
+            lines += _table(f"{caption} (shown, no gate):", words.STAGE_HEAD, rows)
     lines += _contract_lines(made)
     shifts = map(words.shift_row, made.shifts)
     lines += _table("all times together (shown, no gate):", words.SHIFT_HEAD, shifts)
@@ -120,21 +131,30 @@ def markdown(made: Comparison) -> str:
     against, caveat, _ = words.target(made)
     tail = f" — **{caveat}**" if caveat else ""
     arms = [escaped(words.arm_words(arm), 400) for arm in (made.base, made.candidate)]
-    title = f"## {_MARKDOWN_SIGNS[made.tone]} {escaped(words.title(made), 400)}"
-    parts = [title, f"Against **{against}**{tail}", escaped(words.detail(made), 500)]
+    title = f"## {_MARKDOWN_SIGNS[made.tone]} {escaped(verdict.title(made), 400)}"
+    told = [f"- **{each.question}** {escaped(each.said, 500)}" for each in verdict.answers(made)]
+    if following := verdict.next_step(made):
+        told.append(f"- **Look at** {escaped(following, 500)}")
+    parts = [title, f"Against **{against}**{tail}", "\n".join(told)]
     parts.append(f"Base {arms[0]}, candidate {arms[1]}")
-    void = [f"> 🚫 **{each.reason}**: {escaped(each.message, 400)}" for each in made.refused]
-    void += [
-        f"> ⚠️ **allowed, {each.reason}**: {escaped(each.message, 400)}" for each in made.allowed
-    ]
+    void = [f"> ⚠️ **allowed**, {escaped(each.words, 400)}" for each in made.allowed]
     void += [f"> {escaped(note, 400)}" for note in made.notes]
     parts.append("\n>\n".join(void))
     gates = map(_gate_cells, made.gates)
     parts += _markdown_table(f"Gates: {escaped(words.method(made), 400)}", words.GATE_HEAD, gates)
     if made.gates:
         parts += [escaped(said, 300) for said in words.resolution_lines(made)]
-    moved = (tuple(map(escaped, words.stage_row(each))) for each in made.moved()[:LINE_LIMIT])
-    parts += _markdown_table("Stages that moved (shown, no gate):", words.STAGE_HEAD, moved)
+    changes = [each for each in verdict.shown_changes(made) if each.stages]
+    for each in changes:
+        grown = (tuple(map(escaped, row)) for row in verdict.growth_rows(each))
+        caption = escaped(verdict.growth_caption(each).capitalize(), 300)
+        parts += _markdown_table(caption, words.GROWTH_HEAD, grown)
+    if not changes:
+        for said, moved in words.moved(made):
+            cells = (tuple(map(escaped, words.stage_row(each))) for each in moved)
+            parts += _markdown_table(
+                f"{said.capitalize()} (shown, no gate):", words.STAGE_HEAD, cells
+            )
     rules = (
         (
             code(each.rule),
@@ -191,11 +211,12 @@ def _markdown_table(caption: str, head: Row, rows: Iterable[Row]) -> list[str]:
 # --- HTML -----------------------------------------------------------------------------------------
 
 
-def page(made: Comparison) -> str:
+def page(made: Comparison, place: Path | None = None) -> str:
     """One HTML page, in the shell of the report: no script, no request. How it looks stands in
-    `formats/comparison.html`.
+    `formats/comparison.html`. `place`: where it will lie, so that it can link to the reports.
     """
     from soundstage.reports.compare import comparison_charts as charts
+    from soundstage.reports.compare import stage_charts
     from soundstage.reports.formats import html
 
     against, caveat, facts = words.target(made)
@@ -203,6 +224,7 @@ def page(made: Comparison) -> str:
         "comparison.html",
         made=made,
         words=words,
+        verdict=verdict,
         breaks=breaks,
         rule_words=RULE_KINDS,
         limit=LINE_LIMIT,
@@ -210,10 +232,12 @@ def page(made: Comparison) -> str:
         against=against,
         caveat=caveat,
         facts=facts,
+        links=report_links((*made.base.runs, *made.candidate.runs), place),
         noise=words.noise_rows(made.calibration, made) if made.calibration else [],
         charts={
             "gates": charts.gate_intervals(made),
-            "half": charts.distributions(made) if made.gates else [],
-            "wide": charts.waterfalls(made),
+            "times": charts.distributions(made) if made.gates else [],
+            "growths": stage_charts.growths(made),
+            "stages": stage_charts.waterfalls(made),
         },
     )

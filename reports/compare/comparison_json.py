@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from soundstage.output import visible
+from soundstage.reports.compare import comparison_verdict as verdict
 from soundstage.reports.compare import comparison_words as words
 from soundstage.reports.compare.arm_changes import RuleChange, StageChange, TimesShift
 from soundstage.reports.compare.arms import ArmRun
@@ -15,6 +16,7 @@ from soundstage.reports.compare.comparison import Comparison
 from soundstage.reports.compare.gate_outcomes import BestCase, GateOutcome
 from soundstage.reports.compare.gates import Pairing
 from soundstage.reports.compare.interval import Interval
+from soundstage.reports.compare.stage_growth import GateChange
 from soundstage.reports.words import plain
 from soundstage.results.polling import Resolution
 from soundstage.results.quantiles import finite
@@ -38,8 +40,9 @@ def to_json(made: Comparison) -> dict[str, Any]:
         "format": FORMAT,
         "verdict": made.verdict,
         "exit_code": made.exit_code,
-        "title": words.title(made),
-        "detail": words.detail(made),
+        "title": verdict.title(made),
+        "detail": verdict.detail(made),
+        "answers": [asdict(each) for each in verdict.answers(made)],
         "target": made.base.runs[0].facts["target"]["kind"],
         "base": [_run_json(run) for run in made.base.runs],
         "candidate": [_run_json(run) for run in made.candidate.runs],
@@ -52,6 +55,7 @@ def to_json(made: Comparison) -> dict[str, Any]:
         "notes": list(made.notes),
         "gates": [_gate_json(each) for each in made.gates],
         **({"polling": polling} if (polling := _polling_json(made)) else {}),
+        "changes": [_change_json(each) for each in made.changes],
         "stages": [_stage_json(each) for each in made.stages],
         "shifts": [
             {
@@ -127,6 +131,30 @@ def _resolution_json(one: Pairing, side: str, known: Resolution) -> dict[str, An
         "endpoint": one.endpoint,
         "arm": side,
         **{name: finite(each) for name, each in asdict(known).items()},
+    }
+
+
+def _change_json(one: GateChange) -> dict[str, Any]:
+    """Why a gate changed: seconds of its quantile, by stage."""
+    named = one.culprits()
+    return {
+        "gate": one.outcome.gate.name,
+        "change_s": finite(one.change),
+        "why": plain(verdict.why(one), TEXT_LIMIT),
+        "why_not": one.why_not or None,
+        "looked_at": [one.n_base, one.n_candidate],
+        "stages": [
+            {
+                "stage": plain(each.name, 200),
+                "track": plain(each.track, 40) or None,
+                "base_s": finite(each.base),
+                "candidate_s": finite(each.candidate),
+                "growth_s": finite(each.growth),
+                "half_s": finite(each.half),
+                "explains": each in named,
+            }
+            for each in one.stages
+        ],
     }
 
 

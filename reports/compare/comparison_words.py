@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from soundstage.reports.compare.arm_changes import RuleChange, StageChange, TimesShift
 from soundstage.reports.compare.arms import Arm, ArmRun
 from soundstage.reports.compare.calibration import Calibration
-from soundstage.reports.compare.comparison import Comparison, breaks
+from soundstage.reports.compare.comparison import Comparison
 from soundstage.reports.compare.gate_outcomes import GateOutcome
 from soundstage.reports.compare.interval import Interval
 from soundstage.reports.words import (
@@ -20,7 +20,6 @@ from soundstage.reports.words import (
     headline,
     outcome_words,
     percent,
-    place_words,
     plain,
     plural,
     resolution_words,
@@ -34,7 +33,8 @@ Row = tuple[str, ...]
 LINE_LIMIT = 60
 
 GATE_HEAD = ("gate", "base", "candidate", "change", "interval", "verdict")
-STAGE_HEAD = ("stage", "base p50", "candidate p50", "change", "interval", "of the shift")
+STAGE_HEAD = ("stage", "base p50", "candidate p50", "change", "interval")
+GROWTH_HEAD = ("part of it", "base", "candidate", "difference", "99% interval")
 SHIFT_HEAD = ("times of", "median ratio", "p")
 NOISE_HEAD = ("gate", "run to run", "from the sample", "1 pair finds", "5 pairs find", "A/A")
 
@@ -45,63 +45,8 @@ _METHODS = {
 }
 
 
-def title(made: Comparison) -> str:
-    """The verdict in one line."""
-    match made.verdict:
-        case "not comparable":
-            return f"Not comparable: {', '.join(_reasons(made))}"
-        case "contract broken":
-            rules = sum(each.breaking for each in made.rules)
-            sent = sum(map(breaks, made.drift))
-            parts = [plural(rules, "rule")] if rules else []
-            parts += [f"{plural(sent, 'breaking change')} of what is sent"] if sent else []
-            return f"Contract broken: {' and '.join(parts)}"
-        case "slower":
-            word = "Slower" if all(each.gate.order for each in made.failing()) else "Worse"
-            return f"{word}: {_said(made.failing())}"
-        case "inconclusive":
-            few = plural(len(made.undecided()), "gate")
-            return f"Inconclusive: {few} of {len(made.gates)} cannot tell"
-    if not made.gates:
-        return "No worse: the contract is kept as before"
-    if faster := [each for each in made.gates if each.faster]:
-        return f"No worse, and better: {_said(faster)}"
-    return f"No worse: every gate is within {made.gate_rules.margin:.0%}"
-
-
-def detail(made: Comparison) -> str:
-    """What stands beneath the verdict: the stage that moved, what would decide; may be empty."""
-    if made.verdict == "not comparable":
-        words = ",".join(_reasons(made))
-        return f"If the difference is what you mean to compare: --allow {words}"
-    if made.verdict == "contract broken":
-        drift, rules = filter(breaks, made.drift), (one for one in made.rules if one.breaking)
-        broken = [f"{place_words(one.api, one.endpoint)}: {one.text}" for one in drift]
-        broken += [f"{one.rule}: {one.example or one.text}" for one in rules]
-        beside = f". Also worse: {_said(made.failing())}" if made.failing() else ""
-        return plain(broken[0], 300) + _more(broken, 1) + beside
-    if made.verdict == "slower" and (moved := made.moved()):
-        which = "The stage that moved" if len(moved) == 1 else "Stages that moved"
-        return f"{which}: {'; '.join(map(sentence, moved[:2]))}"
-    if made.verdict == "inconclusive":
-        needs = [(each, each.need) for each in made.undecided() if each.need is not None]
-        if needs:
-            hardest, need = max(needs, key=lambda pair: pair[1].count or math.inf)
-            return f"{hardest.gate.label}: {need.text}"
-    return ""
-
-
-def _reasons(made: Comparison) -> list[str]:
-    return list(dict.fromkeys(each.reason for each in made.refused))
-
-
-def _said(outcomes: Sequence[GateOutcome]) -> str:
-    """`v6 stream TTC p50 +31%; v6 stream TTC p95 +40% and 2 more`"""
-    words = [f"{each.gate.label} {change_of(each)}" for each in outcomes[:2]]
-    return "; ".join(words) + _more(outcomes, 2)
-
-
-def _more(things: Sequence[object], shown: int) -> str:
+def more(things: Sequence[object], shown: int) -> str:
+    """` and 3 more`, of things of which only the first are shown; empty if there are no more."""
     return f" and {len(things) - shown} more" if len(things) > shown else ""
 
 
@@ -125,7 +70,7 @@ def _facts(run: ArmRun) -> list[str]:
 def arm_words(arm: Arm) -> str:
     """`2026-11-21T08-36-15-load-3f2a (98.5% of 400 ok · 6 timeout)`"""
     outcomes = outcomes_of(*arm.runs)
-    names = ", ".join(plain(run.id, 80) for run in arm.runs[:3]) + _more(arm.runs, 3)
+    names = ", ".join(plain(run.id, 80) for run in arm.runs[:3]) + more(arm.runs, 3)
     runs = f"{plural(len(arm.runs), 'run')}: " if len(arm.runs) > 1 else ""
     return f"{names} ({runs}{outcome_words(outcomes, 0, 0) or 'no exchange that counts'})"
 
@@ -228,20 +173,31 @@ def verdict(outcome: GateOutcome) -> str:
     return "better" if outcome.faster else "no alarm" if outcome.gate.guard else "pass"
 
 
+def values_of(each: GateOutcome) -> tuple[str, str]:
+    """The figures of both arms: `3.90 s` and `5.10 s`."""
+    lows = (None, None) if each.best is None else (each.best.base, each.best.candidate)
+    return value(each, each.base, lows[0]), value(each, each.candidate, lows[1])
+
+
 def gate_row(each: GateOutcome) -> Row:
     """Cells beneath `GATE_HEAD`."""
-    lows = (None, None) if each.best is None else (each.best.base, each.best.candidate)
-    sides = value(each, each.base, lows[0]), value(each, each.candidate, lows[1])
-    return (each.gate.label, *sides, change_of(each), change_bounds(each), verdict(each))
+    return (each.gate.label, *values_of(each), change_of(each), change_bounds(each), verdict(each))
 
 
-def sentence(one: StageChange) -> str:
-    """`running: 9.1 s → 11.8 s (+30%), 96% of the shift`"""
+def moved(made: Comparison) -> list[tuple[str, list[StageChange]]]:
+    """Stages that surely take longer, and those that surely take less, each with its caption; none
+    that is empty.
+    """
+    slower = [each for each in made.moved() if each.shift > 0][:LINE_LIMIT]
+    faster = [each for each in made.moved() if each.shift <= 0][:LINE_LIMIT]
+    said = (("stages that take longer", slower), ("stages that take less", faster))
+    return [(caption, found) for caption, found in said if found]
+
+
+def stage_change(one: StageChange) -> str:
+    """`running: 9.1 s → 11.8 s (+30%)`"""
     times = f"{seconds(one.base.value)} → {seconds(one.candidate.value)}"
-    text = f"{plain(one.name, 40)}: {times} ({signed(one.change.value)})"
-    if one.share >= 1:  # others made up for a part of it
-        return f"{text}, all of the shift"
-    return f"{text}, {percent(one.share, 1)} of the shift" if one.share > 0 else text
+    return f"{plain(one.name, 40)}: {times} ({signed(one.change.value)})"
 
 
 def stage_row(one: StageChange) -> Row:
@@ -252,7 +208,6 @@ def stage_row(one: StageChange) -> Row:
         seconds(one.candidate.value),
         signed(one.change.value),
         signed_bounds(one.change),
-        percent(one.share, 1) if one.share > 0 else "–",
     )
 
 

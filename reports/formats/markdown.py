@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from soundstage.output import visible
-from soundstage.reports.charts.capacity_chart import capacity_sentence
+from soundstage.reports.run.capacity_found import capacity_found
 from soundstage.reports.run.failures import Failures
 from soundstage.reports.run.findings import Report
 from soundstage.reports.run.legend import legend
@@ -77,11 +77,12 @@ def render(report: Report) -> str:
             f"{OUTCOMES[key][0]} {count:,} {OUTCOMES[key][1]}" for key, count in tally
         )
         parts.append(f"**{plural(len(report.rules), 'rule')}**: {said}")
-    if found := run.get("capacity"):
-        parts.append(f"**Capacity**: {escaped(capacity_sentence(found), 300)}")
+    searched = capacity_found(run.get("capacity"))
+    if searched is not None:
+        parts.append(f"**Capacity**: {escaped(searched.sentence, 600)}")
     if objectives := told(run):
         parts.append(_objectives(objectives))
-    elif run["kind"] == "load" and not report.empty:
+    elif run["kind"] == "load" and not (searched or report.empty):
         parts.append(f"No objective was asked: {code(load_answer(report).ask)} would ask for one.")
     if report.summary.failures is not None:
         parts.append(_failures(report, report.summary.failures))

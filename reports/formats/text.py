@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 from soundstage.output.streams import say
-from soundstage.reports.charts.capacity_chart import capacity_sentence
 from soundstage.reports.formats.failures_text import print_failures
+from soundstage.reports.run.capacity_found import capacity_found
 from soundstage.reports.run.findings import Report
 from soundstage.reports.run.legend import OUTCOME_MEANINGS, until
 from soundstage.reports.run.load_answer import load_answer
@@ -47,10 +47,11 @@ def print_summary(report: Report, stdout: TextIO) -> None:
         say(f"  {void.kind}: {plain(void.message, 500)}", stdout)
     for entry, said in zip(_slos(report), slos, strict=True):
         say(f"SLO {entry['verdict']}: {said}", stdout)
-    if report.run["kind"] == "load" and not slos and not report.empty:
+    searched = capacity_found(report.run.get("capacity"))
+    if report.run["kind"] == "load" and not (slos or searched or report.empty):
         say(f"SLO: none was asked; {load_answer(report).ask} would ask for one", stdout)
-    if found := report.run.get("capacity"):
-        say(f"capacity: {capacity_sentence(found)}", stdout)
+    if searched is not None:
+        say(f"capacity: {searched.sentence}", stdout)
     if report.summary.failures is not None:
         print_failures(report, report.summary.failures, stdout)
     if report.rules:

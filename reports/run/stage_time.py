@@ -7,8 +7,9 @@ neighbouring ones of these moments
   in proportion to how often their chunks come, `(count - 1) / (last - first)`;
 - if none is under way, the time belongs to the stage whose moment ends it: it was waited for.
 
-The tracks of a stage are taken together. So the shares of one exchange add up to the time of its
-last chunk, and a stage that got slower shows in its own share instead of in all that follow.
+So the shares of one exchange add up to the time of its last chunk, and a stage that got slower
+shows in its own share instead of in all that follow. The tracks of a stage are taken together.
+(The time to one milestone is told in `milestone_parts`.)
 """
 
 from __future__ import annotations

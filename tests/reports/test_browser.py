@@ -128,7 +128,7 @@ def test_each_chart_of_a_load_run_has_a_name_words_and_its_table(
     assert requests == [everything.as_uri()]
     drawn = page.locator("figure svg:visible").evaluate_all("all => all.map(one => one.id)")
     assert set(drawn) == {
-        "capacity",
+        "capacity-chart",
         "ecdf-v6-stream",
         "waterfall-v6-stream",
         "timeline",
@@ -139,10 +139,10 @@ def test_each_chart_of_a_load_run_has_a_name_words_and_its_table(
     }
     for chart in drawn:
         figure = page.locator(f"figure:has(> div > svg#{chart})")
-        assert figure.locator("svg > title").text_content().strip()
-        assert len(figure.locator("svg > desc").text_content()) > 10
+        assert figure.locator(f"svg#{chart} > title").text_content().strip()
+        assert len(figure.locator(f"svg#{chart} > desc").text_content()) > 10
         assert figure.locator("details table tbody tr").count() > 0
-        box = figure.locator("svg").bounding_box()
+        box = figure.locator(f"svg#{chart}").bounding_box()
         assert box["width"] > 300
         assert box["height"] > 40
     # What voids the answer stands above all else.

@@ -31,22 +31,27 @@ class SampledExchange(NamedTuple):
 
 
 class _StageTable:
-    """Exchanges that passed the same stages. `places`: which ones of the sample they are; `flat`:
-    first, last and count of each of their stages, one after the other; `silence`: nan if unknown;
-    `well`: 1 for one that ended well.
+    """Exchanges that passed the same stages and reached the same milestones. `places`: which ones
+    of the sample they are; `flat`: first, last and count of each of their stages, one after the
+    other; `reached`: likewise seconds to each of their milestones; `late`: seconds from the
+    intended start to the actual one; `silence`: nan if unknown; `well`: 1 for one that ended well.
     """
 
-    __slots__ = ("flat", "places", "silence", "well")
+    __slots__ = ("flat", "late", "places", "reached", "silence", "well")
 
     def __init__(self) -> None:
         self.flat, self.silence = array("d"), array("d")
+        self.reached, self.late = array("d"), array("d")
         self.places, self.well = array("q"), array("b")
 
-    def thin(self, width: int) -> None:
+    def thin(self, stages: int, milestones: int) -> None:
         """Keep those in every second place of the sample, at half of it."""
         places = np.array(self.places)
         kept = places % 2 == 1
-        self.flat = array("d", np.array(self.flat).reshape(-1, width)[kept].tobytes())
+        self.flat = array("d", np.array(self.flat).reshape(-1, 3 * stages)[kept].tobytes())
+        reached = np.array(self.reached).reshape(len(places), milestones)
+        self.reached = array("d", reached[kept].tobytes())
+        self.late = array("d", np.array(self.late)[kept].tobytes())
         self.silence = array("d", np.array(self.silence)[kept].tobytes())
         self.well = array("b", np.array(self.well)[kept].tobytes())
         self.places = array("q", (places[kept] // 2).tobytes())
@@ -63,7 +68,8 @@ class ExchangeSample:
     __slots__ = ("_kept", "_met", "_size", "_stride", "_tables")
 
     def __init__(self, size: int = SAMPLE) -> None:
-        self._tables: dict[tuple[str, ...], _StageTable] = {}
+        #: By the names of the stages, and those of the milestones.
+        self._tables: dict[tuple[tuple[str, ...], tuple[str, ...]], _StageTable] = {}
         self._size = size
         self._met = self._kept = 0
         self._stride = 1
@@ -77,11 +83,15 @@ class ExchangeSample:
         if self._met % self._stride:
             return
         stages, silence = row["stages"], row.get("silence")
+        reached = {name: at for name, at in row.get("milestones", {}).items() if at is not None}
         names = tuple(stages)
-        table = self._tables.get(names)
+        key = names, tuple(reached)
+        table = self._tables.get(key)
         if table is None:
-            table = self._tables[names] = _StageTable()
+            table = self._tables[key] = _StageTable()
         table.flat.extend(chain.from_iterable(stages.values()))
+        table.reached.extend(reached.values())
+        table.late.append((row.get("started_ns", 0) - row.get("intended_ns", 0)) / 1e9)
         table.silence.append(silence[0] if silence else math.nan)
         table.well.append(row.get("outcome") == "ok")
         table.places.append(self._kept)
@@ -96,9 +106,11 @@ class ExchangeSample:
             self._thin()
         while other._stride < self._stride:
             other._thin()
-        for names, table in other._tables.items():
-            mine = self._tables.setdefault(names, _StageTable())
+        for key, table in other._tables.items():
+            mine = self._tables.setdefault(key, _StageTable())
             mine.flat.extend(table.flat)
+            mine.reached.extend(table.reached)
+            mine.late.extend(table.late)
             mine.silence.extend(table.silence)
             mine.well.extend(table.well)
             mine.places.extend(self._kept + place for place in table.places)
@@ -111,10 +123,10 @@ class ExchangeSample:
             self._thin()
 
     def _thin(self) -> None:
-        for names, table in list(self._tables.items()):
-            table.thin(3 * len(names))
+        for key, table in list(self._tables.items()):
+            table.thin(*map(len, key))
             if not table.places:
-                del self._tables[names]
+                del self._tables[key]
         self._kept //= 2
         self._stride *= 2
 
@@ -122,12 +134,29 @@ class ExchangeSample:
         """(names of stages, array): for each exchange that passed these, and each of its stages,
         [first, last, count].
         """
-        for names, table in self._tables.items():
+        for (names, _), table in self._tables.items():
             yield names, np.array(table.flat).reshape(-1, len(names), 3)
 
+    def until(self, milestone: str) -> Iterator[tuple[tuple[str, ...], Floats, Floats, Floats]]:
+        """The same of the exchanges that reached a milestone, and for each of them the seconds to
+        it since the actual start, and those from the intended start to that.
+        """
+        for (names, reached), table in self._tables.items():
+            if milestone in reached:
+                times = np.array(table.reached).reshape(-1, len(reached))
+                at = times[:, reached.index(milestone)]
+                yield (
+                    names,
+                    np.array(table.flat).reshape(-1, len(names), 3),
+                    at,
+                    np.array(table.late),
+                )
+
     def exchanges(self) -> Iterator[SampledExchange]:
-        """Each exchange that is kept, those that passed the same stages together."""
-        for names, table in self._tables.items():
+        """Each exchange that is kept, those that passed the same stages together, if they reached
+        the same milestones.
+        """
+        for (names, _), table in self._tables.items():
             steps = iter(table.flat)
             stages = zip(steps, steps, steps, strict=True)
             for silence, well in zip(table.silence, table.well, strict=True):
