@@ -21,6 +21,7 @@ from soundstage.reports.words import plain, seconds
 _COLOURS = {"pass": GREEN, "fail": RED, "inconclusive": AMBER, "invalid": GREY}
 #: At most this many objectives have a chart.
 _CHARTS = 3
+_POLLED = " A mark is the high end of times by polling; the line from it reaches to the low one."
 _LEFT, _ROOM, _TALL = 60, 20, 230
 #: Marks of one rate that would cover each other stand so many pixels apart.
 _BESIDE = 8.0
@@ -150,7 +151,8 @@ def _chart(answer: FoundCapacity, objective: _ObjectiveMarks, place: int) -> Cha
         note="Each mark is a trial: what it measured, at the rate that was asked for. Several "
         "marks at one rate are trials that were repeated; the faint line goes through their "
         "medians, invalid ones left out. "
-        + ("Shaded: where the capacity lies." if answer.fails and answer.rate else ""),
+        + ("Shaded: where the capacity lies." if answer.fails and answer.rate else "")
+        + (_POLLED if any(mark.low != mark.value for mark in objective.marks) else ""),
         svg=wide,
         head=("asked a second", "delivered", "trial", "answer", "measured", "exchanges"),
         rows=tuple(

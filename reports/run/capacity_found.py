@@ -166,7 +166,7 @@ def capacity_found(found: Mapping[str, Any] | None) -> FoundCapacity | None:
             verdict=each["verdict"],
             stopped=each["stopped"],
             reason=plain(each["reason"] or "", 300),
-            measured=tuple(told(each)),
+            measured=tuple(told({"slos": each["slos"], "voids": ()})),
         )
         for number, each in enumerate(found["trials"][:_TRIAL_LIMIT], 1)
     )
