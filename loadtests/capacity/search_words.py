@@ -13,6 +13,7 @@ from soundstage.loadtests.capacity.trial_counts import TrialCounts, TrialOutcome
 from soundstage.loadtests.merged_options import planned as planned_once
 from soundstage.loadtests.schedule.scenario import Scenario
 from soundstage.output import visible
+from soundstage.results.quantiles import tells
 
 #: With fewer exchanges a trial, searches of simulated queues overrate them (docs/load-tests.md).
 _ENOUGH = 400
@@ -115,8 +116,13 @@ def table(trials: Iterable[dict[str, Any]], milestones: Collection[str] = ()) ->
         for name in names:
             values = trial["quantiles"].get(name, {})
             lows = trial.get("quantiles_low", {}).get(name, values)
-            orders = ("p50", "p95", "p99")
-            line.append(" / ".join(_range(lows.get(one), values.get(one)) for one in orders))
+            cells = (
+                _range(lows.get(one), values.get(one))
+                if order == 0.5 or tells(order, trial["exchanges"])
+                else "–"
+                for one, order in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
+            )
+            line.append(" / ".join(cells))
         lines.append(line)
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
     return [

@@ -26,6 +26,7 @@ from soundstage.output.streams import say
 from soundstage.results import verdicts
 from soundstage.results.milestone_names import MilestoneNames
 from soundstage.results.objective_tally import ObjectiveTally
+from soundstage.results.quantiles import tells
 
 #: Seconds between two pictures, each of which takes about 10 ms of the loop; and between two lines.
 _PERIOD_S = 1.0
@@ -219,7 +220,11 @@ def _milestones(board: Board) -> Table:
         style = "bold" if names.is_renamed(name) else ""
         label = (f"{api} {endpoint} {names.label(name)}", style)
         reached = f"{board.times[place].n:,} of {board.measured[api, endpoint]:,}"
-        quantiles = (_range(*board.quantiles(place, order)) for order in _ORDERS)
+        many = board.measured[api, endpoint]
+        quantiles = (
+            _range(*board.quantiles(place, order)) if tells(order, many) or order == 0.5 else "–"
+            for order in _ORDERS
+        )
         table.add_row(_row("", label), reached, *quantiles)
     return table
 

@@ -9,7 +9,7 @@ from soundstage.output.streams import say
 from soundstage.reports.formats.failures_text import print_failures
 from soundstage.reports.run.capacity_found import capacity_found
 from soundstage.reports.run.findings import Report
-from soundstage.reports.run.legend import OUTCOME_MEANINGS, until
+from soundstage.reports.run.legend import until
 from soundstage.reports.run.load_answer import an_objective, asked_for_none
 from soundstage.reports.run.milestone_times import QUANTILES, MilestoneSummary
 from soundstage.reports.run.objectives import said_once
@@ -29,6 +29,7 @@ from soundstage.results.verdicts import describe
 
 #: Findings of one kind that are named.
 _NAMED = 9
+_NO_OCCASION = "this run gave no occasion"
 #: Quantiles that are printed, by their place among those of a milestone.
 _PRINTED = (0, 2, 3)
 
@@ -72,10 +73,10 @@ def _slos(report: Report) -> Sequence[Mapping[str, Any]]:
 
 
 def _outcomes(report: Report) -> Iterable[str]:
-    """`4 failed`, `26 not exercised (nothing that this run …)`."""
+    """`4 failed`, `26 not exercised (this run gave no occasion)`."""
     for outcome, count in report.outcomes().items():
-        meaning = OUTCOME_MEANINGS.get(outcome) if outcome == "not_exercised" else None
-        yield f"{count:,} {OUTCOMES[outcome][1]}{f' ({meaning})' if meaning else ''}"
+        meaning = f" ({_NO_OCCASION})" if outcome == "not_exercised" else ""
+        yield f"{count:,} {OUTCOMES[outcome][1]}{meaning}"
 
 
 def _print_findings(found: list[RuleResult], stdout: TextIO) -> None:
