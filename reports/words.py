@@ -217,6 +217,9 @@ def _answer(run: Mapping[str, Any]) -> tuple[str, str]:
         return "incomplete", "Incomplete: the run did not come to its end"
     if verdict == "fail" and kind == "load" and run["exit_code"] == 1:
         return "fail", "Contract broken under load"
+    found = run.get("capacity")
+    if found and verdict == "fail" and run["exit_code"] == 3:
+        return "fail", "Capacity: no rate that was tried holds"
     if verdict == "fail" and run["exit_code"] == 3:
         return "fail", "Too slow"
     if verdict == "inconclusive":
@@ -225,10 +228,9 @@ def _answer(run: Mapping[str, Any]) -> tuple[str, str]:
         return "invalid", "Invalid: the check itself went wrong, and says nothing of the contract"
     if verdict == "invalid":
         return "invalid", "Invalid: this run measures nothing"
-    found = run.get("capacity")
     if found and verdict == "pass" and found["rate"] is not None:
         least = "at least " if found["verdict"] == "at_least" else ""
-        return "pass", f"Capacity: {least}{found['rate']:.3g} arrivals a second"
+        return "pass", f"Capacity: holds {least}{found['rate']:.3g} arrivals a second"
     return _VERDICTS[kind, verdict]
 
 

@@ -141,15 +141,3 @@ def _time(value: float | None) -> str:
     if value is None:
         return "never"
     return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.2f} s"
-
-
-def describe(capacity: Mapping[str, Any]) -> str:
-    """The answer in a line."""
-    why = f"; {capacity['reason']}" if capacity["reason"] else ""
-    if capacity["rate"] is None:
-        return f"capacity: none found{why}"
-    low = "no rate" if capacity["low"] is None else f"{capacity['low']:.4g}/s"
-    high = "no rate" if capacity["high"] is None else f"{capacity['high']:.4g}/s"
-    word = "at least " if capacity["verdict"] in ("at_least", "unfinished") else ""
-    shown = f"shown to be met at {low}, missed at {high}"
-    return f"capacity: {word}{capacity['rate']:.4g}/s ({shown}){why}"

@@ -73,7 +73,6 @@ def find_capacity(load: LoadRun, limits: SearchLimits, stdout: TextIO, stderr: T
     named = {within.milestone for each in objectives for within in each.slo.within}
     for line in search_words.table(rows, named):
         say(line, stdout)
-    say(search_words.describe(load.capacity), stdout)
 
 
 def _decisive(limits: SearchLimits, load: LoadRun, objectives: Iterable[Objective]) -> SearchLimits:

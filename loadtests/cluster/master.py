@@ -248,7 +248,7 @@ class MasterRun(LoadRun):
         # A worker keeps no transcript of what ended well, but for a contract that it broke.
         broken = row["outcome"] == "ok" or row["verdict"] == Verdict.VIOLATES.value
         taken = self._choice.takes(
-            f"{row['api']}-{row['endpoint']}",
+            (f"{row['api']}-{row['endpoint']}", row["warmup"]),
             row["outcome"],
             row.get("http_status"),
             row.get("reason"),

@@ -24,11 +24,11 @@ class TranscriptChoice:
 
     def __init__(self) -> None:
         self._first = 0
-        self._kinds: Counter[tuple[str, str, int | None, str]] = Counter()
+        self._kinds: Counter[tuple[tuple[str, bool], str, int | None, str]] = Counter()
 
     def takes(
         self,
-        place: str,
+        place: tuple[str, bool],
         outcome: str,
         status: int | None,
         reason: str | None,
@@ -36,8 +36,9 @@ class TranscriptChoice:
         *,
         violates: bool,
     ) -> bool:
-        """Whether to keep it. `place` names its endpoint; `codes` are those of its violations,
-        `violates` its verdict.
+        """Whether to keep it. `place` names its endpoint, and says whether it was in the warm-up:
+        what counts has transcripts of its own. `codes` are those of its violations, `violates` its
+        verdict.
         """
         if not violates and outcome not in _FAILED:
             return False

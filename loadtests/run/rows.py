@@ -236,7 +236,7 @@ class RowRecorder:
     def _keep_transcript(self, exchange: Exchange, verdict: Verdict) -> None:
         place = f"{exchange.call.contract.api}-{exchange.call.endpoint.name}"
         if self._choice.takes(
-            place,
+            (place, self._in_warmup(exchange.intended_ns - self.epoch_ns)),
             exchange.outcome,
             exchange.response.status,
             exchange.reason,

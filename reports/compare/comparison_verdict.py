@@ -22,7 +22,7 @@ from soundstage.reports.compare.comparison_words import (
 )
 from soundstage.reports.compare.gate_outcomes import GateOutcome
 from soundstage.reports.compare.stage_growth import GateChange, StageGrowth
-from soundstage.reports.run.stage_time import LATE, REST
+from soundstage.reports.run.milestone_parts import LATE, REST
 from soundstage.reports.words import place_words, plain, plural, seconds
 
 #: Gates that are told one by one, and other stages that are named beside the one that matters.
@@ -201,13 +201,14 @@ def _also(made: Comparison, change: GateChange) -> str:
 
 
 def stage_words(one: StageGrowth) -> str:
-    """`streaming_ready of track 1`"""
+    """`streaming_ready of track 1`, `streaming_ready, while running went on`"""
     if one.name == LATE:
         return "the time before requests were sent"
     if one.name == REST:
         return "the time after the last stage"
     track = f" of track {plain(one.track, 12)}" if one.track and one.sure else ""
-    return plain(one.name, 40) + track
+    beside = f", while {plain(one.beside, 40)} went on" if one.beside and one.sure else ""
+    return plain(one.name, 40) + track + beside
 
 
 def signed_seconds(value: float) -> str:

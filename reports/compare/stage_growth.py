@@ -3,7 +3,7 @@
 Differences of quantiles do not add: that of the whole is not the sum of those of the stages. What
 does add up is how exchanges *near* the quantile spend their time. Of each arm those whose times lie
 next to the gate's quantile are taken, and of each of them the share of its time that every stage
-made up (`run/stage_time.spent_until`). The mean share of a stage times the quantile is its part of
+made up (`run/milestone_parts`). The mean share of a stage times the quantile is its part of
 the quantile; the parts of an arm add up to it, and the differences of the parts of both arms to the
 change of the gate. (The expectation of a part of a sum, given the value of the sum, is what
 Tasche 1999, "Risk contributions and performance measurement", takes the parts of a quantile to be.)
@@ -15,15 +15,15 @@ nearly all of what a stage grew by, it is named.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from soundstage.reports.compare.arms import EndpointSeries, Place
 from soundstage.reports.compare.gate_outcomes import GateOutcome
-from soundstage.reports.compare.interval import Floats
-from soundstage.reports.run.stage_time import LATE, REST, spent_until
+from soundstage.reports.compare.interval import Floats, quantile
+from soundstage.reports.run.milestone_parts import LATE, REST, milestone_parts
 
 #: Exchanges near a quantile: so many of each run at least, and this share of those on its thinner
 #: side.
@@ -34,18 +34,22 @@ _FEWEST = 10
 _SURE = 2.576
 #: One stage explains a gate with this share of its change, two do with more.
 _ALONE, _TOGETHER = 0.6, 0.8
-#: A track that makes up so much of the growth of its stage is named.
-_OF_TRACK = 0.8
+#: A track that makes up so much of the growth of its stage is named, and another stage that went on
+#: during so much of it.
+_OF_TRACK, _BESIDE = 0.8, 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class StageGrowth:
     """A stage's part of a gate's quantile in both arms, in seconds, and half the length of the 99%
-    interval of the difference. `track`: the one that makes up nearly all of it, "" if none does.
+    interval of the difference. `track`: the one that makes up nearly all of it, "" if none does;
+    `beside`: the stage that went on during most of the time by which it grew, so that nobody can
+    tell which of the two was waited for; "" for none.
     """
 
     name: str
     track: str
+    beside: str
     base: float
     candidate: float
     half: float
@@ -144,77 +148,91 @@ def _explained(
         words = f"{never:,} of {many:,} exchanges of the {side} never got there"
         return GateChange(outcome, why_not=words)
     arms = [
-        _parts(runs, gate.what, gate.order or 0.5, value)
+        _near(runs, gate.what, gate.order or 0.5, value)
         for runs, value in ((base, outcome.base.value), (candidate, outcome.candidate.value))
     ]
-    names = list(dict.fromkeys(name for arm in arms for name in arm))
-    if not any(name not in (LATE, REST) for name in names):
+    if not any(name not in (LATE, REST) for arm in arms for name in arm.parts):
         return GateChange(outcome, why_not="its answers come in one piece, without stages")
-    many = [len(next(iter(arm.values()))) if arm else 0 for arm in arms]
-    if min(many) < _FEWEST:
+    if min(arm.n for arm in arms) < _FEWEST:
         return GateChange(outcome, why_not="too few exchanges to tell in which stage")
-    return GateChange(outcome, tuple(_growths(names, arms, many)), *many)
+    return GateChange(outcome, tuple(_growths(*arms)), *(arm.n for arm in arms))
 
 
-def _parts(
-    runs: Sequence[EndpointSeries], milestone: str, order: float, whole: float
-) -> dict[str, Floats]:
-    """By stage and track its part of `whole`, the quantile of an arm, in each exchange near that
-    quantile of its run.
+@dataclass(frozen=True, slots=True)
+class _NearParts:
+    """By stage and track its part of an arm's quantile, in each exchange near it; how much of that
+    was shared with another stage, and with which by stage.
     """
-    found: list[dict[str, Floats]] = []
+
+    parts: Mapping[str, Floats]
+    shared: Mapping[str, Floats]
+    beside: Mapping[str, str]
+
+    @property
+    def n(self) -> int:
+        return len(next(iter(self.parts.values()), ()))
+
+    def of(self, labels: Sequence[str], *, shared: bool = False) -> Floats:
+        """The sum of these labels in each exchange."""
+        known = self.shared if shared else self.parts
+        return sum((known[each] for each in labels if each in known), np.zeros(self.n))
+
+
+def _near(runs: Sequence[EndpointSeries], milestone: str, order: float, whole: float) -> _NearParts:
+    """Those of the exchanges near the quantile of their run, scaled to `whole`, that of the arm."""
+    parts: list[Mapping[str, Floats]] = []
+    shared: list[Mapping[str, Floats]] = []
+    beside: dict[str, str] = {}
     for run in runs:
-        shared = spent_until(run.sample, milestone)
-        times = shared.times
+        found = milestone_parts(run.sample, milestone)
+        times = found.times
         here = np.flatnonzero(np.isfinite(times) & (times > 0))
         if not len(here):
             continue
         near = min(len(here), max(_LEAST, math.ceil(_NEAR * min(order, 1 - order) * len(here))))
-        quantile = run.times[milestone][max(0, math.ceil(order * run.n - 1e-9) - 1)]
-        middle = int(np.searchsorted(times[here], quantile))
+        middle = int(np.searchsorted(times[here], quantile(run.times[milestone], order)))
         begin = min(max(0, middle - near // 2), len(here) - near)
         picked = here[begin : begin + near]
-        found.append(
-            {name: at[picked] / times[picked] * whole for name, at in shared.parts.items()}
-        )
-    names = dict.fromkeys(name for run in found for name in run)
-    sizes = [len(next(iter(run.values()))) for run in found]
+        scale = whole / times[picked]
+        parts.append({name: at[picked] * scale for name, at in found.parts.items()})
+        shared.append({name: at[picked] * scale for name, at in found.shared.items()})
+        beside = {**found.beside, **beside}
+    sizes = [len(next(iter(run.values()))) for run in parts]
+    return _NearParts(_joined(parts, sizes), _joined(shared, sizes), beside)
+
+
+def _joined(runs: Sequence[Mapping[str, Floats]], sizes: Sequence[int]) -> dict[str, Floats]:
+    names = dict.fromkeys(name for run in runs for name in run)
     return {
         name: np.concatenate(
-            [run.get(name, np.zeros(size)) for run, size in zip(found, sizes, strict=True)]
+            [run.get(name, np.zeros(size)) for run, size in zip(runs, sizes, strict=True)]
         )
         for name in names
     }
 
 
-def _growths(
-    names: Sequence[str], arms: Sequence[Mapping[str, Floats]], many: Sequence[int]
-) -> list[StageGrowth]:
+def _growths(base: _NearParts, candidate: _NearParts) -> Iterator[StageGrowth]:
     tracks: dict[str, list[str]] = {}
-    for name in names:
-        tracks.setdefault(name.partition("#")[0], []).append(name)
-    growths = []
-    for stage, labels in tracks.items():
-        parts = [
-            {label: arm.get(label, np.zeros(n)) for label in labels}
-            for arm, n in zip(arms, many, strict=True)
-        ]
-        sums = [np.sum(list(side.values()), axis=0) for side in parts]
+    for label in dict.fromkeys([*base.parts, *candidate.parts]):
+        tracks.setdefault(label.partition("#")[0], []).append(label)
+    # What was not sent yet comes first, what came after all stages last, whoever has them.
+    for stage in sorted(tracks, key=lambda name: (name == REST) - (name == LATE)):
+        labels = tracks[stage]
+        sums = [arm.of(labels) for arm in (base, candidate)]
         means = [float(side.mean()) for side in sums]
+        if not any(means):
+            continue
         error = math.sqrt(sum(float(np.var(side, ddof=1)) / len(side) for side in sums))
-        by_track = {
-            label.partition("#")[2]: float(parts[1][label].mean() - parts[0][label].mean())
-            for label in labels
-        }
         grown = means[1] - means[0]
-        track = next(
-            (
-                name
-                for name, part in by_track.items()
-                if name and part * math.copysign(1, grown) >= _OF_TRACK * abs(grown) > 0
-            ),
-            "",
-        )
-        if any(means):
-            growths.append(StageGrowth(stage, track, *means, _SURE * error))
-    return growths
+
+        def of_it(labels: Sequence[str], *, shared: bool = False, grown: float = grown) -> float:
+            """The part of the growth that is theirs: 1 for all of it."""
+            sides = (arm.of(labels, shared=shared).mean() for arm in (candidate, base))
+            one, other = map(float, sides)
+            return (one - other) / grown if grown else 0.0
+
+        alone = (each for each in labels if "#" in each and of_it([each]) >= _OF_TRACK)
+        named = (arm.beside.get(each, "") for arm in (candidate, base) for each in labels)
+        beside = next(filter(None, named), "") if of_it(labels, shared=True) >= _BESIDE else ""
+        track = next(alone, "").partition("#")[2]
+        yield StageGrowth(stage, track, beside.partition("#")[0], *means, _SURE * error)

@@ -16,7 +16,7 @@ from typing import Any
 import jinja2
 
 from soundstage.output import visible
-from soundstage.reports.charts.capacity_chart import capacity
+from soundstage.reports.charts.capacity_chart import capacity_charts
 from soundstage.reports.charts.chart import Chart
 from soundstage.reports.charts.contract_matrix import matrix
 from soundstage.reports.charts.distribution import distribution
@@ -26,6 +26,7 @@ from soundstage.reports.charts.waterfall import waterfall
 from soundstage.reports.formats.cell_labels import labelled
 from soundstage.reports.formats.exchange_page import timelines
 from soundstage.reports.run.about import about
+from soundstage.reports.run.capacity_found import capacity_found
 from soundstage.reports.run.findings import Report
 from soundstage.reports.run.legend import FLAKY, OUTCOME_MEANINGS, legend, milestone_meaning
 from soundstage.reports.run.load_answer import load_answer
@@ -68,6 +69,8 @@ def render(report: Report) -> str:
     places = Counter((rule.api, rule.endpoint) for rule in findings)
     # Those of an emulator that is only checked are folded away: they prove nothing.
     timed = (report.run["kind"], report.run["target"]["kind"]) != ("check", "emulator")
+    # Those of a search are of all its rates together: what holds at one rate is its answer.
+    searched = capacity_found(report.run.get("capacity"))
     filters = sorted(places)[:_FILTERS]
     return page(
         "page.html",
@@ -78,13 +81,14 @@ def render(report: Report) -> str:
         icon=_ICONS[report.headline.tone],
         facts=target_facts(report.run),
         apis=report.apis,
-        glance=_glance(report, timed=timed),
+        glance=_glance(report, timed=timed and not searched),
         timed=timed,
         headlines=[(report.label(name), milestone_meaning(name)) for name in report.headlines]
-        if timed
+        if timed and not searched
         else [],
         objectives=told(report.run),
-        answer=load_answer(report) if report.run["kind"] == "load" and not report.empty else None,
+        answer=load_answer(report),
+        capacity=searched,
         clock=wall_clock(report.run),
         zone=ZONE,
         tally=report.outcomes(),
@@ -150,7 +154,7 @@ def _charts(report: Report) -> dict[str, list[Chart]]:
         *(survival(group) for group in groups),
     ]
     return {
-        "first": [chart for chart in [capacity(report.run.get("capacity"), report.run)] if chart],
+        "capacity": capacity_charts(report.run.get("capacity")),
         "half": [chart for group in groups if (chart := distribution(group, slos))],
         "wide": [chart for chart in wide if chart],
     }

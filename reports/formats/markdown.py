@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 
 from soundstage.output import visible
-from soundstage.reports.charts.capacity_chart import capacity_sentence
 from soundstage.reports.run.ask_again import LONGEST
+from soundstage.reports.run.capacity_found import capacity_found
 from soundstage.reports.run.evidence import Smallest
 from soundstage.reports.run.failures import Failures
 from soundstage.reports.run.findings import Report
 from soundstage.reports.run.legend import legend
-from soundstage.reports.run.load_answer import load_answer
+from soundstage.reports.run.load_answer import an_objective, asked_for_none
 from soundstage.reports.run.objectives import ObjectiveText, told
 from soundstage.reports.run.rule_results import RuleResult
 from soundstage.reports.run.summary import Group
@@ -79,12 +79,13 @@ def render(report: Report) -> str:
             f"{OUTCOMES[key][0]} {count:,} {OUTCOMES[key][1]}" for key, count in tally
         )
         parts.append(f"**{plural(len(report.rules), 'rule')}**: {said}")
-    if found := run.get("capacity"):
-        parts.append(f"**Capacity**: {escaped(capacity_sentence(found), 300)}")
+    searched = capacity_found(run.get("capacity"))
+    if searched is not None:
+        parts.append(f"**Capacity**: {escaped(searched.sentence, 600)}")
     if objectives := told(run):
         parts.append(_objectives(objectives))
-    elif run["kind"] == "load" and not report.empty:
-        parts.append(f"No objective was asked: {code(load_answer(report).ask)} would ask for one.")
+    elif asked_for_none(report):
+        parts.append(f"No objective was asked: {code(an_objective(report))} would ask for one.")
     if report.summary.failures is not None:
         parts.append(_failures(report, report.summary.failures))
     findings = [rule for rule in report.findings() if rule.outcome in _FOUND]

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 from soundstage.output.streams import say
-from soundstage.reports.charts.capacity_chart import capacity_sentence
 from soundstage.reports.formats.failures_text import print_failures
+from soundstage.reports.run.capacity_found import capacity_found
 from soundstage.reports.run.findings import Report
 from soundstage.reports.run.legend import until
-from soundstage.reports.run.load_answer import load_answer
+from soundstage.reports.run.load_answer import an_objective, asked_for_none
 from soundstage.reports.run.milestone_times import QUANTILES, MilestoneSummary
 from soundstage.reports.run.objectives import said_once
 from soundstage.reports.run.rule_results import RuleResult
@@ -48,10 +48,11 @@ def print_summary(report: Report, stdout: TextIO) -> None:
         say(f"  {void.kind}: {plain(void.message, 500)}", stdout)
     for entry, said in zip(_slos(report), slos, strict=True):
         say(f"SLO {entry['verdict']}: {said}", stdout)
-    if report.run["kind"] == "load" and not slos and not report.empty:
-        say(f"SLO: none was asked; {load_answer(report).ask} would ask for one", stdout)
-    if found := report.run.get("capacity"):
-        say(f"capacity: {capacity_sentence(found)}", stdout)
+    if asked_for_none(report):
+        say(f"SLO: none was asked; {an_objective(report)} would ask for one", stdout)
+    searched = capacity_found(report.run.get("capacity"))
+    if searched is not None:
+        say(f"capacity: {searched.sentence}", stdout)
     if report.summary.failures is not None:
         print_failures(report, report.summary.failures, stdout)
     if report.rules:

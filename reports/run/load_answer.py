@@ -37,19 +37,41 @@ class LoadAnswer:
     looks: tuple[NextLook, ...]
 
 
-def load_answer(report: Report) -> LoadAnswer:
-    """The answer of a load run."""
+def asked_for_none(report: Report) -> bool:
+    """Whether a load run had no objective: one that searches for a capacity has its own."""
+    run = report.run
+    if run["kind"] != "load" or report.empty or run.get("capacity"):
+        return False
+    return not run.get("slos")
+
+
+def load_answer(report: Report) -> LoadAnswer | None:
+    """The answer of a load run; None of anything else, and of a search for a capacity."""
+    if report.run["kind"] != "load" or report.empty or report.run.get("capacity"):
+        return None
     objectives = told(report.run)
-    met = sum(each.verdict == "pass" for each in objectives)
-    milestone = (report.headlines or ["complete"])[0]
     failures = report.summary.failures
     return LoadAnswer(
-        held=f"{met:,} of {plural(len(objectives), 'objective')} met" if objectives else "",
+        held=_held(objectives),
         objectives=tuple(objectives[:_SHOWN]),
-        ask=f"--slo '{milestone}.p95<8s'",
+        ask=an_objective(report),
         failed=(failures.sentence if failures else "") or "no exchange failed",
         looks=tuple(_looks(report, objectives)),
     )
+
+
+def an_objective(report: Report) -> str:
+    """An `--slo` that this run could have had."""
+    return f"--slo '{(report.headlines or ['complete'])[0]}.p95<8s'"
+
+
+def _held(objectives: list[ObjectiveText]) -> str:
+    if not objectives:
+        return ""
+    met = sum(each.verdict == "pass" for each in objectives)
+    undecided = sum(each.verdict == "inconclusive" for each in objectives)
+    said = f"{met:,} of {plural(len(objectives), 'objective')} met"
+    return f"{said}, {undecided:,} undecided" if undecided else said
 
 
 def _looks(report: Report, objectives: list[ObjectiveText]) -> Iterator[NextLook]:
@@ -57,7 +79,8 @@ def _looks(report: Report, objectives: list[ObjectiveText]) -> Iterator[NextLook
     broken = [rule for rule in report.findings() if rule.outcome in ("failed", "outside")]
     missed = [each for each in objectives if each.verdict == "fail"]
     open_ = [each for each in objectives if each.verdict == "inconclusive"]
-    if report.run["verdict"] == "invalid":
+    invalid = report.run["verdict"] == "invalid"
+    if invalid:
         yield NextLook("what voids this run, above: until that is mended, no figure holds", "")
     if failures is not None and failures.total:
         worst = failures.kinds[0]
@@ -65,6 +88,8 @@ def _looks(report: Report, objectives: list[ObjectiveText]) -> Iterator[NextLook
         yield NextLook(f"the failures: most are “{worst.title}” of {place}", "failures")
     if broken:
         yield NextLook(f"{plural(len(broken), 'broken rule')} of the contract", "findings")
+    if invalid:
+        return
     if missed:
         yield NextLook("the stages in which the time goes, and when it rose", "charts")
     if open_ and not missed:

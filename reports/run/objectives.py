@@ -47,7 +47,7 @@ def told(run: Mapping[str, Any]) -> list[ObjectiveText]:
 
 def said_once(entry: Mapping[str, Any], run: Mapping[str, Any]) -> Mapping[str, Any]:
     """An entry of `slos` without its reason, where that voids the whole run and is said there."""
-    voids = {void["message"] for void in run["voids"]}
+    voids = {void["message"] for void in run.get("voids", ())}
     return {**entry, "reason": None} if entry["reason"] in voids else entry
 
 

@@ -8,13 +8,11 @@ neighbouring ones of these moments
 - if none is under way, the time belongs to the stage whose moment ends it: it was waited for.
 
 So the shares of one exchange add up to the time of its last chunk, and a stage that got slower
-shows in its own share instead of in all that follow. `spent` takes the tracks of a stage together;
-`spent_until` shares out the time to a milestone alone, and keeps tracks apart.
+shows in its own share instead of in all that follow. The tracks of a stage are taken together.
+(The time to one milestone is told in `milestone_parts`.)
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -64,68 +62,11 @@ def spent(sample: ExchangeSample) -> dict[str, Floats]:
     return {name: np.ascontiguousarray(table[:, names[name]]) for name in order}
 
 
-#: Parts of the time to a milestone that belong to no stage.
-LATE, REST = "(before it was sent)", "(after the last stage)"
-
-
-@dataclass(frozen=True, slots=True)
-class SharedTime:
-    """The time to a milestone of some exchanges. `times`: seconds from the intended start, sorted;
-    `parts`: by stage as rows name it (`final#1`: of a track), in the order in which stages come,
-    the seconds of it in each of these exchanges. The parts of an exchange add up to its time.
-    """
-
-    times: Floats
-    parts: dict[str, Floats]
-
-
-def spent_until(sample: ExchangeSample, milestone: str) -> SharedTime:
-    """How the exchanges of a sample that reached a milestone spent the time to it: each stage, and
-    `LATE` and `REST`, what went by before the request was sent and after the last stage.
-    """
-    tables = list(sample.until(milestone))
-    names = list(dict.fromkeys(label for labels, *_ in tables for label in labels))[:STAGE_LIMIT]
-    begun = dict.fromkeys(names, 0.0)
-    came = dict.fromkeys(names, 0)
-    parts: dict[str, list[Floats]] = {name: [] for name in (LATE, *names, REST)}
-    whole: list[Floats] = []
-    for labels, stages, at, late in tables:
-        columns = [place for place, label in enumerate(labels) if label in begun]
-        pieces = [stages[begin : begin + _PIECE, columns] for begin in range(0, len(at), _PIECE)]
-        ends = (at[begin : begin + _PIECE] for begin in range(0, len(at), _PIECE))
-        table = np.concatenate(
-            [_until(piece, end) for piece, end in zip(pieces, ends, strict=True)]
-        )
-        known = {labels[place]: number for number, place in enumerate(columns)}
-        for name in names:
-            found = table[:, known[name]] if name in known else np.zeros(len(at))
-            parts[name].append(found)
-        for label, number in known.items():
-            begun[label] += float(stages[:, columns[number], 0].sum())
-            came[label] += len(at)
-        parts[LATE].append(late)
-        parts[REST].append(np.maximum(at - table.sum(axis=1), 0.0))
-        whole.append(at + late)
-    times = np.concatenate([np.empty(0), *whole])
-    order = np.argsort(times, kind="stable")
-    ordered = [LATE, *sorted(names, key=lambda name: begun[name] / max(1, came[name])), REST]
-    return SharedTime(
-        times[order],
-        {name: np.concatenate([np.empty(0), *parts[name]])[order] for name in ordered},
-    )
-
-
-def _until(stages: Floats, until: Floats) -> Floats:
-    """Seconds of each stage up to a moment of each exchange."""
-    return shared(stages[:, :, 0], stages[:, :, 1], stages[:, :, 2], until)
-
-
-def shared(first: Floats, last: Floats, count: Floats, until: Floats | None = None) -> Floats:
+def shared(first: Floats, last: Floats, count: Floats) -> Floats:
     """Seconds of each stage (columns) in each exchange (rows).
 
     `first` and `last` are seconds since the start, `count` how many chunks; a stage that did not
-    come has count 0. The result of a row adds up to the largest `last` in it, or to the last of
-    these moments before `until` (seconds, of each row) and what was under way from there to it.
+    come has count 0. The result of a row adds up to the largest `last` in it.
     """
     came = count > 0
     first = np.where(came, first, 0.0)
@@ -133,10 +74,6 @@ def shared(first: Floats, last: Floats, count: Floats, until: Floats | None = No
     length = last - first
     with np.errstate(divide="ignore", invalid="ignore"):
         often = np.where(length > 0, np.maximum(count - 1, 1) / length, 0.0)
-    if until is not None:
-        came &= first <= until[:, None]
-        often *= came
-        first, last = (np.where(came, np.minimum(at, until[:, None]), 0.0) for at in (first, last))
     stages = first.shape[1]
     # Each stage has two moments; absent ones lie at 0, where no time passes.
     moments = np.concatenate([first, last], axis=1)

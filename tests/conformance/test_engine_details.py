@@ -317,6 +317,8 @@ def test_a_last_chunk_that_never_closes_is_told_at_its_flag(v6, song, judged):
         "path": "/isComplete",
         "message": "isComplete is false on the last chunk and was never true",
         "rule": "v6/stream/completion/last",
+        "expected": "true on the last chunk",
+        "received": "false",
     }
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from soundstage.errors import UsageError
 from soundstage.reports.charts.axis import Axis, x_axis
-from soundstage.reports.charts.capacity_chart import capacity
+from soundstage.reports.charts.capacity_chart import capacity_charts
 from soundstage.reports.charts.chart import Chart
 from soundstage.reports.charts.contract_matrix import matrix
 from soundstage.reports.charts.distribution import distribution
@@ -21,6 +21,7 @@ from soundstage.reports.charts.survival_chart import survival
 from soundstage.reports.charts.svg import both, element, svg
 from soundstage.reports.charts.time_charts import courses, generator_chart, over_time
 from soundstage.reports.charts.waterfall import waterfall
+from soundstage.reports.run.capacity_found import capacity_found
 from soundstage.reports.run.summary import summarise
 from soundstage.reports.run.timeline import generator
 from soundstage.reports.run.wall_clock import WallClock
@@ -207,38 +208,131 @@ def found(*trials: tuple[float, str, float | None], **changes: object) -> dict[s
             "delivered": None,
             "exchanges": 10,
             "verdict": verdict,
+            "reason": "the machine was busy" if verdict == "invalid" else None,
             "stopped": p95 is None,
-            "slos": [{"kind": "quantile", "bound": 2.0}],
+            "slos": [objective(p95, verdict)],
             "quantiles": {"v6.stream.complete": {"p95": p95}},
         }
         for rate, verdict, p95 in trials
     ]
     answer = {"rate": 20.0, "low": 20.0, "high": 40.0, "verdict": "found"}
-    return {"slos": ["complete.p95<2s"], "trials": made, **answer, **changes}
+    facts = {"slos": ["complete.p95<2s"], "precision": 0.05, "reason": None, "trials": made}
+    return {**facts, **answer, **changes}
+
+
+def objective(value: float | None, verdict: str, **changes: object) -> dict[str, object]:
+    entry = {
+        "slo": "complete.p95<2s",
+        "kind": "quantile",
+        "api": "v6",
+        "endpoint": "stream",
+        "op": "<",
+        "bound": 2.0,
+        "unit": "s",
+        "n": 10,
+        "unknown": 0,
+        "value": value,
+        "low": None,
+        "high": None,
+        "verdict": "fail" if verdict == "fail" else "pass",
+        "reason": None,
+        "more": None,
+    }
+    return {**entry, **changes}
 
 
 @pytest.mark.parametrize(
-    ("search", "said"),
+    ("search", "answer", "bracket"),
     [
         (
             found((40, "fail", None), (10, "pass", 1.0), (20, "pass", 1.5)),
-            "20 arrivals a second (found; met at 20, missed at 40; 3 trials).",
+            "holds 20 arrivals a second, fails at 40",
+            "between 20 and 40 a second",
         ),
-        (found((1, "fail", None), rate=None, low=None, high=1.0, verdict="none"), "No rate: none"),
-        (found((9, "pass", 1.0), rate=9.0, low=9.0, high=None, verdict="at_least"), "at least: no"),
-        (found((9, "invalid", 1.0), rate=None, low=None, high=None, verdict="unfinished"), "No ra"),
+        (
+            found((40, "fail", 9.0), (20, "pass", 1.5), (30, "inconclusive", 2.0), low=10.0),
+            "holds 20 arrivals a second, fails at 30",
+            "between 20 and 30 a second; shown to hold at 10; shown to fail at 40",
+        ),
+        (
+            found(
+                (4, "fail", 3.0), (1, "fail", None), rate=None, low=None, high=1.0, verdict="none"
+            ),
+            "no rate holds: the lowest that was tried, 1 a second, fails",
+            "below 1 a second",
+        ),
+        (
+            found((9, "pass", 1.0), rate=9.0, low=9.0, high=None, verdict="at_least"),
+            "holds at least 9 arrivals a second, and no rate that was tried fails",
+            "9 a second or more",
+        ),
+        (
+            found((9, "invalid", 1.0), rate=None, low=None, high=None, verdict="unfinished"),
+            "not known: no rate was shown to hold",
+            "",
+        ),
     ],
 )
-def test_the_curve_of_a_search_says_what_it_found(search: dict[str, object], said: str) -> None:
-    chart = well_formed(capacity(search))
-    assert said in chart.note
-    assert "objective 2.00 s" in str(chart.svg)
-    assert [float(each[0]) for each in chart.rows] == sorted(float(each[0]) for each in chart.rows)
+def test_what_a_search_found_is_said_with_its_bracket(
+    search: dict[str, object], answer: str, bracket: str
+) -> None:
+    told = capacity_found(search)
+    assert told is not None
+    assert told.answer == answer
+    assert told.bracket == bracket
+    assert told.sentence.startswith(f"{answer} (complete.p95<2s; ")
+    (chart,) = capacity_charts(search)
+    well_formed(chart)
+    assert "asked: &lt; 2.00 s" in str(chart.svg)
+    assert [trial.number for trial in told.trials] == list(range(1, len(told.trials) + 1))
 
 
-def test_a_search_without_a_trial_has_no_curve() -> None:
-    assert capacity(None) is None
-    assert capacity(found()) is None
+def test_marks_of_a_search_go_by_rate_and_their_line_never_turns_back() -> None:
+    tried = [(16, "pass", 1.0), (64, "fail", 9.0), (32, "pass", 1.5), (48, "fail", 4.0)]
+    tried += [(32, "fail", 2.5), (40, "invalid", 3.0)]
+    (chart,) = capacity_charts(found(*tried))
+    assert [row[0] for row in chart.rows] == ["16", "32", "32", "40", "48", "64"]
+    assert [row[2] for row in chart.rows] == ["1", "3", "5", "6", "4", "2"]
+    for drawn in (chart.svg, chart.narrow):
+        (path,) = re.findall(r'd="(M[^"]*)"[^>]* stroke-opacity=".3"', str(drawn))
+        xs = [float(point.split()[0]) for point in re.split("[ML]", path)[1:]]
+        assert len(xs) == 4, "one point a rate, the invalid trial left out"
+        assert xs == sorted(xs)
+
+
+def test_each_verdict_of_a_trial_has_a_shape_and_a_colour_and_only_those_are_in_the_legend() -> (
+    None
+):
+    every = [(10, "pass", 1.0), (20, "fail", 3.0), (15, "inconclusive", 2.0), (12, "invalid", 1.0)]
+    (chart,) = capacity_charts(found(*every))
+    for word in ("held", "failed", "cannot tell", "invalid"):
+        assert f">{word}<" in str(chart.svg)
+    shapes = re.findall(r"<title>trial \d+, [^<]*</title><(\w+) ", str(chart.svg))
+    assert sorted(shapes) == ["circle", "path", "path", "rect"]
+    (chart,) = capacity_charts(found((10, "pass", 1.0), (20, "fail", 3.0)))
+    assert ">invalid<" not in str(chart.svg)
+
+
+def test_repeated_trials_that_measured_the_same_stand_side_by_side() -> None:
+    (chart,) = capacity_charts(found((10, "pass", 1.0), (20, "pass", 1.5), (20, "fail", 1.5)))
+    at = re.findall(r"</title><(?:circle cx=\"([\d.]+)\"|path d=\"M([\d.]+))", str(chart.svg))
+    xs = [float(one or other) for one, other in at]
+    assert len(xs) == len(set(xs)) == 3
+
+
+def test_each_objective_has_a_chart_of_its_own_in_its_own_unit() -> None:
+    search = found((10, "pass", 1.0), (20, "fail", 3.0))
+    share = {"slo": "ok_rate>=95%", "kind": "rate", "unit": "share", "op": ">=", "bound": 0.95}
+    for trial, value in zip(search["trials"], (0.99, 0.5), strict=True):
+        trial["slos"].append(objective(value, "pass", **share))
+    one, other = capacity_charts(search)
+    assert (one.id, other.id) == ("capacity-chart", "capacity-chart-2")
+    assert "asked: &gt;= 95%" in str(well_formed(other).svg)
+    assert [row[4] for row in other.rows] == ["99%", "50%"]
+
+
+def test_a_search_without_a_trial_has_no_chart() -> None:
+    assert capacity_charts(None) == capacity_charts(found()) == []
 
 
 def test_objectives_stand_in_the_distribution_as_corners() -> None:
@@ -258,7 +352,7 @@ def test_objectives_stand_in_the_distribution_as_corners() -> None:
     chart = well_formed(distribution(group, [goal, other]))
     assert "complete.p95<30s: missed" in chart.note
     assert "elsewhere" not in chart.note
-    assert "&lt; 30.0 s missed" in str(chart.svg), "its sign is the one that was asked"
+    assert "&lt; 30.0 s missed" in str(chart.svg)
 
 
 def test_a_picture_for_a_narrow_screen_is_hidden_where_no_style_sheet_shows_it() -> None:

@@ -38,7 +38,7 @@ def said(report: Report) -> str:
 
 @pytest.fixture
 def mixed(bundle: Callable[..., Path], runs: ModuleType) -> Callable[..., Path]:
-    """A load of 100: six 502, four 429, three resets, a timeout, one cut; two 502 in the warm-up."""
+    """A load of 100: six 502, four 429, three resets, a timeout, one cut; warm-up: two 502."""
 
     def make(**facts: Any) -> Path:
         rng = random.Random(3)
@@ -203,6 +203,7 @@ def test_reasons_are_told_in_words(
 
 def test_a_load_page_answers_on_its_first_screen(mixed: Any, runs: ModuleType) -> None:
     answer = load_answer(read(mixed()))
+    assert answer is not None
     assert answer.held == ""
     assert answer.ask == "--slo 'streaming_ready.p95<8s'"
     assert answer.failed.startswith(
@@ -215,6 +216,7 @@ def test_a_load_page_answers_on_its_first_screen(mixed: Any, runs: ModuleType) -
     missed = load_answer(
         read(mixed(finish={"verdict": "fail", "exit_code": 3, "reason": None, "slos": slos}))
     )
+    assert missed is not None
     assert missed.held == "1 of 2 objectives met"
     assert [one.anchor for one in missed.looks] == ["failures", "charts"]
 

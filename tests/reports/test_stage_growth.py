@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from soundstage.reports.compare.arms import EndpointSeries
 from soundstage.reports.compare.gate_outcomes import judge
 from soundstage.reports.compare.gates import Gate, Pairing, Rules
 from soundstage.reports.compare.stage_growth import GateChange, gate_changes
-from soundstage.reports.run.stage_time import LATE, REST, spent_until
+from soundstage.reports.run.milestone_parts import LATE, REST, milestone_parts
 from soundstage.results.exchange_sample import ExchangeSample
 
 PAIRING = Pairing("v6", "stream", ("streaming_ready", "complete"))
@@ -52,15 +52,18 @@ def exchange(rng: random.Random, longer: Mapping[str, float]) -> dict[str, Any]:
     return {
         "stages": stages,
         "milestones": {"streaming_ready": ready, "complete": end + 0.002},
-        "intended_ns": 0,
-        "started_ns": 1_000_000,
         "outcome": "ok",
     }
 
 
-def series(seed: int, n: int, longer: Mapping[str, float]) -> EndpointSeries:
+def series(
+    seed: int,
+    n: int,
+    longer: Mapping[str, float],
+    make: Callable[[random.Random, Mapping[str, float]], dict[str, Any]] = exchange,
+) -> EndpointSeries:
     rng, sample = random.Random(seed), ExchangeSample(20_000)
-    rows = [exchange(rng, longer) for _ in range(n)]
+    rows = [{"intended_ns": 0, "started_ns": 1_000_000, **make(rng, longer)} for _ in range(n)]
     for row in rows:
         sample.add(row)
     times = {
@@ -124,6 +127,47 @@ def test_what_comes_after_the_milestone_has_no_part_in_it(seed: int):
     assert "final" not in [one.name for one in found.stages]
 
 
+def interleaved(rng: random.Random, longer: Mapping[str, float]) -> dict[str, Any]:
+    """A row whose chunks come one after the other, as the API sends them: those of `running` and
+    `processing` before, between and after the two `streaming_ready`.
+    """
+    middle = ["running"] * rng.randint(4, 9) + ["processing"] * rng.randint(1, 3)
+    middle += ["streaming_ready#1", "streaming_ready#2"]
+    rng.shuffle(middle)
+    now, stages = 0.0, {}
+    for label in ["validated", "running", *middle, "completed", "final#1", "final#2"]:
+        stage = label.partition("#")[0]
+        median = {"streaming_ready": 4.0, "completed": 8.0}.get(stage, 1.0)
+        now += (median + longer.get(stage, 0.0)) * math.exp(0.3 * rng.gauss(0, 1))
+        begin, _, many = stages.get(label, (now, now, 0))
+        stages[label] = (begin, now, many + 1)
+    ready = min(stages["streaming_ready#1"][0], stages["streaming_ready#2"][0])
+    milestones = {"streaming_ready": ready, "complete": now}
+    return {"stages": stages, "milestones": milestones, "outcome": "ok"}
+
+
+@pytest.mark.parametrize("seed", range(1, 6))
+@pytest.mark.parametrize(
+    ("longer", "slowed"),
+    [
+        ({"streaming_ready": 4.0, "completed": -4.0}, {"streaming_ready"}),
+        # Nobody can tell the last of its chunks before the milestone from the wait for that.
+        ({"running": 2.0, "completed": -4.0}, {"running", "streaming_ready"}),
+    ],
+)
+def test_a_stage_that_went_on_beyond_the_milestone_is_named_with_it(
+    longer: dict[str, float], slowed: set[str], seed: int
+):
+    base = {PAIRING.place: [series(1000 + seed, 400, {}, interleaved)]}
+    other = {PAIRING.place: [series(2000 + seed, 400, longer, interleaved)]}
+    outcomes = judge([Gate(PAIRING, "streaming_ready", 0.5)], base, other, Rules())
+    (found,) = gate_changes(outcomes, base, other)
+    named = {one.name: one for one in found.culprits()}
+    assert named.keys() <= slowed
+    assert named["streaming_ready"].beside == "running"
+    assert "running" in named or named["streaming_ready"].beside == "running"
+
+
 def test_two_stages_that_grew_alike_are_both_named():
     found = change("complete", 0.5, {"running": 5.0, "final": 5.0}, 1)
     assert sorted(one.name for one in found.culprits()) == ["final", "running"]
@@ -151,7 +195,7 @@ def test_a_track_is_named_where_it_alone_grew():
                     "outcome": "ok",
                 }
             )
-        times = {"complete": spent_until(sample, "complete").times}
+        times = {"complete": milestone_parts(sample, "complete").times}
         arms.append({PAIRING.place: [EndpointSeries(300, times, {"ok": 300}, {}, sample=sample)]})
     outcomes = judge([Gate(PAIRING, "complete", 0.5)], arms[0], arms[1], Rules())
     (found,) = gate_changes(outcomes, arms[0], arms[1])
@@ -229,11 +273,51 @@ def test_the_time_to_a_milestone_is_shared_out_up_to_it_alone():
             "started_ns": 250_000_000,
         }
     )
-    parts = {name: at.tolist() for name, at in spent_until(sample, "middle").parts.items()}
+    parts = {name: at.tolist() for name, at in milestone_parts(sample, "middle").parts.items()}
     assert parts == {LATE: [0.25], "a": [1.0], "many": [4.0], "end": [0.0], REST: [0.0]}
-    parts = {name: at.tolist() for name, at in spent_until(sample, "complete").parts.items()}
+    parts = {name: at.tolist() for name, at in milestone_parts(sample, "complete").parts.items()}
     assert parts == {LATE: [0.25], "a": [1.0], "many": [7.0], "end": [1.0], REST: [0.5]}
-    assert spent_until(sample, "never").times.tolist() == []
+    assert milestone_parts(sample, "never").times.tolist() == []
+
+
+def test_a_wait_during_which_another_stage_went_on_names_it():
+    sample = ExchangeSample(100)
+    stages = {"a": [1, 1, 1], "many": [2, 8, 7], "b": [5, 5, 1], "c": [9, 9, 1]}
+    sample.add({"stages": stages, "milestones": {"b": 5.0, "c": 9.0}})
+    found = milestone_parts(sample, "b")
+    parts = {name: at.tolist() for name, at in found.parts.items()}
+    assert parts == {LATE: [0.0], "a": [1.0], "many": [1.0], "b": [3.0], "c": [0.0], REST: [0.0]}
+    assert found.shared["b"].tolist() == [3.0]
+    assert found.beside == {"b": "many"}
+    found = milestone_parts(sample, "c")
+    parts = {name: at.tolist() for name, at in found.parts.items()}
+    assert parts == {LATE: [0.0], "a": [1.0], "many": [4.0], "b": [3.0], "c": [1.0], REST: [0.0]}
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from("abcdef"),
+            st.tuples(st.floats(0, 50), st.floats(0, 50), st.integers(1, 9)),
+            min_size=1,
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+    st.floats(0.001, 120),
+)
+def test_the_parts_of_an_exchange_add_up_to_its_time_and_are_never_negative(
+    exchanges: list[dict[str, tuple[float, float, int]]], at: float
+):
+    sample = ExchangeSample(100)
+    for stages in exchanges:
+        rows = {name: [a, a + b if n > 1 else a, n] for name, (a, b, n) in stages.items()}
+        sample.add({"stages": rows, "milestones": {"m": at}})
+    found = milestone_parts(sample, "m")
+    assert np.sum(list(found.parts.values()), axis=0) == pytest.approx(found.times)
+    assert all((part >= 0).all() for part in found.parts.values())
+    assert all((found.shared[name] <= found.parts[name] + 1e-9).all() for name in found.shared)
 
 
 def test_a_sample_that_is_thinned_keeps_milestones_with_their_stages():
@@ -244,6 +328,6 @@ def test_a_sample_that_is_thinned_keeps_milestones_with_their_stages():
             del row["milestones"]["streaming_ready"]
         sample.add(row)
     for milestone in ("complete", "streaming_ready"):
-        shared = spent_until(sample, milestone)
+        shared = milestone_parts(sample, milestone)
         assert 30 <= len(shared.times) <= 100
         assert np.sum(list(shared.parts.values()), axis=0) == pytest.approx(shared.times)

@@ -29,7 +29,8 @@ examples:
   soundstage runs list --kind load --since 7d --format json
   soundstage runs tag latest release-candidate
   soundstage runs pin latest --as baseline         then: soundstage compare baseline latest
-  soundstage runs trend --milestone complete
+  soundstage runs trend                            writes runs/trend.html
+  soundstage runs index                            writes runs/index.html: a page that leads to all
   soundstage runs prune --keep 20 --older-than 30d --dry-run
 
 Pinned runs are never pruned. Tags and pins are kept in RUNS/marks.json.
@@ -39,6 +40,7 @@ _VERDICTS: Final = ("pass", "fail", "inconclusive", "invalid", "none")
 _AGE: Final = re.compile(r"([0-9]{1,6})([smhdw])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _SHOWN: Final = 20
+_ON_A_PAGE: Final = 500
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
@@ -79,6 +81,11 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add("--incomplete", action="store_true", help="also those that were killed or are damaged")
     add("--keep-tagged", action="store_true", help="keep those with a tag")
     add("--dry-run", action="store_true", help="say what would go; delete nothing")
+    index = action("index", "write a page of all runs, with what came of them and links")
+    _add_filters(index, kind=None)
+    index.add_argument("--limit", type=count, default=_ON_A_PAGE, help=text)
+    where = "default: index.html in the folder of runs"
+    index.add_argument("--output", type=Path, metavar="FILE", help=where)
     trend = action("trend", "draw the times of milestones from run to run, with changes of level")
     _add_filters(trend, kind="load")
     add = trend.add_argument
@@ -124,6 +131,8 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
             say(f"{args.name} was {runs.unpin(args.name)}", stdout)
         case "prune":
             _prune(runs, args, stdout)
+        case "index":
+            _index(runs, args, stdout)
         case "trend":
             _trend(runs, args, stdout)
     return 0
@@ -172,6 +181,26 @@ def _prune(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
         say(f"{left} incomplete or damaged runs are left alone (--incomplete)", stdout)
     verb = "would be freed" if args.dry_run else "freed"
     say(f"{many} runs, {freed / 1e6:.1f} MB {verb}", stdout)
+
+
+def _index(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
+    # As is the room of reports for trends.
+    history = "soundstage.reports.history"
+    runs_index, index_page = (
+        import_module(f"{history}.{name}") for name in ("runs_index", "index_page")
+    )
+    place = args.output or runs.root / "index.html"
+    check_place(place, "--output")
+    # What cannot be read passes no filter but shows wherever nothing is asked for.
+    found = [entry for entry in runs.entries() if _asked_for(entry, args)]
+    shown = found[: args.limit or None]
+    rows = runs_index.index_rows(shown, place.parent)
+    text = index_page.render(rows, len(found) - len(shown), runs.root, place.parent)
+    if args.output is not None:
+        put(place, text)
+    else:
+        put_within(runs.root, place.name, text)
+    say(f"index: {place}", stdout)
 
 
 def _trend(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:

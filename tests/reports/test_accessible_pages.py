@@ -1,0 +1,206 @@
+"""Every kind of page for those who do not use a mouse or a screen, or one of 390 px: axe-core finds
+nothing, light and dark, wide and narrow; nothing is out of sight, and no word too small to read.
+"""
+
+from __future__ import annotations
+
+import io
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import chromium
+import pytest
+
+from soundstage import cli as commands
+from soundstage.reports import cli
+from soundstage.reports.formats import html
+from soundstage.results.bundle import Bundle
+
+AXE = Path(__file__).parents[1] / "published" / "node_modules" / "axe-core" / "axe.min.js"
+OUT_OF_SIGHT = Path(chromium.__file__).with_name("out_of_sight.js")
+
+pytestmark = [chromium.needs_chromium, pytest.mark.proof]
+
+KINDS = [
+    "red check",
+    "green check",
+    "load",
+    "capacity",
+    "slower",
+    "not comparable",
+    "trend",
+    "too few",
+    "index",
+]
+VIEWS = [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium.started() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory, runs: ModuleType) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("kinds")
+    root = folder / "runs"
+    found = {
+        "red check": reported(runs.check_run(root / "red")),
+        "green check": reported(
+            runs.write(
+                root / "green",
+                [runs.exchange(n, random.Random(n), at=n) for n in range(3)],
+                rules=runs.contract_rules(),
+            )
+        ),
+        "load": reported(load_run(runs, root / "load")),
+        "capacity": reported(load_run(runs, root / "capacity", capacity=runs.capacity())),
+    }
+    for day in range(12):
+        songs(runs, root / f"night-{day:02d}", day, slow=2.0 if day >= 7 else 1.0)
+    for name, arms in (("slower", ("night-00", "night-10")), ("not comparable", ("red", "load"))):
+        found[name] = folder / f"{name}.html"
+        both = [str(root / arm) for arm in arms]
+        found[name].write_text(called("compare", *both, "--format", "html"), encoding="utf-8")
+    called("runs", "trend", "--runs", str(root))
+    called("runs", "trend", "--runs", str(root), "--limit", "3", "--output", f"{folder}/few.html")
+    (root / "damaged").mkdir()
+    (root / "damaged" / "run.json").write_text("{}")
+    called("runs", "index", "--runs", str(root))
+    found["trend"], found["too few"] = root / "trend.html", folder / "few.html"
+    found["index"] = root / "index.html"
+    assert list(found) == KINDS
+    return found
+
+
+def called(name: str, *arguments: str) -> str:
+    out, err = io.StringIO(), io.StringIO()
+    commands.run(name, list(arguments), out, err)
+    assert "Traceback" not in err.getvalue()
+    return out.getvalue()
+
+
+def reported(path: Path) -> Path:
+    place = path / "report.html"
+    place.write_text(html.render(cli.read(Bundle.open(path))), encoding="utf-8")
+    return place
+
+
+def songs(runs: ModuleType, path: Path, day: int, slow: float) -> None:
+    rng = random.Random(day)
+    rows = [runs.exchange(n + 1, rng, at=n / 5) for n in range(60)]
+    for row in rows:
+        row["milestones"] = {key: at and at * slow for key, at in row["milestones"].items()}
+    created = f"2026-02-{day + 1:02d}T00:00:00.000Z"
+    runs.write(path, rows, kind="load", created=created, rules=runs.contract_rules())
+
+
+def load_run(runs: ModuleType, path: Path, **finish: Any) -> Path:
+    """A load run with something to show for every chart."""
+    rng = random.Random(3)
+    outcomes = ["ok"] * 12 + ["timeout", "transport"]
+    rows = [
+        runs.exchange(n + 1, rng, at=n / 10, outcome=outcomes[n % len(outcomes)])
+        for n in range(140)
+    ]
+    rules = [
+        runs.broken(row["rule"], "“version” is missing") if row["rule"] == runs.REQUIRED else row
+        for row in runs.contract_rules()
+    ]
+    made: Path = runs.write(
+        path,
+        rows,
+        kind="load",
+        created="2026-01-01T00:00:00.000Z",
+        rules=rules,
+        violations=[runs.violation(runs.REQUIRED, "field.missing", "“version” is missing")],
+        finish={
+            "verdict": "fail",
+            "exit_code": 1,
+            "reason": "1 rule is broken",
+            "voids": [{"kind": "generator", "message": "the generator was late"}],
+            "slos": [runs.slo("streaming_ready.p95<9s", "pass"), runs.slo("v6.complete.p95<1s")],
+            **finish,
+        },
+        health=[runs.health(second) for second in range(14)],
+    )
+    return made
+
+
+@pytest.fixture
+def seen(browser: Any, pages: dict[str, Path]) -> Iterator[Callable[[str, str, int], Any]]:
+    """Opens a kind of page, in a colour scheme and a width, with all that is folded unfolded."""
+    opened = []
+
+    def see(kind: str, scheme: str, width: int) -> Any:
+        page = browser.new_page(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+        )
+        opened.append(page)
+        page.goto(pages[kind].as_uri())
+        page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
+        return page
+
+    yield see
+    for page in opened:
+        page.close()
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="needs npm: make test installs axe-core")
+@pytest.mark.parametrize("kind", KINDS)
+def test_axe_finds_nothing(seen: Any, kind: str) -> None:
+    axe = AXE.read_text("utf-8")
+    for scheme, width in VIEWS:
+        page = seen(kind, scheme, width)
+        page.evaluate(axe)
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        bad = [
+            (each["id"], each["impact"], each["nodes"][0]["html"][:200])
+            for each in found["violations"]
+        ]
+        assert bad == [], f"{kind}, {scheme}, {width} px"
+        assert {"color-contrast", "heading-order", "html-has-lang", "region"} <= {
+            each["id"] for each in found["passes"]
+        }, "it looked"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_out_of_sight_or_too_small_to_read(seen: Any, kind: str) -> None:
+    for width in (390, 320, 1280):
+        page = seen(kind, "light", width)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        if width != 320:  # there charts shrink by a fifth, and nothing else does
+            assert page.evaluate(OUT_OF_SIGHT.read_text("utf-8")) == [], f"{kind}, {width} px"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_on_a_narrow_screen_every_cell_says_its_column(seen: Any, kind: str) -> None:
+    page = seen(kind, "light", 390)
+    unsaid = page.locator("table:has(thead) tbody td:visible").evaluate_all(
+        "all => all.filter(one => !one.dataset.label).map(one => one.outerHTML.slice(0, 200))"
+    )
+    assert unsaid == []
+    beside = page.locator("tbody tr:visible").evaluate_all(
+        """all => all.filter(row => [...row.children].some((one, n) => n && one.offsetWidth
+            && one.offsetTop === row.children[n - 1].offsetTop)).length"""
+    )
+    assert beside == 0, "cells stand one beneath the other"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_can_be_reached_by_keyboard_shows_that_it_is(seen: Any, kind: str) -> None:
+    page = seen(kind, "dark", 1280)
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        shown = page.evaluate(
+            """() => {
+                const one = document.activeElement, how = getComputedStyle(one);
+                return one === document.body
+                    || (how.outlineStyle !== 'none' && parseFloat(how.outlineWidth) >= 1);
+            }"""
+        )
+        assert shown, page.evaluate("document.activeElement.outerHTML.slice(0, 200)")
