@@ -161,7 +161,8 @@ def _step(
     at = "" if step.t is None else f"{'≤' if step.coarse else ''}{seconds(step.t + late)}"
     gap = "" if before is None or step.t is None else f"+{seconds(step.t - before)}"
     if step.kind == "look":
-        what = f"look {step.number} · {step.status or 'no answer'}"
+        state = "" if step.stage is None else f" · {plain(step.stage, 40)}"
+        what = f"look {step.number} · {step.status or 'no answer'}{state}"
     elif step.kind == "body":
         what = "body" if step.number == 0 else "left over"
     else:

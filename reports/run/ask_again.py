@@ -58,8 +58,9 @@ class AskAgain:
 
 @dataclass(frozen=True, slots=True)
 class KeptExchange:
-    """An exchange whose transcript a bundle keeps: its id, the contract's `endpoint` (None of an
-    unknown version), the transcript's `header`, and the names by which `soundstage show` finds it.
+    """An exchange whose transcript a bundle keeps: its id and the word for its `bundle`, by which
+    `soundstage show` finds it, its `contract` (None of an unknown version) and the name of the
+    endpoint that was asked, the transcript's `header`. `followed`: somebody looked at what it made.
     """
 
     id: str
@@ -67,6 +68,7 @@ class KeptExchange:
     contract: Contract | None
     endpoint: str
     header: Mapping[str, Any]
+    followed: bool = False
 
 
 def ask_again(
@@ -129,7 +131,9 @@ def _one_request(
     if endpoint is None or not isinstance(request, Mapping) or kept.header.get("expect"):
         return None
     asked_alone = endpoint.makes_songs and not filled_in(endpoint.path, dict(endpoint.query))
-    if not asked_alone or request.get("method") != endpoint.method:
+    # A stream at whose generation somebody looked was left on purpose.
+    left = kept.followed and endpoint.kind == "stream"
+    if left or not asked_alone or request.get("method") != endpoint.method:
         return None
     body, sent = request.get("body"), ""
     if (body is None) is not (endpoint.request is None):

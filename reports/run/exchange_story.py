@@ -41,6 +41,8 @@ _TELLING: Final = frozenset(
         "transfer-encoding",
     }
 )
+#: What is found in the answer to a look that shows no state of the contract.
+_NO_STATE: Final = ("stage.unknown", "json.not_object", "json.syntax", "json.empty")
 #: What was received at a place is shown so far, in characters.
 _RECEIVED: Final = 300
 _REDACTOR: Final = Redactor()
@@ -164,9 +166,11 @@ def story_of(
     tie = None
     if judged is not None and judged.told.endpoint.looked_up_by is not None:
         tie = judged.told.endpoint.looked_up_by.endpoint
-    at_looks = [each for each in breaks if tie is not None and _endpoint_of(each.rule) == tie]
-    own = [each for each in breaks if each not in at_looks]
-    steps = [*_chunks(transcript, events, own), *_looks(transcript, at_looks)]
+    if tie is not None:
+        breaks = [replace(each, look=_endpoint_of(each.rule) == tie) for each in breaks]
+    own, at_looks = ([b for b in breaks if b.look is look] for look in (False, True))
+    states = [] if judged is None else [stage for stage, _ in judged.states]
+    steps = [*_chunks(transcript, events, own), *_looks(transcript, at_looks, states)]
     placed = {id(each) for step in steps for each in step.breaks}
     steps = [replace(step, breaks=tuple(_received(b, step) for b in step.breaks)) for step in steps]
     last = transcript.looks[-1] if transcript.looks else transcript
@@ -276,19 +280,27 @@ def _chunks(
     return steps
 
 
-def _looks(transcript: Transcript, breaks: Sequence[Break]) -> list[StoryStep]:
-    """The looks at a job. Of what is found in states, `chunk` counts the answers that show one."""
+def _looks(
+    transcript: Transcript, breaks: Sequence[Break], seen: Sequence[str | None]
+) -> list[StoryStep]:
+    """The looks at a job, whose known states were `seen` in this order. Of what is found in states,
+    `chunk` counts the answers that show one.
+    """
+    known = iter(seen)
     by_state: dict[int | None, list[Break]] = {}
     for each in breaks:
-        by_state.setdefault(each.chunk, []).append(replace(each, look=True))
+        by_state.setdefault(each.chunk, []).append(each)
     steps, states = [], 0
     for number, look in enumerate(transcript.looks):
         status = (look.header.get("response") or {}).get("status")
         end = look.end or {}
         found: list[Break] = []
+        stage = None
         if status is not None and 200 <= status < 300:
             found = by_state.get(states, [])
             states += 1
+            if all(each.code not in _NO_STATE for each in found):
+                stage = next(known, None)
         steps.append(
             StoryStep(
                 kind="look",
@@ -296,6 +308,7 @@ def _looks(transcript: Transcript, breaks: Sequence[Break]) -> list[StoryStep]:
                 t=end.get("t"),
                 coarse=False,
                 data=look.body,
+                stage=stage,
                 breaks=tuple(found),
                 sent=look.header.get("t"),
                 status=status,
