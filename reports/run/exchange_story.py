@@ -51,8 +51,9 @@ _REDACTOR: Final = Redactor()
 @dataclass(frozen=True, slots=True)
 class Break:
     """A place where an exchange breaks a rule. `chunk` counts chunks, or looks of a job (`look`);
-    None: the exchange as a whole. `asked` is what the rule says (None if it is not known),
-    `received` what stood at the `path`, as JSON (None where there is no place).
+    None: the exchange as a whole. `asked` is what was expected: as the finding says, or the rule
+    (None if neither is known); `received` what came, or stood at the `path`, as JSON (None where
+    there is no place).
     """
 
     code: str
@@ -225,8 +226,8 @@ def _endpoint_of(rule: str) -> str:
 
 def _break(row: Mapping[str, Any], contract: Contract | None) -> Break:
     rule = str(row.get("rule", ""))
-    asked = None
-    if contract is not None and rule in contract.rules.rules:
+    asked = row.get("expected")
+    if asked is None and contract is not None and rule in contract.rules.rules:
         asked = contract.rules[rule].text
     return Break(
         code=str(row.get("code", "")),
@@ -237,6 +238,7 @@ def _break(row: Mapping[str, Any], contract: Contract | None) -> Break:
         chunk=row.get("chunk"),
         times=int(row.get("times", 1)),
         asked=asked,
+        received=row.get("received"),
     )
 
 
@@ -319,7 +321,7 @@ def _looks(
 
 def _received(each: Break, step: StoryStep) -> Break:
     """The same, with what stands at its place in a chunk."""
-    if not each.path:
+    if not each.path or each.received is not None:
         return each
     try:
         value = json.loads(step.text)

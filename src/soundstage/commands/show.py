@@ -280,8 +280,10 @@ def _contracts() -> list[Contract]:
 def _how(args: argparse.Namespace, stdout: TextIO) -> LineStyle:
     if not stdout.isatty():
         return LineStyle(_WIDTH, args.full)
-    wide = shutil.get_terminal_size().columns - _BEFORE_TEXT
-    return LineStyle(max(40, wide), args.full, visible.painted)
+    wide = max(40, shutil.get_terminal_size().columns - _BEFORE_TEXT)
+    if not visible.coloured(stdout):
+        return LineStyle(wide, args.full)
+    return LineStyle(wide, args.full, visible.painted)
 
 
 def _title(
