@@ -44,6 +44,7 @@ _WORDS: Final = (
     "Private words were taken out of the request; it is sent with what stands there now."
 )
 _COSTS: Final = "This asks the live API, and costs a generation."
+_RUNS: Final = "The emulator of the run gives the same answer again, as long as it runs."
 _STARTS: Final = "The emulator of the run is gone: this starts one like it, for the same answer."
 _ONCE_MORE: Final = "One request alone does not show it: this is the run once more."
 
@@ -107,7 +108,7 @@ def _of_target(kind: str, kept: KeptExchange) -> AskAgain | None:
         return None
     endpoint = _endpoint(kept)
     costs = kind == "live" and endpoint is not None and endpoint.billed
-    notes = [_COSTS] if costs else []
+    notes = [_COSTS] if costs else [_RUNS] if kind == "emulator" else []
     notes += [_WORDS] if _lacks_words(request) else []
     return AskAgain(line, " ".join(notes) or None)
 

@@ -169,6 +169,9 @@ def story_of(
         tie = judged.told.endpoint.looked_up_by.endpoint
     if tie is not None:
         breaks = [replace(each, look=_endpoint_of(each.rule) == tie) for each in breaks]
+    elif judged is None and transcript.looks:
+        # What is not of the endpoint that was asked is of the one that was looked at.
+        breaks = [replace(each, look=_endpoint_of(each.rule) != endpoint) for each in breaks]
     own, at_looks = ([b for b in breaks if b.look is look] for look in (False, True))
     states = [] if judged is None else [stage for stage, _ in judged.states]
     steps = [*_chunks(transcript, events, own), *_looks(transcript, at_looks, states)]

@@ -165,3 +165,17 @@ def test_without_its_contract_an_exchange_is_still_a_timeline() -> None:
     assert (found.verdict, found.breaks) == (None, ())
     assert [each.stage for each in found.steps] == [None] * len(chunks())
     assert found.steps[3].t == pytest.approx(0.3)
+
+
+def test_without_its_contract_what_broke_in_a_look_stands_at_that_look() -> None:
+    header = {"request": {"method": "GET", "url": "http://h/1"}, "response": {"status": 200}}
+    look = Transcript({**header, "t": 1.0}, [(1.1, b'{"progress":true}', False)], {"t": 1.1})
+    whole = Transcript({**header, "api": "x", "endpoint": "job"}, [(0.1, b"{}", False)], {"t": 0.1})
+    whole.looks, whole.over = [look], {"cut": None, "t": 2.0}
+    row = {"code": "field.type", "chunk": 0, "path": "/progress", "rule": "x/status/field/progress"}
+    found = story_of(whole, [], [row])
+    assert [(each.kind, bool(each.breaks)) for each in found.steps] == [
+        ("body", False),
+        ("look", True),
+    ]
+    assert found.steps[1].breaks[0].received == "true"
