@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from soundstage.reports.run.evidence import ShownExchange
-from soundstage.reports.run.exchange_story import Break, StoryStep
 from soundstage.reports.run.rule_results import RuleResult
+from soundstage.reports.run.story_steps import Break, StoryStep
 from soundstage.reports.run.story_window import LeftOut, window
 from soundstage.reports.words import plain, seconds
 

@@ -17,6 +17,8 @@ import pytest
 
 from soundstage import cli
 from soundstage.contract import load
+from soundstage.emulator.options import Options
+from soundstage.emulator.service.server import running
 from soundstage.generation import walk
 from soundstage.results.bundle import Bundle
 from soundstage.saved.transcript import Transcript
@@ -304,19 +306,13 @@ def test_a_job_whose_state_breaks_a_rule_is_marked_at_that_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOUNDSTAGE_SCHEMAS", str(EXAMPLES))
+    options = Options(
+        apis=("songs",), profile="instant", faults=("status.field/working/progress/boolean",)
+    )
     out = io.StringIO()
-    words = [
-        "--target",
-        "emulator",
-        "--api",
-        "songs",
-        "--endpoint",
-        "job",
-        "--out",
-        str(tmp_path / "r"),
-    ]
-    fault = "--profile instant --fault status.field/working/progress/boolean"
-    assert cli.run("record", [*words, "--emulator-args", fault], out, out) == 0, out.getvalue()
+    with running(options) as emulator:
+        words = ["--target", emulator.url, "--api", "songs", "--endpoint", "job"]
+        assert cli.run("record", [*words, "--out", str(tmp_path / "r")], out, out) == 0
     code, told, _ = show(tmp_path / "r" / "001-songs-job.ndjson")
     lines = told.splitlines()
     assert code == 0
