@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from soundstage.reports.run.evidence import ShownExchange
-from soundstage.reports.run.exchange_story import Break, StoryStep
 from soundstage.reports.run.rule_results import RuleResult
+from soundstage.reports.run.story_steps import Break, StoryStep
 from soundstage.reports.run.story_window import LeftOut, window
 from soundstage.reports.words import plain, seconds
 
@@ -118,7 +118,8 @@ def _timeline(shown: ShownExchange, rule: str) -> ExchangeTimeline:
 def _row(step: StoryStep, late: float, before: float | None, rule: str) -> ExchangeRow:
     what = step.kind if step.stage is None else plain(step.stage, 60)
     if step.kind == "look":
-        what = f"look {step.number}, {step.status or 'no answer'}"
+        state = "" if step.stage is None else f", {plain(step.stage, 40)}"
+        what = f"look {step.number}, {step.status or 'no answer'}{state}"
     at = "" if step.t is None else f"{'≤ ' if step.coarse else ''}{seconds(step.t + late)}"
     return ExchangeRow(
         time=at,

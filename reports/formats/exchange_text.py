@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from soundstage.output.redact import Redactor
 from soundstage.reports.run.curl import json_text
-from soundstage.reports.run.exchange_story import Break, ExchangeStory, StoryStep
+from soundstage.reports.run.exchange_story import ExchangeStory
+from soundstage.reports.run.story_steps import Break, StoryStep
 from soundstage.reports.run.story_window import LeftOut, window
 from soundstage.reports.words import plain, seconds
 from soundstage.results.row_facts import lateness
@@ -161,7 +162,8 @@ def _step(
     at = "" if step.t is None else f"{'≤' if step.coarse else ''}{seconds(step.t + late)}"
     gap = "" if before is None or step.t is None else f"+{seconds(step.t - before)}"
     if step.kind == "look":
-        what = f"look {step.number} · {step.status or 'no answer'}"
+        state = "" if step.stage is None else f" · {plain(step.stage, 40)}"
+        what = f"look {step.number} · {step.status or 'no answer'}{state}"
     elif step.kind == "body":
         what = "body" if step.number == 0 else "left over"
     else:

@@ -44,6 +44,7 @@ _WORDS: Final = (
     "Private words were taken out of the request; it is sent with what stands there now."
 )
 _COSTS: Final = "This asks the live API, and costs a generation."
+_RUNS: Final = "The emulator of the run gives the same answer again, as long as it runs."
 _STARTS: Final = "The emulator of the run is gone: this starts one like it, for the same answer."
 _ONCE_MORE: Final = "One request alone does not show it: this is the run once more."
 
@@ -58,8 +59,9 @@ class AskAgain:
 
 @dataclass(frozen=True, slots=True)
 class KeptExchange:
-    """An exchange whose transcript a bundle keeps: its id, the contract's `endpoint` (None of an
-    unknown version), the transcript's `header`, and the names by which `soundstage show` finds it.
+    """An exchange whose transcript a bundle keeps: its id and the word for its `bundle`, by which
+    `soundstage show` finds it, its `contract` (None of an unknown version) and the name of the
+    endpoint that was asked, the transcript's `header`. `followed`: somebody looked at what it made.
     """
 
     id: str
@@ -67,6 +69,7 @@ class KeptExchange:
     contract: Contract | None
     endpoint: str
     header: Mapping[str, Any]
+    followed: bool = False
 
 
 def ask_again(
@@ -105,7 +108,7 @@ def _of_target(kind: str, kept: KeptExchange) -> AskAgain | None:
         return None
     endpoint = _endpoint(kept)
     costs = kind == "live" and endpoint is not None and endpoint.billed
-    notes = [_COSTS] if costs else []
+    notes = [_COSTS] if costs else [_RUNS] if kind == "emulator" else []
     notes += [_WORDS] if _lacks_words(request) else []
     return AskAgain(line, " ".join(notes) or None)
 
@@ -129,7 +132,9 @@ def _one_request(
     if endpoint is None or not isinstance(request, Mapping) or kept.header.get("expect"):
         return None
     asked_alone = endpoint.makes_songs and not filled_in(endpoint.path, dict(endpoint.query))
-    if not asked_alone or request.get("method") != endpoint.method:
+    # A stream at whose generation somebody looked was left on purpose.
+    left = kept.followed and endpoint.kind == "stream"
+    if left or not asked_alone or request.get("method") != endpoint.method:
         return None
     body, sent = request.get("body"), ""
     if (body is None) is not (endpoint.request is None):

@@ -7,12 +7,8 @@ run's own findings are at hand they count, since they also know of files and oth
 
 from __future__ import annotations
 
-import json
-from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import accumulate
 from typing import Any, Final
 
 from soundstage.conformance.engine import SeenEvent
@@ -21,9 +17,14 @@ from soundstage.contract import Contract
 from soundstage.errors import UsageError
 from soundstage.linting.answer_origin import told
 from soundstage.linting.saved_answers import Judged, judge_told
-from soundstage.output import outgoing
-from soundstage.output.redact import Redactor
 from soundstage.reports.run.ending_words import ending_words
+from soundstage.reports.run.story_steps import (
+    Break,
+    StoryStep,
+    chunk_steps,
+    look_steps,
+    with_received,
+)
 from soundstage.saved.transcript import Transcript
 from soundstage.wire.lines import decoded, sniff_framing
 from soundstage.wire.sse import Event
@@ -41,60 +42,6 @@ _TELLING: Final = frozenset(
         "transfer-encoding",
     }
 )
-#: What was received at a place is shown so far, in characters.
-_RECEIVED: Final = 300
-_REDACTOR: Final = Redactor()
-
-
-@dataclass(frozen=True, slots=True)
-class Break:
-    """A place where an exchange breaks a rule. `chunk` counts chunks, or looks of a job (`look`);
-    None: the exchange as a whole. `asked` is what the rule says (None if it is not known),
-    `received` what stood at the `path`, as JSON (None where there is no place).
-    """
-
-    code: str
-    severity: str
-    message: str
-    path: str
-    rule: str
-    chunk: int | None
-    times: int = 1
-    asked: str | None = None
-    received: str | None = None
-    look: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class StoryStep:
-    """One thing that came. `kind`: "chunk", "body" (of an answer that is no stream, or what was
-    left of a stream) or "look" (at the state of a job; `t` is when it was answered, `sent` when it
-    was asked for). Times in seconds since the exchange began; `coarse`: `t` is an upper bound.
-    """
-
-    kind: str
-    number: int
-    t: float | None
-    coarse: bool
-    data: bytes
-    stage: str | None = None
-    track: int | str | None = None
-    milestones: tuple[str, ...] = ()
-    breaks: tuple[Break, ...] = ()
-    sent: float | None = None
-    status: int | None = None
-
-    @property
-    def text(self) -> str:
-        """What it says, on one line where it is JSON; without secrets, not yet safe to print."""
-        return _shown(self.data)
-
-    @property
-    def lines(self) -> list[str]:
-        """The same, as indented JSON where it is JSON."""
-        with suppress(ValueError, RecursionError):
-            return json.dumps(json.loads(self.text), indent=2, ensure_ascii=False).split("\n")
-        return self.text.split("\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +111,18 @@ def story_of(
     tie = None
     if judged is not None and judged.told.endpoint.looked_up_by is not None:
         tie = judged.told.endpoint.looked_up_by.endpoint
-    at_looks = [each for each in breaks if tie is not None and _endpoint_of(each.rule) == tie]
-    own = [each for each in breaks if each not in at_looks]
-    steps = [*_chunks(transcript, events, own), *_looks(transcript, at_looks)]
+    if tie is not None:
+        breaks = [replace(each, look=_endpoint_of(each.rule) == tie) for each in breaks]
+    elif judged is None and transcript.looks:
+        # What is not of the endpoint that was asked is of the one that was looked at.
+        breaks = [replace(each, look=_endpoint_of(each.rule) != endpoint) for each in breaks]
+    own, at_looks = ([b for b in breaks if b.look is look] for look in (False, True))
+    states = [] if judged is None else [stage for stage, _ in judged.states]
+    steps = [*chunk_steps(transcript, events, own), *look_steps(transcript, at_looks, states)]
     placed = {id(each) for step in steps for each in step.breaks}
-    steps = [replace(step, breaks=tuple(_received(b, step) for b in step.breaks)) for step in steps]
+    steps = [
+        replace(step, breaks=tuple(with_received(b, step) for b in step.breaks)) for step in steps
+    ]
     last = transcript.looks[-1] if transcript.looks else transcript
     end = transcript.over if transcript.over is not None else last.end
     return ExchangeStory(
@@ -221,8 +175,8 @@ def _endpoint_of(rule: str) -> str:
 
 def _break(row: Mapping[str, Any], contract: Contract | None) -> Break:
     rule = str(row.get("rule", ""))
-    asked = None
-    if contract is not None and rule in contract.rules.rules:
+    asked = row.get("expected")
+    if asked is None and contract is not None and rule in contract.rules.rules:
         asked = contract.rules[rule].text
     return Break(
         code=str(row.get("code", "")),
@@ -233,91 +187,5 @@ def _break(row: Mapping[str, Any], contract: Contract | None) -> Break:
         chunk=row.get("chunk"),
         times=int(row.get("times", 1)),
         asked=asked,
+        received=row.get("received"),
     )
-
-
-def _chunks(
-    transcript: Transcript,
-    events: Sequence[tuple[Event, SeenEvent | None]],
-    breaks: Sequence[Break],
-) -> list[StoryStep]:
-    """The chunks of a stream, each with its time, and what of the body is no chunk."""
-    pieces = transcript.pieces
-    ends = list(accumulate(len(raw) for _, raw, _ in pieces))
-    by_chunk: dict[int | None, list[Break]] = {}
-    for each in breaks:
-        by_chunk.setdefault(each.chunk, []).append(each)
-    steps, at = [], 0
-    for number, (event, seen) in enumerate(events):
-        at += len(event.raw)
-        place = min(bisect_left(ends, at), len(ends) - 1) if ends else None
-        t, _, coarse = pieces[place] if place is not None else (None, b"", False)
-        steps.append(
-            StoryStep(
-                kind="chunk",
-                number=number,
-                t=t,
-                coarse=coarse,
-                data=event.data,
-                stage=None if seen is None else seen.stage,
-                track=None if seen is None else seen.track,
-                milestones=() if seen is None else seen.milestones,
-                breaks=tuple(by_chunk.get(number, ())),
-            )
-        )
-    rest = transcript.body[at:]
-    if rest.strip():
-        whole = not events
-        found = [each for each in breaks if each.chunk == len(events)]
-        if whole:
-            found = [each for each in breaks if each.path or each.chunk is not None]
-        t, _, coarse = pieces[-1]
-        steps.append(StoryStep("body", len(events), t, coarse, rest, breaks=tuple(found)))
-    return steps
-
-
-def _looks(transcript: Transcript, breaks: Sequence[Break]) -> list[StoryStep]:
-    """The looks at a job. Of what is found in states, `chunk` counts the answers that show one."""
-    by_state: dict[int | None, list[Break]] = {}
-    for each in breaks:
-        by_state.setdefault(each.chunk, []).append(replace(each, look=True))
-    steps, states = [], 0
-    for number, look in enumerate(transcript.looks):
-        status = (look.header.get("response") or {}).get("status")
-        end = look.end or {}
-        found: list[Break] = []
-        if status is not None and 200 <= status < 300:
-            found = by_state.get(states, [])
-            states += 1
-        steps.append(
-            StoryStep(
-                kind="look",
-                number=number,
-                t=end.get("t"),
-                coarse=False,
-                data=look.body,
-                breaks=tuple(found),
-                sent=look.header.get("t"),
-                status=status,
-            )
-        )
-    return steps
-
-
-def _received(each: Break, step: StoryStep) -> Break:
-    """The same, with what stands at its place in a chunk."""
-    if not each.path:
-        return each
-    try:
-        value = json.loads(step.text)
-        for part in each.path.split("/")[1:]:
-            name = part.replace("~1", "/").replace("~0", "~")
-            value = value[int(name)] if isinstance(value, list) else value[name]
-    except (ValueError, RecursionError, KeyError, IndexError, TypeError):
-        return each
-    return replace(each, received=json.dumps(value, ensure_ascii=False)[:_RECEIVED])
-
-
-def _shown(data: bytes) -> str:
-    """Bytes as they may be shown: a file is its owner's, but a signed URL in it opens a door."""
-    return outgoing.text(_REDACTOR.links(data.decode("utf-8", "backslashreplace")))

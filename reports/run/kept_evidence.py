@@ -63,8 +63,15 @@ class KeptEvidence:
         )
         if transcript is None:
             return FoundEvidence(kept)
+        header = transcript.header
         exchange = KeptExchange(
-            evidence.exchange, self.name, contract, rule.endpoint, transcript.header
+            evidence.exchange,
+            self.name,
+            contract,
+            # The rule may be another's: that of the states which a job goes through.
+            str(header.get("endpoint") or rule.endpoint),
+            header,
+            transcript.followed,
         )
         again = ask_again(self.bundle.run, exchange, _added_folders())
         return FoundEvidence(

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from soundstage.reports.run.exchange_story import StoryStep
+from soundstage.reports.run.story_steps import StoryStep
 from soundstage.reports.words import plain, plural
 
 
@@ -49,9 +49,15 @@ def window(
 def _shown(steps: Sequence[StoryStep], most: int, here: int | None) -> set[int]:
     if len(steps) <= most:
         return set(range(len(steps)))
-    at = [place for place, step in enumerate(steps) if step.number == here] if here else []
+    at = [place for place, step in enumerate(steps) if here is not None and step.number == here]
     broken = [place for place, step in enumerate(steps) if step.breaks]
     shown: set[int] = set()
+    # Around places that broke, and from both ends inwards, as long as there is room.
+    wider = (
+        place
+        for far in range(1, most)
+        for place in (*(each - far for each in at + broken[:1]), far, len(steps) - 1 - far)
+    )
     # What matters most comes first, until there is no room for more.
     for place in (
         *at,
@@ -60,7 +66,7 @@ def _shown(steps: Sequence[StoryStep], most: int, here: int | None) -> set[int]:
         *(each + beside for each in at for beside in (-1, 1, -2)),
         *broken,
         *(each + beside for each in broken for beside in (-1, 1)),
-        *(1, len(steps) - 2, 2, len(steps) - 3),
+        *wider,
     ):
         if len(shown) >= max(3, most):
             break

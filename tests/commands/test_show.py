@@ -17,11 +17,14 @@ import pytest
 
 from soundstage import cli
 from soundstage.contract import load
+from soundstage.emulator.options import Options
+from soundstage.emulator.service.server import running
 from soundstage.generation import walk
 from soundstage.results.bundle import Bundle
 from soundstage.saved.transcript import Transcript
 
 V6 = load("v6")
+EXAMPLES = Path(__file__).parents[2] / "examples" / "contracts"
 HOSTILE = "\x1b[31mred\x1b[0m \u202egnp.exe </td><script>alert(1)</script> ::error::x"
 
 
@@ -140,7 +143,7 @@ def test_who_conforms_is_shown_by_its_row(broken: Path) -> None:
 def test_a_wrong_name_is_answered_by_the_nearest(broken: Path) -> None:
     code, _, err = show(broken, "e0")
     assert code == 2
-    assert "several exchanges begin so: e000001, " in err
+    assert "several exchanges begin so: e00" in err
     code, _, err = show(broken, "e00x001")
     assert (code, "did you mean e000" in err) == (2, True), err
     code, _, err = show(broken.parent / "none")
@@ -232,10 +235,11 @@ def test_hostile_text_drives_no_terminal(tmp_path: Path) -> None:
         assert "gnp.exe" in out
 
 
-def test_colours_are_for_terminals(broken: Path) -> None:
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_colours_are_for_terminals_and_for_those_who_want_them(broken: Path, no_color: str) -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "soundstage", "show", str(broken), violating(broken)["id"]]
-    env = {each: value for each, value in os.environ.items() if each != "NO_COLOR"}
+    env = {**os.environ, "NO_COLOR": no_color}
     started = subprocess.Popen(command, stdout=theirs, stderr=theirs, env=env)
     os.close(theirs)
     said = b""
@@ -246,7 +250,8 @@ def test_colours_are_for_terminals(broken: Path) -> None:
         pass
     os.close(ours)
     assert started.wait(timeout=60) == 0
-    assert b"\x1b[31m" in said
+    assert (b"\x1b[" in said) is not bool(no_color)
+    assert b"track.missing" in said
 
 
 def test_a_reader_that_goes_away_is_no_error(broken: Path) -> None:
@@ -278,9 +283,6 @@ def test_a_long_exchange_is_shown_around_what_broke_and_counts_the_rest(tmp_path
 
 
 def test_jobs_are_shown_by_their_looks(tmp_path: Path) -> None:
-    from tests.support import saved_jobs
-
-    assert saved_jobs is not None
     look = {"request": {"method": "GET", "url": "http://h/status/1"}, "response": {"status": 200}}
     rows = [
         {"transcript": 2, "api": "none", "endpoint": "job", "request": {"url": "http://h/jobs"}},
@@ -298,6 +300,28 @@ def test_jobs_are_shown_by_their_looks(tmp_path: Path) -> None:
     assert "no contract fits it" in out
     assert 'look 0 · 200  {"state":"queued"}' in out
     assert "nobody looked at the job any longer (job.not_done)" in out
+
+
+def test_a_job_whose_state_breaks_a_rule_is_marked_at_that_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOUNDSTAGE_SCHEMAS", str(EXAMPLES))
+    options = Options(
+        apis=("songs",), profile="instant", faults=("status.field/working/progress/boolean",)
+    )
+    out = io.StringIO()
+    with running(options) as emulator:
+        words = ["--target", emulator.url, "--api", "songs", "--endpoint", "job"]
+        assert cli.run("record", [*words, "--out", str(tmp_path / "r")], out, out) == 0
+    code, told, _ = show(tmp_path / "r" / "001-songs-job.ndjson")
+    lines = told.splitlines()
+    assert code == 0
+    looks = [line for line in lines if "look " in line and " · 200 · " in line]
+    assert looks
+    assert looks[-1].split(" · ")[-1].startswith("done")
+    broken = [n for n, line in enumerate(lines) if "progress is true, of type boolean" in line]
+    assert all(" · working" in lines[n - 1] for n in broken)
+    assert len(broken) == sum(" · working" in line for line in looks)
 
 
 @pytest.mark.parametrize(

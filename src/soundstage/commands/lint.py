@@ -27,7 +27,7 @@ from soundstage.linting.archived_jobs import put_together
 from soundstage.linting.saved_answers import judge_saved
 from soundstage.output.redact import Redactor
 from soundstage.output.streams import json_line, say
-from soundstage.output.visible import painted
+from soundstage.output.visible import coloured, painted
 from soundstage.saved import saved_file as saved_files
 from soundstage.saved.saved_file import Saved
 from soundstage.saved.transcript import Transcript
@@ -303,10 +303,10 @@ def _read(file: str, contracts: list[Contract], within: Path | None) -> Saved:
 
 
 def _print(linted: Linted, strict: bool, stdout: TextIO) -> None:
-    coloured = stdout.isatty()
+    on = coloured(stdout)
 
     def paint(text: str, colour: str) -> str:
-        return painted(text, colour) if coloured else text
+        return painted(text, colour) if on else text
 
     judge, verdict = linted.judge, linted.verdict(strict)
     what = f"{linted.contract.api} {linted.endpoint}"

@@ -11,7 +11,6 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -22,11 +21,11 @@ from soundstage.exit_codes import ExitCode
 from soundstage.output import visible
 from soundstage.output.streams import json_line, say
 from soundstage.output.written_files import print_document
+from soundstage.reports.formats.exchange_list_text import list_lines, moment
 from soundstage.reports.formats.exchange_text import VERDICTS, LineStyle, row_lines, story_lines
 from soundstage.reports.formats.exchange_text import break_lines as broken_lines
 from soundstage.reports.run.exchange_list import (
     STANDINGS,
-    ListedExchanges,
     ListFilter,
     listed,
     meant,
@@ -61,13 +60,6 @@ _WIDTH: Final = 160
 Row = Mapping[str, Any]
 #: What stands before the text of a chunk, about.
 _BEFORE_TEXT: Final = 62
-_STOOD: Final = {
-    "violates": "violate the contract",
-    "failed": "failed",
-    "inconclusive": "inconclusive",
-    "kept": "kept",
-    "conforms": "conform",
-}
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
@@ -131,55 +123,11 @@ def _list(bundle: Bundle, args: argparse.Namespace, stdout: TextIO, stderr: Text
         why = "no exchange is like this" if any_filter else "it holds no exchange"
         raise NoDataError(f"{bundle.path}: {why}")
     if args.format == "text":
-        for line in _table(bundle, found):
+        for line in list_lines(bundle, found):
             say(line, stdout)
     if bundle.torn:
         say("soundstage show: the run was killed while it wrote: the last row is missing", stderr)
     return ExitCode.PASS
-
-
-def _table(bundle: Bundle, found: ListedExchanges) -> Iterator[str]:
-    """The rows that were found, how many more there are, and what to type next."""
-    rows = [("EXCHANGE", "ENDPOINT", "", "WHY", "AT (UTC)", "AFTER", "KEPT")]
-    for row in found.rows:
-        kept = "transcript" if row.get("transcript") else "row"
-        into = seconds(row["intended_ns"] / 1e9)
-        rows.append(
-            (
-                plain(row["id"], 60),
-                place_words(row["api"], row["endpoint"]),
-                _STOOD_SHORT[standing(row)],
-                _why(row),
-                f"{_moment(bundle, row):%H:%M:%S}",
-                into,
-                kept,
-            )
-        )
-    yield from visible.table(rows, right={5})
-    told = [f"{found.standings[each]:,} {_STOOD[each]}" for each in STANDINGS]
-    yield ""
-    yield ", ".join(each for each in told if not each.startswith("0 "))
-    if found.total > len(found.rows):
-        yield f"and {found.total - len(found.rows):,} more (--limit 0 shows all)"
-    yield f"next: soundstage show {_named(bundle)} {plain(found.rows[0]['id'], 60)}"
-
-
-_STOOD_SHORT: Final = {**{each: each for each in STANDINGS}, "kept": "conforms"}
-
-
-def _why(row: Row) -> str:
-    codes = [
-        plain(name, 40) + (f" x{many:,}" if many > 1 else "") for name, many in row["codes"].items()
-    ]
-    if row["verdict"] == "violates" and codes:
-        return ", ".join(codes[:3]) + (" …" if len(codes) > 3 else "")
-    said = [] if row["outcome"] == "ok" else [row["outcome"]]
-    if row.get("probe") and row["outcome"] == "refused":
-        said = ["refused, as it was to be"]
-    if row.get("http_status") not in (None, 200):
-        said.append(f"HTTP {row['http_status']}")
-    said += [plain(row["reason"], 60)] if row.get("reason") else []
-    return ", ".join(said)
 
 
 def _one(bundle: Bundle, name: str, args: argparse.Namespace, stdout: TextIO) -> int:
@@ -280,8 +228,10 @@ def _contracts() -> list[Contract]:
 def _how(args: argparse.Namespace, stdout: TextIO) -> LineStyle:
     if not stdout.isatty():
         return LineStyle(_WIDTH, args.full)
-    wide = shutil.get_terminal_size().columns - _BEFORE_TEXT
-    return LineStyle(max(40, wide), args.full, visible.painted)
+    wide = max(40, shutil.get_terminal_size().columns - _BEFORE_TEXT)
+    if not visible.coloured(stdout):
+        return LineStyle(wide, args.full)
+    return LineStyle(wide, args.full, visible.painted)
 
 
 def _title(
@@ -306,18 +256,10 @@ def _title(
         when = ""
         if row is not None:
             into = seconds(row["intended_ns"] / 1e9)
-            when = f" · due {_moment(bundle, row):%Y-%m-%d %H:%M:%S} UTC, {into} after the start"
+            when = f" · due {moment(bundle, row):%Y-%m-%d %H:%M:%S} UTC, {into} after the start"
             when += f" · {plain(row['scenario'], 60)}"
             when += ", made to be refused" if row.get("probe") and row["outcome"] != "ok" else ""
         yield f"  run {plain(bundle.run['id'], 200)}{when}"
-
-
-def _moment(bundle: Bundle, row: Row) -> datetime:
-    began = datetime.fromisoformat(bundle.run["created"])
-    try:
-        return began + timedelta(microseconds=row["intended_ns"] / 1000)
-    except OverflowError:
-        return began
 
 
 def _of_row(row: Row, violations: Sequence[Row], how: LineStyle) -> Iterator[str]:

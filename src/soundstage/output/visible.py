@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Final
+from typing import Final, TextIO
 
 #: C0 but for line end and tab, DEL and C1; line and paragraph separator; what turns the direction
 #: of text around; what has no width, fills without ink, or tags; lone surrogates; what is no
@@ -96,6 +96,13 @@ def own(sequence: str) -> str:
     lets it through. Any other would show the mark.
     """
     return f"\x0e{_NONCE}{sequence}\x0f"
+
+
+def coloured(stream: TextIO) -> bool:
+    """Whether words may be `painted` on a stream: on a terminal, unless NO_COLOR (no-color.org) is
+    set to anything.
+    """
+    return stream.isatty() and not os.environ.get("NO_COLOR")
 
 
 def painted(words: str, colour: str) -> str:
