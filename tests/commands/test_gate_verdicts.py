@@ -69,7 +69,7 @@ def test_a_waiver_reaches_explored_requests_too(faulty: str, tmp_path: Path) -> 
     assert (code, said.split()[0]) == (0, "PASS"), said
     found = outcome(tmp_path / "run", RULE)
     assert found["outcome"] == "known"
-    assert found["exchanges"] > 10, "explored, too"
+    assert found["exchanges"] > 5, "explored, too"
     assert not cases(tmp_path / "run", "failure")
     assert "1 known" in said
     assert "violates" not in said
