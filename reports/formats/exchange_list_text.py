@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from soundstage.output import visible
-from soundstage.reports.run.exchange_list import STANDINGS, ListedExchanges, standing
+from soundstage.reports.story.exchange_list import STANDINGS, ListedExchanges, standing
 from soundstage.reports.words import place_words, plain, seconds
 from soundstage.results.bundle import Bundle
 

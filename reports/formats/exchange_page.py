@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from soundstage.reports.run.evidence import ShownExchange
 from soundstage.reports.run.rule_results import RuleResult
-from soundstage.reports.run.story_steps import Break, StoryStep
-from soundstage.reports.run.story_window import LeftOut, window
+from soundstage.reports.story.evidence import ShownExchange
+from soundstage.reports.story.story_steps import Break, StoryStep
+from soundstage.reports.story.story_window import LeftOut, window
 from soundstage.reports.words import plain, seconds
 
 #: Rows of one exchange, characters of a chunk, and of one at which something broke.

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from soundstage.output.redact import Redactor
-from soundstage.reports.run.curl import json_text
-from soundstage.reports.run.exchange_story import ExchangeStory
-from soundstage.reports.run.story_steps import Break, StoryStep
-from soundstage.reports.run.story_window import LeftOut, window
+from soundstage.reports.story.curl import json_text
+from soundstage.reports.story.exchange_story import ExchangeStory
+from soundstage.reports.story.story_steps import Break, StoryStep
+from soundstage.reports.story.story_window import LeftOut, window
 from soundstage.reports.words import plain, seconds
 from soundstage.results.row_facts import lateness
 

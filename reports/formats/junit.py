@@ -16,11 +16,11 @@ from __future__ import annotations
 from xml.etree import ElementTree as ET
 
 from soundstage.output import visible
-from soundstage.reports.run.evidence import Smallest
 from soundstage.reports.run.findings import Report
 from soundstage.reports.run.legend import FLAKY
 from soundstage.reports.run.objectives import ObjectiveText, told
 from soundstage.reports.run.rule_results import RuleResult
+from soundstage.reports.story.evidence import Smallest
 from soundstage.reports.words import duration, plain, target_facts
 
 _SKIPPED = {

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 
 from soundstage.output import visible
-from soundstage.reports.run.ask_again import LONGEST
 from soundstage.reports.run.capacity_found import capacity_found
-from soundstage.reports.run.evidence import Smallest
 from soundstage.reports.run.failures import Failures
 from soundstage.reports.run.findings import Report
 from soundstage.reports.run.legend import legend
@@ -16,6 +14,8 @@ from soundstage.reports.run.objectives import ObjectiveText, told
 from soundstage.reports.run.rule_results import RuleResult
 from soundstage.reports.run.summary import Group
 from soundstage.reports.run.wall_clock import ZONE, wall_clock
+from soundstage.reports.story.ask_again import LONGEST
+from soundstage.reports.story.evidence import Smallest
 from soundstage.reports.words import (
     OUTCOMES,
     budget_words,

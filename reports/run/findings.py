@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from soundstage.conformance.defects import headline_of
-from soundstage.reports.run.evidence import FINDING_LIMIT, FoundEvidence
 from soundstage.reports.run.rule_results import Evidence, RuleResult, rule_results
 from soundstage.reports.run.summary import Summary, expected_milestones, summary_of
 from soundstage.reports.run.timeline import Generator, generator
+from soundstage.reports.story.evidence import FINDING_LIMIT, FoundEvidence
 from soundstage.reports.words import (
     OUTCOMES,
     Headline,

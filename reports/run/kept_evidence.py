@@ -13,16 +13,16 @@ from typing import Final
 from soundstage.contract import Contract, load
 from soundstage.contract.contract import SCHEMAS_VARIABLE
 from soundstage.errors import SoundstageError, UsageError
-from soundstage.reports.run.ask_again import KeptExchange, ask_again
-from soundstage.reports.run.evidence import (
+from soundstage.reports.run.rule_results import Evidence, RuleResult
+from soundstage.reports.story.ask_again import KeptExchange, ask_again
+from soundstage.reports.story.evidence import (
     TRANSCRIPT_LIMIT,
     FoundEvidence,
     ShownExchange,
     ShrinkAllowance,
     smallest,
 )
-from soundstage.reports.run.exchange_story import ExchangeStory, story_of
-from soundstage.reports.run.rule_results import Evidence, RuleResult
+from soundstage.reports.story.exchange_story import ExchangeStory, story_of
 from soundstage.results.bundle import Bundle
 from soundstage.saved import transcript as transcripts
 from soundstage.saved.transcript import Transcript

@@ -13,8 +13,8 @@ from soundstage.conformance.defects import BrokenRule, Defects, counted
 from soundstage.reports.words import plain, plural
 
 if TYPE_CHECKING:  # a comparison shows no streams, and starts without the engine
-    from soundstage.reports.run.ask_again import AskAgain
-    from soundstage.reports.run.evidence import ShownExchange, Smallest
+    from soundstage.reports.story.ask_again import AskAgain
+    from soundstage.reports.story.evidence import ShownExchange, Smallest
 
 #: The severity of a violation, as the outcome of its rule when the run had no time to write one.
 _OUTCOME_OF_SEVERITY = {"error": "failed", "warning": "warned", "info": "passed"}

@@ -21,7 +21,7 @@ from soundstage.emulator.options import Options
 from soundstage.emulator.service.server import running
 from soundstage.reports.cli import read
 from soundstage.reports.formats import junit, markdown
-from soundstage.reports.run.ask_again import LONGEST, KeptExchange, ask_again
+from soundstage.reports.story.ask_again import LONGEST, KeptExchange, ask_again
 from soundstage.results.bundle import Bundle
 
 V6 = load("v6")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from soundstage.reports.run.curl import ANY_KEY, BODY_LIMIT, curl
+from soundstage.reports.story.curl import ANY_KEY, BODY_LIMIT, curl
 
 NASTY = 'it\'s "a" $(touch x) `id` \\ \x1b[31m\u202e\n!'
 

@@ -15,7 +15,8 @@ from soundstage.contract import load
 from soundstage.generation import walk
 from soundstage.reports import cli
 from soundstage.reports.formats import html, junit, markdown
-from soundstage.reports.run.evidence import (
+from soundstage.reports.run.findings import Report
+from soundstage.reports.story.evidence import (
     CHUNK_LIMIT,
     ShrinkAllowance,
     Smallest,
@@ -23,7 +24,6 @@ from soundstage.reports.run.evidence import (
     pretty,
     smallest,
 )
-from soundstage.reports.run.findings import Report
 from soundstage.results.bundle import Bundle
 from soundstage.saved.transcript import Transcript
 

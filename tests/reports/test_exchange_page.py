@@ -17,8 +17,8 @@ from soundstage.generation import walk
 from soundstage.reports import cli
 from soundstage.reports.formats import html as page
 from soundstage.reports.formats.exchange_page import ROOM, ROWS, timelines
-from soundstage.reports.run.exchange_story import ExchangeStory, story_of
-from soundstage.reports.run.story_window import LeftOut, window
+from soundstage.reports.story.exchange_story import ExchangeStory, story_of
+from soundstage.reports.story.story_window import LeftOut, window
 from soundstage.results.bundle import Bundle
 from soundstage.saved import transcript as transcripts
 from soundstage.saved.transcript import Transcript
@@ -116,7 +116,7 @@ def test_chunks_of_a_megabyte_do_not_make_the_page_large(shown: Any) -> None:
 def test_all_tables_of_a_page_have_room_for_so_much(shown: Any) -> None:
     from dataclasses import dataclass
 
-    from soundstage.reports.run.evidence import ShownExchange
+    from soundstage.reports.story.evidence import ShownExchange
 
     @dataclass
     class Finding:

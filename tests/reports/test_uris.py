@@ -17,7 +17,7 @@ from soundstage.contract.contract import SCHEMAS_VARIABLE, folder_of
 from soundstage.output.uris import of_path, of_url
 from soundstage.reports import cli
 from soundstage.reports.formats import annotations, sarif
-from soundstage.reports.run.curl import curl
+from soundstage.reports.story.curl import curl
 from soundstage.results.bundle import Bundle
 
 RULE = "v6/stream/streaming_ready/field/stream_url/required"

@@ -24,14 +24,14 @@ from soundstage.output.written_files import print_document
 from soundstage.reports.formats.exchange_list_text import list_lines, moment
 from soundstage.reports.formats.exchange_text import VERDICTS, LineStyle, row_lines, story_lines
 from soundstage.reports.formats.exchange_text import break_lines as broken_lines
-from soundstage.reports.run.exchange_list import (
+from soundstage.reports.story.exchange_list import (
     STANDINGS,
     ListFilter,
     listed,
     meant,
     standing,
 )
-from soundstage.reports.run.exchange_story import ExchangeStory, story_of
+from soundstage.reports.story.exchange_story import ExchangeStory, story_of
 from soundstage.reports.words import place_words, plain, seconds
 from soundstage.results.bundle import RUN, TRANSCRIPTS, Bundle
 from soundstage.results.run_history import resolve

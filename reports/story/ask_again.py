@@ -22,7 +22,7 @@ from soundstage.contract.json_schema import patterns
 from soundstage.contract.placeholders import filled_in
 from soundstage.contract.protocol import Endpoint
 from soundstage.output.redact import MARK
-from soundstage.reports.run.curl import ANY_KEY, BODY_LIMIT, KEY, curl, json_text, quoted
+from soundstage.reports.story.curl import ANY_KEY, BODY_LIMIT, KEY, curl, json_text, quoted
 
 COURSE: Final = "Soundstage-Course"
 _COURSE: Final = re.compile(r"[0-9a-f]{32}")

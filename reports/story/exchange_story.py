@@ -17,8 +17,8 @@ from soundstage.contract import Contract
 from soundstage.errors import UsageError
 from soundstage.linting.answer_origin import told
 from soundstage.linting.saved_answers import Judged, judge_told
-from soundstage.reports.run.ending_words import ending_words
-from soundstage.reports.run.story_steps import (
+from soundstage.reports.story.ending_words import ending_words
+from soundstage.reports.story.story_steps import (
     Break,
     StoryStep,
     chunk_steps,

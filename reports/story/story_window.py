@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from soundstage.reports.run.story_steps import StoryStep
+from soundstage.reports.story.story_steps import StoryStep
 from soundstage.reports.words import plain, plural
 
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from soundstage.conformance.shrink import EventStream, Passage, Shrunk, cut_trace, shrink, stream_of
 from soundstage.contract import Contract
 from soundstage.errors import UsageError
-from soundstage.reports.run.ask_again import AskAgain
-from soundstage.reports.run.exchange_story import ExchangeStory
+from soundstage.reports.story.ask_again import AskAgain
+from soundstage.reports.story.exchange_story import ExchangeStory
 from soundstage.reports.words import plain
 from soundstage.saved import transcript as transcripts
 
