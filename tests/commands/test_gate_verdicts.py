@@ -69,7 +69,7 @@ def test_a_waiver_reaches_explored_requests_too(faulty: str, tmp_path: Path) -> 
     assert (code, said.split()[0]) == (0, "PASS"), said
     found = outcome(tmp_path / "run", RULE)
     assert found["outcome"] == "known"
-    assert found["exchanges"] > 10, "explored, too"
+    assert found["exchanges"] > 5, "explored, too"
     assert not cases(tmp_path / "run", "failure")
     assert "1 known" in said
     assert "violates" not in said
@@ -255,3 +255,26 @@ def test_a_request_without_a_key_has_to_be_refused(
         )
         waived, said = check(url, tmp_path / "known", "--config", str(known), explore="0")
     assert waived == 0, said
+
+
+def test_a_rehearsal_is_told_as_one_and_never_as_live(tmp_path: Path) -> None:
+    bundle = tmp_path / "runs" / "rehearsed"
+    words = ["--treat-as-live", "--budget", "2", "--yes"]
+    with served(Options(profile="instant", seed=1)) as url:
+        code, said = check(url, bundle, *words, explore="0")
+    assert code == 0, said
+    target = run_json(bundle)["target"]
+    assert (target["kind"], target["rehearsal"]) == ("emulator", True)
+    told = [said, (bundle / "report.html").read_text("utf-8")]
+    told += [(bundle / name).read_text("utf-8") for name in ("summary.md", "junit.xml")]
+    for text in told:
+        assert "a rehearsal of a live run" in text
+        assert "against the live api" not in text.lower()
+    root = ET.parse(bundle / "junit.xml").getroot()
+    assert root.attrib["name"] == "Soundstage contract check against the EMULATOR"
+    listed = io.StringIO()
+    cli.run("runs", ["--runs", str(bundle.parent)], listed, listed)
+    assert "emulator, rehearsal" in listed.getvalue()
+    listed = io.StringIO()
+    cli.run("runs", ["--runs", str(bundle.parent), "--target-kind", "live"], listed, listed)
+    assert listed.getvalue().startswith("no such runs")

@@ -112,7 +112,7 @@ def test_a_dry_run_sends_nothing(tmp_path: Path) -> None:
     done = check(tmp_path, "--target", "https://api.example.invalid", "--dry-run", "--budget", "2")
     assert done.returncode == 0
     assert "POST /v6/generate/song" in done.stdout
-    assert "2 billable requests, a budget of 2" in done.stdout
+    assert "2 of them billable, a budget of 2" in done.stdout
 
 
 def spent(url: str) -> int:

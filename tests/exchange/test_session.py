@@ -142,6 +142,10 @@ def test_an_emulator_elsewhere_is_free_as_long_as_no_key_of_the_users_goes_there
         with pytest.raises(BudgetError, match="--budget"):
             paid.client.exchange(Call(contract, stream, body))
         assert open_session(url, key_file=str(file), budget=1).budget.left == 1
-        assert open_session(url, treat_as_live=True).budget.left == 0
+        rehearsal = open_session(url, treat_as_live=True)
+        assert rehearsal.budget.left == 0
+        assert (rehearsal.target.kind, rehearsal.target.as_live) == ("emulator", True)
+        assert rehearsal.target.to_json()["rehearsal"] is True
+        assert "rehearsal" not in free.target.to_json()
         file.write_text(EMULATOR_KEY)
         assert open_session(url, key_file=str(file)).budget.left is None, "everybody knows it"

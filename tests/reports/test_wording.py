@@ -74,6 +74,11 @@ def run(**changes: Any) -> dict[str, Any]:
         ({}, "pass", "Contract kept, against the emulator — proves nothing about the live API"),
         ({"target": {"kind": "live"}}, "pass", "Contract kept, against the live API"),
         (
+            {"target": {"kind": "emulator", "rehearsal": True}},
+            "pass",
+            "Contract kept, against the emulator — a rehearsal of a live run",
+        ),
+        (
             {"verdict": "fail", "exit_code": 1, "target": {"kind": "local"}},
             "fail",
             "Contract broken, against a local server — not the live API",

@@ -23,7 +23,7 @@ from soundstage.output import visible
 
 
 @dataclass(slots=True)
-class Made:
+class PlannedRequests:
     """Of requests that are made up: how many there are, how many of these the contract accepts and
     bills, and how many it refuses that would be billed if they were accepted.
     """
@@ -55,7 +55,7 @@ class CheckPlan:
 
     captured: list[tuple[Contract, Endpoint]] = field(default_factory=list)
     tied: list[tuple[Contract, Endpoint]] = field(default_factory=list)
-    made_up: dict[str, Made] = field(default_factory=dict)
+    made_up: dict[str, PlannedRequests] = field(default_factory=dict)
     polled: list[str] = field(default_factory=list)
 
     @property
@@ -64,9 +64,9 @@ class CheckPlan:
         return sum(endpoint.billed for _, endpoint in (*self.captured, *self.tied))
 
     @property
-    def made(self) -> Made:
+    def made(self) -> PlannedRequests:
         """All that is made up, which is paid from a purse of its own."""
-        whole = Made()
+        whole = PlannedRequests()
         for each in self.made_up.values():
             whole.requests += each.requests
             whole.accepted += each.accepted
@@ -140,7 +140,7 @@ def plan(
 
 
 def _add(made: CheckPlan, purpose: str, calls: Iterable[Call]) -> None:
-    made.made_up.setdefault(purpose, Made()).count(calls)
+    made.made_up.setdefault(purpose, PlannedRequests()).count(calls)
 
 
 def _plan_captures(made: CheckPlan, contract: Contract, names: Iterable[str]) -> None:
@@ -205,7 +205,7 @@ def _words_of_made_up(
         return
     kinds = [f"{each.requests} {purpose}" for purpose, each in parts.items() if each.requests]
     yield f"{made.requests} requests that are made up: {', '.join(kinds)}"
-    explored = parts.get("explored", Made())
+    explored = parts.get("explored", PlannedRequests())
     yield (
         f"  explored: at most {many} an endpoint (--explore), {explored.accepted} of them accepted "
         f"and billed, {explored.refused} refused"
