@@ -32,14 +32,15 @@ class Heard(Progress):
 
 @contextmanager
 def rehearsal(
-    *, budget: int = 9, at_once: int | None = None, profile: str = "instant", **limits: str
+    *, budget: int = 9, at_once: int | None = None, timeout_s: float | None = None, **limits: str
 ) -> Iterator[tuple[ContractGate, Heard]]:
     """A gate to an emulator that is treated as the live API."""
-    with served(Options(profile=profile, seed=1, **limits)) as url:
+    with served(Options(profile="instant", seed=1, **limits)) as url:
         session = open_session(url, treat_as_live=True, budget=budget)
         heard = Heard()
-        sender = Sender(session, None, progress=heard)
-        yield ContractGate(sender, [load("v5"), load("v6")], at_once=at_once), heard
+        sender = Sender(session, None, progress=heard, timeout_s=timeout_s)
+        with sender.patience:
+            yield ContractGate(sender, [load("v5"), load("v6")], at_once=at_once), heard
         session.close()
 
 
@@ -100,3 +101,13 @@ def test_who_is_told_to_wait_for_ever_gives_up_and_says_so(monkeypatch: pytest.M
         assert outcomes == ["None", "api.rate_limit"]
         assert gate.captures.facts()["asked_again"] == 3
         assert gate.session.budget.spent == 1
+
+
+def test_nothing_is_sent_after_the_time_is_over_that_had_to_wait() -> None:
+    with rehearsal(rate_limit="1/day", timeout_s=1.0) as (gate, _heard):
+        gate.captures.all(SONGS[:2])
+        assert gate.patience.over()
+        assert sorted(str(each.reason) for each in gate.exchanges) == ["None", "api.rate_limit"]
+        assert gate.session.budget.spent == 1
+        [why] = gate.sender.not_sent.values()
+        assert why.startswith("cap.time: ")

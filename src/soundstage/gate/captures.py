@@ -17,6 +17,7 @@ from soundstage.exchange.exchange import RATE_LIMITED, Call, Exchange
 from soundstage.exchange.filled_paths import UnusableError, filled, names_in
 from soundstage.exchange.given_by import given_by
 from soundstage.exchange.job_follower import retry_after
+from soundstage.exchange.patience import REASON
 from soundstage.exchange.requests import own_values, sent_body, valid_body
 from soundstage.gate.at_once import AtOnce
 from soundstage.gate.rule_outcomes import of_budget
@@ -119,7 +120,12 @@ class Captures:
 
     def _capture(self, pair: tuple[str, str], ready: tuple[Call, str]) -> None:
         call, admitted = ready
-        self._wait()
+        if self._wait():
+            # The time is over, or Ctrl-C came: what was paid for and not sent is given back.
+            self._sender.withdraw(call)
+            self._captured.setdefault(pair, None)
+            self._sender.not_sent[pair] = f"{REASON}: it was not sent while it had to wait"
+            return
         self._asked_again += pair in self._captured
         exchange = self._sender.send(call, admitted)
         if is_server_error(exchange) and self._sender.session.budget.left is None:
@@ -145,11 +151,10 @@ class Captures:
                 f"next in {wait_s:.0f} s"
             )
 
-    def _wait(self) -> None:
-        """Wait until the API may be asked again."""
+    def _wait(self) -> bool:
+        """Wait until the API may be asked again; True if it was interrupted."""
         left = self._not_before - time.monotonic()
-        if left > 0:
-            self._sender.session.client.interrupt.wait(left)
+        return left > 0 and self._sender.session.client.interrupt.wait(left)
 
     def _endpoint(self, pair: tuple[str, str]) -> Endpoint:
         return self._contracts[pair[0]].endpoints[pair[1]]

@@ -124,13 +124,17 @@ class Sender:
         """Send one request and keep its story in the bundle. `admitted`: what `admit` gave for it;
         without it, it is admitted here.
         """
-        client = self._client(call)
         admitted = admitted or self.admit(call)
         with self.progress.sending(call) as watched:
-            exchange = client.exchange(watched, admitted)
-            if call.billable and not exchange.billed:
-                client.budget.give_back()
+            exchange = self._client(call).exchange(watched, admitted)
+            if not exchange.billed:
+                self.withdraw(call)
             return self.take(exchange)
+
+    def withdraw(self, call: Call) -> None:
+        """Give back what was paid for a request that was admitted, and cost nothing."""
+        if call.billable:
+            self._client(call).budget.give_back()
 
     def _client(self, call: Call) -> Client:
         return self.session.client if call.scenario == "check" else self._explorer
