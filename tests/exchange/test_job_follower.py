@@ -84,6 +84,14 @@ def test_what_takes_no_time_is_asked_without_rest_but_not_without_pause(tmp_path
     assert done.waits == [0.01, 0.01]
 
 
+def test_each_state_that_is_seen_is_told_at_once(tmp_path, follow):
+    told = []
+    looks = (state("queued"), BUSY, state("working"), state("done"))
+    contract = small_job(tmp_path, every_s=1)
+    follow(contract, ACCEPTED, *looks, on_stage=lambda *what: told.append(what))
+    assert told == [("queued", None), ("working", None), ("done", None)]
+
+
 # --- until when -----------------------------------------------------------------------------------
 
 

@@ -46,6 +46,16 @@ def test_patience_cuts_once_it_is_over_and_again_until_it_is_left():
             patience.check()
 
 
+def test_what_is_left_is_known_before_the_first_request_and_never_less_than_nothing():
+    assert Patience(None, pytest.fail).left_s() is None
+    over = threading.Event()
+    with Patience(0.01, over.set) as patience:
+        assert patience.left_s() == 0.01
+        patience.check()
+        assert over.wait(5)
+        assert patience.left_s() == 0.0
+
+
 def test_without_a_limit_nothing_is_ever_over():
     with Patience(None, pytest.fail) as patience:
         patience.check()
