@@ -39,7 +39,7 @@ def render(report: Report) -> str:
 
 def _of(rule: RuleResult) -> str:
     said = [
-        f"{rule.title}: {rule.times}",
+        rule.times,
         *([f"asked: {rule.asked}"] if rule.asked else []),
         rule.id,
     ]

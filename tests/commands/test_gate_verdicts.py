@@ -85,7 +85,9 @@ def test_severities_and_strictness_reach_explored_requests_too(faulty: str, tmp_
     assert {json.loads(row)["severity"] for row in rows if RULE in row} == {"warning"}
     code, said = check(faulty, tmp_path / "strict", "--config", str(config), "--strict")
     assert code == 1, said
-    assert "test_explored_requests" in said
+    assert "stream_url is missing in streaming_ready" in said.splitlines()[1], "and no test of ours"
+    found = outcome(tmp_path / "strict", RULE)
+    assert found["exchanges"] > 10, "explored, too"
 
 
 def test_a_selection_says_so_and_is_no_pass_over_broken_rules(faulty: str, tmp_path: Path) -> None:
@@ -174,7 +176,7 @@ def test_a_gateway_that_refuses_an_unusual_request_makes_the_check_inconclusive(
     with gateway(emulator, lambda *asked: page(502) if len(asked[3]) > 50_000 else None) as url:
         code, said = check(url, tmp_path / "run")
     assert code == 6, said
-    assert "http.502: Bad Gateway" in said
+    assert "the target answered with 502 Bad Gateway [http.502]" in said
 
 
 def on_sync(most: int):

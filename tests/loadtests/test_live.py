@@ -101,7 +101,7 @@ def test_the_picture_shows_load_milestones_findings_objectives_and_the_generator
     assert "7 in flight" in said
     assert "budget 53 of 100" in said
     assert "timeout 3" in said
-    assert re.search(r"v6 stream TTSR +50 of 53 +\d+ ms +never +never", said)
+    assert re.search(r"v6 stream TTSR +50 of 53 +\d+ ms +never +–", said)
     assert "v6 chunks  validated 53" in said
     assert "field.missing 2" in said
     assert "SLO v6.streaming_ready.p95<30s  fail  50% do well, 95% must" in said
