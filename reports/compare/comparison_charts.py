@@ -152,6 +152,7 @@ def _distribution(made: Comparison, pairing: Pairing, name: str) -> Chart:
     chart = f"ecdf-{slug(f'{pairing.words}-{name}')}"
     said = "; ".join(f"{each.label}: p50 {each.p50}, p95 {each.p95}" for each in curves)
     many = [len(each.times) for each in curves]
+    half, narrow = both(lambda width: EcdfPlot(curves, (), width).svg(chart, title, said), HALF)
     return Chart(
         id=chart,
         title=title,
@@ -163,7 +164,8 @@ def _distribution(made: Comparison, pairing: Pairing, name: str) -> Chart:
             if polled
             else ""
         ),
-        svg=EcdfPlot(curves).svg(chart, title, said),
+        svg=half,
+        narrow=narrow,
         head=("share", "base", "candidate", "change"),
         rows=tuple(
             (share, seconds(a), seconds(b), signed(_over(a, b)))
