@@ -136,7 +136,7 @@ def _resolution_json(one: Pairing, side: str, known: Resolution) -> dict[str, An
 
 def _change_json(one: GateChange) -> dict[str, Any]:
     """Why a gate changed: seconds of its quantile, by stage."""
-    named = one.culprits()
+    named = {name for each in one.culprits() for name in (each.name, *each.meanwhile)}
     return {
         "gate": one.outcome.gate.name,
         "change_s": finite(one.change),
@@ -151,7 +151,7 @@ def _change_json(one: GateChange) -> dict[str, Any]:
                 "candidate_s": finite(each.candidate),
                 "growth_s": finite(each.growth),
                 "half_s": finite(each.half),
-                "explains": each in named,
+                "explains": each.name in named,
             }
             for each in one.stages
         ],

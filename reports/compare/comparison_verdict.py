@@ -181,8 +181,8 @@ def why(change: GateChange) -> str:
             f"{less}: {_list(against)}" if against else "the others changed by no more than chance"
         )
         return (
-            f"{whole} in {gate} come of {stage_words(one)}, "
-            f"{signed_seconds(one.growth)} by itself ({_times(one)}); {rest}"
+            f"{whole} in {gate} come of {stage_words(one)}: "
+            f"{signed_seconds(one.growth)} ({_times(one)}); {rest}"
         )
     lie = " and ".join(
         f"{signed_seconds(one.growth)} {lies}in {stage_words(one)} ({_times(one)})"
@@ -206,6 +206,8 @@ def stage_words(one: StageGrowth) -> str:
         return "the time before requests were sent"
     if one.name == REST:
         return "the time after the last stage"
+    if one.meanwhile:
+        return f"{plain(one.name, 40)} and the waits while it went on"
     track = f" of track {plain(one.track, 12)}" if one.track and one.sure else ""
     beside = f", while {plain(one.beside, 40)} went on" if one.beside and one.sure else ""
     return plain(one.name, 40) + track + beside
@@ -229,7 +231,7 @@ def next_step(made: Comparison) -> str:
             culprits = [one for each in made.changes[:1] for one in each.culprits()]
             if culprits:
                 named = " and ".join(stage_words(one) for one in culprits)
-                return f"{named} in the stages of both runs, and whether it is slow all the time"
+                return f"both reports, for {named}: slow all the while, or from a moment on?"
             if any(each.gate.order is None for each in made.failing()):
                 return "the failures of the candidate: status, reason, endpoint"
             return "the times of both runs over time: a moment, or all the while?"

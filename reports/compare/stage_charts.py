@@ -58,7 +58,7 @@ def _growth(change: GateChange) -> Chart:
     gate, whole = change.outcome.gate, signed_seconds(change.change)
     chart = f"growth-{slug(gate.name)}"
     said = "; ".join(f"{stage_words(one)} {signed_seconds(one.growth)}" for one in stages)
-    named = change.culprits()
+    named = {name for one in change.culprits() for name in (one.name, *one.meanwhile)}
 
     def draw(width: int) -> Markup:
         ends = [one.growth + way * one.half for one in stages for way in (-1, 1)]
@@ -77,7 +77,7 @@ def _growth(change: GateChange) -> Chart:
                 top + PITCH * index + 14,
                 stage_words(one),
                 signed_seconds(one.growth),
-                **({"font_weight": 700, "fill": _colour(one)} if one in named else {}),
+                **({"font_weight": 700, "fill": _colour(one)} if one.name in named else {}),
             )
             parts += words + _growth_bar(one, axis, top + PITCH * index + 25)
         return svg(chart, f"Where {gate.label} grew", said, width, bottom + 24, parts)

@@ -44,7 +44,8 @@ class StageGrowth:
     """A stage's part of a gate's quantile in both arms, in seconds, and half the length of the 99%
     interval of the difference. `track`: the one that makes up nearly all of it, "" if none does;
     `beside`: the stage that went on during most of the time by which it grew, so that nobody can
-    tell which of the two was waited for; "" for none.
+    tell which of the two was waited for; "" for none. `meanwhile`: of a stage that is taken
+    together with the waits during which it went on, the stages that came then.
     """
 
     name: str
@@ -53,6 +54,7 @@ class StageGrowth:
     base: float
     candidate: float
     half: float
+    meanwhile: tuple[str, ...] = ()
 
     @property
     def growth(self) -> float:
@@ -82,6 +84,8 @@ class GateChange:
     n_base: int = 0
     n_candidate: int = 0
     why_not: str = ""
+    #: Stages that went on while others came, each with the waits for those.
+    spans: tuple[StageGrowth, ...] = ()
 
     @property
     def change(self) -> float:
@@ -99,7 +103,13 @@ class GateChange:
         if found and abs(found[0].growth) >= _ALONE * size:
             # A second one is named beside it where it is nearly as great.
             alone = len(found) < 2 or abs(found[1].growth) < 0.5 * abs(found[0].growth)
-            return found[:1] if alone else found
+            if alone:
+                return found[:1]
+        spans = [one for one in self.spans if one.sure and one.growth * way >= _ALONE * size]
+        if spans:
+            return [max(spans, key=lambda one: abs(one.growth))]
+        if found and abs(found[0].growth) >= _ALONE * size:
+            return found
         if len(found) == 2 and sum(abs(one.growth) for one in found) >= _TOGETHER * size:
             return found
         return []
@@ -155,7 +165,8 @@ def _explained(
         return GateChange(outcome, why_not="its answers come in one piece, without stages")
     if min(arm.n for arm in arms) < _FEWEST:
         return GateChange(outcome, why_not="too few exchanges to tell in which stage")
-    return GateChange(outcome, tuple(_growths(*arms)), *(arm.n for arm in arms))
+    growths, spans = tuple(_growths(*arms)), tuple(_spans(*arms))
+    return GateChange(outcome, growths, *(arm.n for arm in arms), spans=spans)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +233,6 @@ def _growths(base: _NearParts, candidate: _NearParts) -> Iterator[StageGrowth]:
         means = [float(side.mean()) for side in sums]
         if not any(means):
             continue
-        error = math.sqrt(sum(float(np.var(side, ddof=1)) / len(side) for side in sums))
         grown = means[1] - means[0]
 
         def of_it(labels: Sequence[str], *, shared: bool = False, grown: float = grown) -> float:
@@ -235,4 +245,25 @@ def _growths(base: _NearParts, candidate: _NearParts) -> Iterator[StageGrowth]:
         named = (arm.beside.get(each, "") for arm in (candidate, base) for each in labels)
         beside = next(filter(None, named), "") if of_it(labels, shared=True) >= _BESIDE else ""
         track = next(alone, "").partition("#")[2]
-        yield StageGrowth(stage, track, beside.partition("#")[0], *means, _SURE * error)
+        yield StageGrowth(stage, track, beside.partition("#")[0], *means, _half(sums))
+
+
+def _half(sums: Sequence[Floats]) -> float:
+    """Half the length of the interval of the difference of two means."""
+    return _SURE * math.sqrt(sum(float(np.var(side, ddof=1)) / len(side) for side in sums))
+
+
+def _spans(base: _NearParts, candidate: _NearParts) -> Iterator[StageGrowth]:
+    """Each stage that went on while others came: its own part and the waits for those together. One
+    that sends its chunks more slowly makes all of them longer.
+    """
+    beside: dict[str, list[str]] = {}
+    for label, other in {**base.beside, **candidate.beside}.items():
+        if label.partition("#")[0] != other.partition("#")[0]:
+            beside.setdefault(other.partition("#")[0], []).append(label)
+    for stage, waits in beside.items():
+        own = [label for label in candidate.parts if label.partition("#")[0] == stage]
+        sums = [arm.of(own) + arm.of(waits, shared=True) for arm in (base, candidate)]
+        names = tuple(dict.fromkeys(label.partition("#")[0] for label in waits))
+        means = [float(side.mean()) for side in sums]
+        yield StageGrowth(stage, "", "", *means, _half(sums), names)

@@ -29,6 +29,8 @@ from soundstage.results.run_history import RunEntry
 ORDERS = (0.5, 0.95)
 #: Reasons for which runs cannot be compared that make another workload. The rest change under it.
 _APART = frozenset({"kind", "workload", "rate", "scenario", "target", "profile"})
+#: Another machine weakens a comparison and does not forbid it.
+_MACHINE = "machine"
 #: So many parameters are named to tell workloads apart that are called alike.
 _NAMED = 3
 
@@ -64,11 +66,18 @@ class Workload:
         """What else changed from one run to another: `soundstage 0.1.0, then 0.2.0`."""
         one, other = self.noted.get(before.id, {}), self.noted.get(after.id, {})
         return [
-            f"{plain(what, 60)} {_value(one.get((why, what)))}, then"
-            f" {_value(other.get((why, what)))}"
-            for why, what in {**one, **other}
-            if one.get((why, what)) != other.get((why, what))
+            f"{plain(fact[1], 60)} {_value(one.get(fact))}, then {_value(other.get(fact))}"
+            for fact in self._unlike(before, after)
         ]
+
+    def allowed(self, before: RunEntry, after: RunEntry) -> list[str]:
+        """The reasons that a comparison of the two has to allow."""
+        unlike = (reason for reason, _ in self._unlike(before, after))
+        return sorted({reason for reason in unlike if reason != _MACHINE})
+
+    def _unlike(self, before: RunEntry, after: RunEntry) -> list[tuple[str, str]]:
+        one, other = self.noted.get(before.id, {}), self.noted.get(after.id, {})
+        return [fact for fact in {**one, **other} if one.get(fact) != other.get(fact)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +210,8 @@ def _noted(run: Mapping[str, Any]) -> Facts:
     found = {fact: value for fact, value in stated(run).items() if fact[0] not in _APART}
     for api, contract in run["contracts"].items():
         found["contract", f"contract of {api}"] = contract["sha256"][:12]
-    found["machine", "machine"] = run["machine"]["system"]
-    found["machine", "CPUs"] = run["machine"]["cpus"]
+    found[_MACHINE, "machine"] = run["machine"]["system"]
+    found[_MACHINE, "CPUs"] = run["machine"]["cpus"]
     return found
 
 

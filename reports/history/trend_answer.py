@@ -97,23 +97,32 @@ def _moves(workload: Workload) -> Iterable[Move]:
             words += f" and {len(several) - _NAMED} more"
         before, after = one.points[change.at - 1].run, one.points[change.at].run
         changed = tuple(workload.changed(before, after))
-        yield Move(after, workload.name, slower, title, words, changed, _compare(one, change.at))
+        yield Move(
+            after, workload.name, slower, title, words, changed, _compare(workload, one, change.at)
+        )
 
 
-def _compare(one: TrendSeries, at: int) -> str | None:
+def _compare(workload: Workload, one: TrendSeries, at: int) -> str | None:
     """The command that compares the runs before a change with those after it."""
-    before = [point.run for point in reversed(one.points[:at])]
-    after = [point.run for point in one.points[at:]]
-    arms = [_arm(before)[::-1], _arm(after)]
-    if not all(arms):
+    before = _arm(point.run for point in reversed(one.points[:at]))[::-1]
+    after = _arm(point.run for point in one.points[at:])
+    if not before or not after:
         return None
-    return " ".join(["soundstage compare", *(shlex.quote(",".join(arm)) for arm in arms)])
+    pairs = ((a, b) for a in before for b in after)
+    allowed = sorted({reason for a, b in pairs for reason in workload.allowed(a, b)})
+    allow = ["--allow", ",".join(allowed)] if allowed else []
+    arms = (",".join(_named(run) for run in arm) for arm in (before, after))
+    return shlex.join(["soundstage", "compare", *arms, *allow])
 
 
-def _arm(runs: Iterable[RunEntry]) -> list[str]:
-    """The bundles of the first of these runs, as an argument may name them."""
-    paths = (str(run.path) for run in runs if "," not in str(run.path))
-    return [f"./{path}" if path.startswith("-") else path for path in islice(paths, _ARM)]
+def _arm(runs: Iterable[RunEntry]) -> list[RunEntry]:
+    """The first of these runs that an argument can name: a comma parts runs."""
+    return list(islice((run for run in runs if "," not in str(run.path)), _ARM))
+
+
+def _named(run: RunEntry) -> str:
+    path = str(run.path)
+    return f"./{path}" if path.startswith("-") else path
 
 
 def _counts(trend: Trend) -> str:

@@ -1,10 +1,10 @@
 """What the time to a milestone consists of: the waits for one stage after the other.
 
 A row tells of each stage its first and last arrival and how many there were, no more. So the time
-is cut at the first arrivals: what passes between two of them is the wait for the stage that comes at
-its end. Two things are known better:
+is cut at the first arrivals: what passes between two of them is the wait for the stage that comes
+at its end. Two things are known better:
 
-- chunks of an earlier stage may go on for a part of that wait, and end: that part is the stage's own;
+- chunks of an earlier stage may go on for a part of that wait, and end: that part is that stage's;
 - they may go on beyond it. Then nobody can tell what was waited for, and the wait is *shared*: it
   belongs to the stage at its end, and is told with the name of the one that went on.
 
@@ -22,7 +22,7 @@ import numpy as np
 from soundstage.reports.run.stage_time import STAGE_LIMIT, Floats
 from soundstage.results.exchange_sample import ExchangeSample
 
-#: Exchanges that are cut at once: what is needed meanwhile takes ten times the memory of the result.
+#: Exchanges that are cut at once: what that takes meanwhile is ten times the result.
 _PIECE = 10_000
 #: Parts that belong to no stage.
 LATE, REST = "(before it was sent)", "(after the last stage)"

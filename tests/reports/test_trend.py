@@ -7,6 +7,7 @@ import json
 import math
 import random
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -93,8 +94,22 @@ def test_the_page_names_the_change_and_links_every_run(root: Path) -> None:
 def test_what_else_changed_at_that_run_is_said(root: Path) -> None:
     for number in range(7, 12):
         change(root / f"run-{number:02d}", lambda run: run["versions"].update(soundstage="9.9"))
-    trend(root)
+    said = trend(root)
     assert "this changed as well: soundstage 0.1.0, then 9.9." in (root / "trend.html").read_text()
+    assert "--allow client\n" in said
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_the_command_to_type_compares_the_runs_before_with_those_after(
+    root: Path, changed: bool
+) -> None:
+    if changed:
+        for number in range(7, 12):
+            change(root / f"run-{number:02d}", lambda run: run["versions"].update(python="9"))
+    (command,) = re.findall("^next: soundstage compare (.*)$", trend(root), re.MULTILINE)
+    out, err = io.StringIO(), io.StringIO()
+    assert cli.run("compare", shlex.split(command), out, err) == 3, out.getvalue()
+    assert "lower" in out.getvalue().partition("\n")[0]
 
 
 def test_runs_of_another_workload_have_a_series_of_their_own(root: Path) -> None:
