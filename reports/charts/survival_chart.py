@@ -22,7 +22,7 @@ from soundstage.reports.charts.chart import (
     bounded,
     slug,
 )
-from soundstage.reports.charts.legend import LegendEntry, legend
+from soundstage.reports.charts.chart_legend import LegendEntry, legend
 from soundstage.reports.charts.svg import both, element, svg, text
 from soundstage.reports.run.summary import Group
 from soundstage.reports.words import percent, place_words, plain, plural

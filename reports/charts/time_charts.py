@@ -24,7 +24,7 @@ from soundstage.reports.charts.chart import (
     curve_style,
     slug,
 )
-from soundstage.reports.charts.legend import LegendEntry, legend
+from soundstage.reports.charts.chart_legend import LegendEntry, legend
 from soundstage.reports.charts.svg import NARROW, both, element, number, svg, text
 from soundstage.reports.run.failures import Failures
 from soundstage.reports.run.summary import Group

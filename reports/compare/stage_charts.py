@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from soundstage.reports.charts.axis import Axis, x_axis
 from soundstage.reports.charts.chart import BLUE, GREEN, GREY, RED, STAGE_LIMIT, Chart, slug
-from soundstage.reports.charts.legend import LegendEntry, legend
+from soundstage.reports.charts.chart_legend import LegendEntry, legend
 from soundstage.reports.charts.svg import both, element, line, number, svg, text, words_width
 from soundstage.reports.compare.arm_changes import StageChange
 from soundstage.reports.compare.comparison import Comparison

@@ -14,9 +14,9 @@ from soundstage.errors import UsageError
 from soundstage.reports.charts.axis import Axis, x_axis
 from soundstage.reports.charts.capacity_chart import capacity_charts
 from soundstage.reports.charts.chart import Chart
+from soundstage.reports.charts.chart_legend import LegendEntry, legend
 from soundstage.reports.charts.contract_matrix import matrix
 from soundstage.reports.charts.distribution import distribution
-from soundstage.reports.charts.legend import LegendEntry, legend
 from soundstage.reports.charts.survival_chart import survival
 from soundstage.reports.charts.svg import both, element, svg
 from soundstage.reports.charts.time_charts import courses, generator_chart, over_time
