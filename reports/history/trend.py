@@ -38,7 +38,7 @@ Facts = dict[tuple[str, str], object]
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class LeftOutRun:
     """A run that is in no series, and why."""
 
     run: RunEntry
@@ -85,7 +85,7 @@ class Trend:
     """The workloads, that of the newest run first, and what is in none."""
 
     workloads: tuple[Workload, ...]
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[LeftOutRun, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Series with their numbers by workload, and the runs that are left out."""
@@ -114,11 +114,11 @@ def trend(entries: Iterable[RunEntry], milestones: Sequence[str] = ()) -> Trend:
             summary = None if void else _summary(bundle)
             void = void or next(voids(bundle.run, bundle.torn), None)
         except SoundstageError as error:
-            left_out.append(LeftOut(entry, f"cannot be read: {plain(error, 200)}"))
+            left_out.append(LeftOutRun(entry, f"cannot be read: {plain(error, 200)}"))
             continue
         if void or summary is None:
             why = "nothing was measured" if void is None else f"{void[0]}: {plain(void[1], 200)}"
-            left_out.append(LeftOut(entry, why))
+            left_out.append(LeftOutRun(entry, why))
             continue
         facts, host = stated(bundle.run), _host(bundle.run["target"])
         apart = {fact: value for fact, value in facts.items() if fact[0] in _APART}

@@ -86,7 +86,7 @@ def _program(argv: list[str]) -> int:
     code: int = ExitCode.BUG
     try:
         signals.install()
-        import_module("soundstage.commands.isolation").move_in()
+        import_module("soundstage.commands.checking.isolation").move_in()
         if _loads_libraries(argv):
             from soundstage.process import native_exit
 

@@ -19,7 +19,7 @@ import pytest
 from emulated import served
 from rich.console import Console
 
-from soundstage.commands import check_view
+from soundstage.commands.checking import check_view
 from soundstage.contract import load
 from soundstage.emulator.options import Options
 from soundstage.exchange.budget import Budget

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from emulated import served
 
-from soundstage.commands import isolation, selected_cases
+from soundstage.commands.checking import isolation, selected_cases
 from soundstage.contract import load
 from soundstage.emulator.options import Options
 
@@ -157,7 +157,7 @@ def test_what_hypothesis_finds_in_the_house_is_what_it_would_work_out(tmp_path: 
     asked = (
         "import sys, time\n"
         "from contextlib import nullcontext\n"
-        "from soundstage.commands import isolation\n"
+        "from soundstage.commands.checking import isolation\n"
         "with isolation.undisturbed() if sys.argv[1] == 'in' else nullcontext():\n"
         "    from hypothesis.internal import charmap\n"
         "    before = set(charmap.charmap_file().parent.iterdir()) if sys.argv[1] == 'in' else 0\n"

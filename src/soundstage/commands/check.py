@@ -14,9 +14,9 @@ from typing import TextIO
 
 from soundstage import cli
 from soundstage.arguments import Parser, at_most, between, count, from_one, shown, whole
-from soundstage.commands import check_session, check_view
-from soundstage.commands.check_plan import planned
-from soundstage.commands.check_session import CheckedRules
+from soundstage.commands.checking import check_session, check_view
+from soundstage.commands.checking.check_plan import planned
+from soundstage.commands.checking.check_session import CheckedRules
 from soundstage.config import Config, find_config
 from soundstage.conformance.violations import fingerprint
 from soundstage.contract import available

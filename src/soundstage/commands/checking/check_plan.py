@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from soundstage.commands import isolation
-from soundstage.commands.selected_cases import Selection, selected
+from soundstage.commands.checking import isolation
+from soundstage.commands.checking.selected_cases import Selection, selected
 from soundstage.conformance.coverage import is_tied
 from soundstage.contract import Contract, load
 from soundstage.contract.protocol import Endpoint

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from soundstage.commands import isolation, selected_cases
+from soundstage.commands.checking import isolation, selected_cases
 from soundstage.errors import TargetError, environment_reason
 from soundstage.exit_codes import ExitCode
 from soundstage.gate import conclusion
@@ -47,7 +47,7 @@ def load(explore: int | None) -> None:
     """
     with isolation.undisturbed():
         # Not before: Hypothesis looks at the environment when it is loaded.
-        import_module("soundstage.commands.breakdown")
+        import_module("soundstage.commands.checking.breakdown")
         import_module("soundstage.pytest_plugin")
         if explore != 0:
             import_module("soundstage.contracts.schemathesis_cases").warm_up()
@@ -56,7 +56,7 @@ def load(explore: int | None) -> None:
 def _ran(gate: ContractGate, arguments: list[str], only: str | None) -> CheckedRules:
     import pytest
 
-    from soundstage.commands.breakdown import Breakdown
+    from soundstage.commands.checking.breakdown import Breakdown
     from soundstage.pytest_plugin import Provided
 
     with isolation.undisturbed():
