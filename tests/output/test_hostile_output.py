@@ -128,8 +128,9 @@ def test_a_report_in_any_format_does_no_harm_and_is_the_same_in_a_file(place, mo
     code, out, err = said(place, monkeypatch, "report", "runs/one", "--format", form)
     assert (code, err) == (0, "")
     if form == "annotations":
-        # The orders are ours: two, each a line; those of others are broken up.
-        first, second = out.splitlines()
+        # The orders are ours: three, each a line; those of others are broken up.
+        broken, first, second = out.splitlines()
+        assert broken.startswith("::error title=Soundstage::")
         assert first.startswith("::warning title=Soundstage%3A target::")
         assert second.startswith("::error title=v6/stream/")
         assert not harms(out.replace("::warning title", "").replace("::error title", ""))
