@@ -158,6 +158,8 @@ def test_json_is_one_object_a_file_with_exact_keys(saved):
         "path": "/isComplete",
         "message": "isComplete is missing",
         "rule": "v6/stream/validated/field/isComplete/required",
+        "expected": "a boolean",
+        "received": "nothing: it is missing",
     }
 
 

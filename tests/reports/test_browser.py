@@ -106,6 +106,7 @@ def test_the_page_opens_without_complaint_or_request(opened: Any, check_bundle: 
     assert page.locator("h1").inner_text().strip().endswith("Contract broken")
     assert page.locator("h2").all_text_contents() == [
         "Findings",
+        "Failures 1 exchange of 7",
         "Contract",
         "Not judged",
         "Times",

@@ -70,9 +70,9 @@ def is_probe(row: Mapping[str, Any]) -> bool:
 
 
 def _as_asked(row: Mapping[str, Any]) -> bool:
-    """Whether a probe was refused for what it asked, which has no reason: one that an outage met has
-    one. An error that an emulator was asked for by its name looks like an outage where it has that
-    status, and is none.
+    """Whether a probe was refused for what it asked, which has no reason: one that an outage met
+    has one. An error that an emulator was asked for by its name looks like an outage where it has
+    that status, and is none.
     """
     asked = row.get("scenario") == _ASKED_FOR and row["outcome"] == _REFUSED
     return asked or row.get("reason") is None
