@@ -99,7 +99,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("seed", range(1, 6))
+@pytest.mark.parametrize("seed", range(1, 3))
 @pytest.mark.parametrize("order", [0.5, 0.95])
 @pytest.mark.parametrize(("milestone", "longer", "slowed"), CASES)
 def test_the_stage_that_was_slowed_is_the_one_that_is_named(
@@ -112,7 +112,7 @@ def test_the_stage_that_was_slowed_is_the_one_that_is_named(
     assert slowed not in [one.name for one in found.against()]
 
 
-@pytest.mark.parametrize("seed", range(1, 6))
+@pytest.mark.parametrize("seed", range(1, 3))
 def test_a_stage_that_got_faster_before_the_milestone_is_told_apart(seed: int):
     found = change("complete", 0.5, {"final": 9.0, "streaming_ready": -4.0}, seed)
     assert [one.name for one in found.culprits()] == ["final"]
@@ -120,7 +120,7 @@ def test_a_stage_that_got_faster_before_the_milestone_is_told_apart(seed: int):
     assert found.change < next(one.growth for one in found.stages if one.name == "final")
 
 
-@pytest.mark.parametrize("seed", range(1, 6))
+@pytest.mark.parametrize("seed", range(1, 3))
 def test_what_comes_after_the_milestone_has_no_part_in_it(seed: int):
     found = change("streaming_ready", 0.5, {"running": 3.0, "final": 30.0}, seed)
     assert [one.name for one in found.culprits()] == ["running"]
@@ -146,7 +146,7 @@ def interleaved(rng: random.Random, longer: Mapping[str, float]) -> dict[str, An
     return {"stages": stages, "milestones": milestones, "outcome": "ok"}
 
 
-@pytest.mark.parametrize("seed", range(1, 6))
+@pytest.mark.parametrize("seed", range(1, 3))
 @pytest.mark.parametrize(
     ("longer", "slowed"),
     [
