@@ -41,8 +41,8 @@ def row_words(width: int, y: float, name: str, said: str, **style: object) -> li
     name = plain(name, 60)
     short = name if len(name) <= letters else f"{name[: letters - 1]}…"
     return [
-        text(EDGE, y, short, font_size=FONT),
-        text(width - EDGE, y, said, text_anchor="end", font_size=FONT, **style),
+        text(EDGE, y, short, class_="over", font_size=FONT),
+        text(width - EDGE, y, said, class_="over", text_anchor="end", font_size=FONT, **style),
     ]
 
 

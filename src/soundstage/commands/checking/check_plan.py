@@ -163,35 +163,34 @@ def planned(options: CheckOptions, explore: int | None, *, costly: bool) -> str:
         due = plan(map(load, options.apis), chosen, many, options.seed, costly=costly)
     lines = [
         f"{options.target}: one request to each of",
-        *(f"  {_place(contract, endpoint)}" for contract, endpoint in due.captured),
-        *_words_of_ties(due),
+        *(f"  {_place(*each, costly=costly)}" for each in due.captured),
+        *_words_of_ties(due, costly=costly),
         *_words_of_made_up(due, many, options.explore_budget, costly=costly),
     ]
-    budget = options.budget
-    said = "no budget" if budget is None else f"a budget of {budget}"
-    if budget is None and costly:
-        said += ": without --budget N none of the requests above is billed, or sent"
-    limits = budget, options.explore_budget
+    limits = budget, _ = options.budget, options.explore_budget
     billable = due.billable(*limits, costly=costly)
-    requests = due.requests(*limits, costly=costly)
-    lines.append(
-        f"{requests} requests, {billable} of them billable, {said}; requests without a key are free"
-    )
+    whole = f"{due.requests(*limits, costly=costly)} requests, {billable} of them billable"
+    if costly:
+        said = "no budget" if budget is None else f"a budget of {budget}"
+        if budget is None:
+            said += ": without --budget N none of the requests above is billed, or sent"
+        lines.append(f"{whole}, {said}; requests without a key are free")
+    else:
+        lines.append(f"{whole} by the live API, and none here")
     return visible.lines(lines)
 
 
-def _place(contract: Contract, endpoint: Endpoint) -> str:
-    cost = "billable" if endpoint.billed else "free"
-    return f"{endpoint.method} {endpoint.path} ({contract.api} {endpoint.name}, {cost})"
+def _place(contract: Contract, endpoint: Endpoint, *, costly: bool) -> str:
+    cost = "" if not costly else ", billable" if endpoint.billed else ", free"
+    return f"{endpoint.method} {endpoint.path} ({contract.api} {endpoint.name}{cost})"
 
 
-def _words_of_ties(due: CheckPlan) -> Iterator[str]:
+def _words_of_ties(due: CheckPlan, *, costly: bool) -> Iterator[str]:
     if due.tied:
         billed = sum(endpoint.billed for _, endpoint in due.tied)
-        yield (
-            f"{len(due.tied)} more songs that are left on the way and asked for, {billed} billable"
-        )
-    if due.polled:
+        cost = f", {billed} billable" if costly else ""
+        yield f"{len(due.tied)} more songs that are left on the way and asked for{cost}"
+    if due.polled and costly:
         yield f"and each question for the state of a job of {', '.join(due.polled)} is billed"
 
 
@@ -201,18 +200,21 @@ def _words_of_made_up(
     made, parts = due.made, due.made_up
     if not many:
         if made.requests:
-            yield f"{made.requests} requests that should be refused, none of them billable"
+            cost = f"{made.billable or 'none'} of them billed if accepted after all"
+            cost = f", {cost}" if costly else ""
+            yield f"{made.requests} requests that are to be refused{cost}"
         return
     kinds = [f"{each.requests} {purpose}" for purpose, each in parts.items() if each.requests]
     yield f"{made.requests} requests that are made up: {', '.join(kinds)}"
     explored = parts.get("explored", PlannedRequests())
+    billed, if_not = (" and billed", " (billed if accepted after all)") if costly else ("", "")
     yield (
-        f"  explored: at most {many} an endpoint (--explore), {explored.accepted} of them accepted "
-        f"and billed, {explored.refused} refused"
+        f"  explored: at most {many} an endpoint (--explore), {explored.accepted} of them accepted"
+        f"{billed}, {explored.refused} refused"
     )
     yield (
-        f"  of all these, {made.accepted} are accepted and billed, and {made.refused} are to be "
-        "refused: they are billed if they are not"
+        f"  of all these with a key, {made.accepted} are accepted{billed}, and {made.refused} are "
+        f"to be refused{if_not}"
     )
     if limit is not None:
         yield f"  at most {limit} of these {made.billable} are sent (--explore-budget)"
