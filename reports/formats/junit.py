@@ -74,7 +74,7 @@ def _suite(root: ET.Element, name: str, report: Report) -> ET.Element:
     facts = {
         "run": run["id"],
         "target.kind": run["target"]["kind"],
-        **({"target.rehearsal": True} if run["target"].get("rehearsal") else {}),
+        **({"target.rehearsal": "true"} if run["target"].get("rehearsal") else {}),
         "target.url": run["target"]["url"],
         "headline": report.headline.sentence,
         "budget.spent": run["budget"]["spent"],
