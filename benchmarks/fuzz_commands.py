@@ -118,7 +118,7 @@ def _of_runs(rng: random.Random) -> Kind:
 
 def _replay(rng: random.Random) -> Kind:
     inputs = dict(rng.sample(fuzz_seeds.saved(), 3))
-    # It serves until its standard input ends, which it has: docs/exit-codes.md.
+    # It serves until its standard input ends, which it has: docs/reference/exit-codes.md.
     words = ["emulate", "--replay", "in", "--port", "0", "--until-eof"]
     return Kind(words, inputs, codes=(2, 5, 143))
 

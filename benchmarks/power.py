@@ -1,4 +1,4 @@
-"""What the gate of `soundstage compare` decides: the power table of docs/comparing.md.
+"""What the gate of `soundstage compare` decides: the power table of docs/how-to/comparing.md.
 
     python -m benchmarks.power [--pairs N] [--seed N]
 

@@ -48,7 +48,7 @@ _SPREAD_S = 5.0
 
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
-    """Run the load, report it; returns the exit code (docs/exit-codes.md)."""
+    """Run the load, report it; returns the exit code (docs/reference/exit-codes.md)."""
     if args.list_scenarios:
         _list(stdout)
         return 0
@@ -177,7 +177,7 @@ def _load(options: LoadOptions, drive: Drive, stderr: TextIO, many: int) -> tupl
             code = conclude(load)
     if many := load.session.client.room.refused:
         exchanges = "1 exchange" if many == 1 else f"{many} exchanges"
-        said = "found no room in memory for all of their answers (docs/limits.md)"
+        said = "found no room in memory for all of their answers (docs/reference/limits.md)"
         say(f"soundstage load: {exchanges} {said}", stderr)
     why = load.failure or load.unwritten
     if why is not None:

@@ -350,7 +350,7 @@ def test_every_variable_in_a_step_is_quoted(step: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("language", ["yaml"])
 def test_every_snippet_of_the_docs_parses(language: str) -> None:
-    text = (ROOT / "docs" / "ci.md").read_text()
+    text = (ROOT / "docs/how-to/ci.md").read_text()
     snippets = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
     assert len(snippets) == 3
     for snippet in snippets:
@@ -358,7 +358,7 @@ def test_every_snippet_of_the_docs_parses(language: str) -> None:
 
 
 def workflows() -> list[dict[str, Any]]:
-    text = (ROOT / "docs" / "ci.md").read_text()
+    text = (ROOT / "docs/how-to/ci.md").read_text()
     found = map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", text, re.DOTALL))
     return [each for each in found if "jobs" in each]
 
@@ -381,7 +381,7 @@ def test_a_workflow_of_the_docs_asks_for_little(number: int) -> None:
 
 @pytest.mark.parametrize("page", ["ci.md", "comparing.md", "load-tests.md"])
 def test_an_action_in_the_docs_is_pinned_by_its_commit(page: str) -> None:
-    for line in re.findall(r"uses: (\S+.*)", (ROOT / "docs" / page).read_text()):
+    for line in re.findall(r"uses: (\S+.*)", (ROOT / "docs/how-to" / page).read_text()):
         assert re.fullmatch(
             r"soundstage/soundstage@\S+ +#.+|[\w./-]+@[0-9a-f]{40} +# v\d+\.\d+\.\d+", line
         ), line

@@ -1,4 +1,4 @@
-"""Each exit code of docs/exit-codes.md as a shell sees it: from a real process."""
+"""Each exit code of docs/reference/exit-codes.md as a shell sees it: from a real process."""
 
 from __future__ import annotations
 

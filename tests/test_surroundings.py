@@ -1,4 +1,4 @@
-"""The tables of docs/exit-codes.md, cell by cell, from the real commands as processes.
+"""The tables of docs/reference/exit-codes.md, cell by cell, from the real commands as processes.
 
 Nothing here waits for a time: a signal is sent when the command has been seen at work.
 """
@@ -30,7 +30,7 @@ from soundstage.exit_codes import ExitCode
 from soundstage.generation import walk
 from soundstage.results.bundle import BundleWriter
 
-PAGE = Path(__file__).parents[1] / "docs/exit-codes.md"
+PAGE = Path(__file__).parents[1] / "docs/reference/exit-codes.md"
 PROGRAM = [sys.executable, "-P", "-m", "soundstage"]
 CONTRACT = list(load_all().values())[-1]
 API = CONTRACT.api

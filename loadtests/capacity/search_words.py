@@ -15,7 +15,8 @@ from soundstage.loadtests.schedule.scenario import Scenario
 from soundstage.output import visible
 from soundstage.results.quantiles import tells
 
-#: With fewer exchanges a trial, searches of simulated queues overrate them (docs/load-tests.md).
+#: With fewer exchanges a trial, searches of simulated queues overrate them
+#: (docs/how-to/load-tests.md).
 _ENOUGH = 400
 
 

@@ -18,7 +18,9 @@ _OF_CAPACITY = {"found": 0, "at_least": 0, "none": 3, "unfinished": 4}
 
 
 def conclude(run: LoadRun) -> int:
-    """Finish the bundle of a run that is drained; returns the exit code (docs/exit-codes.md)."""
+    """Finish the bundle of a run that is drained; returns the exit code
+    (docs/reference/exit-codes.md).
+    """
     run.unwatch()
     if run.failure is not None and not isinstance(run.failure, SoundstageError):
         raise run.failure

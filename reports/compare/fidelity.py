@@ -28,7 +28,8 @@ from soundstage.results.bundle import Bundle
 from soundstage.results.milestone_names import milestone_names
 
 FORMATS = ("text", "markdown", "json")
-#: Exit codes by verdict (docs/exit-codes.md): the stand-in has moved away; nothing can be said.
+#: Exit codes by verdict (docs/reference/exit-codes.md): the stand-in has moved away; nothing can
+#: be said.
 EXIT = {"near": 0, "far": 3, "unclear": 4}
 
 _SAID = {"near": "near", "far": "far off", "unclear": "too little to say"}

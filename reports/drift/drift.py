@@ -66,7 +66,7 @@ class DriftEvidence:
 class DriftFinding:
     """One thing that changed.
 
-    `kind` names the change (`field.gone`, `stage.reordered`, … docs/drift.md lists all).
+    `kind` names the change (`field.gone`, `stage.reordered`, … docs/reference/drift.md lists all).
     `effect`: "breaking", "warning" or "info", as oasdiff classes changes of responses.
     `verdict`: "drift" (there is enough evidence), "inconclusive" (too few exchanges: `needs` says
     about how many more of the candidate would decide if it goes on like this, None if no number

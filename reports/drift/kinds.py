@@ -2,7 +2,8 @@
 which effect and in which words; and what the page should say where it has it otherwise.
 
 The effects are oasdiff's for responses (https://www.oasdiff.com, "breaking changes"), extended by
-those of a staged stream, which OpenAPI cannot describe. docs/drift.md shows the table to users.
+those of a staged stream, which OpenAPI cannot describe. docs/reference/drift.md shows the table to
+users.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ from soundstage.reports.words import plain
 from soundstage.results.failure_tally import OTHER_REASONS
 from soundstage.wire.outages import is_outage, status_name
 
-#: By the reason that stands in a row (docs/violations.md lists those that are no violations): what
-#: a kind is called where there is little room, and what stood behind it. Where there is nothing
-#: behind it, the code of the violation says it (codes.toml).
+#: By the reason that stands in a row (docs/reference/violations.md lists those that are no
+#: violations): what a kind is called where there is little room, and what stood behind it. Where
+#: there is nothing behind it, the code of the violation says it (codes.toml).
 _WORDS: Final = {
     "environment.reset": (
         "reset, no answer",
@@ -70,7 +70,7 @@ def reason_words(status: int | None, reason: str) -> str:
             return "a gateway or proxy answered in place of the API"
         return "refused, in words that the documentation does not print"
     if area == "cap":
-        return "over a limit of Soundstage (docs/limits.md)"
+        return "over a limit of Soundstage (docs/reference/limits.md)"
     if (code := codes().get(reason)) is not None:
         said = code.meaning.partition(":")[0].partition(". ")[0].rstrip(".")
         return said[0].lower() + said[1:] if said[1:2] in (" ", *ascii_lowercase) else said

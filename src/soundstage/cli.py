@@ -63,8 +63,8 @@ exit codes: 0 pass, 1 contract broken, 2 wrong usage, 3 too slow, 4 inconclusive
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; returns its exit code (docs/exit-codes.md). Without `argv` this is the
-    program itself, which signals may stop and whose standard streams may go away.
+    """Run one command; returns its exit code (docs/reference/exit-codes.md). Without `argv` this
+    is the program itself, which signals may stop and whose standard streams may go away.
     """
     if argv is not None:
         return _main(_command_first(argv))

@@ -1,7 +1,7 @@
 """Misuse of the harness, or an environment that stops it. Never a fault of the API: those are
 values (`soundstage.conformance.violations`).
 
-Each class carries the exit code that the command line gives for it (docs/exit-codes.md).
+Each class carries the exit code that the command line gives for it (docs/reference/exit-codes.md).
 """
 
 from __future__ import annotations

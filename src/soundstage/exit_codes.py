@@ -1,4 +1,4 @@
-"""The exit codes of every command, and which of several is given (docs/exit-codes.md)."""
+"""The exit codes of every command, and which of several is given (docs/reference/exit-codes.md)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ExitCode(IntEnum):
     TERMINATED = 143
 
 
-#: What ends a command at once comes first, then what weighs most (docs/exit-codes.md).
+#: What ends a command at once comes first, then what weighs most (docs/reference/exit-codes.md).
 _ORDER = (
     ExitCode.INTERRUPTED,
     ExitCode.TERMINATED,

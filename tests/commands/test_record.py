@@ -81,7 +81,7 @@ def test_the_schema_refuses_what_is_no_line_of_a_transcript(row: dict[str, Any])
 
 
 def test_the_example_in_the_docs_meets_the_schema_and_is_read() -> None:
-    docs = (Path(__file__).parents[2] / "docs" / "transcripts.md").read_text("utf-8")
+    docs = (Path(__file__).parents[2] / "docs/how-to/transcripts.md").read_text("utf-8")
     example = docs.rpartition('```\n{"transcript"')[2].partition("```")[0]
     text = '{"transcript"' + example
     for line in text.splitlines():

@@ -17,7 +17,7 @@ from soundstage.generation import walk
 
 @pytest.fixture
 def v7(folder, edit, monkeypatch):
-    """docs/adding-an-api.md: a copy of v6 with another path, and a stage by another name."""
+    """docs/how-to/adding-an-api.md: a copy of v6 with another path, and a stage by another name."""
     shutil.copytree(folder / "v6", folder / "v7")
     for path in (folder / "v7").rglob("*.json"):
         path.write_text(path.read_text().replace("Generate Song (v6)", "Generate Song (v7)"))

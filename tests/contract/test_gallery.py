@@ -38,7 +38,7 @@ PAGES = {
     "songs": "next-version.md",
 }
 PAGE = {api: (ROOT / "docs/contracts" / name).read_text() for api, name in PAGES.items()}
-ADDING = (ROOT / "docs/adding-an-api.md").read_text()
+ADDING = (ROOT / "docs/how-to/adding-an-api.md").read_text()
 #: Saved answers whose file does not say which endpoint they are of: (api, endpoint).
 TOLD = {"chat/saved/answer.json": ("chat", "sync")}
 #: Answers of a job, one file each: a body alone does not say which endpoint it answers.
@@ -359,14 +359,15 @@ def test_a_page_shows_the_saved_answer_itself(page: str, saved: str) -> None:
 LINKS = [
     (page, target)
     for page in ("adding-an-api.md", *(f"contracts/{name}" for name in PAGES.values()))
-    for target in re.findall(r"\]\(([^)]+)\)", (ROOT / "docs" / page).read_text())
+    for target in re.findall(r"\]\(([^)]+)\)", (ROOT / "docs/how-to" / page).read_text())
 ]
 
 
 @pytest.mark.parametrize(("page", "target"), LINKS)
 def test_a_link_of_a_page_leads_to_a_file_and_a_heading(page: str, target: str) -> None:
     name, _, anchor = target.partition("#")
-    place = (ROOT / "docs" / page).parent / name if name else ROOT / "docs" / page
+    here = ROOT / "docs/how-to" / page
+    place = here.parent / name if name else here
     assert place.exists()
     if anchor:
         headings = re.findall(r"^#+ (.*)$", place.read_text(), re.MULTILINE)

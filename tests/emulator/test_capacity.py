@@ -229,8 +229,8 @@ def share_longer(seconds: float, rate: float, servers: int = 4, service: float =
 
 
 def table(heading: str) -> list[list[float]]:
-    """The figures of the table in docs/profiles.md whose first row begins so."""
-    lines = iter((Path(__file__).parents[2] / "docs/profiles.md").read_text().splitlines())
+    """The figures of the table in docs/how-to/profiles.md whose first row begins so."""
+    lines = iter((Path(__file__).parents[2] / "docs/how-to/profiles.md").read_text().splitlines())
     next(line for line in lines if line.startswith(f"| {heading} |"))
     next(lines)
     found = []

@@ -88,10 +88,10 @@ def test_it_may_be_made_in_one_event_loop_and_used_in_others() -> None:
 
 def test_the_documented_ways_without_pytest_run_as_they_are_printed() -> None:
     """In threads, on no port at all, and from Schemathesis."""
-    text = (ROOT / "docs" / "testing-your-client.md").read_text()
+    text = (ROOT / "docs/how-to/testing-your-client.md").read_text()
     printed = text.partition("The same without pytest")[2].partition("```python\n")[2]
     names: dict[str, Any] = {}
-    exec(compile(printed.partition("```")[0], "docs/testing-your-client.md", "exec"), names)
+    exec(compile(printed.partition("```")[0], "docs/how-to/testing-your-client.md", "exec"), names)
 
     async def song() -> httpx.Response:
         headers = {"Authorization": "Bearer k"}
@@ -216,7 +216,7 @@ def suite(folder: Path, *arguments: str, bare: bool = False) -> subprocess.Compl
 
 def examples() -> dict[str, str]:
     """The files that the page for users prints: its name stands in the first line of each."""
-    text = (ROOT / "docs" / "testing-your-client.md").read_text()
+    text = (ROOT / "docs/how-to/testing-your-client.md").read_text()
     blocks = re.findall(r"```python\n# (\S+\.py)\n(.*?)```", text, re.DOTALL)
     return dict(blocks)
 

@@ -348,7 +348,7 @@ def test_over_sockets_requests_wait_as_the_queue_says() -> None:
 
 # --- what the docs say ----------------------------------------------------------------------------
 
-DOCS = Path(__file__).parents[2] / "docs/profiles.md"
+DOCS = Path(__file__).parents[2] / "docs/how-to/profiles.md"
 
 
 def test_the_docs_name_every_profile_and_every_word() -> None:

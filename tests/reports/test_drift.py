@@ -421,7 +421,9 @@ def faulty(contract: Contract, fault: Fault | None, many: int, seed: int) -> Obs
 
 @pytest.mark.parametrize("api", sorted(load_all()))
 def test_what_breaks_the_contract_shows_as_drift_of_at_least_that_weight(api):
-    """Every thirtieth fault of the catalogue here; all of them are found (docs/drift.md)."""
+    """Every thirtieth fault of the catalogue here; all of them are found
+    (docs/reference/drift.md).
+    """
     contract = load(api)
     whole = faulty(contract, None, 25, 1)
     rng = random.Random(5)
@@ -593,9 +595,9 @@ def test_hostile_names_are_escaped_in_markdown_and_plain_on_a_terminal():
     assert all(row.count("|") == 5 for row in rows)
 
 
-# ------------------------------------------------------------------ docs/drift.md
+# ------------------------------------------------------------------ docs/reference/drift.md
 
-DOCS_PAGE = Path(__file__).parents[2] / "docs" / "drift.md"
+DOCS_PAGE = Path(__file__).parents[2] / "docs/reference/drift.md"
 
 
 def test_the_docs_name_every_kind_of_drift():

@@ -58,7 +58,7 @@ _EXAMPLES = """examples:
 
 A live check costs one generation per version and endpoint. The key is read from
 SOUNDVERSE_API_KEY or --key-file, never from the command line. Known findings are waived, and
-severities set, in soundstage.toml (docs/configuration.md).
+severities set, in soundstage.toml (docs/reference/configuration.md).
 
 It runs in its own house: no conftest.py, pytest.ini, PYTEST_ADDOPTS or plugin of yours has a say
 in it (`pytest contracts --target URL` is the form that is yours).

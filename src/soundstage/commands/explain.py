@@ -24,7 +24,7 @@ _EXAMPLES = """examples:
   soundstage explain v6/stream/order/uploading/after/completed
   soundstage explain            # lists every code
   soundstage explain v6/stream  # lists the rules below a path
-  soundstage explain --format markdown  # the tables of docs/violations.md
+  soundstage explain --format markdown  # the tables of docs/reference/violations.md
 """
 #: How many rules of each API are shown for a code, where people read.
 _SHOWN: Final = 3

@@ -50,7 +50,7 @@ rows, and they stand as the run judged them.
 exit codes: 0 all conform, 1 at least one violates, 2 wrong usage or a file that holds no response,
 4 inconclusive, 5 no answer of the contract in an archive, or a bundle without transcripts
 """
-#: More than this of a file is not read (docs/limits.md).
+#: More than this of a file is not read (docs/reference/limits.md).
 _LARGEST = saved_files.LARGEST
 _MARKS = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.INFO: "36"}
 _EXIT = {

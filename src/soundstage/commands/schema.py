@@ -41,8 +41,9 @@ jsonschema is JSON Schema 2020-12 and nothing else, so that strict validators (A
 --with-basis keeps what each constraint rests on (x-basis, x-source).
 
 --observed prints the schemas that chunks and results were seen to have, with what they were seen to
-have in x-observed (docs/drift.md); with --format jsonschema without it, for strict validators.
---docs-diff says what the documentation says otherwise, and what it should be changed to.
+have in x-observed (docs/reference/drift.md); with --format jsonschema without it, for strict
+validators. --docs-diff says what the documentation says otherwise, and what it should be changed
+to.
 
 --prove answers: proved (exit code 0), contradictory (1), not proved within --tries (4). Proved is a
 contract of which requests, streams, jobs and results were made up and judged conforming, with its

@@ -1,7 +1,7 @@
 """The table of violation codes (codes.toml), and which rules can give which code.
 
-Read only when asked for (`soundstage explain`, docs/violations.md, titles of findings): an exchange
-is judged without it.
+Read only when asked for (`soundstage explain`, docs/reference/violations.md, titles of findings):
+an exchange is judged without it.
 """
 
 from __future__ import annotations

@@ -49,8 +49,8 @@ _STEP = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """Bounds on what one answer may make us hold (docs/limits.md): bytes of an event, number of
-    events, depth of JSON. That of the values in one text is `json_text.MOST_VALUES`.
+    """Bounds on what one answer may make us hold (docs/reference/limits.md): bytes of an event,
+    number of events, depth of JSON. That of the values in one text is `json_text.MOST_VALUES`.
     """
 
     event_bytes: int = 16 * 2**20

@@ -40,7 +40,8 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
-#: The severity that follows from what a rule rests on (docs/reading-the-documentation.md).
+#: The severity that follows from what a rule rests on
+#: (docs/explanation/reading-the-documentation.md).
 SEVERITY_OF_BASIS = {
     "documented": Severity.ERROR,
     "exemplified": Severity.ERROR,

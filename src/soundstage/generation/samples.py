@@ -1,7 +1,7 @@
 """Hypothesis strategies for all that a contract allows, and for near misses of it.
 
-For use in tests, ours and other people's (docs/testing-your-client.md). What is drawn shrinks: a
-failing property shows the fewest chunks, and the plainest values, that still fail.
+For use in tests, ours and other people's (docs/how-to/testing-your-client.md). What is drawn
+shrinks: a failing property shows the fewest chunks, and the plainest values, that still fail.
 
 Only this module and `schema_values` import Hypothesis.
 """

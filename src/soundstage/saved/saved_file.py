@@ -26,7 +26,7 @@ from soundstage.wire.lines import sniff_framing
 if TYPE_CHECKING:
     from soundstage.saved import har, heads
 
-#: More than this of a file, or of what it unpacks to, is not read (docs/limits.md).
+#: More than this of a file, or of what it unpacks to, is not read (docs/reference/limits.md).
 LARGEST: Final = 64 * 2**20
 #: Reasons for which a saved answer cannot be judged to its end.
 NO_BODY: Final = "file.no_body"

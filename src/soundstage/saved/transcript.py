@@ -4,7 +4,7 @@ A header line (what was asked, what the head said), a line for each event (secon
 exchange began, raw bytes in base64, so that broken framing and broken UTF-8 survive), a line for
 bytes that made no event, and an end line that says who closed and why. In format 2 the looks at
 what the exchange made follow, each with its own header, bytes and end, and a line that says why
-nobody looked any longer. docs/transcripts.md.
+nobody looked any longer. docs/how-to/transcripts.md.
 """
 
 from __future__ import annotations

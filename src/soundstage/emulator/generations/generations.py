@@ -216,7 +216,8 @@ class Generation:
 def status_of(generation: Generation, now: float) -> Payload:
     """What the status endpoint tells of a generation at `now` (seconds of the event loop's clock),
     whether or not anybody still listens to it. The page prints no payload
-    (docs/reading-the-documentation.md), so the names are ours; the stages are the contract's.
+    (docs/explanation/reading-the-documentation.md), so the names are ours; the stages are the
+    contract's.
     """
     reached = generation.reached(now)
 

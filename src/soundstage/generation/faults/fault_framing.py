@@ -1,4 +1,6 @@
-"""Faults of how a stream's body is cut into events: what docs/violations.md calls `framing.*`."""
+"""Faults of how a stream's body is cut into events: what docs/reference/violations.md calls
+`framing.*`.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ _Change = Callable[[Body, random.Random], Body | None]
 
 
 def of_framing(contract: Contract) -> Iterator[Fault]:
-    """Faults of how a stream's body is cut into events: in docs/violations.md `framing.*`."""
+    """Faults of how a stream's body is cut into events: in docs/reference/violations.md
+    `framing.*`.
+    """
     endpoint = contract.told
     if endpoint is None or endpoint.sampled:
         return
