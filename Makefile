@@ -9,13 +9,14 @@ unexport PYTHONDONTWRITEBYTECODE
 
 PUBLISHED := tests/published/node_modules/.installed
 
-.PHONY: help setup demo test proofs check bench lock clean
+.PHONY: help setup demo test proofs check docs bench lock clean
 
 help:
 	@echo "make demo   start the emulator, check both API versions, run a short load, leave a report"
 	@echo "make test   run Soundstage's own tests"
 	@echo "make proofs run those that take long: whole commands, big matrices, delays"
 	@echo "make check  ruff and mypy"
+	@echo "make docs   the documentation as a site, in docs/_build/html"
 	@echo "make bench  measure speed, memory and timing error beside references"
 	@echo "make lock   refresh both lock files from pyproject.toml"
 
@@ -59,6 +60,11 @@ check: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
+# Warnings are errors: a link that leads nowhere, a page that is in no list.
+docs: setup
+	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -d docs/_build/doctrees docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
 bench: setup
 	@$(BIN)/python -m benchmarks
 
@@ -75,4 +81,4 @@ lock: setup
 		| $(COMPILE) - --upgrade -c requirements-dev.lock -o requirements.lock
 
 clean:
-	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist docs/_build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
