@@ -285,7 +285,7 @@ def _draft_waivers(gate: ContractGate, file: Path, stdout: TextIO) -> None:
         lines.append(f'{said}\n[[waiver]]\nfingerprint = "{mark}"')
         lines.append(f'reason = "TODO: why is this known, and who mends it?"\nuntil = {until}\n')
     put(file, "\n".join(lines))
-    say(f"{len(found)} waivers drafted in {file}", stdout)
+    say(f"{len(found)} waiver{'' if len(found) == 1 else 's'} drafted in {file}", stdout)
 
 
 def _emulator_arguments(args: argparse.Namespace, target: str) -> tuple[str, ...]:
