@@ -19,6 +19,7 @@ from locust.web import WebUI
 
 from soundstage.loadtests.web.start_terms import terms_of
 from soundstage.loadtests.web.wsgi_guard import guarded
+from soundstage.output.cutting import head
 from soundstage.untrusted.same_origin import Callers, authority, is_address, is_loopback
 
 log = logging.getLogger("soundstage")
@@ -149,5 +150,5 @@ def _wrong(action: argparse.Action, value: str) -> str | None:
     except (argparse.ArgumentTypeError, TypeError, ValueError) as error:
         return str(error) or f"{value!r} is no value of it"
     if action.choices is not None and parsed not in action.choices:
-        return f"{value[:80]!r} is none of {', '.join(map(str, action.choices))}"
+        return f"{head(value, 80)!r} is none of {', '.join(map(str, action.choices))}"
     return None

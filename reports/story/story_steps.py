@@ -12,6 +12,7 @@ from typing import Final
 
 from soundstage.conformance.engine import SeenEvent
 from soundstage.output import outgoing
+from soundstage.output.cutting import head
 from soundstage.output.redact import Redactor
 from soundstage.saved.transcript import Transcript
 from soundstage.wire.sse import Event
@@ -163,7 +164,7 @@ def with_received(each: Break, step: StoryStep) -> Break:
             value = value[int(name)] if isinstance(value, list) else value[name]
     except (ValueError, RecursionError, KeyError, IndexError, TypeError):
         return each
-    return replace(each, received=json.dumps(value, ensure_ascii=False)[:_RECEIVED])
+    return replace(each, received=head(json.dumps(value, ensure_ascii=False), _RECEIVED))
 
 
 def _shown(data: bytes) -> str:

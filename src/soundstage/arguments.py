@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from soundstage.errors import UsageError
 from soundstage.output import outgoing, visible
+from soundstage.output.cutting import head
 from soundstage.output.redact import MARK, Redactor
 
 #: What an option of another program has in its name whose value is a secret; but not a file of it.
@@ -158,7 +159,7 @@ def count(text: str) -> int:
     if not (text.isascii() and text.isdecimal()):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
     if len(text) > _DIGITS:
-        raise argparse.ArgumentTypeError(f"{text[:_DIGITS]}… is too large")
+        raise argparse.ArgumentTypeError(f"{head(text, _DIGITS)} is too large")
     return int(text)
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final, TextIO
 
 from soundstage.arguments import Parser, count
 from soundstage.output import visible
+from soundstage.output.cutting import head
 from soundstage.output.streams import json_line, say
 from soundstage.output.written_files import check_place, print_document, put, put_within
 from soundstage.results.run_history import ROOT, RunEntry, Runs, utc
@@ -259,7 +260,7 @@ def _table(entries: Sequence[RunEntry]) -> list[str]:
         marks = [*(f"pin:{name}" for name in entry.pins), *entry.tags]
         verdict = entry.verdict or ("unreadable" if entry.fault else "incomplete")
         many = "" if entry.exchanges is None else f"{entry.exchanges:,}"
-        target = (entry.target_kind or entry.fault or "")[:60]
+        target = head(entry.target_kind or entry.fault or "", 60)
         target += ", rehearsal" if entry.rehearsal else ""
         rows.append((entry.id, verdict, target, " ".join(entry.apis), many, " ".join(marks)))
     return visible.table(rows, right={4})

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from soundstage.errors import UsageError
+from soundstage.output.cutting import head
 
 #: (api, endpoint) -> the milestones that it promises.
 Catalogue = Mapping[tuple[str, str], Collection[str]]
@@ -125,8 +126,7 @@ def parse(text: str) -> Slo:
         hint = " (the time needs a unit: s, ms or m)"
     elif re.search(r"rate[<>=]+[0-9.]+$|\)[<>=]+[0-9.]+$", plain):
         hint = " (the share needs a %)"
-    shown = text if len(text) < 100 else text[:100] + "…"
-    raise UsageError(f"SLO {shown!r}: not understood{hint}; try {_EXAMPLES}")
+    raise UsageError(f"SLO {head(text, 100)!r}: not understood{hint}; try {_EXAMPLES}")
 
 
 def resolve(

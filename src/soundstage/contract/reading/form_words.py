@@ -13,6 +13,8 @@ from typing import Any, Final
 
 import jsonschema_rs
 
+from soundstage.output.cutting import head
+
 _LONGEST_MESSAGE: Final = 400
 #: How much alike two names are of which one is a slip of the pen (difflib's ratio).
 _ALIKE: Final = 0.75
@@ -23,7 +25,7 @@ _MOST_NAMES: Final = 30
 def short(message: str) -> str:
     """A message, which may quote a value, on one line of some length."""
     line = " ".join(message.split())
-    return line if len(line) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]}…"
+    return head(line, _LONGEST_MESSAGE)
 
 
 def meant(name: str, known: Iterable[str]) -> str:

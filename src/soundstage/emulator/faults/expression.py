@@ -17,6 +17,7 @@ from soundstage.contract import Contract
 from soundstage.errors import UsageError
 from soundstage.generation.faults.catalogue import Chunks, Fault, by_name, near
 from soundstage.generation.walk import Step
+from soundstage.output.cutting import head
 
 _TEXT: Final = re.compile(
     r"(?P<name>[A-Za-z0-9_./*-]+?)"
@@ -151,7 +152,7 @@ def unknown(name: str, contracts: Sequence[Contract]) -> str:
 
 def shown(text: str) -> str:
     """A text that somebody sent, short enough to be repeated."""
-    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
+    return head(text, _LONGEST_TEXT)
 
 
 # --- in the header of a request -------------------------------------------------------------------

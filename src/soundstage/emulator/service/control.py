@@ -25,6 +25,7 @@ from soundstage.emulator.options import Options
 from soundstage.emulator.pace.profile import Profile
 from soundstage.emulator.pace.profiles import check_names, from_data, profile, profiles
 from soundstage.errors import UsageError
+from soundstage.output.cutting import head
 
 _SENT: Final = "sent"
 
@@ -236,7 +237,7 @@ def _shown(kept: KeptGeneration, now: float) -> dict[str, Any]:
         "endpoint": kept.endpoint,
         "account": kept.account,
         "album_art": generation.story.album_art,
-        "prompt": generation.story.prompt[:500],
+        "prompt": head(generation.story.prompt, 500, end=""),
         "stages": list(dict.fromkeys(step.stage for step in generation.steps[:reached])),
         "failed": generation.failed and reached >= len(generation.steps),
     }
