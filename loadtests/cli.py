@@ -22,7 +22,7 @@ from soundstage.exchange import consent
 from soundstage.exchange.budget import is_loopback
 from soundstage.exchange.spawn import EMULATOR, spawned_emulator
 from soundstage.exit_codes import ExitCode, with_report
-from soundstage.loadtests.load_options import duration, parse_args
+from soundstage.loadtests.load_options import duration, parse_args, parser
 from soundstage.loadtests.merged_options import how_much, parameters, planned, scenario_of
 from soundstage.loadtests.schedule.scenario import Scenario
 from soundstage.loadtests.schedule.scenario_file import ready
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from soundstage.loadtests.live.board import Board
     from soundstage.loadtests.run.load_run import LoadOptions, LoadRun
 
-__all__ = ["HELP", "duration", "parse_args", "run"]
+__all__ = ["HELP", "duration", "parse_args", "parser", "run"]
 
 HELP = "run a load test"
 

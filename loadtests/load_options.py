@@ -41,20 +41,26 @@ used up, 5 no data, 6 target failed, no budget or generator saturated, 130 inter
 """
 
 
-def parse_args(argv: list[str]) -> argparse.Namespace:
-    """The arguments after `soundstage load`; `command` is how they may be shown."""
-    parser = Parser(
+def parser() -> Parser:
+    """The options of `soundstage load`, before anything is parsed."""
+    options = Parser(
         prog="soundstage load",
         description="Load a target, measure its milestones, and hold every exchange against the "
         "contract.",
         epilog=_EXAMPLES,
     )
-    _of_target(parser)
-    _of_load(parser)
-    _of_objectives(parser)
-    _of_capacity(parser)
-    args = parser.parse_args(argv)
-    _agree(args, parser)
+    _of_target(options)
+    _of_load(options)
+    _of_objectives(options)
+    _of_capacity(options)
+    return options
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    """The arguments after `soundstage load`; `command` is how they may be shown."""
+    options = parser()
+    args = options.parse_args(argv)
+    _agree(args, options)
     args.command = shlex.join(["soundstage", "load", *shown(argv, args)])
     return args
 

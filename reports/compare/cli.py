@@ -64,14 +64,14 @@ def level(text: str) -> float:
     return value
 
 
-def parse_args(argv: list[str]) -> argparse.Namespace:
-    """The arguments after `soundstage compare`."""
-    parser = Parser(
+def parser() -> Parser:
+    """The options of `soundstage compare`, before anything is parsed."""
+    options = Parser(
         prog="soundstage compare",
         description="Compare two runs or sets of runs: contract and times.",
         epilog=_EPILOG,
     )
-    add = parser.add_argument
+    add = options.add_argument
     text = "BASE and CANDIDATE: folders of runs, several parted by commas"
     add("arms", nargs="*", metavar="RUNS", help=text)
     add("--base", action="append", metavar="RUNS", help="runs of the base (repeatable)")
@@ -96,14 +96,20 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     formats = ("text", "json", "html", "markdown")
     add("--format", choices=formats, default="text", help="(default: text)")
     add("--out", metavar="FILE", help="write there and print the text (default: print)")
-    place = parser.add_mutually_exclusive_group()
+    place = options.add_mutually_exclusive_group()
     text = "put the page there (default: compare-BASE.html beside the candidate's newest run)"
     place.add_argument("--html", metavar="FILE", help=text)
     place.add_argument("--no-page", action="store_true", help="leave no page")
     add("--on-inconclusive", choices=("fail", "warn"), default="fail", help="warn: exit 0, not 4")
-    args = parser.parse_args(argv)
+    return options
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    """The arguments after `soundstage compare`."""
+    options = parser()
+    args = options.parse_args(argv)
     args.allow = frozenset(word for text in args.allow for word in text.split(",") if word)
-    _check(parser, args)
+    _check(options, args)
     return args
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from importlib import import_module
 from typing import Any, TextIO
@@ -17,7 +18,8 @@ from soundstage.exit_codes import ExitCode, with_report
 from soundstage.output import outgoing, streams
 from soundstage.process import contract_folders, lifeline, signals
 
-#: Each module has HELP, `parse_args(argv)` and `run(args, stdout, stderr) -> exit code`.
+#: Each module has HELP, `parser()`, `parse_args(argv)` and `run(args, stdout, stderr)`, which gives
+#: the exit code.
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("soundstage.commands.demo", "show everything once, against the emulator"),
     "emulate": ("soundstage.commands.emulate", "run the emulator of the API"),
@@ -60,6 +62,15 @@ options of every command, before it or after it:
 exit codes: 0 pass, 1 contract broken, 2 wrong usage, 3 too slow, 4 inconclusive, 5 no data,
 6 target or environment failed, 70 our bug, 130 interrupted, 143 terminated, 129 terminal closed
 """
+
+
+def parsers() -> Iterator[tuple[str, Any]]:
+    """Every command's name and the argparse parser of its options, `Parser`, which nothing has
+    been parsed by: for who makes something of all options (completion, pages of reference).
+    Imports all commands.
+    """
+    for name, (module, _) in COMMANDS.items():
+        yield name, import_module(module).parser()
 
 
 def main(argv: list[str] | None = None) -> int:

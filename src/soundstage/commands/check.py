@@ -75,16 +75,21 @@ exit codes: 0 pass, 1 contract broken, 2 wrong usage, 4 inconclusive, 5 no data,
 _WAIVED_DAYS = 30
 
 
-def parse_args(argv: list[str]) -> argparse.Namespace:
-    parser = Parser(
+def parser() -> Parser:
+    """The options of `soundstage check`, before anything is parsed."""
+    options = Parser(
         prog="soundstage check",
         description="Check a target against the contract: a test case for every rule.",
         epilog=_EXAMPLES,
     )
-    add_target_options(parser, emulator_args="--profile instant")
-    _add_selection(parser)
-    _add_verdict(parser)
-    args = parser.parse_args(argv)
+    add_target_options(options, emulator_args="--profile instant")
+    _add_selection(options)
+    _add_verdict(options)
+    return options
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    args = parser().parse_args(argv)
     args.command = shlex.join(["soundstage", "check", *shown(argv, args)])
     return args
 

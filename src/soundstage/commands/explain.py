@@ -31,16 +31,23 @@ _SHOWN: Final = 3
 _ACTIVE: Final = re.compile(r"[<`\[\]@|]|:(?=//)|w(?=ww\.)", re.IGNORECASE)
 
 
-def parse_args(argv: list[str]) -> argparse.Namespace:
-    parser = Parser(
+def parser() -> Parser:
+    """The options of `soundstage explain`, before anything is parsed."""
+    options = Parser(
         prog="soundstage explain",
         description="Explain a rule of a contract or a violation code.",
         epilog=_EXAMPLES,
     )
-    parser.add_argument("name", nargs="?", help="a code, a rule id, or the beginning of one")
+    options.add_argument("name", nargs="?", help="a code, a rule id, or the beginning of one")
     text = "markdown shows codes only"
-    parser.add_argument("--format", choices=("text", "json", "markdown"), default="text", help=text)
-    return parser.parse_args(argv)
+    options.add_argument(
+        "--format", choices=("text", "json", "markdown"), default="text", help=text
+    )
+    return options
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    return parser().parse_args(argv)
 
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:

@@ -39,14 +39,15 @@ exit codes: 0 all that were tried are killed and no false alarm, 1 otherwise, 2 
 """
 
 
-def parse_args(argv: list[str]) -> argparse.Namespace:
-    parser = Parser(
+def parser() -> Parser:
+    """The options of `soundstage faults`, before anything is parsed."""
+    options = Parser(
         prog="soundstage faults",
         description="Put every fault of the catalogue into valid answers, and see that it is "
         "caught under the right code; judge valid streams, and see that nothing is.",
         epilog=_EXAMPLES,
     )
-    add = parser.add_argument
+    add = options.add_argument
     text = f"only this version (repeatable; {', '.join(available())}; default: all)"
     add("--api", action="append", default=[], dest="apis", metavar="API", help=text)
     add("--format", choices=("text", "json"), default="text")
@@ -56,7 +57,11 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     text = "only faults whose name matches, as in a shell (order/*)"
     add("--only", metavar="PATTERN", help=text)
     add("--list", action="store_true", help="list the faults instead, with what must catch them")
-    return parser.parse_args(argv)
+    return options
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    return parser().parse_args(argv)
 
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:

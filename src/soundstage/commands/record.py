@@ -72,14 +72,15 @@ class Wanted:
     body: Any
 
 
-def parse_args(argv: list[str]) -> argparse.Namespace:
-    parser = Parser(
+def parser() -> Parser:
+    """The options of `soundstage record`, before anything is parsed."""
+    options = Parser(
         prog="soundstage record",
         description="Ask a target for songs, and save every exchange as a transcript.",
         epilog=_EXAMPLES,
     )
-    add = parser.add_argument
-    add_target_options(parser, emulator_args="--speed 100")
+    add = options.add_argument
+    add_target_options(options, emulator_args="--speed 100")
     text = "folder for the transcripts, new or empty; - prints the transcript of one exchange"
     add("--out", metavar="DIR", help=text)
     add("--api", action="append", metavar="API", help=f"{', '.join(available())} (default: all)")
@@ -93,7 +94,11 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     text = "time for all of it (default: any; three timeouts in a row end it)"
     add("--timeout", type=between(0.1, LONGEST_TIMEOUT_S), metavar="SECONDS", help=text)
     add("--format", choices=("text", "json"), default="text")
-    return parser.parse_args(argv)
+    return options
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    return parser().parse_args(argv)
 
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
