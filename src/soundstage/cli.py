@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "faults": ("soundstage.commands.faults", "prove that every kind of fault is caught"),
     "schema": ("soundstage.commands.schema", "print a contract: OpenAPI, JSON Schema, diagram"),
     "explain": ("soundstage.commands.explain", "explain a rule or a violation code"),
+    "completion": ("soundstage.commands.completion", "print a script for completion in a shell"),
 }
 
 #: Commands that load large libraries in C.
