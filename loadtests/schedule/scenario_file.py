@@ -6,7 +6,6 @@ it is never half-read.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -24,6 +23,7 @@ from soundstage.loadtests.schedule import arrivals
 from soundstage.loadtests.schedule.arrivals import Phase
 from soundstage.loadtests.schedule.recorded_arrivals import read_moments
 from soundstage.loadtests.schedule.scenario import STREAM, Part, Scenario, endpoint_of, seconds
+from soundstage.near_names import did_you_mean
 from soundstage.results import slo
 from soundstage.untrusted import toml_text
 from soundstage.untrusted.strange_files import check_plain, read_named
@@ -60,8 +60,9 @@ def find_scenario(name: str) -> Scenario:
             return parse_scenario(place.read_bytes(), Path(f"{name}.toml"))
     path = Path(name)
     if not os.path.isfile(path):
-        names = ", ".join(ready())
-        raise UsageError(f"--scenario {name}: no such file, and none that comes along: {names}")
+        names = ready()
+        there = f"{', '.join(names)}{did_you_mean(name, names)}"
+        raise UsageError(f"--scenario {name}: no such file, and none that comes along: {there}")
     try:
         text = read_named(path, most=toml_text.MOST_BYTES)
     except OSError as error:
@@ -195,9 +196,7 @@ def _unknown(wrong: Any, word: str) -> str:
     for step in wrong.schema_path[:-1]:
         schema = schema[step]
     there = list(schema["properties"])
-    near = difflib.get_close_matches(word, there, 1)
-    meant = f"; did you mean {near[0]}?" if near else ""
-    return f"{word!r} is not known; there are {', '.join(there)}{meant}"
+    return f"{word!r} is not known; there are {', '.join(there)}{did_you_mean(word, there)}"
 
 
 @cache

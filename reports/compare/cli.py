@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 from soundstage.arguments import Parser
 from soundstage.errors import NoDataError, SoundstageError, UsageError
 from soundstage.exit_codes import ExitCode, with_report, worst
+from soundstage.near_names import did_you_mean
 from soundstage.output.streams import say
 from soundstage.output.written_files import check_place, print_document, put, put_within
 from soundstage.reports.compare.gates import ALPHA, MARGIN, RATE_MARGIN
@@ -25,7 +26,7 @@ HELP = "compare two runs: what got worse"
 _EPILOG = """\
 examples:
   soundstage compare runs/monday runs/tuesday
-  soundstage compare runs/v1.4 runs/v1.5 --gate v6.stream.complete.p95 --margin 15%%
+  soundstage compare runs/v1.4 runs/v1.5 --gate v6.stream.complete.p95 --margin 15%
   soundstage compare --base A1,A2,A3 --candidate B1,B2,B3 --html compare.html
       several runs an arm; made by turns (A1 B1 A2 B2 …) they are compared pair by pair
   soundstage compare --calibrate runs/same-* --out calibration.json
@@ -145,7 +146,8 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     from soundstage.reports.compare.comparability import REASONS
 
     for reason in sorted(args.allow - REASONS.keys()):
-        raise UsageError(f"--allow {reason}: no such reason; there are {', '.join(REASONS)}")
+        near = did_you_mean(reason, REASONS)
+        raise UsageError(f"--allow {reason}: no such reason; there are {', '.join(REASONS)}{near}")
     if args.calibrate is not None:
         return _calibrate(args, stdout, stderr)
     from soundstage.reports.compare.arms import read_arms, resolve

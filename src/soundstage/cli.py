@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 from soundstage.errors import SoundstageError, UsageError, environment_reason, refused
 from soundstage.exit_codes import ExitCode, with_report
+from soundstage.near_names import did_you_mean, sayable
 from soundstage.output import outgoing, streams
 from soundstage.process import contract_folders, lifeline, signals
 
@@ -39,6 +40,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 #: Commands that load large libraries in C.
 _NATIVE = frozenset({"check", "load", "compare", "report", "faults"})
+#: Options that every command takes.
+_COMMON = (contract_folders.OPTION, lifeline.OPTION)
 #: What ended threads that nobody waits for.
 _lost: list[BaseException] = []
 
@@ -53,6 +56,10 @@ Contract tests and load benchmarks for a staged song-generation API.
 
 commands:
 {commands}
+
+options:
+  -h, --help     show this
+  -V, --version  show the version
 
 options of every command, before it or after it:
   --schemas DIR  add the contracts in this folder (repeatable; also SOUNDSTAGE_SCHEMAS)
@@ -141,10 +148,19 @@ def _main(arguments: list[str]) -> int:
         return ExitCode.PASS
     name = arguments[0]
     if name not in COMMANDS:
-        known = ", ".join(COMMANDS)
-        _say(sys.stderr, f"soundstage: no command is called {name!r}; there are {known}")
+        _say(sys.stderr, f"soundstage: {_no_command(name)}")
         return ExitCode.USAGE
     return run(name, arguments[1:], sys.stdout, sys.stderr)
+
+
+def _no_command(name: str) -> str:
+    if name.startswith("-"):
+        option = name.partition("=")[0]
+        near = did_you_mean(option, ("--version", "--help", *_COMMON))
+        return f"options stand behind the command: soundstage COMMAND {sayable(option)} …{near}"
+    near = did_you_mean(name, COMMANDS)
+    said = f"no command is called {name if near else sayable(name)!r}"
+    return said + (near or f"; there are {', '.join(COMMANDS)}")
 
 
 def run(name: str, argv: list[str], stdout: TextIO, stderr: TextIO) -> int:

@@ -16,6 +16,7 @@ from soundstage.contract import Contract, available, load, load_all
 from soundstage.contract.contract import folder_of
 from soundstage.errors import NoDataError, UsageError
 from soundstage.generation.faults.catalogue import Fault, catalogue, near, wire_faults
+from soundstage.near_names import asked_back
 from soundstage.output.streams import json_line, say
 from soundstage.proof.contract_files import ContractFiles
 from soundstage.proof.fault_trials import judge_all
@@ -70,8 +71,9 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         raise NoDataError("there are no contracts")
     chosen = {each.api: _chosen(each, args.only) for each in contracts}
     if not any(chosen.values()):
-        known = ", ".join(near(args.only, contracts)) or "see soundstage faults --list"
-        raise UsageError(f"no fault is called {args.only!r}: did you mean {known}?")
+        alike = asked_back(near(args.only, contracts))
+        more = alike or "; `soundstage faults --list` names all"
+        raise UsageError(f"no fault is called {args.only!r}{more}")
     clean = True
     for contract in contracts:
         faults = chosen[contract.api]
