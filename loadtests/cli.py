@@ -31,7 +31,13 @@ from soundstage.output.progress_lines import say_at_once
 from soundstage.output.streams import say
 from soundstage.process import signals
 from soundstage.proof.one_conforming import refuse_unkept, unkept_apis
-from soundstage.target_options import confirm_configured, connection_of, named, target_of
+from soundstage.target_options import (
+    confirm_configured,
+    connection_of,
+    named,
+    target_of,
+    tell_config,
+)
 
 if TYPE_CHECKING:
     from locust.env import Environment
@@ -53,6 +59,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         _list(stdout)
         return 0
     config = find_config(args.config)
+    tell_config(config, "soundstage load", stderr)
     target = target_of(args, config)
     scenario = scenario_of(args, config)
     refuse_unkept(part.api for part in scenario.parts)

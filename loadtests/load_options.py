@@ -8,7 +8,7 @@ import shlex
 from soundstage.arguments import Parser, at_most, count, shown, whole
 from soundstage.contract import available
 from soundstage.loadtests.schedule import arrivals, scenario
-from soundstage.target_options import add_target_options
+from soundstage.target_options import add_config_option, add_target_options
 
 _EXAMPLES = """examples:
   soundstage load --target emulator --emulator-args "--speed 20" --rate 5 --duration 30s
@@ -69,7 +69,7 @@ def _of_target(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("target")
     add_target_options(group, emulator_args="")
     add = group.add_argument
-    add("--config", metavar="FILE", help="(default: soundstage.toml, if it is here)")
+    add_config_option(group)
     add("--out", metavar="DIR", help="folder of the run bundle (default: in runs/)")
     text = "json prints run.json"
     add("--format", choices=("text", "json"), default="text", help=text)

@@ -26,11 +26,11 @@ from soundstage.loadtests.schedule.scenario import STREAM, Part, Scenario, endpo
 from soundstage.near_names import did_you_mean
 from soundstage.results import slo
 from soundstage.untrusted import toml_text
+from soundstage.untrusted.schema_refusal import first_wrong, place_of, reason_of
 from soundstage.untrusted.strange_files import check_plain, read_named
 
 _ROOM = "soundstage.loadtests"
 _FOLDER = "scenarios"
-_UNKNOWN = "additionalProperties"
 #: The durations of a scenario, and what they are called there.
 _TIMES = {
     "duration": "seconds",
@@ -168,35 +168,19 @@ def _time(value: str | float) -> float:
 
 
 def _refuse(data: Any, path: Path) -> None:
-    found = list(_validator().iter_errors(data))
-    # A word that is not known comes first: the one that is missing may be that one, misspelt.
-    found.sort(key=lambda wrong: wrong.kind.name != _UNKNOWN)
-    for wrong in found[:1]:
-        place = "".join(f"[{part}]" for part in wrong.instance_path)
-        raise UsageError(f"{path}: {place or 'the file'}: {_reason(wrong)}")
+    if found := list(_validator().iter_errors(data)):
+        wrong = first_wrong(found)
+        raise UsageError(f"{path}: {place_of(wrong)}: {_reason(wrong)}")
 
 
 def _reason(wrong: Any) -> str:
     """The validator's own words, but for those that only speak of the schema."""
     kind = wrong.kind
-    if kind.name == _UNKNOWN:
-        return _unknown(wrong, kind.unexpected[0])
-    if kind.name == "enum":
-        return f"{wrong.instance!r} is none of {', '.join(kind.options)}"
     if kind.name in ("oneOf", "oneOfNotValid", "oneOfMultipleValid"):
         return "either phases, or users with a duration"
     if kind.name == "anyOf":
         return f"{wrong.instance!r} is no duration; try '30s', '2m' or '500ms'"
-    return str(wrong.message)
-
-
-def _unknown(wrong: Any, word: str) -> str:
-    """That there is no such word, and which there are in its place."""
-    schema = _schema()
-    for step in wrong.schema_path[:-1]:
-        schema = schema[step]
-    there = list(schema["properties"])
-    return f"{word!r} is not known; there are {', '.join(there)}{did_you_mean(word, there)}"
+    return reason_of(wrong, _schema())
 
 
 @cache

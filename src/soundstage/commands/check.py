@@ -41,10 +41,12 @@ from soundstage.output.written_files import check_place, put
 from soundstage.process import signals
 from soundstage.proof.one_conforming import refuse_unkept
 from soundstage.target_options import (
+    add_config_option,
     add_target_options,
     confirm_configured,
     connection_of,
     target_of,
+    tell_config,
 )
 
 HELP = "check a target against the contract"
@@ -127,7 +129,7 @@ def _add_verdict(parser: Parser) -> None:
     add = parser.add_argument
     add("--strict", action="store_true", help="warnings fail, too")
     add("--on-inconclusive", choices=("fail", "warn"), default="fail")
-    add("--config", metavar="FILE", help="default: soundstage.toml, if it is here")
+    add_config_option(parser)
     text = "draft waivers of what failed into this new file"
     add("--write-waivers", metavar="FILE", help=text)
     add("--out", metavar="DIR", help="folder of the run bundle (default: in runs/)")
@@ -137,6 +139,7 @@ def _add_verdict(parser: Parser) -> None:
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     config = find_config(args.config)
+    tell_config(config, "soundstage check", stderr)
     target = target_of(args, config)
     options = _options(args, config, target)
     if args.dry_run:
