@@ -22,7 +22,7 @@ from soundstage.exchange import consent
 from soundstage.exchange.budget import is_loopback
 from soundstage.exchange.spawn import EMULATOR, spawned_emulator
 from soundstage.exit_codes import ExitCode, with_report
-from soundstage.loadtests.load_options import duration, parse_args
+from soundstage.loadtests.load_options import duration, parse_args, parser
 from soundstage.loadtests.merged_options import how_much, parameters, planned, scenario_of
 from soundstage.loadtests.schedule.scenario import Scenario
 from soundstage.loadtests.schedule.scenario_file import ready
@@ -31,7 +31,13 @@ from soundstage.output.progress_lines import say_at_once
 from soundstage.output.streams import say
 from soundstage.process import signals
 from soundstage.proof.one_conforming import refuse_unkept, unkept_apis
-from soundstage.target_options import confirm_configured, connection_of, named, target_of
+from soundstage.target_options import (
+    confirm_configured,
+    connection_of,
+    named,
+    target_of,
+    tell_config,
+)
 
 if TYPE_CHECKING:
     from locust.env import Environment
@@ -39,7 +45,7 @@ if TYPE_CHECKING:
     from soundstage.loadtests.live.board import Board
     from soundstage.loadtests.run.load_run import LoadOptions, LoadRun
 
-__all__ = ["HELP", "duration", "parse_args", "run"]
+__all__ = ["HELP", "duration", "parse_args", "parser", "run"]
 
 HELP = "run a load test"
 
@@ -53,6 +59,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         _list(stdout)
         return 0
     config = find_config(args.config)
+    tell_config(config, "soundstage load", stderr)
     target = target_of(args, config)
     scenario = scenario_of(args, config)
     refuse_unkept(part.api for part in scenario.parts)

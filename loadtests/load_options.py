@@ -8,7 +8,7 @@ import shlex
 from soundstage.arguments import Parser, at_most, count, shown, whole
 from soundstage.contract import available
 from soundstage.loadtests.schedule import arrivals, scenario
-from soundstage.target_options import add_target_options
+from soundstage.target_options import add_config_option, add_target_options
 
 _EXAMPLES = """examples:
   soundstage load --target emulator --emulator-args "--speed 20" --rate 5 --duration 30s
@@ -41,20 +41,26 @@ used up, 5 no data, 6 target failed, no budget or generator saturated, 130 inter
 """
 
 
-def parse_args(argv: list[str]) -> argparse.Namespace:
-    """The arguments after `soundstage load`; `command` is how they may be shown."""
-    parser = Parser(
+def parser() -> Parser:
+    """The options of `soundstage load`, before anything is parsed."""
+    options = Parser(
         prog="soundstage load",
         description="Load a target, measure its milestones, and hold every exchange against the "
         "contract.",
         epilog=_EXAMPLES,
     )
-    _of_target(parser)
-    _of_load(parser)
-    _of_objectives(parser)
-    _of_capacity(parser)
-    args = parser.parse_args(argv)
-    _agree(args, parser)
+    _of_target(options)
+    _of_load(options)
+    _of_objectives(options)
+    _of_capacity(options)
+    return options
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    """The arguments after `soundstage load`; `command` is how they may be shown."""
+    options = parser()
+    args = options.parse_args(argv)
+    _agree(args, options)
     args.command = shlex.join(["soundstage", "load", *shown(argv, args)])
     return args
 
@@ -63,7 +69,7 @@ def _of_target(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("target")
     add_target_options(group, emulator_args="")
     add = group.add_argument
-    add("--config", metavar="FILE", help="(default: soundstage.toml, if it is here)")
+    add_config_option(group)
     add("--out", metavar="DIR", help="folder of the run bundle (default: in runs/)")
     text = "json prints run.json"
     add("--format", choices=("text", "json"), default="text", help=text)

@@ -49,28 +49,34 @@ FILES: dict[str, Callable[[Report], str]] = {
 }
 
 
-def parse_args(argv: list[str]) -> argparse.Namespace:
-    """The arguments after `soundstage report`."""
-    parser = Parser(
+def parser() -> Parser:
+    """The options of `soundstage report`, before anything is parsed."""
+    options = Parser(
         prog="soundstage report",
         description=HELP[0].upper() + HELP[1:] + ".",
         epilog=_EPILOG,
     )
-    parser.add_argument(
+    options.add_argument(
         "bundles", nargs="+", metavar="BUNDLE", help="folder of a run, its id, a pin, or: latest"
     )
-    parser.add_argument(
+    options.add_argument(
         "--format",
         choices=("html", "junit", "markdown", "json", "sarif", "annotations"),
         help="print this one instead of writing all into the bundle; sarif: for code scanning, "
         "annotations: workflow commands of GitHub Actions",
     )
-    parser.add_argument(
+    options.add_argument(
         "--output", metavar="FILE", help="with --format: where to, - is standard output (default)"
     )
-    args = parser.parse_args(argv)
+    return options
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    """The arguments after `soundstage report`."""
+    options = parser()
+    args = options.parse_args(argv)
     if args.output is not None and args.format is None:
-        parser.error("--output needs --format")
+        options.error("--output needs --format")
     return args
 
 

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from soundstage.errors import UsageError
+from soundstage.near_names import did_you_mean, sayable
 from soundstage.output import outgoing, visible
 from soundstage.output.cutting import head
 from soundstage.output.redact import MARK, Redactor
@@ -29,6 +30,8 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        # What is short for one option today is short for two tomorrow, in somebody's pipeline.
+        kwargs.setdefault("allow_abbrev", False)
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         # Since Python 3.14 it colours help by itself, with sequences that no screen knows.
         self.color = False
@@ -41,8 +44,31 @@ class Parser(argparse.ArgumentParser):
         """
         found, unknown = self.parse_known_args(args, namespace)
         if unknown:
-            self.error(f"unrecognized arguments: {' '.join(_names(unknown))}")
+            self._chosen(found)._refuse(_names(unknown))
         return found
+
+    def _chosen(self, found: argparse.Namespace) -> Parser:
+        """The parser of the subcommand that was chosen; itself where there are none."""
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                chosen = action.choices.get(str(getattr(found, action.dest, None)))
+                return chosen if isinstance(chosen, Parser) else self
+        return self
+
+    def _refuse(self, names: list[str]) -> NoReturn:
+        options = [each for each in names if each.startswith("--")]
+        meant = (did_you_mean(each, self._option_string_actions) for each in options)
+        self.error(f"unrecognized arguments: {' '.join(names)}{next(filter(None, meant), '')}")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """As argparse does, with what may have been meant."""
+        if action.choices is None or value in action.choices:
+            return
+        known = [str(each) for each in action.choices]
+        near = did_you_mean(str(value), known)
+        said = str(value) if near else sayable(str(value))
+        text = f"invalid choice: {said!r} (choose from {', '.join(known)}){near}"
+        raise argparse.ArgumentError(action, text)
 
     def error(self, message: str) -> NoReturn:
         # argparse names the function that refused a value, which is nobody's business.
@@ -115,7 +141,7 @@ def _names(unknown: Iterable[str]) -> list[str]:
         if option:
             kept.append(_OPTION.match(word)[0])  # type: ignore[index]  # it may be empty
         elif not after:
-            kept.append(word)
+            kept.append(sayable(word))
         elif kept[-1] != "…":
             kept.append("…")
         after = option or after

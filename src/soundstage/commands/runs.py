@@ -44,9 +44,9 @@ _SHOWN: Final = 20
 _ON_A_PAGE: Final = 500
 
 
-def parse_args(argv: list[str]) -> argparse.Namespace:
-    """The arguments after `soundstage runs`."""
-    parser = Parser(
+def parser() -> Parser:
+    """The options of `soundstage runs`, before anything is parsed."""
+    options = Parser(
         prog="soundstage runs",
         description="List, tag, pin and prune the runs in a folder.",
         epilog=_EPILOG,
@@ -55,7 +55,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     shared.add_argument(
         "--runs", type=Path, default=ROOT, metavar="DIR", help="folder (default: %(default)s)"
     )
-    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+    actions = options.add_subparsers(dest="action", metavar="ACTION")
 
     def action(name: str, text: str, *words: str) -> argparse.ArgumentParser:
         made = actions.add_parser(name, help=text, description=text, parents=[shared])
@@ -94,13 +94,19 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add("--limit", type=count, default=50, help="the newest so many (default: %(default)s)")
     add("--format", choices=("html", "json"), default="html")
     add("--output", type=Path, metavar="FILE", help="default: trend.html in the folder of runs")
+    return options
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    """The arguments after `soundstage runs`."""
+    options = parser()
     words = argv or ["list"]
     # `soundstage runs --kind load` is `soundstage runs list --kind load`.
     if words[0].startswith("-") and words[0] not in ("-h", "--help"):
         words = ["list", *words]
-    args = parser.parse_args(words)
+    args = options.parse_args(words)
     if args.action == "prune" and args.keep is None and args.older_than is None:
-        parser.error("prune needs --keep N or --older-than AGE")
+        options.error("prune needs --keep N or --older-than AGE")
     return args
 
 

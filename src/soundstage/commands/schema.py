@@ -51,35 +51,40 @@ emulator over a connection too, and whose faults are all killed (`soundstage fau
 """
 
 
-def parse_args(argv: list[str]) -> argparse.Namespace:
-    parser = Parser(
+def parser() -> Parser:
+    """The options of `soundstage schema`, before anything is parsed."""
+    options = Parser(
         prog="soundstage schema",
         description="Print a contract for other tools, and for people.",
         epilog=_EXAMPLES,
     )
     text = f"{', '.join(available())} (repeatable; default: all)"
-    parser.add_argument("--api", action="append", metavar="API", help=text)
-    parser.add_argument(
+    options.add_argument("--api", action="append", metavar="API", help=text)
+    options.add_argument(
         "--format",
         choices=(*FORMATS, "markdown", "json"),
         help="default: text; jsonschema with --observed. markdown and json: of --docs-diff",
     )
     text = "keep x-basis, x-source, x-observed and formats in JSON Schemas"
-    parser.add_argument("--with-basis", action="store_true", help=text)
+    options.add_argument("--with-basis", action="store_true", help=text)
     text = "run bundle, observed.json, transcript, or folder of transcripts (repeatable)"
-    parser.add_argument("--observed", action="append", metavar="PLACE", help=text)
+    options.add_argument("--observed", action="append", metavar="PLACE", help=text)
     text = "with --observed: where the documentation and what was seen differ"
-    parser.add_argument("--docs-diff", action="store_true", help=text)
+    options.add_argument("--docs-diff", action="store_true", help=text)
     text = (
         "say whether a contract can be kept: DIR is its folder, or a folder of contracts "
         "(default: those of --api)"
     )
-    parser.add_argument("--prove", nargs="?", const="", metavar="DIR", help=text)
+    options.add_argument("--prove", nargs="?", const="", metavar="DIR", help=text)
     text = "with --prove: draws of a value until it is given up (default: %(default)s)"
-    parser.add_argument("--tries", type=at_most(_MOST_TRIES), default=200, metavar="N", help=text)
+    options.add_argument("--tries", type=at_most(_MOST_TRIES), default=200, metavar="N", help=text)
     text = "where to, - is standard output (default); one version only"
-    parser.add_argument("--output", metavar="FILE", default="-", help=text)
-    return parser.parse_args(argv)
+    options.add_argument("--output", metavar="FILE", default="-", help=text)
+    return options
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    return parser().parse_args(argv)
 
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:

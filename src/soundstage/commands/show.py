@@ -62,14 +62,14 @@ Row = Mapping[str, Any]
 _BEFORE_TEXT: Final = 62
 
 
-def parse_args(argv: list[str]) -> argparse.Namespace:
-    """The arguments after `soundstage show`."""
-    parser = Parser(
+def parser() -> Parser:
+    """The options of `soundstage show`, before anything is parsed."""
+    options = Parser(
         prog="soundstage show",
         description="Show the exchanges of a run, or one of them chunk by chunk.",
         epilog=_EXAMPLES,
     )
-    add = parser.add_argument
+    add = options.add_argument
     add("bundle", metavar="BUNDLE", help="run bundle, or a saved response; - is stdin")
     add("id", nargs="?", metavar="ID", help="an exchange (default: list them)")
     add(
@@ -84,9 +84,15 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add("--full", action="store_true", help="every chunk, and all of its text")
     add("--body", action="store_true", help="print the body of the request, and nothing else")
     add("--format", choices=("text", "json"), default="text")
-    args = parser.parse_args(argv)
+    return options
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    """The arguments after `soundstage show`."""
+    options = parser()
+    args = options.parse_args(argv)
     if args.body and args.id is None and not args.bundle.endswith(".ndjson"):
-        parser.error("--body needs the ID of an exchange")
+        options.error("--body needs the ID of an exchange")
     return args
 
 

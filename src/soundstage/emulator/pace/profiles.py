@@ -20,6 +20,7 @@ from soundstage.contract import Contract, load_sound
 from soundstage.emulator.pace.capacity import SlowDown
 from soundstage.emulator.pace.profile import ApiProfile, ChunkCounts, Profile, delay
 from soundstage.errors import UsageError
+from soundstage.near_names import did_you_mean
 from soundstage.output.cutting import head
 
 __all__ = ["Profile", "check_names", "from_data", "profile", "profiles"]
@@ -50,6 +51,7 @@ def profile(text: str) -> Profile:
         names = ", ".join(profiles())
         raise UsageError(
             f"no profile is called {text!r}: there are {names}; a file's name ends in .json"
+            f"{did_you_mean(text, profiles())}"
         )
     return _from_file(Path(text))
 
