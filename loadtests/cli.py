@@ -13,6 +13,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from soundstage import cli
@@ -57,6 +58,9 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     """Run the load, report it; returns the exit code (docs/reference/exit-codes.md)."""
     if args.list_scenarios:
         _list(stdout)
+        return 0
+    if args.locustfile:
+        say(str(Path(__file__).with_name("locustfile.py")), stdout)
         return 0
     config = find_config(args.config)
     tell_config(config, "soundstage load", stderr)
@@ -201,21 +205,17 @@ def _asked_to_stop(load: LoadRun, signum: int) -> None:
 def _served(load: LoadRun, args: argparse.Namespace, stderr: TextIO) -> Iterator[Board]:
     """A board of the run, whose metrics are served if that is asked for."""
     from soundstage.loadtests.live.board import Board
-    from soundstage.results.milestone_names import milestone_names
 
     scenario = load.options.scenario
-    places = [(contract.api, endpoint.name) for contract, endpoint in load.traffic.places]
-    names = {place: milestone_names(load.bundle.run, *place) for place in places}
-    board = Board(load, scenario.length + scenario.warmup_s, names)
+    board = Board.of(load, scenario.length + scenario.warmup_s)
     if args.metrics_port is None:
         yield board
         return
     from soundstage.loadtests.live import metrics
 
     host, port = args.metrics_port
-    with metrics.served(board, host, port) as port:
-        where = f"[{host}]" if ":" in host else host
-        say(f"soundstage load: metrics at http://{where}:{port}/metrics", stderr, flush=True)
+    with metrics.served(lambda: board, host, port) as url:
+        say(f"soundstage load: metrics at {url}", stderr, flush=True)
         yield board
 
 

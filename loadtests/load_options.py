@@ -19,6 +19,7 @@ _EXAMPLES = """examples:
   soundstage load --target http://127.0.0.1:8000 --users 20 --endpoint sync
   soundstage load --target emulator --emulator-args "--speed 20 --profile mmc" --api v6 \\
       --endpoint sync --find-capacity --slo 'complete.p95<600ms' --rate 16
+  locust -f "$(soundstage load --locustfile)" --host http://127.0.0.1:8000
   SOUNDVERSE_API_KEY=... soundstage load --target https://api.soundverse.ai --api v6 \\
       --rate 0.1 --duration 5m --budget 30
 
@@ -74,7 +75,7 @@ def _of_target(parser: argparse.ArgumentParser) -> None:
     text = "json prints run.json"
     add("--format", choices=("text", "json"), default="text", help=text)
     text = "serve Prometheus metrics while it runs (HOST default 127.0.0.1: this machine only)"
-    add("--metrics-port", type=_address, metavar="[HOST:]PORT", help=text)
+    add("--metrics-port", type=address, metavar="[HOST:]PORT", help=text)
 
 
 def _of_load(parser: argparse.ArgumentParser) -> None:
@@ -82,6 +83,8 @@ def _of_load(parser: argparse.ArgumentParser) -> None:
     text = "one that comes along (--list-scenarios), or a TOML file; options win over it"
     add("--scenario", metavar="NAME|FILE", help=text)
     add("--list-scenarios", action="store_true", help="show those that come along, and stop")
+    text = "say where the locustfile is, for `locust -f` with its web UI or workers, and stop"
+    add("--locustfile", action="store_true", help=text)
     many = "(repeatable; default: all)"
     add("--api", action="append", metavar="API", help=f"{', '.join(available())} {many}")
     text = "kind or name of endpoint: stream, sync (repeatable; default: stream)"
@@ -197,7 +200,8 @@ def _positive(text: str) -> float:
     return value
 
 
-def _address(text: str) -> tuple[str, int]:
+def address(text: str) -> tuple[str, int]:
+    """Host and port of `9100`, `0.0.0.0:9100` or `[::1]:9100`, as a type of argparse."""
     host, _, port = text.rpartition(":")
     if not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise argparse.ArgumentTypeError(f"{text}: expected PORT or HOST:PORT")

@@ -11,7 +11,7 @@ import io
 import logging
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -19,21 +19,28 @@ from weakref import WeakKeyDictionary
 import gevent
 from locust import between, events
 from locust.env import Environment
-from locust.runners import LocalRunner, MasterRunner, WorkerRunner
+from locust.runners import (
+    STATE_RUNNING,
+    STATE_SPAWNING,
+    LocalRunner,
+    MasterRunner,
+    WorkerRunner,
+)
 from locust.web import WebUI
 
 from soundstage import cli
 from soundstage.errors import SoundstageError
-from soundstage.exit_codes import with_report
+from soundstage.exit_codes import ExitCode, with_report
 from soundstage.loadtests.cluster.master import MasterRun
 from soundstage.loadtests.cluster.worker import WorkerRun, greet
+from soundstage.loadtests.live import locust_metrics
 from soundstage.loadtests.locust_options import add_options, options_of, rate_of, schedule_of
 from soundstage.loadtests.run import users
 from soundstage.loadtests.run.load_run import LEAD_S, LoadOptions, LoadRun
 from soundstage.loadtests.run.run_end import conclude
-from soundstage.loadtests.run.run_setup import open_run
+from soundstage.loadtests.run.run_setup import open_run, try_to_open
 from soundstage.loadtests.schedule import arrivals
-from soundstage.loadtests.web.form_guard import guard
+from soundstage.loadtests.web.form_guard import guard, label
 from soundstage.loadtests.web.start_terms import ProcessBudget, terms_of
 from soundstage.output import streams, visible
 
@@ -97,7 +104,47 @@ def keep_others_out(environment: Environment, web_ui: WebUI | None = None, **_: 
     """Before the web UI answers anybody: whom the key and the budget are for is settled now."""
     terms_of(environment)
     if web_ui is not None:
-        guard(environment, web_ui)
+        guard(environment, web_ui, lambda asked: _why_not(environment, asked))
+
+
+def _why_not(environment: Environment, asked: Mapping[str, Any]) -> str | None:
+    """Why no test can begin with these values of the form; None if one can, or goes on already and
+    only its users change.
+    """
+    runner = environment.runner
+    if runner is not None and runner.state in (STATE_SPAWNING, STATE_RUNNING):
+        now = {**vars(environment.parsed_options), "host": environment.host}
+        other = next((name for name, value in asked.items() if value != now[name]), None)
+        return other and f"{label(other)} cannot change while a test runs: stop it first"
+    if (before := _closing.get(environment)) is not None:
+        return (
+            f"the test before is not over yet: {before.in_flight:,} songs are in flight, which get"
+            f" {before.options.scenario.drain_s:g} s; try again in a moment"
+        )
+    purse = terms_of(environment).purse
+    try:
+        lent = purse.lend()
+        try:
+            try_to_open(replace(options_of(environment, asked), budget=lent))
+        finally:
+            purse.returned(lent or 0)
+    except SoundstageError as error:
+        return visible.line(error)
+    return None
+
+
+@events.init.add_listener
+def serve_metrics(environment: Environment, **_: Any) -> None:
+    """For Prometheus, if that is asked for; whatever a worker could tell, its master does."""
+    given = environment.parsed_options
+    address = getattr(given, "soundstage_metrics_port", None)
+    if address is None or isinstance(environment.runner, WorkerRunner):
+        return
+    try:
+        locust_metrics.serve(environment, address)
+    except SoundstageError as error:
+        log.error("%s", visible.line(error))
+        sys.exit(ExitCode.ENVIRONMENT)
 
 
 @events.init.add_listener
@@ -138,7 +185,7 @@ def open_bundle(environment: Environment, **_: Any) -> None:
         return
     try:
         options = options_of(environment)
-        schedule = schedule_of(environment, options)
+        schedule = schedule_of(options)
         if isinstance(runner, MasterRunner):
             _lead(environment, runner, options, schedule)
         elif isinstance(runner, WorkerRunner):
@@ -150,6 +197,7 @@ def open_bundle(environment: Environment, **_: Any) -> None:
         else:
             run = _paid(environment, options, lambda given: open_run(environment, given))
             users.attach(environment, run, schedule)
+            locust_metrics.show(environment, run)
             run.begin(LEAD_S if schedule is not None else 0.0)
             log.info("run bundle: %s", run.bundle.path)
     except SoundstageError as error:
@@ -192,6 +240,7 @@ def _lead(
     master = _paid(environment, options, lambda given: MasterRun(environment, given, schedule))
     master.listen(runner)
     users.attach(environment, master)
+    locust_metrics.show(environment, master)
     log.info("run bundle: %s", master.bundle.path)
 
     def begin() -> None:

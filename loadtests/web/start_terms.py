@@ -178,10 +178,12 @@ def terms_of(environment: Environment) -> Terms:
     return _noted[environment]
 
 
-def target_of(environment: Environment) -> str:
-    """Where this process may send what it is told to. Raises UsageError if that is nowhere."""
+def target_of(environment: Environment, host: str | None = None) -> str:
+    """Where this process may send what it is told to; `host` is what a form says of it. Raises
+    UsageError if that is nowhere.
+    """
     terms = terms_of(environment)
-    host = environment.host or terms.host
+    host = host or environment.host or terms.host
     if not host:
         raise UsageError("--host is needed: the base URL of the API or an emulator")
     if (objection := terms.objection(host)) is not None:

@@ -220,7 +220,8 @@ def between(least: float, most: float) -> Callable[[str], float]:
         except ValueError:
             number = math.nan
         if not least <= number <= most:  # what is no number is neither
-            raise argparse.ArgumentTypeError(f"{text!r} is not from {least:g} to {most:g}")
+            bounds = f"from {least:,.15g} to {most:,.15g}"
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number {bounds}")
         return number
 
     return bounded
