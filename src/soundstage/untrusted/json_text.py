@@ -363,6 +363,12 @@ def _not_utf8(raw: bytes, error: UnicodeDecodeError) -> Problem:
 
 
 def _syntax(text: str, error: json.JSONDecodeError) -> Problem:
+    before = text[: error.pos].rstrip(" \t\n\r")
+    if text[error.pos : error.pos + 1] in ("}", "]") and before.endswith(","):
+        # What Python says from 3.13 on. Findings are to be the same whatever Python found them.
+        of = "object" if text[error.pos] == "}" else "array"
+        message = f"Illegal trailing comma before end of {of}"
+        error = json.JSONDecodeError(message, text, len(before) - 1)
     offset = len(text[: error.pos].encode("utf-8"))
     where = f"line {error.lineno}, column {error.colno}"
     near = part(text, error.pos, error.pos + 20)
