@@ -167,12 +167,16 @@ def _load(options: LoadOptions, drive: Drive, stderr: TextIO, many: int) -> tupl
         if team is not None:
             stack.callback(team.end)
         environment = Environment(user_classes=[user_class], host=options.target)
-        load = team.open(environment) if team is not None else open_run(environment, options)
+        # Whoever stops the run after its bundle has begun finds a report in it.
+        with signals.held():
+            load = team.open(environment) if team is not None else open_run(environment, options)
+            for each in signals.signals():
+                stack.callback(signal.signal, each, signal.getsignal(each))
+                stack.callback(gevent.signal_handler(each, _asked_to_stop, load, each).cancel)
+        if (signum := signals.heard()) is not None:
+            load.interrupt(signum)
         for warning in load.session.warnings:
             say(f"soundstage load: {warning}", stderr)
-        for each in signals.signals():
-            stack.callback(signal.signal, each, signal.getsignal(each))
-            stack.callback(gevent.signal_handler(each, _asked_to_stop, load, each).cancel)
         runner: Any = (
             environment.create_local_runner() if team is None else team.runner(environment)
         )
