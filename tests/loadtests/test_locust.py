@@ -140,6 +140,16 @@ def test_the_locustfile_runs_headless_and_leaves_a_bundle(emulator: str, tmp_pat
 
 
 @pytest.mark.proof
+def test_a_run_time_is_not_shortened_by_what_was_loaded_before(
+    emulator: str, tmp_path: Path
+) -> None:
+    process = _start(tmp_path, emulator, *split("-u 1 -t 2s --soundstage-rate 10"))
+    _, said, bundles = _ended(process, tmp_path)
+    assert len(bundles) == 1, said
+    assert max(row["intended_ns"] for row in Bundle.open(bundles[0]).exchanges()) > 1e9
+
+
+@pytest.mark.proof
 def test_locusts_own_processes_share_a_schedule_and_leave_one_bundle(
     emulator: str, tmp_path: Path
 ) -> None:
