@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import shlex
 import sys
 from argparse import ArgumentParser
@@ -169,11 +168,17 @@ def options_of(environment: Environment, changed: Mapping[str, Any] | None = Non
         scenario=scenario,
         key_file=terms.key_file,
         out=str(folder),
-        command=shlex.join([os.path.basename(sys.argv[0]), *shown_of_another(sys.argv[1:])]),
+        command=shlex.join([_program(sys.argv[0]), *shown_of_another(sys.argv[1:])]),
         parameters=tuple(parameters.items()),
         probe_playback=probed,
         config=_config(environment),
     )
+
+
+def _program(path: str) -> str:
+    """The name of the program that runs, `locust` also as `python -m locust`."""
+    called = Path(path)
+    return called.parent.name if called.name == "__main__.py" else called.name
 
 
 def schedule_of(options: LoadOptions) -> Callable[[], arrivals.Schedule] | None:

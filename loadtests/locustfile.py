@@ -20,8 +20,10 @@ import gevent
 from locust import between, events
 from locust.env import Environment
 from locust.runners import (
+    STATE_INIT,
     STATE_RUNNING,
     STATE_SPAWNING,
+    STATE_STOPPED,
     LocalRunner,
     MasterRunner,
     WorkerRunner,
@@ -29,7 +31,7 @@ from locust.runners import (
 from locust.web import WebUI
 
 from soundstage import cli
-from soundstage.errors import SoundstageError
+from soundstage.errors import SoundstageError, UsageError
 from soundstage.exit_codes import ExitCode, with_report
 from soundstage.loadtests.cluster.master import MasterRun
 from soundstage.loadtests.cluster.worker import WorkerRun, greet
@@ -87,6 +89,14 @@ def show_logs(**_: Any) -> None:
 
 
 @events.init.add_listener
+def look_at_the_clock(**_: Any) -> None:
+    """The event loop takes the time for what it was when it last ran: Locust's `--run-time` would
+    be shorter by the seconds that all this took to load.
+    """
+    gevent.get_hub().loop.update_now()
+
+
+@events.init.add_listener
 def choose_users(environment: Environment, **_: Any) -> None:
     """With a rate, one user that drives the schedule takes the place of those of the file. Not with
     workers: they drive it themselves, and a master may have told them already which users to start.
@@ -116,11 +126,8 @@ def _why_not(environment: Environment, asked: Mapping[str, Any]) -> str | None:
         now = {**vars(environment.parsed_options), "host": environment.host}
         other = next((name for name, value in asked.items() if value != now[name]), None)
         return other and f"{label(other)} cannot change while a test runs: stop it first"
-    if (before := _closing.get(environment)) is not None:
-        return (
-            f"the test before is not over yet: {before.in_flight:,} songs are in flight, which get"
-            f" {before.options.scenario.drain_s:g} s; try again in a moment"
-        )
+    if (before := _unfinished(environment)) is not None:
+        return before
     purse = terms_of(environment).purse
     try:
         lent = purse.lend()
@@ -131,6 +138,16 @@ def _why_not(environment: Environment, asked: Mapping[str, Any]) -> str | None:
     except SoundstageError as error:
         return visible.line(error)
     return None
+
+
+def _unfinished(environment: Environment) -> str | None:
+    """Why the next test has to wait for the one before, whose requests would count as its own."""
+    if (before := _closing.get(environment)) is None:
+        return None
+    return (
+        f"the test before is not over yet: {before.in_flight:,} songs are in flight, which get"
+        f" {before.options.scenario.drain_s:g} s; try again in a moment"
+    )
 
 
 @events.init.add_listener
@@ -184,6 +201,8 @@ def open_bundle(environment: Environment, **_: Any) -> None:
         gevent.spawn(_open_late, environment)
         return
     try:
+        if (before := _unfinished(environment)) is not None:
+            raise UsageError(before)
         options = options_of(environment)
         schedule = schedule_of(options)
         if isinstance(runner, MasterRunner):
@@ -317,5 +336,9 @@ def _give_up(environment: Environment) -> None:
         return
     if options is not None and options.headless:
         runner.quit()
-    else:
-        runner.stop()
+        return
+    # Until its first user is there, Locust takes a test for one that need not be stopped.
+    with gevent.Timeout(_JOIN_S, False):
+        while runner.state in (STATE_INIT, STATE_STOPPED):
+            gevent.sleep(0.01)
+    runner.stop()

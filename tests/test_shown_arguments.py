@@ -59,6 +59,7 @@ def test_a_url_is_shown_without_user_and_query(argument, kept):
         (["--web-password=abc"], ["--web-password=[redacted]"]),
         (["--header", "X: y"], ["--header", "[redacted]"]),
         (["--auth-token", "t", "--host", "h"], ["--auth-token", "[redacted]", "--host", "h"]),
+        ([], []),
         (words := ["--soundstage-key-file", "k.txt", "-k", "order", "--users", "3"], words),
     ],
 )  # fmt: skip

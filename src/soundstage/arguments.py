@@ -9,6 +9,7 @@ import math
 import re
 import shlex
 from collections.abc import Callable, Iterable, Sequence
+from itertools import zip_longest
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -106,7 +107,7 @@ def shown_of_another(argv: Iterable[str]) -> list[str]:
     value.
     """
     words, hidden = list(argv), set()
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip_longest(words, words[1:], fillvalue=""):
         name, equals, value = word.partition("=")
         name = name.lower()
         telling = name.startswith("-") and any(each in name for each in _TELLTALES)
