@@ -39,24 +39,29 @@ _STOP_S = 20.0
 _FAULT = "order/streaming/skipped"
 
 
-def parse_args(argv: list[str]) -> argparse.Namespace:
-    parser = Parser(
+def parser() -> Parser:
+    """The options of `soundstage demo`, before anything is parsed."""
+    options = Parser(
         prog="soundstage demo",
         description="Check both API versions, run a short load, and report: all of it against the "
         "emulator.",
         epilog=_EXAMPLES,
     )
-    parser.add_argument(
+    options.add_argument(
         "--seconds", type=at_most(3600), default=5, metavar="N", help="of load (default 5)"
     )
-    parser.add_argument(
+    options.add_argument(
         "--rate", type=between(0.01, 1000), default=8.0, metavar="R", help="requests a second"
     )
     text = "of the emulator under load (default 60); the check's takes no time at all"
-    parser.add_argument("--speed", type=between(0.1, 1000), default=60.0, help=text)
-    parser.add_argument("--seed", type=whole, default=7, help="of emulator and load (default 7)")
-    parser.add_argument("--runs", default="runs", metavar="DIR", help="where bundles go (runs/)")
-    return parser.parse_args(argv)
+    options.add_argument("--speed", type=between(0.1, 1000), default=60.0, help=text)
+    options.add_argument("--seed", type=whole, default=7, help="of emulator and load (default 7)")
+    options.add_argument("--runs", default="runs", metavar="DIR", help="where bundles go (runs/)")
+    return options
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    return parser().parse_args(argv)
 
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from soundstage.errors import NoDataError, SoundstageError, TargetError, UsageError, not_written
+from soundstage.near_names import did_you_mean
 from soundstage.output import outgoing
 from soundstage.output.written_files import replace
 from soundstage.results.bundle import RUN, Bundle
@@ -115,9 +116,10 @@ class Runs:
         if begins:
             some = ", ".join(entry.id for entry in begins[:3])
             raise UsageError(f"{text}: {len(begins)} runs begin like this: {some}; say more of it")
+        names = ["latest", *(name for entry in entries for name in (*entry.pins, entry.id))]
         raise UsageError(
-            f"{text}: no folder, and no run or pin in {self.root} is called so; "
-            "`soundstage runs` lists them"
+            f"{text}: no folder, and no run or pin in {self.root} is called so"
+            f"{did_you_mean(text, names) or '; `soundstage runs` lists them'}"
         )
 
     def tag(self, text: str, tag: str) -> RunEntry:
@@ -155,7 +157,8 @@ class Runs:
         with self._marking() as marks:
             if name not in marks.pins:
                 known = ", ".join(sorted(marks.pins)) or "none"
-                raise UsageError(f"no pin is called {name!r}; there are: {known}")
+                near = did_you_mean(name, marks.pins)
+                raise UsageError(f"no pin is called {name!r}; there are: {known}{near}")
             return marks.pins.pop(name)
 
     def remove(self, entry: RunEntry) -> None:

@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from soundstage.output.cutting import cut
+from soundstage.output.cutting import cut, head, part
 
 #: Every code that a `Problem` can carry, and what it says.
 CODES: Final = {
@@ -257,7 +257,7 @@ class _JsonReader:
         for key, item in members:
             there = (place, key)
             if keys.get(key) is False:
-                said = json.dumps(key[:80])
+                said = json.dumps(head(key, 80))
                 message = f"the key {said} comes more than once in an object"
                 self._note("json.duplicate_key", message, there)
             keys[key] = key in keys
@@ -371,7 +371,7 @@ def _syntax(text: str, error: json.JSONDecodeError) -> Problem:
         error = json.JSONDecodeError(message, text, len(before) - 1)
     offset = len(text[: error.pos].encode("utf-8"))
     where = f"line {error.lineno}, column {error.colno}"
-    near = text[error.pos : error.pos + 20]
+    near = part(text, error.pos, error.pos + 20)
     if error.msg == "Extra data":
         message = f"more text after the value at {where}: {near!r}"
         return Problem("json.trailing_text", message, "", offset)
