@@ -30,6 +30,7 @@ from soundstage.exchange.session import open_session
 from soundstage.exit_codes import ExitCode
 from soundstage.gate import conclusion, made_up_calls
 from soundstage.gate.gate import ContractGate
+from soundstage.gate.progress_words import counts
 from soundstage.gate.rule_outcomes import Beside, exit_code
 from soundstage.gate.sender import MOST_TIMEOUTS, Sender
 from soundstage.wire.end import EndKind
@@ -179,6 +180,9 @@ def test_a_budget_that_is_used_up_in_lanes_pays_no_more_and_ends_nothing() -> No
         outcomes = everything(gate)
         assert gate.session.budget.spent == 3
         assert gate.sender.exploring.spent <= 2
+        spent = gate.sender.exploring.spent
+        purses = ["budget 3 of 3 spent", f"exploration {spent} of 2 spent"]
+        assert counts(gate.sender.progress)[-2:] == purses
         charges = httpx.get(f"{url}/_emulator/health").json()["charges"]
         assert charges <= 5
         assert {each.outcome for each in outcomes} <= {"passed", "inconclusive", "not_exercised"}
@@ -223,6 +227,8 @@ def test_after_ctrl_c_nothing_more_starts_and_what_is_in_flight_is_kept() -> Non
         under_way = gate.sender.progress.under_way
         with interrupted_once(lambda: sum(bool(each.stage) for each in under_way()) == 2):
             gate.captures.all(sorted(SONGS, key=lambda pair: pair[1]))
+        # What is under way is paid for, and is said to be.
+        assert "budget 2 of 4 spent" in counts(gate.sender.progress)
         assert [each.outcome for each in gate.exchanges] == ["cut", "cut"]
         assert {each.reason for each in gate.exchanges} == {"harness.cancelled"}
         assert gate.session.budget.spent == 2
