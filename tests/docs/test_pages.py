@@ -38,7 +38,7 @@ def run(tmp_path: Path, text: str) -> None:
 def test_what_a_block_saves_and_exports_is_there_for_the_next(tmp_path: Path) -> None:
     run(
         tmp_path,
-        """
+        r"""
 <!-- run: as some/data.toml -->
 ```toml
 a = 1
@@ -53,7 +53,7 @@ export SAID="two words"
 ```console
 $ cat data.toml
 a = 1
-$ echo "$SAID" \\
+$ echo "$SAID" \
 >     "and more"
 two … more
 $ exit 3
@@ -105,6 +105,13 @@ def test_a_block_that_does_something_else_fails(text: str, why: str, tmp_path: P
 def test_a_block_that_nobody_can_run_is_refused(text: str, tmp_path: Path) -> None:
     with pytest.raises(PageError, match=r"page\.md:\d"):
         page(tmp_path, text)
+
+
+def test_a_page_says_once_why_blocks_of_a_language_are_not_run(tmp_path: Path) -> None:
+    text = "<!-- run: page json not: quoted -->\n```json\n{}\n```\n```sh\ntrue\n```"
+    assert [each.reason for each in page(tmp_path, text).blocks] == ["quoted", None]
+    nothing = page(tmp_path, "<!-- run: page not: samples -->\n```text\n```")
+    assert (nothing.reason, nothing.run) == ("samples", ())
 
 
 def test_a_console_has_commands_first(tmp_path: Path) -> None:

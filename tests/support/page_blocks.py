@@ -7,13 +7,14 @@ Comments: `<!-- run: WORDS -->` directly before a block, where WORDS, separated 
 - `background`: a server; what follows waits for its address, and the page's end stops it,
 - `not: REASON`: it is not run here.
 
-For a whole page, anywhere on it: `page at the top of the repository`, `page not: REASON`.
+For a whole page, anywhere on it: `page at the top of the repository`, `page not: REASON`, and
+`page LANGUAGE not: REASON` for its blocks in one language that say nothing else.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ from markdown_it import MarkdownIt
 #: What is run where nothing else is said.
 COMMANDS: Final = ("sh", "console")
 _COMMENT: Final = re.compile(r"<!--\s*run:\s*(.*?)\s*-->", re.DOTALL)
+_OF_PAGE: Final = re.compile(r"page (?:(?P<language>[\w-]+) )?not: *(?P<reason>.+)", re.DOTALL)
 
 
 class PageError(Exception):
@@ -64,15 +66,16 @@ class Page:
 def read(path: Path, name: str) -> Page:
     """Raises PageError."""
     tokens = MarkdownIt().parse(path.read_text("utf-8"))
-    blocks, at_top, whole, before = [], False, None, ""
+    blocks, at_top, before = [], False, ""
+    reasons: dict[str, str] = {}
     for token in tokens:
         if token.type == "html_block":
             before = token.content
             for said in _COMMENT.findall(before):
                 if said == "page at the top of the repository":
                     at_top = True
-                elif said.startswith("page not:"):
-                    whole = said.removeprefix("page not:").strip()
+                elif of_page := _OF_PAGE.fullmatch(said):
+                    reasons[of_page["language"] or ""] = of_page["reason"]
             continue
         if token.type == "fence" and not token.info.startswith("{"):
             assert token.map is not None
@@ -82,7 +85,13 @@ def read(path: Path, name: str) -> Page:
             raise PageError(f"{name}:{token.map[0] + 1}: a block is fenced, and says what it is")
         if not token.type.endswith("_open"):
             before = ""
-    page = Page(name, tuple(blocks), at_top, whole)
+    blocks = [
+        each
+        if each.reason or each.name or each.language not in reasons
+        else replace(each, reason=reasons[each.language])
+        for each in blocks
+    ]
+    page = Page(name, tuple(blocks), at_top, reasons.get(""))
     for each in page.run:
         _check(each)
     return page

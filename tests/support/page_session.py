@@ -105,13 +105,18 @@ class PageSession:
 
     def _spawn(self, command: str, out: Any) -> subprocess.Popen[bytes]:
         """What is left in the background by `&` belongs to the page, and ends with it."""
-        script = (
-            f"set -eo pipefail\nsource '{self._state}'\n"
-            f'trap \'code=$?; {{ declare -px; echo cd "\'"$PWD"\'"; }} > "{self._state}"; '
-            f"exit $code' EXIT\n{command}\n"
-        )
+        script = f"""
+            set -eo pipefail
+            source '{self._state}'
+            left() {{
+                local code=$?
+                {{ declare -px; echo "cd '$PWD'"; }} > '{self._state}'
+                exit $code
+            }}
+            trap left EXIT
+        """
         child = subprocess.Popen(
-            ["bash", "--noprofile", "--norc", "-c", script],
+            ["bash", "--noprofile", "--norc", "-c", script + command],
             env=self._environment(),
             stdin=subprocess.DEVNULL,
             stdout=out,
