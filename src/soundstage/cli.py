@@ -22,6 +22,7 @@ from soundstage.process import contract_folders, lifeline, signals
 #: Each module has HELP, `parser()`, `parse_args(argv)` and `run(args, stdout, stderr)`, which gives
 #: the exit code.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("soundstage.commands.init", "begin: write settings, a scenario and a workflow"),
     "demo": ("soundstage.commands.demo", "show everything once, against the emulator"),
     "emulate": ("soundstage.commands.emulate", "run the emulator of the API"),
     "check": ("soundstage.commands.check", "check a target against the contract"),
@@ -33,7 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "runs": ("soundstage.commands.runs", "list, tag, pin and prune the runs there have been"),
     "compare": ("soundstage.reports.compare.cli", "compare two runs: what got worse"),
     "faults": ("soundstage.commands.faults", "prove that every kind of fault is caught"),
-    "schema": ("soundstage.commands.schema", "print a contract: OpenAPI, JSON Schema, diagram"),
+    "schema": ("soundstage.commands.schema", "print a contract, or the schema of a file"),
     "explain": ("soundstage.commands.explain", "explain a rule or a violation code"),
     "completion": ("soundstage.commands.completion", "print a script for completion in a shell"),
 }
