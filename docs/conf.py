@@ -41,4 +41,6 @@ html_static_path = ["_static"]
 html_css_files = ["narrow.css"]
 html_copy_source = False
 html_show_sphinx = False
+# Summaries would be read out of other pages, which a browser forbids where they come from disk.
+html_show_search_summary = False
 html_theme_options = {"navigation_with_keys": True}

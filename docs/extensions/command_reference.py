@@ -22,20 +22,11 @@ _CODES = re.compile(r"^exit codes: (.*?)\.?(?=\n\n|\n[A-Z]|\Z)", re.MULTILINE | 
 _EXAMPLES = re.compile(r"^examples:\n(.*?)(?=\n\n|\Z)", re.MULTILINE | re.DOTALL)
 #: Defaults that are none.
 _UNSAID = (None, argparse.SUPPRESS, False, [], (), "")
-#: What every exit code means.
-MEANINGS = {
-    ExitCode.PASS: "pass",
-    ExitCode.BROKEN: "contract broken",
-    ExitCode.USAGE: "wrong usage or configuration",
-    ExitCode.SLOW: "too slow: an SLO missed, or a regression",
-    ExitCode.INCONCLUSIVE: "inconclusive",
-    ExitCode.NO_DATA: "no data",
-    ExitCode.ENVIRONMENT: "target or environment failed",
-    ExitCode.BUG: "our bug",
-    ExitCode.INTERRUPTED: "stopped by SIGINT (Ctrl-C)",
-    ExitCode.TERMINATED: "stopped by SIGTERM",
-    ExitCode.HANGUP: "stopped by SIGHUP (the terminal was closed)",
-}
+#: What any command may end with, beside the codes that its help tells of.
+_ANY = (
+    ((ExitCode.BUG,), "our bug"),
+    ((ExitCode.INTERRUPTED, ExitCode.TERMINATED, ExitCode.HANGUP), "stopped by a signal"),
+)
 
 
 @cache
@@ -52,11 +43,8 @@ def of_command(name: str) -> str:
     for action, each in _actions(parser):
         lines += [f"### {name} {action}", "", *_usage(each), sentence(each.description or ""), ""]
         lines += _options(each, None)
-    lines += [
-        "All commands take [`--schemas`](index.md#options-of-every-command) and "
-        "[`--until-eof`](index.md#options-of-every-command) as well.",
-        "",
-    ]
+    both = (f"[`{option}`](index.md#options-of-every-command)" for option in cli._COMMON)
+    lines += [f"All commands take {' and '.join(both)} as well.", ""]
     if examples := _EXAMPLES.search(epilog):
         lines += ["## Examples", "", *fenced(_dedented(examples[1]))]
     rest = _CODES.sub("", _EXAMPLES.sub("", epilog)).strip()
@@ -70,12 +58,6 @@ def of_all() -> str:
     """Every command with what it does."""
     rows = [(f"[`{name}`]({name}.md)", escaped(text)) for name, (_, text) in cli.COMMANDS.items()]
     return "\n".join(table(("command", "what it does"), rows, "plain"))
-
-
-def of_exit_codes() -> str:
-    """Every exit code."""
-    rows = [(str(int(each)), MEANINGS[each]) for each in ExitCode]
-    return "\n".join(table(("code", "meaning"), rows, "plain"))
 
 
 def escaped_lines(text: str) -> list[str]:
@@ -118,12 +100,17 @@ def option(parser: argparse.ArgumentParser, action: argparse.Action) -> list[str
     says = formatter._expand_help(action) if action.help else ""
     value = ""
     if action.nargs != 0:
-        value = formatter._format_args(action, action.dest.upper())
+        value = formatter._format_args(action, _metavar(action))
     names = action.option_strings or [value.strip("[]. ").split()[0]]
-    title = ", ".join(f"{name} {value}".strip() if action.option_strings else name for name in names)
-    # What begins with a value of the option stays as it is.
-    begins = re.split(r"[^a-z]", says)[0]
-    facts = [escaped(says if begins in (action.choices or ("", "v")) else sentence(says))]
+    title = ", ".join(
+        f"{name} {value}".strip() if action.option_strings else name for name in names
+    )
+    says = re.sub(r"^\((.*)\)$", r"\1", says)
+    # What begins with a value of the option, or the name of an API, stays as it is.
+    begins = re.split(r"[^a-z0-9]", says)[0]
+    facts = [
+        escaped(sentence(says, capital=begins.isalpha() and begins not in (action.choices or ())))
+    ]
     if action.choices and len(list(action.choices)) > 1:
         facts.append(f"One of {', '.join(code(each) for each in action.choices)}.")
     if action.default not in _UNSAID and "default" not in says.lower():
@@ -131,6 +118,11 @@ def option(parser: argparse.ArgumentParser, action: argparse.Action) -> list[str
     if isinstance(action, argparse._AppendAction) and "repeatable" not in says:
         facts.append("May be given several times.")
     return item("option", title, [" ".join(filter(None, facts))])
+
+
+def _metavar(action: argparse.Action) -> str:
+    """What stands for its value where it names nothing itself, as argparse has it."""
+    return action.dest.upper() if action.option_strings else action.dest
 
 
 def _dedented(text: str) -> str:
@@ -155,15 +147,12 @@ def _prose(text: str) -> list[str]:
 def _exit_codes(epilog: str) -> list[str]:
     found = _CODES.search(epilog)
     said = " ".join(found[1].split()) if found else ""
-    rows = []
-    for number, text in re.findall(r"(?:^|, )(\d+) (.*?)(?=, \d+ |$)", said):
-        rows.append((number, escaped(text)))
+    told = re.findall(r"(?:^|, )(\d+) (.*?)(?=, \d+ |$)", said)
+    rows = [(number, escaped(text)) for number, text in told]
     known = {number for number, _ in rows}
-    rows += [
-        (str(int(each)), MEANINGS[each])
-        for each in ExitCode
-        if each >= ExitCode.BUG and str(int(each)) not in known
-    ]
+    for codes, text in _ANY:
+        if left := [str(int(each)) for each in codes if str(int(each)) not in known]:
+            rows.append((", ".join(left), text))
     link = "Which of several is given: [exit codes](../exit-codes.md)."
     return [*table(("code", "meaning"), rows, "plain"), link, ""]
 

@@ -36,7 +36,9 @@ def schema_of(name: str) -> dict[str, Any]:
     """The JSON Schema of a file, by its word; `protocol` is that of a contract."""
     if name in FILE_SCHEMAS:
         return json.loads(file_schema(name))
-    return json.loads(files("soundstage.schemas").joinpath(f"{name}.schema.json").read_text("utf-8"))
+    return json.loads(
+        files("soundstage.schemas").joinpath(f"{name}.schema.json").read_text("utf-8")
+    )
 
 
 class _Page:
@@ -86,7 +88,11 @@ class _Page:
     def _row(self, place: str, key: str, schema: Schema, required: bool) -> tuple[str, str, str]:
         anchor = re.sub(r"[^a-z0-9]+", "-", f"{self._prefix}-{place}".lower()).strip("-")
         whole = self._resolved(schema)
-        meaning = [sentence(escaped(text)) for text in self._said(schema)]
+        meaning = [
+            # What begins with a value stays as it is.
+            sentence(escaped(text), capital=not re.match(r"(null|\w+):| null ", text))
+            for text in self._said(schema)
+        ]
         if "default" in whole:
             meaning.append(f"Default: {code(json.dumps(whole['default']))}.")
         if examples := whole.get("examples"):
@@ -94,7 +100,11 @@ class _Page:
         asked = ""
         if required != self._written:
             asked = ", **required**" if required else ", may be absent"
-        return f"{code(key)}{{#{anchor}}}", self._value(whole) + asked, " ".join(filter(None, meaning))
+        return (
+            f"{code(key)}{{#{anchor}}}",
+            self._value(whole) + asked,
+            " ".join(filter(None, meaning)),
+        )
 
     def _said(self, schema: Schema) -> Iterator[str]:
         """What a key says of itself, and what the kind of its value says, where that is no table,

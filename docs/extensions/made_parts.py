@@ -31,14 +31,15 @@ MAKERS: dict[str, Callable[..., str]] = {
     "codes": contract_reference.of_codes,
     "command": command_reference.of_command,
     "commands": command_reference.of_all,
-    "exit-codes": command_reference.of_exit_codes,
     "file": file_reference.of_file,
     "fixtures": plugin_reference.of_fixtures,
     "pytest-options": plugin_reference.of_options,
     "rules": contract_reference.of_rules,
     "strategies": plugin_reference.of_strategies,
 }
-_MARK = re.compile(r"^<!-- made: (\S+)((?: \S+)*) -->\n(.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)
+_MARK = re.compile(
+    r"^<!-- made: (\S+)((?: \S+)*) -->\n(.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL
+)
 
 
 def marks(page: str) -> Iterator[tuple[str, list[str]]]:
@@ -61,9 +62,7 @@ def _depending_on_code(app: Sphinx, env: BuildEnvironment, *_: Any) -> list[str]
     """Pages that are read again in every build, since they may say something else."""
     del app
     return [
-        name
-        for name in env.found_docs
-        if any(marks(Path(env.doc2path(name)).read_text("utf-8")))
+        name for name in env.found_docs if any(marks(Path(env.doc2path(name)).read_text("utf-8")))
     ]
 
 

@@ -35,12 +35,13 @@ def code(text: object) -> str:
     return f"`{text}`"
 
 
-def sentence(text: str) -> str:
+def sentence(text: str, *, capital: bool = True) -> str:
     """With a capital letter and a full stop."""
     text = text.strip()
     if not text:
         return ""
-    return text[0].upper() + text[1:] + ("" if text[-1] in ".:!?" else ".")
+    first = text[0].upper() if capital else text[0]
+    return first + text[1:] + ("" if text[-1] in ".:!?" else ".")
 
 
 def fenced(lines: str, language: str = "text") -> list[str]:
