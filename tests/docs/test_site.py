@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 import shlex
 import subprocess
@@ -30,7 +32,20 @@ _OUT_OF_SIGHT = """() => {
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site's folder, by the command of the Makefile: a warning fails it."""
-    folder = tmp_path_factory.mktemp("site")
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent  # one site for all of them
+    folder = root / "site"
+    with (root / "site.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            built = root / "site-begun"
+            build(built)
+            built.rename(folder)
+    return folder / "html"
+
+
+def build(folder: Path) -> None:
     recipe = (ROOT / "Makefile").read_text().partition("\ndocs: setup\n")[2].splitlines()[0]
     words = shlex.split(recipe.removeprefix("\t@"))
     assert words[0] == "$(BIN)/sphinx-build"
@@ -40,7 +55,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cwd=ROOT, capture_output=True, text=True, timeout=110, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    return folder / "html"
 
 
 def pages_of(site: Path) -> list[Path]:
