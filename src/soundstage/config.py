@@ -164,6 +164,8 @@ def read_config(path: Path, *, within: Path | None = None) -> Config:
             text = read_named(path, most=toml_text.MOST_BYTES)
         else:
             text = read_plain(path, most=toml_text.MOST_BYTES, within=within)
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: no such file; `soundstage init` writes one") from error
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from error
     except ValueError as error:  # a name that no file can have
