@@ -24,7 +24,7 @@ from soundstage.untrusted.strange_files import check_plain, read_named, read_pla
 
 #: Looked for in the current folder and above.
 FILE_NAME = "soundstage.toml"
-#: What the root of a repository holds: a folder, or a file where it is a worktree.
+#: What the root of a repository holds: a folder, or a file where it is a second checkout.
 _REPOSITORY = ".git"
 
 
