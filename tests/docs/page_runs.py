@@ -133,6 +133,7 @@ class PageRun:
         with suppress(ProcessLookupError):
             os.killpg(self._shell.pid, signal.SIGKILL)
         self._shell.communicate()
+        _await_end(self._shell.pid)
 
     def run(self) -> None:
         """All blocks, from top to bottom; the first that does something else is a DocFailure."""
@@ -279,9 +280,13 @@ def _end(group: int) -> None:
     for sign in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(group, sign)
-        deadline = time.monotonic() + 10
-        while _alive(group) and time.monotonic() < deadline:
-            time.sleep(0.02)
+        _await_end(group)
+
+
+def _await_end(group: int) -> None:
+    deadline = time.monotonic() + 10
+    while _alive(group) and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 @functools.cache
