@@ -189,7 +189,7 @@ def _replaced(block: DocBlock, reason: str) -> DocBlock:
     return DocBlock(block.page, block.line, block.language, block.text, not_run=reason)
 
 
-def unexplained(page: DocPage) -> Iterator[str]:
+def not_explained(page: DocPage) -> Iterator[str]:
     """Blocks that nobody could run and that do not say why."""
     before: DocBlock | None = None
     for block in page.blocks:
@@ -209,7 +209,7 @@ def main() -> int:
     read = [read_page(path) for path in pages()]
     blocks = [block for page in read for block in page.blocks]
     left = [block for block in blocks if block.not_run]
-    open_ = [line for page in read for line in unexplained(page)]
+    open_ = [line for page in read for line in not_explained(page)]
     run = len(blocks) - len(left) - len(open_)
     said = [f"{len(blocks)} blocks on {len(read)} pages: {run} run, {len(left)} do not"]
     by_reason: dict[str, list[str]] = {}

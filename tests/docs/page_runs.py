@@ -22,7 +22,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from page_blocks import ROOT, DocBlock, DocPage, measures
+from page_blocks import ROOT, DocBlock, DocPage, measures, not_explained
 from shown_output import compared
 
 #: Seconds that one command may take, and a server until it is there.
@@ -137,6 +137,8 @@ class PageRun:
 
     def run(self) -> None:
         """All blocks, from top to bottom; the first that does something else is a DocFailure."""
+        if unexplained := list(not_explained(self.page)):
+            raise DocFailure("\n".join(unexplained))
         for block, after in zip(self.page.blocks, [*self.page.blocks[1:], None], strict=True):
             if block.not_run is not None or block.is_output:
                 continue

@@ -12,7 +12,7 @@ import pytest
 from processes import running
 
 import page_runs
-from page_blocks import DocPage, PageError, main, pages, parse_page, read_page, unexplained
+from page_blocks import DocPage, PageError, main, not_explained, pages, parse_page, read_page
 from page_runs import DocFailure, page_run
 from shown_output import compared
 
@@ -29,12 +29,15 @@ def _marked(page: DocPage) -> object:
 @pytest.mark.timeout(600)
 def test_a_page_does_what_it_shows(page: DocPage, tmp_path: Path) -> None:
     with page_run(page, tmp_path / "run") as run:
-        run.run()
+        try:
+            run.run()
+        except DocFailure as failure:
+            pytest.fail(str(failure), pytrace=False)
 
 
 @pytest.mark.parametrize("page", READ, ids=lambda page: page.name)
 def test_each_block_of_a_page_runs_or_says_why_not(page: DocPage) -> None:
-    assert list(unexplained(page)) == []
+    assert list(not_explained(page)) == []
 
 
 def test_blocks_are_counted_and_those_that_do_not_run_listed(
@@ -77,7 +80,7 @@ def test_a_comment_that_means_nothing_is_refused(text: str, said: str) -> None:
     ],
 )
 def test_a_block_that_cannot_run_has_to_say_why(text: str, said: str) -> None:
-    (line,) = unexplained(parse_page("p.md", text))
+    (line,) = not_explained(parse_page("p.md", text))
     assert line.startswith(said)
 
 
@@ -87,7 +90,7 @@ def test_the_page_may_say_it_for_all_or_for_a_language() -> None:
     assert not parse_page("p.md", f"<!-- run: page {reason}{blocks}").runs
     page = parse_page("p.md", f"<!-- run: page json {reason}{blocks}")
     assert [block.not_run is None for block in page.blocks] == [False, True]
-    assert list(unexplained(page)) == []
+    assert list(not_explained(page)) == []
 
 
 # --- what is run ------------------------------------------------------------------------------
@@ -109,6 +112,7 @@ def run_text(text: str, folder: Path) -> None:
             "p.md:2: echo so; exit 4\nended the shell of the page\nso",
         ),
         ("```sh\n(\n```\n", "exit code 2, expected 0"),
+        ("```\ntrue\n```\n", "p.md:2: a block of no language"),
         ("```console\n$ echo a\nb\n```\n", "p.md:2: echo a\nprints something else"),
         ("```console\n$ true\n$ echo a\n```\n", "p.md:3: echo a\nprints something else"),
         ("```console\n$ false\n$ true\n```\n", "p.md:2: false\nexit code 1, expected 0"),
