@@ -106,4 +106,4 @@ def test_a_value_that_is_refused_is_named_and_no_function_of_ours(capsys):
         parser.parse_args(["--rate", "x"])
     assert ended.value.code == 2
     said = capsys.readouterr().err
-    assert "argument --rate: invalid value: 'x' (" in said
+    assert "argument --rate: 'x' is not a number (" in said

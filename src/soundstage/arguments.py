@@ -72,8 +72,9 @@ class Parser(argparse.ArgumentParser):
         raise argparse.ArgumentError(action, text)
 
     def error(self, message: str) -> NoReturn:
-        # argparse names the function that refused a value, which is nobody's business.
-        message = re.sub(r"invalid [\w.]+ value: ", "invalid value: ", message, count=1)
+        # argparse names the function that refused a value, which is nobody's business. Those that
+        # say nothing of their own are of numbers.
+        message = re.sub(r"invalid [\w.]+ value: (.*)$", r"\1 is not a number", message, count=1)
         said = visible.line(f"{self.prog}: error: {message}")
         self.exit(2, f"{said} (`{self.prog} --help` shows what there is)\n")
 

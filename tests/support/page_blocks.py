@@ -143,21 +143,3 @@ def commands(block: Block) -> list[tuple[str, list[str]]]:
             raise PageError(f"{block.place}: a console begins with `$ `, not with {line!r}")
         going_on = line.endswith("\\")
     return found
-
-
-def unlike(expected: list[str], received: list[str]) -> int | None:
-    """The first expected line for which there is none in what was printed; None if all is there.
-    `…` stands for anything within a line; a line of it alone for any lines.
-    """
-    reached = {0}
-    for number, line in enumerate(expected):
-        if line.strip() == "…":
-            reached = set(range(min(reached), len(received) + 1))
-            continue
-        like = re.compile(".*?".join(re.escape(part) for part in line.split("…")))
-        reached = {
-            at + 1 for at in reached if at < len(received) and like.fullmatch(received[at].rstrip())
-        }
-        if not reached:
-            return number
-    return None if len(received) in reached else len(expected)

@@ -19,7 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from page_blocks import Block, Page, commands, unlike
+from page_blocks import Block, Page, commands
+from page_output import unlike
 
 ROOT: Final = Path(__file__).parents[2]
 _PATIENCE_S: Final = 100
@@ -169,7 +170,7 @@ class PageSession:
         if expected is None:
             return None
         received = printed.rstrip("\n").splitlines() if printed.strip() else []
-        at = unlike(expected, [line.rstrip() for line in received])
+        at = unlike(expected, received)
         if at is None:
             return None
         missed = repr(expected[at]) if at < len(expected) else "the end"

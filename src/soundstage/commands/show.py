@@ -18,6 +18,7 @@ from soundstage.arguments import Parser, count
 from soundstage.contract import Contract, load_sound
 from soundstage.errors import NoDataError, UsageError
 from soundstage.exit_codes import ExitCode
+from soundstage.near_names import did_you_mean
 from soundstage.output import visible
 from soundstage.output.streams import json_line, say
 from soundstage.output.written_files import print_document
@@ -127,15 +128,27 @@ def _list(bundle: Bundle, args: argparse.Namespace, stdout: TextIO, stderr: Text
         }
         say(json_line(document, stdout), stdout)
     if not found.rows:
-        any_filter = wanted != ListFilter()
-        why = "no exchange is like this" if any_filter else "it holds no exchange"
-        raise NoDataError(f"{bundle.path}: {why}")
+        raise NoDataError(f"{bundle.path}: {_why_none(bundle, args, wanted)}")
     if args.format == "text":
         for line in list_lines(bundle, found):
             say(line, stdout)
     if bundle.torn:
         say("soundstage show: the run was killed while it wrote: the last row is missing", stderr)
     return ExitCode.PASS
+
+
+def _why_none(bundle: Bundle, args: argparse.Namespace, wanted: ListFilter) -> str:
+    """Why nothing is listed: a name that no exchange has, or a filter that none passes."""
+    if wanted == ListFilter():
+        return "it holds no exchange"
+    for option in ("api", "endpoint"):
+        asked = getattr(args, option)
+        there = sorted({str(row[option]) for row in bundle.exchanges()})
+        if asked is not None and asked not in there:
+            listed = plain(", ".join(there) or "none", 300)
+            near = plain(did_you_mean(asked, there), 200)
+            return f"no exchange of --{option} {plain(asked, 80)}; there are {listed}{near}"
+    return "no exchange is like this"
 
 
 def _one(bundle: Bundle, name: str, args: argparse.Namespace, stdout: TextIO) -> int:

@@ -17,6 +17,7 @@ from soundstage.exchange.budget import Budget
 from soundstage.exchange.client import Call, Client, Exchange
 from soundstage.exchange.patience import REASON, Patience, TimeUpError
 from soundstage.exchange.session import Session
+from soundstage.gate.kept_transcripts import MOST_KINDS_OF_A_CHECK, TranscriptChoice
 from soundstage.gate.lookup import unusable
 from soundstage.gate.progress import Progress
 from soundstage.gate.rule_outcomes import unjudged
@@ -92,6 +93,7 @@ class Sender:
         self._timeouts = 0
         self._lock = threading.Lock()
         self._server_errors = ServerErrors()
+        self._choice = TranscriptChoice(MOST_KINDS_OF_A_CHECK)
         #: Exchanges whose rows wait until it is known whether a 500 comes again.
         self._held: list[Exchange] = []
 
@@ -213,12 +215,20 @@ class Sender:
             return
         found = exchange.violations
         row = self.weights.row(exchange.row(self.started_ns), found)
-        verdicts = {exchange.verdict.value, row["verdict"]}
-        if verdicts != {Verdict.CONFORMS.value}:
+        place = f"{exchange.call.contract.api}-{exchange.call.endpoint.name}"
+        in_order = {exchange.verdict.value, row["verdict"]} == {Verdict.CONFORMS.value}
+        # Here a refusal is often what was wanted.
+        if not in_order and self._choice.takes(
+            (place, False),
+            exchange.outcome,
+            exchange.response.status,
+            exchange.reason,
+            {each.code for each in found},
+            violates=True,
+            rules={each.rule for each in found},
+        ):
             transcript = exchange.transcript(self.session.redactor).to_bytes()
-            name = (
-                f"{exchange.id}-{exchange.call.contract.api}-{exchange.call.endpoint.name}.ndjson"
-            )
+            name = f"{exchange.id}-{place}.ndjson"
             row["transcript"] = exchange.transcript_name = self.bundle.transcript(name, transcript)
         row.pop("errors", None)  # a figure of load
         self.bundle.exchange(row)
