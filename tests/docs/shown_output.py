@@ -1,0 +1,79 @@
+"""Whether a command printed what a page shows beneath it, and how that differs."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import re
+from collections.abc import Sequence
+
+_NUMBER = re.compile(r"\d+(?:[.,:]\d+)*(?:e-?\d+)?")
+_RUN_ID = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-[a-z]+-[0-9a-f]{4}\b")
+
+
+def compared(shown: Sequence[str], output: str, numbers_vary: bool = False) -> str:
+    """How what was printed differs from what a page shows, as a diff; "" if it does not."""
+    printed = [line.rstrip() for line in output.splitlines()]
+    wanted = [line.rstrip() for line in shown]
+    if _matches(wanted, printed, numbers_vary):
+        return ""
+    # Lines that mean the same are shown as the same.
+    near = [
+        next((line for line in printed if _line_matches(each, line, numbers_vary)), each)
+        if each != "…"
+        else each
+        for each in wanted
+    ]
+    return "\n".join(difflib.unified_diff(near, printed, "the page", "printed", lineterm=""))
+
+
+def _matches(wanted: list[str], printed: list[str], numbers_vary: bool) -> bool:
+    """Whether lines are as wanted, where `…` alone stands for any number of them."""
+    parts: list[list[str]] = [[]]
+    for line in wanted:
+        if line.strip() == "…":
+            parts.append([])
+        else:
+            parts[-1].append(line)
+    first, *others = parts
+
+    def at(place: int, part: list[str]) -> bool:
+        lines = printed[place : place + len(part)]
+        return len(lines) == len(part) and all(
+            _line_matches(*pair, numbers_vary) for pair in zip(part, lines, strict=True)
+        )
+
+    if not others:
+        return len(first) == len(printed) and at(0, first)
+    if not at(0, first):
+        return False
+    place, last = len(first), others.pop()
+    for part in others:
+        while not at(place, part):
+            place += 1
+            if place > len(printed):
+                return False
+        place += len(part)
+    return len(printed) - len(last) >= place and at(len(printed) - len(last), last)
+
+
+def _line_matches(wanted: str, line: str, numbers_vary: bool) -> bool:
+    return _pattern(wanted, numbers_vary).fullmatch(line) is not None
+
+
+@functools.lru_cache(4096)
+def _pattern(wanted: str, numbers_vary: bool) -> re.Pattern[str]:
+    if not numbers_vary:
+        return re.compile(".*?".join(map(re.escape, wanted.split("…"))))
+    parts = []
+    for part in wanted.split("…"):
+        text = re.sub(r"\s+", " ", _NUMBER.sub("\0", _RUN_ID.sub("\1", part)))
+        text = re.escape(text).replace("\\ ", r"\s+")
+        # A number that has a unit of time may come with another one.
+        text = re.sub("\0(\\\\s\\+m?s\\b)?", _any_number, text)
+        parts.append(text.replace("\1", _RUN_ID.pattern))
+    return re.compile(".*?".join(parts))
+
+
+def _any_number(found: re.Match[str]) -> str:
+    return _NUMBER.pattern + (r"\s+(?:µs|ms|s|min)" if found[1] else "")
