@@ -57,7 +57,7 @@ def of_command(name: str) -> str:
 def of_all() -> str:
     """Every command with what it does."""
     rows = [(f"[`{name}`]({name}.md)", escaped(text)) for name, (_, text) in cli.COMMANDS.items()]
-    return "\n".join(table(("command", "what it does"), rows, "plain"))
+    return "\n".join(table(("command", "what it does"), rows))
 
 
 def escaped_lines(text: str) -> list[str]:
@@ -154,7 +154,7 @@ def _exit_codes(epilog: str) -> list[str]:
         if left := [str(int(each)) for each in codes if str(int(each)) not in known]:
             rows.append((", ".join(left), text))
     link = "Which of several is given: [exit codes](../exit-codes.md)."
-    return [*table(("code", "meaning"), rows, "plain"), link, ""]
+    return [*table(("code", "meaning"), rows), link, ""]
 
 
 def _environment(name: str) -> list[str]:

@@ -49,19 +49,13 @@ def fenced(lines: str, language: str = "text") -> list[str]:
     return [f"```{language}", *lines.strip("\n").splitlines(), "```", ""]
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], look: str = "stacked") -> list[str]:
-    """A table, and an empty line. `look` is its class: stacked ones put cells below each other
-    where the screen is narrow.
-    """
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A table, and an empty line."""
     cells = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows]
     return [
-        "```{table}",
-        f":class: {look}",
-        "",
         f"| {' | '.join(head)} |",
         f"|{'---|' * len(head)}",
         *(f"| {row} |" for row in cells),
-        "```",
         "",
     ]
 
