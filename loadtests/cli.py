@@ -13,6 +13,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from soundstage import cli
@@ -22,7 +23,7 @@ from soundstage.exchange import consent
 from soundstage.exchange.budget import is_loopback
 from soundstage.exchange.spawn import EMULATOR, spawned_emulator
 from soundstage.exit_codes import ExitCode, with_report
-from soundstage.loadtests.load_options import duration, parse_args
+from soundstage.loadtests.load_options import duration, parse_args, parser
 from soundstage.loadtests.merged_options import how_much, parameters, planned, scenario_of
 from soundstage.loadtests.schedule.scenario import Scenario
 from soundstage.loadtests.schedule.scenario_file import ready
@@ -31,7 +32,13 @@ from soundstage.output.progress_lines import say_at_once
 from soundstage.output.streams import say
 from soundstage.process import signals
 from soundstage.proof.one_conforming import refuse_unkept, unkept_apis
-from soundstage.target_options import confirm_configured, connection_of, named, target_of
+from soundstage.target_options import (
+    confirm_configured,
+    connection_of,
+    named,
+    target_of,
+    tell_config,
+)
 
 if TYPE_CHECKING:
     from locust.env import Environment
@@ -39,7 +46,7 @@ if TYPE_CHECKING:
     from soundstage.loadtests.live.board import Board
     from soundstage.loadtests.run.load_run import LoadOptions, LoadRun
 
-__all__ = ["HELP", "duration", "parse_args", "run"]
+__all__ = ["HELP", "duration", "parse_args", "parser", "run"]
 
 HELP = "run a load test"
 
@@ -52,7 +59,11 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     if args.list_scenarios:
         _list(stdout)
         return 0
+    if args.locustfile:
+        say(str(Path(__file__).with_name("locustfile.py")), stdout)
+        return 0
     config = find_config(args.config)
+    tell_config(config, "soundstage load", stderr)
     target = target_of(args, config)
     scenario = scenario_of(args, config)
     refuse_unkept(part.api for part in scenario.parts)
@@ -156,12 +167,16 @@ def _load(options: LoadOptions, drive: Drive, stderr: TextIO, many: int) -> tupl
         if team is not None:
             stack.callback(team.end)
         environment = Environment(user_classes=[user_class], host=options.target)
-        load = team.open(environment) if team is not None else open_run(environment, options)
+        # Whoever stops the run after its bundle has begun finds a report in it.
+        with signals.held():
+            load = team.open(environment) if team is not None else open_run(environment, options)
+            for each in signals.signals():
+                stack.callback(signal.signal, each, signal.getsignal(each))
+                stack.callback(gevent.signal_handler(each, _asked_to_stop, load, each).cancel)
+        if (signum := signals.heard()) is not None:
+            load.interrupt(signum)
         for warning in load.session.warnings:
             say(f"soundstage load: {warning}", stderr)
-        for each in signals.signals():
-            stack.callback(signal.signal, each, signal.getsignal(each))
-            stack.callback(gevent.signal_handler(each, _asked_to_stop, load, each).cancel)
         runner: Any = (
             environment.create_local_runner() if team is None else team.runner(environment)
         )
@@ -194,21 +209,17 @@ def _asked_to_stop(load: LoadRun, signum: int) -> None:
 def _served(load: LoadRun, args: argparse.Namespace, stderr: TextIO) -> Iterator[Board]:
     """A board of the run, whose metrics are served if that is asked for."""
     from soundstage.loadtests.live.board import Board
-    from soundstage.results.milestone_names import milestone_names
 
     scenario = load.options.scenario
-    places = [(contract.api, endpoint.name) for contract, endpoint in load.traffic.places]
-    names = {place: milestone_names(load.bundle.run, *place) for place in places}
-    board = Board(load, scenario.length + scenario.warmup_s, names)
+    board = Board.of(load, scenario.length + scenario.warmup_s)
     if args.metrics_port is None:
         yield board
         return
     from soundstage.loadtests.live import metrics
 
     host, port = args.metrics_port
-    with metrics.served(board, host, port) as port:
-        where = f"[{host}]" if ":" in host else host
-        say(f"soundstage load: metrics at http://{where}:{port}/metrics", stderr, flush=True)
+    with metrics.served(lambda: board, host, port) as url:
+        say(f"soundstage load: metrics at {url}", stderr, flush=True)
         yield board
 
 

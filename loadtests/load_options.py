@@ -8,7 +8,7 @@ import shlex
 from soundstage.arguments import Parser, at_most, count, shown, whole
 from soundstage.contract import available
 from soundstage.loadtests.schedule import arrivals, scenario
-from soundstage.target_options import add_target_options
+from soundstage.target_options import add_config_option, add_target_options
 
 _EXAMPLES = """examples:
   soundstage load --target emulator --emulator-args "--speed 20" --rate 5 --duration 30s
@@ -19,6 +19,7 @@ _EXAMPLES = """examples:
   soundstage load --target http://127.0.0.1:8000 --users 20 --endpoint sync
   soundstage load --target emulator --emulator-args "--speed 20 --profile mmc" --api v6 \\
       --endpoint sync --find-capacity --slo 'complete.p95<600ms' --rate 16
+  locust -f "$(soundstage load --locustfile)" --host http://127.0.0.1:8000
   SOUNDVERSE_API_KEY=... soundstage load --target https://api.soundverse.ai --api v6 \\
       --rate 0.1 --duration 5m --budget 30
 
@@ -41,20 +42,26 @@ used up, 5 no data, 6 target failed, no budget or generator saturated, 130 inter
 """
 
 
-def parse_args(argv: list[str]) -> argparse.Namespace:
-    """The arguments after `soundstage load`; `command` is how they may be shown."""
-    parser = Parser(
+def parser() -> Parser:
+    """The options of `soundstage load`, before anything is parsed."""
+    options = Parser(
         prog="soundstage load",
         description="Load a target, measure its milestones, and hold every exchange against the "
         "contract.",
         epilog=_EXAMPLES,
     )
-    _of_target(parser)
-    _of_load(parser)
-    _of_objectives(parser)
-    _of_capacity(parser)
-    args = parser.parse_args(argv)
-    _agree(args, parser)
+    _of_target(options)
+    _of_load(options)
+    _of_objectives(options)
+    _of_capacity(options)
+    return options
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    """The arguments after `soundstage load`; `command` is how they may be shown."""
+    options = parser()
+    args = options.parse_args(argv)
+    _agree(args, options)
     args.command = shlex.join(["soundstage", "load", *shown(argv, args)])
     return args
 
@@ -63,12 +70,12 @@ def _of_target(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("target")
     add_target_options(group, emulator_args="")
     add = group.add_argument
-    add("--config", metavar="FILE", help="(default: soundstage.toml, if it is here)")
+    add_config_option(group)
     add("--out", metavar="DIR", help="folder of the run bundle (default: in runs/)")
     text = "json prints run.json"
     add("--format", choices=("text", "json"), default="text", help=text)
     text = "serve Prometheus metrics while it runs (HOST default 127.0.0.1: this machine only)"
-    add("--metrics-port", type=_address, metavar="[HOST:]PORT", help=text)
+    add("--metrics-port", type=address, metavar="[HOST:]PORT", help=text)
 
 
 def _of_load(parser: argparse.ArgumentParser) -> None:
@@ -76,6 +83,8 @@ def _of_load(parser: argparse.ArgumentParser) -> None:
     text = "one that comes along (--list-scenarios), or a TOML file; options win over it"
     add("--scenario", metavar="NAME|FILE", help=text)
     add("--list-scenarios", action="store_true", help="show those that come along, and stop")
+    text = "say where the locustfile is, for `locust -f` with its web UI or workers, and stop"
+    add("--locustfile", action="store_true", help=text)
     many = "(repeatable; default: all)"
     add("--api", action="append", metavar="API", help=f"{', '.join(available())} {many}")
     text = "kind or name of endpoint: stream, sync (repeatable; default: stream)"
@@ -191,7 +200,8 @@ def _positive(text: str) -> float:
     return value
 
 
-def _address(text: str) -> tuple[str, int]:
+def address(text: str) -> tuple[str, int]:
+    """Host and port of `9100`, `0.0.0.0:9100` or `[::1]:9100`, as a type of argparse."""
     host, _, port = text.rpartition(":")
     if not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise argparse.ArgumentTypeError(f"{text}: expected PORT or HOST:PORT")

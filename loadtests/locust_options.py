@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 import shlex
 import sys
 from argparse import ArgumentParser
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from locust.env import Environment
@@ -17,12 +17,15 @@ from locust.runners import WorkerRunner
 from soundstage.arguments import between, count, shown_of_another, whole
 from soundstage.config import Config, find_config
 from soundstage.contract import available
-from soundstage.errors import SoundstageError
+from soundstage.errors import SoundstageError, UsageError
+from soundstage.loadtests.load_options import address
+from soundstage.loadtests.merged_options import check
 from soundstage.loadtests.run.load_run import LoadOptions
 from soundstage.loadtests.schedule import arrivals
-from soundstage.loadtests.schedule.scenario import STREAM, Part, Scenario
+from soundstage.loadtests.schedule.scenario import STREAM, Part, Scenario, spread
 from soundstage.loadtests.web.start_terms import remember, target_of, terms_of
 from soundstage.output import visible
+from soundstage.proof.one_conforming import refuse_unkept
 from soundstage.results.bundle import new_folder
 
 
@@ -57,34 +60,49 @@ def _in_the_form(add: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _of_a_test(add: Callable[..., Any]) -> None:
-    """What may be another from test to test."""
+    """What may be another from test to test: what is sent, when, and what is asked of it."""
     apis = ", ".join(available())
-    add("--soundstage-api", default="", metavar="APIS", help=f"of {apis} (default: all)")
-    add("--soundstage-endpoint", default="stream", help="stream, sync, or both with a comma")
-    text = "arrivals a second, an open loop (default: users in a closed loop)"
-    add("--soundstage-rate", type=between(0, 1_000_000), default=0.0, help=text)
-    add("--soundstage-arrivals", choices=arrivals.PROCESSES, default="poisson")
-    add("--soundstage-slo", default="", metavar="SLOS", help="objectives, split by semicolons")
-    add("--soundstage-max-in-flight", type=count, default=0, help="0: no limit")
-    add("--soundstage-seed", type=whole, default=0)
-    text = "seconds left out of the figures"
-    add("--soundstage-warmup", type=between(0, 1e7), default=0.0, help=text)
-    text = "seconds to wait for what is in flight when the test is stopped"
-    add("--soundstage-drain", type=between(0, 1e7), default=30.0, help=text)
-    text = "play the streams of so many percent of the songs while they are made; count stalls"
-    add("--soundstage-probe-playback", type=between(0, 100), default=0.0, metavar="P", help=text)
+    text = f"versions to load, with commas: {apis} (default: all)"
+    add("--soundstage-api", default="", metavar="APIS", help=text)
+    text = "stream, sync, or both with a comma (default: stream)"
+    add("--soundstage-endpoint", default="stream", metavar="KINDS", help=text)
+    text = "arrivals a second, whatever is in flight (default 0: users, who wait for their songs)"
+    rate = between(0, 1_000_000)
+    add("--soundstage-rate", type=rate, default=0.0, metavar="R", help=text)
+    text = "how arrivals of a rate are spaced (default: poisson)"
+    add("--soundstage-arrivals", choices=arrivals.PROCESSES, default="poisson", help=text)
+    text = (
+        "drop arrivals of a rate beyond N exchanges in flight, and count them (default 0: no limit)"
+    )
+    add("--soundstage-max-in-flight", type=count, default=0, metavar="N", help=text)
+    seconds = between(0, 10_000_000)
+    text = "leave requests of the first seconds out of the figures (default 0)"
+    add("--soundstage-warmup", type=seconds, default=0.0, metavar="SECONDS", help=text)
+    text = "seconds to wait for what is in flight when the test is stopped (default 30)"
+    add("--soundstage-drain", type=seconds, default=30.0, metavar="SECONDS", help=text)
+    text = "objectives, with semicolons: v6.complete.p95<90s; violations==0"
+    add("--soundstage-slo", default="", metavar="SLOS", help=text)
+    text = "of arrivals and requests: the same seed makes the same (default 0)"
+    add("--soundstage-seed", type=whole, default=0, metavar="N", help=text)
+    text = "play so many of a hundred streams while their songs are made; count stalls (default 0)"
+    percent = between(0, 100)
+    add("--soundstage-probe-playback", type=percent, default=0.0, metavar="P", help=text)
 
 
 def _of_the_start(add: Callable[..., Any]) -> None:
-    """What a process keeps from its start (`start_terms`), or is about the web UI itself."""
-    text = "prompts: .txt, .jsonl, .json, .csv"
+    """What a process keeps from its start (`start_terms`), or is about how it is looked at."""
+    text = "billable requests of all tests together (default: none; any number to this machine)"
+    add("--soundstage-budget", type=whole, default=-1, metavar="N", help=text)
+    text = "file with the API key (default: SOUNDVERSE_API_KEY)"
+    add("--soundstage-key-file", default="", metavar="FILE", help=text)
+    text = "folder for run bundles (default: runs)"
+    add("--soundstage-out", default="", metavar="DIR", help=text)
+    text = "prompts, one a line; .jsonl, .json, .csv: fields by role (default: made up)"
     add("--soundstage-corpus", default="", metavar="FILE", help=text)
-    text = "billable requests of all tests together (-1: none named)"
-    add("--soundstage-budget", type=whole, default=-1, help=text)
-    add("--soundstage-key-file", default="", help="file with the API key")
     text = "soundstage.toml with severities and waivers (default: if it is here)"
     add("--soundstage-config", default="", metavar="FILE", help=text)
-    add("--soundstage-out", default="", help="folder for run bundles (default: runs)")
+    text = "serve Prometheus metrics of the tests (HOST default 127.0.0.1: this machine only)"
+    add("--soundstage-metrics-port", type=address, metavar="[HOST:]PORT", help=text)
     text = "a name by which the web UI may be called, as through a proxy (repeatable, with commas)"
     add(
         "--soundstage-web-allow-host",
@@ -94,6 +112,8 @@ def _of_the_start(add: Callable[..., Any]) -> None:
         env_var="SOUNDSTAGE_WEB_ALLOW_HOST",
         help=text,
     )
+    text = "show Locust's options and these: its own --help comes before it reads a locustfile"
+    add("--soundstage-help", action="help", help=text)
 
 
 def rate_of(environment: Environment) -> float:
@@ -101,29 +121,14 @@ def rate_of(environment: Environment) -> float:
     return float(getattr(environment.parsed_options, "soundstage_rate", 0.0) or 0.0)
 
 
-def schedule_of(
-    environment: Environment, options: LoadOptions
-) -> Callable[[], arrivals.Schedule] | None:
-    """The schedule of an open loop, which has no end; None for a closed one."""
-    rate = rate_of(environment)
-    if rate <= 0:
-        return None
-    process = environment.parsed_options.soundstage_arrivals  # type: ignore[union-attr]
-
-    def schedule() -> arrivals.Schedule:
-        steady = arrivals.steady(rate, math.inf)
-        return arrivals.schedule(steady, process, options.scenario.seed)
-
-    return schedule
-
-
-def options_of(environment: Environment) -> LoadOptions:
-    """What the options ask for, but for the budget, which is the purse's. Raises UsageError if that
-    cannot be.
+def options_of(environment: Environment, changed: Mapping[str, Any] | None = None) -> LoadOptions:
+    """What the options ask for, `changed` by a form of the web UI; but for the budget, which is the
+    purse's. Raises UsageError if that cannot be.
     """
-    given: Any = environment.parsed_options
-    rate = rate_of(environment)
-    terms, target = terms_of(environment), target_of(environment)
+    changed = changed or {}
+    given = SimpleNamespace(**{**vars(environment.parsed_options), **changed})
+    rate = given.soundstage_rate
+    terms, target = terms_of(environment), target_of(environment, changed.get("host"))
     folder = new_folder("load", Path(terms.out or "runs"))
     parameters = {
         "loop": "open" if rate > 0 else "closed",
@@ -140,7 +145,10 @@ def options_of(environment: Environment) -> LoadOptions:
     apis = _words(given.soundstage_api) or ("",)
     kinds = _words(given.soundstage_endpoint) or (STREAM,)
     scenario = Scenario(
-        parts=tuple(Part(api, kind) for kind in kinds for api in apis),
+        # It has no end: Locust says when a test stops.
+        phases=tuple(arrivals.steady(rate, math.inf)) if rate > 0 else (),
+        process=given.soundstage_arrivals,
+        parts=spread((Part(api, kind) for kind in kinds for api in apis), available()),
         seed=given.soundstage_seed,
         corpus=_corpus(environment),
         slos=tuple(filter(None, (text.strip() for text in given.soundstage_slo.split(";")))),
@@ -148,16 +156,34 @@ def options_of(environment: Environment) -> LoadOptions:
         drain_s=given.soundstage_drain,
         max_in_flight=given.soundstage_max_in_flight or None,
     )
+    if scenario.max_in_flight is not None and not scenario.phases:
+        raise UsageError(
+            "--soundstage-max-in-flight is for --soundstage-rate: N users have at most N in flight"
+        )
+    if not isinstance(environment.runner, WorkerRunner):
+        refuse_unkept(part.api for part in scenario.parts)
+        check(scenario, probed, "--soundstage-probe-playback 100")
     return LoadOptions(
         target=target,
         scenario=scenario,
         key_file=terms.key_file,
         out=str(folder),
-        command=shlex.join([os.path.basename(sys.argv[0]), *shown_of_another(sys.argv[1:])]),
+        command=shlex.join([_program(sys.argv[0]), *shown_of_another(sys.argv[1:])]),
         parameters=tuple(parameters.items()),
         probe_playback=probed,
         config=_config(environment),
     )
+
+
+def _program(path: str) -> str:
+    """The name of the program that runs, `locust` also as `python -m locust`."""
+    called = Path(path)
+    return called.parent.name if called.name == "__main__.py" else called.name
+
+
+def schedule_of(options: LoadOptions) -> Callable[[], arrivals.Schedule] | None:
+    """The schedule of an open loop, which has no end; None for a closed one."""
+    return options.scenario.schedule if options.scenario.phases else None
 
 
 def _config(environment: Environment) -> Config:

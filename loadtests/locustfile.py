@@ -11,7 +11,7 @@ import io
 import logging
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -19,21 +19,30 @@ from weakref import WeakKeyDictionary
 import gevent
 from locust import between, events
 from locust.env import Environment
-from locust.runners import LocalRunner, MasterRunner, WorkerRunner
+from locust.runners import (
+    STATE_INIT,
+    STATE_RUNNING,
+    STATE_SPAWNING,
+    STATE_STOPPED,
+    LocalRunner,
+    MasterRunner,
+    WorkerRunner,
+)
 from locust.web import WebUI
 
 from soundstage import cli
-from soundstage.errors import SoundstageError
-from soundstage.exit_codes import with_report
+from soundstage.errors import SoundstageError, UsageError
+from soundstage.exit_codes import ExitCode, with_report
 from soundstage.loadtests.cluster.master import MasterRun
 from soundstage.loadtests.cluster.worker import WorkerRun, greet
+from soundstage.loadtests.live import locust_metrics
 from soundstage.loadtests.locust_options import add_options, options_of, rate_of, schedule_of
 from soundstage.loadtests.run import users
 from soundstage.loadtests.run.load_run import LEAD_S, LoadOptions, LoadRun
 from soundstage.loadtests.run.run_end import conclude
-from soundstage.loadtests.run.run_setup import open_run
+from soundstage.loadtests.run.run_setup import open_run, try_to_open
 from soundstage.loadtests.schedule import arrivals
-from soundstage.loadtests.web.form_guard import guard
+from soundstage.loadtests.web.form_guard import guard, label
 from soundstage.loadtests.web.start_terms import ProcessBudget, terms_of
 from soundstage.output import streams, visible
 
@@ -80,6 +89,14 @@ def show_logs(**_: Any) -> None:
 
 
 @events.init.add_listener
+def look_at_the_clock(**_: Any) -> None:
+    """The event loop takes the time for what it was when it last ran: Locust's `--run-time` would
+    be shorter by the seconds that all this took to load.
+    """
+    gevent.get_hub().loop.update_now()
+
+
+@events.init.add_listener
 def choose_users(environment: Environment, **_: Any) -> None:
     """With a rate, one user that drives the schedule takes the place of those of the file. Not with
     workers: they drive it themselves, and a master may have told them already which users to start.
@@ -97,7 +114,54 @@ def keep_others_out(environment: Environment, web_ui: WebUI | None = None, **_: 
     """Before the web UI answers anybody: whom the key and the budget are for is settled now."""
     terms_of(environment)
     if web_ui is not None:
-        guard(environment, web_ui)
+        guard(environment, web_ui, lambda asked: _why_not(environment, asked))
+
+
+def _why_not(environment: Environment, asked: Mapping[str, Any]) -> str | None:
+    """Why no test can begin with these values of the form; None if one can, or goes on already and
+    only its users change.
+    """
+    runner = environment.runner
+    if runner is not None and runner.state in (STATE_SPAWNING, STATE_RUNNING):
+        now = {**vars(environment.parsed_options), "host": environment.host}
+        other = next((name for name, value in asked.items() if value != now[name]), None)
+        return other and f"{label(other)} cannot change while a test runs: stop it first"
+    if (before := _unfinished(environment)) is not None:
+        return before
+    purse = terms_of(environment).purse
+    try:
+        lent = purse.lend()
+        try:
+            try_to_open(replace(options_of(environment, asked), budget=lent))
+        finally:
+            purse.returned(lent or 0)
+    except SoundstageError as error:
+        return visible.line(error)
+    return None
+
+
+def _unfinished(environment: Environment) -> str | None:
+    """Why the next test has to wait for the one before, whose requests would count as its own."""
+    if (before := _closing.get(environment)) is None:
+        return None
+    return (
+        f"the test before is not over yet: {before.in_flight:,} songs are in flight, which get"
+        f" {before.options.scenario.drain_s:g} s; try again in a moment"
+    )
+
+
+@events.init.add_listener
+def serve_metrics(environment: Environment, **_: Any) -> None:
+    """For Prometheus, if that is asked for; whatever a worker could tell, its master does."""
+    given = environment.parsed_options
+    address = getattr(given, "soundstage_metrics_port", None)
+    if address is None or isinstance(environment.runner, WorkerRunner):
+        return
+    try:
+        locust_metrics.serve(environment, address)
+    except SoundstageError as error:
+        log.error("%s", visible.line(error))
+        sys.exit(ExitCode.ENVIRONMENT)
 
 
 @events.init.add_listener
@@ -137,8 +201,10 @@ def open_bundle(environment: Environment, **_: Any) -> None:
         gevent.spawn(_open_late, environment)
         return
     try:
+        if (before := _unfinished(environment)) is not None:
+            raise UsageError(before)
         options = options_of(environment)
-        schedule = schedule_of(environment, options)
+        schedule = schedule_of(options)
         if isinstance(runner, MasterRunner):
             _lead(environment, runner, options, schedule)
         elif isinstance(runner, WorkerRunner):
@@ -150,6 +216,7 @@ def open_bundle(environment: Environment, **_: Any) -> None:
         else:
             run = _paid(environment, options, lambda given: open_run(environment, given))
             users.attach(environment, run, schedule)
+            locust_metrics.show(environment, run)
             run.begin(LEAD_S if schedule is not None else 0.0)
             log.info("run bundle: %s", run.bundle.path)
     except SoundstageError as error:
@@ -192,6 +259,7 @@ def _lead(
     master = _paid(environment, options, lambda given: MasterRun(environment, given, schedule))
     master.listen(runner)
     users.attach(environment, master)
+    locust_metrics.show(environment, master)
     log.info("run bundle: %s", master.bundle.path)
 
     def begin() -> None:
@@ -268,5 +336,9 @@ def _give_up(environment: Environment) -> None:
         return
     if options is not None and options.headless:
         runner.quit()
-    else:
-        runner.stop()
+        return
+    # Until its first user is there, Locust takes a test for one that need not be stopped.
+    with gevent.Timeout(_JOIN_S, False):
+        while runner.state in (STATE_INIT, STATE_STOPPED):
+            gevent.sleep(0.01)
+    runner.stop()

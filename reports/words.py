@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from soundstage.output import visible
+from soundstage.output.cutting import head
 from soundstage.results.milestone_names import MilestoneNames, readable
 from soundstage.results.polling import Resolution
 
@@ -47,7 +48,7 @@ _VERDICTS = {
 def plain(text: object, limit: int = 300) -> str:
     """`text` as one line that is safe to show (`output/visible.py`), cut past `limit`."""
     whole = text if isinstance(text, str) else str(text)
-    part = whole[:limit]
+    part = head(whole, limit, end="")
     if not (part.isascii() and part.isprintable()):
         part = visible.line(part.translate(_IN_A_LINE))
     left = len(whole) - limit

@@ -20,13 +20,22 @@ def parsed(*argv: str) -> list[str]:
     return shown(argv, parser.parse_args(argv))
 
 
-@pytest.mark.parametrize("option", ["--header", "--head", "--hea", "--heade"])
-def test_a_hidden_value_is_not_shown_however_its_option_is_shortened(option):
-    assert parsed(option, SECRET) == [option, "[redacted]"]
-    assert parsed(f"{option}={SECRET}", "--name", "a") == [f"{option}=[redacted]", "--name", "a"]
-    assert parsed("--name", "b", option, SECRET, option, "Y: z") == [
-        "--name", "b", option, "[redacted]", option, "[redacted]",
+def test_a_hidden_value_is_not_shown_however_it_is_given():
+    assert parsed("--header", SECRET) == ["--header", "[redacted]"]
+    assert parsed(f"--header={SECRET}", "--name", "a") == ["--header=[redacted]", "--name", "a"]
+    assert parsed("--name", "b", "--header", SECRET, "--header", "Y: z") == [
+        "--name", "b", "--header", "[redacted]", "--header", "[redacted]",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("option", ["--head", "--hea", "--heade"])
+def test_an_option_that_is_cut_short_is_refused_without_its_value(option, capsys):
+    for words in ([option, SECRET], [f"{option}={SECRET}"]):
+        with pytest.raises(SystemExit):
+            parsed(*words)
+        said = capsys.readouterr().err
+        assert "did you mean --header?" in said
+        assert "hush" not in said
 
 
 @pytest.mark.parametrize(
@@ -50,6 +59,7 @@ def test_a_url_is_shown_without_user_and_query(argument, kept):
         (["--web-password=abc"], ["--web-password=[redacted]"]),
         (["--header", "X: y"], ["--header", "[redacted]"]),
         (["--auth-token", "t", "--host", "h"], ["--auth-token", "[redacted]", "--host", "h"]),
+        ([], []),
         (words := ["--soundstage-key-file", "k.txt", "-k", "order", "--users", "3"], words),
     ],
 )  # fmt: skip

@@ -30,7 +30,7 @@ from soundstage.loadtests.cluster.worker_record import (
 from soundstage.loadtests.generator.lag import Load, Sample
 from soundstage.loadtests.run.kept_transcripts import TranscriptChoice
 from soundstage.loadtests.run.load_run import INTERRUPT_DRAIN_S, LoadOptions, LoadRun
-from soundstage.loadtests.run.rows import forget_old_seconds
+from soundstage.loadtests.run.locust_statistics import forget_old_seconds
 from soundstage.loadtests.run.run_setup import opened
 from soundstage.loadtests.schedule.arrivals import Schedule
 from soundstage.observed.facts import Observed

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from soundstage.loadtests.generator.lateness import Lateness
-from soundstage.results.milestone_names import MilestoneNames, common_order
+from soundstage.results.milestone_names import MilestoneNames, common_order, milestone_names
 from soundstage.results.row_facts import earliest_since_intended, since_intended
 
 if TYPE_CHECKING:  # a run imports Locust, which patches the sockets of the whole process
@@ -51,6 +51,13 @@ class Board:
         self.lows: dict[tuple[str, str, str], Lateness] = {}
         self._looks: deque[tuple[float, int, int]] = deque(maxlen=_LOOKS + 1)
         run.recording.watchers.append(self.add)
+
+    @classmethod
+    def of(cls, run: LoadRun, duration_s: float) -> Board:
+        """One with the names of what `run` loads, by the contracts in its bundle."""
+        places = [(contract.api, endpoint.name) for contract, endpoint in run.traffic.places]
+        names = {place: milestone_names(run.bundle.run, *place) for place in places}
+        return cls(run, duration_s, names)
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Count a row of exchanges.ndjson.gz."""

@@ -1,4 +1,5 @@
-"""A run as Prometheus scrapes it while it runs: `--metrics-port`.
+"""A run as Prometheus scrapes it while it runs: `--metrics-port`, with Locust
+`--soundstage-metrics-port`.
 
 Every figure is worked out when somebody asks, from what the run keeps anyway. Histograms are of the
 times from the intended start, with buckets that follow the counts to within one percent.
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import accumulate
 from typing import Any
@@ -39,21 +40,25 @@ BUCKETS = (
 _MET = {"pass": 1.0, "fail": 0.0}
 
 
+#: The board of the run that goes on; None before the first one.
+Shown = Callable[[], Board | None]
+
+
 @contextmanager
-def served(board: Board, host: str, port: int) -> Iterator[int]:
-    """Serve the metrics of `board` over HTTP until the block ends; yields the port (0 asks for a
-    free one). Raises UsageError if it cannot be had.
+def served(shown: Shown, host: str, port: int, *, option: str = "--metrics-port") -> Iterator[str]:
+    """Serve the metrics of whichever board is `shown` over HTTP until the block ends; yields their
+    URL. Port 0 asks for a free one. Raises UsageError, in words of `option`, if it cannot be had.
     """
     registry = CollectorRegistry()
-    registry.register(RunCollector(board))
+    registry.register(RunCollector(shown))
     try:
         server, thread = start_http_server(port, addr=host, registry=registry)
     except OSError as error:
-        raise UsageError(f"--metrics-port {host}:{port}: {error.strerror or error}") from error
+        raise UsageError(f"{option} {host}:{port}: {error.strerror or error}") from error
     # Where other machines may read them, pages may, too: by which name they ask is theirs to know.
     server.set_app(guarded(server.get_app(), Callers(any_name=not is_loopback(host), links=True)))
     try:
-        yield int(server.server_port)
+        yield f"http://{f'[{host}]' if ':' in host else host}:{server.server_port}/metrics"
     finally:
         server.shutdown()
         server.server_close()
@@ -61,10 +66,10 @@ def served(board: Board, host: str, port: int) -> Iterator[int]:
 
 
 class RunCollector(Collector):
-    """The metrics of one run."""
+    """The metrics of the run that goes on, or was the last one; none before the first one."""
 
-    def __init__(self, board: Board) -> None:
-        self._board = board
+    def __init__(self, shown: Shown) -> None:
+        self._shown = shown
 
     def describe(self) -> list[Metric]:
         """Nothing is promised ahead: names of endpoints come with the rows."""
@@ -72,7 +77,8 @@ class RunCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """All metrics as they are now."""
-        board = self._board
+        if (board := self._shown()) is None:
+            return
         run, recording, load = board.run, board.run.recording, board.run.loaded()
         yield _counter("arrivals_asked", "Arrivals that came due.", load.asked)
         yield _counter("arrivals_started", "Arrivals that were started.", load.started)
@@ -84,10 +90,10 @@ class RunCollector(Collector):
         codes = {(code,): many for code, many in recording.codes.items()}
         yield _counter("findings", "Findings of the contract, by code.", codes, "code")
         yield _counter("chunks", "Chunks that came, by stage.", board.stages, "api", "stage")
-        yield self._milestones("soundstage_milestone_seconds", board.times)
+        yield _milestones(board, "soundstage_milestone_seconds", board.times)
         if board.lows:
             name = "soundstage_milestone_low_seconds"
-            yield self._milestones(name, board.lows, "Low ends of what is known by polling. ")
+            yield _milestones(board, name, board.lows, "Low ends of what is known by polling. ")
         yield _counter("budget_spent", "Billable requests that were sent.", run.spent())
         limit, due = run.session.budget.limit, run.due(max(0.0, run.elapsed_s))
         yield _gauge("budget_limit", "Billable requests that may be sent.", limit)
@@ -102,27 +108,29 @@ class RunCollector(Collector):
         memory = resident_bytes()
         yield _gauge("generator_resident_bytes", "Memory that this process holds.", memory)
         met = "1 if an objective is shown to be met by now, 0 if missed, NaN if it cannot be told."
-        yield _gauge("slo_met", met, self._objectives(), "slo", "api", "endpoint")
+        yield _gauge("slo_met", met, _objectives(board), "slo", "api", "endpoint")
 
-    def _objectives(self) -> dict[tuple[str, ...], float]:
-        found: dict[tuple[str, ...], float] = {}
-        for tally in self._board.run.recording.scorecard.tallies:
-            of_it = tally.objective
-            place = (of_it.slo.text, of_it.api or "", of_it.endpoint or "")
-            found[place] = _MET.get(verdicts.verdict(tally), math.nan)
-        return found
 
-    def _milestones(
-        self, name: str, of_places: Mapping[tuple[str, str, str], Lateness], about: str = ""
-    ) -> Metric:
-        text = "Time to a milestone from the intended start; what never got there is in +Inf alone."
-        labels = ("api", "endpoint", "milestone")
-        family = HistogramMetricFamily(name, about + text, labels=labels)
-        for place, times in of_places.items():
-            n = self._board.measured[place[:2]]
-            whole = sum(seconds * many for seconds, many in times.counted())
-            family.add_metric(_shown(place), _buckets(times, n), sum_value=whole)
-        return family
+def _objectives(board: Board) -> dict[tuple[str, ...], float]:
+    found: dict[tuple[str, ...], float] = {}
+    for tally in board.run.recording.scorecard.tallies:
+        of_it = tally.objective
+        place = (of_it.slo.text, of_it.api or "", of_it.endpoint or "")
+        found[place] = _MET.get(verdicts.verdict(tally), math.nan)
+    return found
+
+
+def _milestones(
+    board: Board, name: str, of_places: Mapping[tuple[str, str, str], Lateness], about: str = ""
+) -> Metric:
+    text = "Time to a milestone from the intended start; what never got there is in +Inf alone."
+    labels = ("api", "endpoint", "milestone")
+    family = HistogramMetricFamily(name, about + text, labels=labels)
+    for place, times in of_places.items():
+        n = board.measured[place[:2]]
+        whole = sum(seconds * many for seconds, many in times.counted())
+        family.add_metric(_shown(place), _buckets(times, n), sum_value=whole)
+    return family
 
 
 #: One number, None where nobody knows it; or one for each row of labels.

@@ -22,8 +22,9 @@ from soundstage.exchange.session import Session
 from soundstage.loadtests.generator.lag import LagMeter, Load, Sample, why_invalid
 from soundstage.loadtests.generator.sockets import most_sockets
 from soundstage.loadtests.run import hopeless
+from soundstage.loadtests.run.locust_statistics import forget_old_seconds
 from soundstage.loadtests.run.playback_probe import Probes
-from soundstage.loadtests.run.rows import RowRecorder, forget_old_seconds
+from soundstage.loadtests.run.rows import RowRecorder
 from soundstage.loadtests.schedule.arrivals import rate_at
 from soundstage.loadtests.schedule.scenario import Scenario
 from soundstage.loadtests.schedule.traffic import Traffic

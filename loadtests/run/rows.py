@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from locust import stats as locust_stats
 from locust.env import Environment
 
 from soundstage.conformance.coverage import exercised
@@ -21,9 +20,9 @@ from soundstage.exchange.client import Call, Exchange
 from soundstage.exchange.session import Session
 from soundstage.loadtests.generator.lateness import Lateness
 from soundstage.loadtests.run.kept_transcripts import TranscriptChoice
+from soundstage.loadtests.run.locust_statistics import LocustRows
 from soundstage.observed.exchanges import Sampler, observe
 from soundstage.observed.facts import Observed
-from soundstage.output import outgoing
 from soundstage.results.matrix import Matrix
 from soundstage.results.row_facts import lateness
 from soundstage.results.user_weights import Weights
@@ -32,30 +31,6 @@ from soundstage.results.verdicts import Scorecard
 _SECOND_NS = 1_000_000_000
 #: So many exchanges of an endpoint are looked at for which rules they put to the test.
 LOOKED_AT = 100
-#: Of Locust's requests by the second, so many are kept; it shows the last dozen.
-_SECONDS_KEPT = 60
-
-
-class ExchangeFailedError(Exception):
-    """Shown in Locust's table of failures: outcome, verdict and why."""
-
-
-def exact_statistics() -> None:
-    """Make Locust keep response times to the millisecond; it rounds those over 10 s to seconds."""
-    if hasattr(locust_stats, "bucket_response_time"):
-        locust_stats.bucket_response_time = lambda response_time: round(response_time)
-
-
-def forget_old_seconds(environment: Environment) -> None:
-    """Locust counts requests by the second and never forgets; only the last few are ever shown.
-
-    In a soak of days they would fill the memory.
-    """
-    for entry in [environment.stats.total, *environment.stats.entries.values()]:
-        for counted in (entry.num_reqs_per_sec, entry.num_fail_per_sec):
-            if len(counted) > 2 * _SECONDS_KEPT:
-                for second in sorted(counted)[:-_SECONDS_KEPT]:
-                    del counted[second]
 
 
 class RowOutlet(Protocol):
@@ -105,6 +80,7 @@ class RowRecorder:
         self._sampler = Sampler()
         self._choice = TranscriptChoice()
         self._looked: Counter[tuple[str, str]] = Counter()
+        self._locust = LocustRows(environment)
 
     @property
     def done(self) -> int:
@@ -156,7 +132,7 @@ class RowRecorder:
         self.keep(row, exchange.violation_rows(), violations, None if seen is None else noted)
         if self.on_exercised is not None:
             self.on_exercised(found)
-        self._tell_locust(exchange, verdict)
+        self._locust.add(exchange, verdict)
 
     def keep(
         self,
@@ -246,35 +222,3 @@ class RowRecorder:
             name = f"{exchange.id}-{place}.ndjson"
             text = exchange.transcript(self.session.redactor).to_bytes()
             exchange.transcript_name = self.outlet.transcript(name, text)
-
-    def _tell_locust(self, exchange: Exchange, verdict: Verdict) -> None:
-        call = exchange.call
-        api, endpoint = call.contract.api, call.endpoint
-        late = (exchange.started_ns - exchange.intended_ns) / _SECOND_NS
-        reason = exchange.reason or ", ".join(sorted({each.code for each in exchange.violations}))
-        failed = exchange.outcome != "ok" or verdict is Verdict.VIOLATES
-        said = outgoing.text(f"{exchange.outcome}, {verdict}: {reason}")
-        self._fire(
-            endpoint.method,
-            f"{api} {endpoint.name}",
-            (exchange.ended_ns - exchange.intended_ns) / _SECOND_NS,
-            exchange.response.body_bytes,
-            ExchangeFailedError(said) if failed else None,
-        )
-        kind = {"stream": "SSE", "job": "POLL"}.get(endpoint.kind)
-        for name, seconds in exchange.milestones.items() if kind is not None else ():
-            # Of a job it is the moment by which it was seen: the later end.
-            self._fire(str(kind), f"{api} {name}", seconds + late, 0, None)
-
-    def _fire(
-        self, kind: str, name: str, seconds: float, length: int, exception: Exception | None
-    ) -> None:
-        facts: dict[str, Any] = {
-            "request_type": kind,
-            "name": name,
-            "response_time": seconds * 1000,
-            "response_length": length,
-            "exception": exception,
-            "context": {},
-        }
-        self.environment.events.request.fire(**facts)  # type: ignore[no-untyped-call]

@@ -20,7 +20,8 @@ from soundstage.exchange.session import Session, open_session
 from soundstage.gate.contract_check import run_facts
 from soundstage.loadtests.generator.gevent_wakeups import HubWakeups
 from soundstage.loadtests.run.load_run import LoadOptions, LoadRun
-from soundstage.loadtests.run.rows import RowOutlet, RowRecorder, exact_statistics
+from soundstage.loadtests.run.locust_statistics import exact_statistics
+from soundstage.loadtests.run.rows import RowOutlet, RowRecorder
 from soundstage.loadtests.schedule.scenario import Part, spread
 from soundstage.loadtests.schedule.traffic import Traffic, catalogue, playable
 from soundstage.results import slo
@@ -47,9 +48,7 @@ def opened(
     objectives = slo.resolve(scenario.slos, catalogue(traffic), list(codes()), playable(traffic))
     if objectives:
         import scipy.special  # type: ignore[import-untyped]  # noqa: F401 - not in midst of a run
-    session = session_of(options, traffic)
-    if session.budget.left == 0 and any(endpoint.billed for _, endpoint in traffic.places):
-        session.budget.take()  # says why nothing may be sent
+    session = _allowed_session(options, traffic)
     facts = run_facts(
         session,
         "load",
@@ -66,6 +65,20 @@ def opened(
     weights = Weights(options.config)
     recording = recording_of(environment, options, session, traffic, bundle, scorecard, weights)
     return session, traffic, recording, options, bundle
+
+
+def try_to_open(options: LoadOptions) -> None:
+    """Raises what `open_run` would, and leaves nothing: no bundle, and no connection."""
+    traffic = traffic_of(options)
+    slo.resolve(options.scenario.slos, catalogue(traffic), list(codes()), playable(traffic))
+    _allowed_session(options, traffic).close()
+
+
+def _allowed_session(options: LoadOptions, traffic: Traffic) -> Session:
+    session = session_of(options, traffic)
+    if session.budget.left == 0 and any(endpoint.billed for _, endpoint in traffic.places):
+        session.budget.take()  # says why nothing may be sent
+    return session
 
 
 def traffic_of(options: LoadOptions) -> Traffic:

@@ -7,7 +7,6 @@ request (`corpus_file` reads them): what its fields hold, by their role in the c
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,8 @@ from soundstage.contract.protocol import Endpoint
 from soundstage.contract.roles import role_of
 from soundstage.errors import UsageError
 from soundstage.loadtests.schedule.corpus_file import PROMPT, SHEETS, named, read_entries
+from soundstage.near_names import did_you_mean
+from soundstage.output.cutting import head
 
 Place = tuple[Contract, Endpoint]
 
@@ -107,7 +108,7 @@ class _Check:
                 if not field.validator.is_valid(value):
                     wrong = next(iter(field.validator.iter_errors(value))).message
                     said = field.name if key == field.name else f"{field.name} (here {key!r})"
-                    raise UsageError(f"{place}: {said}: {field.of} refuses it: {wrong[:200]}")
+                    raise UsageError(f"{place}: {said}: {field.of} refuses it: {head(wrong, 200)}")
 
     def typed(self, entry: Mapping[str, str]) -> dict[str, Any]:
         """An entry whose values were cells of a table: what no field takes as text becomes the
@@ -145,9 +146,8 @@ class _Check:
                 f"no request has a field for a prompt; there are {', '.join(there)}: give .jsonl, "
                 ".json or .csv with fields that are called so"
             )
-        near = difflib.get_close_matches(key, there, 1)
-        meant = f"; did you mean {near[0]}?" if near else ""
-        return f"no request has a field for {key[:60]!r}; there are {', '.join(there)}{meant}"
+        meant = did_you_mean(key, there)
+        return f"no request has a field for {head(key, 60)!r}; there are {', '.join(there)}{meant}"
 
     def keys(self) -> dict[str, list[str]]:
         """Every key that an entry may have, the roles and names of the fields of requests, with

@@ -16,6 +16,7 @@ from typing import Any, Final
 import orjson
 
 from soundstage.errors import UsageError
+from soundstage.output.cutting import head
 from soundstage.saved.text_files import read_text
 
 #: The role of the field that a plain line of text is for.
@@ -153,7 +154,7 @@ def _keys(place: str, row: list[str], known: Keys) -> list[str]:
     for number, cell in enumerate(row, start=1):
         key = _key(cell, known)
         if key is None:
-            what = repr(cell.strip()[:60]) if cell.strip() else "nothing"
+            what = repr(head(cell.strip(), 60)) if cell.strip() else "nothing"
             raise UsageError(
                 f"{place}: the first row must name the columns, and column {number} says {what}; "
                 f"there are {', '.join(named(known))}"

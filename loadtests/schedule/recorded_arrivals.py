@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from soundstage.errors import UsageError
+from soundstage.output.cutting import head
 from soundstage.results.bundle import Bundle
 
 #: More arrivals than this are held against nobody's memory.
@@ -63,7 +64,8 @@ def _moment(path: Path, number: int, text: str) -> float:
         moment = math.nan
     if not 0 <= moment < math.inf:
         raise UsageError(
-            f"{path}:{number}: {text[:60]!r} is no moment: seconds since the beginning, one a line"
+            f"{path}:{number}: {head(text, 60)!r} is no moment: seconds since the beginning, "
+            "one a line"
         )
     return moment
 

@@ -14,6 +14,8 @@ from soundstage.contract.protocol import Endpoint
 from soundstage.errors import UsageError
 from soundstage.loadtests.schedule import arrivals
 from soundstage.loadtests.schedule.arrivals import Phase, Piece, RecordedArrivals
+from soundstage.near_names import did_you_mean
+from soundstage.output.cutting import head
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|)")
@@ -109,10 +111,10 @@ def seconds(text: str) -> float:
     """
     match = _DURATION.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text[:60]!r} is no duration; try 30s, 2m or 500ms")
+        raise ValueError(f"{head(text, 60)!r} is no duration; try 30s, 2m or 500ms")
     found = float(match[1]) * _UNITS[match[2]]
     if found > LONGEST_S:
-        raise ValueError(f"{text[:60]!r} is too long: at most {LONGEST_S:,.0f} seconds")
+        raise ValueError(f"{head(text, 60)!r} is too long: at most {LONGEST_S:,.0f} seconds")
     return found
 
 
@@ -156,9 +158,9 @@ def endpoint_of(contract: Contract, called: str) -> Endpoint:
     """
     endpoint = makes_songs(contract, called)
     if endpoint is None:
-        names = ", ".join(e.name for e in contract.endpoints.values() if e.request is not None)
+        names = [e.name for e in contract.endpoints.values() if e.request is not None]
         raise UsageError(
             f"{contract.api} has no endpoint of the kind {called!r} that makes songs; "
-            f"there are {names}"
+            f"there are {', '.join(names)}{did_you_mean(called, names)}"
         )
     return endpoint

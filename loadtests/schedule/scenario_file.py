@@ -6,7 +6,6 @@ it is never half-read.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -24,13 +23,14 @@ from soundstage.loadtests.schedule import arrivals
 from soundstage.loadtests.schedule.arrivals import Phase
 from soundstage.loadtests.schedule.recorded_arrivals import read_moments
 from soundstage.loadtests.schedule.scenario import STREAM, Part, Scenario, endpoint_of, seconds
+from soundstage.near_names import did_you_mean
 from soundstage.results import slo
 from soundstage.untrusted import toml_text
+from soundstage.untrusted.schema_refusal import first_wrong, place_of, reason_of
 from soundstage.untrusted.strange_files import check_plain, read_named
 
 _ROOM = "soundstage.loadtests"
 _FOLDER = "scenarios"
-_UNKNOWN = "additionalProperties"
 #: The durations of a scenario, and what they are called there.
 _TIMES = {
     "duration": "seconds",
@@ -60,8 +60,9 @@ def find_scenario(name: str) -> Scenario:
             return parse_scenario(place.read_bytes(), Path(f"{name}.toml"))
     path = Path(name)
     if not os.path.isfile(path):
-        names = ", ".join(ready())
-        raise UsageError(f"--scenario {name}: no such file, and none that comes along: {names}")
+        names = ready()
+        there = f"{', '.join(names)}{did_you_mean(name, names)}"
+        raise UsageError(f"--scenario {name}: no such file, and none that comes along: {there}")
     try:
         text = read_named(path, most=toml_text.MOST_BYTES)
     except OSError as error:
@@ -167,37 +168,19 @@ def _time(value: str | float) -> float:
 
 
 def _refuse(data: Any, path: Path) -> None:
-    found = list(_validator().iter_errors(data))
-    # A word that is not known comes first: the one that is missing may be that one, misspelt.
-    found.sort(key=lambda wrong: wrong.kind.name != _UNKNOWN)
-    for wrong in found[:1]:
-        place = "".join(f"[{part}]" for part in wrong.instance_path)
-        raise UsageError(f"{path}: {place or 'the file'}: {_reason(wrong)}")
+    if found := list(_validator().iter_errors(data)):
+        wrong = first_wrong(found)
+        raise UsageError(f"{path}: {place_of(wrong)}: {_reason(wrong)}")
 
 
 def _reason(wrong: Any) -> str:
     """The validator's own words, but for those that only speak of the schema."""
     kind = wrong.kind
-    if kind.name == _UNKNOWN:
-        return _unknown(wrong, kind.unexpected[0])
-    if kind.name == "enum":
-        return f"{wrong.instance!r} is none of {', '.join(kind.options)}"
     if kind.name in ("oneOf", "oneOfNotValid", "oneOfMultipleValid"):
         return "either phases, or users with a duration"
     if kind.name == "anyOf":
         return f"{wrong.instance!r} is no duration; try '30s', '2m' or '500ms'"
-    return str(wrong.message)
-
-
-def _unknown(wrong: Any, word: str) -> str:
-    """That there is no such word, and which there are in its place."""
-    schema = _schema()
-    for step in wrong.schema_path[:-1]:
-        schema = schema[step]
-    there = list(schema["properties"])
-    near = difflib.get_close_matches(word, there, 1)
-    meant = f"; did you mean {near[0]}?" if near else ""
-    return f"{word!r} is not known; there are {', '.join(there)}{meant}"
+    return reason_of(wrong, _schema())
 
 
 @cache

@@ -6,13 +6,13 @@ begins is for the contracts to say.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import Final
 
 from soundstage.contract import available, load, load_sound
 from soundstage.errors import ContractDataError, UsageError
 from soundstage.loadtests.schedule.scenario import STREAM, Part, makes_songs
+from soundstage.near_names import did_you_mean
 
 #: No part gets more requests than this for one of another.
 _HEAVIEST: Final = 1000.0
@@ -79,5 +79,4 @@ def _unknown(place: str) -> str:
         makers = ", ".join(named[api]) or "none"
         why = f"{api} has no endpoint {endpoint!r} that makes songs; there are {makers}"
     places = [name for api in named for name in (api, *(f"{api}.{e}" for e in named[api]))]
-    near = difflib.get_close_matches(place, places, 1)
-    return f"{why}; did you mean {near[0]}?" if near else why
+    return f"{why}{did_you_mean(place, places)}"

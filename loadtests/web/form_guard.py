@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import logging
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -19,6 +19,7 @@ from locust.web import WebUI
 
 from soundstage.loadtests.web.start_terms import terms_of
 from soundstage.loadtests.web.wsgi_guard import guarded
+from soundstage.output.cutting import head
 from soundstage.untrusted.same_origin import Callers, authority, is_address, is_loopback
 
 log = logging.getLogger("soundstage")
@@ -30,13 +31,21 @@ _FIELDS: Final = frozenset(
 _EVERYWHERE: Final = ("", "*", "0.0.0.0", "::")
 
 
-def guard(environment: Environment, web_ui: WebUI) -> None:
-    """Let the web UI answer its users only, and its form set no more than it shows."""
+#: What speaks against a test with these values of the form's fields, a sentence; None if nothing.
+Objection = Callable[[Mapping[str, Any]], str | None]
+
+
+def guard(environment: Environment, web_ui: WebUI, objection: Objection) -> None:
+    """Let the web UI answer its users only, and its form set no more than it shows, to values with
+    which a test can begin.
+    """
     given = environment.parsed_options
     callers = Callers(_names(web_ui.host, given), links=True)
     assert web_ui.app is not None
     web_ui.app.wsgi_app = guarded(web_ui.app.wsgi_app, callers)  # type: ignore[method-assign]
-    form = Form(environment)
+    form = Form(environment, objection)
+    # The options as they were added: by the alphabet, what belongs together would stand apart.
+    web_ui.app.jinja_env.policies["json.dumps_kwargs"] = {"sort_keys": False}
 
     def check() -> flask.Response | None:
         endpoint = flask.request.endpoint
@@ -89,10 +98,13 @@ def _logged_in(web_ui: WebUI) -> bool:
 
 
 class Form:
-    """What the form of the web UI may set: what it shows, to values that the option takes."""
+    """What the form of the web UI may set: what it shows, to values that the option takes and that
+    `objection` has nothing against.
+    """
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, objection: Objection) -> None:
         self._environment = environment
+        self._objection = objection
         own = argument_parser.default_args_dict()
         shown = argument_parser.get_parser().args_included_in_web_ui
         self._actions = {name: shown[name] for name in shown.keys() - own.keys()}
@@ -101,6 +113,7 @@ class Form:
         """What speaks against a form, a sentence; None if nothing does."""
         terms = terms_of(self._environment)
         options = vars(self._environment.parsed_options)
+        asked: dict[str, Any] = {}
         for name, values in fields:
             if name == "host":
                 # Locust takes these two out before it keeps the value.
@@ -108,13 +121,17 @@ class Form:
                 objections = (terms.objection(each) for each in hosts if each)
                 if (objection := next(filter(None, objections), None)) is not None:
                     return objection
+                asked[name] = hosts[0]
             elif name in self._actions:
                 for value in values:
-                    if (wrong := _wrong(self._actions[name], value)) is not None:
-                        return f"{name}: {wrong}"
+                    try:
+                        # Of several Locust takes the first.
+                        asked.setdefault(name, _read(self._actions[name], value))
+                    except ValueError as error:
+                        return f"{label(name)}: {error}"
             elif name in options and name not in _FIELDS:
                 return f"{name} is set when Locust is started, not here"
-        return None
+        return self._objection(asked)
 
     def problem_of_user(self, settings: Any) -> str | None:
         """What speaks against the settings of a class of users, which Locust would give to the
@@ -141,13 +158,18 @@ class Form:
         return None
 
 
-def _wrong(action: argparse.Action, value: str) -> str | None:
-    """What the command line would say of a value."""
+def label(name: str) -> str:
+    """A field as the form labels it."""
+    return name.replace("_", " ").title()
+
+
+def _read(action: argparse.Action, value: str) -> Any:
+    """A value as the command line reads it. Raises ValueError with what that would say."""
     read: Any = action.type or str
     try:
         parsed = read(value)
     except (argparse.ArgumentTypeError, TypeError, ValueError) as error:
-        return str(error) or f"{value!r} is no value of it"
+        raise ValueError(str(error) or f"{head(value, 80)!r} is no value of it") from None
     if action.choices is not None and parsed not in action.choices:
-        return f"{value[:80]!r} is none of {', '.join(map(str, action.choices))}"
-    return None
+        raise ValueError(f"{head(value, 80)!r} is none of {', '.join(map(str, action.choices))}")
+    return parsed

@@ -20,6 +20,7 @@ from soundstage.contract import load_sound
 from soundstage.errors import BudgetError, UsageError
 from soundstage.exchange.budget import is_loopback
 from soundstage.exchange.target import KEY_VARIABLE
+from soundstage.output.cutting import head
 
 _PORTS: Final = {"http": 80, "https": 443}
 #: The configuration file of whoever uses this machine; others that Locust finds by itself lie in
@@ -96,7 +97,7 @@ class Terms:
         """Why nothing may be sent to `host`, a sentence; None if it may. With a key that means the
         host of the start, or this machine if there was none; without one there is nothing to keep.
         """
-        shown = host[:_SHOWN]
+        shown = head(host, _SHOWN)
         if self.host is not None and _origin(host) != _origin(self.host):
             return (
                 f"the key and the budget are for {self.host}, which Locust was started with; for"
@@ -177,10 +178,12 @@ def terms_of(environment: Environment) -> Terms:
     return _noted[environment]
 
 
-def target_of(environment: Environment) -> str:
-    """Where this process may send what it is told to. Raises UsageError if that is nowhere."""
+def target_of(environment: Environment, host: str | None = None) -> str:
+    """Where this process may send what it is told to; `host` is what a form says of it. Raises
+    UsageError if that is nowhere.
+    """
     terms = terms_of(environment)
-    host = environment.host or terms.host
+    host = host or environment.host or terms.host
     if not host:
         raise UsageError("--host is needed: the base URL of the API or an emulator")
     if (objection := terms.objection(host)) is not None:

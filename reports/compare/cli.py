@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 from soundstage.arguments import Parser
 from soundstage.errors import NoDataError, SoundstageError, UsageError
 from soundstage.exit_codes import ExitCode, with_report, worst
+from soundstage.near_names import did_you_mean
 from soundstage.output.streams import say
 from soundstage.output.written_files import check_place, print_document, put, put_within
 from soundstage.reports.compare.gates import ALPHA, MARGIN, RATE_MARGIN
@@ -25,13 +26,15 @@ HELP = "compare two runs: what got worse"
 _EPILOG = """\
 examples:
   soundstage compare runs/monday runs/tuesday
-  soundstage compare runs/v1.4 runs/v1.5 --gate v6.stream.complete.p95 --margin 15%%
+  soundstage compare runs/v1.4 runs/v1.5 --gate v6.stream.complete.p95 --margin 15%
   soundstage compare --base A1,A2,A3 --candidate B1,B2,B3 --html compare.html
       several runs an arm; made by turns (A1 B1 A2 B2 …) they are compared pair by pair
   soundstage compare --calibrate runs/same-* --out calibration.json
       what this environment can tell at all; then: compare … --calibration calibration.json
   soundstage compare --fidelity runs/live runs/emulated
       how near the emulator comes to the live API
+  soundstage compare baseline latest --no-baseline pass
+      in CI: passes until `soundstage runs pin latest --as baseline` has made a base
 
 A gate passes if the candidate is surely not slower by more than the margin, fails if it surely
 is, and is inconclusive otherwise; then it says how much more would decide.
@@ -64,14 +67,14 @@ def level(text: str) -> float:
     return value
 
 
-def parse_args(argv: list[str]) -> argparse.Namespace:
-    """The arguments after `soundstage compare`."""
-    parser = Parser(
+def parser() -> Parser:
+    """The options of `soundstage compare`, before anything is parsed."""
+    options = Parser(
         prog="soundstage compare",
         description="Compare two runs or sets of runs: contract and times.",
         epilog=_EPILOG,
     )
-    add = parser.add_argument
+    add = options.add_argument
     text = "BASE and CANDIDATE: folders of runs, several parted by commas"
     add("arms", nargs="*", metavar="RUNS", help=text)
     add("--base", action="append", metavar="RUNS", help="runs of the base (repeatable)")
@@ -96,14 +99,22 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     formats = ("text", "json", "html", "markdown")
     add("--format", choices=formats, default="text", help="(default: text)")
     add("--out", metavar="FILE", help="write there and print the text (default: print)")
-    place = parser.add_mutually_exclusive_group()
+    place = options.add_mutually_exclusive_group()
     text = "put the page there (default: compare-BASE.html beside the candidate's newest run)"
     place.add_argument("--html", metavar="FILE", help=text)
     place.add_argument("--no-page", action="store_true", help="leave no page")
+    text = "without a base, as on a first run: fail (exit 2, default) or pass with a warning"
+    add("--no-baseline", choices=("fail", "pass"), default="fail", help=text)
     add("--on-inconclusive", choices=("fail", "warn"), default="fail", help="warn: exit 0, not 4")
-    args = parser.parse_args(argv)
+    return options
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    """The arguments after `soundstage compare`."""
+    options = parser()
+    args = options.parse_args(argv)
     args.allow = frozenset(word for text in args.allow for word in text.split(",") if word)
-    _check(parser, args)
+    _check(options, args)
     return args
 
 
@@ -139,12 +150,20 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     from soundstage.reports.compare.comparability import REASONS
 
     for reason in sorted(args.allow - REASONS.keys()):
-        raise UsageError(f"--allow {reason}: no such reason; there are {', '.join(REASONS)}")
+        near = did_you_mean(reason, REASONS)
+        raise UsageError(f"--allow {reason}: no such reason; there are {', '.join(REASONS)}{near}")
     if args.calibrate is not None:
         return _calibrate(args, stdout, stderr)
-    from soundstage.reports.compare.arms import read_arms, resolve
+    from soundstage.reports.compare.arms import missing_base, read_arms, resolve
     from soundstage.reports.compare.comparison import compare
+    from soundstage.results.bundle import Bundle
 
+    if (why := missing_base(args.base)) is not None:
+        for path in (path for word in args.candidate for path in resolve(word)):
+            Bundle.open(path)  # a candidate that is not there is a mistake
+        if args.no_baseline == "fail":
+            raise UsageError(f"{why}; until then --no-baseline pass lets a comparison pass")
+        return _without_base(why, args, stdout, stderr)
     arms = (args.base, args.candidate)
     base, candidate = read_arms([[path for word in arm for path in resolve(word)] for arm in arms])
     findings, gaps = contract_drift(base, candidate)
@@ -156,6 +175,20 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     if code == ExitCode.INCONCLUSIVE and args.on_inconclusive == "warn":
         code = ExitCode.PASS
     return with_report(code, _give(made, args, stdout, stderr))
+
+
+def _without_base(why: str, args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
+    """Say that nothing was compared, in the place of the comparison; there is no page of it."""
+    from soundstage.reports.compare.comparison_formats import without_base
+
+    form = "text" if args.format == "html" else args.format
+    if args.out not in (None, "-"):
+        stdout.write(without_base(why, "text"))
+        return _written(args.out, without_base(why, form), stderr)
+    if form != "text":
+        say(f"soundstage compare: warning: {why}", stderr)
+    print_document(without_base(why, form), stdout)
+    return ExitCode.PASS
 
 
 def _options(args: argparse.Namespace, calibration: Calibration | None = None) -> CompareOptions:

@@ -12,13 +12,13 @@ nothing otherwise. Gates that nobody names are those of the headline milestones 
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from soundstage.errors import UsageError
+from soundstage.near_names import did_you_mean
 from soundstage.reports.words import milestone_label, place_words, plain
 from soundstage.results.milestone_names import MilestoneNames
 
@@ -177,11 +177,10 @@ def _unknown(text: str, pairings: Sequence[Pairing]) -> str:
     every = sorted(
         {f"{one.api}.{one.endpoint}.{name}.p50" for one in pairings for name in one.milestones}
     )
-    near = difflib.get_close_matches(text, every + known, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
+    hint = plain(did_you_mean(text, every + known), 200)
     milestones = sorted({name for one in pairings for name in one.milestones})
     return (
-        f"--gate {plain(text, 80)}: no such gate; {hint}A gate is "
+        f"--gate {plain(text, 80)}: no such gate{hint}; a gate is "
         f"[API[.ENDPOINT].]MILESTONE.pN or {' or '.join(_RATES)}, "
         f"say {known[0] if known else 'complete.p95'}; both runs have "
         f"{', '.join(map(plain, milestones)) or 'no milestones'}"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from soundstage.output.cutting import head
 from soundstage.reports.compare.arms import ArmRun
 from soundstage.reports.compare.comparison import Comparison
 from soundstage.reports.words import plain
@@ -27,7 +28,7 @@ def place_of(made: Comparison) -> Path:
     """`CANDIDATE/compare-BASE.html`; of several runs in the base the first one's id, and how many
     more.
     """
-    name = _STRANGE.sub("-", made.base.runs[0].id)[:_NAME_LIMIT].strip(".-") or "base"
+    name = head(_STRANGE.sub("-", made.base.runs[0].id), _NAME_LIMIT, end="").strip(".-") or "base"
     others = len(made.base.runs) - 1
     tail = f"-and-{others}-more" if others else ""
     return made.candidate.runs[-1].path / f"compare-{name}{tail}.html"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from soundstage.output.cutting import head
 from soundstage.reports.charts.axis import Axis, x_axis
 from soundstage.reports.charts.chart import BLUE, GREEN, GREY, RED, STAGE_LIMIT, Chart, slug
 from soundstage.reports.charts.chart_legend import LegendEntry, legend
@@ -38,8 +39,7 @@ def row_words(width: int, y: float, name: str, said: str, **style: object) -> li
     style = {"fill": "currentColor", **style}
     room = width - 2 * EDGE - words_width(said, FONT) - 8
     letters = max(8, int(room / words_width("m", FONT)))
-    name = plain(name, 60)
-    short = name if len(name) <= letters else f"{name[: letters - 1]}…"
+    short = head(plain(name, 60), letters)
     return [
         text(EDGE, y, short, class_="over", font_size=FONT),
         text(width - EDGE, y, said, class_="over", text_anchor="end", font_size=FONT, **style),

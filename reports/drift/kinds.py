@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from soundstage.observed.documented import Stance
 from soundstage.observed.facts import MANY, OTHER, UNKNOWN
+from soundstage.output.cutting import head
 from soundstage.reports.drift.features import Feature
 
 BREAKING, WARNING, INFO = "breaking", "warning", "info"
@@ -188,7 +189,7 @@ def effect(feature: Feature) -> str:
 def told(text: str, feature: Feature, **more: str) -> str:
     """A text with what it names of the feature."""
     where = feature.path[1:].replace("/", ".")
-    where = where if len(where) <= _LONGEST else where[: _LONGEST - 1] + "…"
+    where = head(where, _LONGEST)
     silent = feature.said.stance is Stance.SILENT
     return text.format(
         place=f"{where} of {feature.stage or 'the result'}",

@@ -21,6 +21,7 @@ from soundstage.contract import Contract
 from soundstage.contract.json_schema import patterns
 from soundstage.contract.placeholders import filled_in
 from soundstage.contract.protocol import Endpoint
+from soundstage.output.cutting import head
 from soundstage.output.redact import MARK
 from soundstage.reports.story.curl import ANY_KEY, BODY_LIMIT, KEY, curl, json_text, quoted
 
@@ -164,7 +165,7 @@ def _whole_run(
 ) -> AskAgain | None:
     """The run once more, against an emulator with the same seed."""
     try:
-        words = shlex.split(run["command"][:LONGEST])
+        words = shlex.split(head(run["command"], LONGEST, end=""))
     except ValueError:
         return None
     # A bundle may come from anybody: only what such a run can have been is taken from it.

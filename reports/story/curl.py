@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from soundstage.output.cutting import head
 from soundstage.output.redact import MARK, Redactor
 from soundstage.output.uris import of_url
 
@@ -51,7 +52,7 @@ def curl(
         return None
     # A fresh redactor knows no secret, but takes user, query values and fragment off a URL.
     place = of_url(Redactor().url(url))
-    parts = ["curl -N", f"-X {method}", quoted(place[:2_000])]
+    parts = ["curl -N", f"-X {method}", quoted(head(place, 2_000, end=""))]
     parts += [f"-H {each}" for each in _headers(request.get("headers"), key)]
     parts += [f"-H {quoted(f'{name}: {value}')}" for name, value in headers]
     body = request.get("body")

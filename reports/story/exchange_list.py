@@ -4,7 +4,6 @@ that nobody could judge, whose bytes were kept, and the rest.
 
 from __future__ import annotations
 
-import difflib
 import heapq
 import re
 from collections import Counter
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from soundstage.errors import UsageError
+from soundstage.near_names import did_you_mean
 
 #: More rows are never listed, nor more ids looked through for one that was meant.
 MOST: Final = 10_000
@@ -108,8 +108,7 @@ def meant(rows: Iterable[Row], text: str, bundle: str) -> Row:
             some = ", ".join(row["id"] for row in found[:_FEW])
             more = " and more" if len(found) > _FEW else ""
             raise UsageError(f"{text}: several exchanges begin so: {some}{more}; say all of it")
-    near = difflib.get_close_matches(name, ids, n=1, cutoff=0.6)
-    hint = f"; did you mean {near[0]}?" if near else ""
+    hint = did_you_mean(name, ids)
     raise UsageError(
         f"{text}: no exchange of {bundle} is called so{hint} "
         f"(`soundstage show {bundle}` lists them)"

@@ -9,11 +9,14 @@ import math
 import re
 import shlex
 from collections.abc import Callable, Iterable, Sequence
+from itertools import zip_longest
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from soundstage.errors import UsageError
+from soundstage.near_names import did_you_mean, sayable
 from soundstage.output import outgoing, visible
+from soundstage.output.cutting import head
 from soundstage.output.redact import MARK, Redactor
 
 #: What an option of another program has in its name whose value is a secret; but not a file of it.
@@ -28,6 +31,8 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        # What is short for one option today is short for two tomorrow, in somebody's pipeline.
+        kwargs.setdefault("allow_abbrev", False)
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         # Since Python 3.14 it colours help by itself, with sequences that no screen knows.
         self.color = False
@@ -40,8 +45,31 @@ class Parser(argparse.ArgumentParser):
         """
         found, unknown = self.parse_known_args(args, namespace)
         if unknown:
-            self.error(f"unrecognized arguments: {' '.join(_names(unknown))}")
+            self._chosen(found)._refuse(_names(unknown))
         return found
+
+    def _chosen(self, found: argparse.Namespace) -> Parser:
+        """The parser of the subcommand that was chosen; itself where there are none."""
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                chosen = action.choices.get(str(getattr(found, action.dest, None)))
+                return chosen if isinstance(chosen, Parser) else self
+        return self
+
+    def _refuse(self, names: list[str]) -> NoReturn:
+        options = [each for each in names if each.startswith("--")]
+        meant = (did_you_mean(each, self._option_string_actions) for each in options)
+        self.error(f"unrecognized arguments: {' '.join(names)}{next(filter(None, meant), '')}")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """As argparse does, with what may have been meant."""
+        if action.choices is None or value in action.choices:
+            return
+        known = [str(each) for each in action.choices]
+        near = did_you_mean(str(value), known)
+        said = str(value) if near else sayable(str(value))
+        text = f"invalid choice: {said!r} (choose from {', '.join(known)}){near}"
+        raise argparse.ArgumentError(action, text)
 
     def error(self, message: str) -> NoReturn:
         # argparse names the function that refused a value, which is nobody's business.
@@ -79,7 +107,7 @@ def shown_of_another(argv: Iterable[str]) -> list[str]:
     value.
     """
     words, hidden = list(argv), set()
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip_longest(words, words[1:], fillvalue=""):
         name, equals, value = word.partition("=")
         name = name.lower()
         telling = name.startswith("-") and any(each in name for each in _TELLTALES)
@@ -114,7 +142,7 @@ def _names(unknown: Iterable[str]) -> list[str]:
         if option:
             kept.append(_OPTION.match(word)[0])  # type: ignore[index]  # it may be empty
         elif not after:
-            kept.append(word)
+            kept.append(sayable(word))
         elif kept[-1] != "…":
             kept.append("…")
         after = option or after
@@ -158,7 +186,7 @@ def count(text: str) -> int:
     if not (text.isascii() and text.isdecimal()):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
     if len(text) > _DIGITS:
-        raise argparse.ArgumentTypeError(f"{text[:_DIGITS]}… is too large")
+        raise argparse.ArgumentTypeError(f"{head(text, _DIGITS)} is too large")
     return int(text)
 
 
@@ -193,7 +221,8 @@ def between(least: float, most: float) -> Callable[[str], float]:
         except ValueError:
             number = math.nan
         if not least <= number <= most:  # what is no number is neither
-            raise argparse.ArgumentTypeError(f"{text!r} is not from {least:g} to {most:g}")
+            bounds = f"from {least:,.15g} to {most:,.15g}"
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number {bounds}")
         return number
 
     return bounded

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from importlib import import_module
 from typing import Any, TextIO
 
 from soundstage.errors import SoundstageError, UsageError, environment_reason, refused
 from soundstage.exit_codes import ExitCode, with_report
+from soundstage.near_names import did_you_mean, sayable
 from soundstage.output import outgoing, streams
 from soundstage.process import contract_folders, lifeline, signals
 
-#: Each module has HELP, `parse_args(argv)` and `run(args, stdout, stderr) -> exit code`.
+#: Each module has HELP, `parser()`, `parse_args(argv)` and `run(args, stdout, stderr)`, which gives
+#: the exit code.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("soundstage.commands.init", "begin: write settings, a scenario and a workflow"),
     "demo": ("soundstage.commands.demo", "show everything once, against the emulator"),
     "emulate": ("soundstage.commands.emulate", "run the emulator of the API"),
     "check": ("soundstage.commands.check", "check a target against the contract"),
@@ -30,12 +34,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "runs": ("soundstage.commands.runs", "list, tag, pin and prune the runs there have been"),
     "compare": ("soundstage.reports.compare.cli", "compare two runs: what got worse"),
     "faults": ("soundstage.commands.faults", "prove that every kind of fault is caught"),
-    "schema": ("soundstage.commands.schema", "print a contract: OpenAPI, JSON Schema, diagram"),
+    "schema": ("soundstage.commands.schema", "print a contract, or the schema of a file"),
     "explain": ("soundstage.commands.explain", "explain a rule or a violation code"),
+    "completion": ("soundstage.commands.completion", "print a script for completion in a shell"),
 }
 
 #: Commands that load large libraries in C.
 _NATIVE = frozenset({"check", "load", "compare", "report", "faults"})
+#: Options that every command takes.
+_COMMON = (contract_folders.OPTION, lifeline.OPTION)
 #: What ended threads that nobody waits for.
 _lost: list[BaseException] = []
 
@@ -51,6 +58,10 @@ Contract tests and load benchmarks for a staged song-generation API.
 commands:
 {commands}
 
+options:
+  -h, --help     show this
+  -V, --version  show the version
+
 options of every command, before it or after it:
   --schemas DIR  add the contracts in this folder (repeatable; also SOUNDSTAGE_SCHEMAS)
   {lifeline.OPTION}    stop when standard input ends: for programs that start this one
@@ -60,6 +71,15 @@ options of every command, before it or after it:
 exit codes: 0 pass, 1 contract broken, 2 wrong usage, 3 too slow, 4 inconclusive, 5 no data,
 6 target or environment failed, 70 our bug, 130 interrupted, 143 terminated, 129 terminal closed
 """
+
+
+def parsers() -> Iterator[tuple[str, Any]]:
+    """Every command's name and the argparse parser of its options, `Parser`, which nothing has
+    been parsed by: for who makes something of all options (completion, pages of reference).
+    Imports all commands.
+    """
+    for name, (module, _) in COMMANDS.items():
+        yield name, import_module(module).parser()
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -129,10 +149,19 @@ def _main(arguments: list[str]) -> int:
         return ExitCode.PASS
     name = arguments[0]
     if name not in COMMANDS:
-        known = ", ".join(COMMANDS)
-        _say(sys.stderr, f"soundstage: no command is called {name!r}; there are {known}")
+        _say(sys.stderr, f"soundstage: {_no_command(name)}")
         return ExitCode.USAGE
     return run(name, arguments[1:], sys.stdout, sys.stderr)
+
+
+def _no_command(name: str) -> str:
+    if name.startswith("-"):
+        option = name.partition("=")[0]
+        near = did_you_mean(option, ("--version", "--help", *_COMMON))
+        return f"options stand behind the command: soundstage COMMAND {sayable(option)} …{near}"
+    near = did_you_mean(name, COMMANDS)
+    said = f"no command is called {name if near else sayable(name)!r}"
+    return said + (near or f"; there are {', '.join(COMMANDS)}")
 
 
 def run(name: str, argv: list[str], stdout: TextIO, stderr: TextIO) -> int:

@@ -6,7 +6,7 @@ A file that is not fully understood is refused by file, place and reason; it is 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache
@@ -19,10 +19,13 @@ import orjson
 from soundstage.conformance.violations import Severity, Violation, fingerprint
 from soundstage.errors import UsageError
 from soundstage.untrusted import toml_text
+from soundstage.untrusted.schema_refusal import first_wrong, place_of, reason_of
 from soundstage.untrusted.strange_files import check_plain, read_named, read_plain
 
-#: Looked for in the current folder.
+#: Looked for in the current folder and above.
 FILE_NAME = "soundstage.toml"
+#: What the root of a repository holds: a folder, or a file where it is a worktree.
+_REPOSITORY = ".git"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +78,14 @@ class TargetDefaults:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A configuration. `severities` are by rule id, or by a path that ends in a slash."""
+    """A configuration. `severities` are by rule id, or by a path that ends in a slash. `above`: the
+    file was found above the current folder; `passed_over`: the first file that was found there and
+    not read, since somebody else owns it.
+    """
 
     path: Path | None = None
+    above: bool = False
+    passed_over: Path | None = None
     target: TargetDefaults = TargetDefaults()
     severities: Mapping[str, Severity] = field(default_factory=dict)
     waivers: tuple[Waiver, ...] = ()
@@ -110,8 +118,8 @@ class Config:
 
 
 def find_config(named: str | None = None, folder: Path | None = None) -> Config:
-    """The configuration in the file that is named, else in soundstage.toml of the current folder,
-    else an empty one.
+    """The configuration in the file that is named, else in soundstage.toml of the current folder or
+    of one above it (`_above`), else an empty one.
 
     Raises UsageError for a named file that is not there, and for one that is not understood.
     """
@@ -119,7 +127,32 @@ def find_config(named: str | None = None, folder: Path | None = None) -> Config:
         return read_config(Path(named))
     folder = folder or Path()
     path = folder / FILE_NAME
-    return read_config(path, within=folder) if os.path.lexists(path) else Config()
+    if os.path.lexists(path):
+        return read_config(path, within=folder)
+    try:
+        owners = {os.geteuid(), os.stat(folder).st_uid}
+        found = next((each for each in _above(folder, owners) if os.path.lexists(each)), None)
+        if found is None:
+            return Config()
+        if os.lstat(found).st_uid not in owners:
+            return Config(passed_over=found)
+    except OSError:  # a folder that is gone, or that may not be looked into
+        return Config()
+    return replace(read_config(found, within=found.parent), above=True)
+
+
+def _above(folder: Path, owners: Set[int]) -> Iterator[Path]:
+    """Where the file may lie above a folder: up to the root of its repository, to the user's home,
+    or to the last folder before one that belongs to somebody else, whatever comes first. Whoever
+    may write there could as well have written here.
+    """
+    at = Path(os.path.realpath(folder))
+    home = Path(os.path.realpath(os.path.expanduser("~")))
+    while not (os.path.lexists(at / _REPOSITORY) or at == home):
+        at = at.parent
+        if at == at.parent or os.stat(at).st_uid not in owners:
+            return
+        yield Path(os.path.relpath(at, folder)) / FILE_NAME
 
 
 def read_config(path: Path, *, within: Path | None = None) -> Config:
@@ -136,9 +169,9 @@ def read_config(path: Path, *, within: Path | None = None) -> Config:
     except ValueError as error:  # a name that no file can have
         raise UsageError(f"{path}: {error}") from error
     data = toml_text.parse(text, path)
-    for wrong in _validator().iter_errors(data):
-        place = "".join(f"[{part}]" for part in wrong.instance_path) or "the file"
-        raise UsageError(f"{path}: {place}: {wrong.message}")
+    if found := list(_validator().iter_errors(data)):
+        wrong = first_wrong(found)
+        raise UsageError(f"{path}: {place_of(wrong)}: {_reason(wrong)}")
     target = data.get("target", {})
     return Config(
         path=path,
@@ -188,5 +221,16 @@ def _beside(path: Path, target: Mapping[str, Any], key: str) -> str | None:
 def _validator() -> Any:
     import jsonschema_rs
 
-    schema = files("soundstage").joinpath("config.schema.json").read_bytes()
-    return jsonschema_rs.Draft202012Validator(orjson.loads(schema))
+    return jsonschema_rs.Draft202012Validator(orjson.loads(schema_text()))
+
+
+def schema_text() -> str:
+    """The JSON Schema of the file."""
+    return files("soundstage").joinpath("config.schema.json").read_text("utf-8")
+
+
+def _reason(wrong: Any) -> str:
+    """What the schema cannot say in words for people, and else its own."""
+    if wrong.kind.name.startswith("oneOf"):
+        return "a waiver names a fingerprint, or a drift, or both a rule and a code"
+    return reason_of(wrong, orjson.loads(schema_text()))

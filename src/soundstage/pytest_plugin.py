@@ -21,7 +21,7 @@ import pytest
 
 from soundstage import pytest_words
 from soundstage.arguments import at_most, between, count, from_one, shown_of_another
-from soundstage.config import find_config
+from soundstage.config import Config, find_config
 from soundstage.contract import Contract, available, load
 from soundstage.contract.rules import Rule
 from soundstage.errors import BudgetError, SoundstageError
@@ -354,13 +354,15 @@ def _line(exchange: str, weighed: Weighed) -> str:
 
 _STACK = pytest.StashKey[ExitStack]()
 _BUNDLE = pytest.StashKey[Path]()
+_SETTINGS = pytest.StashKey[Config]()
 
 
 def _contracts(config: pytest.Config) -> list[Contract]:
     if _GATE in config.stash:
         return list(config.stash[_GATE].contracts.values())
     try:
-        return [load(api) for api in config.getoption("--api") or available()]
+        asked = config.getoption("--api") or _settings(config).target.api
+        return [load(api) for api in asked or available()]
     except SoundstageError as error:
         raise pytest.UsageError(visible.alone(error)) from error
 
@@ -369,27 +371,29 @@ def _gate(config: pytest.Config) -> ContractGate:
     if _GATE in config.stash:
         return config.stash[_GATE]
     stack = ExitStack()
-    target = config.getoption("--target")
+    target, settings = _target(config), _settings(config)
+    key_file = config.getoption("--key-file") or settings.target.key_file
+    budget = config.getoption("--budget")
+    assert target is not None  # who comes here has looked
     try:
         if target != EMULATOR and not _named_by_hand(config):
+            of_pytest = config.getoption("--target") is not None
+            named_by = config.inipath or "a file of pytest's" if of_pytest else settings.path
             destination.confirm(
-                target,
-                config.inipath or "a file of pytest's",
-                option="--target",
-                key_file=config.getoption("--key-file"),
-                stderr=None,
+                target, named_by or "", option="--target", key_file=key_file, stderr=None
             )
         options = CheckOptions(
             target=target,
             apis=tuple(each.api for each in _contracts(config)),
-            budget=config.getoption("--budget"),
+            budget=budget if budget is not None else settings.target.budget,
             explore_budget=config.getoption("--explore-budget"),
             at_once=config.getoption(_PARALLEL),
-            key_file=config.getoption("--key-file"),
+            key_file=key_file,
+            ca_file=settings.target.ca_file,
             out=config.getoption("--out"),
             strict=config.getoption("--contract-strict"),
             command=shlex.join(["pytest", *shown_of_another(sys.argv[1:])]),
-            config=find_config(),
+            config=settings,
             timeout_s=config.getoption(_TIMEOUT),
             timeout_option=_TIMEOUT,
         )
@@ -411,7 +415,25 @@ def _named_by_hand(config: pytest.Config) -> bool:
 
 
 def _has_target(config: pytest.Config) -> bool:
-    return _GATE in config.stash or config.getoption("--target") is not None
+    return _GATE in config.stash or _target(config) is not None
+
+
+def _target(config: pytest.Config) -> str | None:
+    """What `--target` says, or soundstage.toml: but not to several processes, see `_spread`."""
+    asked: str | None = config.getoption("--target")
+    if asked is not None or hasattr(config, "workerinput") or _spread(config) is not None:
+        return asked
+    return _settings(config).target.url
+
+
+def _settings(config: pytest.Config) -> Config:
+    """soundstage.toml, read where checks ask for it and not for any session of pytest."""
+    if _SETTINGS not in config.stash:
+        try:
+            config.stash[_SETTINGS] = find_config()
+        except SoundstageError as error:
+            raise pytest.UsageError(visible.alone(outgoing.text(str(error)))) from error
+    return config.stash[_SETTINGS]
 
 
 def _kind(contract: Contract, rule: Rule) -> str:

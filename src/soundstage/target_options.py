@@ -14,6 +14,7 @@ from soundstage.config import Config
 from soundstage.errors import UsageError
 from soundstage.exchange import destination
 from soundstage.exchange.spawn import EMULATOR
+from soundstage.output.streams import say
 
 
 class TakesOptions(Protocol):
@@ -54,12 +55,27 @@ def add_target_options(options: TakesOptions, *, emulator_args: str) -> None:
     add("--keep-private", action="store_true", help=text)
 
 
+def add_config_option(options: TakesOptions) -> None:
+    """The option that names a soundstage.toml."""
+    text = "(default: soundstage.toml here, or above in the repository)"
+    options.add_argument("--config", metavar="FILE", help=text)
+
+
 def target_of(args: argparse.Namespace, config: Config | None = None) -> str:
     """The target that is asked. Raises UsageError where neither says one."""
     target: str | None = args.target or (config.target.url if config else None)
     if not target:
         raise UsageError(f"--target is needed: a base URL, or `--target {EMULATOR}`, which is free")
     return target
+
+
+def tell_config(config: Config, command: str, stderr: TextIO) -> None:
+    """Say which configuration is used where nobody sees it lie in the current folder."""
+    if config.above:
+        say(f"{command}: settings of {config.path}", stderr, flush=True)
+    elif config.passed_over is not None:
+        why = "it belongs to another user; --config FILE reads it all the same"
+        say(f"{command}: {config.passed_over} is not read: {why}", stderr, flush=True)
 
 
 def named(target: str) -> str:

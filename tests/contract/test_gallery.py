@@ -37,7 +37,7 @@ PAGES = {
     "pictures": "job-and-poll.md",
     "songs": "next-version.md",
 }
-PAGE = {api: (ROOT / "docs/contracts" / name).read_text() for api, name in PAGES.items()}
+PAGE = {api: (ROOT / "docs/how-to/contracts" / name).read_text() for api, name in PAGES.items()}
 ADDING = (ROOT / "docs/how-to/adding-an-api.md").read_text()
 #: Saved answers whose file does not say which endpoint they are of: (api, endpoint).
 TOLD = {"chat/saved/answer.json": ("chat", "sync")}

@@ -20,7 +20,7 @@ from .conftest import seen, start, until
 _ROOM = Path(__file__).parents[2] / "loadtests"
 
 _STATISTICS = """
-import json, sys
+import csv, io, json, sys
 import locust
 from locust.env import Environment
 from soundstage.loadtests.run import users
@@ -53,7 +53,17 @@ stats = {
     }
     for entry in environment.stats.entries.values()
 }
-print(json.dumps({"stats": stats, "long": locust.stats.bucket_response_time(61_234.4)}))
+total = environment.stats.total
+counted = [total.response_times, total.num_reqs_per_sec]
+table = io.StringIO()
+locust.stats.StatsCSV(environment, [0.5]).requests_csv(csv.writer(table))
+*_, last = csv.DictReader(table.getvalue().splitlines())
+print(json.dumps({
+    "stats": stats,
+    "long": locust.stats.bucket_response_time(61_234.4),
+    "total": [total.num_requests, *(sum(each.values()) for each in counted)],
+    "downloaded": (last["Name"], last["Request Count"]),
+}))
 """
 
 
@@ -85,6 +95,8 @@ def test_milestones_are_rows_in_locusts_statistics_to_the_millisecond(
     assert stats["SSE v6 streaming_ready"]["times"] == expected
     for name in ("accepted", "first_chunk", "validated", "audio", "complete"):
         assert stats[f"SSE v6 {name}"]["requests"] == 20
+    assert said["total"] == [20, 20, 20], "milestones are no requests"
+    assert said["downloaded"] == ["Aggregated", "20"]
 
 
 def _start(tmp_path: Path, url: str, *options: str) -> subprocess.Popen[str]:
@@ -96,6 +108,13 @@ def _ended(process: subprocess.Popen[str], tmp_path: Path) -> tuple[int, str, li
     """Exit code, all that it said, and the bundles that it left."""
     out, err = process.communicate(timeout=60)
     return process.returncode, out + err, _bundles(tmp_path)
+
+
+def _summed_up(said: str) -> list[int]:
+    """How many requests there were by both tables that Locust prints at the end."""
+    lines = [line.split() for line in said.splitlines() if " Aggregated " in line]
+    counts, percentiles = lines
+    return [int(counts[counts.index("Aggregated") + 1]), int(percentiles[-1])]
 
 
 def _bundles(tmp_path: Path) -> list[Path]:
@@ -114,8 +133,20 @@ def test_the_locustfile_runs_headless_and_leaves_a_bundle(emulator: str, tmp_pat
     bundle = Bundle.open(bundles[0])
     assert bundle.complete
     assert bundle.run["verdict"] == ("pass" if code == 0 else "invalid")
-    assert {row["outcome"] for row in bundle.exchanges()} == {"ok"}
+    rows = list(bundle.exchanges())
+    assert {row["outcome"] for row in rows} == {"ok"}
     assert (bundles[0] / "report.html").is_file()
+    assert _summed_up(said) == [len(rows)] * 2, "requests, and their percentiles"
+
+
+@pytest.mark.proof
+def test_a_run_time_is_not_shortened_by_what_was_loaded_before(
+    emulator: str, tmp_path: Path
+) -> None:
+    process = _start(tmp_path, emulator, *split("-u 1 -t 2s --soundstage-rate 10"))
+    _, said, bundles = _ended(process, tmp_path)
+    assert len(bundles) == 1, said
+    assert max(row["intended_ns"] for row in Bundle.open(bundles[0]).exchanges()) > 1e9
 
 
 @pytest.mark.proof
@@ -137,6 +168,7 @@ def test_locusts_own_processes_share_a_schedule_and_leave_one_bundle(
     assert {each["name"] for each in bundle.run["workers"]} == {row["id"][:2] for row in rows}
     assert bundle.run["budget"] == {"limit": 1000, "spent": len(rows)}
     assert code == bundle.run["exit_code"], said
+    assert _summed_up(said) == [len(rows)] * 2, "workers tell of milestones apart, too"
 
 
 def test_the_locustfile_says_in_a_line_why_it_cannot_start(tmp_path: Path) -> None:
@@ -146,6 +178,40 @@ def test_the_locustfile_says_in_a_line_why_it_cannot_start(tmp_path: Path) -> No
     assert "cannot start: http://127.0.0.1:9 does not answer" in said
     assert "Traceback" not in said
     assert not bundles
+
+
+_TWICE = """
+import sys
+import gevent
+import locust
+from locust import argument_parser
+from locust.env import Environment
+from soundstage.loadtests.locustfile import Songs
+
+options = argument_parser.get_parser().parse_args(["--host", "http://127.0.0.1:9"])
+environment = Environment(
+    user_classes=[Songs], events=locust.events, host=options.host, parsed_options=options
+)
+runner = environment.create_local_runner()
+environment.events.init.fire(environment=environment, runner=runner, web_ui=None)
+for _ in range(2):
+    runner.start(1, 1)
+    with gevent.Timeout(10):
+        while runner.state != "stopped" or not runner.spawning_greenlet.ready():
+            gevent.sleep(0.01)
+    print(runner.user_count)
+"""
+
+
+@pytest.mark.proof
+def test_no_test_goes_on_that_could_not_begin_neither_the_first_nor_the_next(
+    tmp_path: Path,
+) -> None:
+    process = start("-c", _TWICE, cwd=tmp_path)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert out.split() == ["0", "0"]
+    assert err.count("cannot start: http://127.0.0.1:9 does not answer") == 2, err
 
 
 def test_a_folder_without_contracts_is_refused_before_locust_starts(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import time
 import urllib.request
 from pathlib import Path
 from shlex import split
-from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -125,13 +125,13 @@ def test_buckets_hold_what_came_in_time_and_the_last_holds_all() -> None:
 def test_addresses_are_of_this_machine_only_unless_asked_for(
     text: str, address: tuple[str, int]
 ) -> None:
-    assert load_options._address(text) == address
+    assert load_options.address(text) == address
 
 
 @pytest.mark.parametrize("text", ["", "x", "host:", "70000", "1.5"])
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
-        load_options._address(text)
+        load_options.address(text)
 
 
 @pytest.mark.parametrize(
@@ -150,8 +150,8 @@ def test_what_is_no_address_is_refused(text: str) -> None:
     ],
 )
 def test_no_page_of_others_reads_the_metrics(line: str, status: int) -> None:
-    nothing: Any = None  # what is asked for here needs no run
-    with metrics.served(nothing, "127.0.0.1", 0) as port:
+    with metrics.served(lambda: None, "127.0.0.1", 0) as url:
+        port = urlsplit(url).port
         text = f"GET /favicon.ico HTTP/1.1\r\n{line.format(port=port)}\r\n\r\n"
         with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
             client.sendall(text.encode())

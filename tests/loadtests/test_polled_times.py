@@ -11,7 +11,7 @@ from soundstage.loadtests.capacity import search_words
 from soundstage.loadtests.capacity.trial_scorecard import TrialScorecard
 from soundstage.loadtests.live import view
 from soundstage.loadtests.live.board import Board
-from soundstage.loadtests.live.metrics import RunCollector
+from soundstage.loadtests.live.metrics import _milestones
 from soundstage.results import slo
 from soundstage.results.milestone_names import MilestoneNames
 
@@ -65,9 +65,8 @@ def test_the_table_has_ranges() -> None:
 
 def test_metrics_have_the_low_ends_beside_the_high_ones_where_there_are_any() -> None:
     for made, many in ((board(row(2.0, 3.0)), 1), (board(row(None, 3.0)), 0)):
-        collector = RunCollector(made)
-        families = [collector._milestones("high", made.times)]
-        families += [collector._milestones("low", made.lows)] if made.lows else []
+        families = [_milestones(made, "high", made.times)]
+        families += [_milestones(made, "low", made.lows)] if made.lows else []
         assert [family.name for family in families] == ["high", "low"][: 1 + many]
         for family in families:
             counts = {

@@ -6,7 +6,9 @@ nothing.
 
 from __future__ import annotations
 
+import csv
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -23,6 +25,7 @@ from urllib.parse import urlencode
 import pytest
 from tests.support.listening import Stranger, stranger
 
+from soundstage.errors import SoundstageError
 from soundstage.results.bundle import Bundle
 
 from .conftest import start
@@ -282,8 +285,9 @@ def _listening() -> list[tuple[str, int]]:
     "name",
     [
         "soundstage_key_file", "soundstage_budget", "soundstage_out", "soundstage_config",
-        "soundstage_corpus", "soundstage_web_allow_host", "html_file", "csv_prefix", "json_file",
-        "logfile", "tls_key", "build_path", "web_host", "locustfile", "headless", "stop_timeout",
+        "soundstage_corpus", "soundstage_web_allow_host", "soundstage_metrics_port", "html_file",
+        "csv_prefix", "json_file", "logfile", "tls_key", "build_path", "web_host", "locustfile",
+        "headless", "stop_timeout",
         "exit_code_on_error", "num_users", "master_bind_host", "tags", "config_users",
     ],
 )  # fmt: skip
@@ -312,17 +316,44 @@ def test_the_form_takes_only_values_that_the_command_line_takes(
 ) -> None:
     said = ui.swarm(**{field: value})
     assert said["success"] is False
-    assert said["message"].startswith(f"{field}: ")
+    label = field.replace("_", " ").title()  # as the form has it
+    assert said["message"].startswith(f"{label}: "), said
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        ({"soundstage_rate": "abc"}, "Soundstage Rate: 'abc' is not a number from 0 to 1,000,000"),
+        ({"soundstage_slo": "nonsense"}, "SLO 'nonsense': not understood; try v6.complete.p95"),
+        ({"soundstage_slo": "v6.complet.p95<9s"}, "SLO 'v6.complet.p95<9s': no milestone of v6"),
+        ({"soundstage_slo": "v5.complete.p95<9s"}, "SLO 'v5.complete.p95<9s': "),
+        ({"soundstage_api": "v9"}, "no contract "),
+        ({"soundstage_endpoint": "strem"}, "v6 has no endpoint of the kind 'strem'"),
+        ({"soundstage_max_in_flight": "3"}, "--soundstage-max-in-flight is for --soundstage-rate"),
+    ],
+)
+def test_a_form_with_which_no_test_can_begin_says_why_and_starts_none(
+    ui: Ui, form: dict[str, str], message: str
+) -> None:
+    before = _songs_of(ui.emulator)
+    said = ui.swarm(**form)
+    assert said["success"] is False, said
+    assert said["message"].startswith(message), said
+    assert "\n" not in said["message"]
+    assert not ui.bundles()
+    assert _songs_of(ui.emulator) == before
+    assert json.loads(ui.ask(path="/stats/requests").body)["state"] == "ready"
 
 
 def test_the_form_shows_the_options_of_a_test_and_no_others(ui: Ui) -> None:
     page = ui.ask().body
     shown = json.loads(page.partition("window.templateArgs = ")[2].partition("\n")[0])
-    names = {name.removeprefix("soundstage_") for name in shown["extra_options"]}
-    assert names == {
-        "api", "endpoint", "rate", "arrivals", "slo", "max_in_flight", "seed", "warmup", "drain",
+    names = [name.removeprefix("soundstage_") for name in shown["extra_options"]]
+    assert names == [
+        "api", "endpoint", "rate", "arrivals", "max_in_flight", "warmup", "drain", "slo", "seed",
         "probe_playback",
-    }  # fmt: skip
+    ]  # fmt: skip
+    assert "%" not in "".join(each["help_text"] for each in shown["extra_options"].values())
     assert KEY not in page
     assert str(ui.key_file) not in page
 
@@ -406,8 +437,9 @@ def test_no_form_spends_more_than_the_budget_of_the_start(ui: Ui) -> None:
     until(lambda: _songs_of(ui.emulator) >= _BUDGET)  # stopped before it begins, it never would
     until(lambda: _ended(ui, 1))
     assert ui.bundles()[0].run["budget"] == {"limit": _BUDGET, "spent": _BUDGET}
-    assert ui.swarm(**form)["success"], "Locust says so before it has asked us"
-    until(lambda: f"the budget of {_BUDGET} billable requests is spent" in ui.said)
+    said = ui.swarm(**form)
+    assert said["success"] is False
+    assert said["message"].startswith(f"the budget of {_BUDGET} billable requests is spent")
     assert len(ui.bundles()) == 1
     assert KEY not in ui.said
 
@@ -420,6 +452,80 @@ def _songs_of(emulator: str) -> int:
 def _ended(ui: Ui, many: int) -> bool:
     ui.ask("POST", "/stop")
     return sum(each.complete for each in ui.bundles()) == many
+
+
+# --- one test after another -----------------------------------------------------------------------
+
+
+def test_the_form_takes_effect_and_each_test_leaves_a_bundle_of_its_own(
+    emulator: str, tmp_path: Path
+) -> None:
+    with locust(tmp_path, None, "--soundstage-metrics-port 0", key=False) as ui:
+        said = ui.swarm(host="http://127.0.0.1:9")
+        assert said["message"].startswith("http://127.0.0.1:9 does not answer"), said
+        assert not ui.bundles()
+        found = re.search(r"metrics at (http://127\.0\.0\.1:\d+/metrics)", ui.said)
+        assert found is not None
+        metrics = found[1]
+        assert "soundstage_" not in _read(metrics), "there was no test yet"
+
+        form = {"soundstage_seed": "7", "soundstage_slo": "violations==0; v5.error_rate<90%"}
+        form |= {"soundstage_rate": "30", "soundstage_arrivals": "constant", "host": emulator}
+        assert ui.swarm(**form, soundstage_api="v5")["success"]
+        until(lambda: len(_bundle(ui, 0)) > 5)
+        said = ui.swarm(soundstage_rate="30", soundstage_seed="8")
+        assert said["message"] == "Soundstage Seed cannot change while a test runs: stop it first"
+        assert ui.swarm(soundstage_rate="30")["success"], "its users may"
+        ui.ask("POST", "/stop")
+        first = ui.bundles()[0]
+        rows = list(first.exchanges())
+        assert first.complete
+        assert first.run["seed"] == 7
+        assert [each["slo"] for each in first.run["slos"]] == ["violations==0", "v5.error_rate<90%"]
+        parameters = first.run["parameters"]
+        assert (parameters["loop"], parameters["rate"]) == ("open", 30)
+        assert parameters["arrivals"] == "constant"
+        assert {row["api"] for row in rows} == {"v5"}
+        assert {each["rate"] for each in first.health()} == {30}
+        assert _aggregated(ui) == len(rows), "each request, and no milestone"
+        of_v5 = 'soundstage_exchanges_total{api="v5",endpoint="stream",outcome="ok"}'
+        assert f"{of_v5} {len(rows)}.0" in _read(metrics)
+
+        form = {"user_count": "3", "soundstage_rate": "0", "soundstage_slo": ""}
+        assert ui.swarm(**form, soundstage_api="v6")["success"]
+        until(lambda: len(_bundle(ui, 1)) > 2)
+        ui.ask("POST", "/stop")
+        second = ui.bundles()[1]
+        assert (second.run["parameters"]["loop"], second.run["parameters"]["users"]) == (
+            "closed",
+            3,
+        )
+        assert not second.run["slos"]
+        assert {row["api"] for row in second.exchanges()} == {"v6"}
+        assert _aggregated(ui) == len(list(second.exchanges())), "it starts from nothing"
+        assert of_v5 not in _read(metrics)
+        assert ui.ask("POST", "/stats/reset").status == 200
+        assert _aggregated(ui) == 0
+        assert "Traceback" not in ui.said
+
+
+def _bundle(ui: Ui, number: int) -> list[dict[str, Any]]:
+    """The rows of the bundle of that number by now."""
+    with suppress(SoundstageError, IndexError):  # it is just being made
+        return list(ui.bundles()[number].exchanges())
+    return []
+
+
+def _read(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+def _aggregated(ui: Ui) -> int:
+    """How many requests there were, by what Locust's page is shown."""
+    *_, last = csv.DictReader(ui.ask(path="/stats/requests/csv").body.splitlines())
+    assert last["Name"] == "Aggregated"
+    return int(last["Request Count"])
 
 
 # --- other ways to be started ---------------------------------------------------------------------

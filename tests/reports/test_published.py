@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +164,11 @@ def test_annotations_end_where_github_would_drop_them(
         assert f"{many - 9} more findings" in said.splitlines()[-1]
 
 
-def test_nothing_that_an_api_sends_starts_a_workflow_command(of: Callable[..., Report]) -> None:
+def test_nothing_that_an_api_sends_starts_a_workflow_command(
+    of: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Files are named from where the contracts lie, also if these are installed elsewhere.
+    monkeypatch.chdir(Path(str(files("soundstage.schemas"))).parent)
     rng = random.Random(1)
     hostile = "\n::set-output name=x::y\r::add-mask::" + "".join(rng.choices("%:,\n\r", k=50))
     said = annotations.render(of([rule(0, "failed", hostile)]))

@@ -97,8 +97,8 @@ REFUSED: dict[bytes, tuple[str, int]] = {
     b"": ("json.empty", 0),
     b" \r\n\t": ("json.empty", 0),
     b"{": ("json.syntax", 1),
-    b'{"a":1,}': ("json.syntax", 7),
-    b"[1,]": ("json.syntax", 3),
+    b'{"a":1,}': ("json.syntax", 6),
+    b"[1,]": ("json.syntax", 2),
     b"{'a':1}": ("json.syntax", 1),
     b"[01]": ("json.syntax", 2),
     b"[1.]": ("json.syntax", 2),
@@ -113,7 +113,7 @@ REFUSED: dict[bytes, tuple[str, int]] = {
     b"\x0c[]": ("json.syntax", 0),
     b"\xc2\xa0[]": ("json.syntax", 0),
     b"[1, // one\n2]": ("json.syntax", 4),
-    '["éé",]'.encode(): ("json.syntax", 8),  # bytes, not characters
+    '["éé",]'.encode(): ("json.syntax", 7),  # bytes, not characters
     b"\xef\xbb\xbf{}": ("json.syntax", 0),
     b"[NaN]": ("json.nan", 1),
     b"-Infinity": ("json.nan", 0),

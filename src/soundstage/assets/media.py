@@ -15,6 +15,7 @@ from soundstage.assets import decoder as program
 from soundstage.assets import decoder_process, pictures
 from soundstage.assets.decoder_process import SHARED, Crashed, DecodedFile, FileDecoder, OverLimit
 from soundstage.assets.formats import Format, recognised
+from soundstage.output.cutting import beginning
 
 #: The most seconds of sound that are decoded.
 MOST_SECONDS: Final = 3_600.0
@@ -143,4 +144,4 @@ def _asked(
 
 
 def _beginning(data: bytes) -> str:
-    return repr(bytes(data[:12]))[1:] if data else "nothing"
+    return repr(beginning(bytes(data), 12))[1:] if data else "nothing"

@@ -24,6 +24,7 @@ from soundstage.assets.url_policy import place_of
 from soundstage.contract import Contract
 from soundstage.contract.roles import asset_urls
 from soundstage.exchange.session import Session
+from soundstage.output.cutting import head
 from soundstage.wire.settings import Limits
 from soundstage.wire.transport import Request, Response, Transport
 
@@ -208,7 +209,7 @@ class StreamListener:
         self._done = True
         if end is not None and end.fault_of is not None:
             player.gave_up(now)
-            self._reason = f"it breaks off: {end.message}"[:200]
+            self._reason = head(f"it breaks off: {end.message}", 200)
             return
         player.ended(now)
         if not player.came:

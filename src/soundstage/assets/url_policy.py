@@ -15,6 +15,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from soundstage.errors import UsageError
+from soundstage.output.cutting import head
 from soundstage.wire.url import DEFAULT_PORTS, Url, parse_target
 
 #: Names that never leave a machine or a site (RFC 6761, 6762, 8375; "internal" is reserved so).
@@ -48,7 +49,7 @@ def place_of(url: str, own: str, named: Collection[str], *, live: bool) -> UrlVe
     if scheme not in DEFAULT_PORTS:
         known = bool(re.fullmatch(r"[a-z][a-z0-9+.-]*", scheme))
         return UrlVerdict(
-            forbidden=known, why=f"its scheme is {scheme[:20] or 'none'}, not http(s)"
+            forbidden=known, why=f"its scheme is {head(scheme, 20) or 'none'}, not http(s)"
         )
     if "@" in parts.netloc:
         return UrlVerdict(forbidden=True, why="it carries a user name or password")

@@ -41,10 +41,12 @@ from soundstage.output.written_files import check_place, put
 from soundstage.process import signals
 from soundstage.proof.one_conforming import refuse_unkept
 from soundstage.target_options import (
+    add_config_option,
     add_target_options,
     confirm_configured,
     connection_of,
     target_of,
+    tell_config,
 )
 
 HELP = "check a target against the contract"
@@ -75,16 +77,21 @@ exit codes: 0 pass, 1 contract broken, 2 wrong usage, 4 inconclusive, 5 no data,
 _WAIVED_DAYS = 30
 
 
-def parse_args(argv: list[str]) -> argparse.Namespace:
-    parser = Parser(
+def parser() -> Parser:
+    """The options of `soundstage check`, before anything is parsed."""
+    options = Parser(
         prog="soundstage check",
         description="Check a target against the contract: a test case for every rule.",
         epilog=_EXAMPLES,
     )
-    add_target_options(parser, emulator_args="--profile instant")
-    _add_selection(parser)
-    _add_verdict(parser)
-    args = parser.parse_args(argv)
+    add_target_options(options, emulator_args="--profile instant")
+    _add_selection(options)
+    _add_verdict(options)
+    return options
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    args = parser().parse_args(argv)
     args.command = shlex.join(["soundstage", "check", *shown(argv, args)])
     return args
 
@@ -122,7 +129,7 @@ def _add_verdict(parser: Parser) -> None:
     add = parser.add_argument
     add("--strict", action="store_true", help="warnings fail, too")
     add("--on-inconclusive", choices=("fail", "warn"), default="fail")
-    add("--config", metavar="FILE", help="default: soundstage.toml, if it is here")
+    add_config_option(parser)
     text = "draft waivers of what failed into this new file"
     add("--write-waivers", metavar="FILE", help=text)
     add("--out", metavar="DIR", help="folder of the run bundle (default: in runs/)")
@@ -132,6 +139,7 @@ def _add_verdict(parser: Parser) -> None:
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     config = find_config(args.config)
+    tell_config(config, "soundstage check", stderr)
     target = target_of(args, config)
     options = _options(args, config, target)
     if args.dry_run:
@@ -285,7 +293,7 @@ def _draft_waivers(gate: ContractGate, file: Path, stdout: TextIO) -> None:
         lines.append(f'{said}\n[[waiver]]\nfingerprint = "{mark}"')
         lines.append(f'reason = "TODO: why is this known, and who mends it?"\nuntil = {until}\n')
     put(file, "\n".join(lines))
-    say(f"{len(found)} waivers drafted in {file}", stdout)
+    say(f"{len(found)} waiver{'' if len(found) == 1 else 's'} drafted in {file}", stdout)
 
 
 def _emulator_arguments(args: argparse.Namespace, target: str) -> tuple[str, ...]:

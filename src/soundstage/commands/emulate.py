@@ -18,17 +18,17 @@ from soundstage.output.streams import say
 HELP = "start the emulator of the API"
 
 
-def parse_args(argv: list[str]) -> argparse.Namespace:
-    """The options of the emulator; exits with 2 where they are wrong."""
+def parser() -> Parser:
+    """The options of `soundstage emulate`, before anything is parsed."""
     from soundstage.emulator.pace.profiles import profiles
 
-    parser = Parser(
+    options = Parser(
         prog="soundstage emulate",
         description="Start a stand-in for the API on this machine and serve until stopped. It "
         "prints `listening on http://HOST:PORT` when it is ready.",
         epilog=_epilog(),
     )
-    add = parser.add_argument
+    add = options.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--port", type=_port, default=8000, help="0 takes a free one (default: %(default)s)")
     add(
@@ -53,22 +53,28 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add("--api", action="append", default=[], dest="apis", metavar="API", help=text)
     text = "break answers in this way of the catalogue (repeatable, see below)"
     add("--fault", action="append", default=[], dest="faults", metavar="FAULT", help=text)
-    _add_accounts(parser)
-    _add_operation(parser)
+    _add_accounts(options)
+    _add_operation(options)
     text = "serve recorded answers instead: transcripts, HAR files, saved responses, or a folder"
     add("--replay", type=Path, metavar="PLACE", help=text)
     add("--loop", action="store_true", help="with --replay: after the last recording, the first")
-    args = parser.parse_args(argv)
+    return options
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    """The options of the emulator; exits with 2 where they are wrong."""
+    options = parser()
+    args = options.parse_args(argv)
     if args.profile_to is not None and args.profile_from is None:
-        parser.error("--profile-to needs --profile-from")
+        options.error("--profile-to needs --profile-from")
     if args.profile_to is not None and args.profile_to.suffix != ".json":
-        parser.error("--profile-to: the name of a profile's file ends in .json")
+        options.error("--profile-to: the name of a profile's file ends in .json")
     if args.profile_from is not None and args.replay is not None:
-        parser.error("--replay serves what was recorded: no --profile-from")
+        options.error("--replay serves what was recorded: no --profile-from")
     if args.loop and args.replay is None:
-        parser.error("--loop needs --replay")
+        options.error("--loop needs --replay")
     if args.replay is not None and (args.error or args.faults or args.stamp):
-        parser.error("--replay serves what was recorded: no --error, --fault or --stamp")
+        options.error("--replay serves what was recorded: no --error, --fault or --stamp")
     return args
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 from collections.abc import Iterator
 from typing import Any, Final, TextIO
@@ -13,6 +12,7 @@ from soundstage.conformance.codes import Code, codes, codes_of, rules_of
 from soundstage.contract import Contract, load_sound
 from soundstage.contract.rules import Rule
 from soundstage.errors import UsageError
+from soundstage.near_names import did_you_mean
 from soundstage.output import visible
 from soundstage.output.streams import json_line, say
 from soundstage.output.written_files import print_document
@@ -31,16 +31,23 @@ _SHOWN: Final = 3
 _ACTIVE: Final = re.compile(r"[<`\[\]@|]|:(?=//)|w(?=ww\.)", re.IGNORECASE)
 
 
-def parse_args(argv: list[str]) -> argparse.Namespace:
-    parser = Parser(
+def parser() -> Parser:
+    """The options of `soundstage explain`, before anything is parsed."""
+    options = Parser(
         prog="soundstage explain",
         description="Explain a rule of a contract or a violation code.",
         epilog=_EXAMPLES,
     )
-    parser.add_argument("name", nargs="?", help="a code, a rule id, or the beginning of one")
+    options.add_argument("name", nargs="?", help="a code, a rule id, or the beginning of one")
     text = "markdown shows codes only"
-    parser.add_argument("--format", choices=("text", "json", "markdown"), default="text", help=text)
-    return parser.parse_args(argv)
+    options.add_argument(
+        "--format", choices=("text", "json", "markdown"), default="text", help=text
+    )
+    return options
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    return parser().parse_args(argv)
 
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
@@ -198,5 +205,4 @@ def _rule_row(contract: Contract, rule: Rule) -> dict[str, Any]:
 
 def _nearest(contracts: list[Contract], name: str) -> str:
     known = [*codes(), *(rule.id for contract in contracts for rule in contract.rules)]
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]}?" if near else "; `soundstage explain` lists the codes"
+    return did_you_mean(name, known) or "; `soundstage explain` lists the codes"

@@ -16,6 +16,7 @@ from soundstage.contract import Contract, available, load, load_all
 from soundstage.contract.contract import folder_of
 from soundstage.errors import NoDataError, UsageError
 from soundstage.generation.faults.catalogue import Fault, catalogue, near, wire_faults
+from soundstage.near_names import asked_back
 from soundstage.output.streams import json_line, say
 from soundstage.proof.contract_files import ContractFiles
 from soundstage.proof.fault_trials import judge_all
@@ -39,14 +40,15 @@ exit codes: 0 all that were tried are killed and no false alarm, 1 otherwise, 2 
 """
 
 
-def parse_args(argv: list[str]) -> argparse.Namespace:
-    parser = Parser(
+def parser() -> Parser:
+    """The options of `soundstage faults`, before anything is parsed."""
+    options = Parser(
         prog="soundstage faults",
         description="Put every fault of the catalogue into valid answers, and see that it is "
         "caught under the right code; judge valid streams, and see that nothing is.",
         epilog=_EXAMPLES,
     )
-    add = parser.add_argument
+    add = options.add_argument
     text = f"only this version (repeatable; {', '.join(available())}; default: all)"
     add("--api", action="append", default=[], dest="apis", metavar="API", help=text)
     add("--format", choices=("text", "json"), default="text")
@@ -56,7 +58,11 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     text = "only faults whose name matches, as in a shell (order/*)"
     add("--only", metavar="PATTERN", help=text)
     add("--list", action="store_true", help="list the faults instead, with what must catch them")
-    return parser.parse_args(argv)
+    return options
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    return parser().parse_args(argv)
 
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
@@ -65,8 +71,9 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         raise NoDataError("there are no contracts")
     chosen = {each.api: _chosen(each, args.only) for each in contracts}
     if not any(chosen.values()):
-        known = ", ".join(near(args.only, contracts)) or "see soundstage faults --list"
-        raise UsageError(f"no fault is called {args.only!r}: did you mean {known}?")
+        alike = asked_back(near(args.only, contracts))
+        more = alike or "; `soundstage faults --list` names all"
+        raise UsageError(f"no fault is called {args.only!r}{more}")
     clean = True
     for contract in contracts:
         faults = chosen[contract.api]

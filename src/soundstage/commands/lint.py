@@ -111,44 +111,49 @@ class Linted:
         return {**row, "in_file": list(self.notes)} if self.notes else row
 
 
-def parse_args(argv: list[str]) -> argparse.Namespace:
-    parser = Parser(
+def parser() -> Parser:
+    """The options of `soundstage lint`, before anything is parsed."""
+    options = Parser(
         prog="soundstage lint",
         description="Check saved responses against the contract.",
         epilog=_EXAMPLES,
     )
-    parser.add_argument(
+    options.add_argument(
         "files",
         nargs="+",
         metavar="FILE",
         help="response, transcript or HAR file, compressed or not; a run bundle, or a folder of "
         "such files; - is stdin",
     )
-    parser.add_argument("--api", help=f"API version ({', '.join(available())}; default: find out)")
+    options.add_argument("--api", help=f"API version ({', '.join(available())}; default: find out)")
     words = (*endpoint_words(load_sound()[0].values()), ERROR)
     text = f"what the file is the response of ({', '.join(words)}; default: find out)"
-    parser.add_argument("--endpoint", choices=words, metavar="NAME", help=text)
-    parser.add_argument("--format", choices=("text", "json"), default="text")
-    parser.add_argument("--strict", action="store_true", help="warnings violate, too")
-    parser.add_argument(
+    options.add_argument("--endpoint", choices=words, metavar="NAME", help=text)
+    options.add_argument("--format", choices=("text", "json"), default="text")
+    options.add_argument("--strict", action="store_true", help="warnings violate, too")
+    options.add_argument(
         "--shrink",
         action="store_true",
         help="show the smallest part of a stream that shows each violation",
     )
-    parser.add_argument(
+    options.add_argument(
         "--on-inconclusive",
         choices=("fail", "warn"),
         default="fail",
         help="fail: exit 4 (default); warn: exit 0",
     )
-    parser.add_argument(
+    options.add_argument(
         "--max-events",
         type=_positive,
         default=Caps().events,
         metavar="N",
         help="stop after so many events; the verdict is then inconclusive (default %(default)s)",
     )
-    return parser.parse_args(argv)
+    return options
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    return parser().parse_args(argv)
 
 
 def _positive(text: str) -> int:

@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 from soundstage.arguments import Parser, between, whole
 from soundstage.commands.interruptible import interruptible_exchange
+from soundstage.config import find_config
 from soundstage.contract import Contract, available, load, load_sound
 from soundstage.contract.endpoint_words import endpoint_words, is_meant
 from soundstage.contract.protocol import Endpoint
@@ -30,7 +31,14 @@ from soundstage.output.visible import in_json, lines, own
 from soundstage.output.written_files import create, print_document
 from soundstage.proof.one_conforming import unkept_apis
 from soundstage.saved.encodings import to_utf8
-from soundstage.target_options import add_target_options, connection_of, target_of
+from soundstage.target_options import (
+    add_config_option,
+    add_target_options,
+    confirm_configured,
+    connection_of,
+    target_of,
+    tell_config,
+)
 
 HELP = "save the answers of a target as transcripts"
 
@@ -72,14 +80,16 @@ class Wanted:
     body: Any
 
 
-def parse_args(argv: list[str]) -> argparse.Namespace:
-    parser = Parser(
+def parser() -> Parser:
+    """The options of `soundstage record`, before anything is parsed."""
+    options = Parser(
         prog="soundstage record",
         description="Ask a target for songs, and save every exchange as a transcript.",
         epilog=_EXAMPLES,
     )
-    add = parser.add_argument
-    add_target_options(parser, emulator_args="--speed 100")
+    add = options.add_argument
+    add_target_options(options, emulator_args="--speed 100")
+    add_config_option(options)
     text = "folder for the transcripts, new or empty; - prints the transcript of one exchange"
     add("--out", metavar="DIR", help=text)
     add("--api", action="append", metavar="API", help=f"{', '.join(available())} (default: all)")
@@ -93,46 +103,56 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     text = "time for all of it (default: any; three timeouts in a row end it)"
     add("--timeout", type=between(0.1, LONGEST_TIMEOUT_S), metavar="SECONDS", help=text)
     add("--format", choices=("text", "json"), default="text")
-    return parser.parse_args(argv)
+    return options
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    return parser().parse_args(argv)
 
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
-    target = target_of(args)
+    config = find_config(args.config)
+    tell_config(config, "soundstage record", stderr)
+    target = target_of(args, config)
+    args.api = args.api or config.target.api
+    if args.budget is None:
+        args.budget = config.target.budget
     if not args.out:
         raise UsageError("--out DIR is needed: where the transcripts go")
     wanted = _wanted(args)
     if args.dry_run:
-        print(_planned(args, wanted), file=stdout)
+        print(_planned(target, args.budget, wanted), file=stdout)
         return 0
+    confirm_configured(args, config, target, stderr)
     if args.out == _PRINTED and len(wanted) != 1:
         places = ", ".join(f"{each.contract.api} {each.endpoint.name}" for each in wanted)
         raise UsageError(f"--out -: one exchange, not {places}: say --api and --endpoint")
     folder = None if args.out == _PRINTED else _empty_folder(args.out)
     with ExitStack() as stack:
-        if target == EMULATOR:
-            arguments = args.emulator_args
-            served = spawned_emulator(arguments, left_out=unkept_apis())
-            target = stack.enter_context(served)
-        session = open_session(target, budget=args.budget, **connection_of(args))
+        url = target
+        if url == EMULATOR:
+            served = spawned_emulator(args.emulator_args, left_out=unkept_apis())
+            url = stack.enter_context(served)
+        session = open_session(url, budget=args.budget, **connection_of(args, config))
         stack.callback(session.close)
         for warning in session.warnings:
             say(f"soundstage record: {warning}", stderr)
         _afford(session, wanted)
         if not session.budget.free and not args.yes:
-            consent.ask(_planned(args, wanted), stderr)
+            consent.ask(_planned(target, args.budget, wanted), stderr)
         patience = stack.enter_context(Patience(args.timeout, session.cut))
         return _record(session, patience, wanted, folder, args.format, stdout, stderr)
 
 
-def _planned(args: argparse.Namespace, wanted: list[Wanted]) -> str:
+def _planned(target: str, budget: int | None, wanted: list[Wanted]) -> str:
     """What would be sent, and how much of it is billable, in words."""
     sent = Counter(
         f"{each.endpoint.method} {each.endpoint.path} ({each.contract.api} {each.endpoint.name})"
         for each in wanted
     )
-    head = [f"{args.target}:", *(f"  {many} x {what}" for what, many in sent.items())]
+    head = [f"{target}:", *(f"  {many} x {what}" for what, many in sent.items())]
     billable = sum(each.endpoint.billed for each in wanted)
-    limit = "no budget" if args.budget is None else f"a budget of {args.budget}"
+    limit = "no budget" if budget is None else f"a budget of {budget}"
     return lines([*head, f"{billable} billable requests, {limit}"])
 
 

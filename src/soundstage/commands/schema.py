@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from soundstage.arguments import Parser, at_most
+from soundstage.commands.new_files.file_schemas import FILE_SCHEMAS, file_schema
 from soundstage.contract import Contract, available, load, load_sound
 from soundstage.contract.diagram import listing, mermaid
 from soundstage.contract.json_schema.plain import for_strict_readers
@@ -19,7 +20,7 @@ from soundstage.output import visible
 from soundstage.output.streams import say
 from soundstage.output.written_files import print_document, put
 
-HELP = "print a contract: OpenAPI, JSON Schema, diagram"
+HELP = "print a contract: OpenAPI, JSON Schema, diagram; or the schema of a file"
 #: Draws of one value, after which nobody believes in it any more.
 _MOST_TRIES = 1_000_000
 
@@ -31,6 +32,7 @@ _EXAMPLES = """examples:
   soundstage schema --observed runs/2026-11-21T08-36-15-check-3f2a     # inferred from a run
   soundstage schema --observed recordings/ --docs-diff --format markdown
   soundstage schema --prove my/contracts/songs      # can it be kept, and what is left unsaid?
+  soundstage schema --of config --output soundstage.schema.json   # what soundstage.toml may say
 
 openapi is OpenAPI 3.2, one JSON document a version: `itemSchema` describes the chunks of a stream,
 the extension x-soundstage-protocol their order, tracks, index and all else that OpenAPI cannot say.
@@ -45,44 +47,58 @@ have in x-observed (docs/reference/drift.md); with --format jsonschema without i
 validators. --docs-diff says what the documentation says otherwise, and what it should be changed
 to.
 
+--of prints the JSON Schema of a file, for editors and validators: soundstage.toml (config),
+scenario.toml, profiles, accounts and triggers of the emulator; run.json (run; those of its rows are
+in its $defs), observed.json and transcripts. `#:schema ./soundstage.schema.json` as the first line
+of a TOML file makes Taplo and Even Better TOML complete and check it.
+
 --prove answers: proved (exit code 0), contradictory (1), not proved within --tries (4). Proved is a
 contract of which requests, streams, jobs and results were made up and judged conforming, with its
 emulator over a connection too, and whose faults are all killed (`soundstage faults`).
 """
 
 
-def parse_args(argv: list[str]) -> argparse.Namespace:
-    parser = Parser(
+def parser() -> Parser:
+    """The options of `soundstage schema`, before anything is parsed."""
+    options = Parser(
         prog="soundstage schema",
-        description="Print a contract for other tools, and for people.",
+        description="Print a contract, or the schema of a file, for other tools and for people.",
         epilog=_EXAMPLES,
     )
     text = f"{', '.join(available())} (repeatable; default: all)"
-    parser.add_argument("--api", action="append", metavar="API", help=text)
-    parser.add_argument(
+    options.add_argument("--api", action="append", metavar="API", help=text)
+    options.add_argument(
         "--format",
         choices=(*FORMATS, "markdown", "json"),
         help="default: text; jsonschema with --observed. markdown and json: of --docs-diff",
     )
     text = "keep x-basis, x-source, x-observed and formats in JSON Schemas"
-    parser.add_argument("--with-basis", action="store_true", help=text)
+    options.add_argument("--with-basis", action="store_true", help=text)
     text = "run bundle, observed.json, transcript, or folder of transcripts (repeatable)"
-    parser.add_argument("--observed", action="append", metavar="PLACE", help=text)
+    options.add_argument("--observed", action="append", metavar="PLACE", help=text)
     text = "with --observed: where the documentation and what was seen differ"
-    parser.add_argument("--docs-diff", action="store_true", help=text)
+    options.add_argument("--docs-diff", action="store_true", help=text)
     text = (
         "say whether a contract can be kept: DIR is its folder, or a folder of contracts "
         "(default: those of --api)"
     )
-    parser.add_argument("--prove", nargs="?", const="", metavar="DIR", help=text)
+    options.add_argument("--prove", nargs="?", const="", metavar="DIR", help=text)
+    text = "of a file, not of a contract: %(choices)s"
+    options.add_argument("--of", choices=FILE_SCHEMAS, metavar="FILE", help=text)
     text = "with --prove: draws of a value until it is given up (default: %(default)s)"
-    parser.add_argument("--tries", type=at_most(_MOST_TRIES), default=200, metavar="N", help=text)
+    options.add_argument("--tries", type=at_most(_MOST_TRIES), default=200, metavar="N", help=text)
     text = "where to, - is standard output (default); one version only"
-    parser.add_argument("--output", metavar="FILE", default="-", help=text)
-    return parser.parse_args(argv)
+    options.add_argument("--output", metavar="FILE", default="-", help=text)
+    return options
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    return parser().parse_args(argv)
 
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
+    if args.of is not None:
+        return _of_file(args, stdout)
     if args.prove is not None:
         return _proved(args, stdout, stderr)
     errors: list[ContractDataError] = []
@@ -121,6 +137,18 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     for error in errors:
         say(f"soundstage schema: {error}", stderr)
     return ExitCode.USAGE if errors else ExitCode.PASS
+
+
+def _of_file(args: argparse.Namespace, stdout: TextIO) -> int:
+    for option in ("api", "format", "with_basis", "observed", "docs_diff", "prove"):
+        if getattr(args, option) not in (None, False):
+            raise UsageError(f"--of {args.of}: of a file: no --{option.replace('_', '-')}")
+    text = file_schema(args.of)
+    if args.output == "-":
+        print_document(text, stdout)
+    else:
+        put(Path(args.output), text)
+    return ExitCode.PASS
 
 
 def _proved(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:

@@ -35,6 +35,7 @@ from soundstage.reports.story.exchange_story import ExchangeStory, story_of
 from soundstage.reports.words import place_words, plain, seconds
 from soundstage.results.bundle import RUN, TRANSCRIPTS, Bundle
 from soundstage.results.run_history import resolve
+from soundstage.saved import look_alikes
 from soundstage.saved import saved_file as saved_files
 from soundstage.saved.transcript import Transcript
 
@@ -53,7 +54,8 @@ A BUNDLE is the folder of a run, its id, a pin, or: latest. An ID is that of an 
 beginning of one, its number, or the name of its transcript. Bundles keep the bytes of exchanges
 that do not conform; of the others they have what a row says.
 
-exit codes: 0 shown, 2 no such bundle or exchange, 5 the bundle holds no exchange
+exit codes: 0 shown, 2 no such bundle or exchange, or no answer in the file, 5 the bundle holds no
+exchange
 """
 _SHOWN: Final = 20
 _WIDTH: Final = 160
@@ -62,14 +64,14 @@ Row = Mapping[str, Any]
 _BEFORE_TEXT: Final = 62
 
 
-def parse_args(argv: list[str]) -> argparse.Namespace:
-    """The arguments after `soundstage show`."""
-    parser = Parser(
+def parser() -> Parser:
+    """The options of `soundstage show`, before anything is parsed."""
+    options = Parser(
         prog="soundstage show",
         description="Show the exchanges of a run, or one of them chunk by chunk.",
         epilog=_EXAMPLES,
     )
-    add = parser.add_argument
+    add = options.add_argument
     add("bundle", metavar="BUNDLE", help="run bundle, or a saved response; - is stdin")
     add("id", nargs="?", metavar="ID", help="an exchange (default: list them)")
     add(
@@ -84,9 +86,15 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     add("--full", action="store_true", help="every chunk, and all of its text")
     add("--body", action="store_true", help="print the body of the request, and nothing else")
     add("--format", choices=("text", "json"), default="text")
-    args = parser.parse_args(argv)
+    return options
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    """The arguments after `soundstage show`."""
+    options = parser()
+    args = options.parse_args(argv)
     if args.body and args.id is None and not args.bundle.endswith(".ndjson"):
-        parser.error("--body needs the ID of an exchange")
+        options.error("--body needs the ID of an exchange")
     return args
 
 
@@ -201,7 +209,11 @@ def _file(args: argparse.Namespace, stdout: TextIO) -> int:
     if args.body:
         _print_body(saved.exchange, args.bundle, stdout)
         return ExitCode.PASS
-    found = story_of(saved.exchange, _contracts())
+    contracts = _contracts()
+    found = story_of(saved.exchange, contracts)
+    bare = saved.form == "response" and not saved.has_head
+    if bare and found.verdict is None and all(each.kind == "body" for each in found.steps):
+        raise UsageError(f"{args.bundle}: {_no_answer(saved, contracts)}")
     if args.format == "json":
         say(json_line(_to_json(args.bundle, found, None, []), stdout), stdout)
         return ExitCode.PASS
@@ -211,6 +223,13 @@ def _file(args: argparse.Namespace, stdout: TextIO) -> int:
     for line in story_lines(found, None, how):
         say(line, stdout)
     return ExitCode.PASS
+
+
+def _no_answer(saved: saved_files.Saved, contracts: Sequence[Contract]) -> str:
+    """What a file looks like that holds nothing to show, and what to do."""
+    apis = " or ".join(each.api for each in contracts)
+    like = look_alikes.looks_like(saved.body)
+    return f"looks like no answer of {apis}, but like {like}"
 
 
 def _print_body(transcript: Transcript | None, name: str, stdout: TextIO) -> None:

@@ -10,6 +10,7 @@ from soundstage.conformance.shrink import EventStream, Shrunk, shrink, stream_of
 from soundstage.conformance.violations import Violation
 from soundstage.contract import Contract
 from soundstage.output import outgoing
+from soundstage.output.cutting import head
 from soundstage.output.redact import Redactor
 from soundstage.output.streams import say
 
@@ -90,4 +91,4 @@ def _lines(shrunk: Shrunk, stream: EventStream) -> Iterator[str]:
         text = _text(stream, number)
         cut = f"… ({len(text) - _WIDTH} more characters)" if len(text) > _WIDTH else ""
         mark = ">" if number == shrunk.at else " "
-        yield f"{mark} chunk {number}: {text[:_WIDTH]}{cut}"
+        yield f"{mark} chunk {number}: {head(text, _WIDTH, end='')}{cut}"

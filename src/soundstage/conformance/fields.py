@@ -21,15 +21,13 @@ from soundstage.contract.json_schema.field_schemas import Schema, constraint_of,
 from soundstage.contract.json_schema.keywords import is_open, names_of
 from soundstage.contract.json_schema.schema_words import asked_by, described
 from soundstage.contract.rules import Rule, RuleBook
-from soundstage.output import outgoing
-from soundstage.output.cutting import cut
+from soundstage.output.cutting import cut, head
 
 #: What `FieldCheck.is_valid` raises where the fast library cannot judge (a Decimal, say).
 REFUSED = (TypeError, ValueError, OverflowError)
 #: Why an exchange is inconclusive in which a pattern of the contract came to its limit.
 PATTERN_LIMIT = "pattern.limit"
 _LONGEST_VALUE = 60
-_LOOKED_AT = 2_048
 _LONGEST_NAME = 200
 _MOST_NAMES = 8
 _LONGEST_ASKED = 300
@@ -48,10 +46,8 @@ def shown(value: Any) -> str:
         # Python refuses to write the longest (and takes its time for the others).
         return f"an integer of about {value.bit_length() * 30103 // 100000 + 1} digits"
     if isinstance(value, str):
-        # Before it is cut: nobody would know the half of a secret again.
-        value = outgoing.text(value[:_LOOKED_AT])[:_LONGEST_VALUE]
-    text = repr(value) if isinstance(value, str) else str(value)
-    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
+        value = head(value, _LONGEST_VALUE, end="")
+    return head(repr(value) if isinstance(value, str) else str(value), _LONGEST_VALUE)
 
 
 def received(value: Any) -> str:
@@ -59,8 +55,7 @@ def received(value: Any) -> str:
     `"abc…" (93 characters)`, `an array of 3 items`, `an object with id, name`.
     """
     if isinstance(value, str):
-        text = outgoing.text(value[:_LOOKED_AT])
-        quoted = json.dumps(text[:_LONGEST_VALUE], ensure_ascii=False)
+        quoted = json.dumps(head(value, _LONGEST_VALUE, end=""), ensure_ascii=False)
         if len(value) <= _LONGEST_VALUE:
             return quoted
         return f'{quoted[:-1]}…" ({len(value):,} characters)'
@@ -70,8 +65,9 @@ def received(value: Any) -> str:
         return f"an array of {len(value):,} item{'' if len(value) == 1 else 's'}"
     if isinstance(value, dict):
         names = ", ".join(islice(map(str, value), _MOST_NAMES))
-        named = outgoing.text(cut(names, _LONGEST_NAME))
-        return f"an object with {named}{', …' if len(value) > _MOST_NAMES else ''}"
+        return (
+            f"an object with {cut(names, _LONGEST_NAME)}{', …' if len(value) > _MOST_NAMES else ''}"
+        )
     return shown(value)
 
 
@@ -82,7 +78,7 @@ def _explaining() -> Any:
 
     def pattern(_: Any, asked: str, value: Any, __: Any) -> Iterator[Any]:
         if isinstance(value, str) and patterns.found_in(asked, value) is False:
-            yield jsonschema.ValidationError(f"{value[:60]!r} does not match {asked!r}")
+            yield jsonschema.ValidationError(f"{head(value, 60)!r} does not match {asked!r}")
 
     extend: Any = jsonschema.validators.extend
     return extend(jsonschema.Draft202012Validator, {"pattern": pattern})

@@ -18,7 +18,7 @@ from soundstage.contract.json_schema import patterns
 from soundstage.contract.json_schema.field_path import FieldPath
 from soundstage.contract.json_schema.field_schemas import Schema
 from soundstage.contract.protocol import ConstantField, Endpoint, NeverDecrease, Stage
-from soundstage.output import outgoing
+from soundstage.output.cutting import head
 
 #: Values of these types are equal only if they are the same JSON value (1, 1.0 and true are not).
 _DISTINCT = frozenset((str, bool, type(None)))
@@ -233,7 +233,7 @@ class Compiled:
         texts = [name for name, field in fields.items() if field.get("x-role") == "text"]
         for name in (*told_by, *texts):
             if isinstance(chunk.get(name), str) and chunk[name]:
-                return outgoing.text(str(chunk[name])[:_LOOKED_AT])[:_LONGEST_FAILURE]
+                return head(str(chunk[name]), _LONGEST_FAILURE)
         return " and ".join(f"{name} is {shown(chunk[name])}" for name in told_by)
 
     def violation(

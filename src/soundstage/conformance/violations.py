@@ -80,14 +80,12 @@ class Violation:
     compared: Compared | None = None
 
     def __post_init__(self) -> None:
-        # Without secrets first: half of one would not be known for one any more.
         if len(self.path) > LONGEST_PATH:
-            object.__setattr__(self, "path", cut(outgoing.text(self.path), LONGEST_PATH))
+            object.__setattr__(self, "path", cut(self.path, LONGEST_PATH))
         if len(self.message) > LONGEST_MESSAGE:
-            message = cut(outgoing.text(self.message), LONGEST_MESSAGE)
-            object.__setattr__(self, "message", message)
+            object.__setattr__(self, "message", cut(self.message, LONGEST_MESSAGE))
         if self.compared is not None and max(map(len, self.compared)) > LONGEST_SIDE:
-            sides = (cut(outgoing.text(side), LONGEST_SIDE) for side in self.compared)
+            sides = (cut(side, LONGEST_SIDE) for side in self.compared)
             object.__setattr__(self, "compared", Compared(*sides))
 
     def to_json(self) -> dict[str, Any]:

@@ -36,6 +36,7 @@ from soundstage.contract.reading.protocol_reader import ProtocolReader
 from soundstage.contract.reading.schema_files import SchemaFiles
 from soundstage.contract.rules import RuleBook, rule_book
 from soundstage.errors import ContractDataError, UsageError
+from soundstage.near_names import did_you_mean
 
 _REFUSALS = ("wrong_type", "wrong_media_type")
 #: Names folders of contracts (separated as in PATH) that are added to the installed ones.
@@ -185,7 +186,8 @@ def _root_of(api: str, root: Traversable | None) -> Traversable:
         if api in apis:
             return each
     known = ", ".join(sorted({api for _, apis in held for api in apis})) or "none"
-    raise UsageError(f"no contract for {api!r}: there are {known}")
+    near = did_you_mean(api, (each for _, apis in held for each in apis))
+    raise UsageError(f"no contract for {api!r}: there are {known}{near}")
 
 
 def load_all(root: Traversable | None = None) -> dict[str, Contract]:

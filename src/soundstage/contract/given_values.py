@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from soundstage.contract.json_schema import patterns
 from soundstage.contract.protocol import Endpoint
+from soundstage.output.cutting import head
 from soundstage.untrusted import json_text
 from soundstage.wire.lines import decoded, sniff_framing
 from soundstage.wire.sse import Event
@@ -34,7 +35,7 @@ def given_by_body(endpoint: Endpoint, bodies: Iterable[tuple[str | None, Any]]) 
             assert given.field is not None
             value = given.field.of(body)
             if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
-                found[given.name] = str(value)[:LONGEST]
+                found[given.name] = head(str(value), LONGEST, end="")
         if len(found) == len(wanted):
             break
     return found
@@ -49,7 +50,7 @@ def given_by_head(endpoint: Endpoint, header: Callable[[str], str | None]) -> di
             if given.header.lower() == "location":
                 value = _last_part(value)
             if value:
-                found[given.name] = value[:LONGEST]
+                found[given.name] = head(value, LONGEST, end="")
     return found
 
 

@@ -13,6 +13,7 @@ from soundstage.contract.asset_fields import KINDS, AssetField, asset_fields, pr
 from soundstage.contract.contract import Contract
 from soundstage.contract.json_schema.field_schemas import Schema
 from soundstage.contract.role_names import role_of
+from soundstage.output.cutting import head
 
 __all__ = [
     "URL_ROLES",
@@ -66,7 +67,7 @@ def identifier(contract: Contract, value: dict[str, Any]) -> str | None:
     for name in identifiers(contract):
         found = value.get(name)
         if isinstance(found, str) and found:
-            return found[:LONGEST_ID]
+            return head(found, LONGEST_ID, end="")
     return None
 
 

@@ -15,6 +15,7 @@ from soundstage.errors import UsageError
 from soundstage.exchange import consent
 from soundstage.exchange.budget import is_loopback
 from soundstage.exchange.target import read_key
+from soundstage.output.cutting import head
 from soundstage.wire.url import parse_target
 
 #: On loopback our emulator takes any key; this one is sent where none was given. Nobody's secret.
@@ -52,7 +53,7 @@ def confirm(
     try:
         shown = parse_target(url).url
     except UsageError as error:
-        raise UsageError(f"{named_by}: {url[:200]!r}: {error}") from error
+        raise UsageError(f"{named_by}: {head(url, 200)!r}: {error}") from error
     if not is_trusted(url, load_sound()[0].values()):
         consent.ask_where(shown, str(named_by), option, stderr)
 

@@ -27,6 +27,7 @@ from soundstage.exchange.kept_bytes import NO_ROOM, kept_end, kept_head, kept_lo
 from soundstage.exchange.look import Look
 from soundstage.exchange.tape import Piece, Tape
 from soundstage.exchange.user_secrets import private_texts
+from soundstage.output.cutting import head
 from soundstage.output.echoes import SHORTEST
 from soundstage.output.redact import MARK, Redactor
 from soundstage.saved.transcript import Transcript
@@ -298,7 +299,7 @@ class Exchange:
             "scenario": self.call.scenario,
             "api": self.call.contract.api,
             "endpoint": self.call.endpoint.name,
-            "message_id": (kept := self._id_to_keep()) and kept[:_LONGEST_ID],
+            "message_id": (kept := self._id_to_keep()) and head(kept, _LONGEST_ID, end=""),
             "intended_ns": self.intended_ns - run_start_ns,
             "started_ns": self.started_ns - run_start_ns,
             "outcome": self.outcome,

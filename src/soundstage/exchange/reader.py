@@ -10,6 +10,7 @@ from collections.abc import Callable
 from soundstage.conformance.judge import Told
 from soundstage.contract.roles import identifier
 from soundstage.exchange.exchange import Exchange, Leave
+from soundstage.output.cutting import head
 from soundstage.process.memory import PARSED, Claim
 
 _SECOND_NS = 1_000_000_000
@@ -122,7 +123,7 @@ class ExchangeReader:
             for name in reached:
                 milestones[name] = seconds
             if stage is not None:
-                name = stage if track is None else f"{stage}#{track}"[:_LONGEST_STAGE]
+                name = stage if track is None else head(f"{stage}#{track}", _LONGEST_STAGE, end="")
                 times = stages.get(name)
                 if times is not None:
                     times[1] = seconds

@@ -5,6 +5,7 @@ from __future__ import annotations
 from soundstage.exchange.budget import Budget
 from soundstage.exchange.exchange import EXPLORED
 from soundstage.gate.progress import ExchangeUnderWay, Progress
+from soundstage.output.cutting import head
 
 #: What takes less time than this, in seconds, is gone before anybody has read it.
 WORTH_READING_S = 1.0
@@ -81,7 +82,7 @@ def stage(one: ExchangeUnderWay) -> str:
         return "waits for its answer"
     if one.track is None:
         return one.stage
-    return f"{one.stage} (track {str(one.track)[:_LONGEST_TRACK]})"
+    return f"{one.stage} (track {head(str(one.track), _LONGEST_TRACK)})"
 
 
 def _clock(seconds: float) -> str:

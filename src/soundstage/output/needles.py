@@ -23,9 +23,9 @@ Finder = Callable[[bytes, bool], Iterator[Span]]
 _ENCODED_MINIMUM: Final = 6
 #: What is written with escapes of escapes is followed so deep (a URL in a URL in JSON in HTML).
 _DEEPEST: Final = 5
-#: So much is unfolded at once, and so much of it again with the next piece: a needle of a hundred
-#: characters, each of which takes forty.
-_WINDOW, _OVERLAP = 65_536, 4_096
+#: So much is unfolded at once, and at least so much of it again with the next piece: a needle of a
+#: hundred characters, each of which takes forty; of a longer one each character may take so many.
+_WINDOW, _OVERLAP, _WIDEST = 65_536, 4_096, 12
 #: A text that is cut gives no more away than so many characters.
 _PREFIX: Final = 8
 #: What may be base64 (either alphabet, any alignment) or hexadecimal of a piece of text.
@@ -110,7 +110,7 @@ def _forms(secret: bytes) -> set[bytes]:
 class Needles:
     """Finds secrets (text; each is looked for as it is and without the blanks around it)."""
 
-    __slots__ = ("_forms", "_more", "_unfolds")
+    __slots__ = ("_forms", "_more", "_unfolds", "reach")
 
     def __init__(self, secrets: Iterable[str]) -> None:
         forms: set[bytes] = set()
@@ -119,6 +119,8 @@ class Needles:
                 if candidate.strip():
                     forms |= _forms(candidate.encode("utf-8", "surrogatepass"))
         self._forms = sorted(forms, key=lambda form: (-len(form), form))
+        #: As long as a needle may be, however it is written.
+        self.reach = max(_OVERLAP, _WIDEST * max(map(len, forms), default=0))
         self._more: Finder | None = None
         self._unfolds = any(len(form) >= _ENCODED_MINIMUM for form in forms)
 
@@ -146,8 +148,8 @@ class Needles:
         """
         found = self._here(data, cut)
         if self._escapes(data):
-            for start in range(0, len(data), _WINDOW - _OVERLAP):
-                window = data[start : start + _WINDOW]
+            for start in range(0, len(data), _WINDOW):
+                window = data[start : start + _WINDOW + self.reach]
                 found += [(start + a, start + b) for a, b in self._unfolded(window, cut)]
         if found and not data.isascii():
             found = [_of_characters(data, *span) for span in found]

@@ -148,6 +148,25 @@ class Redactor:
         """The same for bytes (taken as UTF-8); the same object if nothing is to go."""
         return _without(data, self._found(data)) if self._needles else data
 
+    def part(self, text: str, start: int, end: int) -> str:
+        """What stands in `text` from `start` to `end`, without secrets: one that begins before or
+        ends behind it goes as well. At most `end - start` characters.
+        """
+        reach = self._needles.reach
+        first = max(0, start - reach)
+        window = text[first : end + reach]
+        before, here = window[: start - first], window[start - first : end - first]
+        data = window.encode("utf-8", "surrogatepass")
+        at = len(before.encode("utf-8", "surrogatepass"))
+        many = len(here.encode("utf-8", "surrogatepass"))
+        kept = _between(data, self._found(data, cut=True), at, at + many)
+        return kept.decode("utf-8", "surrogatepass")[: end - start]
+
+    def beginning(self, data: bytes, most: int) -> bytes:
+        """The first `most` bytes, without secrets, also such as end behind them."""
+        window = data[: most + self._needles.reach]
+        return _between(window, self._found(window, cut=True), 0, most)[:most]
+
     def message(self, text: str) -> str:
         """What is said about an answer, without secrets, even such as were cut when they were
         quoted, and unless `keep_private` without the values of queries of URLs.
@@ -367,6 +386,16 @@ def _without(data: bytes, spans: list[Span]) -> bytes:
         kept += [data[done:start], _MARK]
         done = end
     return b"".join([*kept, data[done:]])
+
+
+def _between(data: bytes, spans: list[Span], first: int, last: int) -> bytes:
+    """What of bytes stands from `first` to `last`, the mark in place of each span."""
+    kept, done = [], first
+    for start, end in spans:
+        if end > first and start < last:
+            kept += [data[done : max(done, start)], _MARK]
+            done = end
+    return b"".join([*kept, data[done:last]])
 
 
 def _outside(spans: list[Span], fixed: list[Span]) -> list[Span]:

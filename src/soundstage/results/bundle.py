@@ -27,6 +27,7 @@ from typing import Any, cast
 import orjson
 
 from soundstage.errors import NoDataError, UsageError
+from soundstage.output.cutting import head
 from soundstage.results.layout import (
     EXCHANGES,
     FORMAT,
@@ -153,7 +154,7 @@ class Bundle:
             raise UsageError(f"{place}: cannot read: {error}") from error
         run = _document(place, DOCUMENT_LIMIT, path)
         if isinstance(run, dict) and run.get("format") != FORMAT:
-            raise UsageError(f"{place}: /format: {repr(run.get('format'))[:40]}, not {FORMAT}")
+            raise UsageError(f"{place}: /format: {head(repr(run.get('format')), 40)}, not {FORMAT}")
         why = why_invalid(None, run) or _why_no_time(cast(Row, run))
         if why is not None:
             raise UsageError(f"{place}: {why}")

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from soundstage.output.cutting import head
 from soundstage.results.exchange_sample import SAMPLE, ExchangeSample
 from soundstage.results.failure_tally import FailureTally
 from soundstage.results.polling import PollTally, Resolution, low_ends, watched
@@ -253,7 +254,7 @@ class Columns:
         if kind not in self._kinds and len(self._kinds) >= _KINDS_LIMIT:
             kind = (*kind[:2], OTHERS, *kind[3:7], None)
         elif reason is not None and len(reason) > _REASON_LIMIT:
-            kind = (*kind[:2], reason[:_REASON_LIMIT] + "…", *kind[3:])
+            kind = (*kind[:2], head(reason, _REASON_LIMIT), *kind[3:])
         self._kinds.setdefault(kind, [0])[0] += number
 
     def _know(self, names: tuple[str, ...]) -> None:

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from soundstage.output.cutting import head
+
 #: Kinds of failures that are told apart at an endpoint, and characters of a reason: both may be
 #: somebody else's words. What comes after them counts as one kind.
 MOST_KINDS = 200
@@ -106,4 +108,4 @@ def why_failed(reason: str | None, codes: Iterable[str]) -> str:
     """
     if reason is None:
         reason = min(codes, key=lambda code: _LAYERS.get(code.partition(".")[0], 9), default="")
-    return reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}…"
+    return head(reason, LONGEST_REASON)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from soundstage.errors import UsageError
+from soundstage.output.cutting import head
 from soundstage.process.signals import deaf_children
 from soundstage.results.bundle import Bundle
 from soundstage.results.columns import Columns, RunColumns, count
@@ -79,7 +80,7 @@ class Intake:
                 TypeError,
                 ValueError,
             ) as error:
-                name = str(row.get("id", f"number {self.total}"))[:100]
+                name = head(str(row.get("id", f"number {self.total}")), 100)
                 raise UsageError(f"exchange {name}: not a row of format 1: {error!r}") from error
 
     def merge(self, other: Intake) -> None:

@@ -16,6 +16,8 @@ from typing import Any
 import jsonschema_rs
 import orjson
 
+from soundstage.output.cutting import head
+
 FORMAT = 1
 
 RUN = "run.json"
@@ -98,9 +100,9 @@ def _why(validator: jsonschema_rs.Validator, value: object) -> str | None:
         if validator.is_valid(value):
             return None
         for error in validator.iter_errors(value):
-            pointer = "".join(f"/{str(step)[:100]}" for step in error.instance_path)[:300]
-            reason = str(error.message)
-            return f"{pointer or '(whole)'}: {reason if len(reason) < 300 else reason[:300] + '…'}"
+            steps = (f"/{head(str(step), 100)}" for step in error.instance_path)
+            pointer = head("".join(steps), 300)
+            return f"{pointer or '(whole)'}: {head(str(error.message), 300)}"
     except UnicodeEncodeError:
         return _why(validator, portable(value))
     except (RecursionError, ValueError):

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from soundstage.errors import NoDataError, SoundstageError, TargetError, UsageError, not_written
+from soundstage.near_names import did_you_mean
 from soundstage.output import outgoing
 from soundstage.output.written_files import replace
 from soundstage.results.bundle import RUN, Bundle
@@ -61,6 +62,10 @@ class RunEntry:
     fault: str | None = None
     tags: tuple[str, ...] = ()
     pins: tuple[str, ...] = ()
+
+
+class NoRunYetError(UsageError):
+    """No run has a name, and none has one that is much like it."""
 
 
 @dataclass(slots=True)
@@ -108,16 +113,20 @@ class Runs:
             back = int(latest[1] or 0)
             if back < len(readable):
                 return readable[back]
-            raise UsageError(f"{text}: there are only {len(readable)} runs in {self.root}")
+            many = "is only 1 run" if len(readable) == 1 else f"are only {len(readable)} runs"
+            raise NoRunYetError(f"{text}: there {many} in {self.root}")
         begins = [entry for entry in entries if text and entry.id.startswith(text)]
         if len(begins) == 1:
             return begins[0]
         if begins:
             some = ", ".join(entry.id for entry in begins[:3])
             raise UsageError(f"{text}: {len(begins)} runs begin like this: {some}; say more of it")
-        raise UsageError(
-            f"{text}: no folder, and no run or pin in {self.root} is called so; "
-            "`soundstage runs` lists them"
+        names = ["latest", *(name for entry in entries for name in (*entry.pins, entry.id))]
+        near = did_you_mean(text, names)
+        # Of a slip of the pen nobody says that it is not there yet.
+        raise (UsageError if near else NoRunYetError)(
+            f"{text}: no folder, and no run or pin in {self.root} is called so"
+            f"{near or '; `soundstage runs` lists them'}"
         )
 
     def tag(self, text: str, tag: str) -> RunEntry:
@@ -155,7 +164,8 @@ class Runs:
         with self._marking() as marks:
             if name not in marks.pins:
                 known = ", ".join(sorted(marks.pins)) or "none"
-                raise UsageError(f"no pin is called {name!r}; there are: {known}")
+                near = did_you_mean(name, marks.pins)
+                raise UsageError(f"no pin is called {name!r}; there are: {known}{near}")
             return marks.pins.pop(name)
 
     def remove(self, entry: RunEntry) -> None:
@@ -230,13 +240,18 @@ def resolve(text: str, root: Path = ROOT) -> Path:
     if path.exists() or os.sep in text:
         return path
     if not root.is_dir():
-        raise UsageError(f"{text}: no such folder")
+        raise NoRunYetError(f"{text}: no such folder")
     return Runs(root).find(text).path
 
 
 def utc(moment: datetime) -> str:
     """A moment as entries tell it: ISO 8601 in UTC, so that their order is that of the texts."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def is_mark(name: str) -> bool:
+    """Whether a run can be given this name as its pin or tag."""
+    return bool(_NAME.fullmatch(name)) and not _LATEST.fullmatch(name)
 
 
 def _named(name: str) -> str:

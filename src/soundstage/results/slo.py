@@ -12,13 +12,14 @@ the milestones it names; a count or a rate over all endpoints that it speaks of.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from soundstage.errors import UsageError
+from soundstage.near_names import did_you_mean
+from soundstage.output.cutting import head
 
 #: (api, endpoint) -> the milestones that it promises.
 Catalogue = Mapping[tuple[str, str], Collection[str]]
@@ -125,8 +126,7 @@ def parse(text: str) -> Slo:
         hint = " (the time needs a unit: s, ms or m)"
     elif re.search(r"rate[<>=]+[0-9.]+$|\)[<>=]+[0-9.]+$", plain):
         hint = " (the share needs a %)"
-    shown = text if len(text) < 100 else text[:100] + "…"
-    raise UsageError(f"SLO {shown!r}: not understood{hint}; try {_EXAMPLES}")
+    raise UsageError(f"SLO {head(text, 100)!r}: not understood{hint}; try {_EXAMPLES}")
 
 
 def resolve(
@@ -211,12 +211,10 @@ def _places(slo: Slo, catalogue: Catalogue) -> list[tuple[str, str]]:
 
 def _no(slo: Slo, what: str, given: str, known: Iterable[str]) -> NoReturn:
     there = sorted(set(known))
-    near = difflib.get_close_matches(given, there, 1)
-    meant = f"did you mean {near[0]}?" if near else ""
+    meant = did_you_mean(given, there)
     # There are dozens of codes: whoever has misspelt one need not read them all.
-    listed = "" if near and len(there) > _MANY else f"there are {', '.join(there)}"
-    said = "; ".join(filter(None, (listed, meant)))
-    raise UsageError(f"SLO {slo.text!r}: no {what} is called {given!r}; {said}")
+    listed = "" if meant and len(there) > _MANY else f"; there are {', '.join(there)}"
+    raise UsageError(f"SLO {slo.text!r}: no {what} is called {given!r}{listed}{meant}")
 
 
 def _quantile(text: str, match: re.Match[str]) -> Slo:
@@ -239,7 +237,7 @@ def _count(text: str, match: re.Match[str]) -> Slo:
 def _rate(text: str, match: re.Match[str]) -> Slo:
     what, bound, op = match["what"], _share(text, match), match["op"]
     if what not in RATES:
-        names = ", ".join(f"{name}_rate" for name in RATES)
+        names = ", ".join(f"{name}_rate" for name in RATES) + did_you_mean(what, RATES)
         raise UsageError(f"SLO {text!r}: no rate is called {what}_rate; there are {names}")
     wanted, best = (">", 1.0) if what == OK else ("<", 0.0)
     if op == "==" and bound == best:

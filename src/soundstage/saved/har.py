@@ -21,6 +21,7 @@ from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
 from soundstage.errors import UsageError
+from soundstage.output.cutting import head
 from soundstage.saved import compression
 from soundstage.saved.har_errors import end_of, error_of
 from soundstage.saved.transcript import Transcript
@@ -120,7 +121,7 @@ def _entries(raw: bytes, name: str) -> list[Any]:
     except RecursionError:
         raise UsageError(f"{name}: not a HAR file: nested too deep") from None
     except ValueError as error:
-        raise UsageError(f"{name}: not a HAR file: {str(error)[:200]}") from error
+        raise UsageError(f"{name}: not a HAR file: {head(str(error), 200)}") from error
     log = archive.get("log") if isinstance(archive, dict) else None
     entries = log.get("entries") if isinstance(log, dict) else None
     if not isinstance(entries, list):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from soundstage.output.cutting import head
 from soundstage.wire.end import EndKind
 
 #: The server, or its connection: the answer broke a rule of HTTP.
@@ -51,7 +52,7 @@ def error_of(entry: dict[str, Any], response: dict[str, Any]) -> str | None:
                 return text
     status = entry.get("_charlesStatus")
     if isinstance(status, str) and status.lower() not in _GOOD:
-        return f"Charles: {status[:60]}"
+        return f"Charles: {head(status, 60)}"
     return None
 
 
@@ -70,5 +71,5 @@ def _text(value: object) -> str | None:
         return None
     if not isinstance(value, str | int | float):
         return "an error"
-    text = " ".join(str(value).split())[:200]
+    text = head(" ".join(str(value).split()), 200)
     return None if text.lower() in _GOOD else text

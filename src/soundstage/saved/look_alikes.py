@@ -10,6 +10,8 @@ import json
 import re
 from typing import Any, Final
 
+from soundstage.output.cutting import beginning, head
+
 SAVE: Final = "save the response itself: curl -sN ... > stream.sse"
 _RAW: Final = 65_536
 
@@ -165,13 +167,13 @@ def _wrapped(value: dict[str, Any]) -> str:
         if body or (isinstance(inner, dict | list) and inner):
             return (
                 f"JSON with {_members(value)}: if it wraps the response, save what is under "
-                f"{name[:40]!r} alone"
+                f"{head(name, 40)!r} alone"
             )
     return f"JSON with {_members(value)}: {SAVE}"
 
 
 def _members(value: dict[str, Any]) -> str:
-    names = ", ".join(repr(name[:30]) for name in list(value)[:4])
+    names = ", ".join(repr(head(name, 30)) for name in list(value)[:4])
     return (names or "no members") + (" and more" if len(value) > 4 else "")
 
 
@@ -188,4 +190,4 @@ def _is_binary(head: bytes) -> bool:
 
 
 def _beginning(text: bytes) -> str:
-    return repr(text[:40].decode("utf-8", "replace").partition("\n")[0])
+    return repr(beginning(text, 40).decode("utf-8", "replace").partition("\n")[0])

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from soundstage.errors import UsageError
+from soundstage.output.cutting import head
 from soundstage.saved.transcript_parts import check_end, check_header, check_over, is_time
 from soundstage.untrusted.json_values import MOST_VALUES, many_values
 from soundstage.wire.url import origin_of
@@ -171,7 +172,7 @@ class _TranscriptReading:
                 raise ValueError("t is no time in seconds")
             body = base64.b64decode(row["raw"], validate=True)
         except (KeyError, TypeError, ValueError, binascii.Error) as error:
-            raise UsageError(f"{place}: not an event: {str(error)[:200]}") from error
+            raise UsageError(f"{place}: not an event: {head(str(error), 200)}") from error
         self._now.pieces.append((float(row["t"]), body, bool(row.get("coarse"))))
 
 
@@ -194,7 +195,7 @@ def _load(line: bytes, name: str, number: int) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{name}:{number}: not JSON: {str(error)[:200]}") from error
+        raise UsageError(f"{name}:{number}: not JSON: {head(str(error), 200)}") from error
     if not isinstance(row, dict):
         raise UsageError(f"{name}:{number}: not an object")
     return row

@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from soundstage.output.cutting import cut
+from soundstage.output.cutting import cut, head, part
 
 #: Every code that a `Problem` can carry, and what it says.
 CODES: Final = {
@@ -257,7 +257,7 @@ class _JsonReader:
         for key, item in members:
             there = (place, key)
             if keys.get(key) is False:
-                said = json.dumps(key[:80])
+                said = json.dumps(head(key, 80))
                 message = f"the key {said} comes more than once in an object"
                 self._note("json.duplicate_key", message, there)
             keys[key] = key in keys
@@ -363,9 +363,15 @@ def _not_utf8(raw: bytes, error: UnicodeDecodeError) -> Problem:
 
 
 def _syntax(text: str, error: json.JSONDecodeError) -> Problem:
+    before = text[: error.pos].rstrip(" \t\n\r")
+    if text[error.pos : error.pos + 1] in ("}", "]") and before.endswith(","):
+        # What Python says from 3.13 on. Findings are to be the same whatever Python found them.
+        of = "object" if text[error.pos] == "}" else "array"
+        message = f"Illegal trailing comma before end of {of}"
+        error = json.JSONDecodeError(message, text, len(before) - 1)
     offset = len(text[: error.pos].encode("utf-8"))
     where = f"line {error.lineno}, column {error.colno}"
-    near = text[error.pos : error.pos + 20]
+    near = part(text, error.pos, error.pos + 20)
     if error.msg == "Extra data":
         message = f"more text after the value at {where}: {near!r}"
         return Problem("json.trailing_text", message, "", offset)

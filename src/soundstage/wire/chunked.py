@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from soundstage.output.cutting import beginning
+
 _TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 _QUOTED: Final = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
 _EXTENSION: Final = rb"[ \t]*+;[ \t]*+%b(?:[ \t]*+=[ \t]*+(?:%b|%b)?)?" % (_TOKEN, _TOKEN, _QUOTED)
@@ -94,13 +96,17 @@ class Chunks:
     def _take_size(self, line: bytes) -> None:
         size = _SIZE.fullmatch(line)
         if size is None or len(size[1]) > _DIGITS:
-            raise FramingError(f"invalid body: no size of a chunk: {line[:40].decode('latin-1')!r}")
+            raise FramingError(
+                f"invalid body: no size of a chunk: {beginning(line, 40).decode('latin-1')!r}"
+            )
         self._left = int(size[1] or b"0", 16)
         self._last = not self._left
 
     def _take_trailer(self, line: bytes) -> None:
         field = _TRAILER.fullmatch(line)
         if field is None or field[1].lower() == b"content-length":  # RFC 9110, section 6.5.1
-            raise FramingError(f"invalid body: no trailer: {line[:40].decode('latin-1')!r}")
+            raise FramingError(
+                f"invalid body: no trailer: {beginning(line, 40).decode('latin-1')!r}"
+            )
         value = field[2].decode("latin-1").strip(" \t")
         self.trailers.append((field[1].decode("latin-1").lower(), value))

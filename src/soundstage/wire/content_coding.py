@@ -8,6 +8,8 @@ from __future__ import annotations
 import zlib
 from typing import Protocol
 
+from soundstage.output.cutting import head
+
 _GZIP_WBITS = 16 + zlib.MAX_WBITS
 
 
@@ -105,5 +107,7 @@ def decoder_for(content_encoding: str | None) -> ContentDecoder | None:
         raise DecodingError("several content codings at once are not supported")
     coding = {"x-gzip": "gzip"}.get(applied[0], applied[0])
     if coding not in ("gzip", "deflate"):
-        raise DecodingError(f"content coding {coding[:40]!r} was not asked for and is not known")
+        raise DecodingError(
+            f"content coding {head(coding, 40)!r} was not asked for and is not known"
+        )
     return ContentDecoder(coding)

@@ -12,6 +12,7 @@ from functools import partial
 
 import httptools
 
+from soundstage.output.cutting import head
 from soundstage.wire.chunked import Chunks, FramingError
 from soundstage.wire.settings import Limits
 
@@ -298,7 +299,7 @@ class Message:
         listed = ",".join(value for name, value in self.headers if name == "transfer-encoding")
         codings = {each.strip(" \t").lower() for each in listed.split(",")} - {""}
         if codings != {"chunked"}:
-            raise FramingError(f"transfer coding {listed[:40]!r} was not asked for")
+            raise FramingError(f"transfer coding {head(listed, 40)!r} was not asked for")
         self._by_hand = Chunks(self.pieces.append)
 
     def on_message_complete(self) -> None:

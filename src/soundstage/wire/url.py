@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, urljoin, urlsplit
 
 from soundstage.errors import UsageError
+from soundstage.output.cutting import head
 from soundstage.wire.settings import Request
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -90,7 +91,7 @@ def parse_target(url: str) -> Url:
         raise UsageError("the URL has a malformed host or port") from None
     scheme = parts.scheme.lower()
     if scheme not in DEFAULT_PORTS:
-        raise UsageError(f"the URL must start with http:// or https://, not {scheme[:20]!r}")
+        raise UsageError(f"the URL must start with http:// or https://, not {head(scheme, 20)!r}")
     if "@" in parts.netloc:
         raise UsageError("the URL contains a user name or password: give credentials as a header")
     host = parts.hostname or ""

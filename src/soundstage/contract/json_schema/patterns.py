@@ -16,6 +16,7 @@ from typing import Any, Final
 import jsonschema_rs
 
 from soundstage.contract.json_schema.keywords import ANNOTATIONS, VALUES, Inner, Schema, inner
+from soundstage.output.cutting import head
 
 #: Steps back that one search may take. Patterns in use take none or a few; the worst that stay
 #: below it take some tenths of a second on a text of thousands of characters.
@@ -157,7 +158,7 @@ def why_unfit(pattern: str) -> str | None:
             re.compile(pattern)
         validator({"pattern": pattern})
     except (re.error, ValueError, OverflowError, RecursionError, MemoryError):
-        return f"{pattern[:100]!r} is no pattern, or too large a one"
+        return f"{head(pattern, 100)!r} is no pattern, or too large a one"
     return None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from soundstage.contract.json_schema.keywords import ALTERNATIVES, Schema
+from soundstage.output.cutting import head
 
 _LONGEST: Final = 60
 _MOST_NAMED: Final = 8
@@ -15,7 +16,7 @@ _MOST_NAMED: Final = 8
 def shown(value: Any) -> str:
     """A JSON value of a contract, short and on one line."""
     text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return head(text, _LONGEST)
 
 
 def _listed(values: list[Any], word: str) -> str:

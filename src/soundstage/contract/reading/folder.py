@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from soundstage.errors import ContractDataError, UsageError
+from soundstage.output.cutting import head
 from soundstage.untrusted.strange_files import read_plain
 
 #: The file that makes a folder a contract.
@@ -149,7 +150,7 @@ def _check_name(name: str) -> None:
     """Names stand in the ids of rules, which are one word each."""
     _check_text(name)
     if not name or any(unicodedata.category(each) in ("Cc", "Cf", "Zl", "Zp") for each in name):
-        raise ValueError(f"the key {name[:60]!r} is empty, or has characters that nobody sees")
+        raise ValueError(f"the key {head(name, 60)!r} is empty, or has characters that nobody sees")
 
 
 def _check_text(text: str) -> None:
@@ -165,7 +166,7 @@ def _no_key_twice(members: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for key, _ in members:
             if key in seen:
-                raise ValueError(f"the key {key[:60]!r} comes twice in an object")
+                raise ValueError(f"the key {head(key, 60)!r} comes twice in an object")
             seen.add(key)
     return found
 
@@ -183,5 +184,5 @@ def _integer(text: str) -> int:
 def _number(text: str) -> float:
     number = float(text)
     if number in (float("inf"), float("-inf")):
-        raise ValueError(f"{text[:60]} is too large a number")
+        raise ValueError(f"{head(text, 60)} is too large a number")
     return number

@@ -6,15 +6,17 @@ A validator's own messages name its keywords ("not valid under any of the schema
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import jsonschema_rs
 
+from soundstage.near_names import did_you_mean
+from soundstage.output.cutting import head
+
 _LONGEST_MESSAGE: Final = 400
-#: How much alike two names are of which one is a slip of the pen (difflib's ratio).
+#: Words of a form are short: two that mean different things are much alike.
 _ALIKE: Final = 0.75
 #: More names than these are no help.
 _MOST_NAMES: Final = 30
@@ -23,14 +25,12 @@ _MOST_NAMES: Final = 30
 def short(message: str) -> str:
     """A message, which may quote a value, on one line of some length."""
     line = " ".join(message.split())
-    return line if len(line) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]}…"
+    return head(line, _LONGEST_MESSAGE)
 
 
 def meant(name: str, known: Iterable[str]) -> str:
-    """`; did you mean 'oneOf'?` of a name that is much like a known one; else nothing."""
-    by_case = {each.casefold(): each for each in known}
-    near = difflib.get_close_matches(name.casefold(), by_case, n=1, cutoff=_ALIKE)
-    return f"; did you mean {by_case[near[0]]!r}?" if near else ""
+    """`; did you mean oneOf?` of a name that is much like a known one; else nothing."""
+    return did_you_mean(name, known, alike=_ALIKE)
 
 
 def said(error: jsonschema_rs.ValidationError, form: Mapping[str, Any]) -> str:

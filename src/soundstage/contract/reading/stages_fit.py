@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from soundstage.contract.protocol import Stage
+from soundstage.near_names import did_you_mean
 
 Finding = tuple[str, str]
 #: Moments of every exchange, whatever its contract says.
@@ -23,7 +24,7 @@ def no_such(what: str, name: str, known: Iterable[str]) -> str:
     names = list(known)
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     listed = ", ".join(names[:_MOST_NAMED]) or "none"
-    return f"no {what} is called {name!r}: there are {listed}{more}"
+    return f"no {what} is called {name!r}: there are {listed}{more}{did_you_mean(name, names)}"
 
 
 def of_stage(

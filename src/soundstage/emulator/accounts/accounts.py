@@ -23,6 +23,7 @@ from soundstage.emulator.accounts import rates
 from soundstage.emulator.accounts.rates import RateLimit
 from soundstage.emulator.accounts.triggers import Triggers
 from soundstage.errors import UsageError
+from soundstage.output.cutting import head
 
 _LARGEST: Final = 4 * 2**20
 _MOST: Final = 10**15
@@ -129,7 +130,7 @@ def _flag(text: str) -> tuple[str, int | None]:
     if not colon:
         return key, None
     if not (balance.isascii() and balance.isdigit()) or int(balance) > _MOST:
-        raise UsageError(f"--key KEY:{balance[:40]}: the balance is a whole number of credits")
+        raise UsageError(f"--key KEY:{head(balance, 40)}: the balance is a whole number of credits")
     return key, int(balance)
 
 
@@ -146,13 +147,13 @@ def _read(path: Path) -> Mapping[str, Any]:
     except OSError as error:
         raise UsageError(f"{where}: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"{where}: not TOML: {str(error)[:200]}") from error
+        raise UsageError(f"{where}: not TOML: {head(str(error), 200)}") from error
     schema = json.loads(files(__package__).joinpath("accounts.schema.json").read_bytes())
     # A message would repeat the value, and the value may be a key.
     checker = jsonschema_rs.validator_for(schema, mask="the value")
     for wrong in checker.iter_errors(data):
         place = "/".join(str(each) for each in wrong.instance_path)
-        raise UsageError(f"{where}: /{place}: {wrong.message[:200]} (accounts.schema.json)")
+        raise UsageError(f"{where}: /{place}: {head(wrong.message, 200)} (accounts.schema.json)")
     named = [each["key"] for each in data.get("key", ())]
     for number, key in enumerate(named):
         if key in named[:number]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from soundstage.errors import UsageError
+from soundstage.output.cutting import head
 
 #: Seconds by the word for them.
 PERIODS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
@@ -59,7 +60,7 @@ def parse(text: str, where: str) -> RateLimit:
     if not _RATE.fullmatch(text):
         units = ", ".join(PERIODS)
         raise UsageError(
-            f"{where}: {text[:40]!r} is no rate; write COUNT/UNIT, unit one of {units}"
+            f"{where}: {head(text, 40)!r} is no rate; write COUNT/UNIT, unit one of {units}"
         )
     count, _, unit = text.partition("/")
     return RateLimit(int(count), PERIODS[unit])

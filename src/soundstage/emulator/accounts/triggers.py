@@ -16,6 +16,7 @@ from typing import Any, Final
 import jsonschema_rs
 
 from soundstage.errors import UsageError
+from soundstage.output.cutting import head
 from soundstage.untrusted import json_text
 
 _LARGEST: Final = 4 * 2**20
@@ -108,13 +109,13 @@ def _own(path: Path) -> dict[str, Any]:
         raise UsageError(f"{where}: {error.strerror or error}") from error
     for problem in parsed.problems:
         place = problem.path or "not JSON"
-        raise UsageError(f"{where}: {place}: {problem.message[:200]}")
+        raise UsageError(f"{where}: {place}: {head(problem.message, 200)}")
     data = parsed.value
     schema = json.loads(_packaged("triggers.schema.json"))
     # A message would repeat the value, and the value may be a key.
     for wrong in jsonschema_rs.validator_for(schema, mask="the value").iter_errors(data):
         place = "/".join(str(each) for each in wrong.instance_path)
-        raise UsageError(f"{where}: /{place}: {wrong.message[:200]} (triggers.schema.json)")
+        raise UsageError(f"{where}: /{place}: {head(wrong.message, 200)} (triggers.schema.json)")
     assert isinstance(data, dict)
     return data
 

@@ -17,6 +17,8 @@ from soundstage.contract import Contract
 from soundstage.errors import UsageError
 from soundstage.generation.faults.catalogue import Chunks, Fault, by_name, near
 from soundstage.generation.walk import Step
+from soundstage.near_names import asked_back, did_you_mean
+from soundstage.output.cutting import head
 
 _TEXT: Final = re.compile(
     r"(?P<name>[A-Za-z0-9_./*-]+?)"
@@ -112,7 +114,7 @@ def misfit(asked: FaultExpression, contract: Contract) -> str | None:
     own = contract.endpoints.get(fault.of)
     protocol = own.protocol if own is not None and own.protocol else contract.protocol
     if asked.stage is not None and asked.stage not in protocol.by_name:
-        known = ", ".join(protocol.by_name)
+        known = ", ".join(protocol.by_name) + did_you_mean(asked.stage, protocol.by_name)
         return f"{contract.api} has no stage {shown(asked.stage)!r}: there are {known}"
     tracks = [str(value) for value in protocol.tracks.values] if protocol.tracks else []
     counted = protocol.tracks is not None and not protocol.tracks.fixed
@@ -144,14 +146,13 @@ def checked(texts: Iterable[str], contracts: Sequence[Contract]) -> tuple[FaultE
 
 def unknown(name: str, contracts: Sequence[Contract]) -> str:
     """What to say about a fault that no contract has."""
-    alike = ", ".join(near(name, list(contracts)))
-    more = f": did you mean {alike}?" if alike else ""
+    more = asked_back(near(name, list(contracts)))
     return f"no fault is called {shown(name)!r}{more} (`soundstage faults --list` names all)"
 
 
 def shown(text: str) -> str:
     """A text that somebody sent, short enough to be repeated."""
-    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
+    return head(text, _LONGEST_TEXT)
 
 
 # --- in the header of a request -------------------------------------------------------------------

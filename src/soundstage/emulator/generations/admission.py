@@ -39,6 +39,7 @@ from soundstage.emulator.http.replies import Headers, Reply, plain, refusal
 from soundstage.emulator.pace.capacity import Capacity
 from soundstage.emulator.pace.profile import Profile
 from soundstage.errors import UsageError
+from soundstage.near_names import did_you_mean
 from soundstage.untrusted import json_text
 
 ERROR_HEADER: Final = b"soundstage-error"
@@ -162,7 +163,8 @@ class Admission:
         return self._error if named is None else named.decode("latin-1")
 
     def _no_error(self, name: str) -> str:
-        return f"no error is called {name!r}: there are {', '.join(sorted(self._errors))}"
+        there = ", ".join(sorted(self._errors))
+        return f"no error is called {name!r}: there are {there}{did_you_mean(name, self._errors)}"
 
     async def accept(
         self, place: SongEndpoint, scope: Scope, receive: Receive, entry: JournalEntry

@@ -15,6 +15,7 @@ from starlette.types import Scope, Send
 from soundstage.emulator.http.asgi import header
 from soundstage.emulator.http.replies import Headers, Reply
 from soundstage.errors import UsageError
+from soundstage.output.cutting import head
 
 #: Stands for no origin at all.
 NONE: Final = "none"
@@ -35,7 +36,7 @@ class Cors:
         for origin in origins:
             if origin not in (_ANY, NONE) and not _ORIGIN.fullmatch(origin):
                 raise UsageError(
-                    f"--cors {origin[:80]}: no origin; write http(s)://HOST[:PORT], * or none"
+                    f"--cors {head(origin, 80)}: no origin; write http(s)://HOST[:PORT], * or none"
                 )
         self._any = not origins or _ANY in origins
         self._origins = frozenset(origins) - {NONE, _ANY}

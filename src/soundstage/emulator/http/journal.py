@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from itertools import islice, takewhile
 from typing import Any, Final
 
+from soundstage.output.cutting import beginning, head
+
 #: Where a request's scope has its entry.
 ENTRY: Final = "soundstage.entry"
 
@@ -42,7 +44,7 @@ class JournalEntry:
 
     def received(self, body: bytes) -> None:
         """Note the body, as much of it as is kept."""
-        self.body, self.body_bytes = body[:BODY_KEPT], len(body)
+        self.body, self.body_bytes = beginning(body, BODY_KEPT), len(body)
 
     def meets(self, filters: dict[str, Any]) -> bool:
         """Whether it has all these values. A path that ends in `*` stands for all that begin so."""
@@ -69,7 +71,7 @@ class Journal:
         """
         now = time.time_ns()
         self._last_id = max(now, self._last_id + 1)
-        entry = JournalEntry(self._last_id, now / 1e9, method, path[:_PATH_KEPT])
+        entry = JournalEntry(self._last_id, now / 1e9, method, head(path, _PATH_KEPT, end=""))
         self._entries.append(entry)
         return entry
 

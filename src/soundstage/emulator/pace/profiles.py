@@ -20,6 +20,8 @@ from soundstage.contract import Contract, load_sound
 from soundstage.emulator.pace.capacity import SlowDown
 from soundstage.emulator.pace.profile import ApiProfile, ChunkCounts, Profile, delay
 from soundstage.errors import UsageError
+from soundstage.near_names import did_you_mean
+from soundstage.output.cutting import head
 
 __all__ = ["Profile", "check_names", "from_data", "profile", "profiles"]
 
@@ -49,6 +51,7 @@ def profile(text: str) -> Profile:
         names = ", ".join(profiles())
         raise UsageError(
             f"no profile is called {text!r}: there are {names}; a file's name ends in .json"
+            f"{did_you_mean(text, profiles())}"
         )
     return _from_file(Path(text))
 
@@ -82,7 +85,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for name, value in pairs:
         if name in result:
-            raise ValueError(f"{name[:60]!r} stands twice in one object")
+            raise ValueError(f"{head(name, 60)!r} stands twice in one object")
         result[name] = value
     return result
 
@@ -201,4 +204,4 @@ def _first_wrong(data: Any) -> str | None:
     error = min(errors, key=lambda each: each.schema_path[-1] == "oneOf")
     pointer = "".join(f"/{step}" for step in error.instance_path)
     reason = _ONE_DELAY if error.schema_path[-1] == "oneOf" else str(error.message)
-    return f"{pointer or '(whole)'}: {reason if len(reason) < 300 else reason[:300] + '…'}"
+    return f"{pointer or '(whole)'}: {head(reason, 300)}"

@@ -22,6 +22,7 @@ from soundstage.emulator.http.guard import Guard
 from soundstage.emulator.http.replies import Reply, plain, refusal_of_size
 from soundstage.emulator.service.control import Control
 from soundstage.errors import UsageError
+from soundstage.output.cutting import head
 from soundstage.untrusted import json_text
 
 PREFIX: Final = "/_emulator/"
@@ -74,12 +75,12 @@ class _Operation:
             if name not in self._parameters or name in asked:
                 known = ", ".join(self._parameters) or "none"
                 problem = "is there twice" if name in asked else "is not known"
-                raise _Wrong(f"the parameter {name[:50]!r} {problem}; there are: {known}")
+                raise _Wrong(f"the parameter {head(name, 50)!r} {problem}; there are: {known}")
             value: Any = text
             if self._parameters[name].get("type") == "integer":
                 value = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else text
             for error in self._checks[name].iter_errors(value):
-                raise _Wrong(f"the parameter {name}: {error.message[:300]}")
+                raise _Wrong(f"the parameter {name}: {head(error.message, 300)}")
             asked[name] = value
         for name, schema in self._parameters.items():
             if "default" in schema:
@@ -98,7 +99,7 @@ class _Operation:
         assert self._body is not None
         for error in self._body.iter_errors(parsed.value):
             place = "".join(f"/{each}" for each in error.instance_path)
-            raise _Wrong(f"the request body: {place or '(whole)'}: {error.message[:300]}")
+            raise _Wrong(f"the request body: {place or '(whole)'}: {head(error.message, 300)}")
         return parsed.value
 
 

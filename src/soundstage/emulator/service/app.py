@@ -40,6 +40,7 @@ from soundstage.emulator.service.endpoints import Endpoints, Handler, Methods
 from soundstage.emulator.service.file_routes import Assets
 from soundstage.emulator.service.page import Page
 from soundstage.errors import UsageError
+from soundstage.output.cutting import head
 
 log = logging.getLogger("soundstage.emulator")
 
@@ -224,7 +225,7 @@ class Emulator:
 
     async def _asset(self, scope: Scope, receive: Receive, send: Send) -> None:
         entry: JournalEntry = scope[ENTRY]
-        entry.message_id = scope["path_params"]["message_id"][:100]
+        entry.message_id = head(scope["path_params"]["message_id"], 100, end="")
         await self._files(scope, receive, send)
 
 

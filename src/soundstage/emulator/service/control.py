@@ -25,6 +25,8 @@ from soundstage.emulator.options import Options
 from soundstage.emulator.pace.profile import Profile
 from soundstage.emulator.pace.profiles import check_names, from_data, profile, profiles
 from soundstage.errors import UsageError
+from soundstage.near_names import did_you_mean
+from soundstage.output.cutting import head
 
 _SENT: Final = "sent"
 
@@ -105,7 +107,9 @@ class Control:
             self.change(profile=name)
         else:
             # A file is not read here: its name would come from whoever asks.
-            raise UsageError(f"no profile is called {name!r}: there are {', '.join(profiles())}")
+            near = did_you_mean(name, profiles())
+            there = ", ".join(profiles())
+            raise UsageError(f"no profile is called {name!r}: there are {there}{near}")
 
     def set_limit(self, account: str, limit: str | None) -> None:
         """A rate for an account, "" for all that have none of their own; None for no limit."""
@@ -236,7 +240,7 @@ def _shown(kept: KeptGeneration, now: float) -> dict[str, Any]:
         "endpoint": kept.endpoint,
         "account": kept.account,
         "album_art": generation.story.album_art,
-        "prompt": generation.story.prompt[:500],
+        "prompt": head(generation.story.prompt, 500, end=""),
         "stages": list(dict.fromkeys(step.stage for step in generation.steps[:reached])),
         "failed": generation.failed and reached >= len(generation.steps),
     }

@@ -6,7 +6,6 @@ Hand in valid chunks, a body or an answer, and get them broken in one named way.
 
 from __future__ import annotations
 
-import difflib
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -45,6 +44,7 @@ from soundstage.generation.faults.fault_wire import of_wire
 from soundstage.generation.faults.legality import TRACKS, told_by
 from soundstage.generation.story import Payload
 from soundstage.generation.walk import payloads, plan, random_story, story_tracks, sync_result
+from soundstage.near_names import near_names
 from soundstage.wire.outages import is_outage
 
 __all__ = [
@@ -203,7 +203,7 @@ def near(name: str, contracts: list[Contract]) -> list[str]:
     """The names in the contracts' catalogues that are most like `name`, the likeliest first."""
     names = dict.fromkeys(known for contract in contracts for known in by_name(contract))
     inside = [known for known in names if name and name in known][:_NEAR]
-    alike = difflib.get_close_matches(name, names, n=_NEAR, cutoff=0.5)
+    alike = near_names(name, names, most=_NEAR, alike=0.5)
     return list(dict.fromkeys([*alike, *inside]))[:_NEAR]
 
 
