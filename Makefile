@@ -61,7 +61,8 @@ check: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
-# Warnings are errors: a link that leads nowhere, a page that is in no list.
+# Warnings are errors: a link that leads nowhere, a page that is in no list. Built and read in a
+# browser by tests/docs/test_site.py, a proof.
 docs: setup
 	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -d docs/_build/doctrees docs docs/_build/html
 	@echo "open docs/_build/html/index.html"

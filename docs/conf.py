@@ -4,20 +4,26 @@ The site works from disk and without a network: its search index is a script bes
 nothing on a page is fetched from elsewhere.
 """
 
+import sys
 from importlib.metadata import version as version_of
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "extensions"))
 
 project = "Soundstage"
 author = "The Soundstage authors"
 copyright = author
 version = release = version_of("soundstage")
 
-extensions = ["myst_parser", "sphinx_copybutton"]
-exclude_patterns = ["_build"]
+extensions = ["myst_parser", "sphinx_copybutton", "made_parts"]
+exclude_patterns = ["_build", "extensions"]
 nitpicky = True
 
 # Headings can be linked to as on GitHub; two pages may have headings of the same name.
 myst_heading_anchors = 4
-myst_enable_extensions = ["colon_fence", "deflist"]
+myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
+# Quotes and dashes stay as they are written: `--budget` is no dash.
+smartquotes = False
 
 # What is copied from a block is what can be pasted: no prompt, none of the output.
 copybutton_prompt_text = r"\$ "
@@ -31,6 +37,10 @@ pygments_dark_style = "a11y-high-contrast-dark"
 
 html_theme = "furo"
 html_title = "Soundstage"
+html_static_path = ["_static"]
+html_css_files = ["narrow.css"]
 html_copy_source = False
 html_show_sphinx = False
+# Summaries would be read out of other pages, which a browser forbids where they come from disk.
+html_show_search_summary = False
 html_theme_options = {"navigation_with_keys": True}

@@ -32,6 +32,9 @@ _EXAMPLES = """examples:
   soundstage demo --seconds 60 --rate 10
 
 Nothing leaves this machine, and nothing costs money.
+
+exit codes: 0 pass, 1 contract broken, 2 wrong usage, 3 too slow, 4 inconclusive, 5 no data,
+6 the environment failed
 """
 #: A command that is told to stop gets so long to report, in seconds.
 _STOP_S = 20.0
@@ -51,12 +54,17 @@ def parser() -> Parser:
         "--seconds", type=from_one(3600), default=5, metavar="N", help="of load (default 5)"
     )
     options.add_argument(
-        "--rate", type=between(0.01, 1000), default=8.0, metavar="R", help="requests a second"
+        "--rate",
+        type=between(0.01, 1000),
+        default=8.0,
+        metavar="R",
+        help="requests a second (default 8)",
     )
     text = "of the emulator under load (default 60); the check's takes no time at all"
     options.add_argument("--speed", type=between(0.1, 1000), default=60.0, help=text)
     options.add_argument("--seed", type=whole, default=7, help="of emulator and load (default 7)")
-    options.add_argument("--runs", default="runs", metavar="DIR", help="where bundles go (runs/)")
+    text = "where bundles go (default: runs/)"
+    options.add_argument("--runs", default="runs", metavar="DIR", help=text)
     return options
 
 

@@ -34,7 +34,8 @@ def parser() -> Parser:
     add(
         "--seed", type=whole, help="same seed and requests: same bytes and delays (default: random)"
     )
-    add("--speed", type=_speed, default=1.0, metavar="N", help="divide every delay by N")
+    text = "divide every delay by N (default 1)"
+    add("--speed", type=_speed, default=1.0, metavar="N", help=text)
     default = next(iter(profiles()))
     text = "delays, slots and failures: one of those below, or a file (default: %(default)s)"
     add("--profile", type=_profile, default=default, metavar="NAME|FILE.json", help=text)
@@ -242,6 +243,8 @@ examples:
   soundstage emulate --profile-from runs/2026-11-21T08-36-15-load-3f2a --profile-to live.json
   soundstage emulate --fault index/gap --fault track/lost:0.1
   soundstage emulate --fault wire/reset@running:0.5*3
+
+exit codes: 0 stopped, or the profile is written, 2 wrong usage, 6 the address cannot be had
 """
 
 

@@ -24,7 +24,9 @@ _EXAMPLES = """examples:
   soundstage explain v6/stream/order/uploading/after/completed
   soundstage explain            # lists every code
   soundstage explain v6/stream  # lists the rules below a path
-  soundstage explain --format markdown  # the tables of docs/reference/violations.md
+  soundstage explain --format markdown  # as docs/reference/violations.md has them
+
+exit codes: 0 explained, 2 no rule or code is called so
 """
 #: How many rules of each API are shown for a code, where people read.
 _SHOWN: Final = 3

@@ -41,6 +41,12 @@ exit codes: 0 done, 2 wrong usage or no such run, 5 there is no folder of runs, 
 _VERDICTS: Final = ("pass", "fail", "inconclusive", "invalid", "none")
 _AGE: Final = re.compile(r"([0-9]{1,6})([smhdw])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+#: What the words behind an action stand for.
+_WORDS: Final = {
+    "run": "its id, the beginning of one, a pin, or latest",
+    "tag": "any word",
+    "name": "the name of a pin",
+}
 _SHOWN: Final = 20
 _ON_A_PAGE: Final = 500
 
@@ -61,7 +67,7 @@ def parser() -> Parser:
     def action(name: str, text: str, *words: str) -> argparse.ArgumentParser:
         made = actions.add_parser(name, help=text, description=text, parents=[shared])
         for word in words:
-            made.add_argument(word, metavar=word.upper())
+            made.add_argument(word, metavar=word.upper(), help=_WORDS[word])
         return made
 
     listing = action("list", "list runs, the newest first (the default)")
@@ -75,7 +81,7 @@ def parser() -> Parser:
     action("tag", "give a run a tag", "run", "tag")
     action("untag", "take a tag from a run", "run", "tag")
     pin = action("pin", "let a name stand for a run, such as: baseline", "run")
-    pin.add_argument("--as", dest="name", required=True, metavar="NAME")
+    pin.add_argument("--as", dest="name", required=True, metavar="NAME", help=_WORDS["name"])
     action("unpin", "forget a pin", "name")
     add = action("prune", "delete old bundles that are not pinned").add_argument
     add("--keep", type=count, metavar="N", help="keep the N newest")

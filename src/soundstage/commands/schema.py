@@ -55,6 +55,9 @@ of a TOML file makes Taplo and Even Better TOML complete and check it.
 --prove answers: proved (exit code 0), contradictory (1), not proved within --tries (4). Proved is a
 contract of which requests, streams, jobs and results were made up and judged conforming, with its
 emulator over a connection too, and whose faults are all killed (`soundstage faults`).
+
+exit codes: 0 printed, or proved, 1 contradictory, 2 wrong usage or no such contract, 4 not proved,
+6 it could not be written
 """
 
 
