@@ -54,10 +54,9 @@ def scenario_of(args: argparse.Namespace, config: Config) -> Scenario:
     return found
 
 
-def check(scenario: Scenario, probed: float = 1.0, play_all: str = "--probe-playback") -> None:
+def check(scenario: Scenario, probed: float = 1.0) -> None:
     """Raises UsageError for what could not be sent, or objectives that nothing would be held
-    against: before anybody is asked for money. `probed`: the share of songs that is played, all of
-    them with the option `play_all`.
+    against: before anybody is asked for money. `probed`: the share of songs that is played.
     """
     from soundstage.conformance.codes import codes
     from soundstage.loadtests.schedule.traffic import Traffic, catalogue, playable
@@ -69,7 +68,7 @@ def check(scenario: Scenario, probed: float = 1.0, play_all: str = "--probe-play
         if slo.PLAYABLE in objective.slo.words and probed < 1:
             raise UsageError(
                 f"SLO {objective.slo.text!r}: whether songs play is known only if all of them are "
-                f"played: {play_all}"
+                "played: --probe-playback 100"
             )
 
 

@@ -13,9 +13,10 @@ from shlex import split
 import pytest
 from saturation import ended
 
+from soundstage import cli
 from soundstage.results.bundle import Bundle
 
-from .conftest import seen, start, until
+from .conftest import LOCUSTFILE, seen, start, until
 
 _ROOM = Path(__file__).parents[2] / "loadtests"
 
@@ -227,3 +228,18 @@ def test_a_folder_without_contracts_is_refused_before_locust_starts(tmp_path: Pa
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1].startswith("locust: --schemas (or SOUNDSTAGE_")
     assert "Traceback" not in done.stderr
+
+
+def test_the_options_are_listed_and_the_locustfile_is_where_soundstage_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["load", "--locustfile"]) == 0
+    found = capsys.readouterr().out.strip()
+    assert Path(found) == LOCUSTFILE
+    process = start("-m", "locust", "-f", found, "--soundstage-help", cwd=tmp_path)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "--headless" in out, "Locust's own come first"
+    ours = out.partition("\nSoundstage:\n")[2].partition("\nExamples:")[0]
+    for name in ("rate", "slo", "budget", "key-file", "metrics-port", "web-allow-host", "help"):
+        assert f"\n  --soundstage-{name}" in ours, out
