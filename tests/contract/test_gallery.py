@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 from command_run import run_here
+
 from page_blocks import read_page
 from page_runs import commands
-
 from soundstage.commands.faults import judge_all
 from soundstage.commands.lint import lint
 from soundstage.conformance.judge import Caps
