@@ -38,7 +38,9 @@ COMMANDS = ("sh", "console", "python")
 REASONS = re.compile(
     r"needs (the live API|a package index|Kubernetes|GitHub|GitLab|docker|a browser)\b.*"
     r"|a (drawing|formula|sketch of a line)\b.*"
-    r"|(?P<held>.*held by (?P<test>tests/[\w/.]+\.py)\b.*)"
+    r"|CI runs .+"
+    r"|(writes into|is about) (the home folder|your own repository)\b.*"
+    r"|(?P<held>.*held by (?P<test>tests/[\w/.]+\.py|\.ci/\w+)\b.*)"
 )
 _COMMENT = re.compile(r"<!--\s*run:\s*(.*?)\s*-->\s*", re.DOTALL)
 _PAGE_NOT = re.compile(r"(?:(\w+) )?not: (.+)", re.DOTALL)
@@ -141,10 +143,11 @@ def _block(page: str, line: int, token: Token, comment: str) -> DocBlock:
 def _words(place: str, comment: str) -> dict[str, object]:
     """The words of a comment, as the fields of a block that they set."""
     said: dict[str, object] = {}
+    comment, _, reason = comment.partition("not:")
+    if reason:
+        said["not_run"] = _reason(place, reason.strip())
     for word in filter(None, (each.strip() for each in comment.split(";"))):
-        if word.startswith("not:"):
-            said["not_run"] = _reason(place, word.removeprefix("not:").strip())
-        elif match := re.fullmatch(r"exit (\d+(?: or \d+)*)", word):
+        if match := re.fullmatch(r"exit (\d+(?: or \d+)*)", word):
             said["exits"] = tuple(map(int, match[1].split(" or ")))
         elif match := re.fullmatch(r"as (?!.*\.\.)([\w.-]+(?:/[\w.-]+)*)", word):
             said["saved_as"] = match[1]
