@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 PUBLISHED := tests/published/node_modules/.installed
 
-.PHONY: help setup demo test proofs check docs blocks bench lock clean
+.PHONY: help setup demo test proofs check docs blocks wheel bench lock clean
 
 help:
 	@echo "make demo   start the emulator, check both API versions, run a short load, leave a report"
@@ -17,6 +17,7 @@ help:
 	@echo "make proofs run those that take long: whole commands, big matrices, delays"
 	@echo "make check  ruff and mypy"
 	@echo "make docs   the documentation as a site, in docs/_build/html"
+	@echo "make wheel  what people install, tried in a new environment (PYTHON=python3.13 SUITE=yes)"
 	@echo "make blocks count the blocks of the pages that run, and list those that do not"
 	@echo "make bench  measure speed, memory and timing error beside references"
 	@echo "make lock   refresh both lock files from pyproject.toml"
@@ -66,6 +67,10 @@ check: setup
 docs: setup
 	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -d docs/_build/doctrees docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
+
+# Needs nothing of $(VENV): what it tries is what people would install.
+wheel:
+	@SUITE=$(SUITE) .ci/wheel $(PYTHON)
 
 blocks: setup
 	@$(BIN)/python tests/docs/page_blocks.py

@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import zip_longest
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
 
 import hypothesis
 import schemathesis
+from hypothesis import configuration
 from hypothesis.internal.conjecture import providers
 from schemathesis.generation.hypothesis import builder
 
@@ -56,7 +58,10 @@ class ThoughtOf:
         """At most `many`, no two alike: one of three at random, the others of the examples and of
         coverage in turns; where there are fewer of these, more at random.
         """
-        rng = Random(seed)
+        with _leaving_nothing():
+            return self._cases(endpoint, many, Random(seed))
+
+    def _cases(self, endpoint: Endpoint, many: int, rng: Random) -> list[Case]:
         covering = self._covering(endpoint, rng)
         taken = dict.fromkeys(covering[: many - many // _FUZZED])
         for _ in range(_ROUNDS):
@@ -116,7 +121,8 @@ def warm_up() -> None:
     """Have both libraries load what they load when they are first used: what Hypothesis knows of
     characters, and how Schemathesis reads a document. It takes most of a second.
     """
-    hypothesis.strategies.characters(categories=["L"]).validate()
+    with _leaving_nothing():
+        hypothesis.strategies.characters(categories=["L"]).validate()
     empty = {"openapi": "3.1.0", "info": {"title": "", "version": ""}, "paths": {}}
     schemathesis.openapi.from_dict(empty, config=schemathesis.Config())
 
@@ -143,6 +149,23 @@ def _searchable(value: Any) -> Any:
         for key, inner in value.items()
         if not (key == "pattern" and isinstance(inner, str) and not is_plain(inner))
     }
+
+
+@contextmanager
+def _leaving_nothing() -> Iterator[None]:
+    """While it lasts, Hypothesis keeps its tables where they go away, unless it has a folder
+    already: in a session of pytest that is somebody's, checks leave no `.hypothesis` behind.
+    """
+    home = configuration.storage_directory(intent_to_write=False).home_directory
+    if home.exists():
+        yield
+        return
+    with TemporaryDirectory(prefix="soundstage-", ignore_cleanup_errors=True) as folder:
+        configuration.set_hypothesis_home_dir(folder)
+        try:
+            yield
+        finally:
+            configuration.set_hypothesis_home_dir(home)
 
 
 @contextmanager

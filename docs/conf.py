@@ -18,6 +18,8 @@ version = release = version_of("soundstage")
 extensions = ["myst_parser", "sphinx_copybutton", "made_parts"]
 exclude_patterns = ["_build", "extensions"]
 nitpicky = True
+# Sessions at a shell hold JSON, and quotes that go on over lines.
+suppress_warnings = ["misc.highlighting_failure"]
 
 # Headings can be linked to as on GitHub; two pages may have headings of the same name.
 myst_heading_anchors = 4

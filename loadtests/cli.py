@@ -32,12 +32,14 @@ from soundstage.output.progress_lines import say_at_once
 from soundstage.output.streams import say
 from soundstage.process import signals
 from soundstage.proof.one_conforming import refuse_unkept, unkept_apis
+from soundstage.results.layout import free_folder
 from soundstage.target_options import (
     confirm_configured,
     connection_of,
     named,
     target_of,
     tell_config,
+    tell_unknown_rules,
 )
 
 if TYPE_CHECKING:
@@ -69,6 +71,8 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     refuse_unkept(part.api for part in scenario.parts)
     budget = args.budget if args.budget is not None else config.target.budget
     plan = planned(target, scenario, budget)
+    if args.out is not None:
+        free_folder(Path(args.out))
     if args.find_capacity:
         from soundstage.loadtests.capacity import search_words
 
@@ -78,6 +82,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     if args.dry_run:
         print(plan, file=stdout)
         return 0
+    tell_unknown_rules(config, {part.api for part in scenario.parts}, "soundstage load", stderr)
     confirm_configured(args, config, target, stderr)
     live = target != EMULATOR and not is_loopback(target)
     if live and budget:
@@ -167,12 +172,16 @@ def _load(options: LoadOptions, drive: Drive, stderr: TextIO, many: int) -> tupl
         if team is not None:
             stack.callback(team.end)
         environment = Environment(user_classes=[user_class], host=options.target)
-        load = team.open(environment) if team is not None else open_run(environment, options)
+        # Whoever stops the run after its bundle has begun finds a report in it.
+        with signals.held():
+            load = team.open(environment) if team is not None else open_run(environment, options)
+            for each in signals.signals():
+                stack.callback(signal.signal, each, signal.getsignal(each))
+                stack.callback(gevent.signal_handler(each, _asked_to_stop, load, each).cancel)
+        if (signum := signals.heard()) is not None:
+            load.interrupt(signum)
         for warning in load.session.warnings:
             say(f"soundstage load: {warning}", stderr)
-        for each in signals.signals():
-            stack.callback(signal.signal, each, signal.getsignal(each))
-            stack.callback(gevent.signal_handler(each, _asked_to_stop, load, each).cancel)
         runner: Any = (
             environment.create_local_runner() if team is None else team.runner(environment)
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
+import re
 import shlex
 import sys
 from argparse import ArgumentParser
@@ -117,6 +117,22 @@ def _of_the_start(add: Callable[..., Any]) -> None:
     add("--soundstage-help", action="help", help=text)
 
 
+#: Options as messages name them that are called otherwise here.
+_RENAMED = re.compile(
+    r"(?<![\w-])--(api|budget|config|corpus|endpoint|key-file|max-in-flight|metrics-port|out"
+    r"|probe-playback|rate|slo|target|warmup)(?![\w-])"
+)
+
+
+def in_our_words(error: SoundstageError) -> str:
+    """What is wrong, in one line, with options by the names that they have with Locust."""
+
+    def renamed(found: re.Match[str]) -> str:
+        return "--host" if found[1] == "target" else f"--soundstage-{found[1]}"
+
+    return visible.line(_RENAMED.sub(renamed, str(error)))
+
+
 def rate_of(environment: Environment) -> float:
     """Arrivals a second of an open loop; 0 for a closed one."""
     return float(getattr(environment.parsed_options, "soundstage_rate", 0.0) or 0.0)
@@ -158,22 +174,26 @@ def options_of(environment: Environment, changed: Mapping[str, Any] | None = Non
         max_in_flight=given.soundstage_max_in_flight or None,
     )
     if scenario.max_in_flight is not None and not scenario.phases:
-        raise UsageError(
-            "--soundstage-max-in-flight is for --soundstage-rate: N users have at most N in flight"
-        )
+        raise UsageError("--max-in-flight is for --rate: N users have at most N in flight")
     if not isinstance(environment.runner, WorkerRunner):
         refuse_unkept(part.api for part in scenario.parts)
-        check(scenario, probed, "--soundstage-probe-playback 100")
+        check(scenario, probed)
     return LoadOptions(
         target=target,
         scenario=scenario,
         key_file=terms.key_file,
         out=str(folder),
-        command=shlex.join([os.path.basename(sys.argv[0]), *shown_of_another(sys.argv[1:])]),
+        command=shlex.join([_program(sys.argv[0]), *shown_of_another(sys.argv[1:])]),
         parameters=tuple(parameters.items()),
         probe_playback=probed,
         config=_config(environment),
     )
+
+
+def _program(path: str) -> str:
+    """The name of the program that runs, `locust` also as `python -m locust`."""
+    called = Path(path)
+    return called.parent.name if called.name == "__main__.py" else called.name
 
 
 def schedule_of(options: LoadOptions) -> Callable[[], arrivals.Schedule] | None:

@@ -2,7 +2,8 @@
 
 Users make songs one after another; `--soundstage-rate` makes it an open loop instead. Each test
 that is started and stopped leaves a run bundle, written by the master if there are workers. The
-options are those of `soundstage load`.
+options begin with `--soundstage-`; `--soundstage-help` lists them. Where it lies when Soundstage
+is installed says `soundstage load --locustfile`.
 """
 
 from __future__ import annotations
@@ -11,17 +12,16 @@ import io
 import logging
 import signal
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import gevent
 from locust import between, events
 from locust.env import Environment
 from locust.runners import (
-    STATE_RUNNING,
-    STATE_SPAWNING,
+    STATE_INIT,
+    STATE_STOPPED,
     LocalRunner,
     MasterRunner,
     WorkerRunner,
@@ -29,19 +29,26 @@ from locust.runners import (
 from locust.web import WebUI
 
 from soundstage import cli
-from soundstage.errors import SoundstageError
+from soundstage.errors import SoundstageError, UsageError
 from soundstage.exit_codes import ExitCode, with_report
+from soundstage.loadtests import between_tests
 from soundstage.loadtests.cluster.master import MasterRun
 from soundstage.loadtests.cluster.worker import WorkerRun, greet
 from soundstage.loadtests.live import locust_metrics
-from soundstage.loadtests.locust_options import add_options, options_of, rate_of, schedule_of
+from soundstage.loadtests.locust_options import (
+    add_options,
+    in_our_words,
+    options_of,
+    rate_of,
+    schedule_of,
+)
 from soundstage.loadtests.run import users
 from soundstage.loadtests.run.load_run import LEAD_S, LoadOptions, LoadRun
 from soundstage.loadtests.run.run_end import conclude
-from soundstage.loadtests.run.run_setup import open_run, try_to_open
+from soundstage.loadtests.run.run_setup import open_run
 from soundstage.loadtests.schedule import arrivals
-from soundstage.loadtests.web.form_guard import guard, label
-from soundstage.loadtests.web.start_terms import ProcessBudget, terms_of
+from soundstage.loadtests.web.form_guard import guard
+from soundstage.loadtests.web.start_terms import terms_of
 from soundstage.output import streams, visible
 
 # Locust has not yet set up its logging, which takes the streams as they are then.
@@ -53,13 +60,6 @@ _JOIN_S = 10.0
 _LEAVE_S = 40.0
 #: The users that there were before those of an open loop took their place.
 _closed_loop: WeakKeyDictionary[Environment, list[Any]] = WeakKeyDictionary()
-#: Runs that are about to end.
-_closing: WeakKeyDictionary[Environment, LoadRun] = WeakKeyDictionary()
-#: What a test holds of the budget of all tests.
-_purses: WeakKeyDictionary[LoadRun, ProcessBudget] = WeakKeyDictionary()
-
-
-Run = TypeVar("Run", bound=LoadRun)
 
 
 class Songs(users.SongUser):
@@ -87,6 +87,14 @@ def show_logs(**_: Any) -> None:
 
 
 @events.init.add_listener
+def look_at_the_clock(**_: Any) -> None:
+    """The event loop takes the time for what it was when it last ran: Locust's `--run-time` would
+    be shorter by the seconds that all this took to load.
+    """
+    gevent.get_hub().loop.update_now()
+
+
+@events.init.add_listener
 def choose_users(environment: Environment, **_: Any) -> None:
     """With a rate, one user that drives the schedule takes the place of those of the file. Not with
     workers: they drive it themselves, and a master may have told them already which users to start.
@@ -104,33 +112,7 @@ def keep_others_out(environment: Environment, web_ui: WebUI | None = None, **_: 
     """Before the web UI answers anybody: whom the key and the budget are for is settled now."""
     terms_of(environment)
     if web_ui is not None:
-        guard(environment, web_ui, lambda asked: _why_not(environment, asked))
-
-
-def _why_not(environment: Environment, asked: Mapping[str, Any]) -> str | None:
-    """Why no test can begin with these values of the form; None if one can, or goes on already and
-    only its users change.
-    """
-    runner = environment.runner
-    if runner is not None and runner.state in (STATE_SPAWNING, STATE_RUNNING):
-        now = {**vars(environment.parsed_options), "host": environment.host}
-        other = next((name for name, value in asked.items() if value != now[name]), None)
-        return other and f"{label(other)} cannot change while a test runs: stop it first"
-    if (before := _closing.get(environment)) is not None:
-        return (
-            f"the test before is not over yet: {before.in_flight:,} songs are in flight, which get"
-            f" {before.options.scenario.drain_s:g} s; try again in a moment"
-        )
-    purse = terms_of(environment).purse
-    try:
-        lent = purse.lend()
-        try:
-            try_to_open(replace(options_of(environment, asked), budget=lent))
-        finally:
-            purse.returned(lent or 0)
-    except SoundstageError as error:
-        return visible.line(error)
-    return None
+        guard(environment, web_ui, lambda asked: between_tests.why_not(environment, asked))
 
 
 @events.init.add_listener
@@ -143,8 +125,19 @@ def serve_metrics(environment: Environment, **_: Any) -> None:
     try:
         locust_metrics.serve(environment, address)
     except SoundstageError as error:
-        log.error("%s", visible.line(error))
+        log.error("%s", in_our_words(error))
+        _dismiss_workers(environment)
         sys.exit(ExitCode.ENVIRONMENT)
+
+
+def _dismiss_workers(environment: Environment) -> None:
+    """Nobody would tell those of `--processes`, and they would wait for a minute."""
+    runner, given = environment.runner, environment.parsed_options
+    if isinstance(runner, MasterRunner):
+        with gevent.Timeout(_JOIN_S, False):
+            while len(runner.clients) < (getattr(given, "processes", None) or 0):
+                gevent.sleep(0.01)
+        runner.quit()
 
 
 @events.init.add_listener
@@ -159,7 +152,7 @@ def hear_of_the_end(environment: Environment, **_: Any) -> None:
 
 
 def _interrupted(environment: Environment) -> None:
-    run = _closing.get(environment)
+    run = between_tests.closing.get(environment)
     if isinstance(run, WorkerRun):
         run.leave()
     elif run is not None:
@@ -184,6 +177,8 @@ def open_bundle(environment: Environment, **_: Any) -> None:
         gevent.spawn(_open_late, environment)
         return
     try:
+        if (before := between_tests.unfinished(environment)) is not None:
+            raise UsageError(before)
         options = options_of(environment)
         schedule = schedule_of(options)
         if isinstance(runner, MasterRunner):
@@ -195,34 +190,21 @@ def open_bundle(environment: Environment, **_: Any) -> None:
             # Its answers come through the greenlet that we are in.
             gevent.spawn(member.join)
         else:
-            run = _paid(environment, options, lambda given: open_run(environment, given))
+            run = between_tests.paid(
+                environment, options, lambda given: open_run(environment, given)
+            )
             users.attach(environment, run, schedule)
             locust_metrics.show(environment, run)
             run.begin(LEAD_S if schedule is not None else 0.0)
             log.info("run bundle: %s", run.bundle.path)
     except SoundstageError as error:
-        log.error("cannot start: %s", visible.line(error))
+        log.error("cannot start: %s", in_our_words(error))
         environment.process_exit_code = error.exit_code
         users.decided(environment)
         if isinstance(runner, WorkerRunner):
             greet(runner, error)
         else:
             gevent.spawn(_give_up, environment)
-
-
-def _paid(
-    environment: Environment, options: LoadOptions, opening: Callable[[LoadOptions], Run]
-) -> Run:
-    """A run with what is left of the budget. Raises what `opening` does, and BudgetError."""
-    purse = terms_of(environment).purse
-    lent = purse.lend()
-    try:
-        run = opening(replace(options, budget=lent))
-    except BaseException:
-        purse.returned(lent or 0)
-        raise
-    _purses[run] = purse
-    return run
 
 
 def _open_late(environment: Environment) -> None:
@@ -237,7 +219,9 @@ def _lead(
     options: LoadOptions,
     schedule: Callable[[], arrivals.Schedule] | None,
 ) -> None:
-    master = _paid(environment, options, lambda given: MasterRun(environment, given, schedule))
+    master = between_tests.paid(
+        environment, options, lambda given: MasterRun(environment, given, schedule)
+    )
     master.listen(runner)
     users.attach(environment, master)
     locust_metrics.show(environment, master)
@@ -266,14 +250,13 @@ def close_bundle(environment: Environment, **_: Any) -> None:
     run = users.detach(environment)
     if run is None:
         return
-    _closing[environment] = run
+    between_tests.closing[environment] = run
     try:
         run.drain(run.options.scenario.drain_s)
         code = _conclude(run)
     finally:
-        del _closing[environment]
-        if (purse := _purses.pop(run, None)) is not None:
-            purse.returned(run.unspent())
+        del between_tests.closing[environment]
+        between_tests.paid_back(run)
     if environment.process_exit_code is None and code:
         environment.process_exit_code = code
 
@@ -284,7 +267,7 @@ def stop_before_quitting(environment: Environment, **_: Any) -> None:
     """
     run = users.attached(environment)
     if isinstance(run, WorkerRun):
-        _closing[environment] = run
+        between_tests.closing[environment] = run
         run.leave()
         run.over.wait(_LEAVE_S)
     elif run is not None and environment.runner is not None:
@@ -317,5 +300,9 @@ def _give_up(environment: Environment) -> None:
         return
     if options is not None and options.headless:
         runner.quit()
-    else:
-        runner.stop()
+        return
+    # Until its first user is there, Locust takes a test for one that need not be stopped.
+    with gevent.Timeout(_JOIN_S, False):
+        while runner.state in (STATE_INIT, STATE_STOPPED):
+            gevent.sleep(0.01)
+    runner.stop()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from soundstage.config import Config
-from soundstage.contract import available, load
+from soundstage.contract import load
 from soundstage.errors import UsageError
 from soundstage.loadtests.schedule import arrivals
 from soundstage.loadtests.schedule.recorded_arrivals import read_moments
@@ -21,6 +21,7 @@ from soundstage.loadtests.schedule.scenario_file import find_scenario
 from soundstage.loadtests.schedule.traffic_option import parts_of
 from soundstage.output import visible
 from soundstage.results import slo
+from soundstage.target_options import apis_of
 
 _RATE = 5.0
 _SECONDS = 30.0
@@ -54,10 +55,9 @@ def scenario_of(args: argparse.Namespace, config: Config) -> Scenario:
     return found
 
 
-def check(scenario: Scenario, probed: float = 1.0, play_all: str = "--probe-playback") -> None:
+def check(scenario: Scenario, probed: float = 1.0) -> None:
     """Raises UsageError for what could not be sent, or objectives that nothing would be held
-    against: before anybody is asked for money. `probed`: the share of songs that is played, all of
-    them with the option `play_all`.
+    against: before anybody is asked for money. `probed`: the share of songs that is played.
     """
     from soundstage.conformance.codes import codes
     from soundstage.loadtests.schedule.traffic import Traffic, catalogue, playable
@@ -69,7 +69,7 @@ def check(scenario: Scenario, probed: float = 1.0, play_all: str = "--probe-play
         if slo.PLAYABLE in objective.slo.words and probed < 1:
             raise UsageError(
                 f"SLO {objective.slo.text!r}: whether songs play is known only if all of them are "
-                f"played: {play_all}"
+                "played: --probe-playback 100"
             )
 
 
@@ -93,7 +93,7 @@ def _timed(base: Scenario, args: argparse.Namespace) -> Scenario:
 
 def _parts(found: Scenario, args: argparse.Namespace, config: Config) -> tuple[Part, ...]:
     """The mixture, every part with its API."""
-    apis = args.api or config.target.api or available()
+    apis = apis_of(args.api, config)
     if args.traffic:
         return tuple(parts_of(args.traffic))
     if not found.parts or args.endpoint:

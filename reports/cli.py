@@ -19,6 +19,7 @@ from soundstage.output.streams import say
 from soundstage.output.written_files import check_place, print_document, put, put_within
 from soundstage.reports.formats import annotations, html, junit, markdown, sarif
 from soundstage.reports.formats.as_json import to_json
+from soundstage.reports.formats.own_page import is_own_page
 from soundstage.reports.formats.text import print_summary
 from soundstage.reports.run.findings import Report, build
 from soundstage.reports.run.kept_evidence import KeptEvidence
@@ -87,9 +88,9 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     to_file = args.output not in (None, "-")
     if to_file:
         check_place(Path(args.output), "--output")
-    if args.format in ("html", "junit") and len(args.bundles) > 1:
-        raise UsageError(f"--format {args.format} takes one bundle, not {len(args.bundles)}")
-    paths = [resolve(each) for each in args.bundles]
+    paths = _bundles(args.bundles, stderr)
+    if args.format in ("html", "junit") and len(paths) > 1:
+        raise UsageError(f"--format {args.format} takes one bundle, not {len(paths)}")
     reports = [read(Bundle.open(path)) for path in paths]
     codes: list[int] = []
     if args.format is None:
@@ -111,6 +112,19 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         say(f"{path}: no data: it holds no exchange and no rule", stderr)
     codes.append(ExitCode.NO_DATA if len(empty) == len(reports) else ExitCode.PASS)
     return worst(codes)
+
+
+def _bundles(words: list[str], stderr: TextIO) -> list[Path]:
+    """The folders of these words. A shell's pattern for all that is in a folder of runs also names
+    the files in it, such as the page of all runs: they are passed over, and said.
+    """
+    files = [each for each in words if Path(each).is_file()]
+    if len(files) < len(words):
+        for each in files:
+            what = "a page" if is_own_page(Path(each)) else "a file"
+            say(f"soundstage report: {each}: {what}, no bundle: passed over", stderr)
+        words = [each for each in words if each not in files]
+    return [resolve(each) for each in words]
 
 
 def _write_all(path: Path, report: Report, stderr: TextIO) -> int:

@@ -42,7 +42,7 @@ def test_nothing_above_the_repository_is_read(repository, monkeypatch):
     assert found(repository, monkeypatch) == Config()
 
 
-def test_a_worktree_is_a_repository_too(repository, monkeypatch):
+def test_a_second_checkout_is_a_repository_too(repository, monkeypatch):
     (repository / ".git").rmdir()
     (repository / ".git").write_text("gitdir: elsewhere\n")
     assert found(repository / "a", monkeypatch) == Config()

@@ -80,7 +80,7 @@ def test_an_option_that_is_cut_short_is_refused(line):
 
 def test_what_is_far_from_everything_is_answered_with_what_there_is():
     assert did_you_mean("xyzzy", ["list", "show"]) == ""
-    assert "there are demo, emulate" in run_here("xyzzy").stderr
+    assert "there are init, demo" in run_here("xyzzy").stderr
     assert near_names("emulator", ["check"]) == []
 
 

@@ -59,6 +59,7 @@ def test_a_url_is_shown_without_user_and_query(argument, kept):
         (["--web-password=abc"], ["--web-password=[redacted]"]),
         (["--header", "X: y"], ["--header", "[redacted]"]),
         (["--auth-token", "t", "--host", "h"], ["--auth-token", "[redacted]", "--host", "h"]),
+        ([], []),
         (words := ["--soundstage-key-file", "k.txt", "-k", "order", "--users", "3"], words),
     ],
 )  # fmt: skip
@@ -105,4 +106,4 @@ def test_a_value_that_is_refused_is_named_and_no_function_of_ours(capsys):
         parser.parse_args(["--rate", "x"])
     assert ended.value.code == 2
     said = capsys.readouterr().err
-    assert "argument --rate: invalid value: 'x' (" in said
+    assert "argument --rate: 'x' is not a number (" in said

@@ -47,7 +47,6 @@ def main() -> None:
         (report,) = Path(scratch).glob("runs/*/report.html")
         picture = Image.open(io.BytesIO(taken(report)))
     picture.save(PICTURE, quality=80, method=6)
-    print(f"{PICTURE.name}: {PICTURE.stat().st_size:,} bytes, {picture.width} x {picture.height}")
 
 
 if __name__ == "__main__":

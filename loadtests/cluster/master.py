@@ -19,6 +19,7 @@ from locust.runners import STATE_MISSING, MasterRunner
 
 from soundstage.conformance.violations import Compared, Severity, Verdict, Violation
 from soundstage.errors import BudgetError, TargetError
+from soundstage.gate.kept_transcripts import TranscriptChoice
 from soundstage.loadtests.cluster import shipment
 from soundstage.loadtests.cluster.shares import share
 from soundstage.loadtests.cluster.worker_record import (
@@ -28,7 +29,6 @@ from soundstage.loadtests.cluster.worker_record import (
     whose_fault,
 )
 from soundstage.loadtests.generator.lag import Load, Sample
-from soundstage.loadtests.run.kept_transcripts import TranscriptChoice
 from soundstage.loadtests.run.load_run import INTERRUPT_DRAIN_S, LoadOptions, LoadRun
 from soundstage.loadtests.run.locust_statistics import forget_old_seconds
 from soundstage.loadtests.run.run_setup import opened

@@ -23,9 +23,7 @@ _boards: WeakKeyDictionary[Environment, Board] = WeakKeyDictionary()
 def serve(environment: Environment, address: tuple[str, int]) -> None:
     """Serve them at `address` until Locust quits. Raises UsageError if it cannot be had."""
     stack = ExitStack()
-    url = stack.enter_context(
-        served(lambda: _boards.get(environment), *address, option="--soundstage-metrics-port")
-    )
+    url = stack.enter_context(served(lambda: _boards.get(environment), *address))
 
     def quit_with_locust(**_: Any) -> None:
         stack.close()

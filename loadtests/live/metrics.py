@@ -45,16 +45,16 @@ Shown = Callable[[], Board | None]
 
 
 @contextmanager
-def served(shown: Shown, host: str, port: int, *, option: str = "--metrics-port") -> Iterator[str]:
+def served(shown: Shown, host: str, port: int) -> Iterator[str]:
     """Serve the metrics of whichever board is `shown` over HTTP until the block ends; yields their
-    URL. Port 0 asks for a free one. Raises UsageError, in words of `option`, if it cannot be had.
+    URL. Port 0 asks for a free one. Raises UsageError if it cannot be had.
     """
     registry = CollectorRegistry()
     registry.register(RunCollector(shown))
     try:
         server, thread = start_http_server(port, addr=host, registry=registry)
     except OSError as error:
-        raise UsageError(f"{option} {host}:{port}: {error.strerror or error}") from error
+        raise UsageError(f"--metrics-port {host}:{port}: {error.strerror or error}") from error
     # Where other machines may read them, pages may, too: by which name they ask is theirs to know.
     server.set_app(guarded(server.get_app(), Callers(any_name=not is_loopback(host), links=True)))
     try:

@@ -18,8 +18,8 @@ from soundstage.conformance.coverage import exercised
 from soundstage.conformance.violations import Verdict, Violation
 from soundstage.exchange.client import Call, Exchange
 from soundstage.exchange.session import Session
+from soundstage.gate.kept_transcripts import TranscriptChoice
 from soundstage.loadtests.generator.lateness import Lateness
-from soundstage.loadtests.run.kept_transcripts import TranscriptChoice
 from soundstage.loadtests.run.locust_statistics import LocustRows
 from soundstage.observed.exchanges import Sampler, observe
 from soundstage.observed.facts import Observed

@@ -1,6 +1,4 @@
-"""Stages of a stream as a waterfall: a line a stage with a bar for each arm, and figures beside it.
-Here are the picture, and the chart of one run; that of two arms is made in `compare`.
-"""
+"""Stages of a stream as a waterfall: a line a stage with its bar, and figures beside it."""
 
 from __future__ import annotations
 
@@ -22,58 +20,38 @@ from soundstage.reports.charts.chart import (
     bounded,
     slug,
 )
-from soundstage.reports.charts.chart_legend import LegendEntry, legend
 from soundstage.reports.charts.svg import both, element, line, number, svg, text
 from soundstage.reports.run.stage_lengths import Length
 from soundstage.reports.run.summary import Group, StageSummary
 from soundstage.reports.words import percent, place_words, plain, seconds
 
-
-@dataclass(frozen=True, slots=True)
-class StageBar:
-    """A bar from `begin` to `end` in seconds, and the end of its whisker; nan for none, +inf for
-    one without an end.
-    """
-
-    begin: float
-    end: float
-    colour: str
-    whisker: float = math.nan
+#: How high a bar is, in pixels.
+_HIGH = 14
 
 
 @dataclass(frozen=True, slots=True)
 class StageLine:
-    """One stage: a bar for each arm, two figures in words, and a third with how it is drawn."""
+    """One stage: its bar from `begin` to `end` in seconds, and the end of its whisker (nan for
+    none, +inf for one without an end); two figures in words, and a third with how it is drawn.
+    """
 
     name: str
-    bars: tuple[StageBar, ...]
+    begin: float
+    end: float
+    whisker: float
     figures: tuple[str, str]
     last: str
     style: dict[str, object]
 
 
-def picture(
-    chart: str,
-    title: str,
-    said: str,
-    lines: Sequence[StageLine],
-    heads: Sequence[str],
-    arms: Sequence[tuple[str, str]] = (),
-    width: int = WIDTH,
-) -> Markup:
-    """The drawing. `heads` stand above the three figures; `arms` are the names and colours of the
-    bars of a line where there are several.
-    """
+def _picture(chart: str, title: str, said: str, lines: Sequence[StageLine], width: int) -> Markup:
     frame = bar_frame(width)
-    top, pitch = (44, 34) if arms else (26, 26)
-    top, pitch = top + (18 if arms and frame.above else 0), pitch + frame.above
+    top, pitch = 26, 26 + frame.above
     bottom = top + pitch * len(lines)
-    ends = (end for each in lines for bar in each.bars for end in (bar.end, bar.whisker))
+    ends = (end for each in lines for end in (each.end, each.whisker))
     axis = Axis.over(ends, frame.left, frame.right, log=False)
     parts = x_axis(axis, top - 4, bottom)
-    key = (LegendEntry(plain(arm, 24), colour, None) for arm, colour in arms)
-    parts += legend(key, frame.left, frame.right)[0]
-    for x, words in zip(frame.figures, heads, strict=True):
+    for x, words in zip(frame.figures, ("p50", "p95", "reached"), strict=True):
         parts.append(text(x, top - 12, words, text_anchor="end", **LABEL))
     for index, each in enumerate(lines):
         parts += _line(each, axis, top + pitch * index + (pitch + frame.above) / 2 - 2, frame)
@@ -81,29 +59,26 @@ def picture(
 
 
 def _line(each: StageLine, axis: Axis, middle: float, frame: BarFrame) -> list[Markup]:
-    many = len(each.bars)
-    height = 14 if many == 1 else 9
-    words = middle + 4 - (frame.above and height * many / 2 + 10)
-    parts = [frame.name(each.name, words)]
-    if many == 1:  # what leads to a bar would be lost between two of them
-        (bar,) = each.bars
-        length = axis.at(bar.begin) - frame.left
-        lead = {"x": frame.left, "y": middle - 2, "width": length, "height": 4}
-        parts.append(element("rect", **lead, fill=bar.colour, fill_opacity=".22"))
-    for index, bar in enumerate(each.bars):
-        parts += _bar(bar, axis, middle + (height + 2) * (index - (many - 1) / 2), height)
+    words = middle + 4 - (frame.above and _HIGH / 2 + 10)
+    length = axis.at(each.begin) - frame.left
+    lead = {"x": frame.left, "y": middle - 2, "width": length, "height": 4}
+    parts = [
+        frame.name(each.name, words),
+        element("rect", **lead, fill=BLUE, fill_opacity=".22"),
+        *_bar(each, axis, middle),
+    ]
     for x, figure in zip(frame.figures, each.figures, strict=False):
         parts.append(text(x, words, figure, text_anchor="end"))
     last = text(frame.figures[-1], words, each.last, text_anchor="end", **each.style)
     return [*parts, last]
 
 
-def _bar(bar: StageBar, axis: Axis, middle: float, height: int) -> list[Markup]:
+def _bar(bar: StageLine, axis: Axis, middle: float) -> list[Markup]:
     if not math.isfinite(bar.end):
         return []
     start, end = axis.at(bar.begin), axis.at(bar.end)
-    box = {"x": start, "y": middle - height / 2, "width": max(end - start, 2.0), "height": height}
-    parts = [element("rect", **box, rx=2, fill=bar.colour)]
+    box = {"x": start, "y": middle - _HIGH / 2, "width": max(end - start, 2.0), "height": _HIGH}
+    parts = [element("rect", **box, rx=2, fill=BLUE)]
     if not math.isnan(bar.whisker):
         far = axis.at(bar.whisker)
         cap = f"M{number(far)} {number(middle - 5)}v10"
@@ -123,16 +98,15 @@ def waterfall(group: Group) -> Chart | None:
     chart, title = f"waterfall-{slug(name)}", f"Stages of {name}"
     shown, lines, before = group.stages[:STAGE_LIMIT], [], 0.0
     for stage in shown:
-        bar = StageBar(before, stage.p50, BLUE, stage.p95)
         figures = seconds(stage.p50), seconds(stage.p95)
         reached = percent(stage.reached, stage.n)
-        lines.append(StageLine(stage.name, (bar,), figures, reached, _style(stage)))
+        times = before, stage.p50, stage.p95
+        lines.append(StageLine(stage.name, *times, figures, reached, _style(stage)))
         if math.isfinite(stage.p50):
             before = max(before, stage.p50)
     more = len(group.stages) - len(shown)
     said = "; ".join(f"{plain(s.name, 40)}: p50 {seconds(s.p50)}" for s in shown)
-    heads = ("p50", "p95", "reached")
-    wide, narrow = both(lambda width: picture(chart, title, said, lines, heads, width=width), WIDTH)
+    wide, narrow = both(lambda width: _picture(chart, title, said, lines, width), WIDTH)
     return Chart(
         id=chart,
         title=title,

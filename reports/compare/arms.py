@@ -18,6 +18,7 @@ from soundstage.errors import NoDataError, UsageError
 from soundstage.reports.run.rule_results import RuleResult, rule_results
 from soundstage.reports.run.stage_time import SAMPLE, spent
 from soundstage.reports.run.summary import expected_milestones
+from soundstage.reports.words import plain
 from soundstage.results import run_history
 from soundstage.results.bundle import RUN, Bundle
 from soundstage.results.columns import DROPPED, Columns, Floats
@@ -141,6 +142,29 @@ def resolve(text: str) -> list[Path]:
     if not found:
         raise UsageError(f"{text!r} names no run bundle")
     return found
+
+
+def missing_base(words: Sequence[str]) -> str | None:
+    """Why the base that these words name is not there yet, as before a project's first run, and how
+    it comes to be, in a line; None if it is there.
+
+    Raises UsageError for what may be the name of another run, misspelt.
+    """
+    for word in (word for text in words for word in filter(None, text.split(","))):
+        try:
+            gone = next((each for each in resolve(word) if not each.exists()), None)
+        except run_history.NoRunYetError as error:
+            why = str(error).partition("; `")[0]
+        else:
+            if gone is None:
+                continue
+            why = f"{gone}: no such folder"
+        how = "keep a run there to compare the next one with"
+        if run_history.is_mark(word):
+            pin = f"soundstage runs pin latest --as {word}"
+            how = f"`{pin}` makes the newest run the base"
+        return f"{plain(why, 300)}; {how}"
+    return None
 
 
 def read_arms(arms: Sequence[Sequence[Path]]) -> list[Arm]:

@@ -33,6 +33,8 @@ examples:
       what this environment can tell at all; then: compare … --calibration calibration.json
   soundstage compare --fidelity runs/live runs/emulated
       how near the emulator comes to the live API
+  soundstage compare baseline latest --no-baseline pass
+      in CI: passes until `soundstage runs pin latest --as baseline` has made a base
 
 A gate passes if the candidate is surely not slower by more than the margin, fails if it surely
 is, and is inconclusive otherwise; then it says how much more would decide.
@@ -101,6 +103,8 @@ def parser() -> Parser:
     text = "put the page there (default: compare-BASE.html beside the candidate's newest run)"
     place.add_argument("--html", metavar="FILE", help=text)
     place.add_argument("--no-page", action="store_true", help="leave no page")
+    text = "without a base, as on a first run: fail (exit 2, default) or pass with a warning"
+    add("--no-baseline", choices=("fail", "pass"), default="fail", help=text)
     add("--on-inconclusive", choices=("fail", "warn"), default="fail", help="warn: exit 0, not 4")
     return options
 
@@ -150,9 +154,16 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         raise UsageError(f"--allow {reason}: no such reason; there are {', '.join(REASONS)}{near}")
     if args.calibrate is not None:
         return _calibrate(args, stdout, stderr)
-    from soundstage.reports.compare.arms import read_arms, resolve
+    from soundstage.reports.compare.arms import missing_base, read_arms, resolve
     from soundstage.reports.compare.comparison import compare
+    from soundstage.results.bundle import Bundle
 
+    if (why := missing_base(args.base)) is not None:
+        for path in (path for word in args.candidate for path in resolve(word)):
+            Bundle.open(path)  # a candidate that is not there is a mistake
+        if args.no_baseline == "fail":
+            raise UsageError(f"{why}; until then --no-baseline pass lets a comparison pass")
+        return _without_base(why, args, stdout, stderr)
     arms = (args.base, args.candidate)
     base, candidate = read_arms([[path for word in arm for path in resolve(word)] for arm in arms])
     findings, gaps = contract_drift(base, candidate)
@@ -164,6 +175,20 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     if code == ExitCode.INCONCLUSIVE and args.on_inconclusive == "warn":
         code = ExitCode.PASS
     return with_report(code, _give(made, args, stdout, stderr))
+
+
+def _without_base(why: str, args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
+    """Say that nothing was compared, in the place of the comparison; there is no page of it."""
+    from soundstage.reports.compare.comparison_formats import without_base
+
+    form = "text" if args.format == "html" else args.format
+    if args.out not in (None, "-"):
+        stdout.write(without_base(why, "text"))
+        return _written(args.out, without_base(why, form), stderr)
+    if form != "text":
+        say(f"soundstage compare: warning: {why}", stderr)
+    print_document(without_base(why, form), stdout)
+    return ExitCode.PASS
 
 
 def _options(args: argparse.Namespace, calibration: Calibration | None = None) -> CompareOptions:

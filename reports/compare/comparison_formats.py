@@ -13,7 +13,7 @@ from soundstage.reports.compare import comparison_words as words
 from soundstage.reports.compare.arm_changes import RULE_KINDS
 from soundstage.reports.compare.calibration import Calibration, advice
 from soundstage.reports.compare.comparison import Comparison, breaks
-from soundstage.reports.compare.comparison_json import json_text, to_json
+from soundstage.reports.compare.comparison_json import FORMAT, json_text, to_json
 from soundstage.reports.compare.comparison_words import LINE_LIMIT, Row
 from soundstage.reports.compare.gate_outcomes import GateOutcome
 from soundstage.reports.compare.page_place import report_links
@@ -29,6 +29,17 @@ def rendered(made: Comparison, form: str, place: Path | None = None) -> str:
     if form == "json":
         return json_text(to_json(made))
     return page(made, place) if form == "html" else {"text": text, "markdown": markdown}[form](made)
+
+
+def without_base(why: str, form: str) -> str:
+    """What stands in a comparison's place where there is no base yet, and that passes."""
+    title = "No baseline yet, nothing compared"
+    if form == "json":
+        told = {"verdict": "no_baseline", "exit_code": 0, "title": title, "detail": why}
+        return json_text({"format": FORMAT, **told})
+    if form == "markdown":
+        return f"## ⚠️ {title}\n\n{escaped(why)}\n"
+    return f"NO BASELINE  {title}: passed, as --no-baseline pass asks\n  {why}\n"
 
 
 # --- text -----------------------------------------------------------------------------------------

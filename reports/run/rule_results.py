@@ -92,7 +92,7 @@ class RuleResult:
     @property
     def title(self) -> str:
         """What a finding is called: the defect, where anything was seen; else what is asked."""
-        return self.defect or plain(self.text or self.id)
+        return self.defect or plain(self.text or self.id).rstrip(".")
 
     @property
     def asked(self) -> str:

@@ -120,9 +120,7 @@ def story_of(
     states = [] if judged is None else [stage for stage, _ in judged.states]
     steps = [*chunk_steps(transcript, events, own), *look_steps(transcript, at_looks, states)]
     placed = {id(each) for step in steps for each in step.breaks}
-    steps = [
-        replace(step, breaks=tuple(with_received(b, step) for b in step.breaks)) for step in steps
-    ]
+    steps = [with_received(step) for step in steps]
     last = transcript.looks[-1] if transcript.looks else transcript
     end = transcript.over if transcript.over is not None else last.end
     return ExchangeStory(

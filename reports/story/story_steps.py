@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Final
+from typing import Any, Final
 
 from soundstage.conformance.engine import SeenEvent
 from soundstage.output import outgoing
@@ -153,16 +153,28 @@ def look_steps(
     return steps
 
 
-def with_received(each: Break, step: StoryStep) -> Break:
-    """The same, with what stands at its place in a chunk."""
+def with_received(step: StoryStep) -> StoryStep:
+    """The same, its breaks with what stands at their places in the chunk, which is read once: a
+    flood breaks at thousands of places.
+    """
+    if all(not each.path or each.received is not None for each in step.breaks):
+        return step
+    try:
+        chunk = json.loads(step.text)
+    except (ValueError, RecursionError):
+        return step
+    return replace(step, breaks=tuple(_with_received(each, chunk) for each in step.breaks))
+
+
+def _with_received(each: Break, chunk: object) -> Break:
     if not each.path or each.received is not None:
         return each
+    value: Any = chunk
     try:
-        value = json.loads(step.text)
         for part in each.path.split("/")[1:]:
             name = part.replace("~1", "/").replace("~0", "~")
             value = value[int(name)] if isinstance(value, list) else value[name]
-    except (ValueError, RecursionError, KeyError, IndexError, TypeError):
+    except (ValueError, KeyError, IndexError, TypeError):
         return each
     return replace(each, received=head(json.dumps(value, ensure_ascii=False), _RECEIVED))
 

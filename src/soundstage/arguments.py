@@ -9,6 +9,7 @@ import math
 import re
 import shlex
 from collections.abc import Callable, Iterable, Sequence
+from itertools import zip_longest
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -71,8 +72,9 @@ class Parser(argparse.ArgumentParser):
         raise argparse.ArgumentError(action, text)
 
     def error(self, message: str) -> NoReturn:
-        # argparse names the function that refused a value, which is nobody's business.
-        message = re.sub(r"invalid [\w.]+ value: ", "invalid value: ", message, count=1)
+        # argparse names the function that refused a value, which is nobody's business. Those that
+        # say nothing of their own are of numbers.
+        message = re.sub(r"invalid [\w.]+ value: (.*)$", r"\1 is not a number", message, count=1)
         said = visible.line(f"{self.prog}: error: {message}")
         self.exit(2, f"{said} (`{self.prog} --help` shows what there is)\n")
 
@@ -106,7 +108,7 @@ def shown_of_another(argv: Iterable[str]) -> list[str]:
     value.
     """
     words, hidden = list(argv), set()
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip_longest(words, words[1:], fillvalue=""):
         name, equals, value = word.partition("=")
         name = name.lower()
         telling = name.startswith("-") and any(each in name for each in _TELLTALES)

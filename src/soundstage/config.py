@@ -24,7 +24,7 @@ from soundstage.untrusted.strange_files import check_plain, read_named, read_pla
 
 #: Looked for in the current folder and above.
 FILE_NAME = "soundstage.toml"
-#: What the root of a repository holds: a folder, or a file where it is a worktree.
+#: What the root of a repository holds: a folder, or a file where it is a second checkout.
 _REPOSITORY = ".git"
 
 
@@ -164,6 +164,8 @@ def read_config(path: Path, *, within: Path | None = None) -> Config:
             text = read_named(path, most=toml_text.MOST_BYTES)
         else:
             text = read_plain(path, most=toml_text.MOST_BYTES, within=within)
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: no such file; `soundstage init` writes one") from error
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from error
     except ValueError as error:  # a name that no file can have

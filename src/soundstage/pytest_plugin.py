@@ -43,6 +43,7 @@ from soundstage.output import outgoing, visible
 from soundstage.output.progress_lines import repeated
 from soundstage.process import contract_folders
 from soundstage.results.weight import Weighed
+from soundstage.target_options import apis_of
 
 _GATE = pytest.StashKey[ContractGate]()
 _BESIDE = pytest.StashKey[Beside]()
@@ -361,8 +362,7 @@ def _contracts(config: pytest.Config) -> list[Contract]:
     if _GATE in config.stash:
         return list(config.stash[_GATE].contracts.values())
     try:
-        asked = config.getoption("--api") or _settings(config).target.api
-        return [load(api) for api in asked or available()]
+        return [load(api) for api in apis_of(config.getoption("--api"), _settings(config))]
     except SoundstageError as error:
         raise pytest.UsageError(visible.alone(error)) from error
 

@@ -5,15 +5,20 @@
 from __future__ import annotations
 
 import argparse
+import os
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from typing import Any, Protocol, TextIO, TypedDict
 from urllib.parse import urlsplit
 
 from soundstage.arguments import Hidden, base_url, count, header, words
 from soundstage.config import Config
+from soundstage.contract import available, load
+from soundstage.contract.contract import folder_of
 from soundstage.errors import UsageError
 from soundstage.exchange import destination
 from soundstage.exchange.spawn import EMULATOR
+from soundstage.near_names import did_you_mean, sayable
 from soundstage.output.streams import say
 
 
@@ -66,7 +71,26 @@ def target_of(args: argparse.Namespace, config: Config | None = None) -> str:
     target: str | None = args.target or (config.target.url if config else None)
     if not target:
         raise UsageError(f"--target is needed: a base URL, or `--target {EMULATOR}`, which is free")
+    if target != EMULATOR and not target.lower().startswith(("http://", "https://")):
+        said = sayable(target.rpartition("@")[2].partition("?")[0])
+        where = "--target" if args.target or config is None else f"{config.path}: [target][url]:"
+        near = did_you_mean(target, [EMULATOR])
+        raise UsageError(f"{where} {said}: not an http(s) URL; try http://127.0.0.1:8000{near}")
     return target
+
+
+def apis_of(asked: Iterable[str] | None, config: Config) -> tuple[str, ...]:
+    """The API versions that are asked for. Raises UsageError, with the file, for one of a file that
+    there is no contract of; who reads the contract says so of one of an option.
+    """
+    if asked:
+        return tuple(dict.fromkeys(asked))
+    for api in config.target.api or ():
+        try:
+            folder_of(api)
+        except UsageError as error:
+            raise UsageError(f"{config.path}: [target][api]: {error}") from error
+    return config.target.api or tuple(available())
 
 
 def tell_config(config: Config, command: str, stderr: TextIO) -> None:
@@ -76,6 +100,23 @@ def tell_config(config: Config, command: str, stderr: TextIO) -> None:
     elif config.passed_over is not None:
         why = "it belongs to another user; --config FILE reads it all the same"
         say(f"{command}: {config.passed_over} is not read: {why}", stderr, flush=True)
+
+
+def tell_unknown_rules(config: Config, apis: Collection[str], command: str, stderr: TextIO) -> None:
+    """Say which severities of a configuration speak of no rule of the contracts of `apis`: nothing
+    would come of them, and nobody would notice. Those of other contracts are left alone.
+    """
+    rules = [rule.id for api in apis for rule in load(api).rules] if config.severities else []
+    for name in config.severities:
+        of_ours = name.partition("/")[0] in apis
+        if of_ours and not any(rule == name or _is_below(rule, name) for rule in rules):
+            near = did_you_mean(name, rules)
+            said = f"{config.path}: [severity]: no rule is called {name!r}{near}"
+            say(f"{command}: {said}", stderr, flush=True)
+
+
+def _is_below(rule: str, name: str) -> bool:
+    return name.endswith("/") and rule.startswith(name)
 
 
 def named(target: str) -> str:
@@ -90,7 +131,15 @@ def named(target: str) -> str:
 
 
 def connection_of(args: argparse.Namespace, config: Config | None = None) -> ConnectionOptions:
-    """What is asked of the connection. Raises UsageError for a header that is none."""
+    """What is asked of the connection. Raises UsageError for a header that is none, and for a PEM
+    file that is not there.
+    """
+    for option, file in (
+        ("--ca-file", args.ca_file),
+        *(("--client-cert", each) for each in args.client_cert or ()),
+    ):
+        if file is not None and not os.path.exists(file):
+            raise UsageError(f"{option} {file}: no such file")
     return {
         "key_file": args.key_file or (config.target.key_file if config else None),
         "headers": tuple(map(header, args.header)),

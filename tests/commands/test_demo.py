@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from command_run import run_here
 
+from soundstage.cli import main
 from soundstage.commands import demo
 from soundstage.contract import load
 from soundstage.generation.faults import catalogue
@@ -71,6 +72,30 @@ def test_where_nothing_came_to_an_end_that_is_said(tmp_path: Path) -> None:
     head, stopped, *_ = said.getvalue().splitlines()[1:]
     assert head == "== what came of it"
     assert stopped.strip() == "it was stopped before anything was judged"
+
+
+def test_where_the_first_command_cannot_begin_no_other_is_tried(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert main(["demo", "--runs", str(tmp_path / "file")]) == 2
+    out, err = capfd.readouterr()
+    assert "cannot hold a run bundle: Not a directory" in err
+    assert "soundstage load" not in out + err
+    assert out.splitlines()[-2:] == [
+        "== what came of it",
+        "       check did not begin (exit code 2: see above); nothing more was tried",
+    ]
+
+
+def test_a_load_of_no_seconds_is_refused_before_anything_is_run(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        demo.parse_args(["--seconds", "0"])
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "--seconds: 0 is too few: at least 1" in err
 
 
 @pytest.mark.proof

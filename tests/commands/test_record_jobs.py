@@ -99,7 +99,7 @@ def test_no_key_and_no_value_of_a_query_stays_in_a_recorded_job(
 
 
 class Cut:
-    """A session whose exchange ends when it is cut."""
+    """A session whose exchange ends when it is halted."""
 
     def __init__(self, result: Any) -> None:
         self.client = self
@@ -108,10 +108,10 @@ class Cut:
 
     def exchange(self, call: Any) -> Any:
         if not self._cut.wait(10):
-            raise AssertionError("nobody cut it")
+            raise AssertionError("nobody halted it")
         return self._result
 
-    def cut(self) -> None:
+    def halt(self) -> None:
         self._cut.set()
 
 

@@ -73,7 +73,7 @@ def test_the_list_can_be_narrowed_and_is_the_same_as_json(broken: Path) -> None:
     assert {each["endpoint"] for each in found["exchanges"]} == {"sync"}
     code, _, err = show(broken, "--api", "v5")
     assert code == 5
-    assert "no exchange is like this" in err
+    assert "no exchange of --api v5; there are v6" in err
 
 
 def test_one_exchange_is_a_timeline_with_what_broke_and_what_never_came(broken: Path) -> None:

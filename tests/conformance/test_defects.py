@@ -23,6 +23,11 @@ CONTRACTS = {**load_all(), **GALLERY}
 SMALL = GALLERY["countdown"]
 #: Values as Python writes them, and no reader of JSON.
 PYTHON = re.compile(r"\b(?:None|True|False)\b|[{\[(]'|': |\\x[0-9a-f]{2}|\bDecimal\(")
+#: Slips of grammar, in a title before what follows it in a headline.
+SLIPS = re.compile(
+    r"[.:;,] *: $|\.\.|\. |  |,,|\b1 (?:items|fields|characters|times|tracks)\b"
+    r"|\b[aA] [aeio]|\b[aA]n [^aeiouhxlmnfrs“]|\bis (?:array|object)\b|\b[123]th\b"
+)
 #: In the id of a rule: the stage and the field that it is about.
 OF_STAGE = re.compile(r"(?:times|order)/([^/]+)/?.*|([^/]+)/(?:field/.+|whole/.+|event)")
 OF_FIELD = re.compile(
@@ -53,6 +58,7 @@ def check(contract: Contract, violations: list[Violation]) -> None:
     assert title != rule.text
     assert title.isprintable()
     assert len(title) <= LONGEST
+    assert not SLIPS.search(f"{re.sub('“.*?”', '“”', title)}: "), title
     # What stands in marks was sent like that.
     assert not PYTHON.search(re.sub("“.*”", "“”", title)), title
     path = rule.id.split("/", 2)[2]
@@ -118,7 +124,7 @@ VALUE = "v6/stream/running/field/progress/value"
          ["id is 7, of type integer; expected string", "id is 8, of type integer; expected string"],
          "id is 7 or 8, of type integer; expected string"),
         ("v6/stream/field/id/type", "field.type",
-         ["id is array, of type array; expected string",
+         ["id is an array, of type array; expected string",
           "id is 8, of type integer; expected string"],
          "id is of type array or integer; expected string"),
         ("v6/stream/index/consecutive", "index.gap", ["chunkIndex is 3 after 1; expected 2"],

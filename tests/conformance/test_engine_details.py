@@ -128,7 +128,7 @@ VERSION = "version is missing"
 WORDED = [
     # --- JSON and stages
     ("an array", [raw(3, b"[1]")],
-     [("json.not_object", 3, "", "the chunk is array, of type array; not an object", "json")]),
+     [("json.not_object", 3, "", "the chunk is an array, of type array; not an object", "json")]),
     ("null", [raw(3, b"null")],
      [("json.not_object", 3, "", "the chunk is null, of type null; not an object", "json")]),
     ("a number", [raw(3, b"42")],
@@ -140,7 +140,7 @@ WORDED = [
     ("a status of no simple type", [put(3, status=[])],
      [("stage.unknown", 3, "/status", "no stage is like this: status is []", "stages")]),
     ("a status that is an object", [put(3, status={"a": 1})],
-     [("stage.unknown", 3, "/status", "no stage is like this: status is object", "stages")]),
+     [("stage.unknown", 3, "/status", "no stage is like this: status is an object", "stages")]),
     ("no status", [drop(2, "status")],
      [("stage.unknown", 2, "", "no stage is like this: status is missing", "stages")]),
     ("an unknown status with a wrong index", [put(3, status="x", chunkIndex=7)],
@@ -148,18 +148,18 @@ WORDED = [
       ("index.gap", 3, "/chunkIndex", "chunkIndex is 7 after 2; expected 3", "index/consecutive")]),
     # --- how often, and in which order
     ("a stage twice", [again(1, 2)],
-     [("stage.repeated", 2, "", "validated comes for the 2. time; at most 1 expected",
+     [("stage.repeated", 2, "", "validated comes for the 2nd time; at most 1 expected",
        "times/validated")]),
     ("a stage of a track thrice", [again(6, 7), again(6, 8)],
      [("stage.repeated", 7, "",
-       "streaming_ready of track 1 comes for the 2. time; at most 1 expected",
+       "streaming_ready of track 1 comes for the 2nd time; at most 1 expected",
        "times/streaming_ready"),
       ("stage.repeated", 8, "",
-       "streaming_ready of track 1 comes for the 3. time; at most 1 expected",
+       "streaming_ready of track 1 comes for the 3rd time; at most 1 expected",
        "times/streaming_ready")]),
     ("a stage that names a track, but is not per track, thrice",
      [put(8, version=1), again(8, 9), again(8, 10)],
-     [("stage.repeated", 10, "", "completed comes for the 3. time; at most 2 expected",
+     [("stage.repeated", 10, "", "completed comes for the 3rd time; at most 2 expected",
        "times/completed")]),
     ("a stage is skipped", [without(1)],
      [("stage.order", 1, "", "streaming came before validated", "order/streaming/after/validated"),
@@ -179,14 +179,14 @@ WORDED = [
     ("a stage is early and comes again in its place", [again(9, 8)],
      [("stage.order", 8, "", "uploading of track 1 came before completed",
        "order/uploading/after/completed"),
-      ("stage.repeated", 10, "", "uploading of track 1 comes for the 2. time; at most 1 expected",
+      ("stage.repeated", 10, "", "uploading of track 1 comes for the 2nd time; at most 1 expected",
        "times/uploading")]),
     # --- tracks
     ("an unknown track, twice", [again(6, 7, version=3), again(6, 8, version=3)],
      [("track.unknown", 7, "/version", "version is 3; expected 1 or 2", "tracks/values"),
       ("track.unknown", 8, "/version", "version is 3; expected 1 or 2", "tracks/values"),
       ("stage.repeated", 8, "",
-       "streaming_ready of track 3 comes for the 2. time; at most 1 expected",
+       "streaming_ready of track 3 comes for the 2nd time; at most 1 expected",
        "times/streaming_ready")]),
     ("a stage without its tracks", [drop(6, "version"), drop(7, "version")],
      [("field.missing", place, "/version", VERSION, "streaming_ready/field/version/required")
@@ -441,7 +441,7 @@ def test_a_group_of_stages_of_which_none_came_is_named_whole(v6, song, judged):
 def test_a_stage_that_came_too_seldom_says_how_often(v6, song, judged):
     thrice = changed(v6, stages={"processing": {"times": (3, 5)}})
     assert exact(judged(thrice, song)) == [
-        ("stage.missing", None, "", "processing came 1 times; at least 3 expected",
+        ("stage.missing", None, "", "processing came once; at least 3 expected",
          "times/processing"),
     ]  # fmt: skip
 

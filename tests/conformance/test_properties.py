@@ -264,7 +264,7 @@ def test_a_value_is_shown_on_one_short_line(value):
 
 def test_values_are_shown_as_json_calls_them():
     assert [shown(v) for v in (None, True, False, 1, 2.5, "a", [], {}, [1], {"a": 1})] == [
-        "null", "true", "false", "1", "2.5", "'a'", "[]", "{}", "array", "object",
+        "null", "true", "false", "1", "2.5", "'a'", "[]", "{}", "an array", "an object",
     ]  # fmt: skip
     assert shown(10**4300) == "an integer of about 4301 digits"
     assert shown("x" * 100).endswith("…")

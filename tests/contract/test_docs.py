@@ -32,13 +32,13 @@ def names(schema):
 
 def test_every_word_of_the_protocol_is_explained():
     schema = json.loads((ROOT / "schemas/protocol.schema.json").read_text())
-    text = (DOCS / "how-to/adding-an-api.md").read_text()
+    text = (DOCS / "reference/contract-words.md").read_text()
     missing = {name for name in names(schema) if f"`{name}`" not in text}
     assert not missing
 
 
 def test_every_keyword_of_schemas_is_explained():
-    text = (DOCS / "how-to/adding-an-api.md").read_text()
+    text = (DOCS / "reference/contract-words.md").read_text()
     assert not {word for word in KEYWORDS if f"`{word}`" not in text}
 
 

@@ -5,19 +5,18 @@ conform, so does what is generated, every fault in it is caught, and the pages s
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
-from command_run import CommandRun, run_here
+from command_run import run_here
 
+from page_blocks import read_page
+from page_runs import commands
 from soundstage.commands.faults import judge_all
 from soundstage.commands.lint import lint
 from soundstage.conformance.judge import Caps
@@ -168,146 +167,24 @@ def test_no_fault_of_the_smallest_contract_survives() -> None:
 # --- what the pages show --------------------------------------------------------------------------
 
 
-class Shown(NamedTuple):
-    """A command of a page, and what stands below it."""
-
-    page: str
-    words: tuple[str, ...]
-    output: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        return " ".join((self.page, *self.words[:4]))
-
-
 def fenced(text: str, language: str) -> list[str]:
     """The blocks of a page that are marked as of a language ("" for none)."""
     found = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     return [block for marked, block in found if marked == language]
 
 
-def shown(page: str, text: str) -> Iterator[Shown]:
-    """The commands of Soundstage in the blocks of a page, but those that serve until stopped."""
-    for block in fenced(text, ""):
-        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, output = part.replace("\\\n", "").partition("\n")
-            name, _, rest = command.partition(" ")
-            if name == "soundstage" and not rest.startswith("emulate"):
-                yield Shown(page, tuple(shlex.split(rest)), tuple(output.splitlines()))
-
-
-ALL = [each for api in APIS for each in shown(PAGES[api], PAGE[api])]
-#: These say the same each time.
-STEADY = [each for each in ALL if each.words[0] in ("schema", "lint")]
-RUNS = [each for each in ALL if each not in STEADY]
-FIRST = list(shown("adding-an-api.md", ADDING))
-RUNS += [each for each in FIRST if each.words[0] in ("check", "faults")]
-#: What the first contract comes to, once it is whole.
-STEADY += [each for each in FIRST if each.words[0] == "schema" and len(each.output) > 1]
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """A folder to run commands in, with the answers that pages tell how to make."""
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
-    return tmp_path
-
-
-def make_broken(page: str, place: Path) -> None:
-    """The answers that a page tells how to break."""
-    if page == PAGES["countdown"]:
-        (place / "cut.sse").write_text('data: {"left":1}\n\ndata: {"left":0}\n\n')
-    elif page == PAGES["chat"]:
-        lines = (GALLERY / "chat/saved/answer.sse").read_text().splitlines(keepends=True)
-        (place / "cut.sse").write_text("".join(line for line in lines if "DONE" not in line))
-    elif page == PAGES["messages"]:
-        text = (GALLERY / "messages/saved/message.sse").read_text()
-        changed = re.sub("^event: message_stop", "event: stop", text, flags=re.MULTILINE)
-        (place / "renamed.sse").write_text(changed)
-
-
-def run(each: Shown, place: Path) -> CommandRun:
-    make_broken(each.page, place)
-    return run_here(*each.words, folder=place, env={"SOUNDSTAGE_SCHEMAS": "examples/contracts"})
-
-
-def assert_prints(printed: str, shown_lines: tuple[str, ...]) -> None:
-    """All that was printed is shown, and nothing else, but for what a line `…` leaves out."""
-    parts: list[list[str]] = [[]]
-    for line in shown_lines:
-        if line == "…":
-            parts.append([])
-        else:
-            parts[-1].append(line.rstrip())
-    left = [line.rstrip() for line in printed.splitlines()]
-    first, *others = parts
-    if not others:
-        assert left == first
-        return
-    assert left[: len(first)] == first
-    left = left[len(first) :]
-    for number, part in enumerate(others, 1):
-        last = len(left) - len(part)
-        places = range(last if number == len(others) else 1, last + 1)
-        at = next((at for at in places if at > 0 and left[at : at + len(part)] == part), None)
-        assert at is not None, "\n".join(part)
-        left = left[at + len(part) :]
-
-
-@pytest.mark.parametrize(
-    "each",
-    [
-        pytest.param(each, marks=[pytest.mark.proof] if "--prove" in each.words else [])
-        for each in STEADY
-    ],
-    ids=lambda each: each.name,
-)
-def test_a_command_of_a_page_prints_what_the_page_shows(each: Shown, place: Path) -> None:
-    done = run(each, place)
-    broken = any("violates" in line for line in each.output)
-    assert done.returncode == int(broken), done.stdout + done.stderr
-    assert_prints(done.stdout, each.output)
-
-
-# A load run measures delays: beside other tests it says that it measured nothing.
-@pytest.mark.proof
-@pytest.mark.parametrize(
-    "each",
-    [
-        pytest.param(each, marks=[pytest.mark.timing] if each.words[0] == "load" else [])
-        for each in RUNS
-    ],
-    ids=[each.name for each in RUNS],
-)
-def test_a_run_of_a_page_ends_as_the_page_shows(each: Shown, place: Path) -> None:
-    command = [sys.executable, "-m", "soundstage", *each.words]
-    env = {**os.environ, "SOUNDSTAGE_SCHEMAS": "examples/contracts"}
-    for _ in range(3):
-        done = subprocess.run(
-            command, cwd=place, env=env, capture_output=True, text=True, timeout=120, check=False
-        )
-        # A load run that did not get the CPU says so, and measures nothing.
-        if each.words[0] != "load" or "saturated" not in done.stdout:
-            break
-    assert done.returncode == 0, done.stdout + done.stderr
-    printed, kind = done.stdout.splitlines(), each.words[0]
-    if kind == "faults":
-        assert_prints(done.stdout, each.output)
-    elif kind == "check":
-        assert printed[0] == each.output[0]
-        assert [line for line in printed if line.startswith("rules:")] == [
-            line for line in each.output if line.startswith("rules:")
-        ]
-    else:
-        assert printed[0].split(":")[0] == each.output[0].split(":")[0]
-
-
 @apis
 def test_a_page_shows_all_that_one_does_with_a_contract(api: str) -> None:
-    commands = [each.words[0] for each in ALL if each.page == PAGES[api]]
-    assert {"schema", "lint", "check", "faults", "load"} <= set(commands)
-    load_run = next(each for each in ALL if each.page == PAGES[api] and each.words[0] == "load")
-    objective = load_run.words[load_run.words.index("--slo") + 1]
+    shown = [
+        command.source
+        for block in read_page(ROOT / "docs/how-to/contracts" / PAGES[api]).blocks
+        if block.language == "console" and block.not_run is None
+        for command in commands(block)
+    ]
+    for name in ("schema", "lint", "check", "faults", "load"):
+        assert any(each.startswith(f"soundstage {name} ") for each in shown), name
+    load_run = shlex.split(next(each for each in shown if each.startswith("soundstage load ")))
+    objective = load_run[load_run.index("--slo") + 1]
     headlines = {m.name for s in of(api).stages for m in s.milestones if m.headline}
     assert objective.split(".")[2] in headlines
 
@@ -377,26 +254,11 @@ def test_a_link_of_a_page_leads_to_a_file_and_a_heading(page: str, target: str) 
 
 
 def test_the_first_contract_of_the_docs_is_the_one_of_the_gallery() -> None:
-    protocol, request, stages, tick, lift_off = blocks(ADDING.partition("## The files")[0])
+    protocol, request, stages, tick, lift_off = blocks(ADDING)
     folder = GALLERY / "countdown"
     assert {**protocol, **stages} == json.loads((folder / "protocol.json").read_text())
     for name, shown_in_docs in (("request", request), ("tick", tick), ("lift_off", lift_off)):
         assert shown_in_docs == json.loads((folder / f"{name}.json").read_text())
-
-
-def test_a_contract_that_is_built_step_by_step_is_refused_as_the_docs_show(tmp_path: Path) -> None:
-    protocol, request, *_ = blocks(ADDING.partition("## The files")[0])
-    steps = [each for each in FIRST if len(each.output) == 1]
-    assert len(steps) == 2
-    folder = tmp_path / "apis/countdown"
-    folder.mkdir(parents=True)
-    written = iter([("protocol.json", protocol), ("request.json", request)])
-    for step in steps:
-        name, data = next(written)
-        (folder / name).write_text(json.dumps(data))
-        done = run_here(*step.words, folder=tmp_path, env={"SOUNDSTAGE_SCHEMAS": "apis"})
-        assert done.returncode == 2
-        assert done.stderr.strip() == step.output[0]
 
 
 @pytest.mark.parametrize("name", [name for name in SAVED if name.endswith(".sse")])

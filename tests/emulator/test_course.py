@@ -5,7 +5,11 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from soundstage.contract import load
+from soundstage.emulator.generations.factory import Factory, GenerationRequest, SongEndpoint
+from soundstage.emulator.generations.store import KEPT_S, Store
 from soundstage.emulator.options import Options
+from soundstage.emulator.pace.profiles import profile
 from soundstage.emulator.service.server import running
 
 COURSE = "soundstage-course"
@@ -41,6 +45,26 @@ def test_a_request_that_names_a_course_gets_the_same_answer_whatever_came_before
     with running(options) as second:
         fresh = asked(second.url, path, **{COURSE: before.headers[COURSE]})
     assert told(fresh, second.url) == wanted
+
+
+def test_a_course_that_comes_a_thousand_times_is_kept_once() -> None:
+    """Under load the same answer may be asked for all day long."""
+    store = Store(most_text=100)
+    contract = load("v6")
+    factory = Factory(1, profile("instant"), 1.0)
+    place = SongEndpoint.of(contract, contract.endpoints["sync"], None)
+    wanted = GenerationRequest("a song", None, {"prompt": "a song"})
+    for number in range(1000):
+        made = factory.make(place, wanted, bytes(16), "http://x", float(number), fails=False)
+        store.add(made, number=number, endpoint="sync", account="a", text=6)
+        store.leave(made)
+        store.prune(made.end)
+    assert len(store) == 1
+    assert store.get(made.story.message_id) is made
+    assert not store.crowded
+    assert len(store._ends) < 100
+    store.prune(made.end + KEPT_S)
+    assert (len(store), len(store._named), store._text, store._told) == (0, 0, 0, 0)
 
 
 @pytest.mark.parametrize("named", ["", "none", "0" * 31, "0" * 33, "G" * 32])

@@ -140,7 +140,7 @@ def test_the_name_of_a_track_may_not_fill_the_line(progress: Progress) -> None:
         assert call.on_stage is not None
         call.on_stage("final", "x" * 1000)
         (one,) = progress.under_way()
-        assert progress_words.stage(one) == f"final (track {'x' * 20})"
+        assert progress_words.stage(one) == f"final (track {'x' * 19}…)"
 
 
 def test_a_sender_tells_of_each_exchange_and_each_stage_of_it() -> None:

@@ -22,6 +22,7 @@ from soundstage.exchange.spawn import spawned_emulator
 from soundstage.results.bundle import Bundle
 
 _PREFORK = Path(__file__).parent.parent / "support" / "prefork.py"
+LOCUSTFILE = Path(__file__).parents[2] / "loadtests" / "locustfile.py"
 #: So long a run may take on a busy machine.
 _PATIENCE_S = 120.0
 _TRIES = 3

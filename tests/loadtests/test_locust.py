@@ -13,9 +13,10 @@ from shlex import split
 import pytest
 from saturation import ended
 
+from soundstage import cli
 from soundstage.results.bundle import Bundle
 
-from .conftest import seen, start, until
+from .conftest import LOCUSTFILE, seen, start, until
 
 _ROOM = Path(__file__).parents[2] / "loadtests"
 
@@ -140,6 +141,16 @@ def test_the_locustfile_runs_headless_and_leaves_a_bundle(emulator: str, tmp_pat
 
 
 @pytest.mark.proof
+def test_a_run_time_is_not_shortened_by_what_was_loaded_before(
+    emulator: str, tmp_path: Path
+) -> None:
+    process = _start(tmp_path, emulator, *split("-u 1 -t 2s --soundstage-rate 10"))
+    _, said, bundles = _ended(process, tmp_path)
+    assert len(bundles) == 1, said
+    assert max(row["intended_ns"] for row in Bundle.open(bundles[0]).exchanges()) > 1e9
+
+
+@pytest.mark.proof
 def test_locusts_own_processes_share_a_schedule_and_leave_one_bundle(
     emulator: str, tmp_path: Path
 ) -> None:
@@ -170,6 +181,40 @@ def test_the_locustfile_says_in_a_line_why_it_cannot_start(tmp_path: Path) -> No
     assert not bundles
 
 
+_TWICE = """
+import sys
+import gevent
+import locust
+from locust import argument_parser
+from locust.env import Environment
+from soundstage.loadtests.locustfile import Songs
+
+options = argument_parser.get_parser().parse_args(["--host", "http://127.0.0.1:9"])
+environment = Environment(
+    user_classes=[Songs], events=locust.events, host=options.host, parsed_options=options
+)
+runner = environment.create_local_runner()
+environment.events.init.fire(environment=environment, runner=runner, web_ui=None)
+for _ in range(2):
+    runner.start(1, 1)
+    with gevent.Timeout(10):
+        while runner.state != "stopped" or not runner.spawning_greenlet.ready():
+            gevent.sleep(0.01)
+    print(runner.user_count)
+"""
+
+
+@pytest.mark.proof
+def test_no_test_goes_on_that_could_not_begin_neither_the_first_nor_the_next(
+    tmp_path: Path,
+) -> None:
+    process = start("-c", _TWICE, cwd=tmp_path)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert out.split() == ["0", "0"]
+    assert err.count("cannot start: http://127.0.0.1:9 does not answer") == 2, err
+
+
 def test_a_folder_without_contracts_is_refused_before_locust_starts(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "locust", "-f", str(_ROOM / "locustfile.py"), "--headless"],
@@ -183,3 +228,18 @@ def test_a_folder_without_contracts_is_refused_before_locust_starts(tmp_path: Pa
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1].startswith("locust: --schemas (or SOUNDSTAGE_")
     assert "Traceback" not in done.stderr
+
+
+def test_the_options_are_listed_and_the_locustfile_is_where_soundstage_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["load", "--locustfile"]) == 0
+    found = capsys.readouterr().out.strip()
+    assert Path(found) == LOCUSTFILE
+    process = start("-m", "locust", "-f", found, "--soundstage-help", cwd=tmp_path)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "--headless" in out, "Locust's own come first"
+    ours = out.partition("\nSoundstage:\n")[2].partition("\nExamples:")[0]
+    for name in ("rate", "slo", "budget", "key-file", "metrics-port", "web-allow-host", "help"):
+        assert f"\n  --soundstage-{name}" in ours, out

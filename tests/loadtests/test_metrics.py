@@ -22,7 +22,7 @@ from soundstage.loadtests.live import metrics
 from soundstage.loadtests.live.metrics import BUCKETS, _buckets
 from soundstage.results.bundle import Bundle
 
-from .conftest import start
+from .conftest import LOCUSTFILE, start
 
 Samples = dict[str, list[tuple[dict[str, str], float]]]
 
@@ -107,6 +107,24 @@ def test_a_port_that_is_taken_is_told_in_one_line(emulator: str, tmp_path: Path)
     assert process.returncode == 6, "as that of an emulator"
     _, said = err.splitlines()
     assert said.startswith(f"soundstage load: --metrics-port 127.0.0.1:{port}: Address already")
+
+
+def test_locust_does_not_start_where_nobody_could_read_its_metrics(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        words = [
+            "--headless",
+            "--soundstage-metrics-port",
+            str(port),
+            "--host",
+            "http://127.0.0.1:9",
+        ]
+        process = start("-m", "locust", "-f", str(LOCUSTFILE), *words, cwd=tmp_path)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 6
+    said = err.splitlines()[-1]
+    assert f"--soundstage-metrics-port 127.0.0.1:{port}: Address already in use" in said
+    assert "Traceback" not in err
 
 
 def test_buckets_hold_what_came_in_time_and_the_last_holds_all() -> None:

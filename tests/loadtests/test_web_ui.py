@@ -457,12 +457,15 @@ def _ended(ui: Ui, many: int) -> bool:
 # --- one test after another -----------------------------------------------------------------------
 
 
+@pytest.mark.proof
 def test_the_form_takes_effect_and_each_test_leaves_a_bundle_of_its_own(
     emulator: str, tmp_path: Path
 ) -> None:
     with locust(tmp_path, None, "--soundstage-metrics-port 0", key=False) as ui:
         said = ui.swarm(host="http://127.0.0.1:9")
         assert said["message"].startswith("http://127.0.0.1:9 does not answer"), said
+        said = ui.swarm(host="localhost:9")
+        assert said["message"].startswith("--host localhost:9: not an http(s) URL"), said
         assert not ui.bundles()
         found = re.search(r"metrics at (http://127\.0\.0\.1:\d+/metrics)", ui.said)
         assert found is not None

@@ -123,20 +123,20 @@ def test_rows_that_cannot_be_read_cost_a_run_its_figures_alone(root: Path) -> No
     assert "its rows cannot be read" in load
 
 
-def test_an_empty_folder_has_a_page_as_well(tmp_path: Path) -> None:
-    index(tmp_path)
-    page = (tmp_path / "index.html").read_text()
+def test_a_page_of_no_run_says_so(root: Path) -> None:
+    index(root, "--tag", "no-such-tag")
+    page = (root / "index.html").read_text()
     assert "No runs yet" in page
     assert "No run bundle lies here" in page
 
 
-def test_a_link_where_the_page_goes_is_replaced(root: Path, tmp_path: Path) -> None:
+def test_a_link_where_the_page_goes_is_not_followed(root: Path, tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("untouched")
     os.symlink(victim, root / "index.html")
-    index(root)
+    assert cli.run("runs", ["index", "--runs", str(root)], io.StringIO(), io.StringIO()) == 2
     assert victim.read_text() == "untouched"
-    assert not (root / "index.html").is_symlink()
+    assert (root / "index.html").is_symlink()
 
 
 @pytest.mark.parametrize("rehearsal", [True, False])

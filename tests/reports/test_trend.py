@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from run_bundles import bundle
 from soundstage import cli
 from soundstage.reports.history.trend_series import Point, TrendSeries
 from soundstage.reports.run.milestone_times import Quantile
@@ -181,7 +182,7 @@ def test_an_unchanged_level_says_what_it_could_have_told(tmp_path: Path, runs: M
 
 
 def test_without_a_run_the_page_says_so(tmp_path: Path) -> None:
-    (tmp_path / "runs").mkdir()
+    bundle(tmp_path / "runs" / "check")  # of which there are no times to draw
     assert trend(tmp_path / "runs").startswith("No runs to draw\n")
     assert "No run could be drawn" in (tmp_path / "runs" / "trend.html").read_text()
 

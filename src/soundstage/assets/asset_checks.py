@@ -49,6 +49,8 @@ _REFUSALS: Final = frozenset({429, 500})
 #: Answers to who has no key, or not the right one.
 _KEYLESS: Final = frozenset({401, 403})
 
+#: Why a file is not known that would have been fetched as nothing more was sent.
+_NOT_ANY_MORE: Final = f"{REASON}: not fetched any more"
 #: How reasons begin that leave a rule open; any other means that it was no place to look at.
 _OPEN: Final = ("environment.", "http.", "cap.")
 
@@ -91,13 +93,13 @@ class AssetChecks:
         self._unknown: dict[str, str] = {}
         self._lock = threading.Lock()
         self._large = threading.Lock()
-        self._out_of_time = False
+        self._halted = False
 
-    def cut(self) -> None:
+    def halt(self) -> None:
         """End what is being fetched, and fetch nothing more."""
-        self._out_of_time = True
-        self._own.cut()
-        self._others.cut()
+        self._halted = True
+        self._own.halt()
+        self._others.halt()
 
     def exercised(self, rule: Rule) -> bool:
         """Whether at least one file has put a rule to the test."""
@@ -118,8 +120,8 @@ class AssetChecks:
             if (each.field.name, each.url) in urls:
                 continue
             urls.add((each.field.name, each.url))
-            if self._out_of_time:
-                self._note(_rules(contract, endpoint, each), f"{REASON}: not fetched any more")
+            if self._halted:
+                self._note(_rules(contract, endpoint, each), _NOT_ANY_MORE)
                 continue
             if len(urls) > MOST_URLS:
                 self._note(_rules(contract, endpoint, each), "cap.assets: too many URLs")
@@ -230,6 +232,8 @@ class AssetChecks:
             got = self._get(url, headers, room, own=True)
         if got.following is not None:
             return got.following, File()
+        if self._halted and not got.whole:
+            return None, File(unknown=_NOT_ANY_MORE)
         if got.status is None:
             return None, File(unknown=f"environment.asset: {got.why}")
         if got.status in _REFUSALS or is_outage(got.status, got.content_type, got.data):
@@ -303,6 +307,11 @@ class _Got:
     data: bytes = b""
     end: End | None = None
     following: str | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether a file came, to its end."""
+        return self.status == _OK and (self.end is None or self.end.fault_of is None)
 
     @property
     def why(self) -> str:

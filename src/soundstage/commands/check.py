@@ -40,13 +40,16 @@ from soundstage.output.streams import json_line, say
 from soundstage.output.written_files import check_place, put
 from soundstage.process import signals
 from soundstage.proof.one_conforming import refuse_unkept
+from soundstage.results.layout import free_folder
 from soundstage.target_options import (
     add_config_option,
     add_target_options,
+    apis_of,
     confirm_configured,
     connection_of,
     target_of,
     tell_config,
+    tell_unknown_rules,
 )
 
 HELP = "check a target against the contract"
@@ -147,6 +150,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         return 0
     confirm_configured(args, config, target, stderr)
     refuse_unkept(options.apis)
+    tell_unknown_rules(config, options.apis, "soundstage check", stderr)
     check_view.begun(target, options.apis, stderr)
     progress = Progress(lambda text: say(f"soundstage check: {text}", stderr))
     # pytest's own output says how far it is, and would be drawn over.
@@ -180,9 +184,11 @@ def _options(args: argparse.Namespace, config: Config, target: str) -> CheckOpti
         _check_expression(args.only)
     if args.write_waivers:
         _check_waiver_file(args.write_waivers)
+    if args.out is not None:
+        free_folder(Path(args.out))
     return CheckOptions(
         target=target,
-        apis=tuple(args.api or config.target.api or available()),
+        apis=apis_of(args.api, config),
         budget=args.budget if args.budget is not None else config.target.budget,
         explore_budget=args.explore_budget,
         out=args.out,
@@ -293,7 +299,7 @@ def _draft_waivers(gate: ContractGate, file: Path, stdout: TextIO) -> None:
         lines.append(f'{said}\n[[waiver]]\nfingerprint = "{mark}"')
         lines.append(f'reason = "TODO: why is this known, and who mends it?"\nuntil = {until}\n')
     put(file, "\n".join(lines))
-    say(f"{len(found)} waivers drafted in {file}", stdout)
+    say(f"{len(found)} waiver{'' if len(found) == 1 else 's'} drafted in {file}", stdout)
 
 
 def _emulator_arguments(args: argparse.Namespace, target: str) -> tuple[str, ...]:

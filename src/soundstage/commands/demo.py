@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TextIO
 
-from soundstage.arguments import Parser, at_most, between, whole
+from soundstage.arguments import Parser, between, from_one, whole
 from soundstage.contract import load_sound
 from soundstage.errors import SoundstageError
 from soundstage.exit_codes import worst
@@ -51,7 +51,7 @@ def parser() -> Parser:
         epilog=_EXAMPLES,
     )
     options.add_argument(
-        "--seconds", type=at_most(3600), default=5, metavar="N", help="of load (default 5)"
+        "--seconds", type=from_one(3600), default=5, metavar="N", help="of load (default 5)"
     )
     options.add_argument(
         "--rate",
@@ -76,6 +76,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     codes: list[int] = []
     bundles: list[Path] = []
     commands = list(_commands(args))
+    not_begun: str | None = None
     try:
         for number, (title, words) in enumerate(commands, 1):
             _head(stdout, f"{number} of {len(commands)}  {title}")
@@ -83,9 +84,15 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
             folder = new_folder(words[0], Path(args.runs))
             bundles.append(folder)
             codes.append(_call(*words, "--out", str(folder)))
+            if codes[-1] and _opened(folder) is None:
+                # What kept it from beginning keeps the others, too.
+                not_begun = f"{words[0]} did not begin (exit code {codes[-1]}: see above)"
+                if number < len(commands):
+                    not_begun += "; nothing more was tried"
+                break
     finally:
         # Also of what was interrupted there is something to see.
-        _sum_up(bundles, stdout)
+        _sum_up(bundles, stdout, not_begun)
     return worst(codes)
 
 
@@ -123,23 +130,33 @@ def _call(*arguments: str) -> int:
             raise
 
 
-def _sum_up(bundles: list[Path], stdout: TextIO) -> None:
-    """Say what came of each command, which page to open, and what to try next."""
+def _opened(folder: Path) -> Bundle | None:
+    """The bundle of a command; None where it was over before it had one."""
+    with suppress(SoundstageError):
+        return Bundle.open(folder)
+    return None
+
+
+def _sum_up(bundles: list[Path], stdout: TextIO, not_begun: str | None = None) -> None:
+    """Say what came of each command, which page to open, and what to try next. `not_begun`: the
+    command that could not begin, in a sentence.
+    """
     _head(stdout, "what came of it")
     headline = import_module("soundstage.reports.words").headline
-    opened = []
-    for folder in bundles:
-        with suppress(SoundstageError):  # it was stopped before it had one
-            run = Bundle.open(folder).run
-            said = headline(run)
-            sentence = said.sentence.removeprefix(f"{said.tone.capitalize()}: ")
-            _row(stdout, run["kind"], f"{said.tone.upper()}  {sentence}")
-            page = folder / "report.html"
-            written = page.is_file()
-            opened.append(str(page) if written else f"no page yet: soundstage report {folder}")
-    for number, each in enumerate(opened):
+    pages = []
+    for bundle in filter(None, map(_opened, bundles)):
+        said = headline(bundle.run)
+        sentence = said.sentence.removeprefix(f"{said.tone.capitalize()}: ")
+        _row(stdout, bundle.run["kind"], f"{said.tone.upper()}  {sentence}")
+        page = bundle.path / "report.html"
+        written = page.is_file()
+        pages.append(str(page) if written else f"no page yet: soundstage report {bundle.path}")
+    for number, each in enumerate(pages):
         _row(stdout, "" if number else "open", each)
-    if not opened:
+    if not_begun is not None:
+        _row(stdout, "", not_begun)
+        return
+    if not pages:
         _row(stdout, "", "it was stopped before anything was judged")
     for number, (words, about) in enumerate(_next()):
         _row(stdout, "" if number else "next", f"soundstage {shlex.join(words)}    {about}")

@@ -8,9 +8,8 @@ from typing import Final
 from soundstage.exchange.client import Call, Exchange
 from soundstage.exchange.session import Session
 
-#: How long what was interrupted may take to end, in seconds, and how often it is told to.
+#: How long what was interrupted may take to end, in seconds.
 _END_S: Final = 2.0
-_AGAIN_S: Final = 0.1
 
 
 def interruptible_exchange(
@@ -38,11 +37,8 @@ def interruptible_exchange(
         over.wait()
     except KeyboardInterrupt as error:
         interrupted = error
-        # More than once: something may just have been about to start.
-        for _ in range(int(_END_S / _AGAIN_S)):
-            session.cut()
-            if over.wait(_AGAIN_S):
-                break
+        session.halt()
+        over.wait(_END_S)
     if done and (interrupted is None or done[0].response.status is not None):
         return done[0], interrupted
     raise interrupted or wrong[0]

@@ -34,6 +34,7 @@ from soundstage.saved.encodings import to_utf8
 from soundstage.target_options import (
     add_config_option,
     add_target_options,
+    apis_of,
     confirm_configured,
     connection_of,
     target_of,
@@ -114,7 +115,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     config = find_config(args.config)
     tell_config(config, "soundstage record", stderr)
     target = target_of(args, config)
-    args.api = args.api or config.target.api
+    args.api = apis_of(args.api, config)
     if args.budget is None:
         args.budget = config.target.budget
     if not args.out:
@@ -275,7 +276,7 @@ def _wanted(args: argparse.Namespace) -> list[Wanted]:
     rng = random.Random(args.seed)
     makers = [
         (contract, endpoint)
-        for contract in map(load, dict.fromkeys(args.api or available()))
+        for contract in map(load, args.api)
         for endpoint in contract.endpoints.values()
         if _is_recorded(endpoint)
     ]
@@ -284,7 +285,7 @@ def _wanted(args: argparse.Namespace) -> list[Wanted]:
         # One is asked for: a name is that of one endpoint, where it is a kind of others.
         endpoints = [pair for pair in endpoints if pair[1].name in words] or endpoints
     if not endpoints:
-        apis = ", ".join(args.api or available())
+        apis = ", ".join(args.api)
         there = " or ".join(dict.fromkeys(endpoint.name for _, endpoint in makers))
         instead = f": say --endpoint {there}" if there else ""
         said = " or ".join(words)
@@ -311,8 +312,10 @@ def _body(file: str) -> Any:
         if len(raw) > _LARGEST_BODY:
             raise UsageError(f"--body {file}: larger than {_LARGEST_BODY // 2**20} MiB")
         value = json.loads(to_utf8(raw)[0].decode("utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"--body {file}: {error}") from error
+    except OSError as error:
+        raise UsageError(f"--body {file}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"--body {file}: not JSON: {error}") from error
     if not isinstance(value, dict):
         raise UsageError(f"--body {file}: not a JSON object")
     return value

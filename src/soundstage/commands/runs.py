@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from soundstage.arguments import Parser, count
+from soundstage.errors import NoDataError
 from soundstage.output import visible
 from soundstage.output.cutting import head
 from soundstage.output.streams import json_line, say
@@ -35,7 +36,7 @@ examples:
   soundstage runs prune --keep 20 --older-than 30d --dry-run
 
 Pinned runs are never pruned. Tags and pins are kept in RUNS/marks.json.
-exit codes: 0 done, 2 wrong usage or no such run, 5 there is no folder of runs.
+exit codes: 0 done, 2 wrong usage or no such run, 5 there is no folder of runs, or none in it.
 """
 _VERDICTS: Final = ("pass", "fail", "inconclusive", "invalid", "none")
 _AGE: Final = re.compile(r"([0-9]{1,6})([smhdw])")
@@ -202,10 +203,9 @@ def _index(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
     runs_index, index_page = (
         import_module(f"{history}.{name}") for name in ("runs_index", "index_page")
     )
-    place = args.output or runs.root / "index.html"
-    check_place(place, "--output")
     # What cannot be read passes no filter but shows wherever nothing is asked for.
-    found = [entry for entry in runs.entries() if _asked_for(entry, args)]
+    found = [entry for entry in _some(runs) if _asked_for(entry, args)]
+    place = _place(runs, args.output, "index.html")
     shown = found[: args.limit or None]
     rows = runs_index.index_rows(shown, place.parent)
     text = index_page.render(rows, len(found) - len(shown), runs.root, place.parent)
@@ -216,17 +216,35 @@ def _index(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
     say(f"index: {place}", stdout)
 
 
+def _some(runs: Runs) -> list[RunEntry]:
+    """All runs. Raises NoDataError where there is none: then the folder is not one of runs."""
+    if found := runs.entries():
+        return found
+    raise NoDataError(f"{runs.root}: no run lies in it; nothing was written, name it with --runs")
+
+
+def _place(runs: Runs, named: Path | None, usual: str) -> Path:
+    """Where a page goes: a file that the user named, or one in the folder of runs, unless somebody
+    else's lies there.
+    """
+    place = named or runs.root / usual
+    check_place(place, "--output")
+    if named is None:
+        import_module("soundstage.reports.formats.own_page").refuse_other(place)
+    return place
+
+
 def _trend(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
     # The room of reports is loaded for this action alone.
     history = "soundstage.reports.history"
     trend, trend_answer, trend_page = (
         import_module(f"{history}.{name}") for name in ("trend", "trend_answer", "trend_page")
     )
-    found = [entry for entry in runs.entries() if entry.fault or _asked_for(entry, args)]
-    place = args.output or runs.root / "trend.html"
-    check_place(place, "--output")
-    drawn = trend.trend(found[: args.limit], args.milestone)
+    found = [entry for entry in _some(runs) if entry.fault or _asked_for(entry, args)]
+    # As JSON it is printed where no file is named.
     as_page = args.format == "html"
+    place = _place(runs, args.output, "trend.html") if as_page or args.output else runs.root
+    drawn = trend.trend(found[: args.limit], args.milestone)
     if as_page:
         text = trend_page.render(drawn, runs.root, place.parent)
     else:

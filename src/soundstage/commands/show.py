@@ -18,6 +18,7 @@ from soundstage.arguments import Parser, count
 from soundstage.contract import Contract, load_sound
 from soundstage.errors import NoDataError, UsageError
 from soundstage.exit_codes import ExitCode
+from soundstage.near_names import did_you_mean
 from soundstage.output import visible
 from soundstage.output.streams import json_line, say
 from soundstage.output.written_files import print_document
@@ -35,6 +36,7 @@ from soundstage.reports.story.exchange_story import ExchangeStory, story_of
 from soundstage.reports.words import place_words, plain, seconds
 from soundstage.results.bundle import RUN, TRANSCRIPTS, Bundle
 from soundstage.results.run_history import resolve
+from soundstage.saved import look_alikes
 from soundstage.saved import saved_file as saved_files
 from soundstage.saved.transcript import Transcript
 
@@ -53,7 +55,8 @@ A BUNDLE is the folder of a run, its id, a pin, or: latest. An ID is that of an 
 beginning of one, its number, or the name of its transcript. Bundles keep the bytes of exchanges
 that do not conform; of the others they have what a row says.
 
-exit codes: 0 shown, 2 no such bundle or exchange, 5 the bundle holds no exchange
+exit codes: 0 shown, 2 no such bundle or exchange, or no answer in the file, 5 the bundle holds no
+exchange
 """
 _SHOWN: Final = 20
 _WIDTH: Final = 160
@@ -125,15 +128,27 @@ def _list(bundle: Bundle, args: argparse.Namespace, stdout: TextIO, stderr: Text
         }
         say(json_line(document, stdout), stdout)
     if not found.rows:
-        any_filter = wanted != ListFilter()
-        why = "no exchange is like this" if any_filter else "it holds no exchange"
-        raise NoDataError(f"{bundle.path}: {why}")
+        raise NoDataError(f"{bundle.path}: {_why_none(bundle, args, wanted)}")
     if args.format == "text":
         for line in list_lines(bundle, found):
             say(line, stdout)
     if bundle.torn:
         say("soundstage show: the run was killed while it wrote: the last row is missing", stderr)
     return ExitCode.PASS
+
+
+def _why_none(bundle: Bundle, args: argparse.Namespace, wanted: ListFilter) -> str:
+    """Why nothing is listed: a name that no exchange has, or a filter that none passes."""
+    if wanted == ListFilter():
+        return "it holds no exchange"
+    for option in ("api", "endpoint"):
+        asked = getattr(args, option)
+        there = sorted({str(row[option]) for row in bundle.exchanges()})
+        if asked is not None and asked not in there:
+            listed = plain(", ".join(there) or "none", 300)
+            near = plain(did_you_mean(asked, there), 200)
+            return f"no exchange of --{option} {plain(asked, 80)}; there are {listed}{near}"
+    return "no exchange is like this"
 
 
 def _one(bundle: Bundle, name: str, args: argparse.Namespace, stdout: TextIO) -> int:
@@ -207,7 +222,11 @@ def _file(args: argparse.Namespace, stdout: TextIO) -> int:
     if args.body:
         _print_body(saved.exchange, args.bundle, stdout)
         return ExitCode.PASS
-    found = story_of(saved.exchange, _contracts())
+    contracts = _contracts()
+    found = story_of(saved.exchange, contracts)
+    bare = saved.form == "response" and not saved.has_head
+    if bare and found.verdict is None and all(each.kind == "body" for each in found.steps):
+        raise UsageError(f"{args.bundle}: {_no_answer(saved, contracts)}")
     if args.format == "json":
         say(json_line(_to_json(args.bundle, found, None, []), stdout), stdout)
         return ExitCode.PASS
@@ -217,6 +236,13 @@ def _file(args: argparse.Namespace, stdout: TextIO) -> int:
     for line in story_lines(found, None, how):
         say(line, stdout)
     return ExitCode.PASS
+
+
+def _no_answer(saved: saved_files.Saved, contracts: Sequence[Contract]) -> str:
+    """What a file looks like that holds nothing to show, and what to do."""
+    apis = " or ".join(each.api for each in contracts)
+    like = look_alikes.looks_like(saved.body)
+    return f"looks like no answer of {apis}, but like {like}"
 
 
 def _print_body(transcript: Transcript | None, name: str, stdout: TextIO) -> None:

@@ -129,7 +129,8 @@ class Defects:
         where nothing was broken.
         """
         worst = [code for code, _ in self._times.most_common(_CODES)]
-        found = dict.fromkeys(self._of_code(code) for code in worst)
+        # More follows it in a headline: a sentence of somebody else loses its full stop.
+        found = dict.fromkeys(self._of_code(code).rstrip(". ") for code in worst)
         return cut(visible.line("; ".join(filter(None, found))), LONGEST)
 
     def _of_code(self, code: str) -> str:
@@ -195,7 +196,7 @@ def _shortened(message: str) -> str:
     still due, and how a schema says "of".
     """
     said = message.partition("; still due: ")[0]
-    said = re.sub(r" is (\w+), of type \1;", r" is of type \1;", said)
+    said = re.sub(r" is (?:an )?(\w+), of type \1;", r" is of type \1;", said)
     return re.sub(r"; expected (?:of|(?=like )) ?", lambda found: _EXPECTED[found[0]], said)
 
 

@@ -20,7 +20,7 @@ from soundstage.conformance.fields import (
     shown,
 )
 from soundstage.conformance.milestones import Milestones
-from soundstage.conformance.stage_order import StageOrder, Track
+from soundstage.conformance.stage_order import StageOrder, Track, nth
 from soundstage.conformance.stages import RareChecks, compiled
 from soundstage.conformance.violations import Compared, Verdict, Violation, verdict_of
 from soundstage.contract import Contract
@@ -407,7 +407,8 @@ class StreamCheck:
         named = f" of track {shown(track)}" if track is not None else ""
         of_track = named if stage.per_track else ""
         if repeated:
-            message = f"{stage.name}{of_track} comes for the {ledger.times(stage, track) + 1}. time"
+            so_often = nth(ledger.times(stage, track) + 1)
+            message = f"{stage.name}{of_track} comes for the {so_often} time"
             # A limit that is our reading is said once: a faithful API may go beyond it all along.
             if stage.most is None or ledger.times(stage, track) == most:
                 text = f"{message}; at most {most} expected"
@@ -483,7 +484,8 @@ class StreamCheck:
         for stage, track, times in self._ledger.missing():
             on = f" of track {track}" if track is not None else ""
             least = stage.times[0]
-            message = f"{stage.name}{on} came {times} times; at least {least} expected"
+            came = "once" if times == 1 else f"{times} times"
+            message = f"{stage.name}{on} came {came}; at least {least} expected"
             message = f"{stage.name}{on} never came" if not times else message
             self._report("stage.missing", f"times/{stage.name}", None, "", message)
 

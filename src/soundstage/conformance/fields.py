@@ -19,7 +19,7 @@ from soundstage.conformance.violations import Compared, Severity, Violation
 from soundstage.contract.json_schema import patterns
 from soundstage.contract.json_schema.field_schemas import Schema, constraint_of, pointer, type_name
 from soundstage.contract.json_schema.keywords import is_open, names_of
-from soundstage.contract.json_schema.schema_words import asked_by, described
+from soundstage.contract.json_schema.schema_words import asked_by, described, many
 from soundstage.contract.rules import Rule, RuleBook
 from soundstage.output.cutting import cut, head
 
@@ -33,6 +33,10 @@ _MOST_NAMES = 8
 _LONGEST_ASKED = 300
 _LONGEST_NUMBER = 180  # bits
 _CODES = {"required": "field.missing", "type": "field.type", "value": "field.value"}
+#: What is counted by keywords that bound how many there are.
+_COUNTED = {
+    "minItems": "item", "maxItems": "item", "minProperties": "field", "maxProperties": "field"
+}  # fmt: skip
 _ORDER = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
 
@@ -41,7 +45,7 @@ def shown(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, dict | list) and value:
-        return type_name(value)
+        return f"an {type_name(value)}"
     if isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER:
         # Python refuses to write the longest (and takes its time for the others).
         return f"an integer of about {value.bit_length() * 30103 // 100000 + 1} digits"
@@ -62,7 +66,7 @@ def received(value: Any) -> str:
     if isinstance(value, list | dict) and not value:
         return "an empty array" if isinstance(value, list) else "an empty object"
     if isinstance(value, list):
-        return f"an array of {len(value):,} item{'' if len(value) == 1 else 's'}"
+        return f"an array of {many(len(value), 'item')}"
     if isinstance(value, dict):
         names = ", ".join(islice(map(str, value), _MOST_NAMES))
         return (
@@ -248,10 +252,8 @@ class FieldCheck:
             return f"{field} is {shown(error.instance)}, of type {kind}; expected {kinds}"
         asked = cut(asked_by(error.validator, error.schema), _LONGEST_ASKED)
         field = field or "the object"
-        many = {"minItems": "items", "maxItems": "items", "minProperties": "fields"}
-        many["maxProperties"] = "fields"
-        if error.validator in many:
-            return f"{field} has {len(error.instance)} {many[error.validator]}; expected {asked}"
+        if (noun := _COUNTED.get(error.validator)) is not None:
+            return f"{field} has {many(len(error.instance), noun)}; expected {asked}"
         if isinstance(error.instance, dict):
             names = cut(", ".join(map(str, error.instance)) or "nothing", _LONGEST_NAME)
             return f"{field} has {names}; expected {asked}"

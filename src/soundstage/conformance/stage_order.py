@@ -16,6 +16,13 @@ Track = int | str | None
 _Key = tuple[str, Track]
 EMPTY: frozenset[Any] = frozenset()
 _NOTHING: tuple[tuple[str, ...], ...] = ()
+_ENDINGS = {1: "st", 2: "nd", 3: "rd"}
+
+
+def nth(number: int) -> str:
+    """`1st`, `2nd`, `11th`."""
+    tens, ones = divmod(number % 100, 10)
+    return f"{number:,}{'th' if tens == 1 else _ENDINGS.get(ones, 'th')}"
 
 
 class StageOrder:

@@ -28,7 +28,7 @@ from soundstage.exchange.target import Target
 from soundstage.output.redact import Redactor
 from soundstage.process.memory import AnswerMemory, Claim
 from soundstage.untrusted import json_text
-from soundstage.wire.end import EndKind
+from soundstage.wire.end import End, EndKind
 from soundstage.wire.media_type import content_type_of
 from soundstage.wire.response import Response
 from soundstage.wire.transport import Request, Transport
@@ -37,6 +37,9 @@ __all__ = ["Call", "Client", "Exchange"]
 
 _SECOND_NS = 1_000_000_000
 _TIMEOUTS = (EndKind.IDLE_TIMEOUT, EndKind.TOTAL_TIMEOUT, EndKind.CONNECT_TIMEOUT)
+#: How a connection ends that somebody gave up.
+_LOST = (EndKind.TRUNCATED, EndKind.RESET, EndKind.REFUSED, EndKind.UNREACHABLE, EndKind.TLS)
+_SERVER_ERROR = 500
 
 
 class Client:
@@ -70,9 +73,7 @@ class Client:
         self.on_comment = on_comment
         self.redactor = redactor or Redactor()
         self.room = room or AnswerMemory()
-        #: Why what is in flight is cut, if it is and somebody knows.
-        self.cut_reason: str | None = None
-        #: Ends the waits between questions for the state of a job.
+        #: Ends the waits between questions for the state of a job, and knows whether all is over.
         self.interrupt = Interrupt()
         counter = itertools.count(1)
         self.next_id = ids or (lambda: f"e{next(counter):06d}")
@@ -131,10 +132,8 @@ class Client:
             reading = self._read(exchange, claim, comments)
         exchange.ended_ns = exchange.answered_ns = time.monotonic_ns()
         # Closing may find a last event (a line without its end), which came with the last read.
-        cancelled = response.end is not None and response.end.kind is EndKind.CANCELLED
-        if told := judge.close(
-            response.end, cut=self.cut_reason if cancelled and not judge.ended else None
-        ):
+        cut = self._cut(response, judge)
+        if told := judge.close(response.end, cut=cut):
             assert reading is not None
             reading.tell(told, exchange.ended_ns, exact=False)
         if reading is not None:
@@ -178,6 +177,22 @@ class Client:
             pay=self.budget.take,
         ).follow()
         exchange.tied |= {"status/known"} if exchange.looks else set()
+
+    def _cut(self, response: Response, judge: Judge) -> str | None:
+        """Why an answer did not come to its end, if it is our doing. One that broke off, or says
+        that the server fails, as all was halted is taken for one that was cut: nobody knows what it
+        would have been.
+        """
+        end = response.end
+        if end is None or judge.ended:
+            return None
+        failed = response.status is not None and response.status >= _SERVER_ERROR
+        if self.interrupt.halted and (failed or end.kind in _LOST):
+            end = End.of(
+                EndKind.CANCELLED, end.message, end.at_ns, answered=response.status is not None
+            )
+            response.end = end
+        return self.interrupt.reason if end.kind is EndKind.CANCELLED else None
 
     @staticmethod
     def _authorization(call: Call, key: str) -> tuple[str, str]:

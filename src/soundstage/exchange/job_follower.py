@@ -44,8 +44,12 @@ _LEAST_WAIT_S: Final = 0.01
 
 @dataclass(slots=True)
 class Interrupt:
-    """Ends the waits of jobs, so that what is in flight can be cut."""
+    """Ends the waits of jobs, so that what is in flight can be cut. `halted`: for good; `reason`
+    says why, if there is a better one than that somebody wanted it.
+    """
 
+    halted: bool = False
+    reason: str | None = None
     _waiting: set[threading.Event] = field(default_factory=set)
 
     def wait(self, seconds: float) -> bool:
@@ -53,7 +57,7 @@ class Interrupt:
         event = threading.Event()
         self._waiting.add(event)
         try:
-            return event.wait(seconds)
+            return self.halted or event.wait(seconds)
         finally:
             self._waiting.discard(event)
 
@@ -61,6 +65,12 @@ class Interrupt:
         """End every wait."""
         for event in list(self._waiting):
             event.set()
+
+    def halt(self, reason: str | None = None) -> None:
+        """End every wait, and all that begin from now on."""
+        self.reason = self.reason or reason
+        self.halted = True
+        self.now()
 
 
 #: Sends one GET and gives its response, whose head is there: (url, further headers).
@@ -125,7 +135,7 @@ class JobFollower:
             if left <= 0:
                 return judge.over()
             if self._interrupt.wait(min(self._here(wait), left)):
-                return judge.over("harness.cancelled")
+                return judge.over(self._cut())
             if self._pay is not None and polling.billed:
                 try:
                     self._pay()
@@ -153,8 +163,14 @@ class JobFollower:
                 continue
             borne += 1
             refused = status is not None and 400 <= status < 500 and status not in _LATER
-            if refused or borne >= _BORNE or _was_cut(look.response):
+            if self._interrupt.halted or _was_cut(look.response):
+                return judge.over(self._cut())
+            if refused or borne >= _BORNE:
                 return judge.over(judge.looks.reason or _why(look.response))
+
+    def _cut(self) -> str:
+        """Why nobody looks any longer, where it is nobody else's doing."""
+        return self._interrupt.reason or "harness.cancelled"
 
     def _here(self, seconds: float) -> float:
         """How long to wait, in real seconds; 0 only where nothing is to be waited for."""

@@ -53,6 +53,13 @@ class Session:
         self.transport.cut()
         self.client.interrupt.now()
 
+    def halt(self, reason: str | None = None) -> None:
+        """End what is in flight, and start nothing more. `reason`: what is said of such exchanges,
+        if there is more to say than that they were cut.
+        """
+        self.client.interrupt.halt(reason)
+        self.transport.halt()
+
     def close(self) -> None:
         """Give up idle connections."""
         self.transport.close()

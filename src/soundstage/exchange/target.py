@@ -102,8 +102,10 @@ def read_key(key_file: str | None, environ: Mapping[str, str] = os.environ) -> s
                 raise UsageError(
                     "--key-file: there is no such file; it takes the name of a file, not the key"
                 ) from None
-            raise UsageError(f"--key-file {key_file}: {error}") from error
-        except (OSError, ValueError) as error:
+            raise UsageError(f"--key-file {key_file}: no such file") from error
+        except OSError as error:
+            raise UsageError(f"--key-file {key_file}: {error.strerror or error}") from error
+        except ValueError as error:
             raise UsageError(f"--key-file {key_file}: {error}") from error
         except UsageError as error:
             raise UsageError(f"--key-file {error}") from error

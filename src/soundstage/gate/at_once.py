@@ -18,7 +18,8 @@ Ready = TypeVar("Ready")
 class AtOnce(Generic[Task, Ready]):
     """Does `work` for each of some tasks, `many` of them at once, begun in their order. `ready` is
     called before, for one task at a time and in order: it may count, name and pay, and gives what
-    `work` gets beside the task, or None to pass it over. `cut` ends what is under way.
+    `work` gets beside the task, or None to pass it over. `halt` ends what is under way, and what is
+    about to begin.
 
     What either raises ends all of it: nothing more is begun, and the first is raised again once
     what is under way has ended.
@@ -29,12 +30,12 @@ class AtOnce(Generic[Task, Ready]):
         many: int,
         ready: Callable[[Task], Ready | None],
         work: Callable[[Task, Ready], None],
-        cut: Callable[[], None],
+        halt: Callable[[], None],
     ) -> None:
         self._many = many
         self._ready = ready
         self._work = work
-        self._cut = cut
+        self._halt = halt
         self._lock = threading.Lock()
         self._left: list[Task] = []
         self._stopped = self._single = False
@@ -65,7 +66,7 @@ class AtOnce(Generic[Task, Ready]):
         except KeyboardInterrupt:
             # What has come so far was paid for: it is judged, and stands in the report.
             self.stop()
-            self._cut()
+            self._halt()
             deadline = time.monotonic() + _CUT_S
             for event in ended:
                 event.wait(max(0.0, deadline - time.monotonic()))

@@ -17,12 +17,11 @@ from soundstage.exchange.exchange import RATE_LIMITED, Call, Exchange
 from soundstage.exchange.filled_paths import UnusableError, filled, names_in
 from soundstage.exchange.given_by import given_by
 from soundstage.exchange.job_follower import retry_after
-from soundstage.exchange.patience import REASON
+from soundstage.exchange.patience import REASON, TimeUpError
 from soundstage.exchange.requests import own_values, sent_body, valid_body
 from soundstage.gate.at_once import AtOnce
 from soundstage.gate.rule_outcomes import of_budget
 from soundstage.gate.sender import Sender
-from soundstage.gate.server_errors import is_server_error
 
 #: What was too many is asked again so often, ...
 _MOST_AGAIN = 3
@@ -56,7 +55,7 @@ class Captures:
         self._seed = seed
         self.at_once = at_once
         self._captured: dict[tuple[str, str], Exchange | None] = {}
-        self._lanes = AtOnce(at_once, self._ready, self._capture, sender.cut)
+        self._lanes = AtOnce(at_once, self._ready, self._capture, sender.halt)
         self._lock = threading.Lock()
         #: The exchange that was the first of too many; how many were asked again; and until when
         #: nothing more is asked, in monotonic seconds.
@@ -77,8 +76,8 @@ class Captures:
             first = [pair for pair in first if self._is_limited(pair)]
             if first and self._sender.patience.over():
                 break
-        for pair in todo:
-            self.of(*pair)
+        given = [pair for pair in todo if pair not in self._captured]
+        AtOnce(1, self._ready, self._capture, self._sender.halt).all(given)
 
     def of(self, api: str, endpoint: str) -> Exchange | None:
         """The one exchange with an endpoint; sent when first asked for. None if it could not be
@@ -126,11 +125,15 @@ class Captures:
             self._captured.setdefault(pair, None)
             self._sender.not_sent[pair] = f"{REASON}: it was not sent while it had to wait"
             return
-        self._asked_again += pair in self._captured
-        exchange = self._sender.send(call, admitted)
-        if is_server_error(exchange) and self._sender.session.budget.left is None:
-            # Asking is free: does it come again?
-            exchange = self._sender.send(call)
+        again = pair in self._captured
+        try:
+            exchange = self._sender.ask(call, admitted)
+        except TimeUpError as error:
+            # What was too many before stays what is known.
+            self._captured.setdefault(pair, None)
+            self._sender.not_sent[pair] = of_budget(error)
+            return
+        self._asked_again += again
         self._captured[pair] = exchange
         if exchange.response.status == RATE_LIMITED and call.endpoint.kind != "status":
             self._slow_down(exchange)

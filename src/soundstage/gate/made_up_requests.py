@@ -15,7 +15,6 @@ from soundstage.gate.at_once import AtOnce
 from soundstage.gate.made_up_calls import ERRORS
 from soundstage.gate.rule_outcomes import of_budget, unjudged
 from soundstage.gate.sender import Sender
-from soundstage.gate.server_errors import is_server_error
 
 #: After so many requests in a row that nobody answered, no more are sent.
 _MOST_UNANSWERED = 5
@@ -46,12 +45,16 @@ class _Together:
         self._sender = sender
         self._calls = calls
         self._found: list[Exchange | None] = [None] * len(calls)
-        self._lanes = AtOnce(at_once, self._ready, self._send, sender.cut)
+        self._lanes = AtOnce(at_once, self._ready, self._send, sender.halt)
         self._lock = threading.Lock()
         self._in_a_row = 0
+        self._time_up: TimeUpError | None = None
 
     def sent(self) -> list[Exchange | None]:
-        self._lanes.all(range(len(self._calls)))
+        left = self._lanes.all(range(len(self._calls)))
+        if self._time_up is not None:
+            for number in left:
+                self._not_sent(number, self._time_up)
         return self._found
 
     def _ready(self, number: int) -> str | None:
@@ -59,18 +62,26 @@ class _Together:
         try:
             return self._sender.admit(call)
         except BudgetError as error:
-            concerns = "error" if call.scenario == ERRORS else "request"
-            self._sender.not_sent[call.contract.api, concerns] = of_budget(error)
-            if isinstance(error, TimeUpError):
-                self._lanes.stop()
+            self._not_sent(number, error)
         return None
+
+    def _not_sent(self, number: int, error: BudgetError) -> None:
+        call = self._calls[number]
+        concerns = "error" if call.scenario == ERRORS else "request"
+        self._sender.not_sent[call.contract.api, concerns] = of_budget(error)
+        if isinstance(error, TimeUpError):
+            self._time_up = error
+            self._lanes.stop()
 
     def _send(self, number: int, admitted: str) -> None:
         call = self._calls[number]
-        exchange = self._sender.send(call, admitted)
+        send = self._sender.ask if call.scenario == EXPLORED else self._sender.send
+        try:
+            exchange = send(call, admitted)
+        except TimeUpError as error:
+            self._not_sent(number, error)
+            return
         if call.scenario == EXPLORED:
-            if is_server_error(exchange) and self._sender.exploring.left is None:
-                exchange = self._sender.send(call)
             self._look_at(exchange)
         self._found[number] = exchange
 

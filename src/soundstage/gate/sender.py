@@ -6,15 +6,18 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from datetime import date
 
 from soundstage.assets.asset_checks import AssetChecks
 from soundstage.config import Config
 from soundstage.conformance.violations import Verdict
+from soundstage.errors import BudgetError
 from soundstage.exchange.budget import Budget
 from soundstage.exchange.client import Call, Client, Exchange
 from soundstage.exchange.patience import REASON, Patience, TimeUpError
 from soundstage.exchange.session import Session
+from soundstage.gate.kept_transcripts import MOST_KINDS_OF_A_CHECK, TranscriptChoice
 from soundstage.gate.lookup import unusable
 from soundstage.gate.progress import Progress
 from soundstage.gate.rule_outcomes import unjudged
@@ -25,10 +28,17 @@ from soundstage.results.bundle import BundleWriter
 from soundstage.results.user_weights import Weights
 
 _REFUSED = 400
+_INTERRUPTED = "it was interrupted before this was sent"
 #: Raw bytes that an exchange keeps once its transcript is written.
 _REMEMBERED = 64 * 2**10
 #: After so many exchanges that came to no end nothing more is provoked or explored.
 MOST_TIMEOUTS = 3
+
+
+def _never_began(exchange: Exchange) -> bool:
+    """Whether there was not even a connection for its request."""
+    response = exchange.response
+    return response.times.connected_ns is None and not response.reused
 
 
 def _number(name: str) -> tuple[int, str]:
@@ -70,6 +80,7 @@ class Sender:
             redactor=session.redactor,
             room=session.client.room,
         )
+        self._explorer.interrupt = session.client.interrupt
         self.patience = Patience(timeout_s, self._out_of_time, option=timeout_option)
         self.progress.within(session.budget, self.exploring, self.patience)
         self.config = config or Config()
@@ -79,10 +90,10 @@ class Sender:
         #: Why something was not sent, by (api, endpoint).
         self.not_sent: dict[tuple[str, str], str] = {}
         self.observed = Observed()
-        self._cut = False
         self._timeouts = 0
         self._lock = threading.Lock()
         self._server_errors = ServerErrors()
+        self._choice = TranscriptChoice(MOST_KINDS_OF_A_CHECK)
         #: Exchanges whose rows wait until it is known whether a 500 comes again.
         self._held: list[Exchange] = []
 
@@ -120,16 +131,34 @@ class Sender:
             )
         return self._client(call).admit(call)
 
+    def halted(self) -> bool:
+        """Whether nothing more is sent: the time is over, or the user has interrupted it."""
+        return self.session.client.interrupt.halted
+
     def send(self, call: Call, admitted: str | None = None) -> Exchange:
         """Send one request and keep its story in the bundle. `admitted`: what `admit` gave for it;
-        without it, it is admitted here.
+        without it, it is admitted here. Raises BudgetError if it is not covered; TimeUpError if
+        nothing more is sent: what was paid for it is given back.
         """
         admitted = admitted or self.admit(call)
         with self.progress.sending(call) as watched:
             exchange = self._client(call).exchange(watched, admitted)
+            if self.halted() and _never_began(exchange):
+                self.withdraw(call)
+                raise TimeUpError(self.patience.words if self.patience.over() else _INTERRUPTED)
             if not exchange.billed:
                 self.withdraw(call)
             return self.take(exchange)
+
+    def ask(self, call: Call, admitted: str | None = None) -> Exchange:
+        """As `send`; what is answered with a 500 is asked once more where that is free: does it
+        come again?
+        """
+        exchange = self.send(call, admitted)
+        if is_server_error(exchange) and self._client(call).budget.left is None:
+            with suppress(BudgetError):  # then the first answer is what is known
+                exchange = self.send(call)
+        return exchange
 
     def withdraw(self, call: Call) -> None:
         """Give back what was paid for a request that was admitted, and cost nothing."""
@@ -142,7 +171,7 @@ class Sender:
     def take(self, exchange: Exchange) -> Exchange:
         """Keep an exchange, and what it shows."""
         call = exchange.call
-        if call.scenario == "check" and not self._cut:
+        if call.scenario == "check":
             exchange.in_assets = self.assets.examine(exchange)
         if unjudged(exchange) is None:
             check_probe(exchange)
@@ -160,17 +189,18 @@ class Sender:
                 self._keep(exchange)
         return exchange
 
-    def cut(self) -> None:
-        """End what is in flight; what comes of it is kept, and its files are not looked at."""
-        self._cut = True
-        self.session.cut()
+    def halt(self) -> None:
+        """End what is in flight, and start nothing more; what has come so far is kept, and its
+        files are not looked at.
+        """
+        self._halt(None)
 
     def _out_of_time(self) -> None:
-        """End what is in flight, and start nothing more."""
-        self.session.client.cut_reason = self._explorer.cut_reason = REASON
-        self._cut = True
-        self.assets.cut()
-        self.session.cut()
+        self._halt(REASON)
+
+    def _halt(self, reason: str | None) -> None:
+        self.assets.halt()
+        self.session.halt(reason)
 
     @staticmethod
     def _look_at_id(exchange: Exchange) -> None:
@@ -185,12 +215,20 @@ class Sender:
             return
         found = exchange.violations
         row = self.weights.row(exchange.row(self.started_ns), found)
-        verdicts = {exchange.verdict.value, row["verdict"]}
-        if verdicts != {Verdict.CONFORMS.value}:
+        place = f"{exchange.call.contract.api}-{exchange.call.endpoint.name}"
+        in_order = {exchange.verdict.value, row["verdict"]} == {Verdict.CONFORMS.value}
+        # Here a refusal is often what was wanted.
+        if not in_order and self._choice.takes(
+            (place, False),
+            exchange.outcome,
+            exchange.response.status,
+            exchange.reason,
+            {each.code for each in found},
+            violates=True,
+            rules={each.rule for each in found},
+        ):
             transcript = exchange.transcript(self.session.redactor).to_bytes()
-            name = (
-                f"{exchange.id}-{exchange.call.contract.api}-{exchange.call.endpoint.name}.ndjson"
-            )
+            name = f"{exchange.id}-{place}.ndjson"
             row["transcript"] = exchange.transcript_name = self.bundle.transcript(name, transcript)
         row.pop("errors", None)  # a figure of load
         self.bundle.exchange(row)

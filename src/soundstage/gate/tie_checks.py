@@ -16,6 +16,7 @@ from soundstage.exchange.filled_paths import filled
 from soundstage.exchange.requests import own_values, sent_body, valid_body
 from soundstage.exchange.target import find
 from soundstage.exchange.ties import ask_alone, leave_and_ask, leaves_of, tied_endpoints
+from soundstage.gate.at_once import AtOnce
 from soundstage.gate.rule_outcomes import of_budget
 from soundstage.gate.sender import Sender
 
@@ -56,7 +57,7 @@ class TieChecks:
         if contract.api in self._tied:
             return
         self._tied.add(contract.api)
-        client = self._sender.session.client
+        tasks = []
         for endpoint in tied_endpoints(contract):
             own = own_values(contract, endpoint, self._seed)
             call = Call(
@@ -67,18 +68,32 @@ class TieChecks:
                 confirm=1,
                 scenario="ties",
             )
-            client = self._sender.session.client
-            try:
-                for leave in leaves_for(endpoint, costly=self._sender.costly):
-                    self._sender.patience.check()
-                    with self._sender.progress.sending(call) as watched:
-                        if leave is None:
-                            tied = ask_alone(client, watched, self.charges)
-                        else:
-                            tied = leave_and_ask(client, watched, leave, self.charges)
-                        self._sender.take(tied)
-            except BudgetError as error:
-                self.not_sent[contract.api, endpoint.name] = of_budget(error)
+            tasks += [(call, each) for each in leaves_for(endpoint, costly=self._sender.costly)]
+        AtOnce(1, self._ready, self._put_to_the_test, self._sender.halt).all(tasks)
+
+    def _ready(self, task: tuple[Call, Leave | None]) -> Call | None:
+        call, _ = task
+        try:
+            self._sender.patience.check()
+        except BudgetError as error:
+            self._not_sent(call, error)
+            return None
+        return call
+
+    def _put_to_the_test(self, task: tuple[Call, Leave | None], call: Call) -> None:
+        client, leave = self._sender.session.client, task[1]
+        try:
+            with self._sender.progress.sending(call) as watched:
+                if leave is None:
+                    tied = ask_alone(client, watched, self.charges)
+                else:
+                    tied = leave_and_ask(client, watched, leave, self.charges)
+                self._sender.take(tied)
+        except BudgetError as error:
+            self._not_sent(call, error)
+
+    def _not_sent(self, call: Call, error: BudgetError) -> None:
+        self.not_sent[call.contract.api, call.endpoint.name] = of_budget(error)
 
     def charges(self) -> int | None:
         """How many generations an emulator has charged for; None where nobody says, or where
@@ -90,14 +105,14 @@ class TieChecks:
             or "charges" not in self._sender.session.target.about
         ):
             return None
-        if self._sender.patience.over():
+        if self._sender.halted():
             return None
         try:
             charges = find(
                 self._sender.session.target.url, self._sender.session.transport
             ).about.get("charges")
         except TargetError:
-            if self._sender.patience.over():
+            if self._sender.halted():
                 return None
             raise
         return None if charges is None else int(charges)

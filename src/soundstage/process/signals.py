@@ -31,10 +31,13 @@ class Stopped(KeyboardInterrupt):
 
 
 class _SignalsHeard:
-    """What has been heard so far. `over`: the program has said its last word."""
+    """What has been heard so far. `held`: somebody will look for it soon; `over`: the program has
+    said its last word.
+    """
 
     first: int | None = None
     at = 0.0
+    held = False
     over = False
 
 
@@ -88,6 +91,18 @@ def hear(signum: int) -> str:
     return "echo" if hung_up or now - _SignalsHeard.at < _ECHO_S else "again"
 
 
+@contextmanager
+def held() -> Iterator[None]:
+    """The first signal interrupts nothing here: whoever is about to listen asks at the end whether
+    one was `heard`. For what takes no longer than a moment.
+    """
+    _SignalsHeard.held = True
+    try:
+        yield
+    finally:
+        _SignalsHeard.held = False
+
+
 def heard() -> int | None:
     """The first signal that was heard; None if none was."""
     return _SignalsHeard.first
@@ -110,7 +125,8 @@ def _interrupt(signum: int, _: FrameType | None) -> None:
         _leave(signum)
     match hear(signum):
         case "first":
-            raise Stopped
+            if not _SignalsHeard.held:
+                raise Stopped
         case "again":
             _leave(_SignalsHeard.first or signum)
 

@@ -16,6 +16,7 @@ from typing import Any
 import jsonschema_rs
 import orjson
 
+from soundstage.errors import UsageError
 from soundstage.output.cutting import head
 
 FORMAT = 1
@@ -127,6 +128,14 @@ def new_folder(kind: str, parent: Path = Path("runs"), now: datetime | None = No
     """A folder name for a new run, not yet made: `runs/2026-11-21T08-36-15-check-3f2a` (UTC)."""
     moment = (now or datetime.now(UTC)).astimezone(UTC)
     return parent / f"{moment:%Y-%m-%dT%H-%M-%S}-{kind}-{secrets.token_hex(2)}"
+
+
+def free_folder(path: Path) -> None:
+    """Raises UsageError for a folder that a bundle cannot be put into, since there is something in
+    it. One that is not there yet is made by who writes the bundle.
+    """
+    if path.is_dir() and any(path.iterdir()):
+        raise UsageError(f"{path}: not empty; a run bundle needs a folder of its own")
 
 
 @cache

@@ -64,6 +64,10 @@ class RunEntry:
     pins: tuple[str, ...] = ()
 
 
+class NoRunYetError(UsageError):
+    """No run has a name, and none has one that is much like it."""
+
+
 @dataclass(slots=True)
 class Marks:
     """What people said about runs: tags by run, and the run that each pin names."""
@@ -109,7 +113,8 @@ class Runs:
             back = int(latest[1] or 0)
             if back < len(readable):
                 return readable[back]
-            raise UsageError(f"{text}: there are only {len(readable)} runs in {self.root}")
+            many = "is only 1 run" if len(readable) == 1 else f"are only {len(readable)} runs"
+            raise NoRunYetError(f"{text}: there {many} in {self.root}")
         begins = [entry for entry in entries if text and entry.id.startswith(text)]
         if len(begins) == 1:
             return begins[0]
@@ -117,9 +122,11 @@ class Runs:
             some = ", ".join(entry.id for entry in begins[:3])
             raise UsageError(f"{text}: {len(begins)} runs begin like this: {some}; say more of it")
         names = ["latest", *(name for entry in entries for name in (*entry.pins, entry.id))]
-        raise UsageError(
+        near = did_you_mean(text, names)
+        # Of a slip of the pen nobody says that it is not there yet.
+        raise (UsageError if near else NoRunYetError)(
             f"{text}: no folder, and no run or pin in {self.root} is called so"
-            f"{did_you_mean(text, names) or '; `soundstage runs` lists them'}"
+            f"{near or '; `soundstage runs` lists them'}"
         )
 
     def tag(self, text: str, tag: str) -> RunEntry:
@@ -233,13 +240,18 @@ def resolve(text: str, root: Path = ROOT) -> Path:
     if path.exists() or os.sep in text:
         return path
     if not root.is_dir():
-        raise UsageError(f"{text}: no such folder")
+        raise NoRunYetError(f"{text}: no such folder")
     return Runs(root).find(text).path
 
 
 def utc(moment: datetime) -> str:
     """A moment as entries tell it: ISO 8601 in UTC, so that their order is that of the texts."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def is_mark(name: str) -> bool:
+    """Whether a run can be given this name as its pin or tag."""
+    return bool(_NAME.fullmatch(name)) and not _LATEST.fullmatch(name)
 
 
 def _named(name: str) -> str:

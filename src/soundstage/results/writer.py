@@ -30,6 +30,7 @@ from soundstage.results.layout import (
     VIOLATIONS,
     Row,
     fixed_words,
+    free_folder,
     portable,
     why_invalid,
     why_not_observed,
@@ -100,8 +101,7 @@ class BundleWriter:
             raise UsageError(f"{path / RUN}: {why}")
         try:
             path.mkdir(parents=True, exist_ok=True)
-            if any(path.iterdir()):
-                raise UsageError(f"{path}: not empty; a run bundle needs a folder of its own")
+            free_folder(path)
             create(path / RUN, _document(whole))
             (path / TRANSCRIPTS).mkdir()
             create(path / _RESERVE, bytes(_RESERVED))

@@ -36,6 +36,8 @@ def parse(data: bytes | str, path: Path) -> dict[str, Any]:
         found: dict[str, Any] = _plain(tomllib.loads(text), 0)
     except RecursionError as error:
         raise UsageError(f"{path}: not TOML: nested too deeply") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not TOML: no text in UTF-8") from error
     except ValueError as error:
         raise UsageError(f"{path}: not TOML: {error}") from error
     return found

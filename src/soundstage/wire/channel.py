@@ -117,8 +117,11 @@ class Channel:
         self.sock.sendall(data)
 
     def set_timeout(self, seconds: float | None) -> None:
-        """How long each operation may block; None: for ever."""
-        self.sock.settimeout(seconds)
+        """How long each operation may block; None: for ever. Of one that somebody has closed
+        meanwhile the next operation tells.
+        """
+        with contextlib.suppress(OSError):
+            self.sock.settimeout(seconds)
 
     def interrupt(self) -> None:
         """Wake a `receive` that blocks elsewhere: it sees an end of stream or an OSError."""

@@ -181,7 +181,8 @@ class Response(Answer):
     def send(self, data: bytes) -> None:
         """Send the request. A server that stops reading may still have answered: no end then."""
         channel = self._channel
-        assert channel is not None
+        if channel is None:  # closed meanwhile, by another thread
+            return None
         left = self._deadline_ns - time.monotonic_ns()
         if left <= 0:
             return self._total_timeout()

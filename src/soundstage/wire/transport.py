@@ -61,7 +61,7 @@ class Transport:
         self._tls: ssl.SSLContext | None = self._context() if given else None
         self._names: dict[tuple[str, int], tuple[int, list[Address]]] = {}
         self._idle: defaultdict[tuple[str, str, int], deque[Channel]] = defaultdict(deque)
-        self._closed = False
+        self._closed = self._halted = False
         self._open: set[Response] = set()
 
     def open(self, request: Request) -> Response:
@@ -82,6 +82,8 @@ class Transport:
             wakeups=self.settings.wakeups if self.settings.watched and CAN_POLL else None,
         )
         self._open.add(response)
+        if self._halted:
+            response.close()
         if not self.settings.watched and len(self._open) > _REMEMBERED:
             for each in list(self._open):
                 if each.end is not None:
@@ -126,6 +128,11 @@ class Transport:
         for response in list(self._open):
             response.close()
 
+    def halt(self) -> None:
+        """As `cut`, and for good: what is opened from now on ends so, too, and sends nothing."""
+        self._halted = True
+        self.cut()
+
     def clock_stepped(self) -> bool:
         """Whether the system's clock was set since this transport was made (see `Clock`)."""
         return self.clock.step_detected()
@@ -151,15 +158,15 @@ class Transport:
         response.reused = channel is not None
         if channel is None:
             channel = self._connect(response, target)
-        if channel is not None and response.end is not None:
-            # Closed by somebody else while it was connecting: nothing may be sent any more.
-            channel.close()
-            return
         if channel is None:
             return
         keep_alive = self.settings.keep_alive
         release = partial(self._release, target.origin) if keep_alive else None
         response.begin(channel, request.method, release)
+        if response.end is not None:
+            # Closed by somebody else meanwhile: nothing may be sent any more.
+            response.close()
+            return
         response.send(
             serialise(request.method, target, headers, request.body, keep_alive=keep_alive)
         )

@@ -19,6 +19,11 @@ def shown(value: Any) -> str:
     return head(text, _LONGEST)
 
 
+def many(number: int, noun: str) -> str:
+    """`1 item`, `2 items`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
 def _listed(values: list[Any], word: str) -> str:
     named = [shown(value) for value in values[:_MOST_NAMED]]
     if (more := len(values) - len(named)) > 0:
@@ -37,17 +42,17 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "exclusiveMinimum": lambda asked: f"more than {shown(asked)}",
     "exclusiveMaximum": lambda asked: f"less than {shown(asked)}",
     "multipleOf": lambda asked: f"a multiple of {shown(asked)}",
-    "minLength": lambda asked: f"of at least {asked:,} characters",
-    "maxLength": lambda asked: f"of at most {asked:,} characters",
+    "minLength": lambda asked: f"of at least {many(asked, 'character')}",
+    "maxLength": lambda asked: f"of at most {many(asked, 'character')}",
     "pattern": lambda asked: f"like {shown(asked)}",
-    "minItems": lambda asked: f"of at least {asked:,} items",
-    "maxItems": lambda asked: f"of at most {asked:,} items",
+    "minItems": lambda asked: f"of at least {many(asked, 'item')}",
+    "maxItems": lambda asked: f"of at most {many(asked, 'item')}",
     "uniqueItems": lambda asked: "without an item that comes twice" if asked else "",
     "contains": lambda asked: f"with an item that is {described(asked)}",
     "minContains": lambda asked: f"with {asked:,} of them at least",
     "maxContains": lambda asked: f"with {asked:,} of them at most",
-    "minProperties": lambda asked: f"of at least {asked:,} fields",
-    "maxProperties": lambda asked: f"of at most {asked:,} fields",
+    "minProperties": lambda asked: f"of at least {many(asked, 'field')}",
+    "maxProperties": lambda asked: f"of at most {many(asked, 'field')}",
     "propertyNames": lambda asked: f"with names that are {described(asked)}",
     "additionalProperties": lambda asked: "without any other field" if asked is False else "",
     "unevaluatedProperties": lambda asked: "without any other field" if asked is False else "",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Final
 
 from soundstage.emulator.generations.generations import Generation
@@ -23,6 +23,8 @@ MOST: Final = 10_000
 MOST_TEXT: Final = 64 * 2**20
 #: Bytes of chunks that are being told, all together: there is no room for more.
 MOST_TOLD: Final = 256 * 2**20
+#: Of so many more than are kept it is remembered when they end.
+_STALE: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,8 @@ class Store:
         self._all: dict[str, KeptGeneration] = {}
         #: (api, name, value) -> message id
         self._named: dict[tuple[str, str, str], str] = {}
-        #: (when it ends, message id)
-        self._ends: list[tuple[float, str]] = []
+        #: (when it ends, its number, message id); also of those that were forgotten before.
+        self._ends: list[tuple[float, int, str]] = []
         self.crowded = False
 
     def add(
@@ -71,9 +73,16 @@ class Store:
         """Keep a generation that is about to be told."""
         kept = KeptGeneration(generation, number, endpoint, account, text, time.time())
         message_id = generation.story.message_id
+        # The same course has the same id: what took it before cannot be looked up any more.
+        self._forget(message_id)
         self._all[message_id] = kept
         self.name(generation)
-        heappush(self._ends, (generation.end, message_id))
+        heappush(self._ends, (generation.end, number, message_id))
+        if len(self._ends) > 2 * len(self._all) + _STALE:
+            self._ends = [
+                (each.generation.end, each.number, name) for name, each in self._all.items()
+            ]
+            heapify(self._ends)
         self._weigh(text, generation.size)
 
     def name(self, generation: Generation) -> None:
@@ -106,10 +115,15 @@ class Store:
             too_much = len(self._all) > self._most or self._text > self._most_text
             if not too_much and ends[0][0] > now - self._kept_s:
                 return
-            if (kept := self._all.pop(heappop(ends)[1], None)) is not None:
-                self._weigh(-kept.text)
-                for name, value in kept.generation.given.items():
-                    self._named.pop((kept.api, name, value), None)
+            _, number, message_id = heappop(ends)
+            if (kept := self._all.get(message_id)) is not None and kept.number == number:
+                self._forget(message_id)
+
+    def _forget(self, message_id: str) -> None:
+        if (kept := self._all.pop(message_id, None)) is not None:
+            self._weigh(-kept.text)
+            for name, value in kept.generation.given.items():
+                self._named.pop((kept.api, name, value), None)
 
     def clear(self) -> None:
         """Forget all of them; those that are being told still take their room."""
