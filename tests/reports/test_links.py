@@ -48,7 +48,12 @@ def moved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     folder = home / "runs"
     folder.mkdir()
-    names = ["2026-11-20T10-00-00-check-a", "2026-11-21T10-00-00-load-b", "2026-11-22 & load #c", "warm"]
+    names = [
+        "2026-11-20T10-00-00-check-a",
+        "2026-11-21T10-00-00-load-b",
+        "2026-11-22 & load #c",
+        "warm",
+    ]
     made.check_run(folder / names[0])
     for number, name in enumerate(names[1:]):
         # The last has nothing but its warm-up: no times, and no charts.
