@@ -147,6 +147,13 @@ def milestone_label(names: MilestoneNames, name: str) -> str:
     return plain(names.label(name), 60)
 
 
+def setting_words(value: object, most: int) -> str:
+    """What something was set to, in at most `most` characters: `none`, `a and b`."""
+    if value is None:
+        return "none"
+    return plain(" and ".join(map(str, value)) if isinstance(value, list) else value, most)
+
+
 def place_words(api: str, endpoint: str) -> str:
     """`v6 stream`: a version and an endpoint, whatever they are called."""
     return f"{plain(api, 40)} {plain(endpoint, 20)}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from soundstage.reports.compare.arms import Arm, ArmRun
 from soundstage.reports.run.workload import stated, voids
-from soundstage.reports.words import place_words, plain
+from soundstage.reports.words import place_words, plain, setting_words
 
 #: Every reason for which a comparison is refused, and what it means.
 REASONS: Mapping[str, str] = {
@@ -129,15 +129,7 @@ def _mixture(one: ArmRun, other: ArmRun) -> Iterator[tuple[str, str]]:
 
 def _differing(reason: str, what: str, one: object, other: object) -> Iterator[tuple[str, str]]:
     if one != other:
-        yield reason, f"{what}: {_said(one)} against {_said(other)}"
-
-
-def _said(value: object) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, list):
-        return plain(" and ".join(map(str, value)), 120)
-    return plain(value, 120)
+        yield reason, f"{what}: {setting_words(one, 120)} against {setting_words(other, 120)}"
 
 
 def notes(base: Arm, candidate: Arm) -> list[str]:

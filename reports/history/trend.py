@@ -20,7 +20,7 @@ from soundstage.reports.history.changepoints import LevelChange, changes
 from soundstage.reports.history.trend_series import Point, TrendSeries
 from soundstage.reports.run.summary import Summary, expected_milestones, summary_of
 from soundstage.reports.run.workload import stated, voids
-from soundstage.reports.words import milestone_label, plain
+from soundstage.reports.words import milestone_label, plain, setting_words
 from soundstage.results.bundle import Bundle
 from soundstage.results.intake import take_in
 from soundstage.results.run_history import RunEntry
@@ -66,7 +66,8 @@ class Workload:
         """What else changed from one run to another: `soundstage 0.1.0, then 0.2.0`."""
         one, other = self.noted.get(before.id, {}), self.noted.get(after.id, {})
         return [
-            f"{plain(fact[1], 60)} {_value(one.get(fact))}, then {_value(other.get(fact))}"
+            f"{plain(fact[1], 60)} {setting_words(one.get(fact), 60)}, "
+            f"then {setting_words(other.get(fact), 60)}"
             for fact in self._unlike(before, after)
         ]
 
@@ -180,7 +181,7 @@ class _Gathered:
         if len(alike) > 1:
             facts = {fact for each in alike for fact in each.apart}
             unlike = [
-                f"{plain(fact[1], 40)} {_value(self.apart.get(fact))}"
+                f"{plain(fact[1], 40)} {setting_words(self.apart.get(fact), 60)}"
                 for fact in sorted(facts)
                 if any(each.apart.get(fact) != self.apart.get(fact) for each in alike)
             ]
@@ -260,11 +261,3 @@ def _load_words(run: Mapping[str, Any]) -> str:
         said = "load"
     named = asked.get("scenario")
     return said if named in (None, "load") else f"scenario {plain(named, 40)}: {said}"
-
-
-def _value(value: object) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, list):
-        return plain(" and ".join(map(str, value)), 60)
-    return plain(value, 60)

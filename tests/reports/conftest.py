@@ -371,6 +371,36 @@ def load_run(path: Path, number: int = 2000, **changes: Any) -> Path:
     )
 
 
+def every_chart(path: Path, *rules: dict[str, Any], **finish: Any) -> Path:
+    """A load run with something to show for every chart; `rules` beside those of the contract."""
+    rng = random.Random(3)
+    outcomes = ["ok"] * 12 + ["timeout", "transport"]
+    rows = [
+        exchange(n + 1, rng, at=n / 10, outcome=outcomes[n % len(outcomes)]) for n in range(140)
+    ]
+    held = [
+        broken(row["rule"], "“version” is missing") if row["rule"] == REQUIRED else row
+        for row in contract_rules()
+    ]
+    return write(
+        path,
+        rows,
+        kind="load",
+        created="2026-01-01T00:00:00.000Z",
+        rules=[*held, *rules],
+        violations=[violation(REQUIRED, "field.missing", "“version” is missing")],
+        finish={
+            "verdict": "fail",
+            "exit_code": 1,
+            "reason": "1 rule is broken",
+            "voids": [{"kind": "generator", "message": "the generator was late"}],
+            "slos": [slo("streaming_ready.p95<9s", "pass"), slo("v6.complete.p95<1s")],
+            **finish,
+        },
+        health=[health(second) for second in range(14)],
+    )
+
+
 @pytest.fixture(scope="session")
 def runs() -> ModuleType:
     """The builders of this file."""

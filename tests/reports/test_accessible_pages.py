@@ -61,8 +61,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory, runs: ModuleType) -> dict[st
                 rules=runs.contract_rules(),
             )
         ),
-        "load": reported(load_run(runs, root / "load")),
-        "capacity": reported(load_run(runs, root / "capacity", capacity=runs.capacity())),
+        "load": reported(runs.every_chart(root / "load")),
+        "capacity": reported(runs.every_chart(root / "capacity", capacity=runs.capacity())),
     }
     for day in range(12):
         songs(runs, root / f"night-{day:02d}", day, slow=2.0 if day >= 7 else 1.0)
@@ -101,38 +101,6 @@ def songs(runs: ModuleType, path: Path, day: int, slow: float) -> None:
         row["milestones"] = {key: at and at * slow for key, at in row["milestones"].items()}
     created = f"2026-02-{day + 1:02d}T00:00:00.000Z"
     runs.write(path, rows, kind="load", created=created, rules=runs.contract_rules())
-
-
-def load_run(runs: ModuleType, path: Path, **finish: Any) -> Path:
-    """A load run with something to show for every chart."""
-    rng = random.Random(3)
-    outcomes = ["ok"] * 12 + ["timeout", "transport"]
-    rows = [
-        runs.exchange(n + 1, rng, at=n / 10, outcome=outcomes[n % len(outcomes)])
-        for n in range(140)
-    ]
-    rules = [
-        runs.broken(row["rule"], "“version” is missing") if row["rule"] == runs.REQUIRED else row
-        for row in runs.contract_rules()
-    ]
-    made: Path = runs.write(
-        path,
-        rows,
-        kind="load",
-        created="2026-01-01T00:00:00.000Z",
-        rules=rules,
-        violations=[runs.violation(runs.REQUIRED, "field.missing", "“version” is missing")],
-        finish={
-            "verdict": "fail",
-            "exit_code": 1,
-            "reason": "1 rule is broken",
-            "voids": [{"kind": "generator", "message": "the generator was late"}],
-            "slos": [runs.slo("streaming_ready.p95<9s", "pass"), runs.slo("v6.complete.p95<1s")],
-            **finish,
-        },
-        health=[runs.health(second) for second in range(14)],
-    )
-    return made
 
 
 @pytest.fixture

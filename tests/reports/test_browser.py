@@ -68,32 +68,10 @@ def written(path: Path) -> Path:
 @pytest.fixture(scope="module")
 def everything(tmp_path_factory: pytest.TempPathFactory, runs: ModuleType) -> Path:
     """The report of a load run in which there is something for each chart to show."""
-    rng = random.Random(3)
-    outcomes = ["ok"] * 12 + ["timeout", "transport"]
-    rows = [
-        runs.exchange(n + 1, rng, at=n / 10, outcome=outcomes[n % len(outcomes)])
-        for n in range(140)
-    ]
-    rules = [
-        runs.broken(row["rule"], "“version” is missing") if row["rule"] == runs.REQUIRED else row
-        for row in runs.contract_rules()
-    ]
-    rules.append(runs.rule("v5/stream/index/consecutive", "warned", violations=1))
-    place = runs.write(
+    place = runs.every_chart(
         tmp_path_factory.mktemp("everything") / "run",
-        rows,
-        kind="load",
-        rules=rules,
-        violations=[runs.violation(runs.REQUIRED, "field.missing", "“version” is missing")],
-        finish={
-            "verdict": "fail",
-            "exit_code": 1,
-            "reason": "1 rule is broken",
-            "voids": [{"kind": "generator", "message": "the generator was late"}],
-            "slos": [runs.slo("streaming_ready.p95<9s", "pass"), runs.slo("v6.complete.p95<1s")],
-            "capacity": runs.capacity(),
-        },
-        health=[runs.health(second) for second in range(14)],
+        runs.rule("v5/stream/index/consecutive", "warned", violations=1),
+        capacity=runs.capacity(),
     )
     return written(place)
 

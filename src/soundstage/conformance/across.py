@@ -1,5 +1,5 @@
 """What holds from one chunk (or one look at a state) to the next: numbers, identity, what never
-falls.
+falls, and the flag that says that it was the last.
 
 Kept for one stream. What is as it should be is seen at a glance by whoever calls; only the rest
 comes here.
@@ -12,8 +12,9 @@ from decimal import Decimal
 from typing import Any, Final
 
 from soundstage.conformance.fields import received, shown
+from soundstage.conformance.stage_order import StageOrder
 from soundstage.conformance.violations import Compared
-from soundstage.contract.protocol import ConstantField, Index, NeverDecrease
+from soundstage.contract.protocol import Completion, ConstantField, Index, NeverDecrease
 
 #: (code, rule below the endpoint, number of the chunk, JSON pointer, message, both values)
 Report = Callable[[str, str, int | None, str, str, Compared], None]
@@ -41,6 +42,8 @@ class Across:
 
     __slots__ = (
         "_begun",
+        "_completed",
+        "_completion",
         "_constants",
         "_index",
         "_or_due",
@@ -52,8 +55,12 @@ class Across:
         "due",
     )
 
-    def __init__(self, index: Index | None, report: Report) -> None:
+    def __init__(
+        self, index: Index | None, report: Report, completion: Completion | None = None
+    ) -> None:
         self._index = index
+        self._completion = completion
+        self._completed = False
         self._report = report
         self.due = index.start if index is not None else 0
         self._or_due: int | None = None
@@ -64,6 +71,25 @@ class Across:
         self._constants: dict[_Place, Any] = {}
         self._others: dict[_Place, set[Any]] = {}
         self._rising: dict[_Place, int | float | Decimal] = {}
+
+    def completion(self, chunk: dict[str, Any], order: StageOrder, number: int) -> None:
+        """The flag that says whether more comes, in a chunk that may have it."""
+        if self._completion is None:
+            return
+        field = self._completion.field
+        value = field.of(chunk)
+        if value is True:
+            if not (order.ended or order.perhaps_ended()):
+                message = f"{field} is true; the stream goes on"
+                rule = "completion/before_last"
+                compared = Compared("false, as more comes", "true")
+                self._report("field.value", rule, number, field.pointer, message, compared)
+            self._completed = True
+        elif value is False and order.ended and not self._completed:
+            message = f"{field} is false on the last chunk and was never true"
+            compared = Compared("true on the last chunk", "false")
+            rule = "completion/last"
+            self._report("stream.not_closed", rule, number, field.pointer, message, compared)
 
     # ------------------------------------------------------------------ identity
 

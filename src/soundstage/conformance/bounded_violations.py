@@ -9,11 +9,13 @@ in one that is: `Violation.times` of them all adds up to what there was.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, ParamSpec
 
 from soundstage.conformance.violations import Violation, place_of
+
+_Said = ParamSpec("_Said")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,14 @@ class Findings:
         """Take several in, one after the other."""
         for each in violations:
             self.add(each)
+
+    def taking(self, make: Callable[_Said, Violation]) -> Callable[_Said, None]:
+        """A function that makes a violation as `make` does, and takes it in."""
+
+        def report(*said: _Said.args, **more: _Said.kwargs) -> None:
+            self.add(make(*said, **more))
+
+        return report
 
     def __iter__(self) -> Iterator[Violation]:
         return iter(self.all())

@@ -6,7 +6,6 @@ violation it goes on from what it saw, so that one broken chunk does not start a
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from soundstage.conformance.across import Across, whole_number
@@ -65,13 +64,13 @@ class StreamCheck:
         "_closed_well",
         "_explained",
         "_flag",
-        "_flag_seen",
         "_found",
         "_index",
         "_known",
         "_ledger",
         "_max_depth",
         "_milestones",
+        "_report",
         "_searched",
         "_sentinel",
         "_sentinels",
@@ -110,7 +109,9 @@ class StreamCheck:
         self._ledger = StageOrder(protocol)
         self._milestones = Milestones(protocol)
         self._index = index = protocol.index
-        self._across = Across(index, self._report)
+        self._found = Findings()
+        self._report = self._found.taking(self._c.violation)
+        self._across = Across(index, self._report, protocol.completion)
         self._sentinel = protocol.sentinel.data if protocol.sentinel is not None else None
         self._sentinels = 0
         self.named = self._c.named
@@ -120,8 +121,6 @@ class StreamCheck:
         # Of one that lies deeper, a name that no chunk has: each is looked at more closely.
         self._flag = None if flag is None else flag.field.name or flag.field.pointer
         self._step = index.step if index is not None else 0
-        self._flag_seen = False
-        self._found = Findings()
         self._explained = 0
         self._searched = True
         self.capped: str | None = None
@@ -225,8 +224,12 @@ class StreamCheck:
         if beside is not None:
             self._check_beside(beside, chunk, number, track, broken)
         flag = self._flag
-        if flag is not None and (chunk.get(flag) is not False or ledger.ended):
-            self._check_flag(chunk, stage, number)
+        if (
+            flag is not None
+            and (chunk.get(flag) is not False or ledger.ended)
+            and not (stage.failure or stage.anywhere)
+        ):
+            self._across.completion(chunk, ledger, number)
         reached: tuple[str, ...] = ()
         if stage.milestones:
             reached = self._milestones.reached(stage, track, chunk, ledger)
@@ -428,25 +431,6 @@ class StreamCheck:
             self._report("stage.order", rule, number, "", message)
         return repeated or (stage.ends == "track" and bool(unmet))
 
-    def _check_flag(self, chunk: dict[str, Any], stage: Stage, number: int) -> None:
-        completion = self._c.protocol.completion
-        if stage.failure or stage.anywhere or completion is None:
-            return
-        field = completion.field
-        value = field.of(chunk)
-        if value is True:
-            if not (self._ledger.ended or self._ledger.perhaps_ended()):
-                message = f"{field} is true; the stream goes on"
-                rule = "completion/before_last"
-                compared = Compared("false, as more comes", "true")
-                self._report("field.value", rule, number, field.pointer, message, compared)
-            self._flag_seen = True
-        elif value is False and self._ledger.ended and not self._flag_seen:
-            message = f"{field} is false on the last chunk and was never true"
-            compared = Compared("true on the last chunk", "false")
-            rule = "completion/last"
-            self._report("stream.not_closed", rule, number, field.pointer, message, compared)
-
     # ------------------------------------------------------------------ the end
 
     def _unfinished(self) -> None:
@@ -488,17 +472,3 @@ class StreamCheck:
             message = f"{stage.name}{on} came {came}; at least {least} expected"
             message = f"{stage.name}{on} never came" if not times else message
             self._report("stage.missing", f"times/{stage.name}", None, "", message)
-
-    def _report(
-        self,
-        code: str,
-        rule: str,
-        chunk: int | None,
-        path: str,
-        message: str,
-        compared: Compared | None = None,
-        *,
-        times: int = 1,
-    ) -> None:
-        found = self._c.violation(code, rule, chunk, path, message, compared)
-        self._found.add(found if times == 1 else replace(found, times=times))

@@ -15,7 +15,7 @@ from soundstage.conformance.engine import SeenEvent
 from soundstage.conformance.fields import PATTERN_LIMIT, shown
 from soundstage.conformance.milestones import Milestones
 from soundstage.conformance.stages import compiled
-from soundstage.conformance.violations import Compared, Verdict, Violation, verdict_of
+from soundstage.conformance.violations import Verdict, Violation, verdict_of
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Stage
 
@@ -35,6 +35,7 @@ class PollCheck:
         "_found",
         "_milestones",
         "_over",
+        "_report",
         "_searched",
         "failed",
         "looks",
@@ -45,9 +46,10 @@ class PollCheck:
     def __init__(self, contract: Contract, endpoint: str) -> None:
         self._c = compiled(contract, endpoint)
         assert self._c.protocol.sampled
+        self._found = Findings()
+        self._report = self._found.taking(self._c.violation)
         self._across = Across(None, self._report)
         self._milestones = Milestones(self._c.protocol)
-        self._found = Findings()
         self._searched = True
         self._over = False
         self.looks = 0
@@ -145,14 +147,3 @@ class PollCheck:
         if mark and mark in value:
             return f"no state is like this: {mark} is {shown(value[mark])}"
         return f"no state is like this: {mark} is missing" if mark else "no state is like this"
-
-    def _report(
-        self,
-        code: str,
-        rule: str,
-        number: int | None,
-        path: str,
-        message: str,
-        compared: Compared | None = None,
-    ) -> None:
-        self._found.add(self._c.violation(code, rule, number, path, message, compared))

@@ -244,10 +244,12 @@ class Compiled:
         path: str,
         message: str,
         compared: Compared | None = None,
+        *,
+        times: int = 1,
     ) -> Violation:
         full = self.prefix + rule
         severity = Severity(self.contract.rules[full].severity)
-        return Violation(code, severity, chunk, path, message, full, compared=compared)
+        return Violation(code, severity, chunk, path, message, full, times, compared)
 
 
 def marks_of(when: Schema) -> Iterator[tuple[str, bool]]:
