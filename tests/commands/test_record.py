@@ -82,7 +82,7 @@ def test_the_schema_refuses_what_is_no_line_of_a_transcript(row: dict[str, Any])
 
 def test_the_example_in_the_docs_meets_the_schema_and_is_read() -> None:
     docs = (Path(__file__).parents[2] / "docs/how-to/transcripts.md").read_text("utf-8")
-    example = docs.rpartition('```\n{"transcript"')[2].partition("```")[0]
+    example = docs.rpartition('```json\n{"transcript"')[2].partition("```")[0]
     text = '{"transcript"' + example
     for line in text.splitlines():
         jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(line))
