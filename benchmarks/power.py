@@ -1,4 +1,5 @@
-"""What the gate of `soundstage compare` decides: the power table of docs/how-to/comparing.md.
+"""What the gate of `soundstage compare` decides: the power tables of
+docs/explanation/how-runs-are-compared.md.
 
     python -m benchmarks.power [--pairs N] [--seed N]
 

@@ -16,7 +16,7 @@ from soundstage.output import visible
 from soundstage.results.quantiles import tells
 
 #: With fewer exchanges a trial, searches of simulated queues overrate them
-#: (docs/how-to/load-tests.md).
+#: (docs/explanation/how-capacity-is-found.md).
 _ENOUGH = 400
 
 

@@ -26,8 +26,9 @@ runs or more.
 **Fewer than `FEWEST`** say nothing.
 
 How often it is wrong and what it finds is measured by `tests/reports/test_changepoints.py`; both
-stand in docs/how-to/history.md. Runs whose noise lasts (each like the one before) are taken for
-changes more often: a test cannot tell a slow drift of the environment from one of the API.
+stand in docs/explanation/how-a-trend-is-told.md. Runs whose noise lasts (each like the one before)
+are taken for changes more often: a test cannot tell a slow drift of the environment from one of
+the API.
 
 In the end every cut must stand by itself: between its two neighbouring parts, at the same level,
 by at least `SMALLEST`; the least certain is dropped until all do. Seeded: the same runs give the

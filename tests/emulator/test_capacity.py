@@ -219,6 +219,8 @@ def test_another_profile_leaves_those_who_are_in_where_they_are() -> None:
 
 # --- what the docs print --------------------------------------------------------------------------
 
+PAGE = Path(__file__).parents[2] / "docs/explanation/the-emulators-pace.md"
+
 
 def share_longer(seconds: float, rate: float, servers: int = 4, service: float = 2.0) -> float:
     """The share that stays longer in M/M/c, waiting and being served (Kleinrock 1975, 5.6)."""
@@ -229,8 +231,8 @@ def share_longer(seconds: float, rate: float, servers: int = 4, service: float =
 
 
 def table(heading: str) -> list[list[float]]:
-    """The figures of the table in docs/how-to/profiles.md whose first row begins so."""
-    lines = iter((Path(__file__).parents[2] / "docs/how-to/profiles.md").read_text().splitlines())
+    """The figures of the table in the docs whose first row begins so."""
+    lines = iter(PAGE.read_text().splitlines())
     next(line for line in lines if line.startswith(f"| {heading} |"))
     next(lines)
     found = []

@@ -174,7 +174,8 @@ def test_a_live_run_without_a_budget_sends_nothing(tmp_path: Path) -> None:
 
 def test_the_capacity_of_a_queue_is_searched_and_stands_in_the_bundle(tmp_path: Path) -> None:
     """Four slots of 80 ms each, exponential: at most 50/s. How near the answer comes is tested in
-    virtual time (test_search.py) and measured in docs/how-to/load-tests.md: this machine is shared.
+    virtual time (test_search.py) and measured (docs/explanation/how-capacity-is-found.md): this
+    machine is shared.
     """
     target = ["--target", "emulator", "--emulator-args", "--profile mmc --speed 25 --seed 1"]
     options = split("--api v6 --endpoint sync --find-capacity --rate 40 --exchanges 40")
