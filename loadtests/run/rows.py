@@ -16,6 +16,7 @@ from locust import stats as locust_stats
 from locust.env import Environment
 
 from soundstage.conformance.coverage import exercised
+from soundstage.conformance.defects import BrokenRule, Defects, counted, headline_of
 from soundstage.conformance.violations import Verdict, Violation
 from soundstage.exchange.client import Call, Exchange
 from soundstage.exchange.session import Session
@@ -52,10 +53,10 @@ def forget_old_seconds(environment: Environment) -> None:
     In a soak of days they would fill the memory.
     """
     for entry in [environment.stats.total, *environment.stats.entries.values()]:
-        for counted in (entry.num_reqs_per_sec, entry.num_fail_per_sec):
-            if len(counted) > 2 * _SECONDS_KEPT:
-                for second in sorted(counted)[:-_SECONDS_KEPT]:
-                    del counted[second]
+        for each in (entry.num_reqs_per_sec, entry.num_fail_per_sec):
+            if len(each) > 2 * _SECONDS_KEPT:
+                for second in sorted(each)[:-_SECONDS_KEPT]:
+                    del each[second]
 
 
 class RowOutlet(Protocol):
@@ -82,6 +83,7 @@ class RowRecorder:
         outlet: RowOutlet,
         matrix: Matrix,
         *,
+        kinds: Mapping[tuple[str, str], str] | None = None,
         warmup_s: float = 0.0,
         scorecard: Scorecard | None = None,
         weights: Weights | None = None,
@@ -90,6 +92,7 @@ class RowRecorder:
         self.session = session
         self.outlet = outlet
         self.matrix = matrix
+        self._kinds = kinds or {}
         self.epoch_ns = 0
         self.outcomes: Counter[str] = Counter()
         self.timing: Counter[str] = Counter()
@@ -105,6 +108,9 @@ class RowRecorder:
         self._sampler = Sampler()
         self._choice = TranscriptChoice()
         self._looked: Counter[tuple[str, str]] = Counter()
+        #: What is wrong with each rule that was broken, and in how many exchanges.
+        self._defects: dict[str, Defects] = {}
+        self._broken_in: Counter[str] = Counter()
 
     @property
     def done(self) -> int:
@@ -192,6 +198,10 @@ class RowRecorder:
         self.violating += bool(row.get("errors"))
         self.codes.update(row["codes"])
         self.late.add(lateness(row))
+        for each in violations:
+            defects = self._defects.setdefault(each.rule, Defects(each.rule))
+            defects.add(each.code, each.message, each.path, each.times)
+        self._broken_in.update({each.rule for each in violations})
         self.matrix.add(
             row["id"],
             row["api"],
@@ -201,6 +211,17 @@ class RowRecorder:
             reason=row["reason"],
             exercised=exercised_by,
         )
+
+    def broken(self) -> str:
+        """What is broken, in a sentence; "" for nothing."""
+        failed = (row for row in self.matrix.rows() if row["outcome"] == "failed")
+        return headline_of(self._broken(row) for row in failed)
+
+    def _broken(self, row: Mapping[str, Any]) -> BrokenRule:
+        name, many = row["rule"], self._broken_in[row["rule"]]
+        kind = self._kinds.get((row["api"], row["endpoint"]), row["endpoint"])
+        seen = counted(many, row["exchanges"], kind)
+        return BrokenRule(self._defects[name].sentence, seen, many, row["violations"])
 
     def not_sent(self, call: Call, outcome: str, reason: str) -> None:
         """A request that was due and never came to anything: "dropped" by the cap on exchanges in
