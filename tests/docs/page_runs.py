@@ -11,6 +11,7 @@ import functools
 import os
 import re
 import select
+import shlex
 import shutil
 import signal
 import subprocess
@@ -96,12 +97,20 @@ def commands(block: DocBlock, output: DocBlock | None = None) -> Iterator[DocCom
     while lines:
         at, first = lines.pop(0)
         source = first.removeprefix("$ ")
-        while source.endswith("\\") and lines:
+        while lines and (source.endswith("\\") or not _is_whole(source)):
             source += "\n" + lines.pop(0)[1]
         shown = []
         while lines and not lines[0][1].startswith("$ "):
             shown.append(lines.pop(0)[1])
         yield DocCommand(block, at, source, shown, block.numbers_vary)
+
+
+def _is_whole(source: str) -> bool:
+    """Whether no quotation is open at its end."""
+    with suppress(ValueError):
+        shlex.split(source)
+        return True
+    return False
 
 
 class PageRun:

@@ -29,10 +29,13 @@ def _marked(page: DocPage) -> object:
 @pytest.mark.timeout(600)
 def test_a_page_does_what_it_shows(page: DocPage, tmp_path: Path) -> None:
     with page_run(page, tmp_path / "run") as run:
+        said = ""
         try:
             run.run()
         except DocFailure as failure:
-            pytest.fail(str(failure), pytrace=False)
+            said = str(failure)
+    if said:
+        pytest.fail(said, pytrace=False)
 
 
 @pytest.mark.parametrize("page", READ, ids=lambda page: page.name)
@@ -142,7 +145,8 @@ one
 $ cd made && export WORD=two && cat \\
       words.txt
 one
-$ echo "$WORD" >> words.txt
+$ echo 'a
+  word' > /dev/null; echo "$WORD" >> words.txt
 $ cat words.txt ../examples/contracts/countdown/tick.json >&2
 one
 two
@@ -280,11 +284,27 @@ def test_what_is_not_left_out_has_to_be_there(shown: str, printed: str) -> None:
     assert compared(shown.splitlines(), printed) != ""
 
 
+def test_what_is_said_of_work_under_way_is_no_output() -> None:
+    printed = [
+        "soundstage check: checking an emulator that is started for it (chat): 216 rules …",
+        "soundstage load: the emulator listens on http://127.0.0.1:44575",
+        "soundstage check: 2 s · 6 of 216 rules decided · 59:59 min left of --timeout",
+        "soundstage load: 12 of 300 s · 2 in flight",
+        "PASS",
+    ]
+    assert compared(["PASS"], "\n".join(printed)) == ""
+    assert compared([printed[0], "…", "PASS"], "\n".join(printed)) == ""
+    assert compared([printed[0], "PASS"], "\n".join(printed)) != ""
+    assert compared(["PASS"], "soundstage check: the key is refused\nPASS") != ""
+
+
 @pytest.mark.parametrize(
     ("shown", "printed", "same"),
     [
         ("p50   6.8 ms  (n = 11)", "p50  12.1 ms  (n = 9)", True),
         ("p95 0.9 s", "p95 870 ms", True),
+        ("TTC 13.9 ms to 1.10 s", "TTC 1.0 to 2.2 s", True),
+        ("TTC 13.9 ms to 1.10 s", "TTC 1.0 s", False),
         ("runs/2026-11-28T00-26-04-check-4b39/x", "runs/2027-01-02T03-04-05-check-ffff/x", True),
         ("rules: 28 passed", "rules: 28 failed", False),
         ("p95 6 ms", "p95 6 MB", False),
