@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.support.refused_answers import assert_error
 
 from soundstage.contract import Contract, load_all
 from soundstage.emulator.accounts.triggers import triggers
@@ -31,12 +32,6 @@ def body_of(contract: Contract, **changes: Any) -> dict[str, Any]:
     """The request that the page prints, changed."""
     example = next(each.payload for each in contract.examples if each.of == "request")
     return {**example, **changes}
-
-
-def assert_error(response: httpx.Response, contract: Contract, name: str) -> None:
-    error = contract.errors.named(name)
-    assert (response.status_code, response.json()) == (error.status, error.body)
-    assert response.headers["content-type"] == "application/json"
 
 
 @each_endpoint

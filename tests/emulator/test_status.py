@@ -11,9 +11,9 @@ import orjson
 import pytest
 
 from soundstage.contract import Contract, load_all
-from soundstage.emulator.generations.admission import Reader
 from soundstage.emulator.generations.factory import Factory, SongEndpoint, course_of
 from soundstage.emulator.generations.generations import Generation, status_of
+from soundstage.emulator.generations.request_reader import BadBody, RequestReader
 from soundstage.emulator.generations.store import Store
 from soundstage.emulator.options import Options
 from soundstage.emulator.pace.profiles import profile
@@ -30,8 +30,8 @@ def generations(contract: Contract, fails: bool) -> list[Generation]:
     assert endpoint is not None
     place = SongEndpoint.of(contract, endpoint, "sse")
     raw = orjson.dumps(next(e.payload for e in contract.examples if e.of == "request"))
-    asked = Reader(endpoint).read(raw)
-    assert not isinstance(asked, str)
+    asked = RequestReader(endpoint).read(raw)
+    assert not isinstance(asked, BadBody)
     return [
         factory.make(
             place, asked, course_of(11, number, contract.api, raw), "http://h", 100.0, fails=fails

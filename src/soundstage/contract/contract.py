@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ import jsonschema_rs
 from soundstage.contract.grounds import Grounds
 from soundstage.contract.jobs import Auth
 from soundstage.contract.json_schema import patterns
+from soundstage.contract.json_schema.field_path import FieldPath, field_path
 from soundstage.contract.json_schema.field_schemas import pointer
 from soundstage.contract.protocol import (
     DocumentedError,
@@ -316,6 +318,7 @@ def _errors(folder: SchemaFiles, api: str) -> Errors:
             body=entry["body"],
             printed=printed,
             grounds=folder.grounds_of(entry),
+            explained_at=None if printed else _explained_at(entry),
         )
         for printed, part in ((True, "printed"), (False, "unprinted"))
         for entry in data[part]
@@ -329,6 +332,22 @@ def _errors(folder: SchemaFiles, api: str) -> Errors:
         folder.grounds_of(data["server_error"]),
         *(folder.grounds_of(data[word]) if word in data else None for word in _REFUSALS),
     )
+
+
+def _explained_at(entry: Mapping[str, Any]) -> FieldPath | None:
+    """Where the body of an error says why: where its entry says so, else at its one text."""
+    if (said := entry.get("explained_at")) is not None:
+        return field_path(said)
+    texts = list(islice(_texts(entry["body"], ()), 2))
+    return FieldPath(texts[0]) if len(texts) == 1 else None
+
+
+def _texts(body: Mapping[str, Any], way: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    for name, value in body.items():
+        if isinstance(value, str):
+            yield (*way, name)
+        elif isinstance(value, Mapping):
+            yield from _texts(value, (*way, name))
 
 
 def _examples(

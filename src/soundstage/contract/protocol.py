@@ -264,7 +264,10 @@ class Hosts:
 
 @dataclass(frozen=True, slots=True)
 class DocumentedError:
-    """One error of the API. `printed`: its body stands on the page, so it is exact."""
+    """One error of the API. `printed`: its body stands on the page, so it is exact. `explained_at`:
+    the text in an unprinted body that may go on with the reason of a refusal; None if there is
+    none.
+    """
 
     name: str
     title: str
@@ -272,6 +275,7 @@ class DocumentedError:
     body: dict[str, Any]
     printed: bool
     grounds: Grounds
+    explained_at: FieldPath | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -255,6 +255,13 @@ def of_errors(data: Mapping[str, Any], missing: Iterable[str]) -> Iterator[Findi
             if word not in part:
                 yield place, f"`{word}` is missing: say it here, or once in protocol.json"
     yield from _twice([*data["printed"], *data["unprinted"]], "")
+    for number, each in enumerate(data["printed"]):
+        if "explained_at" in each:
+            yield f"/printed/{number}/explained_at", "a body that is printed is exact: leave it out"
+    for number, each in enumerate(data["unprinted"]):
+        place = each.get("explained_at")
+        if place is not None and not isinstance(field_path(place).of(each["body"]), str):
+            yield f"/unprinted/{number}/explained_at", "there is no text in the body at this place"
     if data["statuses"]["minimum"] > data["statuses"]["maximum"]:
         yield "/statuses", "the minimum is above the maximum"
 

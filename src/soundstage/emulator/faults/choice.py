@@ -8,8 +8,9 @@ asked for `expression.py`'s, how it gets into an answer `injection.py`'s, and wh
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import orjson
@@ -57,6 +58,10 @@ MISSED_HEADER: Final = "Soundstage-Fault-Missed"
 _REDRAWN: Final = 50
 #: … and of those that come by the place where it is to strike.
 _REDRAWN_THERE: Final = 5
+
+
+#: Faults of one request that are remembered: more than a header can name.
+_MOST_STRUCK: Final = 8
 
 
 class Playing(NamedTuple):
@@ -152,6 +157,17 @@ class RequestFaults:
     named: bool
     seed: int
     tally: FaultTally
+    _struck: deque[str] = field(default_factory=lambda: deque(maxlen=_MOST_STRUCK))
+
+    @property
+    def struck(self) -> str | None:
+        """The faults that the answers got, as they were asked for; None if none."""
+        return ", ".join(dict.fromkeys(self._struck)) or None
+
+    def strike(self, chosen: Chosen) -> None:
+        """An answer gets a fault: note and count it."""
+        self._struck.append(chosen.asked.text)
+        self.tally.applied(chosen)
 
     def before(self, path: str, query: bytes) -> Reply | None:
         """What something before the API answers in its place; None if nothing does."""
@@ -164,7 +180,7 @@ class RequestFaults:
             if luck.random() < each.asked.probability and self.tally.take(each):
                 made = scripted(each, WholeAnswer(200, None, Body("json", [])), [], luck)
                 assert isinstance(made, GatewayAnswer)
-                self.tally.applied(each)
+                self.strike(each)
                 rest = [other for other in known if other is not each]
                 # A redirect to this place is followed by an answer that the rest may be in.
                 lost = rest if self.named and not _leads_back(made) else []
@@ -258,7 +274,7 @@ class RequestFaults:
             each for each in self._known() if each.fault.kind == "tie" and each.fault.of == endpoint
         ]
         for each in found:
-            self.tally.applied(each)
+            self.strike(each)
         return frozenset(each.fault.name.rpartition("/")[2] for each in found)
 
     # --- choosing ---------------------------------------------------------------------------------
@@ -291,7 +307,7 @@ class RequestFaults:
     def _tallied(self, broken: InjectedAnswer, astray: Sequence[Chosen]) -> InjectedAnswer:
         """Count what became of the faults of one answer; that of the wire is still to come."""
         for each in broken.applied:
-            self.tally.applied(each)
+            self.strike(each)
         for each in broken.missed:
             self.tally.missed(each)
         for each in astray:

@@ -12,12 +12,11 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 from starlette.types import Receive, Scope
 
 from soundstage.contract import Contract
-from soundstage.contract.json_schema import patterns
 from soundstage.contract.protocol import Endpoint
 from soundstage.emulator.accounts import rates
 from soundstage.emulator.accounts.accounts import Account, Accounts
@@ -25,6 +24,7 @@ from soundstage.emulator.accounts.charges import ChargeRefused, HeldPrice, Ledge
 from soundstage.emulator.accounts.rates import RateLimit
 from soundstage.emulator.accounts.triggers import Trigger
 from soundstage.emulator.faults.choice import RequestFaults
+from soundstage.emulator.generations.body_problems import NO_PROBLEMS, BodyProblems
 from soundstage.emulator.generations.factory import (
     Factory,
     GenerationRequest,
@@ -32,21 +32,30 @@ from soundstage.emulator.generations.factory import (
     course_of,
 )
 from soundstage.emulator.generations.generations import Generation
+from soundstage.emulator.generations.request_reader import BadBody, RequestReader
 from soundstage.emulator.generations.store import Store
-from soundstage.emulator.http.asgi import base_url, body_of, header, is_json, key_of
+from soundstage.emulator.http.asgi import (
+    base_url,
+    body_of,
+    header,
+    is_json,
+    key_of,
+    why_not_json,
+)
 from soundstage.emulator.http.journal import JournalEntry
-from soundstage.emulator.http.replies import Headers, Reply, plain, refusal
+from soundstage.emulator.http.replies import BODY_LIMIT, Headers, Reply, plain, refusal
 from soundstage.emulator.pace.capacity import Capacity
 from soundstage.emulator.pace.profile import Profile
 from soundstage.errors import UsageError
 from soundstage.near_names import did_you_mean
-from soundstage.untrusted import json_text
 
 ERROR_HEADER: Final = b"soundstage-error"
 #: Names the course of a generation: in an answer the one that it took, in a request the one that it
 #: is to take again.
 COURSE_HEADER: Final = b"soundstage-course"
 _COURSE: Final = re.compile(rb"[0-9a-f]{32}")
+_BY_WORD: Final = "a word in the prompt or the lyrics asks for this error"
+_BY_KEY: Final = "the key asks for this error"
 #: Errors in the order in which a request is held against them, after path and method.
 PRECEDENCE: Final = (
     "unauthorized",
@@ -64,10 +73,16 @@ PRECEDENCE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """A request that is refused: the name of the error, and its answer."""
+    """A request that is refused: the name of the error, its answer as the contract has it, and
+    `why`, in words. `asked_for`: it comes because somebody asked for this error, and its body says
+    no more than the contract's.
+    """
 
     reason: str
     answer: Reply
+    why: str
+    problems: BodyProblems = NO_PROBLEMS
+    asked_for: bool = False
 
 
 @dataclass(slots=True)
@@ -116,7 +131,7 @@ class Admission:
         self._limited = False
         self._asked = 0
         self._refusing = False
-        self._readers: dict[int, Reader] = {}
+        self._readers: dict[int, RequestReader] = {}
         self._error: str | None = None
         self._limits: Mapping[str, RateLimit | None] = {}
         served = contracts.values()
@@ -178,11 +193,12 @@ class Admission:
         if isinstance(account, Declined):
             return account
         if (raw := await body_of(receive)) is None:
-            return self._declined(contract, "too_large")
+            return self._declined(contract, "too_large", f"at most {BODY_LIMIT:,} bytes are read")
         entry.received(raw)
         asked = self._reader(place.endpoint).read(raw)
-        if isinstance(asked, str):
-            return self._declined(contract, asked)
+        if isinstance(asked, BadBody):
+            # Again, for what it says: nothing of the key may be in it.
+            return self._bad_body(place, scope, raw)
         words = self._triggers.words_in(asked.prompt)
         early, late = _by_precedence([*words, *self._triggers.words_in(asked.lyrics or "")])
         # Nothing waits from here on, so that no other request comes between.
@@ -239,11 +255,24 @@ class Admission:
         else:
             self.store.leave(accepted.generation)
 
-    def _reader(self, endpoint: Endpoint) -> Reader:
+    def _reader(self, endpoint: Endpoint) -> RequestReader:
         found = self._readers.get(id(endpoint))
         if found is None:
-            found = self._readers[id(endpoint)] = Reader(endpoint)
+            found = self._readers[id(endpoint)] = RequestReader(endpoint)
         return found
+
+    def why_unauthorized(self, scope: Scope, contract: Contract) -> str:
+        """Why a request has no account, in words; the key is not among them."""
+        auth, headers = contract.auth, scope["headers"]
+        wanted = f"{auth.header}: {auth.value('KEY')}"
+        there = [value for name, value in headers if name == auth.header.lower().encode()]
+        if not there:
+            return f"there is no header {auth.header}; expected {wanted}"
+        if len(there) > 1:
+            return f"the header {auth.header} is there {len(there)} times; expected it once"
+        if key_of(headers, auth) is None:
+            return f"the header {auth.header} has another form; expected {wanted}"
+        return "the key is not one of those that are accepted"
 
     def _account_of(
         self, place: SongEndpoint, scope: Scope, entry: JournalEntry
@@ -254,16 +283,18 @@ class Admission:
         entry.account = None if account is None else account.name
         if (forced := self._forced(scope)) is not None:
             if forced not in self._errors:
-                return Declined("unknown_error", plain(400, self._no_error(forced)))
-            return self._declined(contract, forced)
+                why = self._no_error(forced)
+                return Declined("unknown_error", plain(400, why), why, asked_for=True)
+            return self._wanted(contract, forced, "asked for by Soundstage-Error, or --error")
         again = header(scope["headers"], COURSE_HEADER)
         if again is not None and not _COURSE.fullmatch(again):
             text = "Soundstage-Course: 32 hexadecimal digits, as the header of an answer has them"
-            return Declined("unknown_course", plain(400, text))
+            return Declined("unknown_course", plain(400, text), text, asked_for=True)
         if account is None:
-            return self._declined(contract, "unauthorized")
+            why = self.why_unauthorized(scope, contract)
+            return self._declined(contract, "unauthorized", why)
         if place.endpoint.request is not None and not is_json(scope["headers"]):
-            return self._declined(contract, "wrong_media_type")
+            return self._declined(contract, "wrong_media_type", why_not_json(scope["headers"]))
         return account
 
     def _unwanted(
@@ -271,11 +302,12 @@ class Admission:
     ) -> Declined | None:
         """The refusal that a word in the body, the key or the profile asks for."""
         if early is not None and early.error is not None:
-            return self._declined(contract, early.error, early.retry_after)
+            return self._wanted(contract, early.error, _BY_WORD, early.retry_after)
         if account.error is not None:
-            return self._declined(contract, account.error, account.retry_after)
+            return self._wanted(contract, account.error, _BY_KEY, account.retry_after)
         if self._refusing and (unlucky := self._refused_by_chance(contract.api)) is not None:
-            return self._declined(contract, unlucky)
+            name = self.factory.profile.name
+            return self._wanted(contract, unlucky, f"the profile {name} refuses some")
         return None
 
     def _refused_by_chance(self, api: str) -> str | None:
@@ -295,26 +327,46 @@ class Admission:
         contract, price = place.contract, self.accounts.price if place.endpoint.billed else 0
         held = self.ledger.hold(account, price, self.rate(account), at)
         if isinstance(held, ChargeRefused):
-            return self._declined(contract, held.error, held.wait_s or None)
+            why = f"the balance of the key is below the price of {price}"
+            if held.error == "rate_limit":
+                why = f"the key is over its rate limit; free again in {held.wait_s:.1f} s"
+            return self._declined(contract, held.error, why, held.wait_s or None)
         if self.store.crowded:
             self.store.prune(at)
         crowded = self.store.crowded or (self._limited and self._capacity.is_full(at))
         declined = None
         if late is not None and late.error is not None:
-            declined = self._declined(contract, late.error, late.retry_after)
+            declined = self._wanted(contract, late.error, _BY_WORD, late.retry_after)
         elif crowded:
-            declined = self._declined(contract, "service_unavailable")
+            why = f"all slots and the queue of the profile {self.factory.profile.name} are taken"
+            if self.store.crowded:
+                why = "the songs that are being told take all the memory there is for them"
+            declined = self._declined(contract, "service_unavailable", why)
         if declined is not None:
             self.ledger.release(held)
             return declined
         return held
 
-    def _declined(self, contract: Contract, name: str, wait_s: float | None = None) -> Declined:
+    def _declined(
+        self, contract: Contract, name: str, why: str, wait_s: float | None = None
+    ) -> Declined:
         answer = self.refusal(contract, name)
         if wait_s is not None:
             header = (b"retry-after", rates.retry_after(wait_s))
             answer = replace(answer, headers=[*answer.headers, header])
-        return Declined(name, answer)
+        return Declined(name, answer, why)
+
+    def _wanted(
+        self, contract: Contract, name: str, why: str, wait_s: float | None = None
+    ) -> Declined:
+        """A refusal that somebody asked for."""
+        return replace(self._declined(contract, name, why, wait_s), asked_for=True)
+
+    def _bad_body(self, place: SongEndpoint, scope: Scope, raw: bytes) -> Declined:
+        contract = place.contract
+        bad = self._reader(place.endpoint).read(raw, key_of(scope["headers"], contract.auth))
+        assert isinstance(bad, BadBody)
+        return replace(self._declined(contract, bad.error, bad.why), problems=bad.problems)
 
     def refusal(self, contract: Contract, name: str) -> Reply:
         """A known error; from another contract where this one has no such error."""
@@ -334,53 +386,3 @@ def _by_precedence(words: Sequence[Trigger]) -> tuple[Trigger | None, Trigger | 
     border = PRECEDENCE.index("rate_limit")
     early = next((words[number] for place, number in asked if place < border), None)
     return early, next((words[number] for place, number in asked if place >= border), None)
-
-
-class Reader:
-    """Reads the bodies of one endpoint's requests by its schema. The prompt, the lyrics and the
-    duration are the fields that have these roles.
-    """
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._bodyless = endpoint.request is None
-        schema = endpoint.request or {"type": "object"}
-        self._validator = patterns.validator(schema)
-        self._required = frozenset(schema.get("required", ()))
-        roles = {sub.get("x-role"): name for name, sub in schema.get("properties", {}).items()}
-        self._prompt: str | None = roles.get("prompt")
-        self._lyrics: str | None = roles.get("lyrics")
-        self._duration: str | None = roles.get("duration")
-        length = schema.get("properties", {}).get(self._duration, {})
-        self._seconds: int | float | None = length.get("default")
-
-    def read(self, raw: bytes) -> GenerationRequest | str:
-        """What a body asks for, or the name of the error that it deserves."""
-        if self._bodyless:
-            return GenerationRequest("", None, {}, self._seconds)
-        parsed = json_text.parse(raw)
-        if parsed.problems or not parsed.ok:
-            return "broken_json"
-        body = parsed.value
-        if not isinstance(body, dict):
-            return "wrong_types"
-        if not self._validator.is_valid(body) and (fault := self._fault_of(body)) is not None:
-            return fault
-        prompt, lyrics = str(body.get(self._prompt) or ""), body.get(self._lyrics)
-        return GenerationRequest(prompt, lyrics, body, body.get(self._duration, self._seconds))
-
-    def _fault_of(self, body: Mapping[str, Any]) -> str | None:
-        """A missing, empty or blank prompt has an error of its own; it yields to any other. None
-        where nothing is wrong but that a pattern came to its limit.
-        """
-        if self._required - body.keys() - {self._prompt}:
-            return "wrong_types"
-        fault = None
-        for error in self._validator.iter_errors(body):
-            if patterns.gave_up(error):
-                continue
-            fault = "invalid_prompt"
-            at, keyword = list(error.instance_path), list(error.schema_path)[-1]
-            about_prompt = at == [self._prompt] and keyword != "type"
-            if not about_prompt and keyword != "required":
-                return "wrong_types"
-        return fault

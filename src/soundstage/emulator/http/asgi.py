@@ -25,6 +25,8 @@ _HOST: Final = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0
 
 #: A key, as a bearer token is written (RFC 6750, section 2.1).
 _TOKEN: Final = rb"[A-Za-z0-9._~+/=-]{1,4096}"
+#: So much of a header is repeated.
+_SHOWN: Final = 100
 _JSON: Final = re.compile(
     rb"application/json[ \t]*(;[ \t]*charset[ \t]*=[ \t]*\"?utf-?8\"?[ \t]*)?;?", re.IGNORECASE
 )
@@ -72,6 +74,20 @@ def is_json(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     media = header(headers, b"content-type") or b""
     plain = all(coding in (b"", b"identity") for coding in codings)
     return plain and _JSON.fullmatch(media.strip()) is not None
+
+
+def why_not_json(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """What the headers announce instead of plain JSON, in words."""
+    said = dict.fromkeys((b"content-type", b"content-encoding"), b"")
+    for name, value in headers:
+        if name in said:
+            said[name] = value
+    kind, coding = (value.decode("latin-1")[:_SHOWN] for value in said.values())
+    if coding and coding.lower() != "identity":
+        return f"the Content-Encoding is {coding}; expected none"
+    if not kind:
+        return "there is no Content-Type; expected application/json"
+    return f"the Content-Type is {kind}; expected application/json, in UTF-8"
 
 
 class FarEnd:

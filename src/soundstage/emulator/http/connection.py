@@ -17,6 +17,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from soundstage.emulator.http.incoming import HEAD_S, LINGER_S, Incoming, RefusedRequest, too_slow
+from soundstage.emulator.http.replies import going_away
 
 _EXTENSION: Final = "soundstage.connection"
 _OTHER_HOST: Final = "soundstage.other_host"
@@ -74,7 +75,22 @@ class _PipelineFlow(FlowControl):
             super().resume_reading()
 
 
-class _Unframed(RequestResponseCycle):
+class _Cut(RequestResponseCycle):
+    """An answer that nothing was said of when it ended: the server is being stopped (all that fails
+    in an application is answered there). That is no failure of its own, and no 500.
+    """
+
+    async def send_500_response(self) -> None:
+        answer = going_away()
+        headers = [(b"content-type", b"application/json"), *answer.headers]
+        headers.append((b"content-length", b"%d" % len(answer.body)))
+        await self.send(
+            {"type": "http.response.start", "status": answer.status, "headers": headers}
+        )
+        await self.send({"type": "http.response.body", "body": answer.body, "more_body": False})
+
+
+class _Unframed(_Cut):
     """The answer to a client of HTTP/1.0, which knows no chunks: a body without a length goes on
     until the connection is closed (RFC 9112, section 6.1).
     """
@@ -143,9 +159,8 @@ class OpenProtocol(HttpToolsProtocol):
         if old:
             self.expect_100_continue = False  # RFC 9110, section 10.1.1
         super().on_headers_complete()
-        if old:
-            # uvicorn makes its cycles by name; this one has not begun yet.
-            self.cycle.__class__ = _Unframed
+        # uvicorn makes its cycles by name; this one has not begun yet.
+        self.cycle.__class__ = _Unframed if old else _Cut
 
     def on_response_complete(self) -> None:
         last = not self.pipeline

@@ -22,9 +22,11 @@ NONE: Final = "none"
 _ANY: Final = "*"
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:_-]{1,255}|null")
 _NAMES: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, \t-]{0,1000}")
+_METHOD: Final = re.compile(rb"[A-Za-z]{1,40}")
 #: What a page may read of a response, beyond what it always may.
 _EXPOSED: Final = (
-    b"accept-ranges, content-length, content-range, etag, retry-after, soundstage-course"
+    b"accept-ranges, allow, content-length, content-range, etag, retry-after, "
+    b"soundstage-course, soundstage-fault-missed, soundstage-refused"
 )
 _SECONDS: Final = b"600"
 
@@ -70,13 +72,15 @@ class Cors:
         if not any(name == b"access-control-allow-origin" for name, _ in allowed):
             return None
         asked = header(headers, b"access-control-request-headers") or b""
+        # A method that there is not is allowed too: a page can read the refusal of it then.
+        wanted = [method.decode("ascii")] if _METHOD.fullmatch(method) else []
         named = asked if _NAMES.fullmatch(asked) else b""
         return Reply(
             200,
             b"",
             None,
             [
-                (b"access-control-allow-methods", ", ".join(sorted(methods)).encode()),
+                (b"access-control-allow-methods", ", ".join(sorted({*methods, *wanted})).encode()),
                 (b"access-control-allow-headers", named),
                 (b"access-control-max-age", _SECONDS),
             ],

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from itertools import islice, takewhile
 from typing import Any, Final
 
-from soundstage.output.cutting import beginning, head
+from soundstage.output.cutting import beginning, cut, head
 
 #: Where a request's scope has its entry.
 ENTRY: Final = "soundstage.entry"
@@ -18,13 +19,16 @@ KEPT: Final = 10_000
 #: How much of a body is kept, in bytes.
 BODY_KEPT: Final = 4096
 _PATH_KEPT: Final = 2048
+_WHY_KEPT: Final = 1000
 
 
 @dataclass(slots=True, eq=False)
 class JournalEntry:
     """One request. `account` is the digest of its key, None where it had none that is accepted;
     `status` None while nothing was answered yet. `chunks` and `seconds` are how many chunks were
-    sent and how long the answer took, None while it is under way.
+    sent and how long the answer took, None while it is under way. Of a refusal `reason` is the name
+    of the error, `why` says it in words, and `problems` are the fields that are wrong, each with
+    `field` (a JSON pointer), `expected` and `found`. `fault`: what was put into the answer.
     """
 
     id: int
@@ -38,6 +42,9 @@ class JournalEntry:
     body_bytes: int = 0
     status: int | None = None
     reason: str | None = None
+    why: str | None = None
+    problems: tuple[Mapping[str, str], ...] = ()
+    fault: str | None = None
     message_id: str | None = None
     chunks: int | None = None
     seconds: float | None = None
@@ -45,6 +52,16 @@ class JournalEntry:
     def received(self, body: bytes) -> None:
         """Note the body, as much of it as is kept."""
         self.body, self.body_bytes = beginning(body, BODY_KEPT), len(body)
+
+    def refused(self, reason: str, why: str, problems: Iterable[Mapping[str, str]] = ()) -> None:
+        """Note why it was refused, as much of it as is kept."""
+        self.reason, self.why = reason, cut(why, _WHY_KEPT)
+        self.problems = tuple(problems)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it was refused, or answered with an error."""
+        return self.status is not None and self.status >= 400
 
     def meets(self, filters: dict[str, Any]) -> bool:
         """Whether it has all these values. A path that ends in `*` stands for all that begin so."""

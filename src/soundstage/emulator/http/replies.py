@@ -76,6 +76,15 @@ def refusal_of_body(name: str) -> Reply:
     return answer
 
 
+#: What is said to who has no answer yet when the emulator is stopped.
+STOPPING: Final = "the emulator is being stopped"
+
+
+def going_away() -> Reply:
+    """The answer to a request that the end of the emulator came before."""
+    return Reply(503, orjson.dumps({"detail": "Stopped"}), headers=[(b"connection", b"close")])
+
+
 def plain(status: int, detail: str) -> Reply:
     """An answer that says one thing, in the form of the contracts' other errors."""
     return Reply(status, orjson.dumps({"detail": detail}))

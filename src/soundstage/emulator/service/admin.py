@@ -16,11 +16,14 @@ import jsonschema_rs
 import orjson
 from starlette.types import Receive, Scope, Send
 
+from soundstage.contract import Contract
 from soundstage.emulator.accounts.accounts import account_of
 from soundstage.emulator.http.asgi import body_of, respond
+from soundstage.emulator.http.explained import explained
 from soundstage.emulator.http.guard import Guard
-from soundstage.emulator.http.replies import Reply, plain, refusal_of_size
+from soundstage.emulator.http.replies import Reply, plain, refusal, refusal_of_size
 from soundstage.emulator.service.control import Control
+from soundstage.emulator.service.nearest_place import nearest_place
 from soundstage.errors import UsageError
 from soundstage.output.cutting import head
 from soundstage.untrusted import json_text
@@ -29,6 +32,7 @@ PREFIX: Final = "/_emulator/"
 #: What answers whoever asks, wherever the emulator listens.
 _PUBLIC: Final = "health"
 _MOST_PARAMETERS: Final = 20
+_OFF: Final = "the admin API is off beyond loopback; --admin with a token lets it answer"
 
 Asked = Mapping[str, Any]
 Handler = Callable[[Asked, Any], Awaitable[Any]]
@@ -110,12 +114,12 @@ def _validator(schema: Mapping[str, Any]) -> jsonschema_rs.Validator:
 
 
 class Admin:
-    """The handler of everything below `PREFIX`; `nothing` is what a path gets that is not there."""
+    """The handler of everything below `PREFIX`; what is not there gets the words of `contract`."""
 
-    def __init__(self, control: Control, guard: Guard, nothing: Reply) -> None:
+    def __init__(self, control: Control, guard: Guard, contract: Contract) -> None:
         self._control = control
         self._guard = guard
-        self._nothing = nothing
+        self._contract = contract
         self._handlers: dict[str, Handler] = {
             "health": self._health,
             "openapi": self._openapi,
@@ -149,12 +153,13 @@ class Admin:
         if scope["path"] == PREFIX + _PUBLIC and method == "GET":
             return Reply(200, orjson.dumps(self._control.health()))
         if not self._guard.on:
-            return self._nothing
+            return self._no_such(_OFF)
         if (refused := self._guard.refuses(scope)) is not None:
             return refused
         place = self._known().get(scope["path"])
         if place is None:
-            return self._nothing
+            places = {path: methods.keys() for path, methods in self._known().items()}
+            return self._no_such(f"no such path; {nearest_place(scope['path'], places)}")
         operation = place.get(method)
         if operation is None:
             answer = plain(405, f"There are {', '.join(place)} here")
@@ -173,6 +178,9 @@ class Admin:
         answer = Reply(200, orjson.dumps(value))
         answer.headers.append((b"cache-control", b"no-store"))
         return answer
+
+    def _no_such(self, why: str) -> Reply:
+        return explained([self._contract], refusal(self._contract, "not_found"), why)
 
     def _known(self) -> dict[str, dict[str, _Operation]]:
         """The operations by path and method, made when they are first asked for."""

@@ -29,15 +29,17 @@ from soundstage.emulator.generations.factory import Factory
 from soundstage.emulator.generations.store import Store
 from soundstage.emulator.http.asgi import NoBody, header, respond
 from soundstage.emulator.http.cors import Cors
+from soundstage.emulator.http.explained import refuse
 from soundstage.emulator.http.guard import Guard
 from soundstage.emulator.http.journal import ENTRY, Journal, JournalEntry
-from soundstage.emulator.http.replies import refusal
+from soundstage.emulator.http.replies import STOPPING, going_away, refusal
 from soundstage.emulator.options import Options
 from soundstage.emulator.pace.profiles import profile
 from soundstage.emulator.service.admin import PREFIX, Admin
 from soundstage.emulator.service.control import Control
 from soundstage.emulator.service.endpoints import Endpoints, Handler, Methods
 from soundstage.emulator.service.file_routes import Assets
+from soundstage.emulator.service.nearest_place import nearest_place
 from soundstage.emulator.service.page import Page
 from soundstage.errors import UsageError
 from soundstage.output.cutting import head
@@ -74,10 +76,11 @@ class Emulator:
         self.control = Control(options, self.contracts, admission, self._faults, self._journal)
         self.guard = Guard(options)
         self._cors = Cors(options.cors)
-        self._admin = Admin(self.control, self.guard, refusal(self._first, "not_found"))
+        self._admin = Admin(self.control, self.guard, self._first)
         self._files = Assets(self.store, self._first)
         self._page = Page(self.contracts, self.guard, _key_to_show(options, accounts))
         self._endpoints = Endpoints(options.framing, options.stamp, admission, self._faults)
+        self._stopping = False
         self._tending: asyncio.AbstractEventLoop | None = None
         methods = self._methods()
         #: The methods and paths that make songs: faults are about their answers.
@@ -87,6 +90,7 @@ class Emulator:
             for endpoint in contract.endpoints.values()
             if endpoint.makes_songs or endpoint.sampled
         }
+        self._methods_at = methods
         self._places = {path: place for path, place in methods.items() if "{" not in path}
         routes = [Route(path, endpoint=place) for path, place in methods.items()]
         self._router = Router(
@@ -155,6 +159,8 @@ class Emulator:
             # A path without parameters is looked up, not matched: the fewer frames a stream's
             # coroutine has, the less each of its chunks costs.
             await (self._places.get(path) or self._router)(scope, receive, send)
+            if self._stopping and entry.status is None:
+                await refuse(scope, send, (), going_away(), "stopping", STOPPING)
         except NoBody as refused:
             await respond(scope, send, refused.answer)
         except Exception:
@@ -177,7 +183,10 @@ class Emulator:
             self._tending = None
 
     def stop(self) -> None:
-        """Cut every response that is still running; the server is about to close."""
+        """Cut every response that is still running; the server is about to close. What has not
+        begun to be answered is told so.
+        """
+        self._stopping = True
         self._endpoints.stop()
         self._files.stop()
 
@@ -221,7 +230,16 @@ class Emulator:
             for endpoint in contract.endpoints.values()
             if endpoint.path.split("/")[1] == first
         )
-        await respond(scope, send, refusal(next(near, self._first), "not_found"))
+        whose = next(near, self._first)
+        places = {path: place.handlers for path, place in self._methods_at.items()}
+        why = f"no such path; {nearest_place(scope['path'], places)}"
+        preflight = self._cors.preflight(scope, ())
+        if scope["method"] == "OPTIONS" and preflight is not None:
+            # A page gets to read the answer to what it asks then, which says what is wrong.
+            await respond(scope, send, preflight)
+            return
+        answer = refusal(whose, "not_found")
+        await refuse(scope, send, self.contracts.values(), answer, "not_found", why)
 
     async def _asset(self, scope: Scope, receive: Receive, send: Send) -> None:
         entry: JournalEntry = scope[ENTRY]

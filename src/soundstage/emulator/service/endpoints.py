@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -15,6 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from soundstage.contract import Contract
 from soundstage.contract.json_schema import patterns
+from soundstage.contract.json_schema.schema_words import described
 from soundstage.contract.placeholders import PLACEHOLDER
 from soundstage.contract.protocol import Endpoint
 from soundstage.emulator.faults.choice import Faults, RequestFaults
@@ -25,16 +26,23 @@ from soundstage.emulator.generations.generations import Generation, status_of
 from soundstage.emulator.generations.states import look
 from soundstage.emulator.http.asgi import FarEnd, body_of, header_list, respond
 from soundstage.emulator.http.cors import Cors
+from soundstage.emulator.http.explained import refuse
 from soundstage.emulator.http.journal import ENTRY, JournalEntry
-from soundstage.emulator.http.replies import Reply, plain, refusal
+from soundstage.emulator.http.replies import BODY_LIMIT, Reply, plain, refusal
 from soundstage.emulator.service.streaming import SongAnswer
 from soundstage.generation.faults.fault_ties import CHARGED_TWICE, UNKNOWN_ID
 from soundstage.generation.walk import maker_of
 from soundstage.untrusted import json_text
 
+_LONGEST_METHOD: Final = 40
 #: More parameters of a query are not looked at.
 _MOST_PARAMETERS: Final = 100
 
+
+_NO_GENERATION: Final = (
+    "no generation is known by this id: it was not made by this emulator since its start, or its"
+    " end is too long ago"
+)
 
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -52,14 +60,15 @@ class Methods:
         if handler is not None:
             await handler(scope, receive, send)
             return
-        answer = None
         if scope["method"] == "OPTIONS":
-            answer = self._cors.preflight(scope, self.handlers)
-        if answer is None:
-            refused = refusal(self.contract, "method_not_allowed")
-            allow = ", ".join(sorted(self.handlers)).encode()
-            answer = Reply(refused.status, refused.body, headers=[(b"allow", allow)])
-        await respond(scope, send, answer)
+            preflight = self._cors.preflight(scope, self.handlers)
+            if preflight is not None:
+                await respond(scope, send, preflight)
+                return
+        name, there = "method_not_allowed", ", ".join(sorted(self.handlers))
+        answer = replace(refusal(self.contract, name), headers=[(b"allow", there.encode())])
+        why = f"{scope['method'][:_LONGEST_METHOD]} is not answered here; there is {there}"
+        await refuse(scope, send, [self.contract], answer, name, why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +106,22 @@ class Endpoints:
         rest = next((self.handler(contract, each) for each in endpoints if each.when is None), None)
 
         async def handle(scope: Scope, receive: Receive, send: Send) -> None:
+            entry: JournalEntry = scope[ENTRY]
+            entry.api = contract.api
             if (raw := await body_of(receive)) is None:
-                await respond(scope, send, refusal(contract, "too_large"))
+                answer, why = refusal(contract, "too_large"), f"at most {BODY_LIMIT:,} bytes"
+                await refuse(scope, send, [contract], answer, "too_large", why)
                 return
-            value = json_text.parse(raw).value
-            found = next((handler for when, handler in told if when.is_valid(value)), rest)
+            parsed = json_text.parse(raw)
+            found = next((one for when, one in told if when.is_valid(parsed.value)), rest)
+            if found is None and not isinstance(parsed.value, dict):
+                found = told[0][1]  # which refuses it
             if found is None:
-                await respond(scope, send, plain(422, "no endpoint is for such a request"))
+                entry.received(raw)
+                answer = plain(422, "No endpoint is for such a request")
+                asked = dict.fromkeys(described(each.when) for each in endpoints)
+                why = f"expected {' or '.join(asked)}"
+                await refuse(scope, send, [contract], answer, "wrong_types", why)
                 return
             await found(scope, _again(raw, receive), send)
 
@@ -121,20 +139,19 @@ class Endpoints:
             if named is not None or self.faults.asked:
                 faults = self.faults.of_request(contract, named)
             if isinstance(faults, str):
-                entry.reason = "unknown_fault"
-                await respond(scope, send, plain(400, faults))
+                answer = plain(400, faults)
+                name = "unknown_fault"
+                await refuse(scope, send, [contract], answer, name, faults, in_body=False)
                 return
             if faults is not None:
                 before = faults.before(scope["path"], scope.get("query_string", b""))
                 if before is not None:
+                    entry.fault = faults.struck
                     await respond(scope, send, before)
                     return
             accepted = await admission.accept(place, scope, receive, entry)
             if isinstance(accepted, Declined):
-                entry.reason, refused = accepted.reason, accepted.answer
-                admission.ledger.refused(entry.reason)
-                answer = refused if faults is None else faults.in_refusal(refused)
-                await respond(scope, send, answer)
+                await self._decline(accepted, faults, scope, send)
                 return
             listener = FarEnd(receive)
             self.listeners.add(listener)
@@ -155,6 +172,27 @@ class Endpoints:
 
         return handle
 
+    async def _decline(
+        self, declined: Declined, faults: RequestFaults | None, scope: Scope, send: Send
+    ) -> None:
+        refused, entry = declined.answer, scope[ENTRY]
+        self.admission.ledger.refused(declined.reason)
+        answer = refused if faults is None else faults.in_refusal(refused)
+        # A fault broke the body of the contract: as broken as it is, it is sent.
+        whole = answer is refused
+        if faults is not None:
+            entry.fault = faults.struck
+        await refuse(
+            scope,
+            send,
+            self.admission.contracts.values(),
+            answer,
+            declined.reason,
+            declined.why,
+            problems=[asdict(each) for each in declined.problems.named],
+            in_body=whole and not declined.asked_for,
+        )
+
     def _status(self, contract: Contract, endpoint: Endpoint) -> Handler:
         async def handle(scope: Scope, receive: Receive, send: Send) -> None:
             entry: JournalEntry = scope[ENTRY]
@@ -169,14 +207,19 @@ class Endpoints:
             if found is not None and found.endpoint is not None and faults is not None:
                 ties = faults.ties(found.endpoint.name)
             if found is None or UNKNOWN_ID in ties:
-                entry.reason = "unauthorized" if account is None else "not_found"
-                await respond(scope, send, refusal(contract, entry.reason))
+                reason, why = "not_found", _NO_GENERATION
+                if account is None:
+                    reason, why = "unauthorized", self.admission.why_unauthorized(scope, contract)
+                await refuse(scope, send, [contract], refusal(contract, reason), reason, why)
                 return
             entry.message_id = found.story.message_id
             if CHARGED_TWICE in ties and account is not None:
                 self.admission.ledger.charge_again(account.name, self.admission.accounts.price)
             now = asyncio.get_running_loop().time()
-            await respond(scope, send, self._look(contract, endpoint, found, now, faults, ties))
+            answer = self._look(contract, endpoint, found, now, faults, ties)
+            if faults is not None:
+                entry.fault = faults.struck
+            await respond(scope, send, answer)
 
         return handle
 

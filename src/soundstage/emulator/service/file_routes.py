@@ -21,7 +21,8 @@ from soundstage.emulator.files.mp3 import RATE, size_at, size_of
 from soundstage.emulator.files.songs import Song, song
 from soundstage.emulator.generations.generations import Generation
 from soundstage.emulator.generations.store import Store
-from soundstage.emulator.http.asgi import FarEnd, header, open_response, respond
+from soundstage.emulator.http.asgi import FarEnd, header, open_response
+from soundstage.emulator.http.explained import refuse
 from soundstage.emulator.http.replies import Headers, refusal
 
 _AUDIO: Final = "audio/mpeg"
@@ -30,6 +31,9 @@ _IMAGE: Final = "image/webp"
 _TICK: Final = 0.1
 #: The most that is handed to the server at once, in bytes: it sends no more before that is gone.
 _PIECE: Final = 32 * 2**10
+
+_NO_GENERATION: Final = "no song of this id is kept: another emulator made it, or it is too old"
+_NO_FILE: Final = "no chunk of this song has named this file yet"
 
 _RANGE: Final = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
@@ -139,7 +143,9 @@ class Assets:
                         live = url == story.stream_urls[place]
                         await self._song(generation, place, live, scope, receive, send)
                         return
-        await respond(scope, send, refusal(self._first, "not_found"))
+        why = _NO_GENERATION if generation is None else _NO_FILE
+        answer = refusal(self._first, "not_found")
+        await refuse(scope, send, [self._first], answer, "not_found", why)
 
     async def _cover(self, generation: Generation, scope: Scope, send: Send) -> None:
         story = generation.story

@@ -6,6 +6,7 @@ Never here: what is answered (`app.py`), and how a connection is read (`http/con
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import gc
@@ -78,6 +79,10 @@ class ApplicationServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.stop()
         await super().shutdown(sockets)
+        # Whoever has not taken what was sent by now may never, and the loop would wait for them.
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -25,6 +25,7 @@ from soundstage.emulator.generations.admission import Accepted, Admission
 from soundstage.emulator.generations.generations import Generation
 from soundstage.emulator.http.asgi import FarEnd, open_response, respond
 from soundstage.emulator.http.connection import connection_of
+from soundstage.emulator.http.explained import explained
 from soundstage.emulator.http.journal import ENTRY, JournalEntry
 from soundstage.emulator.http.replies import Headers, Reply
 
@@ -87,6 +88,8 @@ class SongAnswer:
         generation = self.admission.begin(self.accepted, self.faults)
         entry: JournalEntry = self.scope[ENTRY]
         entry.message_id = generation.story.message_id
+        if self.faults is not None:
+            entry.fault = self.faults.struck
         return generation
 
     async def result(self) -> None:
@@ -97,7 +100,11 @@ class SongAnswer:
             return
         generation.sent = len(generation.chunks)
         if generation.failed:
-            failure = self.admission.refusal(place.contract, "service_unavailable")
+            entry: JournalEntry = self.scope[ENTRY]
+            name, why = "service_unavailable", "a word in the prompt, or the profile, lets it fail"
+            entry.refused(name, why)
+            failure = self.admission.refusal(place.contract, name)
+            failure = explained((), failure, why, in_body=False)
             answer = failure if faults is None else faults.in_refusal(failure)
         elif faults is None:
             body = orjson.dumps(generation.result())
@@ -113,6 +120,8 @@ class SongAnswer:
 
     async def _send_broken(self, answer: Reply, playing: Playing | None) -> None:
         """Send a single body that faults were put into, and that one of the wire may be in."""
+        if self.faults is not None:
+            self.scope[ENTRY].fault = self.faults.struck
         if playing is not None:
             kind = [(b"content-type", answer.media_type.encode())] if answer.media_type else []
             headers = [*kind, *answer.headers]
@@ -178,7 +187,9 @@ class SongAnswer:
             self.faults.tally.missed(playing.chosen)
             headers.extend(missed_header([playing.chosen]))
             return False
-        self.faults.tally.applied(playing.chosen)
+        self.faults.strike(playing.chosen)
+        entry: JournalEntry = self.scope[ENTRY]
+        entry.status, entry.fault = status, self.faults.struck
         player, script = ScriptPlayer(listener, self.send, connection), playing.script
         moves = parted(script.chunks, len(moments) or 1)
         loop = asyncio.get_running_loop()
