@@ -32,6 +32,7 @@ from soundstage.emulator.http.replies import BODY_LIMIT, Reply, plain, refusal
 from soundstage.emulator.service.streaming import SongAnswer
 from soundstage.generation.faults.fault_ties import CHARGED_TWICE, UNKNOWN_ID
 from soundstage.generation.walk import maker_of
+from soundstage.output.cutting import head
 from soundstage.untrusted import json_text
 
 _LONGEST_METHOD: Final = 40
@@ -67,7 +68,7 @@ class Methods:
                 return
         name, there = "method_not_allowed", ", ".join(sorted(self.handlers))
         answer = replace(refusal(self.contract, name), headers=[(b"allow", there.encode())])
-        why = f"{scope['method'][:_LONGEST_METHOD]} is not answered here; there is {there}"
+        why = f"{head(scope['method'], _LONGEST_METHOD)} is not answered here; there is {there}"
         await refuse(scope, send, [self.contract], answer, name, why)
 
 
