@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from locust.env import Environment
 
 from soundstage.conformance.coverage import exercised
+from soundstage.conformance.defects import BrokenRule, Defects, counted, headline_of
 from soundstage.conformance.violations import Verdict, Violation
 from soundstage.exchange.client import Call, Exchange
 from soundstage.exchange.session import Session
@@ -57,6 +58,7 @@ class RowRecorder:
         outlet: RowOutlet,
         matrix: Matrix,
         *,
+        kinds: Mapping[tuple[str, str], str] | None = None,
         warmup_s: float = 0.0,
         scorecard: Scorecard | None = None,
         weights: Weights | None = None,
@@ -65,6 +67,7 @@ class RowRecorder:
         self.session = session
         self.outlet = outlet
         self.matrix = matrix
+        self._kinds = kinds or {}
         self.epoch_ns = 0
         self.outcomes: Counter[str] = Counter()
         self.timing: Counter[str] = Counter()
@@ -81,6 +84,9 @@ class RowRecorder:
         self._choice = TranscriptChoice()
         self._looked: Counter[tuple[str, str]] = Counter()
         self._locust = LocustRows(environment)
+        #: What is wrong with each rule that was broken, and in how many exchanges.
+        self._defects: dict[str, Defects] = {}
+        self._broken_in: Counter[str] = Counter()
 
     @property
     def done(self) -> int:
@@ -168,6 +174,10 @@ class RowRecorder:
         self.violating += bool(row.get("errors"))
         self.codes.update(row["codes"])
         self.late.add(lateness(row))
+        for each in violations:
+            defects = self._defects.setdefault(each.rule, Defects(each.rule))
+            defects.add(each.code, each.message, each.path, each.times)
+        self._broken_in.update({each.rule for each in violations})
         self.matrix.add(
             row["id"],
             row["api"],
@@ -177,6 +187,17 @@ class RowRecorder:
             reason=row["reason"],
             exercised=exercised_by,
         )
+
+    def broken(self) -> str:
+        """What is broken, in a sentence; "" for nothing."""
+        failed = (row for row in self.matrix.rows() if row["outcome"] == "failed")
+        return headline_of(self._broken(row) for row in failed)
+
+    def _broken(self, row: Mapping[str, Any]) -> BrokenRule:
+        name, many = row["rule"], self._broken_in[row["rule"]]
+        kind = self._kinds.get((row["api"], row["endpoint"]), row["endpoint"])
+        seen = counted(many, row["exchanges"], kind)
+        return BrokenRule(self._defects[name].sentence, seen, many, row["violations"])
 
     def not_sent(self, call: Call, outcome: str, reason: str) -> None:
         """A request that was due and never came to anything: "dropped" by the cap on exchanges in

@@ -52,7 +52,7 @@ def _finish(
     run.bundle.finish(
         verdict=None if run.interrupted else _VERDICTS.get(code, "inconclusive"),
         exit_code=code,
-        reason=None if code in (0, 1) else _reason(run, voids, slos),
+        reason=_why(run, code, voids, slos),
         rules=recording.matrix.rows(),
         voids=voids,
         totals=_totals(run),
@@ -151,6 +151,15 @@ def _exit_code(run: LoadRun, voids: list[dict[str, str]], slos: list[dict[str, A
     whole = run.recording.matrix.judged() and not voids
     met = whole and kept == verdicts.PASS
     return ExitCode.PASS if met else ExitCode.INCONCLUSIVE
+
+
+def _why(
+    run: LoadRun, code: int, voids: list[dict[str, str]], slos: list[dict[str, Any]]
+) -> str | None:
+    """Why the run came to this end, in a sentence; None where it passed."""
+    if code == ExitCode.PASS:
+        return None
+    return run.recording.broken() if code == ExitCode.BROKEN else _reason(run, voids, slos)
 
 
 def _reason(run: LoadRun, voids: list[dict[str, str]], slos: list[dict[str, Any]]) -> str | None:

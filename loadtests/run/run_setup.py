@@ -132,6 +132,11 @@ def recording_of(
         session,
         outlet,
         matrix,
+        kinds={
+            (contract.api, each.name): each.kind
+            for contract in traffic.contracts
+            for each in contract.endpoints.values()
+        },
         warmup_s=options.scenario.warmup_s,
         scorecard=scorecard,
         weights=weights,

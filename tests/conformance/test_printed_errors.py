@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from soundstage.conformance.answers import check_error, is_the_apis_word
+from soundstage.conformance.judge import Judge
 from soundstage.contract import Contract
 
 Body = dict[str, Any]
@@ -126,3 +127,24 @@ def test_a_boolean_is_no_number(v6):
     assert said(contract, {"code": True, "message": "c"}) == []
     (message,) = said(contract, {"code": 1.0, "message": "c"})
     assert "message is 'c'; expected 'a'" in message
+
+
+@pytest.mark.parametrize("kind", ["stream", "sync"])
+def test_an_error_that_no_page_prints_is_no_outage_where_it_was_asked_for(v5, kind):
+    """A 503 looks like a gateway's; of the one that was asked for everybody knows whose it is."""
+    endpoint = next(each for each in v5.endpoints.values() if each.kind == kind)
+    error = next(each for each in v5.errors.known if each.status == 503)
+    assert not error.printed
+
+    def reason(body: Body, *, asked: bool, status: int = 503) -> str | None:
+        judge = Judge(v5, endpoint, expect_error=asked)
+        judge.head(status, "application/json")
+        judge.feed(json.dumps(body).encode())
+        judge.close()
+        assert judge.violations == []
+        return judge.reason
+
+    assert reason(error.body, asked=True) is None
+    assert reason({**error.body, "message": "else"}, asked=True) == "http.503"
+    assert reason(error.body, asked=True, status=502) == "http.502"
+    assert reason(error.body, asked=False) == "http.503"

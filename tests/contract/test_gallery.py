@@ -221,18 +221,6 @@ def test_what_a_page_quotes_stands_in_the_files(api: str) -> None:
         assert any(holds(value, each) for file in files for value in inside(file)), each
 
 
-@pytest.mark.parametrize(
-    ("page", "saved"),
-    [
-        ("countdown", "countdown/saved/count.sse"),
-        ("messages", "messages/saved/message.sse"),
-        *(("pictures", f"pictures/saved/{name}.json") for name in PLAIN),
-    ],
-)
-def test_a_page_shows_the_saved_answer_itself(page: str, saved: str) -> None:
-    assert (GALLERY / saved).read_text().strip() in PAGE[page]
-
-
 LINKS = [
     (page, target)
     for page in ("adding-an-api.md", *(f"contracts/{name}" for name in PAGES.values()))

@@ -173,7 +173,7 @@ class PageRun:
                 self._run_command(each, exits)
                 continue
             before = self._orders.parent / "before"
-            with locked("load"):
+            with locked("load", 2):
                 for left in reversed(range(TRIES)):
                     shutil.copytree(self.place, before, symlinks=True)
                     try:
@@ -261,11 +261,22 @@ def page_run(page: DocPage, folder: Path) -> Iterator[PageRun]:
 
 
 @contextmanager
-def locked(name: str) -> Iterator[None]:
-    """Held by one process of this user at a time; given back when it ends, however that is."""
-    path = Path(tempfile.gettempdir()) / f"soundstage-docs-{os.getuid()}-{name}.lock"
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+def locked(name: str, most: int = 1) -> Iterator[None]:
+    """Held by so many processes of this user at a time; given back when one ends, however that
+    is.
+    """
+    folder = Path(tempfile.gettempdir())
+    with ExitStack() as stack:
+        places = [
+            stack.enter_context((folder / f"soundstage-docs-{os.getuid()}-{name}-{n}").open("w"))
+            for n in range(most)
+        ]
+        for place in places:
+            with suppress(BlockingIOError):
+                fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+        else:
+            fcntl.flock(places[os.getpid() % most], fcntl.LOCK_EX)
         yield
 
 

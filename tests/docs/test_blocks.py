@@ -303,6 +303,8 @@ def test_what_is_said_of_work_under_way_is_no_output() -> None:
     [
         ("p50   6.8 ms  (n = 11)", "p50  12.1 ms  (n = 9)", True),
         ("p95 0.9 s", "p95 870 ms", True),
+        ("TTC 13.9 ms to 1.10 s", "TTC 1.0 to 2.2 s", True),
+        ("TTC 13.9 ms to 1.10 s", "TTC 1.0 s", False),
         ("runs/2026-11-28T00-26-04-check-4b39/x", "runs/2027-01-02T03-04-05-check-ffff/x", True),
         ("rules: 28 passed", "rules: 28 failed", False),
         ("p95 6 ms", "p95 6 MB", False),

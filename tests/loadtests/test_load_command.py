@@ -14,6 +14,8 @@ import pytest
 from soundstage.loadtests import cli
 from soundstage.loadtests.schedule.arrivals import steady
 from soundstage.loadtests.schedule.scenario import Scenario
+from soundstage.reports.run import findings
+from soundstage.results.intake import take_in
 
 from .conftest import Ran, load
 
@@ -103,6 +105,18 @@ def test_a_broken_contract_fails_the_run_and_keeps_transcripts(broken: Ran) -> N
     rule = rules["v6/stream/streaming_ready/field/stream_url/required"]
     assert rule["outcome"] == "failed"
     assert rule["violations"] == len(ran.rows)
+    reason = ran.bundle.run["reason"]
+    many = len(ran.rows)
+    assert reason == f"stream_url is missing in streaming_ready: {many} of {many} streams"
+    assert reason in ran.out
+    # A bundle of before, which says none, is told of in the same words.
+    report = findings.build(
+        {**ran.bundle.run, "reason": None},
+        rules=ran.bundle.rules(),
+        violations=ran.bundle.violations(),
+        exchanges=lambda wanted: take_in(ran.bundle, wanted),
+    )
+    assert report.headline.detail == reason
     assert {row["transcript"] for row in ran.rows} == set(ran.bundle.transcripts())
     kept = (ran.folder / ran.bundle.transcripts()[0]).read_text()
     assert "beats per minute" not in kept, "the prompt is private"

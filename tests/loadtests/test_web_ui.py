@@ -9,14 +9,10 @@ from __future__ import annotations
 import csv
 import json
 import re
-import signal
 import socket
-import subprocess
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from shlex import split
 from typing import Any
@@ -24,129 +20,13 @@ from urllib.parse import urlencode
 
 import pytest
 from tests.support.listening import Stranger, stranger
+from tests.support.locust_ui import KEY, LOCUSTFILE, PATIENCE_S, Ui, free_port, locust, until
 
 from soundstage.errors import SoundstageError
-from soundstage.results.bundle import Bundle
 
 from .conftest import start
 
-_LOCUSTFILE = Path(__file__).parents[2] / "loadtests" / "locustfile.py"
-_PATIENCE_S = 60.0
 _BUDGET = 3
-KEY = "sk-of-somebody-0123456789"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a server said."""
-
-    status: int
-    head: str
-    body: str
-
-
-@dataclass(frozen=True)
-class Ui:
-    """A Locust that runs: where, in which folder, and what it is given."""
-
-    port: int
-    folder: Path
-    emulator: str
-    key_file: Path
-    process: subprocess.Popen[str]
-
-    @property
-    def authority(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    @property
-    def said(self) -> str:
-        return (self.folder / "log").read_text("utf-8")
-
-    def ask(
-        self,
-        method: str = "GET",
-        path: str = "/",
-        headers: list[str] | None = None,
-        *,
-        form: dict[str, str] | str | None = None,
-        host: str | None = None,
-    ) -> Answer:
-        """Send one request with exactly these header lines beside `Host`; "" sends none."""
-        body = form if isinstance(form, str) else urlencode(form or {})
-        host = self.authority if host is None else host
-        lines = [
-            f"{method} {path} HTTP/1.1",
-            *([f"Host: {host}"] if host else []),
-            *(headers or []),
-        ]
-        if method != "GET":
-            lines += ["Content-Type: application/x-www-form-urlencoded"]
-            lines += [f"Content-Length: {len(body)}"]
-        return talk(self.port, "\r\n".join([*lines, "Connection: close", "", body]))
-
-    def swarm(self, **form: str) -> dict[str, Any]:
-        """What the form gets for an answer."""
-        answer = self.ask("POST", "/swarm", form={"user_count": "2", "spawn_rate": "9", **form})
-        return json.loads(answer.body)
-
-    def bundles(self) -> list[Bundle]:
-        runs = self.folder / "runs"
-        return [Bundle.open(each) for each in sorted(runs.iterdir())] if runs.exists() else []
-
-
-def talk(port: int, text: str, address: str = "127.0.0.1") -> Answer:
-    with socket.create_connection((address, port), timeout=_PATIENCE_S) as client:
-        client.sendall(text.encode("latin-1"))
-        raw = b""
-        with suppress(ConnectionResetError):
-            while data := client.recv(65536):
-                raw += data
-    head, _, body = raw.decode("utf-8", "replace").partition("\r\n\r\n")
-    return Answer(int(head.split()[1]), head, body)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-def until(happened: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + _PATIENCE_S
-    while not (found := happened()):
-        assert time.monotonic() < deadline, "nothing happened"
-        time.sleep(0.05)
-    return found
-
-
-@contextmanager
-def locust(folder: Path, host: str | None, options: str = "", *, key: bool = True) -> Iterator[Ui]:
-    """A Locust with a web UI, once that answers."""
-    port = free_port()
-    key_file = folder / "key"
-    key_file.write_text(KEY)
-    words = ["-m", "locust", "-f", str(_LOCUSTFILE), "--web-port", str(port), "--logfile", "log"]
-    words += ["--host", host] if host else []
-    words += ["--soundstage-key-file", str(key_file)] if key else []
-    process = start(*words, "--soundstage-api", "v6", *split(options), cwd=folder)
-    ui = Ui(port, folder, host or "", key_file, process)
-
-    def answers() -> bool:
-        with suppress(OSError, IndexError):
-            return ui.ask().status > 0
-        assert process.poll() is None, process.communicate()
-        return False
-
-    try:
-        until(answers)
-        yield ui
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.communicate(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -571,10 +451,10 @@ def test_a_host_that_only_a_file_of_the_folder_names_gets_no_key(tmp_path: Path)
     with stranger(address) as strange:
         (tmp_path / "locust.conf").write_text(f"host = {strange.url}\n")
         (tmp_path / "key").write_text(KEY)
-        words = ["-m", "locust", "-f", str(_LOCUSTFILE), "--headless"]
+        words = ["-m", "locust", "-f", str(LOCUSTFILE), "--headless"]
         words += ["--soundstage-key-file", "key", "--soundstage-budget", "5"]
         process = start(*words, cwd=tmp_path)
-        out, err = process.communicate(timeout=_PATIENCE_S)
+        out, err = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 2, out + err
         assert "locust.conf names the host" in err
         assert strange.heads == []
@@ -586,7 +466,7 @@ def test_a_worker_sends_its_key_nowhere_but_to_the_host_that_it_was_given(
 ) -> None:
     (tmp_path / "key").write_text(KEY)
     port, log = free_port(), tmp_path / "log"
-    common = ["-m", "locust", "-f", str(_LOCUSTFILE), "--soundstage-key-file", "key"]
+    common = ["-m", "locust", "-f", str(LOCUSTFILE), "--soundstage-key-file", "key"]
     leading = f"--master --master-bind-port {port} --headless --expect-workers 1"
     following = f"--worker --master-port {port} --host {emulator} --logfile log"
     master = start(

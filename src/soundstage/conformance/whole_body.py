@@ -119,11 +119,16 @@ def judge_whole(asked: AnswerContext, raw: bytes) -> BodyJudgement:
 
 def outage_reason(asked: AnswerContext, raw: bytes) -> str | None:
     """Why an answer is none of the API's, but of a gateway before it; None if it is the API's own.
-    A printed error, or nearly one, is the API's word under any status.
+    A printed error, or nearly one, is the API's word under any status; and one that no page prints,
+    but the contract has, where an error was asked for.
     """
     if asked.status is None or not is_outage(asked.status, asked.content_type, raw):
         return None
     if is_the_apis_word(asked.contract, raw):
+        return None
+    if asked.expect_error and asked.contract.errors.is_known(
+        json_text.parse(raw).value, asked.status
+    ):
         return None
     return http_reason(asked.status)
 

@@ -295,6 +295,12 @@ class Errors:
                 return error
         raise KeyError(name)
 
+    def is_known(self, body: Any, status: int) -> bool:
+        """Whether it is an error of the contract's data, to the letter, also one that no page
+        prints: what an emulator sends that is asked for it.
+        """
+        return any(error.body == body and error.status == status for error in self.known)
+
     def matching(self, body: Any) -> DocumentedError | None:
         """The printed error whose body this is, to the letter; None if it is none of them."""
         for error in self.known:

@@ -36,8 +36,6 @@ Floats = npt.NDArray[np.float64]
 #: At most this many different reasons or codes are told apart; the rest count as "(others)".
 DISTINCT_LIMIT = 200
 OTHERS = "(others)"
-#: What exchanges are called that ask an emulator for an error, and how they end that get one.
-_ASKED_FOR, _REFUSED = "errors", "refused"
 
 #: The outcome of a request that was never sent, and of one that came to its end.
 DROPPED, OK = "dropped", "ok"
@@ -68,15 +66,6 @@ def is_probe(row: Mapping[str, Any]) -> bool:
     return bool(row.get("probe")) or (
         row["verdict"] == "conforms" and (row.get("http_status") or 0) >= 400
     )
-
-
-def _as_asked(row: Mapping[str, Any]) -> bool:
-    """Whether a probe was refused for what it asked, which has no reason: one that an outage met
-    has one. An error that an emulator was asked for by its name looks like an outage where it has
-    that status, and is none.
-    """
-    asked = row.get("scenario") == _ASKED_FOR and row["outcome"] == _REFUSED
-    return asked or row.get("reason") is None
 
 
 class RowKind(NamedTuple):
@@ -193,7 +182,8 @@ class Columns:
             self._kinds[kind][0] += 1
         except KeyError:
             self._count(kind)
-        if outcome != OK and not self._times_only and not (probe and _as_asked(row)):
+        # A probe that was refused for what it asked has no reason; one that an outage met has.
+        if outcome != OK and not self._times_only and not (probe and get("reason") is None):
             self.failures.add(row, _lasted(row))
         if warmup or probe:
             return
