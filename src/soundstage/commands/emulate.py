@@ -8,12 +8,15 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from soundstage.arguments import Parser, whole
 from soundstage.errors import UsageError
 from soundstage.output import visible
 from soundstage.output.streams import say
+
+if TYPE_CHECKING:
+    from soundstage.emulator import Emulator
 
 HELP = "start the emulator of the API"
 
@@ -74,6 +77,9 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         options.error("--replay serves what was recorded: no --profile-from")
     if args.loop and args.replay is None:
         options.error("--loop needs --replay")
+    if args.log_format is not None and args.log is None:
+        options.error("--log-format needs --log")
+    args.log_format = args.log_format or "text"
     if args.replay is not None and (args.error or args.faults or args.stamp):
         options.error("--replay serves what was recorded: no --error, --fault or --stamp")
     return args
@@ -98,6 +104,10 @@ def _add_operation(parser: argparse.ArgumentParser) -> None:
     add("--admin", action="store_true", help=text)
     text = "token of the admin API (or $SOUNDSTAGE_ADMIN_TOKEN)"
     add("--admin-token-file", type=Path, metavar="FILE", help=text)
+    text = "write a line for each request to this file (default of FILE: standard error)"
+    add("--log", nargs="?", const="-", metavar="FILE", help=text)
+    text = "of these lines: for people, or JSON (default: text)"
+    add("--log-format", choices=("text", "json"), help=text)
     text = "let pages of this origin call, `none` for no page (repeatable; default: all)"
     add("--cors", action="append", default=[], metavar="ORIGIN", help=text)
 
@@ -108,10 +118,14 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     from soundstage.emulator.service.app import Emulator
     from soundstage.emulator.service.server import READY, serve
 
-    def ready(url: str) -> None:
+    def ready(url: str, emulator: Emulator | None = None) -> None:
         say(f"{READY}{url}", stdout, flush=True)
-        if stderr.isatty() and args.replay is None:
-            print(_hint(url, args.apis), file=stderr, flush=True)
+        if stderr.isatty() and emulator is not None:
+            print(_hint(emulator, url), file=stderr, flush=True)
+
+    def serving(emulator: Emulator) -> None:
+        options = emulator.options
+        serve(emulator, options.host, options.port, lambda url: ready(url, emulator))
 
     if args.replay is not None:
         _replay(args, ready, stderr)
@@ -131,26 +145,27 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     lists = {name: tuple(named[name]) for name in ("keys", "apis", "faults", "cors")}
     options = Options(**{name: named[name] for name in Options.__slots__} | lists)
     if args.profile_from is None:
-        serve(Emulator(options), options.host, options.port, ready)
+        serving(Emulator(options))
         return 0
     with tempfile.TemporaryDirectory(prefix="soundstage-") as folder:
         # Options name a profile, or a file that holds one.
         file = Path(folder) / "fitted.json"
         fit_profile.write(data, file)
-        fitted = Emulator(replace(options, profile=str(file)))
-        serve(fitted, options.host, options.port, ready)
+        serving(Emulator(replace(options, profile=str(file))))
     return 0
 
 
 def _replay(args: argparse.Namespace, ready: Callable[[str], None], stderr: TextIO) -> None:
     from soundstage.contract import load, load_all
+    from soundstage.emulator.http.access_log import access_log
     from soundstage.emulator.replay import recordings, replay
 
     contracts = [load(api) for api in args.apis] or list(load_all().values())
     found = recordings.find(args.replay, contracts)
     for line in found.skipped:
         say(f"soundstage emulate: {line}", stderr, flush=True)
-    served = replay.Replay(found.recordings, found.jobs, speed=args.speed, loop=args.loop)
+    log = access_log(args.log, args.log_format, stderr)
+    served = replay.Replay(found.recordings, found.jobs, speed=args.speed, loop=args.loop, log=log)
     if stderr.isatty():
         print(visible.lines(["recorded:", *served.paths()]), file=stderr, flush=True)
     replay.serve(served, args.host, args.port, ready)
@@ -243,8 +258,8 @@ examples:
   soundstage emulate --profile-from runs/2026-11-21T08-36-15-load-3f2a --profile-to live.json
   soundstage emulate --fault index/gap --fault track/lost:0.1
   soundstage emulate --fault wire/reset@running:0.5*3
-
-exit codes: 0 stopped, or the profile is written, 2 wrong usage, 6 the address cannot be had
+  soundstage emulate --log
+  soundstage emulate --log requests.jsonl --log-format json
 """
 
 
@@ -252,13 +267,7 @@ def _brief(text: str) -> str:
     return text.partition(". ")[0].removesuffix(".")
 
 
-def _hint(url: str, apis: list[str]) -> str:
-    from soundstage.contract import load, load_all
-    from soundstage.emulator.service.page import curl_call
-
-    for contract in [load(api) for api in apis] or load_all().values():
-        endpoint = contract.endpoint_of_kind("stream")
-        if endpoint is not None:
-            call = curl_call(contract, endpoint, url, "any-key").replace(" \\\n ", "")
-            return visible.lines([f"try: {call}", "stop with Ctrl-C"])
-    return "stop with Ctrl-C"
+def _hint(emulator: Emulator, url: str) -> str:
+    calls = emulator.calls(url)
+    said = [f"try: {calls[0].on_one_line}"] if calls else []
+    return visible.lines([*said, "stop with Ctrl-C"])

@@ -24,7 +24,8 @@ class Options:
 
     `admin` lets the admin API answer beyond loopback, to who
     has the token of `admin_token_file` (or of the environment). `cors` are the origins whose pages
-    may call: empty for any, `none` for none.
+    may call: empty for any, `none` for none. `log` is the file that each request is logged to, `-`
+    for standard error, in a `log_format` of `http/access_log.py`.
     """
 
     host: str = "127.0.0.1"
@@ -45,6 +46,8 @@ class Options:
     admin: bool = False
     admin_token_file: Path | None = None
     cors: tuple[str, ...] = ()
+    log: str | None = None
+    log_format: str = "text"
 
     @property
     def on_loopback(self) -> bool:
@@ -63,6 +66,8 @@ class Options:
             "rate-limit": self.rate_limit,
             "triggers": self.triggers,
             "admin-token-file": self.admin_token_file,
+            "log": self.log,
+            "log-format": None if self.log is None else self.log_format,
         }
         yield from (f"--{name}={value}" for name, value in named.items() if value is not None)
         yield from (f"--{name}" for name in ("stamp", "admin") if getattr(self, name))

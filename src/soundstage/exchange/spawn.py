@@ -45,6 +45,11 @@ def spawned_emulator(
     Raises TargetError, with what it said, if it does not get ready; EmulatorOptionsError if these
     are no options of it.
     """
+    if _logs_unseen(arguments):
+        raise EmulatorOptionsError(
+            "--log needs a file here, since nobody sees what the emulator of a run prints: "
+            "--log FILE"
+        )
     # It ends with us, however we end; and imports nothing from the folder that we are in.
     program = [sys.executable, "-P", "-m", "soundstage", "emulate", lifeline.OPTION]
     command = [*program, "--port", "0", *arguments, *_served(arguments, apis, left_out)]
@@ -89,6 +94,16 @@ def _served(arguments: list[str], apis: Iterable[str], left_out: Collection[str]
         sound, broken = load_sound()
         wanted = [api for api in sound if api not in left_out] if broken or left_out else []
     return [word for api in wanted for word in ("--api", api)]
+
+
+def _logs_unseen(arguments: list[str]) -> bool:
+    """Whether the options ask for a log on standard error."""
+    following = [*arguments[1:], "--"]
+    return any(
+        word in ("--log=-", "--log=")
+        or (word == "--log" and (after == "-" or after.startswith("--")))
+        for word, after in zip(arguments, following, strict=True)
+    )
 
 
 def _announced(stdout: IO[bytes]) -> str | None:

@@ -16,6 +16,7 @@ from starlette.types import Scope
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from soundstage.emulator.http.access_log import LOGGED, LoggedRequest
 from soundstage.emulator.http.incoming import HEAD_S, LINGER_S, Incoming, RefusedRequest, too_slow
 from soundstage.emulator.http.replies import going_away
 
@@ -31,13 +32,16 @@ _SILENT.setLevel(logging.CRITICAL)
 class Connection:
     """One connection that a response is being sent on."""
 
-    __slots__ = ("_transport",)
+    __slots__ = ("_logged", "_transport")
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, logged: LoggedRequest | None = None) -> None:
         self._transport = transport
+        self._logged = logged
 
     def write(self, data: bytes) -> None:
         """Send octets as they are, after all that was sent before."""
+        if self._logged is not None:
+            self._logged.sent += len(data)
         self._transport.write(data)
 
     def close(self) -> None:
@@ -214,6 +218,9 @@ class OpenProtocol(HttpToolsProtocol):
         """
         if not self.transport.is_closing():
             self._unset_keepalive_if_required()
+            application: Any = self.app
+            if (enter := getattr(application, "unread", None)) is not None:
+                enter(self.client, refused.status, refused.detail)
             self.transport.write(refused.to_bytes())
             self.transport.write_eof()
             self.loop.call_later(LINGER_S, self.transport.close)
@@ -265,4 +272,4 @@ def connection_of(scope: Scope) -> Connection | None:
     process, or by another server).
     """
     transport = (scope.get("extensions") or {}).get(_EXTENSION)
-    return None if transport is None else Connection(transport)
+    return None if transport is None else Connection(transport, scope.get(LOGGED))

@@ -20,6 +20,7 @@ from typing import Any, Final
 from starlette.types import Receive, Scope, Send
 
 from soundstage.emulator.faults.script_player import ScriptPlayer
+from soundstage.emulator.http.access_log import AccessLog
 from soundstage.emulator.http.asgi import FarEnd, respond
 from soundstage.emulator.http.connection import Connection, OneRequestProtocol, connection_of
 from soundstage.emulator.http.replies import Reply
@@ -54,7 +55,7 @@ _ENDS: Final = frozenset(
 class Replay:
     """The recordings and whose turn it is, as an ASGI application. `speed` divides every time; with
     `loop` the first follows the last. `jobs`: the looks at what recordings made; `now` gives the
-    time in seconds.
+    time in seconds. `log`: where each request is written.
     """
 
     def __init__(
@@ -64,11 +65,13 @@ class Replay:
         *,
         speed: float = 1.0,
         loop: bool = False,
+        log: AccessLog | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.speed = speed
         self._jobs = list(jobs)
         self._now = now
+        self._log = log
         self.loop = loop
         self._turns: dict[tuple[str, str], list[Recording]] = {}
         self._served: dict[tuple[str, str], int] = {}
@@ -128,9 +131,12 @@ class Replay:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, and close the connection as the recording says."""
+        if self._log is not None:
+            send = self._log.begin(scope, send)
         connection = connection_of(scope)
         assert connection is not None, "a replay is served on connections of ours"
         self._answering.add(connection)
+        recorded = None
         try:
             if await _whole_request(receive):
                 path = scope["raw_path"].decode("latin-1") or "/"
@@ -139,6 +145,7 @@ class Replay:
                 if isinstance(answer, Reply):
                     await respond(scope, send, answer)
                     return
+                recorded = answer
                 # A client of HTTP/1.0 knows no chunks (RFC 9112, section 6.1).
                 chunks = scope["http_version"] != "1.0"
                 await self._play(answer, scope["method"], chunks, receive, send, connection)
@@ -149,6 +156,19 @@ class Replay:
                 pass
         finally:
             self._answering.discard(connection)
+            if self._log is not None:
+                told = None if recorded is None else (recorded.name, recorded.status)
+                self._log.end(scope, recorded=told)
+
+    def unread(self, client: tuple[str, int] | None, status: int, why: str) -> None:
+        """Log what came on a connection and could not be read as a request."""
+        if self._log is not None:
+            self._log.unread(client, status, why)
+
+    def close(self) -> None:
+        """Write what is left of the log."""
+        if self._log is not None:
+            self._log.close()
 
     async def _play(
         self,
@@ -238,4 +258,7 @@ def serve(replay: Replay, host: str, port: int, ready: Callable[[str], None]) ->
     """
     # Not uvloop, whose clock counts milliseconds: pieces would be sent before their time.
     how = {"http": OneRequestProtocol, "lifespan": "off", "loop": "asyncio"}
-    server.serve(replay, host, port, ready, **how)
+    try:
+        server.serve(replay, host, port, ready, **how)
+    finally:
+        replay.close()

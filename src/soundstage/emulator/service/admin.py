@@ -81,6 +81,8 @@ class _Operation:
                 problem = "is there twice" if name in asked else "is not known"
                 raise _Wrong(f"the parameter {head(name, 50)!r} {problem}; there are: {known}")
             value: Any = text
+            if self._parameters[name].get("type") == "boolean":
+                value = {"true": True, "false": False}.get(text, text)
             if self._parameters[name].get("type") == "integer":
                 value = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else text
             for error in self._checks[name].iter_errors(value):

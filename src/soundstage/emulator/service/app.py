@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+import orjson
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
@@ -27,6 +29,7 @@ from soundstage.emulator.faults.choice import Faults
 from soundstage.emulator.generations.admission import Admission
 from soundstage.emulator.generations.factory import Factory
 from soundstage.emulator.generations.store import Store
+from soundstage.emulator.http.access_log import access_log
 from soundstage.emulator.http.asgi import NoBody, header, respond
 from soundstage.emulator.http.cors import Cors
 from soundstage.emulator.http.explained import refuse
@@ -40,7 +43,7 @@ from soundstage.emulator.service.control import Control
 from soundstage.emulator.service.endpoints import Endpoints, Handler, Methods
 from soundstage.emulator.service.file_routes import Assets
 from soundstage.emulator.service.nearest_place import nearest_place
-from soundstage.emulator.service.page import Page
+from soundstage.emulator.service.page import ExampleCall, Page
 from soundstage.errors import UsageError
 from soundstage.output.cutting import head
 
@@ -80,6 +83,7 @@ class Emulator:
         self._files = Assets(self.store, self._first)
         self._page = Page(self.contracts, self.guard, _key_to_show(options, accounts))
         self._endpoints = Endpoints(options.framing, options.stamp, admission, self._faults)
+        self._log = access_log(options.log, options.log_format, sys.stderr)
         self._stopping = False
         self._tending: asyncio.AbstractEventLoop | None = None
         methods = self._methods()
@@ -151,6 +155,8 @@ class Emulator:
                 await self._admin(scope, receive, send)
                 return
             entry = scope[ENTRY] = self._journal.begin(scope["method"], path)
+            if self._log is not None:
+                send = self._log.begin(scope, send, entry.time)
             origin = header(scope["headers"], b"origin")
             if origin is not None:
                 send = self._cors.sending(origin, send)
@@ -162,6 +168,8 @@ class Emulator:
             if self._stopping and entry.status is None:
                 await refuse(scope, send, (), going_away(), "stopping", STOPPING)
         except NoBody as refused:
+            if entry is not None:
+                entry.refused("unread_body", orjson.loads(refused.answer.body)["detail"])
             await respond(scope, send, refused.answer)
         except Exception:
             log.exception("the emulator failed on %s", path)
@@ -170,6 +178,8 @@ class Emulator:
         finally:
             if entry is not None:
                 entry.seconds = round(time.monotonic() - began, 6)
+                if self._log is not None:
+                    self._log.end(scope, entry)
 
     @asynccontextmanager
     async def _lifespan(self, app: Any) -> AsyncIterator[None]:
@@ -181,6 +191,8 @@ class Emulator:
             self.stop()
             self._ledger.end(loop.time())
             self._tending = None
+            if self._log is not None:
+                self._log.close()
 
     def stop(self) -> None:
         """Cut every response that is still running; the server is about to close. What has not
@@ -189,6 +201,18 @@ class Emulator:
         self._stopping = True
         self._endpoints.stop()
         self._files.stop()
+
+    def calls(self, url: str) -> list[ExampleCall]:
+        """How each endpoint that makes songs can be called; `url` is where this one is reached."""
+        return self._page.calls(url)
+
+    def unread(self, client: tuple[str, int] | None, status: int, why: str) -> None:
+        """Enter what came on a connection and could not be read as a request."""
+        entry = self._journal.begin("", "")
+        entry.status = status
+        entry.refused("unreadable", why)
+        if self._log is not None:
+            self._log.unread(client, status, why)
 
     def _tend(self, loop: asyncio.AbstractEventLoop) -> None:
         """See to it that somebody looks after what is due, in this event loop."""

@@ -38,17 +38,25 @@ if TYPE_CHECKING:
     import jinja2
 
 _DRAWN: Final = 20
+#: What goes on behind it is on the next line of a command.
+_NEXT_LINE: Final = " \\\n  "
 _PROMPT: Final = "A slow waltz about a lighthouse in autumn"
+
+
+_HOW: Final = {"stream": "as a stream", "sync": "all at once", "job": "as a job"}
 
 
 @dataclass(frozen=True, slots=True)
 class ExampleCall:
     """One way to call the emulator: the endpoint in words, and the command line."""
 
-    api: str
     title: str
-    kind: str
+    how: str
     command: str
+
+    @property
+    def on_one_line(self) -> str:
+        return self.command.replace(_NEXT_LINE, " ")
 
 
 class Page:
@@ -82,9 +90,8 @@ class Page:
         """A command line for each endpoint that makes songs; `url` is the emulator's own."""
         return [
             ExampleCall(
-                contract.api,
                 contract.title,
-                endpoint.kind,
+                _HOW.get(endpoint.kind, endpoint.kind),
                 curl_call(contract, endpoint, url, self._key),
             )
             for contract in self._contracts.values()
@@ -104,7 +111,7 @@ def curl_call(contract: Contract, endpoint: Endpoint, url: str, key: str) -> str
         parts += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(body)}"]
     elif endpoint.method != "GET":
         parts.append(f"-X {endpoint.method}")
-    return " \\\n  ".join(parts)
+    return _NEXT_LINE.join(parts)
 
 
 def _example(contract: Contract, endpoint: Endpoint) -> dict[str, Any]:

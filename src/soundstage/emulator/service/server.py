@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import errno
 import gc
+import json
 import logging
 import os
 import signal
@@ -18,6 +19,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+import urllib.error
+import urllib.parse
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -138,6 +142,33 @@ class Running:
 
     def __str__(self) -> str:
         return self.url
+
+    def asked(self, **filters: object) -> list[dict[str, Any]]:
+        """What it was asked so far, the oldest first: the entries of its journal, each with
+        `method`, `path`, `body`, `status`, `endpoint`, `chunks`; of a refusal also `reason`, `why`
+        and `problems`. `filters` are those of the journal: `asked(failed=True, path="/v6/*")`; at
+        most 1,000 entries unless a `limit` says less.
+
+        Raises UsageError where the journal cannot be read so: for a filter that there is not, or
+        where the admin API wants a token.
+        """
+        words = {"limit": 1000, **filters}
+        named = {
+            name: str(value).lower() if isinstance(value, bool) else str(value)
+            for name, value in words.items()
+        }
+        # An opener of its own: proxies of the environment are for other hosts.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        url = f"{self.url}/_emulator/journal?{urllib.parse.urlencode(named)}"
+        try:
+            with opener.open(url, timeout=_START_S) as answer:
+                entries = json.load(answer)["entries"]
+        except urllib.error.HTTPError as error:
+            with error:
+                said = error.read(1000).decode(errors="replace")
+            raise UsageError(f"the journal of the emulator cannot be read: {said}") from error
+        assert isinstance(entries, list)
+        return entries
 
 
 @contextmanager
