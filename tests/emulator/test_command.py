@@ -117,7 +117,7 @@ def test_a_port_in_use_is_one_clear_line() -> None:
         with pytest.raises(TargetError, match=f"port {port}: Address already in use; choose"):
             emulate.run(args, io.StringIO(), io.StringIO())
         with pytest.raises(TargetError, match=r"did not start: .*Address already in use"):
-            spawned_emulator(Options(port=port).arguments()).__enter__()
+            spawned_emulator(list(Options(port=port).arguments())).__enter__()
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])

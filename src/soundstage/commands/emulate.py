@@ -260,6 +260,8 @@ examples:
   soundstage emulate --fault wire/reset@running:0.5*3
   soundstage emulate --log
   soundstage emulate --log requests.jsonl --log-format json
+
+exit codes: 0 stopped, or the profile is written, 2 wrong usage, 6 the address cannot be had
 """
 
 
