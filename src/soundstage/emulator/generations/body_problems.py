@@ -29,6 +29,7 @@ _LONGEST_WORDS: Final = 200
 _LONGEST_TEXT: Final = 40
 _LONGEST_NUMBER: Final = 64  # bits
 _MISSING: Final = "missing"
+_UNEXPECTED: Final = "unexpected"
 _CLOSING: Final = ("additionalProperties", "unevaluatedProperties")
 #: Keywords that list what they take: there a text that they do not take is worth repeating.
 _LISTING: Final = ("enum", "const")
@@ -48,7 +49,8 @@ _NEEDS_NOUN: Final = ("of ", "with ", "without ", "like ")
 @dataclass(frozen=True, slots=True)
 class BodyProblem:
     """One thing wrong with a body. `field` is a JSON pointer, "" for the whole body; `expected` and
-    `found` are words: `at most 300`, `the number 900`, `missing`.
+    `found` are words: `at most 300`, `the number 900`, `missing`,
+    `unexpected`.
     """
 
     field: str
@@ -59,6 +61,8 @@ class BodyProblem:
         place = self.field.removeprefix("/") or "the body"
         if self.found == _MISSING:
             return f"{place}: missing, expected {self.expected}"
+        if self.found == _UNEXPECTED:
+            return f"{place}: {self.expected}"
         return f"{place}: expected {self.expected}, got {self.found}"
 
 
@@ -131,7 +135,7 @@ def _of_error(
             near = meant(name[:_LONGEST_FIELD], known) if _is_shown(name, secret) else ""
             there = f"; there are {', '.join(map(str, known[:MOST_NAMED]))}" if known else ""
             expected = f"no such field{near or there}"
-            yield BodyProblem(_place([*at, name], secret), _words(expected), "one")
+            yield BodyProblem(_place([*at, name], secret), _words(expected), _UNEXPECTED)
     else:
         value = _at(body, at)
         if keyword == "type":

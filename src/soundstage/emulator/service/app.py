@@ -136,6 +136,8 @@ class Emulator:
                 else:
                     handler = self._endpoints.shared(contract, endpoints)
                 add(contract, method, path, handler)
+                if method == "GET" and not any(each.makes_songs for each in endpoints):
+                    add(contract, "HEAD", path, handler)
         for method in ("GET", "HEAD"):
             add(self._first, method, "/assets/{message_id}/{name}", self._asset)
             add(self._first, method, "/", self._page)
