@@ -5,11 +5,9 @@ from __future__ import annotations
 import html
 import os
 import re
-import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -23,24 +21,7 @@ CONTRACTS: dict[str, Contract] = {
     **load_all(),
     **{each.name: load(each.name, EXAMPLES) for each in sorted(EXAMPLES.iterdir())},
 }
-PAGES = [
-    *Path("docs").glob("**/emulator*.md"),
-    *Path("docs").glob("**/adding-an-api.md"),
-    *Path("docs").glob("**/contracts/*.md"),
-]
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-
-
-def commands(page: Path) -> Iterator[str]:
-    """The lines of a page that call an emulator, each to its end: the quotes in it are closed."""
-    command = ""
-    for line in page.read_text().splitlines():
-        if command or re.match(r"(\$ )?curl .*127\.0\.0\.1:8000", line):
-            command += line.removeprefix("$ ") + "\n"
-            with suppress(ValueError):
-                if not line.endswith("\\") and shlex.split(command):
-                    yield command
-                    command = ""
 
 
 @pytest.fixture
@@ -83,30 +64,6 @@ def test_each_line_makes_a_song(emulator: tuple[Running, Emulator], run) -> None
     # Of each endpoint that makes something, as what it is.
     (contract,) = same.contracts.values()
     assert len(calls) == sum(each.makes_songs for each in contract.endpoints.values())
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_each_line_of_a_page_is_answered(page: Path, run) -> None:  # type: ignore[no-untyped-def]
-    """Against an emulator that begins as theirs does, but for its port."""
-    for line in commands(page):
-        path = re.search(r"127\.0\.0\.1:8000(/[^ '?]*)", line)
-        assert path is not None, line
-        if "…" in line:
-            continue
-        options = Options(profile="instant", seed=1)
-        mine = next(
-            (
-                {name: each}
-                for name, each in CONTRACTS.items()
-                for endpoint in each.endpoints.values()
-                if endpoint.path == path[1] and name not in load_all()
-            ),
-            None,
-        )
-        with running(options, contracts=mine) as started:
-            given = re.search(r"job_[0-9a-f]+", line)
-            if given is None:
-                run(line.replace("http://127.0.0.1:8000", started.url))
 
 
 def test_a_key_that_was_made_for_somebody_is_not_printed() -> None:

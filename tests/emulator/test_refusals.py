@@ -83,7 +83,7 @@ def said(body: Any, schema: dict[str, Any] | None = None) -> list[str]:
         ),
         ({"tags": []}, "count: missing, expected an integer, at least 1, at most 4"),
         ({"stream": False}, "stream: expected true, got false"),
-        ({"prompts": 1}, "prompts: no such field; did you mean 'prompt'?"),
+        ({"prompts": 1}, "prompts: no such field; did you mean prompt?"),
         ({"q": 1}, "q: no such field; there are prompt, size, count, tags, stream"),
         ({"size": None}, 'size: expected "small" or "large", got null'),
     ],
