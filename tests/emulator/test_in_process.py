@@ -86,24 +86,6 @@ def test_it_may_be_made_in_one_event_loop_and_used_in_others() -> None:
     assert found == [200]
 
 
-def test_the_documented_ways_without_pytest_run_as_they_are_printed() -> None:
-    """In threads, on no port at all, and from Schemathesis."""
-    text = (ROOT / "docs/how-to/testing-your-client.md").read_text()
-    printed = text.partition("The same without pytest")[2].partition("```python\n")[2]
-    names: dict[str, Any] = {}
-    exec(compile(printed.partition("```")[0], "docs/how-to/testing-your-client.md", "exec"), names)
-
-    async def song() -> httpx.Response:
-        headers = {"Authorization": "Bearer k"}
-        async with names["client"] as client:
-            answer: httpx.Response = await client.post(
-                path(TRACKED, "stream"), json=payload(TRACKED), headers=headers
-            )
-            return answer
-
-    assert asyncio.run(song()).text.endswith("\n\n")
-
-
 def test_schemathesis_finds_what_the_description_promises() -> None:
     import schemathesis
     from schemathesis.specs.openapi.checks import status_code_conformance
@@ -212,24 +194,6 @@ def suite(folder: Path, *arguments: str, bare: bool = False) -> subprocess.Compl
         text=True,
         timeout=100,
     )
-
-
-def examples() -> dict[str, str]:
-    """The files that the page for users prints: its name stands in the first line of each."""
-    text = (ROOT / "docs/how-to/testing-your-client.md").read_text()
-    blocks = re.findall(r"```python\n# (\S+\.py)\n(.*?)```", text, re.DOTALL)
-    return dict(blocks)
-
-
-@pytest.mark.proof
-def test_the_documented_suite_runs_as_it_is_printed(tmp_path: Path) -> None:
-    files = examples()
-    assert {"conftest.py", "test_player.py"} <= files.keys()
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    done = suite(tmp_path, "-W", "error")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"[4-9] passed", done.stdout), done.stdout
 
 
 def test_the_fixture_may_be_loaded_beside_the_plugin_of_the_gate(tmp_path: Path) -> None:

@@ -255,3 +255,58 @@ def test_a_failed_song_shows_how_far_it_came(browser: Any, emulator: Running) ->
     assert first.locator("li.bad").inner_text() == stages[-1]
     assert first.locator("li.done").count() == len(set(stages)) - 1
     looked.page.close()
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 390)])
+@pytest.mark.proof
+def test_refused_requests_are_shown_with_the_field_and_the_reason(
+    browser: Any, scheme: str, width: int
+) -> None:
+    with running(Options(profile="instant", seed=4)) as own:
+        for _ in range(25):
+            httpx.get(f"{own.url}/v6/{HOSTILE}/{'x' * 500}")
+        path = TRACKED.endpoint_of_kind("stream").path  # type: ignore[union-attr]
+        refused = post(own.url, TRACKED, prompt=7, lyrics=[HOSTILE])
+        assert refused.status_code == 422
+        looked = Looked(browser, own.url, scheme, width)
+        page = looked.page
+        page.wait_for_selector(".refusals > li")
+        assert page.locator(".refusals > li").count() == 20
+        first = page.locator(".refusals > li").first.inner_text()
+        assert f"422 POST {path}" in first
+        assert "prompt: expected a text, got the number 7" in first
+        assert "lyrics: expected a text, got an array of 1 item" in first
+        assert HOSTILE not in first
+        assert "no such path" in page.locator(".refusals > li").nth(1).inner_text()
+        assert page.locator("img").count() == 0
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert looked.complaints == []
+        page.close()
+
+
+@pytest.mark.proof
+def test_a_page_of_another_origin_reads_why_it_was_refused(browser: Any, emulator: Running) -> None:
+    """What it does wrong it is told by the emulator, not by the browser."""
+    other = emulator.url.replace("127.0.0.1", "localhost")
+    looked = Looked(browser, other + "/status/generation/x")
+    told = looked.page.evaluate(
+        """async (url) => {
+            const found = [];
+            for (const [path, method, body] of [
+                ["/v6/generate/sing", "POST", "{}"], ["/v6/generate/song", "PUT", "{}"],
+                ["/v6/generate/song", "POST", "{}"], ["/v6/generate/song", "POST", "no json"],
+            ]) {
+                const headers = {"Authorization": "Bearer k", "Content-Type": "application/json"};
+                const answer = await fetch(url + path, { method, headers, body });
+                found.push([answer.status, answer.headers.get("soundstage-refused")]);
+            }
+            return found;
+        }""",
+        emulator.url,
+    )
+    assert [status for status, _ in told] == [404, 405, 400, 400]
+    assert "did you mean POST /v6/generate/song" in told[0][1]
+    assert told[1][1] == "PUT is not answered here; there is POST"
+    assert told[2][1].startswith("prompt: missing")
+    assert "line 1, column 1" in told[3][1]
+    looked.page.close()
