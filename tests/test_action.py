@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from command_run import run_here
 
 ROOT = Path(__file__).parents[1]
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text())
@@ -379,9 +380,46 @@ def test_a_workflow_of_the_docs_asks_for_little(number: int) -> None:
         assert len(secret) <= 1, "one step sees the key"
 
 
-@pytest.mark.parametrize("page", ["ci.md", "comparing.md", "load-tests.md"])
-def test_an_action_in_the_docs_is_pinned_by_its_commit(page: str) -> None:
-    for line in re.findall(r"uses: (\S+.*)", (ROOT / "docs/how-to" / page).read_text()):
+@pytest.mark.parametrize("number", range(2))
+def test_a_workflow_of_the_docs_gives_the_action_inputs_that_it_has(number: int) -> None:
+    given = [
+        (name, text)
+        for job in workflows()[number]["jobs"].values()
+        for step in job["steps"]
+        if step["uses"].startswith("soundstage/")
+        for name, text in step.get("with", {}).items()
+    ]
+    assert {name for name, _ in given} <= set(ACTION["inputs"])
+    assert len(given) == (0, 5)[number]
+
+
+def gitlab_lines() -> list[str]:
+    """Each line of each script of the page's GitLab jobs."""
+    text = (ROOT / "docs/how-to/ci.md").read_text()
+    found = map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", text, re.DOTALL))
+    jobs = next(each for each in found if "jobs" not in each)
+    return [line for job in jobs.values() for line in job["script"]]
+
+
+@pytest.mark.parametrize("line", dict.fromkeys(gitlab_lines()))
+def test_a_line_of_a_gitlab_job_of_the_docs_means_something(line: str, tmp_path: Path) -> None:
+    """Those of Soundstage are planned (`--dry-run`); of others the shell reads the words."""
+    if line.startswith("soundstage "):
+        done = run_here(*shlex.split(line)[1:], "--dry-run", folder=tmp_path)
+        assert done.returncode == 0, done.stderr
+    else:
+        subprocess.run(["bash", "-n", "-c", line], check=True, timeout=10)
+        for named in re.findall(r"/tmp/soundstage/([\w.]+)", line):
+            assert (ROOT / named).exists()
+
+
+def test_an_action_in_the_docs_is_pinned_by_its_commit() -> None:
+    pages = [page.read_text("utf-8") for page in (ROOT / "docs").rglob("*.md")]
+    used = [
+        line for page in pages for line in re.findall(r"^\s*- uses: (\S+.*)", page, re.MULTILINE)
+    ]
+    assert len(used) > 3
+    for line in used:
         assert re.fullmatch(
             r"soundstage/soundstage@\S+ +#.+|[\w./-]+@[0-9a-f]{40} +# v\d+\.\d+\.\d+", line
         ), line
