@@ -159,7 +159,7 @@ def test_what_is_given_to_ask_with_is_never_asked_for_by_another_method() -> Non
     with emulated(PICTURES) as client:
         job = client.post("/v1/pictures", json=PROMPT).json()["job_id"]
         answer = client.post(f"/v1/pictures/{job}", json=PROMPT)
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
 
 
 # --- charged for, and failed ----------------------------------------------------------------------
