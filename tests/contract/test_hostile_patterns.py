@@ -17,7 +17,7 @@ from soundstage.conformance.engine import StreamCheck
 from soundstage.conformance.violations import Severity, Verdict
 from soundstage.contract import load
 from soundstage.contract.json_schema import patterns
-from soundstage.emulator.generations.admission import Reader
+from soundstage.emulator.generations.request_reader import BadBody, RequestReader
 from soundstage.errors import ContractDataError
 from soundstage.exchange.requests import valid_body
 from soundstage.generation.faults.catalogue import valid_stream
@@ -201,6 +201,9 @@ def test_an_emulator_does_not_refuse_a_request_that_it_could_not_judge(contract_
     endpoint = contract.endpoints["stream"]
     endpoint.request["properties"]["mood"] = {"type": "string", "pattern": SLOW}
     body = valid_body(contract, endpoint, 0)
-    reader = Reader(endpoint)
-    assert not isinstance(reader.read(json.dumps({**body, "mood": LONG}).encode()), str)
-    assert reader.read(json.dumps({**body, "mood": "b"}).encode()) == "wrong_types"
+    reader = RequestReader(endpoint)
+    assert not isinstance(reader.read(json.dumps({**body, "mood": LONG}).encode()), BadBody)
+    bad = reader.read(json.dumps({**body, "mood": "b"}).encode())
+    assert isinstance(bad, BadBody)
+    assert bad.error == "wrong_types"
+    assert "mood: expected" in bad.why
