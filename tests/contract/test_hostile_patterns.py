@@ -203,6 +203,7 @@ def test_an_emulator_does_not_refuse_a_request_that_it_could_not_judge(contract_
     body = valid_body(contract, endpoint, 0)
     reader = RequestReader(endpoint)
     assert not isinstance(reader.read(json.dumps({**body, "mood": LONG}).encode()), BadBody)
-    wrong = reader.read(json.dumps({**body, "mood": "b"}).encode())
-    assert isinstance(wrong, BadBody)
-    assert wrong.error == "wrong_types"
+    bad = reader.read(json.dumps({**body, "mood": "b"}).encode())
+    assert isinstance(bad, BadBody)
+    assert bad.error == "wrong_types"
+    assert "mood: expected" in bad.why

@@ -17,6 +17,7 @@ from soundstage.emulator import Options, running
 from soundstage.emulator.generations.body_problems import MOST_NAMED
 from soundstage.emulator.generations.request_reader import BadBody, RequestReader
 from soundstage.emulator.service.nearest_place import nearest_place
+from soundstage.errors import ContractDataError
 
 V6 = load("v6")
 STREAM = "/v6/generate/song"
@@ -320,3 +321,30 @@ def test_what_cannot_be_read_as_a_request_stands_in_the_journal() -> None:
         (entry,) = httpx.get(f"{url}/_emulator/journal").json()["entries"]
         assert (entry["status"], entry["reason"]) == (400, "unreadable")
         assert "cannot be read" in entry["why"]
+
+
+@pytest.mark.parametrize(
+    ("part", "place", "said"),
+    [
+        ("printed", "message", "a body that is printed is exact"),
+        ("unprinted", "no_such", "there is no text in the body at this place"),
+        ("unprinted", "/code", "there is no text in the body at this place"),
+    ],
+)
+def test_a_contract_that_explains_nowhere_is_refused(
+    tmp_path: Path, part: str, place: str, said: str
+) -> None:
+    from tests.support import small_contract
+
+    small_contract.write(tmp_path, [small_contract.STREAM])
+    error = {"name": "wrong_types", "title": "Bad", "status": 400, "explained_at": place}
+    errors: dict[str, Any] = {
+        "statuses": {"minimum": 400, "maximum": 599},
+        "server_error": {"severity": "error"},
+        "printed": [],
+        "unprinted": [],
+    }
+    errors[part] = [{**error, "body": {"message": "Bad.", "code": 1}}]
+    (tmp_path / "tales" / "errors.json").write_text(json.dumps(errors))
+    with pytest.raises(ContractDataError, match=said):
+        load("tales", tmp_path)

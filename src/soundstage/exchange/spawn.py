@@ -31,7 +31,7 @@ _TAIL_BYTES = 2000
 
 @contextmanager
 def spawned_emulator(
-    arguments: list[str],
+    arguments: Iterable[str],
     apis: Iterable[str] = (),
     *,
     left_out: Collection[str] = (),
@@ -45,10 +45,11 @@ def spawned_emulator(
     Raises TargetError, with what it said, if it does not get ready; EmulatorOptionsError if these
     are no options of it.
     """
+    arguments = list(arguments)
     if _logs_unseen(arguments):
         raise EmulatorOptionsError(
-            "--log needs a file here, since nobody sees what the emulator of a run prints: "
-            "--log FILE"
+            "--emulator-args: --log needs a file, since nobody sees what the emulator of a run "
+            "prints: write --log FILE"
         )
     # It ends with us, however we end; and imports nothing from the folder that we are in.
     program = [sys.executable, "-P", "-m", "soundstage", "emulate", lifeline.OPTION]
