@@ -110,6 +110,11 @@ def test_options_that_fit_no_contract_say_what_there_is(options: Options, says: 
         Emulator(options)
 
 
+def test_a_run_may_start_one_without_any_option() -> None:
+    with spawned_emulator([]) as url:
+        assert httpx.get(f"{url}/_emulator/health").json()["profile"] == "realistic"
+
+
 def test_a_port_in_use_is_one_clear_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

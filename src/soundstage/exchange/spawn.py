@@ -99,7 +99,7 @@ def _served(arguments: list[str], apis: Iterable[str], left_out: Collection[str]
 
 def _logs_unseen(arguments: list[str]) -> bool:
     """Whether the options ask for a log on standard error."""
-    following = [*arguments[1:], "--"]
+    following = [*arguments, "--"][1:]
     return any(
         word in ("--log=-", "--log=")
         or (word == "--log" and (after == "-" or after.startswith("--")))
