@@ -87,7 +87,7 @@ def described(schema: Any) -> str:
     kinds = schema.get("type", ())
     kinds = [kinds] if isinstance(kinds, str) else list(kinds)
     fixed = [word for word in ("const", "enum") if word in schema]
-    found = [_WORDS[fixed[0]](schema[fixed[0]])] if fixed else [_KINDS[kind] for kind in kinds]
+    found = [_WORDS[fixed[0]](schema[fixed[0]])] if fixed else [KINDS[kind] for kind in kinds]
     first = " or ".join(found)
     more = [
         said
@@ -109,7 +109,8 @@ def asked_by(keyword: str, schema: Schema) -> str:
     return said or f"{keyword} {shown(schema.get(keyword))}"
 
 
-_KINDS: Final = {
+#: What a type of JSON Schema is called.
+KINDS: Final = {
     "null": "null",
     "boolean": "a boolean",
     "integer": "an integer",

@@ -7,7 +7,7 @@ key may stand anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
@@ -16,7 +16,7 @@ import jsonschema_rs
 
 from soundstage.contract.json_schema import patterns
 from soundstage.contract.json_schema.field_schemas import Schema, pointer, type_name
-from soundstage.contract.json_schema.schema_words import asked_by, described
+from soundstage.contract.json_schema.schema_words import KINDS, asked_by, described
 from soundstage.contract.reading.form_words import meant
 from soundstage.output import visible
 from soundstage.output.cutting import cut
@@ -33,15 +33,6 @@ _UNEXPECTED: Final = "unexpected"
 _CLOSING: Final = ("additionalProperties", "unevaluatedProperties")
 #: Keywords that list what they take: there a text that they do not take is worth repeating.
 _LISTING: Final = ("enum", "const")
-_KINDS: Final[Mapping[str, str]] = {
-    "null": "null",
-    "boolean": "a boolean",
-    "integer": "an integer",
-    "number": "a number",
-    "string": "a text",
-    "array": "an array",
-    "object": "an object",
-}
 #: How what a keyword asks begins where it needs a noun before it.
 _NEEDS_NOUN: Final = ("of ", "with ", "without ", "like ")
 
@@ -182,7 +173,7 @@ def _words(text: str) -> str:
 
 def _with_noun(asked: str, value: Any) -> str:
     if asked.startswith(_NEEDS_NOUN):
-        return f"{_KINDS.get(type_name(value), 'a value')} {asked}"
+        return f"{KINDS.get(type_name(value), 'a value')} {asked}"
     return asked
 
 
@@ -198,7 +189,7 @@ def _found(value: Any, secret: str | None, *, echoed: bool = False) -> str:
         return f"a text of {len(value):,} character{'' if len(value) == 1 else 's'}"
     if isinstance(value, list | dict):
         what = "item" if isinstance(value, list) else "field"
-        kind = _KINDS[type_name(value)]
+        kind = KINDS[type_name(value)]
         return f"{kind} of {len(value):,} {what}{'' if len(value) == 1 else 's'}"
     if value is None:
         return "null"
