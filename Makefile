@@ -49,12 +49,18 @@ CORES := $(shell getconf _NPROCESSORS_ONLN)
 WORKERS := $(shell echo $$(( $(CORES) + 2 )))
 COMMANDS := $(shell echo $$(( $(CORES) + 1 )))
 
+# $(call tests,MARKS,WORKERS). A run beside others can be void for want of CPU, and says so: what fails
+# in the crowd is named, and tried once more alone. What fails alone fails.
+tests = $(BIN)/python -m pytest $(2) -m "$(1)" || { code=$$?; [ $$code -eq 1 ] || exit $$code; \
+	echo "once more, alone, what failed beside others:"; \
+	$(BIN)/python -m pytest -m "$(1)" --last-failed --last-failed-no-failures none; }
+
 test: setup $(PUBLISHED)
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not timing and not proof"
+	@$(call tests,not timing and not proof,-n $(WORKERS) --dist worksteal)
 
 # What takes seconds of CPU a test, and then, one after another, what measures delays.
 proofs: setup $(PUBLISHED)
-	@$(BIN)/python -m pytest -n $(COMMANDS) --dist worksteal -m "proof and not timing"
+	@$(call tests,proof and not timing,-n $(COMMANDS) --dist worksteal)
 	@$(BIN)/python -m pytest -m timing
 
 check: setup
