@@ -52,7 +52,7 @@ COMMANDS := $(shell echo $$(( $(CORES) + 1 )))
 # $(call tests,MARKS,WORKERS). A run beside others can be void for want of CPU, and says so: what fails
 # in the crowd is named, and tried once more alone. What fails alone fails.
 tests = $(BIN)/python -m pytest $(2) -m "$(1)" || { code=$$?; [ $$code -eq 1 ] || exit $$code; \
-	echo "once more, alone, what failed beside others:"; \
+	echo "once more, alone, what failed:"; \
 	$(BIN)/python -m pytest -m "$(1)" --last-failed --last-failed-no-failures none; }
 
 test: setup $(PUBLISHED)
@@ -61,7 +61,7 @@ test: setup $(PUBLISHED)
 # What takes seconds of CPU a test, and then, one after another, what measures delays.
 proofs: setup $(PUBLISHED)
 	@$(call tests,proof and not timing,-n $(COMMANDS) --dist worksteal)
-	@$(BIN)/python -m pytest -m timing
+	@$(call tests,timing,)
 
 check: setup
 	@$(BIN)/ruff format --check .
