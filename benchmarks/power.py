@@ -17,8 +17,8 @@ import sys
 import numpy as np
 
 from benchmarks.result import Row
-from soundstage.reports.compare import interval
-from soundstage.reports.compare.interval import Interval
+from soundstage.reports.decision import interval
+from soundstage.reports.decision.interval import Interval
 
 ALPHA, GATES = 0.05, 3
 LEVEL = 1 - ALPHA / GATES

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from soundstage.reports.compare import interval
-from soundstage.reports.compare.arms import Arm, EndpointSeries
-from soundstage.reports.compare.gates import Pairing
-from soundstage.reports.compare.interval import Floats, Interval
+from soundstage.reports.decision import interval
+from soundstage.reports.decision.arms import Arm, EndpointSeries
+from soundstage.reports.decision.gates import Pairing
+from soundstage.reports.decision.interval import Floats, Interval
 from soundstage.reports.run.rule_results import RuleResult
 
 #: Confidence that a rule is broken more often now, and that a stage moved.

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from soundstage.errors import UsageError
-from soundstage.reports.compare import interval
-from soundstage.reports.compare.arms import Arm
-from soundstage.reports.compare.gates import Gate
-from soundstage.reports.compare.interval import Floats, Noise, student_t
+from soundstage.reports.decision import interval
+from soundstage.reports.decision.arms import Arm
+from soundstage.reports.decision.gates import Gate
+from soundstage.reports.decision.interval import Floats, Noise, student_t
 
 FORMAT = 1
 POWER = 0.80

@@ -12,13 +12,13 @@ from soundstage.exit_codes import ExitCode, with_report, worst
 from soundstage.near_names import did_you_mean
 from soundstage.output.streams import say
 from soundstage.output.written_files import check_place, print_document, put, put_within
-from soundstage.reports.compare.gates import ALPHA, MARGIN, RATE_MARGIN
+from soundstage.reports.decision.gates import ALPHA, MARGIN, RATE_MARGIN
 from soundstage.untrusted.strange_files import read_named
 
 if TYPE_CHECKING:
-    from soundstage.reports.compare.arms import Arm
     from soundstage.reports.compare.calibration import Calibration
     from soundstage.reports.compare.comparison import CompareOptions, Comparison
+    from soundstage.reports.decision.arms import Arm
     from soundstage.reports.drift.drift import DriftFinding
 
 HELP = "compare two runs: what got worse"
@@ -154,8 +154,8 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         raise UsageError(f"--allow {reason}: no such reason; there are {', '.join(REASONS)}{near}")
     if args.calibrate is not None:
         return _calibrate(args, stdout, stderr)
-    from soundstage.reports.compare.arms import missing_base, read_arms, resolve
     from soundstage.reports.compare.comparison import compare
+    from soundstage.reports.decision.arms import missing_base, read_arms, resolve
     from soundstage.results.bundle import Bundle
 
     if (why := missing_base(args.base)) is not None:
@@ -193,7 +193,7 @@ def _without_base(why: str, args: argparse.Namespace, stdout: TextIO, stderr: Te
 
 def _options(args: argparse.Namespace, calibration: Calibration | None = None) -> CompareOptions:
     from soundstage.reports.compare.comparison import CompareOptions
-    from soundstage.reports.compare.gates import Rules
+    from soundstage.reports.decision.gates import Rules
 
     noise = calibration.noise() if calibration else {}
     rules = Rules(args.margin, args.rate_margin, args.alpha, noise=noise)
@@ -220,11 +220,11 @@ def contract_drift(base: Arm, candidate: Arm) -> tuple[list[DriftFinding], list[
 
 
 def _calibrate(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
-    from soundstage.reports.compare.arms import read_arms, resolve
     from soundstage.reports.compare.calibration import calibrate
     from soundstage.reports.compare.comparison import gates_of
     from soundstage.reports.compare.comparison_formats import calibration_text
     from soundstage.reports.compare.comparison_json import json_text
+    from soundstage.reports.decision.arms import read_arms, resolve
 
     (arm,) = read_arms([[path for word in args.calibrate for path in resolve(word)]])
     made = calibrate(arm, gates_of(arm, _options(args)), args.margin, args.alpha)
@@ -256,7 +256,7 @@ def _calibration(path: Path) -> Calibration:
 
 def _fidelity(args: argparse.Namespace, stdout: TextIO) -> int:
     from soundstage.reports.compare import fidelity
-    from soundstage.reports.compare.arms import resolve
+    from soundstage.reports.decision.arms import resolve
 
     places = [resolve(word) for word in args.fidelity]
     for word, found in zip(args.fidelity, places, strict=True):

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from soundstage.reports.compare.arms import Arm, ArmRun
+from soundstage.reports.decision.arms import Arm, ArmRun
 from soundstage.reports.run.workload import stated, voids
 from soundstage.reports.words import place_words, plain, setting_words
 

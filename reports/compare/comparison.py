@@ -18,12 +18,12 @@ from soundstage.reports.compare.arm_changes import (
     stage_changes,
     times_shifts,
 )
-from soundstage.reports.compare.arms import Arm
 from soundstage.reports.compare.calibration import Calibration
 from soundstage.reports.compare.comparability import Obstacle, notes, obstacles
-from soundstage.reports.compare.gate_outcomes import GateOutcome, judge
-from soundstage.reports.compare.gates import Gate, Pairing, Rules, default_gates, named_gates
 from soundstage.reports.compare.stage_growth import GateChange, gate_changes
+from soundstage.reports.decision.arms import Arm
+from soundstage.reports.decision.gate_outcomes import GateOutcome, judge
+from soundstage.reports.decision.gates import Gate, Pairing, Rules, default_gates, named_gates
 from soundstage.reports.drift.drift import DriftFinding, broken
 from soundstage.results.milestone_names import milestone_names
 from soundstage.results.polling import Resolution

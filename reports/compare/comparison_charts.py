@@ -28,9 +28,9 @@ from soundstage.reports.compare.comparison_words import (
     gate_row,
     signed,
 )
-from soundstage.reports.compare.gate_outcomes import GateOutcome
-from soundstage.reports.compare.gates import Pairing
 from soundstage.reports.compare.stage_charts import HALF, PITCH, row_words
+from soundstage.reports.decision.gate_outcomes import GateOutcome
+from soundstage.reports.decision.gates import Pairing
 from soundstage.reports.words import plural, seconds
 
 #: Colour of what a gate says.

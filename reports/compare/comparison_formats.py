@@ -15,8 +15,8 @@ from soundstage.reports.compare.calibration import Calibration, advice
 from soundstage.reports.compare.comparison import Comparison, breaks
 from soundstage.reports.compare.comparison_json import FORMAT, json_text, to_json
 from soundstage.reports.compare.comparison_words import LINE_LIMIT, Row
-from soundstage.reports.compare.gate_outcomes import GateOutcome
 from soundstage.reports.compare.page_place import report_links
+from soundstage.reports.decision.gate_outcomes import GateOutcome
 from soundstage.reports.formats.markdown import SIZE_LIMIT, code, escaped
 from soundstage.reports.words import plain, plural
 

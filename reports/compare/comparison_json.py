@@ -11,12 +11,12 @@ from soundstage.output import visible
 from soundstage.reports.compare import comparison_verdict as verdict
 from soundstage.reports.compare import comparison_words as words
 from soundstage.reports.compare.arm_changes import RuleChange, StageChange, TimesShift
-from soundstage.reports.compare.arms import ArmRun
 from soundstage.reports.compare.comparison import Comparison
-from soundstage.reports.compare.gate_outcomes import BestCase, GateOutcome
-from soundstage.reports.compare.gates import Pairing
-from soundstage.reports.compare.interval import Interval
 from soundstage.reports.compare.stage_growth import GateChange
+from soundstage.reports.decision.arms import ArmRun
+from soundstage.reports.decision.gate_outcomes import BestCase, GateOutcome
+from soundstage.reports.decision.gates import Pairing
+from soundstage.reports.decision.interval import Interval
 from soundstage.reports.words import plain
 from soundstage.results.polling import Resolution
 from soundstage.results.quantiles import finite

@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from soundstage.reports.compare.arms import Arm
 from soundstage.reports.compare.comparison import Comparison, breaks
 from soundstage.reports.compare.comparison_words import (
     Row,
@@ -20,8 +19,9 @@ from soundstage.reports.compare.comparison_words import (
     times_broken,
     values_of,
 )
-from soundstage.reports.compare.gate_outcomes import GateOutcome
 from soundstage.reports.compare.stage_growth import GateChange, StageGrowth
+from soundstage.reports.decision.arms import Arm
+from soundstage.reports.decision.gate_outcomes import GateOutcome
 from soundstage.reports.run.milestone_parts import LATE, REST
 from soundstage.reports.words import place_words, plain, plural, seconds
 

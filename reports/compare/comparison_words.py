@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 from soundstage.reports.compare.arm_changes import RuleChange, StageChange, TimesShift
-from soundstage.reports.compare.arms import Arm, ArmRun
 from soundstage.reports.compare.calibration import Calibration
 from soundstage.reports.compare.comparison import Comparison
-from soundstage.reports.compare.gate_outcomes import GateOutcome
-from soundstage.reports.compare.interval import Interval
+from soundstage.reports.decision.arms import Arm, ArmRun
+from soundstage.reports.decision.gate_outcomes import GateOutcome
+from soundstage.reports.decision.interval import Interval
 from soundstage.reports.words import (
     between,
     headline,

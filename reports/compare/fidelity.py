@@ -19,8 +19,8 @@ from soundstage.contract import available, load
 from soundstage.errors import NoDataError, UsageError
 from soundstage.output import visible
 from soundstage.output.written_files import print_document
-from soundstage.reports.compare.arms import ArmRun, Place, read_run
 from soundstage.reports.compare.fidelity_rows import MAY_DIFFER, FidelityRow, delays, endings
+from soundstage.reports.decision.arms import ArmRun, Place, read_run
 from soundstage.reports.drift.drift import DriftFinding, drift, observed_of
 from soundstage.reports.formats.markdown import escaped
 from soundstage.reports.words import between, plain, seconds

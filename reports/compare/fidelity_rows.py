@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from soundstage.reports.compare import interval
-from soundstage.reports.compare.arms import EndpointSeries
+from soundstage.reports.decision import interval
+from soundstage.reports.decision.arms import EndpointSeries
 from soundstage.reports.words import milestone_label
 from soundstage.results.columns import Floats
 from soundstage.results.milestone_names import MilestoneNames

@@ -15,8 +15,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from soundstage.output.cutting import head
-from soundstage.reports.compare.arms import ArmRun
 from soundstage.reports.compare.comparison import Comparison
+from soundstage.reports.decision.arms import ArmRun
 from soundstage.reports.words import plain
 
 #: Longest name of a run in the name of a page; letters beyond this one's are replaced.

@@ -23,8 +23,8 @@ from soundstage.reports.compare.comparison_verdict import (
     stage_words,
 )
 from soundstage.reports.compare.comparison_words import GROWTH_HEAD, signed, signed_bounds
-from soundstage.reports.compare.gates import Pairing
 from soundstage.reports.compare.stage_growth import GateChange, StageGrowth
+from soundstage.reports.decision.gates import Pairing
 from soundstage.reports.words import plain, seconds
 
 #: Pixels of a chart that takes half a page, of its words, and of a row.

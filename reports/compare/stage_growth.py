@@ -20,9 +20,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from soundstage.reports.compare.arms import EndpointSeries, Place
-from soundstage.reports.compare.gate_outcomes import GateOutcome
-from soundstage.reports.compare.interval import Floats, quantile
+from soundstage.reports.decision.arms import EndpointSeries, Place
+from soundstage.reports.decision.gate_outcomes import GateOutcome
+from soundstage.reports.decision.interval import Floats, quantile
 from soundstage.reports.run.milestone_parts import LATE, REST, milestone_parts
 
 #: Exchanges near a quantile: so many of each run at least, and this share of those on its thinner

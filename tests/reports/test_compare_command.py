@@ -17,9 +17,9 @@ import orjson
 import pytest
 
 from soundstage import cli
-from soundstage.reports.compare import arms, gates
 from soundstage.reports.compare.cli import parse_args
 from soundstage.reports.compare.comparability import REASONS
+from soundstage.reports.decision import arms, gates
 from soundstage.results.bundle import EXCHANGES
 
 REQUIRED = "v6/stream/streaming_ready/field/version/required"

@@ -11,11 +11,11 @@ import pytest
 from late_import import LateModule
 
 from soundstage.errors import UsageError
-from soundstage.reports.compare import interval
-from soundstage.reports.compare.arms import EndpointSeries
-from soundstage.reports.compare.gate_outcomes import GateOutcome, judge
-from soundstage.reports.compare.gates import Gate, Pairing, Rules, default_gates, named_gates
-from soundstage.reports.compare.interval import Interval, Noise
+from soundstage.reports.decision import interval
+from soundstage.reports.decision.arms import EndpointSeries
+from soundstage.reports.decision.gate_outcomes import GateOutcome, judge
+from soundstage.reports.decision.gates import Gate, Pairing, Rules, default_gates, named_gates
+from soundstage.reports.decision.interval import Interval, Noise
 from soundstage.results.milestone_names import MilestoneNames
 
 stats = LateModule("scipy.stats")

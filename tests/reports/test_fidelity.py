@@ -21,8 +21,8 @@ from soundstage.emulator.pace.profile import Profile
 from soundstage.emulator.pace.profiles import from_data, profiles
 from soundstage.errors import NoDataError, UsageError
 from soundstage.reports.compare import fidelity
-from soundstage.reports.compare.arms import ArmRun, read_run
 from soundstage.reports.compare.fidelity_rows import FEWEST
+from soundstage.reports.decision.arms import ArmRun, read_run
 from soundstage.reports.drift.drift import DriftFinding, drift
 from soundstage.results.bundle import Bundle
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from soundstage.errors import UsageError
-from soundstage.reports.compare.arms import read_run
+from soundstage.reports.decision.arms import read_run
 from soundstage.reports.run.summary import summary_of
 from soundstage.results import bundle as bundles
 from soundstage.results import intake

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from soundstage.reports import cli
 from soundstage.reports.compare import cli as compare_cli
 from soundstage.reports.compare import fidelity
-from soundstage.reports.compare.arms import EndpointSeries, read_run
 from soundstage.reports.compare.calibration import calibrate
-from soundstage.reports.compare.gate_outcomes import GateOutcome, judge
-from soundstage.reports.compare.gates import Gate, Pairing, Rules
+from soundstage.reports.decision.arms import EndpointSeries, read_run
+from soundstage.reports.decision.gate_outcomes import GateOutcome, judge
+from soundstage.reports.decision.gates import Gate, Pairing, Rules
 from soundstage.reports.run.summary import summarise
 from soundstage.reports.words import between, resolution_words
 from soundstage.results.bundle import Bundle, BundleWriter
@@ -332,7 +332,7 @@ def test_gates_by_default_are_the_headline_milestones_of_the_bundle(tmp_path):
 
 
 def test_a_calibration_counts_pairs_that_polling_cannot_tell_as_inconclusive(tmp_path):
-    from soundstage.reports.compare.arms import Arm
+    from soundstage.reports.decision.arms import Arm
 
     paths = [bundle(tmp_path / str(seed), jobs(seed)) for seed in range(4)]
     runs = Arm.of(read_run(Bundle.open(path)) for path in paths)

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from soundstage.reports.compare.arms import EndpointSeries
-from soundstage.reports.compare.gate_outcomes import judge
-from soundstage.reports.compare.gates import Gate, Pairing, Rules
 from soundstage.reports.compare.stage_growth import GateChange, gate_changes
+from soundstage.reports.decision.arms import EndpointSeries
+from soundstage.reports.decision.gate_outcomes import judge
+from soundstage.reports.decision.gates import Gate, Pairing, Rules
 from soundstage.reports.run.milestone_parts import LATE, REST, milestone_parts
 from soundstage.results.exchange_sample import ExchangeSample
 

@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from soundstage.reports.compare import interval
-from soundstage.reports.compare.arms import EndpointSeries, Place
-from soundstage.reports.compare.decisive_size import (
+from soundstage.reports.decision import interval
+from soundstage.reports.decision.arms import EndpointSeries, Place
+from soundstage.reports.decision.decisive_size import (
     Need,
     events_needed,
     exchanges_needed,
     runs_needed,
 )
-from soundstage.reports.compare.gates import TIMEOUT_RATE, Gate, Rules
-from soundstage.reports.compare.interval import Floats, Interval
+from soundstage.reports.decision.gates import TIMEOUT_RATE, Gate, Rules
+from soundstage.reports.decision.interval import Floats, Interval
 from soundstage.reports.words import seconds
 from soundstage.results.quantiles import needed
 

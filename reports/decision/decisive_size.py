@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from soundstage.reports.compare import interval
-from soundstage.reports.compare.interval import Floats, Interval, Noise
+from soundstage.reports.decision import interval
+from soundstage.reports.decision.interval import Floats, Interval, Noise
 from soundstage.results.quantiles import interval_ranks, needed
 
 #: More than so many times what was measured, or so many runs, is no advice.

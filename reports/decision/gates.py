@@ -23,7 +23,7 @@ from soundstage.reports.words import milestone_label, place_words, plain
 from soundstage.results.milestone_names import MilestoneNames
 
 if TYPE_CHECKING:  # the command's help names the defaults below, and starts without numpy
-    from soundstage.reports.compare.interval import Noise
+    from soundstage.reports.decision.interval import Noise
 
 #: Gates if none are named: each headline milestone at each of these orders, and this rate.
 DEFAULT_ORDERS = (0.5, 0.95)
