@@ -137,6 +137,19 @@ def percent(part: float, whole: float) -> str:
     return f"{share:.1f}%"
 
 
+def signed(factor: float) -> str:
+    """A ratio as people say it: `+12%`, `-3.1%`, `×12`, `±0%`."""
+    if math.isnan(factor):
+        return "–"
+    if math.isinf(factor):
+        return "+∞"
+    if factor >= 3:
+        return f"×{factor:.3g}"
+    change = (factor - 1) * 100
+    text = f"{change:+.0f}" if abs(change) >= 9.95 else f"{change:+.1f}"
+    return f"{text}%" if float(text) else "±0%"
+
+
 def plural(number: int, noun: str) -> str:
     """`1 rule`, `2 rules`, `1,000 rules`; `2 series`."""
     return f"{number:,} {noun}" + ("" if number == 1 or noun.endswith("s") else "s")

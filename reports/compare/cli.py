@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from soundstage.arguments import Parser
+from soundstage.arguments import Parser, count
 from soundstage.errors import NoDataError, SoundstageError, UsageError
 from soundstage.exit_codes import ExitCode, with_report, worst
 from soundstage.near_names import did_you_mean
@@ -16,6 +16,7 @@ from soundstage.reports.decision.gates import ALPHA, MARGIN, RATE_MARGIN
 from soundstage.untrusted.strange_files import read_named
 
 if TYPE_CHECKING:
+    from soundstage.reports.compare.by_looks import LookedArms
     from soundstage.reports.compare.calibration import Calibration
     from soundstage.reports.compare.comparison import CompareOptions, Comparison
     from soundstage.reports.decision.arms import Arm
@@ -33,6 +34,8 @@ examples:
       what this environment can tell at all; then: compare … --calibration calibration.json
   soundstage compare --fidelity runs/live runs/emulated
       how near the emulator comes to the live API
+  soundstage compare baseline latest --gate complete.p50 --looks 6
+      with how many songs a run of `load --against` would have decided, and what
   soundstage compare baseline latest --no-baseline pass
       in CI: passes until `soundstage runs pin latest --as baseline` has made a base
 
@@ -89,6 +92,12 @@ def parser() -> Parser:
     ):
         text += f" (default {default * 100:g}%%)"
         add(name, type=kind, default=default, metavar="SHARE", help=text)
+    text = "judge the gates at N looks, as `load --against` does while songs come"
+    add("--looks", type=count, metavar="N", help=text)
+    text = "of the looks, the last is at N songs (default 1000, or as many as there are)"
+    add("--most", type=count, metavar="N", help=text)
+    text = "of the looks, go on when a gate has failed, until every gate is decided"
+    add("--every-gate", action="store_true", help=text)
     text = "compare in spite of these reasons, parted by commas (repeatable)"
     add("--allow", action="append", default=[], metavar="REASON", help=text)
     add("--force", action="store_true", help="compare in spite of every reason")
@@ -130,6 +139,10 @@ def _check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
         if args.format not in formats:
             parser.error(f"--format {args.format} is for comparisons: here {', '.join(formats)}")
         return
+    if args.looks is None and (args.most is not None or args.every_gate):
+        parser.error("--most and --every-gate are for --looks")
+    if 0 in (args.looks, args.most):
+        parser.error("--looks and --most: 1 or more")
     if args.base or args.candidate:
         if args.arms or not (args.base and args.candidate):
             parser.error("give BASE CANDIDATE, or --base and --candidate")
@@ -169,7 +182,13 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     findings, gaps = contract_drift(base, candidate)
     noise = _calibration(args.calibration) if args.calibration else None
     made = compare(
-        base, candidate, _options(args, noise), drift=findings, gaps=gaps, calibration=noise
+        base,
+        candidate,
+        _options(args, noise),
+        drift=findings,
+        gaps=gaps,
+        calibration=noise,
+        looked=_looked(args, base, candidate),
     )
     code = made.exit_code
     if code == ExitCode.INCONCLUSIVE and args.on_inconclusive == "warn":
@@ -198,6 +217,14 @@ def _options(args: argparse.Namespace, calibration: Calibration | None = None) -
     noise = calibration.noise() if calibration else {}
     rules = Rules(args.margin, args.rate_margin, args.alpha, noise=noise)
     return CompareOptions(tuple(args.gate), rules, args.allow, args.force)
+
+
+def _looked(args: argparse.Namespace, base: Arm, candidate: Arm) -> LookedArms | None:
+    if args.looks is None:
+        return None
+    from soundstage.reports.compare.by_looks import looked_arms
+
+    return looked_arms(base, candidate, args.looks, args.most, every_gate=args.every_gate)
 
 
 def contract_drift(base: Arm, candidate: Arm) -> tuple[list[DriftFinding], list[str]]:

@@ -18,12 +18,14 @@ from soundstage.reports.compare.arm_changes import (
     stage_changes,
     times_shifts,
 )
+from soundstage.reports.compare.by_looks import LookedArms, by_looks
 from soundstage.reports.compare.calibration import Calibration
 from soundstage.reports.compare.comparability import Obstacle, notes, obstacles
 from soundstage.reports.compare.stage_growth import GateChange, gate_changes
 from soundstage.reports.decision.arms import Arm
 from soundstage.reports.decision.gate_outcomes import GateOutcome, judge
 from soundstage.reports.decision.gates import Gate, Pairing, Rules, default_gates, named_gates
+from soundstage.reports.decision.looks import Looking
 from soundstage.reports.drift.drift import DriftFinding, broken
 from soundstage.results.milestone_names import milestone_names
 from soundstage.results.polling import Resolution
@@ -58,7 +60,7 @@ class CompareOptions:
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """All that a comparison shows. `refused` are the obstacles that stood, `allowed` those that
-    did not count.
+    did not count. `looking`: how the gates were looked at, None where they were once.
     """
 
     base: Arm
@@ -75,6 +77,7 @@ class Comparison:
     rules: tuple[RuleChange, ...] = ()
     drift: tuple[DriftFinding, ...] = ()
     calibration: Calibration | None = None
+    looking: Looking | None = None
 
     @property
     def verdict(self) -> str:
@@ -83,7 +86,10 @@ class Comparison:
             return "not comparable"
         if any(each.breaking for each in self.rules) or broken(self.drift):
             return "contract broken"
-        return "slower" if self.failing() else "inconclusive" if self.undecided() else "pass"
+        if self.failing():
+            return "slower"
+        open_ = self.looking is not None and self.looking.verdict == "inconclusive"
+        return "inconclusive" if open_ or self.undecided() else "pass"
 
     @property
     def exit_code(self) -> int:
@@ -128,8 +134,10 @@ def compare(
     drift: Iterable[DriftFinding] = (),
     gaps: Iterable[str] = (),
     calibration: Calibration | None = None,
+    looked: LookedArms | None = None,
 ) -> Comparison:
-    """Compare two arms. `drift`: what changed in what is sent; `gaps`: why that is not known.
+    """Compare two arms. `drift`: what changed in what is sent; `gaps`: why that is not known;
+    `looked`: what is to be looked at, where gates are judged by looks.
 
     Raises UsageError for a gate that the runs do not have, NoDataError if they share nothing.
     """
@@ -149,7 +157,12 @@ def compare(
     timed = made.pairings if base.runs[0].facts["kind"] == _LOAD or options.gates else ()
     series = [{one.place: arm.series(one.place) for one in timed} for arm in (base, candidate)]
     gates = named_gates(options.gates, timed) if options.gates else default_gates(timed)
-    outcomes = judge(gates, series[0], series[1], made.gate_rules)
+    looking = None
+    if looked is None:
+        outcomes = judge(gates, series[0], series[1], made.gate_rules)
+    else:
+        looking = by_looks(gates, base, candidate, made.gate_rules, looked)
+        outcomes = looking.outcomes()
     compared = replace(
         made,
         notes=(*made.notes, *gaps),
@@ -164,10 +177,11 @@ def compare(
         rules=tuple(rule_changes(base, candidate)),
         drift=tuple(drift),
         calibration=calibration,
+        looking=looking,
     )
     has_rules = any(run.rules for arm in (base, candidate) for run in arm.runs)
     strangers = not made.pairings and base.places() and candidate.places()
-    if strangers or not (compared.gates or has_rules or compared.drift):
+    if strangers or not (gates or has_rules or compared.drift):
         raise NoDataError("the two arms have nothing in common that could be compared")
     return compared
 

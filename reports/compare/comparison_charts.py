@@ -26,12 +26,11 @@ from soundstage.reports.compare.comparison_words import (
     GATE_HEAD,
     bounds,
     gate_row,
-    signed,
 )
 from soundstage.reports.compare.stage_charts import HALF, PITCH, row_words
 from soundstage.reports.decision.gate_outcomes import GateOutcome
 from soundstage.reports.decision.gates import Pairing
-from soundstage.reports.words import plural, seconds
+from soundstage.reports.words import plural, seconds, signed
 
 #: Colour of what a gate says.
 _COLOURS = {"pass": GREEN, "fail": RED, "inconclusive": AMBER}

@@ -13,11 +13,13 @@ from soundstage.reports.compare import comparison_words as words
 from soundstage.reports.compare.arm_changes import RULE_KINDS
 from soundstage.reports.compare.calibration import Calibration, advice
 from soundstage.reports.compare.comparison import Comparison, breaks
-from soundstage.reports.compare.comparison_json import FORMAT, json_text, to_json
+from soundstage.reports.compare.comparison_json import FORMAT, json_text, looks_json, to_json
 from soundstage.reports.compare.comparison_words import LINE_LIMIT, Row
 from soundstage.reports.compare.page_place import report_links
 from soundstage.reports.decision.gate_outcomes import GateOutcome
+from soundstage.reports.formats.looks_formats import looks_markdown, looks_text
 from soundstage.reports.formats.markdown import SIZE_LIMIT, code, escaped
+from soundstage.reports.run.looks_told import LooksTold, looks_told
 from soundstage.reports.words import plain, plural
 
 _MARKDOWN_SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "❔", "invalid": "🚫"}
@@ -63,6 +65,8 @@ def text(made: Comparison) -> str:
         lines.append(f"  {' · '.join(facts)}")
     gates = map(words.gate_row, made.gates)
     lines += _table(f"gates: {words.method(made)}", words.GATE_HEAD, gates)
+    if (told_looks := _looks(made)) is not None:
+        lines += looks_text(told_looks)
     lines += [f"  {one.gate.label}: {one.need.text}" for one in made.undecided() if one.need]
     if made.gates:
         lines += [f"  {said}" for said in words.resolution_lines(made)]
@@ -81,6 +85,10 @@ def text(made: Comparison) -> str:
         noise = words.noise_rows(made.calibration, made)
         lines += _table("noise of this environment, from A/A runs:", words.NOISE_HEAD, noise)
     return visible.lines(lines) + "\n"
+
+
+def _looks(made: Comparison) -> LooksTold | None:
+    return None if made.looking is None else looks_told(looks_json(made))
 
 
 def calibration_text(made: Calibration) -> str:
@@ -153,6 +161,8 @@ def markdown(made: Comparison) -> str:
     parts.append("\n>\n".join(void))
     gates = map(_gate_cells, made.gates)
     parts += _markdown_table(f"Gates: {escaped(words.method(made), 400)}", words.GATE_HEAD, gates)
+    if (told_looks := _looks(made)) is not None:
+        parts.append(looks_markdown(told_looks, escaped))
     if made.gates:
         parts += [escaped(said, 300) for said in words.resolution_lines(made)]
     changes = [each for each in verdict.shown_changes(made) if each.stages]
@@ -226,10 +236,12 @@ def page(made: Comparison, place: Path | None = None) -> str:
     """One HTML page, in the shell of the report: no script, no request. How it looks stands in
     `formats/comparison.html`. `place`: where it will lie, so that it can link to the reports.
     """
+    from soundstage.reports.charts.looks_chart import looks_charts
     from soundstage.reports.compare import comparison_charts as charts
     from soundstage.reports.compare import stage_charts
     from soundstage.reports.formats import html
 
+    looks = _looks(made)
     against, caveat, facts = words.target(made)
     return html.page(
         "comparison.html",
@@ -243,11 +255,13 @@ def page(made: Comparison, place: Path | None = None) -> str:
         against=against,
         caveat=caveat,
         facts=facts,
+        looks=looks,
         links=report_links((*made.base.runs, *made.candidate.runs), place),
         noise=words.noise_rows(made.calibration, made) if made.calibration else [],
         charts={
             "gates": charts.gate_intervals(made),
             "times": charts.distributions(made) if made.gates else [],
+            "looks": looks_charts(looks),
             "growths": stage_charts.growths(made),
             "stages": stage_charts.waterfalls(made),
         },

@@ -16,7 +16,8 @@ from soundstage.reports.compare.stage_growth import GateChange
 from soundstage.reports.decision.arms import ArmRun
 from soundstage.reports.decision.gate_outcomes import BestCase, GateOutcome
 from soundstage.reports.decision.gates import Pairing
-from soundstage.reports.decision.interval import Interval
+from soundstage.reports.decision.looks_taken import bounded
+from soundstage.reports.decision.looks_taken import to_json as looks_taken
 from soundstage.reports.words import plain
 from soundstage.results.polling import Resolution
 from soundstage.results.quantiles import finite
@@ -54,6 +55,7 @@ def to_json(made: Comparison) -> dict[str, Any]:
         "allowed": [asdict(each) for each in made.allowed],
         "notes": list(made.notes),
         "gates": [_gate_json(each) for each in made.gates],
+        **({} if made.looking is None else {"looks": looks_json(made)}),
         **({"polling": polling} if (polling := _polling_json(made)) else {}),
         "changes": [_change_json(each) for each in made.changes],
         "stages": [_stage_json(each) for each in made.stages],
@@ -73,6 +75,13 @@ def to_json(made: Comparison) -> dict[str, Any]:
         "drift": [each.to_json() for each in made.drift],
         "calibration": made.calibration.to_json() if made.calibration else None,
     }
+
+
+def looks_json(made: Comparison) -> dict[str, Any]:
+    """What each gate said at each look, as run.json of a run that was looked at has it."""
+    assert made.looking is not None
+    base = made.base.runs[0]
+    return looks_taken(made.looking, {"run": base.id, "target": base.facts["target"]["kind"]})
 
 
 def _polling_json(made: Comparison) -> list[dict[str, Any]]:
@@ -98,9 +107,9 @@ def _gate_json(outcome: GateOutcome) -> dict[str, Any]:
         "guard": gate.guard,
         "verdict": outcome.verdict,
         "better": outcome.faster,
-        "base": {**_bounded(outcome.base), "n": outcome.n_base},
-        "candidate": {**_bounded(outcome.candidate), "n": outcome.n_candidate},
-        "change": _bounded(outcome.change),
+        "base": {**bounded(outcome.base), "n": outcome.n_base},
+        "candidate": {**bounded(outcome.candidate), "n": outcome.n_candidate},
+        "change": bounded(outcome.change),
         "level": outcome.level,
         "margin": outcome.margin,
         "method": outcome.method,
@@ -112,9 +121,9 @@ def _gate_json(outcome: GateOutcome) -> dict[str, Any]:
 
 def _best_json(best: BestCase) -> dict[str, Any]:
     return {
-        "base": _bounded(best.base),
-        "candidate": _bounded(best.candidate),
-        "change": _bounded(best.change),
+        "base": bounded(best.base),
+        "candidate": bounded(best.candidate),
+        "change": bounded(best.change),
     }
 
 
@@ -163,9 +172,9 @@ def _stage_json(one: StageChange) -> dict[str, Any]:
         "api": one.pairing.api,
         "endpoint": one.pairing.endpoint,
         "stage": plain(one.name, 200),
-        "base": {**_bounded(one.base), "n": one.n_base},
-        "candidate": {**_bounded(one.candidate), "n": one.n_candidate},
-        "change": _bounded(one.change),
+        "base": {**bounded(one.base), "n": one.n_base},
+        "candidate": {**bounded(one.candidate), "n": one.n_candidate},
+        "change": bounded(one.change),
         "shift_s": finite(one.shift),
         "share": finite(one.share),
         "moved": one.moved,
@@ -175,7 +184,3 @@ def _stage_json(one: StageChange) -> dict[str, Any]:
 def _rule_json(one: RuleChange) -> dict[str, Any]:
     texts = {"text": plain(one.text, TEXT_LIMIT), "example": plain(one.example, TEXT_LIMIT)}
     return {**asdict(one), **texts}
-
-
-def _bounded(one: Interval) -> dict[str, float | None]:
-    return {name: finite(each) for name, each in one._asdict().items()}

@@ -24,6 +24,7 @@ from soundstage.reports.words import (
     plural,
     resolution_words,
     seconds,
+    signed,
     target_facts,
 )
 
@@ -94,19 +95,6 @@ def method(made: Comparison) -> str:
         f"{plural(len(made.gates), 'gate')} (each interval {first.level * 100:.4g}%), "
         f"{_METHODS[first.method]}"
     )
-
-
-def signed(factor: float) -> str:
-    """A ratio as people say it: `+12%`, `-3.1%`, `×12`, `±0%`."""
-    if math.isnan(factor):
-        return "–"
-    if math.isinf(factor):
-        return "+∞"
-    if factor >= 3:
-        return f"×{factor:.3g}"
-    change = (factor - 1) * 100
-    text = f"{change:+.0f}" if abs(change) >= 9.95 else f"{change:+.1f}"
-    return f"{text}%" if float(text) else "±0%"
 
 
 def signed_bounds(change: Interval) -> str:

@@ -22,10 +22,10 @@ from soundstage.reports.compare.comparison_verdict import (
     signed_seconds,
     stage_words,
 )
-from soundstage.reports.compare.comparison_words import GROWTH_HEAD, signed, signed_bounds
+from soundstage.reports.compare.comparison_words import GROWTH_HEAD, signed_bounds
 from soundstage.reports.compare.stage_growth import GateChange, StageGrowth
 from soundstage.reports.decision.gates import Pairing
-from soundstage.reports.words import plain, seconds
+from soundstage.reports.words import plain, seconds, signed
 
 #: Pixels of a chart that takes half a page, of its words, and of a row.
 HALF, FONT, PITCH = 450, 13, 40

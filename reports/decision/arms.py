@@ -209,7 +209,7 @@ def read_run(bundle: Bundle, sample: int = SAMPLE) -> ArmRun:
         path=bundle.path,
         facts=bundle.run,
         series={
-            place: _series(columns, expected.get(place, ()))
+            place: series_of(columns, expected.get(place, ()))
             for place, columns in sorted(intake.columns.items())
             if columns.measured
         },
@@ -219,7 +219,10 @@ def read_run(bundle: Bundle, sample: int = SAMPLE) -> ArmRun:
     )
 
 
-def _series(columns: Columns, expected: Iterable[str]) -> EndpointSeries:
+def series_of(columns: Columns, expected: Iterable[str]) -> EndpointSeries:
+    """The measured rows of columns; `expected` are milestones that count as never reached, where
+    no row did.
+    """
     outcomes = columns.outcomes()
     del outcomes[DROPPED]
     names = {*columns.milestones(), *expected}

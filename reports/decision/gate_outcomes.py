@@ -75,12 +75,22 @@ def judge(
     base: Mapping[Place, Sequence[EndpointSeries]],
     candidate: Mapping[Place, Sequence[EndpointSeries]],
     rules: Rules,
+    *,
+    among: int | None = None,
 ) -> list[GateOutcome]:
-    """What each gate says of the two arms, given as the series of their runs by place."""
-    level = 1 - rules.alpha / max(1, len(gates))
+    """What each gate says of the two arms, given as the series of their runs by place. `among`: how
+    many gates share the level, where these are not all of them; then nothing is said of what would
+    decide, which takes longer than the rest.
+    """
+    level = 1 - rules.alpha / max(1, len(gates) if among is None else among)
     return [
         (_of_rate if gate.order is None else _of_quantile)(
-            gate, base[gate.pairing.place], candidate[gate.pairing.place], level, rules
+            gate,
+            base[gate.pairing.place],
+            candidate[gate.pairing.place],
+            level,
+            rules,
+            advised=among is None,
         )
         for gate in gates
     ]
@@ -92,17 +102,19 @@ def _of_quantile(
     candidate: Sequence[EndpointSeries],
     level: float,
     rules: Rules,
+    *,
+    advised: bool,
 ) -> GateOutcome:
     q, arms = gate.order or 0.5, (base, candidate)
     highs = [[run.times[gate.what] for run in arm] for arm in arms]
     lows = [[run.lows(gate.what) for run in arm] for arm in arms]
     single = len(base) == len(candidate) == 1
     sides = [_side(arm, q, level, single=single) for arm in highs]
-    worst = _pairing(gate, lows[0], highs[1], level, rules)
+    worst = _pairing(gate, lows[0], highs[1], level, rules, advised=advised)
     best = None
     said, need = worst.said, worst.need
     if any(gate.what in run.low_ends for arm in arms for run in arm):
-        good = _pairing(gate, highs[0], lows[1], level, rules)
+        good = _pairing(gate, highs[0], lows[1], level, rules, advised=advised)
         said, need = _both(good, worst, math.log1p(rules.margin), [*base, *candidate])
         low_sides = [_side(arm, q, level, single=single) for arm in lows]
         best = BestCase(low_sides[0], low_sides[1], good.change.ratio())
@@ -137,7 +149,13 @@ class _CaseChange(NamedTuple):
 
 
 def _pairing(
-    gate: Gate, base: Sequence[Floats], candidate: Sequence[Floats], level: float, rules: Rules
+    gate: Gate,
+    base: Sequence[Floats],
+    candidate: Sequence[Floats],
+    level: float,
+    rules: Rules,
+    *,
+    advised: bool,
 ) -> _CaseChange:
     q, limit, paired = gate.order or 0.5, math.log1p(rules.margin), rules.paired
     need = None
@@ -145,7 +163,7 @@ def _pairing(
         noise = rules.noise.get(gate.name)
         change = interval.of_samples(base[0], candidate[0], q, level, noise)
         said = interval.verdict(change, limit)
-        if said == "inconclusive":
+        if said == "inconclusive" and advised:
             need = exchanges_needed(base[0], candidate[0], q, level, limit, noise)
         return _CaseChange(change, said, need)
     change = interval.of_runs(base, candidate, q, level, paired=paired)
@@ -189,6 +207,8 @@ def _of_rate(
     candidate: Sequence[EndpointSeries],
     level: float,
     rules: Rules,
+    *,
+    advised: bool,
 ) -> GateOutcome:
     counts = [
         [(run.timeouts if gate.what == TIMEOUT_RATE else run.errors, run.n) for run in arm]
@@ -201,7 +221,7 @@ def _of_rate(
     said = interval.verdict(change, margin)
     if said == "inconclusive" and gate.guard:
         said = "pass"
-    elif said == "inconclusive":
+    elif said == "inconclusive" and advised:
         need = events_needed(sums, level, margin)
     method = "samples" if len(base) == len(candidate) == 1 else "runs"
     return GateOutcome(

@@ -29,6 +29,9 @@ _PARAMETERS: Mapping[str, str | None] = {
     "slos": None,
     "slo": None,
     "abort_on_hopeless": None,
+    # So do looks: they say when enough has been seen.
+    "against": None,
+    "gates": None,
     "out": None,
 }
 _RATE, _PHASES = "rate", "phases"

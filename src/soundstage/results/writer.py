@@ -209,6 +209,7 @@ class BundleWriter:
         clock: Mapping[str, Any] | None = None,
         slos: Iterable[Mapping[str, Any]] | None = None,
         capacity: Mapping[str, Any] | None = None,
+        looks: Mapping[str, Any] | None = None,
         workers: Iterable[Mapping[str, Any]] | None = None,
         selection: Mapping[str, Any] | None = None,
         sending: Mapping[str, Any] | None = None,
@@ -216,8 +217,8 @@ class BundleWriter:
         """End the run: write the rules and put the final run.json in place of the first one.
 
         `status` is "complete", or "interrupted" when the run was stopped; `budget` and `clock`
-        replace what `create` was given; `slos`, `capacity`, `workers`, `selection` and `sending`
-        are there only if they are given.
+        replace what `create` was given; `slos`, `capacity`, `looks`, `workers`, `selection` and
+        `sending` are there only if they are given.
         Raises ValueError if the result is not valid, TargetError if it cannot be written: `run` is
         what it would have been.
         """
@@ -237,6 +238,7 @@ class BundleWriter:
                 "totals": dict(totals or {}),
                 **({} if slos is None else {"slos": [dict(each) for each in slos]}),
                 **({} if capacity is None else {"capacity": dict(capacity)}),
+                **({} if looks is None else {"looks": dict(looks)}),
                 **({} if workers is None else {"workers": [dict(each) for each in workers]}),
                 **({} if selection is None else {"selection": dict(selection)}),
                 **({} if sending is None else {"sending": dict(sending)}),
