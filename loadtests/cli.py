@@ -45,6 +45,7 @@ from soundstage.target_options import (
 if TYPE_CHECKING:
     from locust.env import Environment
 
+    from soundstage.loadtests.against.asked_comparison import AskedComparison
     from soundstage.loadtests.live.board import Board
     from soundstage.loadtests.run.load_run import LoadOptions, LoadRun
 
@@ -69,6 +70,13 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     target = target_of(args, config)
     scenario = scenario_of(args, config)
     refuse_unkept(part.api for part in scenario.parts)
+    asked = None
+    if args.against is not None:
+        from soundstage.loadtests.against import against_words
+        from soundstage.loadtests.against.asked_comparison import asked_comparison, with_songs
+
+        asked = asked_comparison(args, scenario)
+        scenario = with_songs(scenario, asked.plan.most)
     budget = args.budget if args.budget is not None else config.target.budget
     plan = planned(target, scenario, budget)
     if args.out is not None:
@@ -79,34 +87,39 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         if not scenario.slos:
             raise UsageError("--find-capacity needs an objective: --slo 'complete.p95<2m'")
         plan = search_words.planned(target, scenario, search_words.limits_of(args), budget)
+    spends = any(
+        each != EMULATOR and not is_loopback(each) and limit
+        for each, limit in ((target, budget), (args.against or EMULATOR, args.against_budget))
+    )
+    if asked is not None and (args.dry_run or spends):
+        plan += "\n" + against_words.planned(asked, scenario, args.against_budget)
     if args.dry_run:
         print(plan, file=stdout)
         return 0
     tell_unknown_rules(config, {part.api for part in scenario.parts}, "soundstage load", stderr)
     confirm_configured(args, config, target, stderr)
-    live = target != EMULATOR and not is_loopback(target)
-    if live and budget:
+    if spends:
         if args.yes:
             print(plan, file=stderr)
         else:
             consent.ask(plan, stderr)
 
-    _tell(f"loading {named(target)}: {how_much(scenario)} …", stderr)
+    said = how_much(scenario) if asked is None else against_words.how_much(asked, scenario)
+    _tell(f"loading {named(target)}: {said} …", stderr)
 
     import locust  # noqa: F401 - patches sockets, and must before anything uses one
 
     with ExitStack() as stack:
         url = target
         if url == EMULATOR:
-            apis = [part.api for part in scenario.parts if part.api]
-            _tell("starting the emulator …", stderr)
-            own = spawned_emulator(args.emulator_args, apis, left_out=unkept_apis())
-            url = stack.enter_context(own)
-            _tell(f"the emulator listens on {url}", stderr)
+            url = _start(args.emulator_args, scenario, stack, stderr)
         options = _options(args, config, scenario, url, budget)
         if target == EMULATOR:
             options = replace(options, started_with=tuple(args.emulator_args))
-        drive = _search(args, stdout, stderr) if args.find_capacity else _measure(args, stderr)
+        if asked is not None:
+            options, drive = _compare(args, asked, options, stack, stderr)
+        else:
+            drive = _search(args, stdout, stderr) if args.find_capacity else _measure(args, stderr)
         code, load = _load(options, drive, stderr, args.processes)
     if code == ExitCode.INCONCLUSIVE and args.on_inconclusive == "warn":
         code = ExitCode.PASS
@@ -123,6 +136,15 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         for waiver in load.recording.weights.unused():
             say(f"unused waiver: {waiver.describe()}", stdout)
     return with_report(code, reported)
+
+
+def _start(words: list[str], scenario: Scenario, stack: ExitStack, stderr: TextIO) -> str:
+    """The URL of an emulator of our own, which ends with `stack`."""
+    apis = [part.api for part in scenario.parts if part.api]
+    _tell("starting the emulator …", stderr)
+    url = stack.enter_context(spawned_emulator(words, apis, left_out=unkept_apis()))
+    _tell(f"the emulator listens on {url}", stderr)
+    return url
 
 
 def _tell(text: str, stderr: TextIO) -> None:
@@ -284,6 +306,36 @@ def _search(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> Drive:
     return drive
 
 
+def _compare(
+    args: argparse.Namespace,
+    asked: AskedComparison,
+    options: LoadOptions,
+    stack: ExitStack,
+    stderr: TextIO,
+) -> tuple[LoadOptions, Drive]:
+    """A run that goes on until it is decided: its options, and what drives it."""
+    from soundstage.loadtests.against.arm_beside import as_pair, base_options
+    from soundstage.loadtests.against.comparing_run import ComparingRun
+
+    beside = None
+    if asked.base is None:
+        beside = base_options(
+            args, options, lambda words: _start(words, options.scenario, stack, stderr)
+        )
+        options, beside = as_pair(asked, options, beside)
+    else:
+        options = replace(options, check=asked.check)
+
+    @contextmanager
+    def watched(load: LoadRun) -> Iterator[None]:
+        from soundstage.loadtests.live import view
+
+        with _served(load, args, stderr) as board, view.shown(board, stderr):
+            yield
+
+    return options, ComparingRun(asked, beside, watched, stderr)
+
+
 def _options(
     args: argparse.Namespace, config: Config, scenario: Scenario, url: str, budget: int | None
 ) -> LoadOptions:
@@ -291,6 +343,10 @@ def _options(
 
     # Players are load, too: runs with and without them are not alike.
     probed = {"probe_playback": args.probe_playback} if args.probe_playback else {}
+    if args.against is not None:
+        probed |= {"against": args.against, "gates": args.gate}
+        # A load with gaps is another load.
+        probed |= {"pause_at_looks": True} if args.pause_at_looks else {}
     return LoadOptions(
         target=url,
         scenario=scenario,

@@ -7,6 +7,7 @@ import shlex
 
 from soundstage.arguments import Parser, at_most, count, shown, whole
 from soundstage.contract import available
+from soundstage.loadtests.against import against_options
 from soundstage.loadtests.schedule import arrivals, scenario
 from soundstage.target_options import add_config_option, add_target_options
 
@@ -19,6 +20,9 @@ _EXAMPLES = """examples:
   soundstage load --target http://127.0.0.1:8000 --users 20 --endpoint sync
   soundstage load --target emulator --emulator-args "--speed 20 --profile mmc" --api v6 \\
       --endpoint sync --find-capacity --slo 'complete.p95<600ms' --rate 16
+  soundstage load --target http://127.0.0.1:8000 --api v6 --rate 1 --against baseline \
+      --gate v6.stream.complete.p50 --gate v6.stream.streaming_ready.p50
+      until it is decided whether the target is slower than the run `baseline`
   locust -f "$(soundstage load --locustfile)" --host http://127.0.0.1:8000
   SOUNDVERSE_API_KEY=... soundstage load --target https://api.soundverse.ai --api v6 \\
       --rate 0.1 --duration 5m --budget 30
@@ -37,8 +41,9 @@ and passes, fails or is inconclusive by its 95% interval (docs/reference/objecti
 
 The key is read from SOUNDVERSE_API_KEY or --key-file, never from the command line.
 
-exit codes: 0 pass, 1 contract broken, 2 wrong usage, 3 an SLO is missed, 4 inconclusive or budget
-used up, 5 no data, 6 target failed, no budget or generator saturated, 130 interrupted
+exit codes: 0 pass, 1 contract broken, 2 wrong usage, 3 an SLO is missed or a gate failed,
+4 inconclusive or budget used up, 5 no data, 6 target failed, no budget or generator saturated,
+130 interrupted
 """
 
 
@@ -53,6 +58,7 @@ def parser() -> Parser:
     _of_target(options)
     _of_load(options)
     _of_objectives(options)
+    against_options.add_against_options(options)
     _of_capacity(options)
     return options
 
@@ -62,6 +68,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     options = parser()
     args = options.parse_args(argv)
     _agree(args, options)
+    against_options.agree(args, options)
     args.command = shlex.join(["soundstage", "load", *shown(argv, args)])
     return args
 

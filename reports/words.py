@@ -241,8 +241,13 @@ def _answer(run: Mapping[str, Any]) -> tuple[str, str]:
     found = run.get("capacity")
     if found and verdict == "fail" and run["exit_code"] == 3:
         return "fail", "Capacity: no rate that was tried holds"
+    looks = run.get("looks")
+    if looks and verdict == "fail" and looks["verdict"] == "fail" and run["exit_code"] == 3:
+        return "fail", "Slower, or worse, than its base"
     if verdict == "fail" and run["exit_code"] == 3:
         return "fail", "Too slow"
+    if looks and verdict == "pass":
+        return "pass", "No worse than its base"
     if verdict == "inconclusive":
         return "inconclusive", "Inconclusive: this run cannot tell"
     if verdict == "invalid" and kind == "check":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,7 +51,9 @@ class LoadOptions:
     for a new one below runs/; `command` and `parameters` stand in the bundle. `probe_playback`: of
     this share of the exchanges the stream is played while the song is being made. `config` has the
     severities and waivers. `started_with`: the options of the emulator that was started for the
-    run, None where the target was there before.
+    run, None where the target was there before. `check` is given the facts of the run before
+    anything of it is kept, and raises what speaks against them; `pair` says which arm of which pair
+    of runs it is; `budget_option` is how its budget is given.
     """
 
     target: str
@@ -69,6 +71,9 @@ class LoadOptions:
     probe_playback: float = 0.0
     config: Config = field(default_factory=Config)
     started_with: tuple[str, ...] | None = None
+    check: Callable[[Mapping[str, Any]], None] | None = None
+    pair: Mapping[str, str] | None = None
+    budget_option: str = "--budget"
 
 
 class LoadRun:
@@ -105,6 +110,10 @@ class LoadRun:
         self.most_in_flight = 0
         self.given_up: tuple[ObjectiveTally, hopeless.Hopeless] | None = None
         self.capacity: dict[str, Any] | None = None
+        self.looks: dict[str, Any] | None = None
+        #: A run that is sent beside this one, and ends with it; what else voids this one.
+        self.beside: LoadRun | None = None
+        self.further_voids: list[dict[str, str]] = []
         self.meter = LagMeter(self._second)
         self._flying: dict[Any, Call] = {}
         self._cutting = gevent.event.Event()
@@ -185,26 +194,34 @@ class LoadRun:
         self, arrivals: Iterable[tuple[int, float]], halt: gevent.event.Event | None = None
     ) -> None:
         """As `drive`, with the number of each request beside its moment."""
-        halt = self._halt = self.stopping if halt is None else halt
+        self._halt = self.stopping if halt is None else halt
         if self.stopping.is_set():
             return
         epoch = self.recording.epoch_ns
         for number, moment in arrivals:
             due = epoch + int(moment * _SECOND_NS)
             call = self.traffic.call(number, due)
-            while (left := due - time.monotonic_ns()) > 0:
-                if halt.wait(left / _SECOND_NS):
-                    return
-            if halt.is_set():
+            if not self.wait_until(due):
                 return
-            self.asked += 1
-            cap = self.cap()
-            if cap is not None and self.in_flight >= cap:
-                self._note(call, "dropped", "generator.max_in_flight")
-            else:
-                self._launch(call)
+            self.ask(call)
             # A schedule that is behind must not keep those it has started from running.
             gevent.sleep(0)
+
+    def wait_until(self, due_ns: int) -> bool:
+        """Wait until then (monotonic); False if no further request may start."""
+        while (left := due_ns - time.monotonic_ns()) > 0:
+            if self._halt.wait(left / _SECOND_NS):
+                return False
+        return not self._halt.is_set()
+
+    def ask(self, call: Call) -> None:
+        """Start a request that is due, or drop it where too many are in flight."""
+        self.asked += 1
+        cap = self.cap()
+        if cap is not None and self.in_flight >= cap:
+            self._note(call, "dropped", "generator.max_in_flight")
+        else:
+            self._launch(call)
 
     def start(self) -> gevent.Greenlet[..., None]:
         """Start a request now, as a user of a closed loop does; join what is returned."""
@@ -228,6 +245,8 @@ class LoadRun:
         """No further request starts."""
         self.stopping.set()
         self._halt.set()
+        if self.beside is not None:
+            self.beside.stop()
 
     def interrupt(self, signum: int | None = None) -> None:
         """Stop early, because of this signal (None: Ctrl-C): the first call stops new requests, the
@@ -238,6 +257,8 @@ class LoadRun:
             self._cutting.set()
         self.interrupted = True
         self.stop()
+        if self.beside is not None:
+            self.beside.interrupt(signum)
 
     def drain(self, seconds: float) -> None:
         """Wait for what is in flight, `seconds` at the most, then cut it; it is censored. Once

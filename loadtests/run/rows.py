@@ -83,6 +83,8 @@ class RowRecorder:
         self._sampler = Sampler()
         self._choice = TranscriptChoice()
         self._looked: Counter[tuple[str, str]] = Counter()
+        #: Looks have decided: what ends from now on is in none of them.
+        self.decided = False
         self._locust = LocustRows(environment)
         #: What is wrong with each rule that was broken, and in how many exchanges.
         self._defects: dict[str, Defects] = {}
@@ -151,7 +153,7 @@ class RowRecorder:
         `violations` with the rows that are `found` of them. Raises TargetError if they cannot be
         written.
         """
-        row = self.weights.row(row, violations)
+        row = self._marked(self.weights.row(row, violations))
         self.outlet.exchange(row)
         self.outlet.violations(self.weights.violation_rows(found, violations))
         self.count(row, violations, exercised_by)
@@ -204,7 +206,7 @@ class RowRecorder:
         flight, or "censored" by the end of the run before it was answered.
         """
         intended = (call.intended_ns or self.epoch_ns) - self.epoch_ns
-        row = {
+        row: Mapping[str, Any] = {
             "id": f"{self.session.client.next_id()}-{outcome}",
             "scenario": call.scenario,
             "api": call.contract.api,
@@ -224,8 +226,12 @@ class RowRecorder:
         if outcome == "censored":
             # It had lasted so long at least, from when it was due.
             row["ended"] = round((time.monotonic_ns() - self.epoch_ns - intended) / _SECOND_NS, 6)
+        row = self._marked(row)
         self.outlet.exchange(row)
         self.count(row)
+
+    def _marked(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {**row, "after_decision": True} if self.decided else row
 
     def _in_warmup(self, intended_ns: int) -> bool:
         return intended_ns < self.measured_from_ns

@@ -64,6 +64,7 @@ def _finish(
         },
         slos=slos,
         capacity=run.capacity,
+        looks=run.looks,
         workers=run.workers(),
     )
 
@@ -119,6 +120,7 @@ def _voids(run: LoadRun, stepped: bool) -> list[dict[str, str]]:
     elif run.failure is not None:
         voids.append({"kind": "incomplete", "message": str(run.failure)})
     voids += [{"kind": "incomplete", "message": message} for message in run.missing()]
+    voids += run.further_voids
     # The trials of a search are valid or not each by itself.
     if run.capacity is None and (why := run.why_invalid()) is not None:
         voids.append({"kind": "generator", "message": why})
@@ -145,7 +147,7 @@ def _exit_code(run: LoadRun, voids: list[dict[str, str]], slos: list[dict[str, A
         return ExitCode.NO_DATA
     if run.capacity is not None:
         return _OF_CAPACITY[run.capacity["verdict"]]
-    kept = verdicts.overall(slos)
+    kept = verdicts.overall([*slos, *([run.looks] if run.looks else [])])
     if kept == verdicts.FAIL:
         return ExitCode.SLOW
     whole = run.recording.matrix.judged() and not voids
@@ -168,6 +170,8 @@ def _reason(run: LoadRun, voids: list[dict[str, str]], slos: list[dict[str, Any]
     if run.capacity is not None:
         return str(run.capacity["reason"])
     for said in (verdicts.FAIL, verdicts.INCONCLUSIVE):
+        if run.looks is not None and run.looks["verdict"] == said:
+            return f"gates {run.looks['reason']}"
         for entry in slos:
             if entry["verdict"] == said:
                 return f"SLO {verdicts.describe(entry)}"

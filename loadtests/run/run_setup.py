@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import jsonschema  # noqa: F401 - explains violations; loaded here, not in the middle of a run
 import orjson
@@ -43,28 +44,47 @@ def opened(
     environment: Environment, options: LoadOptions
 ) -> tuple[Session, Traffic, RowRecorder, LoadOptions, BundleWriter]:
     """What `LoadRun` is made of, with a bundle that has begun."""
-    scenario = options.scenario
     traffic = traffic_of(options)
-    objectives = slo.resolve(scenario.slos, catalogue(traffic), list(codes()), playable(traffic))
+    asked = options.scenario.slos
+    objectives = slo.resolve(asked, catalogue(traffic), list(codes()), playable(traffic))
     if objectives:
         import scipy.special  # type: ignore[import-untyped]  # noqa: F401 - not in midst of a run
     session = _allowed_session(options, traffic)
-    facts = run_facts(
-        session,
-        "load",
-        options.command,
-        traffic.contracts,
-        seed=scenario.seed,
-        parameters={**dict(options.parameters), **traffic.facts()},
-        packages=("locust", "gevent"),
-        started_with=options.started_with,
-    )
+    facts = _facts(session, options, traffic)
+    if options.check is not None:
+        options.check(facts)
     folder = Path(options.out) if options.out else new_folder("load")
     bundle = BundleWriter.create(folder, facts)
     scorecard = Scorecard(objectives)
     weights = Weights(options.config)
     recording = recording_of(environment, options, session, traffic, bundle, scorecard, weights)
     return session, traffic, recording, options, bundle
+
+
+def _facts(session: Session, options: LoadOptions, traffic: Traffic) -> dict[str, Any]:
+    facts = run_facts(
+        session,
+        "load",
+        options.command,
+        traffic.contracts,
+        seed=options.scenario.seed,
+        parameters={**dict(options.parameters), **traffic.facts()},
+        packages=("locust", "gevent"),
+        started_with=options.started_with,
+    )
+    return facts if options.pair is None else {**facts, "pair": dict(options.pair)}
+
+
+def facts_of(options: LoadOptions) -> dict[str, Any]:
+    """What run.json of such a run would say before it begins; leaves nothing. Raises what
+    `open_run` would.
+    """
+    traffic = traffic_of(options)
+    session = _allowed_session(options, traffic)
+    try:
+        return _facts(session, options, traffic)
+    finally:
+        session.close()
 
 
 def try_to_open(options: LoadOptions) -> None:
@@ -106,6 +126,7 @@ def session_of(options: LoadOptions, traffic: Traffic) -> Session:
         watched=True,
         wakeups=HubWakeups,
     )
+    session.budget.option = options.budget_option
     session.client.keep_chunks = True
     for contract, endpoint in traffic.places:
         _rehearse(contract, endpoint)

@@ -173,6 +173,16 @@ def _levels(process: str, seed: int) -> Iterator[float]:
         yield level
 
 
+def first(moments: Schedule, many: int, since: float = 0.0) -> Schedule:
+    """A schedule until it has had so many arrivals from `since` seconds on."""
+    left = many
+    for moment in moments:
+        if left == 0:
+            return
+        left -= moment >= since
+        yield moment
+
+
 def share(moments: Schedule, which: int, of: int) -> Iterator[tuple[int, float]]:
     """What worker `which` of `of` takes of a schedule: (number of the arrival, moment) of every
     `of`-th one. All workers go through the same seeded schedule, so that what they take together

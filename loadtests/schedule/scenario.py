@@ -5,6 +5,7 @@ Values only: nothing here sends, or reads a file (`scenario_file.py` does).
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -39,7 +40,8 @@ class Part:
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """What a load run does. Times are seconds. An open loop has `phases`, a closed one `users`
-    and `seconds`. `parts` without an API ("") are for every version.
+    and `seconds`. `parts` without an API ("") are for every version. `songs`: an open loop of one
+    rate ends after so many arrivals, not with its phase.
     """
 
     name: str = "load"
@@ -58,6 +60,7 @@ class Scenario:
     corpus: str | None = None
     slos: tuple[str, ...] = ()
     abort_on_hopeless: bool = False
+    songs: int | None = None
 
     @property
     def length(self) -> float:
@@ -82,7 +85,14 @@ class Scenario:
 
     def schedule(self) -> arrivals.Schedule:
         """The moments of all arrivals, warm-up included."""
-        return arrivals.schedule(self.warmed(), self.process, self.seed)
+        phases = self.warmed()
+        if self.songs is None:
+            return arrivals.schedule(phases, self.process, self.seed)
+        last = phases[-1]
+        assert isinstance(last, Piece)
+        endless = [*phases[:-1], replace(last, seconds=math.inf)]
+        whole = arrivals.schedule(endless, self.process, self.seed)
+        return arrivals.first(whole, self.songs, self.warmup_s)
 
     def over(self, seconds: float) -> Scenario:
         """The same in `seconds`, every phase longer or shorter in proportion.

@@ -11,8 +11,8 @@ from typing import Any
 from soundstage.errors import UsageError
 from soundstage.reports.decision.arms import Arm, ArmRun
 from soundstage.reports.decision.first_songs import FirstSongs, RecordedSongs
-from soundstage.reports.decision.gates import Gate, Rules
-from soundstage.reports.decision.looks import MOST, Looking, LookPlan, Series, look_sizes
+from soundstage.reports.decision.gates import MOST, Gate, Rules
+from soundstage.reports.decision.looks import Looking, LookPlan, Series, look_sizes
 from soundstage.reports.run.summary import expected_milestones
 from soundstage.results.bundle import Bundle
 

@@ -6,13 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from soundstage.arguments import Parser, count
+from soundstage.arguments import Parser
 from soundstage.errors import NoDataError, SoundstageError, UsageError
 from soundstage.exit_codes import ExitCode, with_report, worst
 from soundstage.near_names import did_you_mean
 from soundstage.output.streams import say
 from soundstage.output.written_files import check_place, print_document, put, put_within
-from soundstage.reports.decision.gates import ALPHA, MARGIN, RATE_MARGIN
+from soundstage.reports.decision.gate_options import add_gate_options, add_look_options
 from soundstage.untrusted.strange_files import read_named
 
 if TYPE_CHECKING:
@@ -50,26 +50,6 @@ exit codes: 0 no worse, 1 contract broken, 2 wrong usage, 3 worse, 4 inconclusiv
 """
 
 
-def share(text: str) -> float:
-    """A share of `10%` or `0.1`, above 0."""
-    words = text.strip()
-    try:
-        value = float(words.removesuffix("%")) / (100 if words.endswith("%") else 1)
-    except ValueError:
-        value = -1.0
-    if not 0 < value <= 10:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share; try 10% or 0.1")
-    return value
-
-
-def level(text: str) -> float:
-    """A chance of `5%` or `0.05`, below one half."""
-    value = share(text)
-    if value >= 0.5:
-        raise argparse.ArgumentTypeError(f"{text!r}: less than a half")
-    return value
-
-
 def parser() -> Parser:
     """The options of `soundstage compare`, before anything is parsed."""
     options = Parser(
@@ -82,22 +62,12 @@ def parser() -> Parser:
     add("arms", nargs="*", metavar="RUNS", help=text)
     add("--base", action="append", metavar="RUNS", help="runs of the base (repeatable)")
     add("--candidate", action="append", metavar="RUNS", help="runs of the candidate (repeatable)")
-    text = "[API[.ENDPOINT].]MILESTONE.pN, error_rate or timeout_rate (repeatable; default: p50 and"
-    text += " p95 of each headline milestone of the contract)"
-    add("--gate", action="append", default=[], metavar="GATE", help=text)
-    for name, kind, default, text in (
-        ("--margin", share, MARGIN, "a quantile may be so much slower"),
-        ("--rate-margin", share, RATE_MARGIN, "a rate may be so many points higher"),
-        ("--alpha", level, ALPHA, "chance of a false alarm over all gates"),
-    ):
-        text += f" (default {default * 100:g}%%)"
-        add(name, type=kind, default=default, metavar="SHARE", help=text)
-    text = "judge the gates at N looks, as `load --against` does while songs come"
-    add("--looks", type=count, metavar="N", help=text)
-    text = "of the looks, the last is at N songs (default 1000, or as many as there are)"
-    add("--most", type=count, metavar="N", help=text)
-    text = "of the looks, go on when a gate has failed, until every gate is decided"
-    add("--every-gate", action="store_true", help=text)
+    add_gate_options(options)
+    add_look_options(
+        options,
+        looks="judge the gates at N looks, as `load --against` does while songs come",
+        most="of the looks, the last is at N songs (default 1000, or as many as there are)",
+    )
     text = "compare in spite of these reasons, parted by commas (repeatable)"
     add("--allow", action="append", default=[], metavar="REASON", help=text)
     add("--force", action="store_true", help="compare in spite of every reason")
@@ -141,8 +111,6 @@ def _check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
         return
     if args.looks is None and (args.most is not None or args.every_gate):
         parser.error("--most and --every-gate are for --looks")
-    if 0 in (args.looks, args.most):
-        parser.error("--looks and --most: 1 or more")
     if args.base or args.candidate:
         if args.arms or not (args.base and args.candidate):
             parser.error("give BASE CANDIDATE, or --base and --candidate")

@@ -219,6 +219,21 @@ def read_run(bundle: Bundle, sample: int = SAMPLE) -> ArmRun:
     )
 
 
+def run_before_it_begins(facts: Mapping[str, Any], places: Iterable[Place]) -> ArmRun:
+    """A run of which nothing is known but its `facts` (of run.json, as it begins), and where it
+    will send.
+    """
+    known = {
+        "created": "",
+        **facts,
+        "status": "complete",
+        "verdict": "pass",
+        "voids": [],
+    }
+    series = {place: EndpointSeries(0, {}, {}, {}) for place in places}
+    return ArmRun(Path(str(facts["id"])), known, series, {}, math.nan, 0)
+
+
 def series_of(columns: Columns, expected: Iterable[str]) -> EndpointSeries:
     """The measured rows of columns; `expected` are milestones that count as never reached, where
     no row did.

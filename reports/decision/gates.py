@@ -34,6 +34,9 @@ MARGIN = 0.10
 RATE_MARGIN = 0.01
 ALPHA = 0.05
 
+#: Of looks: the first, and the most songs an arm, where nobody says another number.
+FIRST, MOST = 40, 1000
+
 TIMEOUT_RATE = "timeout_rate"
 _RATES = (DEFAULT_RATE, TIMEOUT_RATE)
 _QUANTILE = re.compile(r"(?P<path>[\w.-]+)\.p(?P<order>[0-9]{1,2}(?:\.[0-9]{1,3})?)")

@@ -21,12 +21,10 @@ from dataclasses import dataclass, field, replace
 from soundstage.errors import UsageError
 from soundstage.reports.decision.arms import EndpointSeries, Place
 from soundstage.reports.decision.gate_outcomes import GateOutcome, judge
-from soundstage.reports.decision.gates import Gate, Rules
+from soundstage.reports.decision.gates import FIRST, Gate, Rules
 
-#: The first look, and the most songs an arm, where nobody says another number.
-FIRST, MOST = 40, 1000
 #: More looks, and more songs an arm, are a slip of the hand.
-LOOKS_LIMIT, SONGS_LIMIT = 100, 1_000_000
+LOOKS_LIMIT, SONGS_LIMIT = 100, 100_000
 #: From one look to the next there are so many times as many songs, where nobody says how many looks
 #: there are: looks that are closer together cost more by their level than they save.
 _STEP = 1.43
@@ -40,6 +38,10 @@ def look_sizes(most: int, looks: int | None = None) -> tuple[int, ...]:
     """After how many songs an arm there are looks: so many, from `FIRST` to `most`, each the same
     factor after the one before, in round numbers. Raises UsageError for more looks than fit.
     """
+    if not 1 <= most <= SONGS_LIMIT:
+        raise UsageError(f"--most {most}: from 1 to {SONGS_LIMIT:,} songs")
+    if looks is not None and not 1 <= looks <= LOOKS_LIMIT:
+        raise UsageError(f"--looks {looks}: from 1 to {LOOKS_LIMIT}")
     first = min(FIRST, most)
     if looks is None:
         looks = 1 + math.ceil(math.log(most / first) / math.log(_STEP) - 1e-9)
@@ -115,7 +117,9 @@ class Looking:
             return None
         return self.plan.sizes[len(self.looks)]
 
-    def take(self, base: Series, candidate: Series, *, sent: int = 0, seconds: float = 0.0) -> TakenLook:
+    def take(
+        self, base: Series, candidate: Series, *, sent: int = 0, seconds: float = 0.0
+    ) -> TakenLook:
         """Look at so many songs as `next_size` asks for; the arms as series of runs, by place."""
         size = self.next_size
         assert size is not None, "there is no further look"

@@ -9,6 +9,7 @@ from soundstage.reports.decision.gate_outcomes import GateOutcome
 from soundstage.reports.decision.gates import Gate
 from soundstage.reports.decision.interval import Interval
 from soundstage.reports.decision.looks import Looking, TakenLook
+from soundstage.reports.run.looks_told import bound_words, change_words
 from soundstage.results.quantiles import finite
 
 
@@ -93,3 +94,10 @@ def _at(look: TakenLook, outcome: GateOutcome) -> dict[str, Any]:
 def bounded(one: Interval) -> dict[str, float | None]:
     """An interval in JSON: null is an open bound, or infinite."""
     return {name: finite(each) for name, each in one._asdict().items()}
+
+
+def gate_at_look(outcome: GateOutcome) -> str:
+    """`+48% (+21% to +82%) fail`"""
+    one, is_rate = outcome.widest, outcome.gate.order is None
+    low, high = bound_words(one.low, is_rate), bound_words(one.high, is_rate)
+    return f"{change_words(one.value, is_rate)} ({low} to {high}) {outcome.verdict}"

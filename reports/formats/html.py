@@ -20,6 +20,7 @@ from soundstage.reports.charts.capacity_chart import capacity_charts
 from soundstage.reports.charts.chart import Chart
 from soundstage.reports.charts.contract_matrix import matrix
 from soundstage.reports.charts.distribution import distribution
+from soundstage.reports.charts.looks_chart import looks_charts
 from soundstage.reports.charts.survival_chart import survival
 from soundstage.reports.charts.time_charts import courses, generator_chart, over_time
 from soundstage.reports.charts.waterfall import waterfall
@@ -30,6 +31,7 @@ from soundstage.reports.run.capacity_found import capacity_found
 from soundstage.reports.run.findings import Report
 from soundstage.reports.run.legend import FLAKY, OUTCOME_MEANINGS, legend, milestone_meaning
 from soundstage.reports.run.load_answer import load_answer
+from soundstage.reports.run.looks_told import looks_told
 from soundstage.reports.run.milestone_times import MilestoneSummary
 from soundstage.reports.run.objectives import told
 from soundstage.reports.run.rule_results import RuleResult
@@ -89,6 +91,7 @@ def render(report: Report) -> str:
         objectives=told(report.run),
         answer=load_answer(report),
         capacity=searched,
+        looks=looks_told(report.run.get("looks")),
         clock=wall_clock(report.run),
         zone=ZONE,
         tally=report.outcomes(),
@@ -155,6 +158,7 @@ def _charts(report: Report) -> dict[str, list[Chart]]:
     ]
     return {
         "capacity": capacity_charts(report.run.get("capacity")),
+        "looks": looks_charts(looks_told(report.run.get("looks"))),
         "half": [chart for group in groups if (chart := distribution(group, slos))],
         "wide": [chart for chart in wide if chart],
     }

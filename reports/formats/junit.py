@@ -16,8 +16,10 @@ from __future__ import annotations
 from xml.etree import ElementTree as ET
 
 from soundstage.output import visible
+from soundstage.reports.formats.looks_formats import looks_cases
 from soundstage.reports.run.findings import Report
 from soundstage.reports.run.legend import FLAKY
+from soundstage.reports.run.looks_told import looks_told
 from soundstage.reports.run.objectives import ObjectiveText, told
 from soundstage.reports.run.rule_results import RuleResult
 from soundstage.reports.story.evidence import Smallest
@@ -42,6 +44,11 @@ def render(report: Report) -> str:
         suite = _suite(root, f"objectives against the {target}", report)
         for each in objectives:
             _objective(suite, each)
+        _count(suite)
+    if (looks := looks_told(run.get("looks"))) is not None:
+        suite = _suite(root, f"gates against the {target}", report)
+        for name, verdict, said in looks_cases(looks):
+            _judged(suite, "gates", name, verdict, said)
         _count(suite)
     keys = dict.fromkeys((rule.api, rule.endpoint) for rule in report.rules)
     for api, endpoint in keys:
@@ -142,19 +149,19 @@ def _case(suite: ET.Element, rule: RuleResult) -> None:
 
 
 def _objective(suite: ET.Element, one: ObjectiveText) -> None:
-    case = ET.SubElement(
-        suite,
-        "testcase",
-        classname="soundstage.objectives",
-        name=f"{one.slo} at {one.where}",
-        time="0.000",
-    )
     interval = f" ({one.interval})" if one.interval else ""
     why = f": {one.why}" if one.why else ""
     said = f"{one.answer[2]}: {one.value}{interval}, n = {one.n:,}{why}"
-    if one.verdict == "fail":
-        _outcome(case, "failure", "objective", said, [])
-    elif one.verdict == "inconclusive":
+    _judged(suite, "objectives", f"{one.slo} at {one.where}", one.verdict, said)
+
+
+def _judged(suite: ET.Element, kind: str, name: str, verdict: str, said: str) -> None:
+    """A case of something that is met, missed, or not known."""
+    where = {"classname": f"soundstage.{kind}", "name": name, "time": "0.000"}
+    case = ET.SubElement(suite, "testcase", where)
+    if verdict == "fail":
+        _outcome(case, "failure", kind.removesuffix("s"), said, [])
+    elif verdict == "inconclusive":
         _outcome(case, "skipped", None, said, [])
     _output(case, [said])
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 
 from soundstage.output import visible
+from soundstage.reports.formats.looks_formats import looks_markdown
 from soundstage.reports.run.capacity_found import capacity_found
 from soundstage.reports.run.failures import Failures
 from soundstage.reports.run.findings import Report
 from soundstage.reports.run.legend import legend
 from soundstage.reports.run.load_answer import an_objective, asked_for_none
+from soundstage.reports.run.looks_told import looks_told
 from soundstage.reports.run.objectives import ObjectiveText, told
 from soundstage.reports.run.rule_results import RuleResult
 from soundstage.reports.run.summary import Group
@@ -82,6 +84,8 @@ def render(report: Report) -> str:
     searched = capacity_found(run.get("capacity"))
     if searched is not None:
         parts.append(f"**Capacity**: {escaped(searched.sentence, 600)}")
+    if (looks := looks_told(run.get("looks"))) is not None:
+        parts.append(looks_markdown(looks, escaped))
     if objectives := told(run):
         parts.append(_objectives(objectives))
     elif asked_for_none(report):

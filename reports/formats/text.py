@@ -7,10 +7,12 @@ from typing import Any, TextIO
 
 from soundstage.output.streams import say
 from soundstage.reports.formats.failures_text import print_failures
+from soundstage.reports.formats.looks_formats import looks_text
 from soundstage.reports.run.capacity_found import capacity_found
 from soundstage.reports.run.findings import Report
 from soundstage.reports.run.legend import until
 from soundstage.reports.run.load_answer import an_objective, asked_for_none
+from soundstage.reports.run.looks_told import looks_told
 from soundstage.reports.run.milestone_times import QUANTILES, MilestoneSummary
 from soundstage.reports.run.objectives import said_once
 from soundstage.reports.run.rule_results import RuleResult
@@ -48,6 +50,9 @@ def print_summary(report: Report, stdout: TextIO) -> None:
         say(f"  {void.kind}: {plain(void.message, 500)}", stdout)
     for entry, said in zip(_slos(report), slos, strict=True):
         say(f"SLO {entry['verdict']}: {said}", stdout)
+    if (looks := looks_told(report.run.get("looks"))) is not None:
+        for line in looks_text(looks):
+            say(line, stdout)
     if asked_for_none(report):
         say(f"SLO: none was asked; {an_objective(report)} would ask for one", stdout)
     searched = capacity_found(report.run.get("capacity"))

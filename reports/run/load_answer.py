@@ -40,7 +40,7 @@ class LoadAnswer:
 def asked_for_none(report: Report) -> bool:
     """Whether a load run had no objective: one that searches for a capacity has its own."""
     run = report.run
-    if run["kind"] != "load" or report.empty or run.get("capacity"):
+    if run["kind"] != "load" or report.empty or run.get("capacity") or run.get("looks"):
         return False
     return not run.get("slos")
 

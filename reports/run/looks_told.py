@@ -159,7 +159,7 @@ def _at(look: Mapping[str, Any], sent: int, is_rate: bool) -> GateAtLook:
         value=value,
         high=high,
         change=change_words(value, is_rate),
-        interval=f"{_bound(low, is_rate)} to {_bound(high, is_rate)}",
+        interval=f"{bound_words(low, is_rate)} to {bound_words(high, is_rate)}",
         verdict=look["verdict"],
     )
 
@@ -178,7 +178,8 @@ def change_words(value: float, is_rate: bool) -> str:
     return f"{value * 100:+.2g} points" if value else "±0 points"
 
 
-def _bound(value: float, is_rate: bool) -> str:
+def bound_words(value: float, is_rate: bool) -> str:
+    """An end of the interval of a change; `?` where it is open."""
     if math.isinf(value) or (not is_rate and value <= 0):
         return "?"
     return change_words(value, is_rate)
