@@ -47,6 +47,8 @@ BENCHES: dict[str, Bench] = {
     "redaction": Bench("redaction", "the gate for all that leaves: what it costs", 10),
     "fuzz": Bench("fuzz", "files, commands and the emulator's requests under attack", 1800),
     "power": Bench("power", "what the gate of `soundstage compare` decides", 5),
+    "looks": Bench("looks", "songs until a comparison by looks is decided", 600),
+    "against": Bench("against", "songs until `load --against` has decided, on emulators", 1500),
     "report": Bench("report", "`soundstage report` on a million exchanges", 60),
 }
 

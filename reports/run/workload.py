@@ -19,6 +19,7 @@ _PARAMETERS: Mapping[str, str | None] = {
     "phases": "rate",
     "loop": "rate",
     "users": "rate",
+    "pause_at_looks": "rate",
     "scenario": "scenario",
     # More exchanges of the same load are what an inconclusive comparison asks for.
     "duration_s": None,
