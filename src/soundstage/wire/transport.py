@@ -111,6 +111,10 @@ class Transport:
             response.close()
             raise
 
+    def proxy_of(self, target: Url) -> Proxy | None:
+        """The proxy that a target is reached through; None for none."""
+        return self._proxy if self._proxy is not None and self._proxy.serves(target) else None
+
     def expire(self) -> None:
         """End the exchanges whose deadline is over, if the settings say `watched`.
 
@@ -197,7 +201,7 @@ class Transport:
             began + int(limits.connect_s * _SECOND_NS),
             times.start_ns + int(limits.total_s * _SECOND_NS),
         )
-        proxy = self._proxy if self._proxy is not None and self._proxy.serves(target) else None
+        proxy = self.proxy_of(target)
         host, port = (proxy.host, proxy.port) if proxy else (target.host, target.port)
         peer = f"the proxy {host}:{port}" if proxy else target.authority
         away = EndCause.PROXY_AWAY if proxy else None
