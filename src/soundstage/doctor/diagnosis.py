@@ -91,7 +91,10 @@ def _answers(
     asking: FreeRequests, contracts: Sequence[Contract], found: dict[str, HealthCheck]
 ) -> None:
     """The checks of what answers, as far as they go."""
-    answers = [asking.asked[0], *ask(asking, contracts, most=_MOST_ASKED)]
+    first = asking.asked[0]
+    answers = [first]
+    if first.status is not None and not first.given_up:
+        answers += ask(asking, contracts, most=_MOST_ASKED)
     for check in judged(asking, contracts, answers):
         found[check.name] = check
 
