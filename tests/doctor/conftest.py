@@ -50,12 +50,16 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def raw_server(
     raw_server: Callable[..., RawServer],
 ) -> Iterator[Callable[..., RawServer]]:
-    """As everywhere; and when the test is over, what its servers got is looked through."""
+    """As everywhere; and when the test is over, what its servers got is looked through, but for
+    those that are to be paid (`paid`).
+    """
     started: list[RawServer] = []
 
-    def start(*connections: list[Step], **options: Any) -> RawServer:
-        started.append(raw_server(*connections, **options))
-        return started[-1]
+    def start(*connections: list[Step], paid: bool = False, **options: Any) -> RawServer:
+        server = raw_server(*connections, **options)
+        if not paid:
+            started.append(server)
+        return server
 
     yield start
     for server in started:

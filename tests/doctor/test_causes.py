@@ -5,11 +5,13 @@ Whatever is sent to any server of these tests, no POST carries the key (conftest
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import time
 from collections.abc import Callable
 from email.utils import formatdate
+from pathlib import Path
 
 import orjson
 import pytest
@@ -21,6 +23,7 @@ from tests.support.authority import Authority
 
 from soundstage.contract import load
 from soundstage.doctor import way_there
+from soundstage.doctor.causes import CAUSES
 
 
 def free_port() -> int:
@@ -53,7 +56,7 @@ def test_what_no_free_question_tells_is_not_known_and_says_why(
     assert found.code == 0
     assert found.outcome("key") == "not known"
     said = {each["name"]: each["said"] for each in found.document["checks"]}
-    assert "v5 has no question that takes a key and is free" in said["key"]
+    assert "v5 has no free question that takes one" in said["key"]
     assert said["clock"] == "no answer says when it was made (no Date header)"
 
 
@@ -425,3 +428,20 @@ def test_one_of_two_contracts_that_the_host_does_not_have(
     found = doctor(host(says).url(""), "--api", "v5", "--api", "v6")
     assert (found.code, found.cause) == (1, "contract.does_not_fit")
     assert found.said.startswith("v5: POST /v5/")
+
+
+# --- the page -------------------------------------------------------------------------------------
+
+
+def test_the_page_has_every_cause_and_no_other() -> None:
+    page = (Path(__file__).parents[2] / "docs/how-to/doctor.md").read_text("utf-8")
+    first = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    named = [name for cell in first for name in re.findall(r"`([a-z_]+\.[a-z_]+)`", cell)]
+    assert named == list(CAUSES)
+
+
+def test_every_cause_says_what_to_do_in_one_line() -> None:
+    for cause in CAUSES.values():
+        assert cause.todo
+        assert "\n" not in cause.todo
+        assert len(cause.todo) <= 160

@@ -32,7 +32,8 @@ def contract_fit(answers: Sequence[FreeAnswer]) -> HealthCheck:
             if violation.severity is Severity.WARNING:
                 lesser.append(violation)
     many = len(asked)
-    said = f"{many} error{'' if many == 1 else 's'} to free questions fit; songs are not known"
+    said = f"the errors that {many} free question{'' if many == 1 else 's'} got fit"
+    said += "; of songs only `soundstage check` tells, and they are paid for"
     if lesser:
         said += f"; of less weight: {lesser[0].message} ({lesser[0].rule})"
     return ok("contract", said)

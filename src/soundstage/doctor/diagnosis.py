@@ -46,7 +46,7 @@ def diagnose(url: str, access: Access, contracts: Sequence[Contract]) -> Diagnos
     asking = FreeRequests(target, access.transport.settings, contracts)
     found: dict[str, HealthCheck] = {"machine": machine()}
     diagnosis = Diagnosis(target.url, target.kind, tuple(each.api for each in contracts))
-    for check in _way(asking, access, found):
+    for check in _way(asking, access):
         found[check.name] = check
     if found.get("TLS", not_reached("TLS")).outcome == "ok":
         _answers(asking, contracts, found)
@@ -66,7 +66,7 @@ def _shown(check: HealthCheck, redactor: Redactor) -> HealthCheck:
     return replace(check, said=head(redactor.message(check.said), _LONGEST_SAID))
 
 
-def _way(asking: FreeRequests, access: Access, found: dict[str, HealthCheck]) -> list[HealthCheck]:
+def _way(asking: FreeRequests, access: Access) -> list[HealthCheck]:
     """The checks up to TLS; the first question is asked on the way."""
     url = parse_target(asking.target.url)
     through = asking.transport.proxy_of(url)
@@ -81,10 +81,7 @@ def _way(asking: FreeRequests, access: Access, found: dict[str, HealthCheck]) ->
     if about is not None:
         key = access.key or EMULATOR_KEY
         asking.target = replace(asking.target, kind="emulator", about=about, key=key)
-    checks.append(way_there.connection(url, first, proxy))
-    if checks[-1].cause is None:
-        checks.append(way_there.tls(url, first, asking))
-    return checks
+    return [*checks, *way_there.reached(url, first, asking)]
 
 
 def _answers(

@@ -24,7 +24,9 @@ def key_without_question(
     if not any(free_look(each) for each in contracts):
         if key in (None, EMULATOR_KEY):
             return ok("key", "an emulator needs none of yours")
-        return unknown("key", f"there is one; {_no_question(contracts)}")
+        apis = ", ".join(each.api for each in contracts)
+        why = f"{apis} has no free question that takes one, so only a paid one would tell"
+        return unknown("key", f"there is one; {why}")
     return None
 
 
@@ -46,11 +48,11 @@ def key(answers: Sequence[FreeAnswer], contracts: Sequence[Contract]) -> HealthC
         if bare is not None and bare.status in _REFUSED:
             taken.append(api)
     if taken:
-        said = f"{', '.join(taken)}: without the key a question is refused, with it not"
-        left = [each for each in contracts if free_look(each) is None]
-        return ok("key", f"{said}; {_no_question(left)}" if left else said)
+        said = f"{', '.join(taken)}: a question that is refused without it is answered with it"
+        left = ", ".join(each.api for each in contracts if free_look(each) is None)
+        return ok("key", f"{said}; {left}: not known, no free question takes one" if left else said)
     apis = ", ".join(each.api for each in contracts if free_look(each))
-    return unknown("key", f"there is one; {apis} answers what is free without a key, too")
+    return unknown("key", f"there is one; {apis} answers free questions without a key, too")
 
 
 def is_certain(answers: Sequence[FreeAnswer]) -> bool:
@@ -60,8 +62,3 @@ def is_certain(answers: Sequence[FreeAnswer]) -> bool:
 
 def _is_documented(answer: FreeAnswer) -> bool:
     return answer.endpoint is not None and answer.endpoint.grounds.basis != "inferred"
-
-
-def _no_question(contracts: Sequence[Contract]) -> str:
-    apis = ", ".join(each.api for each in contracts)
-    return f"{apis} has no question that takes a key and is free, so only a paid one would tell"

@@ -13,7 +13,7 @@ from soundstage.doctor.free_requests import FreeAnswer, FreeRequests
 from soundstage.doctor.health import HealthCheck, ok, problem, unknown
 from soundstage.wire.channel import resolve
 from soundstage.wire.end import EndCause, EndKind
-from soundstage.wire.url import Url, bracketed, parse_target
+from soundstage.wire.url import Url, bracketed
 
 #: How long a name may take, in seconds; the lookup itself cannot be interrupted.
 NAME_S: Final = 5.0
@@ -62,6 +62,16 @@ def name_and_address(url: Url, proxy: tuple[str, int] | None) -> list[HealthChec
     return [name, ok("address", said)]
 
 
+def reached(url: Url, answer: FreeAnswer, asking: FreeRequests) -> list[HealthCheck]:
+    """The checks of the connection and of TLS, by the first question that was asked."""
+    through = asking.transport.proxy_of(url)
+    proxy = None if through is None else (through.host, through.port)
+    checks = [connection(url, answer, proxy)]
+    if checks[0].cause is None:
+        checks.append(tls(url, answer, asking))
+    return checks
+
+
 def connection(url: Url, answer: FreeAnswer, proxy: tuple[str, int] | None) -> HealthCheck:
     """The check of the connection that the first question was to go over."""
     times, end = answer.times, answer.end
@@ -104,11 +114,6 @@ def tls(url: Url, answer: FreeAnswer, asking: FreeRequests) -> HealthCheck:
     if asking.transport.proxy_of(url) is None and _speaks_plain(url, asking):
         return problem("TLS", "tls.plain_behind_https", f"{url.authority} answers plain HTTP")
     return problem("TLS", "tls.failed", end.message)
-
-
-def target_url(url: str) -> Url:
-    """A base URL, taken apart. Raises UsageError."""
-    return parse_target(url)
 
 
 def not_reached(name: str) -> HealthCheck:
