@@ -19,7 +19,9 @@ from soundstage.commands.new_files.file_schemas import FILE_SCHEMAS, file_schema
 Schema = Mapping[str, Any]
 #: Numbers that nobody comes near.
 _BEYOND = 100_000_000
-_WRITTEN = ("urn:soundstage:run-bundle", "urn:soundstage:transcript", "urn:soundstage:observed")
+_WRITTEN = tuple(
+    f"urn:soundstage:{each}" for each in ("run-bundle", "transcript", "observed", "doctor")
+)
 _WORDS = {"integer": "whole number", "object": "table", "boolean": "true or false"}
 
 

@@ -17,6 +17,7 @@ from soundstage.conformance.codes import codes
 from soundstage.conformance.judge import Judge
 from soundstage.contract import Contract, available
 from soundstage.contract.protocol import Endpoint
+from soundstage.doctor.preflight import preflight
 from soundstage.exchange.session import Session, open_session
 from soundstage.gate.contract_check import run_facts
 from soundstage.loadtests.generator.gevent_wakeups import HubWakeups
@@ -50,6 +51,7 @@ def opened(
     if objectives:
         import scipy.special  # type: ignore[import-untyped]  # noqa: F401 - not in midst of a run
     session = _allowed_session(options, traffic)
+    session.warnings += preflight(session, traffic.contracts)
     facts = _facts(session, options, traffic)
     if options.check is not None:
         options.check(facts)

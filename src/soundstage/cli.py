@@ -24,6 +24,7 @@ from soundstage.process import contract_folders, lifeline, signals
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("soundstage.commands.init", "begin: write settings, a scenario and a workflow"),
     "demo": ("soundstage.commands.demo", "show everything once, against the emulator"),
+    "doctor": ("soundstage.commands.doctor", "find out, for free, why a target cannot be measured"),
     "emulate": ("soundstage.commands.emulate", "run the emulator of the API"),
     "check": ("soundstage.commands.check", "check a target against the contract"),
     "lint": ("soundstage.commands.lint", "check saved responses against the contract"),

@@ -41,23 +41,35 @@ class ConnectionOptions(TypedDict):
 
 def add_target_options(options: TakesOptions, *, emulator_args: str) -> None:
     """Add them. `emulator_args` is how an emulator is started unless the user says otherwise."""
+    add_address_options(options, emulator_args=emulator_args)
+    add = options.add_argument
+    add("--budget", type=count, metavar="N", help="billable requests that may be sent")
+    add("--dry-run", action="store_true", help="say what would be sent, and stop")
+    add("--yes", action="store_true", help="do not ask before a live run")
+    add_connection_options(options)
+    text = "do not redact prompts, lyrics and ids of users in what is kept"
+    add("--keep-private", action="store_true", help=text)
+
+
+def add_address_options(options: TakesOptions, *, emulator_args: str) -> None:
+    """Add those that say where the API is. `emulator_args`: see `add_target_options`."""
     add = options.add_argument
     text = f"base URL of the API; `{EMULATOR}` starts one (free)"
     add("--target", type=base_url, metavar="URL", help=text)
     usual = f"default: {emulator_args}" if emulator_args else "see `soundstage emulate --help`"
     text = f"options for --target {EMULATOR} ({usual})"
     add("--emulator-args", type=words, default=emulator_args, metavar="ARGS", help=text)
-    add("--budget", type=count, metavar="N", help="billable requests that may be sent")
-    add("--dry-run", action="store_true", help="say what would be sent, and stop")
-    add("--yes", action="store_true", help="do not ask before a live run")
+
+
+def add_connection_options(options: TakesOptions) -> None:
+    """Add those that say with which key, and over which connection."""
+    add = options.add_argument
     add("--key-file", metavar="FILE", help="file with the API key")
     text = "send it along"
     add("--header", action=Hidden, default=[], metavar="'NAME: VALUE'", help=text)
     add("--ca-file", metavar="PEM", help="authorities to trust instead of the system's")
     add("--client-cert", nargs=2, metavar=("CERT", "KEY"), help="PEM files")
     add("--insecure", action="store_true", help="do not verify certificates")
-    text = "do not redact prompts, lyrics and ids of users in what is kept"
-    add("--keep-private", action="store_true", help=text)
 
 
 def add_config_option(options: TakesOptions) -> None:

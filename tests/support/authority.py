@@ -43,7 +43,7 @@ class Authority:
         self.file = self.folder / f"{self.name}.pem"
         self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
-    def _builder(self, subject, key):
+    def _builder(self, subject, key, hours=(-1, 1)):
         now = datetime.datetime.now(datetime.UTC)
         return (
             x509.CertificateBuilder()
@@ -51,8 +51,8 @@ class Authority:
             .issuer_name(self.subject)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(hours=1))
+            .not_valid_before(now + datetime.timedelta(hours=hours[0]))
+            .not_valid_after(now + datetime.timedelta(hours=hours[1]))
             # Whose key is whose: from Python 3.13 on nothing less is trusted (RFC 5280).
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()),
@@ -63,11 +63,11 @@ class Authority:
             )
         )
 
-    def issue(self, common_name, *names):
-        """Returns (certificate file, key file)."""
+    def issue(self, common_name, *names, hours=(-1, 1)):
+        """Returns (certificate file, key file). `hours`: from now, when it is valid."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-        builder = self._builder(subject, key)
+        builder = self._builder(subject, key, hours)
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         certificate = builder.sign(self.key, hashes.SHA256())

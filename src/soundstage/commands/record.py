@@ -18,6 +18,7 @@ from soundstage.config import find_config
 from soundstage.contract import Contract, available, load, load_sound
 from soundstage.contract.endpoint_words import endpoint_words, is_meant
 from soundstage.contract.protocol import Endpoint
+from soundstage.doctor.preflight import preflight
 from soundstage.errors import BudgetError, TargetError, UsageError
 from soundstage.exchange import consent
 from soundstage.exchange.client import Call, Exchange
@@ -136,9 +137,10 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
             url = stack.enter_context(served)
         session = open_session(url, budget=args.budget, **connection_of(args, config))
         stack.callback(session.close)
-        for warning in session.warnings:
-            say(f"soundstage record: {warning}", stderr)
         _afford(session, wanted)
+        contracts = list(dict.fromkeys(each.contract for each in wanted))
+        for warning in (*session.warnings, *preflight(session, contracts)):
+            say(f"soundstage record: {warning}", stderr)
         if not session.budget.free and not args.yes:
             consent.ask(_planned(target, args.budget, wanted), stderr)
         patience = stack.enter_context(Patience(args.timeout, session.cut))

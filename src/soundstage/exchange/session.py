@@ -91,6 +91,65 @@ def open_session(
     Raises UsageError for a wrong URL, key, header or certificate, TargetError if nothing answers
     or a key is needed and missing.
     """
+    access = access_to(
+        target_url,
+        key_file=key_file,
+        headers=headers,
+        ca_file=ca_file,
+        client_cert=client_cert,
+        insecure=insecure,
+        keep_private=keep_private,
+        limits=Limits(total_s=timeout_s, idle_s=idle_timeout_s),
+        watched=watched,
+        wakeups=wakeups,
+    )
+    key, transport = access.key, access.transport
+    found = find(target_url, transport, live_hosts=access.live_hosts)
+    own_key = key not in (None, EMULATOR_KEY)
+    if key is None:
+        if found.kind != "emulator":
+            raise TargetError(no_key(found.url))
+        key = EMULATOR_KEY
+    target = replace(found, key=key, headers=access.headers)
+    if treat_as_live:
+        target = replace(target, rehearsal=target.kind != "live")
+    counted = Budget(budget, free=_is_free(target, own=own_key) and not treat_as_live)
+    client = Client(target, transport, counted, redactor=access.redactor)
+    return Session(target, client, transport, counted, access.redactor, access.warnings)
+
+
+@dataclass(slots=True)
+class Access:
+    """What is needed to speak with a target before anybody has looked at it. `live_hosts`: those of
+    all contracts; `key_headers`: the names, in lower case, of those that may carry a key: what
+    every API uses, and those of the contracts.
+    """
+
+    key: str | None = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    transport: Transport
+    redactor: Redactor = field(repr=False)
+    live_hosts: frozenset[str]
+    key_headers: frozenset[str]
+    warnings: tuple[str, ...] = ()
+
+
+def access_to(
+    target_url: str,
+    *,
+    key_file: str | None = None,
+    headers: Iterable[tuple[str, str]] = (),
+    ca_file: str | None = None,
+    client_cert: tuple[str, str] | None = None,
+    insecure: bool = False,
+    keep_private: bool = False,
+    limits: Limits,
+    watched: bool = False,
+    wakeups: WakeupsOf | None = None,
+) -> Access:
+    """Read the key, hide all secrets from what leaves this process, and make a transport. Connects
+    to nothing. Raises UsageError for a wrong key, header or certificate.
+    """
     given = tuple(headers)
     key = read_key(key_file)
     contracts = list(load_sound()[0].values())
@@ -108,30 +167,32 @@ def open_session(
         ca_file=ca_file,
         client_cert=client_cert,
         verify=not insecure,
-        limits=Limits(total_s=timeout_s, idle_s=idle_timeout_s),
+        limits=limits,
         secret_headers=(*SECRET_HEADERS, *names),
         watched=watched,
         wakeups=wakeups,
     )
     transport = Transport(settings.with_proxy_from(os.environ))
-    live = {urlsplit(each.base_url).hostname or "" for each in contracts}
-    found = find(target_url, transport, live_hosts=live)
-    own_key = key not in (None, EMULATOR_KEY)
-    if key is None:
-        if found.kind != "emulator":
-            raise TargetError(
-                f"no API key for {found.url}: set {KEY_VARIABLE}, or name a file with --key-file"
-            )
-        key = EMULATOR_KEY
-    target = replace(found, key=key, headers=given)
-    if treat_as_live:
-        target = replace(target, rehearsal=target.kind != "live")
-    counted = Budget(budget, free=_is_free(target, own=own_key) and not treat_as_live)
     redactor = Redactor(
-        [key, *secrets, *outgoing.known()], keep_private=keep_private, headers=names, words=words
+        [key or EMULATOR_KEY, *secrets, *outgoing.known()],
+        keep_private=keep_private,
+        headers=names,
+        words=words,
     )
-    client = Client(target, transport, counted, redactor=redactor)
-    return Session(target, client, transport, counted, redactor, warnings)
+    return Access(
+        key,
+        given,
+        transport,
+        redactor,
+        frozenset(urlsplit(each.base_url).hostname or "" for each in contracts),
+        frozenset((*SECRET_HEADERS, *(c.auth.header.lower() for c in contracts))),
+        warnings,
+    )
+
+
+def no_key(url: str) -> str:
+    """What is said where a key is needed and there is none."""
+    return f"no API key for {url}: set {KEY_VARIABLE}, or name a file with --key-file"
 
 
 def _hidden(

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import orjson
@@ -27,7 +27,8 @@ from soundstage.wire.transport import Limits, Request, Transport
 _LARGEST_KEY_FILE = 64 * 2**10
 #: What is no name of a file: a word of letters and digits, without a dot or a slash.
 _LIKE_A_KEY = re.compile(r"(?=.*[0-9])[A-Za-z0-9_+=-]{16,}")
-_HEALTH = "/_emulator/health"
+#: Where an emulator says that it is one.
+HEALTH: Final = "/_emulator/health"
 #: What the question whether a target is an emulator may take at most: seconds in all, and bytes.
 _ASKED_S = 2.0
 _ANSWER_BYTES = 64 * 2**10
@@ -124,6 +125,24 @@ def find(url: str, transport: Transport, *, live_hosts: Iterable[str] = ()) -> T
 
     Raises UsageError for a URL that is none, TargetError if nobody is there.
     """
+    target = at(url)
+    base = target.url
+    if (urlsplit(base).hostname or "") in live_hosts:
+        return target
+    with _brief(transport).open(Request("GET", base + HEALTH)) as response:
+        body = b"".join(read.data for read in response.reads())
+        end = response.end
+    if end is not None and end.kind in _NOBODY:
+        raise TargetError(f"{base} does not answer: {end.message}")
+    whole = end is not None and end.fault_of is None
+    about = about_emulator(body) if response.status == 200 and whole else None
+    return target if about is None else replace(target, kind="emulator", about=about)
+
+
+def at(url: str) -> Target:
+    """A base URL as a target, before anybody has looked what answers there. Raises UsageError for a
+    URL that is none.
+    """
     base = url.rstrip("/")
     shown = Redactor().url(url)
     try:
@@ -134,17 +153,7 @@ def find(url: str, transport: Transport, *, live_hosts: Iterable[str] = ()) -> T
         raise UsageError(f"--target {shown}: not an http(s) URL; try http://127.0.0.1:8000")
     if parts.username is not None or parts.query or parts.fragment:
         raise UsageError("--target: a base URL has no user, query or fragment")
-    target = Target(base, "local" if is_loopback(base) else "live")
-    if parts.hostname in live_hosts:
-        return target
-    with _brief(transport).open(Request("GET", base + _HEALTH)) as response:
-        body = b"".join(read.data for read in response.reads())
-        end = response.end
-    if end is not None and end.kind in _NOBODY:
-        raise TargetError(f"{base} does not answer: {end.message}")
-    whole = end is not None and end.fault_of is None
-    about = _about(body) if response.status == 200 and whole else None
-    return target if about is None else replace(target, kind="emulator", about=about)
+    return Target(base, "local" if is_loopback(base) else "live")
 
 
 def _brief(transport: Transport) -> Transport:
@@ -162,7 +171,7 @@ def _brief(transport: Transport) -> Transport:
     return Transport(settings)
 
 
-def _about(body: bytes) -> dict[str, Any] | None:
+def about_emulator(body: bytes) -> dict[str, Any] | None:
     """What an emulator says of itself, as far as it is well said; None if it is none."""
     try:
         said = orjson.loads(body)

@@ -19,6 +19,7 @@ from soundstage import __version__
 from soundstage.assets import decoder_process
 from soundstage.config import Config
 from soundstage.contract import Contract, load
+from soundstage.doctor.preflight import preflight
 from soundstage.exchange.session import TIMEOUT_S, Session, open_session
 from soundstage.exchange.spawn import EMULATOR, spawned_emulator
 from soundstage.gate.gate import ContractGate
@@ -100,6 +101,7 @@ def open_gate(
             treat_as_live=options.treat_as_live,
         )
         stack.callback(session.close)
+        session.warnings += preflight(session, contracts)
         stack.callback(decoder_process.SHARED.close)
         session.client.keep_chunks = True
         folder = Path(options.out) if options.out else new_folder("check")

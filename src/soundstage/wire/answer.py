@@ -9,7 +9,7 @@ import time
 
 from soundstage.wire.chunked import FramingError
 from soundstage.wire.content_coding import ContentDecoder, DecodingError, decoder_for
-from soundstage.wire.end import End, EndKind
+from soundstage.wire.end import End, EndCause, EndKind
 from soundstage.wire.http_message import HeadTooLargeError, Message
 from soundstage.wire.settings import Limits
 from soundstage.wire.trace import Hop, Timestamps
@@ -195,12 +195,19 @@ class Answer:
             self.over(good, "", at_ns)
 
     def over(
-        self, kind: EndKind, message: str, at_ns: int | None = None, *, ours: bool = False
+        self,
+        kind: EndKind,
+        message: str,
+        at_ns: int | None = None,
+        *,
+        ours: bool = False,
+        cause: EndCause | None = None,
     ) -> None:
         """Set the end, once. `ours`: a limit of the harness is the reason."""
         if self.end is None:
             at_ns = time.monotonic_ns() if at_ns is None else at_ns
-            self.end = End.of(kind, message, at_ns, answered=self.status is not None, ours=ours)
+            answered = self.status is not None
+            self.end = End.of(kind, message, at_ns, answered=answered, ours=ours, cause=cause)
 
     def forget(self) -> None:
         """Forget head, body and end of this hop, for a redirect that is followed."""

@@ -12,6 +12,7 @@ import socket
 import time
 
 from soundstage.wire.clock import Clock
+from soundstage.wire.end import EndCause
 from soundstage.wire.stamps import (
     ANCILLARY_BYTES,
     DONT_WAIT,
@@ -30,7 +31,13 @@ _SECOND_NS = 1_000_000_000
 
 
 class TlsError(Exception):
-    """The TLS handshake failed or the protocol broke; its text is one clear line."""
+    """The TLS handshake failed or the protocol broke; its text is one clear line. `cause`: what
+    exactly it was, where that is known.
+    """
+
+    def __init__(self, message: str, cause: EndCause | None = None) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 class Channel:

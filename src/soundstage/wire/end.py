@@ -40,6 +40,27 @@ class EndKind(StrEnum):
     """Closed by the caller before the end."""
 
 
+class EndCause(StrEnum):
+    """What exactly it was, where the kind says too little to tell somebody what to do."""
+
+    NO_NAME = "no_name"
+    """The name of the target resolves to no address."""
+    PROXY_AWAY = "proxy_away"
+    """The proxy itself cannot be reached."""
+    PROXY_LOGIN = "proxy_login"
+    """The proxy wants to know who asks (407)."""
+    PROXY_REFUSES = "proxy_refuses"
+    """The proxy is there, and will not connect."""
+    PROXY_FAILS = "proxy_fails"
+    """The proxy says that it cannot reach the target (502, 503, 504)."""
+    TLS_UNTRUSTED = "tls_untrusted"
+    TLS_WRONG_NAME = "tls_wrong_name"
+    TLS_EXPIRED = "tls_expired"
+    TLS_NOT_YET_VALID = "tls_not_yet_valid"
+    TLS_CLIENT_CERT = "tls_client_cert"
+    """The server wants a certificate of the client, or another one."""
+
+
 #: Whose doing an end is; what is not listed is nobody's fault.
 FAULT_OF: dict[EndKind, Fault] = {
     EndKind.TRUNCATED: "api",
@@ -63,17 +84,26 @@ class End:
     """The end of an exchange: `at_ns` is monotonic ns; `message` is one line without secrets.
 
     `fault_of`: "api" (it broke a rule of HTTP), "harness" (we stopped: nothing is known about the
-    rest), "environment" (it never worked, or the network broke), None (an orderly end).
+    rest), "environment" (it never worked, or the network broke), None (an orderly end). `cause`:
+    what exactly it was, where that is known.
     """
 
     kind: EndKind
     message: str
     at_ns: int
     fault_of: Fault | None
+    cause: EndCause | None = None
 
     @classmethod
     def of(
-        cls, kind: EndKind, message: str, at_ns: int, *, answered: bool, ours: bool = False
+        cls,
+        kind: EndKind,
+        message: str,
+        at_ns: int,
+        *,
+        answered: bool,
+        ours: bool = False,
+        cause: EndCause | None = None,
     ) -> End:
         """Make an end whose fault follows from `FAULT_OF`.
 
@@ -85,4 +115,4 @@ class End:
             fault = "harness"
         elif kind is EndKind.RESET and not answered:
             fault = "environment"
-        return cls(kind, message, at_ns, fault)
+        return cls(kind, message, at_ns, fault, cause)

@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import base64
 import time
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from soundstage.errors import UsageError
 from soundstage.wire.channel import Channel
 from soundstage.wire.chunked import FramingError
+from soundstage.wire.end import EndCause
 from soundstage.wire.http_message import HeadTooLargeError, Message
 from soundstage.wire.settings import Limits
 from soundstage.wire.url import Url, bracketed
 
+#: What a proxy means by its answer to CONNECT (RFC 9110, sections 15.5.8 and 15.6); by any other
+#: that it will not.
+_CAUSES: Final[dict[int | None, EndCause]] = {
+    407: EndCause.PROXY_LOGIN,
+    502: EndCause.PROXY_FAILS,
+    503: EndCause.PROXY_FAILS,
+    504: EndCause.PROXY_FAILS,
+}
+
 
 class ProxyError(Exception):
-    """The proxy will not connect; its text is one clear line."""
+    """The proxy will not connect; its text is one clear line. `cause` says why."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.cause = _CAUSES.get(status, EndCause.PROXY_REFUSES)
 
 
 class Proxy:
@@ -78,7 +93,8 @@ class Proxy:
         finally:
             message.discard()
         if message.status is None or not 200 <= message.status < 300:
-            raise ProxyError(f"the proxy answered {message.status} to CONNECT")
+            said = f"the proxy answered {message.status} to CONNECT"
+            raise ProxyError(said, message.status)
         if message.surplus:
             raise ProxyError("the proxy sent bytes before the tunnel was used")
 

@@ -14,7 +14,7 @@ from typing import Literal, Self
 
 from soundstage.wire.answer import Answer
 from soundstage.wire.channel import Channel, TlsError
-from soundstage.wire.end import End, EndKind
+from soundstage.wire.end import End, EndCause, EndKind
 from soundstage.wire.http_message import Message
 from soundstage.wire.settings import Limits
 from soundstage.wire.trace import Read
@@ -199,7 +199,7 @@ class Response(Answer):
         except OSError:
             pass
         except TlsError as error:
-            self._finish(EndKind.TLS, str(error))
+            self._finish(EndKind.TLS, str(error), cause=error.cause)
         self._idle_left_ns = self._idle_ns
         return None
 
@@ -220,9 +220,9 @@ class Response(Answer):
         self._pending = None
         self._finish(EndKind.REDIRECT, message, ours=ours)
 
-    def fail(self, kind: EndKind, message: str) -> None:
+    def fail(self, kind: EndKind, message: str, cause: EndCause | None = None) -> None:
         """End the exchange before it could begin."""
-        self._finish(kind, message)
+        self._finish(kind, message, cause=cause)
 
     def expire(self, now_ns: int) -> None:
         """End a wait that has lasted too long at `now_ns`; called by another thread or greenlet."""
@@ -322,7 +322,7 @@ class Response(Answer):
     def _lost(self, error: OSError | TlsError) -> None:
         """End the exchange, as a read has failed."""
         if isinstance(error, TlsError):
-            self._finish(EndKind.TLS, str(error))
+            self._finish(EndKind.TLS, str(error), cause=error.cause)
         elif self._expired is not None:
             self._expire_now()
         elif isinstance(error, TimeoutError) and error.errno is None:
@@ -368,9 +368,11 @@ class Response(Answer):
             EndKind.TOTAL_TIMEOUT, f"the exchange was not over after {self._limits.total_s:g} s"
         )
 
-    def _finish(self, kind: EndKind, message: str, *, ours: bool = False) -> None:
+    def _finish(
+        self, kind: EndKind, message: str, *, ours: bool = False, cause: EndCause | None = None
+    ) -> None:
         """Set the end, once, and let the connection go."""
-        self.over(kind, message, ours=ours)
+        self.over(kind, message, ours=ours, cause=cause)
         self._leave()
 
     def _leave(self) -> None:

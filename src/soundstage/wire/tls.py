@@ -8,11 +8,26 @@ from __future__ import annotations
 import contextlib
 import ssl
 import time
+from typing import Final
 
 from soundstage.wire.channel import READ_BYTES, Channel, TlsError
+from soundstage.wire.end import EndCause
 from soundstage.wire.stamps import DONT_WAIT
 
 _SECOND_NS = 1_000_000_000
+#: What OpenSSL finds wrong with a certificate (X509_verify_cert_error_string(3)); whatever else it
+#: finds is that nobody who is trusted has signed it.
+_VERIFIED: Final = {
+    9: EndCause.TLS_NOT_YET_VALID,
+    10: EndCause.TLS_EXPIRED,
+    62: EndCause.TLS_WRONG_NAME,
+    64: EndCause.TLS_WRONG_NAME,
+}
+#: What a server says that wants another certificate of the client, or wants one at all (RFC 8446,
+#: section 6.2).
+_OF_THE_CLIENT: Final = frozenset(
+    {"TLSV13_ALERT_CERTIFICATE_REQUIRED", "SSLV3_ALERT_BAD_CERTIFICATE", "TLSV1_ALERT_UNKNOWN_CA"}
+)
 
 
 class TlsChannel(Channel):
@@ -48,7 +63,7 @@ class TlsChannel(Channel):
                 self._incoming.write(data)
             except (ssl.SSLError, ssl.CertificateError) as error:
                 self._say_why()
-                raise TlsError(f"TLS handshake failed: {_reason(error)}") from None
+                raise TlsError(f"TLS handshake failed: {_reason(error)}", _cause(error)) from None
             else:
                 self._flush()
                 return
@@ -108,7 +123,7 @@ class TlsChannel(Channel):
         except ssl.SSLZeroReturnError:
             self.clean_close = True
         except ssl.SSLError as error:
-            self._failed = TlsError(f"TLS failed: {_reason(error)}")
+            self._failed = TlsError(f"TLS failed: {_reason(error)}", _cause(error))
         if pieces:
             return pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if self.clean_close:
@@ -123,7 +138,7 @@ class TlsChannel(Channel):
         try:
             self._tls.write(data)
         except ssl.SSLError as error:
-            raise TlsError(f"TLS failed: {_reason(error)}") from None
+            raise TlsError(f"TLS failed: {_reason(error)}", _cause(error)) from None
         self._flush()
 
     def is_quiet(self) -> bool:
@@ -181,6 +196,15 @@ def tls_context(
         # A key with a passphrase must not make OpenSSL ask on the terminal.
         context.load_cert_chain(*client_cert, password="")
     return context
+
+
+def _cause(error: ssl.SSLError | ssl.CertificateError) -> EndCause | None:
+    """What exactly it was, where OpenSSL tells."""
+    code = getattr(error, "verify_code", None)
+    if code is not None:
+        return _VERIFIED.get(code, EndCause.TLS_UNTRUSTED)
+    reason = str(getattr(error, "reason", ""))
+    return EndCause.TLS_CLIENT_CERT if reason in _OF_THE_CLIENT else None
 
 
 def _reason(error: ssl.SSLError | ssl.CertificateError) -> str:

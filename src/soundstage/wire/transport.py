@@ -6,6 +6,7 @@ is retried. No threads in here: one transport may be used from many threads or g
 
 from __future__ import annotations
 
+import socket
 import ssl
 import time
 from collections import defaultdict, deque
@@ -14,7 +15,7 @@ from functools import partial
 from soundstage.errors import UsageError
 from soundstage.wire.channel import CAN_POLL, Address, Channel, TlsError, connect, resolve
 from soundstage.wire.clock import Clock
-from soundstage.wire.end import End, EndKind
+from soundstage.wire.end import End, EndCause, EndKind
 from soundstage.wire.proxy import Proxy, ProxyError
 from soundstage.wire.response import Response
 from soundstage.wire.settings import Limits, Request, TransportSettings
@@ -110,6 +111,10 @@ class Transport:
             response.close()
             raise
 
+    def proxy_of(self, target: Url) -> Proxy | None:
+        """The proxy that a target is reached through; None for none."""
+        return self._proxy if self._proxy is not None and self._proxy.serves(target) else None
+
     def expire(self) -> None:
         """End the exchanges whose deadline is over, if the settings say `watched`.
 
@@ -196,9 +201,10 @@ class Transport:
             began + int(limits.connect_s * _SECOND_NS),
             times.start_ns + int(limits.total_s * _SECOND_NS),
         )
-        proxy = self._proxy if self._proxy is not None and self._proxy.serves(target) else None
+        proxy = self.proxy_of(target)
         host, port = (proxy.host, proxy.port) if proxy else (target.host, target.port)
         peer = f"the proxy {host}:{port}" if proxy else target.authority
+        away = EndCause.PROXY_AWAY if proxy else None
         channel: Channel | None = None
         try:
             addresses = self._resolve(host, port)
@@ -224,19 +230,22 @@ class Transport:
                 response.fail(
                     EndKind.CONNECT_TIMEOUT,
                     f"no connection to {peer} within {limits.connect_s:g} s",
+                    away if times.connected_ns is None else None,
                 )
         except TlsError as error:
-            response.fail(EndKind.TLS, f"{target.authority}: {error}")
+            response.fail(EndKind.TLS, f"{target.authority}: {error}", error.cause)
         except ProxyError as error:
-            response.fail(EndKind.UNREACHABLE, f"{peer}: {error}")
+            response.fail(EndKind.UNREACHABLE, f"{peer}: {error}", error.cause)
         except ConnectionRefusedError:
-            response.fail(EndKind.REFUSED, f"{peer} refused the connection")
+            response.fail(EndKind.REFUSED, f"{peer} refused the connection", away)
         except (OSError, UnicodeError) as error:
             if channel is not None and times.connected_ns is not None:
                 response.fail(EndKind.TLS, f"{peer}: connection lost in the TLS handshake")
             else:
                 why = getattr(error, "strerror", None) or str(error)
-                response.fail(EndKind.UNREACHABLE, f"cannot reach {peer}: {why}")
+                nameless = isinstance(error, socket.gaierror | UnicodeError)
+                cause = away or (EndCause.NO_NAME if nameless else None)
+                response.fail(EndKind.UNREACHABLE, f"cannot reach {peer}: {why}", cause)
         except BaseException:
             if channel is not None:
                 channel.close()

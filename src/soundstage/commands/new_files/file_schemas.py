@@ -15,6 +15,7 @@ _PLACES: Final = {
     "run": ("soundstage.results", "run"),
     "observed": ("soundstage.results", "observed"),
     "transcript": ("soundstage.results", "transcript"),
+    "doctor": ("soundstage.doctor", "doctor"),
 }
 FILE_SCHEMAS: Final = tuple(_PLACES)
 
