@@ -9,7 +9,7 @@ from soundstage.arguments import Parser, at_most, count, shown, whole
 from soundstage.contract import available
 from soundstage.errors import UsageError
 from soundstage.loadtests.schedule import arrivals, scenario
-from soundstage.results.listened import LONGEST_BUFFER_S, START_BUFFER_S
+from soundstage.results.listening.listened import LONGEST_BUFFER_S, START_BUFFER_S
 from soundstage.target_options import add_config_option, add_target_options
 
 _EXAMPLES = """examples:

@@ -28,7 +28,7 @@ from soundstage.loadtests.web.start_terms import remember, target_of, terms_of
 from soundstage.output import visible
 from soundstage.proof.one_conforming import refuse_unkept
 from soundstage.results.bundle import new_folder
-from soundstage.results.listened import LONGEST_BUFFER_S, START_BUFFER_S
+from soundstage.results.listening.listened import LONGEST_BUFFER_S, START_BUFFER_S
 
 
 def add_options(parser: ArgumentParser, **_: Any) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from soundstage.loadtests.generator.lateness import Lateness
 from soundstage.loadtests.live.heard import Heard
-from soundstage.results.listened import BY_LISTENING
+from soundstage.results.listening.listened import BY_LISTENING
 from soundstage.results.milestone_names import MilestoneNames, common_order, milestone_names
 from soundstage.results.row_facts import earliest_since_intended, since_intended
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from prometheus_client.core import CounterMetricFamily, Metric
 
 from soundstage.output import outgoing
-from soundstage.results.listened import FIRST_SOUND, is_continuous
+from soundstage.results.listening.listened import FIRST_SOUND, is_continuous
 
 #: More tracks of an endpoint are not told apart: their names come from the API.
 _MOST_TRACKS: Final = 100

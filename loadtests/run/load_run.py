@@ -30,7 +30,7 @@ from soundstage.loadtests.schedule.scenario import Scenario
 from soundstage.loadtests.schedule.traffic import Traffic
 from soundstage.results import verdicts
 from soundstage.results.bundle import BundleWriter
-from soundstage.results.listened import START_BUFFER_S
+from soundstage.results.listening.listened import START_BUFFER_S
 from soundstage.results.objective_tally import ObjectiveTally
 
 _SECOND_NS = 1_000_000_000

@@ -23,7 +23,7 @@ from soundstage.exchange.client import Call
 from soundstage.exchange.requests import request_body
 from soundstage.loadtests.schedule.corpus import Corpus, distinct, read_corpus
 from soundstage.loadtests.schedule.scenario import Part, endpoint_of
-from soundstage.results.listened import FIRST_SOUND
+from soundstage.results.listening.listened import FIRST_SOUND
 
 #: The scenario that rows of a load run carry.
 SCENARIO = "load"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from soundstage.reports.words import percent, plain, plural, seconds
-from soundstage.results.playback_columns import PlaybackColumns, TrackColumns
+from soundstage.results.listening.playback_columns import PlaybackColumns, TrackColumns
 from soundstage.results.quantiles import quantile, rate_interval, tells
 
 #: Reasons for which a song was not heard to its end that are told apart.

@@ -28,8 +28,8 @@ import numpy.typing as npt
 from soundstage.output.cutting import head
 from soundstage.results.exchange_sample import SAMPLE, ExchangeSample
 from soundstage.results.failure_tally import FailureTally
-from soundstage.results.listened import BY_LISTENING
-from soundstage.results.playback_columns import PlaybackColumns
+from soundstage.results.listening.listened import BY_LISTENING
+from soundstage.results.listening.playback_columns import PlaybackColumns
 from soundstage.results.polling import PollTally, Resolution, low_ends, watched
 from soundstage.results.times_table import TimesTable
 

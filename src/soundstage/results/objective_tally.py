@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from soundstage.results.listened import is_continuous
+from soundstage.results.listening.listened import is_continuous
 from soundstage.results.row_facts import (
     earliest_since_intended,
     errors_of,

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from soundstage.results.listened import BY_LISTENING
+from soundstage.results.listening.listened import BY_LISTENING
 from soundstage.results.polling import watched
 from soundstage.results.slo import OK, OUTCOMES, VIOLATION, Within
 

@@ -21,7 +21,7 @@ from typing import NoReturn
 from soundstage.errors import UsageError
 from soundstage.near_names import did_you_mean
 from soundstage.output.cutting import head
-from soundstage.results.listened import BY_LISTENING, CONTINUITY
+from soundstage.results.listening.listened import BY_LISTENING, CONTINUITY
 
 #: (api, endpoint) -> the milestones that it promises.
 Catalogue = Mapping[tuple[str, str], Collection[str]]

@@ -62,8 +62,9 @@ def byte_range(header: str, size: int) -> range | None:
 class Growth:
     """How a song grows. `ready` and `whole` are moments of the event loop's clock: its stream was
     told of, all of it is there. `pace`: seconds of music that are played in a second. Where the
-    generation fails, `whole` never comes, and from `ends` on it grows no more: no second ahead. `second_half`: the
-    share of the pace at which that grows where a fault slows it down, whatever the generation does.
+    generation fails, `whole` never comes, and from `ends` on it grows no more: no second ahead.
+    `second_half`: the share of the pace at which that grows where a fault slows it down, whatever
+    the generation does.
     """
 
     samples: int

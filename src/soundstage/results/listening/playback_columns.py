@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from soundstage.results.listened import is_continuous
+from soundstage.results.listening.listened import is_continuous
 
 #: At most so many tracks, lengths that were asked for, and reasons are told apart.
 _MOST_TRACKS: Final = 20
@@ -96,6 +96,7 @@ class PlaybackColumns:
             self.audio_s += track["played_s"]
             if (made := track.get("made_s")) is not None:
                 asked = playback.get("asked_s")
+                asked = asked if isinstance(asked, int | float) else None
                 if asked in self.factors or len(self.factors) < _MOST_LENGTHS:
                     factor = (made + late) * playback["pace"] / track["played_s"]
                     self.factors.setdefault(asked, array("d")).append(factor)
