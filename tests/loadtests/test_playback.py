@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
 from shlex import split
 
 import pytest
+from listened_rows import UNHEARD, playback, track
 from saturation import ended
 
+from soundstage import cli
 from soundstage.assets.playback import STREAMED
 from soundstage.contract import load as contract_of
 from soundstage.contract.roles import TRACK, roles
+from soundstage.errors import UsageError
 from soundstage.exchange.client import Call
 from soundstage.exchange.session import open_session
 from soundstage.loadtests import load_options
+from soundstage.loadtests.live.heard import Heard
 from soundstage.loadtests.run.playback_probe import MOST_TRACKS, Probes
 
 from .conftest import load
@@ -104,7 +109,86 @@ def test_of_many_tracks_no_more_than_a_few_are_played(emulator: str) -> None:
     session.close()
 
 
+def _words(folder: Path, fault: str, *more: str) -> list[str]:
+    """The options of a short run at twenty times the speed of life, with so much of a fault."""
+    own = f"--speed 20 --seed 3 {fault}".strip()
+    rest = split("--api v6 --rate 12 --duration 1s --arrivals constant --probe-playback")
+    return ["--target", "emulator", "--emulator-args", own, *rest, *more]
+
+
+@pytest.mark.proof
+def test_a_song_whose_second_half_is_slow_is_ready_in_time_and_not_continuous(
+    tmp_path: Path,
+) -> None:
+    slos = ["streaming_ready.p50<20s", "continuity>=50%", "goodput(continuous, complete<=9m)>=50%"]
+    asked = [word for each in slos for word in ("--slo", each)]
+    healthy = load(tmp_path / "healthy", *_words(tmp_path, "", *asked))
+    slow = load(tmp_path / "slow", *_words(tmp_path, "--fault wire/slow_song", *asked))
+    for ran, verdict in ((healthy, "pass"), (slow, "fail")):
+        if not ended(ran.code, ran.folder) and ran.code != 3:
+            raise AssertionError(ran.err)
+        said = {each["slo"]: each["verdict"] for each in ran.bundle.run["slos"]}
+        assert said == dict(zip(slos, ["pass", verdict, verdict], strict=True)), ran.out
+        for row in ran.rows:
+            told = row["playback"]["tracks"].values()
+            assert [each["continuous"] for each in told] == [verdict == "pass"] * 2, row
+            assert all(each["played_s"] > 29 for each in told)
+    # Silences of several seconds of music: some tenths of a second of the clock.
+    assert all(
+        0.2 < each["underrun_s"] < each["stalled_s"]
+        for row in slow.rows
+        for each in row["playback"]["tracks"].values()
+    )
+    out, err = io.StringIO(), io.StringIO()
+    folders = [str(each.folder) for each in (healthy, slow)]
+    code = cli.run("compare", [*folders, "--gate", "continuity", "--force"], out, err)
+    assert code == 3, err.getvalue()
+    assert "gap rate" in out.getvalue()
+
+
 @pytest.mark.parametrize("text", ["0", "101%", "-3%", "nan%"])
 def test_a_share_is_above_nothing_and_at_most_all(text: str) -> None:
     with pytest.raises((argparse.ArgumentTypeError, ValueError)):
         load_options._share(text)
+
+
+def test_what_listeners_met_is_in_the_metrics_of_a_run_that_goes_on() -> None:
+    heard = Heard()
+    for made, reached in (
+        (playback(track(), track(2, 1.5)), {"first_sound": 1.0}),
+        (playback(track()), {"first_sound": 1.0}),
+        (playback(UNHEARD), {}),
+        (None, {}),
+    ):
+        heard.add(
+            {
+                "api": "v6",
+                "endpoint": "stream",
+                "outcome": "ok",
+                "milestones": reached,
+                **({"playback": made} if made else {}),
+            }
+        )
+    assert heard.asked["v6", "stream"] == 2
+    samples = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in heard.metrics()
+        for sample in family.samples
+    }
+    place = ("v6", "stream")
+    assert samples["soundstage_songs_heard_total", *place, "yes"] == 1
+    assert samples["soundstage_songs_heard_total", *place, "no"] == 1
+    assert samples["soundstage_songs_heard_total", *place, "unknown"] == 1
+    assert samples["soundstage_audio_seconds_total", *place, "1"] == 20
+    assert samples["soundstage_stalled_seconds_total", *place, "2"] == 1.5
+    assert list(Heard().metrics()) == [], "not measured is no zero"
+
+
+def test_a_buffer_without_a_listener_is_a_mistake_that_is_named() -> None:
+    args = load_options.parse_args(["--target", "http://127.0.0.1:9", "--start-buffer", "3s"])
+    with pytest.raises(UsageError, match="--start-buffer is for listeners: add --probe-playback"):
+        load_options.start_buffer(args)
+    args = load_options.parse_args(
+        ["--target", "http://127.0.0.1:9", "--start-buffer", "3s", "--probe-playback"]
+    )
+    assert load_options.start_buffer(args) == 3.0

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from late_import import LateModule
+from listened_rows import UNHEARD, playback, track
 
 from soundstage.errors import UsageError
 from soundstage.reports.run.milestone_times import quantiles
@@ -215,36 +216,19 @@ def test_a_row_of_another_format_is_named(damage: dict[str, Any]) -> None:
         summarise([row(**damage)])
 
 
-def _track(stalls: int | None = 0, silent: float = 0.0, **changes: Any) -> dict[str, Any]:
-    return {
-        "continuous": stalls == 0,
-        "sound_s": None if stalls is None else 0.5,
-        "stalls": stalls,
-        "stalled_s": silent,
-        "underrun_s": silent / max(1, stalls or 1),
-        "played_s": 10.0 if stalls is not None else 0.0,
-        "made_s": 5.0,
-        "reason": None,
-        **changes,
-    }
-
-
 def _listened(*tracks: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """A row of a song that somebody listened to."""
-    named = {str(number): track for number, track in enumerate(tracks, 1)}
-    playback = {"buffer_s": 2.0, "pace": 1.0, "asked_s": 30, "tracks": named}
-    return row(playback=playback, **changes)
+    return row(playback=playback(*tracks), **changes)
 
 
 def test_what_listeners_met_is_counted_and_said() -> None:
-    broken = _track(None, continuous=False, reason="\x1b[31m404")
-    unheard = _track(None, continuous=None, reason="not fetched: elsewhere")
+    broken = track(None, continuous=False, reason="\x1b[31m404")
     group = only_group(
         [
-            _listened(_track(), _track()),
-            _listened(_track(), _track(3, 1.5)),
-            _listened(broken, _track()),
-            _listened(unheard, _track()),
+            _listened(track(), track()),
+            _listened(track(), track(3, 1.5)),
+            _listened(broken, track()),
+            _listened(UNHEARD, track()),
             _listened(outcome="failed"),
             row(),
         ]
@@ -284,7 +268,7 @@ def test_a_bundle_of_before_tracks_were_heard_apart_is_read() -> None:
 
 def test_the_first_sound_is_a_milestone_of_those_that_somebody_listened_to() -> None:
     def sounds(at: float | None, **changes: Any) -> dict[str, Any]:
-        made = _listened(_track(), **changes)
+        made = _listened(track(), **changes)
         made["milestones"] = {**made["milestones"], "first_sound": at}
         return made
 

@@ -46,7 +46,7 @@ _COUNT = re.compile(
 )
 _RATE = re.compile(rf"{_SCOPE}(?P<what>[a-z]+)_rate(?P<op>==|<=?|>=?){_SHARE}")
 _GOODPUT = re.compile(rf"{_SCOPE}goodput\((?P<conditions>[^()]*)\)(?P<op>>=?){_SHARE}")
-_CONTINUITY = re.compile(rf"{_SCOPE}{CONTINUITY}(?P<op>==|>=?){_SHARE}")
+_CONTINUITY = re.compile(rf"{_SCOPE}{CONTINUITY}(?P<op>==|<=?|>=?){_SHARE}")
 _CONDITION = re.compile(rf"(?P<milestone>[\w-]+)(?P<op><=?){_TIME}")
 _LONGEST = 300
 _MANY = 15
