@@ -286,11 +286,22 @@ def _row(
         "ended": round(moment, 6),
         "probe": False,
         "playback": {
-            "stalls": 0,
-            "stalled_s": 0.0,
-            "first_byte_s": 0.1,
-            "played_s": 9.0,
-            "reason": None,
+            "buffer_s": 2.0,
+            "pace": 1.0,
+            "asked_s": 30,
+            "tracks": {
+                name: {
+                    "continuous": name == "1",
+                    "sound_s": 1.5,
+                    "stalls": 0,
+                    "stalled_s": 0.0,
+                    "underrun_s": 0.0,
+                    "played_s": 9.0,
+                    "made_s": 4.0,
+                    "reason": None,
+                }
+                for name in ("1", "2")
+            },
         },
     }
 

@@ -23,7 +23,7 @@ from soundstage.exchange import consent
 from soundstage.exchange.budget import is_loopback
 from soundstage.exchange.spawn import EMULATOR, spawned_emulator
 from soundstage.exit_codes import ExitCode, with_report
-from soundstage.loadtests.load_options import duration, parse_args, parser
+from soundstage.loadtests.load_options import duration, parse_args, parser, start_buffer
 from soundstage.loadtests.merged_options import how_much, parameters, planned, scenario_of
 from soundstage.loadtests.schedule.scenario import Scenario
 from soundstage.loadtests.schedule.scenario_file import ready
@@ -69,6 +69,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     tell_config(config, "soundstage load", stderr)
     target = target_of(args, config)
     scenario = scenario_of(args, config)
+    start_buffer(args)
     refuse_unkept(part.api for part in scenario.parts)
     asked = None
     if args.against is not None:
@@ -342,7 +343,9 @@ def _options(
     from soundstage.loadtests.run.load_run import LoadOptions
 
     # Players are load, too: runs with and without them are not alike.
-    probed = {"probe_playback": args.probe_playback} if args.probe_playback else {}
+    probed = {}
+    if args.probe_playback:
+        probed = {"probe_playback": args.probe_playback, "start_buffer_s": start_buffer(args)}
     if args.against is not None:
         probed |= {"against": args.against, "gates": args.gate}
         # A load with gaps is another load.
@@ -355,6 +358,7 @@ def _options(
         command=args.command,
         parameters=tuple({**parameters(scenario), **probed}.items()),
         probe_playback=args.probe_playback,
+        start_buffer_s=start_buffer(args),
         config=config,
         **connection_of(args, config),
     )

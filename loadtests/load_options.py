@@ -7,8 +7,10 @@ import shlex
 
 from soundstage.arguments import Parser, at_most, count, shown, whole
 from soundstage.contract import available
+from soundstage.errors import UsageError
 from soundstage.loadtests.against import against_options
 from soundstage.loadtests.schedule import arrivals, scenario
+from soundstage.results.listening.listened import LONGEST_BUFFER_S, START_BUFFER_S
 from soundstage.target_options import add_config_option, add_target_options
 
 _EXAMPLES = """examples:
@@ -63,6 +65,15 @@ def parser() -> Parser:
     return options
 
 
+def start_buffer(args: argparse.Namespace) -> float:
+    """Seconds of music that a listener waits for. Raises UsageError where nobody listens."""
+    if args.start_buffer is None:
+        return START_BUFFER_S
+    if not args.probe_playback:
+        raise UsageError("--start-buffer is for listeners: add --probe-playback")
+    return float(args.start_buffer)
+
+
 def parse_args(argv: list[str]) -> argparse.Namespace:
     """The arguments after `soundstage load`; `command` is how they may be shown."""
     options = parser()
@@ -109,8 +120,10 @@ def _of_load(parser: argparse.ArgumentParser) -> None:
     add("--max-in-flight", type=_count, metavar="N", help=text)
     text = "send from N processes of this machine (default 1)"
     add("--processes", type=_processes, default=1, metavar="N", help=text)
-    text = "play the streams of songs (of all, or of P%%) while they are made; count stalls"
+    text = "listen to songs (to all, or to P%%) while they are made: first sound, gaps, continuity"
     add("--probe-playback", type=_share, nargs="?", const=1.0, default=0.0, metavar="P%", help=text)
+    text = "seconds of music that a listener waits for before playing (default 2s)"
+    add("--start-buffer", type=_buffer, metavar="DURATION", help=text)
     text = (
         "prompts, one a line; .jsonl, .json, .csv: fields by role (default: made up, all different)"
     )
@@ -231,6 +244,13 @@ def _share(text: str) -> float:
     value = float(text.removesuffix("%")) / 100
     if not 0 < value <= 1:
         raise argparse.ArgumentTypeError(f"{text}: above 0%, up to 100%")
+    return value
+
+
+def _buffer(text: str) -> float:
+    value = duration(text)
+    if value > LONGEST_BUFFER_S:
+        raise argparse.ArgumentTypeError(f"{text}: at most {LONGEST_BUFFER_S:g}s")
     return value
 
 

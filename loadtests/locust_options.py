@@ -28,6 +28,7 @@ from soundstage.loadtests.web.start_terms import remember, target_of, terms_of
 from soundstage.output import visible
 from soundstage.proof.one_conforming import refuse_unkept
 from soundstage.results.bundle import new_folder
+from soundstage.results.listening.listened import LONGEST_BUFFER_S, START_BUFFER_S
 
 
 def add_options(parser: ArgumentParser, **_: Any) -> None:
@@ -85,9 +86,18 @@ def _of_a_test(add: Callable[..., Any]) -> None:
     add("--soundstage-slo", default="", metavar="SLOS", help=text)
     text = "of arrivals and requests: the same seed makes the same (default 0)"
     add("--soundstage-seed", type=whole, default=0, metavar="N", help=text)
-    text = "play so many of a hundred streams while their songs are made; count stalls (default 0)"
+    text = "listen to so many of a hundred songs while they are made: gaps, continuity (default 0)"
     percent = between(0, 100)
     add("--soundstage-probe-playback", type=percent, default=0.0, metavar="P", help=text)
+    text = "seconds of music that a listener waits for before playing (default 2)"
+    buffer = between(0, LONGEST_BUFFER_S)
+    add(
+        "--soundstage-start-buffer",
+        type=buffer,
+        default=START_BUFFER_S,
+        metavar="SECONDS",
+        help=text,
+    )
 
 
 def _of_the_start(add: Callable[..., Any]) -> None:
@@ -120,7 +130,7 @@ def _of_the_start(add: Callable[..., Any]) -> None:
 #: Options as messages name them that are called otherwise here.
 _RENAMED = re.compile(
     r"(?<![\w-])--(api|budget|config|corpus|endpoint|key-file|max-in-flight|metrics-port|out"
-    r"|probe-playback|rate|slo|target|warmup)(?![\w-])"
+    r"|probe-playback|rate|slo|start-buffer|target|warmup)(?![\w-])"
 )
 
 
@@ -159,6 +169,7 @@ def options_of(environment: Environment, changed: Mapping[str, Any] | None = Non
     probed = min(1.0, max(0.0, given.soundstage_probe_playback / 100))
     if probed:
         parameters["probe_playback"] = probed
+        parameters["start_buffer_s"] = given.soundstage_start_buffer
     apis = _words(given.soundstage_api) or ("",)
     kinds = _words(given.soundstage_endpoint) or (STREAM,)
     scenario = Scenario(
@@ -186,6 +197,7 @@ def options_of(environment: Environment, changed: Mapping[str, Any] | None = Non
         command=shlex.join([_program(sys.argv[0]), *shown_of_another(sys.argv[1:])]),
         parameters=tuple(parameters.items()),
         probe_playback=probed,
+        start_buffer_s=given.soundstage_start_buffer,
         config=_config(environment),
     )
 

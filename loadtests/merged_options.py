@@ -64,12 +64,12 @@ def check(scenario: Scenario, probed: float = 1.0) -> None:
 
     traffic = Traffic(scenario.parts, scenario.seed, corpus=scenario.corpus)
     for objective in slo.resolve(
-        scenario.slos, catalogue(traffic), list(codes()), playable(traffic)
+        scenario.slos, catalogue(traffic, probed), list(codes()), playable(traffic)
     ):
-        if slo.PLAYABLE in objective.slo.words and probed < 1:
+        if objective.slo.by_listening and probed < 1:
             raise UsageError(
-                f"SLO {objective.slo.text!r}: whether songs play is known only if all of them are "
-                "played: --probe-playback 100"
+                f"SLO {objective.slo.text!r}: what is heard is known only if somebody listens to "
+                "all songs: --probe-playback 100"
             )
 
 

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from soundstage.loadtests.generator.lateness import Lateness
+from soundstage.loadtests.live.heard import Heard
+from soundstage.results.listening.listened import BY_LISTENING
 from soundstage.results.milestone_names import MilestoneNames, common_order, milestone_names
 from soundstage.results.row_facts import earliest_since_intended, since_intended
 
@@ -31,8 +33,8 @@ class Board:
     included. `outcomes` by (api, endpoint, outcome), `measured` exchanges by (api, endpoint),
     `stages` chunks by (api, stage), `times` from the intended start by (api, endpoint, milestone):
     of those exchanges that got there. Of times that are known by polling these are the high ends;
-    `lows` has the low ones, once any is not its high end. `names` by (api, endpoint) say what
-    milestones are called, and which are the headline.
+    `lows` has the low ones, once any is not its high end. `heard`: what listeners met.
+    `names` by (api, endpoint) say what milestones are called, and which are the headline.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Board:
         self.stages: Counter[tuple[str, str]] = Counter()
         self.times: dict[tuple[str, str, str], Lateness] = {}
         self.lows: dict[tuple[str, str, str], Lateness] = {}
+        self.heard = Heard()
         self._looks: deque[tuple[float, int, int]] = deque(maxlen=_LOOKS + 1)
         run.recording.watchers.append(self.add)
 
@@ -72,6 +75,7 @@ class Board:
         if row.get("warmup"):
             return
         self.measured[api, endpoint] += 1
+        self.heard.add(row)
         for name in row["milestones"]:
             place = (api, endpoint, name)
             seconds = since_intended(row, name)
@@ -81,6 +85,11 @@ class Board:
                 if low is not None and (low < seconds or place in self.lows):
                     self.lows.setdefault(place, times.copy()).add(low)
                 times.add(seconds)
+
+    def asked(self, place: tuple[str, str, str]) -> int:
+        """How many measured exchanges tell of a milestone: all, or those that were listened to."""
+        counted = self.heard.asked if place[2] in BY_LISTENING else self.measured
+        return counted[place[:2]]
 
     def label(self, place: tuple[str, str, str]) -> str:
         """How a milestone of an endpoint is called."""
@@ -98,7 +107,7 @@ class Board:
         return self._of(self.times[place], place, order)
 
     def _of(self, reached: Lateness, place: tuple[str, str, str], order: float) -> float:
-        n = self.measured[place[:2]]
+        n = self.asked(place)
         rank = max(1, math.ceil(round(order * n, 9)))
         return reached.quantile(rank / reached.n) if rank <= reached.n else math.inf
 

@@ -94,6 +94,7 @@ class RunCollector(Collector):
         if board.lows:
             name = "soundstage_milestone_low_seconds"
             yield _milestones(board, name, board.lows, "Low ends of what is known by polling. ")
+        yield from board.heard.metrics()
         yield _counter("budget_spent", "Billable requests that were sent.", run.spent())
         limit, due = run.session.budget.limit, run.due(max(0.0, run.elapsed_s))
         yield _gauge("budget_limit", "Billable requests that may be sent.", limit)
@@ -127,7 +128,7 @@ def _milestones(
     labels = ("api", "endpoint", "milestone")
     family = HistogramMetricFamily(name, about + text, labels=labels)
     for place, times in of_places.items():
-        n = board.measured[place[:2]]
+        n = board.asked(place)
         whole = sum(seconds * many for seconds, many in times.counted())
         family.add_metric(_shown(place), _buckets(times, n), sum_value=whole)
     return family

@@ -23,13 +23,14 @@ from soundstage.loadtests.generator.lag import LagMeter, Load, Sample, why_inval
 from soundstage.loadtests.generator.sockets import most_sockets
 from soundstage.loadtests.run import hopeless
 from soundstage.loadtests.run.locust_statistics import forget_old_seconds
-from soundstage.loadtests.run.playback_probe import Probes
+from soundstage.loadtests.run.playback_probe import MOST_TRACKS, Probes
 from soundstage.loadtests.run.rows import RowRecorder
 from soundstage.loadtests.schedule.arrivals import rate_at
 from soundstage.loadtests.schedule.scenario import Scenario
 from soundstage.loadtests.schedule.traffic import Traffic
 from soundstage.results import verdicts
 from soundstage.results.bundle import BundleWriter
+from soundstage.results.listening.listened import START_BUFFER_S
 from soundstage.results.objective_tally import ObjectiveTally
 
 _SECOND_NS = 1_000_000_000
@@ -49,11 +50,12 @@ _LOOK_S = 0.5
 class LoadOptions:
     """What a load run was asked to do, and against what. `out` is the folder of the bundle, None
     for a new one below runs/; `command` and `parameters` stand in the bundle. `probe_playback`: of
-    this share of the exchanges the stream is played while the song is being made. `config` has the
-    severities and waivers. `started_with`: the options of the emulator that was started for the
-    run, None where the target was there before. `check` is given the facts of the run before
-    anything of it is kept, and raises what speaks against them; `pair` says which arm of which pair
-    of runs it is; `budget_option` is how its budget is given.
+    this share of the exchanges the tracks are played while they are being made, each from when
+    `start_buffer_s` of music are there. `config` has the severities and waivers. `started_with`:
+    the options of the emulator that was started for the run, None where the target was there
+    before. `check` is given the facts of the run before anything of it is kept, and raises what
+    speaks against them; `pair` says which arm of which pair of runs it is; `budget_option` is how
+    its budget is given.
     """
 
     target: str
@@ -69,6 +71,7 @@ class LoadOptions:
     command: str = ""
     parameters: tuple[tuple[str, Any], ...] = ()
     probe_playback: float = 0.0
+    start_buffer_s: float = START_BUFFER_S
     config: Config = field(default_factory=Config)
     started_with: tuple[str, ...] | None = None
     check: Callable[[Mapping[str, Any]], None] | None = None
@@ -123,7 +126,9 @@ class LoadRun:
         self._before = (0, 0)
         self._stepped = False
         share = options.probe_playback
-        self._probes = Probes(session, share) if share and not self.by_workers else None
+        self._probes = None
+        if share and not self.by_workers:
+            self._probes = Probes(session, share, options.start_buffer_s)
         open_loop = options.scenario.users is None
         self._phases = options.scenario.warmed() if open_loop else []
 
@@ -234,8 +239,9 @@ class LoadRun:
         and more of them.
         """
         asked = self.options.scenario.max_in_flight
-        # A player of a stream has a socket of its own.
-        return most_sockets() // (2 if self._probes else 1) if asked is None else asked
+        # Each player of a track has a socket of its own.
+        most = most_sockets() // (1 + MOST_TRACKS if self._probes else 1)
+        return most if asked is None else asked
 
     def wait_for_beginning(self) -> bool:
         """Wait until the run has begun; False if it will not any more."""
@@ -345,7 +351,7 @@ class LoadRun:
             exchange = self.session.client.exchange(call if probe is None else probe.call)
             cancelled = exchange.end is not None and exchange.end.kind == _CANCELLED
             cut = self._cut and cancelled
-            playback = None if probe is None else probe.result(lambda: self._cut)
+            playback = None if probe is None else probe.result(exchange, lambda: self._cut)
             self.recording.ended(exchange, cut=cut, playback=playback)
         except Exception as error:  # noqa: BLE001 - kept, and given to whoever concludes
             if self.failure is None:

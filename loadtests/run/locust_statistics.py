@@ -4,6 +4,7 @@ row beside them that is no request, so that "Aggregated" counts what was sent, a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from locust import stats as locust_stats
@@ -51,9 +52,10 @@ class LocustRows:
         self._environment = environment
         self._milestones = _kept_apart(environment.stats)
 
-    def add(self, exchange: Exchange, verdict: Verdict) -> None:
+    def add(self, exchange: Exchange, verdict: Verdict, row: Mapping[str, Any]) -> None:
         """Count an exchange, failed if it broke the contract or brought no song, and the milestones
-        that it reached. Times count from the intended start.
+        that its row says it reached. Times count from the intended start; "stalled" is a length:
+        how long those who listened to the song heard nothing.
         """
         call = exchange.call
         api, endpoint = call.contract.api, call.endpoint
@@ -70,11 +72,15 @@ class LocustRows:
         if (kind := _TYPES.get(endpoint.kind)) is None:
             return
         late = (exchange.started_ns - exchange.intended_ns) / _SECOND_NS
-        for milestone, seconds in exchange.milestones.items():
+        # Of a job it is the moment by which it was seen: the later end.
+        reached = {
+            milestone: at + late for milestone, at in row["milestones"].items() if at is not None
+        }
+        heard = [each["stalled_s"] for each in row.get("playback", {}).get("tracks", {}).values()]
+        for milestone, seconds in {**reached, **({"stalled": sum(heard)} if heard else {})}.items():
             name = f"{api} {milestone}"
             self._milestones.add((name, kind))
-            # Of a job it is the moment by which it was seen: the later end.
-            self._fire(kind, name, seconds + late, 0, None)
+            self._fire(kind, name, seconds, 0, None)
 
     def _fire(
         self, kind: str, name: str, seconds: float, length: int, exception: Exception | None

@@ -1,8 +1,7 @@
-"""`--probe-playback`: of some exchanges the stream of the song is played while it is being made.
+"""`--probe-playback`: of some exchanges the tracks of the song are played while they are made.
 
-Each player is a greenlet of its own, which begins with the first chunk that names a stream. The
-exchange's row waits for it, but not for long: once the exchange is over the rest is fetched as fast
-as it comes, and what is not there after `REST_S` is not listened to.
+Each player is a greenlet of its own, which begins with the first chunk that names the stream of its
+track. The exchange's row waits for them as long as music keeps coming, and `REST_S` for more.
 """
 
 from __future__ import annotations
@@ -14,55 +13,91 @@ from typing import Any
 
 import gevent
 
-from soundstage.assets.playback import Listening, StreamListener
-from soundstage.exchange.client import Call
+from soundstage.assets.playback import STREAMED, Listening, StreamListener
+from soundstage.contract.asset_fields import WHOLE, duration_of
+from soundstage.contract.roles import track_assets
+from soundstage.exchange.client import Call, Exchange
 from soundstage.exchange.session import Session
+from soundstage.loadtests.schedule.traffic import is_playable
+from soundstage.output.cutting import head
 
-#: Seconds that a player may go on after its exchange.
+#: Seconds for which a player waits for more music after its exchange.
 REST_S = 5.0
+#: More tracks of a song are not listened to, and names of tracks are cut: they come from the API.
+MOST_TRACKS = 4
+_LONGEST_TRACK = 20
 _LOOK_S = 0.05
+_SECOND_NS = 1_000_000_000
 
 
 class Probe:
-    """The player of one exchange: make `call`, then ask for the `result`."""
+    """The players of one exchange: make `call`, then ask for the `result`."""
 
     def __init__(self, listening: Listening, call: Call) -> None:
         self.call = replace(call, keep_chunks=True, on_chunk=self._heard)
         self._listening = listening
-        self._listener: StreamListener | None = None
-        self._greenlet: gevent.Greenlet[..., None] | None = None
+        self._tracks: dict[str, tuple[StreamListener, gevent.Greenlet[..., None]]] = {}
+        #: When chunks named whole songs (monotonic), by track; None where nothing says which.
+        self._made: dict[str | None, int] = {}
 
     def _heard(self, chunk: dict[str, Any]) -> None:
-        if self._listener is None:
-            self._listener = self._listening.of(self.call.contract, chunk)
-            if self._listener is not None:
-                self._greenlet = gevent.spawn(self._listener.run, gevent.sleep)
+        for role, track, url in track_assets(self.call.contract, [chunk]):
+            name = None if track is None else head(str(track), _LONGEST_TRACK, end="")
+            if role == WHOLE and len(self._made) <= MOST_TRACKS:
+                self._made.setdefault(name, time.monotonic_ns())
+            known = name or "1"
+            if role == STREAMED and known not in self._tracks and len(self._tracks) < MOST_TRACKS:
+                listener = StreamListener(self._listening, self.call.contract, url)
+                self._tracks[known] = listener, gevent.spawn(listener.run)
 
-    def result(self, hurry: Callable[[], bool]) -> dict[str, Any] | None:
-        """What the player met, for the row; None if there was nothing to play. The exchange must
-        have ended. `hurry`: do not wait any longer.
+    def result(self, exchange: Exchange, hurry: Callable[[], bool]) -> dict[str, Any]:
+        """What the players met, for the row. `exchange` is that of `call`, and must have ended;
+        `hurry`: do not wait any longer.
         """
-        if self._listener is None or self._greenlet is None:
+        for listener, greenlet in self._tracks.values():
+            while not greenlet.ready() and not hurry():
+                last = max(exchange.ended_ns, listener.came_ns)
+                if time.monotonic_ns() - last > REST_S * _SECOND_NS:
+                    listener.give_up(f"no music came for {REST_S:g} s", its_fault=True)
+                    break
+                greenlet.join(_LOOK_S)
+            listener.give_up("the run ended before it did", its_fault=False)
+            greenlet.kill()
+        asked = duration_of(self.call.endpoint.request)
+        length = self.call.body.get(asked[0]) if asked and type(self.call.body) is dict else None
+        return {
+            "buffer_s": self._listening.buffer_s,
+            "pace": self._listening.pace,
+            "asked_s": length if isinstance(length, int | float) else None,
+            "tracks": {
+                name: {**listener.told(exchange.started_ns), "made_s": self._of(name, exchange)}
+                for name, (listener, _) in self._tracks.items()
+            },
+        }
+
+    def _of(self, track: str, exchange: Exchange) -> float | None:
+        """When a track was made, in seconds: with the chunk that named the whole of it, or of no
+        track; else with the end of the exchange. None of a song that never was.
+        """
+        if exchange.outcome != "ok":
             return None
-        self._listener.over = True
-        deadline = time.monotonic() + REST_S
-        while not self._greenlet.ready() and not hurry() and time.monotonic() < deadline:
-            self._greenlet.join(_LOOK_S)
-        self._greenlet.kill()
-        return self._listener.told()
+        made_ns = self._made.get(track) or self._made.get(None) or exchange.ended_ns
+        return round((made_ns - exchange.started_ns) / _SECOND_NS, 6)
 
 
 class Probes:
     """Chooses a `share` (above 0, up to 1) of the exchanges, evenly."""
 
-    def __init__(self, session: Session, share: float) -> None:
-        self._listening = Listening(session)
+    def __init__(self, session: Session, share: float, buffer_s: float) -> None:
+        self._listening = Listening(session, buffer_s)
         self._share = share
         self._saved = 1.0 - share
 
     def of(self, call: Call) -> Probe | None:
-        """A probe for the exchange that is about to be made; None if it is none of the chosen."""
-        if call.endpoint.kind != "stream":
+        """A probe for the exchange that is about to be made; None if it is none of the chosen, or
+        there is nothing to play in it.
+        """
+        if not is_playable(call.contract, call.endpoint):
             return None
         self._saved += self._share
         if self._saved < 1.0 - 1e-9:

@@ -24,6 +24,7 @@ from soundstage.loadtests.generator.lateness import Lateness
 from soundstage.loadtests.run.locust_statistics import LocustRows
 from soundstage.observed.exchanges import Sampler, observe
 from soundstage.observed.facts import Observed
+from soundstage.results.listening.listened import first_sound
 from soundstage.results.matrix import Matrix
 from soundstage.results.row_facts import lateness
 from soundstage.results.user_weights import Weights
@@ -107,7 +108,7 @@ class RowRecorder:
         self, exchange: Exchange, *, cut: bool, playback: Mapping[str, Any] | None = None
     ) -> None:
         """An exchange is over. `cut`: the end of the run cut it, so it is censored. `playback`:
-        what a player of its stream met, if there was one.
+        what players of its tracks met, if there were any.
         """
         call = exchange.call
         if cut:
@@ -119,6 +120,7 @@ class RowRecorder:
         row["warmup"] = self._in_warmup(row["intended_ns"])
         if playback is not None:
             row["playback"] = exchange.hiding(self.session.redactor).document(playback)
+            row["milestones"].update(first_sound(playback))
         place = (call.contract.api, call.endpoint.name)
         look = self._looked[place] < LOOKED_AT
         self._looked[place] += look
@@ -140,7 +142,7 @@ class RowRecorder:
         self.keep(row, exchange.violation_rows(), violations, None if seen is None else noted)
         if self.on_exercised is not None:
             self.on_exercised(found)
-        self._locust.add(exchange, verdict)
+        self._locust.add(exchange, verdict, row)
 
     def keep(
         self,

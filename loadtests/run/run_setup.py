@@ -46,8 +46,7 @@ def opened(
 ) -> tuple[Session, Traffic, RowRecorder, LoadOptions, BundleWriter]:
     """What `LoadRun` is made of, with a bundle that has begun."""
     traffic = traffic_of(options)
-    asked = options.scenario.slos
-    objectives = slo.resolve(asked, catalogue(traffic), list(codes()), playable(traffic))
+    objectives = objectives_of(options, traffic)
     if objectives:
         import scipy.special  # type: ignore[import-untyped]  # noqa: F401 - not in midst of a run
     session = _allowed_session(options, traffic)
@@ -92,8 +91,16 @@ def facts_of(options: LoadOptions) -> dict[str, Any]:
 def try_to_open(options: LoadOptions) -> None:
     """Raises what `open_run` would, and leaves nothing: no bundle, and no connection."""
     traffic = traffic_of(options)
-    slo.resolve(options.scenario.slos, catalogue(traffic), list(codes()), playable(traffic))
+    objectives_of(options, traffic)
     _allowed_session(options, traffic).close()
+
+
+def objectives_of(options: LoadOptions, traffic: Traffic) -> list[slo.Objective]:
+    """What the objectives mean for this load. Raises UsageError for one that nothing would be held
+    against.
+    """
+    known = catalogue(traffic, options.probe_playback)
+    return slo.resolve(options.scenario.slos, known, list(codes()), playable(traffic))
 
 
 def _allowed_session(options: LoadOptions, traffic: Traffic) -> Session:

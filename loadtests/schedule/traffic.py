@@ -23,6 +23,7 @@ from soundstage.exchange.client import Call
 from soundstage.exchange.requests import request_body
 from soundstage.loadtests.schedule.corpus import Corpus, distinct, read_corpus
 from soundstage.loadtests.schedule.scenario import Part, endpoint_of
+from soundstage.results.listening.listened import FIRST_SOUND
 
 #: The scenario that rows of a load run carry.
 SCENARIO = "load"
@@ -148,8 +149,10 @@ def turns(weights: list[float]) -> tuple[int, ...]:
     return tuple(order)
 
 
-def catalogue(traffic: Traffic) -> dict[tuple[str, str], list[str]]:
-    """The milestones of each (api, endpoint) that is loaded: what objectives may name."""
+def catalogue(traffic: Traffic, probed: float = 0.0) -> dict[tuple[str, str], list[str]]:
+    """The milestones of each (api, endpoint) that is loaded: what objectives may name. `probed`:
+    the share of songs that is listened to.
+    """
     found = {}
     for contract, endpoint in traffic.places:
         if (course := contract.course_of(endpoint)) is not None:
@@ -158,7 +161,8 @@ def catalogue(traffic: Traffic) -> dict[tuple[str, str], list[str]]:
             of_it = list(dict.fromkeys([*_OF_ALL, *of_streams, *names]))
         else:
             of_it = [*_OF_ALL, "complete"]
-        found[contract.api, endpoint.name] = of_it
+        by_listening = [FIRST_SOUND] if probed and is_playable(contract, endpoint) else []
+        found[contract.api, endpoint.name] = [*of_it, *by_listening]
     return found
 
 
@@ -167,6 +171,12 @@ def playable(traffic: Traffic) -> set[tuple[str, str]]:
     return {
         (contract.api, endpoint.name)
         for contract, endpoint in traffic.places
-        if endpoint.kind == "stream"
-        and any(each.role == STREAMED for each in assets_of(contract, endpoint.name).values())
+        if is_playable(contract, endpoint)
     }
+
+
+def is_playable(contract: Contract, endpoint: Endpoint) -> bool:
+    """Whether the songs of an endpoint can be played while they are made."""
+    return endpoint.kind == "stream" and any(
+        each.role == STREAMED for each in assets_of(contract, endpoint.name).values()
+    )

@@ -219,4 +219,5 @@ def _pairings(base: Arm, candidate: Arm) -> Iterable[Pairing]:
             common = set.intersection(*known)
             # What the newer side calls them.
             names = milestone_names(candidate.runs[-1].facts, *place, common)
-            yield Pairing(*place, tuple(sorted(common)), names)
+            both = [each.listened for arm in (base, candidate) for each in arm.series(place)]
+            yield Pairing(*place, tuple(sorted(common)), names, all(both))

@@ -25,6 +25,7 @@ from soundstage.results.columns import DROPPED, Columns, Floats
 from soundstage.results.exchange_sample import SAMPLE as LEAST_SAMPLE
 from soundstage.results.exchange_sample import ExchangeSample
 from soundstage.results.intake import take_in
+from soundstage.results.listening.playback_columns import PlaybackColumns
 from soundstage.results.polling import Resolution
 
 #: (api, endpoint)
@@ -42,10 +43,12 @@ class EndpointSeries:
     """The measured exchanges of one endpoint in one run.
 
     `times`: by milestone, sorted seconds from the intended start, +inf included; each has `n`
-    values. Of times that are known by polling these are the high ends; `low_ends` has the low
-    ones, of the milestones that are not exact, and `resolution` how well they are known (None:
-    nothing was polled). `outcomes`: how they ended. `spent`: by stage, seconds of whole exchanges
-    that a stage took (`stage_time`), in no order, of a `sample` of those that ended well.
+    values, or (where only listening tells) one for each song that was listened to. Of times that
+    are known by polling these are the high ends; `low_ends` has the low ones, of the milestones
+    that are not exact, and `resolution` how well they are known (None: nothing was polled).
+    `outcomes`: how they ended. `spent`: by stage, seconds of whole exchanges that a stage took
+    (`stage_time`), in no order, of a `sample` of those that ended well. Of `listened` songs, of
+    which it is known, `gapped` were not heard without a gap.
     """
 
     n: int
@@ -55,6 +58,8 @@ class EndpointSeries:
     low_ends: Mapping[str, Floats] = field(default_factory=dict)
     resolution: Resolution | None = None
     sample: ExchangeSample = field(default_factory=ExchangeSample, compare=False)
+    listened: int = 0
+    gapped: int = 0
 
     def lows(self, milestone: str) -> Floats:
         """The low ends of a milestone, which are its times where all are exact."""
@@ -249,8 +254,10 @@ def series_of(columns: Columns, expected: Iterable[str]) -> EndpointSeries:
         if not columns.is_exact(name)
     }
     known = columns.resolution()
+    heard = columns.heard or PlaybackColumns()
+    told = heard.continuous + heard.gapped, heard.gapped
     return EndpointSeries(
-        columns.measured, times, dict(outcomes), shares, low_ends, known, columns.sample
+        columns.measured, times, dict(outcomes), shares, low_ends, known, columns.sample, *told
     )
 
 

@@ -15,7 +15,7 @@ from soundstage.reports.decision.decisive_size import (
     exchanges_needed,
     runs_needed,
 )
-from soundstage.reports.decision.gates import TIMEOUT_RATE, Gate, Rules
+from soundstage.reports.decision.gates import GAP_RATE, TIMEOUT_RATE, Gate, Rules
 from soundstage.reports.decision.interval import Floats, Interval
 from soundstage.reports.words import seconds
 from soundstage.results.quantiles import needed
@@ -201,6 +201,13 @@ def _both(
     return "inconclusive", Need("poll", None, words)
 
 
+def _counted(rate: str, run: EndpointSeries) -> tuple[int, int]:
+    """How often what a rate counts came, of how many."""
+    if rate == GAP_RATE:
+        return run.gapped, run.listened
+    return (run.timeouts if rate == TIMEOUT_RATE else run.errors), run.n
+
+
 def _of_rate(
     gate: Gate,
     base: Sequence[EndpointSeries],
@@ -210,10 +217,7 @@ def _of_rate(
     *,
     advised: bool,
 ) -> GateOutcome:
-    counts = [
-        [(run.timeouts if gate.what == TIMEOUT_RATE else run.errors, run.n) for run in arm]
-        for arm in (base, candidate)
-    ]
+    counts = [[_counted(gate.what, run) for run in arm] for arm in (base, candidate)]
     sums = [(sum(k for k, _ in arm), sum(n for _, n in arm)) for arm in counts]
     sides = [interval.share(k, n, level) for k, n in sums]
     change = interval.rate_change(counts[0], counts[1], level, paired=rules.paired)

@@ -1,7 +1,7 @@
 """The gates of a comparison: which quantiles and rates decide. What each says: `gate_outcomes`.
 
     [API[.ENDPOINT].]MILESTONE.pN      v6.stream.complete.p95   complete.p50
-    [API[.ENDPOINT].]error_rate        v6.error_rate   stream.timeout_rate
+    [API[.ENDPOINT].]error_rate        v6.error_rate   stream.timeout_rate   v6.continuity
 
 Gates are named before the runs are looked at, and there are few of them: k gates are each held at
 the level 1 - alpha/k, so that all of them together cry wolf in at most alpha of the comparisons
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from soundstage.errors import UsageError
 from soundstage.near_names import did_you_mean
 from soundstage.reports.words import milestone_label, place_words, plain
+from soundstage.results.listening.listened import CONTINUITY
 from soundstage.results.milestone_names import MilestoneNames
 
 if TYPE_CHECKING:  # the command's help names the defaults below, and starts without numpy
@@ -38,7 +39,11 @@ ALPHA = 0.05
 FIRST, MOST = 40, 1000
 
 TIMEOUT_RATE = "timeout_rate"
-_RATES = (DEFAULT_RATE, TIMEOUT_RATE)
+#: The share of songs that are not heard without a gap. It rises as continuity falls.
+GAP_RATE = "gap_rate"
+_RATES = (DEFAULT_RATE, TIMEOUT_RATE, GAP_RATE)
+#: Other words for a rate.
+_ALSO = {CONTINUITY: GAP_RATE}
 _QUANTILE = re.compile(r"(?P<path>[\w.-]+)\.p(?P<order>[0-9]{1,2}(?:\.[0-9]{1,3})?)")
 _LONGEST = 200
 GATE_LIMIT = 100
@@ -46,14 +51,15 @@ GATE_LIMIT = 100
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """An endpoint that both arms have, the milestones that both have of it, and what they are
-    called.
+    """An endpoint that both arms have, the milestones that both have of it, what they are called,
+    and whether both were listened to.
     """
 
     api: str
     endpoint: str
     milestones: tuple[str, ...]
     names: MilestoneNames = field(default_factory=MilestoneNames, compare=False)
+    heard: bool = False
 
     @property
     def headline(self) -> tuple[str, ...]:
@@ -122,8 +128,13 @@ def default_gates(pairings: Iterable[Pairing]) -> list[Gate]:
         gates += [
             Gate(pairing, name, order) for name in pairing.headline for order in DEFAULT_ORDERS
         ]
-        gates.append(Gate(pairing, DEFAULT_RATE, None, guard=True))
+        gates += _guards(pairing)
     return gates
+
+
+def _guards(pairing: Pairing) -> list[Gate]:
+    rates = (DEFAULT_RATE, GAP_RATE) if pairing.heard else (DEFAULT_RATE,)
+    return [Gate(pairing, rate, None, guard=True) for rate in rates]
 
 
 def named_gates(texts: Iterable[str], pairings: Sequence[Pairing]) -> list[Gate]:
@@ -139,8 +150,8 @@ def named_gates(texts: Iterable[str], pairings: Sequence[Pairing]) -> list[Gate]
             raise UsageError(_unknown(text, pairings))
         gates.update((gate.name, gate) for gate in found)
     for pairing in pairings:
-        guard = Gate(pairing, DEFAULT_RATE, None, guard=True)
-        gates.setdefault(guard.name, guard)
+        for guard in _guards(pairing):
+            gates.setdefault(guard.name, guard)
     if len(gates) > GATE_LIMIT:
         raise UsageError(f"{len(gates)} gates: name a few, each makes the others weaker")
     return list(gates.values())
@@ -150,8 +161,9 @@ def _parsed(text: str, pairings: Sequence[Pairing]) -> list[Gate]:
     if len(text) > _LONGEST:
         return []
     *scope, last = text.split(".")
-    if last in _RATES:
-        return [Gate(one, last, None) for one in pairings if _covers(scope, one)]
+    if (last := _ALSO.get(last, last)) in _RATES:
+        fitting = (one for one in pairings if one.heard or last != GAP_RATE)
+        return [Gate(one, last, None) for one in fitting if _covers(scope, one)]
     match = _QUANTILE.fullmatch(text)
     if match is None:
         return []
@@ -182,6 +194,8 @@ def _unknown(text: str, pairings: Sequence[Pairing]) -> str:
     )
     hint = plain(did_you_mean(text, every + known), 200)
     milestones = sorted({name for one in pairings for name in one.milestones})
+    if text.rpartition(".")[2] in (CONTINUITY, GAP_RATE) and not any(p.heard for p in pairings):
+        hint = ": songs were not listened to in both runs (--probe-playback)"
     return (
         f"--gate {plain(text, 80)}: no such gate{hint}; a gate is "
         f"[API[.ENDPOINT].]MILESTONE.pN or {' or '.join(_RATES)}, "

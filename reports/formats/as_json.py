@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from soundstage.reports.formats import listeners
 from soundstage.reports.run.findings import Report
-from soundstage.reports.run.heard_playback import Playback
 from soundstage.reports.run.milestone_times import MilestoneSummary, Quantile
 from soundstage.reports.run.rule_results import RuleResult
 from soundstage.reports.run.summary import Group
@@ -100,7 +100,7 @@ def _group_json(group: Group) -> dict[str, Any]:
         "reasons": group.reasons,
         "milestones": {one.name: _milestone_json(one) for one in group.milestones},
         **({"polling": _polling_json(group.resolution)} if group.resolution else {}),
-        **({"playback": _playback_json(group.playback)} if group.playback else {}),
+        **({"playback": listeners.to_json(group.playback)} if group.playback else {}),
         "stages": {
             stage.name: {
                 "n": stage.n,
@@ -110,18 +110,6 @@ def _group_json(group: Group) -> dict[str, Any]:
             }
             for stage in group.stages
         },
-    }
-
-
-def _playback_json(heard: Playback) -> dict[str, Any]:
-    pairs = {"first_byte": heard.first_byte, "stalled": heard.stalled}
-    return {
-        "probed": heard.probed,
-        "never": heard.never,
-        "whole": heard.whole,
-        "stalls": heard.stalls,
-        **{name: {"p50": finite(pair[0]), "p95": finite(pair[1])} for name, pair in pairs.items()},
-        "reasons": dict(heard.reasons),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from soundstage.output import visible
+from soundstage.reports.formats import listeners
 from soundstage.reports.formats.looks_formats import looks_markdown
 from soundstage.reports.run.capacity_found import capacity_found
 from soundstage.reports.run.failures import Failures
@@ -95,6 +96,7 @@ def render(report: Report) -> str:
     findings = [rule for rule in report.findings() if rule.outcome in _FOUND]
     broken = [_findings(findings)] if findings else []
     times = [_times(report)] if report.summary.groups else []
+    times += listeners.as_markdown(report.summary.groups, escaped)
     # Of a load run times are asked first, of a check its contract.
     parts += [*times, *broken] if run["kind"] == "load" else [*broken, *times]
     if notes := [rule for rule in report.findings() if rule.outcome == "passed"]:

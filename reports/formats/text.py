@@ -131,7 +131,7 @@ def _print_group(report: Report, group: Group, stdout: TextIO) -> None:
     say(f"{place_words(group.api, group.endpoint)}: {said}", stdout)
     _print_times(report, group, stdout)
     if group.playback:
-        say(f"  played while it was made: {group.playback.words}", stdout)
+        say(f"  heard while it was made: {group.playback.words}", stdout)
 
 
 def _print_times(report: Report, group: Group, stdout: TextIO) -> None:

@@ -17,6 +17,11 @@ from urllib.parse import urlsplit
 
 from soundstage.errors import SoundstageError
 from soundstage.reports.history.changepoints import LevelChange, changes
+from soundstage.reports.history.continuity_trend import (
+    ContinuitySeries,
+    Heard,
+    continuity_series,
+)
 from soundstage.reports.history.trend_series import Point, TrendSeries
 from soundstage.reports.run.summary import Summary, expected_milestones, summary_of
 from soundstage.reports.run.workload import stated, voids
@@ -48,7 +53,8 @@ class LeftOutRun:
 @dataclass(frozen=True, slots=True)
 class Workload:
     """Runs of one workload, the oldest first, and their series, those of headline milestones first.
-    `target` and `load` say in words what was asked how; `noted` has by run what may change.
+    `target` and `load` say in words what was asked how; `noted` has by run what may change;
+    `continuity` is of the endpoints that somebody listened at.
     """
 
     target: str
@@ -56,6 +62,7 @@ class Workload:
     runs: tuple[RunEntry, ...]
     series: tuple[TrendSeries, ...]
     noted: Mapping[str, Facts] = field(default_factory=dict)
+    continuity: tuple[ContinuitySeries, ...] = ()
 
     @property
     def name(self) -> str:
@@ -97,6 +104,11 @@ class Trend:
                     "load": each.load,
                     "runs": [run.id for run in each.runs],
                     "series": [one.to_json() for one in each.series],
+                    **(
+                        {"continuity": [one.to_json() for one in each.continuity]}
+                        if each.continuity
+                        else {}
+                    ),
                 }
                 for each in self.workloads
             ],
@@ -147,6 +159,7 @@ class _Gathered:
         self.runs: list[RunEntry] = []
         self.noted: dict[str, Facts] = {}
         self.points: dict[tuple[str, str, str, float], list[Point]] = {}
+        self.heard: list[Heard] = []
         #: By place and milestone: how it is called, and where it stands among the headlines.
         self.labels: dict[tuple[str, str, str], tuple[str, int | None]] = {}
 
@@ -161,6 +174,9 @@ class _Gathered:
         self.runs.append(entry)
         self.noted[entry.id] = _noted(run)
         for group in summary.groups:
+            if group.playback is not None:
+                share = group.playback.continuity
+                self.heard.append((entry, group.api, group.endpoint, share))
             headline = group.names.headline
             for one in group.milestones:
                 if milestones and one.name not in milestones:
@@ -188,7 +204,8 @@ class _Gathered:
             load = ", ".join([load, *unlike[:_NAMED]])
         series = [self._series(key, points) for key, points in self.points.items()]
         series.sort(key=self._rank)
-        return Workload(self.target, load, tuple(self.runs), tuple(series), self.noted)
+        heard = continuity_series(self.heard)
+        return Workload(self.target, load, tuple(self.runs), tuple(series), self.noted, heard)
 
     def _series(self, key: tuple[str, str, str, float], points: Sequence[Point]) -> TrendSeries:
         label, rank = self.labels[key[:3]]

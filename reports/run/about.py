@@ -150,6 +150,7 @@ _ASKED: Final[dict[str, _Term]] = {
     "corpus": ("Prompts from", _corpus),
     "slos": ("Objectives asked for", lambda value: "; ".join(value)),
     "probe_playback": ("Songs played while made", _share),
+    "start_buffer_s": ("Music before playing", _span),
 }
 #: `totals`, but for the arrivals.
 _CAME: Final[dict[str, _Term]] = {

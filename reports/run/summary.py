@@ -140,9 +140,8 @@ def _group(
     courses: list[MilestoneCourse] = []
     if columns.measured:
         milestones = [milestone_summary(columns, name) for name in names.in_order(reached)]
-        intended = columns.intended()
         courses = [
-            course(name, intended, columns.since_intended(name), line)
+            course(name, columns.intended(name), columns.since_intended(name), line)
             for name in names.in_order(reached)
             if name in names.headline and line is not None
         ]
@@ -161,7 +160,7 @@ def _group(
         courses=tuple(courses),
         lengths=lengths(columns.sample.exchanges()),
         silence=silence(columns.sample.exchanges()),
-        playback=playback(columns.heard) if columns.heard else None,
+        playback=playback(columns.heard, columns.measured) if columns.heard else None,
         names=names,
         resolution=columns.resolution(),
     )

@@ -358,24 +358,29 @@ def _live(contract: Contract) -> list[str]:
     return [name for name, field in fields.items() if field.role == "stream_url"]
 
 
-def test_a_song_grows_at_playing_pace_and_never_beyond_what_is_generated() -> None:
-    rate = mp3.RATE
-    growth = Growth(30 * rate, begun=0, ready=10, whole=40, pace=1, ends=float("inf"))
-    assert [growth.grown(t) / rate for t in (9, 10, 12, 30, 40, 41, 99)] == [
-        0, 0, 2, 20, 30, 30, 30,
+def test_a_song_grows_at_playing_pace_a_second_ahead_until_it_is_whole() -> None:
+    rate, never = mp3.RATE, float("inf")
+    growth = Growth(30 * rate, ready=10, whole=35, pace=1, ends=never)
+    assert [growth.grown(t) / rate for t in (9, 10, 12, 30, 34, 35, 99)] == [
+        0, 1, 3, 21, 25, 30, 30,
     ]  # fmt: skip
-    # Played four times as fast as it is made: the generation is what it waits for.
-    fast = Growth(30 * rate, begun=0, ready=10, whole=40, pace=4, ends=float("inf"))
-    assert [fast.grown(t) / rate for t in (10, 11, 20, 39)] == [0, 4, 15, 29.25]
-    assert not fast.ended(39)
-    assert fast.ended(40)
+    assert not growth.ended(34)
+    assert growth.ended(35)
+    # At four times the speed of life a second of the clock is four of music.
+    fast = Growth(30 * rate, ready=10, whole=40, pace=4, ends=never)
+    assert [fast.grown(t) / rate for t in (10, 11, 16, 17)] == [4, 8, 28, 30]
     # A generation that fails leaves what there was.
-    failed = Growth(30 * rate, begun=0, ready=10, whole=float("inf"), pace=1, ends=15)
+    failed = Growth(30 * rate, ready=10, whole=never, pace=1, ends=15)
     assert [failed.grown(t) / rate for t in (12, 15, 60)] == [2, 5, 5]
     assert failed.ended(15)
     assert failed.bytes(60) == mp3.size_at(5 * rate) < mp3.size_of(30 * rate)
+    # With the fault its second half is slow, and takes longer than the generation.
+    slow = Growth(30 * rate, ready=10, whole=35, pace=1, ends=never, second_half=0.25)
+    assert [slow.grown(t) / rate for t in (10, 20, 25, 29, 35, 84, 85)] == [
+        1, 11, 15, 16, 17.5, 29.75, 30,
+    ]  # fmt: skip
     moments = np.linspace(0, 50, 500)
-    for each in (growth, fast, failed):
+    for each in (growth, fast, failed, slow):
         sizes = [each.bytes(moment) for moment in moments]
         assert sizes == sorted(sizes)
 

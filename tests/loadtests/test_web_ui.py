@@ -232,7 +232,7 @@ def test_the_form_shows_the_options_of_a_test_and_no_others(ui: Ui) -> None:
     names = [name.removeprefix("soundstage_") for name in shown["extra_options"]]
     assert names == [
         "api", "endpoint", "rate", "arrivals", "max_in_flight", "warmup", "drain", "slo", "seed",
-        "probe_playback",
+        "probe_playback", "start_buffer",
     ]  # fmt: skip
     assert "%" not in "".join(each["help_text"] for each in shown["extra_options"].values())
     assert KEY not in page

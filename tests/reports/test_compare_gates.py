@@ -367,3 +367,30 @@ def test_mover_is_what_zou_and_donner_wrote():
     assert high == pytest.approx(
         d + math.hypot(math.log(3.3) - math.log(3), math.log(2) - math.log(1.8))
     )
+
+
+def listened(songs: int, gapped: int) -> EndpointSeries:
+    times = np.ones(songs)
+    return EndpointSeries(
+        songs, {"complete": times}, {"ok": songs}, {}, listened=songs, gapped=gapped
+    )
+
+
+def test_continuity_is_a_gate_and_a_guard_where_both_arms_were_listened_to():
+    heard = Pairing("v6", "stream", ("complete",), heard=True)
+    assert [gate.name for gate in default_gates([heard])][-1] == "v6.stream.gap_rate"
+    assert default_gates([heard])[-1].guard
+    (named, _, *rest) = named_gates(["continuity"], [heard])
+    assert (named.name, named.guard) == ("v6.stream.gap_rate", False)
+    assert not [gate for gate in rest if gate.what == "gap_rate"]
+    for gapped, verdict in ((40, "fail"), (0, "pass")):
+        arms = [{PLACE: [listened(200, each)]} for each in (0, gapped)]
+        (found,) = judge([named], arms[0], arms[1], Rules(rate_margin=0.05))
+        assert (found.verdict, found.n_candidate) == (verdict, 200)
+        assert found.candidate.value == gapped / 200
+
+
+def test_continuity_is_no_gate_where_nobody_listened():
+    assert all(gate.what != "gap_rate" for gate in default_gates([PAIRING]))
+    with pytest.raises(UsageError, match="not listened to in both runs"):
+        named_gates(["v6.continuity"], [PAIRING])

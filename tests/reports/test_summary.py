@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from late_import import LateModule
+from listened_rows import UNHEARD, playback, track
 
 from soundstage.errors import UsageError
 from soundstage.reports.run.milestone_times import quantiles
@@ -215,17 +216,68 @@ def test_a_row_of_another_format_is_named(damage: dict[str, Any]) -> None:
         summarise([row(**damage)])
 
 
+def _listened(*tracks: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """A row of a song that somebody listened to."""
+    return row(playback=playback(*tracks), **changes)
+
+
 def test_what_listeners_met_is_counted_and_said() -> None:
+    broken = track(None, continuous=False, reason="\x1b[31m404")
+    group = only_group(
+        [
+            _listened(track(), track()),
+            _listened(track(), track(3, 1.5)),
+            _listened(broken, track()),
+            _listened(UNHEARD, track()),
+            _listened(outcome="failed"),
+            row(),
+        ]
+    )
+    heard = group.playback
+    assert heard is not None
+    of = heard.continuity
+    assert (of.heard, of.continuous, of.gapped, of.unknown) == (5, 1, 3, 1)
+    first, second = heard.tracks
+    assert (first.continuity.heard, first.continuity.continuous, first.continuity.gapped) == (
+        4,
+        2,
+        1,
+    )
+    assert math.isinf(first.sound.most), "what never sounded is never left out"
+    assert first.sound.n == 3, "but nobody knows of what was not fetched"
+    assert (second.stalls, second.underrun.most, second.stalled.most) == (3, 0.5, 1.5)
+    ((asked, factor),) = heard.factors
+    assert (asked, factor.n, factor.p50) == (30, 6, 0.5)
+    assert heard.of_share, "one of six was not listened to"
+    assert "20.0% of 5 songs without a gap (0.505% to 85.3%, 1 not known)" in heard.words
+    assert "real-time factor p50 0.5 of 30 s asked for" in heard.words
+    assert "\\x1b[31m404 (1)" in heard.words
+    assert only_group([row()]).playback is None, "nobody listened: not measured, and no zero"
+
+
+def test_a_bundle_of_before_tracks_were_heard_apart_is_read() -> None:
     def heard(stalls: int | None, silent: float = 0.0, **changes: Any) -> dict[str, Any]:
         played = {"stalls": stalls, "stalled_s": silent, "first_byte_s": 0.5, "played_s": 9.0}
         return row(playback={**played, "reason": None, **changes})
 
-    nothing = heard(None, first_byte_s=None, reason="\x1b[31m404")
-    group = only_group([heard(0), heard(0), heard(3, 1.5), nothing, row(playback=None), row()])
+    group = only_group([heard(0), heard(0), heard(3, 1.5), heard(None, reason="404"), row()])
     assert group.playback is not None
-    assert (group.playback.probed, group.playback.never, group.playback.whole) == (4, 1, 2)
-    assert group.playback.words == (
-        "50.0% of 4 songs played without a stall; 1 never played; 3 stalls in 3 songs; "
-        "silent p50 0.0 ms, p95 1.50 s; first byte p50 500 ms, p95 500 ms; \\x1b[31m404 (1)"
-    )
-    assert only_group([row()]).playback is None
+    of = group.playback.continuity
+    assert (of.heard, of.continuous, of.gapped) == (4, 2, 2)
+
+
+def test_the_first_sound_is_a_milestone_of_those_that_somebody_listened_to() -> None:
+    def sounds(at: float | None, **changes: Any) -> dict[str, Any]:
+        made = _listened(track(), **changes)
+        made["milestones"] = {**made["milestones"], "first_sound": at}
+        return made
+
+    group = only_group([sounds(1.0), sounds(2.0), sounds(None, outcome="failed"), row(), row()])
+    one = group.milestone("first_sound")
+    assert one is not None
+    assert (one.n, one.reached) == (3, 2)
+    assert one.intended[0].value == pytest.approx(2.0, abs=0.01)
+    assert math.isinf(one.intended[2].value)
+    whole = group.milestone("complete")
+    assert whole is not None
+    assert whole.n == 5

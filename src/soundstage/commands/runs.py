@@ -263,6 +263,8 @@ def _trend(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
         for each in workload.series:
             if each.headline or each.changes or args.milestone:
                 say(f"  {each.name}: {each.sentence}", stdout)
+        for heard in workload.continuity:
+            say(f"  {heard.name}: {heard.sentence}", stdout)
     for each in drawn.left_out:
         say(f"left out: {each.run.id}: {each.why}", stdout)
     for move in said.moves:

@@ -28,6 +28,8 @@ import numpy.typing as npt
 from soundstage.output.cutting import head
 from soundstage.results.exchange_sample import SAMPLE, ExchangeSample
 from soundstage.results.failure_tally import FailureTally
+from soundstage.results.listening.listened import BY_LISTENING
+from soundstage.results.listening.playback_columns import PlaybackColumns
 from soundstage.results.polling import PollTally, Resolution, low_ends, watched
 from soundstage.results.times_table import TimesTable
 
@@ -46,7 +48,6 @@ CUT_SHORT = frozenset({"censored", "cut"})
 NAMES_LIMIT, NAME_LIMIT = 500, 500
 #: So much of a reason is told.
 _REASON_LIMIT = 1_000
-_PLAYBACK_REASONS = 100
 #: Kinds of rows that are told apart while counting.
 _KINDS_LIMIT = 5_000
 
@@ -86,45 +87,6 @@ class RowKind(NamedTuple):
     def due(self) -> bool:
         """Whether a song, or a result, was due in the measured window."""
         return not self.warmup and not self.probe
-
-
-class PlaybackColumns:
-    """What listeners met: of songs that played the silences (`stalled`, seconds), of all that
-    answered the time to their first byte, and how many never played, or played without a stall.
-    """
-
-    __slots__ = ("first_byte", "never", "reasons", "stalled", "stalls", "whole")
-
-    def __init__(self) -> None:
-        self.never = self.whole = self.stalls = 0
-        self.first_byte, self.stalled = array("d"), array("d")
-        self.reasons: Counter[str] = Counter()
-
-    def add(self, playback: Mapping[str, Any]) -> None:
-        """Take in `playback` of a row. Raises what one of another shape raises."""
-        stalls = playback["stalls"]
-        if stalls is None:
-            self.never += 1
-        else:
-            self.stalls += stalls
-            self.whole += not stalls
-            self.stalled.append(playback["stalled_s"])
-        if playback["first_byte_s"] is not None:
-            self.first_byte.append(playback["first_byte_s"])
-        why = playback["reason"]
-        if why and (why in self.reasons or len(self.reasons) < _PLAYBACK_REASONS):
-            self.reasons[why] += 1
-
-    def merge(self, other: PlaybackColumns) -> None:
-        """Take in what another one took in."""
-        self.never += other.never
-        self.whole += other.whole
-        self.stalls += other.stalls
-        self.first_byte.extend(other.first_byte)
-        self.stalled.extend(other.stalled)
-        for why, number in other.reasons.items():
-            if why in self.reasons or len(self.reasons) < _PLAYBACK_REASONS:
-                self.reasons[why] += number
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,17 +163,17 @@ class Columns:
             table.times.extend(reached.values())
         except TypeError:
             del table.times[before:]
-            names = tuple(name for name in names if reached[name] is not None)
+            names, times = _told_of(reached)
             table = self._tables.setdefault(names, TimesTable())
             before = len(table.times)
-            table.times.extend([reached[name] for name in names])
+            table.times.extend(times)
         if "milestones_low" in row or "polls" in row or table.lows is not None:
             self._add_polled(row, table, names, before)
         table.intended.append(row["intended_ns"])
         table.started.append(row["started_ns"])
-        if (playback := get("playback")) is not None:
+        if get("playback") is not None:
             self.heard = self.heard or PlaybackColumns()
-            self.heard.add(playback)
+            self.heard.add(row)
         passed, well = row["stages"], outcome == OK
         if not self._times_only:
             passing = tuple(passed), well
@@ -313,29 +275,41 @@ class Columns:
         """The milestones that any measured row reached."""
         return {name for names in self._tables for name in names}
 
-    def intended(self) -> Floats:
-        """Intended starts in seconds since the run began, in the order of all columns."""
-        return _joined([_seconds(table.intended) for table in self._tables.values()])
+    def tables(self, milestone: str | None) -> list[tuple[tuple[str, ...], TimesTable]]:
+        """The rows that tell of a milestone (None: all): of one that is seen by listening alone,
+        those that somebody listened to. What follows is in this order.
+        """
+        if milestone not in BY_LISTENING:
+            return list(self._tables.items())
+        return [(names, table) for names, table in self._tables.items() if milestone in names]
+
+    def asked(self, milestone: str | None) -> int:
+        """How many measured rows tell of a milestone."""
+        return sum(len(table.intended) for _, table in self.tables(milestone))
+
+    def intended(self, milestone: str | None = None) -> Floats:
+        """Intended starts in seconds since the run began."""
+        return _joined([_seconds(table.intended) for _, table in self.tables(milestone)])
 
     def dropped(self) -> Floats:
         """Intended starts of what was due and never sent, in seconds since the run began."""
         return _seconds(self._dropped)
 
-    def late(self) -> Floats:
+    def late(self, milestone: str | None = None) -> Floats:
         """Seconds by which each start was late (`row_facts.lateness`)."""
         return _joined(
             [
                 (np.array(table.started) - np.array(table.intended)) / 1e9
-                for table in self._tables.values()
+                for _, table in self.tables(milestone)
             ]
         )
 
-    def cut(self) -> Floats:
+    def cut(self, milestone: str | None = None) -> Floats:
         """Seconds from the actual start after which the harness cut a row, or sent its last poll;
         nan where it did not.
         """
         found = []
-        for table in self._tables.values():
+        for _, table in self.tables(milestone):
             column = np.full(len(table.intended), math.nan)
             column[list(table.cut)] = list(table.cut.values())
             found.append(column)
@@ -345,7 +319,7 @@ class Columns:
         """Seconds from the intended start (`row_facts.since_intended`); +inf for a row that did
         not get there. `low`: the low ends of what is known by polling (`polling`).
         """
-        return self.times(milestone, low=low) + self.late()
+        return self.times(milestone, low=low) + self.late(milestone)
 
     def times(self, milestone: str, *, low: bool = False) -> Floats:
         """Seconds from the actual start; the rest as in `since_intended`."""
@@ -354,7 +328,7 @@ class Columns:
                 table.column(
                     names.index(milestone) if milestone in names else None, len(names), low=low
                 )
-                for names, table in self._tables.items()
+                for names, table in self.tables(milestone)
             ]
         )
 
@@ -420,6 +394,16 @@ class RunColumns:
     def ended(self) -> Floats:
         """Ends of what was sent, seconds since the run began."""
         return self.begun() + (np.frombuffer(self.lasted) if self.lasted else np.empty(0))
+
+
+def _told_of(reached: Mapping[str, float | None]) -> tuple[tuple[str, ...], list[float]]:
+    """The milestones that a row tells of, of which some are null, and their times."""
+    told = {
+        name: math.inf if at is None else at
+        for name, at in reached.items()
+        if at is not None or name in BY_LISTENING
+    }
+    return tuple(told), list(told.values())
 
 
 def _lasted(row: Mapping[str, Any]) -> float:

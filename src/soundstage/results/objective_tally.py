@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from soundstage.results.listening.listened import is_continuous
 from soundstage.results.row_facts import (
     earliest_since_intended,
     errors_of,
@@ -36,7 +37,7 @@ class ObjectiveTally:
     unknown: int = 0
     events: int = 0
     times: array[float] = field(default_factory=lambda: array("d"))
-    unprobed: bool = False
+    unheard: bool = False
     unresolved: int = 0
     lows: array[float] | None = None
     widest: float = 0.0
@@ -52,6 +53,7 @@ class ObjectiveTally:
         if did_well is not None:
             self.good += did_well
             return
+        self.unheard = self.unheard or (slo.by_listening and row["outcome"] == OK)
         self.unknown += 1
         if "milestones_low" in row:
             self.unresolved += any(straddles(within, row) for within in slo.within)
@@ -110,10 +112,4 @@ class ObjectiveTally:
             return is_free_of(ERROR, row)
         if word == NO_VIOLATION:
             return is_free_of(VIOLATION, row)
-        # Whether it plays is known only where playback was probed.
-        playback = row.get("playback")
-        if playback is None:
-            self.unprobed = True
-            return False if is_free_of(ERROR, row) is False else None
-        # None: it never played at all.
-        return bool(playback.get("stalls") == 0)
+        return is_continuous(row)

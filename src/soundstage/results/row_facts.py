@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from soundstage.results.listening.listened import BY_LISTENING
 from soundstage.results.polling import watched
 from soundstage.results.slo import OK, OUTCOMES, VIOLATION, Within
 
@@ -50,6 +51,8 @@ def time_of(row: Mapping[str, Any], within: Within) -> tuple[float | None, float
     seconds = since_intended(row, within.milestone)
     if seconds is not None:
         return seconds, 0.0
+    if within.milestone in BY_LISTENING and within.milestone not in row["milestones"]:
+        return None, 0.0  # nobody listened, or it could not be heard here
     if row["outcome"] in _UNKNOWN:
         return None, watched(row, row.get("ended") or 0.0) + lateness(row)
     return math.inf, 0.0

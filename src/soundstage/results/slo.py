@@ -4,6 +4,7 @@
     [API[.ENDPOINT].]violations[(CODE)]==N     violations==0   v6.violations(field.missing)<=2
     [API[.ENDPOINT].]OUTCOME_rate<N%           error_rate<1%   v5.timeout_rate<0.1%   ok_rate>=99%
     [API[.ENDPOINT].]goodput(CONDITION, …)>=N% goodput(complete<=2m, no_violation)>=99%
+    [API[.ENDPOINT].]continuity>=N%            continuity>=99%: goodput(continuous)>=99%, for short
 
 Times count from the intended start. A quantile or a goodput is judged for each endpoint that has
 the milestones it names; a count or a rate over all endpoints that it speaks of. Values only:
@@ -20,6 +21,7 @@ from typing import NoReturn
 from soundstage.errors import UsageError
 from soundstage.near_names import did_you_mean
 from soundstage.output.cutting import head
+from soundstage.results.listening.listened import BY_LISTENING, CONTINUITY
 
 #: (api, endpoint) -> the milestones that it promises.
 Catalogue = Mapping[tuple[str, str], Collection[str]]
@@ -29,8 +31,10 @@ ERROR, OK, VIOLATION = "error", "ok", "violation"
 OUTCOMES = ("failed", "refused", "timeout", "transport")
 RATES = (ERROR, OK, VIOLATION, *OUTCOMES)
 #: What a goodput may ask beside milestones.
-NO_VIOLATION, PLAYABLE = "no_violation", "playable"
-WORDS = (OK, NO_VIOLATION, PLAYABLE)
+NO_VIOLATION, CONTINUOUS = "no_violation", "continuous"
+WORDS = (OK, NO_VIOLATION, CONTINUOUS)
+#: Words that were said before, and what they mean now.
+_BEFORE = {"playable": CONTINUOUS}
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 _TIME = r"(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<unit>ms|s|m)"
@@ -42,6 +46,7 @@ _COUNT = re.compile(
 )
 _RATE = re.compile(rf"{_SCOPE}(?P<what>[a-z]+)_rate(?P<op>==|<=?|>=?){_SHARE}")
 _GOODPUT = re.compile(rf"{_SCOPE}goodput\((?P<conditions>[^()]*)\)(?P<op>>=?){_SHARE}")
+_CONTINUITY = re.compile(rf"{_SCOPE}{CONTINUITY}(?P<op>==|<=?|>=?){_SHARE}")
 _CONDITION = re.compile(rf"(?P<milestone>[\w-]+)(?P<op><=?){_TIME}")
 _LONGEST = 300
 _MANY = 15
@@ -97,6 +102,12 @@ class Slo:
         """Of `bound` and of what is measured: "s", "violations" or "share"."""
         return {"quantile": "s", "count": "violations"}.get(self.kind, "share")
 
+    @property
+    def by_listening(self) -> bool:
+        """Whether only who listens to songs can tell (`listened`)."""
+        named = (each.milestone for each in self.within)
+        return CONTINUOUS in self.words or not BY_LISTENING.isdisjoint(named)
+
 
 @dataclass(frozen=True, slots=True)
 class Objective:
@@ -114,6 +125,7 @@ def parse(text: str) -> Slo:
     if len(plain) <= _LONGEST:
         for pattern, read in (
             (_GOODPUT, _goodput),
+            (_CONTINUITY, _continuity),
             (_COUNT, _count),
             (_RATE, _rate),
             (_QUANTILE, _quantile),
@@ -168,7 +180,7 @@ def _resolved(
             _no(slo, f"milestone of {where}", missing, known)
         together = ", ".join(sorted(wanted))
         raise UsageError(f"SLO {slo.text!r}: no endpoint of this run has all of {together}")
-    if PLAYABLE in slo.words and playable is not None:
+    if slo.by_listening and playable is not None:
         fitting = [place for place in fitting if place in playable]
         if not fitting:
             raise UsageError(
@@ -252,8 +264,8 @@ def _rate(text: str, match: re.Match[str]) -> Slo:
 def _goodput(text: str, match: re.Match[str]) -> Slo:
     within, words = [], []
     for condition in filter(None, match["conditions"].split(",")):
-        if condition in WORDS:
-            words.append(condition)
+        if (word := _BEFORE.get(condition, condition)) in WORDS:
+            words.append(word)
             continue
         found = _CONDITION.fullmatch(condition)
         if found is None:
@@ -273,6 +285,16 @@ def _goodput(text: str, match: re.Match[str]) -> Slo:
         within=tuple(within),
         words=tuple(words),
     )
+
+
+def _continuity(text: str, match: re.Match[str]) -> Slo:
+    bound, op = _share(text, match), match["op"]
+    if op == "==" and bound == 1:
+        op = ">="
+    if not op.startswith(">") or (op == ">" and bound == 1):
+        raise UsageError(f"SLO {text!r}: {CONTINUITY} takes > or >=, and == 100% at the best")
+    scope = _scope(text, match["scope"])
+    return Slo(text, "goodput", op, bound, *scope, words=(CONTINUOUS,))
 
 
 def _scope(text: str, scope: str | None) -> tuple[str | None, str | None]:

@@ -134,7 +134,7 @@ def result(tally: ObjectiveTally) -> dict[str, Any]:
     said = verdict(tally)
     value, low, high = _measured(tally)
     more = None
-    if said == INCONCLUSIVE and not tally.unprobed and not _is_for_polls(tally):
+    if said == INCONCLUSIVE and not tally.unheard and not _is_for_polls(tally):
         more = more_needed(required(slo), n, tally.good) if slo.kind != "count" else 1
     return {
         "slo": slo.text,
@@ -246,8 +246,8 @@ def _reason(tally: ObjectiveTally, said: str, more: int | None) -> str | None:
         return None
     if tally.n == 0:
         return "no exchange to judge it by"
-    if tally.unprobed:
-        return "not every song was probed for whether it plays (--probe-playback)"
+    if tally.unheard:
+        return "some songs were not listened to (--probe-playback), or could not be heard here"
     if _is_for_polls(tally):
         return (
             f"times by polling are known to within {_shower('s')(tally.widest)} at most, and of "
@@ -263,7 +263,7 @@ def _is_for_polls(tally: ObjectiveTally) -> bool:
     """Whether polling is what stands between an objective and its verdict: it would have one if the
     milestones had come at one end of what is known of them, or another at each end.
     """
-    if not tally.unresolved or tally.unprobed:
+    if not tally.unresolved or tally.unheard:
         return False
     needs, misses = thresholds(required(tally.objective.slo), tally.n)
     best, whole = tally.good + tally.unresolved, tally.good + tally.unknown

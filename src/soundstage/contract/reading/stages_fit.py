@@ -13,8 +13,8 @@ from soundstage.contract.protocol import Stage
 from soundstage.near_names import did_you_mean
 
 Finding = tuple[str, str]
-#: Moments of every exchange, whatever its contract says.
-_OF_ALL: Final = ("accepted", "first_chunk")
+#: Moments of every exchange, whatever its contract says, the last if somebody listens to the song.
+_OF_ALL: Final = ("accepted", "first_chunk", "first_sound")
 #: So many names are said where another is meant.
 _MOST_NAMED: Final = 12
 

@@ -54,6 +54,7 @@ class Generation:
         "pace",
         "playing",
         "schedule",
+        "second_half",
         "seconds",
         "sent",
         "shown",
@@ -101,6 +102,8 @@ class Generation:
         #: How long its songs are, and how many seconds of them are played in one.
         self.seconds = seconds
         self.pace = pace
+        #: How fast the second half of their streams comes, as a share of that, where a fault says.
+        self.second_half = 1.0
         self._percentages = _percentages(contract, chunks)
         self._told: Mapping[str, int] = _told(self.urls, chunks)
 
@@ -210,6 +213,8 @@ class Generation:
             self.chunks = in_step(broken.answer.body.frames, len(self.steps))
             self.head = (broken.answer.status, broken.answer.content_type)
         self.playing = playing(broken)
+        if broken.script is not None:
+            self.second_half = broken.script.second_half
         self.notes = missed_header(broken.missed)
 
 

@@ -2,7 +2,8 @@
 
 A whole song is a file like any other: Content-Length, single ranges, ETag, HEAD. One that is still
 being generated is read as it grows, from the moment a chunk named its URL: at playing pace (times
-the emulator's speed), and never more of it than the generation has got to.
+the emulator's speed) and a second of the clock ahead of it, so that who plays it hears no gap; the
+rest at once when all of it is there.
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ from soundstage.emulator.http.replies import Headers, refusal
 
 _AUDIO: Final = "audio/mpeg"
 _IMAGE: Final = "image/webp"
-#: Seconds between two looks at a song that grows.
+#: Seconds between two looks at a song that grows, and how far it is ahead of being played: what is
+#: late on a busy machine is then heard by nobody, at any speed.
 _TICK: Final = 0.1
+AHEAD_S: Final = 1.0
 #: The most that is handed to the server at once, in bytes: it sends no more before that is gone.
 _PIECE: Final = 32 * 2**10
 
@@ -57,29 +60,36 @@ def byte_range(header: str, size: int) -> range | None:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """How a song grows. `ready`, `begun` and `whole` are moments of the event loop's clock: its
-    stream was told of, its generation began, all of it is there. `pace`: seconds of music that are
-    played in a second. Where the generation fails, `whole` never comes, and from `ends` on it grows
-    no more.
+    """How a song grows. `ready` and `whole` are moments of the event loop's clock: its stream was
+    told of, all of it is there. `pace`: seconds of music that are played in a second. Where the
+    generation fails, `whole` never comes, and from `ends` on it grows no more: no second ahead.
+    `second_half`: the share of the pace at which that grows where a fault slows it down, whatever
+    the generation does.
     """
 
     samples: int
-    begun: float
     ready: float
     whole: float
     pace: float
     ends: float
+    second_half: float = 1.0
 
     def grown(self, now: float) -> int:
         """How many samples there are for a listener: what could have been played since it was
-        ready, at most the share that is generated.
+        ready, and what is played in the next moment.
         """
-        now = min(now, self.ends)
+        if (now := min(now, self.ends)) < self.ready:
+            return 0
         played = (now - self.ready) * self.pace * RATE
-        share = 1.0
-        if self.begun < now < self.whole < inf:
-            share = (now - self.begun) / (self.whole - self.begun)
-        return max(0, round(min(played, share * self.samples, self.samples)))
+        first = self.samples
+        if self.second_half != 1:
+            first //= 2
+            if played > first:
+                return round(min(first + (played - first) * self.second_half, self.samples))
+        elif now >= self.whole:
+            return self.samples
+        ahead = AHEAD_S if self.whole < inf else 0.0
+        return round(min(played + ahead * self.pace * RATE, first))
 
     def bytes(self, now: float) -> int:
         """How much of the file there is, in bytes."""
@@ -97,11 +107,11 @@ def growth(generation: Generation, place: int, now: float) -> Growth | None:
 
     It is whole when its audio is told of, at the latest at the end of the generation.
     """
-    story = generation.story
+    story, slow = generation.story, generation.second_half != 1
     audio = generation.told_at(story.audio_urls[place])
     end = generation.end
     whole = end if audio is None else audio
-    if not generation.failed and now >= whole:
+    if not generation.failed and not slow and now >= whole:
         return None
     ready = generation.told_at(story.stream_urls[place])
     if ready is None or (generation.failed and audio is not None and now >= audio):
@@ -110,9 +120,9 @@ def growth(generation: Generation, place: int, now: float) -> Growth | None:
     if generation.failed and audio is None:
         # Nobody knows when it would have been whole: it grew at the pace at which it is played.
         whole, ends = inf, end
-    begun = generation.started if generation.billed_at is None else generation.billed_at
     samples = round(generation.seconds * RATE)
-    return Growth(samples, min(begun, ready), ready, whole, generation.pace, ends)
+    grows = Growth(samples, ready, whole, generation.pace, ends, generation.second_half)
+    return None if slow and grows.grown(now) == samples else grows
 
 
 class Assets:

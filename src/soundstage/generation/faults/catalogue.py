@@ -38,6 +38,7 @@ from soundstage.generation.faults.fault_http import of_http
 from soundstage.generation.faults.fault_json import of_json
 from soundstage.generation.faults.fault_looks import of_looks
 from soundstage.generation.faults.fault_order import of_order
+from soundstage.generation.faults.fault_songs import of_songs
 from soundstage.generation.faults.fault_ties import of_ties
 from soundstage.generation.faults.fault_tracks import of_tracks
 from soundstage.generation.faults.fault_wire import of_wire
@@ -189,8 +190,10 @@ def request_for(contract: Contract, tracks: int | None) -> Payload | None:
 
 @cache
 def wire_faults(contract: Contract) -> tuple[Fault, ...]:
-    """The faults below the body, which only a connection can show (`fault_wire.py`)."""
-    return tuple(of_wire(contract))
+    """The faults below the body, which only a connection can show (`fault_wire.py`), and those of
+    the songs behind it (`fault_songs.py`).
+    """
+    return (*of_wire(contract), *of_songs(contract))
 
 
 @cache

@@ -55,7 +55,8 @@ Moves = tuple[Move, ...]
 class Script(NamedTuple):
     """An answer as a sequence of moves. `opening` comes before the head; `chunks` has the moves for
     each chunk, made when the chunk is due; `closing` comes after them. `headers` stand beside the
-    usual ones; `content_length` None sends the body in chunked coding.
+    usual ones; `content_length` None sends the body in chunked coding. `second_half`: how fast the
+    second half of the songs comes that it tells of, as a share of the pace of playing.
     """
 
     chunks: list[Moves]
@@ -63,6 +64,7 @@ class Script(NamedTuple):
     closing: Moves = (EndBody(),)
     headers: tuple[tuple[str, str], ...] = ()
     content_length: int | None = None
+    second_half: float = 1.0
 
     @property
     def needs_connection(self) -> bool:

@@ -1,0 +1,46 @@
+"""Faults of the songs that an answer tells of: the answer itself is as it should be, and no
+contract forbids them. Only who listens to the song while it is made notices.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Final
+
+from soundstage.contract import Contract
+from soundstage.contract.roles import assets_of
+from soundstage.generation.faults.fault import Fault
+from soundstage.generation.faults.script import FaultSubject, Script, untouched
+
+_STREAMED: Final = "stream_url"
+#: The second half comes at this share of the pace at which it is played: a song of a minute is then
+#: a minute and a half behind at its end, which is heard at a hundred times the speed of life, too.
+SECOND_HALF: Final = 0.25
+
+
+def of_songs(contract: Contract) -> Iterator[Fault]:
+    """The faults of songs that can be heard while they are made."""
+    if any(
+        each.role == _STREAMED
+        for endpoint in contract.of_kind("stream")
+        for each in assets_of(contract, endpoint.name).values()
+    ):
+        yield Fault(
+            "wire/slow_song",
+            "wire",
+            "any",
+            frozenset(),
+            "error",
+            "from half on, a song that is played while it is made comes slower than it is played",
+            _slow,
+            verdict="conforms",
+            kind="any",
+        )
+
+
+def _slow(told: FaultSubject, rng: random.Random) -> Script | None:
+    del rng
+    if told.answer.body.framing == "json":
+        return None  # it is made by then
+    return Script(untouched(told.answer), second_half=SECOND_HALF)
