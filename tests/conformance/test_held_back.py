@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from soundstage.conformance.arrivals import ArrivalLog, Arrivals, of_json, of_times
-from soundstage.conformance.held_back import Found, judge
+from soundstage.conformance.timing.held_back import ArrivalFinding, judge
+from soundstage.conformance.timing.moments import ArrivalLog, ArrivalTimes, of_json, of_times
 from soundstage.contract import load
 
 V6 = load("v6").protocol
@@ -33,7 +33,7 @@ FAR = 10**18
 
 def arrivals(
     times: Sequence[float], *, second_s: float = 1.0, doubt: str | None = None
-) -> Arrivals:
+) -> ArrivalTimes:
     """The song, whose chunks came at these times, in seconds."""
     log = ArrivalLog()
     for number, seconds in enumerate(times, 1):
@@ -51,7 +51,7 @@ def made(speed: float = 1.0) -> list[float]:
     return times
 
 
-def in_blocks(octets: int) -> Arrivals:
+def in_blocks(octets: int) -> ArrivalTimes:
     """The song, passed on in blocks of so many bytes, with a head of 200."""
     log, sent, ends = ArrivalLog(), 0, [200 + SIZE * n for n in range(1, len(SONG) + 1)]
     for seconds, came in zip(made(), ends, strict=True):
@@ -64,7 +64,7 @@ def in_blocks(octets: int) -> Arrivals:
 
 
 def test_a_song_that_came_as_it_was_made_is_in_order() -> None:
-    assert judge(V6, arrivals(made())) == Found()
+    assert judge(V6, arrivals(made())) == ArrivalFinding()
 
 
 def test_chunks_that_all_came_at_the_end_were_held_back() -> None:
@@ -129,7 +129,7 @@ def test_milestones_of_a_block_were_reached_after_the_block_before() -> None:
         (arrivals([2.0017, 2.0017]), "no chunk came that takes time to make"),
     ],
 )
-def test_what_cannot_be_told_is_not_judged_and_says_why(told: Arrivals, why: str) -> None:
+def test_what_cannot_be_told_is_not_judged_and_says_why(told: ArrivalTimes, why: str) -> None:
     found = judge(V6, told)
     assert found.held is None
     assert str(found.reason).startswith(why)
@@ -140,7 +140,9 @@ def test_a_reader_that_was_late_does_not_call_the_chunks_held_back() -> None:
     log.read(1_000_700_000, 6_000, 5_800, len(SONG), mid=False)  # long ago, by any clock
     log.chunks.extend((stage, track) for stage, track, _ in SONG)
     found = judge(V6, log.whole(-2_000_000_000, 1.0, None))
-    assert found == Found(reason="it was read late, so that nobody knows when its chunks came")
+    assert found == ArrivalFinding(
+        reason="it was read late, so that nobody knows when its chunks came"
+    )
 
 
 def test_what_a_transcript_keeps_of_arrivals_says_the_same() -> None:

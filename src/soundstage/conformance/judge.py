@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from soundstage.conformance.answers import check_content_type, check_hosts, may_be_lines, violation
-from soundstage.conformance.arrivals import Arrivals
 from soundstage.conformance.bounded_violations import SAID, Findings, bounded
 from soundstage.conformance.engine import SeenEvent, StreamCheck
-from soundstage.conformance.held_back import Found
-from soundstage.conformance.held_back import judge as judge_arrivals
 from soundstage.conformance.poll_check import PollCheck
+from soundstage.conformance.timing.held_back import ArrivalFinding
+from soundstage.conformance.timing.held_back import judge as judge_arrivals
+from soundstage.conformance.timing.moments import ArrivalTimes
 from soundstage.conformance.violations import Verdict, Violation, verdict_of
 from soundstage.conformance.whole_body import (
     AnswerContext,
@@ -146,7 +146,7 @@ class Judge:
         self._held = 0
         self._looks = looks
         self.seen: SeenEvent | None = None
-        self.arrived = Found()
+        self.arrived = ArrivalFinding()
         self._look_at = _STEP if claim is not None else math.inf
         self._has_head = False
         self._violations = Findings()
@@ -293,7 +293,7 @@ class Judge:
             stage.takes_time for stage in (protocol.stages if protocol is not None else ())
         )
 
-    def take_arrivals(self, arrivals: Arrivals) -> None:
+    def take_arrivals(self, arrivals: ArrivalTimes) -> None:
         """When the chunks of the stream came, once it is closed: whether they were held back."""
         protocol = self.endpoint.protocol
         if protocol is None or not self.times_tell:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
-from soundstage.conformance.arrivals import Arrivals
 from soundstage.conformance.coverage import Observation
 from soundstage.conformance.following import Following
 from soundstage.conformance.judge import Judge
+from soundstage.conformance.timing.moments import ArrivalTimes
 from soundstage.conformance.violations import (
     Compared,
     Verdict,
@@ -135,7 +135,7 @@ class Exchange:
     tied: set[str] = field(default_factory=set)
     stages: dict[str, list[float]] = field(default_factory=dict)
     #: When its chunks came, of a stream between whose stages lies work; None elsewhere.
-    arrivals: Arrivals | None = None
+    arrivals: ArrivalTimes | None = None
     tape: Tape = field(default_factory=Tape)
     chunks: list[tuple[str | None, dict[str, Any]]] = field(default_factory=list)
     #: Whether some of its chunks, or its result, found no room and were let go once judged.

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from soundstage.conformance.arrivals import ArrivalLog
 from soundstage.conformance.judge import Told
+from soundstage.conformance.timing.moments import ArrivalLog
 from soundstage.contract.roles import identifier
 from soundstage.exchange.exchange import Exchange, Leave
 from soundstage.output.cutting import head
@@ -97,7 +97,7 @@ class ExchangeReader:
         return judge.capped is not None
 
     def arrived(self, second_s: float) -> None:
-        """Tell the judge when all of it came, once it is closed; `second_s`: see `Arrivals`."""
+        """Tell the judge when all of it came, once it is closed; `second_s`: see `ArrivalTimes`."""
         if self._arrivals is None or not self._judge.streaming:
             return
         exchange = self._exchange

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from struct import Struct
 from typing import Any, Final, NamedTuple
 
-from soundstage.conformance.stage_order import Track
-
+#: The track of a chunk; None where it names none.
+Track = int | str | None
 _SECOND_NS: Final = 1_000_000_000
 #: Reads so near to each other are one moment, as long as it lasts no longer than this …
 _SAME_NS, _LONGEST_NS = 1_000_000, 5_000_000
@@ -49,7 +49,7 @@ def _flags(moment: Moment) -> int:
     return _MID * moment.mid + _LATE * moment.late
 
 
-class Arrivals(NamedTuple):
+class ArrivalTimes(NamedTuple):
     """A whole stream: its moments in order, and (stage, track) of its chunks. `second_s`: how long
     a second of the contract's is at the target, 0 where stages take no time of their own. `doubt`:
     why its times are not those of arrivals, None if they are.
@@ -109,7 +109,7 @@ class ArrivalLog:
             many = (min(each, _MOST) for each in (self._events, self._wire, self._body))
             self._kept += _ENTRY.pack(self._began_ns, span, *many, self._flags)
 
-    def whole(self, started_ns: int, second_s: float, doubt: str | None) -> Arrivals:
+    def whole(self, started_ns: int, second_s: float, doubt: str | None) -> ArrivalTimes:
         """All of it, once the stream is over; it began at `started_ns` (monotonic)."""
         self._keep()
         self._at_ns = 0
@@ -119,14 +119,14 @@ class ArrivalLog:
             last = first + span / _SECOND_NS
             mid, late = bool(flags & _MID), bool(flags & _LATE)
             found.append(Moment(first, last, events, wire, body, mid, late))
-        return Arrivals(tuple(found), tuple(self.chunks), second_s, doubt)
+        return ArrivalTimes(tuple(found), tuple(self.chunks), second_s, doubt)
 
 
 def of_times(
     times: Iterable[tuple[float, int]],
     chunks: Iterable[tuple[str | None, Track]],
     doubt: str | None,
-) -> Arrivals:
+) -> ArrivalTimes:
     """From the time (seconds) and the bytes of each chunk, where no more was kept."""
     log = ArrivalLog()
     body = 0
@@ -141,9 +141,11 @@ def of_times(
 
 def of_json(
     said: dict[str, Any], chunks: Iterable[tuple[str | None, Track]], doubt: str | None
-) -> Arrivals:
-    """From what `Arrivals.to_json` gave, whose shape has been looked at."""
-    return Arrivals(tuple(_moments(said["moments"])), tuple(chunks), float(said["second"]), doubt)
+) -> ArrivalTimes:
+    """From what `ArrivalTimes.to_json` gave, whose shape has been looked at."""
+    return ArrivalTimes(
+        tuple(_moments(said["moments"])), tuple(chunks), float(said["second"]), doubt
+    )
 
 
 def _moments(rows: Iterable[list[Any]]) -> Iterator[Moment]:

@@ -18,8 +18,7 @@ from itertools import pairwise
 from math import gcd
 from typing import Final, NamedTuple
 
-from soundstage.conformance.arrivals import MOST_MOMENTS, Arrivals, Moment
-from soundstage.conformance.stage_order import Track
+from soundstage.conformance.timing.moments import MOST_MOMENTS, ArrivalTimes, Moment, Track
 from soundstage.contract.protocol import Protocol, Stage
 
 #: An exchange that was over sooner is not judged, and a silence that is shorter shows nothing.
@@ -83,7 +82,7 @@ class HeldBack:
         return None
 
 
-class Found(NamedTuple):
+class ArrivalFinding(NamedTuple):
     """What arrivals show: that the stream was `held` back, or why that is not judged (`reason`);
     both None: chunks came as they were made.
     """
@@ -103,35 +102,39 @@ class _Work(NamedTuple):
     once: bool
 
 
-def judge(protocol: Protocol, arrivals: Arrivals) -> Found:
+def judge(protocol: Protocol, arrivals: ArrivalTimes) -> ArrivalFinding:
     """Hold the arrivals of a stream against the stages that take time."""
     moments = arrivals.moments
     if arrivals.doubt is not None:
-        return Found(reason=arrivals.doubt)
+        return ArrivalFinding(reason=arrivals.doubt)
     lasted = moments[-1].at if moments else 0.0
     if lasted < LEAST_S:
-        return Found(reason=f"it lasted {lasted:.2g} s, and arrivals are judged from 1 s on")
+        return ArrivalFinding(
+            reason=f"it lasted {lasted:.2g} s, and arrivals are judged from 1 s on"
+        )
     if arrivals.second_s < _LEAST_SECOND_S:
-        return Found(reason="at this target stages take no time, or too little to be told")
+        return ArrivalFinding(reason="at this target stages take no time, or too little to be told")
     if len(moments) >= MOST_MOMENTS:
-        return Found(reason="it came in too many moments to be looked at")
+        return ArrivalFinding(reason="it came in too many moments to be looked at")
     if (known := _resolution(moments)) > _COARSE_S:
-        return Found(reason=f"its times are only known to {known:g} s")
+        return ArrivalFinding(reason=f"its times are only known to {known:g} s")
     work = list(_work(protocol, arrivals))
     if not work:
-        return Found(reason="no chunk came that takes time to make, after what it comes after")
+        return ArrivalFinding(
+            reason="no chunk came that takes time to make, after what it comes after"
+        )
     held = _whole(arrivals, work) or _blocks(arrivals, work)
     if held is None:
-        return Found()
+        return ArrivalFinding()
     if any(each.late for each in moments if each.events > 1):
-        return Found(reason="it was read late, so that nobody knows when its chunks came")
-    return Found(held=held)
+        return ArrivalFinding(reason="it was read late, so that nobody knows when its chunks came")
+    return ArrivalFinding(held=held)
 
 
 # --- what takes time ------------------------------------------------------------------------------
 
 
-def _work(protocol: Protocol, arrivals: Arrivals) -> Iterator[_Work]:
+def _work(protocol: Protocol, arrivals: ArrivalTimes) -> Iterator[_Work]:
     """The chunks that take time, with the moment of what they come after."""
     first: dict[tuple[str, Track], int] = {}
     before: dict[tuple[str, Track], int] = {}
@@ -152,7 +155,7 @@ def _work(protocol: Protocol, arrivals: Arrivals) -> Iterator[_Work]:
         began = number if began is None else began
 
 
-def _moment_of(arrivals: Arrivals) -> Iterator[int]:
+def _moment_of(arrivals: ArrivalTimes) -> Iterator[int]:
     """For each chunk the number of its moment."""
     for number, moment in enumerate(arrivals.moments):
         for _ in range(moment.events):
@@ -182,7 +185,7 @@ def _since(
 # --- what was held back ---------------------------------------------------------------------------
 
 
-def _whole(arrivals: Arrivals, work: Sequence[_Work]) -> HeldBack | None:
+def _whole(arrivals: ArrivalTimes, work: Sequence[_Work]) -> HeldBack | None:
     """All work came in one moment, after a second in which nothing came."""
     number = work[0].moment
     if any(each.moment != number or each.since != number for each in work):
@@ -196,7 +199,7 @@ def _whole(arrivals: Arrivals, work: Sequence[_Work]) -> HeldBack | None:
     return HeldBack("whole", 0.0, f"{said}: {_picture(arrivals)}", moments)
 
 
-def _blocks(arrivals: Arrivals, work: Sequence[_Work]) -> HeldBack | None:
+def _blocks(arrivals: ArrivalTimes, work: Sequence[_Work]) -> HeldBack | None:
     """The chunks came in blocks of the same size, in bytes or in seconds."""
     moments = arrivals.moments
     together = sum(each.events for each in moments if each.events > 1)
@@ -272,7 +275,7 @@ def _resolution(moments: Sequence[Moment]) -> float:
     return reduce(gcd, (round(each) for each in thousandths)) / 1_000 or 0.001
 
 
-def _picture(arrivals: Arrivals) -> str:
+def _picture(arrivals: ArrivalTimes) -> str:
     """Which chunk came when, and how many together."""
     said, number = [], 0
     before = 0
