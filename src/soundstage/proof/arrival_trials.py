@@ -30,9 +30,10 @@ from soundstage.proof.kill_matrix import TrialFinding
 #: On how many streams each fault is tried, and how many are drawn to find them.
 _TRIES: Final = 4
 _DRAWN: Final = 200
-#: How long chunks take to be made, in seconds: those that take time, and the others. A stream that
-#: is over before a clock has struck a few times shows nothing of it.
-_WORK_S, _REPORT_S = 0.4, 0.2
+#: How long steps that take time are, and reports, beside each other; and the whole, in seconds. A
+#: stream that is over before a clock has struck a few times shows nothing of it.
+_WORK, _REPORT = 2.0, 1.0
+_WHOLE_S: Final = 3.60037
 _LEAST_CHUNKS: Final = 16
 #: The head, and the frame of each chunk, in bytes.
 _HEAD, _FRAME = 160, 7
@@ -127,9 +128,9 @@ def _due(endpoint: Endpoint, chunks: Chunks, rng: random.Random) -> list[float]:
     by_name, now, due = endpoint.protocol.by_name, 0.01, []
     for step, _ in chunks:
         slow = by_name[step.stage].takes_time and by_name[step.stage].times[1] is not None
-        now += (_WORK_S if slow else _REPORT_S) * rng.uniform(0.9, 1.1)
+        now += (_WORK if slow else _REPORT) * rng.uniform(0.9, 1.1)
         due.append(now)
-    return due
+    return [_WHOLE_S * seconds / now for seconds in due]
 
 
 def _sent(script: Script, due: Sequence[float]) -> Iterator[tuple[float, bytes]]:

@@ -69,6 +69,8 @@ def _in_blocks(told: FaultSubject, rng: random.Random) -> Script | None:
         full = len(held) // BLOCK * BLOCK
         chunks.append(tuple(Say(held[at : at + BLOCK]) for at in range(0, full, BLOCK)))
         held = held[full:]
+        if full and not held:
+            return None  # a block that ends with a chunk shows nothing: the next draw has a place
     if held:
         chunks[-1] = (*chunks[-1], Say(held))
     return Script(chunks)
