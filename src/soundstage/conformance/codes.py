@@ -15,6 +15,7 @@ from typing import Final
 
 from soundstage.contract import Contract
 from soundstage.contract.rules import Rule
+from soundstage.contract.stream_rules import AS_MADE
 from soundstage.untrusted import json_text
 
 
@@ -69,6 +70,7 @@ _OF_ENDPOINT: Final[dict[str, tuple[str, ...]]] = {
     "tracks/values": ("track.unknown",),
     "tracks/all": ("track.missing",),
     "tracks/ended": ("track.after_end",),
+    AS_MADE: ("stream.buffered",),
     "index/start": ("index.start",),
     "index/consecutive": ("index.gap", "index.repeated", "index.decreased"),
     "constant/*": ("identity.changed",),

@@ -24,7 +24,8 @@ class Observation:
     body of a single answer; `complete`: the promised answer came whole; `broken_rule` is the rule
     (without the API's name) that the request broke on purpose; `live`: not an emulator; `outage`:
     a gateway answered where an error was due; `tied`: the rules about what two endpoints say of one
-    generation that were put to the test, below the endpoint.
+    generation that were put to the test, below the endpoint; `timed`: whether its chunks were held
+    back could be told.
     """
 
     contract: Contract
@@ -39,6 +40,7 @@ class Observation:
     live: bool = False
     outage: bool = False
     tied: frozenset[str] = frozenset()
+    timed: bool = False
 
     def concerns(self, rule: Rule) -> bool:
         """Whether the exchange was made to test rules like this one."""
@@ -67,6 +69,8 @@ def exercised(rule: Rule, seen: Observation) -> bool:
         return success
     if area == "asset":
         return False  # no exchange shows it, only the files themselves: see assets/asset_checks.py
+    if area == "arrival":
+        return seen.timed
     if area == "hosts":
         return seen.live and (bool(seen.chunks) or seen.value is not None)
     if not success:

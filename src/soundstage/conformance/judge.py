@@ -14,6 +14,9 @@ from soundstage.conformance.answers import check_content_type, check_hosts, may_
 from soundstage.conformance.bounded_violations import SAID, Findings, bounded
 from soundstage.conformance.engine import SeenEvent, StreamCheck
 from soundstage.conformance.poll_check import PollCheck
+from soundstage.conformance.timing.held_back import ArrivalFinding
+from soundstage.conformance.timing.held_back import judge as judge_arrivals
+from soundstage.conformance.timing.moments import ArrivalTimes
 from soundstage.conformance.violations import Verdict, Violation, verdict_of
 from soundstage.conformance.whole_body import (
     AnswerContext,
@@ -24,6 +27,7 @@ from soundstage.conformance.whole_body import (
 )
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
+from soundstage.contract.stream_rules import AS_MADE
 from soundstage.process.memory import Claim
 from soundstage.untrusted import json_text
 from soundstage.wire.end import End, EndKind
@@ -66,6 +70,7 @@ class Judge:
     `on_event` is called with each decoded event and what the engine saw in it. `own_host` is the
     live target's host, None for any other target: only there the hosts of URLs are checked. What
     has come and is not judged yet is held by `claim`; without room for it the answer is cut.
+    `arrived`: what its arrivals show, as far as somebody gave them (`take_arrivals`).
     `request` is the body that it answers, None if nobody knows; `looks` are those at the same job
     before, of an answer that is one more, and `seen` is what it showed.
     """
@@ -86,6 +91,7 @@ class Judge:
         "_own_host",
         "_reason",
         "_violations",
+        "arrived",
         "body_bytes",
         "broken_rule",
         "capped",
@@ -140,6 +146,7 @@ class Judge:
         self._held = 0
         self._looks = looks
         self.seen: SeenEvent | None = None
+        self.arrived = ArrivalFinding()
         self._look_at = _STEP if claim is not None else math.inf
         self._has_head = False
         self._violations = Findings()
@@ -277,6 +284,23 @@ class Judge:
             self._claim.give(self._held)
             self._held = 0
         return told
+
+    @property
+    def times_tell(self) -> bool:
+        """Whether there is anything to learn from when chunks came: work lies between them."""
+        protocol = self.endpoint.protocol
+        return self._check is not None and any(
+            stage.takes_time for stage in (protocol.stages if protocol is not None else ())
+        )
+
+    def take_arrivals(self, arrivals: ArrivalTimes) -> None:
+        """When the chunks of the stream came, once it is closed: whether they were held back."""
+        protocol = self.endpoint.protocol
+        if protocol is None or not self.times_tell:
+            return
+        self.arrived = judge_arrivals(protocol, arrivals)
+        if (held := self.arrived.held) is not None:
+            self._add("stream.buffered", f"{self.endpoint.name}/{AS_MADE}", held.message)
 
     # ------------------------------------------------------------------ streams
 

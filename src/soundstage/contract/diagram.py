@@ -157,6 +157,7 @@ def _in_words(stage: Stage, protocol: Protocol) -> str:
         f"after {after_all} of every track" if after_all else "",
         _ENDS.get(stage.ends or "", ""),
         "bills" if stage.charges else "",
+        "takes time" if stage.takes_time else "",
         "reports a failure" if stage.failure else "",
         f"the state {stage.state}" if stage.state else "",
         *(f"milestone {_named(each)}" for each in stage.milestones if each.headline),

@@ -385,6 +385,8 @@ def _further(stage: Stage) -> dict[str, Any]:
         found["anywhere"] = True
     if stage.after_all:
         found["after_all"] = [list(group) for group in stage.after_all]
+    if stage.takes_time:
+        found["takes_time"] = True
     if stage.state is not None:
         found["state"] = stage.state
     return found

@@ -122,7 +122,8 @@ class Stage:
     itself. `ends`: "track", "stream", or "close": the server may close after it. `anywhere`: it may
     come at any time, any number of times, and is no step. `state`: the state that is reached with
     it, where the endpoint is looked up by another. `most`: what the upper limit rests on where that
-    is not what the stage itself does.
+    is not what the stage itself does. `takes_time`: work lies before each of its chunks, so that
+    none is made in the same moment as what it comes after.
     """
 
     name: str
@@ -141,6 +142,7 @@ class Stage:
     anywhere: bool = False
     after_all: tuple[tuple[str, ...], ...] = ()
     state: str | None = None
+    takes_time: bool = False
 
     @property
     def most_rule(self) -> str:

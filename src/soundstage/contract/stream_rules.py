@@ -6,10 +6,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from soundstage.contract.grounds import Grounds
 from soundstage.contract.jobs import LookedUp
 from soundstage.contract.protocol import Endpoint, Protocol, Sentinel, Stage, Tracks
 from soundstage.contract.rule_book import RuleBook
 
+#: The rule, below its endpoint, that chunks are not held back on their way.
+AS_MADE: Final = "arrival/as_made"
 _FRAMINGS: Final = {"sse": "Server-Sent Events", "lines": "JSON lines"}
 
 
@@ -34,6 +37,13 @@ def stream_rules(book: RuleBook, endpoint: Endpoint, protocol: Protocol) -> None
         _stage_rules(book, name, stage, f"a chunk of {stage.name}")
     if protocol.tracks is not None:
         _track_rules(book, name, protocol.tracks)
+    if slow := [stage.name for stage in protocol.stages if stage.takes_time]:
+        # What a page says of stages does not say that nothing lies between the API and its client.
+        inferred = Grounds("inferred", grounds.source)
+        text = f"Chunks come as they are made, not held back: {', '.join(slow)} take time."
+        if len(slow) == 1:
+            text = f"Chunks come as they are made, not held back: {slow[0]} takes time."
+        book.add(name, AS_MADE, inferred, text)
     _across_rules(book, name, protocol)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from soundstage.conformance.coverage import Observation
 from soundstage.conformance.following import Following
 from soundstage.conformance.judge import Judge
+from soundstage.conformance.timing.moments import ArrivalTimes
 from soundstage.conformance.violations import (
     Compared,
     Verdict,
@@ -133,6 +134,8 @@ class Exchange:
     #: endpoint: `status/known`.
     tied: set[str] = field(default_factory=set)
     stages: dict[str, list[float]] = field(default_factory=dict)
+    #: When its chunks came, of a stream between whose stages lies work; None elsewhere.
+    arrivals: ArrivalTimes | None = None
     tape: Tape = field(default_factory=Tape)
     chunks: list[tuple[str | None, dict[str, Any]]] = field(default_factory=list)
     #: Whether some of its chunks, or its result, found no room and were let go once judged.
@@ -269,6 +272,7 @@ class Exchange:
             live=live,
             outage=call.expect_error and self.judge.reason is not None,
             tied=frozenset(self.tied),
+            timed=self.arrivals is not None and self.judge.arrived.reason is None,
         )
 
     def observations(self, *, live: bool) -> list[Observation]:
@@ -326,6 +330,22 @@ class Exchange:
             "ended": round((self.ended_ns - self.started_ns) / _SECOND_NS, 6),
             "probe": self.is_probe,
             **self._polled(),
+            **self._held_back(),
+        }
+
+    def _held_back(self) -> dict[str, Any]:
+        """What the row of a stream says beside whose chunks were held back: how, and since when
+        each milestone may have been reached.
+        """
+        held, protocol = self.judge.arrived.held, self.call.endpoint.protocol
+        if held is None or protocol is None or self.looks:
+            return {}
+        # The end of the stream empties whatever held it back.
+        last = {each.name for stage in protocol.ending for each in stage.milestones}
+        lows = held.lows(self.milestones, frozenset({"accepted", *last, *self.judge.at_the_end}))
+        return {
+            "milestones_low": {name: round(value, 6) for name, value in lows.items()},
+            "held_back": held.kind,
         }
 
     def _polled(self) -> dict[str, Any]:

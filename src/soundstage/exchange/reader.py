@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from soundstage.conformance.judge import Told
+from soundstage.conformance.timing.moments import ArrivalLog
 from soundstage.contract.roles import identifier
 from soundstage.exchange.exchange import Exchange, Leave
 from soundstage.output.cutting import head
@@ -18,6 +19,8 @@ _SECOND_NS = 1_000_000_000
 _MOST_STAGES, _LONGEST_STAGE = 64, 100
 #: Why a stream that was left is not judged whole.
 LEFT = "harness.left"
+#: Why nobody can say when bytes came.
+UNSTAMPED = "its times are those at which it was read, not those at which it came"
 OnComment = Callable[[int, bytes], None]
 
 
@@ -28,6 +31,7 @@ class ExchangeReader:
     """
 
     __slots__ = (
+        "_arrivals",
         "_claim",
         "_comments",
         "_exchange",
@@ -65,6 +69,7 @@ class ExchangeReader:
         self._on_stage = exchange.call.on_stage
         self._streaming = exchange.judge.streaming
         self._told_ns = 0
+        self._arrivals = ArrivalLog() if exchange.judge.times_tell else None
         self.last_ns = exchange.response.times.head_ns or exchange.started_ns
 
     def take(self, data: bytes, at_ns: int, last: bool) -> bool:
@@ -78,6 +83,9 @@ class ExchangeReader:
             for comment in self._comments:
                 self._on_comment(at_ns, comment)
             self._comments.clear()
+        if (log := self._arrivals) is not None:
+            wire = self._exchange.response.wire_bytes
+            log.read(at_ns, wire, judge.body_bytes, len(told), mid=judge.mid_event)
         if told:
             # The stamp is that of the newest segment: only an event whose last byte is the last of
             # the read is sure to have come with it.
@@ -87,6 +95,16 @@ class ExchangeReader:
         if leave is not None and self._is_left(leave):
             judge.capped = LEFT
         return judge.capped is not None
+
+    def arrived(self, second_s: float) -> None:
+        """Tell the judge when all of it came, once it is closed; `second_s`: see `ArrivalTimes`."""
+        if self._arrivals is None or not self._judge.streaming:
+            return
+        exchange = self._exchange
+        doubt = None if exchange.response.timing_source == "kernel" else UNSTAMPED
+        arrivals = self._arrivals.whole(self._started_ns, second_s, doubt)
+        exchange.arrivals = arrivals
+        self._judge.take_arrivals(arrivals)
 
     def _is_left(self, leave: Leave) -> bool:
         """Whether the reader goes away now: with the chunk, or with half of what comes after it."""
@@ -114,6 +132,7 @@ class ExchangeReader:
                 exchange.silence = silent, seconds - silent
         self._told_ns = at_ns
         left = len(told)
+        log = self._arrivals.chunks if self._arrivals is not None else None
         for event, (chunk, stage, track, reached) in told:
             left -= 1
             coarse = left > 0 or not exact
@@ -122,6 +141,8 @@ class ExchangeReader:
                 self._tape.append(at_ns, event.raw, coarse)
             for name in reached:
                 milestones[name] = seconds
+            if log is not None:
+                log.append((stage, track))
             if stage is not None:
                 name = stage if track is None else head(f"{stage}#{track}", _LONGEST_STAGE, end="")
                 times = stages.get(name)

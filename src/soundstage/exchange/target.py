@@ -42,6 +42,7 @@ _ABOUT: dict[str, tuple[type, ...]] = {
     "seed": (int, str),
     "charges": (int,),
     "takes_no_time": (bool,),
+    "paces_stages": (bool,),
 }
 
 
@@ -73,6 +74,13 @@ class Target:
         if self.about.get("takes_no_time"):
             return 0.0
         return 1.0 / max(1.0, float(self.about.get("speed", 1.0)))
+
+    @property
+    def pace_s(self) -> float:
+        """The same, of each stage by itself: 0 where the emulator's profile says how long the whole
+        takes, and not how long its stages do.
+        """
+        return self.second_s if self.about.get("paces_stages", True) else 0.0
 
     def to_json(self) -> dict[str, Any]:
         """The `target` of run.json."""

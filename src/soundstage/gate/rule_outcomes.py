@@ -12,6 +12,7 @@ from typing import Any
 
 from soundstage.conformance.defects import BrokenRule, Defects, counted, headline_of
 from soundstage.contract.rules import Rule
+from soundstage.contract.stream_rules import AS_MADE
 from soundstage.errors import BudgetError
 from soundstage.exchange.exchange import Exchange
 from soundstage.exchange.patience import REASON, TimeUpError
@@ -182,6 +183,10 @@ def not_shown(outcome: RuleOutcome, exchanges: list[Exchange], not_sent: str | N
         return
     outcome.outcome = "not_exercised"
     outcome.reason = "nothing that was sent or seen could have broken it"
+    if rule.id.endswith(f"/{AS_MADE}"):
+        untold = (each.judge.arrived.reason for each in exchanges)
+        if (why := next(filter(None, untold), None)) is not None:
+            outcome.reason = f"not judged: {why}"
     if rule.endpoint in ("error", "request") and not exchanges:
         outcome.reason = "not provoked on this target: it may cost money, or cannot be asked for"
 

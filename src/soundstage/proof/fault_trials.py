@@ -2,7 +2,8 @@
 would, and valid answers are judged for false alarms.
 
 Faults of the wire and of what two endpoints say of one generation need sockets (`wire_trials.py`,
-`tie_trials.py`). The one place where the fault catalogue and the conformance engine meet.
+`tie_trials.py`), those of arrivals a time that is made up (`arrival_trials.py`). The one place
+where the fault catalogue and the conformance engine meet.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from soundstage.generation.faults.catalogue import (
     valid_result,
     valid_stream,
 )
+from soundstage.proof.arrival_trials import found_in_arrivals, unheld
 from soundstage.proof.kill_matrix import KillMatrix, KillTable, Trial, TrialFinding
 from soundstage.proof.tie_trials import found_in_ties, untied
 from soundstage.proof.wire_trials import found_on_the_wire
@@ -63,7 +65,10 @@ def judge_all(
     of_answers = [fault for fault in faults if fault.level not in ("wire", "service")]
     for fault in of_answers:
         add(tried(contract, fault, seed))
-    on_the_wire = [fault for fault in faults if fault.level == "wire"]
+    held = [fault for fault in faults if fault.timed]
+    for fault, finding in found_in_arrivals(contract, held, seed):
+        add(_trial(fault, finding, "wrong_code" if finding.found else "survived"))
+    on_the_wire = [fault for fault in faults if fault.level == "wire" and not fault.timed]
     for fault, finding in found_on_the_wire(contract, on_the_wire, seed):
         add(_trial(fault, finding, "wrong_code"))
     of_ties = [fault for fault in faults if fault.level == "service"]
@@ -73,6 +78,8 @@ def judge_all(
         table.valid_streams = valid if contract.told is not None else 0
     for number in range(matrix.errors.valid_streams):
         _alarm(contract, matrix, f"{seed}/{number}", number)
+    for each in unheld(contract, matrix.errors.valid_streams, seed):
+        _count_alarm(matrix, {each.severity}, f"{each.message} [{each.code}]")
     if valid and of_ties:
         for endpoint, violation in untied(contract, seed):
             said = f"{endpoint.name} and what looks it up: {violation.message} [{violation.code}]"

@@ -106,6 +106,7 @@ class ProtocolReader:
             event=_event(entry["event"]) if "event" in entry else None,
             anywhere=entry.get("anywhere", False),
             state=entry.get("state"),
+            takes_time=entry.get("takes_time", False),
         )
 
     def _across(

@@ -15,6 +15,17 @@ from soundstage.near_names import did_you_mean
 Finding = tuple[str, str]
 #: Moments of every exchange, whatever its contract says, the last if somebody listens to the song.
 _OF_ALL: Final = ("accepted", "first_chunk", "first_sound")
+#: What only a step may say.
+_OF_STEPS: Final = (
+    "after",
+    "after_all",
+    "ends",
+    "per_track",
+    "failure",
+    "charges",
+    "times",
+    "takes_time",
+)
 #: So many names are said where another is meant.
 _MOST_NAMED: Final = 12
 
@@ -40,7 +51,7 @@ def of_stage(
     if (state := stage.get("state")) is not None and state not in states:
         yield f"{pointer}/state", no_such("state of a status endpoint", state, states)
     if stage.get("anywhere"):
-        for word in ("after", "after_all", "ends", "per_track", "failure", "charges", "times"):
+        for word in _OF_STEPS:
             if stage.get(word):
                 yield f"{pointer}/{word}", "what may come anywhere is no step, and has no such word"
     yield from _of_times(stage, pointer)

@@ -124,6 +124,10 @@ class ApiProfile:
         delays = (self.default, *self.stages.values(), self.first, self.service)
         return not any(each.mean for each in delays if each is not None)
 
+    def paces(self, stage: str) -> bool:
+        """Whether a stage takes time of its own, whatever the whole takes."""
+        return self.service is None and self.stages.get(stage, self.default).mean > 0
+
     def due(self, steps: Sequence[Step], rng: random.Random) -> list[float]:
         """When each chunk is due, in seconds after the start; never falling."""
         delays = []

@@ -143,12 +143,23 @@ class Control:
             "profile": self._factory.profile.name,
             "speed": self._factory.speed,
             "takes_no_time": self._factory.profile.takes_no_time,
+            "paces_stages": self._paces_stages(),
             "seed": self._factory.seed,
             "error": self.settings.error,
             "faults": self._faults.counts,
             "charges": self._ledger.charged(),
             "contracts": {api: contract.sha256 for api, contract in self._contracts.items()},
         }
+
+    def _paces_stages(self) -> bool:
+        """Whether every stage takes time that does by its contract."""
+        profile = self._factory.profile
+        return all(
+            profile.of(contract.api).paces(stage.name)
+            for contract in self._contracts.values()
+            for stage in contract.protocol.stages
+            if stage.takes_time
+        )
 
     def state(self) -> dict[str, Any]:
         """Everything in numbers."""

@@ -28,6 +28,7 @@ from soundstage.emulator.http.connection import connection_of
 from soundstage.emulator.http.explained import explained
 from soundstage.emulator.http.journal import ENTRY, JournalEntry
 from soundstage.emulator.http.replies import Headers, Reply
+from soundstage.generation.faults.script import held_until
 
 _MEDIA_TYPES: Final = {framing: each.encode() for framing, each in MEDIA_TYPES.items()}
 
@@ -195,8 +196,10 @@ class SongAnswer:
         loop = asyncio.get_running_loop()
         if not await player.open(script, status, headers):
             return True
+        started, last = generation.started, moments[-1] - generation.started if moments else 0.0
         for number, moment in enumerate(moments):
-            if not await listener.until(moment, loop):
+            due = started + held_until(moment - started, last, script.tick_s)
+            if not await listener.until(due, loop):
                 return True
             generation.sent = number + 1
             if not await player.play(moves[number]):

@@ -60,7 +60,7 @@ class Fault:
     where HTTP allows what is done (with `reasons`: a single body may be inconclusive). `setting` is
     the number that may be given with the name, in seconds. `early`: it stands in place of the API,
     which never sees the request. `placed`: it strikes at one chunk, which may be chosen by its
-    stage and track.
+    stage and track. `timed`: it shows in when chunks come, and in nothing else.
     """
 
     name: str
@@ -78,6 +78,7 @@ class Fault:
     early: bool = False
     placed: bool = False
     kind: str = "result"
+    timed: bool = False
 
     @property
     def family(self) -> str:

@@ -16,6 +16,7 @@ from soundstage.contract import Contract
 from soundstage.contract.protocol import MEDIA_TYPES
 from soundstage.contract.roles import identifiers
 from soundstage.generation.faults.fault import Fault, WholeAnswer, dumps, encoded
+from soundstage.generation.faults.fault_holding import of_holding
 from soundstage.generation.faults.legality import is_legal, schema_of, stage_of
 from soundstage.generation.faults.script import (
     Apply,
@@ -59,6 +60,7 @@ def of_wire(contract: Contract) -> Iterator[Fault]:
     yield from _of_http_framing()
     yield from _of_codings()
     yield from _of_segments(contract)
+    yield from of_holding(contract)
     yield from _of_proxies(contract)
 
 
@@ -277,15 +279,6 @@ def _of_segments(contract: Contract) -> Iterator[Fault]:
 
     says = "chunks come one octet at a time, so many seconds apart"
     yield _fault("drip", says, drip, setting=0.0, placed=True)
-
-    def buffered(told: FaultSubject, rng: random.Random) -> Script | None:
-        frames = told.answer.body.frames
-        if not frames:
-            return None
-        nothing: list[Moves] = [() for _ in frames[:-1]]
-        return Script([*nothing, (Say(b"".join(frames)),)])
-
-    yield _fault("buffered", "all chunks come at once, with the last", buffered)
 
     def split(told: FaultSubject, rng: random.Random) -> Script | None:
         answer, places = told.answer, told.places

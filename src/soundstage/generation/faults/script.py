@@ -4,6 +4,7 @@ the emulator plays them.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -56,7 +57,9 @@ class Script(NamedTuple):
     """An answer as a sequence of moves. `opening` comes before the head; `chunks` has the moves for
     each chunk, made when the chunk is due; `closing` comes after them. `headers` stand beside the
     usual ones; `content_length` None sends the body in chunked coding. `second_half`: how fast the
-    second half of the songs comes that it tells of, as a share of the pace of playing.
+    second half of the songs comes that it tells of, as a share of the pace of playing. `tick_s`:
+    what is due is sent when so many seconds have passed since the beginning, or twice or three
+    times as many (0: at once).
     """
 
     chunks: list[Moves]
@@ -65,12 +68,20 @@ class Script(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
     content_length: int | None = None
     second_half: float = 1.0
+    tick_s: float = 0.0
 
     @property
     def needs_connection(self) -> bool:
         """Whether it does what only the owner of the connection can do."""
         moves = (*self.opening, *(move for each in self.chunks for move in each), *self.closing)
         return any(isinstance(move, Raw | Close | Reset) for move in moves)
+
+
+def held_until(made: float, last: float, tick_s: float) -> float:
+    """When a chunk is sent that was made so many seconds after the beginning: at the next tick, or
+    with the `last`, whose end empties whatever holds it.
+    """
+    return min(math.ceil(made / tick_s) * tick_s, last) if tick_s else made
 
 
 class GatewayAnswer(NamedTuple):
