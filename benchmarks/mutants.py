@@ -43,7 +43,7 @@ TESTS = {
     "src/soundstage/wire/sse.py": [
         "tests/wire/test_sse_details.py",
         "tests/wire/test_sse.py",
-        "tests/wire/test_pump.py",
+        "tests/wire/test_flow.py",
     ],
     "src/soundstage/exchange/budget.py": ["tests/exchange/test_target_and_budget.py"],
     "src/soundstage/exit_codes.py": ["tests/test_exit_code_order.py"],

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import gevent
@@ -18,12 +19,14 @@ import gevent.event
 from soundstage.config import Config
 from soundstage.errors import SoundstageError, TargetError
 from soundstage.exchange.client import Call
+from soundstage.exchange.reader import Underway
 from soundstage.exchange.session import Session
 from soundstage.loadtests.generator.lag import LagMeter, Load, Sample, why_invalid
 from soundstage.loadtests.generator.sockets import most_sockets
 from soundstage.loadtests.run import hopeless
+from soundstage.loadtests.run.flight import Flight
 from soundstage.loadtests.run.locust_statistics import forget_old_seconds
-from soundstage.loadtests.run.playback_probe import MOST_TRACKS, Probes
+from soundstage.loadtests.run.playback_probe import MOST_TRACKS, Probe, Probes
 from soundstage.loadtests.run.rows import RowRecorder
 from soundstage.loadtests.schedule.arrivals import rate_at
 from soundstage.loadtests.schedule.scenario import Scenario
@@ -118,7 +121,8 @@ class LoadRun:
         self.beside: LoadRun | None = None
         self.further_voids: list[dict[str, str]] = []
         self.meter = LagMeter(self._second)
-        self._flying: dict[Any, Call] = {}
+        self._flying: set[Flight] = set()
+        self._all_landed = gevent.event.Event()
         self._cutting = gevent.event.Event()
         self._cut = False
         self._halt = self.stopping
@@ -228,7 +232,7 @@ class LoadRun:
         else:
             self._launch(call)
 
-    def start(self) -> gevent.Greenlet[..., None]:
+    def start(self) -> Flight:
         """Start a request now, as a user of a closed loop does; join what is returned."""
         self.asked += 1
         return self._launch(self.traffic.call(self.traffic.next_number()))
@@ -289,11 +293,11 @@ class LoadRun:
             return 0
         self._cut = True
         self.session.cut()
-        gevent.joinall(list(self._flying), timeout=_CUT_S)
-        for greenlet, call in list(self._flying.items()):
+        self._all_landed.wait(_CUT_S)
+        for flight in list(self._flying):
             # It is still connecting: it must not send its request after the run has ended.
-            greenlet.kill()
-            self._note(call, "censored", "generator.run_ended")
+            flight.kill()
+            self._note(flight.call, "censored", "generator.run_ended")
         self._cut = False
         return many
 
@@ -337,28 +341,74 @@ class LoadRun:
 
     # ------------------------------------------------------------------ within a run
 
-    def _launch(self, call: Call) -> gevent.Greenlet[..., None]:
-        greenlet = gevent.Greenlet(self._exchange, call)
-        self._flying[greenlet] = call
+    def _launch(self, call: Call) -> Flight:
+        flight = Flight(call)
+        self._flying.add(flight)
+        self._all_landed.clear()
         self.most_in_flight = max(self.most_in_flight, len(self._flying))
-        greenlet.start()
-        return greenlet
+        flight.go_on(self._take_off, flight)
+        return flight
 
-    def _exchange(self, call: Call) -> None:
+    def _take_off(self, flight: Flight) -> None:
+        """Send its request, and leave the answer to the event loop."""
+        flying = False
         try:
-            call = self.recording.sampled(call, time.monotonic_ns())
+            call = self.recording.sampled(flight.call, time.monotonic_ns())
             probe = self._probes.of(call) if self._probes is not None else None
-            exchange = self.session.client.exchange(call if probe is None else probe.call)
-            cancelled = exchange.end is not None and exchange.end.kind == _CANCELLED
-            cut = self._cut and cancelled
-            playback = None if probe is None else probe.result(exchange, lambda: self._cut)
-            self.recording.ended(exchange, cut=cut, playback=playback)
+            underway = self.session.client.begin(call if probe is None else probe.call)
+            if underway.flows:
+                flight.rest()
+                underway.flow(partial(self._come_down, flight, underway, probe))
+                flying = True
+            else:
+                underway.read()
+                self._record(underway, probe)
         except Exception as error:  # noqa: BLE001 - kept, and given to whoever concludes
-            if self.failure is None:
-                self.failure = error
-            self.stop()
+            self._fail(error)
         finally:
-            self._flying.pop(gevent.getcurrent(), None)
+            if not flying:
+                self._land(flight)
+
+    def _come_down(
+        self,
+        flight: Flight,
+        underway: Underway,
+        probe: Probe | None,
+        failure: BaseException | None,
+    ) -> None:
+        """Its body is over. Called by the event loop, so nothing may wait in here."""
+        if failure is None:
+            flight.go_on(self._touch_down, flight, underway, probe)
+            return
+        if isinstance(failure, Exception):
+            self._fail(failure)
+        self._land(flight)
+
+    def _touch_down(self, flight: Flight, underway: Underway, probe: Probe | None) -> None:
+        try:
+            self._record(underway, probe)
+        except Exception as error:  # noqa: BLE001 - kept, and given to whoever concludes
+            self._fail(error)
+        finally:
+            self._land(flight)
+
+    def _record(self, underway: Underway, probe: Probe | None) -> None:
+        exchange = self.session.client.finish(underway)
+        cancelled = exchange.end is not None and exchange.end.kind == _CANCELLED
+        cut = self._cut and cancelled
+        playback = None if probe is None else probe.result(exchange, lambda: self._cut)
+        self.recording.ended(exchange, cut=cut, playback=playback)
+
+    def _land(self, flight: Flight) -> None:
+        self._flying.discard(flight)
+        if not self._flying:
+            self._all_landed.set()
+        flight.land()
+
+    def _fail(self, error: Exception) -> None:
+        if self.failure is None:
+            self.failure = error
+        self.stop()
 
     def _note(self, call: Call, outcome: str, reason: str) -> None:
         try:

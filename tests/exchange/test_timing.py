@@ -38,7 +38,15 @@ client = Client(
     Target(url, key="k"), Transport(settings), Budget(None, free=True), on_comment=on_comment
 )
 contract = load("v6")
-exchange = client.exchange(Call(contract, contract.endpoints["stream"], {}))
+underway = client.begin(Call(contract, contract.endpoints["stream"], {}))
+if how == "hub":
+    import gevent.event
+    over = gevent.event.AsyncResult()
+    underway.flow(over.set)
+    assert over.get() is None
+else:
+    underway.read()
+exchange = client.finish(underway)
 row = exchange.row(0)
 print(json.dumps({
     "pieces": [(at, raw.decode(), coarse) for at, raw, coarse in exchange.pieces],

@@ -6,7 +6,6 @@ Nothing that the network or the API does raises here; it becomes an `Exchange` w
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,7 +21,7 @@ from soundstage.exchange.budget import Budget
 from soundstage.exchange.exchange import Call, Exchange
 from soundstage.exchange.filled_paths import path_of
 from soundstage.exchange.job_follower import Interrupt, JobFollower
-from soundstage.exchange.reader import ExchangeReader
+from soundstage.exchange.reader import ExchangeReader, Underway
 from soundstage.exchange.tape import Tape
 from soundstage.exchange.target import Target
 from soundstage.output.redact import Redactor
@@ -95,6 +94,14 @@ class Client:
         Raises BudgetError before anything is sent if the request is billable and not covered, and
         UsageError for a request that cannot be sent; nothing else.
         """
+        underway = self.begin(call, admitted)
+        underway.read()
+        return self.finish(underway)
+
+    def begin(self, call: Call, admitted: str | None = None) -> Underway:
+        """Send one request, and wait for the head of its answer. The rest is to be read (`read`,
+        `flow`), and then to `finish`. Raises as `exchange` does.
+        """
         method = call.method or call.endpoint.method
         path = call.path or path_of(call.endpoint)
         url = self.target.url + path
@@ -115,7 +122,8 @@ class Client:
             claim=claim,
             request=_asked(call),
         )
-        with self.transport.open(Request(method, url, head, body)) as response:
+        response = self.transport.open(Request(method, url, head, body))
+        try:
             started = response.times.start_ns
             exchange = Exchange(
                 id=admitted,
@@ -129,8 +137,20 @@ class Client:
                 redactor=self.redactor,
                 tape=Tape(claim),
             )
-            reading = self._read(exchange, claim, comments)
-        exchange.ended_ns = exchange.answered_ns = time.monotonic_ns()
+            return Underway(exchange, claim, self._reading(exchange, claim, comments))
+        except BaseException:
+            response.close()
+            raise
+
+    def finish(self, underway: Underway) -> Exchange:
+        """Judge an exchange whose body is over, and ask for the state of the job that it began, if
+        it began one: that waits.
+        """
+        exchange, claim, reading = underway.exchange, underway.claim, underway.reading
+        judge, response = exchange.judge, exchange.response
+        exchange.ended_ns = exchange.answered_ns = underway.ended_ns
+        if reading is not None:
+            self._note_whole(exchange, reading)
         # Closing may find a last event (a line without its end), which came with the last read.
         cut = self._cut(response, judge)
         if told := judge.close(response.end, cut=cut):
@@ -224,17 +244,17 @@ class Client:
             head.append(("Accept", "application/json"))
         return (*head, *self.target.headers, *call.headers), body
 
-    def _read(
+    def _reading(
         self, exchange: Exchange, claim: Claim, comments: list[bytes]
     ) -> ExchangeReader | None:
-        """Read the body to its end; None if there is not even a head."""
+        """Who reads the body; None if there is not even a head."""
         response, judge = exchange.response, exchange.judge
         head_ns = response.times.head_ns
         if response.status is None or head_ns is None:
             return None
         exchange.milestones["accepted"] = (head_ns - exchange.started_ns) / _SECOND_NS
         judge.head(response.status, content_type_of(response.headers))
-        reading = ExchangeReader(
+        return ExchangeReader(
             exchange,
             keep_bytes=self.keep_bytes,
             keep_chunks=self.keep_chunks or exchange.call.keep_chunks,
@@ -242,14 +262,16 @@ class Client:
             comments=comments,
             on_comment=self.on_comment,
         )
-        response.pump(reading.take)
-        exchange.ended_ns = reading.last_ns
+
+    @staticmethod
+    def _note_whole(exchange: Exchange, reading: ExchangeReader) -> None:
+        """The milestone of an answer that is complete with its body."""
+        response, endpoint = exchange.response, exchange.call.endpoint
         whole = response.end is not None and response.end.fault_of is None
-        endpoint = exchange.call.endpoint
-        if endpoint.kind in ("sync", "status") and whole and endpoint.is_success(response.status):
+        status = response.status
+        if endpoint.kind in ("sync", "status") and whole and endpoint.is_success(status or 0):
             seconds = (reading.last_ns - exchange.started_ns) / _SECOND_NS
             exchange.milestones["complete"] = seconds
-        return reading
 
     def _conclude(self, exchange: Exchange) -> None:
         judge, response = exchange.judge, exchange.response

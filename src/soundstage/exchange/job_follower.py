@@ -185,14 +185,12 @@ class JobFollower:
             sent_ns = response.times.start_ns
             if response.status is not None:
                 one.head(response.status, content_type_of(response.headers))
-
-                def take(data: bytes, at_ns: int, last: bool) -> bool:
+                for data, at_ns, _ in response.reads():
                     one.feed(data)
                     if self._keep_bytes:
                         tape.append(at_ns, data, False)
-                    return one.capped is not None
-
-                response.pump(take)
+                    if one.capped is not None:
+                        break
         ended_ns = time.monotonic_ns()
         one.close(response.end)
         self._following.looks.take(one, may_be_unknown=True)

@@ -5,6 +5,7 @@ This runs once for each event of each stream under load, so it is written to be 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from soundstage.conformance.judge import Told
@@ -73,7 +74,7 @@ class ExchangeReader:
         self.last_ns = exchange.response.times.head_ns or exchange.started_ns
 
     def take(self, data: bytes, at_ns: int, last: bool) -> bool:
-        """A piece of body, as `Response.pump` gives it; True if no more is wanted."""
+        """A piece of body, as `Response.reads` gives it; True if no more is wanted."""
         judge = self._judge
         if (leave := self._exchange.call.leave_at) is not None and leave.inside:
             data = self._half_of(leave, data)
@@ -163,3 +164,48 @@ class ExchangeReader:
                         heard(chunk)
                 if exchange.message_id is None:
                     exchange.message_id = identifier(exchange.call.contract, chunk)
+
+
+class Underway:
+    """An exchange whose answer has begun, and whose body is read by whoever waits (`read`) or by an
+    event loop (`flow`). `reading` is None where not even a head came. `ended_ns`: when its body was over, 0 before
+    (monotonic ns).
+    """
+
+    __slots__ = ("_over", "claim", "ended_ns", "exchange", "reading")
+
+    def __init__(self, exchange: Exchange, claim: Claim, reading: ExchangeReader | None) -> None:
+        self.exchange = exchange
+        self.claim = claim
+        self.reading = reading
+        self.ended_ns = 0
+        self._over: Callable[[BaseException | None], None] | None = None
+
+    @property
+    def flows(self) -> bool:
+        """Whether an event loop can read it, so that nobody need wait for it (`flow`)."""
+        return self.reading is not None and self.exchange.response.flows
+
+    def read(self) -> None:
+        """Read the body to its end, and wait for it."""
+        with self.exchange.response as response:
+            if self.reading is not None:
+                for data, at_ns, last in response.reads():
+                    if self.reading.take(data, at_ns, last):
+                        break
+        self.ended_ns = time.monotonic_ns()
+
+    def flow(self, over: Callable[[BaseException | None], None]) -> None:
+        """Let the event loop read the body. It calls `over`, which must not wait, once that has
+        ended; with what was raised meanwhile, if anything was. That may be before this returns.
+        """
+        assert self.reading is not None
+        self._over = over
+        self.exchange.response.flow(self.reading.take, self._flown)
+
+    def _flown(self, failure: BaseException | None) -> None:
+        over, self._over = self._over, None
+        self.exchange.response.close()
+        self.ended_ns = time.monotonic_ns()
+        if over is not None:
+            over(failure)

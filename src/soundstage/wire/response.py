@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from types import TracebackType
 from typing import Literal, Self
 
@@ -22,6 +21,8 @@ from soundstage.wire.wakeups import Wakeups, WakeupsOf
 
 #: Takes a piece of body as `Read` has it: data, at_ns, last. True: no more is wanted.
 Take = Callable[[bytes, int, bool], bool]
+#: Is told that no more comes; of what was raised meanwhile, if anything was.
+Over = Callable[[BaseException | None], None]
 _SECOND_NS = 1_000_000_000
 
 
@@ -35,11 +36,13 @@ class Response(Answer):
         "_idle_left_ns",
         "_idle_ns",
         "_message",
+        "_over",
         "_pending",
         "_relaxed_s",
         "_relaxed_until_ns",
         "_release",
         "_stamped",
+        "_take",
         "_tight",
         "_total_is_next",
         "_unstamped",
@@ -71,6 +74,8 @@ class Response(Answer):
         self._watched = watched
         self._wakeups_of = wakeups
         self._wakeups: Wakeups | None = None
+        self._take: Take | None = None
+        self._over: Over | None = None
         # Since when a read is waited for without a timeout, 0 if none is.
         self._waiting_ns = 0
         self._expired: EndKind | None = None
@@ -81,6 +86,11 @@ class Response(Answer):
         self._total_is_next = False
         self._stamped = 0
         self._unstamped = 0
+
+    @property
+    def flows(self) -> bool:
+        """Whether an event loop can read the body, so that nobody need wait for it (`flow`)."""
+        return self._wakeups_of is not None
 
     @property
     def stamped_reads(self) -> int:
@@ -111,31 +121,29 @@ class Response(Answer):
             if read is not None:
                 yield read
 
-    def pump(self, take: Take) -> None:
-        """Give each piece of body to `take` as it arrives, until the body is over (`end` says why)
-        or `take` says True.
+    def flow(self, take: Take, over: Over) -> None:
+        """As `reads`, without waiting: from now on the event loop gives each piece of body to
+        `take` as it arrives. It calls `over` when the body is over (`end` says why), `take` has
+        said True, or has raised. That may be before this returns.
 
-        As `reads`, but with `Settings.wakeups` it is the event loop that calls `take`, which then
-        must not wait for anything. What `take` raises is raised here.
+        Neither may wait for anything. Only where the `Settings` have `wakeups`.
         """
+        self._take, self._over = take, over
         pending, self._pending = self._pending, None
-        if pending is not None and take(*pending):
+        try:
+            left = pending is not None and take(*pending)
+        except Exception as error:  # noqa: BLE001 - whoever is told of the end raises it
+            self._flown(error)
             return
         channel = self._channel
-        if self._wakeups_of is None or channel is None or self.end is not None:
-            for read in self.reads():
-                if take(*read):
-                    return
+        if left or channel is None or self.end is not None:
+            self._flown()
             return
+        assert self._wakeups_of is not None
         self._waiting_ns = self._waiting_ns or time.monotonic_ns()
-        if channel.more and self._ready(take):
-            return
-        wakeups = self._wakeups = self._wakeups_of(channel.sock.fileno())
-        try:
-            wakeups.run(partial(self._ready, take))
-        finally:
-            self._wakeups = None
-            self._waiting_ns = 0
+        self._wakeups = self._wakeups_of(channel.sock.fileno(), self._readable)
+        if channel.more:
+            self._readable()
 
     def close(self) -> None:
         """Give the connection up. If the body was not over, the end is `cancelled`.
@@ -154,6 +162,7 @@ class Response(Answer):
             if channel is not None:
                 channel.interrupt()
         self._leave()
+        self._flown()
 
     def __enter__(self) -> Self:
         return self
@@ -285,31 +294,51 @@ class Response(Answer):
                 self._total_timeout()
         return Read(body, channel.at_ns, message.complete) if body else None
 
-    def _ready(self, take: Take) -> bool:
-        """The socket can be read: read it, once, without waiting. Whether `pump` is done."""
-        while True:
-            channel, message = self._channel, self._message
-            if channel is None or message is None:
-                return True
-            try:
-                data = channel.poll()
-            except (OSError, TlsError) as error:
-                self._lost(error)
-                return True
-            if data is None:
-                return False
-            body = self.feed(data, message, channel.at_ns) if data else self._nothing(data)
-            if self.end is not None:
-                self._leave()
-            if body:
-                # Since when more is waited for, by the clock that `expire` goes by.
-                self._waiting_ns = time.monotonic_ns()
-                if take(body, channel.at_ns, message.complete):
-                    return True
-            if self.end is not None:
-                return True
-            if not channel.more:
-                return False
+    def _readable(self) -> None:
+        """The socket can be read: read it, once, without waiting. Called by the loop."""
+        channel, message, take = self._channel, self._message, self._take
+        if channel is None or message is None or take is None:
+            return
+        try:
+            while True:
+                try:
+                    data = channel.poll()
+                except (OSError, TlsError) as error:
+                    self._lost(error)
+                    break
+                if data is None:
+                    return
+                body = self.feed(data, message, channel.at_ns) if data else self._nothing(data)
+                if self.end is not None:
+                    self._leave()
+                if body:
+                    # Since when more is waited for, by the clock that `expire` goes by.
+                    self._waiting_ns = time.monotonic_ns()
+                    if take(body, channel.at_ns, message.complete):
+                        break
+                if self.end is not None:
+                    break
+                if not channel.more:
+                    return
+        except BaseException as error:
+            self._flown(error)
+            if not isinstance(error, Exception):  # Ctrl-C is not ours, it is the loop's
+                raise
+        else:
+            self._flown()
+
+    def _flown(self, failure: BaseException | None = None) -> None:
+        """The loop has no more to do here, and says so, once; `failure`: what was raised."""
+        over, self._take, self._over = self._over, None, None
+        self._waiting_ns = 0
+        self._unwatch()
+        if over is not None:
+            over(failure)
+
+    def _unwatch(self) -> None:
+        wakeups, self._wakeups = self._wakeups, None
+        if wakeups is not None:
+            wakeups.stop()
 
     def _nothing(self, data: bytes | None) -> bytes:
         """A read brought nothing: not yet (None), or the connection is at its end."""
@@ -379,8 +408,7 @@ class Response(Answer):
         """Let the connection go: back to where others get it, or closed."""
         channel, release, message = self._channel, self._release, self._message
         self._channel = self._release = self._message = None
-        if self._wakeups is not None:
-            self._wakeups.stop()
+        self._unwatch()
         if channel is not None:
             self._stamped += channel.stamped
             self._unstamped += channel.unstamped

@@ -59,8 +59,8 @@ class TransportSettings:
     `decode_content`: undo gzip and deflate. `secret_headers`: lower-case names that do not follow a
     redirect to another origin. `kernel_timestamps`: False forces the userspace clock. `watched`:
     somebody calls `Transport.expire` regularly, so that reads of a body need no timer of their own
-    (gevent's costs 5 to 10 us a read). `wakeups`: where `watched`, how `Response.pump` is told that
-    there is something to read; None: it waits in the read itself.
+    (gevent's costs 5 to 10 us a read). `wakeups`: where `watched`, how `Response.flow` is told that
+    there is something to read; None: bodies are waited for.
     """
 
     allowed_hosts: frozenset[str] | None = None

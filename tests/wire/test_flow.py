@@ -7,6 +7,7 @@ import threading
 import time
 
 import gevent
+import gevent.event
 import pytest
 
 from soundstage.loadtests.generator.gevent_wakeups import HubWakeups
@@ -25,13 +26,45 @@ def opened(server, **settings):
     return transport, transport.open(Request("POST", server.url(), (), b"{}"))
 
 
-def pumped(server, **settings):
+class Flowing:
+    """A response that the hub reads: `take` gets its pieces; `pieces` are those so far."""
+
+    def __init__(self, response, take=lambda *_: False):
+        self.response = response
+        self.pieces = []
+        self.calls = 0
+        self._over = gevent.event.AsyncResult()
+
+        def taken(*piece):
+            self.pieces.append(piece)
+            return take(*piece)
+
+        def over(failure):
+            self.calls += 1
+            response.close()
+            self._over.set(failure)
+
+        response.flow(taken, over)
+
+    @property
+    def over(self):
+        return self._over.ready()
+
+    @property
+    def body(self):
+        return b"".join(data for data, *_ in self.pieces)
+
+    def wait(self):
+        """Wait until it is over; what was raised meanwhile, or None."""
+        return self._over.get(timeout=10)
+
+
+def flowed(server, **settings):
     """(response, pieces) of an exchange that the hub reads."""
-    pieces = []
     _, response = opened(server, **settings)
-    with response:
-        response.pump(lambda *piece: pieces.append(piece) or False)
-    return response, pieces
+    flowing = Flowing(response)
+    assert flowing.wait() is None
+    return response, flowing.pieces
 
 
 def waited_for(server, **settings):
@@ -72,7 +105,7 @@ def test_what_the_loop_reads_is_what_a_wait_would_have_read(serve, how, ending):
     answer, kind, body = ENDINGS[ending]
     step = ("drip", CHUNKED + answer, 0) if how == "drip" else ("send", CHUNKED + answer)
     server, settings = serve([step], repeat=True)
-    response, pieces = pumped(server, **settings)
+    response, pieces = flowed(server, **settings)
     other, reads = waited_for(server, **settings)
     assert (response.end.kind, b"".join(data for data, _, _ in pieces)) == (kind, body)
     assert (other.end.kind, b"".join(read.data for read in reads)) == (kind, body)
@@ -86,7 +119,7 @@ def test_what_the_loop_reads_is_what_a_wait_would_have_read(serve, how, ending):
 def test_without_kernel_stamps_the_loop_reads_the_clock_and_says_so(serve):
     server, settings = serve([("send", CHUNKED), ("sleep", 0.02), ("send", chunk(b"one") + LAST)])
     began = time.monotonic_ns()
-    response, pieces = pumped(server, kernel_timestamps=False, **settings)
+    response, pieces = flowed(server, kernel_timestamps=False, **settings)
     assert (response.timing_source, response.stamped_reads) == ("userspace", 0)
     assert [data for data, *_ in pieces] == [b"one"]
     assert began < pieces[0][1] < time.monotonic_ns()
@@ -106,8 +139,7 @@ def test_pieces_come_when_they_come_and_the_last_is_marked(serve):
         seen.set()
         return False
 
-    with response:
-        response.pump(take)
+    Flowing(response, take).wait()
     assert pieces == [(b"one", False), (b"two", True)]
     transport.close()
 
@@ -118,49 +150,68 @@ def test_streams_are_read_side_by_side(serve):
         [("send", CHUNKED + chunk(b"a")), ("call", lambda _: both.wait()), ("send", LAST)],
         repeat=True,
     )
-    jobs = []
-    for _ in range(2):
-        _, response = opened(server, **settings)
-        jobs.append((response, gevent.spawn(response.pump, lambda *_: False)))
-    gevent.joinall([job for _, job in jobs], timeout=10, raise_error=True)
-    assert [response.end.kind for response, _ in jobs] == [EndKind.COMPLETE] * 2
+    both_flow = [Flowing(opened(server, **settings)[1]) for _ in range(2)]
+    assert [flowing.wait() for flowing in both_flow] == [None, None]
+    assert [flowing.response.end.kind for flowing in both_flow] == [EndKind.COMPLETE] * 2
 
 
 def test_reading_stops_once_no_more_is_wanted(serve):
     server, settings = serve([("send", CHUNKED), ("send", chunk(b"one")), ("hold",)])
     _, response = opened(server, **settings)
-    with response:
-        response.pump(lambda *_: True)
-        assert response.end is None
+    ends = []
+    flowing = Flowing(response, lambda *_: ends.append(response.end) or True)
+    flowing.wait()
+    assert (ends, flowing.body) == ([None], b"one")
     assert response.end.kind is EndKind.CANCELLED
 
 
-def test_what_is_raised_in_the_loop_is_raised_where_it_is_waited_for(serve):
+def test_what_is_raised_in_the_loop_is_told_to_whoever_hears_of_the_end(serve):
     server, settings = serve([("send", CHUNKED), ("sleep", 0.01), ("send", chunk(b"a")), ("hold",)])
     _, response = opened(server, **settings)
 
     def take(*_):
         raise ZeroDivisionError("ours")
 
-    with pytest.raises(ZeroDivisionError, match="ours"), response:
-        response.pump(take)
+    failure = Flowing(response, take).wait()
+    assert isinstance(failure, ZeroDivisionError)
     assert response.end.kind is EndKind.CANCELLED
+
+
+def test_what_is_raised_of_the_first_piece_is_told_as_well(serve):
+    server, settings = serve([("send", CHUNKED + chunk(b"one")), ("hold",)])
+    _, response = opened(server, **settings)
+
+    def take(*_):
+        raise ZeroDivisionError("ours")
+
+    assert isinstance(Flowing(response, take).wait(), ZeroDivisionError)
+
+
+def test_a_body_that_came_with_its_head_is_over_at_once(serve):
+    server, settings = serve([("send", CHUNKED + chunk(b"one") + LAST)])
+    response, pieces = flowed(server, **settings)
+    assert (response.end.kind, pieces[0][0]) == (EndKind.COMPLETE, b"one")
+
+
+def test_the_end_is_told_once(serve):
+    server, settings = serve([("send", CHUNKED + chunk(b"one")), ("hold",)])
+    transport, response = opened(server, **settings)
+    flowing = Flowing(response)
+    transport.cut()
+    response.close()
+    gevent.sleep(0)
+    assert flowing.calls == 1
 
 
 def test_cutting_wakes_those_that_read(serve):
     server, settings = serve([("send", CHUNKED + chunk(b"one")), ("hold",)], repeat=True)
     transport = Transport(TransportSettings(watched=True, wakeups=HubWakeups, **settings))
     responses = [transport.open(Request("POST", server.url(), (), b"{}")) for _ in range(3)]
-    seen = []
-    jobs = [
-        gevent.spawn(response.pump, lambda data, *_: seen.append(data) or False)
-        for response in responses
-    ]
-    while len(seen) < 3:
+    flowing = [Flowing(response) for response in responses]
+    while sum(len(each.pieces) for each in flowing) < 3:
         gevent.sleep(0.005)
     transport.cut()
-    gevent.joinall(jobs, timeout=10, raise_error=True)
-    assert all(job.ready() for job in jobs)
+    assert [each.wait() for each in flowing] == [None] * 3
     assert [response.end.kind for response in responses] == [EndKind.CANCELLED] * 3
 
 
@@ -174,14 +225,13 @@ def test_cutting_wakes_those_that_read(serve):
 def test_deadlines_are_kept_by_whoever_watches(serve, limits, kind):
     server, settings = serve([("send", CHUNKED + chunk(b"one")), ("hold",)])
     transport, response = opened(server, limits=limits, **settings)
-    pieces = []
-    job = gevent.spawn(response.pump, lambda data, *_: pieces.append(data) or False)
+    flowing = Flowing(response)
     deadline = time.monotonic() + 10
-    while not job.ready() and time.monotonic() < deadline:
+    while not flowing.over and time.monotonic() < deadline:
         gevent.sleep(0.02)
         transport.expire()
-    job.get(timeout=1)
-    assert (response.end.kind, b"".join(pieces)) == (kind, b"one")
+    assert flowing.wait() is None
+    assert (response.end.kind, flowing.body) == (kind, b"one")
 
 
 def test_bytes_that_bring_nothing_do_not_keep_an_exchange_alive(serve):
@@ -190,28 +240,25 @@ def test_bytes_that_bring_nothing_do_not_keep_an_exchange_alive(serve):
         [("send", CHUNKED + chunk(b"one")), ("drip", b"5;" + b"x" * 4000, 0.005)]
     )
     transport, response = opened(server, limits=Limits(idle_s=0.2), **settings)
-    job = gevent.spawn(response.pump, lambda *_: False)
+    flowing = Flowing(response)
     began = time.monotonic()
-    while not job.ready() and time.monotonic() - began < 10:
+    while not flowing.over and time.monotonic() - began < 10:
         gevent.sleep(0.02)
         transport.expire()
     assert response.end.kind is EndKind.IDLE_TIMEOUT
 
 
-def test_a_greenlet_that_is_killed_leaves_nothing_behind(serve):
-    server, settings = serve([("send", CHUNKED + chunk(b"one")), ("hold",)])
+def test_ctrl_c_in_the_loop_is_left_to_the_loop(serve):
+    server, settings = serve([("send", CHUNKED), ("sleep", 0.01), ("send", chunk(b"a")), ("hold",)])
     _, response = opened(server, **settings)
-    seen = []
 
-    def listen():
-        with response:
-            response.pump(lambda data, *_: seen.append(data) or False)
+    def take(*_):
+        raise KeyboardInterrupt
 
-    job = gevent.spawn(listen)
-    while not seen:
-        gevent.sleep(0.005)
-    job.kill(timeout=5)
-    assert job.ready()
+    flowing = Flowing(response, take)
+    with pytest.raises(KeyboardInterrupt):
+        flowing.wait()
+    assert isinstance(flowing.wait(), KeyboardInterrupt)
     assert response.end.kind is EndKind.CANCELLED
 
 
@@ -226,8 +273,7 @@ def test_a_reset_keeps_what_came_before(raw_server):
         seen.set()
         return False
 
-    with response:
-        response.pump(take)
+    Flowing(response, take).wait()
     assert pieces == [b"one"]
     assert (response.end.kind, response.end.fault_of) == (EndKind.RESET, "api")
 
@@ -243,7 +289,7 @@ def test_goodbye_over_tls_is_an_end_though_the_connection_stays_open(
     answer = b"HTTP/1.1 200 OK\r\n\r\nwhole"
     server = raw_server([("send", answer), ("call", say_goodbye), ("hold",)], tls=server_tls)
     began = time.monotonic()
-    response, pieces = pumped(server, ca_file=authority.file, limits=Limits(idle_s=30))
+    response, pieces = flowed(server, ca_file=authority.file, limits=Limits(idle_s=30))
     assert (response.end.kind, b"".join(data for data, *_ in pieces)) == (EndKind.CLOSED, b"whole")
     assert time.monotonic() - began < 10
 
@@ -253,6 +299,6 @@ def test_without_goodbye_a_body_without_a_length_may_have_been_cut(
 ):
     answer = b"HTTP/1.1 200 OK\r\n\r\nwhole"
     server = raw_server([("send", answer), ("tls_eof",)], tls=server_tls)
-    response, pieces = pumped(server, ca_file=authority.file)
+    response, pieces = flowed(server, ca_file=authority.file)
     assert response.end.kind is EndKind.TRUNCATED
     assert b"".join(data for data, *_ in pieces) == b"whole"
