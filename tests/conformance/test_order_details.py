@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from soundstage.conformance.stage_order import StageOrder
+from soundstage.conformance.order.stage_order import StageOrder
 from soundstage.contract.protocol import Grounds, Protocol, Stage, Tracks
 
 GROUNDS = Grounds("documented", "made up")

@@ -214,8 +214,10 @@ def test_what_is_remembered_has_bounds(v6):
     for number in range(3_000):
         known.kind({"status": "running", f"field {number}": 1})
         known.kind({"status": "running", "x" * 10_000 + str(number): 1})
-    assert len(known._kinds) <= 1024
-    assert all(sum(map(len, names)) <= 1000 for names, _ in known._kinds)
+    remembered = known.remembered
+    assert remembered.many == sum(len(shape.kinds) for shape in remembered.shapes.values()) <= 1024
+    assert len(remembered.shapes) <= 1024
+    assert all(sum(map(len, names)) <= 1000 for names, _, _ in remembered.shapes)
 
 
 def schemas(api):

@@ -132,15 +132,15 @@ def test_stages_may_be_told_by_what_is_there_alone(v5, song_v5):
 
 def test_only_so_many_kinds_of_chunk_are_remembered_and_none_with_long_names(v6):
     """A hostile stream of ever new names must not fill the memory."""
-    check, kinds = StreamCheck(v6), compiled(v6, "stream")._kinds
+    check, remembered = StreamCheck(v6), compiled(v6, "stream").remembered
     running = len("status") + len("running")  # counted, like the names
     for size, many in ((1001, 0), (1000, 1), (2000, 1), (999, 2)):
         check.event(encoded({"status": "running", "x" * (size - running): 1}))
         check.event(encoded({"status": "dreaming", "x" * (size - running): 1}))
-        assert len(kinds) == many, size
+        assert remembered.many == many, size
     for number in range(1100):
         check.event(encoded({"status": "running", str(number): 1}))
-    assert len(kinds) == 1024
+    assert remembered.many == 1024
 
 
 @pytest.mark.parametrize(

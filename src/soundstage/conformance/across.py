@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from soundstage.conformance.fields import received, shown
-from soundstage.conformance.stage_order import StageOrder
+from soundstage.conformance.order.stage_order import StageOrder
 from soundstage.conformance.violations import Compared
 from soundstage.contract.protocol import Completion, ConstantField, Index, NeverDecrease
 

@@ -18,9 +18,10 @@ from soundstage.conformance.fields import (
     received,
     shown,
 )
-from soundstage.conformance.milestones import Milestones
-from soundstage.conformance.stage_order import StageOrder, Track, nth
-from soundstage.conformance.stages import RareChecks, compiled
+from soundstage.conformance.order.milestones import Milestones
+from soundstage.conformance.order.stage_order import StageOrder, Track, nth
+from soundstage.conformance.remembered_kinds import RareChecks
+from soundstage.conformance.stages import compiled
 from soundstage.conformance.violations import Compared, Verdict, Violation, verdict_of
 from soundstage.contract import Contract
 from soundstage.contract.json_schema.field_schemas import pointer, type_name
@@ -165,16 +166,13 @@ class StreamCheck:
         self.events += 1
         if self._sentinel is not None and data == self._sentinel:
             return self._see_sentinel(number)
-        chunk, problems, readable = json_text.parse(data, self._max_depth)
-        if problems or type(chunk) is not dict:
-            if problems and problems[0].code == json_text.TOO_MANY:
-                return self._too_many_values()
-            for wrong in problems:
-                said = wrong.path, wrong.message
-                self._report(wrong.code, "json", number, *said, times=wrong.times)
-            if type(chunk) is not dict:
-                return self._no_chunk(chunk, readable, number)
-        kind = self._c.kind(chunk, name) if self.named else self._c.kind(chunk)
+        seen = json_text.proved(data, self._max_depth) or self._read_closely(data, number)
+        if seen is None:
+            return _UNREADABLE
+        chunk, types = seen
+        if type(chunk) is not dict:
+            return self._no_chunk(chunk, number)
+        kind = self._c.kind(chunk, name if self.named else None, types)
         if kind is None:
             return self._unknown_stage(chunk, number)
         stage, fields, fits, tracked, constant, values, constants, rising, counted, beside = kind
@@ -317,16 +315,28 @@ class StreamCheck:
                 if not (broken and at in broken):
                     self._across.rising(rising, at, value, number, track)
 
-    def _too_many_values(self) -> SeenEvent:
-        self.capped = json_text.TOO_MANY
-        self._ledger.see_unknown()
-        return _UNREADABLE
-
-    def _no_chunk(self, value: Any, readable: bool, number: int) -> SeenEvent:
+    def _read_closely(self, data: bytes, number: int) -> tuple[Any, None] | None:
+        """What the data says that is not as it should be, perhaps repaired; None if it cannot be
+        read.
+        """
+        value, problems, readable = json_text.read_closely(data, self._max_depth)
+        if problems and problems[0].code == json_text.TOO_MANY:
+            self.capped = json_text.TOO_MANY
+            self._ledger.see_unknown()
+            return None
+        for wrong in problems:
+            said = wrong.path, wrong.message
+            self._report(wrong.code, "json", number, *said, times=wrong.times)
         if readable:
-            message = f"the chunk is {shown(value)}, of type {type_name(value)}; not an object"
-            compared = Compared("an object", received(value))
-            self._report("json.not_object", "json", number, "", message, compared)
+            return value, None
+        self._ledger.see_unknown()
+        self._across.index(None, number)
+        return None
+
+    def _no_chunk(self, value: Any, number: int) -> SeenEvent:
+        message = f"the chunk is {shown(value)}, of type {type_name(value)}; not an object"
+        compared = Compared("an object", received(value))
+        self._report("json.not_object", "json", number, "", message, compared)
         self._ledger.see_unknown()
         self._across.index(None, number)
         return _UNREADABLE

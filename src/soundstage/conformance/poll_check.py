@@ -13,7 +13,7 @@ from soundstage.conformance.across import Across
 from soundstage.conformance.bounded_violations import Findings
 from soundstage.conformance.engine import SeenEvent
 from soundstage.conformance.fields import PATTERN_LIMIT, shown
-from soundstage.conformance.milestones import Milestones
+from soundstage.conformance.order.milestones import Milestones
 from soundstage.conformance.stages import compiled
 from soundstage.conformance.violations import Verdict, Violation, verdict_of
 from soundstage.contract import Contract

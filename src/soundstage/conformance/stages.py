@@ -1,6 +1,6 @@
 """Tells the stage of a chunk, and what follows from it: what there is to check in such a chunk.
 
-Built once per contract and endpoint, and shared by all streams; answers are remembered.
+Built once per contract and endpoint, and shared by all streams.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
 from operator import itemgetter
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from soundstage.conformance.fields import FieldCheck, shown
+from soundstage.conformance.remembered_kinds import Kind, RareChecks, RememberedKinds
 from soundstage.conformance.violations import Compared, Severity, Violation
 from soundstage.contract import Contract
 from soundstage.contract.json_schema import patterns
@@ -20,50 +21,8 @@ from soundstage.contract.json_schema.field_schemas import Schema
 from soundstage.contract.protocol import ConstantField, Endpoint, NeverDecrease, Stage
 from soundstage.output.cutting import head
 
-#: Values of these types are equal only if they are the same JSON value (1, 1.0 and true are not).
-_DISTINCT = frozenset((str, bool, type(None)))
-#: How many kinds of chunk are remembered, and how long the names and marks of one may be.
-_MOST_KINDS = 1024
-_LONGEST_KIND = 1000
 #: Characters of what an API says of a failure that are looked at, and kept.
 _LOOKED_AT, _LONGEST_FAILURE = 2_048, 200
-
-
-class RareChecks(NamedTuple):
-    """What there is to check in a chunk that most have not: constants that are no plain members of
-    it, fields that never fall, a number that lies deeper. `misnamed` says what is wrong with the
-    name of its event.
-    """
-
-    nested: tuple[ConstantField, ...]
-    rising: tuple[NeverDecrease, ...]
-    number: FieldPath | None
-    misnamed: str | None
-
-
-class Kind(NamedTuple):
-    """What follows from a chunk's names, from the values that stages are told by, and from the name
-    of its event.
-
-    `fits` says whether the fields of such a chunk are as they should be; None where they cannot
-    be, since not all of its names are documented. The rest: what there is to check in it.
-    `constant` are the names of plain members that identify the stream, `values` gets their values,
-    `constants` are these members (what is said of it, its name, its JSON pointer), and `rising` in
-    the same way those that never fall;
-    `number` is the name of the one that numbers it. `beside` holds what few chunks have, None of
-    most.
-    """
-
-    stage: Stage
-    fields: FieldCheck
-    fits: Callable[[Any], bool] | None
-    tracked: bool
-    constant: tuple[str, ...]
-    values: Callable[[dict[str, Any]], Any] | None
-    constants: tuple[tuple[ConstantField, str, str], ...]
-    rising: tuple[tuple[NeverDecrease, str, str], ...]
-    number: str | None
-    beside: RareChecks | None
 
 
 #: What tells a stage, the stage, and its fields.
@@ -92,7 +51,6 @@ class Compiled:
         )
         #: Whether a pattern came to its limit: streams are not judged as a whole from then on.
         self.given_up = False
-        self._kinds: dict[tuple[Any, ...], Kind] = {}
         self._slow = [
             stage.when
             for stage in protocol.stages
@@ -118,29 +76,10 @@ class Compiled:
         self.mark = marks.most_common(1)[0][0] if marks else ""
         looked_at = [set(marks_of(stage.when)) for stage in protocol.stages]
         self._looked_at = frozenset().union(*looked_at)
-        self._valued = tuple(sorted(name for name, by_value in self._looked_at if by_value))
-
-    def kind(self, chunk: dict[str, Any], event: str | None = None) -> Kind | None:
-        """The stage of a chunk and what to check in it; None if no stage knows it. `event` is the
-        name of its event, None where names say nothing.
-
-        Answers are remembered: streams consist of a few kinds of chunk, and trying every `when`
-        costs more than all other checks together.
-        """
-        marks = tuple(map(chunk.get, self._valued))
-        key: tuple[Any, ...] = (tuple(chunk), marks)
-        if event is not None:
-            key = (*key, event)
-        if not _DISTINCT.issuperset(map(type, marks)):
-            return self._recognised(chunk, event)
-        kind = self._kinds.get(key)
-        if kind is None:
-            kind = self._recognised(chunk, event)
-            size = sum(map(len, key[0])) + sum(len(mark) for mark in marks if type(mark) is str)
-            size += len(event or "")
-            if kind is not None and size <= _LONGEST_KIND and len(self._kinds) < _MOST_KINDS:
-                self._kinds[key] = kind
-        return kind
+        valued = frozenset(name for name, by_value in self._looked_at if by_value)
+        self.remembered = RememberedKinds(self._recognised, valued)
+        #: The stage of a chunk and what to check in it; None if no stage knows it.
+        self.kind = self.remembered.kind
 
     def _recognised(self, chunk: dict[str, Any], event: str | None = None) -> Kind | None:
         # Only what is looked at, since the library refuses what is nested too deeply elsewhere.
@@ -224,7 +163,7 @@ class Compiled:
 
     def _gave_up(self) -> None:
         self.given_up = True
-        self._kinds.clear()
+        self.remembered.clear()
 
     def said_of_failure(self, stage: Stage, chunk: dict[str, Any]) -> str:
         """What a failure says of itself: the text that it is told by, or any text of the chunk."""

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, InvalidOperation
+from functools import lru_cache
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
@@ -78,11 +79,14 @@ MOST_PROBLEMS: Final = 20
 _LONGEST_PATH: Final = 300
 
 _SCALARS: Final = frozenset((str, int, bool, type(None)))
-_NO_OBJECT: Final[list[type]] = [object]
+#: Of an object with more members, it is not remembered how many quotes its text has.
+_FEW_MEMBERS: Final = 64
 #: What ends a key. Also matches inside strings (`:` first in a value, after an escaped quote).
 _KEY_END: Final = re.compile(rb'"[ \t\n\r]*:')
 #: Below this, an orjson float cannot be an integer that did not fit into 64 bits.
 _FLOAT_IS_FLOAT: Final = 2.0**63
+#: A shorter text cannot hold too many values: each but the first takes two bytes at least.
+_MANY_BYTES: Final = 2 * MOST_VALUES
 
 
 def parse(raw: bytes, max_depth: int = 128) -> Parsed:
@@ -92,31 +96,59 @@ def parse(raw: bytes, max_depth: int = 128) -> Parsed:
     for, a text that Python's own parser cannot nest (about 900) is `json.too_deep`. One with more
     than `MOST_VALUES` is not read: its only problem is `TOO_MANY`, which is none of `CODES`.
     """
-    # Each value but the first takes two bytes at least, so this is all that short texts pay.
-    if len(raw) > 2 * MOST_VALUES and _holds_too_many(raw):
-        message = f"more than {MOST_VALUES:,} values in one text"
-        problem = _too_deep(raw, min(max_depth, _PYTHON_NESTS)) or Problem(TOO_MANY, message)
-        return Parsed(None, (problem,), False)
+    seen = proved(raw, max_depth)
+    return Parsed(seen[0]) if seen is not None else read_closely(raw, max_depth)
+
+
+def proved(raw: bytes, max_depth: int = 128) -> tuple[Any, tuple[type, ...]] | None:
+    """What a text says, as `parse` gives it, and the types of an object's members (of anything
+    else, no types); None where a glance does not prove that nothing is hidden in the text.
+    """
+    if len(raw) > _MANY_BYTES and _holds_too_many(raw):
+        return None
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError:
-        return parse_strictly(raw, max_depth=max_depth)
-    kinds = [*map(type, value.values())] if type(value) is dict else _NO_OBJECT
-    if _SCALARS.issuperset(kinds) and max_depth > 0:
-        members, strings = len(kinds), kinds.count(str)
-    else:
-        # Brackets inside strings count too: too many is a doubt, never a miss.
-        if raw.count(b"{") + raw.count(b"[") > max_depth:
-            return parse_strictly(raw, max_depth=max_depth)
-        members, strings = _counted(value)
+        return None
     # A text has two quotes for each member's key and for each string, equal keys included, and
     # those that are escaped; orjson's value has fewer members if keys were equal. Equal counts are
     # therefore proof that no key came twice; unequal ones are a doubt. So it is with the ends of
     # keys, which look like one inside strings at times.
+    types: tuple[type, ...] = ()
+    if type(value) is dict:
+        types = tuple(map(type, value.values()))
+        quotes = _quotes(types) if len(types) <= _FEW_MEMBERS else _counted_quotes(types)
+        if quotes is not None and max_depth > 0:
+            if raw.count(b'"') == quotes or len(_KEY_END.findall(raw)) == len(types):
+                return value, types
+            return None
+    # Brackets inside strings count too: too many is a doubt, never a miss.
+    if raw.count(b"{") + raw.count(b"[") > max_depth:
+        return None
+    members, strings = _counted(value)
     if raw.count(b'"') == 2 * (members + strings) or len(_KEY_END.findall(raw)) == members:
-        # Parsed(value, (), True), in half the time: this line runs once per chunk.
-        return tuple.__new__(Parsed, (value, (), True))
+        return value, types
+    return None
+
+
+def read_closely(raw: bytes, max_depth: int = 128) -> Parsed:
+    """What `parse` gives, of a text that is not `proved`."""
+    if len(raw) > _MANY_BYTES and _holds_too_many(raw):
+        message = f"more than {MOST_VALUES:,} values in one text"
+        problem = _too_deep(raw, min(max_depth, _PYTHON_NESTS)) or Problem(TOO_MANY, message)
+        return Parsed(None, (problem,), False)
     return parse_strictly(raw, max_depth=max_depth)
+
+
+def _counted_quotes(types: tuple[type, ...]) -> int | None:
+    """How many quotes the text of an object has whose members are of these types, but those that
+    are escaped; None if one is an array, an object, or a float, which is looked at more closely.
+    """
+    return 2 * (len(types) + types.count(str)) if _SCALARS.issuperset(types) else None
+
+
+#: Objects of one stream have the same members again and again.
+_quotes: Final = lru_cache(1_024)(_counted_quotes)
 
 
 #: No text has as many quotes, or members.
@@ -134,11 +166,13 @@ def _counted(value: Any) -> tuple[int, int]:
         if type(container) is dict:
             members += len(container)
             items = container.values()
+        types = list(map(type, items))
+        strings += types.count(str)
+        if _SCALARS.issuperset(types):
+            continue
         for item in items:
             kind = type(item)
-            if kind is str:
-                strings += 1
-            elif kind is dict or kind is list:
+            if kind is dict or kind is list:
                 containers.append(item)
             elif kind is float and (item == 0.0 or abs(item) >= _FLOAT_IS_FLOAT):
                 return _DOUBTFUL

@@ -107,6 +107,10 @@ class FarEnd:
 
     def leave(self) -> None:
         self.gone = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Wake whoever waits."""
         _wake(self.waiter)
 
     async def until(self, due: float, loop: asyncio.AbstractEventLoop) -> bool:

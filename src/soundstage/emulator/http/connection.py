@@ -9,7 +9,7 @@ import asyncio
 import logging
 import socket
 import struct
-from collections.abc import Sized
+from collections.abc import Callable, Sized
 from typing import Any, Final
 
 from starlette.types import Scope
@@ -83,6 +83,15 @@ class _Cut(RequestResponseCycle):
     """An answer that nothing was said of when it ended: the server is being stopped (all that fails
     in an application is answered there). That is no failure of its own, and no 500.
     """
+
+    def push(self, body: bytes) -> bool:
+        """Send a piece of the body at once, as `send` does. False where that has to wait, or where
+        it is framed in another way or not sent at all: `send` knows what to do then.
+        """
+        if self.flow.write_paused or self.disconnected or not self.chunked_encoding:
+            return False
+        self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+        return True
 
     async def send_500_response(self) -> None:
         answer = going_away()
@@ -265,6 +274,27 @@ def other_host_of(scope: Scope) -> bytes | None:
     """
     found: bytes | None = (scope.get("extensions") or {}).get(_OTHER_HOST)
     return found
+
+
+def push_of(scope: Scope) -> Callable[[bytes], bool] | None:
+    """What sends pieces of the body at once of the answer to a request, once its head is sent
+    (`_Cut.push`); None where it is not served by us, or another request came behind it.
+    """
+    logged: LoggedRequest | None = scope.get(LOGGED)
+    transport = (scope.get("extensions") or {}).get(_EXTENSION)
+    protocol = None if transport is None else transport.get_protocol()
+    cycle = getattr(protocol, "cycle", None)
+    if not isinstance(cycle, _Cut) or cycle.scope is not scope:
+        return None
+    if logged is None:
+        return cycle.push
+
+    def counted(body: bytes) -> bool:
+        sent = cycle.push(body)
+        logged.sent += len(body) if sent else 0
+        return sent
+
+    return counted
 
 
 def connection_of(scope: Scope) -> Connection | None:

@@ -1,7 +1,7 @@
 """Tells a generation to whoever asked for it, chunk by chunk or as one result. Whether or not
 somebody listens, it runs to its end by the clock, and is charged for when it is due (`charges.py`).
 
-The way of a chunk is kept short on purpose: one timer and one `send` each.
+The way of a chunk is kept short on purpose (`telling.py`).
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from soundstage.emulator.faults.script_player import ScriptPlayer, parted
 from soundstage.emulator.generations.admission import Accepted, Admission
 from soundstage.emulator.generations.generations import Generation
 from soundstage.emulator.http.asgi import FarEnd, open_response, respond
-from soundstage.emulator.http.connection import connection_of
+from soundstage.emulator.http.connection import connection_of, push_of
 from soundstage.emulator.http.explained import explained
 from soundstage.emulator.http.journal import ENTRY, JournalEntry
 from soundstage.emulator.http.replies import Headers, Reply
+from soundstage.emulator.service.telling import Telling
 from soundstage.generation.faults.script import held_until
 
 _MEDIA_TYPES: Final = {framing: each.encode() for framing, each in MEDIA_TYPES.items()}
@@ -74,15 +75,22 @@ class SongAnswer:
         loop = asyncio.get_running_loop()
         listener, send = self.listener, self.send
         stamp = self.stamp and self.accepted.place.framing == "sse"
-        started, schedule = generation.started, generation.schedule
-        for number, chunk in enumerate(generation.chunks):
-            if not await listener.until(started + schedule[number], loop):
-                return
-            generation.sent = number + 1
-            if stamp:
-                now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-                chunk = b": sent=%d\n" % now + chunk
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        push = push_of(self.scope)
+        telling = None if push is None else Telling(generation, listener, push, stamp=stamp)
+        while generation.sent < len(generation.chunks):
+            if telling is not None:
+                await telling.go_on()
+            number = generation.sent
+            if number < len(generation.chunks):
+                due = generation.started + generation.schedule[number]
+                if not await listener.until(due, loop):
+                    return
+                generation.sent = number + 1
+                chunk = generation.chunks[number]
+                if stamp:
+                    now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+                    chunk = b": sent=%d\n" % now + chunk
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _begun(self) -> Generation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from soundstage.conformance.stage_order import EMPTY, StageOrder, Track
+from soundstage.conformance.order.stage_order import EMPTY, StageOrder, Track
 from soundstage.contract.protocol import Milestone, Protocol, Stage
 
 
