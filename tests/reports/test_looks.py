@@ -246,13 +246,15 @@ def test_runs_that_came_in_pairs_are_looked_at_in_pairs(made: Make):
     assert gate["looks"][0]["n_base"] == 40
 
 
-def test_looks_that_the_candidate_named_for_itself_hold(made: Make):
+def test_a_candidate_that_ended_by_looks_is_judged_at_them(made: Make):
     base, slow = made("base", seed=1), made("slow", seed=2, slower=1.6)
     facts = orjson.loads((slow / "run.json").read_bytes())
     taken = as_json(base, slow, "--looks", 2)["looks"]
     (slow / "run.json").write_bytes(orjson.dumps({**facts, "looks": taken}))
     assert Bundle.open(slow).run["looks"]["sizes"] == [40, 400]
+    assert as_json(base, slow)["looks"]["sizes"] == [40, 400], "it ended where it was decided"
     assert as_json(base, slow, "--looks", 3)["looks"]["sizes"] == [40, 130, 400]
+    assert "looks" not in as_json(slow, base), "only a candidate that ended by looks has any"
 
 
 def test_too_few_songs_for_a_look_are_inconclusive(made: Make):
