@@ -72,10 +72,10 @@ def measure(
         songs = read(path)
         for order in ORDERS:
             for shift in SHIFTS:
-                looked = list(simulate(songs, order, shift, runs, rng, scale, whole=whole))
-                naive = list(
-                    simulate(songs, order, shift, runs, rng, scale, alpha=_NAIVE, whole=whole)
+                drawn = simulate(
+                    songs, order, shift, runs, rng, scale, alphas=(ALPHA, _NAIVE), whole=whole
                 )
+                looked, naive = zip(*drawn, strict=True)
                 lines.append(_line(songs, order, shift, looked, naive, rng))
     how = "the base whole" if whole else "in pairs"
     return Grid(
@@ -118,11 +118,13 @@ def simulate(
     rng: np.random.Generator,
     scale: float,
     *,
-    alpha: float = ALPHA,
+    alphas: tuple[float, ...] = (ALPHA,),
     whole: bool = False,
     most: int = MOST,
-) -> Iterator[Decided]:
-    """So many comparisons through the command, of a candidate that is `shift` slower."""
+) -> Iterator[tuple[Decided, ...]]:
+    """So many comparisons through the command, of a candidate that is `shift` slower; each at every
+    one of these levels.
+    """
     gates = [word for name in _MILESTONES for word in ("--gate", f"{name}.p{order * 100:g}")]
     with tempfile.TemporaryDirectory() as folder:
         for number in range(runs):
@@ -130,17 +132,20 @@ def simulate(
             for path, factor in zip(paths, (scale, scale * (1 + shift)), strict=True):
                 pair = None if whole else {"id": str(number), "arm": path.name.rstrip("0123456789")}
                 draw(songs, path, most, factor, rng, pair)
-            out = io.StringIO()
-            given = ["--alpha", str(alpha), "--most", str(most), "--looks", "10", "--no-page"]
-            words = [*map(str, paths), *gates, *given, "--format", "json"]
-            cli.run("compare", words, out, out)
-            looks = json.loads(out.getvalue())["looks"]
-            last = looks["taken"][-1]
-            yield Decided(looks["verdict"], last["n"], last["sent"])
+            yield tuple(_compared(paths, [*gates, "--most", str(most)], alpha) for alpha in alphas)
             for path in paths:
                 for each in path.iterdir():
                     each.unlink()
                 path.rmdir()
+
+
+def _compared(paths: Sequence[Path], given: Sequence[str], alpha: float) -> Decided:
+    out = io.StringIO()
+    words = [*map(str, paths), *given, "--alpha", str(alpha), "--looks", "10", "--no-page"]
+    cli.run("compare", [*words, "--format", "json"], out, out)
+    looks = json.loads(out.getvalue())["looks"]
+    last = looks["taken"][-1]
+    return Decided(looks["verdict"], last["n"], last["sent"])
 
 
 def draw(
@@ -157,7 +162,7 @@ def draw(
     for number, place in enumerate(rng.integers(0, len(songs.rows), many)):
         row = songs.rows[place]
         late = lateness(row)
-        times = row["milestones"].items()
+        times = [(name, row["milestones"].get(name)) for name in _MILESTONES]
         lines.append(
             orjson.dumps(
                 {
@@ -193,7 +198,8 @@ def _line(
     said = Counter(each.verdict for each in looked)
     shares = [100 * said[word] / len(looked) for word in ("pass", "inconclusive", "fail")]
     decided = "fail" if shift > MARGIN else "pass"
-    fixed = fixed_size(songs, order, shift, said[decided] / len(looked), decided, rng)
+    power = said[decided] / len(looked)
+    fixed = fixed_size(songs, order, shift, power, decided, rng) if power > 0.1 else None
     columns = [np.array([getattr(each, name) for each in looked]) for name in ("songs", "sent")]
     figures = [f(column) for column in columns for f in (np.mean, _point)]
     wrong = 100 * sum(each.verdict == "fail" for each in naive) / len(naive)
@@ -202,7 +208,7 @@ def _line(
         f"{shift:+.0%}",
         " / ".join(f"{share:.1f}" for share in shares),
         *(f"{figure:,.0f}" for figure in figures),
-        "–" if fixed is None or math.isclose(shift, MARGIN) else f"{fixed:,}",
+        "–" if fixed is None else f"{fixed:,}",
         f"{wrong:.1f}",
     )
 

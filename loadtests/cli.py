@@ -45,7 +45,6 @@ from soundstage.target_options import (
 if TYPE_CHECKING:
     from locust.env import Environment
 
-    from soundstage.loadtests.against.asked_comparison import AskedComparison
     from soundstage.loadtests.live.board import Board
     from soundstage.loadtests.run.load_run import LoadOptions, LoadRun
 
@@ -88,6 +87,10 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         if not scenario.slos:
             raise UsageError("--find-capacity needs an objective: --slo 'complete.p95<2m'")
         plan = search_words.planned(target, scenario, search_words.limits_of(args), budget)
+    if asked is None and args.looks is not None:
+        from soundstage.loadtests.against.objective_plan import planned_looks
+
+        plan += "\n" + planned_looks(scenario, args.looks)
     spends = any(
         each != EMULATOR and not is_loopback(each) and limit
         for each, limit in ((target, budget), (args.against or EMULATOR, args.against_budget))
@@ -118,7 +121,16 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         if target == EMULATOR:
             options = replace(options, started_with=tuple(args.emulator_args))
         if asked is not None:
-            options, drive = _compare(args, asked, options, stack, stderr)
+            from soundstage.loadtests.against.comparing_run import comparing
+
+            options, drive = comparing(
+                asked,
+                args,
+                options,
+                start=lambda words: _start(words, scenario, stack, stderr),
+                watched=lambda load: _watched(load, args, stderr),
+                stderr=stderr,
+            )
         else:
             drive = _search(args, stdout, stderr) if args.find_capacity else _measure(args, stderr)
         code, load = _load(options, drive, stderr, args.processes)
@@ -251,26 +263,34 @@ def _served(load: LoadRun, args: argparse.Namespace, stderr: TextIO) -> Iterator
         yield board
 
 
+@contextmanager
+def _watched(load: LoadRun, args: argparse.Namespace, stderr: TextIO) -> Iterator[Board]:
+    """A board of the run that is shown while it goes."""
+    from soundstage.loadtests.live import view
+
+    with _served(load, args, stderr) as board, view.shown(board, stderr):
+        yield board
+
+
 def _measure(args: argparse.Namespace, stderr: TextIO) -> Drive:
     """One run of the whole scenario."""
 
     def drive(load: LoadRun, environment: Environment) -> None:
         import gevent
 
-        from soundstage.loadtests.live import view
+        from soundstage.loadtests.against import objective_looks
         from soundstage.loadtests.run.load_run import LEAD_S
 
         scenario, runner = load.options.scenario, environment.runner
         assert runner is not None
         length = scenario.length + scenario.warmup_s
-        with (
-            _served(load, args, stderr) as board,
-            view.shown(board, stderr),
-        ):
+        with _watched(load, args, stderr):
             if scenario.users is None:
                 counted = load.planned()
                 for text in load.out_of_reach(counted):
                     say(f"soundstage load: {text}", stderr)
+                if args.looks is not None:
+                    objective_looks.stop_at(load, environment, sum(counted.values()), args.looks)
             else:
                 counted = None
             load.begin(LEAD_S if scenario.users is None else 0.0)
@@ -305,36 +325,6 @@ def _search(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> Drive:
             trials.find_capacity(load, limits, shown, stderr)
 
     return drive
-
-
-def _compare(
-    args: argparse.Namespace,
-    asked: AskedComparison,
-    options: LoadOptions,
-    stack: ExitStack,
-    stderr: TextIO,
-) -> tuple[LoadOptions, Drive]:
-    """A run that goes on until it is decided: its options, and what drives it."""
-    from soundstage.loadtests.against.arm_beside import as_pair, base_options
-    from soundstage.loadtests.against.comparing_run import ComparingRun
-
-    beside = None
-    if asked.base is None:
-        beside = base_options(
-            args, options, lambda words: _start(words, options.scenario, stack, stderr)
-        )
-        options, beside = as_pair(asked, options, beside)
-    else:
-        options = replace(options, check=asked.check)
-
-    @contextmanager
-    def watched(load: LoadRun) -> Iterator[None]:
-        from soundstage.loadtests.live import view
-
-        with _served(load, args, stderr) as board, view.shown(board, stderr):
-            yield
-
-    return options, ComparingRun(asked, beside, watched, stderr)
 
 
 def _options(

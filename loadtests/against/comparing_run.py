@@ -4,9 +4,11 @@ target that is asked in pairs.
 
 from __future__ import annotations
 
+import argparse
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from random import Random
 from typing import TextIO
 
@@ -17,8 +19,10 @@ from soundstage import cli
 from soundstage.errors import BudgetError, SoundstageError
 from soundstage.exit_codes import ExitCode
 from soundstage.loadtests.against import against_words
+from soundstage.loadtests.against.arm_beside import as_pair, base_options
 from soundstage.loadtests.against.asked_comparison import AskedComparison
 from soundstage.loadtests.against.look_keeper import LookKeeper, in_pairs
+from soundstage.loadtests.against.objective_looks import ObjectiveLooks
 from soundstage.loadtests.run import users
 from soundstage.loadtests.run.load_run import LEAD_S, LoadOptions, LoadRun
 from soundstage.loadtests.run.run_end import conclude
@@ -63,16 +67,19 @@ class ComparingRun:
     def _drive(self, load: LoadRun, environment: Environment, base: LoadRun | None) -> None:
         runner, scenario = environment.runner, load.options.scenario
         assert runner is not None
+        # Objectives are looked at with the gates, and before them: these end the run.
+        looked = ObjectiveLooks(load, self.asked.plan.sizes, stops=False)
         keeper = LookKeeper(self.asked, load, base, self._tell)
         with self._watched(load):
             if load.by_workers:
-                keeper.expect_all(scenario.schedule())
+                keeper.expect_all(looked.expecting(scenario.schedule()))
+            moments = looked.expecting(keeper.paced(scenario.schedule()))
             load.begin(LEAD_S)
             if base is not None:
                 base.begin(at_ns=load.recording.epoch_ns)
-                gevent.spawn(self._in_pairs, keeper, load, base)
+                gevent.spawn(self._in_pairs, moments, load, base)
             elif not load.by_workers:
-                users.attach(environment, load, lambda: keeper.paced(scenario.schedule()))
+                users.attach(environment, load, lambda: moments)
                 gevent.spawn(runner.start, 1, 1)
             load.stopping.wait()
             load.stop()
@@ -86,14 +93,9 @@ class ComparingRun:
                 draining.get()
         load.looks = keeper.to_json()
 
-    def _in_pairs(self, keeper: LookKeeper, load: LoadRun, base: LoadRun) -> None:
-        scenario = load.options.scenario
-        rng = Random(f"pairs/{scenario.seed}")
-        in_pairs(
-            (load, base),
-            keeper.paced(scenario.schedule()),
-            lambda places: rng.sample(places, len(places)),
-        )
+    def _in_pairs(self, moments: Iterator[float], load: LoadRun, base: LoadRun) -> None:
+        rng = Random(f"pairs/{load.options.scenario.seed}")
+        in_pairs((load, base), moments, lambda places: rng.sample(places, len(places)))
         load.stop()
 
     def _conclude(self, load: LoadRun, base: LoadRun) -> None:
@@ -122,3 +124,21 @@ class ComparingRun:
 
 def _kind(base: LoadRun) -> str:
     return "budget" if isinstance(base.failure, BudgetError) else "incomplete"
+
+
+def comparing(
+    asked: AskedComparison,
+    args: argparse.Namespace,
+    options: LoadOptions,
+    *,
+    start: Callable[[list[str]], str],
+    watched: Callable[[LoadRun], AbstractContextManager[object]],
+    stderr: TextIO,
+) -> tuple[LoadOptions, ComparingRun]:
+    """The options of a run that goes on until it is decided, and what drives it. `start` starts an
+    emulator of our own. Raises SoundstageError where a base that is a target cannot be asked.
+    """
+    if asked.base is not None:
+        return replace(options, check=asked.check), ComparingRun(asked, None, watched, stderr)
+    options, beside = as_pair(asked, options, base_options(args, options, start))
+    return options, ComparingRun(asked, beside, watched, stderr)

@@ -117,6 +117,8 @@ class LoadRun:
         self.given_up: tuple[ObjectiveTally, hopeless.Hopeless] | None = None
         self.capacity: dict[str, Any] | None = None
         self.looks: dict[str, Any] | None = None
+        #: What became of an objective, where it was looked at while the run went.
+        self.looked_at: Callable[[ObjectiveTally], dict[str, Any]] | None = None
         #: A run that is sent beside this one, and ends with it; what else voids this one.
         self.beside: LoadRun | None = None
         self.further_voids: list[dict[str, str]] = []

@@ -78,7 +78,7 @@ def slo_results(run: LoadRun) -> list[dict[str, Any]]:
     entries = []
     invalid = None if run.capacity is not None else run.why_invalid()
     for tally in run.recording.scorecard.tallies:
-        entry = verdicts.result(tally)
+        entry = verdicts.result(tally) if run.looked_at is None else run.looked_at(tally)
         if invalid is not None:
             # Whatever the times are, they are not the target's alone.
             entry["verdict"], entry["reason"], entry["more"] = verdicts.INCONCLUSIVE, invalid, None

@@ -38,8 +38,8 @@ class LookedArms:
 def looked_arms(
     base: Arm, candidate: Arm, looks: int | None, most: int | None, *, every_gate: bool
 ) -> LookedArms:
-    """Read what is to be looked at. Where nobody says how many `looks` there are, or up to how many
-    songs, those of the candidate's own run hold, if it had any.
+    """Read what is to be looked at. Where nobody says how many `looks` there are, those of the
+    candidate's own run hold (`ended_by_looks`).
 
     Raises UsageError for several runs an arm, and for a number of looks that does not fit.
     """
@@ -47,9 +47,8 @@ def looked_arms(
         if len(arm.runs) != 1:
             raise UsageError(f"--looks takes one run an arm, not {len(arm.runs)}")
     one, other = base.runs[0], candidate.runs[0]
-    named = (other.facts.get("looks") or {}).get("sizes")
-    if looks is None and most is None and named:
-        sizes = tuple(named)
+    if looks is None:
+        sizes = tuple(other.facts["looks"]["sizes"])
     else:
         there = sum(each.n for each in other.series.values())
         sizes = look_sizes(most or max(1, min(MOST, there)), looks)
@@ -59,6 +58,14 @@ def looked_arms(
         base=_songs(one, sizes[-1]) if are_a_pair(one.facts, other.facts) else None,
         every_gate=every_gate,
     )
+
+
+def ended_by_looks(base: Arm, candidate: Arm) -> bool:
+    """Whether the candidate is a run that ended once it was decided. To judge it at another number
+    of songs than at its looks would be to stop where the figures happen to be good, or bad.
+    """
+    alone = len(base.runs) == len(candidate.runs) == 1
+    return alone and bool(candidate.runs[0].facts.get("looks"))
 
 
 def are_a_pair(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -188,10 +188,10 @@ def _options(args: argparse.Namespace, calibration: Calibration | None = None) -
 
 
 def _looked(args: argparse.Namespace, base: Arm, candidate: Arm) -> LookedArms | None:
-    if args.looks is None:
-        return None
-    from soundstage.reports.compare.by_looks import looked_arms
+    from soundstage.reports.compare.by_looks import ended_by_looks, looked_arms
 
+    if args.looks is None and not ended_by_looks(base, candidate):
+        return None
     return looked_arms(base, candidate, args.looks, args.most, every_gate=args.every_gate)
 
 

@@ -61,7 +61,7 @@ def overall(results: Iterable[Mapping[str, Any]]) -> str:
     return next((each for each in (FAIL, INCONCLUSIVE) if each in verdicts), PASS)
 
 
-def verdict(tally: ObjectiveTally) -> str:
+def verdict(tally: ObjectiveTally, level: float = LEVEL) -> str:
     """Whether the objective is met: "pass", "fail" or "inconclusive"."""
     slo = tally.objective.slo
     if tally.n == 0:
@@ -69,7 +69,7 @@ def verdict(tally: ObjectiveTally) -> str:
     if slo.kind == "count":
         return PASS if slo.met_by(tally.events) else FAIL
     low, high = tally.good, tally.good + tally.unknown
-    needs, misses = thresholds(required(slo), tally.n)
+    needs, misses = thresholds(required(slo), tally.n, level)
     return PASS if low >= needs else FAIL if high < misses else INCONCLUSIVE
 
 
@@ -80,7 +80,7 @@ def required(slo: Slo) -> float:
     return 1 - slo.bound if slo.op.startswith("<") else slo.bound
 
 
-def thresholds(share: float, n: int) -> tuple[int, int]:
+def thresholds(share: float, n: int, level: float = LEVEL) -> tuple[int, int]:
     """Of `n` exchanges, how many must do well for a pass (n + 1: so few never can), and below how
     many it is a fail. That all or none must do well is a plain count, without any inference.
     """
@@ -88,7 +88,7 @@ def thresholds(share: float, n: int) -> tuple[int, int]:
         return n, n
     if share <= 0:
         return 0, 0
-    low, high = quantiles.interval_ranks(share, n, LEVEL)
+    low, high = quantiles.interval_ranks(share, n, level)
     return high, low
 
 
@@ -123,16 +123,16 @@ def more_needed(share: float, n: int, good: int) -> int | None:
     return most - n
 
 
-def result(tally: ObjectiveTally) -> dict[str, Any]:
+def result(tally: ObjectiveTally, level: float = LEVEL) -> dict[str, Any]:
     """An entry of `slos` in run.json: verdict, measured value, its interval, and what decides.
 
     `value`, `low` and `high` have the unit of the objective. Of a time null means never; of a
     bound, that so few exchanges cannot give one. Of times that are known by polling `value` is
-    that of the high ends, and the interval holds those of both.
+    that of the high ends, and the interval holds those of both. `level`: of the interval.
     """
     slo, n = tally.objective.slo, tally.n
-    said = verdict(tally)
-    value, low, high = _measured(tally)
+    said = verdict(tally, level)
+    value, low, high = _measured(tally, level)
     more = None
     if said == INCONCLUSIVE and not tally.unheard and not _is_for_polls(tally):
         more = more_needed(required(slo), n, tally.good) if slo.kind != "count" else 1
@@ -152,7 +152,7 @@ def result(tally: ObjectiveTally) -> dict[str, Any]:
         "value": quantiles.finite(value),
         "low": quantiles.finite(low),
         "high": quantiles.finite(high),
-        "level": LEVEL,
+        "level": level,
         "verdict": said,
         "reason": _reason(tally, said, more),
         "more": more,
@@ -188,7 +188,7 @@ def _shower(unit: str) -> Any:
     return lambda value: f"{value:,.0f}"
 
 
-def _measured(tally: ObjectiveTally) -> tuple[float, float, float]:
+def _measured(tally: ObjectiveTally, level: float) -> tuple[float, float, float]:
     """The value and its interval, in the unit of the objective."""
     slo, n = tally.objective.slo, tally.n
     if n == 0:
@@ -196,15 +196,15 @@ def _measured(tally: ObjectiveTally) -> tuple[float, float, float]:
     if slo.kind == "count":
         return tally.events, tally.events, tally.events
     if slo.kind == "quantile":
-        return _quantile(tally)
+        return _quantile(tally, level)
     # The interval of the share, widened by what is not known.
-    low = quantiles.rate_interval(tally.good, n, LEVEL)[0]
-    high = quantiles.rate_interval(tally.good + tally.unknown, n, LEVEL)[1]
+    low = quantiles.rate_interval(tally.good, n, level)[0]
+    high = quantiles.rate_interval(tally.good + tally.unknown, n, level)[1]
     value = tally.good / n
     return (1 - value, 1 - high, 1 - low) if slo.op.startswith("<") else (value, low, high)
 
 
-def _quantile(tally: ObjectiveTally) -> tuple[float, float, float]:
+def _quantile(tally: ObjectiveTally, level: float) -> tuple[float, float, float]:
     """The quantile of the high ends; its lower bound of the low ends and as if what was cut were
     the fastest, its upper bound of the high ends and as if that never came.
     """
@@ -217,8 +217,8 @@ def _quantile(tally: ObjectiveTally) -> tuple[float, float, float]:
     early = np.concatenate([lows, np.full(cut, -math.inf)])
     return (
         quantiles.quantile(late, order),
-        quantiles.interval(early, order, LEVEL)[0],
-        quantiles.interval(late, order, LEVEL)[1],
+        quantiles.interval(early, order, level)[0],
+        quantiles.interval(late, order, level)[1],
     )
 
 
