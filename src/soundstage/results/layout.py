@@ -135,9 +135,7 @@ def new_folder(kind: str, parent: Path = Path("runs"), now: datetime | None = No
 
 
 #: What `new_folder` calls a folder.
-_NEW_FOLDER = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}-[0-9]{2}-[a-z]+-[0-9a-f]{4}"
-)
+_NEW_FOLDER = re.compile(r"[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(-[0-9]{2}){2}-[a-z]+-[0-9a-f]{4}")
 #: What may lie in a bundle: its files, its reports, its comparisons, and what a program that was
 #: killed was writing.
 _OURS = frozenset(
