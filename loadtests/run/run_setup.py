@@ -26,6 +26,7 @@ from soundstage.loadtests.run.locust_statistics import exact_statistics
 from soundstage.loadtests.run.rows import RowOutlet, RowRecorder
 from soundstage.loadtests.schedule.scenario import Part, spread
 from soundstage.loadtests.schedule.traffic import Traffic, catalogue, playable
+from soundstage.process import signals
 from soundstage.results import slo
 from soundstage.results.bundle import BundleWriter, new_folder
 from soundstage.results.matrix import Matrix
@@ -49,8 +50,10 @@ def opened(
     objectives = objectives_of(options, traffic)
     if objectives:
         import scipy.special  # type: ignore[import-untyped]  # noqa: F401 - not in midst of a run
-    session = _allowed_session(options, traffic)
-    session.warnings += preflight(session, traffic.contracts)
+    # Nothing has begun yet: whoever stops it now need not wait for the target.
+    with signals.heeded():
+        session = _allowed_session(options, traffic)
+        session.warnings += preflight(session, traffic.contracts)
     facts = _facts(session, options, traffic)
     if options.check is not None:
         options.check(facts)

@@ -123,7 +123,7 @@ def render(report: Report) -> str:
             for group in report.summary.groups
             if group.milestones
         ],
-        matrix=matrix(report.rules),
+        matrix=matrix(report.judged),
         listened=[group for group in report.summary.groups if group.playback],
     )
 
@@ -169,10 +169,10 @@ def _glance(report: Report, *, timed: bool) -> list[dict[str, Any]]:
     is known by.
     """
     groups = {(group.api, group.endpoint): group for group in report.summary.groups}
-    keys = dict.fromkeys([*groups, *((rule.api, rule.endpoint) for rule in report.rules)])
+    keys = dict.fromkeys([*groups, *((rule.api, rule.endpoint) for rule in report.judged)])
     lines = []
     for api, endpoint in sorted(keys):
-        rules = [rule for rule in report.rules if (rule.api, rule.endpoint) == (api, endpoint)]
+        rules = [rule for rule in report.judged if (rule.api, rule.endpoint) == (api, endpoint)]
         group = groups.get((api, endpoint))
         lines.append(
             {

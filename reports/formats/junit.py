@@ -50,9 +50,9 @@ def render(report: Report) -> str:
         for name, verdict, said in looks_cases(looks):
             _judged(suite, "gates", name, verdict, said)
         _count(suite)
-    keys = dict.fromkeys((rule.api, rule.endpoint) for rule in report.rules)
+    keys = dict.fromkeys((rule.api, rule.endpoint) for rule in report.judged)
     for api, endpoint in keys:
-        rules = [rule for rule in report.rules if (rule.api, rule.endpoint) == (api, endpoint)]
+        rules = [rule for rule in report.judged if (rule.api, rule.endpoint) == (api, endpoint)]
         suite = _suite(root, f"{plain(api, 40)} {plain(endpoint, 40)} against the {target}", report)
         for rule in rules:
             _case(suite, rule)
@@ -116,7 +116,7 @@ def _run_suite(root: ET.Element, report: Report) -> None:
     output = ET.SubElement(case, "system-out")
     output.text = "\n".join([message, *target_facts(report.run), *said])
     # What no rule's own check took: the exchanges that all of them are judged by.
-    rest = duration(run) - sum(rule.seconds or 0 for rule in report.rules)
+    rest = duration(run) - sum(rule.seconds or 0 for rule in report.judged)
     case.set("time", f"{max(0.0, rest):.3f}")
     _count(suite)
 

@@ -76,12 +76,12 @@ def render(report: Report) -> str:
     parts.extend(
         f"> ⚠️ **{escaped(void.kind, 40)}**: {escaped(void.message, 500)}" for void in report.voids
     )
-    if report.rules:
+    if report.judged:
         tally = report.outcomes().items()
         said = " · ".join(
             f"{OUTCOMES[key][0]} {count:,} {OUTCOMES[key][1]}" for key, count in tally
         )
-        parts.append(f"**{plural(len(report.rules), 'rule')}**: {said}")
+        parts.append(f"**{plural(len(report.judged), 'rule')}**: {said}")
     searched = capacity_found(run.get("capacity"))
     if searched is not None:
         parts.append(f"**Capacity**: {escaped(searched.sentence, 600)}")

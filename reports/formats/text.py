@@ -60,7 +60,7 @@ def print_summary(report: Report, stdout: TextIO) -> None:
         say(f"capacity: {searched.sentence}", stdout)
     if report.summary.failures is not None:
         print_failures(report, report.summary.failures, stdout)
-    if report.rules:
+    if report.judged:
         say(f"rules: {', '.join(_outcomes(report))}", stdout)
     findings = report.findings()
     _print_findings([each for each in findings if each.outcome in ("failed", "outside")], stdout)

@@ -87,9 +87,16 @@ class Report:
             key=lambda rule: (urgency.index(rule.outcome), -rule.broken_in, -rule.violations),
         )
 
+    @property
+    def judged(self) -> list[RuleResult]:
+        """The rules that count: one that nobody asked about, and of which there is but a note, has
+        not passed.
+        """
+        return [rule for rule in self.rules if rule.selected or rule.outcome != "passed"]
+
     def outcomes(self) -> dict[str, int]:
         """How many rules came out how, in the order of `OUTCOMES`, without those that are 0."""
-        found = Counter(rule.outcome for rule in self.rules)
+        found = Counter(rule.outcome for rule in self.judged)
         return {outcome: found[outcome] for outcome in OUTCOMES if found[outcome]}
 
 

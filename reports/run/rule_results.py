@@ -44,8 +44,9 @@ class Evidence:
 class RuleResult:
     """A rule at an endpoint, and what became of it. `exchanges` were held against it, `broken_in`
     of them broke it; `codes` are those of its violations, `defect` what is wrong in one line;
-    `kind` is that of its endpoint. Where a transcript was kept, `smallest` is the smallest stream
-    that shows it, `shown` the exchange as it came, and `again` how to ask for it once more.
+    `kind` is that of its endpoint, `selected`: it was asked about. Where a transcript was kept,
+    `smallest` is the smallest stream that shows it, `shown` the exchange as it came, and `again`
+    how to ask for it once more.
     """
 
     id: str
@@ -65,6 +66,7 @@ class RuleResult:
     evidence: tuple[Evidence, ...]
     defect: str = ""
     kind: str | None = None
+    selected: bool = True
     smallest: Smallest | None = None
     shown: ShownExchange | None = None
     again: AskAgain | None = None
@@ -226,6 +228,7 @@ def _result(
         ),
         defect=plain((defects or _of_evidence(row)).sentence),
         kind=kind,
+        selected=row.get("selected", True),
     )
 
 

@@ -40,7 +40,7 @@ class ConnectionOptions(TypedDict):
 
 
 def add_target_options(options: TakesOptions, *, emulator_args: str) -> None:
-    """Add them. `emulator_args` is how an emulator is started unless the user says otherwise."""
+    """Add them. `emulator_args` is how an emulator is started: fast, where nobody measures it."""
     add_address_options(options, emulator_args=emulator_args)
     add = options.add_argument
     add("--budget", type=count, metavar="N", help="billable requests that may be sent")
@@ -52,13 +52,26 @@ def add_target_options(options: TakesOptions, *, emulator_args: str) -> None:
 
 
 def add_address_options(options: TakesOptions, *, emulator_args: str) -> None:
-    """Add those that say where the API is. `emulator_args`: see `add_target_options`."""
+    """Add those that say where the API is. `emulator_args`: see `add_target_options`; what a user
+    gives comes behind it, and of an option that stands twice the last one counts. So an emulator
+    does not become slow because somebody asked for a seed.
+    """
+
+    def after_the_usual(text: str) -> list[str]:
+        return [*words(emulator_args), *words(text)]
+
     add = options.add_argument
     text = f"base URL of the API; `{EMULATOR}` starts one (free)"
     add("--target", type=base_url, metavar="URL", help=text)
-    usual = f"default: {emulator_args}" if emulator_args else "see `soundstage emulate --help`"
-    text = f"options for --target {EMULATOR} ({usual})"
-    add("--emulator-args", type=words, default=emulator_args, metavar="ARGS", help=text)
+    usual = f", after {emulator_args}" if emulator_args else ""
+    text = f"options for --target {EMULATOR}{usual} (see `soundstage emulate --help`)"
+    add(
+        "--emulator-args",
+        type=after_the_usual,
+        default=words(emulator_args),
+        metavar="ARGS",
+        help=text,
+    )
 
 
 def add_connection_options(options: TakesOptions) -> None:

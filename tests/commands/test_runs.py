@@ -10,6 +10,10 @@ import pytest
 
 from run_bundles import bundle
 from soundstage import cli
+from soundstage.errors import UsageError
+from soundstage.reports import cli as reports_cli
+from soundstage.results import layout
+from soundstage.results.run_history import Runs
 
 
 @pytest.fixture
@@ -78,6 +82,51 @@ def test_pruning_spares_the_newest_the_pinned_and_what_may_still_run(root: Path)
     assert listed(root) == ["killed", "check-6", "load-5", "check-2"]
     code, said = runs(root, "prune", "--older-than", "1d", "--incomplete")
     assert listed(root) == ["check-2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "why"),
+    [
+        # A folder of another program, which keeps a run.json, too.
+        ("exp-7", {"run.json": "{}", "weights.bin": "dear"}, "weights.bin lies in it"),
+        ("exp-8", {"run.json": '{"format": 1}'}, "nothing in it says that it is one"),
+        ("exp-9", {"run.json": "", "exchanges.ndjson.gz": "", "notes.txt": "x"}, "notes.txt lies"),
+        ("2026-11-28T08-57-15-check-1f47", {"run.json": "", ".git": ""}, ".git lies in it"),
+    ],
+)
+def test_prune_deletes_no_folder_that_may_be_somebody_elses(
+    root: Path, name: str, files: dict[str, str], why: str
+) -> None:
+    (root / name).mkdir()
+    for file, text in files.items():
+        (root / name / file).write_text(text)
+    code, said = runs(root, "prune", "--keep", "0", "--incomplete")
+    assert code == 0
+    assert f"left alone: {root / name}: may be no run of Soundstage: " in said
+    assert why in said
+    assert sorted(each.name for each in (root / name).iterdir()) == sorted(files)
+    assert sorted(each.name for each in root.iterdir() if each.is_dir()) == [name]
+    entry = next(each for each in Runs(root).entries() if each.id == name)
+    with pytest.raises(UsageError, match="may be no run of Soundstage"):
+        Runs(root).remove(entry)
+
+
+@pytest.mark.parametrize("text", ["", '{"format": 1, "kind"', "[]", "\x00"])
+def test_prune_deletes_a_damaged_run_of_ours_where_that_is_asked_for(root: Path, text: str) -> None:
+    for name in ("2026-11-28T08-57-15-check-1f47", "mine"):
+        (root / name).mkdir()
+        (root / name / "run.json").write_text(text)
+        (root / name / "transcripts").mkdir()
+        (root / name / ".soundstage-0123456789abcdef.tmp").write_text("half")
+    (root / "mine" / "exchanges.ndjson.gz").write_text("")
+    (root / "mine" / "compare-base.html").write_text("")
+    code, said = runs(root, "prune", "--keep", "0", "--incomplete")
+    assert (code, "left alone" in said) == (0, False)
+    assert not [each for each in root.iterdir() if each.is_dir()]
+
+
+def test_what_may_lie_in_a_bundle_is_what_reports_write_there() -> None:
+    assert set(layout.REPORTS) == set(reports_cli.FILES)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,8 @@ from soundstage.gate.contract_check import (
     MOST_AT_ONCE,
     MOST_EXPLORED,
     CheckOptions,
-    open_gate,
+    begun_gate,
+    open_target,
 )
 from soundstage.gate.gate import FREE, POLITE, ContractGate
 from soundstage.gate.progress import Progress
@@ -161,16 +162,20 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         asks = _may_cost(options) and not args.yes
         if not asks:
             stack.enter_context(view)
-        gate = stack.enter_context(open_gate(options, progress, meanwhile=load))
-        for warning in gate.session.warnings:
+        checked = stack.enter_context(open_target(options, meanwhile=load))
+        for warning in checked.session.warnings:
             progress.said(warning)
-        pays = gate.session.budget.left or gate.sender.exploring.left
-        if gate.costly and pays and not args.yes:
+        if checked.may_be_paid(options) and not args.yes:
             consent.ask(planned(options, args.explore, costly=True), stderr)
         if asks:
             stack.enter_context(view)
-        ran = check_session.ran(gate, explore=args.explore, only=args.only, verbose=args.verbose)
-    code = ran.code
+        # Whoever stops the check once its bundle has begun finds a report in it.
+        with signals.held():
+            gate = stack.enter_context(begun_gate(options, checked, progress))
+            ran = check_session.ran(
+                gate, explore=args.explore, only=args.only, verbose=args.verbose
+            )
+    code = ran.code if signals.heard() is None else signals.code()
     if code == ExitCode.INCONCLUSIVE and args.on_inconclusive == "warn":
         code = ExitCode.PASS
     return with_report(code, _told(gate, ran, args, stdout, stderr))

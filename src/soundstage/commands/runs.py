@@ -185,6 +185,10 @@ def _prune(runs: Runs, args: argparse.Namespace, stdout: TextIO) -> None:
             continue
         if before is not None and (entry.created or "") >= before:
             continue
+        if (why := runs.why_left(entry)) is not None:
+            # A folder of runs may be shared with other programs.
+            say(f"left alone: {entry.path}: may be no run of Soundstage: {why}", stdout)
+            continue
         size = _size(entry.path)
         if not args.dry_run:
             runs.remove(entry)

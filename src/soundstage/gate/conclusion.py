@@ -77,6 +77,7 @@ def outcomes(gate: ContractGate, selected: Iterable[Rule]) -> list[RuleOutcome]:
         for rule in contract.rules:
             if rule.id in broken:
                 known = outcome(gate, rule)
+                known.selected = False
                 if known.outcome == "failed":
                     known.outcome = "outside"
                     known.reason = known.reason or "broken, but it was not selected"

@@ -72,15 +72,35 @@ class CheckOptions:
     at_once: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class CheckedTarget:
+    """The target of a check, and the options of its emulator where one was started for it."""
+
+    session: Session
+    started_with: list[str] | None
+
+    def may_be_paid(self, options: CheckOptions) -> bool:
+        """Whether a check of it may cost money, and has a budget to do so."""
+        budget = self.session.budget
+        return not budget.free and bool(budget.left or options.explore_budget)
+
+
 @contextmanager
-def open_gate(
-    options: CheckOptions,
-    progress: Progress | None = None,
-    *,
-    meanwhile: Callable[[], object] | None = None,
-) -> Iterator[ContractGate]:
+def open_gate(options: CheckOptions, progress: Progress | None = None) -> Iterator[ContractGate]:
     """A gate that is ready to check, and tells `progress` what it does. Raises SoundstageError
-    before anything billable is sent. `meanwhile` is called while an emulator of ours gets ready.
+    before anything billable is sent.
+    """
+    with open_target(options) as target, begun_gate(options, target, progress) as gate:
+        yield gate
+
+
+@contextmanager
+def open_target(
+    options: CheckOptions, *, meanwhile: Callable[[], object] | None = None
+) -> Iterator[CheckedTarget]:
+    """The target of a check, ready to be asked; nothing is begun yet. Raises SoundstageError where
+    there is none, or nothing could be measured. `meanwhile` is called while an emulator of ours
+    gets ready.
     """
     contracts = [load(api) for api in options.apis]
     refuse_unkept(options.apis)
@@ -104,9 +124,24 @@ def open_gate(
         session.warnings += preflight(session, contracts)
         stack.callback(decoder_process.SHARED.close)
         session.client.keep_chunks = True
+        yield CheckedTarget(session, started)
+
+
+@contextmanager
+def begun_gate(
+    options: CheckOptions, target: CheckedTarget, progress: Progress | None = None
+) -> Iterator[ContractGate]:
+    """A gate whose bundle has begun. Sends nothing."""
+    session, contracts = target.session, [load(api) for api in options.apis]
+    with ExitStack() as stack:
         folder = Path(options.out) if options.out else new_folder("check")
         facts = run_facts(
-            session, "check", options.command, contracts, seed=options.seed, started_with=started
+            session,
+            "check",
+            options.command,
+            contracts,
+            seed=options.seed,
+            started_with=target.started_with,
         )
         bundle = stack.enter_context(BundleWriter.create(folder, facts, patient=True))
         sender = Sender(

@@ -35,7 +35,8 @@ class RuleOutcome:
     """What is known about one rule. `outcome`: "passed", "failed", "warned", "known" (broken, and
     waived), "inconclusive", "not_exercised", or "outside" (broken, but not among the rules that
     were selected); `reason` says why where it is none of the first two, or what became of a waiver.
-    `kind` is that of its endpoint, `seconds` how long its own check took, None if it had none.
+    `kind` is that of its endpoint, `seconds` how long its own check took, None if it had none;
+    `selected`: it was asked about.
     """
 
     rule: Rule
@@ -45,6 +46,7 @@ class RuleOutcome:
     exchanges: int = 0
     kind: str | None = None
     seconds: float | None = None
+    selected: bool = True
 
     @property
     def broken(self) -> BrokenRule:
@@ -75,6 +77,7 @@ class RuleOutcome:
             exchanges=self.exchanges,
             evidence=[evidence_of(name, each.violation) for name, each in self.found[:EVIDENCE]],
             seconds=self.seconds,
+            selected=self.selected,
         )
 
 

@@ -103,6 +103,21 @@ def held() -> Iterator[None]:
         _SignalsHeard.held = False
 
 
+@contextmanager
+def heeded() -> Iterator[None]:
+    """In the midst of `held`: here the first signal interrupts after all, also one that has come
+    before. Elsewhere it changes nothing.
+    """
+    before = _SignalsHeard.held
+    _SignalsHeard.held = False
+    try:
+        if before and _SignalsHeard.first is not None:
+            raise Stopped
+        yield
+    finally:
+        _SignalsHeard.held = before
+
+
 def heard() -> int | None:
     """The first signal that was heard; None if none was."""
     return _SignalsHeard.first

@@ -28,6 +28,10 @@ RULES = "rules.ndjson"
 OBSERVED = "observed.json"
 HEALTH = "health.ndjson"
 TRANSCRIPTS = "transcripts"
+#: Keeps room on the disk for the last word, while a bundle is written.
+RESERVE = ".reserve"
+#: What the reports of a bundle are called that lie in it.
+REPORTS = ("junit.xml", "summary.md", "report.html")
 
 #: The names that transcripts may have.
 TRANSCRIPT_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,120}")
@@ -128,6 +132,30 @@ def new_folder(kind: str, parent: Path = Path("runs"), now: datetime | None = No
     """A folder name for a new run, not yet made: `runs/2026-11-21T08-36-15-check-3f2a` (UTC)."""
     moment = (now or datetime.now(UTC)).astimezone(UTC)
     return parent / f"{moment:%Y-%m-%dT%H-%M-%S}-{kind}-{secrets.token_hex(2)}"
+
+
+#: What `new_folder` calls a folder.
+_NEW_FOLDER = re.compile(r"[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(-[0-9]{2}){2}-[a-z]+-[0-9a-f]{4}")
+#: What may lie in a bundle: its files, its reports, its comparisons, and what a program that was
+#: killed was writing.
+_OURS = frozenset(
+    (RUN, EXCHANGES, VIOLATIONS, RULES, OBSERVED, HEALTH, TRANSCRIPTS, RESERVE, *REPORTS)
+)
+_ALSO_OURS = re.compile(r"\.soundstage-[0-9a-f]{16}\.tmp|compare-[^/]+\.html")
+
+
+def why_not_a_bundle(folder: Path) -> str | None:
+    """Why a folder with a run.json that cannot be read may be none of our bundles; None if it
+    surely is one: nothing else lies in it, and it has a name or rows that only bundles have. Other
+    programs keep a run.json, too. Raises OSError.
+    """
+    names = sorted(each.name for each in folder.iterdir())
+    other = [each for each in names if each not in _OURS and not _ALSO_OURS.fullmatch(each)]
+    if other:
+        return f"{head(other[0], 100)} lies in it, which is none of a bundle's files"
+    if EXCHANGES in names or _NEW_FOLDER.fullmatch(folder.name):
+        return None
+    return "nothing in it says that it is one"
 
 
 def free_folder(path: Path) -> None:

@@ -57,9 +57,10 @@ def rule_row(
     exchanges: int,
     evidence: list[dict[str, Any]],
     seconds: float | None = None,
+    selected: bool = True,
 ) -> dict[str, Any]:
     """The row of `rules.ndjson` (run.schema.json, `rule`). `seconds`: how long its own check took,
-    None where it had none.
+    None where it had none; `selected`: it was asked about.
     """
     return {
         "rule": rule.id,
@@ -75,6 +76,7 @@ def rule_row(
         "exchanges": exchanges,
         "evidence": evidence,
         "seconds": seconds,
+        **({} if selected else {"selected": False}),
     }
 
 

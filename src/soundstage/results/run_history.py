@@ -26,6 +26,7 @@ from soundstage.near_names import did_you_mean
 from soundstage.output import outgoing
 from soundstage.output.written_files import replace
 from soundstage.results.bundle import RUN, Bundle
+from soundstage.results.layout import why_not_a_bundle
 from soundstage.untrusted.strange_files import read_plain
 
 #: Where `check` and `load` put their bundles unless told otherwise.
@@ -169,7 +170,11 @@ class Runs:
             return marks.pins.pop(name)
 
     def remove(self, entry: RunEntry) -> None:
-        """Delete a bundle with its tags. Raises UsageError if it cannot be, or is pinned."""
+        """Delete a bundle with its tags. Raises UsageError if it cannot be, is pinned, or may be
+        none of ours.
+        """
+        if (why := self.why_left(entry)) is not None:
+            raise UsageError(f"{entry.path}: may be no run of Soundstage: {why}")
         with self._marking() as marks:
             # Asked again under the lock: it may have been pinned since it was listed.
             if entry.id in marks.pins.values():
@@ -180,6 +185,18 @@ class Runs:
                 shutil.rmtree(entry.path)
             except OSError as error:
                 raise UsageError(f"{entry.path}: cannot be deleted: {error.strerror}") from error
+
+    @staticmethod
+    def why_left(entry: RunEntry) -> str | None:
+        """Why a folder is not to be deleted: it cannot be read, and may be somebody else's. None
+        for a run of ours.
+        """
+        if entry.fault is None:
+            return None
+        try:
+            return why_not_a_bundle(entry.path)
+        except OSError as error:
+            return f"it cannot be looked into: {error.strerror}"
 
     def _marks(self) -> Marks:
         place = self.root / MARKS

@@ -23,6 +23,7 @@ from soundstage.results.layout import (
     FORMAT,
     HEALTH,
     OBSERVED,
+    RESERVE,
     RULES,
     RUN,
     TRANSCRIPT_NAME,
@@ -42,7 +43,7 @@ FLUSH_SECONDS = 1.0
 
 
 #: Room that is kept free for the last word, in a file of this name and size (bytes).
-_RESERVE, _RESERVED = ".reserve", 32 * 2**10
+_RESERVED = 32 * 2**10
 
 
 class BundleWriter:
@@ -104,7 +105,7 @@ class BundleWriter:
             free_folder(path)
             create(path / RUN, _document(whole))
             (path / TRANSCRIPTS).mkdir()
-            create(path / _RESERVE, bytes(_RESERVED))
+            create(path / RESERVE, bytes(_RESERVED))
             return cls(path, whole, patient=patient)
         except OSError as error:
             raise not_written(path, error, "cannot hold a run bundle") from error
@@ -293,7 +294,7 @@ class BundleWriter:
             if self._health is not None:
                 self._health.close()
             with suppress(OSError):
-                (self.path / _RESERVE).unlink(missing_ok=True)
+                (self.path / RESERVE).unlink(missing_ok=True)
 
     def _write(self, file: _Appended, data: bytes) -> None:
         if self._broken is None:
@@ -318,7 +319,7 @@ class BundleWriter:
         reason = f"nothing more could be written: {error.strerror}"
         void = {"kind": "incomplete", "message": reason}
         with suppress(OSError):
-            (self.path / _RESERVE).unlink(missing_ok=True)
+            (self.path / RESERVE).unlink(missing_ok=True)
             last = _document({**self.run, "reason": reason, "voids": [void]})
             replace(self.path / RUN, last, sync=True)
 

@@ -35,7 +35,8 @@ def ran(
     `only`: an expression of pytest's `-k`. Raises what broke the checks themselves.
     """
     try:
-        load(0)
+        with signals.heeded():
+            load(0)
     except KeyboardInterrupt:
         return _interrupted(gate, [])
     return _ran(gate, _pytest_arguments(explore, only, verbose), only)
@@ -62,7 +63,8 @@ def _ran(gate: ContractGate, arguments: list[str], only: str | None) -> CheckedR
     with isolation.undisturbed():
         provided, breakdown = Provided(gate), Breakdown()
         try:
-            status = int(pytest.main(arguments, plugins=[provided, breakdown]))
+            with signals.heeded():
+                status = int(pytest.main(arguments, plugins=[provided, breakdown]))
         except KeyboardInterrupt:
             status = pytest.ExitCode.INTERRUPTED
     outcomes, beside = provided.outcomes, provided.beside
