@@ -26,7 +26,7 @@ from soundstage.loadtests.generator.sockets import most_sockets
 from soundstage.loadtests.run import hopeless
 from soundstage.loadtests.run.flight import Flight
 from soundstage.loadtests.run.locust_statistics import forget_old_seconds
-from soundstage.loadtests.run.playback_probe import MOST_TRACKS, Probe, Probes
+from soundstage.loadtests.run.playback_probe import Probe, Probes, most_players
 from soundstage.loadtests.run.rows import RowRecorder
 from soundstage.loadtests.schedule.arrivals import rate_at
 from soundstage.loadtests.schedule.scenario import Scenario
@@ -246,8 +246,8 @@ class LoadRun:
         """
         asked = self.options.scenario.max_in_flight
         # Each player of a track has a socket of its own.
-        most = most_sockets() // (1 + MOST_TRACKS if self._probes else 1)
-        return most if asked is None else asked
+        players = most_players(self.traffic.places) if self._probes else 0
+        return most_sockets() // (1 + players) if asked is None else asked
 
     def wait_for_beginning(self) -> bool:
         """Wait until the run has begun; False if it will not any more."""

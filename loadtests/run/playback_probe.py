@@ -7,14 +7,16 @@ track. The exchange's row waits for them as long as music keeps coming, and `RES
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
 import gevent
 
 from soundstage.assets.playback import STREAMED, Listening, StreamListener
+from soundstage.contract import Contract
 from soundstage.contract.asset_fields import WHOLE, duration_of
+from soundstage.contract.protocol import Endpoint
 from soundstage.contract.roles import track_assets
 from soundstage.exchange.client import Call, Exchange
 from soundstage.exchange.session import Session
@@ -83,6 +85,18 @@ class Probe:
             return None
         made_ns = self._made.get(track) or self._made.get(None) or exchange.ended_ns
         return round((made_ns - exchange.started_ns) / _SECOND_NS, 6)
+
+
+def most_players(places: Iterable[tuple[Contract, Endpoint]]) -> int:
+    """How many tracks of one exchange are played at once, at the most, at these endpoints."""
+
+    def tracks(endpoint: Endpoint) -> int:
+        known = endpoint.protocol.tracks if endpoint.protocol is not None else None
+        return 1 if known is None else min(MOST_TRACKS, len(known.values))
+
+    return max(
+        (tracks(each) for contract, each in places if is_playable(contract, each)), default=0
+    )
 
 
 class Probes:
