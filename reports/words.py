@@ -86,6 +86,10 @@ def resolution_words(known: Resolution) -> str:
     """`times by polling: known to within 1.00 s (median), 1.20 s at most; 412 polls of 100
     exchanges, at most 1.30 s apart`
     """
+    if not known.exchanges and not math.isnan(known.most):
+        median, most = seconds(known.median), seconds(known.most)
+        why = "times of chunks that were held back on their way"
+        return f"{why}: known to within {median} (median), {most} at most"
     said = "times by polling: exact"
     if not math.isnan(known.most):
         median, most = seconds(known.median), seconds(known.most)

@@ -24,6 +24,7 @@ from soundstage.loadtests.generator.lateness import Lateness
 from soundstage.loadtests.run.locust_statistics import LocustRows
 from soundstage.observed.exchanges import Sampler, observe
 from soundstage.observed.facts import Observed
+from soundstage.results.held_streams import HeldStreams
 from soundstage.results.listening.listened import first_sound
 from soundstage.results.matrix import Matrix
 from soundstage.results.row_facts import lateness
@@ -77,6 +78,7 @@ class RowRecorder:
         self.late = Lateness()
         self.measured_from_ns = int(warmup_s * _SECOND_NS)
         self.scorecard = scorecard or Scorecard(())
+        self.held = HeldStreams()
         self.weights = weights or Weights()
         self.observed = Observed()
         self.on_exercised: Callable[[list[str]], None] | None = None
@@ -170,6 +172,7 @@ class RowRecorder:
         outcome = row["outcome"]
         self.outcomes[outcome] += 1
         self.scorecard.add(row)
+        self.held.add(row)
         for watch in self.watchers:
             watch(row)
         if "timing" not in row:

@@ -9,6 +9,7 @@ from soundstage.exit_codes import ExitCode, with_report
 from soundstage.loadtests.run.load_run import LoadRun
 from soundstage.process import signals
 from soundstage.results import verdicts
+from soundstage.results.held_streams import BUFFERED, held_words
 
 #: Reasons that are the target's or the environment's, not the contract's.
 _ENVIRONMENT = ("api.", "http.", "environment.", "harness.idle_timeout", "harness.total_timeout")
@@ -107,6 +108,7 @@ def _totals(run: LoadRun) -> dict[str, Any]:
         "outcomes": dict(run.recording.outcomes),
         "violating": run.recording.violating,
         "judged": run.recording.matrix.judged(),
+        **run.recording.held.to_json(),
         "seconds": round(run.elapsed_s, 3),
         **run.further_totals(),
     }
@@ -158,10 +160,16 @@ def _exit_code(run: LoadRun, voids: list[dict[str, str]], slos: list[dict[str, A
 def _why(
     run: LoadRun, code: int, voids: list[dict[str, str]], slos: list[dict[str, Any]]
 ) -> str | None:
-    """Why the run came to this end, in a sentence; None where it passed."""
-    if code == ExitCode.PASS:
-        return None
-    return run.recording.broken() if code == ExitCode.BROKEN else _reason(run, voids, slos)
+    """Why the run came to this end, in a sentence; where it passed, what to know of its times, and
+    None if there is nothing.
+    """
+    if code == ExitCode.BROKEN:
+        return run.recording.broken()
+    reason = None if code == ExitCode.PASS else _reason(run, voids, slos)
+    held = held_words(run.recording.held.to_json())
+    if held is None or reason is None:
+        return reason or held
+    return reason if BUFFERED in reason else f"{reason}; {held}"
 
 
 def _reason(run: LoadRun, voids: list[dict[str, str]], slos: list[dict[str, Any]]) -> str | None:

@@ -27,6 +27,7 @@ REASONS: Mapping[str, str] = {
     "generator": "the load generator was saturated: its run is invalid",
     "incomplete": "a run that did not come to its end",
     "budget": "a run that ran out of budget",
+    "buffered": "streams of a run were held back on their way: its times are a buffer's",
     "clock": "the clock was set during the run, or another kind of timestamps",
 }
 

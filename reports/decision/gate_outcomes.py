@@ -193,7 +193,14 @@ def _both(
             key=lambda need: need.count or math.inf,
             default=None,
         )
-    most = max(run.resolution.widest for run in runs if run.resolution is not None)
+    known = [run.resolution for run in runs if run.resolution is not None]
+    most = max(each.widest for each in known)
+    if not any(each.exchanges for each in known):
+        words = (
+            "streams were held back on their way: when their chunks were sent is known to within "
+            f"{seconds(most)} at most, and the margin lies in between"
+        )
+        return "inconclusive", Need("stream that is not held back", None, words)
     words = (
         f"times by polling are known to within {seconds(most)} at most, and the margin lies in "
         "between: polls closer together would decide"

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from soundstage.results.held_streams import held_words
+
 #: Reason by parameter of run.json; None for what may differ.
 _PARAMETERS: Mapping[str, str | None] = {
     "rate": "rate",
@@ -78,5 +80,7 @@ def voids(facts: Mapping[str, Any], torn: int = 0) -> Iterator[tuple[str, str]]:
         yield "incomplete", "a file of the bundle ends inside a row"
     if facts["clock"]["stepped"] and "clock" not in said:
         yield "clock", "the system's clock was set during the run"
+    if (held := held_words(facts["totals"])) is not None:
+        yield "buffered", held
     if facts["verdict"] == "invalid" and not said & {"generator", "target", "budget"}:
         yield "generator", "the run is invalid"

@@ -21,6 +21,7 @@ from soundstage.conformance.violations import Severity, Verdict, Violation
 from soundstage.contract import Contract, available, load, load_all, load_sound
 from soundstage.contract.endpoint_words import ERROR, endpoint_words
 from soundstage.contract.paths import endpoint_at
+from soundstage.contract.stream_rules import AS_MADE
 from soundstage.errors import NoDataError, SoundstageError, UsageError
 from soundstage.exit_codes import ExitCode, worst
 from soundstage.linting.archived_jobs import put_together
@@ -95,7 +96,8 @@ class Linted:
 
     def to_json(self, strict: bool) -> dict[str, Any]:
         """As one object; `in_file` is there where something was undone to read it, `looks` where
-        the state of a job was looked at.
+        the state of a job was looked at, `not_judged` where a file does not tell of a rule, with
+        the reason.
         """
         row: dict[str, Any] = {
             "file": self.file,
@@ -108,6 +110,8 @@ class Linted:
         }
         if self.looks:
             row["looks"] = self.looks
+        if (why := self.judge.arrived.reason) is not None:
+            row["not_judged"] = {f"{self.contract.api}/{self.endpoint}/{AS_MADE}": why}
         return {**row, "in_file": list(self.notes)} if self.notes else row
 
 

@@ -157,7 +157,7 @@ class Client:
             assert reading is not None
             reading.tell(told, exchange.ended_ns, exact=False)
         if reading is not None:
-            reading.arrived(self.target.pace_s)
+            reading.arrived(self.target.work_s(call.contract.api))
             for name in judge.at_the_end:
                 seconds = (reading.last_ns - exchange.started_ns) / _SECOND_NS
                 exchange.milestones.setdefault(name, seconds)

@@ -400,10 +400,22 @@ class Exchange:
         return Transcript(
             header,
             kept,
-            kept_end(self.response, redactor, self._cut(), self._answered_s()),
+            {
+                **kept_end(self.response, redactor, self._cut(), self._answered_s()),
+                **self._kept_arrivals(),
+            },
             looks=[kept_look(look, redactor, started_ns) for look in self.looks],
             over=self._over(),
         )
+
+    def _kept_arrivals(self) -> dict[str, Any]:
+        """When its chunks came, as a transcript says it: where some came together, since for the
+        others their own times say all.
+        """
+        arrivals = self.arrivals
+        if arrivals is None or all(each.events < 2 for each in arrivals.moments):
+            return {}
+        return {"arrivals": arrivals.to_json()}
 
     def _cut(self) -> str | None:
         """Why we stopped reading the answer to the request itself, if we did."""

@@ -70,7 +70,7 @@ class ExchangeReader:
         self._on_stage = exchange.call.on_stage
         self._streaming = exchange.judge.streaming
         self._told_ns = 0
-        self._arrivals = ArrivalLog() if exchange.judge.times_tell else None
+        self._arrivals = ArrivalLog(exchange.started_ns) if exchange.judge.times_tell else None
         self.last_ns = exchange.response.times.head_ns or exchange.started_ns
 
     def take(self, data: bytes, at_ns: int, last: bool) -> bool:
@@ -97,13 +97,13 @@ class ExchangeReader:
             judge.capped = LEFT
         return judge.capped is not None
 
-    def arrived(self, second_s: float) -> None:
-        """Tell the judge when all of it came, once it is closed; `second_s`: see `ArrivalTimes`."""
+    def arrived(self, work_s: float | None) -> None:
+        """Tell the judge when all of it came, once it is closed; `work_s`: see `ArrivalTimes`."""
         if self._arrivals is None or not self._judge.streaming:
             return
         exchange = self._exchange
         doubt = None if exchange.response.timing_source == "kernel" else UNSTAMPED
-        arrivals = self._arrivals.whole(self._started_ns, second_s, doubt)
+        arrivals = self._arrivals.whole(work_s, doubt)
         exchange.arrivals = arrivals
         self._judge.take_arrivals(arrivals)
 

@@ -42,7 +42,7 @@ _ABOUT: dict[str, tuple[type, ...]] = {
     "seed": (int, str),
     "charges": (int,),
     "takes_no_time": (bool,),
-    "paces_stages": (bool,),
+    "work": (dict,),
 }
 
 
@@ -75,12 +75,14 @@ class Target:
             return 0.0
         return 1.0 / max(1.0, float(self.about.get("speed", 1.0)))
 
-    @property
-    def pace_s(self) -> float:
-        """The same, of each stage by itself: 0 where the emulator's profile says how long the whole
-        takes, and not how long its stages do.
+    def work_s(self, api: str) -> float | None:
+        """How long all stages of an API version that take time take here, in seconds, as far as an
+        emulator says so: 0 where its profile says how long the whole takes, and not how long its
+        stages do.
         """
-        return self.second_s if self.about.get("paces_stages", True) else 0.0
+        said = self.about.get("work", {}).get(api)
+        known = isinstance(said, int | float) and not isinstance(said, bool)
+        return float(said) if known else None
 
     def to_json(self) -> dict[str, Any]:
         """The `target` of run.json."""

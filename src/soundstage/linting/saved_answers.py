@@ -5,18 +5,20 @@ A guess by names that does not fit is never a violation: then nothing is known a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from soundstage.conformance.engine import SeenEvent
 from soundstage.conformance.following import Seen
-from soundstage.conformance.judge import Caps, Judge
+from soundstage.conformance.judge import Caps, Judge, Told
+from soundstage.conformance.timing.moments import Track
 from soundstage.conformance.violations import Verdict
 from soundstage.contract import Contract
 from soundstage.contract.endpoint_words import ERROR
 from soundstage.errors import UsageError
 from soundstage.linting.answer_origin import SAY_ALL, AnswerOrigin, told
+from soundstage.linting.saved_arrivals import saved_arrivals
 from soundstage.linting.saved_looks import judge_class, judge_looks
 from soundstage.linting.watched_judges import StatesJudge
 from soundstage.saved import look_alikes
@@ -121,11 +123,18 @@ def _feed(judge: Judge, exchange: Transcript, limit: int) -> None:
         # An archive without any header does not say what the type was.
         if status != _OK or media is not None or response.get("headers") or _says_all(exchange):
             judge.head(int(status), media)
+    told = []
     for at in range(0, len(body), _PIECE):
-        judge.feed(body[at : at + _PIECE])
+        told += _chunks(judge.feed(body[at : at + _PIECE]))
     if exchange.doubt is not None and cut is None and not _is_whole(judge, body):
         cut = exchange.doubt
-    judge.close(end, cut=cut)
+    told += _chunks(judge.close(end, cut=cut))
+    if judge.times_tell:
+        judge.take_arrivals(saved_arrivals(exchange, told))
+
+
+def _chunks(told: Iterable[Told]) -> list[tuple[str | None, Track]]:
+    return [(seen.stage, seen.track) for _, seen in told]
 
 
 def _why(reason: str | None, exchange: Transcript) -> str | None:

@@ -94,7 +94,9 @@ def arrived(
     answer = WholeAnswer(endpoint.usual_status, None, body)
     told = FaultSubject(answer, chunks, range(len(body.frames)), _setting(fault))
     script = Script(untouched(answer)) if fault is None else fault.apply(told, rng)
-    log, wire = ArrivalLog(), _HEAD
+    if script is None:
+        return None
+    log, wire = ArrivalLog(_FAR_NS), _HEAD
     for seconds, data in _sent(script, _due(endpoint, chunks, rng)):
         events = judge.feed(data)
         log.chunks.extend((each.stage, each.track) for _, each in events)
@@ -102,7 +104,7 @@ def arrived(
         at_ns = _FAR_NS + int(seconds * _SECOND_NS)
         log.read(at_ns, wire, judge.body_bytes, len(events), mid=judge.mid_event)
     judge.close()
-    judge.take_arrivals(log.whole(_FAR_NS, 1.0, None))
+    judge.take_arrivals(log.whole(None, None))
     return None if judge.arrived.reason is not None and fault is not None else judge
 
 

@@ -13,6 +13,7 @@ from soundstage.results.row_facts import (
     earliest_since_intended,
     errors_of,
     is_free_of,
+    is_held_back,
     is_within,
     since_intended,
     straddles,
@@ -25,7 +26,8 @@ from soundstage.results.slo import ERROR, NO_VIOLATION, OK, VIOLATION, Objective
 class ObjectiveTally:
     """The rows that one objective is about, as they come: `n` of them, of which `good` did well
     and `unknown` may have. Of the latter, of `unresolved` the bound lies between the two ends of a
-    time that is known by polling; the others were cut short. `times` are those of a quantile, in
+    time that is known by polling, or (`held_back`) that a buffer made; the others were cut short.
+    `times` are those of a quantile, in
     seconds from the intended start: +inf where it was never reached, those that were cut left out;
     `lows` their low ends, None while all are exact, and `widest` how far two ends are apart at
     most. `events` are violations.
@@ -41,6 +43,7 @@ class ObjectiveTally:
     unresolved: int = 0
     lows: array[float] | None = None
     widest: float = 0.0
+    held_back: int = 0
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Count a row of exchanges.ndjson.gz that is neither warm-up, probe nor dropped."""
@@ -57,6 +60,7 @@ class ObjectiveTally:
         self.unknown += 1
         if "milestones_low" in row:
             self.unresolved += any(straddles(within, row) for within in slo.within)
+            self.held_back += any(is_held_back(row, within.milestone) for within in slo.within)
 
     @property
     def cut(self) -> int:

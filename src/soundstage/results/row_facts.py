@@ -59,14 +59,23 @@ def time_of(row: Mapping[str, Any], within: Within) -> tuple[float | None, float
 
 
 def straddles(within: Within, row: Mapping[str, Any]) -> bool:
-    """Whether its bound lies between the two ends of a row's time, so that polling cannot tell."""
+    """Whether its bound lies between the two ends of a row's time, so that polling cannot tell; or,
+    of a time that a buffer made, whether it is not too late in any case.
+    """
     low, high = (f(row, within.milestone) for f in (earliest_since_intended, since_intended))
-    return low is not None and high is not None and within.holds(low) and not within.holds(high)
+    if low is None or high is None or not within.holds(low):
+        return False
+    return is_held_back(row, within.milestone) or not within.holds(high)
+
+
+def is_held_back(row: Mapping[str, Any], milestone: str) -> bool:
+    """Whether the time of a milestone is that of a buffer (`held_streams`)."""
+    return "held_back" in row and milestone in (row.get("milestones_low") or ())
 
 
 def is_within(within: Within, row: Mapping[str, Any]) -> bool | None:
     """Whether a row reached its milestone in time; None where nobody can know: it was cut short,
-    or polling cannot tell.
+    polling cannot tell, or its chunks were held back.
     """
     time, waited = time_of(row, within)
     if time is None:

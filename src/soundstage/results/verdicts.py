@@ -22,6 +22,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from soundstage.results import quantiles
+from soundstage.results.held_streams import BUFFERED
 from soundstage.results.objective_tally import ObjectiveTally
 from soundstage.results.slo import Objective, Slo
 
@@ -248,6 +249,12 @@ def _reason(tally: ObjectiveTally, said: str, more: int | None) -> str | None:
         return "no exchange to judge it by"
     if tally.unheard:
         return "some songs were not listened to (--probe-playback), or could not be heard here"
+    if tally.held_back and _is_for_polls(tally):
+        return (
+            f"{tally.held_back:,} of {tally.n:,} streams were held back on their way "
+            f"({BUFFERED}): when their chunks were sent nobody knows, so that this is neither "
+            "met nor missed"
+        )
     if _is_for_polls(tally):
         return (
             f"times by polling are known to within {_shower('s')(tally.widest)} at most, and of "

@@ -12,6 +12,8 @@ from soundstage.errors import UsageError
 #: So long an exchange may have taken (thirty years, in seconds).
 _LONGEST_S: Final = 1e9
 _MOST_CHARGES: Final = 1_000_000
+#: Of arrivals: so many moments, of so many numbers, the last of them whole ones below this.
+_MOST_MOMENTS, _NUMBERS, _MOST_BYTES = 10_000, 6, 2**53
 
 
 def is_time(value: Any) -> bool:
@@ -42,6 +44,24 @@ def _is_moment(value: Any) -> bool:
     return value is None or is_time(value)
 
 
+def is_arrivals(value: Any) -> bool:
+    """Whether it says when the chunks of a stream came: moments of six numbers, in order."""
+    if value is None:
+        return True
+    if not isinstance(value, dict) or not isinstance(value.get("moments"), list):
+        return False
+    work, moments = value.get("work"), value["moments"]
+    if (work is not None and not is_time(work)) or len(moments) > _MOST_MOMENTS:
+        return False
+    return all(
+        isinstance(each, list)
+        and len(each) == _NUMBERS
+        and all(map(is_time, each[:2]))
+        and all(type(number) is int and 0 <= number < _MOST_BYTES for number in each[2:])
+        for each in moments
+    )
+
+
 #: What each member must be that a reader looks at: where it stands, and the check.
 _HEADER: Final = (
     ("api", _is_text),
@@ -62,6 +82,7 @@ _END: Final = (
     ("message", _is_text),
     ("cut", _is_text),
     ("t", _is_moment),
+    ("arrivals", is_arrivals),
 )
 #: Of looks: why nobody looked any longer.
 _OVER: Final = (("cut", _is_text), ("t", _is_moment), ("second", is_time), ("charged", _is_count))

@@ -15,30 +15,33 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
-from math import gcd
+from math import comb, gcd
 from typing import Final, NamedTuple
 
-from soundstage.conformance.timing.moments import MOST_MOMENTS, ArrivalTimes, Moment, Track
+from soundstage.conformance.timing.moments import MOST_MOMENTS, ArrivalMoment, ArrivalTimes, Track
 from soundstage.contract.protocol import Protocol, Stage
+from soundstage.wire.channel import READ_BYTES
 
 #: An exchange that was over sooner is not judged, and a silence that is shorter shows nothing.
 LEAST_S: Final = 1.0
-#: Where a second of the contract's is shorter than this, a song takes less than a second, and what
-#: lasted longer only waited: for its turn, or for a lost packet.
-_LEAST_SECOND_S: Final = 0.0125
+#: Where all that takes time takes less than this, what lasted a second only waited: for its turn,
+#: or for a lost packet.
+_LEAST_WORK_S: Final = 0.5
 #: Times that are only known to this are too coarse to tell what came together.
 _COARSE_S: Final = 0.01
 #: A block of bytes or of time that came before the next was held for so long at least.
 _BLOCK_S: Final = 0.2
 #: Of the chunks of a stream that came in blocks, so many came with others.
 _MOST_SHARE: Final = 0.5
-#: So many chunks of one stage in one moment are no pair of tracks that report together, by a clock
-#: of the API's own.
-_MANY_OF_ONE: Final = 3
+#: So many chunks in one moment, or moments with such chunks, that came with one of their own stage
+#: before them: fewer may be a clock of the API's own, that reports twice when it strikes.
+_CERTAIN: Final = 2
 #: What buffers are emptied by, in seconds; how far off they may be, and how unlikely it must be
 #: that times lie so by chance.
 _TICKS_S: Final = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0)
 _OFF_S, _CHANCE = 0.012, 1e-3
+#: Of a tick, so much later a busy machine may empty what it holds.
+_LATE_SHARE: Final = 0.25
 #: Sizes of buffers are multiples of this; of a single block that is all there is, of that.
 _UNIT, _LARGE_UNIT = 1_024, 4_096
 _LEAST_BLOCK: Final = 512
@@ -56,7 +59,7 @@ class HeldBack:
     kind: str
     block: float
     message: str
-    moments: tuple[Moment, ...]
+    moments: tuple[ArrivalMoment, ...]
 
     def lows(self, milestones: Mapping[str, float], exact: frozenset[str]) -> dict[str, float]:
         """Since when milestones may have been reached, in seconds since the request: of those that
@@ -112,8 +115,9 @@ def judge(protocol: Protocol, arrivals: ArrivalTimes) -> ArrivalFinding:
         return ArrivalFinding(
             reason=f"it lasted {lasted:.2g} s, and arrivals are judged from 1 s on"
         )
-    if arrivals.second_s < _LEAST_SECOND_S:
-        return ArrivalFinding(reason="at this target stages take no time, or too little to be told")
+    if arrivals.work_s is not None and arrivals.work_s < _LEAST_WORK_S:
+        said = f"at this target all that takes time takes {arrivals.work_s:.2g} s"
+        return ArrivalFinding(reason=f"{said}, too little to be told")
     if len(moments) >= MOST_MOMENTS:
         return ArrivalFinding(reason="it came in too many moments to be looked at")
     if (known := _resolution(moments)) > _COARSE_S:
@@ -126,9 +130,16 @@ def judge(protocol: Protocol, arrivals: ArrivalTimes) -> ArrivalFinding:
     held = _whole(arrivals, work) or _blocks(arrivals, work)
     if held is None:
         return ArrivalFinding()
-    if any(each.late for each in moments if each.events > 1):
+    if _may_be_ours(held) and any(each.late for each in moments if each.events > 1):
         return ArrivalFinding(reason="it was read late, so that nobody knows when its chunks came")
     return ArrivalFinding(held=held)
+
+
+def _may_be_ours(held: HeldBack) -> bool:
+    """Whether a reader that is late would see the same. The kernel's stamps lie on no ticks of
+    ours, and what we read is cut at no multiples but those of our own reads.
+    """
+    return held.kind == "whole" or (held.kind == "bytes" and held.block % READ_BYTES == 0)
 
 
 # --- what takes time ------------------------------------------------------------------------------
@@ -203,20 +214,20 @@ def _blocks(arrivals: ArrivalTimes, work: Sequence[_Work]) -> HeldBack | None:
     """The chunks came in blocks of the same size, in bytes or in seconds."""
     moments = arrivals.moments
     together = sum(each.events for each in moments if each.events > 1)
-    if together < _MOST_SHARE * len(arrivals.chunks) or not _telling(moments, work, 2):
+    if together < _MOST_SHARE * len(arrivals.chunks) or not (telling := _telling(moments, work)):
         return None
     if (size := _block_bytes(moments)) is not None:
         said = f"chunks came in blocks of {size:,} bytes" if size else "chunks came in equal blocks"
         return HeldBack("bytes", float(size), f"{said}: {_picture(arrivals)}", moments)
-    if _telling(moments, work, _MANY_OF_ONE) and (tick := _tick(moments)) is not None:
+    if telling >= _CERTAIN and (tick := _tick(moments)) is not None:
         said = f"chunks came in blocks, one in {tick:g} s"
         return HeldBack("seconds", tick, f"{said}: {_picture(arrivals)}", moments)
     return None
 
 
-def _telling(moments: Sequence[Moment], work: Sequence[_Work], most: int) -> bool:
-    """Whether a moment after a silence has what cannot have been made together: a step and the
-    next, or so many reports of one stage.
+def _telling(moments: Sequence[ArrivalMoment], work: Sequence[_Work]) -> int:
+    """How much there is in moments after a silence that cannot have been made together: a step and
+    the next tell most, so many reports of one stage as much, two of them little.
     """
     of_one: dict[tuple[int, str], int] = {}
     for each in work:
@@ -224,13 +235,13 @@ def _telling(moments: Sequence[Moment], work: Sequence[_Work], most: int) -> boo
         silent = moments[number].began - (moments[number - 1].at if number else 0.0)
         if silent < _BLOCK_S or each.since != number:
             continue
-        many = of_one[number, each.stage] = of_one.get((number, each.stage), 1) + 1
-        if each.once or many >= most:
-            return True
-    return False
+        if each.once:
+            return _CERTAIN
+        of_one[number, each.stage] = of_one.get((number, each.stage), 0) + 1
+    return max(_CERTAIN * (max(of_one.values(), default=0) >= _CERTAIN), len(of_one))
 
 
-def _block_bytes(moments: Sequence[Moment]) -> int | None:
+def _block_bytes(moments: Sequence[ArrivalMoment]) -> int | None:
     """The size of the blocks, 0 where they are as large as each other and nobody knows by what
     measure; None if there are none.
     """
@@ -253,21 +264,36 @@ def _block_bytes(moments: Sequence[Moment]) -> int | None:
     return None
 
 
-def _tick(moments: Sequence[Moment]) -> float | None:
+def _tick(moments: Sequence[ArrivalMoment]) -> float | None:
     """The seconds after which a buffer was emptied, again and again; None if it was not so. The
     last moment is that of the end of the stream, whenever that is.
     """
     times = [each.began for each in moments[:-1]]
     for points in (times, [0.0, *times]):
-        gaps = [after - before for before, after in pairwise(points)]
         for tick in reversed(_TICKS_S):
-            off = (abs(gap - tick * max(1, round(gap / tick))) for gap in gaps)
-            if gaps and max(off) <= _OFF_S and (2 * _OFF_S / tick) ** len(gaps) <= _CHANCE:
+            if any(_by_chance(points, first, tick) <= _CHANCE for first in points):
                 return tick
     return None
 
 
-def _resolution(moments: Sequence[Moment]) -> float:
+def _by_chance(points: Sequence[float], first: float, tick: float) -> float:
+    """How likely it is that times lie by chance where these do: on the ticks of a clock that struck
+    at `first`, a few of them somewhat later, as a busy machine is. Never so likely: 1.
+    """
+    exact = 0
+    if any(after - before < tick / 2 for before, after in pairwise(points)):
+        return 1.0
+    for each in points:
+        off = (each - first + tick / 2) % tick - tick / 2
+        if not -_OFF_S <= off <= _LATE_SHARE * tick:
+            return 1.0
+        exact += off <= _OFF_S
+    late = len(points) - exact
+    ways = comb(len(points), late)
+    return float(ways * _LATE_SHARE**late * (2 * _OFF_S / tick) ** (exact - 1))
+
+
+def _resolution(moments: Sequence[ArrivalMoment]) -> float:
     """To what times are known, in seconds, as far as they show it: whole numbers of what."""
     thousandths = [each.at * 1_000 for each in moments]
     if any(abs(each - round(each)) > 1e-6 for each in thousandths):

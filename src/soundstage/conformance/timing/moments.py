@@ -20,9 +20,10 @@ _SECOND_NS: Final = 1_000_000_000
 _SAME_NS, _LONGEST_NS = 1_000_000, 5_000_000
 #: … and so are those in which one chunk goes on: whoever writes a chunk writes it whole.
 _GOES_ON_NS, _LONGEST_MID_NS = 100_000_000, 250_000_000
-#: A read whose newest byte had been there for so long was late: what is in it may have come at any
-#: time since the read before.
+#: A read whose newest byte had been there for so long, or for such a part of the silence before it,
+#: was late: what is in it may have come at any time since the read before.
 _LATE_NS: Final = 20_000_000
+_LATE_PART: Final = 50
 #: More moments of one stream are not kept: a stream of so many is none that came together.
 MOST_MOMENTS: Final = 8_192
 _MOST: Final = 2**32 - 1
@@ -30,7 +31,7 @@ _MID, _LATE = 1, 2
 _ENTRY: Final = Struct("<qIIIIB")
 
 
-class Moment(NamedTuple):
+class ArrivalMoment(NamedTuple):
     """What came together. `began` and `at`: its first and its last byte, in seconds since the
     request; `events`: how many chunks it completed; `wire` and `body`: bytes that had come by then,
     of the connection and of the body; `mid`: it ended inside a chunk; `late`: it was read late.
@@ -45,19 +46,19 @@ class Moment(NamedTuple):
     late: bool = False
 
 
-def _flags(moment: Moment) -> int:
+def _flags(moment: ArrivalMoment) -> int:
     return _MID * moment.mid + _LATE * moment.late
 
 
 class ArrivalTimes(NamedTuple):
-    """A whole stream: its moments in order, and (stage, track) of its chunks. `second_s`: how long
-    a second of the contract's is at the target, 0 where stages take no time of their own. `doubt`:
-    why its times are not those of arrivals, None if they are.
+    """A whole stream: its moments in order, and (stage, track) of its chunks. `work_s`: how long
+    all that takes time takes at the target, in seconds, as far as it says so. `doubt`: why its
+    times are not those of arrivals, None if they are.
     """
 
-    moments: tuple[Moment, ...]
+    moments: tuple[ArrivalMoment, ...]
     chunks: tuple[tuple[str | None, Track], ...]
-    second_s: float = 1.0
+    work_s: float | None = None
     doubt: str | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -66,15 +67,29 @@ class ArrivalTimes(NamedTuple):
             [round(one.began, 6), round(one.at, 6), one.events, one.wire, one.body, _flags(one)]
             for one in self.moments
         ]
-        return {"second": round(self.second_s, 6), "moments": rows}
+        return {"work": self.work_s, "moments": rows}
 
 
 class ArrivalLog:
-    """The reads of one stream as they come. `chunks` is filled by whoever knows what they are."""
+    """The reads of one stream as they come, which began at `started_ns` (monotonic). `chunks` is
+    filled by whoever knows what they are.
+    """
 
-    __slots__ = ("_at_ns", "_began_ns", "_body", "_events", "_flags", "_kept", "_wire", "chunks")
+    __slots__ = (
+        "_at_ns",
+        "_before_ns",
+        "_began_ns",
+        "_body",
+        "_events",
+        "_flags",
+        "_kept",
+        "_started_ns",
+        "_wire",
+        "chunks",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, started_ns: int) -> None:
+        self._started_ns = self._before_ns = started_ns
         self.chunks: list[tuple[str | None, Track]] = []
         self._kept = bytearray()
         self._began_ns = self._at_ns = self._wire = self._body = self._events = self._flags = 0
@@ -85,14 +100,16 @@ class ArrivalLog:
         """
         if not self._goes_on(at_ns):
             self._keep()
+            self._before_ns = self._at_ns or self._started_ns
             self._began_ns, self._events, self._flags = at_ns, 0, 0
         elif at_ns < self._at_ns:
             at_ns = self._at_ns
         self._at_ns, self._wire, self._body = at_ns, wire, body
         self._events += events
         self._flags = self._flags & _LATE | _MID * mid
-        if self._events > 1 and time.monotonic_ns() - at_ns > _LATE_NS:
-            self._flags |= _LATE
+        if self._events > 1 and (late := time.monotonic_ns() - at_ns) > _LATE_NS:
+            silent = self._began_ns - self._before_ns
+            self._flags |= _LATE * (late > silent // _LATE_PART)
 
     def _goes_on(self, at_ns: int) -> bool:
         """Whether a read belongs to the moment before it."""
@@ -109,17 +126,17 @@ class ArrivalLog:
             many = (min(each, _MOST) for each in (self._events, self._wire, self._body))
             self._kept += _ENTRY.pack(self._began_ns, span, *many, self._flags)
 
-    def whole(self, started_ns: int, second_s: float, doubt: str | None) -> ArrivalTimes:
-        """All of it, once the stream is over; it began at `started_ns` (monotonic)."""
+    def whole(self, work_s: float | None, doubt: str | None) -> ArrivalTimes:
+        """All of it, once the stream is over."""
         self._keep()
         self._at_ns = 0
         found = []
         for began, span, events, wire, body, flags in _ENTRY.iter_unpack(self._kept):
-            first = (began - started_ns) / _SECOND_NS
+            first = (began - self._started_ns) / _SECOND_NS
             last = first + span / _SECOND_NS
             mid, late = bool(flags & _MID), bool(flags & _LATE)
-            found.append(Moment(first, last, events, wire, body, mid, late))
-        return ArrivalTimes(tuple(found), tuple(self.chunks), second_s, doubt)
+            found.append(ArrivalMoment(first, last, events, wire, body, mid, late))
+        return ArrivalTimes(tuple(found), tuple(self.chunks), work_s, doubt)
 
 
 def of_times(
@@ -128,26 +145,24 @@ def of_times(
     doubt: str | None,
 ) -> ArrivalTimes:
     """From the time (seconds) and the bytes of each chunk, where no more was kept."""
-    log = ArrivalLog()
-    body = 0
     # No clock of ours can say how late they were read: far in the future, none is.
     far_ns = time.monotonic_ns() + 10**18
+    log = ArrivalLog(far_ns)
+    body = 0
     for seconds, size in times:
         body += size
         log.read(far_ns + int(seconds * _SECOND_NS), 0, body, 1, mid=False)
     log.chunks.extend(chunks)
-    return log.whole(far_ns, 1.0, doubt)
+    return log.whole(None, doubt)
 
 
 def of_json(
     said: dict[str, Any], chunks: Iterable[tuple[str | None, Track]], doubt: str | None
 ) -> ArrivalTimes:
     """From what `ArrivalTimes.to_json` gave, whose shape has been looked at."""
-    return ArrivalTimes(
-        tuple(_moments(said["moments"])), tuple(chunks), float(said["second"]), doubt
-    )
+    return ArrivalTimes(tuple(_moments(said["moments"])), tuple(chunks), said["work"], doubt)
 
 
-def _moments(rows: Iterable[list[Any]]) -> Iterator[Moment]:
+def _moments(rows: Iterable[list[Any]]) -> Iterator[ArrivalMoment]:
     for began, at, events, wire, body, flags in rows:
-        yield Moment(began, at, events, wire, body, bool(flags & _MID), bool(flags & _LATE))
+        yield ArrivalMoment(began, at, events, wire, body, bool(flags & _MID), bool(flags & _LATE))

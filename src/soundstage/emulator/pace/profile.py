@@ -124,9 +124,9 @@ class ApiProfile:
         delays = (self.default, *self.stages.values(), self.first, self.service)
         return not any(each.mean for each in delays if each is not None)
 
-    def paces(self, stage: str) -> bool:
-        """Whether a stage takes time of its own, whatever the whole takes."""
-        return self.service is None and self.stages.get(stage, self.default).mean > 0
+    def work_s(self, stage: str) -> float:
+        """How long a stage takes by itself, in seconds, on average: 0 where only the whole does."""
+        return 0.0 if self.service is not None else self.stages.get(stage, self.default).mean
 
     def due(self, steps: Sequence[Step], rng: random.Random) -> list[float]:
         """When each chunk is due, in seconds after the start; never falling."""

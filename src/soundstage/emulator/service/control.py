@@ -143,7 +143,7 @@ class Control:
             "profile": self._factory.profile.name,
             "speed": self._factory.speed,
             "takes_no_time": self._factory.profile.takes_no_time,
-            "paces_stages": self._paces_stages(),
+            "work": {api: round(self._work_s(each), 6) for api, each in self._contracts.items()},
             "seed": self._factory.seed,
             "error": self.settings.error,
             "faults": self._faults.counts,
@@ -151,15 +151,11 @@ class Control:
             "contracts": {api: contract.sha256 for api, contract in self._contracts.items()},
         }
 
-    def _paces_stages(self) -> bool:
-        """Whether every stage takes time that does by its contract."""
-        profile = self._factory.profile
-        return all(
-            profile.of(contract.api).paces(stage.name)
-            for contract in self._contracts.values()
-            for stage in contract.protocol.stages
-            if stage.takes_time
-        )
+    def _work_s(self, contract: Contract) -> float:
+        """How long the stages of a contract that take time take together, in seconds."""
+        course = self._factory.profile.of(contract.api)
+        slow = [stage.name for stage in contract.protocol.stages if stage.takes_time]
+        return sum(map(course.work_s, slow)) / self._factory.speed
 
     def state(self) -> dict[str, Any]:
         """Everything in numbers."""
