@@ -147,8 +147,8 @@ class ExchangeReader:
 
 class Underway:
     """An exchange whose answer has begun, and whose body is read by whoever waits (`read`) or by an
-    event loop (`flow`). `reading` is None where not even a head came. `ended_ns`: when its body was over, 0 before
-    (monotonic ns).
+    event loop (`flow`). `reading` is None where not even a head came. `ended_ns`: when its body was
+    over (monotonic ns), 0 before.
     """
 
     __slots__ = ("_over", "claim", "ended_ns", "exchange", "reading")

@@ -1,5 +1,7 @@
-"""The chunked transfer coding (RFC 9112, section 7.1), read by hand: slower than httptools, but
-with all that the grammar allows, such as blanks in chunk extensions. No I/O.
+"""The chunked transfer coding (RFC 9112, section 7.1), read by hand. No I/O.
+
+httptools refuses what the grammar allows, such as blanks in chunk extensions; and of thousands of
+streams each would keep a parser of a kilobyte for what nearly always is one whole chunk a read.
 """
 
 from __future__ import annotations
@@ -53,6 +55,21 @@ class Chunks:
     def between(self) -> bool:
         """Whether the next byte is the first of a chunk."""
         return not (self._left or self._line or self._after_data or self._last)
+
+    def one(self, data: bytes) -> bytes:
+        """What a read carries that is one whole chunk, its size written as nearly everybody does;
+        b"" of any other, which is to be fed.
+        """
+        at = data.find(b"\r\n", 0, _DIGITS)
+        carried = data[at + 2 : -2]
+        if (
+            at > 0
+            and data.startswith(b"%x\r\n" % len(carried))
+            and data.endswith(b"\r\n")
+            and self.between
+        ):
+            return carried
+        return b""
 
     def feed(self, data: bytes) -> None:
         """Read on. Raises FramingError; what came before that has been emitted."""
