@@ -45,7 +45,7 @@ class Chunks:
     def __init__(self, emit: Callable[[bytes], object]) -> None:
         self.emit = emit
         self.complete = self.surplus = False
-        self.trailers: list[tuple[str, str]] = []
+        self.trailers: tuple[tuple[str, str], ...] = ()
         self._left = 0
         self._line = b""
         # What the next line is: the end of a chunk's data, a trailer, else the size of a chunk.
@@ -126,4 +126,4 @@ class Chunks:
                 f"invalid body: no trailer: {beginning(line, 40).decode('latin-1')!r}"
             )
         value = field[2].decode("latin-1").strip(" \t")
-        self.trailers.append((field[1].decode("latin-1").lower(), value))
+        self.trailers += ((field[1].decode("latin-1").lower(), value),)

@@ -67,7 +67,7 @@ class Message:
         self._tail = b""
         self._method = method
         self._head_limit = limits.head_bytes
-        self._reason: list[bytes] = []
+        self._reason = b""
         self._skip = False
         self._without_body = 0
         self.body_bytes = 0
@@ -78,7 +78,7 @@ class Message:
         self.headers: list[tuple[str, str]] = []
         self.trailers: list[tuple[str, str]] = []
         self.http_version = ""
-        self.informational: list[int] = []
+        self.informational: tuple[int, ...] = ()
         self.keep_alive = False
         self.status: int | None = None
         self.surplus = False
@@ -88,7 +88,7 @@ class Message:
     @property
     def reason(self) -> str:
         """The reason phrase, "" if there is none."""
-        return b"".join(self._reason).decode("latin-1")
+        return self._reason.decode("latin-1")
 
     def header(self, name: str) -> str | None:
         """The first value of header `name` (lower case), None if absent."""
@@ -189,12 +189,12 @@ class Message:
         self.pieces.append(body)
 
     def on_status(self, status: bytes) -> None:
-        self._reason.append(status)
+        self._reason += status
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # Interned: all responses of a target have the same few names.
+        # Interned: all responses of a target have the same few names, and most values.
         key = sys.intern(name.decode("latin-1").lower())
-        field = (key, value.decode("latin-1").strip(" \t"))
+        field = (key, sys.intern(value.decode("latin-1").strip(" \t")))
         if self.head_complete:
             self.trailers.append(field)
         else:
@@ -207,7 +207,7 @@ class Message:
         assert parser is not None
         status = parser.get_status_code()
         if 100 <= status < 200:
-            self.informational.append(status)
+            self.informational += (status,)
             self._skip = True
             return
         self.status = status
@@ -250,6 +250,6 @@ class Message:
             self._skip = False
             self._odd_coding = False
             self.headers.clear()
-            self._reason.clear()
+            self._reason = b""
         else:
             self.complete = True
