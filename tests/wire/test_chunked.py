@@ -134,6 +134,40 @@ def test_the_end_of_the_chunks_is_known_by_hand(pieces, cut, more):
     assert chunks.surplus == bool(more.strip(b"\r\n"))
 
 
+@given(st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=5), st.booleans())
+def test_a_chunk_a_read_is_read_as_any_other(pieces, capital):
+    message = Message("POST", Limits())
+    message.feed(HEAD)
+    for piece in pieces:
+        size = b"%X" % len(piece) if capital else b"%x" % len(piece)
+        assert message.feed(b"%b\r\n%b\r\n" % (size, piece)) == piece
+    assert not message.complete
+    message.feed(b"0\r\n\r\n")
+    assert (message.complete, message.surplus) == (True, False)
+    assert message.body_bytes == sum(map(len, pieces))
+
+
+def test_what_looks_like_a_chunk_inside_another_is_data():
+    message = Message("POST", Limits())
+    assert message.feed(HEAD + b"9\r\n12") == b"12"
+    assert message.feed(b"2\r\nok\r\n") == b"2\r\nok\r\n"
+    assert message.feed(b"\r\n2\r\nok\r\n") == b"ok"
+
+
+def test_a_chunk_after_the_last_one_is_surplus():
+    message, _ = read(HEAD + b"2\r\nok\r\n0\r\n\r\n")
+    assert message.feed(b"2\r\nok\r\n") == b""
+    assert message.surplus
+
+
+@pytest.mark.parametrize(
+    "chunk", [b"3\r\nok\r\n", b"1\r\nok\r\n", b"2\r\nok", b"2\r\nok\r", b"\r\n\r\n"]
+)
+def test_a_chunk_of_another_size_is_none(chunk):
+    chunks = Chunks(bytearray().extend)
+    assert chunks.one(chunk) == b""
+
+
 def test_bytes_after_a_body_that_was_read_by_hand_are_surplus():
     for more in (b"HTTP/1.1 200 OK\r\n", b"\r\n\r\n", b"0", b""):
         message, body = read(HEAD + b"2; a\r\nok\r\n0\r\n\r\n" + more)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Final, ParamSpec
+from typing import Final, Generic, ParamSpec
 
 from soundstage.conformance.violations import Violation, place_of
 
@@ -46,50 +46,70 @@ class _KindCount:
     more: int = 0
 
 
+class _Report(Generic[_Said]):
+    """See `Findings.taking`; smaller than a function of its own for each exchange."""
+
+    __slots__ = ("_found", "_make")
+
+    def __init__(self, found: Findings, make: Callable[_Said, Violation]) -> None:
+        self._found = found
+        self._make = make
+
+    def __call__(self, *said: _Said.args, **more: _Said.kwargs) -> None:
+        self._found.add(self._make(*said, **more))
+
+
+class _Taken:
+    """What one `Findings` holds, from its first violation on: most exchanges have none."""
+
+    __slots__ = ("beyond", "kept", "known", "places", "repeated", "rules")
+
+    def __init__(self) -> None:
+        self.kept: list[Violation] = []
+        self.known: dict[_Kind, _KindCount] = {}
+        self.rules: set[tuple[str, str]] = set()
+        #: By code and rule: the first at a place that is not kept, counting the others.
+        self.beyond: dict[tuple[str, str], Violation] = {}
+        self.places = self.repeated = 0
+
+
 class Findings:
     """Takes violations as they are found; iterating gives those that stand for them, in the order
     in which they were found, and at the end what else there was of a rule.
     """
 
-    __slots__ = ("_beyond", "_kept", "_known", "_places", "_repeated", "_room", "_rules")
+    __slots__ = ("_room", "_taken")
 
     def __init__(self, room: Allowance = HELD) -> None:
         self._room = room
-        self._kept: list[Violation] = []
-        self._known: dict[_Kind, _KindCount] = {}
-        self._rules: set[tuple[str, str]] = set()
-        #: By code and rule: the first at a place that is not kept, counting the others.
-        self._beyond: dict[tuple[str, str], Violation] = {}
-        self._places = self._repeated = 0
+        self._taken: _Taken | None = None
 
     def add(self, violation: Violation) -> None:
         """Take one in; one that stands for several counts as so many."""
+        taken = self._taken
+        if taken is None:
+            taken = self._taken = _Taken()
         rule = (violation.code, violation.rule)
         if is_rest(violation):
-            self._count(rule, violation)
+            _count(taken, rule, violation)
             return
         kind = (*rule, place_of(violation))
-        known = self._known.get(kind)
+        known = taken.known.get(kind)
         if known is None:
-            if rule in self._rules and self._places >= self._room.places:
-                self._count(rule, violation)
+            if rule in taken.rules and taken.places >= self._room.places:
+                _count(taken, rule, violation)
                 return
-            self._rules.add(rule)
-            self._places += 1
-            self._known[kind] = _KindCount(len(self._kept))
-            self._kept.append(violation)
-        elif known.kept < self._room.of_a_place and self._repeated < self._room.repeated:
-            self._repeated += 1
+            taken.rules.add(rule)
+            taken.places += 1
+            taken.known[kind] = _KindCount(len(taken.kept))
+            taken.kept.append(violation)
+        elif known.kept < self._room.of_a_place and taken.repeated < self._room.repeated:
+            taken.repeated += 1
             known.kept += 1
-            known.last = len(self._kept)
-            self._kept.append(violation)
+            known.last = len(taken.kept)
+            taken.kept.append(violation)
         else:
             known.more += violation.times
-
-    def _count(self, rule: tuple[str, str], violation: Violation) -> None:
-        before = self._beyond.get(rule)
-        many = violation.times + (before.times if before is not None else 0)
-        self._beyond[rule] = rest(violation, many)
 
     def extend(self, violations: Iterable[Violation]) -> None:
         """Take several in, one after the other."""
@@ -99,22 +119,28 @@ class Findings:
     def taking(self, make: Callable[_Said, Violation]) -> Callable[_Said, None]:
         """A function that makes a violation as `make` does, and takes it in."""
 
-        def report(*said: _Said.args, **more: _Said.kwargs) -> None:
-            self.add(make(*said, **more))
-
-        return report
+        return _Report(self, make)
 
     def __iter__(self) -> Iterator[Violation]:
         return iter(self.all())
 
     def all(self) -> list[Violation]:
         """Those that are kept, each with how many it stands for."""
-        found = list(self._kept)
-        for known in self._known.values():
+        taken = self._taken
+        if taken is None:
+            return []
+        found = list(taken.kept)
+        for known in taken.known.values():
             if known.more:
                 last = found[known.last]
                 found[known.last] = replace(last, times=last.times + known.more)
-        return [*found, *self._beyond.values()]
+        return [*found, *taken.beyond.values()]
+
+
+def _count(taken: _Taken, rule: tuple[str, str], violation: Violation) -> None:
+    before = taken.beyond.get(rule)
+    many = violation.times + (before.times if before is not None else 0)
+    taken.beyond[rule] = rest(violation, many)
 
 
 def bounded(violations: Iterable[Violation], room: Allowance = HELD) -> list[Violation]:

@@ -107,7 +107,7 @@ class Client:
         url = self.target.url + path
         head, body = self._request(call)
         admitted = admitted or self.admit(call)
-        comments: list[bytes] = []
+        comments: list[bytes] | None = None if self.on_comment is None else []
         claim = self.room.claim()
         followed = call.endpoint.kind == "job" and call.follow and not call.expect_error
         kind = JobJudge if followed else Judge
@@ -118,7 +118,7 @@ class Client:
             expect_error=call.expect_error,
             broken_rule=call.broken_rule,
             own_host=urlsplit(url).hostname if self.target.as_live else None,
-            on_comment=comments.append if self.on_comment is not None else None,
+            on_comment=None if comments is None else comments.append,
             claim=claim,
             request=_asked(call),
         )
@@ -157,7 +157,7 @@ class Client:
             assert reading is not None
             reading.tell(told, exchange.ended_ns, exact=False)
         if reading is not None:
-            reading.arrived(self.target.work_s(call.contract.api))
+            reading.arrived(self.target.work_s(exchange.call.contract.api))
             for name in judge.at_the_end:
                 seconds = (reading.last_ns - exchange.started_ns) / _SECOND_NS
                 exchange.milestones.setdefault(name, seconds)
@@ -245,7 +245,7 @@ class Client:
         return (*head, *self.target.headers, *call.headers), body
 
     def _reading(
-        self, exchange: Exchange, claim: Claim, comments: list[bytes]
+        self, exchange: Exchange, claim: Claim, comments: list[bytes] | None
     ) -> ExchangeReader | None:
         """Who reads the body; None if there is not even a head."""
         response, judge = exchange.response, exchange.judge

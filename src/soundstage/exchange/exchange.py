@@ -132,7 +132,7 @@ class Exchange:
     following: Following | None = field(default=None, repr=False)
     #: The rules about what two endpoints say of one generation that were put to the test, below the
     #: endpoint: `status/known`.
-    tied: set[str] = field(default_factory=set)
+    tied: frozenset[str] = frozenset()
     stages: dict[str, list[float]] = field(default_factory=dict)
     #: When its chunks came, of a stream between whose stages lies work; None elsewhere.
     arrivals: ArrivalTimes | None = None
@@ -152,7 +152,7 @@ class Exchange:
     found_later: list[Violation] = field(default_factory=list)
     redactor: Redactor = field(default_factory=Redactor, repr=False)
     _hiding: Redactor | None = field(default=None, repr=False)
-    _said: dict[Violation, Violation] = field(default_factory=dict, repr=False)
+    _said: dict[Violation, Violation] | None = field(default=None, repr=False)
 
     @property
     def violations(self) -> list[Violation]:
@@ -160,6 +160,8 @@ class Exchange:
         return [self._without_secrets(each) for each in found] if found else found
 
     def _without_secrets(self, violation: Violation) -> Violation:
+        if self._said is None:
+            self._said = {}
         said = self._said.get(violation)
         if said is None:
             hiding = self.hiding(self.redactor)
@@ -271,7 +273,7 @@ class Exchange:
             broken_rule=call.broken_rule,
             live=live,
             outage=call.expect_error and self.judge.reason is not None,
-            tied=frozenset(self.tied),
+            tied=self.tied,
             timed=self.arrivals is not None and self.judge.arrived.reason is None,
         )
 

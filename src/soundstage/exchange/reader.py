@@ -27,8 +27,8 @@ OnComment = Callable[[int, bytes], None]
 
 class ExchangeReader:
     """One exchange while its body comes. `claim`: to the room for its chunks. `comments` is the
-    list that the judge's decoder fills; `on_comment` gets each with its arrival (ns).
-    `keep_chunks`, `keep_bytes`: see `Client`.
+    list that the judge's decoder fills, None if nobody asks; `on_comment` gets each with its
+    arrival (ns). `keep_chunks`, `keep_bytes`: see `Client`.
     """
 
     __slots__ = (
@@ -39,6 +39,8 @@ class ExchangeReader:
         "_judge",
         "_keep_bytes",
         "_keep_chunks",
+        "_leave",
+        "_longest_ns",
         "_on_comment",
         "_on_stage",
         "_started_ns",
@@ -55,7 +57,7 @@ class ExchangeReader:
         keep_bytes: bool,
         keep_chunks: bool,
         claim: Claim,
-        comments: list[bytes],
+        comments: list[bytes] | None,
         on_comment: OnComment | None,
     ) -> None:
         self._exchange = exchange
@@ -68,15 +70,18 @@ class ExchangeReader:
         self._comments = comments
         self._on_comment = on_comment
         self._on_stage = exchange.call.on_stage
+        self._leave = exchange.call.leave_at
         self._streaming = exchange.judge.streaming
         self._told_ns = 0
+        self._longest_ns = -1
         self._arrivals = ArrivalLog(exchange.started_ns) if exchange.judge.times_tell else None
         self.last_ns = exchange.response.times.head_ns or exchange.started_ns
 
     def take(self, data: bytes, at_ns: int, last: bool) -> bool:
         """A piece of body, as `Response.reads` gives it; True if no more is wanted."""
         judge = self._judge
-        if (leave := self._exchange.call.leave_at) is not None and leave.inside:
+        leave = self._leave
+        if leave is not None and leave.inside:
             data = self._half_of(leave, data)
         told = judge.feed(data)
         self.last_ns = at_ns
@@ -128,8 +133,10 @@ class ExchangeReader:
         if not milestones or "first_chunk" not in milestones:
             milestones["first_chunk"] = seconds
         else:
-            silent = (at_ns - self._told_ns) / _SECOND_NS
-            if exchange.silence is None or silent > exchange.silence[0]:
+            silent_ns = at_ns - self._told_ns
+            if silent_ns > self._longest_ns or exchange.silence is None:
+                self._longest_ns = silent_ns
+                silent = silent_ns / _SECOND_NS
                 exchange.silence = silent, seconds - silent
         self._told_ns = at_ns
         left = len(told)
@@ -169,7 +176,7 @@ class ExchangeReader:
 class Underway:
     """An exchange whose answer has begun, and whose body is read by whoever waits (`read`) or by an
     event loop (`flow`). `reading` is None where not even a head came. `ended_ns`: when its body was
-    over, 0 before (monotonic ns).
+    over (monotonic ns), 0 before.
     """
 
     __slots__ = ("_over", "claim", "ended_ns", "exchange", "reading")

@@ -7,8 +7,8 @@ block by block; the events of one stream resemble each other and shrink to about
 
 from __future__ import annotations
 
+import struct
 import zlib
-from array import array
 from collections.abc import Iterator
 
 from soundstage.process.memory import Claim
@@ -17,8 +17,12 @@ Piece = tuple[int, bytes, bool]
 
 #: Bytes that are packed together: more shrink better, and fewer wait unpacked.
 _BLOCK = 2_048
-# The fastest level, in small windows: 64 KB of working memory, about 1 us for an event.
-_LEVEL, _WINDOW_BITS, _MEMORY = 1, -13, 5
+# The fastest level, in windows as small as a block: 10 KB of working memory, which a new packer has
+# to clear each time.
+_LEVEL, _WINDOW_BITS, _MEMORY = 1, -11, 2
+#: Before each piece: its time, then twice its length, plus one if it is coarse.
+_MARK = struct.Struct("=qI")
+_mark = _MARK.pack
 
 
 class Tape:
@@ -27,36 +31,33 @@ class Tape:
     is let go (`dropped`), and nothing is kept any more.
     """
 
-    __slots__ = ("_claim", "_held", "_marked", "_marks", "_packed", "_raw", "dropped")
+    __slots__ = ("_claim", "_held", "_packed", "_raw", "dropped")
 
     def __init__(self, claim: Claim | None = None) -> None:
         self.dropped = False
         self._claim = claim
-        self._held = self._marked = 0
+        self._held = 0
         self._raw = bytearray()
-        self._packed: list[bytes] = []
-        # For each piece its time, then twice its length, plus one if it is coarse.
-        self._marks = array("q")
+        self._packed: tuple[bytes, ...] = ()
 
     def append(self, at_ns: int, raw: bytes, coarse: bool) -> None:
-        """Add a piece."""
+        """Add a piece, of less than 2 GB."""
         if self.dropped:
             return
-        marks = self._marks
-        marks.append(at_ns)
-        marks.append(2 * len(raw) + coarse)
-        self._raw += raw
-        if len(self._raw) >= _BLOCK:
-            self._pack()
+        kept = self._raw
+        kept += _mark(at_ns, 2 * len(raw) + coarse)
+        kept += raw
+        if len(kept) >= _BLOCK:
+            self._pack(kept)
 
     def __len__(self) -> int:
         """How many pieces there are."""
-        return len(self._marks) // 2
+        return sum(1 for _ in self._unpacked())
 
     @property
     def kept_bytes(self) -> int:
         """Bytes of memory that the pieces take, as they are kept."""
-        return len(self._raw) + sum(map(len, self._packed)) + 8 * len(self._marks)
+        return len(self._raw) + sum(map(len, self._packed))
 
     def pieces(self) -> list[Piece]:
         """All pieces as they were added."""
@@ -64,25 +65,25 @@ class Tape:
 
     def _unpacked(self) -> Iterator[Piece]:
         blocks = (zlib.decompress(block, _WINDOW_BITS) for block in self._packed)
-        whole = b"".join((*blocks, self._raw))
-        at = 0
-        for number in range(0, len(self._marks), 2):
-            length, coarse = divmod(self._marks[number + 1], 2)
-            yield self._marks[number], whole[at : at + length], bool(coarse)
-            at += length
+        for block in (*blocks, bytes(self._raw)):
+            at = 0
+            while at < len(block):
+                at_ns, marked = _MARK.unpack_from(block, at)
+                at += _MARK.size
+                end = at + marked // 2
+                yield at_ns, block[at:end], bool(marked % 2)
+                at = end
 
-    def _pack(self) -> None:
+    def _pack(self, raw: bytearray) -> None:
         packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOW_BITS, _MEMORY)
-        block = packer.compress(self._raw) + packer.flush()
-        marks = 8 * len(self._marks) - self._marked
-        self._marked += marks
-        many = len(block) + marks
+        block = packer.compress(raw) + packer.flush()
+        many = len(block)
         if self._claim is not None:
             if not self._claim.take(many):
                 self.drop()
                 return
             self._held += many
-        self._packed.append(block)
+        self._packed += (block,)
         self._raw = bytearray()
 
     def drop(self) -> None:
@@ -90,4 +91,4 @@ class Tape:
         self.dropped = True
         if self._claim is not None:
             self._claim.give(self._held)
-        self._raw, self._packed, self._marks = bytearray(), [], array("q")
+        self._raw, self._packed = bytearray(), ()

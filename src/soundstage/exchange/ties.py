@@ -76,8 +76,8 @@ def leave_and_ask(client: Client, call: Call, leave: Leave, charges: Charges) ->
         done = following.looks.check.done
         following.compare_results([state for _, state in exchange.states], chunks, done=done)
         if done and exchange.states:
-            exchange.tied.add("result/same")
-        exchange.tied.add("status/not_behind")
+            exchange.tied |= {"result/same"}
+        exchange.tied |= {"status/not_behind"}
     _count(exchange, following, before, charges())
     exchange.found_later += following.violations
     return exchange
@@ -96,7 +96,7 @@ def ask_alone(client: Client, call: Call, charges: Charges) -> Exchange:
 
 def _count(exchange: Exchange, following: Following, before: int | None, after: int | None) -> None:
     if exchange.looks:
-        exchange.tied.add("status/known")
+        exchange.tied |= {"status/known"}
     if before is not None and after is not None and exchange.looks:
         following.charged(after - before)
-        exchange.tied.add("charged/once")
+        exchange.tied |= {"charged/once"}

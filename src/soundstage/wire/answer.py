@@ -138,7 +138,7 @@ class Answer:
         if message.informational:
             self.informational += message.informational
             self._heads += len(message.informational)
-            message.informational.clear()
+            message.informational = ()
         if not message.head_complete:
             return None
         self._heads += 1

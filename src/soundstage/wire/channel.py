@@ -7,9 +7,11 @@ cooperative. TLS over it is `tls.py`'s; no HTTP in here.
 
 from __future__ import annotations
 
+import _socket
 import contextlib
 import socket
 import time
+from typing import cast
 
 from soundstage.wire.clock import Clock
 from soundstage.wire.end import EndCause
@@ -118,6 +120,17 @@ class Channel:
             if data:
                 self.unstamped += 1
         return data
+
+    def only_polled(self) -> None:
+        """Nobody waits for this connection any more: of gevent's socket, only the one that it wraps
+        is kept. Not for one that others shall use again.
+        """
+        if getattr(self.sock, "_sock", None) is not None:
+            family, kind, proto = self.sock.family, self.sock.type, self.sock.proto
+            bare = _socket.socket(family, kind, proto, fileno=self.sock.detach())
+            self.sock = cast(socket.socket, bare)
+            self._recvmsg_now = receive = bare.recvmsg
+            self._recvmsg = None if self._recvmsg is None else receive
 
     def send(self, data: bytes) -> None:
         """Send all of `data` within the timeout. Raises TimeoutError, OSError, TlsError."""

@@ -1,5 +1,7 @@
-"""The chunked transfer coding (RFC 9112, section 7.1), read by hand: slower than httptools, but
-with all that the grammar allows, such as blanks in chunk extensions. No I/O.
+"""The chunked transfer coding (RFC 9112, section 7.1), read by hand. No I/O.
+
+httptools refuses what the grammar allows, such as blanks in chunk extensions; and of thousands of
+streams each would keep a parser of a kilobyte for what nearly always is one whole chunk a read.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ class Chunks:
     def __init__(self, emit: Callable[[bytes], object]) -> None:
         self.emit = emit
         self.complete = self.surplus = False
-        self.trailers: list[tuple[str, str]] = []
+        self.trailers: tuple[tuple[str, str], ...] = ()
         self._left = 0
         self._line = b""
         # What the next line is: the end of a chunk's data, a trailer, else the size of a chunk.
@@ -53,6 +55,21 @@ class Chunks:
     def between(self) -> bool:
         """Whether the next byte is the first of a chunk."""
         return not (self._left or self._line or self._after_data or self._last)
+
+    def one(self, data: bytes) -> bytes:
+        """What a read carries that is one whole chunk, its size written as nearly everybody does;
+        b"" of any other, which is to be fed.
+        """
+        at = data.find(b"\r\n", 0, _DIGITS)
+        carried = data[at + 2 : -2]
+        if (
+            at > 0
+            and data.startswith(b"%x\r\n" % len(carried))
+            and data.endswith(b"\r\n")
+            and self.between
+        ):
+            return carried
+        return b""
 
     def feed(self, data: bytes) -> None:
         """Read on. Raises FramingError; what came before that has been emitted."""
@@ -109,4 +126,4 @@ class Chunks:
                 f"invalid body: no trailer: {beginning(line, 40).decode('latin-1')!r}"
             )
         value = field[2].decode("latin-1").strip(" \t")
-        self.trailers.append((field[1].decode("latin-1").lower(), value))
+        self.trailers += ((field[1].decode("latin-1").lower(), value),)

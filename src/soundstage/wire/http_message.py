@@ -1,14 +1,14 @@
-"""One HTTP/1.1 response put together from bytes (RFC 9112), by httptools. No I/O, no decoding.
+"""One HTTP/1.1 response put together from bytes (RFC 9112). No I/O, no decoding.
 
+Heads are httptools' to read, and bodies but those in chunks (`chunked.py`), which need no parser.
 Informational responses are skipped but remembered. What httptools lets pass and the standard does
-not, or cannot know (HEAD), is decided here. What it refuses and the standard allows (blanks in
-chunk extensions, empty elements and blanks in Transfer-Encoding) is read by `chunked.py`.
+not, what it refuses and the standard allows (empty elements and blanks in Transfer-Encoding), and
+what it cannot know (HEAD), is decided here.
 """
 
 from __future__ import annotations
 
 import sys
-from functools import partial
 
 import httptools
 
@@ -17,7 +17,6 @@ from soundstage.wire.chunked import Chunks, FramingError
 from soundstage.wire.settings import Limits
 
 _HEAD_END = b"\r\n\r\n"
-_LF = 0x0A
 
 
 class HeadTooLargeError(Exception):
@@ -35,14 +34,11 @@ class Message:
 
     __slots__ = (
         "_bodiless",
-        "_by_hand",
-        "_chunked",
-        "_follower",
+        "_chunks",
         "_head_limit",
         "_method",
         "_odd_coding",
         "_parser",
-        "_plain",
         "_reason",
         "_skip",
         "_tail",
@@ -56,9 +52,6 @@ class Message:
         "http_version",
         "informational",
         "keep_alive",
-        "on_body",
-        "on_chunk_complete",
-        "on_chunk_header",
         "pieces",
         "status",
         "surplus",
@@ -67,20 +60,14 @@ class Message:
 
     def __init__(self, method: str, limits: Limits) -> None:
         self._bodiless = False
-        # A chunked body that httptools reads, and whose chunks can be told apart.
-        self._chunked = False
-        # Where a read ended inside a chunk: who knows how far it is.
-        self._follower: Chunks | None = None
-        # Who reads the body in place of httptools.
-        self._by_hand: Chunks | None = None
+        # Who reads a body in chunks.
+        self._chunks: Chunks | None = None
         self._odd_coding = False
-        # Whether what comes is httptools' to read, without a look at it before.
-        self._plain = False
         # The last bytes of the head so far.
         self._tail = b""
         self._method = method
         self._head_limit = limits.head_bytes
-        self._reason: list[bytes] = []
+        self._reason = b""
         self._skip = False
         self._without_body = 0
         self.body_bytes = 0
@@ -91,21 +78,17 @@ class Message:
         self.headers: list[tuple[str, str]] = []
         self.trailers: list[tuple[str, str]] = []
         self.http_version = ""
-        self.informational: list[int] = []
+        self.informational: tuple[int, ...] = ()
         self.keep_alive = False
         self.status: int | None = None
         self.surplus = False
         self.pieces: list[bytes] = []
-        self.on_body = self.pieces.append
-        # Empty pieces mark where a chunk begins and ends: three pieces are a chunk. What follows
-        # the last chunk of a read is the begin of a line, which does not end with LF.
-        self.on_chunk_header = self.on_chunk_complete = partial(self.pieces.append, b"")
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
 
     @property
     def reason(self) -> str:
         """The reason phrase, "" if there is none."""
-        return b"".join(self._reason).decode("latin-1")
+        return self._reason.decode("latin-1")
 
     def header(self, name: str) -> str | None:
         """The first value of header `name` (lower case), None if absent."""
@@ -116,15 +99,53 @@ class Message:
 
         Raises FramingError or HeadTooLargeError; body that came before it stays in `pieces`.
         """
+        if self._chunks is not None and (body := self._chunks.one(data)):
+            self.body_bytes += len(body)
+            self._without_body = 0
+            return body
+        further = data if self.head_complete else self._feed_head(data)
+        if further and self._chunks is not None:
+            self._feed_chunks(further, self._chunks)
+        elif further:
+            self._parse(further)
+        body = self.rest()
+        if body:
+            self._without_body = 0
+        elif not self.complete:
+            self._without_body += len(data)
+            if self._without_body > self._head_limit:
+                raise HeadTooLargeError(
+                    f"more than {self._head_limit} bytes without any body"
+                    if self.head_complete
+                    else f"the response head is larger than {self._head_limit} bytes"
+                )
+        return body
+
+    def _feed_head(self, data: bytes) -> bytes:
+        """Take the heads in a read, and return what follows. A head is fed apart from that, so that
+        it is known where the body begins.
+        """
+        while data and not self.head_complete:
+            seen = self._tail + data
+            at = seen.find(_HEAD_END)
+            if at < 0:
+                self._tail = seen[-3:]
+                self._parse(data)
+                return b""
+            many = at + len(_HEAD_END) - len(self._tail)
+            self._tail = b""
+            self._parse(data[:many])
+            data = data[many:]
+        if self._chunks is not None:
+            self._parser = None  # it has done its part
+        return data
+
+    def _parse(self, data: bytes) -> None:
+        """Let httptools read on. Raises FramingError, HeadTooLargeError."""
         parser = self._parser
         assert parser is not None
-        pieces = self.pieces
-        body = data
         try:
-            if not self._plain:
-                body = self._feed(data, parser)
-            if body:
-                parser.feed_data(body)
+            parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             raise FramingError("the server switched protocols, which nobody asked for") from None
         except httptools.HttpParserError as error:
@@ -133,93 +154,13 @@ class Message:
             elif isinstance(error.__context__, FramingError | HeadTooLargeError):
                 raise error.__context__ from None
             else:
-                self._take_over(body, error)
-        if self._bodiless and any(pieces):
+                what = "body" if self.head_complete else "response head"
+                raise FramingError(f"invalid {what}: {error}") from None
+        if self._bodiless and self.pieces:
             self.surplus = True
-            pieces.clear()
-        if pieces and not self.surplus:
-            if not self._chunked:
-                body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            elif self._follower is None and len(pieces) == 3 and body[-1] == _LF:
-                body = pieces[1]  # one whole chunk, as most reads are
-            else:
-                if self._follower is not None or len(pieces) % 3 or body[-1] != _LF:
-                    self._follow(body)
-                body = b"".join(pieces)
-            pieces.clear()
-            self.body_bytes += len(body)
-            self._without_body = 0
-            return body
-        if not self.complete:
-            if self._chunked and body:
-                self._follow(body)
-            self._without_body += len(data)
-            if self._without_body > self._head_limit:
-                raise HeadTooLargeError(
-                    f"more than {self._head_limit} bytes without any body"
-                    if self.head_complete
-                    else f"the response head is larger than {self._head_limit} bytes"
-                )
-        return self.rest()
+            self.pieces.clear()
 
-    def _feed(self, data: bytes, parser: httptools.HttpResponseParser) -> bytes:
-        """Take of a read what is not httptools' to read as body, and return the rest. A head is fed
-        apart from what follows, so that it is known where the body begins.
-        """
-        while data and not self.head_complete:
-            seen = self._tail + data
-            at = seen.find(_HEAD_END)
-            if at < 0:
-                self._tail = seen[-3:]
-                parser.feed_data(data)
-                self._chunked = False
-                data = b""
-            else:
-                many = at + len(_HEAD_END) - len(self._tail)
-                self._tail = b""
-                parser.feed_data(data[:many])
-                data = data[many:]
-        if self._by_hand is not None:
-            self._read_by_hand(data)
-            return b""
-        self._plain = self.head_complete
-        return data
-
-    def _follow(self, data: bytes) -> None:
-        """Note how far the chunks are after `data`, which did not end with one."""
-        if self.complete:
-            return
-        follower = self._follower
-        if follower is None:
-            follower = self._follower = Chunks(_forget)
-        try:
-            follower.feed(data)
-        except FramingError:
-            # httptools lets something pass that we do not know.
-            self._chunked, self._follower = False, None
-        else:
-            if follower.between:
-                self._follower = None
-
-    def _take_over(self, data: bytes, error: httptools.HttpParserError) -> None:
-        """Read this and all that follows by hand, if that is a body in chunks that the standard
-        allows. Raises FramingError with httptools' reason if it is not.
-        """
-        reason = f"invalid {'body' if self.head_complete else 'response head'}: {error}"
-        if not self._chunked:
-            raise FramingError(reason) from None
-        self._by_hand = self._follower or Chunks(_forget)
-        self._by_hand.emit = self.pieces.append
-        self._follower, self._chunked, self._plain = None, False, False
-        self.pieces.clear()
-        try:
-            self._read_by_hand(data)
-        except FramingError:
-            raise FramingError(reason) from None
-
-    def _read_by_hand(self, data: bytes) -> None:
-        chunks = self._by_hand
-        assert chunks is not None
+    def _feed_chunks(self, data: bytes, chunks: Chunks) -> None:
         chunks.feed(data)
         if chunks.complete and not self.complete:
             self.complete = True
@@ -244,13 +185,16 @@ class Message:
         if self.complete:
             raise FramingError("bytes follow the end of the message")
 
+    def on_body(self, body: bytes) -> None:
+        self.pieces.append(body)
+
     def on_status(self, status: bytes) -> None:
-        self._reason.append(status)
+        self._reason += status
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # Interned: all responses of a target have the same few names.
+        # Interned: all responses of a target have the same few names, and most values.
         key = sys.intern(name.decode("latin-1").lower())
-        field = (key, value.decode("latin-1").strip(" \t"))
+        field = (key, sys.intern(value.decode("latin-1").strip(" \t")))
         if self.head_complete:
             self.trailers.append(field)
         else:
@@ -263,7 +207,7 @@ class Message:
         assert parser is not None
         status = parser.get_status_code()
         if 100 <= status < 200:
-            self.informational.append(status)
+            self.informational += (status,)
             self._skip = True
             return
         self.status = status
@@ -277,9 +221,7 @@ class Message:
             raise HeadTooLargeError(f"the response head is larger than {self._head_limit} bytes")
         coding = self.header("transfer-encoding")
         if self._odd_coding:
-            self._take_coding()
-        else:
-            self._chunked = coding is not None
+            self._check_coding()
         length = self.header("content-length")
         self.content_length = int(length) if length else None
         self.keep_alive = parser.should_keep_alive()
@@ -291,8 +233,10 @@ class Message:
             self.complete = self._bodiless = True
         elif status not in (204, 304):
             self.close_delimited = coding is None and length is None
+            if coding is not None:
+                self._chunks = Chunks(self.pieces.append)
 
-    def _take_coding(self) -> None:
+    def _check_coding(self) -> None:
         """The transfer coding is not the plain word, and httptools may not know what it is: an
         element of a list may be empty (RFC 9110, section 5.6.1.2), and blanks may surround it.
         """
@@ -300,17 +244,12 @@ class Message:
         codings = {each.strip(" \t").lower() for each in listed.split(",")} - {""}
         if codings != {"chunked"}:
             raise FramingError(f"transfer coding {head(listed, 40)!r} was not asked for")
-        self._by_hand = Chunks(self.pieces.append)
 
     def on_message_complete(self) -> None:
         if self._skip:
             self._skip = False
             self._odd_coding = False
             self.headers.clear()
-            self._reason.clear()
+            self._reason = b""
         else:
             self.complete = True
-
-
-def _forget(data: bytes) -> None:
-    """What a follower does with the data of chunks."""

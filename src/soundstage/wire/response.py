@@ -141,6 +141,8 @@ class Response(Answer):
             return
         assert self._wakeups_of is not None
         self._waiting_ns = self._waiting_ns or time.monotonic_ns()
+        if self._release is None:
+            channel.only_polled()
         self._wakeups = self._wakeups_of(channel.sock.fileno(), self._readable)
         if channel.more:
             self._readable()
