@@ -60,7 +60,12 @@ class Decided:
 
 
 def measure(
-    runs: int = 200, record: str = "", scale: float = 200.0, seed: int = 1, base: str = "pairs"
+    runs: int = 200,
+    record: str = "",
+    scale: float = 200.0,
+    seed: int = 1,
+    base: str = "pairs",
+    shifts: tuple[float, ...] = SHIFTS,
 ) -> Grid:
     """`runs` comparisons a line, of songs of the run `record` (none: one is made). `base`: "pairs"
     of songs, or "whole", a finished run that is taken whole at each look.
@@ -71,7 +76,7 @@ def measure(
     with recorded(record) as path:
         songs = read(path)
         for order in ORDERS:
-            for shift in SHIFTS:
+            for shift in shifts:
                 drawn = simulate(
                     songs, order, shift, runs, rng, scale, alphas=(ALPHA, _NAIVE), whole=whole
                 )
