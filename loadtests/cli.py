@@ -20,8 +20,7 @@ from soundstage import cli
 from soundstage.config import Config, find_config
 from soundstage.errors import UsageError
 from soundstage.exchange import consent
-from soundstage.exchange.budget import is_loopback
-from soundstage.exchange.spawn import EMULATOR, spawned_emulator
+from soundstage.exchange.spawn import EMULATOR, is_free, spawned_emulator
 from soundstage.exit_codes import ExitCode, with_report
 from soundstage.loadtests.load_options import duration, parse_args, parser
 from soundstage.loadtests.merged_options import how_much, parameters, planned, scenario_of
@@ -84,8 +83,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         return 0
     tell_unknown_rules(config, {part.api for part in scenario.parts}, "soundstage load", stderr)
     confirm_configured(args, config, target, stderr)
-    live = target != EMULATOR and not is_loopback(target)
-    if live and budget:
+    if not is_free(target) and budget:
         if args.yes:
             print(plan, file=stderr)
         else:
