@@ -1,9 +1,8 @@
-"""What plans say of costs: what goes to this machine costs nothing, and no plan says that it may."""
+"""What plans say of costs: no plan for this machine says that anything may be billed."""
 
 from __future__ import annotations
 
 import pytest
-
 from tests.support.command_run import run_here
 
 _LOAD = ("load", "--api", "v6", "--rate", "2", "--duration", "2s", "--dry-run")
