@@ -20,8 +20,7 @@ from soundstage import cli
 from soundstage.config import Config, find_config
 from soundstage.errors import UsageError
 from soundstage.exchange import consent
-from soundstage.exchange.budget import is_loopback
-from soundstage.exchange.spawn import EMULATOR, spawned_emulator
+from soundstage.exchange.spawn import EMULATOR, is_free, spawned_emulator
 from soundstage.exit_codes import ExitCode, with_report
 from soundstage.loadtests.load_options import duration, parse_args, parser, start_buffer
 from soundstage.loadtests.merged_options import how_much, parameters, planned, scenario_of
@@ -92,7 +91,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
 
         plan += "\n" + planned_looks(scenario, args.looks)
     spends = any(
-        each != EMULATOR and not is_loopback(each) and limit
+        not is_free(each) and limit
         for each, limit in ((target, budget), (args.against or EMULATOR, args.against_budget))
     )
     if asked is not None and (args.dry_run or spends):

@@ -14,6 +14,7 @@ from typing import Any
 from soundstage.config import Config
 from soundstage.contract import load
 from soundstage.errors import UsageError
+from soundstage.exchange.spawn import FREE_HERE, is_free
 from soundstage.loadtests.schedule import arrivals
 from soundstage.loadtests.schedule.recorded_arrivals import read_moments
 from soundstage.loadtests.schedule.scenario import STREAM, Part, Scenario, endpoint_of, span, spread
@@ -145,6 +146,8 @@ def planned(target: str, scenario: Scenario, budget: int | None) -> str:
     limit = "no budget" if budget is None else f"a budget of {budget}"
     if budget is not None and many is not None and budget < round(many * billed / whole):
         limit += ", which is less: the run ends when it is spent"
+    if is_free(target):
+        limit += f": {FREE_HERE}"
     lines.append(f"{cost}; {limit}")
     first, *rest = lines
     return visible.lines([f"{target}: {first}", *(f"  {each}" for each in rest)])

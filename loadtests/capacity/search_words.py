@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from soundstage.errors import UsageError
+from soundstage.exchange.spawn import FREE_HERE, is_free
 from soundstage.loadtests.capacity.search import FIRST_RATE, CapacitySearch, SearchLimits
 from soundstage.loadtests.capacity.trial_counts import TrialCounts, TrialOutcome
 from soundstage.loadtests.merged_options import planned as planned_once
@@ -70,7 +71,8 @@ def planned(target: str, scenario: Scenario, limits: SearchLimits, budget: int |
     limit = (
         "no budget" if budget is None else f"a budget of {budget}: the search ends when it is spent"
     )
-    lines += [once[1], f"  requests may be billable; {limit}"]
+    cost = FREE_HERE if is_free(target) else "requests may be billable"
+    lines += [once[1], f"  {cost}; {limit}"]
     return visible.lines(lines)
 
 

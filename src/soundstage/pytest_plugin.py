@@ -1,7 +1,8 @@
-"""The pytest side of the contract gate: options, fixtures, a test case per rule, the run bundle.
+"""The pytest side of the contract gate: fixtures, a test case per rule, the run bundle.
 
 `pytest contracts --target URL` and `soundstage check` run the same checks; the command hands its
-gate over (`Provided`), plain pytest opens one from the options. Does nothing for other tests.
+gate over (`Provided`), plain pytest opens one from its options (`pytest_gate.py`). Does nothing for
+other tests.
 
 What the checks say beside the rules is sorted here: a failed check is the contract's doing, an
 exception that nobody expected is ours, and what could not be told is neither.
@@ -9,47 +10,36 @@ exception that nobody expected is ours, and what could not be told is neither.
 
 from __future__ import annotations
 
-import os
-import shlex
-import sys
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from soundstage import pytest_words
-from soundstage.arguments import at_most, between, count, from_one, shown_of_another
-from soundstage.config import Config, find_config
-from soundstage.contract import Contract, available, load
+from soundstage import pytest_gate, pytest_words
+from soundstage.contract import Contract, available
 from soundstage.contract.rules import Rule
 from soundstage.errors import BudgetError, SoundstageError
-from soundstage.exchange import destination
-from soundstage.exchange.patience import LONGEST_TIMEOUT_S
-from soundstage.exchange.spawn import EMULATOR
 from soundstage.gate import conclusion, progress_words
-from soundstage.gate.contract_check import (
-    EXPLORED,
-    MOST_AT_ONCE,
-    MOST_EXPLORED,
-    CheckOptions,
-    open_gate,
-)
+from soundstage.gate.contract_check import EXPLORED
 from soundstage.gate.gate import ContractGate
 from soundstage.gate.progress import Progress
 from soundstage.gate.rule_outcomes import Beside, RuleOutcome, exit_code, of_budget
 from soundstage.output import outgoing, visible
 from soundstage.output.progress_lines import repeated
 from soundstage.process import contract_folders
+from soundstage.pytest_gate import (
+    BESIDE,
+    BUNDLE,
+    GATE,
+    STACK,
+    contracts_of,
+    gate_of,
+    has_target,
+    spread,
+)
 from soundstage.results.weight import Weighed
-from soundstage.target_options import apis_of
 
-_GATE = pytest.StashKey[ContractGate]()
-_BESIDE = pytest.StashKey[Beside]()
-_TIMEOUT = "--contract-timeout"
-_PARALLEL = "--contract-parallel"
-_seconds = between(0.1, LONGEST_TIMEOUT_S)
 _RULE = "rule"
 _RULE_TEST = "test_rule"
 _MARKERS = ("rules", "each_contract")
@@ -60,16 +50,6 @@ _OPEN = "inconclusive: "
 _OUR_BUG = 70
 #: Seconds between two lines that say how far it is.
 _TELL_S = 10.0
-#: Options of pytest that spread tests over processes, each of which would have a purse and a bundle
-#: of its own: destination, and how they are written.
-_SPREADING = {
-    "numprocesses": "-n",
-    "tx": "--tx",
-    "forked": "--forked",
-    "workers": "--workers",
-    "tests_per_worker": "--tests-per-worker",
-    "looponfail": "--looponfail",
-}
 
 
 class Provided:
@@ -86,8 +66,8 @@ class Provided:
         self._failed = False
 
     def pytest_configure(self, config: pytest.Config) -> None:
-        config.stash[_GATE] = self._gate
-        config.stash[_BESIDE] = self.beside
+        config.stash[GATE] = self._gate
+        config.stash[BESIDE] = self.beside
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -115,25 +95,7 @@ class Provided:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("soundstage", "Soundstage contract checks")
-    group.addoption("--target", metavar="URL", help="base URL of the API, or: emulator")
-    group.addoption("--api", action="append", help="API version to check (default: all)")
-    text = "add the contracts in this folder (repeatable; also $SOUNDSTAGE_SCHEMAS)"
-    group.addoption(contract_folders.OPTION, action="append", metavar="DIR", help=text)
-    group.addoption("--budget", type=count, help="billable requests that may be sent")
-    group.addoption("--key-file", help="file with the API key (default: $SOUNDVERSE_API_KEY)")
-    group.addoption("--out", help="folder of the run bundle (default: one below runs/)")
-    text = (
-        f"at most so many explored requests an endpoint (default: {EXPLORED} where they are free)"
-    )
-    group.addoption("--explore", type=at_most(MOST_EXPLORED), help=text)
-    text = "billable requests that may be made up"
-    group.addoption("--explore-budget", type=count, help=text)
-    text = "requests of contract checks that are under way at once"
-    group.addoption(_PARALLEL, type=from_one(MOST_AT_ONCE), help=text)
-    # `--timeout` is that of the plugin pytest-timeout, for each test.
-    group.addoption(_TIMEOUT, type=_seconds, help="seconds for all that contract checks send")
-    group.addoption("--contract-strict", action="store_true", help="warnings fail, too")
+    pytest_gate.add_options(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -141,7 +103,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", line)
     config.addinivalue_line("markers", "each_contract: the test runs once for each API version")
     _add_contracts(config)
-    if config.getoption("--target") is not None and (how := _spread(config)) is not None:
+    if config.getoption("--target") is not None and (how := spread(config)) is not None:
         pytest.exit(
             f"contract checks run in one process, which has the budget and the bundle: {how} would "
             "make several; leave it out (-n 0), nothing was sent",
@@ -166,7 +128,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marker = metafunc.definition.get_closest_marker("rules")
     if marker is None and metafunc.definition.get_closest_marker("each_contract") is None:
         return
-    contracts = _contracts(metafunc.config)
+    contracts = contracts_of(metafunc.config)
     if marker is None:
         metafunc.parametrize("contract", contracts, ids=[each.api for each in contracts])
         return
@@ -188,7 +150,7 @@ def pytest_pycollect_makeitem() -> Generator[None, Any, Any]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Stop with one line where contract checks have no target."""
     checks = any(item.get_closest_marker(name) for item in items for name in _MARKERS)
-    if checks and not (_has_target(config) or config.option.collectonly):
+    if checks and not (has_target(config) or config.option.collectonly):
         raise pytest.UsageError(
             "contract checks need --target URL (or --target emulator, which is free)"
         )
@@ -198,9 +160,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Capture what the collected rules need, several endpoints at once."""
     rules = [rule for item in session.items if (rule := _rule_of(item)) is not None]
     # Also called where the collection has just been refused.
-    if not rules or session.config.option.collectonly or not _has_target(session.config):
+    if not rules or session.config.option.collectonly or not has_target(session.config):
         return
-    gate = _gate(session.config)
+    gate = gate_of(session.config)
     gate.selected = rules
     wanted = [(rule.api, rule.endpoint) for rule in rules]
     known = [pair for pair in wanted if pair[1] in gate.contracts[pair[0]].endpoints]
@@ -213,11 +175,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Without the command around it, the plugin finishes the bundle and sets the exit code."""
-    stack = session.config.stash.get(_STACK, None)
+    stack = session.config.stash.get(STACK, None)
     if stack is None:
         return
-    gate = session.config.stash[_GATE]
-    outcomes, beside = _outcomes(session, gate), session.config.stash[_BESIDE]
+    gate = session.config.stash[GATE]
+    outcomes, beside = _outcomes(session, gate), session.config.stash[BESIDE]
     code = exit_code(outcomes, beside, sent=bool(gate.exchanges))
     if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         # Other tests of the same session may have failed, too.
@@ -226,7 +188,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         code = code or int(exitstatus != pytest.ExitCode.OK)
         selection = _selection(session, gate, outcomes)
         conclusion.finish(gate, outcomes, code, beside=beside, selection=selection)
-        session.config.stash[_BUNDLE] = gate.bundle.path
+        session.config.stash[BUNDLE] = gate.bundle.path
     stack.close()
 
 
@@ -239,11 +201,11 @@ def pytest_runtest_makereport(
     _without_secrets(report)
     if not any(map(item.get_closest_marker, _MARKERS)):
         return report
-    if (rule := _rule_of(item)) is not None and _GATE in item.config.stash:
-        seconds = item.config.stash[_GATE].check_seconds
+    if (rule := _rule_of(item)) is not None and GATE in item.config.stash:
+        seconds = item.config.stash[GATE].check_seconds
         seconds[rule.id] = round(seconds.get(rule.id, 0.0) + call.duration, 6)
     pytest_words.show(report)
-    beside = item.config.stash.get(_BESIDE, None)
+    beside = item.config.stash.get(BESIDE, None)
     if beside is None or call.excinfo is None:
         return report
     error, name = call.excinfo.value, item.nodeid.rpartition("/")[2]
@@ -291,8 +253,8 @@ def _without_secrets(report: pytest.TestReport | pytest.CollectReport) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     config = terminalreporter.config
-    if (path := config.stash.get(_BUNDLE, None)) is not None:
-        gate = config.stash[_GATE]
+    if (path := config.stash.get(BUNDLE, None)) is not None:
+        gate = config.stash[GATE]
         terminalreporter.section("Soundstage")
         target = gate.session.target
         said = f"run bundle: {path} (soundstage report {path})"
@@ -303,7 +265,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session")
 def gate(pytestconfig: pytest.Config) -> ContractGate:
     """The gate: captured exchanges, and what they say about each rule."""
-    return _gate(pytestconfig)
+    return gate_of(pytestconfig)
 
 
 @pytest.fixture
@@ -351,89 +313,6 @@ def _line(exchange: str, weighed: Weighed) -> str:
     violation = weighed.violation
     place = exchange if violation.chunk is None else f"{exchange} chunk {violation.chunk}"
     return f"{place} {violation.path}: {violation.message} [{violation.code}]"
-
-
-_STACK = pytest.StashKey[ExitStack]()
-_BUNDLE = pytest.StashKey[Path]()
-_SETTINGS = pytest.StashKey[Config]()
-
-
-def _contracts(config: pytest.Config) -> list[Contract]:
-    if _GATE in config.stash:
-        return list(config.stash[_GATE].contracts.values())
-    try:
-        return [load(api) for api in apis_of(config.getoption("--api"), _settings(config))]
-    except SoundstageError as error:
-        raise pytest.UsageError(visible.alone(error)) from error
-
-
-def _gate(config: pytest.Config) -> ContractGate:
-    if _GATE in config.stash:
-        return config.stash[_GATE]
-    stack = ExitStack()
-    target, settings = _target(config), _settings(config)
-    key_file = config.getoption("--key-file") or settings.target.key_file
-    budget = config.getoption("--budget")
-    assert target is not None  # who comes here has looked
-    try:
-        if target != EMULATOR and not _named_by_hand(config):
-            of_pytest = config.getoption("--target") is not None
-            named_by = config.inipath or "a file of pytest's" if of_pytest else settings.path
-            destination.confirm(
-                target, named_by or "", option="--target", key_file=key_file, stderr=None
-            )
-        options = CheckOptions(
-            target=target,
-            apis=tuple(each.api for each in _contracts(config)),
-            budget=budget if budget is not None else settings.target.budget,
-            explore_budget=config.getoption("--explore-budget"),
-            at_once=config.getoption(_PARALLEL),
-            key_file=key_file,
-            ca_file=settings.target.ca_file,
-            out=config.getoption("--out"),
-            strict=config.getoption("--contract-strict"),
-            command=shlex.join(["pytest", *shown_of_another(sys.argv[1:])]),
-            config=settings,
-            timeout_s=config.getoption(_TIMEOUT),
-            timeout_option=_TIMEOUT,
-        )
-        gate = stack.enter_context(open_gate(options))
-    except SoundstageError as error:
-        stack.close()
-        pytest.exit(visible.alone(outgoing.text(str(error))), returncode=error.exit_code)
-    config.stash[_STACK] = stack
-    config.stash[_GATE] = gate
-    config.stash[_BESIDE] = Beside()
-    return gate
-
-
-def _named_by_hand(config: pytest.Config) -> bool:
-    """Whether the user named the target, and not a file of the folder (`addopts`)."""
-    words = [*map(str, config.invocation_params.args)]
-    words += shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
-    return destination.says(words, "--target")
-
-
-def _has_target(config: pytest.Config) -> bool:
-    return _GATE in config.stash or _target(config) is not None
-
-
-def _target(config: pytest.Config) -> str | None:
-    """What `--target` says, or soundstage.toml: but not to several processes, see `_spread`."""
-    asked: str | None = config.getoption("--target")
-    if asked is not None or hasattr(config, "workerinput") or _spread(config) is not None:
-        return asked
-    return _settings(config).target.url
-
-
-def _settings(config: pytest.Config) -> Config:
-    """soundstage.toml, read where checks ask for it and not for any session of pytest."""
-    if _SETTINGS not in config.stash:
-        try:
-            config.stash[_SETTINGS] = find_config()
-        except SoundstageError as error:
-            raise pytest.UsageError(visible.alone(outgoing.text(str(error)))) from error
-    return config.stash[_SETTINGS]
 
 
 def _kind(contract: Contract, rule: Rule) -> str:
@@ -485,12 +364,3 @@ def _in_words(item: pytest.Item) -> str:
 
 def _one_line(text: str) -> str:
     return next(iter(text.strip().splitlines()), "see --verbose")
-
-
-def _spread(config: pytest.Config) -> str | None:
-    """The option that spreads this session over processes; None if it runs in this one."""
-    if hasattr(config, "workerinput"):
-        return "-n"
-    return next(
-        (flag for name, flag in _SPREADING.items() if getattr(config.option, name, None)), None
-    )

@@ -63,8 +63,8 @@ def add_address_options(options: TakesOptions, *, emulator_args: str) -> None:
     add = options.add_argument
     text = f"base URL of the API; `{EMULATOR}` starts one (free)"
     add("--target", type=base_url, metavar="URL", help=text)
-    usual = f", after {emulator_args}" if emulator_args else ""
-    text = f"options for --target {EMULATOR}{usual} (see `soundstage emulate --help`)"
+    usual = f"added to the default, {emulator_args}; " if emulator_args else ""
+    text = f"options for --target {EMULATOR} ({usual}see `soundstage emulate --help`)"
     add(
         "--emulator-args",
         type=after_the_usual,

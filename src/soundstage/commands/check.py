@@ -22,9 +22,8 @@ from soundstage.conformance.violations import fingerprint
 from soundstage.contract import available
 from soundstage.errors import SoundstageError, UsageError
 from soundstage.exchange import consent
-from soundstage.exchange.budget import is_loopback
 from soundstage.exchange.patience import LONGEST_TIMEOUT_S
-from soundstage.exchange.spawn import EMULATOR
+from soundstage.exchange.spawn import EMULATOR, is_free
 from soundstage.exit_codes import ExitCode, with_report, worst
 from soundstage.gate.contract_check import (
     EXPLORED,
@@ -277,8 +276,7 @@ def _check_expression(text: str) -> None:
 
 def _may_cost(options: CheckOptions) -> bool:
     """Whether a check may cost money, as far as can be told without asking the target."""
-    here = options.target == EMULATOR or is_loopback(options.target)
-    return options.treat_as_live or not here
+    return options.treat_as_live or not is_free(options.target)
 
 
 def _check_waiver_file(name: str) -> None:

@@ -26,7 +26,7 @@ from soundstage.exchange.filled_paths import names_in
 from soundstage.exchange.patience import LONGEST_TIMEOUT_S, Patience, TimeUpError
 from soundstage.exchange.requests import request_body, sent_body
 from soundstage.exchange.session import Session, open_session
-from soundstage.exchange.spawn import EMULATOR, spawned_emulator
+from soundstage.exchange.spawn import EMULATOR, FREE_HERE, is_free, spawned_emulator
 from soundstage.output.streams import json_line, say
 from soundstage.output.visible import in_json, lines, own
 from soundstage.output.written_files import create, print_document
@@ -156,7 +156,8 @@ def _planned(target: str, budget: int | None, wanted: list[Wanted]) -> str:
     head = [f"{target}:", *(f"  {many} x {what}" for what, many in sent.items())]
     billable = sum(each.endpoint.billed for each in wanted)
     limit = "no budget" if budget is None else f"a budget of {budget}"
-    return lines([*head, f"{billable} billable requests, {limit}"])
+    here = f": {FREE_HERE}" if is_free(target) else ""
+    return lines([*head, f"{billable} billable requests, {limit}{here}"])
 
 
 def _record(

@@ -14,19 +14,29 @@ import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import IO
+from typing import IO, Final
 
 from soundstage.contract import load_sound
 from soundstage.errors import EmulatorOptionsError, TargetError
+from soundstage.exchange.budget import is_loopback
 from soundstage.output.outgoing import KEY_VARIABLE
 from soundstage.process import lifeline
 
 #: The target that stands for an emulator of our own, started for the run.
 EMULATOR = "emulator"
+#: What plans say of billable requests to such a target.
+FREE_HERE: Final = "none is billed here"
 _READY = "listening on "
 _START_SECONDS = 30.0
 _STOP_SECONDS = 5.0
 _TAIL_BYTES = 2000
+
+
+def is_free(target: str) -> bool:
+    """Whether nothing that goes to a target can cost money, as far as can be told without asking
+    it: an emulator of our own, or anything on this machine.
+    """
+    return target == EMULATOR or is_loopback(target)
 
 
 @contextmanager
