@@ -98,7 +98,8 @@ def has_a_place(contract: Contract, fault: Fault) -> None:
 @each_contract
 def test_each_has_a_place_in_every_kind_of_answer(contract: Contract) -> None:
     for fault in wire_faults(contract):
-        has_a_place(contract, fault)
+        if fault.of == "any":
+            has_a_place(contract, fault)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
