@@ -25,6 +25,7 @@ from soundstage.loadtests.run import hopeless
 from soundstage.loadtests.run.locust_statistics import forget_old_seconds
 from soundstage.loadtests.run.playback_probe import Probes
 from soundstage.loadtests.run.rows import RowRecorder
+from soundstage.loadtests.run.run_bill import RunBill
 from soundstage.loadtests.schedule.arrivals import rate_at
 from soundstage.loadtests.schedule.scenario import Scenario
 from soundstage.loadtests.schedule.traffic import Traffic
@@ -106,6 +107,8 @@ class LoadRun:
         self.given_up: tuple[ObjectiveTally, hopeless.Hopeless] | None = None
         self.capacity: dict[str, Any] | None = None
         self.meter = LagMeter(self._second)
+        self.bill = RunBill(session, {each.api: each for each in traffic.contracts})
+        recording.watchers.append(self.bill.add)
         self._flying: dict[Any, Call] = {}
         self._cutting = gevent.event.Event()
         self._cut = False

@@ -191,6 +191,16 @@ class RowRecorder:
             exercised=exercised_by,
         )
 
+    def found_at_the_end(self, exchange: str, api: str, endpoint: str, found: Violation) -> None:
+        """What only the whole run shows to be wrong; it stands by one of its exchanges."""
+        ids = {"exchange": exchange, "api": api, "endpoint": endpoint}
+        rows = [{**ids, **found.to_json()}]
+        self.outlet.violations(self.weights.violation_rows(rows, [found]))
+        defects = self._defects.setdefault(found.rule, Defects(found.rule))
+        defects.add(found.code, found.message, found.path, found.times)
+        self._broken_in[found.rule] += 1
+        self.matrix.note(exchange, [found])
+
     def broken(self) -> str:
         """What is broken, in a sentence; "" for nothing."""
         failed = (row for row in self.matrix.rows() if row["outcome"] == "failed")
