@@ -24,7 +24,7 @@ from soundstage.loadtests.generator.lateness import Lateness
 from soundstage.loadtests.run.locust_statistics import LocustRows
 from soundstage.observed.exchanges import Sampler, observe
 from soundstage.observed.facts import Observed
-from soundstage.results.held_streams import HeldStreams
+from soundstage.results.arrivals.held_streams import HeldStreams
 from soundstage.results.matrix import Matrix
 from soundstage.results.row_facts import lateness
 from soundstage.results.user_weights import Weights

@@ -9,7 +9,7 @@ from soundstage.exit_codes import ExitCode, with_report
 from soundstage.loadtests.run.load_run import LoadRun
 from soundstage.process import signals
 from soundstage.results import verdicts
-from soundstage.results.held_streams import BUFFERED, held_words
+from soundstage.results.arrivals.held_streams import BUFFERED, held_words
 
 #: Reasons that are the target's or the environment's, not the contract's.
 _ENVIRONMENT = ("api.", "http.", "environment.", "harness.idle_timeout", "harness.total_timeout")
