@@ -288,11 +288,25 @@ def duration(run: Mapping[str, Any]) -> float:
 def budget_words(run: Mapping[str, Any]) -> str:
     """What a run cost: `4 billable requests spent of 10`; of an emulator that it is free."""
     spent, limit = run["budget"]["spent"], run["budget"]["limit"]
+    cost = cost_words(run)
     if run["target"]["kind"] == "emulator":
         asked = f" for {plural(spent, 'generation')}" if spent else ""
-        return f"nothing was charged{asked}: an emulator is free"
+        live = f"; live it would be {cost}" if cost else ""
+        return f"nothing was charged{asked}: an emulator is free{live}"
     of = f" of {limit:,}" if limit is not None else ""
-    return f"{plural(spent, 'billable request')} spent{of}"
+    return f"{plural(spent, 'billable request')} spent{of}" + (f": {cost}" if cost else "")
+
+
+def cost_words(run: Mapping[str, Any]) -> str:
+    """What its songs come to by the contracts' prices: `120 credits`, `110 to 120 credits`; ""
+    where no contract says a price.
+    """
+    parts = []
+    for each in run["budget"].get("cost", ()):
+        least, most = f"{each['least']:,g}", f"{each['most']:,g}"
+        many = least if least == most else f"{least} to {most}"
+        parts.append(f"{many} {plain(each['unit'], 40)}")
+    return ", ".join(parts)
 
 
 def target_facts(run: Mapping[str, Any]) -> list[str]:

@@ -28,6 +28,7 @@ from soundstage.loadtests.run.flight import Flight
 from soundstage.loadtests.run.locust_statistics import forget_old_seconds
 from soundstage.loadtests.run.playback_probe import Probe, Probes, most_players
 from soundstage.loadtests.run.rows import RowRecorder
+from soundstage.loadtests.run.run_bill import RunBill
 from soundstage.loadtests.schedule.arrivals import rate_at
 from soundstage.loadtests.schedule.scenario import Scenario
 from soundstage.loadtests.schedule.traffic import Traffic
@@ -123,6 +124,8 @@ class LoadRun:
         self.beside: LoadRun | None = None
         self.further_voids: list[dict[str, str]] = []
         self.meter = LagMeter(self._second)
+        self.bill = RunBill(session, {each.api: each for each in traffic.contracts})
+        recording.watchers.append(self.bill.add)
         self._flying: set[Flight] = set()
         self._all_landed = gevent.event.Event()
         self._cutting = gevent.event.Event()

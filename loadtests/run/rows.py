@@ -24,7 +24,7 @@ from soundstage.loadtests.generator.lateness import Lateness
 from soundstage.loadtests.run.locust_statistics import LocustRows
 from soundstage.observed.exchanges import Sampler, observe
 from soundstage.observed.facts import Observed
-from soundstage.results.held_streams import HeldStreams
+from soundstage.results.arrivals.held_streams import HeldStreams
 from soundstage.results.listening.listened import first_sound
 from soundstage.results.matrix import Matrix
 from soundstage.results.row_facts import lateness
@@ -194,6 +194,16 @@ class RowRecorder:
             reason=row["reason"],
             exercised=exercised_by,
         )
+
+    def found_at_the_end(self, exchange: str, api: str, endpoint: str, found: Violation) -> None:
+        """What only the whole run shows to be wrong; it stands by one of its exchanges."""
+        ids = {"exchange": exchange, "api": api, "endpoint": endpoint}
+        rows = [{**ids, **found.to_json()}]
+        self.outlet.violations(self.weights.violation_rows(rows, [found]))
+        defects = self._defects.setdefault(found.rule, Defects(found.rule))
+        defects.add(found.code, found.message, found.path, found.times)
+        self._broken_in[found.rule] += 1
+        self.matrix.note(exchange, [found])
 
     def broken(self) -> str:
         """What is broken, in a sentence; "" for nothing."""

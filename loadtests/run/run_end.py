@@ -9,7 +9,7 @@ from soundstage.exit_codes import ExitCode, with_report
 from soundstage.loadtests.run.load_run import LoadRun
 from soundstage.process import signals
 from soundstage.results import verdicts
-from soundstage.results.held_streams import BUFFERED, held_words
+from soundstage.results.arrivals.held_streams import BUFFERED, held_words
 
 #: Reasons that are the target's or the environment's, not the contract's.
 _ENVIRONMENT = ("api.", "http.", "environment.", "harness.idle_timeout", "harness.total_timeout")
@@ -27,6 +27,7 @@ def conclude(run: LoadRun) -> int:
         raise run.failure
     session = run.session
     stepped = run.clock_stepped()
+    run.bill.settle(run.recording)
     voids = _voids(run, stepped)
     slos = slo_results(run)
     code = _exit_code(run, voids, slos)
@@ -58,7 +59,7 @@ def _finish(
         voids=voids,
         totals=_totals(run),
         status="interrupted" if run.interrupted else "complete",
-        budget={"limit": session.budget.limit, "spent": run.spent()},
+        budget={"limit": session.budget.limit, "spent": run.spent(), **run.bill.cost()},
         clock={
             "source": sources[0] if len(sources) == 1 else "mixed" if sources else "kernel",
             "stepped": stepped,

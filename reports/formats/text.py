@@ -19,6 +19,8 @@ from soundstage.reports.run.rule_results import RuleResult
 from soundstage.reports.run.summary import Group
 from soundstage.reports.words import (
     OUTCOMES,
+    budget_words,
+    cost_words,
     milestone_label,
     percent,
     place_words,
@@ -68,6 +70,8 @@ def print_summary(report: Report, stdout: TextIO) -> None:
     _print_next([each for each in findings if each.outcome in ("failed", "outside")], stdout)
     for group in report.summary.groups:
         _print_group(report, group, stdout)
+    if cost_words(report.run):
+        say(f"cost: {budget_words(report.run)}", stdout)
     if said := until(report):
         say(f"times count from the moment a request was due: {said}", stdout)
     _print_notes([each for each in findings if each.outcome == "passed"], stdout)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from soundstage.results.held_streams import held_words
+from soundstage.results.arrivals.held_streams import held_words
 
 #: Reason by parameter of run.json; None for what may differ.
 _PARAMETERS: Mapping[str, str | None] = {

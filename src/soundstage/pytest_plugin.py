@@ -170,6 +170,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     with _telling(session.config, gate.sender.progress):
         gate.captures.all(known)
         gate.ties.all(rules)
+        gate.bill.retry(rules)
 
 
 @pytest.hookimpl(trylast=True)

@@ -14,7 +14,7 @@ from importlib.resources import files
 from typing import Final
 
 from soundstage.contract import Contract
-from soundstage.contract.rules import Rule
+from soundstage.contract.rules import BILLING, Rule
 from soundstage.contract.stream_rules import AS_MADE
 from soundstage.untrusted import json_text
 
@@ -71,6 +71,7 @@ _OF_ENDPOINT: Final[dict[str, tuple[str, ...]]] = {
     "tracks/all": ("track.missing",),
     "tracks/ended": ("track.after_end",),
     AS_MADE: ("stream.buffered",),
+    BILLING: ("billing.too_much", "billing.too_little"),
     "index/start": ("index.start",),
     "index/consecutive": ("index.gap", "index.repeated", "index.decreased"),
     "constant/*": ("identity.changed",),

@@ -31,6 +31,14 @@ _SUCCESS: Final = range(200, 300)
 _OK: Final = 200
 
 
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a song costs: so many of a unit (`credits`)."""
+
+    amount: float
+    unit: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Endpoint:
     """One documented endpoint; schemas are resolved. Compared and hashed by identity.
@@ -39,7 +47,9 @@ class Endpoint:
     "status" (looks a generation up; with `protocol` its states are those stages, else it is one
     result). `content_type` is what the rule about the media type of its answer rests on. `when`:
     which requests are for it, where others share its method and path. `success`: the statuses of a
-    good answer, empty where nobody says.
+    good answer, empty where nobody says. `price`: what one request costs that is charged for, None
+    where nobody says; `idempotency_key`: the header by whose value a request that is sent again is
+    known, and is charged for no second time; None where there is none.
     """
 
     name: str
@@ -60,6 +70,8 @@ class Endpoint:
     poll: Polling | None = None
     looked_up_by: LookedUp | None = None
     protocol: Protocol | None = None
+    price: Price | None = None
+    idempotency_key: str | None = None
 
     @property
     def sampled(self) -> bool:

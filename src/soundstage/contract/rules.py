@@ -7,6 +7,7 @@ list of them is the contract matrix, and each becomes a test case of `soundstage
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from soundstage.contract.asset_fields import ASPECTS, WHOLE, asset_fields, duration_of
 from soundstage.contract.grounds import Grounds
@@ -15,7 +16,10 @@ from soundstage.contract.protocol import Endpoint, Errors, Hosts, Protocol
 from soundstage.contract.rule_book import Rule, RuleBook
 from soundstage.contract.stream_rules import state_rules, stream_rules, tie_rules
 
-__all__ = ["Rule", "RuleBook", "rule_book"]
+#: The rule, below its endpoint, that what is charged is what was made.
+BILLING: Final = "billing/adds_up"
+
+__all__ = ["BILLING", "Rule", "RuleBook", "rule_book"]
 
 
 def rule_book(
@@ -44,6 +48,11 @@ def rule_book(
             if endpoint.makes_songs:
                 _open_world(book, endpoint, hosts)
                 _asset_rules(book, endpoint, protocol, [endpoint.response])
+        if endpoint.billed and endpoint.makes_songs:
+            # That a song is paid for once is what anybody expects, and no page says.
+            inferred = Grounds("inferred", endpoint.grounds.source)
+            text = "A song is charged for once, and what is refused is not (emulator only)."
+            book.add(endpoint.name, BILLING, inferred, text)
         if endpoint.looked_up_by is not None:
             tie_rules(book, endpoint, endpoint.looked_up_by)
     _error_rules(book, errors)

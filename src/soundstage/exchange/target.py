@@ -43,6 +43,8 @@ _ABOUT: dict[str, tuple[type, ...]] = {
     "charges": (int,),
     "takes_no_time": (bool,),
     "work": (dict,),
+    "asked": (dict,),
+    "charged": (dict,),
 }
 
 

@@ -9,10 +9,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from soundstage.assets.asset_checks import inconclusive
+from soundstage.conformance.billing import cost_of
 from soundstage.conformance.coverage import exercised, is_tied
 from soundstage.contract import Contract
 from soundstage.contract.rules import Rule
 from soundstage.gate.gate import ContractGate
+from soundstage.gate.gate_bill import is_of_bill
 from soundstage.gate.rule_outcomes import (
     Beside,
     RuleOutcome,
@@ -41,6 +43,8 @@ def outcome(gate: ContractGate, rule: Rule) -> RuleOutcome:
         kind=_kind(gate.contracts[rule.api], rule),
         seconds=gate.check_seconds.get(rule.id),
     )
+    if is_of_bill(rule):
+        return _of_bill(gate, known)
     unknown = gate.assets.unknown(rule)
     # What is only noted of a file that is not looked into has not put its rule to the test.
     noted = unknown is not None and not gate.assets.exercised(rule)
@@ -59,6 +63,17 @@ def outcome(gate: ContractGate, rule: Rule) -> RuleOutcome:
         not_shown(known, [exchange for exchange, _ in concerned], not_sent)
         if known.outcome == "not_exercised" and unknown is not None:
             known.reason = unknown
+    return known
+
+
+def _of_bill(gate: ContractGate, known: RuleOutcome) -> RuleOutcome:
+    """What is known about a rule that only the account of an emulator shows."""
+    judged, exchange = gate.bill.judge(known.rule)
+    if judged.found is not None and exchange is not None:
+        known.found = [(exchange, gate.weights.of(judged.found))]
+        known.weigh()
+    elif judged.reason is not None:
+        known.outcome, known.reason = "not_exercised", f"not judged: {judged.reason}"
     return known
 
 
@@ -122,6 +137,12 @@ def finish(
     apart = exploring.limit is None and budget.limit is not None
     sources = {exchange.response.timing_source for exchange in gate.exchanges}
     reasons = reasons_of(outcomes, beside)
+    for each in outcomes:
+        if is_of_bill(each.rule) and each.found:
+            exchange, weighed = each.found[0]
+            ids = {"exchange": exchange, "api": each.rule.api, "endpoint": each.rule.endpoint}
+            rows = [{**ids, **weighed.violation.to_json()}]
+            gate.bundle.violations(gate.weights.violation_rows(rows, [weighed.violation]))
     gate.bundle.observed(gate.sender.observed.to_json())
     gate.bundle.finish(
         verdict=None if interrupted else _VERDICTS.get(exit_code, "inconclusive"),
@@ -134,6 +155,7 @@ def finish(
         budget={
             "limit": _sum(budget.limit, exploring.limit),
             "spent": budget.spent + (0 if apart else exploring.spent),
+            **cost_of(gate.bill.billing()[0]),
         },
         sending=gate.captures.facts(),
         clock={

@@ -14,6 +14,7 @@ from soundstage.contract import Contract
 from soundstage.contract.rules import Rule
 from soundstage.exchange.client import Exchange
 from soundstage.gate.captures import Captures
+from soundstage.gate.gate_bill import GateBill
 from soundstage.gate.made_up_requests import MadeUpRequests
 from soundstage.gate.rule_outcomes import unjudged
 from soundstage.gate.sender import Sender
@@ -44,6 +45,7 @@ class ContractGate:
         self.seed = seed
         self.captures = Captures(sender, self.contracts, seed=seed, at_once=at_once)
         self.ties = TieChecks(sender, self.contracts, seed=seed)
+        self.bill = GateBill(sender, self.contracts, seed=seed)
         self.made_up = MadeUpRequests(sender, at_once=at_once)
         #: The rules that were selected, once they are known.
         self.selected: list[Rule] = []

@@ -30,6 +30,7 @@ from soundstage.generation.faults.catalogue import (
     valid_stream,
 )
 from soundstage.proof.arrival_trials import found_in_arrivals, unheld
+from soundstage.proof.bill_trials import found_in_bills, unbilled
 from soundstage.proof.kill_matrix import KillMatrix, KillTable, Trial, TrialFinding
 from soundstage.proof.tie_trials import found_in_ties, untied
 from soundstage.proof.wire_trials import found_on_the_wire
@@ -71,7 +72,10 @@ def judge_all(
     on_the_wire = [fault for fault in faults if fault.level == "wire" and not fault.timed]
     for fault, finding in found_on_the_wire(contract, on_the_wire, seed):
         add(_trial(fault, finding, "wrong_code"))
-    of_ties = [fault for fault in faults if fault.level == "service"]
+    of_bills = [fault for fault in faults if fault.kind == "bill"]
+    for fault, finding in found_in_bills(contract, of_bills, seed):
+        add(_trial(fault, finding, "wrong_code" if finding.found else "survived"))
+    of_ties = [fault for fault in faults if fault.kind == "tie"]
     for fault, finding in found_in_ties(contract, of_ties, seed):
         add(_trial(fault, finding, "wrong_code" if finding.found else "survived"))
     for table in (matrix.errors, matrix.warnings):
@@ -80,6 +84,11 @@ def judge_all(
         _alarm(contract, matrix, f"{seed}/{number}", number)
     for each in unheld(contract, matrix.errors.valid_streams, seed):
         _count_alarm(matrix, {each.severity}, f"{each.message} [{each.code}]")
+    if valid and of_bills:
+        for endpoint, judged in unbilled(contract, seed):
+            assert judged.found is not None
+            said = f"{endpoint.name}: {judged.found.message} [{judged.found.code}]"
+            _count_alarm(matrix, {judged.found.severity}, said)
     if valid and of_ties:
         for endpoint, violation in untied(contract, seed):
             said = f"{endpoint.name} and what looks it up: {violation.message} [{violation.code}]"

@@ -122,6 +122,14 @@ class Matrix:
             self._judged[place] += 1
         elif reason:
             self._reasons[place][reason] += 1
+        self.note(exchange, violations)
+        if exercised is not None:
+            unseen = self._unseen[place]
+            for rule_id in [key for key, rule in unseen.items() if exercised(rule)]:
+                del unseen[rule_id]
+
+    def note(self, exchange: str, violations: Iterable[Violation]) -> None:
+        """Count what an exchange shows, or what stands by it though only the whole run shows it."""
         for violation in violations:
             rule = violation.rule
             self._violations[rule] += violation.times
@@ -130,10 +138,10 @@ class Matrix:
             reasons[weighed.weight] = reasons.get(weighed.weight) or weighed.reason
             if len(self._evidence[rule]) < EVIDENCE:
                 self._evidence[rule].append(evidence_of(exchange, violation))
-        if exercised is not None:
-            unseen = self._unseen[place]
-            for rule_id in [key for key, rule in unseen.items() if exercised(rule)]:
-                del unseen[rule_id]
+
+    def exercised(self, api: str, endpoint: str, rule: str) -> None:
+        """A rule was put to the test, though no exchange by itself does that."""
+        self._unseen[api, endpoint].pop(rule, None)
 
     @property
     def broken(self) -> bool:

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from soundstage.results import quantiles
-from soundstage.results.held_streams import BUFFERED
+from soundstage.results.arrivals.held_streams import BUFFERED
 from soundstage.results.objective_tally import ObjectiveTally
 from soundstage.results.slo import Objective, Slo
 

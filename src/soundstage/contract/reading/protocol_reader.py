@@ -20,6 +20,7 @@ from soundstage.contract.protocol import (
     Index,
     Milestone,
     NeverDecrease,
+    Price,
     Protocol,
     Sentinel,
     SongLength,
@@ -207,6 +208,8 @@ class ProtocolReader:
             poll=_polling(entry["poll"]) if "poll" in entry else None,
             looked_up_by=self._looked_up(entry),
             protocol=self._protocol_of(entry, whole),
+            price=Price(**entry["price"]) if "price" in entry else None,
+            idempotency_key=entry.get("idempotency_key"),
         )
 
     def _looked_up(self, entry: Mapping[str, Any]) -> LookedUp | None:

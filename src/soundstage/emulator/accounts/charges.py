@@ -24,6 +24,8 @@ from soundstage.emulator.accounts.accounts import Account
 from soundstage.emulator.accounts.rates import RateLimit
 from soundstage.generation.story import Step
 
+#: An API and an endpoint.
+Place = tuple[str, str]
 #: Accounts that are remembered. Where any key is taken, whoever sends a new one with each request
 #: makes an account each; beyond this many those that were not used for longest are forgotten.
 MOST_ACCOUNTS: Final = 100_000
@@ -52,13 +54,14 @@ class _Book:
 
 @dataclass(slots=True, eq=False)
 class HeldPrice:
-    """A price that is held for the generation of that `number`. `charges`: it becomes a charge when
-    it is due, else it is released then.
+    """A price that is held for the generation of that `number`, at a `place`. `charges`: it becomes
+    a charge when it is due, else it is released then.
     """
 
     number: int
     account: str
     price: int
+    place: Place = ("", "")
     charges: bool = False
 
 
@@ -91,12 +94,21 @@ class Ledger:
         self._many: Counter[str] = Counter(charged=0, released=0)
         self._credits: Counter[str] = Counter()
         self._refusals: Counter[str] = Counter()
+        #: How often each endpoint was asked for a song, and how many were charged for.
+        self.asked: Counter[Place] = Counter()
+        self.charged_at: Counter[Place] = Counter()
 
     def hold(
-        self, account: Account, price: int, rate: RateLimit | None = None, now: float | None = None
+        self,
+        account: Account,
+        price: int,
+        rate: RateLimit | None = None,
+        now: float | None = None,
+        place: Place = ("", ""),
     ) -> HeldPrice | ChargeRefused:
         """Take `price` from an account; one that is new gets its opening balance. `rate` is its
-        limit, None for none; `now` is in seconds of the monotonic clock.
+        limit, None for none; `now` is in seconds of the monotonic clock; `place`: the API and the
+        endpoint that were asked.
         """
         book = self._book(account.name, account.balance)
         if rate is not None:
@@ -109,7 +121,7 @@ class Ledger:
         book.balance -= price
         book.held += 1
         self.number += 1
-        hold = HeldPrice(self.number, account.name, price)
+        hold = HeldPrice(self.number, account.name, price, place)
         self._held.add(hold)
         return hold
 
@@ -120,11 +132,12 @@ class Ledger:
         hold.charges = charges
         heappush(self._due, (due, hold.number, hold))
 
-    def charge_again(self, account: str, price: int) -> None:
-        """Charge an account for what it was charged for before: what no service should do."""
-        book = self._books.get(account)
-        if book is None:
-            return
+    def charge_again(self, account: Account, price: int, place: Place = ("", "")) -> None:
+        """Charge an account for what it was charged for before, or never got: what no service
+        should do.
+        """
+        book = self._book(account.name, account.balance)
+        self.charged_at[place] += 1
         book.balance -= price
         book.charged += 1
         self._many["charged"] += 1
@@ -158,6 +171,7 @@ class Ledger:
         book.held -= 1
         if charged:
             book.charged += 1
+            self.charged_at[hold.place] += 1
         else:
             book.balance += hold.price
         became = "charged" if charged else "released"

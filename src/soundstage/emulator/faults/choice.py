@@ -277,6 +277,17 @@ class RequestFaults:
             self.strike(each)
         return frozenset(each.fault.name.rpartition("/")[2] for each in found)
 
+    def bill(self, endpoint: str, name: str) -> bool:
+        """Whether an endpoint charges in that wrong way, by the last name of the fault."""
+        for each in self._known():
+            ours = each.fault.kind == "bill" and each.fault.of == endpoint
+            if ours and each.fault.name.rpartition("/")[2] == name:
+                luck = self._luck(each.fault.name)
+                if luck.random() < each.asked.probability and self.tally.take(each):
+                    self.strike(each)
+                    return True
+        return False
+
     # --- choosing ---------------------------------------------------------------------------------
 
     def _known(self) -> list[Chosen]:
@@ -301,7 +312,7 @@ class RequestFaults:
             for each in known
             if not _concerns(each.fault, of)
             and not each.fault.early
-            and each.fault.kind not in ("tie", "states")
+            and each.fault.kind not in ("tie", "bill", "states")
         ]
 
     def _tallied(self, broken: InjectedAnswer, astray: Sequence[Chosen]) -> InjectedAnswer:
@@ -321,7 +332,7 @@ class RequestFaults:
 def _concerns(fault: Fault, of: str) -> bool:
     if fault.of == "any":
         return of != "error" and not fault.early
-    return fault.of == of and fault.kind != "tie"
+    return fault.of == of and fault.kind not in ("tie", "bill")
 
 
 def _one_body(value: Payload, status: int) -> WholeAnswer:

@@ -32,6 +32,7 @@ from soundstage.emulator.generations.factory import (
     course_of,
 )
 from soundstage.emulator.generations.generations import Generation
+from soundstage.emulator.generations.repeats import Repeats
 from soundstage.emulator.generations.request_reader import BadBody, RequestReader
 from soundstage.emulator.generations.store import Store
 from soundstage.emulator.http.asgi import (
@@ -47,6 +48,7 @@ from soundstage.emulator.http.replies import BODY_LIMIT, Headers, Reply, plain, 
 from soundstage.emulator.pace.capacity import Capacity
 from soundstage.emulator.pace.profile import Profile
 from soundstage.errors import UsageError
+from soundstage.generation.faults.fault_bills import NOT_AT_ALL, RETRIED, TWICE
 from soundstage.near_names import did_you_mean
 
 ERROR_HEADER: Final = b"soundstage-error"
@@ -89,7 +91,8 @@ class Declined:
 class Accepted:
     """A request that was let in `at` a moment of the loop's clock, its price `held`. `course`
     decides how its generation goes (`factory.course_of`); `fails`: a word in it wants that to fail
-    midway. `generation` is None until it has begun.
+    midway; `again`: it was asked for before, and is charged for no second time. `generation` is
+    None until it has begun.
     """
 
     place: SongEndpoint
@@ -97,9 +100,11 @@ class Accepted:
     raw: bytes
     base: str
     at: float
+    account: Account
     held: HeldPrice
     course: bytes
     fails: bool
+    again: bool = False
     generation: Generation | None = None
 
     @property
@@ -132,6 +137,7 @@ class Admission:
         self._asked = 0
         self._refusing = False
         self._readers: dict[int, RequestReader] = {}
+        self._repeats = Repeats()
         self._error: str | None = None
         self._limits: Mapping[str, RateLimit | None] = {}
         served = contracts.values()
@@ -159,6 +165,7 @@ class Admission:
     def reset(self) -> None:
         """Forget who was let in."""
         self._capacity.clear()
+        self._repeats.clear()
         self._asked = 0
 
     def account(self, scope: Scope, contract: Contract) -> Account | None:
@@ -199,12 +206,16 @@ class Admission:
         if isinstance(asked, BadBody):
             # Again, for what it says: nothing of the key may be in it.
             return self._bad_body(place, scope, raw)
+        repeated = self._repeats.of(place, account, scope, raw)
+        if repeated is not None and not repeated.same:
+            why = f"the {place.endpoint.idempotency_key} was sent with another body before"
+            return self._declined(contract, "wrong_types", why)
         words = self._triggers.words_in(asked.prompt)
         early, late = _by_precedence([*words, *self._triggers.words_in(asked.lyrics or "")])
         # Nothing waits from here on, so that no other request comes between.
         if (unwanted := self._unwanted(contract, account, early)) is not None:
             return unwanted
-        held = self._hold(place, account, late, at)
+        held = self._hold(place, account, late, at, free=repeated is not None)
         if isinstance(held, Declined):
             return held
         fails = any(word.fails for word in words)
@@ -213,7 +224,12 @@ class Admission:
             course = course_of(self.factory.seed, held.number, contract.api, raw)
         else:
             course = bytes.fromhex(again.decode())
-        return Accepted(place, asked, raw, base_url(scope), at, held, course, fails)
+        if repeated is not None:
+            course = repeated.course
+        else:
+            self._repeats.keep(place, account, scope, raw, course)
+        known = repeated is not None
+        return Accepted(place, asked, raw, base_url(scope), at, account, held, course, fails, known)
 
     def begin(self, accepted: Accepted, faults: RequestFaults | None = None) -> Generation:
         """Make the generation of a request that was let in, give it its slot, say when its price is
@@ -234,7 +250,16 @@ class Admission:
             generation.put_off(slot.start - generation.started, slot.stretch)
         billed = generation.billed_at if place.endpoint.billed else None
         due = generation.end if billed is None else billed
-        self.ledger.seal(held, due, charges=billed is not None)
+        bill = place.endpoint.name
+        charges = billed is not None and not accepted.again
+        if accepted.again and faults is not None and faults.bill(bill, RETRIED):
+            charges = True
+        if charges and faults is not None:
+            if faults.bill(place.endpoint.name, NOT_AT_ALL):
+                charges = False
+            elif faults.bill(place.endpoint.name, TWICE):
+                self.ledger.charge_again(accepted.account, held.price, held.place)
+        self.ledger.seal(held, due, charges=charges)
         self.store.add(
             generation,
             number=held.number,
@@ -245,6 +270,13 @@ class Admission:
         generation.faults = faults
         accepted.generation = generation
         return generation
+
+    def charge_anyway(self, place: SongEndpoint, scope: Scope) -> None:
+        """Charge for a request that was refused: what no service should do."""
+        account = self.account(scope, place.contract)
+        if account is not None:
+            where = place.contract.api, place.endpoint.name
+            self.ledger.charge_again(account, self.accounts.price, where)
 
     def leave(self, accepted: Accepted) -> None:
         """Whoever asked has heard the answer, or has gone. A generation that has begun goes on; the
@@ -319,13 +351,15 @@ class Admission:
         return course.refusal(random.Random(f"{self.factory.seed}/{self._asked}/refusal"))
 
     def _hold(
-        self, place: SongEndpoint, account: Account, late: Trigger | None, at: float
+        self, place: SongEndpoint, account: Account, late: Trigger | None, at: float, *, free: bool
     ) -> HeldPrice | Declined:
         """Hold the price, where nothing that comes after the key's own troubles stands against
-        it: a word of the body, and no room for one more.
+        it: a word of the body, and no room for one more. `free`: nothing is charged.
         """
-        contract, price = place.contract, self.accounts.price if place.endpoint.billed else 0
-        held = self.ledger.hold(account, price, self.rate(account), at)
+        billed = place.endpoint.billed and not free
+        contract, price = place.contract, self.accounts.price if billed else 0
+        where = contract.api, place.endpoint.name
+        held = self.ledger.hold(account, price, self.rate(account), at, where)
         if isinstance(held, ChargeRefused):
             why = f"the balance of the key is below the price of {price}"
             if held.error == "rate_limit":

@@ -148,7 +148,20 @@ class Control:
             "error": self.settings.error,
             "faults": self._faults.counts,
             "charges": self._ledger.charged(),
+            "asked": self._by_place(self._ledger.asked),
+            "charged": self._by_place(self._ledger.charged_at),
             "contracts": {api: contract.sha256 for api, contract in self._contracts.items()},
+        }
+
+    def _by_place(self, counts: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:
+        """Numbers by API and endpoint, of all that make songs."""
+        return {
+            api: {
+                name: counts.get((api, name), 0)
+                for name, endpoint in contract.endpoints.items()
+                if endpoint.makes_songs
+            }
+            for api, contract in self._contracts.items()
         }
 
     def _work_s(self, contract: Contract) -> float:

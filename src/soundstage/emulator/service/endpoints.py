@@ -30,6 +30,7 @@ from soundstage.emulator.http.explained import refuse
 from soundstage.emulator.http.journal import ENTRY, JournalEntry
 from soundstage.emulator.http.replies import BODY_LIMIT, Reply, plain, refusal
 from soundstage.emulator.service.streaming import SongAnswer
+from soundstage.generation.faults.fault_bills import REFUSED
 from soundstage.generation.faults.fault_ties import CHARGED_TWICE, UNKNOWN_ID
 from soundstage.generation.walk import maker_of
 from soundstage.output.cutting import head
@@ -135,6 +136,7 @@ class Endpoints:
         async def handle(scope: Scope, receive: Receive, send: Send) -> None:
             entry: JournalEntry = scope[ENTRY]
             entry.api, entry.endpoint = contract.api, endpoint.name
+            admission.ledger.asked[contract.api, endpoint.name] += 1
             faults = None
             named = header_list(scope["headers"], FAULT_HEADER)
             if named is not None or self.faults.asked:
@@ -152,6 +154,8 @@ class Endpoints:
                     return
             accepted = await admission.accept(place, scope, receive, entry)
             if isinstance(accepted, Declined):
+                if faults is not None and faults.bill(endpoint.name, REFUSED):
+                    admission.charge_anyway(place, scope)
                 await self._decline(accepted, faults, scope, send)
                 return
             listener = FarEnd(receive)
@@ -215,7 +219,7 @@ class Endpoints:
                 return
             entry.message_id = found.story.message_id
             if CHARGED_TWICE in ties and account is not None:
-                self.admission.ledger.charge_again(account.name, self.admission.accounts.price)
+                self.admission.ledger.charge_again(account, self.admission.accounts.price)
             now = asyncio.get_running_loop().time()
             answer = self._look(contract, endpoint, found, now, faults, ties)
             if faults is not None:

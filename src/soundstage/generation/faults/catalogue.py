@@ -31,6 +31,7 @@ from soundstage.generation.faults.fault_across import (
     of_index,
     of_rising,
 )
+from soundstage.generation.faults.fault_bills import of_bills
 from soundstage.generation.faults.fault_bodies import of_errors, of_results, result_chunks
 from soundstage.generation.faults.fault_fields import of_stages
 from soundstage.generation.faults.fault_framing import of_framing
@@ -101,6 +102,7 @@ def _faults(contract: Contract) -> Iterator[Fault]:
     for fault in (*of_json(contract), *of_framing(contract), *of_http(contract)):
         yield _of_the_told(contract, fault)
     yield from of_ties(contract)
+    yield from of_bills(contract)
 
 
 def _of_the_told(contract: Contract, fault: Fault) -> Fault:

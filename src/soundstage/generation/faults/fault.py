@@ -48,7 +48,8 @@ class WholeAnswer(NamedTuple):
 class Fault:
     """A named way to break a valid answer of `of`: an endpoint by its name, "error", or "any" that
     makes something. `kind` says what is broken: "stream", "states" (looks at a state, one after the
-    other), "result", "error", "any", or "tie" (what two endpoints say of one generation).
+    other), "result", "error", "any", "tie" (what two endpoints say of one generation), or "bill"
+    (what is charged).
 
     `codes`: each of them must catch it; one, at `severity` ("error" or "warning"), is enough.
     `rule` says what forbids it where no single payload shows it: of a request that is refused, the
