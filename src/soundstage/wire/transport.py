@@ -12,7 +12,15 @@ from collections import defaultdict, deque
 from functools import partial
 
 from soundstage.errors import UsageError
-from soundstage.wire.channel import CAN_POLL, Address, Channel, TlsError, connect, resolve
+from soundstage.wire.channel import (
+    CAN_POLL,
+    Address,
+    Channel,
+    TlsError,
+    connect,
+    resolve,
+    why_unreachable,
+)
 from soundstage.wire.clock import Clock
 from soundstage.wire.end import End, EndKind
 from soundstage.wire.proxy import Proxy, ProxyError
@@ -235,7 +243,7 @@ class Transport:
             if channel is not None and times.connected_ns is not None:
                 response.fail(EndKind.TLS, f"{peer}: connection lost in the TLS handshake")
             else:
-                why = getattr(error, "strerror", None) or str(error)
+                why = why_unreachable(error)
                 response.fail(EndKind.UNREACHABLE, f"cannot reach {peer}: {why}")
         except BaseException:
             if channel is not None:
