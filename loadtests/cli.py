@@ -194,6 +194,7 @@ def _load(options: LoadOptions, drive: Drive, stderr: TextIO, many: int) -> tupl
     from locust.env import Environment
 
     from soundstage.loadtests.cluster.processes import Processes
+    from soundstage.loadtests.generator.sockets import too_few
     from soundstage.loadtests.run import users
     from soundstage.loadtests.run.run_end import conclude
     from soundstage.loadtests.run.run_setup import open_run
@@ -216,6 +217,8 @@ def _load(options: LoadOptions, drive: Drive, stderr: TextIO, many: int) -> tupl
             load.interrupt(signum)
         for warning in load.session.warnings:
             say(f"soundstage load: {warning}", stderr)
+        if (lack := too_few(options.scenario.users or 0, many)) is not None:
+            say(f"soundstage load: {lack}", stderr)
         runner: Any = (
             environment.create_local_runner() if team is None else team.runner(environment)
         )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from functools import cache
 from typing import Final
 
+from soundstage.process.open_files import raise_limit
+
 #: Files, pipes and sockets of our own that are open beside the exchanges, with room to spare.
 _OURS: Final = 128
-#: More than this no process follows in time; about 20 KB each.
+#: More than this no process follows in time; about 10 KB each.
 _MOST: Final = 50_000
 
 
@@ -17,16 +18,19 @@ def most_sockets() -> int:
     """How many sockets exchanges may take. Raises the soft limit of open files as far as the system
     lets anybody.
     """
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        return _MOST
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MOST + _OURS if hard == resource.RLIM_INFINITY else min(hard, _MOST + _OURS)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY:
-        return _MOST
-    return max(1, min(_MOST, soft - _OURS))
+    return max(1, min(_MOST, raise_limit(_MOST + _OURS) - _OURS))
+
+
+def too_few(wanted: int, processes: int = 1) -> str | None:
+    """What to say, and to do, where so many exchanges at once are more than `processes` may have;
+    None where they are not.
+    """
+    each = most_sockets()
+    if wanted <= each * processes:
+        return None
+    here = "this process" if processes == 1 else f"each of {processes} processes"
+    return (
+        f"{wanted:,} songs at once are more than the {each:,} sockets that {here} may have: the "
+        "others will fail; raise the hard limit of open files (`ulimit -Hn`, LimitNOFILE= of "
+        "systemd, --ulimit nofile= of docker), or use more --processes"
+    )

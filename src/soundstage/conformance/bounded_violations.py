@@ -46,7 +46,7 @@ class _KindCount:
     more: int = 0
 
 
-class _Report(Generic[_Said]):
+class _Reporting(Generic[_Said]):
     """See `Findings.taking`; smaller than a function of its own for each exchange."""
 
     __slots__ = ("_found", "_make")
@@ -119,7 +119,7 @@ class Findings:
     def taking(self, make: Callable[_Said, Violation]) -> Callable[_Said, None]:
         """A function that makes a violation as `make` does, and takes it in."""
 
-        return _Report(self, make)
+        return _Reporting(self, make)
 
     def __iter__(self) -> Iterator[Violation]:
         return iter(self.all())

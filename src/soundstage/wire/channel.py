@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import _socket
 import contextlib
+import errno
 import socket
 import time
-from typing import cast
+from typing import Final, cast
 
 from soundstage.wire.clock import Clock
 from soundstage.wire.end import EndCause
@@ -163,6 +164,24 @@ class Channel:
         """Close at once; never raises, never waits."""
         with contextlib.suppress(OSError):
             self.sock.close()
+
+
+#: What this machine may run out of, in words: what, and how to get more of it.
+_LACKING: Final = {
+    errno.EMFILE: "this process may open no more files: raise its limit (`ulimit -n`), or have "
+    "fewer connections at once",
+    errno.ENFILE: "the system may open no more files: raise its limit (sysctl fs.file-max)",
+    errno.EADDRNOTAVAIL: "no local port, or address, is left for it: widen the range (sysctl "
+    "net.ipv4.ip_local_port_range), or have fewer connections at once",
+    errno.ENOBUFS: "the system has no more memory for sockets (sysctl net.ipv4.tcp_mem)",
+}
+
+
+def why_unreachable(error: OSError | UnicodeError) -> str:
+    """Why a connection could not be had, in a line."""
+    if not isinstance(error, OSError):
+        return str(error)
+    return _LACKING.get(error.errno or 0) or error.strerror or str(error)
 
 
 Address = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int]]

@@ -13,7 +13,15 @@ from collections import defaultdict, deque
 from functools import partial
 
 from soundstage.errors import UsageError
-from soundstage.wire.channel import CAN_POLL, Address, Channel, TlsError, connect, resolve
+from soundstage.wire.channel import (
+    CAN_POLL,
+    Address,
+    Channel,
+    TlsError,
+    connect,
+    resolve,
+    why_unreachable,
+)
 from soundstage.wire.clock import Clock
 from soundstage.wire.end import End, EndCause, EndKind
 from soundstage.wire.proxy import Proxy, ProxyError
@@ -242,7 +250,7 @@ class Transport:
             if channel is not None and times.connected_ns is not None:
                 response.fail(EndKind.TLS, f"{peer}: connection lost in the TLS handshake")
             else:
-                why = getattr(error, "strerror", None) or str(error)
+                why = why_unreachable(error)
                 nameless = isinstance(error, socket.gaierror | UnicodeError)
                 cause = away or (EndCause.NO_NAME if nameless else None)
                 response.fail(EndKind.UNREACHABLE, f"cannot reach {peer}: {why}", cause)

@@ -36,6 +36,7 @@ from soundstage.emulator.options import Options
 from soundstage.emulator.service.app import Emulator
 from soundstage.errors import TargetError, UsageError
 from soundstage.process import lifeline
+from soundstage.process.open_files import raise_limit
 from soundstage.process.signals import signals
 
 #: What the command prints, with the URL after it, when the emulator can be used.
@@ -127,6 +128,7 @@ def serve(
     """Serve until a signal asks to stop; `ready` gets the base URL once requests are answered.
     `settings` are those of `config`. Raises TargetError if the address cannot be had.
     """
+    raise_limit()  # each stream takes a socket
     with _listening(host, port) as listening:
         url = _url_of(listening)
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
