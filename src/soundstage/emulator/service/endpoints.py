@@ -154,7 +154,7 @@ class Endpoints:
             if isinstance(accepted, Declined):
                 await self._decline(accepted, faults, scope, send)
                 return
-            listener = FarEnd(receive)
+            listener = FarEnd(receive, scope)
             self.listeners.add(listener)
             song = SongAnswer(admission, accepted, faults, listener, scope, send, self.stamp)
             try:
