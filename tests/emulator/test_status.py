@@ -127,7 +127,7 @@ def test_beyond_a_number_or_a_size_the_oldest_that_have_ended_go_first() -> None
 
 def test_there_is_room_for_so_many_bytes_of_songs_that_are_being_told() -> None:
     [song, *_] = generations(next(iter(CONTRACTS.values())), False)
-    size = sum(map(len, song.chunks))
+    size = song.size
     store = Store(most_told=2 * size)
     told = [begun(song, number, 0.0) for number in (1, 2)]
     for number, each in enumerate(told, start=1):

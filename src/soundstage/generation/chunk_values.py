@@ -76,3 +76,22 @@ ROLES: Mapping[str, Fill] = {
     "flag": lambda chunk: False,
     "text": text,
 }
+
+#: Those that say the same in all chunks of one stage and track.
+STILL: frozenset[Fill] = frozenset(
+    ROLES[name]
+    for name in (
+        "message_id",
+        "task_id",
+        "song_name",
+        "album_art",
+        "url",
+        "audio_url",
+        "stream_url",
+        "lyrics_sections",
+        "prompt",
+        "error_text",
+        "track",
+        "flag",
+    )
+)

@@ -16,7 +16,7 @@ from soundstage.contract.json_schema import patterns
 from soundstage.contract.json_schema.field_path import FieldPath, field_path
 from soundstage.contract.json_schema.field_schemas import Schema
 from soundstage.contract.protocol import Protocol, Stage
-from soundstage.generation.chunk_values import ROLES, ChunkContext, Fill, text
+from soundstage.generation.chunk_values import ROLES, STILL, ChunkContext, Fill, text
 from soundstage.generation.sampled_chunks import ChunkSampler, scaled
 from soundstage.generation.story import Payload, Step, Story, Track
 
@@ -53,14 +53,32 @@ def gathered(schema: Schema | bool) -> Schema:
     return {**parts, **schema}
 
 
+_Fills = tuple[tuple[str, Fill], ...]
+
+
 class _Template(NamedTuple):
-    """How to fill a stage's chunk: the fixed fields in their order, and the ones to work out."""
+    """How to fill a stage's chunk: the fixed fields in their order, and the ones to work out, those
+    that are the same in all chunks of one track apart.
+    """
 
     fixed: Payload
-    fills: tuple[tuple[str, Fill], ...]
-    optional: tuple[tuple[str, Fill], ...]
+    still: _Fills
+    live: _Fills
+    optional: _Fills
     progress: int | None  # 0..100 if fixed, None if it is to be drawn, -1 if there is none
     sampled: ChunkSampler | None = None  # makes the whole chunk where the plain way will not do
+
+    @classmethod
+    def of(cls, fixed: Payload, fills: _Fills, optional: _Fills, progress: int | None) -> _Template:
+        """With the fields to work out in any order."""
+        still = tuple(each for each in fills if each[1] in STILL)
+        live = tuple(each for each in fills if each[1] not in STILL)
+        return cls(fixed, still, live, optional, progress)
+
+    @property
+    def fills(self) -> _Fills:
+        """All fields to work out."""
+        return self.still + self.live
 
 
 class PayloadMaker:
@@ -111,12 +129,15 @@ class PayloadMaker:
         rises = self._progress(steps, rng, percentages)
         in_turn = list(dict.fromkeys(step.track for step in steps if step.track is not None))
         turns: dict[str, int] = {}
+        #: By stage and track: what their chunks begin with, and what of each is still to be filled.
+        begun: dict[tuple[str, Track | None], tuple[Payload, _Fills, _Fills]] = {}
+        chunk.complete = False
         result = []
         for number, (stage, track) in enumerate(steps):
             chunk.number = number
-            chunk.complete = number == last and (
-                rng.random() < 0.5 if self.flag_on_last is None else self.flag_on_last
-            )
+            if number == last:
+                flag = self.flag_on_last
+                chunk.complete = rng.random() < 0.5 if flag is None else flag
             chunk.progress = rises[number]
             if track is None and in_turn:
                 # A stage without a track speaks of the tracks in the order in which they came.
@@ -124,18 +145,24 @@ class PayloadMaker:
                 track = in_turn[turn % len(in_turn)]
             chunk.track = track
             chunk.place = self._place_of(track)
-            template = self.templates.get(stage)
-            if template is None:
-                template = self._failure_after(stage, steps, number)
-            if template.sampled is not None:
-                result.append(template.sampled.chunk(chunk))
-                chunk.counted += stage not in self.unnumbered
-                continue
-            payload = template.fixed.copy()
-            for name, fill in template.fills:
+            known = begun.get((stage, track))
+            if known is None:
+                template = self.templates.get(stage) or self._failure_after(stage, steps, number)
+                if template.sampled is not None:
+                    result.append(template.sampled.chunk(chunk))
+                    chunk.counted += stage not in self.unnumbered
+                    continue
+                known = template.fixed.copy(), template.live, template.optional
+                for name, fill in template.still:
+                    known[0][name] = fill(chunk)
+                if stage in self.templates:  # what a failure says depends on what comes before
+                    begun[stage, track] = known
+            first, live, more = known
+            payload = first.copy()
+            for name, fill in live:
                 payload[name] = fill(chunk)
             if optional:
-                for name, fill in template.optional:
+                for name, fill in more:
                     if rng.random() < optional:
                         payload[name] = fill(chunk)
             chunk.counted += stage not in self.unnumbered
@@ -232,7 +259,7 @@ class PayloadMaker:
             for schema in path.schemas(stage.schema):
                 known = schema.get("const")
                 progress = None if known is None else int(scaled(schema, known, back=True))
-        return _Template(fixed, tuple(fills), tuple(optional), progress)
+        return _Template.of(fixed, tuple(fills), tuple(optional), progress)
 
     def _look_closer(self, stage: Stage) -> None:
         """See whether the plain way to fill a stage's chunks is good enough: what it makes meets
@@ -278,7 +305,7 @@ class PayloadMaker:
                 for name, fill in usual.fills
                 if name in kept
             )
-            result[stage.name] = _Template(fixed | own.fixed, fills + own.fills, (), -1)
+            result[stage.name] = _Template.of(fixed | own.fixed, fills + own.fills, (), -1)
         return result
 
     def filler(self, name: str, schema: Schema) -> Fill:

@@ -346,33 +346,43 @@ class Order:
         came = 0
         waiting = [number for number, times in enumerate(left) if times]
         to_come = sum(1 << number for number in waiting)
+        choices: list[tuple[int, bool]] = []
         while waiting:
-            choices: list[int] = []
-            weights: list[float] = []
-            total = 0.0
-            for number in waiting:
-                before, siblings, closes, after, unbounded = self.constraints[number]
-                if to_come & before or (to_come & closes and not to_come & siblings):
-                    continue
-                for group in after:
-                    if not came & group:
-                        break
-                else:
-                    total += left[number] if unbounded else _EAGERNESS
-                    choices.append(number)
-                    weights.append(total)
+            if not choices:  # something has come, or is over, so that others may come now
+                choices = self._may_come(waiting, came, to_come)
+            total, weights = 0.0, []
+            for number, unbounded in choices:
+                total += left[number] if unbounded else _EAGERNESS
+                weights.append(total)
             if not choices:
                 stuck = ", ".join(sorted({items[number].step.stage for number in waiting}))
                 raise ContractDataError(f"{self.api}: the constraints of {stuck} cannot be met")
             last = len(choices) - 1
-            number = choices[bisect_right(weights, draw() * total, 0, last) if last else 0]
+            number = choices[bisect_right(weights, draw() * total, 0, last) if last else 0][0]
             steps.append(items[number].step)
-            came |= 1 << number
             left[number] -= 1
             if not left[number]:
                 waiting.remove(number)
                 to_come &= ~(1 << number)
+                choices = []
+            if not came >> number & 1:
+                came |= 1 << number
+                choices = []
         return steps
+
+    def _may_come(self, waiting: Sequence[int], came: int, to_come: int) -> list[tuple[int, bool]]:
+        """The numbers of those that wait and may come next, and whether each is unbounded."""
+        choices = []
+        for number in waiting:
+            before, siblings, closes, after, unbounded = self.constraints[number]
+            if to_come & before or (to_come & closes and not to_come & siblings):
+                continue
+            for group in after:
+                if not came & group:
+                    break
+            else:
+                choices.append((number, unbounded))
+        return choices
 
     def ready(self, left: Sequence[int], came: int) -> list[int]:
         """The numbers of the items that may come next. `left` is how often each is still to come,

@@ -6,13 +6,12 @@ reached is worked out when somebody asks. It holds no tasks.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
-
-import orjson
 
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint, Protocol
@@ -25,9 +24,9 @@ from soundstage.emulator.faults.choice import (
     missed_header,
     playing,
 )
+from soundstage.emulator.generations.told_chunks import ToldChunks
 from soundstage.emulator.http.replies import Headers
 from soundstage.generation.faults.catalogue import Chunks
-from soundstage.generation.faults.fault import FRAMES, heads_of, tail_of
 from soundstage.generation.walk import Payload, Step, Story, Track, sync_result
 
 
@@ -58,6 +57,7 @@ class Generation:
         "seconds",
         "sent",
         "shown",
+        "size",
         "started",
         "steps",
         "story",
@@ -80,7 +80,10 @@ class Generation:
         self.story = story
         self.tracks = tracks
         self.steps: Sequence[Step] = [step for step, _ in chunks]
-        self.chunks = _frames(contract.protocol, chunks, framing)
+        told = ToldChunks(contract.protocol, chunks, framing)
+        self.chunks: Sequence[bytes] = told
+        #: Bytes of the chunks that are still to be told.
+        self.size = told.size
         #: The endpoint that was asked, what it gave to be asked for by, the faults of its request.
         self.endpoint: Endpoint | None = None
         self.given: Mapping[str, str] = {}
@@ -88,7 +91,7 @@ class Generation:
         #: The looks at its state so far, and the values in them that stay (`states.py`).
         self.shown: Chunks = []
         self.kept: dict[tuple[str, Track | None], Any] = {}
-        self.schedule = schedule
+        self.schedule: Sequence[float] = array("d", schedule)
         self.started = started
         stages = contract.protocol.by_name
         # Where nothing is told in order, there is nothing that could fail either.
@@ -105,7 +108,7 @@ class Generation:
         #: How fast the second half of their streams comes, as a share of that, where a fault says.
         self.second_half = 1.0
         self._percentages = _percentages(contract, chunks)
-        self._told: Mapping[str, int] = _told(self.urls, chunks)
+        self._told: Mapping[str, int] = _told(self.urls, ((n, chunks[n][1]) for n in told.unlike()))
 
     @property
     def billed_with(self) -> int | None:
@@ -136,10 +139,11 @@ class Generation:
         stages = self.contract.protocol.by_name
         billed = (n for n, step in enumerate(self.steps) if stages[step.stage].charges)
         first = min(next(billed, 0) + 1, len(self.steps) - 1)
-        self.schedule = [
+        moments = (
             moment * stretch + (wait if number >= first else 0.0)
             for number, moment in enumerate(self.schedule)
-        ]
+        )
+        self.schedule = array("d", moments)
 
     @property
     def end(self) -> float:
@@ -189,14 +193,10 @@ class Generation:
         told = (each for each in reversed(self._percentages[:reached]) if each is not None)
         return next(told, 0)
 
-    @property
-    def size(self) -> int:
-        """Bytes of the chunks that are still to be told."""
-        return sum(map(len, self.chunks))
-
     def drop_chunks(self) -> None:
         """Whoever asked for it has heard it, or has gone: nobody is told its chunks any more."""
-        self.chunks = []
+        self.chunks = ()
+        self.size = 0
         self.playing = None
         if self.endpoint is None or self.endpoint.looked_up_by is None:
             # Half of what is left, and nobody can be shown it any more.
@@ -210,7 +210,8 @@ class Generation:
     def put(self, broken: InjectedAnswer) -> None:
         """Send the answer that faults were put into."""
         if broken.applied:
-            self.chunks = in_step(broken.answer.body.frames, len(self.steps))
+            frames = in_step(broken.answer.body.frames, len(self.steps))
+            self.chunks, self.size = frames, sum(map(len, frames))
             self.head = (broken.answer.status, broken.answer.content_type)
         self.playing = playing(broken)
         if broken.script is not None:
@@ -263,24 +264,13 @@ def _percentages(contract: Contract, chunks: Chunks) -> list[int | None]:
     return told
 
 
-def _frames(protocol: Protocol, chunks: Chunks, framing: str) -> list[bytes]:
-    """The bytes of each chunk."""
-    before, after = FRAMES[framing]
-    frames = [before + orjson.dumps(payload) + after for _, payload in chunks]
-    steps = [step for step, _ in chunks]
-    heads = heads_of(protocol, steps, framing)
-    if heads:
-        frames = [head + frame for head, frame in zip(heads, frames, strict=True)]
-    if frames and protocol.sentinel is not None:
-        frames[-1] += tail_of(protocol, steps, framing)
-    return frames
-
-
-def _told(urls: Sequence[str], chunks: Chunks) -> dict[str, int]:
-    """The number of the first chunk that tells of each URL; those that none tells of are absent."""
+def _told(urls: Sequence[str], chunks: Iterable[tuple[int, Any]]) -> dict[str, int]:
+    """The number of the first of these chunks that tells of each URL; those that none tells of are
+    absent.
+    """
     told: dict[str, int] = {}
     known = frozenset(urls)
-    for number, (_, payload) in enumerate(chunks):
+    for number, payload in chunks:
         values = payload.values() if type(payload) is dict else (payload,)
         for value in values:
             if type(value) is str:

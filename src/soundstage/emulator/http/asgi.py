@@ -11,6 +11,7 @@ from typing import Final
 from starlette.types import Receive, Scope, Send
 
 from soundstage.contract.jobs import Auth
+from soundstage.emulator.http.connection import tell_no_more, tell_when_gone
 from soundstage.emulator.http.journal import ENTRY, JournalEntry
 from soundstage.emulator.http.replies import BODY_LIMIT, Headers, Reply, refusal_of_body
 
@@ -91,14 +92,20 @@ def why_not_json(headers: Iterable[tuple[bytes, bytes]]) -> str:
 
 
 class FarEnd:
-    """The far end of a response: wakes whoever waits when it goes away or the server stops."""
+    """The far end of a response: wakes whoever waits when it goes away or the server stops. With
+    the request's `scope`, by the connection itself if it can, which takes no task; then the end of
+    the response is not the end.
+    """
 
-    __slots__ = ("_task", "gone", "waiter")
+    __slots__ = ("_scope", "_task", "gone", "waiter")
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, scope: Scope | None = None) -> None:
         self.gone = False
         self.waiter: asyncio.Future[None] | None = None
-        self._task = asyncio.ensure_future(self._listen(receive))
+        self._scope = scope
+        self._task: asyncio.Task[None] | None = None
+        if scope is None or not tell_when_gone(scope, self):
+            self._task = asyncio.ensure_future(self._listen(receive))
 
     async def _listen(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
@@ -123,7 +130,10 @@ class FarEnd:
         return not self.gone
 
     def close(self) -> None:
-        self._task.cancel()
+        if self._task is not None:
+            self._task.cancel()
+        elif self._scope is not None:
+            tell_no_more(self._scope, self)
 
 
 def _wake(waiter: asyncio.Future[None] | None) -> None:

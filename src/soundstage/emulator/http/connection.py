@@ -9,15 +9,15 @@ import asyncio
 import logging
 import socket
 import struct
-from collections.abc import Callable, Sized
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, Protocol
 
 from starlette.types import Scope
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from soundstage.emulator.http.access_log import LOGGED, LoggedRequest
 from soundstage.emulator.http.incoming import HEAD_S, LINGER_S, Incoming, RefusedRequest, too_slow
+from soundstage.emulator.http.light_parts import LightSignal, Pipeline, PipelineFlow
 from soundstage.emulator.http.replies import going_away
 
 _EXTENSION: Final = "soundstage.connection"
@@ -27,6 +27,12 @@ _OTHER_HOST: Final = "soundstage.other_host"
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
 _SILENT: Final = logging.getLogger("soundstage.emulator.http")
 _SILENT.setLevel(logging.CRITICAL)
+
+
+class Leaving(Protocol):
+    """The far end of a connection, as whoever waits for it sees it."""
+
+    def leave(self) -> None: ...
 
 
 class Connection:
@@ -63,20 +69,6 @@ class Connection:
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         self._transport.abort()
-
-
-class _PipelineFlow(FlowControl):
-    """Reads no further request while others wait for their turn on the same connection: uvicorn
-    goes on after each answer, and so keeps whatever a client sends that does not read.
-    """
-
-    def __init__(self, transport: asyncio.Transport, waiting: Sized) -> None:
-        super().__init__(transport)
-        self._waiting = waiting
-
-    def resume_reading(self) -> None:
-        if not self._waiting:
-            super().resume_reading()
 
 
 class _Cut(RequestResponseCycle):
@@ -129,9 +121,15 @@ class OpenProtocol(HttpToolsProtocol):
     application are logged where they happen.
     """
 
+    # Beside what uvicorn's has, whose names just fit into a dictionary that shares its keys.
+    __slots__ = ("_head_s", "_impatience", "_refused", "far_end")
+
     def __init__(self, *args: Any, head_s: float = HEAD_S, **more: Any) -> None:
         super().__init__(*args, **more)
         self.logger = _SILENT
+        self.pipeline: Any = Pipeline()
+        #: Who is to be told when the connection is gone.
+        self.far_end: Leaving | None = None
         self.parser: Incoming = Incoming(self)  # type: ignore[assignment]
         self._head_s = head_s
         self._impatience: asyncio.TimerHandle | None = None
@@ -139,13 +137,15 @@ class OpenProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.flow = _PipelineFlow(transport, self.pipeline)
+        self.flow = PipelineFlow(transport, self.pipeline)
         self._impatience = self.loop.call_later(self._head_s, self._too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._wait_no_more()
         self.parser.close()
         super().connection_lost(exc)
+        if self.far_end is not None:
+            self.far_end.leave()
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
@@ -173,6 +173,7 @@ class OpenProtocol(HttpToolsProtocol):
             self.expect_100_continue = False  # RFC 9110, section 10.1.1
         super().on_headers_complete()
         # uvicorn makes its cycles by name; this one has not begun yet.
+        self.cycle.message_event = LightSignal()  # type: ignore[assignment]
         self.cycle.__class__ = _Unframed if old else _Cut
 
     def on_response_complete(self) -> None:
@@ -276,14 +277,39 @@ def other_host_of(scope: Scope) -> bytes | None:
     return found
 
 
+def tell_when_gone(scope: Scope, far_end: Leaving) -> bool:
+    """Have the far end told when the connection of a request is gone. False where it is not served
+    by us.
+    """
+    protocol = _protocol_of(scope)
+    if protocol is None:
+        return False
+    protocol.far_end = far_end
+    if protocol.transport.is_closing():
+        far_end.leave()
+    return True
+
+
+def tell_no_more(scope: Scope, far_end: Leaving) -> None:
+    """The far end is not to be told any more; that of the next answer may be by now."""
+    protocol = _protocol_of(scope)
+    if protocol is not None and protocol.far_end is far_end:
+        protocol.far_end = None
+
+
+def _protocol_of(scope: Scope) -> OpenProtocol | None:
+    transport = (scope.get("extensions") or {}).get(_EXTENSION)
+    protocol = None if transport is None else transport.get_protocol()
+    return protocol if isinstance(protocol, OpenProtocol) else None
+
+
 def push_of(scope: Scope) -> Callable[[bytes], bool] | None:
     """What sends pieces of the body at once of the answer to a request, once its head is sent
     (`_Cut.push`); None where it is not served by us, or another request came behind it.
     """
     logged: LoggedRequest | None = scope.get(LOGGED)
-    transport = (scope.get("extensions") or {}).get(_EXTENSION)
-    protocol = None if transport is None else transport.get_protocol()
-    cycle = getattr(protocol, "cycle", None)
+    protocol = _protocol_of(scope)
+    cycle = None if protocol is None else protocol.cycle
     if not isinstance(cycle, _Cut) or cycle.scope is not scope:
         return None
     if logged is None:

@@ -66,6 +66,24 @@ class Incoming:
     field of the last head named, where its target named another.
     """
 
+    # There is one for each of thousands of connections.
+    __slots__ = (
+        "_calls",
+        "_headers",
+        "_heads",
+        "_in_body",
+        "_in_head",
+        "_limit",
+        "_offered",
+        "_parser",
+        "_size",
+        "_unread",
+        "_url",
+        "on_body",
+        "other_host",
+        "waiting",
+    )
+
     def __init__(self, calls: Calls, head_limit: int = HEAD_LIMIT) -> None:
         self._calls = calls
         self._limit = head_limit
@@ -168,7 +186,7 @@ class Incoming:
         self._heads += 1
         self._unread = self._size = 0
         headers = self._headers if self._offered is None else self._offered
-        self._offered = None
+        self._offered, self._headers = None, []
         self._check(headers)
         url = self._url
         self.other_host = None

@@ -1,7 +1,7 @@
 """The emulator as an ASGI application: every endpoint of the contracts (`endpoints.py`), the assets
 of generations, the admin API and the page, put together and looked after.
 
-There is no middleware: the fewer frames a stream's coroutine has, the less a chunk costs.
+There is no middleware: the fewer frames a stream's coroutine has, the less memory it takes.
 """
 
 from __future__ import annotations
@@ -165,8 +165,10 @@ class Emulator:
             if (scope["method"], path) not in self._songs and not self._is_song(scope):
                 send = self._faults.without_place(scope["headers"], send)
             # A path without parameters is looked up, not matched: the fewer frames a stream's
-            # coroutine has, the less each of its chunks costs.
-            await (self._places.get(path) or self._router)(scope, receive, send)
+            # coroutine has, the less memory it takes.
+            place = self._places.get(path)
+            handler = place.handlers.get(scope["method"], place) if place else self._router
+            await handler(scope, receive, send)
             if self._stopping and entry.status is None:
                 await refuse(scope, send, (), going_away(), "stopping", STOPPING)
         except NoBody as refused:

@@ -158,7 +158,7 @@ class Endpoints:
                     admission.charge_anyway(place, scope)
                 await self._decline(accepted, faults, scope, send)
                 return
-            listener = FarEnd(receive)
+            listener = FarEnd(receive, scope)
             self.listeners.add(listener)
             song = SongAnswer(admission, accepted, faults, listener, scope, send, self.stamp)
             try:

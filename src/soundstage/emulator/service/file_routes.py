@@ -191,7 +191,7 @@ class Assets:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
         made = song(message_id, prompt, place, samples)
-        listener = FarEnd(receive)
+        listener = FarEnd(receive, scope)
         self._listeners.add(listener)
         try:
             if grows is not None:
