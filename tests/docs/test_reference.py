@@ -17,6 +17,7 @@ from soundstage.assets import asset_checks
 from soundstage.conformance import bounded_violations, fields, violations
 from soundstage.conformance.judge import Caps
 from soundstage.contract import load_all
+from soundstage.doctor.free_requests import LIMITS as FREE_LIMITS
 from soundstage.exchange import filled_paths, session
 from soundstage.exit_codes import ExitCode
 from soundstage.gate import contract_check, sender
@@ -204,6 +205,7 @@ LIMITS = [
     f"longer than {violations.LONGEST_PATH} characters",
     f"messages longer than {violations.LONGEST_MESSAGE} ",
     f"After {WORDS[fields.MOST_EXPLAINED]} faults of one chunk",
+    f"`soundstage doctor` | {kib(FREE_LIMITS.body_bytes)}, {FREE_LIMITS.total_s:g} s |",
     f"at most {mib(memory.MOST_BYTES)} of their answers",
     f"below {kib(memory.FREE_BYTES)} an exchange",
     f"less {sockets._OURS})",

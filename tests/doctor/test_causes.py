@@ -135,6 +135,14 @@ def test_a_proxy_that_does_not_connect(
     assert proxy.requests[0].method == "CONNECT"
 
 
+def test_the_password_of_a_proxy_is_not_shown(raw_server: Callable[..., RawServer]) -> None:
+    proxy = raw_server([("send", answer(407, "text/plain", b"no"))], repeat=True)
+    where = f"http://me:opensesame9@127.0.0.1:{proxy.port}"
+    found = doctor("https://song.example", HTTPS_PROXY=where)
+    assert found.cause == "proxy.login"
+    assert "opensesame9" not in str(found.document)
+
+
 @pytest.mark.parametrize("where", ["127.0.0.1:{port}", "no-such-proxy.invalid:3128"])
 def test_a_proxy_that_is_not_there(where: str) -> None:
     proxy = f"http://{where.format(port=free_port())}"

@@ -14,6 +14,7 @@ from tests.support.asking_doctor import JSON, KEY, answer, as_the_api
 from tests.support.command_run import CommandRun, run_here
 
 Host = Callable[..., RawServer]
+GALLERY = Path(__file__).parents[2] / "examples/contracts"
 
 
 def live(server: RawServer) -> str:
@@ -47,6 +48,8 @@ def record(target: str, *words: str) -> CommandRun:
 @pytest.fixture(autouse=True)
 def an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    # `--schemas` sets it for the whole process.
+    monkeypatch.setenv("SOUNDSTAGE_SCHEMAS", "")
 
 
 @pytest.mark.parametrize("run", [check, record])
@@ -134,4 +137,28 @@ def test_a_rehearsal_asks_as_a_live_run_does(host: Host) -> None:
     server = host(answer(503, "text/html", b"<html>down</html>"))
     ran = check(server.url(""), "--treat-as-live")
     assert ran.returncode == 6
+    assert "nothing was sent that costs money" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("everywhere", "words"), [(True, "403 to everything, with the key"), (False, "the key is not")]
+)
+def test_a_key_that_a_documented_endpoint_refuses_ends_a_run_before_it_costs(
+    everywhere: bool, words: str, host: Host
+) -> None:
+    """The gallery's pictures have a status endpoint on their page."""
+    forbidden = answer(403, JSON, b'{"message":"Forbidden"}')
+
+    def says(request: RecordedRequest) -> bytes:
+        nobodys = not request.target.startswith("/v1/")
+        return answer(404, JSON, b"{}") if nobodys and not everywhere else forbidden
+
+    server = host(says)
+    ran = run_here(
+        *("check", "--schemas", str(GALLERY), "--target", server.url(""), "--api", "pictures"),
+        *("--treat-as-live", "--budget", "1", "--yes"),
+        env={"SOUNDVERSE_API_KEY": KEY},
+    )
+    assert ran.returncode == 6, ran.stderr
+    assert words in ran.stderr.splitlines()[-1]
     assert "nothing was sent that costs money" in ran.stderr

@@ -20,6 +20,8 @@ from soundstage.wire.url import parse_target
 
 #: What the run tells by itself, and better.
 _LEFT_TO_THE_RUN = frozenset({"contract"})
+#: What is certain only where a documented endpoint has refused the key.
+_TOLD_BY_THE_KEY = frozenset({"key.dead", "http.nobody_gets_in"})
 
 
 def preflight(session: Session, contracts: Iterable[Contract]) -> tuple[str, ...]:
@@ -54,8 +56,8 @@ def preflight(session: Session, contracts: Iterable[Contract]) -> tuple[str, ...
 def _is_certain(check: HealthCheck, answers: list[FreeAnswer]) -> bool:
     """Whether nothing at all could be measured."""
     assert check.cause is not None
-    if check.name == "key":
-        return check.cause.name != "key.dead" or is_certain(answers)
+    if check.cause.name in _TOLD_BY_THE_KEY:
+        return is_certain(answers)
     if check.name == "HTTP" and check.cause.certain:
         # One of several endpoints is out: the others can be asked.
         return all(trouble(each) is not None for each in answers if each.method == "POST")
