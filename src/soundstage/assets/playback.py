@@ -40,6 +40,16 @@ _INAUDIBLE_S: Final = 0.02
 _REASON: Final = 200
 
 
+#: What a row says in place of what only a stream can show that is played while it is made.
+NOT_HEARD: Final = {
+    "continuous": None,
+    "sound_s": None,
+    "stalls": None,
+    "stalled_s": 0.0,
+    "underrun_s": 0.0,
+}
+
+
 class SongPlayer:
     """Plays what has come at `pace` seconds of music a second (1; an emulator's speed if it is
     faster than life). Moments are seconds on any clock that does not go back. `stalls` are the
