@@ -116,8 +116,8 @@ def test_of_many_tracks_no_more_than_a_few_are_played(emulator: str) -> None:
 
 
 def _words(folder: Path, fault: str, *more: str) -> list[str]:
-    """The options of a short run at twenty times the speed of life, with so much of a fault."""
-    own = f"--speed 20 --seed 3 {fault}".strip()
+    """The options of a short run at sixty times the speed of life, with so much of a fault."""
+    own = f"--speed 60 --seed 3 {fault}".strip()
     rest = split("--api v6 --rate 12 --duration 1s --arrivals constant --probe-playback")
     return ["--target", "emulator", "--emulator-args", own, *rest, *more]
 
