@@ -39,6 +39,7 @@ An objective (--slo) is one of
   [API[.ENDPOINT].]error_rate<1%                also ok_, violation_, failed_, refused_,
                                                 timeout_ and transport_rate
   [API[.ENDPOINT].]goodput(CONDITION, …)>=99%   goodput(complete<=2m, no_violation)>=99%
+  [API[.ENDPOINT].]continuity>=99%              songs without a gap; takes --probe-playback
 and passes, fails or is inconclusive by its 95% interval (docs/reference/objectives.md).
 
 The key is read from SOUNDVERSE_API_KEY or --key-file, never from the command line.

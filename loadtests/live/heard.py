@@ -32,8 +32,9 @@ class Heard:
         if (playback := row.get("playback")) is None:
             return
         place = row["api"], row["endpoint"]
-        self.asked[place] += FIRST_SOUND in row["milestones"]
-        self._songs[*place, _SAID[is_continuous(row)]] += 1
+        if playback.get("streamed", True):
+            self.asked[place] += FIRST_SOUND in row["milestones"]
+            self._songs[*place, _SAID[is_continuous(row)]] += 1
         for track, told in playback["tracks"].items():
             key = (*place, track)
             if key in self._audio or len(self._audio) < _MOST_TRACKS:

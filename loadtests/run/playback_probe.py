@@ -1,7 +1,8 @@
 """`--probe-playback`: of some exchanges the tracks of the song are played while they are made.
 
 Each player is a greenlet of its own, which begins with the first chunk that names the stream of its
-track. The exchange's row waits for them as long as music keeps coming, and `REST_S` for more.
+track. The exchange's row waits for them as long as music keeps coming, and `REST_S` for more. Where
+nothing can be played while it is made, whole songs are read for their length.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 import gevent
 
-from soundstage.assets.playback import STREAMED, Listening, StreamListener
+from soundstage.assets.playback import NOT_HEARD, STREAMED, Listening, StreamListener
 from soundstage.contract import Contract
 from soundstage.contract.asset_fields import WHOLE, duration_of
 from soundstage.contract.protocol import Endpoint
@@ -38,6 +39,7 @@ class Probe:
     def __init__(self, listening: Listening, call: Call) -> None:
         self.call = replace(call, keep_chunks=True, on_chunk=self._heard)
         self._listening = listening
+        self._streamed = is_playable(call.contract, call.endpoint)
         self._tracks: dict[str, tuple[StreamListener, gevent.Greenlet[..., None]]] = {}
         #: When chunks named whole songs (monotonic), by track; None where nothing says which.
         self._made: dict[str | None, int] = {}
@@ -48,7 +50,8 @@ class Probe:
             if role == WHOLE and len(self._made) <= MOST_TRACKS:
                 self._made.setdefault(name, time.monotonic_ns())
             known = name or "1"
-            if role == STREAMED and known not in self._tracks and len(self._tracks) < MOST_TRACKS:
+            played = STREAMED if self._streamed else WHOLE
+            if role == played and known not in self._tracks and len(self._tracks) < MOST_TRACKS:
                 listener = StreamListener(self._listening, self.call.contract, url)
                 self._tracks[known] = listener, gevent.spawn(listener.run)
 
@@ -71,8 +74,13 @@ class Probe:
             "buffer_s": self._listening.buffer_s,
             "pace": self._listening.pace,
             "asked_s": length if isinstance(length, int | float) else None,
+            **({} if self._streamed else {"streamed": False}),
             "tracks": {
-                name: {**listener.told(exchange.started_ns), "made_s": self._of(name, exchange)}
+                name: {
+                    **listener.told(exchange.started_ns),
+                    **({} if self._streamed else NOT_HEARD),
+                    "made_s": self._of(name, exchange),
+                }
                 for name, (listener, _) in self._tracks.items()
             },
         }
@@ -95,7 +103,7 @@ def most_players(places: Iterable[tuple[Contract, Endpoint]]) -> int:
         return 1 if known is None else min(MOST_TRACKS, len(known.values))
 
     return max(
-        (tracks(each) for contract, each in places if is_playable(contract, each)), default=0
+        (tracks(each) for contract, each in places if is_playable(contract, each, WHOLE)), default=0
     )
 
 
@@ -111,7 +119,7 @@ class Probes:
         """A probe for the exchange that is about to be made; None if it is none of the chosen, or
         there is nothing to play in it.
         """
-        if not is_playable(call.contract, call.endpoint):
+        if not is_playable(call.contract, call.endpoint, WHOLE):
             return None
         self._saved += self._share
         if self._saved < 1.0 - 1e-9:

@@ -175,8 +175,11 @@ def playable(traffic: Traffic) -> set[tuple[str, str]]:
     }
 
 
-def is_playable(contract: Contract, endpoint: Endpoint) -> bool:
-    """Whether the songs of an endpoint can be played while they are made."""
+def is_playable(contract: Contract, endpoint: Endpoint, *or_else: str) -> bool:
+    """Whether the songs of an endpoint can be played while they are made, or a stream points to
+    them in another of these roles.
+    """
+    roles = {STREAMED, *or_else}
     return endpoint.kind == "stream" and any(
-        each.role == STREAMED for each in assets_of(contract, endpoint.name).values()
+        each.role in roles for each in assets_of(contract, endpoint.name).values()
     )

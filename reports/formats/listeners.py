@@ -20,12 +20,10 @@ def as_markdown(groups: Iterable[Group], escaped: Callable[[object, int], str]) 
         if (heard := group.playback) is None:
             continue
         name = escaped(f"{group.api} {group.endpoint}", 60)
+        said = escaped(heard.continuity.words, 120) if heard.continuity.heard else NONE
         worst = max((each for _, each in heard.factors), key=lambda each: each.p50, default=None)
         factor = NONE if worst is None else f"{worst.factors[0]}x"
-        lines.append(
-            f"| {name} | {escaped(heard.continuity.words, 120)} | {NONE} | {NONE} | {NONE} "
-            f"| {factor} |"
-        )
+        lines.append(f"| {name} | {said} | {NONE} | {NONE} | {NONE} | {factor} |")
         for track in heard.tracks:
             of, cells = track.continuity, (track.sound.cells[0], track.stalled.cells[0])
             lines.append(

@@ -174,7 +174,7 @@ class _Gathered:
         self.runs.append(entry)
         self.noted[entry.id] = _noted(run)
         for group in summary.groups:
-            if group.playback is not None:
+            if group.playback is not None and group.playback.continuity.heard:
                 share = group.playback.continuity
                 self.heard.append((entry, group.api, group.endpoint, share))
             headline = group.names.headline

@@ -122,7 +122,7 @@ class Playback:
     @property
     def words(self) -> str:
         """All of it in a line."""
-        said = [self.continuity.words]
+        said = [self.continuity.words] if self.continuity.heard else []
         for track in self.tracks:
             stalled, longest = track.stalled.cells, track.underrun.cells[2]
             sound = track.sound.cells[0]
@@ -157,8 +157,8 @@ def playback(heard: PlaybackColumns, measured: int) -> Playback:
         continuity=Continuity(heard.probed, heard.continuous, heard.gapped),
         tracks=tuple(_track(name, heard.tracks[name]) for name in sorted(heard.tracks)),
         factors=tuple((asked, Spread.of(heard.factors[asked])) for asked in lengths),
-        audio_rate=rate * measured / heard.probed,
-        of_share=measured > heard.probed,
+        audio_rate=rate * measured / heard.songs,
+        of_share=measured > heard.songs,
         reasons=tuple(heard.reasons.most_common(_REASONS)),
     )
 

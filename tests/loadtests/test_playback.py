@@ -45,7 +45,13 @@ def test_rows_tell_what_a_player_met_where_there_is_a_stream_to_play(
         first = min(each["sound_s"] for each in heard.values())
         assert row["milestones"]["first_sound"] == first > 0
         assert row["milestones"]["streaming_ready"] > 0, "and it is measured as ever"
-    assert not any("playback" in row for row in others)
+    for row in others:
+        assert row["playback"]["streamed"] is False, "there is nothing to play while it is made"
+        assert "first_sound" not in row["milestones"]
+        (whole,) = row["playback"]["tracks"].values()
+        assert (whole["continuous"], whole["stalls"]) == (None, None)
+        assert whole["played_s"] > 29
+        assert whole["made_s"] > 0
     assert ran.bundle.run["parameters"]["probe_playback"] == 1.0
     assert ran.bundle.run["parameters"]["start_buffer_s"] == 2.0
     for row in ran.rows:
@@ -110,8 +116,8 @@ def test_of_many_tracks_no_more_than_a_few_are_played(emulator: str) -> None:
 
 
 def _words(folder: Path, fault: str, *more: str) -> list[str]:
-    """The options of a short run at twenty times the speed of life, with so much of a fault."""
-    own = f"--speed 20 --seed 3 {fault}".strip()
+    """The options of a short run at sixty times the speed of life, with so much of a fault."""
+    own = f"--speed 60 --seed 3 {fault}".strip()
     rest = split("--api v6 --rate 12 --duration 1s --arrivals constant --probe-playback")
     return ["--target", "emulator", "--emulator-args", own, *rest, *more]
 

@@ -255,6 +255,18 @@ def test_what_listeners_met_is_counted_and_said() -> None:
     assert only_group([row()]).playback is None, "nobody listened: not measured, and no zero"
 
 
+def test_whole_songs_that_were_read_for_their_length_say_nothing_of_gaps() -> None:
+    unheard = track(None, continuous=None, played_s=20.0)
+    read = row(playback=playback(unheard, streamed=False, asked_s=20))
+    group = only_group([read, read, row()])
+    assert group.playback is not None
+    assert group.playback.continuity.heard == 0
+    assert group.playback.tracks == ()
+    ((asked, factor),) = group.playback.factors
+    assert (asked, factor.n, factor.p50) == (20, 2, 0.25)
+    assert "gap" not in group.playback.words
+
+
 def test_a_bundle_of_before_tracks_were_heard_apart_is_read() -> None:
     def heard(stalls: int | None, silent: float = 0.0, **changes: Any) -> dict[str, Any]:
         played = {"stalls": stalls, "stalled_s": silent, "first_byte_s": 0.5, "played_s": 9.0}

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from listened_rows import playback, track
 
 from run_bundles import bundle
 from soundstage import cli
@@ -220,3 +221,29 @@ def test_runs_that_never_got_there_are_no_unchanged_level(values: list[float], s
     known = sum(map(math.isfinite, values))
     told = "no change of level among those that got there"
     assert (told if known >= 8 else f"too few runs to tell: {8 - known} more needed") in said
+
+
+def test_a_line_says_with_which_run_continuity_fell(tmp_path: Path, runs: ModuleType) -> None:
+    root = tmp_path / "runs"
+    for number, gapped in enumerate((0, 1, 20)):
+        songs(runs, root, number)
+        rng = random.Random(number)
+        rows = [runs.exchange(n + 1, rng, at=n * 0.1) for n in range(40)]
+        for n, row in enumerate(rows):
+            row["playback"] = playback(track(1, 2.0) if n < gapped else track(), track())
+        path = root / f"heard-{number:02d}"
+        created = f"2026-03-{number + 1:02d}T00:00:00.000Z"
+        parameters = {"rate": 3.0, "probe_playback": 1.0}
+        runs.write(
+            path, rows, kind="load", created=created, finish={"verdict": "pass"},
+            parameters=parameters,
+        )  # fmt: skip
+    told = trend(root)
+    assert "stream without a gap: 3 runs; the last 50.0% of 40 songs without a gap" in told
+    assert "; fell from 97.5% to 50.0% with heard-02." in told
+    assert told.count("without a gap:") == 1, "where nobody listened nothing is said"
+    workloads = json.loads(trend(root, "--format", "json"))["workloads"]
+    (heard,) = (each["continuity"] for each in workloads if "continuity" in each)
+    assert [point["continuity"] for point in heard[0]["points"]] == [1.0, 0.975, 0.5]
+    trend(root, "--output", str(tmp_path / "trend.html"))
+    assert "fell from 97.5% to 50.0%" in (tmp_path / "trend.html").read_text()

@@ -35,9 +35,21 @@ _TOTAL_S: Final = 600.0
 _IDLE_S: Final = 30.0
 _OK: Final = 200
 _SECOND_NS: Final = 1_000_000_000
-#: A silence shorter than this is nothing that anybody hears.
+#: A silence shorter than this is nothing that anybody hears. Faster than life the machine's own
+#: lateness, which no speed makes shorter, would last as long as whole songs.
 _INAUDIBLE_S: Final = 0.02
+_LATE_S: Final = 0.25
 _REASON: Final = 200
+
+
+#: What a row says in place of what only a stream can show that is played while it is made.
+NOT_HEARD: Final = {
+    "continuous": None,
+    "sound_s": None,
+    "stalls": None,
+    "stalled_s": 0.0,
+    "underrun_s": 0.0,
+}
 
 
 class SongPlayer:
@@ -52,6 +64,7 @@ class SongPlayer:
         self.stalls = 0
         self.stalled_s = self.underrun_s = 0.0
         self._buffer_s = buffer_s
+        self._unheard_s = _INAUDIBLE_S if pace == 1 else _LATE_S
         self._held = 0.0  # music that has come while nothing was played
         #: When it will have played all that has come; None before it begins.
         self._until: float | None = None
@@ -66,7 +79,7 @@ class SongPlayer:
         """So much more music has come."""
         self.came += seconds
         if not self._silent and self._until is not None:
-            if at <= self._until + _INAUDIBLE_S:
+            if at <= self._until + self._unheard_s:
                 self._until += seconds / self.pace
                 return
             self._silent = True
@@ -91,7 +104,7 @@ class SongPlayer:
         self._held, self._silent = 0.0, False
 
     def _count(self, lasted: float) -> None:
-        if lasted >= _INAUDIBLE_S:
+        if lasted >= self._unheard_s:
             self.stalls += 1
             self.stalled_s += lasted
             self.underrun_s = max(self.underrun_s, lasted)

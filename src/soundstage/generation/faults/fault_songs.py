@@ -14,9 +14,9 @@ from soundstage.generation.faults.fault import Fault
 from soundstage.generation.faults.script import FaultSubject, Script, untouched
 
 _STREAMED: Final = "stream_url"
-#: The second half comes at this share of the pace at which it is played: a song of a minute is then
-#: a minute and a half behind at its end, which is heard at a hundred times the speed of life, too.
-SECOND_HALF: Final = 0.25
+#: The second half comes at this share of the pace at which it is played: slow enough for gaps that
+#: are longer than a machine is late, at a hundred times the speed of life, too.
+SECOND_HALF: Final = 1 / 12
 
 
 def of_songs(contract: Contract) -> Iterator[Fault]:

@@ -54,20 +54,21 @@ class TrackColumns:
 
 
 class PlaybackColumns:
-    """Songs that were `probed`: of each whether it was heard without a gap (`continuous`, `gapped`;
-    of the others nobody knows). `tracks` by name. `factors`: generation time over length, in
-    playing time, by the length asked for (None: the request does not say). `audio_s`: seconds of
-    music of the tracks that were heard to their end, of songs that were made between `since` and
-    `until`, in seconds since the run began. `reasons` of what was not heard, or not to its end.
+    """Of `songs` that were read `probed` could be played while they were made: whether each was
+    heard without a gap (`continuous`, `gapped`; of the others nobody knows). `tracks` by name.
+    `factors`: generation time over length, in playing time, by the length asked for (None: the
+    request does not say). `audio_s`: seconds of music of the tracks that came to their end, of
+    songs that were made between `since` and `until`, in seconds since the run began. `reasons` of
+    what was not heard, or not to its end.
     """
 
     __slots__ = (
-        "audio_s", "continuous", "factors", "gapped", "probed", "reasons", "since", "tracks",
-        "until",
+        "audio_s", "continuous", "factors", "gapped", "probed", "reasons", "since", "songs",
+        "tracks", "until",
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self.probed = self.continuous = self.gapped = 0
+        self.songs = self.probed = self.continuous = self.gapped = 0
         self.audio_s = 0.0
         self.since, self.until = math.inf, 0.0
         self.tracks: dict[str, TrackColumns] = {}
@@ -77,16 +78,18 @@ class PlaybackColumns:
     def add(self, row: Mapping[str, Any]) -> None:
         """Take in a row that has `playback`. Raises what one of another shape raises."""
         playback = row["playback"]
-        self.probed += 1
-        whole = is_continuous(row)
-        self.continuous += whole is True
-        self.gapped += whole is False
+        self.songs += 1
+        if streamed := playback.get("streamed", True):
+            self.probed += 1
+            whole = is_continuous(row)
+            self.continuous += whole is True
+            self.gapped += whole is False
         started = row["started_ns"] / 1e9
         self.since = min(self.since, started)
         self.until = max(self.until, started + (row.get("ended") or 0.0))
         late = (row["started_ns"] - row["intended_ns"]) / 1e9
         for name, track in tracks_of(playback):
-            if name in self.tracks or len(self.tracks) < _MOST_TRACKS:
+            if streamed and (name in self.tracks or len(self.tracks) < _MOST_TRACKS):
                 self.tracks.setdefault(name, TrackColumns()).add(track, late)
             why = track["reason"]
             if why and (why in self.reasons or len(self.reasons) < _MOST_REASONS):
@@ -103,6 +106,7 @@ class PlaybackColumns:
 
     def merge(self, other: PlaybackColumns) -> None:
         """Take in what another one took in."""
+        self.songs += other.songs
         self.probed += other.probed
         self.continuous += other.continuous
         self.gapped += other.gapped
