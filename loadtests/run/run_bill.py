@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from soundstage.conformance.billing import Billing, cost_of
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
 from soundstage.contract.rules import BILLING
 from soundstage.errors import TargetError
+from soundstage.exchange.account.billing import Billing, cost_of
 from soundstage.exchange.session import Session
 from soundstage.exchange.target import find
 from soundstage.loadtests.run.rows import RowRecorder

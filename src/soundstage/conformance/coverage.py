@@ -68,7 +68,7 @@ def exercised(rule: Rule, seen: Observation) -> bool:
     if area == "http":
         return success
     if area == "billing":
-        return False  # no exchange shows it, only the account: see billing.py
+        return False  # no exchange shows it, only the account: see exchange/account/billing.py
     if area == "asset":
         return False  # no exchange shows it, only the files themselves: see assets/asset_checks.py
     if area == "arrival":

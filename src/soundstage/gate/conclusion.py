@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from soundstage.assets.asset_checks import inconclusive
-from soundstage.conformance.billing import cost_of
 from soundstage.conformance.coverage import exercised, is_tied
 from soundstage.contract import Contract
 from soundstage.contract.rules import Rule
+from soundstage.exchange.account.billing import cost_of
 from soundstage.gate.gate import ContractGate
 from soundstage.gate.gate_bill import is_of_bill
 from soundstage.gate.rule_outcomes import (

@@ -7,11 +7,11 @@ from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
-from soundstage.conformance.billing import Billing, BillJudgement
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
 from soundstage.contract.rules import BILLING, Rule
 from soundstage.errors import BudgetError, TargetError
+from soundstage.exchange.account.billing import Billing, BillJudgement
 from soundstage.exchange.exchange import Call
 from soundstage.exchange.filled_paths import filled
 from soundstage.exchange.requests import own_values, sent_body, valid_body

@@ -8,9 +8,9 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from soundstage.conformance.billing import Billing, BillJudgement
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
+from soundstage.exchange.account.billing import Billing, BillJudgement
 from soundstage.exchange.session import Session
 from soundstage.exchange.target import find
 from soundstage.generation.faults.catalogue import Fault

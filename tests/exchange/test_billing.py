@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from soundstage.conformance.billing import Billing, BillJudgement
 from soundstage.contract import load
+from soundstage.exchange.account.billing import Billing, BillJudgement
 
 V6 = load("v6")
 STREAM = V6.endpoints["stream"]
