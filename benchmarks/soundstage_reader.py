@@ -4,7 +4,8 @@ from gevent import monkey
 
 monkey.patch_all()
 
-import re  # noqa: E402  # after the patch
+import gc  # noqa: E402  # after the patch
+import re  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 
@@ -83,6 +84,8 @@ def main() -> None:
             transport.expire()
 
     gevent.spawn(expire)
+    gc.collect()
+    gc.freeze()  # as `soundstage load` does before it begins
     gevent.spawn(reading.meter.watch, gevent.sleep)
     began, gap = time.monotonic(), ramp_s(options.streams) / options.streams
     for number in range(options.streams):
