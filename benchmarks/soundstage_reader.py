@@ -4,9 +4,11 @@ from gevent import monkey
 
 monkey.patch_all()
 
-import re  # noqa: E402  # after the patch
+import gc  # noqa: E402  # after the patch
+import re  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Callable  # noqa: E402
+from functools import partial  # noqa: E402
 
 import gevent  # noqa: E402
 from gevent.event import AsyncResult  # noqa: E402
@@ -38,7 +40,7 @@ class Reading:
 
     def begin(self) -> None:
         underway = self._client.begin(self._call)
-        underway.flow(lambda failure: self._go_on(self._end, underway, failure))
+        underway.flow(partial(self._go_on, self._end, underway))
 
     def start(self) -> None:
         self._go_on(self.begin)
@@ -83,6 +85,8 @@ def main() -> None:
             transport.expire()
 
     gevent.spawn(expire)
+    gc.collect()
+    gc.freeze()  # as `soundstage load` does before it begins
     gevent.spawn(reading.meter.watch, gevent.sleep)
     began, gap = time.monotonic(), ramp_s(options.streams) / options.streams
     for number in range(options.streams):

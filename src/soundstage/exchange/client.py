@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import orjson
@@ -34,6 +34,7 @@ from soundstage.wire.transport import Request, Transport
 
 __all__ = ["Call", "Client", "Exchange"]
 
+_Value = TypeVar("_Value")
 _SECOND_NS = 1_000_000_000
 _TIMEOUTS = (EndKind.IDLE_TIMEOUT, EndKind.TOTAL_TIMEOUT, EndKind.CONNECT_TIMEOUT)
 #: How a connection ends that somebody gave up.
@@ -74,6 +75,7 @@ class Client:
         self.room = room or AnswerMemory()
         #: Ends the waits between questions for the state of a job, and knows whether all is over.
         self.interrupt = Interrupt()
+        self._last: dict[type, Any] = {}
         counter = itertools.count(1)
         self.next_id = ids or (lambda: f"e{next(counter):06d}")
 
@@ -122,6 +124,7 @@ class Client:
             claim=claim,
             request=_asked(call),
         )
+        url, head = self._alike(url), self._alike(head)
         response = self.transport.open(Request(method, url, head, body))
         try:
             started = response.times.start_ns
@@ -198,6 +201,16 @@ class Client:
             pay=self.budget.take,
         ).follow()
         exchange.tied |= {"status/known"} if exchange.looks else set()
+
+    def _alike(self, value: _Value) -> _Value:
+        """`value`, or the last of its type where that is equal, of which thousands of exchanges
+        then hold one.
+        """
+        last = self._last.get(type(value))
+        if last != value:
+            self._last[type(value)] = last = value
+        same: _Value = last
+        return same
 
     def _cut(self, response: Response, judge: Judge) -> str | None:
         """Why an answer did not come to its end, if it is our doing. One that broke off, or says

@@ -6,13 +6,12 @@ Values only: `client.py` makes them, `reader.py` fills them as bytes come.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
 from soundstage.conformance.coverage import Observation
-from soundstage.conformance.following import Following
 from soundstage.conformance.judge import Judge
 from soundstage.conformance.timing.moments import ArrivalTimes
 from soundstage.conformance.violations import (
@@ -25,7 +24,7 @@ from soundstage.conformance.violations import (
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
 from soundstage.exchange.kept_bytes import NO_ROOM, kept_end, kept_head, kept_look, kept_pieces
-from soundstage.exchange.look import Look
+from soundstage.exchange.look import FollowedJob, Look
 from soundstage.exchange.tape import Piece, Tape
 from soundstage.exchange.user_secrets import private_texts
 from soundstage.output.cutting import head
@@ -123,13 +122,8 @@ class Exchange:
     answered_ns: int = 0
     outcome: str = "ok"
     milestones: dict[str, float] = field(default_factory=dict)
-    #: Of what was seen by asking: since when it may have been so (`milestones`: by when it was).
-    milestones_low: dict[str, float] = field(default_factory=dict)
-    #: The questions for the state of a job (`job_follower.py`), and what they showed: (state,
-    #: answer), kept as `chunks` are.
-    looks: list[Look] = field(default_factory=list)
-    states: list[tuple[str | None, dict[str, Any]]] = field(default_factory=list)
-    following: Following | None = field(default=None, repr=False)
+    #: What it made, if anybody asked for that.
+    job: FollowedJob | None = None
     #: The rules about what two endpoints say of one generation that were put to the test, below the
     #: endpoint: `status/known`.
     tied: frozenset[str] = frozenset()
@@ -153,6 +147,21 @@ class Exchange:
     redactor: Redactor = field(default_factory=Redactor, repr=False)
     _hiding: Redactor | None = field(default=None, repr=False)
     _said: dict[Violation, Violation] | None = field(default=None, repr=False)
+
+    @property
+    def looks(self) -> Sequence[Look]:
+        """The questions for the state of what it made."""
+        return self.job.looks if self.job is not None else ()
+
+    @property
+    def states(self) -> list[tuple[str | None, dict[str, Any]]]:
+        """What they showed: (state, answer), kept as `chunks` are."""
+        return self.job.states if self.job is not None else []
+
+    @property
+    def milestones_low(self) -> dict[str, float]:
+        """Of what was seen by asking: since when it may have been so (`milestones`: by when)."""
+        return self.job.milestones_low if self.job is not None else {}
 
     @property
     def violations(self) -> list[Violation]:
@@ -423,7 +432,7 @@ class Exchange:
         """Why we stopped reading the answer to the request itself, if we did."""
         if self.tape.dropped:
             return NO_ROOM
-        if self.following is not None and self.call.leave_at is None:
+        if self.job is not None and self.call.leave_at is None:
             return None  # it came whole, or there was nothing to follow
         return self.judge.reason if self.outcome in ("timeout", "cut") else None
 
@@ -434,7 +443,7 @@ class Exchange:
 
     def _over(self) -> dict[str, Any] | None:
         """Why nobody looks any longer at what it made; None if nobody did."""
-        following = self.following
+        following = self.job.following if self.job is not None else None
         if following is None:
             return None
         over: dict[str, Any] = {

@@ -22,7 +22,7 @@ from soundstage.contract.protocol import Endpoint
 from soundstage.errors import BudgetError
 from soundstage.exchange.exchange import Exchange
 from soundstage.exchange.filled_paths import UnusableError, filled
-from soundstage.exchange.look import Look
+from soundstage.exchange.look import FollowedJob, Look
 from soundstage.exchange.requests import own_values
 from soundstage.exchange.tape import Tape
 from soundstage.generation.sampler import Unmet
@@ -100,7 +100,9 @@ class JobFollower:
         pay: Callable[[], None] | None = None,
     ) -> None:
         self._exchange = exchange
-        exchange.following = self._following = following
+        self._following = following
+        self._job = exchange.job = exchange.job or FollowedJob()
+        self._job.following = following
         self._ask = ask
         self._base = base
         self._claim = claim
@@ -129,7 +131,7 @@ class JobFollower:
         wait = usual = polling.every_s
         borne, confirmed = 0, 0
         while True:
-            if len(self._exchange.looks) >= MOST_LOOKS:
+            if len(self._job.looks) >= MOST_LOOKS:
                 return judge.over(_CAP)
             left = (until_ns - time.monotonic_ns()) / _SECOND_NS
             if left <= 0:
@@ -195,7 +197,7 @@ class JobFollower:
         one.close(response.end)
         self._following.looks.take(one, may_be_unknown=True)
         look = Look(url, sent_ns, ended_ns, response, tape, head, cut=one.capped)
-        exchange.looks.append(look)
+        self._job.looks.append(look)
         exchange.ended_ns = ended_ns
         self._told(one, look)
         return look
@@ -210,7 +212,7 @@ class JobFollower:
         low = (self._asked_ns - exchange.started_ns) / _SECOND_NS
         for name in seen.milestones:
             exchange.milestones[name] = high
-            exchange.milestones_low[name] = low
+            self._job.milestones_low[name] = low
         self._asked_ns = look.sent_ns
         times = exchange.stages.get(seen.stage)
         if times is None:
@@ -223,7 +225,7 @@ class JobFollower:
         chunk = seen.chunk
         if chunk is not None:
             if self._keep_chunks and self._claim.take(PARSED * one.body_bytes):
-                exchange.states.append((seen.stage, chunk))
+                self._job.states.append((seen.stage, chunk))
             if (heard := exchange.call.on_chunk) is not None:
                 heard(chunk)
 

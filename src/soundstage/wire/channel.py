@@ -48,7 +48,8 @@ class Channel:
 
     After `receive`, `at_ns` is when the newest segment of that read arrived (monotonic ns), from
     the kernel if it gave a stamp. `stamped` and `unstamped` count the reads that had one and had
-    none. `clean_close`: the end of the stream was announced by the layer that is on top.
+    none. `clean_close`: the end of the stream was announced by the layer that is on top. `more`:
+    whether `receive` or `poll` has something to give without a look at the socket.
     """
 
     __slots__ = (
@@ -57,6 +58,7 @@ class Channel:
         "_recvmsg_now",
         "at_ns",
         "clean_close",
+        "more",
         "sock",
         "stamped",
         "unstamped",
@@ -68,17 +70,13 @@ class Channel:
         self.stamped = 0
         self.unstamped = 0
         self.clean_close = True
+        self.more = False
         self._offset_ns = offset_ns
         self._recvmsg = sock.recvmsg if kernel_timestamps and SUPPORTED else None
         # gevent's sockets wrap one that never waits.
         bare: socket.socket = getattr(sock, "_sock", sock)
         if CAN_POLL:
             self._recvmsg_now = bare.recvmsg
-
-    @property
-    def more(self) -> bool:
-        """Whether `receive` or `poll` has something to give without a look at the socket."""
-        return False
 
     def _receive(self) -> bytes:
         """One socket read: b"" at the end of the stream. Raises TimeoutError, OSError."""

@@ -7,7 +7,6 @@ streams each would keep a parser of a kilobyte for what nearly always is one who
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Final
 
 from soundstage.output.cutting import beginning
@@ -27,8 +26,8 @@ class FramingError(Exception):
 
 
 class Chunks:
-    """Feed it the bytes of a body; `emit` gets what they carry. `complete`: the last chunk and the
-    trailers have come. `surplus`: bytes followed them.
+    """Feed it the bytes of a body; what they carry is added to `pieces`. `complete`: the last chunk
+    and the trailers have come. `surplus`: bytes followed them.
     """
 
     __slots__ = (
@@ -37,13 +36,13 @@ class Chunks:
         "_left",
         "_line",
         "complete",
-        "emit",
+        "pieces",
         "surplus",
         "trailers",
     )
 
-    def __init__(self, emit: Callable[[bytes], object]) -> None:
-        self.emit = emit
+    def __init__(self, pieces: list[bytes]) -> None:
+        self.pieces = pieces
         self.complete = self.surplus = False
         self.trailers: tuple[tuple[str, str], ...] = ()
         self._left = 0
@@ -72,7 +71,7 @@ class Chunks:
         return b""
 
     def feed(self, data: bytes) -> None:
-        """Read on. Raises FramingError; what came before that has been emitted."""
+        """Read on. Raises FramingError; what came before that is in `pieces`."""
         at, end = 0, len(data)
         while at < end and not self.complete:
             if self._left:
@@ -80,7 +79,7 @@ class Chunks:
                 at += len(piece)
                 self._left -= len(piece)
                 self._after_data = not self._left
-                self.emit(piece)
+                self.pieces.append(piece)
                 continue
             until = data.find(b"\n", at) + 1 or end
             self._line += data[at:until]

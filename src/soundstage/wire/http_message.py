@@ -17,6 +17,8 @@ from soundstage.wire.chunked import Chunks, FramingError
 from soundstage.wire.settings import Limits
 
 _HEAD_END = b"\r\n\r\n"
+#: The fields of the last head. Most of a run are the same, and kept once; nobody changes them.
+_LAST: list[list[tuple[str, str]]] = [[]]
 
 
 class HeadTooLargeError(Exception):
@@ -216,6 +218,9 @@ class Message:
         self._without_body = 0
         if not self.http_version.startswith("1."):
             raise FramingError(f"the response says HTTP/{self.http_version}, not HTTP/1.1")
+        if self.headers == _LAST[0]:
+            self.headers = _LAST[0]
+        _LAST[0] = self.headers
         size = sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self._head_limit:
             raise HeadTooLargeError(f"the response head is larger than {self._head_limit} bytes")
@@ -234,7 +239,7 @@ class Message:
         elif status not in (204, 304):
             self.close_delimited = coding is None and length is None
             if coding is not None:
-                self._chunks = Chunks(self.pieces.append)
+                self._chunks = Chunks(self.pieces)
 
     def _check_coding(self) -> None:
         """The transfer coding is not the plain word, and httptools may not know what it is: an

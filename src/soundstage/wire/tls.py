@@ -66,17 +66,8 @@ class TlsChannel(Channel):
                 raise TlsError(f"TLS handshake failed: {_reason(error)}", _cause(error)) from None
             else:
                 self._flush()
+                self._look_for_more()
                 return
-
-    @property
-    def more(self) -> bool:
-        """See `Channel.more`: records that came with the handshake, or how the connection ended."""
-        return (
-            self.clean_close
-            or self._failed is not None
-            or self._incoming.pending > 0
-            or self._tls.pending() > 0
-        )
 
     def receive(self) -> bytes | None:
         """One socket read, decrypted; None while a record is incomplete. See `Channel.receive`."""
@@ -102,8 +93,23 @@ class TlsChannel(Channel):
             self._flush_now()
         return found
 
+    def _look_for_more(self) -> None:
+        """Records that came with others, or how the connection ended: see `Channel.more`."""
+        self.more = (
+            self.clean_close
+            or self._failed is not None
+            or self._incoming.pending > 0
+            or self._tls.pending() > 0
+        )
+
     def _decrypt(self) -> bytes | None:
         """What the records that have come say; see `receive`."""
+        try:
+            return self._decrypted()
+        finally:
+            self._look_for_more()
+
+    def _decrypted(self) -> bytes | None:
         if self._failed is not None:
             raise self._failed
         if self.clean_close:
