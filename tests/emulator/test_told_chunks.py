@@ -10,18 +10,17 @@ import pytest
 from soundstage.contract import load_all
 from soundstage.emulator.generations.told_chunks import ToldChunks
 from soundstage.generation.faults.fault import FRAMES, heads_of, tail_of
-from soundstage.generation.walk import Step, payloads, plan, random_story
+from soundstage.generation.walk import Draft, Step, drafted, plan, random_story
 
 CONTRACTS = load_all()
 
 
-def written(protocol, chunks, framing):
+def written(protocol, steps, chunks, framing):
     before, after = FRAMES[framing]
-    steps = [step for step, _ in chunks]
     heads = heads_of(protocol, steps, framing) or [b""] * len(chunks)
     frames = [
-        head + before + orjson.dumps(payload) + after
-        for head, (_, payload) in zip(heads, chunks, strict=True)
+        head + before + orjson.dumps(draft.payload(values)) + after
+        for head, (draft, values) in zip(heads, chunks, strict=True)
     ]
     if frames:
         frames[-1] += tail_of(protocol, steps, framing)
@@ -34,43 +33,67 @@ def test_chunks_are_told_as_they_are_written(contract, framing):
     for seed in range(30):
         rng = random.Random(seed)
         steps = plan(contract, rng, times={"running": lambda _: 12, "progress": lambda _: 12})
-        chunks = list(zip(steps, payloads(contract, steps, random_story(rng), rng), strict=True))
-        told = ToldChunks(contract.protocol, chunks, framing)
-        expected = written(contract.protocol, chunks, framing)
+        chunks = drafted(contract, steps, random_story(rng), rng, optional=seed % 2)
+        told = ToldChunks(contract.protocol, steps, chunks, framing)
+        expected = written(contract.protocol, steps, chunks, framing)
         assert list(told) == expected
         assert told[2:5] == expected[2:5]
         assert len(told) == len(expected)
 
 
-SAME = {"a": "100% {}", "b": "x", "n": 1}
+FIRST = {"a": "100% {}", "b": "x\0", "n": None, "m": None}
 
 
 @pytest.mark.parametrize(
-    "others",
+    "rows",
     [
-        [{**SAME, "n": 2}, {**SAME, "n": 3}],
-        [{**SAME, "n": 2}, {**SAME, "n": True}],
-        [{**SAME, "n": 2}, {**SAME, "n": 1.0}],
-        [{**SAME, "n": 2}, {**SAME, "n": None}],
-        [{**SAME, "n": 2}, {**SAME, "n": 2**63}],
-        [{**SAME, "n": -(2**63)}, {**SAME, "n": 2**63 - 1}],
-        [{**SAME, "b": "y"}, SAME],
-        [{"n": 1, "b": "x", "a": "100% {}"}, SAME],
-        [{"a": "100% {}", "b": "x"}, SAME],
-        [{**SAME, "n": 2}, [1]],
-        [SAME, SAME],
-        [{**SAME, "a": "\0"}, {**SAME, "a": "\0"}],
+        [(1, 1), (2, 1), (3, 1)],
+        [(1, 1), (2, 7), (3, -5)],
+        [(1, True), (2, 1), (3, 1)],
+        [(1, 1.0), (2, 1), (3, 1)],
+        [(1, None), (2, None), (3, None)],
+        [(1, None), (2, 1), (3, 1)],
+        [(1, "a%d"), (2, "b%d"), (3, "c")],
+        [(1, 2**63), (2, 1), (3, 1)],
+        [(1, -(2**63)), (2, 2**63 - 1), (3, 0)],
+        [(1, [1]), (2, [1]), (3, {})],
     ],
 )
-def test_what_differs_in_more_than_numbers_is_told_as_it_is(others):
-    protocol = CONTRACTS["v6"].protocol
-    chunks = [(Step("running", None), payload) for payload in (SAME, *others)]
-    assert list(ToldChunks(protocol, chunks, "sse")) == written(protocol, chunks, "sse")
+def test_what_differs_in_more_than_numbers_is_told_as_it_is(rows):
+    protocol, draft = CONTRACTS["v6"].protocol, Draft(FIRST, ("n", "m"))
+    steps = [Step("running", None)] * len(rows)
+    chunks = [(draft, list(row)) for row in rows]
+    expected = written(protocol, steps, chunks, "sse")
+    assert list(ToldChunks(protocol, steps, chunks, "sse")) == expected
 
 
 def test_what_most_chunks_say_is_kept_once():
+    protocol, draft = CONTRACTS["v6"].protocol, Draft({"text": "x" * 1_000, "n": 0}, ("n",))
+    steps = [Step("running", None)] * 50
+    assert ToldChunks(protocol, steps, [(draft, [n]) for n in range(50)], "sse").size < 2_000
+
+
+def test_where_a_text_is_told_first_is_known():
     protocol = CONTRACTS["v6"].protocol
-    text = "x" * 1_000
-    chunks = [(Step("running", None), {"text": text, "n": number}) for number in range(50)]
-    assert ToldChunks(protocol, chunks, "sse").size < 2_000
-    assert ToldChunks(protocol, chunks, "sse").unlike() == [0]
+    url = "http://h/100%/song.mp3"
+    chunks = [
+        (Draft({"n": 0, "about": f"{url} and more"}), []),
+        *[(Draft({"n": 0, "url": "u"}, ("n",)), [n]) for n in range(2)],
+        *[
+            (each, [n])
+            for each in [Draft({"n": 0, "in": [{"url": url}]}, ("n",))]
+            for n in range(5)
+        ],
+    ]
+    told = ToldChunks(protocol, [Step("running", None)] * len(chunks), chunks, "sse")
+    assert told.first_that_say({each: orjson.dumps(each) for each in (url, "u", "x")}) == {
+        url: 3, "u": 1
+    }  # fmt: skip
+
+
+def test_chunks_that_are_anything_are_told_as_they_are():
+    protocol = CONTRACTS["v6"].protocol
+    steps = [Step("running", None)] * 4
+    chunks = [(Draft(payload), []) for payload in ([1], "text", None, {"a": 1})]
+    expected = written(protocol, steps, chunks, "sse")
+    assert list(ToldChunks(protocol, steps, chunks, "sse")) == expected

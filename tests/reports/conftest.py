@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from compare_calls import Make, change, delay
 
 from soundstage.results.bundle import BundleWriter
 
@@ -426,3 +427,50 @@ def check_bundle(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def load_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return load_run(tmp_path_factory.mktemp("load") / "run")
+
+
+@pytest.fixture
+def load(tmp_path: Path, runs: ModuleType) -> Make:
+    """Makes a load run: `load("name", seed=1, slower={"running": 2.0}, …facts of run.json)`."""
+
+    def make(
+        name: str,
+        *,
+        seed: int,
+        n: int = 250,
+        slower: dict[str, float] | None = None,
+        outcomes: tuple[str, ...] = ("ok",),
+        broken: tuple[str, ...] = (),
+        api: str = "v6",
+        created: str | None = None,
+        **facts: Any,
+    ) -> Path:
+        rng = random.Random(seed)
+        rows = []
+        for number in range(n):
+            row = runs.exchange(
+                number + 1, rng, api=api, at=number / 5, outcome=rng.choice(outcomes)
+            )
+            for stage, factor in (slower or {}).items():
+                delay(row, stage, factor)
+            rows.append(row)
+        rules = [
+            runs.broken(row["rule"], "“version” is missing", violations=9, exchanges=n)
+            if row["rule"] in broken
+            else {**row, "exchanges": n}
+            for row in runs.contract_rules()
+            if row["api"] == api
+        ]
+        violations = [
+            runs.violation(rule, "field.missing", "“version” is missing", f"e{number:06d}")
+            for rule in broken
+            for number in range(1, 10)
+        ]
+        path: Path = runs.write(
+            tmp_path / name, rows, kind="load", rules=rules, violations=violations, **facts
+        )
+        if created is not None:
+            change(path, created=created)
+        return path
+
+    return make

@@ -18,7 +18,7 @@ from soundstage.contract.json_schema.field_schemas import Schema
 from soundstage.contract.protocol import Protocol, Stage
 from soundstage.generation.chunk_values import ROLES, STILL, ChunkContext, Fill, text
 from soundstage.generation.sampled_chunks import ChunkSampler, scaled
-from soundstage.generation.story import Payload, Step, Story, Track
+from soundstage.generation.story import Draft, Drafted, Payload, Step, Story, Track
 
 _NO_TRACK: tuple[Track | None, ...] = (None,)
 
@@ -63,7 +63,8 @@ class _Template(NamedTuple):
 
     fixed: Payload
     still: _Fills
-    live: _Fills
+    names: tuple[str, ...]  # of the others, and how they are filled
+    live: tuple[Fill, ...]
     optional: _Fills
     progress: int | None  # 0..100 if fixed, None if it is to be drawn, -1 if there is none
     sampled: ChunkSampler | None = None  # makes the whole chunk where the plain way will not do
@@ -72,13 +73,19 @@ class _Template(NamedTuple):
     def of(cls, fixed: Payload, fills: _Fills, optional: _Fills, progress: int | None) -> _Template:
         """With the fields to work out in any order."""
         still = tuple(each for each in fills if each[1] in STILL)
-        live = tuple(each for each in fills if each[1] not in STILL)
-        return cls(fixed, still, live, optional, progress)
+        live = {name: fill for name, fill in fills if fill not in STILL}
+        return cls(fixed, still, tuple(live), tuple(live.values()), optional, progress)
 
     @property
     def fills(self) -> _Fills:
         """All fields to work out."""
-        return self.still + self.live
+        return self.still + tuple(zip(self.names, self.live, strict=True))
+
+
+#: What the chunks of one stage and track have in common in one stream: their draft, what fills in
+#: the rest, whether they count, what makes them where that will not do, the place of the track.
+#: (A plain tuple: it is taken apart for each chunk.)
+_Begun = tuple[Draft, tuple[Fill, ...], _Fills, bool, ChunkSampler | None, int]
 
 
 class PayloadMaker:
@@ -114,7 +121,7 @@ class PayloadMaker:
             if stage.failure
         }
 
-    def payloads(
+    def drafted(
         self,
         steps: Sequence[Step],
         story: Story,
@@ -122,52 +129,68 @@ class PayloadMaker:
         optional: float,
         percentages: Sequence[int] | None = None,
         given: Mapping[str, str] | None = None,
-    ) -> list[Payload]:
-        """The chunks of `steps` (`walk.payloads`)."""
+    ) -> Drafted:
+        """The chunks of `steps` (`walk.drafted`)."""
         last = len(steps) - 1
         chunk = ChunkContext(story, rng, 0, last, optional=optional, given=given or {})
         rises = self._progress(steps, rng, percentages)
         in_turn = list(dict.fromkeys(step.track for step in steps if step.track is not None))
         turns: dict[str, int] = {}
-        #: By stage and track: what their chunks begin with, and what of each is still to be filled.
-        begun: dict[tuple[str, Track | None], tuple[Payload, _Fills, _Fills]] = {}
+        begun: dict[tuple[str, Track | None], _Begun] = {}
         chunk.complete = False
-        result = []
-        for number, (stage, track) in enumerate(steps):
+        result: Drafted = []
+        for number, step in enumerate(steps):
             chunk.number = number
             if number == last:
                 flag = self.flag_on_last
                 chunk.complete = rng.random() < 0.5 if flag is None else flag
             chunk.progress = rises[number]
-            if track is None and in_turn:
+            key: tuple[str, Track | None] = step
+            if in_turn and step.track is None:
                 # A stage without a track speaks of the tracks in the order in which they came.
-                turn = turns[stage] = turns.get(stage, -1) + 1
-                track = in_turn[turn % len(in_turn)]
-            chunk.track = track
-            chunk.place = self._place_of(track)
-            known = begun.get((stage, track))
+                turn = turns[step.stage] = turns.get(step.stage, -1) + 1
+                key = (step.stage, in_turn[turn % len(in_turn)])
+            known = begun.get(key)
             if known is None:
-                template = self.templates.get(stage) or self._failure_after(stage, steps, number)
-                if template.sampled is not None:
-                    result.append(template.sampled.chunk(chunk))
-                    chunk.counted += stage not in self.unnumbered
-                    continue
-                known = template.fixed.copy(), template.live, template.optional
-                for name, fill in template.still:
-                    known[0][name] = fill(chunk)
-                if stage in self.templates:  # what a failure says depends on what comes before
-                    begun[stage, track] = known
-            first, live, more = known
-            payload = first.copy()
-            for name, fill in live:
-                payload[name] = fill(chunk)
-            if optional:
-                for name, fill in more:
-                    if rng.random() < optional:
-                        payload[name] = fill(chunk)
-            chunk.counted += stage not in self.unnumbered
-            result.append(payload)
+                chunk.track = key[1]
+                chunk.place = self._place_of(key[1])
+                known = self._begin(step, steps, chunk)
+                if step.stage in self.templates:  # a failure says what comes of the one before it
+                    begun[key] = known
+            draft, live, more, counts, sampled, chunk.place = known
+            chunk.track = key[1]
+            values: list[Any] = []
+            for fill in live:
+                values.append(fill(chunk))  # faster than a comprehension
+            if sampled is not None:
+                draft = Draft(sampled.chunk(chunk))
+            elif optional and more:
+                draft, values = self._with_optional(draft.payload(values), more, optional, chunk)
+            chunk.counted += counts
+            result.append((draft, values))
         return result
+
+    def _begin(self, step: Step, steps: Sequence[Step], chunk: ChunkContext) -> _Begun:
+        """What the chunks of one stage and track have in common."""
+        counts, place = step.stage not in self.unnumbered, chunk.place
+        template = self.templates.get(step.stage)
+        template = template or self._failure_after(step.stage, steps, chunk.number)
+        if template.sampled is not None:
+            return Draft(None), (), (), counts, template.sampled, place
+        first = template.fixed.copy()
+        for name, fill in template.still:
+            first[name] = fill(chunk)
+        draft = Draft(first, template.names)
+        return draft, template.live, template.optional, counts, None, place
+
+    @staticmethod
+    def _with_optional(
+        payload: Payload, fills: _Fills, optional: float, chunk: ChunkContext
+    ) -> tuple[Draft, list[Any]]:
+        for name, fill in fills:
+            if chunk.rng.random() < optional:
+                payload[name] = fill(chunk)
+        return Draft(payload), []
 
     def _place_of(self, track: Track | None) -> int:
         """The place of a track among those of a story."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,6 +16,27 @@ class Step(NamedTuple):
 
     stage: str
     track: Track | None
+
+
+class Draft(NamedTuple):
+    """What chunks have in common: their members in order, with any value for those that each chunk
+    fills in by itself, whose names are `live`.
+    """
+
+    first: Any
+    live: tuple[str, ...] = ()
+
+    def payload(self, values: Iterable[Any] = ()) -> Any:
+        """The chunk with these values of its own, in the order of `live`."""
+        if not self.live:
+            return self.first
+        payload = self.first.copy()
+        payload.update(zip(self.live, values, strict=True))
+        return payload
+
+
+#: Each chunk of a stream: what it has in common with others, and its own values.
+Drafted = list[tuple[Draft, list[Any]]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ from soundstage.contract.protocol import Protocol, Stage
 from soundstage.errors import ContractDataError
 from soundstage.generation.payloads import PayloadMaker, rising_fields
 from soundstage.generation.story import (
+    Draft,
+    Drafted,
     Payload,
     Step,
     Story,
@@ -31,11 +33,14 @@ from soundstage.generation.story import (
 )
 
 __all__ = [
+    "Draft",
+    "Drafted",
     "Order",
     "Payload",
     "Step",
     "Story",
     "Track",
+    "drafted",
     "headline_times",
     "identifier",
     "order_of",
@@ -112,6 +117,24 @@ def _failed(contract: Contract) -> Step:
     return Step(failure.name, None)
 
 
+def drafted(
+    contract: Contract,
+    steps: Sequence[Step],
+    story: Story,
+    rng: random.Random,
+    *,
+    optional: float = 0.0,
+    percentages: Sequence[int] | None = None,
+    given: Mapping[str, str] | None = None,
+) -> Drafted:
+    """The chunks of `steps`: each meets its stage's schema, together they keep all that holds
+    across chunks. Fields that a stage lists but does not require appear with the probability
+    `optional`. `percentages` says how far the generation is at each chunk, rising from 0 to 100;
+    without it that is drawn. `given`: what the generation is asked for by, by name.
+    """
+    return maker_of(contract).drafted(steps, story, rng, optional, percentages, given)
+
+
 def payloads(
     contract: Contract,
     steps: Sequence[Step],
@@ -122,12 +145,9 @@ def payloads(
     percentages: Sequence[int] | None = None,
     given: Mapping[str, str] | None = None,
 ) -> list[Payload]:
-    """The chunks of `steps`: each meets its stage's schema, together they keep all that holds
-    across chunks. Fields that a stage lists but does not require appear with the probability
-    `optional`. `percentages` says how far the generation is at each chunk, rising from 0 to 100;
-    without it that is drawn. `given`: what the generation is asked for by, by name.
-    """
-    return maker_of(contract).payloads(steps, story, rng, optional, percentages, given)
+    """The chunks of `steps` as `drafted` makes them, each an object of its own."""
+    made = maker_of(contract).drafted(steps, story, rng, optional, percentages, given)
+    return [draft.payload(values) for draft, values in made]
 
 
 def maker_of(contract: Contract) -> PayloadMaker:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final
 
 #: A heading of its own line: `[Chorus]`, `(Bridge)`, `Verse 2:`.
@@ -85,7 +86,13 @@ def written(prompt: str, title: str, origin: str) -> list[dict[str, Any]]:
 
 def _put(line: str, words: dict[str, str]) -> str:
     """The words in their places; braces of a prompt are no places."""
-    return re.sub(r"\{(subject|title)\}", lambda match: words[match[1]], line)
+    return "".join([words[part] if n % 2 else part for n, part in enumerate(_parts(line))])
+
+
+@cache
+def _parts(line: str) -> list[str]:
+    """A line of ours, cut at its places: every second part is the name of the words there."""
+    return re.split(r"\{(subject|title)\}", line)
 
 
 def _subject(prompt: str) -> str:

@@ -22,13 +22,15 @@ from soundstage.emulator.generations.generations import Generation, tracks_of
 from soundstage.emulator.pace.profile import Profile
 from soundstage.generation.faults.catalogue import Chunks
 from soundstage.generation.walk import (
+    Draft,
+    Drafted,
     Step,
     Story,
     Track,
+    drafted,
     drawn_tracks,
     headline_times,
     identifier,
-    payloads,
     plan,
     song_title,
 )
@@ -151,33 +153,32 @@ class Factory:
         if told.failures:
             fails_after = told.failure(random.Random(digest + b"failure"))
         decided = _Course(contract, story, digest, len(tracks), fails, fails_after)
-        chunks, schedule = self._course(decided, rng)
+        steps, drafts, schedule = self._course(decided, rng)
         broken = None
         if place.endpoint.kind == "stream" and faults is not None:
 
             def redrawn(luck: random.Random) -> Chunks:
-                return self._course(decided, luck)[0]
+                return _whole(*self._course(decided, luck)[:2])
 
-            luck = random.Random(digest + b"faults")
+            luck, chunks = random.Random(digest + b"faults"), _whole(steps, drafts)
             broken = faults.in_stream(place.endpoint.name, chunks, framing, luck, redrawn)
         if broken is not None:
-            chunks = broken.chunks
-            schedule = self._schedule(contract, [step for step, _ in chunks], digest)
+            steps = [step for step, _ in broken.chunks]
+            drafts = [(Draft(payload), []) for _, payload in broken.chunks]
+            schedule = self._schedule(contract, steps, digest)
         seconds = song_seconds(asked.seconds)
         generation = Generation(
-            contract, story, chunks, framing, schedule, started, seconds, self.speed, tracks
+            contract, story, steps, drafts, framing, schedule, started, seconds, self.speed, tracks
         )
         generation.endpoint = place.endpoint
-        generation.given = (
-            given_by_body(place.endpoint, ((step.stage, payload) for step, payload in chunks))
-            if place.endpoint.protocol is not None
-            else {}
-        )
+        if place.endpoint.protocol is not None and place.endpoint.gives:
+            said = ((step.stage, payload) for step, payload in _whole(steps, drafts))
+            generation.given = given_by_body(place.endpoint, said)
         if broken is not None:
             generation.put(broken)
         return generation
 
-    def _course(self, of: _Course, rng: random.Random) -> tuple[Chunks, list[float]]:
+    def _course(self, of: _Course, rng: random.Random) -> tuple[list[Step], Drafted, list[float]]:
         """The chunks of one course that the generation may take, and when they are due."""
         contract, story, digest = of.contract, of.story, of.digest
         known = self.profile.of(contract.api).chunks
@@ -193,11 +194,18 @@ class Factory:
         schedule = self._schedule(contract, steps, digest)
         percentages = self.profile.percentages(schedule)
         # Every field that a stage lists, as the pages print them, also where none is required.
-        filled = payloads(contract, steps, story, rng, optional=1.0, percentages=percentages)
-        return list(zip(steps, filled, strict=True)), schedule
+        drafts = drafted(contract, steps, story, rng, optional=1.0, percentages=percentages)
+        return steps, drafts, schedule
 
     def _schedule(self, contract: Contract, steps: Sequence[Step], digest: bytes) -> list[float]:
         rng = random.Random(digest + b"pacing")
         if not contract.protocol.stages:
             steps = [_RESULT]
         return self.profile.schedule(contract.api, steps, rng, self.speed)
+
+
+def _whole(steps: Sequence[Step], chunks: Drafted) -> Chunks:
+    """The chunks as payloads, each with its step."""
+    return [
+        (step, draft.payload(values)) for step, (draft, values) in zip(steps, chunks, strict=True)
+    ]

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
+
+import orjson
 
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint, Protocol
@@ -27,7 +29,7 @@ from soundstage.emulator.faults.choice import (
 from soundstage.emulator.generations.told_chunks import ToldChunks
 from soundstage.emulator.http.replies import Headers
 from soundstage.generation.faults.catalogue import Chunks
-from soundstage.generation.walk import Payload, Step, Story, Track, sync_result
+from soundstage.generation.walk import Drafted, Payload, Step, Story, Track, sync_result
 
 
 def tracks_of(protocol: Protocol) -> tuple[Track, ...]:
@@ -68,7 +70,8 @@ class Generation:
         self,
         contract: Contract,
         story: Story,
-        chunks: Chunks,
+        steps: Sequence[Step],
+        chunks: Drafted,
         framing: str,
         schedule: list[float],
         started: float,
@@ -79,8 +82,8 @@ class Generation:
         self.contract = contract
         self.story = story
         self.tracks = tracks
-        self.steps: Sequence[Step] = [step for step, _ in chunks]
-        told = ToldChunks(contract.protocol, chunks, framing)
+        self.steps = steps
+        told = ToldChunks(contract.protocol, steps, chunks, framing)
         self.chunks: Sequence[bytes] = told
         #: Bytes of the chunks that are still to be told.
         self.size = told.size
@@ -108,7 +111,9 @@ class Generation:
         #: How fast the second half of their streams comes, as a share of that, where a fault says.
         self.second_half = 1.0
         self._percentages = _percentages(contract, chunks)
-        self._told: Mapping[str, int] = _told(self.urls, ((n, chunks[n][1]) for n in told.unlike()))
+        self._told: Mapping[str, int] = told.first_that_say(
+            {url: orjson.dumps(url) for url in self.urls}
+        )
 
     @property
     def billed_with(self) -> int | None:
@@ -190,8 +195,7 @@ class Generation:
             # The chunk that reports a failure is no step forward.
             songs = reached - (self.failed and reached == len(self.steps))
             return 100 * songs // max(1, len(self.steps))
-        told = (each for each in reversed(self._percentages[:reached]) if each is not None)
-        return next(told, 0)
+        return self._percentages[reached - 1] if reached else 0
 
     def drop_chunks(self) -> None:
         """Whoever asked for it has heard it, or has gone: nobody is told its chunks any more."""
@@ -252,39 +256,20 @@ def _rising(contract: Contract) -> tuple[str, ...]:
     return tuple(name for name, schema in fields.items() if schema.get("x-role") == "progress")
 
 
-def _percentages(contract: Contract, chunks: Chunks) -> list[int | None]:
-    """How far each chunk says that the generation is; none may say so."""
-    told: list[int | None] = [None] * len(chunks)
-    for name in _rising(contract):
-        for number, (_, payload) in enumerate(chunks):
-            # With a fault in it, a payload may be anything.
-            value = payload.get(name) if type(payload) is dict else None
-            if type(value) is int:
-                told[number] = value
-    return told
-
-
-def _told(urls: Sequence[str], chunks: Iterable[tuple[int, Any]]) -> dict[str, int]:
-    """The number of the first of these chunks that tells of each URL; those that none tells of are
-    absent.
-    """
-    told: dict[str, int] = {}
-    known = frozenset(urls)
-    for number, payload in chunks:
-        values = payload.values() if type(payload) is dict else (payload,)
-        for value in values:
-            if type(value) is str:
-                if value in known:
-                    told.setdefault(value, number)
-            elif type(value) in (dict, list):
-                for url in known.intersection(_strings_in(value)):
-                    told.setdefault(url, number)
-    return told
-
-
-def _strings_in(value: Any) -> Iterator[str]:
-    if type(value) is str:
-        yield value
-    elif type(value) in (dict, list):
-        for each in value.values() if type(value) is dict else value:
-            yield from _strings_in(each)
+def _percentages(contract: Contract, chunks: Drafted) -> Sequence[int]:
+    """How far the generation is with each chunk: the last percentage that one told by then."""
+    rising = _rising(contract)
+    last = 0
+    told = []
+    for draft, values in chunks if rising else ():
+        # With a fault in it, a payload may be anything.
+        if type(draft.first) is dict:
+            for name in rising:
+                live = draft.live
+                value = values[live.index(name)] if name in live else draft.first.get(name)
+                last = value if type(value) is int else last
+        told.append(last)
+    try:
+        return bytes(told)  # an eighth of the memory, if they are percentages
+    except ValueError:
+        return told
