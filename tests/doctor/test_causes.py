@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 import socket
 import ssl
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from email.utils import formatdate
@@ -119,6 +121,12 @@ def test_nobody_answers_the_connection() -> None:
     assert (found.code, found.cause) == (6, "connection.timeout")
 
 
+def test_no_way_leads_to_an_address() -> None:
+    """Nobody may connect to all of a network at once."""
+    found = doctor("http://255.255.255.255:9")
+    assert (found.code, found.cause) == (6, "connection.no_way")
+
+
 # --- proxies --------------------------------------------------------------------------------------
 
 
@@ -222,6 +230,13 @@ def test_tls_behind_plain_http(host: Callable[..., RawServer], speaks_tls: Makes
     server = host(as_the_api, tls=speaks_tls("behind", LOOPBACK))
     found = doctor(f"http://127.0.0.1:{server.port}")
     assert (found.code, found.cause) == (6, "tls.https_behind_plain")
+
+
+@pytest.mark.usefixtures("impatient")
+def test_neither_tls_nor_http_behind_https(raw_server: Callable[..., RawServer]) -> None:
+    server = raw_server([("silent",), ("send", b"SSH-2.0-OpenSSH_9.6\r\n")], repeat=True)
+    found = doctor(f"https://127.0.0.1:{server.port}")
+    assert (found.code, found.cause) == (6, "tls.failed")
 
 
 def test_a_server_that_wants_a_certificate_of_ours(
@@ -436,6 +451,16 @@ def test_one_of_two_contracts_that_the_host_does_not_have(
     found = doctor(host(says).url(""), "--api", "v5", "--api", "v6")
     assert (found.code, found.cause) == (1, "contract.does_not_fit")
     assert found.said.startswith("v5: POST /v5/")
+
+
+@pytest.mark.proof
+def test_a_machine_where_too_few_files_may_be_open() -> None:
+    program = f"{sys.executable} -m soundstage doctor --target emulator --api v5"
+    ran = subprocess.run(
+        ["bash", "-c", f"ulimit -n 50; {program}"], capture_output=True, text=True, timeout=60
+    )
+    assert ran.returncode == 6, ran.stderr
+    assert "cause: machine.open_files: only 50 files may be open at once" in ran.stdout
 
 
 # --- the page -------------------------------------------------------------------------------------
