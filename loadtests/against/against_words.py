@@ -12,7 +12,7 @@ from soundstage.loadtests.against.asked_comparison import AskedComparison
 from soundstage.loadtests.against.expected_songs import (
     ASSUMED_S,
     ASSUMED_SIGMA,
-    Expected,
+    ExpectedSongs,
     expected,
 )
 from soundstage.loadtests.schedule.arrivals import Piece
@@ -82,7 +82,7 @@ def _base_words(asked: AskedComparison) -> str:
     return f"{run.id}, whose {songs:,} songs are taken whole at each look"
 
 
-def _expected_words(each: Expected) -> str:
+def _expected_words(each: ExpectedSongs) -> str:
     answers = [(each.fails, "fail"), (each.passes, "pass")]
     undecided = 1 - each.fails - each.passes
     said = [f"{share:.0%} {word}" for share, word in answers if share > 0.004]

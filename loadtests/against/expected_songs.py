@@ -46,7 +46,7 @@ class SongPool:
     lasted: Floats
 
 
-class Expected(NamedTuple):
+class ExpectedSongs(NamedTuple):
     """Of a candidate that is `shift` slower: the shares of runs that fail and pass, and songs an
     arm, with those in flight, on average and in 95% of the runs.
     """
@@ -87,7 +87,7 @@ def _inf(value: float | None) -> float:
 
 def expected(
     asked: AskedComparison, rate: float, shifts: Sequence[float] = SHIFTS, runs: int = _RUNS
-) -> list[Expected]:
+) -> list[ExpectedSongs]:
     """For each of these shifts; `rate` in songs a second."""
     pool = pool_of(asked)
     rng = np.random.default_rng(_SEED)
@@ -101,7 +101,7 @@ def _expected(
     shift: float,
     runs: int,
     rng: np.random.Generator,
-) -> Expected:
+) -> ExpectedSongs:
     plan = asked.plan
     whole = None
     if asked.base is not None:
@@ -121,7 +121,7 @@ def _expected(
         songs.append(last)
         sent.append(max(last, min(plan.most, more)))
         said.append(looking.verdict)
-    return Expected(
+    return ExpectedSongs(
         shift,
         said.count(FAIL) / runs,
         said.count(PASS) / runs,

@@ -103,10 +103,10 @@ def test_every_code_that_the_code_uses_is_in_the_table_and_no_other():
     names = re.compile(rf"(?:{'|'.join({c.partition('.')[0] for c in codes()})})\.[a-z_0-9]+")
     used = {
         node.value
-        # `reports` names kinds of drift in the same way; it uses no code of its own.
+        # `reports` names kinds of drift in the same way, and `doctor` causes; neither uses a code.
         for folder in ("src/soundstage", "contracts", "loadtests")
         for path in (ROOT / folder).rglob("*.py")
-        if path.name != "codes.py"
+        if path.name != "codes.py" and path.parent.name != "doctor"
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant)
         and isinstance(node.value, str)

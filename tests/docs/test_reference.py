@@ -13,7 +13,7 @@ import made_parts
 import pytest
 
 from soundstage import cli
-from soundstage.assets import asset_checks
+from soundstage.assets import asset_checks, playback
 from soundstage.conformance import bounded_violations, fields, violations
 from soundstage.conformance.judge import Caps
 from soundstage.contract import load_all
@@ -23,6 +23,7 @@ from soundstage.exit_codes import ExitCode
 from soundstage.gate import contract_check, sender
 from soundstage.generation import samples
 from soundstage.loadtests.generator import lag, sockets
+from soundstage.loadtests.run import playback_probe
 from soundstage.loadtests.schedule.scenario import Part, Scenario, seconds
 from soundstage.process import memory
 from soundstage.untrusted import json_text
@@ -206,6 +207,8 @@ LIMITS = [
     f"messages longer than {violations.LONGEST_MESSAGE} ",
     f"After {WORDS[fields.MOST_EXPLAINED]} faults of one chunk",
     f"`soundstage doctor` | {kib(FREE_LIMITS.body_bytes)}, {FREE_LIMITS.total_s:g} s |",
+    f"{mib(playback.MOST_BYTES)} and {playback.TOTAL_S:g} s a track, ",
+    f"{playback_probe.MOST_TRACKS} tracks; {playback_probe.REST_S:g} s without music",
     f"at most {mib(memory.MOST_BYTES)} of their answers",
     f"below {kib(memory.FREE_BYTES)} an exchange",
     f"less {sockets._OURS})",

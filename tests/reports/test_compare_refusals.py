@@ -20,6 +20,7 @@ from soundstage.results.bundle import EXCHANGES
 _TARGET = {"url": "http://127.0.0.1:1", "kind": "emulator", "profile": "realistic", "speed": 100}
 
 
+_HELD = {"api": "v6", "endpoint": "stream", "streams": 9, "held": 9}
 DIFFERENT: list[tuple[str, dict[str, Any]]] = [
     ("rate", {"parameters": {"rate": 6, "duration": "30s"}}),
     ("scenario", {"parameters": {"rate": 5, "duration": "30s", "scenario": "spike"}}),
@@ -34,6 +35,7 @@ DIFFERENT: list[tuple[str, dict[str, Any]]] = [
     ("generator", {"voids": [{"kind": "generator", "message": "1 of 9 requests late"}]}),
     ("incomplete", {"status": "interrupted"}),
     ("budget", {"voids": [{"kind": "budget", "message": "spent"}]}),
+    ("buffered", {"totals": {"held_back": [_HELD]}}),
     ("kind", {"kind": "check"}),
 ]
 

@@ -30,8 +30,8 @@ from soundstage.wire.transport import Request, Response, Transport
 #: The role of the field whose URL is to be played while the song is being made.
 STREAMED: Final = "stream_url"
 #: A stream may take so many bytes and seconds in all, and seconds without a byte.
-_MOST_BYTES: Final = 64 * 2**20
-_TOTAL_S: Final = 600.0
+MOST_BYTES: Final = 64 * 2**20
+TOTAL_S: Final = 600.0
 _IDLE_S: Final = 30.0
 _OK: Final = 200
 _SECOND_NS: Final = 1_000_000_000
@@ -120,7 +120,7 @@ class Listening:
         self.pace = float(speed) if isinstance(speed, int | float) and speed > 0 else 1.0
         settings = replace(
             session.transport.settings,
-            limits=Limits(total_s=_TOTAL_S, idle_s=_IDLE_S, body_bytes=_MOST_BYTES, redirects=0),
+            limits=Limits(total_s=TOTAL_S, idle_s=_IDLE_S, body_bytes=MOST_BYTES, redirects=0),
             keep_alive=False,
             watched=False,
             wakeups=None,
