@@ -80,7 +80,7 @@ def voids(facts: Mapping[str, Any], torn: int = 0) -> Iterator[tuple[str, str]]:
         yield "incomplete", "a file of the bundle ends inside a row"
     if facts["clock"]["stepped"] and "clock" not in said:
         yield "clock", "the system's clock was set during the run"
-    if (held := held_words(facts["totals"])) is not None:
+    if (held := held_words(facts.get("totals", {}))) is not None:
         yield "buffered", held
     if facts["verdict"] == "invalid" and not said & {"generator", "target", "budget"}:
         yield "generator", "the run is invalid"
