@@ -22,6 +22,7 @@ from soundstage.reports.compare.comparison_words import (
 from soundstage.reports.compare.stage_growth import GateChange, StageGrowth
 from soundstage.reports.decision.arms import Arm
 from soundstage.reports.decision.gate_outcomes import GateOutcome
+from soundstage.reports.decision.gates import GAP_RATE
 from soundstage.reports.run.milestone_parts import LATE, REST
 from soundstage.reports.words import place_words, plain, plural, seconds
 
@@ -232,6 +233,8 @@ def next_step(made: Comparison) -> str:
             if culprits:
                 named = " and ".join(stage_words(one) for one in culprits)
                 return f"both reports, for {named}: slow all the while, or from a moment on?"
+            if any(each.gate.what == GAP_RATE for each in made.failing()):
+                return "what listeners hear in the candidate's report: which track, how long a gap"
             if any(each.gate.order is None for each in made.failing()):
                 return "the failures of the candidate: status, reason, endpoint"
             return "the times of both runs over time: a moment, or all the while?"
@@ -307,6 +310,10 @@ def _ship(made: Comparison) -> ReaderAnswer:
 
 def _why_worse(each: GateOutcome, made: Comparison) -> str:
     """`v6 stream error rate: 12 timeout (base: 0), 3 refused (base: 0)`"""
+    if each.gate.what == GAP_RATE:
+        before = round(each.base.value * each.n_base)
+        now = round(each.candidate.value * each.n_candidate)
+        return f"{each.gate.label}: {plural(now, 'song')} with a gap (base: {before:,})"
     sides = [_endings(arm, each) for arm in (made.base, made.candidate)]
     grown = sorted(
         (name for name in sides[1] if name != "ok" and sides[1][name] > sides[0].get(name, 0)),

@@ -111,7 +111,7 @@ def change_of(outcome: GateOutcome) -> str:
     if outcome.gate.order is not None:
         worst = signed(outcome.change.value)
         return worst if outcome.best is None else f"{signed(outcome.best.change.value)} to {worst}"
-    return f"{outcome.change.value * 100:+.2g} points" if outcome.change.value else "±0 points"
+    return f"{_points(outcome.change.value)} points" if outcome.change.value else "±0 points"
 
 
 def change_bounds(outcome: GateOutcome) -> str:
@@ -119,7 +119,7 @@ def change_bounds(outcome: GateOutcome) -> str:
     one = outcome.widest
     if outcome.gate.order is not None:
         return signed_bounds(one)
-    return f"{one.low * 100:+.2g} to {one.high * 100:+.2g} points"
+    return f"{_points(one.low)} to {_points(one.high)} points"
 
 
 def value(outcome: GateOutcome, side: Interval, low: Interval | None = None) -> str:
@@ -238,3 +238,9 @@ def noise_rows(calibration: Calibration, made: Comparison | None = None) -> list
 def times_broken(one: RuleChange) -> str:
     """`0 of 250 → 9 of 250`"""
     return " → ".join(f"{broken:,} of {many:,}" for broken, many in (one.base, one.candidate))
+
+
+def _points(share: float) -> str:
+    """`+2.1`, `+100`: two digits, never as a power of ten."""
+    points = share * 100
+    return f"{points:+.0f}" if abs(points) >= 99.5 else f"{points:+.2g}"
