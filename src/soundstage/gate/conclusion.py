@@ -13,6 +13,7 @@ from soundstage.conformance.coverage import exercised, is_tied
 from soundstage.contract import Contract
 from soundstage.contract.rules import Rule
 from soundstage.exchange.account.billing import cost_of
+from soundstage.exchange.exchange import Exchange
 from soundstage.gate.gate import ContractGate
 from soundstage.gate.gate_bill import is_of_bill
 from soundstage.gate.rule_outcomes import (
@@ -44,7 +45,7 @@ def outcome(gate: ContractGate, rule: Rule) -> RuleOutcome:
         seconds=gate.check_seconds.get(rule.id),
     )
     if is_of_bill(rule):
-        return _of_bill(gate, known)
+        return _of_bill(gate, known, [exchange for exchange, _ in concerned])
     unknown = gate.assets.unknown(rule)
     # What is only noted of a file that is not looked into has not put its rule to the test.
     noted = unknown is not None and not gate.assets.exercised(rule)
@@ -66,14 +67,17 @@ def outcome(gate: ContractGate, rule: Rule) -> RuleOutcome:
     return known
 
 
-def _of_bill(gate: ContractGate, known: RuleOutcome) -> RuleOutcome:
+def _of_bill(gate: ContractGate, known: RuleOutcome, exchanges: list[Exchange]) -> RuleOutcome:
     """What is known about a rule that only the account of an emulator shows."""
     judged, exchange = gate.bill.judge(known.rule)
     if judged.found is not None and exchange is not None:
         known.found = [(exchange, gate.weights.of(judged.found))]
         known.weigh()
     elif judged.reason is not None:
-        known.outcome, known.reason = "not_exercised", f"not judged: {judged.reason}"
+        place = known.rule.api, known.rule.endpoint
+        not_shown(known, exchanges, gate.sender.not_sent.get(place))
+        if known.outcome == "not_exercised":
+            known.reason = f"not judged: {judged.reason}"
     return known
 
 
