@@ -60,7 +60,7 @@ def test_every_extension_that_is_allowed_is_read_past(extension, where):
     for cuts in ([], [len(HEAD)], list(range(len(data)))):
         message, body = read(data, cuts)
         assert (body, message.complete, message.surplus) == (b"data: a\n\ndata: b\n\n", True, False)
-        assert message.trailers == [("x-t", "1")]
+        assert message.trailers == (("x-t", "1"),)
         assert message.keep_alive
     for cut in range(len(data)):
         message, body = read(data, [cut])

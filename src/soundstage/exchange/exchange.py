@@ -141,9 +141,9 @@ class Exchange:
     #: As the API gave it, so that it can be looked up; at most `roles.LONGEST_ID` characters.
     message_id: str | None = None
     #: What is wrong with the files that it points to; found by `asset_checks.py`, if anybody looks.
-    in_assets: list[Violation] = field(default_factory=list)
+    in_assets: Sequence[Violation] = ()
     #: What only other exchanges of the same run show to be wrong; see `server_errors.py`.
-    found_later: list[Violation] = field(default_factory=list)
+    found_later: Sequence[Violation] = ()
     redactor: Redactor = field(default_factory=Redactor, repr=False)
     _hiding: Redactor | None = field(default=None, repr=False)
     _said: dict[Violation, Violation] | None = field(default=None, repr=False)
@@ -165,7 +165,7 @@ class Exchange:
 
     @property
     def violations(self) -> list[Violation]:
-        found = self.judge.violations + self.in_assets + self.found_later
+        found = [*self.judge.violations, *self.in_assets, *self.found_later]
         return [self._without_secrets(each) for each in found] if found else found
 
     def _without_secrets(self, violation: Violation) -> Violation:

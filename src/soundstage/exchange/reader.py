@@ -5,8 +5,10 @@ This runs once for each event of each stream under load, so it is written to be 
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 from soundstage.conformance.judge import Told
 from soundstage.conformance.timing.moments import ArrivalLog
@@ -152,7 +154,7 @@ class ExchangeReader:
             if log is not None:
                 log.append((stage, track))
             if stage is not None:
-                name = stage if track is None else head(f"{stage}#{track}", _LONGEST_STAGE, end="")
+                name = stage if track is None else _named(stage, track)
                 times = stages.get(name)
                 if times is not None:
                     times[1] = seconds
@@ -171,6 +173,11 @@ class ExchangeReader:
                         heard(chunk)
                 if exchange.message_id is None:
                     exchange.message_id = identifier(exchange.call.contract, chunk)
+
+
+def _named(stage: str, track: Any) -> str:
+    """A stage of a track, as rows name it. Interned: all streams of a run have the same few."""
+    return sys.intern(head(f"{stage}#{track}", _LONGEST_STAGE, end=""))
 
 
 class Underway:

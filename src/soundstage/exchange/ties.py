@@ -79,7 +79,7 @@ def leave_and_ask(client: Client, call: Call, leave: Leave, charges: Charges) ->
             exchange.tied |= {"result/same"}
         exchange.tied |= {"status/not_behind"}
     _count(exchange, following, before, charges())
-    exchange.found_later += following.violations
+    exchange.found_later = [*exchange.found_later, *following.violations]
     return exchange
 
 

@@ -207,7 +207,8 @@ class Sender:
         call, given = exchange.call, exchange.message_id
         if given is not None and not call.expect_error and call.endpoint.kind != "status":
             wrong = unusable(call.contract, call.endpoint, given)
-            exchange.found_later += [] if wrong is None else [wrong]
+            if wrong is not None:
+                exchange.found_later = [*exchange.found_later, wrong]
 
     def _keep(self, exchange: Exchange) -> None:
         """Put an exchange into the bundle, as it weighs here."""

@@ -44,7 +44,7 @@ def check_probe(exchange: Exchange) -> None:
         found = replace(found, severity=Severity.ERROR)
     else:
         return
-    exchange.found_later.append(found)
+    exchange.found_later = [*exchange.found_later, found]
 
 
 class ServerErrors:
@@ -74,7 +74,6 @@ class ServerErrors:
         for each in found:
             rule = f"{each.call.endpoint.name}/http/status"
             message = "a 500 came again and again, while other valid requests were answered"
-            each.found_later.append(
-                violation(each.call.contract, "http.server_error", rule, message)
-            )
+            again = violation(each.call.contract, "http.server_error", rule, message)
+            each.found_later = [*each.found_later, again]
         return [each for each in found if each is not exchange]

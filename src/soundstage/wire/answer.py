@@ -62,8 +62,8 @@ class Answer:
         self.reason = ""
         self.http_version = ""
         self.headers: list[tuple[str, str]] = []
-        self.trailers: list[tuple[str, str]] = []
-        self.hops: list[Hop] = []
+        self.trailers: tuple[tuple[str, str], ...] = ()
+        self.hops: tuple[Hop, ...] = ()
         self.informational: list[int] = []
         self.reused = False
         self.wire_bytes = 0
@@ -147,7 +147,6 @@ class Answer:
         self.reason = message.reason
         self.http_version = message.http_version
         self.headers = message.headers
-        self.trailers = message.trailers
         if self._decode:
             codings = ",".join(v for k, v in message.headers if k == "content-encoding")
             try:
@@ -181,6 +180,7 @@ class Answer:
         good: EndKind = EndKind.COMPLETE,
     ) -> None:
         """The message is over, or in trouble: decide which end that is."""
+        self.trailers = message.trailers
         if trouble is None and self._decoder is not None and message.body_bytes:
             try:
                 self._decoder.finish()
@@ -215,7 +215,7 @@ class Answer:
         self._reusable = False
         self.status = None
         self.reason = self.http_version = ""
-        self.headers, self.trailers = [], []
+        self.headers, self.trailers = [], ()
         self.body_bytes = 0
         self.end = None
         self.times = Timestamps(self.times.start_ns)

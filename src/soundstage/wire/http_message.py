@@ -78,7 +78,7 @@ class Message:
         self.content_length: int | None = None
         self.head_complete = False
         self.headers: list[tuple[str, str]] = []
-        self.trailers: list[tuple[str, str]] = []
+        self.trailers: tuple[tuple[str, str], ...] = ()
         self.http_version = ""
         self.informational: tuple[int, ...] = ()
         self.keep_alive = False
@@ -198,7 +198,7 @@ class Message:
         key = sys.intern(name.decode("latin-1").lower())
         field = (key, sys.intern(value.decode("latin-1").strip(" \t")))
         if self.head_complete:
-            self.trailers.append(field)
+            self.trailers += (field,)
         else:
             self.headers.append(field)
             if key == "transfer-encoding" and value.lower() != b"chunked":

@@ -34,12 +34,10 @@ class Response(Answer):
         "_deadline_ns",
         "_expired",
         "_idle_left_ns",
-        "_idle_ns",
         "_message",
         "_over",
         "_pending",
         "_relaxed_s",
-        "_relaxed_until_ns",
         "_release",
         "_stamped",
         "_take",
@@ -66,9 +64,7 @@ class Response(Answer):
         self._message: Message | None = None
         self._release: Callable[[Channel], None] | None = None
         self._pending: Read | None = None
-        self._idle_ns = int(limits.idle_s * _SECOND_NS)
         self._deadline_ns = start_ns + int(limits.total_s * _SECOND_NS)
-        self._relaxed_until_ns = self._deadline_ns - self._idle_ns
         # The socket's timeout between pieces of body; None if somebody calls `expire`.
         self._relaxed_s = None if watched else limits.idle_s
         self._watched = watched
@@ -80,7 +76,7 @@ class Response(Answer):
         self._waiting_ns = 0
         self._expired: EndKind | None = None
         # What is left of the idle time after reads that brought nothing.
-        self._idle_left_ns = self._idle_ns
+        self._idle_left_ns = limits.idle_ns
         # The socket's timeout must be set before the next read.
         self._tight = True
         self._total_is_next = False
@@ -187,7 +183,7 @@ class Response(Answer):
         self._release = release
         self._message = Message(method, self._limits)
         self._tight = True
-        self._idle_left_ns = self._idle_ns
+        self._idle_left_ns = self._limits.idle_ns
 
     def send(self, data: bytes) -> None:
         """Send the request. A server that stops reading may still have answered: no end then."""
@@ -197,7 +193,7 @@ class Response(Answer):
         left = self._deadline_ns - time.monotonic_ns()
         if left <= 0:
             return self._total_timeout()
-        channel.set_timeout(min(left, self._idle_ns) / _SECOND_NS)
+        channel.set_timeout(min(left, self._limits.idle_ns) / _SECOND_NS)
         try:
             channel.send(data)
             self.times.sent_ns = time.monotonic_ns()
@@ -211,7 +207,7 @@ class Response(Answer):
             pass
         except TlsError as error:
             self._finish(EndKind.TLS, str(error), cause=error.cause)
-        self._idle_left_ns = self._idle_ns
+        self._idle_left_ns = self._limits.idle_ns
         return None
 
     def read_head(self) -> None:
@@ -242,7 +238,7 @@ class Response(Answer):
             return
         if now_ns >= self._deadline_ns:
             self._expired = EndKind.TOTAL_TIMEOUT
-        elif now_ns - waiting >= self._idle_ns:
+        elif now_ns - waiting >= self._limits.idle_ns:
             self._expired = EndKind.IDLE_TIMEOUT
         else:
             return
@@ -281,16 +277,17 @@ class Response(Answer):
         elif not body:
             self._tight = True
             if self._heads != heads:  # a head is worth waiting for, too
-                self._idle_left_ns = self._idle_ns
+                self._idle_left_ns = self._limits.idle_ns
             elif began:
                 self._idle_left_ns -= time.monotonic_ns() - began
         else:
             now = time.monotonic_ns()
-            if self._tight or now > self._relaxed_until_ns:
+            relaxed_until = self._deadline_ns - self._limits.idle_ns
+            if self._tight or now > relaxed_until:
                 # Back to the plain idle timeout, unless the end of all time is near.
-                self._idle_left_ns = self._idle_ns
+                self._idle_left_ns = self._limits.idle_ns
                 self._total_is_next = False
-                self._tight = now > self._relaxed_until_ns
+                self._tight = now > relaxed_until
                 channel.set_timeout(self._relaxed_s)
             if now >= self._deadline_ns:
                 self._total_timeout()

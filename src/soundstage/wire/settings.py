@@ -46,6 +46,12 @@ class Limits:
     head_bytes: int = 64 * 2**10
     redirects: int = 3
 
+    #: `idle_s` in nanoseconds, once for all exchanges.
+    idle_ns: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "idle_ns", int(self.idle_s * 1_000_000_000))
+
 
 @dataclass(frozen=True, slots=True)
 class TransportSettings:

@@ -299,10 +299,10 @@ class Transport:
                 refusal = f"more than {self.settings.limits.redirects} redirects"
                 ours = True
         if refusal:
-            response.hops.append(Hop(status, location, False, refusal))
+            response.hops += (Hop(status, location, False, refusal),)
             response.refuse_redirect(refusal, ours=ours)
             return None
-        response.hops.append(Hop(status, location, True, f"{status} to an allowed host"))
+        response.hops += (Hop(status, location, True, f"{status} to an allowed host"),)
         return following
 
     def _context(self) -> ssl.SSLContext:
