@@ -77,6 +77,7 @@ class ComparingRun:
             load.begin(LEAD_S)
             if base is not None:
                 base.begin(at_ns=load.recording.epoch_ns)
+                gevent.spawn(_end_together, base, load)
                 gevent.spawn(self._in_pairs, moments, load, base)
             elif not load.by_workers:
                 users.attach(environment, load, lambda: moments)
@@ -120,6 +121,12 @@ class ComparingRun:
         if not self._stderr.isatty():  # a terminal has a picture, and gets all of them at the end
             words = against_words.look_words(looking, look)
             say(f"soundstage load: {words}", self._stderr, flush=True)
+
+
+def _end_together(base: LoadRun, load: LoadRun) -> None:
+    """Songs of one arm alone are paid for and compared with nothing."""
+    base.stopping.wait()
+    load.stop()
 
 
 def _kind(base: LoadRun) -> str:

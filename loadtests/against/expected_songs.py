@@ -28,7 +28,8 @@ Floats = npt.NDArray[np.float64]
 ASSUMED_S, ASSUMED_SIGMA = 60.0, 0.3
 #: Candidates that are looked at: so much slower than the base.
 SHIFTS = (0.0, 0.2, 0.5)
-_RUNS = 60
+#: Runs that are drawn for each shift, fewer of them where they are long: a plan comes at once.
+_RUNS, _LEAST_RUNS, _DRAWN = 60, 8, 60_000
 _BASE_SONGS = 5_000
 _SEED = 16
 
@@ -86,11 +87,12 @@ def _inf(value: float | None) -> float:
 
 
 def expected(
-    asked: AskedComparison, rate: float, shifts: Sequence[float] = SHIFTS, runs: int = _RUNS
+    asked: AskedComparison, rate: float, shifts: Sequence[float] = SHIFTS
 ) -> list[ExpectedSongs]:
     """For each of these shifts; `rate` in songs a second."""
     pool = pool_of(asked)
     rng = np.random.default_rng(_SEED)
+    runs = max(_LEAST_RUNS, min(_RUNS, _DRAWN // asked.plan.most))
     return [_expected(asked, pool, rate, shift, runs, rng) for shift in shifts]
 
 

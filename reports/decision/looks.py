@@ -24,7 +24,7 @@ from soundstage.reports.decision.gate_outcomes import GateOutcome, judge
 from soundstage.reports.decision.gates import FIRST, Gate, Rules
 
 #: More looks, and more songs an arm, are a slip of the hand.
-LOOKS_LIMIT, SONGS_LIMIT = 100, 100_000
+LOOKS_LIMIT, SONGS_LIMIT = 100, 20_000
 #: From one look to the next there are so many times as many songs, where nobody says how many looks
 #: there are: looks that are closer together cost more by their level than they save.
 _STEP = 1.43

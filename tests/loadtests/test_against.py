@@ -250,3 +250,16 @@ def test_objectives_end_a_run_at_the_look_that_decides_them(tmp_path, emulator: 
     assert timed["level"] == pytest.approx(1 - 0.05 / 6)
     assert timed["n"] == 40
     assert counted["n"] == len(ran.rows) < 200
+
+
+@pytest.mark.proof
+def test_a_base_that_can_give_no_more_ends_both(tmp_path, emulator: str):
+    words = split(f"--target emulator --api v6 --rate 10 --allow profile {GATES}")
+    words += ["--emulator-args", "--speed 200 --seed 1", "--against", emulator]
+    ran = load(tmp_path, *words, "--against-budget", "5")
+    assert ran.code in (4, 6), ran.out + ran.err  # 6: this machine was busy
+    assert len(ran.rows) < 30
+    voids = [void["message"] for void in ran.bundle.run["voids"]]
+    assert "base: the budget of 5 billable requests is spent" in voids
+    other = ran.folder.with_name(f"{ran.folder.name}-base")
+    assert orjson.loads((other / "run.json").read_bytes())["budget"]["spent"] == 5
