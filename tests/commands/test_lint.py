@@ -139,7 +139,11 @@ def test_json_is_one_object_a_file_with_exact_keys(saved):
             "reason",
             "framing",
             "violations",
+            "not_judged",
         ]
+        assert each["not_judged"] == {
+            "v6/stream/arrival/as_made": "the file does not say when each chunk came"
+        }
         assert (each["api"], each["endpoint"], each["framing"]) == ("v6", "stream", "sse")
         for violation in each["violations"]:
             compared = [name for name in ("expected", "received") if name in violation]
