@@ -46,8 +46,8 @@ def measure(exchanges: int = 1_000_000) -> list[Row]:
         page = (bundle / "report.html").stat().st_size
     what = f"report of {exchanges:,} exchanges"
     return [
-        Row(what, f"{seconds:.1f} s", target="<= 15 s"),
-        Row(f"{what}, memory", f"{memory / 1e6:.0f} MB", target="<= 1,000 MB"),
+        Row(what, f"{seconds:.1f} s", target="<= 10 s"),
+        Row(f"{what}, memory", f"{memory / 1e6:.0f} MB", target="<= 400 MB"),
         Row(f"{what}, page", f"{page / 1e3:.0f} KB", target="<= 2,000 KB"),
     ]
 

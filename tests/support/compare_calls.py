@@ -13,8 +13,6 @@ import orjson
 from soundstage import cli
 
 REQUIRED = "v6/stream/streaming_ready/field/version/required"
-
-
 Make = Callable[..., Path]
 
 

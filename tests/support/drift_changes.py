@@ -12,8 +12,6 @@ from soundstage.observed.facts import Observed
 from soundstage.reports.drift.drift import DriftFinding, drift
 
 V6 = load("v6")
-
-
 SECOND_TRACK = V6.protocol.tracks.values[1]  # type: ignore[union-attr]
 
 

@@ -7,11 +7,7 @@ import gzip
 from soundstage.wire.transport import Limits, Request, Transport, TransportSettings
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
-
-
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
-
-
 SHORT = Limits(connect_s=2, idle_s=0.3, total_s=5)
 
 

@@ -29,9 +29,8 @@ def test_gzip_is_decoded_as_it_comes(raw_server):
 
 
 PLAIN = b"".join(b"data: %d\n\n" % number for number in range(2000))
-
-
 CORRUPT = bytearray(zipped(PLAIN))
+CORRUPT[-6] ^= 0xFF  # the checksum
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,6 @@ from soundstage.contract.paths import endpoint_at
 from soundstage.contract.stream_rules import AS_MADE
 from soundstage.errors import NoDataError, SoundstageError, UsageError
 from soundstage.exit_codes import ExitCode, worst
-from soundstage.linting.archived_jobs import put_together
 from soundstage.linting.saved_answers import judge_saved
 from soundstage.output.redact import Redactor
 from soundstage.output.streams import json_line, say
@@ -240,6 +239,8 @@ def _linted(
             skipped += 1
             name = f"{file}#{entry.number}"
             say(f"soundstage lint: {name}: skipped: {entry.problem}", stderr)
+    from soundstage.linting.archived_jobs import put_together  # of archives alone
+
     answers = put_together(saved.entries, contracts, file, endpoint)
     for answer in answers:
         exchange, name = answer.exchange, f"{file}#{answer.number}"

@@ -6,12 +6,13 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from soundstage.contract import Contract
 from soundstage.errors import NoDataError, UsageError
-from soundstage.results.bundle import RUN, TRANSCRIPTS, Bundle
-from soundstage.results.run_history import ROOT, resolve
+
+if TYPE_CHECKING:
+    from soundstage.results.bundle import Bundle
 
 #: More files of a folder are not taken: a run keeps far fewer transcripts.
 MOST: Final = 10_000
@@ -51,6 +52,10 @@ def gathered(named: str) -> LintedFiles:
     path = Path(named)
     if named == "-" or path.is_file() or (path.exists() and not path.is_dir()):
         return LintedFiles((named,))
+    # Only here, for what is no file: bundles take longer to load than a transcript to judge.
+    from soundstage.results.layout import RUN, TRANSCRIPTS
+    from soundstage.results.run_history import ROOT, resolve
+
     if not path.exists():
         if os.sep in named or not ROOT.is_dir() or not _is_run(named):
             return LintedFiles((named,))
@@ -64,6 +69,8 @@ def gathered(named: str) -> LintedFiles:
 
 def _is_run(named: str) -> bool:
     """Whether a word that is no file names a run."""
+    from soundstage.results.run_history import resolve
+
     try:
         resolve(named)
     except UsageError:
@@ -72,6 +79,8 @@ def _is_run(named: str) -> bool:
 
 
 def _of_bundle(path: Path) -> LintedFiles:
+    from soundstage.results.bundle import Bundle
+
     bundle = Bundle.open(path)
     places = bundle.transcripts()
     if not places:

@@ -166,13 +166,11 @@ def _counted(value: Any) -> tuple[int, int]:
         if type(container) is dict:
             members += len(container)
             items = container.values()
-        types = list(map(type, items))
-        strings += types.count(str)
-        if _SCALARS.issuperset(types):
-            continue
         for item in items:
             kind = type(item)
-            if kind is dict or kind is list:
+            if kind is str:
+                strings += 1
+            elif kind is dict or kind is list:
                 containers.append(item)
             elif kind is float and (item == 0.0 or abs(item) >= _FLOAT_IS_FLOAT):
                 return _DOUBTFUL

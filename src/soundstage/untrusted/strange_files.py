@@ -103,13 +103,17 @@ def is_plain(path: Path, *, within: Path | None = None) -> bool:
 
 def leads_out(path: Path, within: Path) -> bool:
     """Whether `path` lies elsewhere than in the folder `within` once links are followed."""
-    real, folder = os.path.realpath(path), os.path.realpath(within)
+    return _lies_outside(os.path.realpath(path), within)
+
+
+def _lies_outside(real: str, within: Path) -> bool:
+    folder = os.path.realpath(within)
     return real != folder and not real.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def _real(path: Path, within: Path | None) -> str:
     real = os.path.realpath(path)
-    if within is not None and leads_out(path, within):
+    if within is not None and _lies_outside(real, within):
         raise UsageError(f"{path}: a link that leads out of {within}")
     _check_kind(path, os.lstat(real).st_mode)
     return real

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin, urlsplit
 
 from soundstage.errors import UsageError
 from soundstage.output.cutting import head
-from soundstage.wire.settings import Request
+
+if TYPE_CHECKING:
+    from soundstage.wire.settings import Request
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 #: Fields that say how a message is framed: the transport's own business.

@@ -165,7 +165,11 @@ class StageOrder:
         counts, by_name = self._counts, self._protocol.by_name
         for group in stage.after:
             for name in group:
-                if (name, track) in counts or (name in by_name and self._has(by_name[name], track)):
+                before = by_name.get(name)
+                if before is not None and (
+                    (name, track if before.per_track else None) in counts
+                    or self._has(before, track)
+                ):
                     break
             else:
                 return False
@@ -311,7 +315,9 @@ class StageOrder:
         """Stages that came less often than they must, with the track and how often they came."""
         tracks = [value for value in self.tracks if value in self._seen_tracks]
         for stage in self._protocol.stages:
-            for track in tracks if stage.per_track else [None]:
+            if not stage.times[0]:
+                continue
+            for track in tracks if stage.per_track else (None,):
                 while (times := self.times(stage, track)) < stage.times[0]:
                     if not self._take_credit(stage, track):
                         yield stage, track, times

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from importlib.resources.abc import Traversable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import jsonschema_rs
 from jsonschema_rs import canonical
@@ -22,6 +21,9 @@ from soundstage.contract.reading import folder
 from soundstage.contract.reading.form_words import meant, said, short
 from soundstage.contract.role_names import ROLES, role_named
 from soundstage.errors import ContractDataError
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 #: Schemas that a folder may come to with its references followed: one that doubles thirty times
 #: would come to a billion. And references that may be followed one after another.
