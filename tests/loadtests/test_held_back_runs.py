@@ -8,11 +8,11 @@ from shlex import split
 from typing import Any
 
 import pytest
+from tests.support.emulated import served
+from tests.support.holding import Holding, holding
 
 from soundstage import cli
 from soundstage.emulator.options import Options
-from tests.support.emulated import served
-from tests.support.holding import Holding, holding
 
 from .conftest import Ran, load
 
