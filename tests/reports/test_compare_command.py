@@ -280,6 +280,7 @@ def test_two_versions_of_the_api_have_nothing_in_common(load: Make):
 # --- what is refused ------------------------------------------------------------------------------
 
 _TARGET = {"url": "http://127.0.0.1:1", "kind": "emulator", "profile": "realistic", "speed": 100}
+HELD = {"api": "v6", "endpoint": "stream", "streams": 20, "held": 20}
 DIFFERENT: list[tuple[str, dict[str, Any]]] = [
     ("rate", {"parameters": {"rate": 6, "duration": "30s"}}),
     ("scenario", {"parameters": {"rate": 5, "duration": "30s", "scenario": "spike"}}),
@@ -289,6 +290,7 @@ DIFFERENT: list[tuple[str, dict[str, Any]]] = [
     ("profile", {"target": {**_TARGET, "speed": 10, "seed": 7}}),
     ("client", {"versions": {"soundstage": "0.2.0", "python": "3.11.7", "locust": "2.40.0"}}),
     ("contract", {"contracts": {"v6": {"title": "Generate Song (v6)", "sha256": "0" * 64}}}),
+    ("buffered", {"totals": {"held_back": [HELD]}}),
     ("clock", {"clock": {"source": "userspace", "stepped": False}}),
     ("clock", {"clock": {"source": "kernel", "stepped": True}}),
     ("generator", {"voids": [{"kind": "generator", "message": "1 of 9 requests late"}]}),
