@@ -29,6 +29,8 @@ MOST_MOMENTS: Final = 8_192
 _MOST: Final = 2**32 - 1
 _MID, _LATE = 1, 2
 _ENTRY: Final = Struct("<qIIIIB")
+_pack = _ENTRY.pack
+_MOST_BYTES: Final = MOST_MOMENTS * _ENTRY.size
 
 
 class ArrivalMoment(NamedTuple):
@@ -98,37 +100,42 @@ class ArrivalLog:
         """A read whose newest byte came at `at_ns` (monotonic): bytes by then, and the chunks that
         it completed; `mid`: another one has begun.
         """
-        if not self._goes_on(at_ns):
-            self._keep()
-            self._before_ns = self._at_ns or self._started_ns
-            self._began_ns, self._events, self._flags = at_ns, 0, 0
-        elif at_ns < self._at_ns:
-            at_ns = self._at_ns
+        last = self._at_ns
+        gap, length = at_ns - last, at_ns - self._began_ns
+        if last and (
+            (gap <= _SAME_NS and length <= _LONGEST_NS)
+            or (self._flags & _MID and gap <= _GOES_ON_NS and length <= _LONGEST_MID_NS)
+        ):
+            self._events += events
+            self._flags = self._flags & _LATE | _MID * mid
+            at_ns = max(at_ns, last)
+        else:
+            if last:
+                self._keep()
+            self._before_ns = last or self._started_ns
+            self._began_ns, self._events, self._flags = at_ns, events, _MID * mid
         self._at_ns, self._wire, self._body = at_ns, wire, body
-        self._events += events
-        self._flags = self._flags & _LATE | _MID * mid
         if self._events > 1 and (late := time.monotonic_ns() - at_ns) > _LATE_NS:
             silent = self._began_ns - self._before_ns
             self._flags |= _LATE * (late > silent // _LATE_PART)
 
-    def _goes_on(self, at_ns: int) -> bool:
-        """Whether a read belongs to the moment before it."""
-        if not self._at_ns:
-            return False
-        gap, length = at_ns - self._at_ns, at_ns - self._began_ns
-        if gap <= _SAME_NS and length <= _LONGEST_NS:
-            return True
-        return bool(self._flags & _MID) and gap <= _GOES_ON_NS and length <= _LONGEST_MID_NS
-
     def _keep(self) -> None:
-        if self._at_ns and len(self._kept) < MOST_MOMENTS * _ENTRY.size:
-            span = min(self._at_ns - self._began_ns, _MOST)
-            many = (min(each, _MOST) for each in (self._events, self._wire, self._body))
-            self._kept += _ENTRY.pack(self._began_ns, span, *many, self._flags)
+        """Keep the moment that is over; of numbers beyond any cap the low bits."""
+        kept, began = self._kept, self._began_ns
+        if len(kept) < _MOST_BYTES:
+            kept += _pack(
+                began,
+                self._at_ns - began & _MOST,
+                self._events & _MOST,
+                self._wire & _MOST,
+                self._body & _MOST,
+                self._flags,
+            )
 
     def whole(self, work_s: float | None, doubt: str | None) -> ArrivalTimes:
         """All of it, once the stream is over."""
-        self._keep()
+        if self._at_ns:
+            self._keep()
         self._at_ns = 0
         found = []
         for began, span, events, wire, body, flags in _ENTRY.iter_unpack(self._kept):

@@ -54,7 +54,8 @@ def held_words(totals: Mapping[str, Any]) -> str | None:
 
 
 def _said(totals: Mapping[str, Any]) -> Iterator[str]:
-    for row in totals.get("held_back", ()):
+    rows = totals.get("held_back")
+    for row in rows if isinstance(rows, list) else ():
         if row["held"] >= SHARE * row["streams"]:
             where = f"{row['api']} {row['endpoint']}"
             yield (
