@@ -10,7 +10,7 @@ import time
 
 import aiohttp
 
-from benchmarks.figures import SETTLED_S, Meter, asked, ramp_s
+from benchmarks.figures import Meter, asked, ramp_s, settled_s
 
 _STAMP = re.compile(rb": (\d+)\ndata: (.*)\n\n")
 
@@ -35,7 +35,7 @@ async def main() -> None:
         meter.ended()
 
     async def watch() -> None:
-        await asyncio.sleep(ramp + SETTLED_S)
+        await asyncio.sleep(ramp + settled_s(options.streams))
         meter.opened()
 
     connector = aiohttp.TCPConnector(limit=0)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.certificate import self_signed
-from benchmarks.figures import SETTLED_S, ramp_s
+from benchmarks.figures import ramp_s, settled_s
 from benchmarks.result import Grid
 from soundstage.contract import available
 
@@ -116,7 +116,7 @@ def server(streams: int, seconds: float, *, tls: bool = False) -> Iterator[tuple
     """A stamping server whose streams last long enough for all `streams` of them to be open for
     `seconds`: its URL, and the file of its certificate if it speaks TLS.
     """
-    events = int((seconds + ramp_s(streams) + SETTLED_S) * RATE)
+    events = int((seconds + ramp_s(streams) + settled_s(streams)) * RATE)
     command = [sys.executable, "-m", "benchmarks.stamping_server"]
     command += ["--rate", str(RATE), "--events", str(events), "--api", available()[-1]]
     with tempfile.TemporaryDirectory() as folder:

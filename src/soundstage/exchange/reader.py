@@ -45,9 +45,11 @@ class ExchangeReader:
         "_longest_ns",
         "_on_comment",
         "_on_stage",
+        "_stage",
         "_started_ns",
         "_streaming",
         "_tape",
+        "_times",
         "_told_ns",
         "last_ns",
     )
@@ -76,6 +78,9 @@ class ExchangeReader:
         self._streaming = exchange.judge.streaming
         self._told_ns = 0
         self._longest_ns = -1
+        # The stage that came last and is of no track, and its first, last and count.
+        self._stage: str | None = None
+        self._times: list[float] = []
         self._arrivals = ArrivalLog(exchange.started_ns) if exchange.judge.times_tell else None
         self.last_ns = exchange.response.times.head_ns or exchange.started_ns
 
@@ -131,9 +136,8 @@ class ExchangeReader:
         """Time the events of one read. The last is exact if `exact`; the others are coarse."""
         exchange = self._exchange
         seconds = (at_ns - self._started_ns) / _SECOND_NS
-        milestones, stages = exchange.milestones, exchange.stages
-        if not milestones or "first_chunk" not in milestones:
-            milestones["first_chunk"] = seconds
+        if not self._told_ns:
+            exchange.milestones["first_chunk"] = seconds
         else:
             silent_ns = at_ns - self._told_ns
             if silent_ns > self._longest_ns or exchange.silence is None:
@@ -146,21 +150,21 @@ class ExchangeReader:
         for event, (chunk, stage, track, reached) in told:
             left -= 1
             coarse = left > 0 or not exact
-            exchange.coarse_events += coarse
+            if coarse:
+                exchange.coarse_events += 1
             if self._keep_bytes:
                 self._tape.append(at_ns, event.raw, coarse)
             for name in reached:
-                milestones[name] = seconds
+                exchange.milestones[name] = seconds
             if log is not None:
                 log.append((stage, track))
             if stage is not None:
-                name = stage if track is None else _named(stage, track)
-                times = stages.get(name)
-                if times is not None:
+                if stage is self._stage and track is None:  # as of nearly every chunk
+                    times = self._times
                     times[1] = seconds
                     times[2] += 1
-                elif len(stages) < _MOST_STAGES:
-                    stages[name] = [seconds, seconds, 1]
+                else:
+                    self._note(stage, track, seconds)
                 if self._on_stage is not None:
                     self._on_stage(stage, track)
             if chunk is not None:
@@ -173,6 +177,19 @@ class ExchangeReader:
                         heard(chunk)
                 if exchange.message_id is None:
                     exchange.message_id = identifier(exchange.call.contract, chunk)
+
+    def _note(self, stage: str, track: Any, seconds: float) -> None:
+        """Time and count a stage that is not the one before."""
+        stages = self._exchange.stages
+        name = stage if track is None else _named(stage, track)
+        times = stages.get(name)
+        if times is not None:
+            times[1] = seconds
+            times[2] += 1
+        elif len(stages) < _MOST_STAGES:
+            times = stages[name] = [seconds, seconds, 1]
+        if times is not None and track is None:
+            self._stage, self._times = stage, times
 
 
 def _named(stage: str, track: Any) -> str:
