@@ -129,12 +129,14 @@ def seconds(text: str) -> float:
 
 
 def span(duration_s: float) -> str:
-    """A duration in few letters: 500 ms, 30 s, 5 min, 2 h."""
+    """A duration in few letters: 500 ms, 30 s, 5 min, 2 h, 2.78 h."""
     if duration_s < 1:
         return f"{duration_s * 1000:.3g} ms"
     for unit, name in ((3600.0, "h"), (60.0, "min")):
         if duration_s >= unit and (duration_s / unit) == round(duration_s / unit, 1):
             return f"{duration_s / unit:g} {name}"
+    if duration_s >= 7200:
+        return f"{duration_s / 3600:,.2f} h"
     return f"{duration_s:.4g} s"
 
 
