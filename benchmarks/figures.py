@@ -27,7 +27,7 @@ def settled_s(streams: int) -> float:
     """How long after the last one is started what opening them left behind may take to be over: at
     ten thousand it takes all of a core by itself.
     """
-    return max(1.0, (streams - 4000) / 2000)
+    return max(1.0, (streams - 4000) / 1000)
 
 
 class Meter:

@@ -30,7 +30,7 @@ class Bench(NamedTuple):
 
 BENCHES: dict[str, Bench] = {
     "client": Bench(
-        "client", "timing error, CPU and memory of a client of thousands of streams", 190
+        "client", "timing error, CPU and memory of a client of thousands of streams", 260
     ),
     "arrivals": Bench(
         "arrivals", "arrivals asked for and arrivals delivered", 280, {"seconds": 60.0}
