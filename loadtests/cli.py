@@ -76,24 +76,14 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
 
         asked = asked_comparison(args, scenario)
         scenario = with_songs(scenario, asked.plan.most)
-    budget = args.budget if args.budget is not None else config.target.budget
-    plan = planned(target, scenario, budget)
     if args.out is not None:
         free_folder(Path(args.out))
-    if args.find_capacity:
-        from soundstage.loadtests.capacity import search_words
-
-        if not scenario.slos:
-            raise UsageError("--find-capacity needs an objective: --slo 'complete.p95<2m'")
-        plan = search_words.planned(target, scenario, search_words.limits_of(args), budget)
-    if asked is None and args.looks is not None:
-        from soundstage.loadtests.against.objective_plan import planned_looks
-
-        plan += "\n" + planned_looks(scenario, args.looks)
+    budget = args.budget if args.budget is not None else config.target.budget
     spends = any(
         not is_free(each) and limit
         for each, limit in ((target, budget), (args.against or EMULATOR, args.against_budget))
     )
+    plan = _plan(args, target, scenario, budget)
     if asked is not None and (args.dry_run or spends):
         plan += "\n" + against_words.planned(asked, scenario, args.against_budget)
     if args.dry_run:
@@ -148,6 +138,22 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         for waiver in load.recording.weights.unused():
             say(f"unused waiver: {waiver.describe()}", stdout)
     return with_report(code, reported)
+
+
+def _plan(args: argparse.Namespace, target: str, scenario: Scenario, budget: int | None) -> str:
+    """What would be sent to the target, in lines."""
+    if args.find_capacity:
+        from soundstage.loadtests.capacity import search_words
+
+        if not scenario.slos:
+            raise UsageError("--find-capacity needs an objective: --slo 'complete.p95<2m'")
+        return search_words.planned(target, scenario, search_words.limits_of(args), budget)
+    plan = planned(target, scenario, budget)
+    if args.against is None and args.looks is not None:
+        from soundstage.loadtests.against.objective_plan import planned_looks
+
+        plan += "\n" + planned_looks(scenario, args.looks)
+    return plan
 
 
 def _start(words: list[str], scenario: Scenario, stack: ExitStack, stderr: TextIO) -> str:

@@ -382,6 +382,7 @@ HEAVY = (
         ["--help"],
         ["--version"],
         ["lint", "--help"],
+        ["doctor", "--help"],
         ["lint", str(ROOT / "schemas/v6/examples/sync.json")],
         ["explain", "stage.order"],
     ],
@@ -402,3 +403,12 @@ print(json.dumps([code or 0, [name for name in {HEAVY!r} if name in sys.modules]
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
     )
     assert json.loads(done.stderr) == [0, []]
+
+
+@pytest.mark.parametrize("name", ["check", "load", "compare"])
+def test_the_help_of_a_slow_command_loads_none_of_the_heavy_libraries(name):
+    words = [sys.executable, "-X", "importtime", "-m", "soundstage", name, "--help"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "argparse" in loaded
+    assert not loaded & {*HEAVY}

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from markupsafe import Markup
 
 from soundstage.reports.charts.axis import LABEL, Axis, x_axis, y_axis
+from soundstage.reports.charts.change_axis import change_axis, marked_changes
 from soundstage.reports.charts.chart import AMBER, GREEN, RED, Chart, slug
 from soundstage.reports.charts.svg import both, element, line, number, svg, text
 from soundstage.reports.run.looks_told import LOOKS_HEAD, GateAtLook, LookedGate, LooksTold
@@ -21,7 +22,7 @@ _WIDE, _LEFT, _ROOM, _TALL, _TOP = 445, 52, 16, 190, 20
 _FACTORS = (1, 1.5, 0.67, 2, 0.5, 1.2, 0.8, 3, 0.33, 5, 0.2, 1.1, 0.9)
 _APART = 16
 #: Beyond these a change is out of the picture.
-_LEAST, _MOST = 0.2, 5.0
+_WITHIN = (0.2, 5.0)
 
 
 def looks_charts(told: LooksTold | None) -> list[Chart]:
@@ -49,7 +50,10 @@ def _chart(told: LooksTold, gate: LookedGate) -> Chart:
         limit = y(told.margin)
         worse = {"x": _LEFT, "width": width - _ROOM - _LEFT, "y": _TOP, "height": limit - _TOP}
         parts = [element("rect", **worse, fill=RED, fill_opacity=".09")]
-        marks = [(y(factor), "0" if factor == 1 else signed(factor)) for factor in _marked(heights)]
+        marks = [
+            (y(factor), "0" if factor == 1 else signed(factor))
+            for factor in marked_changes(heights, _FACTORS, _APART)
+        ]
         parts += y_axis(_LEFT, width - _ROOM, marks)
         ticks = [(place + 0.5, f"{size:,}") for place, size in enumerate(sizes)]
         parts += x_axis(places, _TOP, bottom, ticks)
@@ -76,21 +80,8 @@ def _chart(told: LooksTold, gate: LookedGate) -> Chart:
 
 
 def _factors(looks: Sequence[GateAtLook], margin: float) -> Axis:
-    bounds = [bound for each in looks for bound in (each.low, each.value, each.high)]
-    known = [bound for bound in bounds if math.isfinite(bound) and bound > 0]
-    low = max(_LEAST, min(1 / margin, *known))
-    high = min(_MOST, max(margin, *known))
-    room = (high / low) ** 0.06
-    return Axis(low / room, high * room, 0, _TALL, step=0.0, log=True)
-
-
-def _marked(axis: Axis) -> list[float]:
-    marked: list[float] = []
-    for factor in _FACTORS:
-        apart = (abs(axis.at(factor) - axis.at(each)) for each in marked)
-        if axis.low <= factor <= axis.high and min(apart, default=_APART) >= _APART:
-            marked.append(factor)
-    return marked
+    bounds = (bound for each in looks for bound in (each.low, each.value, each.high))
+    return change_axis(bounds, margin, _WITHIN, (0, _TALL))
 
 
 def _bar(each: GateAtLook, x: float, y: Callable[[float], float]) -> list[Markup]:

@@ -5,11 +5,11 @@ Those of stages are in `stage_charts`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from markupsafe import Markup
 
 from soundstage.reports.charts.axis import Axis, x_axis
+from soundstage.reports.charts.change_axis import change_axis, marked_changes
 from soundstage.reports.charts.chart import (
     AMBER,
     BLUE,
@@ -39,6 +39,8 @@ _GATE_LIMIT = 40
 #: the words of one take.
 _FACTORS = (1, 2, 0.5, 1.2, 0.8, 4, 0.25, 10, 0.1, 1.1, 0.9, 1.4, 0.7, 1.05, 0.95)
 _APART = 44
+#: Beyond these a change is out of the picture.
+_WITHIN = (0.05, 20.0)
 #: Each arm: name and colour; the base is dashed where both are lines.
 _ARMS = (("base", GREY), ("candidate", BLUE))
 _DASHES = ("5 3", "")
@@ -54,13 +56,17 @@ def gate_intervals(made: Comparison) -> Chart | None:
     told = "; ".join(f"{label}: {change}, {verdict}" for label, _, _, change, _, verdict in rows)
 
     def draw(width: int) -> Markup:
-        axis = _factor_axis(gates, limit, width)
+        changes = (factor for each in gates for factor in each.widest)
+        axis = change_axis(changes, limit, _WITHIN, (14, width - 14))
         top = 30
         bottom = top + PITCH * len(gates) + 4
         worse = {"x": axis.at(limit), "width": axis.right - axis.at(limit)}
         worse |= {"y": top - 6, "height": bottom - top + 6}
         parts = [element("rect", **worse, fill=RED, fill_opacity=".09")]
-        marks = [(mark, "0" if mark == 1 else signed(mark)) for mark in _marked(axis)]
+        marks = [
+            (mark, "0" if mark == 1 else signed(mark))
+            for mark in marked_changes(axis, _FACTORS, _APART)
+        ]
         parts += x_axis(axis, top - 6, bottom, marks)
         for factor, stroke in (
             (1.0, {"stroke": "currentColor", "stroke_opacity": ".55"}),
@@ -93,25 +99,6 @@ def gate_intervals(made: Comparison) -> Chart | None:
         ),
         narrow=narrow,
     )
-
-
-def _factor_axis(gates: Sequence[GateOutcome], limit: float, width: int) -> Axis:
-    """From the least to the greatest finite bound, within a factor of 20, and some room."""
-    changes = [factor for each in gates for factor in each.widest]
-    known = [factor for factor in changes if math.isfinite(factor) and factor > 0]
-    low, high = max(min(1 / limit, *known), 0.05), min(max(limit, *known), 20.0)
-    room = (high / low) ** 0.06
-    return Axis(low / room, high * room, 14, width - 14, step=0.0, log=True)
-
-
-def _marked(axis: Axis) -> list[float]:
-    """The factors to mark, no change first, then the rounder ones; none too near another."""
-    marked: list[float] = []
-    for factor in _FACTORS:
-        apart = (abs(axis.at(factor) - axis.at(each)) for each in marked)
-        if axis.low <= factor <= axis.high and min(apart, default=_APART) >= _APART:
-            marked.append(factor)
-    return marked
 
 
 def _gate_line(

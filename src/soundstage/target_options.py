@@ -93,6 +93,8 @@ def add_config_option(options: TakesOptions) -> None:
 
 def target_of(args: argparse.Namespace, config: Config | None = None) -> str:
     """The target that is asked. Raises UsageError where neither says one."""
+    if args.target == "":  # the default would be asked, and taken for what was meant
+        raise UsageError('--target "" is empty: is a variable not set?')
     target: str | None = args.target or (config.target.url if config else None)
     if not target:
         raise UsageError(f"--target is needed: a base URL, or `--target {EMULATOR}`, which is free")

@@ -49,6 +49,8 @@ MISTAKES = [
     # options
     Mistake("check --targt emulator", ("--targt", "did you mean --target?")),
     Mistake("check", ("--target is needed", "--target emulator")),
+    Mistake('check --target ""', ("--target", "empty", "variable")),
+    Mistake('doctor --target ""', ("--target", "empty", "variable")),
     Mistake("check --target emulatr", ("--target emulatr", "did you mean emulator?")),
     Mistake("check --target localhost:8000", ("localhost:8000", "try http://")),
     Mistake("check --target emulator --explore lots", ("--explore", "'lots'", "whole number")),

@@ -146,7 +146,9 @@ def payloads(
     given: Mapping[str, str] | None = None,
 ) -> list[Payload]:
     """The chunks of `steps` as `drafted` makes them, each an object of its own."""
-    made = maker_of(contract).drafted(steps, story, rng, optional, percentages, given)
+    made = drafted(
+        contract, steps, story, rng, optional=optional, percentages=percentages, given=given
+    )
     return [draft.payload(values) for draft, values in made]
 
 

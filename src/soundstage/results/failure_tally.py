@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from soundstage.output.cutting import head
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 #: Kinds of failures that are told apart at an endpoint, and characters of a reason: both may be
 #: somebody else's words. What comes after them counts as one kind.
@@ -58,7 +59,10 @@ class FailureCount:
 
     def when(self) -> npt.NDArray[np.float64]:
         """When each was seen, in seconds since the run began, in the order of the rows."""
-        return np.frombuffer(self.moments)
+        # A check asks only `why_failed`, and starts without numpy.
+        from numpy import frombuffer
+
+        return frombuffer(self.moments)
 
     def show(self, example: str, transcript: str | None) -> None:
         """Take an example: the first, but one with a transcript rather than one without."""
