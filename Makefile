@@ -63,9 +63,14 @@ proofs: setup $(PUBLISHED)
 	@$(call tests,proof and not timing,-n $(COMMANDS) --dist worksteal)
 	@$(call tests,timing,)
 
+# The package lies in four folders here, and in one where it is installed: types are checked there.
+TYPED := build/typed/soundstage
+
 check: setup
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
+	@rm -rf build/typed && mkdir -p $(TYPED)
+	@ln -s $(addprefix $(CURDIR)/,$(wildcard src/soundstage/*) contracts loadtests reports) $(TYPED)
 	@$(BIN)/mypy
 
 # Warnings are errors: a link that leads nowhere, a page that is in no list. Built and read in a

@@ -6,6 +6,7 @@ Nothing is sent from here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from soundstage.contract import Contract
 from soundstage.contract.rules import Rule
@@ -17,7 +18,7 @@ from soundstage.gate import made_up_calls
 
 #: What is wrong with a request that no schema speaks of. None of them carries a key that could be
 #: billed, or asks for a generation at all.
-WRONGS = {
+WRONGS: dict[str, dict[str, Any]] = {
     "no key": {"key": None},
     "wrong method": {"method": "GET", "body": None},
     "no such path": {"path": "/no/such/path", "key": None},

@@ -89,8 +89,8 @@ class ThoughtOf:
 
     def _drawn(
         self, endpoint: Endpoint, mode: builder.HypothesisTestMode, many: int, rng: Random
-    ) -> list[schemathesis.Case]:
-        found: list[schemathesis.Case] = []
+    ) -> list[schemathesis.Case[Any]]:
+        found: list[schemathesis.Case[Any]] = []
         if many == 0:
             return found
         settings = hypothesis.settings(
@@ -127,7 +127,7 @@ def warm_up() -> None:
     schemathesis.openapi.from_dict(empty, config=schemathesis.Config())
 
 
-def _case_of(case: schemathesis.Case) -> Case:
+def _case_of(case: schemathesis.Case[Any]) -> Case:
     body = case.body if isinstance(case.body, bytes) else b""
     if isinstance(case.body, _JSON):
         # Bytes, so that integers of any size are sent as they are.
@@ -179,7 +179,7 @@ def _no_constants_of_ours() -> Iterator[None]:
     if before is None:
         yield
         return
-    setattr(providers, name, providers.Constants)
+    setattr(providers, name, providers.Constants)  # type: ignore[attr-defined]
     try:
         yield
     finally:

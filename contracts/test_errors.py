@@ -11,6 +11,7 @@ from soundstage.contract import Contract
 from soundstage.contract.rules import Rule
 from soundstage.contracts import check_requests
 from soundstage.contracts.check_requests import WRONGS
+from soundstage.exchange.exchange import Call
 from soundstage.gate import made_up_calls
 
 
@@ -18,7 +19,7 @@ from soundstage.gate import made_up_calls
 def provoked(gate: Any) -> None:
     """The errors of the contracts of which such rules were selected, provoked together."""
     apis = dict.fromkeys(rule.api for rule in gate.selected if rule.endpoint == "error")
-    calls = []
+    calls: list[Call] = []
     for api in apis:
         calls += made_up_calls.provoking(gate.contracts[api], gate.seed, freely=gate.freely)
     gate.made_up.send(calls)

@@ -12,6 +12,7 @@ import pytest
 from soundstage.contract import Contract
 from soundstage.contract.rules import Rule
 from soundstage.contracts import check_requests
+from soundstage.exchange.exchange import Call
 
 #: So many findings of one test are said; all of them stand with their rules.
 _SHOWN = 3
@@ -21,7 +22,7 @@ _OK = 200
 @pytest.fixture(scope="session")
 def refused(gate: Any, explore: int) -> None:
     """Requests that break the rules which were selected, sent together."""
-    calls = []
+    calls: list[Call] = []
     for api, contract in gate.contracts.items():
         rules = [rule for rule in gate.selected if (rule.api, rule.endpoint) == (api, "request")]
         calls += check_requests.breaking(contract, rules, gate.seed)

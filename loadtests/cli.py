@@ -85,7 +85,9 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     )
     plan = _plan(args, target, scenario, budget)
     if asked is not None and (args.dry_run or spends):
-        plan += "\n" + against_words.planned(asked, scenario, args.against_budget)
+        plan += "\n" + against_words.planned(
+            asked, scenario, args.against_budget, same_key=args.against_key_file is None
+        )
     if args.dry_run:
         print(plan, file=stdout)
         return 0
@@ -102,6 +104,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
 
     import locust  # noqa: F401 - patches sockets, and must before anything uses one
 
+    drive: Drive
     with ExitStack() as stack:
         url = target
         if url == EMULATOR:

@@ -22,7 +22,7 @@ _EXAMPLES = """examples:
   soundstage load --target http://127.0.0.1:8000 --users 20 --endpoint sync
   soundstage load --target emulator --emulator-args "--speed 20 --profile mmc" --api v6 \\
       --endpoint sync --find-capacity --slo 'complete.p95<600ms' --rate 16
-  soundstage load --target http://127.0.0.1:8000 --api v6 --rate 1 --against baseline \
+  soundstage load --target http://127.0.0.1:8000 --api v6 --rate 1 --against baseline \\
       --gate v6.stream.complete.p50 --gate v6.stream.streaming_ready.p50
       until it is decided whether the target is slower than the run `baseline`
   locust -f "$(soundstage load --locustfile)" --host http://127.0.0.1:8000

@@ -83,7 +83,7 @@ def show_logs(**_: Any) -> None:
     for logger in (logging.getLogger(), logging.getLogger("locust")):
         for handler in logger.handlers:
             if isinstance(handler, logging.FileHandler) and handler.stream is not None:
-                handler.setStream(streams.screen(handler.stream))
+                handler.setStream(streams.screen(handler.stream))  # type: ignore[arg-type]
 
 
 @events.init.add_listener
@@ -134,7 +134,7 @@ def _dismiss_workers(environment: Environment) -> None:
     """Nobody would tell those of `--processes`, and they would wait for a minute."""
     runner, given = environment.runner, environment.parsed_options
     if isinstance(runner, MasterRunner):
-        with gevent.Timeout(_JOIN_S, False):
+        with gevent.Timeout(_JOIN_S, exception=False):  # type: ignore[arg-type]
             while len(runner.clients) < (getattr(given, "processes", None) or 0):
                 gevent.sleep(0.01)
         runner.quit()
@@ -302,7 +302,7 @@ def _give_up(environment: Environment) -> None:
         runner.quit()
         return
     # Until its first user is there, Locust takes a test for one that need not be stopped.
-    with gevent.Timeout(_JOIN_S, False):
+    with gevent.Timeout(_JOIN_S, exception=False):  # type: ignore[arg-type]
         while runner.state in (STATE_INIT, STATE_STOPPED):
             gevent.sleep(0.01)
     runner.stop()

@@ -17,7 +17,8 @@ from soundstage.exit_codes import ExitCode, worst
 from soundstage.output import visible
 from soundstage.output.streams import say
 from soundstage.output.written_files import check_place, print_document, put, put_within
-from soundstage.reports.formats import annotations, html, junit, markdown, sarif
+from soundstage.reports.formats import html, junit, markdown, sarif
+from soundstage.reports.formats.annotations import render as as_annotations
 from soundstage.reports.formats.as_json import to_json
 from soundstage.reports.formats.own_page import is_own_page
 from soundstage.reports.formats.text import print_summary
@@ -178,7 +179,7 @@ def _formatted(name: str, reports: list[Report]) -> str:
     if name == "sarif":
         return sarif.render(reports)
     if name == "annotations":
-        return "".join(annotations.render(report) for report in reports)
+        return "".join(map(as_annotations, reports))
     if name == "markdown":
         return "\n".join(markdown.render(report) for report in reports)
     documents = [to_json(report) for report in reports]

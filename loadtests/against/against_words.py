@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from soundstage.exchange.spawn import EMULATOR
+from soundstage.exchange.spawn import EMULATOR, is_free
 from soundstage.loadtests.against.asked_comparison import AskedComparison
 from soundstage.loadtests.against.expected_songs import (
     ASSUMED_S,
@@ -38,12 +38,17 @@ def how_much(asked: AskedComparison, scenario: Scenario) -> str:
     return f"{rate_of(scenario):g}/s until decided, at most {asked.plan.most:,} songs{pairs}"
 
 
-def planned(asked: AskedComparison, scenario: Scenario, against_budget: int | None) -> str:
-    """Looks, level, and about how many songs they take, in lines."""
-    return visible.lines([f"  {line}" for line in _lines(asked, scenario, against_budget)])
+def planned(
+    asked: AskedComparison, scenario: Scenario, against_budget: int | None, *, same_key: bool
+) -> str:
+    """Looks, level, and about how many songs they take, in lines; and whether a base that is a live
+    target gets the key of the other.
+    """
+    lines = [*_lines(asked, scenario), *_of_the_base(asked, against_budget, same_key=same_key)]
+    return visible.lines([f"  {line}" for line in lines])
 
 
-def _lines(asked: AskedComparison, scenario: Scenario, against_budget: int | None) -> Iterator[str]:
+def _lines(asked: AskedComparison, scenario: Scenario) -> Iterator[str]:
     plan, rate = asked.plan, rate_of(scenario)
     yield f"until decided against {_base_words(asked)}"
     names = [gate.name for gate in asked.gates if not gate.guard]
@@ -69,8 +74,18 @@ def _lines(asked: AskedComparison, scenario: Scenario, against_budget: int | Non
         yield (
             f"nobody knows the songs yet: assumed are {ASSUMED_S:g} s each, sigma {ASSUMED_SIGMA:g}"
         )
-        if against_budget is not None:
-            yield f"of the base: a budget of {against_budget}"
+
+
+def _of_the_base(
+    asked: AskedComparison, against_budget: int | None, *, same_key: bool
+) -> Iterator[str]:
+    if asked.base is not None:
+        return
+    if against_budget is not None:
+        yield f"of the base: a budget of {against_budget:,}"
+    if same_key and not is_free(asked.baseline):
+        said = "gets the key of the target (--against-key-file names another)"
+        yield f"{named(asked.baseline)} {said}"
 
 
 def _base_words(asked: AskedComparison) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import gevent.event
-import scipy.special  # type: ignore[import-untyped]  # noqa: F401 - not in the midst of a run
+import scipy.special  # noqa: F401 - not in the midst of a run
 
 from soundstage.loadtests.against.asked_comparison import AskedComparison
 from soundstage.loadtests.against.settled_songs import SettledSongs

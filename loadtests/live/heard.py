@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -24,8 +24,8 @@ class Heard:
     def __init__(self) -> None:
         self.asked: Counter[tuple[str, str]] = Counter()
         self._songs: Counter[tuple[str, str, str]] = Counter()
-        self._audio: Counter[tuple[str, str, str]] = Counter()
-        self._stalled: Counter[tuple[str, str, str]] = Counter()
+        self._audio: defaultdict[tuple[str, str, str], float] = defaultdict(float)
+        self._stalled: defaultdict[tuple[str, str, str], float] = defaultdict(float)
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Count a row of exchanges.ndjson.gz of the measured window."""
@@ -54,7 +54,7 @@ class Heard:
 
 
 def _counter(
-    name: str, text: str, labels: tuple[str, ...], values: Mapping[tuple[str, ...], float]
+    name: str, text: str, labels: tuple[str, ...], values: Mapping[tuple[str, str, str], float]
 ) -> Iterator[Metric]:
     if values:
         family = CounterMetricFamily(f"soundstage_{name}", text, labels=labels)

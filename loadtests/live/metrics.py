@@ -56,7 +56,10 @@ def served(shown: Shown, host: str, port: int) -> Iterator[str]:
     except OSError as error:
         raise UsageError(f"--metrics-port {host}:{port}: {error.strerror or error}") from error
     # Where other machines may read them, pages may, too: by which name they ask is theirs to know.
-    server.set_app(guarded(server.get_app(), Callers(any_name=not is_loopback(host), links=True)))
+    callers = Callers(any_name=not is_loopback(host), links=True)
+    app = server.get_app()
+    assert app is not None
+    server.set_app(guarded(app, callers))
     try:
         yield f"http://{f'[{host}]' if ':' in host else host}:{server.server_port}/metrics"
     finally:

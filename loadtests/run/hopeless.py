@@ -75,7 +75,7 @@ def evidence(share: float, n: int, good: int) -> float:
     """
     if n == 0:
         return 0.0
-    from scipy.special import betainc, betaln  # type: ignore[import-untyped]
+    from scipy.special import betainc, betaln
 
     below = float(betainc(good + 1, n - good + 1, share))
     if below == 0.0:

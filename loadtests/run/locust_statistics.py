@@ -93,7 +93,7 @@ class LocustRows:
             "exception": exception,
             "context": {},
         }
-        self._environment.events.request.fire(**facts)  # type: ignore[no-untyped-call]
+        self._environment.events.request.fire(**facts)
 
 
 def _kept_apart(stats: RequestStats) -> set[tuple[str, str]]:

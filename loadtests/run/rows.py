@@ -221,7 +221,7 @@ class RowRecorder:
         flight, or "censored" by the end of the run before it was answered.
         """
         intended = (call.intended_ns or self.epoch_ns) - self.epoch_ns
-        row: Mapping[str, Any] = {
+        row: dict[str, Any] = {
             "id": f"{self.session.client.next_id()}-{outcome}",
             "scenario": call.scenario,
             "api": call.contract.api,
@@ -241,9 +241,9 @@ class RowRecorder:
         if outcome == "censored":
             # It had lasted so long at least, from when it was due.
             row["ended"] = round((time.monotonic_ns() - self.epoch_ns - intended) / _SECOND_NS, 6)
-        row = self._marked(row)
-        self.outlet.exchange(row)
-        self.count(row)
+        marked = self._marked(row)
+        self.outlet.exchange(marked)
+        self.count(marked)
 
     def _marked(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         return {**row, "after_decision": True} if self.decided else row

@@ -49,7 +49,7 @@ def opened(
     traffic = traffic_of(options)
     objectives = objectives_of(options, traffic)
     if objectives:
-        import scipy.special  # type: ignore[import-untyped]  # noqa: F401 - not in midst of a run
+        import scipy.special  # noqa: F401 - not in midst of a run
     # Nothing has begun yet: whoever stops it now need not wait for the target.
     with signals.heeded():
         session = _allowed_session(options, traffic)

@@ -88,7 +88,7 @@ def parse_scenario(text: bytes | str, path: Path) -> Scenario:
         with _at(path, f"[slo][{number}]"):
             slo.parse(objective)
     corpus = data.get("corpus")
-    times: dict[str, float] = {}
+    times: dict[str, Any] = {}
     for key, name in _TIMES.items():
         if key in data:
             with _at(path, f"[{key}]"):

@@ -42,7 +42,7 @@ def guard(environment: Environment, web_ui: WebUI, objection: Objection) -> None
     given = environment.parsed_options
     callers = Callers(_names(web_ui.host, given), links=True)
     assert web_ui.app is not None
-    web_ui.app.wsgi_app = guarded(web_ui.app.wsgi_app, callers)  # type: ignore[method-assign]
+    web_ui.app.wsgi_app = guarded(web_ui.app.wsgi_app, callers)  # type: ignore[method-assign,assignment]
     form = Form(environment, objection)
     # The options as they were added: by the alphabet, what belongs together would stand apart.
     web_ui.app.jinja_env.policies["json.dumps_kwargs"] = {"sort_keys": False}

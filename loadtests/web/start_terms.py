@@ -19,8 +19,8 @@ from locust.runners import WorkerRunner
 from soundstage.contract import load_sound
 from soundstage.errors import BudgetError, UsageError
 from soundstage.exchange.budget import is_loopback
-from soundstage.exchange.target import KEY_VARIABLE
 from soundstage.output.cutting import head
+from soundstage.output.outgoing import KEY_VARIABLE
 
 _PORTS: Final = {"http": 80, "https": 443}
 #: The configuration file of whoever uses this machine; others that Locust finds by itself lie in

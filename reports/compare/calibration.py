@@ -176,7 +176,7 @@ def _gate(arm: Arm, gate: Gate, level: float, margin: float) -> GateNoise | None
 
 
 def _normal(order: float) -> float:
-    from scipy.special import ndtri  # type: ignore[import-untyped]
+    from scipy.special import ndtri
 
     return float(ndtri(order))
 

@@ -70,11 +70,11 @@ def text(made: Comparison) -> str:
     lines += [f"  {one.gate.label}: {one.need.text}" for one in made.undecided() if one.need]
     if made.gates:
         lines += [f"  {said}" for said in words.resolution_lines(made)]
-    told = [each for each in verdict.shown_changes(made) if each.stages]
-    for each in told:
-        rows = verdict.growth_rows(each)
-        lines += _table(verdict.growth_caption(each), words.GROWTH_HEAD, rows)
-    if not told:
+    grown_in = [change for change in verdict.shown_changes(made) if change.stages]
+    for change in grown_in:
+        grown = verdict.growth_rows(change)
+        lines += _table(verdict.growth_caption(change), words.GROWTH_HEAD, grown)
+    if not grown_in:
         for caption, moved in words.moved(made):
             rows = map(words.stage_row, moved)
             lines += _table(f"{caption} (shown, no gate):", words.STAGE_HEAD, rows)

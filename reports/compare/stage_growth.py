@@ -166,7 +166,7 @@ def _explained(
     if min(arm.n for arm in arms) < _FEWEST:
         return GateChange(outcome, why_not="too few exchanges to tell in which stage")
     growths, spans = tuple(_growths(*arms)), tuple(_spans(*arms))
-    return GateChange(outcome, growths, *(arm.n for arm in arms), spans=spans)
+    return GateChange(outcome, growths, arms[0].n, arms[1].n, spans=spans)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,10 +230,10 @@ def _growths(base: _NearParts, candidate: _NearParts) -> Iterator[StageGrowth]:
     for stage in sorted(tracks, key=lambda name: (name == REST) - (name == LATE)):
         labels = tracks[stage]
         sums = [arm.of(labels) for arm in (base, candidate)]
-        means = [float(side.mean()) for side in sums]
-        if not any(means):
+        before, after = (float(side.mean()) for side in sums)
+        if not (before or after):
             continue
-        grown = means[1] - means[0]
+        grown = after - before
 
         def of_it(labels: Sequence[str], *, shared: bool = False, grown: float = grown) -> float:
             """The part of the growth that is theirs: 1 for all of it."""
@@ -245,7 +245,7 @@ def _growths(base: _NearParts, candidate: _NearParts) -> Iterator[StageGrowth]:
         named = (arm.beside.get(each, "") for arm in (candidate, base) for each in labels)
         beside = next(filter(None, named), "") if of_it(labels, shared=True) >= _BESIDE else ""
         track = next(alone, "").partition("#")[2]
-        yield StageGrowth(stage, track, beside.partition("#")[0], *means, _half(sums))
+        yield StageGrowth(stage, track, beside.partition("#")[0], before, after, _half(sums))
 
 
 def _half(sums: Sequence[Floats]) -> float:
@@ -265,5 +265,5 @@ def _spans(base: _NearParts, candidate: _NearParts) -> Iterator[StageGrowth]:
         own = [label for label in candidate.parts if label.partition("#")[0] == stage]
         sums = [arm.of(own) + arm.of(waits, shared=True) for arm in (base, candidate)]
         names = tuple(dict.fromkeys(label.partition("#")[0] for label in waits))
-        means = [float(side.mean()) for side in sums]
-        yield StageGrowth(stage, "", "", *means, _half(sums), names)
+        before, after = (float(side.mean()) for side in sums)
+        yield StageGrowth(stage, "", "", before, after, _half(sums), names)

@@ -77,10 +77,11 @@ class RecordedSongs:
 
     def when_ended(self, n: int) -> float:
         """Seconds of the run at which the first n songs had all ended."""
-        return max(
+        ends = (
             row["started_ns"] / _SECOND_NS + (row.get("ended") or _last(row))
             for row in self.rows[:n]
         )
+        return float(max(ends))
 
     def sent_by(self, seconds: float) -> int:
         """How many songs had been due by then."""

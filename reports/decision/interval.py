@@ -69,7 +69,7 @@ class Noise(NamedTuple):
 
 def student_t(df: float, order: float) -> float:
     """The quantile of Student's t with at least one degree of freedom."""
-    from scipy.special import stdtrit  # type: ignore[import-untyped]
+    from scipy.special import stdtrit
 
     return float(stdtrit(max(1, df), order))
 

@@ -125,11 +125,11 @@ def _due(sides: _Sides) -> Iterator[Fact]:
         elif facet == "field":
             place = Fact("always", stage, "", path)
             yield place
-            if (about := sides.about(place)) is not None:
-                nullable = about.said("type", "null").stance is Stance.ALLOWED
-                if nullable and "null" in about.types():
+            if (known := sides.about(place)) is not None:
+                nullable = known.said("type", "null").stance is Stance.ALLOWED
+                if nullable and "null" in known.types():
                     yield Fact("type", stage, "null", path)
-                printed = about.constants()
+                printed = known.constants()
                 for value in printed if len(printed) > 1 else ():
                     if value is not None:
                         yield Fact("value", stage, json.dumps(value), path)

@@ -104,8 +104,9 @@ def render(report: Report) -> str:
     if report.empty:
         parts.append("Nothing was recorded: no exchange, no rule.")
     if words := legend(report):
-        said = (f"**{escaped(word, 60)}**: {escaped(meaning)}" for word, meaning in words)
-        listed = "\n".join(f"- {each}" for each in said)
+        listed = "\n".join(
+            f"- **{escaped(word, 60)}**: {escaped(meaning)}" for word, meaning in words
+        )
         parts.append(f"<details><summary>What the words mean</summary>\n\n{listed}\n\n</details>")
     parts.append(f"Run {code(run['id'])} · {budget_words(run)}")
     text = visible.in_markup("\n\n".join(parts) + "\n")

@@ -5,7 +5,7 @@ each point a link to its run.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -149,7 +149,7 @@ def _dot(x: float, point: Point, y: Callable[[float], float], folder: Path) -> M
     return element("a", *parts, href=place, aria_label=said)
 
 
-def _row(point: Point) -> Sequence[str]:
+def _row(point: Point) -> tuple[str, ...]:
     low, high = ("unbounded" if math.isnan(b) else seconds(b) for b in point.bounds)
     when = (point.run.created or "")[:16].replace("T", " ")
     return plain(point.run.id, 80), when, f"{point.n:,}", point.words, f"{low} to {high}"

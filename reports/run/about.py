@@ -172,12 +172,14 @@ def _arrivals(totals: Mapping[str, Any]) -> tuple[list[tuple[str, str]], set[str
     """What came due, what became of it, and how late the generator was; and the names of the totals
     that this says.
     """
-    said, names = [], set()
-    for term, needed, words in (
+    said: list[tuple[str, str]] = []
+    names: set[str] = set()
+    tellers: tuple[tuple[str, tuple[str, ...], Callable[..., str]], ...] = (
         ("Arrivals", ("arrivals_asked", "arrivals_started", "dropped"), _came_due),
         ("Late starts", ("late_starts", "late_p99_ms", "arrivals_started"), _late),
         ("Lag of the generator", ("loop_lag_p50_ms", "loop_lag_p99_ms"), _lag),
-    ):
+    )
+    for term, needed, words in tellers:
         values = [totals.get(name) for name in needed]
         if all(isinstance(each, int | float) and not isinstance(each, bool) for each in values):
             said.append((term, words(*values)))

@@ -38,7 +38,8 @@ class Spread:
         if not values:
             return cls(0, math.nan, math.nan, math.nan)
         each = np.frombuffer(values)
-        return cls(len(each), *(quantile(each, order) for order in _ORDERS), float(each.max()))
+        middle, slow = (quantile(each, order) for order in _ORDERS)
+        return cls(len(each), middle, slow, float(each.max()))
 
     @property
     def cells(self) -> tuple[str, str, str]:

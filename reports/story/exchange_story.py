@@ -100,7 +100,9 @@ def story_of(
             events = [(event, None) for event in decoded(transcript.body, framing)[0]]
     known = None if judged is None else judged.told.contract
     if violations is None:
-        found = [] if judged is None else [each.to_json() for each in judged.judge.violations]
+        found: list[Mapping[str, Any]] = []
+        if judged is not None:
+            found += [each.to_json() for each in judged.judge.violations]
         known_places = {(row["rule"], row["chunk"]) for row in found}
         found += [row for row in also if (row["rule"], row["chunk"]) not in known_places]
     else:

@@ -154,6 +154,16 @@ def test_the_plan_of_a_target_that_nobody_asked_yet_says_what_it_assumes():
     assert "at the most: 1,000 songs an arm" in out.getvalue()
 
 
+@pytest.mark.parametrize("other", ["", "--against-key-file other.key"])
+def test_the_plan_says_when_two_hosts_get_one_key(other):
+    out = io.StringIO()
+    words = split("--target https://one.example --budget 50 --api v6 --rate 1 --dry-run")
+    words += split(f"--against https://two.example --against-budget 60 {GATES} {other}")
+    assert cli.run("load", words, out, out) == 0
+    said = "https://two.example gets the key of the target (--against-key-file names another)"
+    assert (said in out.getvalue()) == (not other)
+
+
 # --- as it goes -----------------------------------------------------------------------------------
 
 

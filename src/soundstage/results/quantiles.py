@@ -48,7 +48,7 @@ def interval_ranks(q: float, n: int, level: float) -> tuple[int, int]:
     _check(q, level)
     if n < 1:
         return 0, n + 1
-    from scipy.special import bdtr  # type: ignore[import-untyped]
+    from scipy.special import bdtr
 
     def smallest_with(share: float) -> int:
         """The least k with P(Binomial(n, q) <= k) >= share."""

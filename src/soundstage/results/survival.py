@@ -88,7 +88,7 @@ class _Curve:
 
     def __init__(self, times: Values, cuts: Values, level: float) -> None:
         import numpy as np
-        from scipy import stats  # type: ignore[import-untyped]
+        from scipy import stats
 
         finite = times[np.isfinite(times)]
         # One that never comes is under way for longer than anybody looked.
