@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from soundstage import pytest_words
 from soundstage.arguments import at_most, between, count, from_one, shown_of_another
 from soundstage.config import Config, find_config
 from soundstage.contract import Contract, load
@@ -123,6 +124,9 @@ def gate_of(config: pytest.Config) -> ContractGate:
     config.stash[STACK] = stack
     config.stash[GATE] = gate
     config.stash[BESIDE] = Beside()
+    if (say := pytest_words.printer(config)) is not None:
+        for warning in gate.session.warnings:
+            say(f"contract checks: {warning}")
     return gate
 
 

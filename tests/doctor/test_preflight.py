@@ -97,15 +97,17 @@ def test_nobody_there_is_said_with_what_to_do(host: Host) -> None:
     assert "refused the connection" in ran.stderr.splitlines()[-1]
 
 
+def of_a_dead_key(request: RecordedRequest) -> bytes:
+    """Refuses whatever is asked of an address of the API."""
+    if request.method == "GET" and not request.target.startswith("/status"):
+        return answer(404, JSON, b'{"detail":"Not Found"}')
+    return answer(401, JSON, b'{"detail":"Missing or invalid API key"}')
+
+
 def test_a_dead_key_is_warned_of_where_only_our_reading_says_that_it_can_be_asked(
     host: Host,
 ) -> None:
-    def says(request: RecordedRequest) -> bytes:
-        if request.method == "GET" and not request.target.startswith("/status"):
-            return answer(404, JSON, b'{"detail":"Not Found"}')
-        return answer(401, JSON, b'{"detail":"Missing or invalid API key"}')
-
-    server = host(says, paid=True)
+    server = host(of_a_dead_key, paid=True)
     ran = run_here(
         *("check", "--target", server.url(""), "--treat-as-live", "--api", "v6", "--budget", "1"),
         *("--yes", "-k", "framing"),
@@ -115,6 +117,21 @@ def test_a_dead_key_is_warned_of_where_only_our_reading_says_that_it_can_be_aske
     assert any(
         each.method == "POST" and "authorization" in each.headers for each in server.requests
     )
+
+
+def test_pytest_says_what_a_run_is_warned_of(host: Host) -> None:
+    server = host(of_a_dead_key, paid=True)
+    words = [str(GALLERY.parents[1] / "contracts"), "--out", "run", "-k", "framing"]
+    words += ["--target", live(server), "--api", "v6", "--budget", "1"]
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words],
+        env={**os.environ, "SOUNDVERSE_API_KEY": KEY},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "contract checks: http, not https: the key goes over the network" in ran.stdout
+    assert KEY not in ran.stdout + ran.stderr
 
 
 def test_a_dry_run_asks_nothing(host: Host) -> None:
