@@ -10,8 +10,7 @@ import argparse
 import io
 import json
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -22,6 +21,7 @@ from soundstage.errors import UsageError
 from soundstage.exchange import consent
 from soundstage.exchange.spawn import EMULATOR, is_free, spawned_emulator
 from soundstage.exit_codes import ExitCode, with_report
+from soundstage.loadtests.load_drives import Drive, measure, search, watched
 from soundstage.loadtests.load_options import duration, parse_args, parser, start_buffer
 from soundstage.loadtests.merged_options import how_much, parameters, planned, scenario_of
 from soundstage.loadtests.schedule.scenario import Scenario
@@ -42,17 +42,12 @@ from soundstage.target_options import (
 )
 
 if TYPE_CHECKING:
-    from locust.env import Environment
-
-    from soundstage.loadtests.live.board import Board
+    from soundstage.loadtests.against.asked_comparison import AskedComparison
     from soundstage.loadtests.run.load_run import LoadOptions, LoadRun
 
 __all__ = ["HELP", "duration", "parse_args", "parser", "run"]
 
 HELP = "run a load test"
-
-#: Users of a closed loop start within this many seconds, so that they do not move in step.
-_SPREAD_S = 5.0
 
 
 def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
@@ -71,7 +66,6 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     refuse_unkept(part.api for part in scenario.parts)
     asked = None
     if args.against is not None:
-        from soundstage.loadtests.against import against_words
         from soundstage.loadtests.against.asked_comparison import asked_comparison, with_songs
 
         asked = asked_comparison(args, scenario)
@@ -83,11 +77,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         not is_free(each) and limit
         for each, limit in ((target, budget), (args.against or EMULATOR, args.against_budget))
     )
-    plan = _plan(args, target, scenario, budget)
-    if asked is not None and (args.dry_run or spends):
-        plan += "\n" + against_words.planned(
-            asked, scenario, args.against_budget, same_key=args.against_key_file is None
-        )
+    plan = _plan(args, target, scenario, budget, asked if args.dry_run or spends else None)
     if args.dry_run:
         print(plan, file=stdout)
         return 0
@@ -98,13 +88,10 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
             print(plan, file=stderr)
         else:
             consent.ask(plan, stderr)
-
-    said = how_much(scenario) if asked is None else against_words.how_much(asked, scenario)
-    _tell(f"loading {named(target)}: {said} …", stderr)
+    _tell(f"loading {named(target)}: {_how_much(scenario, asked)} …", stderr)
 
     import locust  # noqa: F401 - patches sockets, and must before anything uses one
 
-    drive: Drive
     with ExitStack() as stack:
         url = target
         if url == EMULATOR:
@@ -112,22 +99,49 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
         options = _options(args, config, scenario, url, budget)
         if target == EMULATOR:
             options = replace(options, started_with=tuple(args.emulator_args))
-        if asked is not None:
-            from soundstage.loadtests.against.comparing_run import comparing
-
-            options, drive = comparing(
-                asked,
-                args,
-                options,
-                start=lambda words: _start(words, scenario, stack, stderr),
-                watched=lambda load: _watched(load, args, stderr),
-                stderr=stderr,
-            )
-        else:
-            drive = _search(args, stdout, stderr) if args.find_capacity else _measure(args, stderr)
+        options, drive = _drive(args, options, asked, stack, stdout, stderr)
         code, load = _load(options, drive, stderr, args.processes)
     if code == ExitCode.INCONCLUSIVE and args.on_inconclusive == "warn":
         code = ExitCode.PASS
+    return with_report(code, _report(args, load, stdout, stderr))
+
+
+def _how_much(scenario: Scenario, asked: AskedComparison | None) -> str:
+    if asked is None:
+        return how_much(scenario)
+    from soundstage.loadtests.against import against_words
+
+    return against_words.how_much(asked, scenario)
+
+
+def _drive(
+    args: argparse.Namespace,
+    options: LoadOptions,
+    asked: AskedComparison | None,
+    stack: ExitStack,
+    stdout: TextIO,
+    stderr: TextIO,
+) -> tuple[LoadOptions, Drive]:
+    """What drives the run, and its options with what that adds to them."""
+    if asked is None:
+        return options, (
+            search(args, stdout, stderr) if args.find_capacity else measure(args, stderr)
+        )
+    from soundstage.loadtests.against.comparing_run import comparing
+
+    scenario = options.scenario
+    return comparing(
+        asked,
+        args,
+        options,
+        start=lambda words: _start(words, scenario, stack, stderr),
+        watched=lambda load: watched(load, args, stderr),
+        stderr=stderr,
+    )
+
+
+def _report(args: argparse.Namespace, load: LoadRun, stdout: TextIO, stderr: TextIO) -> int:
+    """Write the reports of what was run, and say what it came to; the exit code of that."""
     shown = io.StringIO() if args.format == "json" else stdout
     if load.unwritten is not None:
         # The bundle has no last word to make a report of.
@@ -140,11 +154,17 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     else:
         for waiver in load.recording.weights.unused():
             say(f"unused waiver: {waiver.describe()}", stdout)
-    return with_report(code, reported)
+    return reported
 
 
-def _plan(args: argparse.Namespace, target: str, scenario: Scenario, budget: int | None) -> str:
-    """What would be sent to the target, in lines."""
+def _plan(
+    args: argparse.Namespace,
+    target: str,
+    scenario: Scenario,
+    budget: int | None,
+    asked: AskedComparison | None,
+) -> str:
+    """What would be sent to the target, in lines; and until when, of what is compared (`asked`)."""
     if args.find_capacity:
         from soundstage.loadtests.capacity import search_words
 
@@ -156,6 +176,13 @@ def _plan(args: argparse.Namespace, target: str, scenario: Scenario, budget: int
         from soundstage.loadtests.against.objective_plan import planned_looks
 
         plan += "\n" + planned_looks(scenario, args.looks)
+    if asked is not None:
+        from soundstage.loadtests.against import against_words
+
+        same_key = args.against_key_file is None
+        plan += "\n" + against_words.planned(
+            asked, scenario, args.against_budget, same_key=same_key
+        )
     return plan
 
 
@@ -188,9 +215,6 @@ def _list(stdout: TextIO) -> None:
         say(f"{name:<{width}}  {scenario.description}", stdout)
         say(f"{'':<{width}}  {', then '.join(scenario.words())}", stdout)
         say(f"{'':<{width}}  {', '.join(scenario.slos)}", stdout)
-
-
-Drive = Callable[["LoadRun", "Environment"], None]
 
 
 def _load(options: LoadOptions, drive: Drive, stderr: TextIO, many: int) -> tuple[int, LoadRun]:
@@ -254,88 +278,6 @@ def _load(options: LoadOptions, drive: Drive, stderr: TextIO, many: int) -> tupl
 def _asked_to_stop(load: LoadRun, signum: int) -> None:
     if signals.hear(signum) != "echo":
         load.interrupt(signum)
-
-
-@contextmanager
-def _served(load: LoadRun, args: argparse.Namespace, stderr: TextIO) -> Iterator[Board]:
-    """A board of the run, whose metrics are served if that is asked for."""
-    from soundstage.loadtests.live.board import Board
-
-    scenario = load.options.scenario
-    board = Board.of(load, scenario.length + scenario.warmup_s)
-    if args.metrics_port is None:
-        yield board
-        return
-    from soundstage.loadtests.live import metrics
-
-    host, port = args.metrics_port
-    with metrics.served(lambda: board, host, port) as url:
-        say(f"soundstage load: metrics at {url}", stderr, flush=True)
-        yield board
-
-
-@contextmanager
-def _watched(load: LoadRun, args: argparse.Namespace, stderr: TextIO) -> Iterator[Board]:
-    """A board of the run that is shown while it goes."""
-    from soundstage.loadtests.live import view
-
-    with _served(load, args, stderr) as board, view.shown(board, stderr):
-        yield board
-
-
-def _measure(args: argparse.Namespace, stderr: TextIO) -> Drive:
-    """One run of the whole scenario."""
-
-    def drive(load: LoadRun, environment: Environment) -> None:
-        import gevent
-
-        from soundstage.loadtests.against import objective_looks
-        from soundstage.loadtests.run.load_run import LEAD_S
-
-        scenario, runner = load.options.scenario, environment.runner
-        assert runner is not None
-        length = scenario.length + scenario.warmup_s
-        with _watched(load, args, stderr):
-            if scenario.users is None:
-                counted = load.planned()
-                for text in load.out_of_reach(counted):
-                    say(f"soundstage load: {text}", stderr)
-                if args.looks is not None:
-                    objective_looks.stop_at(load, environment, sum(counted.values()), args.looks)
-            else:
-                counted = None
-            load.begin(LEAD_S if scenario.users is None else 0.0)
-            if scenario.abort_on_hopeless:
-                load.give_up_when_hopeless(counted)
-            if scenario.users is None:
-                if not load.by_workers:
-                    gevent.spawn(runner.start, 1, 1)
-                load.stopping.wait()
-            else:
-                spread = max(0.001, min(_SPREAD_S, length / 4))
-                gevent.spawn(runner.start, scenario.users, scenario.users / spread)
-                load.stopping.wait(length)
-            load.stop()
-            runner.stop()
-            load.drain(scenario.drain_s)
-
-    return drive
-
-
-def _search(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> Drive:
-    """Many short runs: the search for the capacity."""
-
-    def drive(load: LoadRun, environment: Environment) -> None:
-        from soundstage.loadtests.capacity import search_words, trials
-
-        shown = stdout if args.format == "text" else stderr
-        limits = search_words.limits_of(args)
-        if (short := search_words.too_short(limits)) is not None:
-            say(f"soundstage load: {short}", stderr)
-        with _served(load, args, stderr):
-            trials.find_capacity(load, limits, shown, stderr)
-
-    return drive
 
 
 def _options(
