@@ -176,8 +176,8 @@ class StreamCheck:
         if kind is None:
             return self._unknown_stage(chunk, number)
         (
-            stage, _, move, of_track, _, left, identity, values, _, constants, rising, counted,
-            flag, beside,
+            stage, _, move, of_track, _, unproved, values, _, constants, rising, counted, flag,
+            beside,
         ) = kind  # fmt: skip
         track: Track = chunk[of_track] if of_track is not None else None
         if beside is not None:
@@ -194,14 +194,23 @@ class StreamCheck:
             if step is None and not self._may_come(stage, chunk, number):
                 return SeenEvent(chunk, stage.name, track, ())
         self.last_stage = stage.name
-        same = proved = True
+        # What identifies the stream, if the last chunk that has it said the same.
+        known = None
         if values is not None:
             identified = values(chunk)
-            before = self._known.get(values)
-            same = before is not None and before[0] == identified
-            proved = before is not None and same and before[1] == identity
-        broken = _NOWHERE
-        if not (proved and left is not None and _all_hold(left, chunk)):
+            known = self._known.get(values)
+            if known is not None and known[0] != identified:
+                known = None
+        broken, identity = _NOWHERE, None
+        if unproved is not None:
+            left, identifying, identity = unproved
+            if (left and not _all_hold(left, chunk)) or (
+                identifying
+                and (known is None or known[1] != identity)
+                and not _all_hold(identifying, chunk)
+            ):
+                broken = self._broken(kind, chunk, number)
+        else:
             broken = self._broken(kind, chunk, number)
         if step is not None:
             self._state, reached = step
@@ -213,12 +222,12 @@ class StreamCheck:
                 across.due = value + self._step
             else:
                 across.number(value, number)
-        if values is not None and not proved:
+        if values is not None and (known is None or known[1] != identity):
             self._known[values] = identified, None if broken else identity
-        if not same:
-            for said, named, at in constants:
-                if not (broken and at in broken):
-                    self._across.constant(said, at, chunk[named], number)
+            if known is None:
+                for said, named, at in constants:
+                    if not (broken and at in broken):
+                        self._across.constant(said, at, chunk[named], number)
         for never, named, at in rising:
             if not (broken and at in broken):
                 self._across.rising(never, at, chunk[named], number, track)

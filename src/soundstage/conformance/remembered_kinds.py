@@ -15,7 +15,7 @@ import orjson
 from soundstage.conformance.fields import FieldCheck
 from soundstage.conformance.order.remembered_states import StageMove
 from soundstage.contract.json_schema.field_path import FieldPath
-from soundstage.contract.json_schema.proved_members import MemberCheck
+from soundstage.contract.json_schema.proved_members import Unproved
 from soundstage.contract.protocol import ConstantField, NeverDecrease, Stage
 from soundstage.untrusted import json_text
 
@@ -59,9 +59,8 @@ class Kind(NamedTuple):
     the same way those that never fall.
 
     `fits` says whether the fields of such a chunk are as they should be; None where they cannot
-    be, since not all of its names are documented. `left` is what a member's value must be by itself
-    where all else is proved: by the kind, and for `constants` by their values if a chunk with the
-    same `identity` had the same ones. None where that cannot be said.
+    be, since not all of its names are documented. `unproved` is what of that the kind leaves to be
+    checked, None where that cannot be said.
 
     `beside` holds what few chunks have, None of most.
     """
@@ -71,8 +70,7 @@ class Kind(NamedTuple):
     move: StageMove
     track: str | None
     fits: Callable[[Any], bool] | None
-    left: tuple[MemberCheck, ...] | None
-    identity: str | None
+    unproved: Unproved | None
     values: Callable[[dict[str, Any]], Any] | None
     constant: tuple[str, ...]
     constants: tuple[tuple[ConstantField, str, str], ...]
