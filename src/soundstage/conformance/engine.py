@@ -6,7 +6,7 @@ violation it goes on from what it saw, so that one broken chunk does not start a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from soundstage.conformance.across import Across, whole_number
@@ -19,7 +19,14 @@ from soundstage.conformance.fields import (
     shown,
 )
 from soundstage.conformance.order.remembered_states import OrderStep, StageMove
-from soundstage.conformance.order.stage_order import StageOrder, Track, nth
+from soundstage.conformance.order.shortfalls import (
+    missing_sentinel,
+    missing_stages,
+    missing_tracks,
+    unfinished,
+)
+from soundstage.conformance.order.slips import Slip, of_track, out_of_order
+from soundstage.conformance.order.stage_order import StageOrder, Track
 from soundstage.conformance.remembered_kinds import Kind, RareChecks
 from soundstage.conformance.stages import compiled
 from soundstage.conformance.violations import Compared, Verdict, Violation, verdict_of
@@ -172,11 +179,11 @@ class StreamCheck:
         read = self._c.read(data, event, self._max_depth) or self._look_closely(data, event, number)
         if read is None:
             return _UNREADABLE
-        chunk, kind = read
+        chunk, (kind, unproved) = read
         if kind is None:
             return self._unknown_stage(chunk, number)
         (
-            stage, _, move, of_track, _, unproved, values, _, constants, rising, counted, flag,
+            stage, _, move, of_track, _, values, _, constants, rising, counted, flag,
             beside,
         ) = kind  # fmt: skip
         track: Track = chunk[of_track] if of_track is not None else None
@@ -265,13 +272,14 @@ class StreamCheck:
         elif self.failed is not None:
             self.reason = "stream.failed"
         elif not self._is_whole():
-            self._unfinished()
+            came = bool(self._sentinels)
+            self._tell(unfinished(self._state.order, self.last_stage, sentinel_came=came))
         else:
             if not self._state.lacks_nothing():
-                self._lost_tracks()
-                self._missing_stages()
-            if self._sentinel is not None:
-                self._missing_sentinel()
+                self._tell(missing_tracks(self._state.order))
+                self._tell(missing_stages(self._state.order))
+            if not self._sentinels:
+                self._tell(missing_sentinel(self._state.order))
         if self.reason is None and self._c.given_up:
             self.reason = PATTERN_LIMIT
         if self.reason is None and not self._searched:
@@ -284,6 +292,10 @@ class StreamCheck:
             return True
         self._closed_well = ledger.may_close
         return self._closed_well
+
+    def _tell(self, slips: Iterable[Slip], number: int | None = None) -> None:
+        for each in slips:
+            self._report(each.code, each.rule, number, each.path, each.message, each.compared)
 
     # ------------------------------------------------------------------ one chunk
 
@@ -328,13 +340,15 @@ class StreamCheck:
         milestones that it reached.
         """
         order = self._state.order
-        if track is not None and track not in order.tracks:
-            self._check_track(track, number)
+        if (unknown := of_track(order, track)) is not None:
+            self._tell([unknown], number)
         if stage.failure:
             self.failed = self._c.said_of_failure(stage, chunk)
             order.see(stage, track)
         elif not (stage.anywhere or order.advance(stage, track)):
-            order.see(stage, track, slip=self._check_order(stage, track, number))
+            wrong = out_of_order(order, stage, track)
+            self._tell(wrong.slips, number)
+            order.see(stage, track, slip=wrong.astray)
         if not stage.milestones:
             return ()
         return self._state.milestones.reached(stage, track, chunk, order)
@@ -367,9 +381,9 @@ class StreamCheck:
 
     def _look_closely(
         self, data: bytes, event: str | None, number: int
-    ) -> tuple[dict[str, Any], Kind | None] | None:
+    ) -> tuple[dict[str, Any], tuple[Kind | None, None]] | None:
         """The chunk that the data says, perhaps repaired, and its kind, None if no stage knows it;
-        None if there is no chunk.
+        None if there is no chunk. Nothing of its fields is proved.
         """
         seen = json_text.proved(data, self._max_depth) or self._read_closely(data, number)
         if seen is None:
@@ -378,7 +392,7 @@ class StreamCheck:
         if type(chunk) is not dict:
             self._no_chunk(chunk, number)
             return None
-        return chunk, self._c.kind(chunk, event, types)
+        return chunk, (self._c.kind(chunk, event, types), None)
 
     def _read_closely(self, data: bytes, number: int) -> tuple[Any, None] | None:
         """What the data says that is not as it should be, perhaps repaired; None if it cannot be
@@ -463,89 +477,3 @@ class StreamCheck:
         if type(value) is float:
             value = whole_number(value)
         return value if type(value) in self._c.track_types else None
-
-    def _check_track(self, track: Track, number: int) -> None:
-        ledger = self._state.order
-        tracks = ledger.protocol.tracks
-        assert tracks is not None
-        if not ledger.knows(track):
-            known = " or ".join(map(str, ledger.tracks)) or f"{tracks.start} first"
-            message = f"{tracks.field} is {shown(track)}; expected {known}"
-            path = tracks.field.pointer
-            compared = Compared(known, received(track))
-            self._report("track.unknown", "tracks/values", number, path, message, compared)
-
-    def _check_order(self, stage: Stage, track: Track, number: int) -> bool:
-        """Whether the chunk may be another track's: it comes too often, or ends its own early."""
-        ledger = self._state.order
-        most = stage.times[1]
-        unmet = ledger.unmet(stage, track)
-        for_all = ledger.unmet_for_all(stage) if stage.after_all else []
-        repeated = most is not None and ledger.times(stage, track) >= most
-        if not (unmet or for_all or repeated or ledger.track_ended(track)):
-            return False
-        named = f" of track {shown(track)}" if track is not None else ""
-        of_track = named if stage.per_track else ""
-        if repeated:
-            so_often = nth(ledger.times(stage, track) + 1)
-            message = f"{stage.name}{of_track} comes for the {so_often} time"
-            # A limit that is our reading is said once: a faithful API may go beyond it all along.
-            if stage.most is None or ledger.times(stage, track) == most:
-                text = f"{message}; at most {most} expected"
-                self._report("stage.repeated", stage.most_rule, number, "", text)
-        elif stage.per_track and ledger.track_ended(track) and not ledger.assumed(stage, track):
-            message = f"{stage.name} came after the last chunk{of_track}"
-            self._report("track.after_end", "tracks/ended", number, "", message)
-        for group in unmet:
-            names = " or ".join(group)
-            rule = f"order/{stage.name}/after/{'|'.join(group)}"
-            message = f"{stage.name}{named} came before {names}"
-            self._report("stage.order", rule, number, "", message)
-        for group, lacking in for_all:
-            names = " or ".join(group)
-            rule = f"order/{stage.name}/after_all/{'|'.join(group)}"
-            message = f"{stage.name} came before {names} of track {lacking}"
-            self._report("stage.order", rule, number, "", message)
-        return repeated or (stage.ends == "track" and bool(unmet))
-
-    # ------------------------------------------------------------------ the end
-
-    def _unfinished(self) -> None:
-        if lost := self._state.order.lost_tracks():
-            for track in lost:
-                message = f"track {track} was never delivered"
-                self._report("track.missing", "tracks/all", None, "", message)
-            self._missing_stages()
-            return
-        due = self._state.order.due()
-        sentinel = self._c.protocol.sentinel
-        if sentinel is not None and sentinel.required and not (due or self._sentinels):
-            self._missing_sentinel()  # all that had to come is there, and only the text is not
-            return
-        if sentinel is not None and sentinel.required and not self._sentinels:
-            due.append(sentinel.data.decode())
-        after = f"after {self.last_stage}" if self.last_stage else "before its first chunk"
-        more = f"; still due: {', '.join(due)}" if due else ""
-        message = f"the stream ended {after}{more}"
-        self._report("stream.truncated", "end/reached", None, "", message)
-
-    def _lost_tracks(self) -> None:
-        """A stream that a closing stage, or its close, has ended may lack a track all the same."""
-        for track in self._state.order.never_seen():
-            message = f"track {track} was never delivered"
-            self._report("track.missing", "tracks/all", None, "", message)
-
-    def _missing_sentinel(self) -> None:
-        sentinel = self._c.protocol.sentinel
-        if sentinel is not None and sentinel.required and not self._sentinels:
-            message = f"the stream ended without {shown(sentinel.data.decode())}"
-            self._report("stream.no_sentinel", "end/sentinel", None, "", message)
-
-    def _missing_stages(self) -> None:
-        for stage, track, times in self._state.order.missing():
-            on = f" of track {track}" if track is not None else ""
-            least = stage.times[0]
-            came = "once" if times == 1 else f"{times} times"
-            message = f"{stage.name}{on} came {came}; at least {least} expected"
-            message = f"{stage.name}{on} never came" if not times else message
-            self._report("stage.missing", f"times/{stage.name}", None, "", message)

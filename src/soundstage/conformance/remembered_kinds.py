@@ -59,8 +59,7 @@ class Kind(NamedTuple):
     the same way those that never fall.
 
     `fits` says whether the fields of such a chunk are as they should be; None where they cannot
-    be, since not all of its names are documented. `unproved` is what of that the kind leaves to be
-    checked, None where that cannot be said.
+    be, since not all of its names are documented.
 
     `beside` holds what few chunks have, None of most.
     """
@@ -70,7 +69,6 @@ class Kind(NamedTuple):
     move: StageMove
     track: str | None
     fits: Callable[[Any], bool] | None
-    unproved: Unproved | None
     values: Callable[[dict[str, Any]], Any] | None
     constant: tuple[str, ...]
     constants: tuple[tuple[ConstantField, str, str], ...]
@@ -86,18 +84,20 @@ def _no_marks(_: dict[str, Any]) -> tuple[()]:
 
 class _Shape(NamedTuple):
     """What is known of chunks whose members have certain names and types, in events of a certain
-    name: how to get the values of those that stages are told by, the kinds of chunk by these, and
-    how many quotes their text has at least (-1 where that is not known by the types).
+    name: how to get the values of those that stages are told by, the kinds of chunk by these (each
+    with what it leaves to be checked), and how many quotes their text has at least (-1 where that
+    is not known by the types).
     """
 
     marks: Callable[[dict[str, Any]], Any]
-    kinds: dict[Any, Kind]
+    kinds: dict[Any, tuple[Kind, Unproved | None]]
     quotes: int
 
 
 class RememberedKinds:
     """The kinds of chunk of one contract's streams. `recognise` tells the kind of a chunk, given
-    the name of its event; `valued` are the members of whose values that depends.
+    the name of its event; `valued` are the members of whose values that depends; `unproved` tells
+    what of its fields a chunk of a kind leaves to be checked.
 
     Bounded in number and in size: chunks are made by others. A kind that has no room is told anew
     each time.
@@ -106,9 +106,11 @@ class RememberedKinds:
     def __init__(
         self,
         recognise: Callable[[dict[str, Any], str | None], Kind | None],
+        unproved: Callable[[Kind, dict[str, Any]], Unproved | None],
         valued: Set[str],
     ) -> None:
         self._recognise = recognise
+        self._unproved = unproved
         self.valued = valued
         self.shapes: dict[tuple[tuple[str, ...], tuple[type, ...], str | None], _Shape] = {}
         #: How many are remembered.
@@ -116,10 +118,11 @@ class RememberedKinds:
 
     def read(
         self, raw: bytes, event: str | None, max_depth: int
-    ) -> tuple[dict[str, Any], Kind] | None:
-        """The chunk that a text says, and its kind; None where the kind is not remembered, or the
-        text is not proved to hide nothing (see `json_text.proved`, whose shortest way this is: a
-        shape knows how many quotes its text has).
+    ) -> tuple[dict[str, Any], tuple[Kind, Unproved | None]] | None:
+        """The chunk that a text says, its kind, and what of its fields is still to be checked (None
+        where that cannot be said); None where the kind is not remembered, or the text is not proved
+        to hide nothing (see `json_text.proved`, whose shortest way this is: a shape knows how many
+        quotes its text has).
         """
         if len(raw) > json_text.MANY_BYTES or max_depth < 1:
             return None
@@ -134,12 +137,12 @@ class RememberedKinds:
         if shape is None:
             return None
         marks, kinds, quotes = shape
-        kind = kinds.get(marks(chunk))
-        if kind is None:
+        known = kinds.get(marks(chunk))
+        if known is None:
             return None
         if raw.count(b'"') != quotes and not json_text.is_proved(raw, chunk, types, max_depth):
             return None
-        return chunk, kind
+        return chunk, known
 
     def kind(
         self,
@@ -154,9 +157,9 @@ class RememberedKinds:
             types = tuple(map(type, chunk.values()))
         shape = self.shapes.get((tuple(chunk), types, event))
         if shape is not None:
-            kind = shape.kinds.get(shape.marks(chunk))
-            if kind is not None:
-                return kind
+            known = shape.kinds.get(shape.marks(chunk))
+            if known is not None:
+                return known[0]
         kind = self._recognise(chunk, event)
         if kind is not None:
             self._remember(kind, chunk, event, types)
@@ -186,5 +189,5 @@ class RememberedKinds:
             marks_of = itemgetter(*valued) if valued else _no_marks
             shape = _Shape(marks_of, {}, -1 if quotes is None else quotes)
             self.shapes[key] = shape
-        shape.kinds[shape.marks(chunk)] = kind
+        shape.kinds[shape.marks(chunk)] = kind, self._unproved(kind, chunk)
         self.many += 1

@@ -24,6 +24,7 @@ from soundstage.contract import Contract
 from soundstage.contract.json_schema import patterns
 from soundstage.contract.json_schema.field_path import FieldPath
 from soundstage.contract.json_schema.field_schemas import Schema
+from soundstage.contract.json_schema.proved_members import Unproved
 from soundstage.contract.protocol import ConstantField, Endpoint, NeverDecrease, Stage
 from soundstage.output.cutting import head
 
@@ -54,6 +55,11 @@ class Compiled:
         self.trailing = frozenset(
             stage.name for stage in protocol.stages if protocol.may_follow_the_end(stage)
         )
+        #: Those of whose milestones a field lies deeper in a chunk.
+        self._deep_milestones = frozenset(
+            stage.name for stage in protocol.stages for each in stage.milestones
+            if each.field is not None and each.field.name is None
+        )  # fmt: skip
         tracks = protocol.tracks
         self.track_types = frozenset(map(type, tracks.values if tracks is not None else ())) | (
             {int} if tracks is not None and tracks.start is not None else set()
@@ -86,7 +92,7 @@ class Compiled:
         looked_at = [set(marks_of(stage.when)) for stage in protocol.stages]
         self._looked_at = frozenset().union(*looked_at)
         valued = frozenset(name for name, by_value in self._looked_at if by_value)
-        self.remembered = RememberedKinds(self._recognised, valued)
+        self.remembered = RememberedKinds(self._recognised, self._unproved, valued)
         #: A chunk as its text says, and its kind, if both can be told at a glance.
         self.read = self.remembered.read
         #: The stage of a chunk and what to check in it; None if no stage knows it.
@@ -110,10 +116,6 @@ class Compiled:
             if stage.name in each.stages and (each.field.name is None or each.field.name in chunk)
         )  # fmt: skip
         constant = tuple(str(each.field.name) for each in plain)
-        known = chunk.keys() <= fields.known
-        unproved = (
-            fields.proved.unproved(chunk, self.remembered.valued, constant) if known else None
-        )
         index, tracks = self._number_of(stage), self._tracks_of(stage)
         number = _plain(index, chunk, _NUMBERS)
         flag = self._flag_of(stage)
@@ -124,9 +126,7 @@ class Compiled:
             number=index if number is None else None,
             tracked=tracks is not None and track is None and tracks.name in (None, *chunk),
             flagged=flag is not None and flag.name is None,
-            milestones=any(
-                each.field is not None and each.field.name is None for each in stage.milestones
-            ),
+            milestones=stage.name in self._deep_milestones,
             misnamed=misnamed,
         )
         return Kind(
@@ -134,8 +134,7 @@ class Compiled:
             fields,
             self.states.move(stage, chunk),
             track,
-            fits=fields.is_valid if known else None,
-            unproved=unproved,
+            fits=fields.is_valid if chunk.keys() <= fields.known else None,
             values=_values_of(constant),
             constant=constant,
             constants=tuple(_member(each) for each in plain),
@@ -144,6 +143,11 @@ class Compiled:
             flag=told,
             beside=beside if beside != NOTHING_RARE else None,
         )
+
+    def _unproved(self, kind: Kind, chunk: dict[str, Any]) -> Unproved | None:
+        if kind.fits is None:
+            return None
+        return kind.fields.proved.unproved(chunk, self.remembered.valued, kind.constant)
 
     def _told_by(
         self, marks: dict[str, Any], event: str | None
