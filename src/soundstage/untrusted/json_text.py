@@ -74,6 +74,8 @@ TOO_MANY: Final = "cap.event_values"
 MOST_VALUES: Final = 200_000
 #: About as deep as Python's own parser goes.
 _PYTHON_NESTS: Final = 900
+#: Less than orjson writes.
+_ORJSON_NESTS: Final = 250
 #: Problems of one code that are kept of a text; more are counted.
 MOST_PROBLEMS: Final = 20
 _LONGEST_PATH: Final = 300
@@ -127,8 +129,13 @@ def is_proved(raw: bytes, value: Any, types: tuple[type, ...], max_depth: int) -
         if quotes is not None and max_depth > 0:
             return raw.count(b'"') == quotes or len(_KEY_END.findall(raw)) == len(types)
     # Brackets inside strings count too: too many is a doubt, never a miss.
-    if raw.count(b"{") + raw.count(b"[") > max_depth:
+    brackets = raw.count(b"{") + raw.count(b"[")
+    if brackets > max_depth:
         return False
+    # What reads the same when it is written again hides nothing, wherever its spaces stand: a third
+    # of the time that counting takes.
+    if brackets < _ORJSON_NESTS and _bare(orjson.dumps(value)) == _bare(raw):
+        return True
     members, strings = _counted(value)
     return raw.count(b'"') == 2 * (members + strings) or len(_KEY_END.findall(raw)) == members
 
@@ -151,6 +158,10 @@ def quotes_of(types: tuple[type, ...]) -> int | None:
 
 #: Objects of one stream have the same members again and again.
 _quotes: Final = lru_cache(1_024)(quotes_of)
+
+
+def _bare(text: bytes) -> bytes:
+    return text.replace(b" ", b"")
 
 
 #: No text has as many quotes, or members.
