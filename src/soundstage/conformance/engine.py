@@ -6,6 +6,7 @@ violation it goes on from what it saw, so that one broken chunk does not start a
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from soundstage.conformance.across import Across, whole_number
@@ -14,17 +15,24 @@ from soundstage.conformance.fields import (
     MOST_EXPLAINED,
     PATTERN_LIMIT,
     REFUSED,
-    FieldCheck,
     received,
     shown,
 )
-from soundstage.conformance.order.milestones import Milestones
-from soundstage.conformance.order.stage_order import StageOrder, Track, nth
-from soundstage.conformance.remembered_kinds import RareChecks
+from soundstage.conformance.order.remembered_states import OrderStep, StageMove
+from soundstage.conformance.order.shortfalls import (
+    missing_sentinel,
+    missing_stages,
+    missing_tracks,
+    unfinished,
+)
+from soundstage.conformance.order.slips import Slip, of_track, out_of_order
+from soundstage.conformance.order.stage_order import StageOrder, Track
+from soundstage.conformance.remembered_kinds import Kind, RareChecks
 from soundstage.conformance.stages import compiled
 from soundstage.conformance.violations import Compared, Verdict, Violation, verdict_of
 from soundstage.contract import Contract
 from soundstage.contract.json_schema.field_schemas import pointer, type_name
+from soundstage.contract.json_schema.proved_members import MemberCheck
 from soundstage.contract.protocol import DocumentedError, Stage
 from soundstage.untrusted import json_text
 
@@ -49,6 +57,17 @@ _THEN = 20
 _TOO_MUCH_WRONG = "cap.findings"
 
 
+def _all_hold(checks: tuple[MemberCheck, ...], chunk: dict[str, Any]) -> bool:
+    """Whether members are as they should be, each by itself."""
+    try:
+        for name, is_valid in checks:
+            if not is_valid(chunk[name]):
+                return False
+    except REFUSED:
+        return False
+    return True
+
+
 class StreamCheck:
     """One stream. `violations` grows as events come; `reason` says why a stream without errors is
     inconclusive (None if it is not), `refusal` which printed error it was answered with. `capped`:
@@ -64,20 +83,15 @@ class StreamCheck:
         "_c",
         "_closed_well",
         "_explained",
-        "_flag",
         "_found",
-        "_index",
         "_known",
-        "_ledger",
         "_max_depth",
-        "_milestones",
         "_report",
         "_searched",
         "_sentinel",
         "_sentinels",
+        "_state",
         "_step",
-        "_track_name",
-        "_tracks",
         "capped",
         "events",
         "failed",
@@ -104,12 +118,8 @@ class StreamCheck:
         protocol = self._c.protocol
         if request is not None:
             protocol = protocol.for_request(request)
-        self._tracks = protocol.tracks
-        # None of one that lies deeper.
-        self._track_name = protocol.tracks.field.name if protocol.tracks is not None else None
-        self._ledger = StageOrder(protocol)
-        self._milestones = Milestones(protocol)
-        self._index = index = protocol.index
+        self._state = self._c.states.begun(protocol)
+        index = protocol.index
         self._found = Findings()
         self._report = self._found.taking(self._c.violation)
         self._across = Across(index, self._report, protocol.completion)
@@ -117,10 +127,9 @@ class StreamCheck:
         self._sentinels = 0
         self.named = self._c.named
         self._closed_well = False
-        self._known: dict[tuple[str, ...], Any] = {}  # the last values of each set of constants
-        flag = protocol.completion
-        # Of one that lies deeper, a name that no chunk has: each is looked at more closely.
-        self._flag = None if flag is None else flag.field.name or flag.field.pointer
+        # By what gets them, the last values of each set of constants, and as which identity they
+        # were found to be as they should be.
+        self._known: dict[Callable[[Any], Any], tuple[Any, str | None]] = {}
         self._step = index.step if index is not None else 0
         self._explained = 0
         self._searched = True
@@ -144,13 +153,13 @@ class StreamCheck:
         """
         sentinel = self._c.protocol.sentinel
         if sentinel is not None and sentinel.required and not self._sentinels:
-            return self.failed is not None and self._ledger.ended
-        return self._ledger.ended or self._closed_well
+            return self.failed is not None and self._state.order.ended
+        return self._state.order.ended or self._closed_well
 
     @property
     def at_the_end(self) -> tuple[str, ...]:
         """The milestones that are reached with the end of the body; asked for after `close`."""
-        return self._milestones.at_the_end() if self._closed_well else ()
+        return self._state.milestones.at_the_end() if self._closed_well else ()
 
     def verdict(self, *, strict: bool = False) -> Verdict:
         """The verdict so far; final after `close`."""
@@ -158,81 +167,83 @@ class StreamCheck:
 
     def due(self) -> list[str]:
         """What is still to come, in words: `uploading (track 2)`."""
-        return self._ledger.due()
+        return self._state.order.due()
 
     def event(self, data: bytes, name: str = "") -> SeenEvent:
         """Check the data of the next event, whose `event:` is `name` ("" or "message": none)."""
         number = self.events
-        self.events += 1
-        if self._sentinel is not None and data == self._sentinel:
+        self.events = number + 1
+        if data == self._sentinel:
             return self._see_sentinel(number)
-        seen = json_text.proved(data, self._max_depth) or self._read_closely(data, number)
-        if seen is None:
+        event = name if self.named else None
+        read = self._c.read(data, event, self._max_depth) or self._look_closely(data, event, number)
+        if read is None:
             return _UNREADABLE
-        chunk, types = seen
-        if type(chunk) is not dict:
-            return self._no_chunk(chunk, number)
-        kind = self._c.kind(chunk, name if self.named else None, types)
+        chunk, (kind, unproved) = read
         if kind is None:
             return self._unknown_stage(chunk, number)
-        stage, fields, fits, tracked, constant, values, constants, rising, counted, beside = kind
-        stage_name = stage.name
-        ledger = self._ledger
-        track = self._track(chunk) if tracked else None
-        if beside is not None and beside.misnamed is not None:
-            self._report("event.name", f"{stage_name}/event", number, "", beside.misnamed)
-        if self._sentinels or (ledger.ended and not self._may_follow(stage)):
-            message = f"a chunk of {stage_name} came after the last one"
-            self._report("stream.after_end", "end/nothing_after", number, "", message)
-            return SeenEvent(chunk, stage_name, track, ())
-        if stage.failure and self._is_refusal(chunk, number):
-            return SeenEvent(chunk, stage_name, track, ())
-        self.last_stage = stage_name
-        # The schema says yes or no in one call; only a no is worth a closer look.
-        try:
-            broken = _NOWHERE if fits is not None and fits(chunk) else None
-        except REFUSED:
-            broken = None
-        if broken is None:
-            broken = self._check_fields(fields, chunk, number)
-        if track is not None and track not in ledger.tracks:
-            self._check_track(track, number)
-        # A stage that may come any number of times from now on needs no counting, and it is that
-        # of nearly every chunk.
-        if track is not None or stage_name not in ledger.settled or ledger.doubtful:
-            if stage.failure:
-                self.failed = self._c.said_of_failure(stage, chunk)
-                ledger.see(stage, track)
-            elif not (stage.anywhere or ledger.advance(stage, track)):
-                ledger.see(stage, track, slip=self._check_order(stage, track, number))
+        (
+            stage, _, move, of_track, _, values, _, constants, rising, counted, flag,
+            beside,
+        ) = kind  # fmt: skip
+        track: Track = chunk[of_track] if of_track is not None else None
+        if beside is not None:
+            if beside.misnamed is not None:
+                self._report("event.name", f"{stage.name}/event", number, "", beside.misnamed)
+            if beside.tracked:
+                track = self._track(chunk)
+            if beside.milestones:
+                move = self._c.states.move(stage, chunk, self._state)
+        # What streams do is what others have done before: a step is there already.
+        step = self._state.steps.get(move if track is None else (move, track))
+        if step is None:
+            step = self._first_step(move, track, chunk)
+            if step is None and not self._may_come(stage, chunk, number):
+                return SeenEvent(chunk, stage.name, track, ())
+        self.last_stage = stage.name
+        # What identifies the stream, if the last chunk that has it said the same.
+        known = None
+        if values is not None:
+            identified = values(chunk)
+            known = self._known.get(values)
+            if known is not None and known[0] != identified:
+                known = None
+        broken, identity = _NOWHERE, None
+        if unproved is not None:
+            left, identifying, identity = unproved
+            if (left and not _all_hold(left, chunk)) or (
+                identifying
+                and (known is None or known[1] != identity)
+                and not _all_hold(identifying, chunk)
+            ):
+                broken = self._broken(kind, chunk, number)
+        else:
+            broken = self._broken(kind, chunk, number)
+        if step is not None:
+            self._state, reached = step
+        else:
+            reached = self._count(stage, track, chunk, number)
         if counted is not None:
-            value, across = chunk.get(counted), self._across
-            if value == across.due and type(value) is int and not across.astray:
+            value, across = chunk[counted], self._across
+            if value == across.due and not across.astray:
                 across.due = value + self._step
             else:
                 across.number(value, number)
-        if values is not None and (known := values(chunk)) != self._known.get(constant):
-            self._known[constant] = known
-            for identity, named, at in constants:
-                if not (broken and at in broken):
-                    self._across.constant(identity, at, chunk[named], number)
+        if values is not None and (known is None or known[1] != identity):
+            self._known[values] = identified, None if broken else identity
+            if known is None:
+                for said, named, at in constants:
+                    if not (broken and at in broken):
+                        self._across.constant(said, at, chunk[named], number)
         for never, named, at in rising:
             if not (broken and at in broken):
                 self._across.rising(never, at, chunk[named], number, track)
         if beside is not None:
             self._check_beside(beside, chunk, number, track, broken)
-        flag = self._flag
-        if (
-            flag is not None
-            and (chunk.get(flag) is not False or ledger.ended)
-            and not (stage.failure or stage.anywhere)
-        ):
-            self._across.completion(chunk, ledger, number)
-        reached: tuple[str, ...] = ()
-        if stage.milestones:
-            reached = self._milestones.reached(stage, track, chunk, ledger)
+        if flag is not None and (chunk[flag] or self._state.order.ended):
+            self._across.completion(chunk, self._state.order, number)
         # SeenEvent(...), in half the time: this line runs once per chunk.
-        return tuple.__new__(SeenEvent, (chunk, stage_name, track, reached))
+        return tuple.__new__(SeenEvent, (chunk, stage.name, track, reached))
 
     def framed(self, framing: str) -> None:
         """Say in which framing the events came: "sse" or "lines"."""
@@ -261,13 +272,14 @@ class StreamCheck:
         elif self.failed is not None:
             self.reason = "stream.failed"
         elif not self._is_whole():
-            self._unfinished()
+            came = bool(self._sentinels)
+            self._tell(unfinished(self._state.order, self.last_stage, sentinel_came=came))
         else:
-            if self._tracks is not None:
-                self._lost_tracks()
-            self._missing_stages()
-            if self._sentinel is not None:
-                self._missing_sentinel()
+            if not self._state.lacks_nothing():
+                self._tell(missing_tracks(self._state.order))
+                self._tell(missing_stages(self._state.order))
+            if not self._sentinels:
+                self._tell(missing_sentinel(self._state.order))
         if self.reason is None and self._c.given_up:
             self.reason = PATTERN_LIMIT
         if self.reason is None and not self._searched:
@@ -275,11 +287,15 @@ class StreamCheck:
 
     def _is_whole(self) -> bool:
         """Whether a stream that is over has come to its end."""
-        ledger = self._ledger
+        ledger = self._state.order
         if ledger.ended or ledger.perhaps_ended():
             return True
         self._closed_well = ledger.may_close
         return self._closed_well
+
+    def _tell(self, slips: Iterable[Slip], number: int | None = None) -> None:
+        for each in slips:
+            self._report(each.code, each.rule, number, each.path, each.message, each.compared)
 
     # ------------------------------------------------------------------ one chunk
 
@@ -288,14 +304,60 @@ class StreamCheck:
             message = "the text that ends the stream came again"
             self._report("stream.after_end", "end/nothing_after", number, "", message)
         self._sentinels += 1
-        self._ledger.see_sentinel()
+        self._own_order().see_sentinel()
         return _UNREADABLE
+
+    def _own_order(self) -> StageOrder:
+        """The order of this stream, to be changed: it goes on by itself from now on."""
+        self._state = self._state.own()
+        return self._state.order
+
+    def _first_step(self, move: StageMove, track: Track, chunk: dict[str, Any]) -> OrderStep | None:
+        """The step that no stream has made before; None where there is something to say about it,
+        or no room to remember it.
+        """
+        state = self._state
+        if not state.shared:
+            return None
+        may_come = not state.order.ended or self._may_follow(move.stage)
+        step = self._c.states.learn(state, move, track, chunk) if may_come else None
+        if step is None:
+            self._state = state.own()
+        return step
+
+    def _may_come(self, stage: Stage, chunk: dict[str, Any], number: int) -> bool:
+        """Whether the chunk counts: not what comes after the end, or is an error of no stage."""
+        if self._sentinels or (self._state.order.ended and not self._may_follow(stage)):
+            message = f"a chunk of {stage.name} came after the last one"
+            self._report("stream.after_end", "end/nothing_after", number, "", message)
+            return False
+        return not (stage.failure and self._is_refusal(chunk, number))
+
+    def _count(
+        self, stage: Stage, track: Track, chunk: dict[str, Any], number: int
+    ) -> tuple[str, ...]:
+        """Count a chunk in the order of this stream alone, and say what is wrong about it; the
+        milestones that it reached.
+        """
+        order = self._state.order
+        if (unknown := of_track(order, track)) is not None:
+            self._tell([unknown], number)
+        if stage.failure:
+            self.failed = self._c.said_of_failure(stage, chunk)
+            order.see(stage, track)
+        elif not (stage.anywhere or order.advance(stage, track)):
+            wrong = out_of_order(order, stage, track)
+            self._tell(wrong.slips, number)
+            order.see(stage, track, slip=wrong.astray)
+        if not stage.milestones:
+            return ()
+        return self._state.milestones.reached(stage, track, chunk, order)
 
     def _may_follow(self, stage: Stage) -> bool:
         """Whether a chunk may come although the stream has ended: a keep-alive, what may be last
         but need not, or one that shows that the end was none.
         """
-        ledger = self._ledger
+        ledger = self._state.order
         if stage.anywhere:
             return True
         if stage.name in self._c.trailing and not ledger.times(stage, None):
@@ -314,6 +376,23 @@ class StreamCheck:
             for at, value in rising.field.every(chunk):
                 if not (broken and at in broken):
                     self._across.rising(rising, at, value, number, track)
+        if kind.flagged:
+            self._across.completion(chunk, self._state.order, number)
+
+    def _look_closely(
+        self, data: bytes, event: str | None, number: int
+    ) -> tuple[dict[str, Any], tuple[Kind | None, None]] | None:
+        """The chunk that the data says, perhaps repaired, and its kind, None if no stage knows it;
+        None if there is no chunk. Nothing of its fields is proved.
+        """
+        seen = json_text.proved(data, self._max_depth) or self._read_closely(data, number)
+        if seen is None:
+            return None
+        chunk, types = seen
+        if type(chunk) is not dict:
+            self._no_chunk(chunk, number)
+            return None
+        return chunk, (self._c.kind(chunk, event, types), None)
 
     def _read_closely(self, data: bytes, number: int) -> tuple[Any, None] | None:
         """What the data says that is not as it should be, perhaps repaired; None if it cannot be
@@ -322,29 +401,34 @@ class StreamCheck:
         value, problems, readable = json_text.read_closely(data, self._max_depth)
         if problems and problems[0].code == json_text.TOO_MANY:
             self.capped = json_text.TOO_MANY
-            self._ledger.see_unknown()
+            self._own_order().see_unknown()
             return None
         for wrong in problems:
             said = wrong.path, wrong.message
             self._report(wrong.code, "json", number, *said, times=wrong.times)
         if readable:
             return value, None
-        self._ledger.see_unknown()
+        self._own_order().see_unknown()
         self._across.index(None, number)
         return None
 
-    def _no_chunk(self, value: Any, number: int) -> SeenEvent:
+    def _no_chunk(self, value: Any, number: int) -> None:
         message = f"the chunk is {shown(value)}, of type {type_name(value)}; not an object"
         compared = Compared("an object", received(value))
         self._report("json.not_object", "json", number, "", message, compared)
-        self._ledger.see_unknown()
+        self._own_order().see_unknown()
         self._across.index(None, number)
-        return _UNREADABLE
 
-    def _check_fields(self, fields: FieldCheck, chunk: dict[str, Any], number: int) -> set[str]:
-        """The places (JSON pointers) of the fields that are broken."""
+    def _broken(self, kind: Kind, chunk: dict[str, Any], number: int) -> set[str]:
+        """The places (JSON pointers) of the fields that are broken, by the whole schema."""
+        # It says yes or no in one call; only a no is worth a closer look.
+        try:
+            if kind.fits is not None and kind.fits(chunk):
+                return _NOWHERE
+        except REFUSED:
+            pass
         most = MOST_EXPLAINED if self._explained < _MOST_IN_ALL else _THEN
-        found, whole = fields.found(chunk, number, most=most)
+        found, whole = kind.fields.found(chunk, number, most=most)
         self._explained += len(found)
         self._searched = self._searched and whole
         self._found.extend(found)
@@ -352,13 +436,13 @@ class StreamCheck:
 
     def _unknown_stage(self, chunk: dict[str, Any], number: int) -> SeenEvent:
         if self._c.given_up:  # a pattern took too long: it may well be of a stage
-            self._ledger.see_unknown()
+            self._own_order().see_unknown()
         else:
             self._report_unknown(chunk, number)
         return SeenEvent(chunk, None, None, ())
 
     def _report_unknown(self, chunk: dict[str, Any], number: int) -> None:
-        if self._sentinels or (self._ledger.ended and not self._ledger.reopened()):
+        if self._sentinels or (self._state.order.ended and not self._state.order.reopened()):
             message = "a chunk of no known stage came after the last one"
             self._report("stream.after_end", "end/nothing_after", number, "", message)
             return
@@ -370,8 +454,8 @@ class StreamCheck:
         elif mark:
             message = f"{message}: {mark} is missing"
         self._report("stage.unknown", "stages", number, path, message)
-        self._ledger.see_unknown()
-        index = self._index
+        self._own_order().see_unknown()
+        index = self._c.protocol.index
         self._across.index(index.field.of(chunk) if index else None, number)
 
     def _is_refusal(self, chunk: dict[str, Any], number: int) -> bool:
@@ -382,103 +466,14 @@ class StreamCheck:
         message = f"the event is the error “{error.title}” where a chunk is due"
         self._report("http.error_under_success", "http/answer", number, "", message)
         self.refusal = error
-        self._ledger.refuse()
+        self._own_order().refuse()
         return True
 
     def _track(self, chunk: dict[str, Any]) -> Track:
         """The track that a chunk names; None if it is of the wrong type, as the schema says."""
-        name = self._track_name
-        if name is not None:
-            value = chunk[name]
-        else:
-            assert self._tracks is not None
-            value = self._tracks.field.of(chunk)
+        tracks = self._c.protocol.tracks
+        assert tracks is not None
+        value = tracks.field.of(chunk)
         if type(value) is float:
             value = whole_number(value)
         return value if type(value) in self._c.track_types else None
-
-    def _check_track(self, track: Track, number: int) -> None:
-        tracks = self._tracks
-        assert tracks is not None
-        ledger = self._ledger
-        if not ledger.knows(track):
-            known = " or ".join(map(str, ledger.tracks)) or f"{tracks.start} first"
-            message = f"{tracks.field} is {shown(track)}; expected {known}"
-            path = tracks.field.pointer
-            compared = Compared(known, received(track))
-            self._report("track.unknown", "tracks/values", number, path, message, compared)
-
-    def _check_order(self, stage: Stage, track: Track, number: int) -> bool:
-        """Whether the chunk may be another track's: it comes too often, or ends its own early."""
-        ledger = self._ledger
-        most = stage.times[1]
-        unmet = ledger.unmet(stage, track)
-        for_all = ledger.unmet_for_all(stage) if stage.after_all else []
-        repeated = most is not None and ledger.times(stage, track) >= most
-        if not (unmet or for_all or repeated or ledger.track_ended(track)):
-            return False
-        named = f" of track {shown(track)}" if track is not None else ""
-        of_track = named if stage.per_track else ""
-        if repeated:
-            so_often = nth(ledger.times(stage, track) + 1)
-            message = f"{stage.name}{of_track} comes for the {so_often} time"
-            # A limit that is our reading is said once: a faithful API may go beyond it all along.
-            if stage.most is None or ledger.times(stage, track) == most:
-                text = f"{message}; at most {most} expected"
-                self._report("stage.repeated", stage.most_rule, number, "", text)
-        elif stage.per_track and ledger.track_ended(track) and not ledger.assumed(stage, track):
-            message = f"{stage.name} came after the last chunk{of_track}"
-            self._report("track.after_end", "tracks/ended", number, "", message)
-        for group in unmet:
-            names = " or ".join(group)
-            rule = f"order/{stage.name}/after/{'|'.join(group)}"
-            message = f"{stage.name}{named} came before {names}"
-            self._report("stage.order", rule, number, "", message)
-        for group, lacking in for_all:
-            names = " or ".join(group)
-            rule = f"order/{stage.name}/after_all/{'|'.join(group)}"
-            message = f"{stage.name} came before {names} of track {lacking}"
-            self._report("stage.order", rule, number, "", message)
-        return repeated or (stage.ends == "track" and bool(unmet))
-
-    # ------------------------------------------------------------------ the end
-
-    def _unfinished(self) -> None:
-        if lost := self._ledger.lost_tracks():
-            for track in lost:
-                message = f"track {track} was never delivered"
-                self._report("track.missing", "tracks/all", None, "", message)
-            self._missing_stages()
-            return
-        due = self._ledger.due()
-        sentinel = self._c.protocol.sentinel
-        if sentinel is not None and sentinel.required and not (due or self._sentinels):
-            self._missing_sentinel()  # all that had to come is there, and only the text is not
-            return
-        if sentinel is not None and sentinel.required and not self._sentinels:
-            due.append(sentinel.data.decode())
-        after = f"after {self.last_stage}" if self.last_stage else "before its first chunk"
-        more = f"; still due: {', '.join(due)}" if due else ""
-        message = f"the stream ended {after}{more}"
-        self._report("stream.truncated", "end/reached", None, "", message)
-
-    def _lost_tracks(self) -> None:
-        """A stream that a closing stage, or its close, has ended may lack a track all the same."""
-        for track in self._ledger.never_seen():
-            message = f"track {track} was never delivered"
-            self._report("track.missing", "tracks/all", None, "", message)
-
-    def _missing_sentinel(self) -> None:
-        sentinel = self._c.protocol.sentinel
-        if sentinel is not None and sentinel.required and not self._sentinels:
-            message = f"the stream ended without {shown(sentinel.data.decode())}"
-            self._report("stream.no_sentinel", "end/sentinel", None, "", message)
-
-    def _missing_stages(self) -> None:
-        for stage, track, times in self._ledger.missing():
-            on = f" of track {track}" if track is not None else ""
-            least = stage.times[0]
-            came = "once" if times == 1 else f"{times} times"
-            message = f"{stage.name}{on} came {came}; at least {least} expected"
-            message = f"{stage.name}{on} never came" if not times else message
-            self._report("stage.missing", f"times/{stage.name}", None, "", message)

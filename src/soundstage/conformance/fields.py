@@ -19,6 +19,7 @@ from soundstage.conformance.violations import Compared, Severity, Violation
 from soundstage.contract.json_schema import patterns
 from soundstage.contract.json_schema.field_schemas import Schema, constraint_of, pointer, type_name
 from soundstage.contract.json_schema.keywords import is_open, names_of
+from soundstage.contract.json_schema.proved_members import ProvedMembers
 from soundstage.contract.json_schema.schema_words import asked_by, described, many
 from soundstage.contract.rules import Rule, RuleBook
 from soundstage.output.cutting import cut, head
@@ -129,6 +130,8 @@ class FieldCheck:
         }  # fmt: skip
         #: The fast library's own function; may raise one of `REFUSED`.
         self.is_valid: Callable[[Any], bool] = patterns.validator(self._schema).is_valid
+        #: What of the fields is proved by what is known of a chunk.
+        self.proved = ProvedMembers(self._schema)
         #: The patterns that came to their limit, and are not asked for any more: what was held
         #: against this is not judged as a whole.
         self.given_up: frozenset[str] = frozenset()
@@ -173,6 +176,7 @@ class FieldCheck:
         self.given_up |= given_up
         self._schema = patterns.without(self._schema, given_up)
         self.is_valid = patterns.validator(self._schema).is_valid
+        self.proved = ProvedMembers(self._schema)
         self._on_change()
 
     def _undocumented(self, names: Set[str], chunk: int | None) -> Iterator[Violation]:

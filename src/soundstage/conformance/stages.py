@@ -6,18 +6,25 @@ Built once per contract and endpoint, and shared by all streams.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from functools import cache
 from operator import itemgetter
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from soundstage.conformance.fields import FieldCheck, shown
-from soundstage.conformance.remembered_kinds import Kind, RareChecks, RememberedKinds
+from soundstage.conformance.order.remembered_states import RememberedStates
+from soundstage.conformance.remembered_kinds import (
+    NOTHING_RARE,
+    Kind,
+    RareChecks,
+    RememberedKinds,
+)
 from soundstage.conformance.violations import Compared, Severity, Violation
 from soundstage.contract import Contract
 from soundstage.contract.json_schema import patterns
 from soundstage.contract.json_schema.field_path import FieldPath
 from soundstage.contract.json_schema.field_schemas import Schema
+from soundstage.contract.json_schema.proved_members import Unproved
 from soundstage.contract.protocol import ConstantField, Endpoint, NeverDecrease, Stage
 from soundstage.output.cutting import head
 
@@ -25,6 +32,9 @@ from soundstage.output.cutting import head
 _LOOKED_AT, _LONGEST_FAILURE = 2_048, 200
 
 
+#: The types of a chunk's number, and of a flag.
+_NUMBERS: Final = frozenset({int})
+_FLAGS: Final = frozenset({bool})
 #: What tells a stage, the stage, and its fields.
 _CompiledStage = tuple[Callable[[Any], bool], Stage, FieldCheck]
 
@@ -45,6 +55,11 @@ class Compiled:
         self.trailing = frozenset(
             stage.name for stage in protocol.stages if protocol.may_follow_the_end(stage)
         )
+        #: Those of whose milestones a field lies deeper in a chunk.
+        self._deep_milestones = frozenset(
+            stage.name for stage in protocol.stages for each in stage.milestones
+            if each.field is not None and each.field.name is None
+        )  # fmt: skip
         tracks = protocol.tracks
         self.track_types = frozenset(map(type, tracks.values if tracks is not None else ())) | (
             {int} if tracks is not None and tracks.start is not None else set()
@@ -77,9 +92,12 @@ class Compiled:
         looked_at = [set(marks_of(stage.when)) for stage in protocol.stages]
         self._looked_at = frozenset().union(*looked_at)
         valued = frozenset(name for name, by_value in self._looked_at if by_value)
-        self.remembered = RememberedKinds(self._recognised, valued)
+        self.remembered = RememberedKinds(self._recognised, self._unproved, valued)
+        #: A chunk as its text says, and its kind, if both can be told at a glance.
+        self.read = self.remembered.read
         #: The stage of a chunk and what to check in it; None if no stage knows it.
         self.kind = self.remembered.kind
+        self.states = RememberedStates()
 
     def _recognised(self, chunk: dict[str, Any], event: str | None = None) -> Kind | None:
         # Only what is looked at, since the library refuses what is nested too deeply elsewhere.
@@ -97,24 +115,39 @@ class Compiled:
             each for each in self.protocol.never_decrease
             if stage.name in each.stages and (each.field.name is None or each.field.name in chunk)
         )  # fmt: skip
-        falling = tuple(each for each in rising if each.field.name is None)
         constant = tuple(str(each.field.name) for each in plain)
-        number = self._number_of(stage)
-        deep = number if number is not None and number.name is None else None
+        index, tracks = self._number_of(stage), self._tracks_of(stage)
+        number = _plain(index, chunk, _NUMBERS)
+        flag = self._flag_of(stage)
+        told, track = _plain(flag, chunk, _FLAGS), _plain(tracks, chunk, self.track_types)
+        beside = RareChecks(
+            nested,
+            rising=tuple(each for each in rising if each.field.name is None),
+            number=index if number is None else None,
+            tracked=tracks is not None and track is None and tracks.name in (None, *chunk),
+            flagged=flag is not None and flag.name is None,
+            milestones=stage.name in self._deep_milestones,
+            misnamed=misnamed,
+        )
         return Kind(
             stage,
             fields,
+            self.states.move(stage, chunk),
+            track,
             fits=fields.is_valid if chunk.keys() <= fields.known else None,
-            tracked=self._tracked(stage, chunk),
-            constant=constant,
             values=_values_of(constant),
+            constant=constant,
             constants=tuple(_member(each) for each in plain),
             rising=tuple(_member(each) for each in rising if each.field.name is not None),
-            number=number.name if number is not None else None,
-            beside=RareChecks(nested, falling, deep, misnamed)
-            if nested or falling or deep is not None or misnamed
-            else None,
+            number=number,
+            flag=told,
+            beside=beside if beside != NOTHING_RARE else None,
         )
+
+    def _unproved(self, kind: Kind, chunk: dict[str, Any]) -> Unproved | None:
+        if kind.fits is None:
+            return None
+        return kind.fields.proved.unproved(chunk, self.remembered.valued, kind.constant)
 
     def _told_by(
         self, marks: dict[str, Any], event: str | None
@@ -149,17 +182,20 @@ class Compiled:
                 nested.append(each)
         return tuple(plain), tuple(nested)
 
-    def _tracked(self, stage: Stage, chunk: dict[str, Any]) -> bool:
+    def _tracks_of(self, stage: Stage) -> FieldPath | None:
+        """Where chunks of a stage may name their track."""
         tracks = self.protocol.tracks
-        if tracks is None:
-            return False
-        if tracks.field.name is not None:
-            return tracks.field.name in chunk
-        return bool(tracks.field.schemas(stage.schema))
+        if tracks is None or (tracks.field.name is None and not tracks.field.schemas(stage.schema)):
+            return None
+        return tracks.field
 
     def _number_of(self, stage: Stage) -> FieldPath | None:
         index = self.protocol.index
         return None if index is None or stage.name in index.without else index.field
+
+    def _flag_of(self, stage: Stage) -> FieldPath | None:
+        completion = self.protocol.completion
+        return None if completion is None or stage.failure or stage.anywhere else completion.field
 
     def _gave_up(self) -> None:
         self.given_up = True
@@ -212,6 +248,12 @@ _Said = TypeVar("_Said", ConstantField, NeverDecrease)
 def _member(said: _Said) -> tuple[_Said, str, str]:
     """What is said of a plain member of a chunk, its name and its JSON pointer."""
     return said, str(said.field.name), said.field.pointer
+
+
+def _plain(field: FieldPath | None, chunk: dict[str, Any], types: Set[type]) -> str | None:
+    """The name of a field that is a plain member of a chunk, with a value of these types."""
+    name = field.name if field is not None else None
+    return name if name is not None and name in chunk and type(chunk[name]) in types else None
 
 
 def _misnamed(stage: Stage, event: str) -> str | None:

@@ -74,6 +74,8 @@ TOO_MANY: Final = "cap.event_values"
 MOST_VALUES: Final = 200_000
 #: About as deep as Python's own parser goes.
 _PYTHON_NESTS: Final = 900
+#: Less than orjson writes.
+_ORJSON_NESTS: Final = 250
 #: Problems of one code that are kept of a text; more are counted.
 MOST_PROBLEMS: Final = 20
 _LONGEST_PATH: Final = 300
@@ -86,7 +88,7 @@ _KEY_END: Final = re.compile(rb'"[ \t\n\r]*:')
 #: Below this, an orjson float cannot be an integer that did not fit into 64 bits.
 _FLOAT_IS_FLOAT: Final = 2.0**63
 #: A shorter text cannot hold too many values: each but the first takes two bytes at least.
-_MANY_BYTES: Final = 2 * MOST_VALUES
+MANY_BYTES: Final = 2 * MOST_VALUES
 
 
 def parse(raw: bytes, max_depth: int = 128) -> Parsed:
@@ -104,43 +106,50 @@ def proved(raw: bytes, max_depth: int = 128) -> tuple[Any, tuple[type, ...]] | N
     """What a text says, as `parse` gives it, and the types of an object's members (of anything
     else, no types); None where a glance does not prove that nothing is hidden in the text.
     """
-    if len(raw) > _MANY_BYTES and _holds_too_many(raw):
+    if len(raw) > MANY_BYTES and _holds_too_many(raw):
         return None
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError:
         return None
+    types: tuple[type, ...] = tuple(map(type, value.values())) if type(value) is dict else ()
+    return (value, types) if is_proved(raw, value, types, max_depth) else None
+
+
+def is_proved(raw: bytes, value: Any, types: tuple[type, ...], max_depth: int) -> bool:
+    """Whether nothing is hidden in a text of at most `MANY_BYTES` that orjson read as `value`;
+    `types` are those of an object's members.
+    """
     # A text has two quotes for each member's key and for each string, equal keys included, and
     # those that are escaped; orjson's value has fewer members if keys were equal. Equal counts are
     # therefore proof that no key came twice; unequal ones are a doubt. So it is with the ends of
     # keys, which look like one inside strings at times.
-    types: tuple[type, ...] = ()
     if type(value) is dict:
-        types = tuple(map(type, value.values()))
-        quotes = _quotes(types) if len(types) <= _FEW_MEMBERS else _counted_quotes(types)
+        quotes = _quotes(types) if len(types) <= _FEW_MEMBERS else quotes_of(types)
         if quotes is not None and max_depth > 0:
-            if raw.count(b'"') == quotes or len(_KEY_END.findall(raw)) == len(types):
-                return value, types
-            return None
+            return raw.count(b'"') == quotes or len(_KEY_END.findall(raw)) == len(types)
     # Brackets inside strings count too: too many is a doubt, never a miss.
-    if raw.count(b"{") + raw.count(b"[") > max_depth:
-        return None
+    brackets = raw.count(b"{") + raw.count(b"[")
+    if brackets > max_depth:
+        return False
+    # What reads the same when it is written again hides nothing, wherever its spaces stand: a third
+    # of the time that counting takes.
+    if brackets < _ORJSON_NESTS and _bare(orjson.dumps(value)) == _bare(raw):
+        return True
     members, strings = _counted(value)
-    if raw.count(b'"') == 2 * (members + strings) or len(_KEY_END.findall(raw)) == members:
-        return value, types
-    return None
+    return raw.count(b'"') == 2 * (members + strings) or len(_KEY_END.findall(raw)) == members
 
 
 def read_closely(raw: bytes, max_depth: int = 128) -> Parsed:
     """What `parse` gives, of a text that is not `proved`."""
-    if len(raw) > _MANY_BYTES and _holds_too_many(raw):
+    if len(raw) > MANY_BYTES and _holds_too_many(raw):
         message = f"more than {MOST_VALUES:,} values in one text"
         problem = _too_deep(raw, min(max_depth, _PYTHON_NESTS)) or Problem(TOO_MANY, message)
         return Parsed(None, (problem,), False)
     return parse_strictly(raw, max_depth=max_depth)
 
 
-def _counted_quotes(types: tuple[type, ...]) -> int | None:
+def quotes_of(types: tuple[type, ...]) -> int | None:
     """How many quotes the text of an object has whose members are of these types, but those that
     are escaped; None if one is an array, an object, or a float, which is looked at more closely.
     """
@@ -148,7 +157,11 @@ def _counted_quotes(types: tuple[type, ...]) -> int | None:
 
 
 #: Objects of one stream have the same members again and again.
-_quotes: Final = lru_cache(1_024)(_counted_quotes)
+_quotes: Final = lru_cache(1_024)(quotes_of)
+
+
+def _bare(text: bytes) -> bytes:
+    return text.replace(b" ", b"")
 
 
 #: No text has as many quotes, or members.

@@ -140,8 +140,22 @@ class Decoder:
                     self._skip_lf = False
                 return []
             return self._lines(piece, 0, [])
-        # Nothing is pending: take whole events of one data line, perhaps with comments before it,
-        # which is what nearly every read holds. Whatever else there is takes the long way.
+        # Nothing is pending: take whole events, which is what nearly every read holds.
+        if piece[:6] == b"data: " and piece[-2:] == b"\n\n" and len(piece) <= self._limit:
+            lines = piece[6:-2].split(b"\n\ndata: ")
+            if piece.count(b"\n") == 2 * len(lines) and _CR not in piece:
+                # All of them are one data line. (Cut where one ends and the next begins, they come
+                # in half the time.)
+                self._started = True
+                self._skip_lf = False
+                # Event(...), in half the time: this runs once per event.
+                new, event_id = tuple.__new__, self.last_event_id
+                return [
+                    new(Event, (data, "message", event_id, b"data: " + data + b"\n\n"))
+                    for data in lines
+                ]
+        # Events of one data line, perhaps with comments before it. Whatever else there is takes the
+        # long way.
         events: list[Event] = []
         start = 0  # of the next event
         if len(piece) <= self._limit:
@@ -156,8 +170,7 @@ class Decoder:
                         break
                     data = line
                 raw = block + ending
-                # Event(...), in half the time: this line runs once per event.
-                events.append(tuple.__new__(Event, (data, "message", self.last_event_id, raw)))
+                events.append(Event(data, "message", self.last_event_id, raw))
                 start += len(raw)
         if start:
             self._started = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Any
 
 from soundstage.conformance.order.stage_order import EMPTY, StageOrder, Track
@@ -19,6 +19,19 @@ class Milestones:
         self._reached: frozenset[str] = EMPTY
         #: (milestone, track) whose field has come.
         self._seen: frozenset[tuple[str, Track]] = EMPTY
+
+    def copy(self) -> Milestones:
+        """The same, to go on from apart."""
+        new = Milestones(self._protocol)
+        new._reached, new._seen = self._reached, self._seen
+        return new
+
+    def content(self) -> Hashable:
+        """What tells it from others of the same protocol."""
+        return self._reached, self._seen
+
+    def is_reached(self, milestone: Milestone) -> bool:
+        return milestone.name in self._reached
 
     def reached(self, stage: Stage, track: Track, chunk: Any, order: StageOrder) -> tuple[str, ...]:
         """Those that a chunk of a stage reaches now."""

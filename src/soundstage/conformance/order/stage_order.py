@@ -7,7 +7,7 @@ been is a credit: it counts as whatever was due, so that one broken chunk gives 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Any
 
 from soundstage.contract.protocol import MOST_TRACKS, Protocol, Stage
@@ -43,18 +43,18 @@ class StageOrder:
         "_ended",
         "_growing",
         "_kept",
-        "_protocol",
         "_seen_tracks",
         "_unknown",
         "doubtful",
         "ended",
         "may_close",
+        "protocol",
         "settled",
         "tracks",
     )
 
     def __init__(self, protocol: Protocol) -> None:
-        self._protocol = protocol
+        self.protocol = protocol
         tracks = protocol.tracks
         #: The tracks that there are, as far as it is known.
         self.tracks: tuple[int | str, ...] = tracks.values if tracks else ()
@@ -77,6 +77,28 @@ class StageOrder:
         self.doubtful: frozenset[Track] = EMPTY
         self.ended = False
 
+    def copy(self) -> StageOrder:
+        """The same, to go on from apart."""
+        new = StageOrder.__new__(StageOrder)
+        for name in StageOrder.__slots__:
+            setattr(new, name, getattr(self, name))
+        new._counts, new._kept = dict(self._counts), set(self._kept)
+        new._credits = dict(self._credits)
+        return new
+
+    def content(self) -> Hashable:
+        """What tells it from others of the same protocol in which no chunk was a slip."""
+        return (
+            frozenset(self._counts.items()),
+            frozenset(self._kept),
+            self.settled,
+            self.tracks,
+            self._seen_tracks,
+            self._ended,
+            self.may_close,
+            self.ended,
+        )
+
     def times(self, stage: Stage, track: Track) -> int:
         """How often the stage has been seen (on this track, if it counts by track)."""
         return self._counts.get((stage.name, track if stage.per_track else None), 0)
@@ -95,7 +117,7 @@ class StageOrder:
         """
         if track in self.tracks:
             return True
-        known = self._protocol.tracks
+        known = self.protocol.tracks
         if not self._growing or known is None or known.start is None:
             return False
         most = min(known.most or MOST_TRACKS, MOST_TRACKS)
@@ -128,7 +150,10 @@ class StageOrder:
             if stage.after_all and any(self._lacking(stage)):
                 return False
             self._kept.add(kept)
-        self._counts[key] = times + 1
+        # More than is asked for is not counted where nothing limits it, so that streams which
+        # differ in nothing else stand in the same state.
+        if most is not None or times < max(1, stage.times[0]):
+            self._counts[key] = times + 1
         if self.doubtful:
             self.doubtful -= {None, track}
         if track is not None:
@@ -142,7 +167,7 @@ class StageOrder:
 
     def _lacking(self, stage: Stage) -> Iterator[tuple[tuple[str, ...], Track]]:
         """The groups of `stage.after_all`, and the tracks on which nothing of one has come."""
-        by_name = self._protocol.by_name
+        by_name = self.protocol.by_name
         for group in stage.after_all:
             stages = [by_name[name] for name in group if name in by_name]
             for track in self.tracks:
@@ -153,8 +178,8 @@ class StageOrder:
         """What `stage.after_all` lacks by now, once, as `unmet`."""
         found = []
         for group, track in list(self._lacking(stage)):
-            first = next((n for n in group if n in self._protocol.by_name), None)
-            if first is None or self._take_credit(self._protocol.by_name[first], track):
+            first = next((n for n in group if n in self.protocol.by_name), None)
+            if first is None or self._take_credit(self.protocol.by_name[first], track):
                 continue
             self._assumed |= {(first, track)}
             found.append((group, track))
@@ -162,7 +187,7 @@ class StageOrder:
 
     def _all_come(self, stage: Stage, track: Track) -> bool:
         """Whether all that must come before the stage has come, without any credit."""
-        counts, by_name = self._counts, self._protocol.by_name
+        counts, by_name = self._counts, self.protocol.by_name
         for group in stage.after:
             for name in group:
                 before = by_name.get(name)
@@ -192,7 +217,7 @@ class StageOrder:
         return tuple(group for group in stage.after if not self._met(group, track))
 
     def _met(self, group: tuple[str, ...], track: Track) -> bool:
-        by_name = self._protocol.by_name
+        by_name = self.protocol.by_name
         stages = [by_name[name] for name in group if name in by_name]
         if any(self._has(stage, track) for stage in stages):
             return True
@@ -203,7 +228,7 @@ class StageOrder:
 
     def _may_end(self, stage: Stage) -> set[Track]:
         """The tracks that `stage` could end now: all that must come before it has come."""
-        by_name = self._protocol.by_name
+        by_name = self.protocol.by_name
         groups = [[by_name[name] for name in group if name in by_name] for group in stage.after]
         return {
             track
@@ -214,7 +239,7 @@ class StageOrder:
     def see_unknown(self) -> None:
         """Count a chunk that belongs to no stage, or could not be read."""
         self._unknown += 1
-        for stage in self._protocol.ending:
+        for stage in self.protocol.ending:
             if stage.ends == "track":
                 self.doubtful |= self._may_end(stage) if self._by_tracks else EMPTY
             elif stage.ends == "stream":
@@ -224,7 +249,7 @@ class StageOrder:
 
     def see_sentinel(self) -> None:
         """The text came that ends the stream."""
-        if self._by_tracks or not self._protocol.closing:
+        if self._by_tracks or not self.protocol.closing:
             self.ended = True
         self._credited_ends = 0
 
@@ -314,7 +339,7 @@ class StageOrder:
     def missing(self) -> Iterator[tuple[Stage, Track, int]]:
         """Stages that came less often than they must, with the track and how often they came."""
         tracks = [value for value in self.tracks if value in self._seen_tracks]
-        for stage in self._protocol.stages:
+        for stage in self.protocol.stages:
             if not stage.times[0]:
                 continue
             for track in tracks if stage.per_track else (None,):
@@ -327,7 +352,7 @@ class StageOrder:
         """What is still to come, in words: `uploading (track 2)`."""
         return [
             stage.name if track is None else f"{stage.name} (track {track})"
-            for stage in sorted(self._protocol.stages, key=self._depth)
+            for stage in sorted(self.protocol.stages, key=self._depth)
             for track in (self.tracks if stage.per_track else (None,))
             if self.times(stage, track) < stage.times[0]
         ]
@@ -336,8 +361,8 @@ class StageOrder:
         """How many stages must come before this one, for an order that reads well."""
         seen |= {stage.name}
         before = {name for group in stage.after for name in group} - seen
-        before &= self._protocol.by_name.keys()
-        depths = (self._depth(self._protocol.by_name[name], seen) for name in sorted(before))
+        before &= self.protocol.by_name.keys()
+        depths = (self._depth(self.protocol.by_name[name], seen) for name in sorted(before))
         return 1 + max(depths, default=0)
 
     def _has(self, stage: Stage, track: Track) -> bool:
