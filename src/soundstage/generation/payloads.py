@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from soundstage.contract import Contract
@@ -16,7 +17,17 @@ from soundstage.contract.json_schema import patterns
 from soundstage.contract.json_schema.field_path import FieldPath, field_path
 from soundstage.contract.json_schema.field_schemas import Schema
 from soundstage.contract.protocol import Protocol, Stage
-from soundstage.generation.chunk_values import ROLES, STILL, ChunkContext, Fill, text
+from soundstage.generation.chunk_values import (
+    ROLES,
+    ChunkContext,
+    Column,
+    Fill,
+    Still,
+    StreamNumbers,
+    index_from,
+    text,
+)
+from soundstage.generation.drawn_numbers import drawn_numbers
 from soundstage.generation.sampled_chunks import ChunkSampler, scaled
 from soundstage.generation.story import Draft, Drafted, Payload, Step, Story, Track
 
@@ -57,35 +68,53 @@ _Fills = tuple[tuple[str, Fill], ...]
 
 
 class _Template(NamedTuple):
-    """How to fill a stage's chunk: the fixed fields in their order, and the ones to work out, those
-    that are the same in all chunks of one track apart.
+    """How to fill a stage's chunk: the fixed fields in their order, and the ones to work out, by
+    what they depend on.
     """
 
     fixed: Payload
-    still: _Fills
-    names: tuple[str, ...]  # of the others, and how they are filled
-    live: tuple[Fill, ...]
+    still: tuple[tuple[str, Still], ...]
+    columns: tuple[tuple[str, Column], ...]
+    live: _Fills  # those that are worked out chunk by chunk: they draw, or depend on others
     optional: _Fills
     progress: int | None  # 0..100 if fixed, None if it is to be drawn, -1 if there is none
+    by_track: bool  # whether chunks of two tracks may differ
     sampled: ChunkSampler | None = None  # makes the whole chunk where the plain way will not do
 
     @classmethod
     def of(cls, fixed: Payload, fills: _Fills, optional: _Fills, progress: int | None) -> _Template:
         """With the fields to work out in any order."""
-        still = tuple(each for each in fills if each[1] in STILL)
-        live = {name: fill for name, fill in fills if fill not in STILL}
-        return cls(fixed, still, tuple(live), tuple(live.values()), optional, progress)
+        still = tuple((name, fill) for name, fill in fills if isinstance(fill, Still))
+        columns = tuple((name, fill) for name, fill in fills if isinstance(fill, Column))
+        live = tuple(each for each in fills if not isinstance(each[1], Still | Column))
+        by_track = bool(live or optional) or any(fill.by_track for _, fill in still)
+        return cls(fixed, still, columns, live, optional, progress, by_track)
+
+    @property
+    def draws(self) -> bool:
+        """Whether its chunks have to be made one by one, in order."""
+        return bool(self.live or self.optional) or self.sampled is not None
 
     @property
     def fills(self) -> _Fills:
         """All fields to work out."""
-        return self.still + tuple(zip(self.names, self.live, strict=True))
+        return (*self.still, *self.columns, *self.live)
 
 
-#: What the chunks of one stage and track have in common in one stream: their draft, what fills in
-#: the rest, whether they count, what makes them where that will not do, the place of the track.
-#: (A plain tuple: it is taken apart for each chunk.)
-_Begun = tuple[Draft, tuple[Fill, ...], _Fills, bool, ChunkSampler | None, int]
+class _Alike:
+    """The chunks of one stage and track in one stream, while they are being filled. The last chunk
+    of a stream is alike to no other.
+    """
+
+    __slots__ = ("drawn", "numbers", "place", "template", "track")
+
+    def __init__(self, template: _Template, track: Track | None, place: int) -> None:
+        self.template = template
+        self.track = track
+        self.place = place
+        self.numbers: list[int] = []
+        #: What was worked out chunk by chunk: a row a chunk, or the chunk as a whole.
+        self.drawn: list[Any] = []
 
 
 class PayloadMaker:
@@ -115,6 +144,7 @@ class PayloadMaker:
         self.templates = {stage.name: self._template(stage) for stage in stages}
         for stage in stages:
             self._look_closer(stage)
+        self._kinds = {name: template.progress for name, template in self.templates.items()}
         self.failures = {
             stage.name: self._failure(stage, stages)
             for stage in self.protocol.stages
@@ -134,63 +164,102 @@ class PayloadMaker:
         last = len(steps) - 1
         chunk = ChunkContext(story, rng, 0, last, optional=optional, given=given or {})
         rises = self._progress(steps, rng, percentages)
-        in_turn = list(dict.fromkeys(step.track for step in steps if step.track is not None))
-        turns: dict[str, int] = {}
-        begun: dict[tuple[str, Track | None], _Begun] = {}
+        counted: Sequence[int] = range(len(steps))
+        if self.unnumbered:
+            counts = (step.stage not in self.unnumbered for step in steps)
+            counted = list(accumulate(counts, initial=0))
+        stream = StreamNumbers(counted, rises)
+        parts = self._parts(steps)
         chunk.complete = False
+        drawing = [
+            (number, part) for part in parts[:-1] if part.template.draws for number in part.numbers
+        ]
+        # In the order of the chunks, since all draw from one source.
+        for number, part in sorted(drawing, key=itemgetter(0)):
+            self._draw(number, part, chunk, stream)
+        complete = False
+        if steps:
+            flag = self.flag_on_last
+            complete = chunk.complete = rng.random() < 0.5 if flag is None else flag
+            # The last part is that of the last chunk, and of no other.
+            self._draw(last, parts[-1], chunk, stream)
         result: Drafted = []
-        for number, step in enumerate(steps):
-            chunk.number = number
-            if number == last:
-                flag = self.flag_on_last
-                chunk.complete = rng.random() < 0.5 if flag is None else flag
-            chunk.progress = rises[number]
-            key: tuple[str, Track | None] = step
-            if in_turn and step.track is None:
-                # A stage without a track speaks of the tracks in the order in which they came.
-                turn = turns[step.stage] = turns.get(step.stage, -1) + 1
-                key = (step.stage, in_turn[turn % len(in_turn)])
-            known = begun.get(key)
-            if known is None:
-                chunk.track = key[1]
-                chunk.place = self._place_of(key[1])
-                known = self._begin(step, steps, chunk)
-                if step.stage in self.templates:  # a failure says what comes of the one before it
-                    begun[key] = known
-            draft, live, more, counts, sampled, chunk.place = known
-            chunk.track = key[1]
-            values: list[Any] = []
-            for fill in live:
-                values.append(fill(chunk))  # faster than a comprehension
-            if sampled is not None:
-                draft = Draft(sampled.chunk(chunk))
-            elif optional and more:
-                draft, values = self._with_optional(draft.payload(values), more, optional, chunk)
-            chunk.counted += counts
-            result.append((draft, values))
+        for part in parts:
+            chunk.complete = complete and part is parts[-1]
+            chunk.track, chunk.place = part.track, part.place
+            result += self._drafts(part, chunk, stream)
         return result
 
-    def _begin(self, step: Step, steps: Sequence[Step], chunk: ChunkContext) -> _Begun:
-        """What the chunks of one stage and track have in common."""
-        counts, place = step.stage not in self.unnumbered, chunk.place
-        template = self.templates.get(step.stage)
-        template = template or self._failure_after(step.stage, steps, chunk.number)
-        if template.sampled is not None:
-            return Draft(None), (), (), counts, template.sampled, place
-        first = template.fixed.copy()
-        for name, fill in template.still:
-            first[name] = fill(chunk)
-        draft = Draft(first, template.names)
-        return draft, template.live, template.optional, counts, None, place
+    def _parts(self, steps: Sequence[Step]) -> list[_Alike]:
+        """The steps of a stream, put together where they are alike; the last one by itself."""
+        in_turn = list(dict.fromkeys([step.track for step in steps if step.track is not None]))
+        turns: dict[str, int] = {}
+        known: dict[tuple[str, Track | None], _Alike] = {}
+        parts: list[_Alike] = []
+        last = len(steps) - 1
+        for number, step in enumerate(steps):
+            part = known.get(step)
+            if part is not None and number != last:
+                part.numbers.append(number)
+                continue
+            stage, track = step
+            template = self.templates.get(stage)
+            if template is None:  # a failure says what comes of the one before it
+                template = self._failure_after(stage, steps, number)
+            turning = bool(in_turn) and track is None and template.by_track
+            if turning:
+                # A stage without a track speaks of the tracks in the order in which they came.
+                turn = turns[stage] = turns.get(stage, -1) + 1
+                track = in_turn[turn % len(in_turn)]
+                part = known.get((stage, track))
+            if part is None or number == last:
+                part = _Alike(template, track, self._place_of(track))
+                parts.append(part)
+                if stage in self.templates:
+                    known[(stage, track) if turning else step] = part
+            part.numbers.append(number)
+        return parts
 
     @staticmethod
-    def _with_optional(
-        payload: Payload, fills: _Fills, optional: float, chunk: ChunkContext
-    ) -> tuple[Draft, list[Any]]:
-        for name, fill in fills:
-            if chunk.rng.random() < optional:
-                payload[name] = fill(chunk)
-        return Draft(payload), []
+    def _draw(number: int, part: _Alike, chunk: ChunkContext, stream: StreamNumbers) -> None:
+        """Work out what one chunk has by itself and draws, or depends on what others drew for."""
+        template = part.template
+        chunk.number, chunk.progress = number, stream.progress[number]
+        chunk.counted = stream.counted[number]
+        chunk.track, chunk.place = part.track, part.place
+        if template.sampled is not None:
+            part.drawn.append(template.sampled.chunk(chunk))
+            return
+        drawn = [fill(chunk) for _, fill in template.live]
+        more: Payload = {}
+        for name, fill in template.optional if chunk.optional else ():
+            if chunk.rng.random() < chunk.optional:
+                more[name] = fill(chunk)
+        part.drawn.append((drawn, more))
+
+    @staticmethod
+    def _drafts(part: _Alike, chunk: ChunkContext, stream: StreamNumbers) -> Drafted:
+        """What chunks that are alike come to: one draft, or one each where they were drawn whole,
+        or with fields that may be left out.
+        """
+        template, numbers = part.template, part.numbers
+        if template.sampled is not None:
+            return [
+                Draft((number,), whole) for number, whole in zip(numbers, part.drawn, strict=True)
+            ]
+        first = template.fixed.copy()
+        for name, fill in template.still:
+            first[name] = fill.fill(chunk)
+        names = [name for name, _ in template.columns]
+        columns: list[Sequence[Any]] = [fill.many(stream, numbers) for _, fill in template.columns]
+        if template.live:
+            names += [name for name, _ in template.live]
+            columns += zip(*(drawn for drawn, _ in part.drawn), strict=True)
+        draft = Draft(numbers, first, tuple(names), columns)
+        if not (chunk.optional and template.optional):
+            return [draft]
+        whole = zip(numbers, draft.payloads(), part.drawn, strict=True)
+        return [Draft((number,), payload | more) for number, payload, (_, more) in whole]
 
     def _place_of(self, track: Track | None) -> int:
         """The place of a track among those of a story."""
@@ -238,23 +307,24 @@ class PayloadMaker:
         self, steps: Sequence[Step], rng: random.Random, known: Sequence[int] | None
     ) -> list[int]:
         """A percentage for each chunk that never falls, whatever fixed ones stand between."""
-        kinds = [
-            self.templates[s.stage].progress if s.stage in self.templates else -1 for s in steps
-        ]
+        kinds = [self._kinds.get(step.stage, -1) for step in steps]
         first_fixed = next(
             (n for n, kind in enumerate(kinds) if kind not in (None, -1)), len(kinds)
         )
-        drawn = sum(kind is None for kind in kinds[:first_fixed])
         if known is None:
-            rising = iter(sorted(rng.randint(1, 99) for _ in range(drawn)))
+            rising = iter(sorted(drawn_numbers(rng, 1, 99, kinds[:first_fixed].count(None))))
         else:
             told = [known[n] for n, kind in enumerate(kinds[:first_fixed]) if kind is None]
             rising = iter([min(max(value, 0), 99) for value in told])
-        values = [
-            (next(rising) if kind is None else 0) if number < first_fixed else max(kind or 0, 0)
-            for number, kind in enumerate(kinds)
-        ]
-        return list(accumulate(values, max))
+        values, most = [], 0
+        for number, kind in enumerate(kinds):
+            value = kind or 0
+            if kind is None and number < first_fixed:
+                value = next(rising)
+            if value > most:
+                most = value
+            values.append(most)
+        return values
 
     def _template(self, stage: Stage) -> _Template:
         properties = stage.schema["properties"]
@@ -306,7 +376,7 @@ class PayloadMaker:
                     break
             else:
                 return
-        self.templates[stage.name] = template._replace(sampled=sampler)
+        self.templates[stage.name] = template._replace(sampled=sampler, by_track=True)
 
     def _failure(self, failure: Stage, stages: list[Stage]) -> dict[str, _Template]:
         """The chunk of a failure, by the stage before it: the fields that all stages share, as
@@ -315,7 +385,7 @@ class PayloadMaker:
         sampler = ChunkSampler(self.protocol, failure.schema, failure, self.given)
         own = self._template(failure)
         if not sampler.plain or any(self.templates[each.name].sampled for each in stages):
-            return {"": own._replace(sampled=sampler)}
+            return {"": own._replace(sampled=sampler, by_track=True)}
         shared = set.intersection(*(set(s.schema.get("required", ())) for s in stages))
         result = {}
         for stage in stages:
@@ -335,18 +405,17 @@ class PayloadMaker:
         """How the field `name` is filled, from the part it plays, its role, or its schema."""
         protocol = self.protocol
         if protocol.index and name == protocol.index.field.name:
-            start, step = protocol.index.start, protocol.index.step
-            return lambda chunk: start + step * chunk.counted
+            return index_from(protocol.index.start, protocol.index.step)
         if protocol.completion and name == protocol.completion.field.name:
-            return lambda chunk: chunk.complete
+            return Still(lambda chunk: chunk.complete)
         if protocol.tracks and name == protocol.tracks.field.name:
-            return lambda chunk: chunk.track
+            return ROLES["track"]
         schema = gathered(schema)
         if "const" in schema:
             value = schema["const"]
-            return lambda chunk: value
+            return Still(lambda chunk: value)
         if (given := self.given.get((name,))) is not None and not schema.get("x-role"):
-            return lambda chunk: chunk.given.get(given, chunk.story.message_id)
+            return Still(lambda chunk: chunk.given.get(given, chunk.story.message_id))
         role, _, may_be_null = schema.get("x-role", "").partition("_or_null")
         kinds = schema.get("type", "null")
         kinds = kinds if isinstance(kinds, list) else [kinds]
@@ -364,7 +433,7 @@ class PayloadMaker:
         else:
             kind = next((kind for kind in kinds if kind != "null"), "null")
             plain = _TYPES[kind](schema)
-            fill = lambda chunk: plain  # noqa: E731
+            fill = Still(lambda chunk: plain)
         if may_be_null or "null" in kinds:
             return lambda chunk: fill(chunk) if chunk.known(name) else None
         return fill

@@ -28,6 +28,7 @@ from soundstage.generation.story import (
     Story,
     Track,
     identifier,
+    in_order,
     random_story,
     song_title,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "drafted",
     "headline_times",
     "identifier",
+    "in_order",
     "order_of",
     "payloads",
     "plan",
@@ -145,11 +147,11 @@ def payloads(
     percentages: Sequence[int] | None = None,
     given: Mapping[str, str] | None = None,
 ) -> list[Payload]:
-    """The chunks of `steps` as `drafted` makes them, each an object of its own."""
+    """The chunks of `steps` as `drafted` makes them, in order."""
     made = drafted(
         contract, steps, story, rng, optional=optional, percentages=percentages, given=given
     )
-    return [draft.payload(values) for draft, values in made]
+    return in_order(made)
 
 
 def maker_of(contract: Contract) -> PayloadMaker:

@@ -31,6 +31,7 @@ from soundstage.generation.walk import (
     drawn_tracks,
     headline_times,
     identifier,
+    in_order,
     plan,
     song_title,
 )
@@ -164,7 +165,7 @@ class Factory:
             broken = faults.in_stream(place.endpoint.name, chunks, framing, luck, redrawn)
         if broken is not None:
             steps = [step for step, _ in broken.chunks]
-            drafts = [(Draft(payload), []) for _, payload in broken.chunks]
+            drafts = [Draft((n,), payload) for n, (_, payload) in enumerate(broken.chunks)]
             schedule = self._schedule(contract, steps, digest)
         seconds = song_seconds(asked.seconds)
         generation = Generation(
@@ -206,6 +207,4 @@ class Factory:
 
 def _whole(steps: Sequence[Step], chunks: Drafted) -> Chunks:
     """The chunks as payloads, each with its step."""
-    return [
-        (step, draft.payload(values)) for step, (draft, values) in zip(steps, chunks, strict=True)
-    ]
+    return list(zip(steps, in_order(chunks), strict=True))
