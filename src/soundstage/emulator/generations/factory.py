@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 from soundstage.contract import Contract
@@ -73,13 +73,18 @@ def _told_by(contract: Contract, endpoint: Endpoint) -> Endpoint:
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """What a request asks for, once it is found to be in order. `seconds` is the length of the
-    song, None where the contract has no parameter for it.
+    song, None where the contract has no parameter for it. `sections` are its lyrics as the songs
+    tell them: all songs that are asked for so share them.
     """
 
     prompt: str
     lyrics: str | None
     body: Mapping[str, Any]
     seconds: int | float | None = None
+    sections: list[dict[str, Any]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sections", sections(self.lyrics or ""))
 
 
 def tell_story(
@@ -96,8 +101,7 @@ def tell_story(
         album_art=f"{base}/album_art.webp",
         audio_urls=tuple(f"{base}/song-{value}.mp3" for value in tracks),
         stream_urls=tuple(f"{base}/live-{value}.mp3" for value in tracks),
-        lyrics_sections=sections(asked.lyrics or "")
-        or written(asked.prompt, song_name, message_id),
+        lyrics_sections=asked.sections or written(asked.prompt, song_name, message_id),
         prompt=asked.prompt,
     )
 
@@ -146,6 +150,8 @@ class Factory:
         in them follow `base_url`. `faults` are those that a stream may get.
         """
         contract, framing, digest = place.contract, place.framing, course
+        if faults is not None:
+            asked = replace(asked)  # what a fault breaks in this song stays as it is in others
         rng = random.Random(digest)
         protocol = drawn_tracks(contract.protocol.for_request(asked.body), rng)
         tracks = tracks_of(protocol)

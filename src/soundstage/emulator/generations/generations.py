@@ -262,9 +262,11 @@ def _percentages(contract: Contract, chunks: Drafted, many: int) -> Sequence[int
     for draft in chunks:
         # With a fault in it, a payload may be anything.
         for name in rising if type(draft.first) is dict else ():
-            values: Iterable[Any] = repeat(draft.first.get(name))
+            values: Iterable[Any] = ()
             if name in draft.live:
                 values = draft.columns[draft.live.index(name)]
+            elif name in draft.first:
+                values = repeat(draft.first[name], len(draft.numbers))
             for number, value in zip(draft.numbers, values, strict=False):
                 if type(value) is int:
                     told[number] = value

@@ -5,7 +5,7 @@ most chunks of a stage say the same, with other numbers.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain, repeat
 from operator import is_
 from typing import Any, Final, NamedTuple, overload
@@ -119,23 +119,34 @@ def first_that_say(chunks: Drafted, texts: Collection[str]) -> dict[str, int]:
     Those that stand in none are absent.
     """
     found: dict[str, int] = {}
-
-    def look(value: Any, number: int) -> None:
-        waiting = [value]
-        while waiting:
-            value = waiting.pop()
-            if type(value) is str:
-                if value in texts and number < found.get(value, number + 1):
-                    found[value] = number
-            elif type(value) is dict:
-                waiting.extend(value.values())
-            elif type(value) is list:
-                waiting.extend(value)
-
+    wanted = frozenset(texts)
     for draft in chunks:
-        look(draft.first, draft.numbers[0])
+        whole = draft.first
+        values: Iterable[Any] = whole.values() if type(whole) is dict else (whole,)
+        told = [(draft.numbers[0], values)]
         for column in draft.columns:
             if type(column[0]) is not int:
-                for number, value in zip(draft.numbers, column, strict=True):
-                    look(value, number)
+                told += ((n, (value,)) for n, value in zip(draft.numbers, column, strict=True))
+        for number, values in told:
+            for value in values:
+                kind = type(value)
+                if kind is str:
+                    if value in wanted and number < found.get(value, number + 1):
+                        found[value] = number
+                elif kind is list or kind is dict:
+                    for text in wanted.intersection(_texts_in(value)):
+                        found[text] = min(number, found.get(text, number))
     return found
+
+
+def _texts_in(whole: Any) -> Iterator[str]:
+    """All texts in a value, however deep."""
+    waiting = [whole]
+    while waiting:
+        value = waiting.pop()
+        if type(value) is str:
+            yield value
+        elif type(value) is dict:
+            waiting.extend(value.values())
+        elif type(value) is list:
+            waiting.extend(value)
