@@ -250,6 +250,14 @@ class PayloadMaker:
         first = template.fixed.copy()
         for name, fill in template.still:
             first[name] = fill.fill(chunk)
+        if len(numbers) == 1:  # half of all: what others have by themselves is its own
+            for name, column in template.columns:
+                first[name] = column.many(stream, numbers)[0]
+            if template.draws:
+                drawn, more = part.drawn[0]
+                first.update(zip([name for name, _ in template.live], drawn, strict=True))
+                first.update(more)
+            return [Draft(numbers, first)]
         names = [name for name, _ in template.columns]
         columns: list[Sequence[Any]] = [fill.many(stream, numbers) for _, fill in template.columns]
         if template.live:

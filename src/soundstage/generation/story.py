@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Any, NamedTuple
 
 Track = int | str
@@ -30,17 +29,14 @@ class Draft(NamedTuple):
     live: tuple[str, ...] = ()
     columns: Sequence[Sequence[Any]] = ()
 
-    def payloads(self) -> Iterator[Any]:
+    def payloads(self) -> Iterable[Any]:
         """Its chunks, in order, each an object of its own."""
-        if len(self.numbers) == 1 and not self.live:
-            yield self.first
-            return
-        for values in (
-            zip(*self.columns, strict=True) if self.live else repeat((), len(self.numbers))
-        ):
-            payload = self.first.copy()
-            payload.update(zip(self.live, values, strict=True))
-            yield payload
+        if not self.live:
+            if len(self.numbers) == 1:
+                return (self.first,)
+            return [self.first.copy() for _ in self.numbers]
+        told = zip(*self.columns, strict=True)
+        return [{**self.first, **dict(zip(self.live, values, strict=True))} for values in told]
 
 
 #: The chunks of a stream, put together by what they have in common: each is in one draft.

@@ -61,6 +61,8 @@ _RARELY = 20
 #: How eager a stage that must come is, beside one chunk (1.0) of the unbounded ones.
 _EAGERNESS = 0.7
 _NO_TRACK: tuple[Track | None, ...] = (None,)
+#: Of so many places on the ways of streams it is remembered who may come next.
+_MOST_CHOICES = 2_000
 #: Draws how often a stage comes (on its track), where somebody knows better than the walk.
 Times = Callable[[random.Random], int]
 _UNKNOWN: Mapping[str, Times] = MappingProxyType({})
@@ -259,6 +261,8 @@ class Order:
             (item.before, item.siblings, item.closes, item.after, item.stage.times[1] is None)
             for item in self.items
         ]
+        #: Who may come next, by what has come and what is to come: most streams go the same ways.
+        self._choices: dict[tuple[int, int], list[tuple[int, bool]]] = {}
         #: The items that end the stream, but those that may follow such an end: one of them comes.
         self.closing = [
             number
@@ -373,7 +377,9 @@ class Order:
         choices: list[tuple[int, bool]] = []
         while waiting:
             if not choices:  # something has come, or is over, so that others may come now
-                choices = self._may_come(waiting, came, to_come)
+                choices = self._choices.get((came, to_come)) or self._may_come(
+                    waiting, came, to_come
+                )
             total, weights = 0.0, []
             for number, unbounded in choices:
                 total += left[number] if unbounded else _EAGERNESS
@@ -406,6 +412,8 @@ class Order:
                     break
             else:
                 choices.append((number, unbounded))
+        if len(self._choices) < _MOST_CHOICES:
+            self._choices[came, to_come] = choices
         return choices
 
     def ready(self, left: Sequence[int], came: int) -> list[int]:

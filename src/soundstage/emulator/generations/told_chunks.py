@@ -47,23 +47,26 @@ class ToldChunks(Sequence[bytes]):
         #: and its rank among those that have it in common.
         self._texts: list[bytes | _HoledText] = []
         many = len(steps)
-        self._of, self._ranks = _whole_numbers(many), _whole_numbers(many)
-        self.size = 0
+        self._of, self._ranks = of, ranks = _whole_numbers(many), _whole_numbers(many)
+        texts = self._texts
+        size = 0
         for draft in chunks:
-            head = heads[draft.numbers[0]] + before if heads else before
-            text = _holed(draft, head, after) if len(draft.numbers) >= _FEW else None
+            numbers = draft.numbers
+            head = heads[numbers[0]] + before if heads else before
+            text = _holed(draft, head, after) if len(numbers) >= _FEW else None
             if text is not None:
-                of = len(self._texts)
-                for rank, number in enumerate(draft.numbers):
-                    self._of[number], self._ranks[number] = of, rank
-                self._texts.append(text)
-                self.size += len(text.text) + 8 * len(text.numbers)
+                place = len(texts)
+                for rank, number in enumerate(numbers):
+                    of[number], ranks[number] = place, rank
+                texts.append(text)
+                size += len(text.text) + 8 * len(text.numbers)
                 continue
-            for number, payload in zip(draft.numbers, draft.payloads(), strict=True):
-                self._of[number] = len(self._texts)
-                frame = head + orjson.dumps(payload) + after
-                self._texts.append(frame)
-                self.size += len(frame)
+            for number, payload in zip(numbers, draft.payloads(), strict=True):
+                of[number] = len(texts)
+                frame = b"%b%b%b" % (head, orjson.dumps(payload), after)
+                texts.append(frame)
+                size += len(frame)
+        self.size = size
         if many and protocol.sentinel is not None:
             self._texts.append(self[-1] + tail_of(protocol, steps, framing))
             self._of[-1] = len(self._texts) - 1
