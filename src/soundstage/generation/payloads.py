@@ -79,6 +79,7 @@ class _Template(NamedTuple):
     optional: _Fills
     progress: int | None  # 0..100 if fixed, None if it is to be drawn, -1 if there is none
     by_track: bool  # whether chunks of two tracks may differ
+    draws: bool  # whether its chunks have to be made one by one, in order
     sampled: ChunkSampler | None = None  # makes the whole chunk where the plain way will not do
 
     @classmethod
@@ -87,13 +88,13 @@ class _Template(NamedTuple):
         still = tuple((name, fill) for name, fill in fills if isinstance(fill, Still))
         columns = tuple((name, fill) for name, fill in fills if isinstance(fill, Column))
         live = tuple(each for each in fills if not isinstance(each[1], Still | Column))
-        by_track = bool(live or optional) or any(fill.by_track for _, fill in still)
-        return cls(fixed, still, columns, live, optional, progress, by_track)
+        draws = bool(live or optional)
+        by_track = draws or any(fill.by_track for _, fill in still)
+        return cls(fixed, still, columns, live, optional, progress, by_track, draws)
 
-    @property
-    def draws(self) -> bool:
-        """Whether its chunks have to be made one by one, in order."""
-        return bool(self.live or self.optional) or self.sampled is not None
+    def drawn_by(self, sampler: ChunkSampler) -> _Template:
+        """The same, its chunks made as a whole."""
+        return self._replace(sampled=sampler, by_track=True, draws=True)
 
     @property
     def fills(self) -> _Fills:
@@ -384,7 +385,7 @@ class PayloadMaker:
                     break
             else:
                 return
-        self.templates[stage.name] = template._replace(sampled=sampler, by_track=True)
+        self.templates[stage.name] = template.drawn_by(sampler)
 
     def _failure(self, failure: Stage, stages: list[Stage]) -> dict[str, _Template]:
         """The chunk of a failure, by the stage before it: the fields that all stages share, as
@@ -393,7 +394,7 @@ class PayloadMaker:
         sampler = ChunkSampler(self.protocol, failure.schema, failure, self.given)
         own = self._template(failure)
         if not sampler.plain or any(self.templates[each.name].sampled for each in stages):
-            return {"": own._replace(sampled=sampler, by_track=True)}
+            return {"": own.drawn_by(sampler)}
         shared = set.intersection(*(set(s.schema.get("required", ())) for s in stages))
         result = {}
         for stage in stages:

@@ -40,6 +40,7 @@ __all__ = [
     "Payload",
     "Step",
     "Story",
+    "Times",
     "Track",
     "drafted",
     "headline_times",

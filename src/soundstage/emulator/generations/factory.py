@@ -14,18 +14,19 @@ from typing import Any, Final, NamedTuple
 
 from soundstage.contract import Contract
 from soundstage.contract.given_values import given_by_body
-from soundstage.contract.protocol import Endpoint
+from soundstage.contract.protocol import Endpoint, Protocol
 from soundstage.emulator.faults.choice import RequestFaults
 from soundstage.emulator.files.lyrics import sections, written
 from soundstage.emulator.files.songs import song_seconds
 from soundstage.emulator.generations.generations import Generation, tracks_of
-from soundstage.emulator.pace.profile import Profile
+from soundstage.emulator.pace.profile import ApiProfile, Profile
 from soundstage.generation.faults.catalogue import Chunks
 from soundstage.generation.walk import (
     Draft,
     Drafted,
     Step,
     Story,
+    Times,
     Track,
     drafted,
     drawn_tracks,
@@ -134,6 +135,7 @@ class Factory:
         self.seed = seed
         self.profile = profile
         self.speed = speed
+        self._drawn: dict[str, tuple[ApiProfile, Protocol, Mapping[str, Times]]] = {}
 
     def make(
         self,
@@ -188,13 +190,11 @@ class Factory:
     def _course(self, of: _Course, rng: random.Random) -> tuple[list[Step], Drafted, list[float]]:
         """The chunks of one course that the generation may take, and when they are due."""
         contract, story, digest = of.contract, of.story, of.digest
-        known = self.profile.of(contract.api).chunks
-        draws = {**headline_times(contract.protocol), **{n: each.draw for n, each in known.items()}}
         steps = plan(
             contract,
             rng,
             fails=of.fails,
-            times=draws,
+            times=self._times(contract),
             fails_after=of.fails_after,
             tracks=of.tracks if contract.protocol.tracks is not None else None,
         )
@@ -203,6 +203,16 @@ class Factory:
         # Every field that a stage lists, as the pages print them, also where none is required.
         drafts = drafted(contract, steps, story, rng, optional=1.0, percentages=percentages)
         return steps, drafts, schedule
+
+    def _times(self, contract: Contract) -> Mapping[str, Times]:
+        """What draws how often stages come, put together once for each profile."""
+        course, protocol = self.profile.of(contract.api), contract.protocol
+        known = self._drawn.get(contract.api)
+        if known is None or known[0] is not course or known[1] is not protocol:
+            own = {name: each.draw for name, each in course.chunks.items()}
+            known = course, protocol, {**headline_times(protocol), **own}
+            self._drawn[contract.api] = known
+        return known[2]
 
     def _schedule(self, contract: Contract, steps: Sequence[Step], digest: bytes) -> list[float]:
         rng = random.Random(digest + b"pacing")

@@ -36,18 +36,19 @@ class ToldChunks(Sequence[bytes]):
     take as they are kept.
     """
 
-    __slots__ = ("_of", "_ranks", "_texts", "size")
+    __slots__ = ("_places", "_texts", "size")
 
     def __init__(
         self, protocol: Protocol, steps: Sequence[Step], chunks: Drafted, framing: str
     ) -> None:
         before, after = FRAMES[framing]
         heads = heads_of(protocol, steps, framing)
-        #: Chunks as they are, and what others have in common; of each chunk, which of these it is,
-        #: and its rank among those that have it in common.
+        #: Chunks as they are, and what others have in common; of each chunk, which of these it is
+        #: (times how many chunks there are), and its rank among those that have it in common.
         self._texts: list[bytes | _HoledText] = []
         many = len(steps)
-        self._of, self._ranks = of, ranks = _whole_numbers(many), _whole_numbers(many)
+        code = "I" if many < 2**15 else "Q"
+        self._places = places = array(code, bytes(array(code).itemsize * many))
         texts = self._texts
         size = 0
         for draft in chunks:
@@ -55,24 +56,23 @@ class ToldChunks(Sequence[bytes]):
             head = heads[numbers[0]] + before if heads else before
             text = _holed(draft, head, after) if len(numbers) >= _FEW else None
             if text is not None:
-                place = len(texts)
-                for rank, number in enumerate(numbers):
-                    of[number], ranks[number] = place, rank
+                for place, number in enumerate(numbers, len(texts) * many):
+                    places[number] = place
                 texts.append(text)
                 size += len(text.text) + 8 * len(text.numbers)
                 continue
             for number, payload in zip(numbers, draft.payloads(), strict=True):
-                of[number] = len(texts)
+                places[number] = len(texts) * many
                 frame = b"%b%b%b" % (head, orjson.dumps(payload), after)
                 texts.append(frame)
                 size += len(frame)
         self.size = size
         if many and protocol.sentinel is not None:
-            self._texts.append(self[-1] + tail_of(protocol, steps, framing))
-            self._of[-1] = len(self._texts) - 1
+            texts.append(self[-1] + tail_of(protocol, steps, framing))
+            places[-1] = (len(texts) - 1) * many
 
     def __len__(self) -> int:
-        return len(self._of)
+        return len(self._places)
 
     @overload
     def __getitem__(self, number: int) -> bytes: ...
@@ -82,17 +82,13 @@ class ToldChunks(Sequence[bytes]):
     def __getitem__(self, number: int | slice) -> bytes | list[bytes]:
         if isinstance(number, slice):
             return [self[each] for each in range(*number.indices(len(self)))]
-        found = self._texts[self._of[number]]
+        which, rank = divmod(self._places[number], len(self._places))
+        found = self._texts[which]
         if isinstance(found, bytes):
             return found
         text, holes, numbers = found
-        place = self._ranks[number] * holes
+        place = rank * holes
         return text % tuple(numbers[place : place + holes])
-
-
-def _whole_numbers(many: int) -> array[int]:
-    """So many zeros, in place of which there may be any number below it."""
-    return array("H", bytes(2 * many)) if many < 2**16 else array("L", bytes(8 * many))
 
 
 def _holed(draft: Draft, before: bytes, after: bytes) -> _HoledText | None:
