@@ -10,17 +10,17 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from soundstage.contract import Contract
 from soundstage.contract.json_schema import patterns
 from soundstage.contract.json_schema.field_path import FieldPath, field_path
 from soundstage.contract.json_schema.field_schemas import Schema
 from soundstage.contract.protocol import Protocol, Stage
+from soundstage.generation.alike_chunks import AlikeChunks, ChunkTemplate
 from soundstage.generation.chunk_values import (
     ROLES,
     ChunkContext,
-    Column,
     Fill,
     Still,
     StreamNumbers,
@@ -29,7 +29,7 @@ from soundstage.generation.chunk_values import (
 )
 from soundstage.generation.drawn_numbers import drawn_numbers
 from soundstage.generation.sampled_chunks import ChunkSampler, scaled
-from soundstage.generation.story import Draft, Drafted, Payload, Step, Story, Track
+from soundstage.generation.story import Drafted, Payload, Step, Story, Track
 
 _NO_TRACK: tuple[Track | None, ...] = (None,)
 
@@ -62,60 +62,6 @@ def gathered(schema: Schema | bool) -> Schema:
     for part in schema.get("allOf", ()):
         parts.update(gathered(part))
     return {**parts, **schema}
-
-
-_Fills = tuple[tuple[str, Fill], ...]
-
-
-class _Template(NamedTuple):
-    """How to fill a stage's chunk: the fixed fields in their order, and the ones to work out, by
-    what they depend on.
-    """
-
-    fixed: Payload
-    still: tuple[tuple[str, Still], ...]
-    columns: tuple[tuple[str, Column], ...]
-    live: _Fills  # those that are worked out chunk by chunk: they draw, or depend on others
-    optional: _Fills
-    progress: int | None  # 0..100 if fixed, None if it is to be drawn, -1 if there is none
-    by_track: bool  # whether chunks of two tracks may differ
-    draws: bool  # whether its chunks have to be made one by one, in order
-    sampled: ChunkSampler | None = None  # makes the whole chunk where the plain way will not do
-
-    @classmethod
-    def of(cls, fixed: Payload, fills: _Fills, optional: _Fills, progress: int | None) -> _Template:
-        """With the fields to work out in any order."""
-        still = tuple((name, fill) for name, fill in fills if isinstance(fill, Still))
-        columns = tuple((name, fill) for name, fill in fills if isinstance(fill, Column))
-        live = tuple(each for each in fills if not isinstance(each[1], Still | Column))
-        draws = bool(live or optional)
-        by_track = draws or any(fill.by_track for _, fill in still)
-        return cls(fixed, still, columns, live, optional, progress, by_track, draws)
-
-    def drawn_by(self, sampler: ChunkSampler) -> _Template:
-        """The same, its chunks made as a whole."""
-        return self._replace(sampled=sampler, by_track=True, draws=True)
-
-    @property
-    def fills(self) -> _Fills:
-        """All fields to work out."""
-        return (*self.still, *self.columns, *self.live)
-
-
-class _Alike:
-    """The chunks of one stage and track in one stream, while they are being filled. The last chunk
-    of a stream is alike to no other.
-    """
-
-    __slots__ = ("drawn", "numbers", "place", "template", "track")
-
-    def __init__(self, template: _Template, track: Track | None, place: int) -> None:
-        self.template = template
-        self.track = track
-        self.place = place
-        self.numbers: list[int] = []
-        #: What was worked out chunk by chunk: a row a chunk, or the chunk as a whole.
-        self.drawn: list[Any] = []
 
 
 class PayloadMaker:
@@ -177,26 +123,25 @@ class PayloadMaker:
         ]
         # In the order of the chunks, since all draw from one source.
         for number, part in sorted(drawing, key=itemgetter(0)):
-            self._draw(number, part, chunk, stream)
+            part.draw(number, chunk, stream)
         complete = False
         if steps:
             flag = self.flag_on_last
             complete = chunk.complete = rng.random() < 0.5 if flag is None else flag
             # The last part is that of the last chunk, and of no other.
-            self._draw(last, parts[-1], chunk, stream)
+            parts[-1].draw(last, chunk, stream)
         result: Drafted = []
         for part in parts:
             chunk.complete = complete and part is parts[-1]
-            chunk.track, chunk.place = part.track, part.place
-            result += self._drafts(part, chunk, stream)
+            result += part.drafts(chunk, stream)
         return result
 
-    def _parts(self, steps: Sequence[Step]) -> list[_Alike]:
+    def _parts(self, steps: Sequence[Step]) -> list[AlikeChunks]:
         """The steps of a stream, put together where they are alike; the last one by itself."""
         in_turn = list(dict.fromkeys([step.track for step in steps if step.track is not None]))
         turns: dict[str, int] = {}
-        known: dict[tuple[str, Track | None], _Alike] = {}
-        parts: list[_Alike] = []
+        known: dict[tuple[str, Track | None], AlikeChunks] = {}
+        parts: list[AlikeChunks] = []
         last = len(steps) - 1
         for number, step in enumerate(steps):
             part = known.get(step)
@@ -214,61 +159,12 @@ class PayloadMaker:
                 track = in_turn[turn % len(in_turn)]
                 part = known.get((stage, track))
             if part is None or number == last:
-                part = _Alike(template, track, self._place_of(track))
+                part = AlikeChunks(template, track, self._place_of(track))
                 parts.append(part)
                 if stage in self.templates:
                     known[(stage, track) if turning else step] = part
             part.numbers.append(number)
         return parts
-
-    @staticmethod
-    def _draw(number: int, part: _Alike, chunk: ChunkContext, stream: StreamNumbers) -> None:
-        """Work out what one chunk has by itself and draws, or depends on what others drew for."""
-        template = part.template
-        chunk.number, chunk.progress = number, stream.progress[number]
-        chunk.counted = stream.counted[number]
-        chunk.track, chunk.place = part.track, part.place
-        if template.sampled is not None:
-            part.drawn.append(template.sampled.chunk(chunk))
-            return
-        drawn = [fill(chunk) for _, fill in template.live]
-        more: Payload = {}
-        for name, fill in template.optional if chunk.optional else ():
-            if chunk.rng.random() < chunk.optional:
-                more[name] = fill(chunk)
-        part.drawn.append((drawn, more))
-
-    @staticmethod
-    def _drafts(part: _Alike, chunk: ChunkContext, stream: StreamNumbers) -> Drafted:
-        """What chunks that are alike come to: one draft, or one each where they were drawn whole,
-        or with fields that may be left out.
-        """
-        template, numbers = part.template, part.numbers
-        if template.sampled is not None:
-            return [
-                Draft((number,), whole) for number, whole in zip(numbers, part.drawn, strict=True)
-            ]
-        first = template.fixed.copy()
-        for name, fill in template.still:
-            first[name] = fill.fill(chunk)
-        if len(numbers) == 1:  # half of all: what others have by themselves is its own
-            for name, column in template.columns:
-                first[name] = column.many(stream, numbers)[0]
-            if template.draws:
-                drawn, more = part.drawn[0]
-                first.update(zip([name for name, _ in template.live], drawn, strict=True))
-                first.update(more)
-            return [Draft(numbers, first)]
-        names = [name for name, _ in template.columns]
-        columns: list[Sequence[Any]] = [fill.many(stream, numbers) for _, fill in template.columns]
-        if template.live:
-            names += [name for name, _ in template.live]
-            columns += zip(*(drawn for drawn, _ in part.drawn), strict=True)
-        draft = Draft(numbers, first, tuple(names), columns)
-        if not (chunk.optional and template.optional):
-            return [draft]
-        whole = zip(numbers, draft.payloads(), part.drawn, strict=True)
-        return [Draft((number,), payload | more) for number, payload, (_, more) in whole]
 
     def _place_of(self, track: Track | None) -> int:
         """The place of a track among those of a story."""
@@ -279,7 +175,7 @@ class PayloadMaker:
             return track - tracks.start
         return self.places.get(track, 0)
 
-    def _failure_after(self, stage: str, steps: Sequence[Step], number: int) -> _Template:
+    def _failure_after(self, stage: str, steps: Sequence[Step], number: int) -> ChunkTemplate:
         after = steps[number - 1].stage if number else ""
         known = self.failures[stage]
         return known[after] if after in known else next(iter(known.values()))
@@ -335,7 +231,7 @@ class PayloadMaker:
             values.append(most)
         return values
 
-    def _template(self, stage: Stage) -> _Template:
+    def _template(self, stage: Stage) -> ChunkTemplate:
         properties = stage.schema["properties"]
         required = stage.schema.get("required", ())
         fixed: Payload = {}
@@ -361,7 +257,7 @@ class PayloadMaker:
             for schema in path.schemas(stage.schema):
                 known = schema.get("const")
                 progress = None if known is None else int(scaled(schema, known, back=True))
-        return _Template.of(fixed, tuple(fills), tuple(optional), progress)
+        return ChunkTemplate.of(fixed, tuple(fills), tuple(optional), progress)
 
     def _look_closer(self, stage: Stage) -> None:
         """See whether the plain way to fill a stage's chunks is good enough: what it makes meets
@@ -387,7 +283,7 @@ class PayloadMaker:
                 return
         self.templates[stage.name] = template.drawn_by(sampler)
 
-    def _failure(self, failure: Stage, stages: list[Stage]) -> dict[str, _Template]:
+    def _failure(self, failure: Stage, stages: list[Stage]) -> dict[str, ChunkTemplate]:
         """The chunk of a failure, by the stage before it: the fields that all stages share, as
         that stage fills them, and those of the failure.
         """
@@ -407,7 +303,7 @@ class PayloadMaker:
                 for name, fill in usual.fills
                 if name in kept
             )
-            result[stage.name] = _Template.of(fixed | own.fixed, fills + own.fills, (), -1)
+            result[stage.name] = ChunkTemplate.of(fixed | own.fixed, fills + own.fills, (), -1)
         return result
 
     def filler(self, name: str, schema: Schema) -> Fill:
