@@ -8,19 +8,19 @@ import orjson
 import pytest
 
 from soundstage.contract import load_all
-from soundstage.emulator.generations.told_chunks import ToldChunks
+from soundstage.emulator.generations.told_chunks import ToldChunks, first_that_say
 from soundstage.generation.faults.fault import FRAMES, heads_of, tail_of
-from soundstage.generation.walk import Draft, Step, drafted, plan, random_story
+from soundstage.generation.walk import Draft, Step, drafted, in_order, plan, random_story
 
 CONTRACTS = load_all()
 
 
 def written(protocol, steps, chunks, framing):
     before, after = FRAMES[framing]
-    heads = heads_of(protocol, steps, framing) or [b""] * len(chunks)
+    heads = heads_of(protocol, steps, framing) or [b""] * len(steps)
     frames = [
-        head + before + orjson.dumps(draft.payload(values)) + after
-        for head, (draft, values) in zip(heads, chunks, strict=True)
+        head + before + orjson.dumps(payload) + after
+        for head, payload in zip(heads, in_order(chunks), strict=True)
     ]
     if frames:
         frames[-1] += tail_of(protocol, steps, framing)
@@ -60,40 +60,36 @@ FIRST = {"a": "100% {}", "b": "x\0", "n": None, "m": None}
     ],
 )
 def test_what_differs_in_more_than_numbers_is_told_as_it_is(rows):
-    protocol, draft = CONTRACTS["v6"].protocol, Draft(FIRST, ("n", "m"))
+    protocol, columns = CONTRACTS["v6"].protocol, list(zip(*rows, strict=True))
     steps = [Step("running", None)] * len(rows)
-    chunks = [(draft, list(row)) for row in rows]
+    chunks = [Draft(range(len(rows)), FIRST, ("n", "m"), columns)]
     expected = written(protocol, steps, chunks, "sse")
     assert list(ToldChunks(protocol, steps, chunks, "sse")) == expected
 
 
 def test_what_most_chunks_say_is_kept_once():
-    protocol, draft = CONTRACTS["v6"].protocol, Draft({"text": "x" * 1_000, "n": 0}, ("n",))
+    protocol, first = CONTRACTS["v6"].protocol, {"text": "x" * 1_000, "n": 0}
     steps = [Step("running", None)] * 50
-    assert ToldChunks(protocol, steps, [(draft, [n]) for n in range(50)], "sse").size < 2_000
+    chunks = [Draft(range(50), first, ("n",), [range(50)])]
+    assert ToldChunks(protocol, steps, chunks, "sse").size < 2_000
 
 
 def test_where_a_text_is_told_first_is_known():
-    protocol = CONTRACTS["v6"].protocol
     url = "http://h/100%/song.mp3"
     chunks = [
-        (Draft({"n": 0, "about": f"{url} and more"}), []),
-        *[(Draft({"n": 0, "url": "u"}, ("n",)), [n]) for n in range(2)],
-        *[
-            (each, [n])
-            for each in [Draft({"n": 0, "in": [{"url": url}]}, ("n",))]
-            for n in range(5)
-        ],
+        Draft([5, 6], {"n": 0, "in": [{"url": url}]}, ("n",), [[5, 6]]),
+        Draft([0], {"n": 0, "about": f"{url} and more"}),
+        Draft([1, 2], {"n": 0, "url": "u"}, ("n",), [[1, 2]]),
+        Draft([3, 4], {"n": 0, "url": "late"}, ("url",), [[None, url]]),
+        Draft([7], [["u", {"deep": "x"}], 1]),
     ]
-    told = ToldChunks(protocol, [Step("running", None)] * len(chunks), chunks, "sse")
-    assert told.first_that_say({each: orjson.dumps(each) for each in (url, "u", "x")}) == {
-        url: 3, "u": 1
-    }  # fmt: skip
+    assert first_that_say(chunks, (url, "u", "x", "none")) == {url: 4, "u": 1, "x": 7}
 
 
 def test_chunks_that_are_anything_are_told_as_they_are():
     protocol = CONTRACTS["v6"].protocol
     steps = [Step("running", None)] * 4
-    chunks = [(Draft(payload), []) for payload in ([1], "text", None, {"a": 1})]
+    payloads = [1], "text", None, {"a": 1}
+    chunks = [Draft([number], payload) for number, payload in enumerate(payloads)]
     expected = written(protocol, steps, chunks, "sse")
     assert list(ToldChunks(protocol, steps, chunks, "sse")) == expected

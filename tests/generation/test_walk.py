@@ -12,6 +12,7 @@ import jsonschema_rs
 import pytest
 
 from soundstage.contract import Contract, load_all
+from soundstage.generation.drawn_numbers import drawn_numbers
 from soundstage.generation.walk import Step, Story, payloads, plan, random_story, sync_result
 
 SEEDS = range(300)
@@ -201,3 +202,12 @@ def test_chunks_tell_the_story(contract: Contract) -> None:
     if contract.protocol.tracks:
         assert all(url in text for url in story.stream_urls)
         assert "la" in text
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 0), (1, 99), (5, 200), (-3, 4), (0, 127), (0, 128)])
+@pytest.mark.parametrize("kind", [random.Random, type("Another", (random.Random,), {})])
+def test_many_numbers_are_drawn_as_one_by_one(kind, low, high):
+    one, many = kind(5), kind(5)
+    expected = [one.randint(low, high) for _ in range(300)]
+    assert drawn_numbers(many, low, high, 300) == expected
+    assert many.random() == one.random()

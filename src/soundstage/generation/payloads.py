@@ -9,16 +9,27 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
-from typing import Any, NamedTuple
+from operator import itemgetter
+from typing import Any
 
 from soundstage.contract import Contract
 from soundstage.contract.json_schema import patterns
 from soundstage.contract.json_schema.field_path import FieldPath, field_path
 from soundstage.contract.json_schema.field_schemas import Schema
 from soundstage.contract.protocol import Protocol, Stage
-from soundstage.generation.chunk_values import ROLES, STILL, ChunkContext, Fill, text
+from soundstage.generation.alike_chunks import AlikeChunks, ChunkTemplate
+from soundstage.generation.chunk_values import (
+    ROLES,
+    ChunkContext,
+    Fill,
+    Still,
+    StreamNumbers,
+    index_from,
+    text,
+)
+from soundstage.generation.drawn_numbers import drawn_numbers
 from soundstage.generation.sampled_chunks import ChunkSampler, scaled
-from soundstage.generation.story import Draft, Drafted, Payload, Step, Story, Track
+from soundstage.generation.story import Drafted, Payload, Step, Story, Track
 
 _NO_TRACK: tuple[Track | None, ...] = (None,)
 
@@ -53,41 +64,6 @@ def gathered(schema: Schema | bool) -> Schema:
     return {**parts, **schema}
 
 
-_Fills = tuple[tuple[str, Fill], ...]
-
-
-class _Template(NamedTuple):
-    """How to fill a stage's chunk: the fixed fields in their order, and the ones to work out, those
-    that are the same in all chunks of one track apart.
-    """
-
-    fixed: Payload
-    still: _Fills
-    names: tuple[str, ...]  # of the others, and how they are filled
-    live: tuple[Fill, ...]
-    optional: _Fills
-    progress: int | None  # 0..100 if fixed, None if it is to be drawn, -1 if there is none
-    sampled: ChunkSampler | None = None  # makes the whole chunk where the plain way will not do
-
-    @classmethod
-    def of(cls, fixed: Payload, fills: _Fills, optional: _Fills, progress: int | None) -> _Template:
-        """With the fields to work out in any order."""
-        still = tuple(each for each in fills if each[1] in STILL)
-        live = {name: fill for name, fill in fills if fill not in STILL}
-        return cls(fixed, still, tuple(live), tuple(live.values()), optional, progress)
-
-    @property
-    def fills(self) -> _Fills:
-        """All fields to work out."""
-        return self.still + tuple(zip(self.names, self.live, strict=True))
-
-
-#: What the chunks of one stage and track have in common in one stream: their draft, what fills in
-#: the rest, whether they count, what makes them where that will not do, the place of the track.
-#: (A plain tuple: it is taken apart for each chunk.)
-_Begun = tuple[Draft, tuple[Fill, ...], _Fills, bool, ChunkSampler | None, int]
-
-
 class PayloadMaker:
     """What payloads need of a contract, ready to be used thousands of times."""
 
@@ -115,6 +91,7 @@ class PayloadMaker:
         self.templates = {stage.name: self._template(stage) for stage in stages}
         for stage in stages:
             self._look_closer(stage)
+        self._kinds = {name: template.progress for name, template in self.templates.items()}
         self.failures = {
             stage.name: self._failure(stage, stages)
             for stage in self.protocol.stages
@@ -134,63 +111,60 @@ class PayloadMaker:
         last = len(steps) - 1
         chunk = ChunkContext(story, rng, 0, last, optional=optional, given=given or {})
         rises = self._progress(steps, rng, percentages)
-        in_turn = list(dict.fromkeys(step.track for step in steps if step.track is not None))
-        turns: dict[str, int] = {}
-        begun: dict[tuple[str, Track | None], _Begun] = {}
+        counted: Sequence[int] = range(len(steps))
+        if self.unnumbered:
+            counts = (step.stage not in self.unnumbered for step in steps)
+            counted = list(accumulate(counts, initial=0))
+        stream = StreamNumbers(counted, rises)
+        parts = self._parts(steps)
         chunk.complete = False
+        drawing = [
+            (number, part) for part in parts[:-1] if part.template.draws for number in part.numbers
+        ]
+        # In the order of the chunks, since all draw from one source.
+        for number, part in sorted(drawing, key=itemgetter(0)):
+            part.draw(number, chunk, stream)
+        complete = False
+        if steps:
+            flag = self.flag_on_last
+            complete = chunk.complete = rng.random() < 0.5 if flag is None else flag
+            # The last part is that of the last chunk, and of no other.
+            parts[-1].draw(last, chunk, stream)
         result: Drafted = []
-        for number, step in enumerate(steps):
-            chunk.number = number
-            if number == last:
-                flag = self.flag_on_last
-                chunk.complete = rng.random() < 0.5 if flag is None else flag
-            chunk.progress = rises[number]
-            key: tuple[str, Track | None] = step
-            if in_turn and step.track is None:
-                # A stage without a track speaks of the tracks in the order in which they came.
-                turn = turns[step.stage] = turns.get(step.stage, -1) + 1
-                key = (step.stage, in_turn[turn % len(in_turn)])
-            known = begun.get(key)
-            if known is None:
-                chunk.track = key[1]
-                chunk.place = self._place_of(key[1])
-                known = self._begin(step, steps, chunk)
-                if step.stage in self.templates:  # a failure says what comes of the one before it
-                    begun[key] = known
-            draft, live, more, counts, sampled, chunk.place = known
-            chunk.track = key[1]
-            values: list[Any] = []
-            for fill in live:
-                values.append(fill(chunk))  # faster than a comprehension
-            if sampled is not None:
-                draft = Draft(sampled.chunk(chunk))
-            elif optional and more:
-                draft, values = self._with_optional(draft.payload(values), more, optional, chunk)
-            chunk.counted += counts
-            result.append((draft, values))
+        for part in parts:
+            chunk.complete = complete and part is parts[-1]
+            result += part.drafts(chunk, stream)
         return result
 
-    def _begin(self, step: Step, steps: Sequence[Step], chunk: ChunkContext) -> _Begun:
-        """What the chunks of one stage and track have in common."""
-        counts, place = step.stage not in self.unnumbered, chunk.place
-        template = self.templates.get(step.stage)
-        template = template or self._failure_after(step.stage, steps, chunk.number)
-        if template.sampled is not None:
-            return Draft(None), (), (), counts, template.sampled, place
-        first = template.fixed.copy()
-        for name, fill in template.still:
-            first[name] = fill(chunk)
-        draft = Draft(first, template.names)
-        return draft, template.live, template.optional, counts, None, place
-
-    @staticmethod
-    def _with_optional(
-        payload: Payload, fills: _Fills, optional: float, chunk: ChunkContext
-    ) -> tuple[Draft, list[Any]]:
-        for name, fill in fills:
-            if chunk.rng.random() < optional:
-                payload[name] = fill(chunk)
-        return Draft(payload), []
+    def _parts(self, steps: Sequence[Step]) -> list[AlikeChunks]:
+        """The steps of a stream, put together where they are alike; the last one by itself."""
+        in_turn = list(dict.fromkeys([step.track for step in steps if step.track is not None]))
+        turns: dict[str, int] = {}
+        known: dict[tuple[str, Track | None], AlikeChunks] = {}
+        parts: list[AlikeChunks] = []
+        last = len(steps) - 1
+        for number, step in enumerate(steps):
+            part = known.get(step)
+            if part is not None and number != last:
+                part.numbers.append(number)
+                continue
+            stage, track = step
+            template = self.templates.get(stage)
+            if template is None:  # a failure says what comes of the one before it
+                template = self._failure_after(stage, steps, number)
+            turning = bool(in_turn) and track is None and template.by_track
+            if turning:
+                # A stage without a track speaks of the tracks in the order in which they came.
+                turn = turns[stage] = turns.get(stage, -1) + 1
+                track = in_turn[turn % len(in_turn)]
+                part = known.get((stage, track))
+            if part is None or number == last:
+                part = AlikeChunks(template, track, self._place_of(track))
+                parts.append(part)
+                if stage in self.templates:
+                    known[(stage, track) if turning else step] = part
+            part.numbers.append(number)
+        return parts
 
     def _place_of(self, track: Track | None) -> int:
         """The place of a track among those of a story."""
@@ -201,7 +175,7 @@ class PayloadMaker:
             return track - tracks.start
         return self.places.get(track, 0)
 
-    def _failure_after(self, stage: str, steps: Sequence[Step], number: int) -> _Template:
+    def _failure_after(self, stage: str, steps: Sequence[Step], number: int) -> ChunkTemplate:
         after = steps[number - 1].stage if number else ""
         known = self.failures[stage]
         return known[after] if after in known else next(iter(known.values()))
@@ -238,25 +212,26 @@ class PayloadMaker:
         self, steps: Sequence[Step], rng: random.Random, known: Sequence[int] | None
     ) -> list[int]:
         """A percentage for each chunk that never falls, whatever fixed ones stand between."""
-        kinds = [
-            self.templates[s.stage].progress if s.stage in self.templates else -1 for s in steps
-        ]
+        kinds = [self._kinds.get(step.stage, -1) for step in steps]
         first_fixed = next(
             (n for n, kind in enumerate(kinds) if kind not in (None, -1)), len(kinds)
         )
-        drawn = sum(kind is None for kind in kinds[:first_fixed])
         if known is None:
-            rising = iter(sorted(rng.randint(1, 99) for _ in range(drawn)))
+            rising = iter(sorted(drawn_numbers(rng, 1, 99, kinds[:first_fixed].count(None))))
         else:
             told = [known[n] for n, kind in enumerate(kinds[:first_fixed]) if kind is None]
             rising = iter([min(max(value, 0), 99) for value in told])
-        values = [
-            (next(rising) if kind is None else 0) if number < first_fixed else max(kind or 0, 0)
-            for number, kind in enumerate(kinds)
-        ]
-        return list(accumulate(values, max))
+        values, most = [], 0
+        for number, kind in enumerate(kinds):
+            value = kind or 0
+            if kind is None and number < first_fixed:
+                value = next(rising)
+            if value > most:
+                most = value
+            values.append(most)
+        return values
 
-    def _template(self, stage: Stage) -> _Template:
+    def _template(self, stage: Stage) -> ChunkTemplate:
         properties = stage.schema["properties"]
         required = stage.schema.get("required", ())
         fixed: Payload = {}
@@ -282,7 +257,7 @@ class PayloadMaker:
             for schema in path.schemas(stage.schema):
                 known = schema.get("const")
                 progress = None if known is None else int(scaled(schema, known, back=True))
-        return _Template.of(fixed, tuple(fills), tuple(optional), progress)
+        return ChunkTemplate.of(fixed, tuple(fills), tuple(optional), progress)
 
     def _look_closer(self, stage: Stage) -> None:
         """See whether the plain way to fill a stage's chunks is good enough: what it makes meets
@@ -306,16 +281,16 @@ class PayloadMaker:
                     break
             else:
                 return
-        self.templates[stage.name] = template._replace(sampled=sampler)
+        self.templates[stage.name] = template.drawn_by(sampler)
 
-    def _failure(self, failure: Stage, stages: list[Stage]) -> dict[str, _Template]:
+    def _failure(self, failure: Stage, stages: list[Stage]) -> dict[str, ChunkTemplate]:
         """The chunk of a failure, by the stage before it: the fields that all stages share, as
         that stage fills them, and those of the failure.
         """
         sampler = ChunkSampler(self.protocol, failure.schema, failure, self.given)
         own = self._template(failure)
         if not sampler.plain or any(self.templates[each.name].sampled for each in stages):
-            return {"": own._replace(sampled=sampler)}
+            return {"": own.drawn_by(sampler)}
         shared = set.intersection(*(set(s.schema.get("required", ())) for s in stages))
         result = {}
         for stage in stages:
@@ -328,25 +303,24 @@ class PayloadMaker:
                 for name, fill in usual.fills
                 if name in kept
             )
-            result[stage.name] = _Template.of(fixed | own.fixed, fills + own.fills, (), -1)
+            result[stage.name] = ChunkTemplate.of(fixed | own.fixed, fills + own.fills, (), -1)
         return result
 
     def filler(self, name: str, schema: Schema) -> Fill:
         """How the field `name` is filled, from the part it plays, its role, or its schema."""
         protocol = self.protocol
         if protocol.index and name == protocol.index.field.name:
-            start, step = protocol.index.start, protocol.index.step
-            return lambda chunk: start + step * chunk.counted
+            return index_from(protocol.index.start, protocol.index.step)
         if protocol.completion and name == protocol.completion.field.name:
-            return lambda chunk: chunk.complete
+            return Still(lambda chunk: chunk.complete)
         if protocol.tracks and name == protocol.tracks.field.name:
-            return lambda chunk: chunk.track
+            return ROLES["track"]
         schema = gathered(schema)
         if "const" in schema:
             value = schema["const"]
-            return lambda chunk: value
+            return Still(lambda chunk: value)
         if (given := self.given.get((name,))) is not None and not schema.get("x-role"):
-            return lambda chunk: chunk.given.get(given, chunk.story.message_id)
+            return Still(lambda chunk: chunk.given.get(given, chunk.story.message_id))
         role, _, may_be_null = schema.get("x-role", "").partition("_or_null")
         kinds = schema.get("type", "null")
         kinds = kinds if isinstance(kinds, list) else [kinds]
@@ -364,7 +338,7 @@ class PayloadMaker:
         else:
             kind = next((kind for kind in kinds if kind != "null"), "null")
             plain = _TYPES[kind](schema)
-            fill = lambda chunk: plain  # noqa: E731
+            fill = Still(lambda chunk: plain)
         if may_be_null or "null" in kinds:
             return lambda chunk: fill(chunk) if chunk.known(name) else None
         return fill

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,24 +19,37 @@ class Step(NamedTuple):
 
 
 class Draft(NamedTuple):
-    """What chunks have in common: their members in order, with any value for those that each chunk
-    fills in by itself, whose names are `live`.
+    """Chunks that have most in common: `numbers` are theirs in the stream, rising; `first` has the
+    members of all of them in order, with any value for those that each has by itself. `live` are
+    the names of these, and `columns` what the chunks say there, a sequence a name.
     """
 
+    numbers: Sequence[int]
     first: Any
     live: tuple[str, ...] = ()
+    columns: Sequence[Sequence[Any]] = ()
 
-    def payload(self, values: Iterable[Any] = ()) -> Any:
-        """The chunk with these values of its own, in the order of `live`."""
+    def payloads(self) -> Iterable[Any]:
+        """Its chunks, in order, each an object of its own."""
         if not self.live:
-            return self.first
-        payload = self.first.copy()
-        payload.update(zip(self.live, values, strict=True))
-        return payload
+            if len(self.numbers) == 1:
+                return (self.first,)
+            return [self.first.copy() for _ in self.numbers]
+        told = zip(*self.columns, strict=True)
+        return [{**self.first, **dict(zip(self.live, values, strict=True))} for values in told]
 
 
-#: Each chunk of a stream: what it has in common with others, and its own values.
-Drafted = list[tuple[Draft, list[Any]]]
+#: The chunks of a stream, put together by what they have in common: each is in one draft.
+Drafted = list[Draft]
+
+
+def in_order(drafts: Drafted) -> list[Any]:
+    """The chunks of a stream as payloads, in their order."""
+    payloads: list[Any] = [None] * sum(len(draft.numbers) for draft in drafts)
+    for draft in drafts:
+        for number, payload in zip(draft.numbers, draft.payloads(), strict=True):
+            payloads[number] = payload
+    return payloads
 
 
 @dataclass(frozen=True, slots=True)

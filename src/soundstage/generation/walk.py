@@ -28,6 +28,7 @@ from soundstage.generation.story import (
     Story,
     Track,
     identifier,
+    in_order,
     random_story,
     song_title,
 )
@@ -39,10 +40,12 @@ __all__ = [
     "Payload",
     "Step",
     "Story",
+    "Times",
     "Track",
     "drafted",
     "headline_times",
     "identifier",
+    "in_order",
     "order_of",
     "payloads",
     "plan",
@@ -59,6 +62,8 @@ _RARELY = 20
 #: How eager a stage that must come is, beside one chunk (1.0) of the unbounded ones.
 _EAGERNESS = 0.7
 _NO_TRACK: tuple[Track | None, ...] = (None,)
+#: Of so many places on the ways of streams it is remembered who may come next.
+_MOST_CHOICES = 2_000
 #: Draws how often a stage comes (on its track), where somebody knows better than the walk.
 Times = Callable[[random.Random], int]
 _UNKNOWN: Mapping[str, Times] = MappingProxyType({})
@@ -145,11 +150,11 @@ def payloads(
     percentages: Sequence[int] | None = None,
     given: Mapping[str, str] | None = None,
 ) -> list[Payload]:
-    """The chunks of `steps` as `drafted` makes them, each an object of its own."""
+    """The chunks of `steps` as `drafted` makes them, in order."""
     made = drafted(
         contract, steps, story, rng, optional=optional, percentages=percentages, given=given
     )
-    return [draft.payload(values) for draft, values in made]
+    return in_order(made)
 
 
 def maker_of(contract: Contract) -> PayloadMaker:
@@ -257,6 +262,8 @@ class Order:
             (item.before, item.siblings, item.closes, item.after, item.stage.times[1] is None)
             for item in self.items
         ]
+        #: Who may come next, by what has come and what is to come: most streams go the same ways.
+        self._choices: dict[tuple[int, int], list[tuple[int, bool]]] = {}
         #: The items that end the stream, but those that may follow such an end: one of them comes.
         self.closing = [
             number
@@ -371,7 +378,9 @@ class Order:
         choices: list[tuple[int, bool]] = []
         while waiting:
             if not choices:  # something has come, or is over, so that others may come now
-                choices = self._may_come(waiting, came, to_come)
+                choices = self._choices.get((came, to_come)) or self._may_come(
+                    waiting, came, to_come
+                )
             total, weights = 0.0, []
             for number, unbounded in choices:
                 total += left[number] if unbounded else _EAGERNESS
@@ -404,6 +413,8 @@ class Order:
                     break
             else:
                 choices.append((number, unbounded))
+        if len(self._choices) < _MOST_CHOICES:
+            self._choices[came, to_come] = choices
         return choices
 
     def ready(self, left: Sequence[int], came: int) -> list[int]:

@@ -16,6 +16,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from heapq import heappop, heappush
 from typing import Any, Final
 
@@ -35,11 +36,17 @@ def billing_chunk(protocol: Protocol, steps: Sequence[Step], *, failed: bool) ->
     """The number of the chunk that bills a generation: the first of a stage that charges, else the
     last one. None if it fails before: then nothing is charged.
     """
-    charging = {stage.name for stage in protocol.stages if stage.charges}
+    charging = _charging(protocol)
     for number, step in enumerate(steps):
         if step.stage in charging:
             return number
     return None if charging and failed else len(steps) - 1
+
+
+@lru_cache(100)
+def _charging(protocol: Protocol) -> frozenset[str]:
+    """The stages that charge."""
+    return frozenset(stage.name for stage in protocol.stages if stage.charges)
 
 
 @dataclass(slots=True)

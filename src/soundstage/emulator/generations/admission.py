@@ -32,8 +32,9 @@ from soundstage.emulator.generations.factory import (
     course_of,
 )
 from soundstage.emulator.generations.generations import Generation
+from soundstage.emulator.generations.read_bodies import ReadBodies
 from soundstage.emulator.generations.repeats import Repeats
-from soundstage.emulator.generations.request_reader import BadBody, RequestReader
+from soundstage.emulator.generations.request_reader import BadBody
 from soundstage.emulator.generations.store import Store
 from soundstage.emulator.http.asgi import (
     base_url,
@@ -131,12 +132,11 @@ class Admission:
         self.ledger = ledger
         self.store = store
         self.accounts = accounts
-        self._triggers = accounts.triggers
         self._capacity = Capacity()
         self._limited = False
         self._asked = 0
         self._refusing = False
-        self._readers: dict[int, RequestReader] = {}
+        self._bodies: dict[int, ReadBodies] = {}
         self._repeats = Repeats()
         self._error: str | None = None
         self._limits: Mapping[str, RateLimit | None] = {}
@@ -166,6 +166,7 @@ class Admission:
         """Forget who was let in."""
         self._capacity.clear()
         self._repeats.clear()
+        self._bodies.clear()
         self._asked = 0
 
     def account(self, scope: Scope, contract: Contract) -> Account | None:
@@ -202,23 +203,22 @@ class Admission:
         if (raw := await body_of(receive)) is None:
             return self._declined(contract, "too_large", f"at most {BODY_LIMIT:,} bytes are read")
         entry.received(raw)
-        asked = self._reader(place.endpoint).read(raw)
-        if isinstance(asked, BadBody):
+        body = self._bodies_of(place.endpoint).read(raw)
+        if isinstance(body, BadBody):
             # Again, for what it says: nothing of the key may be in it.
             return self._bad_body(place, scope, raw)
         repeated = self._repeats.of(place, account, scope, raw)
         if repeated is not None and not repeated.same:
             why = f"the {place.endpoint.idempotency_key} was sent with another body before"
             return self._declined(contract, "wrong_types", why)
-        words = self._triggers.words_in(asked.prompt)
-        early, late = _by_precedence([*words, *self._triggers.words_in(asked.lyrics or "")])
+        early, late = _by_precedence([*body.in_prompt, *body.in_lyrics])
         # Nothing waits from here on, so that no other request comes between.
         if (unwanted := self._unwanted(contract, account, early)) is not None:
             return unwanted
         held = self._hold(place, account, late, at, free=repeated is not None)
         if isinstance(held, Declined):
             return held
-        fails = any(word.fails for word in words)
+        fails = any(word.fails for word in body.in_prompt)
         again = header(scope["headers"], COURSE_HEADER)
         if again is None:
             course = course_of(self.factory.seed, held.number, contract.api, raw)
@@ -229,7 +229,9 @@ class Admission:
         else:
             self._repeats.keep(place, account, scope, raw, course)
         known = repeated is not None
-        return Accepted(place, asked, raw, base_url(scope), at, account, held, course, fails, known)
+        return Accepted(
+            place, body.asked, raw, base_url(scope), at, account, held, course, fails, known
+        )
 
     def begin(self, accepted: Accepted, faults: RequestFaults | None = None) -> Generation:
         """Make the generation of a request that was let in, give it its slot, say when its price is
@@ -287,10 +289,10 @@ class Admission:
         else:
             self.store.leave(accepted.generation)
 
-    def _reader(self, endpoint: Endpoint) -> RequestReader:
-        found = self._readers.get(id(endpoint))
+    def _bodies_of(self, endpoint: Endpoint) -> ReadBodies:
+        found = self._bodies.get(id(endpoint))
         if found is None:
-            found = self._readers[id(endpoint)] = RequestReader(endpoint)
+            found = self._bodies[id(endpoint)] = ReadBodies(endpoint, self.accounts.triggers)
         return found
 
     def why_unauthorized(self, scope: Scope, contract: Contract) -> str:
@@ -398,8 +400,8 @@ class Admission:
 
     def _bad_body(self, place: SongEndpoint, scope: Scope, raw: bytes) -> Declined:
         contract = place.contract
-        bad = self._reader(place.endpoint).read(raw, key_of(scope["headers"], contract.auth))
-        assert isinstance(bad, BadBody)
+        key = key_of(scope["headers"], contract.auth)
+        bad = self._bodies_of(place.endpoint).wrong(raw, key)
         return replace(self._declined(contract, bad.error, bad.why), problems=bad.problems)
 
     def refusal(self, contract: Contract, name: str) -> Reply:
@@ -412,6 +414,8 @@ class Admission:
 
 def _by_precedence(words: Sequence[Trigger]) -> tuple[Trigger | None, Trigger | None]:
     """Of the words that ask for errors, the first before the key's own troubles, and after."""
+    if not words:  # as nearly always
+        return None, None
     asked = sorted(
         (PRECEDENCE.index(word.error), number)
         for number, word in enumerate(words)

@@ -9,28 +9,30 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 from soundstage.contract import Contract
 from soundstage.contract.given_values import given_by_body
-from soundstage.contract.protocol import Endpoint
+from soundstage.contract.protocol import Endpoint, Protocol
 from soundstage.emulator.faults.choice import RequestFaults
 from soundstage.emulator.files.lyrics import sections, written
 from soundstage.emulator.files.songs import song_seconds
 from soundstage.emulator.generations.generations import Generation, tracks_of
-from soundstage.emulator.pace.profile import Profile
+from soundstage.emulator.pace.profile import ApiProfile, Profile
 from soundstage.generation.faults.catalogue import Chunks
 from soundstage.generation.walk import (
     Draft,
     Drafted,
     Step,
     Story,
+    Times,
     Track,
     drafted,
     drawn_tracks,
     headline_times,
     identifier,
+    in_order,
     plan,
     song_title,
 )
@@ -72,13 +74,18 @@ def _told_by(contract: Contract, endpoint: Endpoint) -> Endpoint:
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """What a request asks for, once it is found to be in order. `seconds` is the length of the
-    song, None where the contract has no parameter for it.
+    song, None where the contract has no parameter for it. `sections` are its lyrics as the songs
+    tell them: all songs that are asked for so share them.
     """
 
     prompt: str
     lyrics: str | None
     body: Mapping[str, Any]
     seconds: int | float | None = None
+    sections: list[dict[str, Any]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sections", sections(self.lyrics or ""))
 
 
 def tell_story(
@@ -95,8 +102,7 @@ def tell_story(
         album_art=f"{base}/album_art.webp",
         audio_urls=tuple(f"{base}/song-{value}.mp3" for value in tracks),
         stream_urls=tuple(f"{base}/live-{value}.mp3" for value in tracks),
-        lyrics_sections=sections(asked.lyrics or "")
-        or written(asked.prompt, song_name, message_id),
+        lyrics_sections=asked.sections or written(asked.prompt, song_name, message_id),
         prompt=asked.prompt,
     )
 
@@ -129,6 +135,7 @@ class Factory:
         self.seed = seed
         self.profile = profile
         self.speed = speed
+        self._drawn: dict[str, tuple[ApiProfile, Protocol, Mapping[str, Times]]] = {}
 
     def make(
         self,
@@ -145,6 +152,8 @@ class Factory:
         in them follow `base_url`. `faults` are those that a stream may get.
         """
         contract, framing, digest = place.contract, place.framing, course
+        if faults is not None:
+            asked = replace(asked)  # what a fault breaks in this song stays as it is in others
         rng = random.Random(digest)
         protocol = drawn_tracks(contract.protocol.for_request(asked.body), rng)
         tracks = tracks_of(protocol)
@@ -164,7 +173,7 @@ class Factory:
             broken = faults.in_stream(place.endpoint.name, chunks, framing, luck, redrawn)
         if broken is not None:
             steps = [step for step, _ in broken.chunks]
-            drafts = [(Draft(payload), []) for _, payload in broken.chunks]
+            drafts = [Draft((n,), payload) for n, (_, payload) in enumerate(broken.chunks)]
             schedule = self._schedule(contract, steps, digest)
         seconds = song_seconds(asked.seconds)
         generation = Generation(
@@ -181,13 +190,11 @@ class Factory:
     def _course(self, of: _Course, rng: random.Random) -> tuple[list[Step], Drafted, list[float]]:
         """The chunks of one course that the generation may take, and when they are due."""
         contract, story, digest = of.contract, of.story, of.digest
-        known = self.profile.of(contract.api).chunks
-        draws = {**headline_times(contract.protocol), **{n: each.draw for n, each in known.items()}}
         steps = plan(
             contract,
             rng,
             fails=of.fails,
-            times=draws,
+            times=self._times(contract),
             fails_after=of.fails_after,
             tracks=of.tracks if contract.protocol.tracks is not None else None,
         )
@@ -196,6 +203,16 @@ class Factory:
         # Every field that a stage lists, as the pages print them, also where none is required.
         drafts = drafted(contract, steps, story, rng, optional=1.0, percentages=percentages)
         return steps, drafts, schedule
+
+    def _times(self, contract: Contract) -> Mapping[str, Times]:
+        """What draws how often stages come, put together once for each profile."""
+        course, protocol = self.profile.of(contract.api), contract.protocol
+        known = self._drawn.get(contract.api)
+        if known is None or known[0] is not course or known[1] is not protocol:
+            own = {name: each.draw for name, each in course.chunks.items()}
+            known = course, protocol, {**headline_times(protocol), **own}
+            self._drawn[contract.api] = known
+        return known[2]
 
     def _schedule(self, contract: Contract, steps: Sequence[Step], digest: bytes) -> list[float]:
         rng = random.Random(digest + b"pacing")
@@ -206,6 +223,4 @@ class Factory:
 
 def _whole(steps: Sequence[Step], chunks: Drafted) -> Chunks:
     """The chunks as payloads, each with its step."""
-    return [
-        (step, draft.payload(values)) for step, (draft, values) in zip(steps, chunks, strict=True)
-    ]
+    return list(zip(steps, in_order(chunks), strict=True))

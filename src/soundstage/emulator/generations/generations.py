@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from itertools import repeat
 from typing import Any
-
-import orjson
 
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint, Protocol
@@ -26,7 +25,7 @@ from soundstage.emulator.faults.choice import (
     missed_header,
     playing,
 )
-from soundstage.emulator.generations.told_chunks import ToldChunks
+from soundstage.emulator.generations.told_chunks import ToldChunks, first_that_say
 from soundstage.emulator.http.replies import Headers
 from soundstage.generation.faults.catalogue import Chunks
 from soundstage.generation.walk import Drafted, Payload, Step, Story, Track, sync_result
@@ -110,10 +109,8 @@ class Generation:
         self.pace = pace
         #: How fast the second half of their streams comes, as a share of that, where a fault says.
         self.second_half = 1.0
-        self._percentages = _percentages(contract, chunks)
-        self._told: Mapping[str, int] = told.first_that_say(
-            {url: orjson.dumps(url) for url in self.urls}
-        )
+        self._percentages = _percentages(contract, chunks, len(steps))
+        self._told: Mapping[str, int] = first_that_say(chunks, self.urls)
 
     @property
     def billed_with(self) -> int | None:
@@ -256,20 +253,26 @@ def _rising(contract: Contract) -> tuple[str, ...]:
     return tuple(name for name, schema in fields.items() if schema.get("x-role") == "progress")
 
 
-def _percentages(contract: Contract, chunks: Drafted) -> Sequence[int]:
+def _percentages(contract: Contract, chunks: Drafted, many: int) -> Sequence[int]:
     """How far the generation is with each chunk: the last percentage that one told by then."""
     rising = _rising(contract)
-    last = 0
-    told = []
-    for draft, values in chunks if rising else ():
+    if not rising:
+        return b""
+    told: list[int | None] = [None] * many
+    for draft in chunks:
         # With a fault in it, a payload may be anything.
-        if type(draft.first) is dict:
-            for name in rising:
-                live = draft.live
-                value = values[live.index(name)] if name in live else draft.first.get(name)
-                last = value if type(value) is int else last
-        told.append(last)
+        for name in rising if type(draft.first) is dict else ():
+            values: Iterable[Any] = ()
+            if name in draft.live:
+                values = draft.columns[draft.live.index(name)]
+            elif name in draft.first:
+                values = repeat(draft.first[name], len(draft.numbers))
+            for number, value in zip(draft.numbers, values, strict=False):
+                if type(value) is int:
+                    told[number] = value
+    last = 0
+    filled = [last := (last if value is None else value) for value in told]
     try:
-        return bytes(told)  # an eighth of the memory, if they are percentages
+        return bytes(filled)  # an eighth of the memory, if they are percentages
     except ValueError:
-        return told
+        return filled

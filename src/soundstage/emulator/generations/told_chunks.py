@@ -5,7 +5,7 @@ most chunks of a stage say the same, with other numbers.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain, repeat
 from operator import is_
 from typing import Any, Final, NamedTuple, overload
@@ -18,8 +18,6 @@ from soundstage.generation.walk import Draft, Drafted, Step
 
 #: Fewer chunks of a stage are kept as they are.
 _FEW: Final = 3
-
-
 #: What stands for a number: no text of JSON has this byte in it, but escaped.
 _NO_JSON: Final = b"\0"
 _HOLE: Final = orjson.Fragment(_NO_JSON)
@@ -38,63 +36,43 @@ class ToldChunks(Sequence[bytes]):
     take as they are kept.
     """
 
-    __slots__ = ("_frames", "_places", "size")
+    __slots__ = ("_places", "_texts", "size")
 
     def __init__(
         self, protocol: Protocol, steps: Sequence[Step], chunks: Drafted, framing: str
     ) -> None:
         before, after = FRAMES[framing]
-        heads = heads_of(protocol, steps, framing) or [b""] * len(chunks)
-        #: Each chunk whole; or its text, and then where its numbers are among those of the text.
-        frames: list[bytes | _HoledText] = [b""] * len(chunks)
-        places = array("I", bytes(4 * len(chunks)))
-        self._frames, self._places = frames, places
-        alike: dict[int, list[int]] = {}
-        for number, (draft, _) in enumerate(chunks):
-            of_draft = alike.get(id(draft))
-            if of_draft is None:
-                alike[id(draft)] = [number]
-            else:
-                of_draft.append(number)
-        self.size = 0
-        for numbers in alike.values():
-            head, draft = heads[numbers[0]] + before, chunks[numbers[0]][0]
-            text = None
-            if len(numbers) >= _FEW:
-                text = _holed(draft, [chunks[number][1] for number in numbers], head, after)
+        heads = heads_of(protocol, steps, framing)
+        #: Chunks as they are, and what others have in common; of each chunk, which of these it is
+        #: (times how many chunks there are), and its rank among those that have it in common.
+        self._texts: list[bytes | _HoledText] = []
+        many = len(steps)
+        code = "I" if many < 2**15 else "Q"
+        self._places = places = array(code, bytes(array(code).itemsize * many))
+        texts = self._texts
+        size = 0
+        for draft in chunks:
+            numbers = draft.numbers
+            head = heads[numbers[0]] + before if heads else before
+            text = _holed(draft, head, after) if len(numbers) >= _FEW else None
             if text is not None:
-                for place, number in enumerate(numbers):
-                    frames[number] = text
-                    places[number] = place * text.holes
-                self.size += len(text.text) + 8 * len(text.numbers)
+                for place, number in enumerate(numbers, len(texts) * many):
+                    places[number] = place
+                texts.append(text)
+                size += len(text.text) + 8 * len(text.numbers)
                 continue
-            for number in numbers:
-                payload = draft.payload(chunks[number][1]) if draft.live else draft.first
-                frame = frames[number] = head + orjson.dumps(payload) + after
-                self.size += len(frame)
-        if chunks and protocol.sentinel is not None:
-            frames[-1] = self[-1] + tail_of(protocol, steps, framing)
-
-    def first_that_say(self, texts: Mapping[str, bytes]) -> dict[str, int]:
-        """The number of the first chunk in which each text stands; the texts by any names. Those
-        that stand in none are absent.
-        """
-        found: dict[str, int] = {}
-        looked_at: set[int] = set()
-        for number, frame in enumerate(self._frames):
-            if isinstance(frame, bytes):
-                for name, text in texts.items():
-                    if frame.find(text) >= 0:  # (`in` tries a number first, and takes longer)
-                        found.setdefault(name, number)
-            elif id(frame) not in looked_at:
-                looked_at.add(id(frame))
-                for name, text in texts.items():
-                    if frame.text.find(text.replace(b"%", b"%%")) >= 0:
-                        found.setdefault(name, number)
-        return found
+            for number, payload in zip(numbers, draft.payloads(), strict=True):
+                places[number] = len(texts) * many
+                frame = b"%b%b%b" % (head, orjson.dumps(payload), after)
+                texts.append(frame)
+                size += len(frame)
+        self.size = size
+        if many and protocol.sentinel is not None:
+            texts.append(self[-1] + tail_of(protocol, steps, framing))
+            places[-1] = (len(texts) - 1) * many
 
     def __len__(self) -> int:
-        return len(self._frames)
+        return len(self._places)
 
     @overload
     def __getitem__(self, number: int) -> bytes: ...
@@ -104,28 +82,27 @@ class ToldChunks(Sequence[bytes]):
     def __getitem__(self, number: int | slice) -> bytes | list[bytes]:
         if isinstance(number, slice):
             return [self[each] for each in range(*number.indices(len(self)))]
-        frame = self._frames[number]
-        if isinstance(frame, bytes):
-            return frame
-        text, holes, numbers = frame
-        place = self._places[number]
+        which, rank = divmod(self._places[number], len(self._places))
+        found = self._texts[which]
+        if isinstance(found, bytes):
+            return found
+        text, holes, numbers = found
+        place = rank * holes
         return text % tuple(numbers[place : place + holes])
 
 
-def _holed(
-    draft: Draft, rows: Sequence[list[Any]], before: bytes, after: bytes
-) -> _HoledText | None:
-    """The text that chunks of one draft have in common; None if they differ in more than numbers.
+def _holed(draft: Draft, before: bytes, after: bytes) -> _HoledText | None:
+    """The text that the chunks of a draft have in common; None if they differ in more than numbers.
     The same is only what is the same object: what is equal (1 and true) may be written in two ways.
     """
-    told: list[tuple[int, ...]] = []
+    told: list[Sequence[int]] = []
     model = draft.first.copy() if draft.live else draft.first
-    for name, column in zip(draft.live, zip(*rows, strict=True), strict=True):
-        if all(map(is_, column, repeat(column[0]))):
-            model[name] = column[0]
-        elif set(map(type, column)) == {int}:
+    for name, column in zip(draft.live, draft.columns, strict=True):
+        if set(map(type, column)) == {int}:
             told.append(column)
             model[name] = _HOLE
+        elif all(map(is_, column, repeat(column[0]))):
+            model[name] = column[0]
         else:
             return None
     try:
@@ -134,3 +111,41 @@ def _holed(
         return None
     text = (before + orjson.dumps(model) + after).replace(b"%", b"%%")
     return _HoledText(text.replace(_NO_JSON, b"%d"), len(told), numbers)
+
+
+def first_that_say(chunks: Drafted, texts: Collection[str]) -> dict[str, int]:
+    """The number of the first chunk in which each text stands, as a whole value, wherever in it.
+    Those that stand in none are absent.
+    """
+    found: dict[str, int] = {}
+    wanted = frozenset(texts)
+    for draft in chunks:
+        whole = draft.first
+        values: Iterable[Any] = whole.values() if type(whole) is dict else (whole,)
+        told = [(draft.numbers[0], values)]
+        for column in draft.columns:
+            if type(column[0]) is not int:
+                told += ((n, (value,)) for n, value in zip(draft.numbers, column, strict=True))
+        for number, values in told:
+            for value in values:
+                kind = type(value)
+                if kind is str:
+                    if value in wanted and number < found.get(value, number + 1):
+                        found[value] = number
+                elif kind is list or kind is dict:
+                    for text in wanted.intersection(_texts_in(value)):
+                        found[text] = min(number, found.get(text, number))
+    return found
+
+
+def _texts_in(whole: Any) -> Iterator[str]:
+    """All texts in a value, however deep."""
+    waiting = [whole]
+    while waiting:
+        value = waiting.pop()
+        if type(value) is str:
+            yield value
+        elif type(value) is dict:
+            waiting.extend(value.values())
+        elif type(value) is list:
+            waiting.extend(value)

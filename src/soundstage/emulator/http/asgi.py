@@ -11,7 +11,7 @@ from typing import Final
 from starlette.types import Receive, Scope, Send
 
 from soundstage.contract.jobs import Auth
-from soundstage.emulator.http.connection import tell_no_more, tell_when_gone
+from soundstage.emulator.http.connection import body_at_hand, tell_no_more, tell_when_gone
 from soundstage.emulator.http.journal import ENTRY, JournalEntry
 from soundstage.emulator.http.replies import BODY_LIMIT, Headers, Reply, refusal_of_body
 
@@ -159,6 +159,8 @@ async def body_of(receive: Receive) -> bytes | None:
     """The whole body; None if it is too large, or the client went away before its end. Raises
     NoBody for one that takes too long, or for which others leave no room.
     """
+    if (whole := body_at_hand(receive)) is not None:  # it takes no timer
+        return whole if len(whole) <= BODY_LIMIT else None
     try:
         async with asyncio.timeout(BODY_S):
             return await _whole(receive)

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from starlette.types import Scope
+from starlette.types import Receive, Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from soundstage.emulator.http.access_log import LOGGED, LoggedRequest
@@ -84,6 +84,17 @@ class _Cut(RequestResponseCycle):
             return False
         self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
         return True
+
+    def body_at_hand(self) -> bytes | None:
+        """The whole body, where all of it has come by now, as it mostly has; None where `receive`
+        has to be asked.
+        """
+        if self.more_body or self.disconnected or self.waiting_for_100_continue:
+            return None
+        body, self.body = bytes(self.body), bytearray()
+        self.flow.resume_reading()
+        self.message_event.clear()
+        return body
 
     async def send_500_response(self) -> None:
         answer = going_away()
@@ -321,6 +332,14 @@ def push_of(scope: Scope) -> Callable[[bytes], bool] | None:
         return sent
 
     return counted
+
+
+def body_at_hand(receive: Receive) -> bytes | None:
+    """The whole body of a request whose `receive` this is, where there is nothing to wait for; None
+    where there is, or where it is not served by us.
+    """
+    cycle = getattr(receive, "__self__", None)
+    return cycle.body_at_hand() if isinstance(cycle, _Cut) else None
 
 
 def connection_of(scope: Scope) -> Connection | None:

@@ -18,7 +18,7 @@ class Telling:
     moment at which it is sent.
     """
 
-    __slots__ = ("_generation", "_listener", "_loop", "_push", "_stamp", "_timer")
+    __slots__ = ("_chunks", "_generation", "_listener", "_loop", "_push", "_stamp", "_timer")
 
     def __init__(
         self,
@@ -29,6 +29,7 @@ class Telling:
         stamp: bool,
     ) -> None:
         self._generation = generation
+        self._chunks = generation.chunks
         self._listener = listener
         self._push = push
         self._stamp = stamp
@@ -49,30 +50,27 @@ class Telling:
                 self._timer.cancel()
 
     def _tell(self, now: float) -> None:
-        """Send what is due at `now`, and come back for the next."""
-        waits = False
+        """Send what is due at `now`, and come back for the next; wake who waits where there is none
+        or where it cannot be sent.
+        """
+        generation, chunks = self._generation, self._chunks
+        number, many = generation.sent, len(chunks)
         try:
-            waits = self._send_due(now)
-        finally:
-            if not waits:
-                self._listener.wake()
-
-    def _send_due(self, now: float) -> bool:
-        """Whether there is another chunk, which a timer waits for."""
-        generation = self._generation
-        chunks = generation.chunks
-        number = generation.sent
-        while number < len(chunks) and not self._listener.gone:
-            due = generation.started + generation.schedule[number]
-            if due > now:
-                # Not looked at again: timers count in milliseconds, and may come too early by one.
-                self._timer = self._loop.call_at(due, self._tell, due)
-                return True
-            chunk = chunks[number]
-            if self._stamp:
-                chunk = b": sent=%d\n%b" % (time.clock_gettime_ns(time.CLOCK_MONOTONIC), chunk)
-            if not self._push(chunk):
-                return False
-            number += 1
-            generation.sent = number
-        return False
+            while number < many and not self._listener.gone:
+                due = generation.started + generation.schedule[number]
+                if due > now:
+                    # Not looked at again: timers count in milliseconds, and may come too early by
+                    # one.
+                    self._timer = self._loop.call_at(due, self._tell, due)
+                    return
+                chunk = chunks[number]
+                if self._stamp:
+                    chunk = b": sent=%d\n%b" % (time.clock_gettime_ns(time.CLOCK_MONOTONIC), chunk)
+                if not self._push(chunk):
+                    break
+                number += 1
+                generation.sent = number
+        except BaseException:
+            self._listener.wake()
+            raise
+        self._listener.wake()

@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple
 
 from soundstage.contract import Contract
@@ -136,13 +137,18 @@ def encoded(chunks: Sequence[Chunk], framing: str, protocol: Protocol | None = N
 
 def heads_of(protocol: Protocol, steps: Sequence[Step], framing: str) -> list[bytes]:
     """What stands before the data of each chunk: the name of its event. [] where none has one."""
-    if framing != "sse" or all(stage.event is None for stage in protocol.stages):
+    if framing != "sse" or not _names_events(protocol):
         return []
     events = (
         known.event.name if (known := protocol.by_name.get(step.stage)) and known.event else None
         for step in steps
     )
     return [f"event: {event}\n".encode() if event else b"" for event in events]
+
+
+@lru_cache(100)
+def _names_events(protocol: Protocol) -> bool:
+    return any(stage.event is not None for stage in protocol.stages)
 
 
 def tail_of(protocol: Protocol, steps: Sequence[Step], framing: str) -> bytes:
