@@ -18,9 +18,9 @@ from typing import Any
 from soundstage.errors import UsageError
 from soundstage.output.cutting import head
 from soundstage.process.signals import deaf_children
+from soundstage.results.arrivals.exchange_sample import SAMPLE
 from soundstage.results.bundle import Bundle
 from soundstage.results.columns import Columns, RunColumns, count
-from soundstage.results.exchange_sample import SAMPLE
 from soundstage.results.row_facts import lateness
 
 #: More different endpoints than any contract has.
