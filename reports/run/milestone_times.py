@@ -128,7 +128,7 @@ def _in_order(
 def _ends(columns: Columns, name: str, *, low: bool) -> MilestoneSummary:
     late, cut = columns.late(name), columns.cut(name)
     times = columns.times(name, low=low)
-    since_intended = columns.since_intended(name, low=low)
+    since_intended = times + late
     found = _with_cut(since_intended, cut + late), _with_cut(times, cut)
     since_intended.sort()
     reached = int(np.count_nonzero(np.isfinite(times)))
