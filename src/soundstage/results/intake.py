@@ -130,9 +130,9 @@ def take_in(
         return in_one_go()
     try:
         parts: list[_Part] = [*zip(places, [*places[1:], None], strict=True)]
-        # A part keeps its share of the sample, twice over since parts differ; and what an endpoint
-        # is read out from that is asked in one part alone.
-        share = max(-(-2 * sample // len(parts)), sample // 8)
+        # A part keeps its share of the sample, four times over since parts differ; and enough of an
+        # endpoint that is asked in one part alone.
+        share = max(-(-4 * sample // len(parts)), sample // 8)
         part = partial(Intake, wanted, share, times_only=times_only)
         return _shared(bundle, parts, empty(), part, processes - 1)
     except (UsageError, BrokenExecutor):
