@@ -116,7 +116,7 @@ def rate_interval(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
     _check(0.5, level)
     if not 0 <= k <= n:
         raise ValueError(f"{k} events in {n} trials")
-    from scipy.special import betaincinv
+    from scipy.special import betaincinv  # type: ignore[import-untyped]
 
     tail = (1 - level) / 2
     low = float(betaincinv(k, n - k + 1, tail)) if k else 0.0
