@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
@@ -25,7 +23,7 @@ from soundstage.reports.formats.text import print_summary
 from soundstage.reports.run.findings import Report, build
 from soundstage.reports.run.kept_evidence import KeptEvidence
 from soundstage.results.bundle import Bundle
-from soundstage.results.intake import take_in
+from soundstage.results.intake import take_in, uncollected
 from soundstage.results.run_history import resolve
 
 HELP = "turn run bundles into HTML, JUnit, Markdown or JSON"
@@ -145,7 +143,7 @@ def _write_all(path: Path, report: Report, stderr: TextIO) -> int:
 def read(bundle: Bundle) -> Report:
     """All that a report needs of a bundle, in one pass over its rows."""
     evidence = KeptEvidence(bundle, str(bundle.path))
-    with _uncollected():
+    with uncollected():
         return build(
             bundle.run,
             rules=bundle.rules(),
@@ -157,18 +155,6 @@ def read(bundle: Bundle) -> Report:
             evidence=evidence.of,
             folder=str(bundle.path),
         )
-
-
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """No search for cycles meanwhile: rows have none, and a million of them are a fifth faster."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
 
 
 def _formatted(name: str, reports: list[Report]) -> str:

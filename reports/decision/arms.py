@@ -20,10 +20,10 @@ from soundstage.reports.run.stage_time import SAMPLE, spent
 from soundstage.reports.run.summary import expected_milestones
 from soundstage.reports.words import plain
 from soundstage.results import run_history
+from soundstage.results.arrivals.exchange_sample import SAMPLE as LEAST_SAMPLE
+from soundstage.results.arrivals.exchange_sample import ExchangeSample
 from soundstage.results.bundle import RUN, Bundle
 from soundstage.results.columns import DROPPED, Columns, Floats
-from soundstage.results.exchange_sample import SAMPLE as LEAST_SAMPLE
-from soundstage.results.exchange_sample import ExchangeSample
 from soundstage.results.intake import take_in
 from soundstage.results.listening.playback_columns import PlaybackColumns
 from soundstage.results.polling import Resolution

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from soundstage.reports.run.stage_time import STAGE_LIMIT, Floats
-from soundstage.results.exchange_sample import ExchangeSample
+from soundstage.results.arrivals.exchange_sample import ExchangeSample
 
 #: Exchanges that are cut at once: what that takes meanwhile is ten times the result.
 _PIECE = 10_000

@@ -5,7 +5,7 @@ A row tells of each stage its first and last arrival. A stage *lasts* from one t
 stage was under way (its first chunk had come, its last had not). The longest *silence* of an
 exchange is between two reads that brought events, whatever their stages.
 
-All of it is worked out from the exchanges of a sample (`results.exchange_sample`).
+All of it is worked out from the exchanges of a sample (`results.arrivals.exchange_sample`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from soundstage.results.exchange_sample import SampledExchange
+from soundstage.results.arrivals.exchange_sample import SampledExchange
 from soundstage.results.quantiles import rank
 
 #: Stages of an exchange that are looked at: others could name any number.

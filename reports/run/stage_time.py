@@ -17,11 +17,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from soundstage.results.exchange_sample import ExchangeSample
+from soundstage.results.arrivals.exchange_sample import ExchangeSample
 
 Floats = npt.NDArray[np.float64]
 
-#: The sample (`results.exchange_sample`) of whole exchanges of an endpoint that are shared out.
+#: The sample (`arrivals.exchange_sample`) of whole exchanges of an endpoint that are shared out.
 SAMPLE = 20_000
 #: Stages told apart; a hostile API could send any number of names.
 STAGE_LIMIT = 40

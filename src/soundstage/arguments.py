@@ -5,9 +5,12 @@ may not be shown.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
+import os
 import re
 import shlex
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from itertools import zip_longest
 from typing import Any, NoReturn
@@ -24,13 +27,33 @@ _TELLTALES = ("auth", "header", "key", "passw", "secret", "token")
 _NO_SECRETS = ("file", "keep", "keyword", "path")
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """As wide as the terminal. argparse makes one for each option that is added, and would load
+    `shutil` to ask how wide that is: a fiftieth of the time of a short command.
+    """
+
+    def __init__(self, prog: str, **kwargs: Any) -> None:
+        super().__init__(prog, **{"width": _columns() - 2, **kwargs})
+
+
+def _columns() -> int:
+    """What `shutil.get_terminal_size` says: COLUMNS, else the terminal's, else 80."""
+    with contextlib.suppress(ValueError):
+        if (said := int(os.environ.get("COLUMNS", ""))) > 0:
+            return said
+    with contextlib.suppress(ValueError, OSError):  # closed, or no terminal
+        if sys.__stdout__ is not None:
+            return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80
+    return 80
+
+
 class Parser(argparse.ArgumentParser):
     """Keeps the line ends of description and epilog. A wrong word ends the program with code 2 and
     one line that says where help is: the usage of a command with forty options would hide it.
     """
 
     def __init__(self, *args: object, **kwargs: object) -> None:
-        kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        kwargs.setdefault("formatter_class", _Help)
         # What is short for one option today is short for two tomorrow, in somebody's pipeline.
         kwargs.setdefault("allow_abbrev", False)
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]

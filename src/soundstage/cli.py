@@ -6,6 +6,7 @@ called, so that `soundstage lint` starts without Locust, SciPy or Hypothesis.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -105,6 +106,7 @@ def _loads_libraries(argv: list[str]) -> bool:
 
 def _program(argv: list[str]) -> int:
     code: int = ExitCode.BUG
+    gc.disable()  # until the command begins (`run`)
     try:
         signals.install()
         import_module("soundstage.commands.checking.isolation").move_in()
@@ -175,6 +177,11 @@ def run(name: str, argv: list[str], stdout: TextIO, stderr: TextIO) -> int:
         argv = _taken(argv)
         command = import_module(COMMANDS[name][0])
         args = command.parse_args(argv)
+        if not gc.isenabled():
+            # Of what was imported nothing is garbage: to look for some takes a twentieth of a short
+            # command's time while it is imported, and again each time that all is gone through.
+            gc.freeze()
+            gc.enable()
         if "threading" in sys.modules:
             import threading
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from soundstage.reports.compare.comparison_words import signed
 from soundstage.reports.run import stage_time
 from soundstage.reports.run.stage_time import shared
-from soundstage.results.exchange_sample import ExchangeSample
+from soundstage.results.arrivals.exchange_sample import ExchangeSample
 
 MOMENTS = st.floats(0.001, 100, allow_nan=False)
 STAGES = st.lists(st.tuples(MOMENTS, st.floats(0, 50), st.integers(1, 20)), min_size=1, max_size=6)

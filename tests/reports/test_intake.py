@@ -1,4 +1,4 @@
-"""A large bundle is taken in by two processes: nobody can tell from the result."""
+"""A large bundle is taken in by several processes: nobody can tell from the result."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import gzip
 import random
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,7 +33,7 @@ def large(tmp_path: Path, runs: ModuleType, monkeypatch: pytest.MonkeyPatch) -> 
         if number % 700 == 0:
             row["transcript"] = f"transcripts/{row['id']}.ndjson"
     runs.write(tmp_path / "run", rows, kind="load", finish={"verdict": "pass"})
-    monkeypatch.setattr(bundles, "_LARGE", 1000)
+    monkeypatch.setattr(bundles, "_PART", 20_000)
     return Bundle.open(tmp_path / "run")
 
 
@@ -51,19 +52,19 @@ def value_of(value: Any) -> Any:
     return repr(value)
 
 
-def test_two_halves_come_to_what_the_whole_does(large: Bundle) -> None:
+def test_parts_come_to_what_the_whole_does(large: Bundle) -> None:
     wanted = {"e000001", "e000701", "e002801", "e000002"}
-    middle = large.middle()
-    assert middle is not None
-    first = sum(1 for _ in large.exchanges(0, middle))
-    assert 1000 < first < 2000
-    halves = intake.take_in(large, wanted)
-    whole = intake.Intake(wanted)
+    places = large.places()
+    parts = [*pairwise([*places, None])]
+    assert len(parts) > 3
+    assert sum(1 for part in parts for _ in large.part(*part)) == 3000
+    parted = intake.take_in(large, wanted, 100_000)
+    whole = intake.Intake(wanted, 100_000)
     whole.take(large.exchanges())
-    assert halves.total == whole.total == 3000
-    assert halves.places == whole.places
+    assert parted.total == whole.total == 3000
+    assert parted.places == whole.places
     assert len(whole.places) == 3
-    mine, theirs = (summary_of(each, {("v6", "stream"): {"complete"}}) for each in (halves, whole))
+    mine, theirs = (summary_of(each, {("v6", "stream"): {"complete"}}) for each in (parted, whole))
     for group, other in zip(mine.groups, theirs.groups, strict=True):
         assert plain(group) == plain(other)
     # The sum of fractions depends on the order, in its last digits.
@@ -71,14 +72,21 @@ def test_two_halves_come_to_what_the_whole_does(large: Bundle) -> None:
     assert plain(replace(mine, coarse=0.0)) == plain(replace(theirs, coarse=0.0))
 
 
+def test_the_sample_of_parts_is_as_large_as_that_of_the_whole_at_least(large: Bundle) -> None:
+    columns = intake.take_in(large, sample=300).columns["v6", "stream"]
+    assert 300 <= len(columns.sample) < 600
+    again = intake.take_in(large, sample=300).columns["v6", "stream"]
+    assert [*again.sample.exchanges()] == [*columns.sample.exchanges()]
+
+
 def test_a_comparison_reads_a_large_run_as_it_would_a_small_one(
     large: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    halves = read_run(large)
-    monkeypatch.setattr(bundles, "_LARGE", 2**40)
+    parted = read_run(large)
+    monkeypatch.setattr(bundles, "_PART", 2**40)
     whole = read_run(Bundle.open(large.path))
-    assert halves.rate == whole.rate > 0
-    mine, theirs = (dict(run.series) for run in (halves, whole))
+    assert parted.rate == whole.rate > 0
+    mine, theirs = (dict(run.series) for run in (parted, whole))
     assert mine.keys() == theirs.keys() == {("v6", "stream")}
     for place, series in mine.items():
         other = theirs[place]

@@ -17,7 +17,7 @@ from soundstage.reports.decision.arms import EndpointSeries
 from soundstage.reports.decision.gate_outcomes import judge
 from soundstage.reports.decision.gates import Gate, Pairing, Rules
 from soundstage.reports.run.milestone_parts import LATE, REST, milestone_parts
-from soundstage.results.exchange_sample import ExchangeSample
+from soundstage.results.arrivals.exchange_sample import ExchangeSample
 
 PAIRING = Pairing("v6", "stream", ("streaming_ready", "complete"))
 #: Stages in their order: median seconds, and how many chunks.

@@ -9,7 +9,7 @@ import pytest
 from soundstage.reports.charts.waterfall import waterfall
 from soundstage.reports.run.stage_lengths import gap, lengths, silence
 from soundstage.reports.run.summary import summarise
-from soundstage.results.exchange_sample import ExchangeSample
+from soundstage.results.arrivals.exchange_sample import ExchangeSample
 
 
 def test_the_gap_before_a_stage_is_the_time_in_which_nothing_was_under_way() -> None:

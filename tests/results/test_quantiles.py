@@ -32,6 +32,15 @@ def test_the_interval_is_that_of_scipy(n, q, level):
     assert high == (math.inf if math.isnan(theirs.high) else theirs.high)
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 50, 1_000, 99_999, 1_000_000, 8_494_461])
+@pytest.mark.parametrize("q", [1e-6, 0.001, 0.25, 0.5, 0.95, 0.9999])
+@pytest.mark.parametrize("level", [0.003, 0.5, 0.95, 0.99, 0.99999])
+def test_the_ranks_of_an_interval_are_those_of_the_binomial_distribution(n, q, level):
+    tail = (1 - level) / 2
+    low, high = stats.binom.ppf([tail, 1 - tail], n, q)
+    assert interval_ranks(q, n, level) == (low, high + 1)
+
+
 @pytest.mark.parametrize("n", [1, 2, 3, 10, 19, 20, 21, 100, 999])
 @pytest.mark.parametrize("q", [0.01, 0.5, 0.95, 0.99])
 def test_the_quantile_is_the_inverse_of_the_empirical_distribution(n, q):

@@ -4,18 +4,17 @@ folder, nothing is waited for, and nothing unpacks without bound.
 
 from __future__ import annotations
 
-import copy
 import gzip
 import io
 import json
 import os
 import tracemalloc
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bundle_rows import END, RULE, RUN, row, violation
+from changed_rows import mutants
 
 from soundstage.commands import runs as runs_command
 from soundstage.errors import SoundstageError, UsageError
@@ -35,7 +34,6 @@ ROWS: dict[str, dict[str, Any]] = {
     "rules.ndjson": {**RULE, "outcome": "failed", "violations": 1, "evidence": [EVIDENCE]},
     "health.ndjson": HEALTH,
 }
-ODD = (None, 7, -1.5, 2**70, "", "x", [], [None], {}, {"x": None}, True)
 
 
 @pytest.fixture
@@ -54,27 +52,6 @@ def folder(tmp_path: Path) -> Path:
 def put(folder: Path, name: str, rows: list[Any]) -> None:
     raw = b"".join(json.dumps(each).encode() + b"\n" for each in rows)
     (folder / name).write_bytes(gzip.compress(raw) if name.endswith(".gz") else raw)
-
-
-def places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """(container, key) of each value inside."""
-    if isinstance(value, dict | list):
-        for key in list(value) if isinstance(value, dict) else range(len(value)):
-            yield value, key
-            yield from places(value[key])
-
-
-def mutants(value: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """`value` with each of its values in turn another one, or gone."""
-    for number in range(len(list(places(value)))):
-        for odd in (*ODD, ...):
-            changed = copy.deepcopy(value)
-            container, key = list(places(changed))[number]
-            if odd is ...:
-                del container[key]
-            else:
-                container[key] = odd
-            yield f"{key}: {odd!r}", changed
 
 
 def report(folder: Path, *argv: str) -> str:

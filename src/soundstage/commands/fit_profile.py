@@ -20,8 +20,8 @@ from soundstage.output.written_files import put
 
 if TYPE_CHECKING:
     from soundstage.contract import Contract
+    from soundstage.results.arrivals.exchange_sample import SampledExchange
     from soundstage.results.columns import Columns, RowKind
-    from soundstage.results.exchange_sample import SampledExchange
 
 #: What the reason of a row begins with whose answer was a documented error: its name follows.
 _DOCUMENTED: Final = "api."

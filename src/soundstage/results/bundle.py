@@ -41,6 +41,7 @@ from soundstage.results.layout import (
     Row,
     new_folder,
     portable,
+    row_decoder,
     valid,
     why_invalid,
     why_not_observed,
@@ -79,8 +80,13 @@ ROW_LIMIT, RULE_LIMIT = 10_000_000, 20_000
 UNPACKED_TIMES, UNPACKED_FREELY = 100, 64 * 2**20
 
 _PIECE = 256 * 1024
+#: So many lines more than every second may be none for the decoder of plain rows: then it is no
+#: longer asked.
+_PATIENCE = 100
 #: A file of exchanges of so many bytes is inflated by a thread of its own, so many pieces ahead.
 _LARGE, _AHEAD = 8 * 2**20, 8
+#: About so many bytes are a part that is read by itself: the rows of half a second or so.
+_PART = 8 * 2**20
 #: What a gzip member begins with (RFC 1952, 2.3): its mark, deflate, and no further fields.
 _MEMBER = b"\x1f\x8b\x08\x00"
 
@@ -170,39 +176,35 @@ class Bundle:
         """How many files ended in the middle of a row, of those read so far."""
         return len(self._torn)
 
-    def exchanges(self, begin: int = 0, end: int | None = None) -> Iterator[Row]:
-        """The rows of exchanges.ndjson.gz, or of its bytes from `begin` to `end`, both where a gzip
-        member begins (`middle`). Raises UsageError at a damaged one.
-        """
-        return self._rows(
-            EXCHANGES,
-            "exchange",
-            ROW_LIMIT,
-            lambda path, within: _ahead(path, self._inflated(path, within, begin, end)),
-        )
+    def exchanges(self) -> Iterator[Row]:
+        """The rows of exchanges.ndjson.gz. Raises UsageError at a damaged one."""
+        return self._exchanges(lambda path, within: _ahead(path, self._inflated(path, within)))
 
-    def middle(self) -> int | None:
-        """The place in exchanges.ndjson.gz at which about half of its rows have come, for two who
-        share the reading; None of a file that is not worth it.
+    def part(self, begin: int, end: int | None) -> Iterator[Row]:
+        """The rows of the bytes of exchanges.ndjson.gz from `begin` to `end` (None: the last one),
+        two of `places` that follow each other. Lines count from `begin`.
         """
+        return self._exchanges(lambda path, within: self._inflated(path, within, begin, end))
+
+    def _exchanges(self, read: Callable[[Path, Path], Iterator[bytes]]) -> Iterator[Row]:
+        return self._rows(EXCHANGES, "exchange", ROW_LIMIT, read)
+
+    def places(self) -> list[int]:
+        """Places in exchanges.ndjson.gz at which rows begin, about evenly spread, for those who
+        share the reading: the first is 0. The same for the same file, whoever asks.
+        """
+        found = [0]
         try:
-            with open_plain(self.path / EXCHANGES, within=self.path) as file:
-                half = os.fstat(file.fileno()).st_size // 2
-                if half < _LARGE:
-                    return None
-                file.seek(half)
-                piece = file.read(_PIECE * 16)
+            file = open_plain(self.path / EXCHANGES, within=self.path)
         except (OSError, UsageError):
-            return None
-        at = piece.find(_MEMBER)
-        while at >= 0:
-            # These bytes may also come of chance: what follows is a member if rows come of it.
-            with contextlib.suppress(zlib.error):
-                text = zlib.decompressobj(wbits=31).decompress(piece[at:], _PIECE)
-                if text.startswith(b"{") and text.count(b"\n{") > 1:
-                    return half + at
-            at = piece.find(_MEMBER, at + 1)
-        return None
+            return found
+        with file, contextlib.suppress(OSError):
+            size = os.fstat(file.fileno()).st_size
+            for about in range(_PART, size - _PART // 2, _PART):
+                file.seek(about)
+                at = _begin_of_member(file.read(_PART // 2))
+                found += [] if at is None else [about + at]
+        return found
 
     def tear(self) -> None:
         """The exchanges were read elsewhere, and ended in the middle of a row."""
@@ -263,7 +265,7 @@ class Bundle:
         carry = b""
         if not os.path.lexists(path):
             return
-        is_valid = valid(definition)
+        read_row = _row_reader(definition)
         for piece in read(path, self.path):
             *lines, carry = (carry + piece).split(b"\n")
             if len(carry) > LINE_LIMIT:
@@ -272,13 +274,8 @@ class Bundle:
                 raise UsageError(f"{path}: more than {most:,} rows")
             for line in lines:
                 number += 1
-                # As `_parsed` does, which is called where that fails: there may be millions.
-                try:
-                    row = orjson.loads(line)
-                    good = is_valid(row)
-                except ValueError:  # no JSON, or nested deeper than the validator goes
-                    good = False
-                yield row if good else _parsed(path, number, definition, line)
+                row = read_row(line)
+                yield _parsed(path, number, definition, line) if row is None else row
         if carry.strip(b"\0"):
             # No line end: the writer was killed here. What is whole is kept all the same.
             try:
@@ -288,7 +285,9 @@ class Bundle:
             else:
                 yield _parsed(path, number + 1, definition, carry)
 
-    def _inflated(self, path: Path, within: Path, begin: int, end: int | None) -> Iterator[bytes]:
+    def _inflated(
+        self, path: Path, within: Path, begin: int = 0, end: int | None = None
+    ) -> Iterator[bytes]:
         """The content of a gzip file of many members, of which the last may be torn."""
         member: Any = None
         begun = packed = unpacked = 0
@@ -321,6 +320,19 @@ class Bundle:
             yield member.flush()
             if not member.eof:
                 self._torn.add(path.name)
+
+
+def _begin_of_member(piece: bytes) -> int | None:
+    """Where in these bytes of a file of exchanges a gzip member begins, with a row."""
+    at = piece.find(_MEMBER)
+    while at >= 0:
+        # These bytes may also come of chance: what follows is a member if rows come of it.
+        with contextlib.suppress(zlib.error):
+            text = zlib.decompressobj(wbits=31).decompress(piece[at : at + _PIECE], _PIECE)
+            if text.startswith(b"{") and text.count(b"\n{") > 1:
+                return at
+        at = piece.find(_MEMBER, at + 1)
+    return None
 
 
 def _ahead(path: Path, pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -373,6 +385,38 @@ def _pieces(path: Path, within: Path, begin: int = 0, end: int | None = None) ->
                 yield piece
     except OSError as error:
         raise UsageError(f"{path}: cannot read: {error.strerror}") from error
+
+
+def _row_reader(definition: str) -> Callable[[bytes], Row | None]:
+    """What reads a line, and holds it against the schema, as `_parsed` does, but in a third of the
+    time: there may be millions. None: `_parsed` has to say what is wrong.
+    """
+    is_valid = valid(definition)
+
+    def any_row(line: bytes) -> Row | None:
+        try:
+            row: Row = orjson.loads(line)
+            return row if is_valid(row) else None
+        except ValueError:  # no JSON, or nested deeper than the validator goes
+            return None
+
+    decode = row_decoder(definition)
+    if decode is None:
+        return any_row
+    plain, refused = decode
+    tried = failed = 0
+
+    def plain_row(line: bytes) -> Row | None:
+        nonlocal tried, failed
+        if failed <= tried // 2 + _PATIENCE and line.isascii():
+            tried += 1
+            try:
+                return plain(line)
+            except refused:
+                failed += 1
+        return any_row(line)
+
+    return plain_row
 
 
 def _parsed(path: Path, number: int, definition: str, line: bytes) -> Row:

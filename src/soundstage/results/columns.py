@@ -19,14 +19,14 @@ import math
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from soundstage.output.cutting import head
-from soundstage.results.exchange_sample import SAMPLE, ExchangeSample
+from soundstage.results.arrivals.exchange_sample import SAMPLE, ExchangeSample
+from soundstage.results.arrivals.first_arrivals import FirstArrivals, StageColumn
 from soundstage.results.failure_tally import FailureTally
 from soundstage.results.listening.listened import BY_LISTENING
 from soundstage.results.listening.playback_columns import PlaybackColumns
@@ -89,14 +89,6 @@ class RowKind(NamedTuple):
         return not self.warmup and not self.probe
 
 
-@dataclass(frozen=True, slots=True)
-class StageColumn:
-    """The first arrivals of a stage, and how many of them in exchanges that ended badly."""
-
-    first: npt.NDArray[np.float32]
-    reached_badly: int
-
-
 class Columns:
     """The rows of one endpoint. `bad` measured rows did not end well; `ends` says after which
     stage ("" before any) and how. `sample` holds some of them whole.
@@ -104,13 +96,12 @@ class Columns:
     `times_only` keeps what a comparison asks for, which costs a third less: no first arrivals of
     stages (`stages`), no `failures`, and in the sample those alone that ended well.
 
-    Rows that reached the same milestones share a table, and those that passed the same stages, so
-    that their times go in as one.
+    Rows that reached the same milestones share a table, so that their times go in as one.
     """
 
     __slots__ = (
-        "_dropped", "_first", "_kinds", "_names", "_tables", "_times_only", "bad", "ends",
-        "failures", "heard", "polled", "sample",
+        "_dropped", "_first", "_kinds", "_names", "_stages", "_tables", "_times_only", "bad",
+        "ends", "failures", "heard", "polled", "sample",
     )  # fmt: skip
 
     def __init__(self, sample: int = SAMPLE, *, times_only: bool = False) -> None:
@@ -122,10 +113,10 @@ class Columns:
         self.bad = 0
         self._kinds: dict[tuple[Any, ...], list[int]] = {}
         self._tables: dict[tuple[str, ...], TimesTable] = {}
-        #: First arrivals, a row of them for each exchange, by (names of stages, ended well).
-        self._first: dict[tuple[tuple[str, ...], bool], array[float]] = {}
+        self._first = FirstArrivals()
         self._dropped = array("q")
         self._names: set[str] = set()
+        self._stages = 0
         self._times_only = times_only
 
     def add(self, row: Mapping[str, Any]) -> None:
@@ -176,12 +167,10 @@ class Columns:
             self.heard.add(row)
         passed, well = row["stages"], outcome == OK
         if not self._times_only:
-            passing = tuple(passed), well
-            first = self._first.get(passing)
-            if first is None:
-                self._know(passing[0])
-                first = self._first[passing] = array("f")
-            first.extend([times[0] for times in passed.values()])
+            self._first.add(passed, well=well)
+            if len(self._first) > self._stages:
+                self._stages = len(self._first)
+                self._know(tuple(passed))
         if passed and (well or not self._times_only):
             self.sample.add(row)
         if not well:
@@ -222,8 +211,7 @@ class Columns:
             self._count(kind, number)
         for names, table in other._tables.items():
             self._tables.setdefault(names, TimesTable()).merge(table)
-        for passing, first in other._first.items():
-            self._first.setdefault(passing, array("f")).extend(first)
+        self._first.merge(other._first)
         self._dropped.extend(other._dropped)
         if other.heard is not None:
             self.heard = self.heard or PlaybackColumns()
@@ -236,16 +224,7 @@ class Columns:
 
     def stages(self) -> dict[str, StageColumn]:
         """Each stage that any measured row passed."""
-        parts: dict[str, list[npt.NDArray[np.float32]]] = {}
-        badly: Counter[str] = Counter()
-        for (names, well), first in self._first.items():
-            if not names:
-                continue
-            rows = np.frombuffer(first, dtype=np.float32).reshape(-1, len(names))
-            for place, name in enumerate(names):
-                parts.setdefault(name, []).append(rows[:, place])
-                badly[name] += 0 if well else len(rows)
-        return {name: StageColumn(np.concatenate(at), badly[name]) for name, at in parts.items()}
+        return self._first.stages()
 
     def kinds(self) -> Iterator[tuple[RowKind, int]]:
         """The kinds of all rows, and how many there are of each."""

@@ -1,16 +1,19 @@
 """Takes the rows of a bundle in as columns, so that a million of them fit and none is held.
 
-A large bundle is taken in by two processes, a half each: reading a row costs more than all that is
+A large bundle is taken in by several processes, in parts: reading a row costs more than all that is
 worked out from it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -18,15 +21,20 @@ from typing import Any
 from soundstage.errors import UsageError
 from soundstage.output.cutting import head
 from soundstage.process.signals import deaf_children
-from soundstage.results.bundle import Bundle
+from soundstage.results.arrivals.exchange_sample import SAMPLE
+from soundstage.results.bundle import ROW_LIMIT, Bundle
 from soundstage.results.columns import Columns, RunColumns, count
-from soundstage.results.exchange_sample import SAMPLE
 from soundstage.results.row_facts import lateness
 
 #: More different endpoints than any contract has.
 ENDPOINTS_LIMIT = 1_000
 #: No path of a transcript in a bundle is longer.
 _PLACE_LIMIT = 200
+#: More processes would not be faster: this one has to put together what they took in. Each needs
+#: some 60 MB.
+_MOST_PROCESSES = 4
+
+_Part = tuple[int, int | None]
 
 
 class Intake:
@@ -108,36 +116,109 @@ def take_in(
 ) -> Intake:
     """All rows of a bundle; the rest as in `Intake`. Raises UsageError at a damaged one."""
 
-    def empty() -> Intake:
-        return Intake(wanted, sample, times_only=times_only)
+    empty = partial(Intake, wanted, sample, times_only=times_only)
 
     def in_one_go() -> Intake:
         intake = empty()
-        intake.take(bundle.exchanges())
+        with uncollected():
+            intake.take(bundle.exchanges())
         return intake
 
-    middle = bundle.middle() if (os.cpu_count() or 1) > 1 else None
-    if middle is None:
+    places = bundle.places()
+    processes = min(_usable_cores(), _MOST_PROCESSES, len(places) // 2)
+    if processes < 2:
         return in_one_go()
-    intake = empty()
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        with deaf_children():
-            other = pool.submit(_later, bundle.path, empty(), middle)
+    try:
+        parts: list[_Part] = [*zip(places, [*places[1:], None], strict=True)]
+        # A part keeps its share of the sample, four times over since parts differ; and enough of an
+        # endpoint that is asked in one part alone.
+        share = max(-(-4 * sample // len(parts)), sample // 8)
+        part = partial(Intake, wanted, share, times_only=times_only)
+        return _shared(bundle, parts, empty(), part, processes - 1)
+    except (UsageError, BrokenExecutor):
+        # Read in one go a fault is found again, its place counted from the beginning.
+        return in_one_go()
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _shared(
+    bundle: Bundle,
+    parts: Sequence[_Part],
+    intake: Intake,
+    empty: Callable[[], Intake],
+    helpers: int,
+) -> Intake:
+    """All rows in `intake`, taken in by this process from the first part on, and by `helpers`
+    others from the last part on, until they meet: whoever begins later, or is slower, has less to
+    do. Each part is taken into an intake of its own (`empty`), so that the result does not depend
+    on who took it. Raises UsageError at damaged rows, and BrokenExecutor.
+    """
+    left = deque(enumerate(parts))
+    lock = threading.Lock()
+    handed_out: dict[int, Future[tuple[Intake, bool]]] = {}
+
+    def hand_out(_: object = None) -> None:
+        """One part more for a process that has nothing to do."""
+        with lock:
+            if not left:
+                return
+            number, part = left[-1]
+            try:
+                handed = pool.submit(_taken, bundle.path, empty(), part)
+            except RuntimeError:  # no process is left: what remains is read here
+                return
+            left.pop()
+            handed_out[number] = handed
+        handed.add_done_callback(hand_out)
+
+    torn = False
+    with ProcessPoolExecutor(helpers, mp_context=get_context("spawn")) as pool:
         try:
-            intake.take(bundle.exchanges(0, middle))
-            later, torn = other.result()
-        except (UsageError, BrokenExecutor):
-            other.cancel()
-            # Read in one go a fault is found again, its place counted from the beginning.
-            return in_one_go()
-    intake.merge(later)
+            with deaf_children():
+                for _ in range(helpers):
+                    hand_out()
+            while not torn:
+                with lock:
+                    if not left:
+                        break
+                    _, part = left.popleft()
+                taken, torn = _taken(bundle.path, empty(), part)
+                intake.merge(taken)
+        finally:
+            with lock:
+                left.clear()
+        for number in sorted(handed_out):
+            if torn:
+                raise UsageError("a row that ends within the file")
+            taken, torn = handed_out.pop(number).result()
+            intake.merge(taken)
+    if intake.total > ROW_LIMIT:
+        raise UsageError(f"more than {ROW_LIMIT:,} rows")
     if torn:
         bundle.tear()
     return intake
 
 
-def _later(path: Path, intake: Intake, begin: int) -> tuple[Intake, bool]:
-    gc.disable()  # rows have no cycles, and this process reads nothing else
-    bundle = Bundle.open(path)
-    intake.take(bundle.exchanges(begin, None))
+def _taken(path: Path, intake: Intake, part: _Part) -> tuple[Intake, bool]:
+    """A part, taken in, and whether it ended in the middle of a row."""
+    bundle = Bundle(path, {})  # nobody asks it for the run
+    with uncollected():
+        intake.take(bundle.part(*part))
     return intake, bundle.torn > 0
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """No search for cycles meanwhile: rows have none, and a million of them are a fifth faster."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()

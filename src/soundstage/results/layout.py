@@ -88,6 +88,21 @@ def valid(definition: str) -> Callable[[object], bool]:
     return _validator(definition, reading=True).is_valid
 
 
+@cache
+def row_decoder(
+    definition: str,
+) -> tuple[Callable[[bytes], Row], tuple[type[Exception], ...]] | None:
+    """What decodes the lines of rows of this kind that are plain, and what it raises at any other
+    (`row_decoder`); None of kinds of which there are few rows.
+    """
+    if definition != "exchange":
+        return None
+    # Only who reads exchanges loads msgspec.
+    from soundstage.results.row_decoder import REFUSED, decoder
+
+    return decoder(_schema()["$defs"][definition], _schema()["$defs"]), REFUSED
+
+
 def why_unreadable(definition: str | None, value: object) -> str | None:
     """None if `value`, which was read, is a row of this kind (None: run.json), else
     "/pointer: reason" of the first fault. Members that are not known do no harm in a row.

@@ -48,21 +48,36 @@ def interval_ranks(q: float, n: int, level: float) -> tuple[int, int]:
     _check(q, level)
     if n < 1:
         return 0, n + 1
-    from scipy.special import bdtr
-
-    def smallest_with(share: float) -> int:
-        """The least k with P(Binomial(n, q) <= k) >= share."""
-        low, high = 0, n
-        while low < high:
-            middle = (low + high) // 2
-            if bdtr(middle, n, q) >= share:
-                high = middle
-            else:
-                low = middle + 1
-        return low
-
+    least, at_most = _binomial(n, q)
     tail = (1 - level) / 2
-    return smallest_with(tail), smallest_with(1 - tail) + 1
+    # The least k with P(Binomial(n, q) <= k) >= share, for both shares.
+    low, high = (least + int(at_most.searchsorted(share)) for share in (tail, 1 - tail))
+    return low, high + 1
+
+
+def _binomial(n: int, q: float) -> tuple[int, Values]:
+    """A number k, and P(Binomial(n, q) <= k) of it and of those that follow, as far as these
+    differ from 0 and 1 by more than any level asks for. Not SciPy's: to import `scipy.special`
+    takes four tenths of a second, and its `bdtr` is wrong by 0.001 at eight million values.
+    """
+    import numpy as np
+
+    mode = min(n, int((n + 1) * q))
+    # Twelve standard deviations leave 1e-30; small numbers, whose tail is longer, are all there.
+    reach = int(12 * math.sqrt(n * q * (1 - q))) + 40
+    low, high = max(0, mode - reach), min(n, mode + reach)
+    below, above = np.arange(mode - 1, low - 1, -1), np.arange(mode, high)
+    odds = q / (1 - q)
+    weights = np.concatenate(
+        (
+            np.cumprod((below + 1) / ((n - below) * odds))[::-1],
+            [1.0],
+            np.cumprod((n - above) / (above + 1) * odds),
+        )
+    )
+    at_most: Values = np.cumsum(weights)
+    # The last one is no number less than 1, whatever was rounded.
+    return low, np.append(at_most[:-1] / at_most[-1], math.inf)
 
 
 def quantile(values: Values, q: float) -> float:
