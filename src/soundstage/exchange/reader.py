@@ -45,6 +45,7 @@ class ExchangeReader:
         "_longest_ns",
         "_on_comment",
         "_on_stage",
+        "_response",
         "_stage",
         "_started_ns",
         "_streaming",
@@ -66,6 +67,7 @@ class ExchangeReader:
     ) -> None:
         self._exchange = exchange
         self._judge = exchange.judge
+        self._response = exchange.response
         self._tape = exchange.tape
         self._started_ns = exchange.started_ns
         self._keep_bytes = keep_bytes
@@ -96,13 +98,19 @@ class ExchangeReader:
             for comment in self._comments:
                 self._on_comment(at_ns, comment)
             self._comments.clear()
+        # One event and nothing else, which is what nearly every read brings.
+        lone = len(told) == 1 and len(told[0][0].raw) == len(data)
+        mid = not lone and judge.mid_event
         if (log := self._arrivals) is not None:
-            wire = self._exchange.response.wire_bytes
-            log.read(at_ns, wire, judge.body_bytes, len(told), mid=judge.mid_event)
+            wire, body = self._response.wire_bytes, judge.body_bytes
+            if lone:
+                log.lone(at_ns, wire, body)
+            else:
+                log.read(at_ns, wire, body, len(told), mid=mid)
         if told:
             # The stamp is that of the newest segment: only an event whose last byte is the last of
             # the read is sure to have come with it.
-            self.tell(told, at_ns, exact=not (last or judge.mid_event))
+            self.tell(told, at_ns, exact=not (last or mid))
         elif not self._streaming and self._keep_bytes:
             self._tape.append(at_ns, data, False)
         if leave is not None and self._is_left(leave):
@@ -146,7 +154,7 @@ class ExchangeReader:
                 exchange.silence = silent, seconds - silent
         self._told_ns = at_ns
         left = len(told)
-        log = self._arrivals.chunks if self._arrivals is not None else None
+        log = self._arrivals
         for event, (chunk, stage, track, reached) in told:
             left -= 1
             coarse = left > 0 or not exact
@@ -157,7 +165,7 @@ class ExchangeReader:
             for name in reached:
                 exchange.milestones[name] = seconds
             if log is not None:
-                log.append((stage, track))
+                log.saw(stage, track)
             if stage is not None:
                 if stage is self._stage and track is None:  # as of nearly every chunk
                     times = self._times
