@@ -160,7 +160,7 @@ class Client:
             assert reading is not None
             reading.tell(told, exchange.ended_ns, exact=False)
         if reading is not None:
-            reading.arrived(self.target.work_s(exchange.call.contract.api))
+            reading.closed(self.target.work_s(exchange.call.contract.api))
             for name in judge.at_the_end:
                 seconds = (reading.last_ns - exchange.started_ns) / _SECOND_NS
                 exchange.milestones.setdefault(name, seconds)

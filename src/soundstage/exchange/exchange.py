@@ -25,6 +25,7 @@ from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
 from soundstage.exchange.kept_bytes import NO_ROOM, kept_end, kept_head, kept_look, kept_pieces
 from soundstage.exchange.look import FollowedJob, Look
+from soundstage.exchange.stage_times import MilestoneTimes, StageTimes
 from soundstage.exchange.tape import Piece, Tape
 from soundstage.exchange.user_secrets import private_texts
 from soundstage.output.cutting import head
@@ -121,13 +122,13 @@ class Exchange:
     #: When its own answer had ended; what it made may have been looked at until `ended_ns`.
     answered_ns: int = 0
     outcome: str = "ok"
-    milestones: dict[str, float] = field(default_factory=dict)
+    milestones: MilestoneTimes = field(default_factory=MilestoneTimes)
     #: What it made, if anybody asked for that.
     job: FollowedJob | None = None
     #: The rules about what two endpoints say of one generation that were put to the test, below the
     #: endpoint: `status/known`.
     tied: frozenset[str] = frozenset()
-    stages: dict[str, list[float]] = field(default_factory=dict)
+    stages: StageTimes = field(default_factory=StageTimes)
     #: When its chunks came, of a stream between whose stages lies work; None elsewhere.
     arrivals: ArrivalTimes | None = None
     tape: Tape = field(default_factory=Tape)
@@ -324,7 +325,7 @@ class Exchange:
             "framing": self.judge.framing,
             "milestones": {name: round(value, 6) for name, value in self.milestones.items()},
             "stages": {
-                name: [round(first, 6), round(last, 6), int(count)]
+                name: [round(first, 6), round(last, 6), count]
                 for name, (first, last, count) in self.stages.items()
             },
             "codes": dict(occurrences(self.violations)),

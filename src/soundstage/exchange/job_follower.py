@@ -214,12 +214,7 @@ class JobFollower:
             exchange.milestones[name] = high
             self._job.milestones_low[name] = low
         self._asked_ns = look.sent_ns
-        times = exchange.stages.get(seen.stage)
-        if times is None:
-            exchange.stages[seen.stage] = [high, high, 1]
-        else:
-            times[1] = high
-            times[2] += 1
+        exchange.stages.see(seen.stage, high)
         if (reached := exchange.call.on_stage) is not None:
             reached(seen.stage, None)
         chunk = seen.chunk

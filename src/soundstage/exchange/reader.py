@@ -18,6 +18,7 @@ from soundstage.output.cutting import head
 from soundstage.process.memory import PARSED, Claim
 
 _SECOND_NS = 1_000_000_000
+_NONE_YET = -(2**63)
 #: More kinds of stage#track than this are an attack on the bundle, not a protocol.
 _MOST_STAGES, _LONGEST_STAGE = 64, 100
 #: Why a stream that was left is not judged whole.
@@ -42,15 +43,16 @@ class ExchangeReader:
         "_keep_bytes",
         "_keep_chunks",
         "_leave",
+        "_longest_at_ns",
         "_longest_ns",
         "_on_comment",
         "_on_stage",
         "_response",
         "_stage",
+        "_stages",
         "_started_ns",
         "_streaming",
         "_tape",
-        "_times",
         "_told_ns",
         "last_ns",
     )
@@ -79,10 +81,12 @@ class ExchangeReader:
         self._leave = exchange.call.leave_at
         self._streaming = exchange.judge.streaming
         self._told_ns = 0
-        self._longest_ns = -1
-        # The stage that came last and is of no track, and its first, last and count.
+        # The longest time between two reads that brought events, and when it ended.
+        self._longest_ns = _NONE_YET
+        self._longest_at_ns = 0
+        self._stages = exchange.stages
+        # The stage that was noted last, if it is of no track.
         self._stage: str | None = None
-        self._times: list[float] = []
         self._arrivals = ArrivalLog(exchange.started_ns) if exchange.judge.times_tell else None
         self.last_ns = exchange.response.times.head_ns or exchange.started_ns
 
@@ -117,8 +121,14 @@ class ExchangeReader:
             judge.capped = LEFT
         return judge.capped is not None
 
-    def arrived(self, work_s: float | None) -> None:
-        """Tell the judge when all of it came, once it is closed; `work_s`: see `ArrivalTimes`."""
+    def closed(self, work_s: float | None) -> None:
+        """All of it has come, and the judge is closed: tell it when that was, and the exchange how
+        long it was silent. `work_s`: see `ArrivalTimes`.
+        """
+        if self._longest_ns != _NONE_YET:
+            silent = self._longest_ns / _SECOND_NS
+            seconds = (self._longest_at_ns - self._started_ns) / _SECOND_NS
+            self._exchange.silence = silent, seconds - silent
         if self._arrivals is None or not self._judge.streaming:
             return
         exchange = self._exchange
@@ -148,10 +158,8 @@ class ExchangeReader:
             exchange.milestones["first_chunk"] = seconds
         else:
             silent_ns = at_ns - self._told_ns
-            if silent_ns > self._longest_ns or exchange.silence is None:
-                self._longest_ns = silent_ns
-                silent = silent_ns / _SECOND_NS
-                exchange.silence = silent, seconds - silent
+            if silent_ns > self._longest_ns:
+                self._longest_ns, self._longest_at_ns = silent_ns, at_ns
         self._told_ns = at_ns
         left = len(told)
         log = self._arrivals
@@ -168,9 +176,7 @@ class ExchangeReader:
                 log.saw(stage, track)
             if stage is not None:
                 if stage is self._stage and track is None:  # as of nearly every chunk
-                    times = self._times
-                    times[1] = seconds
-                    times[2] += 1
+                    self._stages.again(seconds)
                 else:
                     self._note(stage, track, seconds)
                 if self._on_stage is not None:
@@ -188,16 +194,9 @@ class ExchangeReader:
 
     def _note(self, stage: str, track: Any, seconds: float) -> None:
         """Time and count a stage that is not the one before."""
-        stages = self._exchange.stages
         name = stage if track is None else _named(stage, track)
-        times = stages.get(name)
-        if times is not None:
-            times[1] = seconds
-            times[2] += 1
-        elif len(stages) < _MOST_STAGES:
-            times = stages[name] = [seconds, seconds, 1]
-        if times is not None and track is None:
-            self._stage, self._times = stage, times
+        noted = self._stages.see(name, seconds, _MOST_STAGES)
+        self._stage = stage if noted and track is None else None
 
 
 def _named(stage: str, track: Any) -> str:
