@@ -19,6 +19,8 @@ from soundstage.process.memory import PARSED, Claim
 
 _SECOND_NS = 1_000_000_000
 _NONE_YET = -(2**63)
+#: Stands where no chunk is one more of the same.
+_ANOTHER = object()
 #: More kinds of stage#track than this are an attack on the bundle, not a protocol.
 _MOST_STAGES, _LONGEST_STAGE = 64, 100
 #: Why a stream that was left is not judged whole.
@@ -45,6 +47,8 @@ class ExchangeReader:
         "_leave",
         "_longest_at_ns",
         "_longest_ns",
+        "_more",
+        "_more_ns",
         "_on_comment",
         "_on_stage",
         "_response",
@@ -85,8 +89,10 @@ class ExchangeReader:
         self._longest_ns = _NONE_YET
         self._longest_at_ns = 0
         self._stages = exchange.stages
-        # The stage that was noted last, if it is of no track.
-        self._stage: str | None = None
+        # The stage of the last chunk, if it is of no track, and `_ANOTHER` if it is; how many more
+        # of it have come that are not noted yet, and when the last of them did.
+        self._stage: Any = _ANOTHER
+        self._more = self._more_ns = 0
         self._arrivals = ArrivalLog(exchange.started_ns) if exchange.judge.times_tell else None
         self.last_ns = exchange.response.times.head_ns or exchange.started_ns
 
@@ -103,7 +109,7 @@ class ExchangeReader:
                 self._on_comment(at_ns, comment)
             self._comments.clear()
         # One event and nothing else, which is what nearly every read brings.
-        lone = len(told) == 1 and len(told[0][0].raw) == len(data)
+        lone = len(told) == 1 and told[0][0].raw == data
         mid = not lone and judge.mid_event
         if (log := self._arrivals) is not None:
             wire, body = self._response.wire_bytes, judge.body_bytes
@@ -129,6 +135,7 @@ class ExchangeReader:
             silent = self._longest_ns / _SECOND_NS
             seconds = (self._longest_at_ns - self._started_ns) / _SECOND_NS
             self._exchange.silence = silent, seconds - silent
+        self._note_more()
         if self._arrivals is None or not self._judge.streaming:
             return
         exchange = self._exchange
@@ -153,16 +160,14 @@ class ExchangeReader:
     def tell(self, told: list[Told], at_ns: int, *, exact: bool) -> None:
         """Time the events of one read. The last is exact if `exact`; the others are coarse."""
         exchange = self._exchange
-        seconds = (at_ns - self._started_ns) / _SECOND_NS
         if not self._told_ns:
-            exchange.milestones["first_chunk"] = seconds
+            exchange.milestones["first_chunk"] = (at_ns - self._started_ns) / _SECOND_NS
         else:
             silent_ns = at_ns - self._told_ns
             if silent_ns > self._longest_ns:
                 self._longest_ns, self._longest_at_ns = silent_ns, at_ns
         self._told_ns = at_ns
         left = len(told)
-        log = self._arrivals
         for event, (chunk, stage, track, reached) in told:
             left -= 1
             coarse = left > 0 or not exact
@@ -171,16 +176,14 @@ class ExchangeReader:
             if self._keep_bytes:
                 self._tape.append(at_ns, event.raw, coarse)
             for name in reached:
-                exchange.milestones[name] = seconds
-            if log is not None:
-                log.saw(stage, track)
-            if stage is not None:
-                if stage is self._stage and track is None:  # as of nearly every chunk
-                    self._stages.again(seconds)
-                else:
-                    self._note(stage, track, seconds)
-                if self._on_stage is not None:
-                    self._on_stage(stage, track)
+                exchange.milestones[name] = (at_ns - self._started_ns) / _SECOND_NS
+            if stage is self._stage and track is None:  # as of nearly every chunk
+                self._more += 1
+                self._more_ns = at_ns
+            else:
+                self._note(stage, track, at_ns)
+            if self._on_stage is not None and stage is not None:
+                self._on_stage(stage, track)
             if chunk is not None:
                 if self._keep_chunks:
                     if self._claim.take(PARSED * len(event.raw)):
@@ -192,11 +195,25 @@ class ExchangeReader:
                 if exchange.message_id is None:
                     exchange.message_id = identifier(exchange.call.contract, chunk)
 
-    def _note(self, stage: str, track: Any, seconds: float) -> None:
-        """Time and count a stage that is not the one before."""
-        name = stage if track is None else _named(stage, track)
-        noted = self._stages.see(name, seconds, _MOST_STAGES)
-        self._stage = stage if noted and track is None else None
+    def _note(self, stage: str | None, track: Any, at_ns: int) -> None:
+        """Time and count a chunk whose stage is not that of the one before."""
+        self._note_more()
+        if self._arrivals is not None:
+            self._arrivals.saw(stage, track)
+        noted = False
+        if stage is not None:
+            name = stage if track is None else _named(stage, track)
+            seconds = (at_ns - self._started_ns) / _SECOND_NS
+            noted = self._stages.see(name, seconds, _MOST_STAGES)
+        self._stage = stage if noted and track is None else _ANOTHER
+
+    def _note_more(self) -> None:
+        """Time and count the chunks of the last stage that came after its first."""
+        many, self._more = self._more, 0
+        if many:
+            self._stages.again((self._more_ns - self._started_ns) / _SECOND_NS, many)
+            if self._arrivals is not None:
+                self._arrivals.saw(self._stage, None, many)
 
 
 def _named(stage: str, track: Any) -> str:

@@ -95,11 +95,11 @@ class StageTimes(Mapping[str, tuple[float, float, int]]):
             return False
         return True
 
-    def again(self, seconds: float) -> None:
-        """One more of the stage that was seen last: what nearly every chunk is."""
+    def again(self, seconds: float, many: int = 1) -> None:
+        """So many more of the stage that was seen last have come, the last of them then."""
         numbers, last = self._numbers, self._last
         numbers[last + 1] = seconds
-        numbers[last + 2] += 1
+        numbers[last + 2] += many
 
     def __getitem__(self, name: str) -> tuple[float, float, int]:
         if name not in self._names:

@@ -40,10 +40,10 @@ class Likeness:
         """One that knows the block, if there is one."""
         return _packer() if self._primed is None else self._primed.copy()
 
-    def learn(self, block: bytearray) -> None:
+    def learn(self, block: bytes) -> None:
         """Take a block for that of all; the first one stays it."""
         if self._primed is None:
-            self.block = bytes(block[:_BLOCK])
+            self.block = block[:_BLOCK]
             self._primed = _packer(self.block)
 
 
@@ -58,7 +58,7 @@ class Tape:
     is let go (`dropped`), and nothing is kept any more. `likeness`: of the tapes that it resembles.
     """
 
-    __slots__ = ("_alone", "_claim", "_held", "_likeness", "_packed", "_raw", "dropped")
+    __slots__ = ("_alone", "_claim", "_held", "_likeness", "_packed", "_raw", "_waiting", "dropped")
 
     def __init__(self, claim: Claim | None = None, likeness: Likeness | None = None) -> None:
         self.dropped = False
@@ -67,18 +67,21 @@ class Tape:
         # So many blocks, the first ones, were packed before there was anything to resemble.
         self._alone = 0
         self._held = 0
-        self._raw = bytearray()
+        # Pieces that wait to be packed, each after its mark, and how many bytes they are. (To let
+        # a buffer grow by each would move it, and so all of it, nearly every time.)
+        self._raw: list[bytes] = []
+        self._waiting = 0
         self._packed: tuple[bytes, ...] = ()
 
     def append(self, at_ns: int, raw: bytes, coarse: bool) -> None:
         """Add a piece, of less than 2 GB."""
         if self.dropped:
             return
-        kept = self._raw
-        kept += _mark(at_ns, 2 * len(raw) + coarse)
-        kept += raw
-        if len(kept) >= _BLOCK:
-            self._pack(kept)
+        marked = _mark(at_ns, 2 * len(raw) + coarse) + raw
+        self._raw.append(marked)
+        self._waiting += len(marked)
+        if self._waiting >= _BLOCK:
+            self._pack(b"".join(self._raw))
 
     def __len__(self) -> int:
         """How many pieces there are."""
@@ -87,14 +90,14 @@ class Tape:
     @property
     def kept_bytes(self) -> int:
         """Bytes of memory that the pieces take, as they are kept."""
-        return len(self._raw) + sum(map(len, self._packed))
+        return self._waiting + sum(map(len, self._packed))
 
     def pieces(self) -> list[Piece]:
         """All pieces as they were added."""
         return list(self._unpacked())
 
     def _unpacked(self) -> Iterator[Piece]:
-        for block in (*self._blocks(), bytes(self._raw)):
+        for block in (*self._blocks(), b"".join(self._raw)):
             at = 0
             while at < len(block):
                 at_ns, marked = _MARK.unpack_from(block, at)
@@ -111,7 +114,7 @@ class Tape:
             else:
                 yield zlib.decompressobj(_WINDOW_BITS, known).decompress(block)
 
-    def _pack(self, raw: bytearray) -> None:
+    def _pack(self, raw: bytes) -> None:
         likeness = self._likeness
         packer = _packer() if likeness is None else likeness.packer()
         block = packer.compress(raw) + packer.flush()
@@ -126,11 +129,11 @@ class Tape:
                 return
             self._held += many
         self._packed += (block,)
-        self._raw = bytearray()
+        self._raw, self._waiting = [], 0
 
     def drop(self) -> None:
         """Let go of all pieces, and keep no more."""
         self.dropped = True
         if self._claim is not None:
             self._claim.give(self._held)
-        self._raw, self._packed = bytearray(), ()
+        self._raw, self._waiting, self._packed = [], 0, ()

@@ -113,16 +113,16 @@ class ArrivalLog:
         # Of the moment that may still go on; `_began_ns` is 0 where the last one is kept already.
         self._began_ns = self._events = self._flags = 0
 
-    def saw(self, stage: str | None, track: Track) -> None:
-        """What the next chunk was."""
+    def saw(self, stage: str | None, track: Track, many: int = 1) -> None:
+        """What the next chunk was, or so many of them."""
         runs = self._runs
         if runs:
             last = runs[-2]
             if last[0] is stage and last[1] == track:
-                runs[-1] += 1
+                runs[-1] += many
                 return
         pair = (stage, track)
-        runs += (_SHARED.get(pair) or _shared(pair), 1)
+        runs += (_SHARED.get(pair) or _shared(pair), many)
 
     def lone(self, at_ns: int, wire: int, body: int) -> None:
         """As `read`, of a read that was one chunk, whole: what nearly all are."""
