@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     from locust.env import Environment
 
     from soundstage.loadtests.live.board import Board
-    from soundstage.loadtests.run.load_run import LoadOptions, LoadRun
+    from soundstage.loadtests.run.asked_load import LoadOptions
+    from soundstage.loadtests.run.load_run import LoadRun
 
 __all__ = ["HELP", "duration", "parse_args", "parser", "run"]
 
@@ -338,7 +339,7 @@ def _search(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> Drive:
 def _options(
     args: argparse.Namespace, config: Config, scenario: Scenario, url: str, budget: int | None
 ) -> LoadOptions:
-    from soundstage.loadtests.run.load_run import LoadOptions
+    from soundstage.loadtests.run.asked_load import LoadOptions
 
     # Players are load, too: runs with and without them are not alike.
     probed = {}

@@ -27,7 +27,7 @@ from soundstage.errors import SoundstageError
 from soundstage.loadtests.cluster.master import MasterRun
 from soundstage.loadtests.cluster.worker import WorkerRun, greet
 from soundstage.loadtests.run import users
-from soundstage.loadtests.run.load_run import LoadOptions
+from soundstage.loadtests.run.asked_load import LoadOptions
 from soundstage.loadtests.schedule.arrivals import Schedule
 from soundstage.output.streams import say
 
