@@ -140,7 +140,6 @@ def session_of(options: LoadOptions, traffic: Traffic) -> Session:
         wakeups=HubWakeups,
     )
     session.budget.option = options.budget_option
-    session.client.keep_chunks = True
     for contract, endpoint in traffic.places:
         _rehearse(contract, endpoint)
     return session

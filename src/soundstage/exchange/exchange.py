@@ -67,8 +67,9 @@ class Call:
     `intended_ns`: when it should have started (monotonic ns; None: when it does). `expect_error`:
     the answer should be a documented error. `broken_rule`: the rule that the request breaks on
     purpose (`request/field/prompt/required`), None if it breaks none. `keep_chunks`: keep the
-    chunks of this exchange, even if the client keeps none; `on_chunk` then gets each as it comes,
-    and `on_stage` (stage, track) each stage that is recognised; they must neither wait nor raise.
+    chunks of this exchange, even if the client keeps none (`sampled`: so that their shapes are
+    observed); `on_chunk` then gets each as it comes, and `on_stage` (stage, track) each stage that
+    is recognised; they must neither wait nor raise.
     `follow`: a job that is accepted is asked for until it is over; `confirm`: how often its last
     state is looked at again then. `leave_at`: where the reader of a stream goes away.
     """
@@ -86,6 +87,7 @@ class Call:
     expect_error: bool = False
     broken_rule: str | None = None
     keep_chunks: bool = False
+    sampled: bool = False
     follow: bool = True
     confirm: int = 0
     leave_at: Leave | None = None
