@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soundstage.exchange.tape import Likeness, Tape
+from soundstage.exchange.held.tape import Likeness, Tape
 
 PIECES = st.lists(
     st.tuples(

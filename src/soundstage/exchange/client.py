@@ -21,9 +21,9 @@ from soundstage.errors import UsageError
 from soundstage.exchange.budget import Budget
 from soundstage.exchange.exchange import Call, Exchange
 from soundstage.exchange.filled_paths import path_of
+from soundstage.exchange.held.tape import Likeness, Tape
 from soundstage.exchange.job_follower import Interrupt, JobFollower
 from soundstage.exchange.reader import ExchangeReader, Underway
-from soundstage.exchange.tape import Likeness, Tape
 from soundstage.exchange.target import Target
 from soundstage.output.redact import Redactor
 from soundstage.process.memory import AnswerMemory, Claim

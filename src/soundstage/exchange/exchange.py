@@ -23,10 +23,10 @@ from soundstage.conformance.violations import (
 )
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
+from soundstage.exchange.held.stage_times import MilestoneTimes, StageTimes
+from soundstage.exchange.held.tape import Piece, Tape
 from soundstage.exchange.kept_bytes import NO_ROOM, kept_end, kept_head, kept_look, kept_pieces
 from soundstage.exchange.look import FollowedJob, Look
-from soundstage.exchange.stage_times import MilestoneTimes, StageTimes
-from soundstage.exchange.tape import Piece, Tape
 from soundstage.exchange.user_secrets import private_texts
 from soundstage.output.cutting import head
 from soundstage.output.echoes import SHORTEST

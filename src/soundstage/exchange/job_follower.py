@@ -22,9 +22,9 @@ from soundstage.contract.protocol import Endpoint
 from soundstage.errors import BudgetError
 from soundstage.exchange.exchange import Exchange
 from soundstage.exchange.filled_paths import UnusableError, filled
+from soundstage.exchange.held.tape import Tape
 from soundstage.exchange.look import FollowedJob, Look
 from soundstage.exchange.requests import own_values
-from soundstage.exchange.tape import Tape
 from soundstage.generation.sampler import Unmet
 from soundstage.process.memory import PARSED, Claim
 from soundstage.saved.transcript import MOST_LOOKS
