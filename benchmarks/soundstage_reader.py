@@ -4,8 +4,7 @@ from gevent import monkey
 
 monkey.patch_all()
 
-import gc  # noqa: E402  # after the patch
-import re  # noqa: E402
+import re  # noqa: E402  # after the patch
 import time  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 from functools import partial  # noqa: E402
@@ -20,6 +19,7 @@ from soundstage.exchange.client import Call, Client  # noqa: E402
 from soundstage.exchange.reader import Underway  # noqa: E402
 from soundstage.exchange.target import Target  # noqa: E402
 from soundstage.loadtests.generator.gevent_wakeups import HubWakeups  # noqa: E402
+from soundstage.process import rubbish  # noqa: E402
 from soundstage.wire.transport import Limits, Transport, TransportSettings  # noqa: E402
 
 _STAMP = re.compile(rb": (\d+)\n")
@@ -85,14 +85,13 @@ def main() -> None:
             transport.expire()
 
     gevent.spawn(expire)
-    gc.collect()
-    gc.freeze()  # as `soundstage load` does before it begins
-    gevent.spawn(reading.meter.watch, gevent.sleep)
-    began, gap = time.monotonic(), ramp_s(options.streams) / options.streams
-    for number in range(options.streams):
-        gevent.sleep(max(0.0, began + number * gap - time.monotonic()))
-        reading.start()
-    reading.over.get()
+    with rubbish.seldom():  # as in `soundstage load`
+        gevent.spawn(reading.meter.watch, gevent.sleep)
+        began, gap = time.monotonic(), ramp_s(options.streams) / options.streams
+        for number in range(options.streams):
+            gevent.sleep(max(0.0, began + number * gap - time.monotonic()))
+            reading.start()
+        reading.over.get()
     coarse = reading.coarse / max(1, reading.events)
     reading.meter.report(coarse=coarse, violations=reading.violations)
 

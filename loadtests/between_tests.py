@@ -12,7 +12,8 @@ from locust.runners import STATE_RUNNING, STATE_SPAWNING
 
 from soundstage.errors import SoundstageError
 from soundstage.loadtests.locust_options import in_our_words, options_of
-from soundstage.loadtests.run.load_run import LoadOptions, LoadRun
+from soundstage.loadtests.run.asked_load import LoadOptions
+from soundstage.loadtests.run.load_run import LoadRun
 from soundstage.loadtests.run.run_setup import try_to_open
 from soundstage.loadtests.web.form_guard import label
 from soundstage.loadtests.web.start_terms import ProcessBudget, terms_of

@@ -29,7 +29,7 @@ from soundstage.loadtests.schedule.scenario_file import ready
 from soundstage.output import visible
 from soundstage.output.progress_lines import say_at_once
 from soundstage.output.streams import say
-from soundstage.process import signals
+from soundstage.process import rubbish, signals
 from soundstage.proof.one_conforming import refuse_unkept, unkept_apis
 from soundstage.results.layout import free_folder
 from soundstage.target_options import (
@@ -43,7 +43,8 @@ from soundstage.target_options import (
 
 if TYPE_CHECKING:
     from soundstage.loadtests.against.asked_comparison import AskedComparison
-    from soundstage.loadtests.run.load_run import LoadOptions, LoadRun
+    from soundstage.loadtests.run.asked_load import LoadOptions
+    from soundstage.loadtests.run.load_run import LoadRun
 
 __all__ = ["HELP", "duration", "parse_args", "parser", "run"]
 
@@ -221,7 +222,6 @@ def _load(options: LoadOptions, drive: Drive, stderr: TextIO, many: int) -> tupl
     """The run itself, as `drive` drives it, in this process or on so many others; its exit code,
     and itself.
     """
-    import gc
 
     import gevent
     from locust.env import Environment
@@ -258,9 +258,7 @@ def _load(options: LoadOptions, drive: Drive, stderr: TextIO, many: int) -> tupl
         stack.callback(runner.quit)
         users.attach(environment, load, options.scenario.schedule if open_loop else None)
         stack.callback(users.detach, environment)
-        with load.bundle:
-            gc.collect()
-            gc.freeze()
+        with load.bundle, rubbish.seldom():
             if team is not None:
                 team.lead(runner)
             drive(load, environment)
@@ -283,7 +281,7 @@ def _asked_to_stop(load: LoadRun, signum: int) -> None:
 def _options(
     args: argparse.Namespace, config: Config, scenario: Scenario, url: str, budget: int | None
 ) -> LoadOptions:
-    from soundstage.loadtests.run.load_run import LoadOptions
+    from soundstage.loadtests.run.asked_load import LoadOptions
 
     # Players are load, too: runs with and without them are not alike.
     probed = {}

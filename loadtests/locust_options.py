@@ -21,7 +21,7 @@ from soundstage.contract import available
 from soundstage.errors import SoundstageError, UsageError
 from soundstage.loadtests.load_options import address
 from soundstage.loadtests.merged_options import check
-from soundstage.loadtests.run.load_run import LoadOptions
+from soundstage.loadtests.run.asked_load import LoadOptions
 from soundstage.loadtests.schedule import arrivals
 from soundstage.loadtests.schedule.scenario import STREAM, Part, Scenario, spread
 from soundstage.loadtests.web.start_terms import remember, target_of, terms_of

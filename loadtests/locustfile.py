@@ -43,7 +43,8 @@ from soundstage.loadtests.locust_options import (
     schedule_of,
 )
 from soundstage.loadtests.run import users
-from soundstage.loadtests.run.load_run import LEAD_S, LoadOptions, LoadRun
+from soundstage.loadtests.run.asked_load import LoadOptions
+from soundstage.loadtests.run.load_run import LEAD_S, LoadRun
 from soundstage.loadtests.run.run_end import conclude
 from soundstage.loadtests.run.run_setup import open_run
 from soundstage.loadtests.schedule import arrivals

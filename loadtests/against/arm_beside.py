@@ -13,7 +13,7 @@ from typing import Any
 
 from soundstage.exchange.spawn import EMULATOR
 from soundstage.loadtests.against.asked_comparison import AskedComparison, check_comparable
-from soundstage.loadtests.run.load_run import LoadOptions
+from soundstage.loadtests.run.asked_load import LoadOptions
 from soundstage.loadtests.run.run_setup import facts_of
 from soundstage.reports.decision.arms import Arm, run_before_it_begins
 from soundstage.results.layout import free_folder, new_folder

@@ -24,7 +24,8 @@ from soundstage.loadtests.against.asked_comparison import AskedComparison
 from soundstage.loadtests.against.look_keeper import LookKeeper, in_pairs
 from soundstage.loadtests.against.objective_looks import ObjectiveLooks
 from soundstage.loadtests.run import users
-from soundstage.loadtests.run.load_run import LEAD_S, LoadOptions, LoadRun
+from soundstage.loadtests.run.asked_load import LoadOptions
+from soundstage.loadtests.run.load_run import LEAD_S, LoadRun
 from soundstage.loadtests.run.run_end import conclude
 from soundstage.loadtests.run.run_setup import open_run
 from soundstage.output.streams import say

@@ -29,7 +29,8 @@ from soundstage.loadtests.cluster.worker_record import (
     whose_fault,
 )
 from soundstage.loadtests.generator.lag import Load, Sample
-from soundstage.loadtests.run.load_run import INTERRUPT_DRAIN_S, LoadOptions, LoadRun
+from soundstage.loadtests.run.asked_load import LoadOptions
+from soundstage.loadtests.run.load_run import INTERRUPT_DRAIN_S, LoadRun
 from soundstage.loadtests.run.locust_statistics import forget_old_seconds
 from soundstage.loadtests.run.run_setup import opened
 from soundstage.loadtests.schedule.arrivals import Schedule
@@ -236,7 +237,7 @@ class MasterRun(LoadRun):
             self.recording.observed.merge(Observed.of(document["observed"]))
         self.asked = sum(each.asked for each in self.members.values())
         most = max(self.in_flight, member.figures["most_in_flight"])
-        self.most_in_flight = max(self.most_in_flight, most)
+        self.flights.most = max(self.flights.most, most)
         if (failure := member.figures["failure"]) is not None:
             self._on_failure(member, failure)
 

@@ -27,9 +27,10 @@ from soundstage.errors import SoundstageError
 from soundstage.loadtests.cluster.master import MasterRun
 from soundstage.loadtests.cluster.worker import WorkerRun, greet
 from soundstage.loadtests.run import users
-from soundstage.loadtests.run.load_run import LoadOptions
+from soundstage.loadtests.run.asked_load import LoadOptions
 from soundstage.loadtests.schedule.arrivals import Schedule
 from soundstage.output.streams import say
+from soundstage.process import rubbish
 
 _HOST = "127.0.0.1"
 _PORT_BYTES = 2
@@ -140,8 +141,9 @@ def _work(port: int, life: int, options: LoadOptions, user: type[Any]) -> int:
     else:
         stopper = gevent.signal_handler(signal.SIGTERM, run.leave)
         users.attach(environment, run)
-        run.join()
-        run.over.wait()
+        with rubbish.seldom():
+            run.join()
+            run.over.wait()
         users.detach(environment)
         stopper.cancel()
     watching.kill()

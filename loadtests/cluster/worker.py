@@ -23,7 +23,8 @@ from soundstage.loadtests.cluster.clocks import Offset
 from soundstage.loadtests.cluster.shares import ShareBudget, owner, share
 from soundstage.loadtests.cluster.shipment import Shipment
 from soundstage.loadtests.cluster.worker_record import load_to_json
-from soundstage.loadtests.run.load_run import INTERRUPT_DRAIN_S, LoadOptions, LoadRun
+from soundstage.loadtests.run.asked_load import LoadOptions
+from soundstage.loadtests.run.load_run import INTERRUPT_DRAIN_S, LoadRun
 from soundstage.loadtests.run.run_setup import recording_of, session_of, traffic_of
 from soundstage.loadtests.schedule.arrivals import Schedule
 from soundstage.output import outgoing
@@ -144,7 +145,7 @@ class WorkerRun(LoadRun):
         return {
             "load": load_to_json(self.loaded()),
             "in_flight": self.in_flight,
-            "most_in_flight": self.most_in_flight,
+            "most_in_flight": self.flights.most,
             "spent": self.session.budget.spent,
             "cpu_share": round(self.cpu_share(), 4),
             "stepped": self.clock_stepped(),

@@ -18,11 +18,11 @@ and a hiccup of a second spoils many at once. So evidence counts only once enoug
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from soundstage.results.objective_tally import ObjectiveTally
-from soundstage.results.verdicts import required, thresholds
+from soundstage.results.verdicts import least_for_pass, required, thresholds
 
 #: Of all runs whose objective is met, at most this share is stopped by evidence.
 ALPHA = 0.01
@@ -96,3 +96,23 @@ def first(
         if found is not None:
             return tally, found
     return None
+
+
+def out_of_reach(
+    tallies: Iterable[ObjectiveTally], planned: Mapping[tuple[str, str], int]
+) -> list[str]:
+    """The objectives that so few exchanges, by (api, endpoint), can never show to be met, in
+    words.
+    """
+    found = []
+    for tally in tallies:
+        of_it = tally.objective
+        many = sum(planned.get(place, 0) for place in of_it.places)
+        least = least_for_pass(required(of_it.slo))
+        if of_it.slo.kind != "count" and many < least:
+            where = f" at {of_it.api} {of_it.endpoint}" if of_it.endpoint else ""
+            found.append(
+                f"SLO {of_it.slo.text}{where} is inconclusive at best: it takes {least} "
+                f"exchanges, and {many} are planned"
+            )
+    return found

@@ -9,78 +9,37 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import gevent
 import gevent.event
 
-from soundstage.config import Config
 from soundstage.errors import SoundstageError, TargetError
 from soundstage.exchange.client import Call
-from soundstage.exchange.reader import Underway
 from soundstage.exchange.session import Session
 from soundstage.loadtests.generator.lag import LagMeter, Load, Sample, why_invalid
 from soundstage.loadtests.generator.sockets import most_sockets
 from soundstage.loadtests.run import hopeless
+from soundstage.loadtests.run.asked_load import LoadOptions
 from soundstage.loadtests.run.flight import Flight
+from soundstage.loadtests.run.flights import Flights
 from soundstage.loadtests.run.locust_statistics import forget_old_seconds
-from soundstage.loadtests.run.playback_probe import Probe, Probes, most_players
+from soundstage.loadtests.run.playback_probe import Probes, most_players
 from soundstage.loadtests.run.rows import RowRecorder
 from soundstage.loadtests.run.run_bill import RunBill
 from soundstage.loadtests.schedule.arrivals import rate_at
-from soundstage.loadtests.schedule.scenario import Scenario
 from soundstage.loadtests.schedule.traffic import Traffic
-from soundstage.results import verdicts
 from soundstage.results.bundle import BundleWriter
-from soundstage.results.listening.listened import START_BUFFER_S
 from soundstage.results.objective_tally import ObjectiveTally
 
 _SECOND_NS = 1_000_000_000
 #: A schedule begins this long after it is asked for, so that its driver is there in time.
 LEAD_S = 0.05
 _EXPIRE_S = 0.5
-#: How long exchanges that were cut get to say so.
-_CUT_S = 2.0
-_CANCELLED = "cancelled"
 #: How long what is in flight gets once somebody has interrupted the run.
 INTERRUPT_DRAIN_S = 5.0
 #: Objectives that can no longer be met are looked for this often.
 _LOOK_S = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class LoadOptions:
-    """What a load run was asked to do, and against what. `out` is the folder of the bundle, None
-    for a new one below runs/; `command` and `parameters` stand in the bundle. `probe_playback`: of
-    this share of the exchanges the tracks are played while they are being made, each from when
-    `start_buffer_s` of music are there. `config` has the severities and waivers. `started_with`:
-    the options of the emulator that was started for the run, None where the target was there
-    before. `check` is given the facts of the run before anything of it is kept, and raises what
-    speaks against them; `pair` says which arm of which pair of runs it is; `budget_option` is how
-    its budget is given.
-    """
-
-    target: str
-    scenario: Scenario = field(default_factory=Scenario)
-    budget: int | None = None
-    key_file: str | None = None
-    headers: tuple[tuple[str, str], ...] = ()
-    ca_file: str | None = None
-    client_cert: tuple[str, str] | None = None
-    insecure: bool = False
-    keep_private: bool = False
-    out: str | None = None
-    command: str = ""
-    parameters: tuple[tuple[str, Any], ...] = ()
-    probe_playback: float = 0.0
-    start_buffer_s: float = START_BUFFER_S
-    config: Config = field(default_factory=Config)
-    started_with: tuple[str, ...] | None = None
-    check: Callable[[Mapping[str, Any]], None] | None = None
-    pair: Mapping[str, str] | None = None
-    budget_option: str = "--budget"
 
 
 class LoadRun:
@@ -114,7 +73,6 @@ class LoadRun:
         self.unwritten: TargetError | None = None
         self.failure: BaseException | None = None
         self.asked = 0
-        self.most_in_flight = 0
         self.given_up: tuple[ObjectiveTally, hopeless.Hopeless] | None = None
         self.capacity: dict[str, Any] | None = None
         self.looks: dict[str, Any] | None = None
@@ -126,10 +84,7 @@ class LoadRun:
         self.meter = LagMeter(self._second)
         self.bill = RunBill(session, {each.api: each for each in traffic.contracts})
         recording.watchers.append(self.bill.add)
-        self._flying: set[Flight] = set()
-        self._all_landed = gevent.event.Event()
         self._cutting = gevent.event.Event()
-        self._cut = False
         self._halt = self.stopping
         self._background: list[gevent.Greenlet[..., None]] = []
         self._before = (0, 0)
@@ -138,6 +93,7 @@ class LoadRun:
         self._probes = None
         if share and not self.by_workers:
             self._probes = Probes(session, share, options.start_buffer_s)
+        self.flights = Flights(session, recording, self._probes, self._fail)
         open_loop = options.scenario.users is None
         self._phases = options.scenario.warmed() if open_loop else []
 
@@ -149,7 +105,7 @@ class LoadRun:
 
     @property
     def in_flight(self) -> int:
-        return len(self._flying)
+        return len(self.flights)
 
     @property
     def elapsed_s(self) -> float:
@@ -181,18 +137,7 @@ class LoadRun:
 
     def out_of_reach(self, planned: Mapping[tuple[str, str], int]) -> list[str]:
         """The objectives that so few exchanges can never show to be met, in words."""
-        found = []
-        for tally in self.recording.scorecard.tallies:
-            of_it = tally.objective
-            many = sum(planned.get(place, 0) for place in of_it.places)
-            least = verdicts.least_for_pass(verdicts.required(of_it.slo))
-            if of_it.slo.kind != "count" and many < least:
-                where = f" at {of_it.api} {of_it.endpoint}" if of_it.endpoint else ""
-                found.append(
-                    f"SLO {of_it.slo.text}{where} is inconclusive at best: it takes {least} "
-                    f"exchanges, and {many} are planned"
-                )
-        return found
+        return hopeless.out_of_reach(self.recording.scorecard.tallies, planned)
 
     def give_up_when_hopeless(self, planned: Mapping[tuple[str, str], int] | None) -> None:
         """Stop the run once an objective can no longer be met; `planned` as in `hopeless.first`."""
@@ -235,12 +180,12 @@ class LoadRun:
         if cap is not None and self.in_flight >= cap:
             self._note(call, "dropped", "generator.max_in_flight")
         else:
-            self._launch(call)
+            self.flights.launch(call)
 
     def start(self) -> Flight:
         """Start a request now, as a user of a closed loop does; join what is returned."""
         self.asked += 1
-        return self._launch(self.traffic.call(self.traffic.next_number()))
+        return self.flights.launch(self.traffic.call(self.traffic.next_number()))
 
     def cap(self) -> int | None:
         """How many exchanges may be in flight at most; None: any number. Where nobody says, as many
@@ -286,24 +231,17 @@ class LoadRun:
         """As `drain`, but the run goes on. Returns how many exchanges were cut."""
         deadline = time.monotonic() + seconds
         hurried = False
-        while self._flying and not self._cutting.is_set():
+        while len(self.flights) and not self._cutting.is_set():
             now = time.monotonic()
             if (self.interrupted or self.given_up) and not hurried:
                 hurried, deadline = True, min(deadline, now + INTERRUPT_DRAIN_S)
             if now >= deadline:
                 break
             self._cutting.wait(min(deadline - now, 0.05))
-        many = len(self._flying)
-        if not many:
-            return 0
-        self._cut = True
-        self.session.cut()
-        self._all_landed.wait(_CUT_S)
-        for flight in list(self._flying):
-            # It is still connecting: it must not send its request after the run has ended.
-            flight.kill()
-            self._note(flight.call, "censored", "generator.run_ended")
-        self._cut = False
+        many = len(self.flights)
+        if many:
+            for call in self.flights.cut():
+                self._note(call, "censored", "generator.run_ended")
         return many
 
     def unwatch(self) -> None:
@@ -345,70 +283,6 @@ class LoadRun:
         return {}
 
     # ------------------------------------------------------------------ within a run
-
-    def _launch(self, call: Call) -> Flight:
-        flight = Flight(call)
-        self._flying.add(flight)
-        self._all_landed.clear()
-        self.most_in_flight = max(self.most_in_flight, len(self._flying))
-        flight.go_on(self._take_off, flight)
-        return flight
-
-    def _take_off(self, flight: Flight) -> None:
-        """Send its request, and leave the answer to the event loop."""
-        flying = False
-        try:
-            call = self.recording.sampled(flight.call, time.monotonic_ns())
-            probe = self._probes.of(call) if self._probes is not None else None
-            underway = self.session.client.begin(call if probe is None else probe.call)
-            if underway.flows:
-                flight.rest()
-                underway.flow(partial(self._come_down, flight, underway, probe))
-                flying = True
-            else:
-                underway.read()
-                self._record(underway, probe)
-        except Exception as error:  # noqa: BLE001 - kept, and given to whoever concludes
-            self._fail(error)
-        finally:
-            if not flying:
-                self._land(flight)
-
-    def _come_down(
-        self,
-        flight: Flight,
-        underway: Underway,
-        probe: Probe | None,
-        failure: BaseException | None,
-    ) -> None:
-        """Its body is over. Called by the event loop, so nothing may wait in here."""
-        if failure is None:
-            flight.go_on(self._touch_down, flight, underway, probe)
-            return
-        if isinstance(failure, Exception):
-            self._fail(failure)
-        self._land(flight)
-
-    def _touch_down(self, flight: Flight, underway: Underway, probe: Probe | None) -> None:
-        try:
-            self._record(underway, probe)
-        except Exception as error:  # noqa: BLE001 - kept, and given to whoever concludes
-            self._fail(error)
-        finally:
-            self._land(flight)
-
-    def _record(self, underway: Underway, probe: Probe | None) -> None:
-        exchange = self.session.client.finish(underway)
-        cancelled = exchange.end is not None and exchange.end.kind == _CANCELLED
-        cut = self._cut and cancelled
-        playback = None if probe is None else probe.result(exchange, lambda: self._cut)
-        self.recording.ended(exchange, cut=cut, playback=playback)
-
-    def _land(self, flight: Flight) -> None:
-        self._flying.discard(flight)
-        if not self._flying:
-            self._all_landed.set()
-        flight.land()
 
     def _fail(self, error: Exception) -> None:
         if self.failure is None:

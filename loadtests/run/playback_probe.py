@@ -37,7 +37,7 @@ class Probe:
     """The players of one exchange: make `call`, then ask for the `result`."""
 
     def __init__(self, listening: Listening, call: Call) -> None:
-        self.call = replace(call, keep_chunks=True, on_chunk=self._heard)
+        self.call = replace(call, keep_chunks=True, sampled=True, on_chunk=self._heard)
         self._listening = listening
         self._streamed = is_playable(call.contract, call.endpoint)
         self._tracks: dict[str, tuple[StreamListener, gevent.Greenlet[..., None]]] = {}

@@ -85,6 +85,8 @@ class RowRecorder:
         self.watchers: list[Callable[[Mapping[str, Any]], None]] = []
         self._sampler = Sampler()
         self._choice = TranscriptChoice()
+        #: How many had begun, and how many have been looked at, of those that are looked at.
+        self._begun: Counter[tuple[str, str]] = Counter()
         self._looked: Counter[tuple[str, str]] = Counter()
         #: Looks have decided: what ends from now on is in none of them.
         self.decided = False
@@ -100,11 +102,14 @@ class RowRecorder:
 
     def sampled(self, call: Call, now_ns: int) -> Call:
         """The call that is to be made for `call`: of a few in each second the chunks are kept, so
-        that their shapes are observed.
+        that their shapes are observed; and of the first ones, so that they show which rules were
+        put to the test. (Of those that begin before these end there may be thousands.)
         """
-        if not self._sampler.due(call.contract.api, call.endpoint.name, now_ns):
-            return call
-        return replace(call, keep_chunks=True)
+        place = (call.contract.api, call.endpoint.name)
+        first = self._begun[place] < LOOKED_AT
+        self._begun[place] += first
+        sampled = self._sampler.due(*place, now_ns)
+        return replace(call, keep_chunks=True, sampled=sampled) if first or sampled else call
 
     def ended(
         self, exchange: Exchange, *, cut: bool, playback: Mapping[str, Any] | None = None
@@ -124,12 +129,9 @@ class RowRecorder:
             row["playback"] = exchange.hiding(self.session.redactor).document(playback)
             row["milestones"].update(first_sound(playback))
         place = (call.contract.api, call.endpoint.name)
-        look = self._looked[place] < LOOKED_AT
+        look = call.keep_chunks and self._looked[place] < LOOKED_AT
         self._looked[place] += look
-        # Chunks are kept for this alone.
-        client = self.session.client
-        client.keep_chunks = client.keep_chunks and min(self._looked.values()) < LOOKED_AT
-        if call.keep_chunks:
+        if call.sampled:
             self.observed.merge(observe(exchange))
         live = self.session.target.as_live
         seen = exchange.observations(live=live) if look else None

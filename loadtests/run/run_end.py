@@ -104,7 +104,7 @@ def _totals(run: LoadRun) -> dict[str, Any]:
         "loop_lag_p99_ms": round(load.lags.quantile(0.99) * 1000, 3),
         "cpu_share": round(run.cpu_share(), 4),
         "steal_share": None if load.steal is None else round(load.steal, 4),
-        "most_in_flight": run.most_in_flight,
+        "most_in_flight": run.flights.most,
         "found_no_room": run.session.client.room.refused,
         "outcomes": dict(run.recording.outcomes),
         "violating": run.recording.violating,

@@ -21,7 +21,8 @@ from soundstage.doctor.preflight import preflight
 from soundstage.exchange.session import Session, open_session
 from soundstage.gate.contract_check import run_facts
 from soundstage.loadtests.generator.gevent_wakeups import HubWakeups
-from soundstage.loadtests.run.load_run import LoadOptions, LoadRun
+from soundstage.loadtests.run.asked_load import LoadOptions
+from soundstage.loadtests.run.load_run import LoadRun
 from soundstage.loadtests.run.locust_statistics import exact_statistics
 from soundstage.loadtests.run.rows import RowOutlet, RowRecorder
 from soundstage.loadtests.schedule.scenario import Part, spread
@@ -139,7 +140,6 @@ def session_of(options: LoadOptions, traffic: Traffic) -> Session:
         wakeups=HubWakeups,
     )
     session.budget.option = options.budget_option
-    session.client.keep_chunks = True
     for contract, endpoint in traffic.places:
         _rehearse(contract, endpoint)
     return session

@@ -38,7 +38,8 @@ def arrivals(
     log = ArrivalLog(FAR)
     for number, seconds in enumerate(times, 1):
         log.read(FAR + int(seconds * 1e9), 200 + SIZE * number, SIZE * number, 1, mid=False)
-    log.chunks.extend((stage, track) for stage, track, _ in SONG)
+    for stage, track, _ in SONG:
+        log.saw(stage, track)
     return log.whole(work_s, doubt)
 
 
@@ -59,7 +60,8 @@ def in_blocks(octets: int) -> ArrivalTimes:
             before, sent = sent, min(sent + octets, came)
             whole = sum(before < end <= sent for end in ends)
             log.read(FAR + int(seconds * 1e9), sent, sent - 200, whole, mid=sent not in ends)
-    log.chunks.extend((stage, track) for stage, track, _ in SONG)
+    for stage, track, _ in SONG:
+        log.saw(stage, track)
     return log.whole(None, None)
 
 
@@ -138,7 +140,8 @@ def test_what_cannot_be_told_is_not_judged_and_says_why(told: ArrivalTimes, why:
 def test_a_reader_that_was_late_does_not_call_the_chunks_held_back() -> None:
     log = ArrivalLog(-2_000_000_000)
     log.read(1_000_700_000, 6_000, 5_800, len(SONG), mid=False)  # long ago, by any clock
-    log.chunks.extend((stage, track) for stage, track, _ in SONG)
+    for stage, track, _ in SONG:
+        log.saw(stage, track)
     found = judge(V6, log.whole(None, None))
     assert found == ArrivalFinding(
         reason="it was read late, so that nobody knows when its chunks came"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soundstage.exchange.tape import Tape
+from soundstage.exchange.held.tape import Likeness, Tape
 
 PIECES = st.lists(
     st.tuples(
@@ -17,8 +17,8 @@ PIECES = st.lists(
 )
 
 
-def filled(pieces):
-    tape = Tape()
+def filled(pieces, likeness=None):
+    tape = Tape(likeness=likeness)
     for piece in pieces:
         tape.append(*piece)
     return tape
@@ -30,6 +30,31 @@ def test_a_tape_gives_back_every_piece_as_it_was(pieces):
     assert tape.pieces() == pieces
     assert tape.pieces() == pieces, "looking at it changes nothing"
     assert len(tape) == len(pieces)
+
+
+@given(st.lists(PIECES, max_size=4))
+def test_tapes_that_resemble_each_other_give_back_every_piece_too(tapes):
+    likeness = Likeness()
+    several = [filled(pieces, likeness) for pieces in tapes]
+    assert [tape.pieces() for tape in several] == tapes
+
+
+def test_a_tape_that_was_begun_before_the_first_block_resembles_it_from_then_on():
+    likeness = Likeness()
+    early, first = Tape(likeness=likeness), Tape(likeness=likeness)
+    early.append(1, b"a" * 9_000, False)
+    first.append(1, b"b" * 9_000, False)
+    early.append(2, b"ab" * 9_000, False)
+    assert [raw for _, raw, _ in early.pieces()] == [b"a" * 9_000, b"ab" * 9_000]
+    assert first.pieces() == [(1, b"b" * 9_000, False)]
+
+
+def test_streams_that_resemble_each_other_take_less(stream_of):
+    events = [part + b"\n\n" for part in stream_of("v6").split(b"\n\n") if part]
+    pieces = [(number, event, False) for number, event in enumerate(events)]
+    likeness = Likeness()
+    alone, first, second = filled(pieces), filled(pieces, likeness), filled(pieces, likeness)
+    assert second.kept_bytes < first.kept_bytes < alone.kept_bytes
 
 
 def test_a_tape_can_be_added_to_after_it_was_looked_at():

@@ -32,7 +32,7 @@ import sys, time
 import locust, gevent
 from locust.env import Environment
 from soundstage.loadtests.schedule import arrivals
-from soundstage.loadtests.run.load_run import LoadOptions
+from soundstage.loadtests.run.asked_load import LoadOptions
 from soundstage.loadtests.run.run_end import conclude
 from soundstage.loadtests.run.run_setup import open_run
 from soundstage.loadtests.schedule.scenario import Part, Scenario

@@ -7,7 +7,7 @@ import random
 
 from soundstage.conformance.judge import Judge
 from soundstage.contract import load
-from soundstage.exchange.tape import Tape
+from soundstage.exchange.held.tape import Tape
 from soundstage.process.memory import FREE_BYTES, AnswerMemory
 
 

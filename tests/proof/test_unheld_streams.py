@@ -56,7 +56,7 @@ def streamed(number: int) -> ArrivalFinding:
             log.read(FAR + int(now * 1e9), wire - octets // 2, body - octets // 2, 0, mid=True)
             now += luck.choice((1e-5, 0.02))
         log.read(FAR + int(now * 1e9), wire, body, 1, mid=False)
-        log.chunks.append((step.stage, step.track))
+        log.saw(step.stage, step.track)
     slow = (stage.name for stage in contract.protocol.stages if stage.takes_time)
     work_s = sum(map(course.work_s, slow)) / speed
     protocol = contract.endpoints["stream"].protocol

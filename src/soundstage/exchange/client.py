@@ -6,6 +6,7 @@ Nothing that the network or the API does raises here; it becomes an `Exchange` w
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -20,9 +21,9 @@ from soundstage.errors import UsageError
 from soundstage.exchange.budget import Budget
 from soundstage.exchange.exchange import Call, Exchange
 from soundstage.exchange.filled_paths import path_of
+from soundstage.exchange.held.tape import Likeness, Tape
 from soundstage.exchange.job_follower import Interrupt, JobFollower
 from soundstage.exchange.reader import ExchangeReader, Underway
-from soundstage.exchange.tape import Tape
 from soundstage.exchange.target import Target
 from soundstage.output.redact import Redactor
 from soundstage.process.memory import AnswerMemory, Claim
@@ -76,6 +77,7 @@ class Client:
         #: Ends the waits between questions for the state of a job, and knows whether all is over.
         self.interrupt = Interrupt()
         self._last: dict[type, Any] = {}
+        self._likenesses: defaultdict[tuple[str, str], Likeness] = defaultdict(Likeness)
         counter = itertools.count(1)
         self.next_id = ids or (lambda: f"e{next(counter):06d}")
 
@@ -138,7 +140,7 @@ class Client:
                 request_head=head,
                 url=url,
                 redactor=self.redactor,
-                tape=Tape(claim),
+                tape=Tape(claim, self._likenesses[call.contract.api, call.endpoint.name]),
             )
             return Underway(exchange, claim, self._reading(exchange, claim, comments))
         except BaseException:
@@ -160,7 +162,7 @@ class Client:
             assert reading is not None
             reading.tell(told, exchange.ended_ns, exact=False)
         if reading is not None:
-            reading.arrived(self.target.work_s(exchange.call.contract.api))
+            reading.closed(self.target.work_s(exchange.call.contract.api))
             for name in judge.at_the_end:
                 seconds = (reading.last_ns - exchange.started_ns) / _SECOND_NS
                 exchange.milestones.setdefault(name, seconds)

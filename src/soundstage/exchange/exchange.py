@@ -23,9 +23,10 @@ from soundstage.conformance.violations import (
 )
 from soundstage.contract import Contract
 from soundstage.contract.protocol import Endpoint
+from soundstage.exchange.held.stage_times import MilestoneTimes, StageTimes
+from soundstage.exchange.held.tape import Piece, Tape
 from soundstage.exchange.kept_bytes import NO_ROOM, kept_end, kept_head, kept_look, kept_pieces
 from soundstage.exchange.look import FollowedJob, Look
-from soundstage.exchange.tape import Piece, Tape
 from soundstage.exchange.user_secrets import private_texts
 from soundstage.output.cutting import head
 from soundstage.output.echoes import SHORTEST
@@ -66,8 +67,9 @@ class Call:
     `intended_ns`: when it should have started (monotonic ns; None: when it does). `expect_error`:
     the answer should be a documented error. `broken_rule`: the rule that the request breaks on
     purpose (`request/field/prompt/required`), None if it breaks none. `keep_chunks`: keep the
-    chunks of this exchange, even if the client keeps none; `on_chunk` then gets each as it comes,
-    and `on_stage` (stage, track) each stage that is recognised; they must neither wait nor raise.
+    chunks of this exchange, even if the client keeps none (`sampled`: so that their shapes are
+    observed); `on_chunk` then gets each as it comes, and `on_stage` (stage, track) each stage that
+    is recognised; they must neither wait nor raise.
     `follow`: a job that is accepted is asked for until it is over; `confirm`: how often its last
     state is looked at again then. `leave_at`: where the reader of a stream goes away.
     """
@@ -85,6 +87,7 @@ class Call:
     expect_error: bool = False
     broken_rule: str | None = None
     keep_chunks: bool = False
+    sampled: bool = False
     follow: bool = True
     confirm: int = 0
     leave_at: Leave | None = None
@@ -121,13 +124,13 @@ class Exchange:
     #: When its own answer had ended; what it made may have been looked at until `ended_ns`.
     answered_ns: int = 0
     outcome: str = "ok"
-    milestones: dict[str, float] = field(default_factory=dict)
+    milestones: MilestoneTimes = field(default_factory=MilestoneTimes)
     #: What it made, if anybody asked for that.
     job: FollowedJob | None = None
     #: The rules about what two endpoints say of one generation that were put to the test, below the
     #: endpoint: `status/known`.
     tied: frozenset[str] = frozenset()
-    stages: dict[str, list[float]] = field(default_factory=dict)
+    stages: StageTimes = field(default_factory=StageTimes)
     #: When its chunks came, of a stream between whose stages lies work; None elsewhere.
     arrivals: ArrivalTimes | None = None
     tape: Tape = field(default_factory=Tape)
@@ -324,7 +327,7 @@ class Exchange:
             "framing": self.judge.framing,
             "milestones": {name: round(value, 6) for name, value in self.milestones.items()},
             "stages": {
-                name: [round(first, 6), round(last, 6), int(count)]
+                name: [round(first, 6), round(last, 6), count]
                 for name, (first, last, count) in self.stages.items()
             },
             "codes": dict(occurrences(self.violations)),

@@ -22,9 +22,9 @@ from soundstage.contract.protocol import Endpoint
 from soundstage.errors import BudgetError
 from soundstage.exchange.exchange import Exchange
 from soundstage.exchange.filled_paths import UnusableError, filled
+from soundstage.exchange.held.tape import Tape
 from soundstage.exchange.look import FollowedJob, Look
 from soundstage.exchange.requests import own_values
-from soundstage.exchange.tape import Tape
 from soundstage.generation.sampler import Unmet
 from soundstage.process.memory import PARSED, Claim
 from soundstage.saved.transcript import MOST_LOOKS
@@ -214,12 +214,7 @@ class JobFollower:
             exchange.milestones[name] = high
             self._job.milestones_low[name] = low
         self._asked_ns = look.sent_ns
-        times = exchange.stages.get(seen.stage)
-        if times is None:
-            exchange.stages[seen.stage] = [high, high, 1]
-        else:
-            times[1] = high
-            times[2] += 1
+        exchange.stages.see(seen.stage, high)
         if (reached := exchange.call.on_stage) is not None:
             reached(seen.stage, None)
         chunk = seen.chunk

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from soundstage.exchange.event_secrets import without_secrets
+from soundstage.exchange.held.tape import Tape
 from soundstage.exchange.look import Look
-from soundstage.exchange.tape import Tape
 from soundstage.output.redact import MARK, PRIVATE_FIELDS, Redactor
 from soundstage.saved.transcript import Transcript
 from soundstage.wire.response import Response

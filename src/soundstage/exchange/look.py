@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from soundstage.conformance.following import Following
-from soundstage.exchange.tape import Tape
+from soundstage.exchange.held.tape import Tape
 from soundstage.wire.response import Response
 
 

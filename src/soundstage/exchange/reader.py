@@ -18,6 +18,9 @@ from soundstage.output.cutting import head
 from soundstage.process.memory import PARSED, Claim
 
 _SECOND_NS = 1_000_000_000
+_NONE_YET = -(2**63)
+#: Stands where no chunk is one more of the same.
+_ANOTHER = object()
 #: More kinds of stage#track than this are an attack on the bundle, not a protocol.
 _MOST_STAGES, _LONGEST_STAGE = 64, 100
 #: Why a stream that was left is not judged whole.
@@ -42,14 +45,18 @@ class ExchangeReader:
         "_keep_bytes",
         "_keep_chunks",
         "_leave",
+        "_longest_at_ns",
         "_longest_ns",
+        "_more",
+        "_more_ns",
         "_on_comment",
         "_on_stage",
+        "_response",
         "_stage",
+        "_stages",
         "_started_ns",
         "_streaming",
         "_tape",
-        "_times",
         "_told_ns",
         "last_ns",
     )
@@ -66,6 +73,7 @@ class ExchangeReader:
     ) -> None:
         self._exchange = exchange
         self._judge = exchange.judge
+        self._response = exchange.response
         self._tape = exchange.tape
         self._started_ns = exchange.started_ns
         self._keep_bytes = keep_bytes
@@ -77,10 +85,14 @@ class ExchangeReader:
         self._leave = exchange.call.leave_at
         self._streaming = exchange.judge.streaming
         self._told_ns = 0
-        self._longest_ns = -1
-        # The stage that came last and is of no track, and its first, last and count.
-        self._stage: str | None = None
-        self._times: list[float] = []
+        # The longest time between two reads that brought events, and when it ended.
+        self._longest_ns = _NONE_YET
+        self._longest_at_ns = 0
+        self._stages = exchange.stages
+        # The stage of the last chunk, if it is of no track, and `_ANOTHER` if it is; how many more
+        # of it have come that are not noted yet, and when the last of them did.
+        self._stage: Any = _ANOTHER
+        self._more = self._more_ns = 0
         self._arrivals = ArrivalLog(exchange.started_ns) if exchange.judge.times_tell else None
         self.last_ns = exchange.response.times.head_ns or exchange.started_ns
 
@@ -96,21 +108,34 @@ class ExchangeReader:
             for comment in self._comments:
                 self._on_comment(at_ns, comment)
             self._comments.clear()
+        # One event and nothing else, which is what nearly every read brings.
+        lone = len(told) == 1 and told[0][0].raw == data
+        mid = not lone and judge.mid_event
         if (log := self._arrivals) is not None:
-            wire = self._exchange.response.wire_bytes
-            log.read(at_ns, wire, judge.body_bytes, len(told), mid=judge.mid_event)
+            wire, body = self._response.wire_bytes, judge.body_bytes
+            if lone:
+                log.lone(at_ns, wire, body)
+            else:
+                log.read(at_ns, wire, body, len(told), mid=mid)
         if told:
             # The stamp is that of the newest segment: only an event whose last byte is the last of
             # the read is sure to have come with it.
-            self.tell(told, at_ns, exact=not (last or judge.mid_event))
+            self.tell(told, at_ns, exact=not (last or mid))
         elif not self._streaming and self._keep_bytes:
             self._tape.append(at_ns, data, False)
         if leave is not None and self._is_left(leave):
             judge.capped = LEFT
         return judge.capped is not None
 
-    def arrived(self, work_s: float | None) -> None:
-        """Tell the judge when all of it came, once it is closed; `work_s`: see `ArrivalTimes`."""
+    def closed(self, work_s: float | None) -> None:
+        """All of it has come, and the judge is closed: tell it when that was, and the exchange how
+        long it was silent. `work_s`: see `ArrivalTimes`.
+        """
+        if self._longest_ns != _NONE_YET:
+            silent = self._longest_ns / _SECOND_NS
+            seconds = (self._longest_at_ns - self._started_ns) / _SECOND_NS
+            self._exchange.silence = silent, seconds - silent
+        self._note_more()
         if self._arrivals is None or not self._judge.streaming:
             return
         exchange = self._exchange
@@ -135,18 +160,14 @@ class ExchangeReader:
     def tell(self, told: list[Told], at_ns: int, *, exact: bool) -> None:
         """Time the events of one read. The last is exact if `exact`; the others are coarse."""
         exchange = self._exchange
-        seconds = (at_ns - self._started_ns) / _SECOND_NS
         if not self._told_ns:
-            exchange.milestones["first_chunk"] = seconds
+            exchange.milestones["first_chunk"] = (at_ns - self._started_ns) / _SECOND_NS
         else:
             silent_ns = at_ns - self._told_ns
-            if silent_ns > self._longest_ns or exchange.silence is None:
-                self._longest_ns = silent_ns
-                silent = silent_ns / _SECOND_NS
-                exchange.silence = silent, seconds - silent
+            if silent_ns > self._longest_ns:
+                self._longest_ns, self._longest_at_ns = silent_ns, at_ns
         self._told_ns = at_ns
         left = len(told)
-        log = self._arrivals.chunks if self._arrivals is not None else None
         for event, (chunk, stage, track, reached) in told:
             left -= 1
             coarse = left > 0 or not exact
@@ -155,18 +176,14 @@ class ExchangeReader:
             if self._keep_bytes:
                 self._tape.append(at_ns, event.raw, coarse)
             for name in reached:
-                exchange.milestones[name] = seconds
-            if log is not None:
-                log.append((stage, track))
-            if stage is not None:
-                if stage is self._stage and track is None:  # as of nearly every chunk
-                    times = self._times
-                    times[1] = seconds
-                    times[2] += 1
-                else:
-                    self._note(stage, track, seconds)
-                if self._on_stage is not None:
-                    self._on_stage(stage, track)
+                exchange.milestones[name] = (at_ns - self._started_ns) / _SECOND_NS
+            if stage is self._stage and track is None:  # as of nearly every chunk
+                self._more += 1
+                self._more_ns = at_ns
+            else:
+                self._note(stage, track, at_ns)
+            if self._on_stage is not None and stage is not None:
+                self._on_stage(stage, track)
             if chunk is not None:
                 if self._keep_chunks:
                     if self._claim.take(PARSED * len(event.raw)):
@@ -178,18 +195,25 @@ class ExchangeReader:
                 if exchange.message_id is None:
                     exchange.message_id = identifier(exchange.call.contract, chunk)
 
-    def _note(self, stage: str, track: Any, seconds: float) -> None:
-        """Time and count a stage that is not the one before."""
-        stages = self._exchange.stages
-        name = stage if track is None else _named(stage, track)
-        times = stages.get(name)
-        if times is not None:
-            times[1] = seconds
-            times[2] += 1
-        elif len(stages) < _MOST_STAGES:
-            times = stages[name] = [seconds, seconds, 1]
-        if times is not None and track is None:
-            self._stage, self._times = stage, times
+    def _note(self, stage: str | None, track: Any, at_ns: int) -> None:
+        """Time and count a chunk whose stage is not that of the one before."""
+        self._note_more()
+        if self._arrivals is not None:
+            self._arrivals.saw(stage, track)
+        noted = False
+        if stage is not None:
+            name = stage if track is None else _named(stage, track)
+            seconds = (at_ns - self._started_ns) / _SECOND_NS
+            noted = self._stages.see(name, seconds, _MOST_STAGES)
+        self._stage = stage if noted and track is None else _ANOTHER
+
+    def _note_more(self) -> None:
+        """Time and count the chunks of the last stage that came after its first."""
+        many, self._more = self._more, 0
+        if many:
+            self._stages.again((self._more_ns - self._started_ns) / _SECOND_NS, many)
+            if self._arrivals is not None:
+                self._arrivals.saw(self._stage, None, many)
 
 
 def _named(stage: str, track: Any) -> str:

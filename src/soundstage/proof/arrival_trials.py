@@ -99,7 +99,8 @@ def arrived(
     log, wire = ArrivalLog(_FAR_NS), _HEAD
     for seconds, data in _sent(script, _due(endpoint, chunks, rng)):
         events = judge.feed(data)
-        log.chunks.extend((each.stage, each.track) for _, each in events)
+        for _, each in events:
+            log.saw(each.stage, each.track)
         wire += len(data) + _FRAME
         at_ns = _FAR_NS + int(seconds * _SECOND_NS)
         log.read(at_ns, wire, judge.body_bytes, len(events), mid=judge.mid_event)
