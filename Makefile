@@ -24,18 +24,19 @@ help:
 
 setup: $(STAMP)
 
+# uv, where there is one, takes a third of the time; what it cannot get is left to pip, which says why.
+install = uv pip install --quiet --python $(BIN)/python --compile-bytecode $(1) 2>/dev/null \
+	|| $(BIN)/python -m pip install --quiet --disable-pip-version-check $(1)
+
 # The lock carries versions and hashes, so an install is the same everywhere or fails. Users install
-# requirements.lock, which holds none of the tools that we develop with. uv, where there is one, takes
-# a third of the time; what it cannot get is left to pip, which says why.
-LOCKED := pip install --quiet --require-hashes -r requirements-dev.lock
+# requirements.lock, which holds none of the tools that we develop with.
 $(STAMP): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Soundstage needs Python 3.11 or newer: make setup PYTHON=python3.12"; exit 2; }
 	@test -x $(BIN)/python || { echo "creating $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@echo "installing locked dependencies (a minute or so, once)"
-	@uv $(LOCKED) --python $(BIN)/python --compile-bytecode 2>/dev/null \
-		|| $(BIN)/python -m $(LOCKED) --disable-pip-version-check
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(call install,--require-hashes -r requirements-dev.lock)
+	@$(call install,--no-deps --no-build-isolation -e .)
 	@touch $@
 
 # Schemas and rules that others publish, for tests of reports; those tests skip without npm.
