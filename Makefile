@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 PUBLISHED := tests/published/node_modules/.installed
 
-.PHONY: help setup demo test proofs check docs blocks wheel bench lock clean
+.PHONY: help setup demo test proofs long delays check docs blocks wheel bench lock clean
 
 help:
 	@echo "make demo   start the emulator, check both API versions, run a short load, leave a report"
@@ -24,6 +24,10 @@ help:
 
 setup: $(STAMP)
 
+# uv, where there is one, takes a third of the time; what it cannot get is left to pip, which says why.
+install = uv pip install --quiet --python $(BIN)/python --compile-bytecode $(1) 2>/dev/null \
+	|| $(BIN)/python -m pip install --quiet --disable-pip-version-check $(1)
+
 # The lock carries versions and hashes, so an install is the same everywhere or fails. Users install
 # requirements.lock, which holds none of the tools that we develop with.
 $(STAMP): requirements-dev.lock pyproject.toml
@@ -31,8 +35,8 @@ $(STAMP): requirements-dev.lock pyproject.toml
 		|| { echo "Soundstage needs Python 3.11 or newer: make setup PYTHON=python3.12"; exit 2; }
 	@test -x $(BIN)/python || { echo "creating $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@echo "installing locked dependencies (a minute or so, once)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(call install,--require-hashes -r requirements-dev.lock)
+	@$(call install,--no-deps --no-build-isolation -e .)
 	@touch $@
 
 # Schemas and rules that others publish, for tests of reports; those tests skip without npm.
@@ -49,19 +53,40 @@ CORES := $(shell getconf _NPROCESSORS_ONLN)
 WORKERS := $(shell echo $$(( $(CORES) + 2 )))
 COMMANDS := $(shell echo $$(( $(CORES) + 1 )))
 
-# $(call tests,MARKS,WORKERS). A run beside others can be void for want of CPU, and says so: what fails
-# in the crowd is named, and tried once more alone. What fails alone fails.
-tests = $(BIN)/python -m pytest $(2) -m "$(1)" || { code=$$?; [ $$code -eq 1 ] || exit $$code; \
-	echo "once more, alone, what failed:"; \
-	$(BIN)/python -m pytest -m "$(1)" --last-failed --last-failed-no-failures none; }
+# $(call tests,MARKS,HOW,FILES), and then $(call again,MARKS,FILES). A run beside others can be void
+# for want of CPU, and says so: what fails in the crowd is named, and tried once more alone. What
+# fails alone fails.
+FAILED := .pytest_cache/failed
+tests = mkdir -p $(FAILED); rm -f "$(FAILED)/$(1)"; \
+	$(NICE) $(BIN)/python -m pytest $(2) -o "cache_dir=.pytest_cache/$(1)" -m "$(1)" $(3) \
+	|| { code=$$?; [ $$code -eq 1 ] || exit $$code; touch "$(FAILED)/$(1)"; }
+again = [ ! -e "$(FAILED)/$(1)" ] || { echo "once more, alone, what failed:"; \
+	$(BIN)/python -m pytest -o "cache_dir=.pytest_cache/$(1)" -m "$(1)" --last-failed $(2); }
+
+QUICK := not timing and not proof
+LONG := proof and not timing
+DELAYS := timing
+# So that workers do not import the others.
+MARKED = $$(grep -rlE 'mark\.(proof|timing)' tests --include='*.py')
 
 test: setup $(PUBLISHED)
-	@$(call tests,not timing and not proof,-n $(WORKERS) --dist worksteal)
+	@$(call tests,$(QUICK),-n $(WORKERS) --dist worksteal)
+	@$(call again,$(QUICK))
 
-# What takes seconds of CPU a test, and then, one after another, what measures delays.
+# What takes seconds of CPU a test, and beside it what measures delays: that takes a third of a core,
+# waits for the rest, and goes first (`nice`). What it says comes when it has ended.
 proofs: setup $(PUBLISHED)
-	@$(call tests,proof and not timing,-n $(COMMANDS) --dist worksteal)
-	@$(call tests,timing,)
+	@$(MAKE) --no-print-directory --jobs 2 long delays
+	@$(call again,$(LONG),$(MARKED))
+	@$(call again,$(DELAYS),$(MARKED))
+
+long: NICE := nice -n 19
+long:
+	@$(call tests,$(LONG),-n $(COMMANDS) --dist worksteal,$(MARKED))
+
+delays:
+	@mkdir -p $(FAILED); exec 3>&1 >$(FAILED)/said; trap 'cat $(FAILED)/said >&3' EXIT; \
+	$(call tests,$(DELAYS),-n $(CORES) --dist loadgroup,$(MARKED))
 
 # The package lies in four folders here, and in one where it is installed: types are checked there.
 TYPED := build/typed/soundstage

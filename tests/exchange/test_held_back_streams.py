@@ -5,6 +5,8 @@ is not; over sockets.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 from tests.support.emulated import served
@@ -19,6 +21,17 @@ from soundstage.exchange.session import open_session
 V6 = load("v6")
 #: So fast a song of the emulator takes some five seconds.
 SPEED = 14.0
+#: What is said of what each does to a stream.
+HOLDS = {
+    Holding(**how, framed=framed): said  # type: ignore[arg-type]
+    for framed in (False, True)
+    for how, said in [
+        ({"whole": True}, "chunks came together after"),
+        ({"octets": 4_096}, "chunks came"),
+        ({"seconds": 1.0}, "chunks came in blocks, one in 1 s: at"),
+    ]
+}
+PASSES_ON = [Holding(), Holding(jitter=0.1), Holding(jitter=0.05, cut=100)]
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +51,13 @@ def asked(url: str) -> Exchange:
         session.close()
 
 
-def through(emulator: str, how: Holding) -> Exchange:
-    with holding(emulator, how) as url:
-        return asked(url)
+@pytest.fixture(scope="module")
+def exchanges(emulator: str) -> dict[Holding, Exchange]:
+    """A song through each proxy. They are made at once: each is five seconds of waiting."""
+    hows = [*HOLDS, *PASSES_ON]
+    with ExitStack() as stack, ThreadPoolExecutor(len(hows)) as threads:
+        urls = [stack.enter_context(holding(emulator, how)) for how in hows]
+        return dict(zip(hows, threads.map(asked, urls), strict=True))
 
 
 def found(exchange: Exchange) -> list[str]:
@@ -48,21 +65,14 @@ def found(exchange: Exchange) -> list[str]:
 
 
 @pytest.mark.timing
-@pytest.mark.parametrize("framed", [False, True])
-@pytest.mark.parametrize(
-    ("how", "said"),
-    [
-        ({"whole": True}, "chunks came together after"),
-        ({"octets": 4_096}, "chunks came"),
-        ({"seconds": 1.0}, "chunks came in blocks, one in 1 s: at"),
-    ],
-)
+@pytest.mark.xdist_group("held_back_streams")
+@pytest.mark.parametrize("how", HOLDS, ids=str)
 def test_a_proxy_that_holds_chunks_back_is_found(
-    emulator: str, how: dict[str, float], said: str, framed: bool
+    exchanges: dict[Holding, Exchange], how: Holding
 ) -> None:
-    exchange = through(emulator, Holding(**how, framed=framed))  # type: ignore[arg-type]
+    exchange = exchanges[how]
     assert exchange.outcome == "ok"
-    assert [said in each for each in found(exchange)] == [True]
+    assert [HOLDS[how] in each for each in found(exchange)] == [True]
     row = exchange.row(exchange.started_ns)
     assert row["held_back"] in ("whole", "bytes", "seconds")
     assert row["milestones_low"]["streaming_ready"] < row["milestones"]["streaming_ready"]
@@ -70,9 +80,12 @@ def test_a_proxy_that_holds_chunks_back_is_found(
 
 
 @pytest.mark.timing
-@pytest.mark.parametrize("how", [Holding(), Holding(jitter=0.1), Holding(jitter=0.05, cut=100)])
-def test_a_proxy_that_passes_on_what_comes_is_not_found(emulator: str, how: Holding) -> None:
-    exchange = through(emulator, how)
+@pytest.mark.xdist_group("held_back_streams")
+@pytest.mark.parametrize("how", PASSES_ON, ids=str)
+def test_a_proxy_that_passes_on_what_comes_is_not_found(
+    exchanges: dict[Holding, Exchange], how: Holding
+) -> None:
+    exchange = exchanges[how]
     assert exchange.judge.arrived.reason is None
     assert found(exchange) == []
 

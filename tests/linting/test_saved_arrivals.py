@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -19,12 +21,8 @@ from soundstage.exchange.requests import sent_body, valid_body
 from soundstage.exchange.session import open_session
 
 RULE = "v6/stream/arrival/as_made"
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[str]:
-    with served(Options(port=0, profile="realistic", speed=14.0, seed=5)) as url:
-        yield url
+HOLDS = [Holding(whole=True), Holding(octets=4_096), Holding(seconds=1.0)]
+PASSES_ON = Holding()
 
 
 def transcript(url: str) -> bytes:
@@ -38,6 +36,19 @@ def transcript(url: str) -> bytes:
         session.close()
 
 
+@pytest.fixture(scope="module")
+def transcripts() -> Iterator[dict[Holding, bytes]]:
+    """What was kept of a song behind each proxy. They are made at once: each is five seconds of
+    waiting.
+    """
+    hows = [*HOLDS, PASSES_ON]
+    with ExitStack() as stack, ThreadPoolExecutor(len(hows)) as threads:
+        options = Options(port=0, profile="realistic", speed=14.0, seed=5)
+        emulator = stack.enter_context(served(options))
+        urls = [stack.enter_context(holding(emulator, how)) for how in hows]
+        yield dict(zip(hows, threads.map(transcript, urls), strict=True))
+
+
 def linted(path: Path, capsys: pytest.CaptureFixture[str], *options: str) -> dict:
     cli.main(["lint", "--format", "json", str(path), *options])
     found: dict = json.loads(capsys.readouterr().out)
@@ -49,13 +60,16 @@ def codes(found: dict) -> list[str]:
 
 
 @pytest.mark.timing
-@pytest.mark.parametrize("how", [{"whole": True}, {"octets": 4_096}, {"seconds": 1.0}])
+@pytest.mark.xdist_group("saved_arrivals")
+@pytest.mark.parametrize("how", HOLDS, ids=str)
 def test_what_a_proxy_held_back_is_found_in_the_transcript(
-    emulator: str, how: dict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    transcripts: dict[Holding, bytes],
+    how: Holding,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     path = tmp_path / "held.ndjson"
-    with holding(emulator, Holding(**how)) as url:
-        path.write_bytes(transcript(url))
+    path.write_bytes(transcripts[how])
     found = linted(path, capsys)
     assert codes(found) == ["stream.buffered"]
     assert found["violations"][0]["rule"] == RULE
@@ -64,11 +78,12 @@ def test_what_a_proxy_held_back_is_found_in_the_transcript(
 
 
 @pytest.mark.timing
+@pytest.mark.xdist_group("saved_arrivals")
 def test_a_transcript_of_a_stream_is_in_order(
-    emulator: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    transcripts: dict[Holding, bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "streamed.ndjson"
-    path.write_bytes(transcript(emulator))
+    path.write_bytes(transcripts[PASSES_ON])
     found = linted(path, capsys)
     assert codes(found) == []
     assert "not_judged" not in found
