@@ -20,6 +20,8 @@ from soundstage.exchange.spawn import spawned_emulator
 
 from .conftest import load
 
+pytestmark = pytest.mark.timing
+
 _RATE, _SECONDS = 40.0, 3.0
 _TRIES = 3
 
