@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.support.small_api import small, stage
 
 from soundstage.conformance.engine import StreamCheck
-from soundstage.conformance.order.remembered_states import RememberedStates
+from soundstage.conformance.order.remembered_states import LARGEST_STATE, RememberedStates
 from soundstage.conformance.stages import Compiled, compiled
 from soundstage.contract import available, load
 from soundstage.generation import walk
@@ -62,9 +63,9 @@ class Forgetful(Compiled):
         self.read = lambda raw, event, max_depth: None
 
 
-def pair(contract, name):
+def pair(contract, name, request=None):
     """Two checks of a stream: one that remembers, one that forgets."""
-    remembering, forgetting = StreamCheck(contract, name), StreamCheck(contract, name)
+    remembering, forgetting = (StreamCheck(contract, name, request=request) for _ in range(2))
     forgetting._c = Forgetful(contract, contract.endpoints[name])
     forgetting._state = forgetting._state.own()
     return remembering, forgetting
@@ -119,9 +120,9 @@ def told(check):
     )  # fmt: skip
 
 
-def same(contract, name, texts, names=("",)):
+def same(contract, name, texts, names=("",), request=None):
     """Whether both checks say the same of each event and of the stream."""
-    remembering, forgetting = pair(contract, name)
+    remembering, forgetting = pair(contract, name, request)
     rng = random.Random(len(texts))
     for text in texts:
         event = rng.choice(names)
@@ -170,3 +171,106 @@ def test_streams_without_end_do_not_make_the_states_grow():
                                   whole(contract, random.Random(seed))])  # fmt: skip
     assert len(known.states.states) <= 20
     assert known.states.steps <= 30
+
+
+# --- contracts with rarer words -------------------------------------------------------------------
+
+FIRST_ID = [{"name": "known", "at": "first", "field": "id"}]
+ALL_IDS = [
+    {"name": "named", "at": "all", "field": "/deep/id"},
+    {"name": "begun", "at": "first"},
+    {"name": "whole", "at": "all"},
+]
+COUNTED = {"field": "n", "count": [1, None]}
+RARE = {
+    "counted tracks": (
+        (
+            stage("part", per_track=True, ends="track", fields=["n"], milestones=ALL_IDS),
+            stage("ping", anywhere=True, milestones=FIRST_ID),
+            stage("over", ends="stream", after_all=[["part"]]),
+        ),
+        {"tracks": COUNTED, "index": {"field": "i", "start": 0, "step": 1}},
+    ),
+    "as many as asked for": (
+        (
+            stage("part", per_track=True, times=[2, None], fields=["n"]),
+            stage("last", per_track=True, ends="track", after=[["part"]], fields=["n"]),
+            stage("over", times=[0, 1], ends="close"),
+        ),
+        {"tracks": {"field": "n", "count": {"request": "/n"}}},
+    ),
+    "all of it deeper": (
+        (
+            stage("part", times=[0, None], milestones=ALL_IDS),
+            stage("over", times=[0, 2], ends="close", milestones=FIRST_ID),
+            stage("last", times=[0, 1], ends="stream", after=[["part", "over"]]),
+            stage("more", times=[0, 1], ends="stream", after=[["last"]]),
+        ),
+        {
+            "tracks": {"field": "/deep/n", "values": [0, 1]},
+            "index": {"field": "/deep/i", "start": 0, "step": 1},
+            "completion": {"field": "/deep/over", "before_last": {}, "last": {}},
+            "constant": [{"field": "/deep/id"}, {"field": "id", "per_track": True}],
+        },
+    ),
+    "a text at the end": (
+        (
+            stage("part", times=[1, None], milestones=FIRST_ID),
+            stage("over", times=[0, 1], after=[["part"]]),
+            stage("lost", failure=True, ends="stream", fields=["error"]),
+        ),
+        {
+            "endpoint": {"sentinel": {"data": "[DONE]"}},
+            "constant": [{"field": "id"}, {"field": "n"}],
+            "never_decrease": [{"field": "share", "stages": ["part"]}],
+            "completion": {"field": "over", "before_last": {}, "last": {}},
+        },
+    ),
+}
+
+
+def rare(root, name):
+    stages, words = RARE[name]
+    asked = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    return small(root, *stages, request=asked, **words)
+
+
+def told_at_random(names, rng):
+    chunk = {"t": rng.choice(names)}
+    for field in rng.sample(("n", "i", "id", "share", "over", "deep", "error"), rng.randrange(5)):
+        chunk[field] = rng.choice((0, 1, 2, 3, None, "a", "b", True, False, 0.5))
+    if rng.random() < 0.5:
+        chunk["n"] = rng.choice((0, 1, 1, 2, 3))
+    if rng.random() < 0.5:
+        chunk["deep"] = {"n": rng.choice((0, 1, 1.0)), "id": rng.choice(("a", "b", None)), "i": 0}
+    return json.dumps(chunk).encode()
+
+
+@pytest.mark.parametrize("name", RARE)
+def test_what_is_remembered_of_rarer_contracts_says_what_working_it_out_says(tmp_path, name):
+    contract = rare(tmp_path, name)
+    names = [each.name for each in contract.protocol.stages]
+    shared = 0
+    for seed in range(150):
+        rng = random.Random(seed)
+        texts = [told_at_random(names, rng) for _ in range(rng.randrange(12))]
+        if rng.random() < 0.5:
+            texts.append(b"[DONE]")
+        if rng.random() < 0.1:
+            texts.append(texts[0])
+        check = same(contract, "stream", texts, request=rng.choice((None, {"n": rng.randrange(4)})))
+        shared += check._state.shared
+    assert shared
+
+
+def test_a_stream_of_very_many_tracks_is_not_remembered(tmp_path):
+    """A state of a thousand tracks takes a hundred kilobytes."""
+    contract = rare(tmp_path, "counted tracks")
+    check = StreamCheck(contract)
+    for number in range(LARGEST_STATE):
+        check.event(json.dumps({"t": "part", "n": number, "i": number}).encode())
+        assert check._state.order.tracks == tuple(range(number + 1))
+    assert not check._state.shared
+    assert not check.violations
+    states = compiled(contract, "stream").states.states.values()
+    assert max(state.order.size for state in states) <= LARGEST_STATE

@@ -15,10 +15,12 @@ from soundstage.conformance.order.milestones import Milestones, has_come
 from soundstage.conformance.order.stage_order import StageOrder, Track
 from soundstage.contract.protocol import Protocol, Stage
 
-#: How many states of one endpoint are remembered, and how many steps. A state takes 2 to 4 KB.
-#: Streams are made by others: what has no room is worked out by each stream for itself.
+#: How many states of one endpoint are remembered, and how many steps; and of how many stages and
+#: tracks one may consist (a state takes 2 to 4 KB, the largest 10). Streams are made by others:
+#: what has no room is worked out by each stream for itself.
 MOST_STATES: Final = 1_024
 MOST_STEPS: Final = 8_192
+LARGEST_STATE: Final = 100
 
 
 class StageMove:
@@ -143,6 +145,8 @@ class RememberedStates:
         self, protocol: Protocol, order: StageOrder, milestones: Milestones
     ) -> OrderState | None:
         """The state with this content; None if it is new and there is no room."""
+        if order.size > LARGEST_STATE:
+            return None
         content = (protocol, order.content(), milestones.content())
         state = self.states.get(content)
         if state is None and len(self.states) < self._most_states:

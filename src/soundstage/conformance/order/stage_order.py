@@ -99,6 +99,11 @@ class StageOrder:
             self.ended,
         )
 
+    @property
+    def size(self) -> int:
+        """How much there is to remember: stages that have come, each on each track, and tracks."""
+        return len(self._counts) + len(self._kept) + len(self.tracks)
+
     def times(self, stage: Stage, track: Track) -> int:
         """How often the stage has been seen (on this track, if it counts by track)."""
         return self._counts.get((stage.name, track if stage.per_track else None), 0)
