@@ -378,9 +378,8 @@ class Order:
         choices: list[tuple[int, bool]] = []
         while waiting:
             if not choices:  # something has come, or is over, so that others may come now
-                choices = self._choices.get((came, to_come)) or self._may_come(
-                    waiting, came, to_come
-                )
+                known = self._choices.get((came, to_come))
+                choices = known or self._may_come(waiting, came, to_come)
             total, weights = 0.0, []
             for number, unbounded in choices:
                 total += left[number] if unbounded else _EAGERNESS

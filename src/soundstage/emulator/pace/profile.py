@@ -130,13 +130,11 @@ class ApiProfile:
 
     def due(self, steps: Sequence[Step], rng: random.Random) -> list[float]:
         """When each chunk is due, in seconds after the start; never falling."""
-        delays = []
-        for number, step in enumerate(steps):
-            delay = self.stages.get(step.stage, self.default)
-            if number == 0 and self.first is not None:
-                delay = self.first
-            delays.append(delay.draw(rng))
-        due = list(accumulate(delays))
+        known, usual = self.stages.get, self.default
+        courses = [known(step.stage, usual) for step in steps]
+        if courses and self.first is not None:
+            courses[0] = self.first
+        due = list(accumulate([course.draw(rng) for course in courses]))
         if self.service is None or not due:
             return due
         whole = self.service.draw(rng)
