@@ -15,6 +15,7 @@ from soundstage.exit_codes import ExitCode, worst
 from soundstage.output import visible
 from soundstage.output.streams import say
 from soundstage.output.written_files import check_place, print_document, put, put_within
+from soundstage.process.rubbish import uncollected
 from soundstage.reports.formats import html, junit, markdown, sarif
 from soundstage.reports.formats.annotations import render as as_annotations
 from soundstage.reports.formats.as_json import to_json
@@ -23,7 +24,7 @@ from soundstage.reports.formats.text import print_summary
 from soundstage.reports.run.findings import Report, build
 from soundstage.reports.run.kept_evidence import KeptEvidence
 from soundstage.results.bundle import Bundle
-from soundstage.results.intake import take_in, uncollected
+from soundstage.results.intake import take_in
 from soundstage.results.run_history import resolve
 
 HELP = "turn run bundles into HTML, JUnit, Markdown or JSON"

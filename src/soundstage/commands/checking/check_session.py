@@ -15,6 +15,7 @@ from soundstage.gate import conclusion
 from soundstage.gate.gate import ContractGate
 from soundstage.gate.rule_outcomes import RuleOutcome, exit_code
 from soundstage.process import signals
+from soundstage.process.rubbish import uncollected
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def load(explore: int | None) -> None:
     """Load what the checks need, and an exploration if there will be one (None: perhaps). It takes
     a while, in which somebody may lose patience.
     """
-    with isolation.undisturbed():
+    with isolation.undisturbed(), uncollected():
         # Not before: Hypothesis looks at the environment when it is loaded.
         import_module("soundstage.commands.checking.breakdown")
         import_module("soundstage.pytest_plugin")
