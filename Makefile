@@ -86,7 +86,7 @@ long:
 
 delays:
 	@mkdir -p $(FAILED); exec 3>&1 >$(FAILED)/said; trap 'cat $(FAILED)/said >&3' EXIT; \
-	$(call tests,$(DELAYS),-n $(CORES) --dist loadgroup,$(MARKED))
+	$(call tests,$(DELAYS),-n $(CORES) --dist worksteal,$(MARKED))
 
 check: setup
 	@$(BIN)/ruff format --check .
