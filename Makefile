@@ -86,7 +86,7 @@ long:
 
 delays:
 	@mkdir -p $(FAILED); exec 3>&1 >$(FAILED)/said; trap 'cat $(FAILED)/said >&3' EXIT; \
-	$(call tests,$(DELAYS),-n $(CORES) --dist loadgroup,$(MARKED))
+	$(call tests,$(DELAYS),-n $(CORES) --dist worksteal,$(MARKED))
 
 # The package lies in four folders here, and in one where it is installed: types are checked there.
 TYPED := build/typed/soundstage

@@ -192,4 +192,6 @@ def test_a_load_on_a_target_that_never_answers_ends_and_is_invalid(tmp_path: Pat
     run = Bundle.open(bundle).run
     assert run["totals"]["most_in_flight"] == 32
     assert run["totals"]["dropped"] == 68
-    assert "dropped by the cap on exchanges in flight" in run["reason"]
+    # On a busy machine it is void for a reason of its own, too.
+    voids = [void["message"] for void in run["voids"]]
+    assert any("dropped by the cap on exchanges in flight" in void for void in voids)

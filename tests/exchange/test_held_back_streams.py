@@ -65,7 +65,6 @@ def found(exchange: Exchange) -> list[str]:
 
 
 @pytest.mark.timing
-@pytest.mark.xdist_group("held_back_streams")
 @pytest.mark.parametrize("how", HOLDS, ids=str)
 def test_a_proxy_that_holds_chunks_back_is_found(
     exchanges: dict[Holding, Exchange], how: Holding
@@ -80,7 +79,6 @@ def test_a_proxy_that_holds_chunks_back_is_found(
 
 
 @pytest.mark.timing
-@pytest.mark.xdist_group("held_back_streams")
 @pytest.mark.parametrize("how", PASSES_ON, ids=str)
 def test_a_proxy_that_passes_on_what_comes_is_not_found(
     exchanges: dict[Holding, Exchange], how: Holding

@@ -60,7 +60,6 @@ def codes(found: dict) -> list[str]:
 
 
 @pytest.mark.timing
-@pytest.mark.xdist_group("saved_arrivals")
 @pytest.mark.parametrize("how", HOLDS, ids=str)
 def test_what_a_proxy_held_back_is_found_in_the_transcript(
     transcripts: dict[Holding, bytes],
@@ -78,7 +77,6 @@ def test_what_a_proxy_held_back_is_found_in_the_transcript(
 
 
 @pytest.mark.timing
-@pytest.mark.xdist_group("saved_arrivals")
 def test_a_transcript_of_a_stream_is_in_order(
     transcripts: dict[Holding, bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

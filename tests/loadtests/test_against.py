@@ -167,6 +167,7 @@ def test_the_plan_says_when_two_hosts_get_one_key(other):
 # --- as it goes -----------------------------------------------------------------------------------
 
 
+@pytest.mark.timing
 @pytest.mark.proof
 def test_a_slower_candidate_ends_the_run_and_what_was_in_flight_is_kept(base: Ran, tmp_path):
     words = split(f"--target emulator --api v6 --rate 20 --arrivals constant {GATES}")
@@ -190,6 +191,7 @@ def test_a_slower_candidate_ends_the_run_and_what_was_in_flight_is_kept(base: Ra
         assert "v6 stream TTC p50" in (ran.folder / name).read_text()
 
 
+@pytest.mark.timing
 @pytest.mark.proof
 def test_an_equal_candidate_passes_or_is_undecided_with_its_numbers(base: Ran, tmp_path):
     words = split(f"--target emulator --api v6 --rate 20 --arrivals constant {GATES}")
@@ -201,6 +203,7 @@ def test_an_equal_candidate_passes_or_is_undecided_with_its_numbers(base: Ran, t
     assert looks["taken"][-1]["n"] == 200 or looks["songs"] is not None
 
 
+@pytest.mark.timing
 @pytest.mark.proof
 def test_two_targets_are_asked_in_pairs_and_leave_two_runs_that_compare(tmp_path):
     words = split(f"--target emulator --api v6 --rate 10 {GATES} --pause-at-looks --allow profile")
@@ -226,6 +229,7 @@ def test_two_targets_are_asked_in_pairs_and_leave_two_runs_that_compare(tmp_path
     assert (found["verdict"], found["songs"]) == (looks["verdict"], looks["songs"])
 
 
+@pytest.mark.timing
 @pytest.mark.proof
 def test_a_run_that_is_not_comparable_sends_nothing(base: Ran, tmp_path):
     words = split(f"--target emulator --api v6 --rate 7 {GATES} --against {base.folder}")
@@ -239,6 +243,7 @@ def test_a_run_that_is_not_comparable_sends_nothing(base: Ran, tmp_path):
     assert not ran.folder.exists()
 
 
+@pytest.mark.timing
 @pytest.mark.proof
 def test_several_processes_are_looked_at_as_one(base: Ran, tmp_path):
     words = split(f"--target emulator --api v6 --rate 20 --arrivals constant {GATES} --processes 2")
@@ -250,6 +255,7 @@ def test_several_processes_are_looked_at_as_one(base: Ran, tmp_path):
     assert not any(row.get("after_decision") for row in first)
 
 
+@pytest.mark.timing
 @pytest.mark.proof
 def test_objectives_end_a_run_at_the_look_that_decides_them(tmp_path, emulator: str):
     words = split("--api v6 --rate 30 --duration 20s --looks 6")
@@ -262,6 +268,7 @@ def test_objectives_end_a_run_at_the_look_that_decides_them(tmp_path, emulator: 
     assert counted["n"] == len(ran.rows) < 200
 
 
+@pytest.mark.timing
 @pytest.mark.proof
 def test_a_base_that_can_give_no_more_ends_both(tmp_path, emulator: str):
     words = split(f"--target emulator --api v6 --rate 10 --allow profile {GATES}")

@@ -17,7 +17,7 @@ from soundstage.emulator.options import Options
 
 from .conftest import Ran, load
 
-pytestmark = pytest.mark.proof
+pytestmark = [pytest.mark.timing, pytest.mark.proof]
 
 #: A song of the emulator takes some four seconds so.
 RUN = "--api v6 --rate 3 --duration 4s --seed 3 --slo v6.streaming_ready.p50<60s"

@@ -29,6 +29,7 @@ def ran(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Ran:
     return load(tmp_path_factory.mktemp("load"), "--target", emulator, *options)
 
 
+@pytest.mark.timing
 def test_a_run_passes_and_leaves_a_complete_bundle_with_reports(ran: Ran) -> None:
     assert ran.code == 0, ran.err
     run = ran.bundle.run
@@ -49,6 +50,7 @@ def test_a_run_passes_and_leaves_a_complete_bundle_with_reports(ran: Ran) -> Non
     assert all(" in flight · " in each for each in progress), "and nothing else"
 
 
+@pytest.mark.timing
 def test_every_arrival_of_the_schedule_has_a_row_at_its_intended_moment(ran: Ran) -> None:
     intended = sorted(row["intended_ns"] for row in ran.rows)
     scenario = Scenario(phases=tuple(steady(20.0, 1.5)), warmup_s=0.5, seed=8)
@@ -66,6 +68,7 @@ def test_every_arrival_of_the_schedule_has_a_row_at_its_intended_moment(ran: Ran
     }
 
 
+@pytest.mark.timing
 def test_rows_have_the_milestones_of_their_version_in_order(ran: Ran) -> None:
     rows = ran.rows
     assert {row["api"] for row in rows} == {"v5", "v6"}
@@ -80,15 +83,18 @@ def test_rows_have_the_milestones_of_their_version_in_order(ran: Ran) -> None:
     assert len({row["message_id"] for row in rows}) == len(rows)
 
 
+@pytest.mark.timing
 def test_requests_within_the_warm_up_are_marked(ran: Ran) -> None:
     for row in ran.rows:
         assert row["warmup"] == (row["intended_ns"] < 500_000_000)
 
 
+@pytest.mark.timing
 def test_exchanges_overlap_instead_of_waiting_for_each_other(ran: Ran) -> None:
     assert ran.bundle.run["totals"]["most_in_flight"] > 3
 
 
+@pytest.mark.timing
 def test_the_contract_matrix_covers_the_endpoints_that_were_loaded(ran: Ran) -> None:
     rules = {rule["rule"]: rule for rule in ran.bundle.rules()}
     assert {rule["endpoint"] for rule in rules.values()} == {"stream"}
@@ -122,6 +128,7 @@ def test_a_broken_contract_fails_the_run_and_keeps_transcripts(broken: Ran) -> N
     assert "beats per minute" not in kept, "the prompt is private"
 
 
+@pytest.mark.timing
 def test_what_is_dropped_or_cut_at_the_end_is_counted_and_kept(tmp_path: Path) -> None:
     options = ["--target", "emulator", "--emulator-args", "--speed 2", "--api", "v6"]
     options += ["--arrivals", "constant", "--rate", "10", "--duration", "1s"]
@@ -139,6 +146,7 @@ def test_what_is_dropped_or_cut_at_the_end_is_counted_and_kept(tmp_path: Path) -
             assert "complete" not in row["milestones"]
 
 
+@pytest.mark.timing
 def test_a_closed_loop_keeps_its_users_busy(emulator: str, tmp_path: Path) -> None:
     options = ["--users", "3", "--duration", "1500ms", "--endpoint", "sync", "--api", "v5"]
     ran = load(tmp_path, "--target", emulator, *options)
@@ -149,6 +157,7 @@ def test_a_closed_loop_keeps_its_users_busy(emulator: str, tmp_path: Path) -> No
     assert all("complete" in row["milestones"] and not row["warmup"] for row in ran.rows)
 
 
+@pytest.mark.timing
 def test_a_spent_budget_ends_the_run_and_keeps_what_there_is(emulator: str, tmp_path: Path) -> None:
     ran = load(tmp_path, "--target", emulator, *split("--rate 50 --duration 20s --budget 6"))
     assert ran.code == 4, "what was measured until then is right, and there is less of it"
@@ -240,6 +249,7 @@ def test_a_dry_run_sends_nothing_and_a_live_run_asks_first(tmp_path: Path) -> No
     assert "--yes" in asked.stderr
 
 
+@pytest.mark.timing
 def test_shapes_of_some_exchanges_of_each_endpoint_are_observed(ran: Ran) -> None:
     document = ran.bundle.observed()
     assert document is not None

