@@ -15,8 +15,9 @@ _THRESHOLDS: Final = (50_000, 20, 100)
 
 @contextmanager
 def seldom() -> Iterator[None]:
-    """For a process that holds thousands of streams: what is there at the beginning is not looked at, and
-    what comes then is seldom. (Exchanges leave nothing to find: one that is over is gone with its last reference.)
+    """For a process that holds thousands of streams: what is there at the beginning is not looked
+    at, and what comes then is seldom. (Exchanges leave nothing to find: one that is over is gone
+    with its last reference.)
     """
     before = gc.get_threshold()
     gc.collect()

@@ -18,8 +18,8 @@ from typing import Any
 
 from soundstage.errors import UsageError
 from soundstage.output.cutting import head
-from soundstage.process.signals import deaf_children
 from soundstage.process.rubbish import uncollected
+from soundstage.process.signals import deaf_children
 from soundstage.results.arrivals.exchange_sample import SAMPLE
 from soundstage.results.bundle import ROW_LIMIT, Bundle
 from soundstage.results.columns import Columns, RunColumns, count
