@@ -15,6 +15,7 @@ from soundstage.emulator.generations.factory import Factory, GenerationRequest, 
 from soundstage.emulator.http.asgi import FarEnd
 from soundstage.emulator.options import Options
 from soundstage.emulator.pace.profiles import profile
+from soundstage.emulator.service.shared_timer import SharedTimer
 from soundstage.emulator.service.telling import Telling
 
 MANY = 200
@@ -77,7 +78,7 @@ def test_a_chunk_that_has_to_wait_is_left_to_who_can_wait():
             pushed.append(chunk)
             return True
 
-        telling = Telling(song, listener, push, stamp=False)
+        telling = Telling(song, listener, push, SharedTimer(), stamp=False)
         while song.sent < len(song.chunks):
             await telling.go_on()
             assert song.sent == len(pushed)

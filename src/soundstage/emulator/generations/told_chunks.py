@@ -82,7 +82,8 @@ class ToldChunks(Sequence[bytes]):
     def __getitem__(self, number: int | slice) -> bytes | list[bytes]:
         if isinstance(number, slice):
             return [self[each] for each in range(*number.indices(len(self)))]
-        which, rank = divmod(self._places[number], len(self._places))
+        places = self._places
+        which, rank = divmod(places[number], len(places))
         found = self._texts[which]
         if isinstance(found, bytes):
             return found

@@ -29,6 +29,7 @@ from soundstage.emulator.http.cors import Cors
 from soundstage.emulator.http.explained import refuse
 from soundstage.emulator.http.journal import ENTRY, JournalEntry
 from soundstage.emulator.http.replies import BODY_LIMIT, Reply, plain, refusal
+from soundstage.emulator.service.shared_timer import SharedTimer
 from soundstage.emulator.service.streaming import SongAnswer
 from soundstage.generation.faults.fault_bills import REFUSED
 from soundstage.generation.faults.fault_ties import CHARGED_TWICE, UNKNOWN_ID
@@ -84,6 +85,7 @@ class Endpoints:
     admission: Admission
     faults: Faults
     listeners: set[FarEnd] = field(default_factory=set)
+    _timer: SharedTimer = field(default_factory=SharedTimer)
 
     def stop(self) -> None:
         """Cut every song that is being told; the server is about to close."""
@@ -160,7 +162,9 @@ class Endpoints:
                 return
             listener = FarEnd(receive, scope)
             self.listeners.add(listener)
-            song = SongAnswer(admission, accepted, faults, listener, scope, send, self.stamp)
+            song = SongAnswer(
+                admission, accepted, faults, listener, scope, send, self._timer, self.stamp
+            )
             try:
                 if endpoint.kind == "stream":
                     await song.stream()

@@ -28,6 +28,7 @@ from soundstage.emulator.http.connection import connection_of, push_of
 from soundstage.emulator.http.explained import explained
 from soundstage.emulator.http.journal import ENTRY, JournalEntry
 from soundstage.emulator.http.replies import Headers, Reply
+from soundstage.emulator.service.shared_timer import SharedTimer
 from soundstage.emulator.service.telling import Telling
 from soundstage.generation.faults.script import held_until
 
@@ -46,6 +47,7 @@ class SongAnswer:
     listener: FarEnd
     scope: Scope
     send: Send
+    timer: SharedTimer
     stamp: bool = False
 
     async def stream(self) -> None:
@@ -76,7 +78,9 @@ class SongAnswer:
         listener, send = self.listener, self.send
         stamp = self.stamp and self.accepted.place.framing == "sse"
         push = push_of(self.scope)
-        telling = None if push is None else Telling(generation, listener, push, stamp=stamp)
+        telling = None
+        if push is not None:
+            telling = Telling(generation, listener, push, self.timer, stamp=stamp)
         while generation.sent < len(generation.chunks):
             if telling is not None:
                 await telling.go_on()

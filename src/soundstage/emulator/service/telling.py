@@ -1,4 +1,4 @@
-"""Tells the chunks of a generation by timers alone, each when it is due. The coroutine of the
+"""Tells the chunks of a generation by a timer alone, each when it is due. The coroutine of the
 answer sleeps meanwhile: to wake it for a chunk costs half as much as to send one.
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from soundstage.emulator.generations.generations import Generation
 from soundstage.emulator.http.asgi import FarEnd
+from soundstage.emulator.service.shared_timer import Appointment, SharedTimer
 
 
 class Telling:
@@ -18,13 +19,14 @@ class Telling:
     moment at which it is sent.
     """
 
-    __slots__ = ("_chunks", "_generation", "_listener", "_loop", "_push", "_stamp", "_timer")
+    __slots__ = ("_chunks", "_generation", "_listener", "_next", "_push", "_stamp", "_timer")
 
     def __init__(
         self,
         generation: Generation,
         listener: FarEnd,
         push: Callable[[bytes], bool],
+        timer: SharedTimer,
         *,
         stamp: bool,
     ) -> None:
@@ -33,37 +35,36 @@ class Telling:
         self._listener = listener
         self._push = push
         self._stamp = stamp
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer = timer
+        self._next: Appointment | None = None
 
     async def go_on(self) -> None:
         """Send chunks until the last, until nobody listens, or until one cannot be pushed: it is
         due then, and not sent.
         """
-        listener = self._listener
-        listener.waiter = self._loop.create_future()
+        loop, listener = asyncio.get_running_loop(), self._listener
+        listener.waiter = loop.create_future()
         try:
-            self._tell(self._loop.time())
+            self._tell(loop.time())
             await listener.waiter
         finally:
-            if self._timer is not None:
-                self._timer.cancel()
+            if self._next is not None:
+                self._next.drop()
 
     def _tell(self, now: float) -> None:
         """Send what is due at `now`, and come back for the next; wake who waits where there is none
         or where it cannot be sent.
         """
-        generation, chunks = self._generation, self._chunks
-        number, many = generation.sent, len(chunks)
+        generation = self._generation
+        schedule, number = generation.schedule, generation.sent
         try:
-            while number < many and not self._listener.gone:
-                due = generation.started + generation.schedule[number]
+            while number < len(schedule) and not self._listener.gone:
+                due = generation.started + schedule[number]
                 if due > now:
-                    # Not looked at again: timers count in milliseconds, and may come too early by
-                    # one.
-                    self._timer = self._loop.call_at(due, self._tell, due)
+                    # Not looked at again: a moment may be met a millisecond too early.
+                    self._next = self._timer.call_at(due, self._tell)
                     return
-                chunk = chunks[number]
+                chunk = self._chunks[number]
                 if self._stamp:
                     chunk = b": sent=%d\n%b" % (time.clock_gettime_ns(time.CLOCK_MONOTONIC), chunk)
                 if not self._push(chunk):
