@@ -23,6 +23,7 @@ from soundstage.contract.json_schema.proved_members import ProvedMembers
 from soundstage.contract.json_schema.schema_words import asked_by, described, many
 from soundstage.contract.rules import Rule, RuleBook
 from soundstage.output.cutting import cut, head
+from soundstage.process.rubbish import uncollected
 
 #: What `FieldCheck.is_valid` raises where the fast library cannot judge (a Decimal, say).
 REFUSED = (TypeError, ValueError, OverflowError)
@@ -79,7 +80,8 @@ def received(value: Any) -> str:
 @cache
 def _explaining() -> Any:
     """The class of the reference library's validators, with our engine for patterns."""
-    import jsonschema
+    with uncollected():
+        import jsonschema
 
     def pattern(_: Any, asked: str, value: Any, __: Any) -> Iterator[Any]:
         if isinstance(value, str) and patterns.found_in(asked, value) is False:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Set
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from soundstage.contract.json_schema import patterns
@@ -100,14 +101,21 @@ class ProvedMembers:
         member = self._members.get(name)
         if member is None:
             asked = self._properties[name]
-            is_valid = patterns.validator(asked).is_valid
             # What stages say of a field differs, more often than what they ask of it.
             asked = {word: held for word, held in asked.items() if word not in ANNOTATIONS}
             by_type = asked.keys() <= {"type"}
             text = json.dumps(asked, sort_keys=True)
+            is_valid = _is_valid(text)
             member = _Member(is_valid, _integers(asked) or is_valid, by_type, text)
             self._members[name] = member
         return member
+
+
+@lru_cache(maxsize=1_024)
+def _is_valid(text: str) -> Callable[[Any], bool]:
+    """What says whether a value meets a schema: one for all stages that ask the same."""
+    is_valid: Callable[[Any], bool] = patterns.validator(json.loads(text)).is_valid
+    return is_valid
 
 
 def _integers(asked: Schema) -> Callable[[Any], bool] | None:
