@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
-
-import orjson
+from typing import TYPE_CHECKING, TextIO
 
 from soundstage.arguments import Parser
 from soundstage.errors import SoundstageError, UsageError
 from soundstage.exit_codes import ExitCode, worst
-from soundstage.output import visible
 from soundstage.output.streams import say
 from soundstage.output.written_files import check_place, print_document, put, put_within
-from soundstage.process.rubbish import uncollected
-from soundstage.reports.formats import html, junit, markdown, sarif
-from soundstage.reports.formats.annotations import render as as_annotations
-from soundstage.reports.formats.as_json import to_json
 from soundstage.reports.formats.own_page import is_own_page
-from soundstage.reports.formats.text import print_summary
-from soundstage.reports.run.findings import Report, build
-from soundstage.reports.run.kept_evidence import KeptEvidence
-from soundstage.results.bundle import Bundle
-from soundstage.results.intake import take_in
 from soundstage.results.run_history import resolve
+
+if TYPE_CHECKING:
+    from soundstage.reports.run.findings import Report
 
 HELP = "turn run bundles into HTML, JUnit, Markdown or JSON"
 
@@ -41,13 +31,6 @@ exit codes: 0 written, 2 wrong usage or not a bundle, 5 the bundle holds nothing
 written.
 A report never gates: the run did that. Interrupted bundles are reported as such.
 """
-
-#: What a report without --format leaves in the bundle.
-FILES: dict[str, Callable[[Report], str]] = {
-    "junit.xml": junit.render,
-    "summary.md": markdown.render,
-    "report.html": html.render,
-}
 
 
 def parser() -> Parser:
@@ -85,13 +68,19 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
     """Write what `args` asks for; returns 0, 5 when no bundle holds anything, or 6 when something
     could not be written: what there is to say is printed all the same.
     """
+    # None of it is needed to say how the command is called.
+    from soundstage.reports.formats.all_formats import formatted
+    from soundstage.reports.formats.text import print_summary
+    from soundstage.reports.run.findings import read_report
+    from soundstage.results.bundle import Bundle
+
     to_file = args.output not in (None, "-")
     if to_file:
         check_place(Path(args.output), "--output")
     paths = _bundles(args.bundles, stderr)
     if args.format in ("html", "junit") and len(paths) > 1:
         raise UsageError(f"--format {args.format} takes one bundle, not {len(paths)}")
-    reports = [read(Bundle.open(path)) for path in paths]
+    reports = [read_report(Bundle.open(path)) for path in paths]
     codes: list[int] = []
     if args.format is None:
         for index, (path, report) in enumerate(zip(paths, reports, strict=True)):
@@ -102,7 +91,7 @@ def run(args: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
             if codes[-1] == ExitCode.PASS:
                 say(f"report: {path / 'report.html'}", stdout)
     else:
-        text = _formatted(args.format, reports)
+        text = formatted(args.format, reports)
         if to_file:
             put(Path(args.output), text)
         else:
@@ -131,6 +120,8 @@ def _write_all(path: Path, report: Report, stderr: TextIO) -> int:
     """Leave the files of a report in its bundle. What cannot be left is said in one line, and
     gives the exit code: the rest of the reports are written nevertheless.
     """
+    from soundstage.reports.formats.all_formats import FILES
+
     try:
         for name, render in FILES.items():
             put_within(path, name, render(report))
@@ -139,39 +130,3 @@ def _write_all(path: Path, report: Report, stderr: TextIO) -> int:
         # The folder is there, since the bundle was read from it.
         return ExitCode.ENVIRONMENT
     return ExitCode.PASS
-
-
-def read(bundle: Bundle) -> Report:
-    """All that a report needs of a bundle, in one pass over its rows."""
-    evidence = KeptEvidence(bundle, str(bundle.path))
-    with uncollected():
-        return build(
-            bundle.run,
-            rules=bundle.rules(),
-            violations=bundle.violations(),
-            exchanges=lambda wanted: take_in(bundle, wanted),
-            transcripts=bundle.transcripts(),
-            health=bundle.health(),
-            torn=lambda: bundle.torn,
-            evidence=evidence.of,
-            folder=str(bundle.path),
-        )
-
-
-def _formatted(name: str, reports: list[Report]) -> str:
-    if name == "html":
-        return html.render(reports[0])
-    if name == "junit":
-        return junit.render(reports[0])
-    if name == "sarif":
-        return sarif.render(reports)
-    if name == "annotations":
-        return "".join(map(as_annotations, reports))
-    if name == "markdown":
-        return "\n".join(markdown.render(report) for report in reports)
-    documents = [to_json(report) for report in reports]
-    data = orjson.dumps(
-        documents[0] if len(documents) == 1 else documents,
-        option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS,
-    )
-    return visible.in_json(data.decode("utf-8"))

@@ -1,6 +1,6 @@
 """A run as its reports see it: what voids it, the summary, each rule, and each finding's evidence.
 
-Values in, values out; `cli` reads the bundle.
+Values in, values out, but for `read_report`, which reads a bundle.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from soundstage.conformance.defects import headline_of
+from soundstage.process.rubbish import uncollected
+from soundstage.reports.run.kept_evidence import KeptEvidence
 from soundstage.reports.run.rule_results import Evidence, RuleResult, rule_results
 from soundstage.reports.run.summary import Summary, expected_milestones, summary_of
 from soundstage.reports.run.timeline import Generator, generator
@@ -23,7 +25,8 @@ from soundstage.reports.words import (
     plural,
     reason_words,
 )
-from soundstage.results.intake import Intake
+from soundstage.results.bundle import Bundle
+from soundstage.results.intake import Intake, take_in
 from soundstage.results.milestone_names import MilestoneNames, common_order, milestone_names
 
 
@@ -191,3 +194,20 @@ def _voids(run: Mapping[str, Any], exchanges: int, torn: int) -> Iterator[Void]:
         yield Void("clock", "The clock was set during the run: times may be off by that step.")
     for void in run["voids"]:
         yield Void(void["kind"], reason_words(void["message"]))
+
+
+def read_report(bundle: Bundle) -> Report:
+    """All that a report needs of a bundle, in one pass over its rows."""
+    evidence = KeptEvidence(bundle, str(bundle.path))
+    with uncollected():
+        return build(
+            bundle.run,
+            rules=bundle.rules(),
+            violations=bundle.violations(),
+            exchanges=lambda wanted: take_in(bundle, wanted),
+            transcripts=bundle.transcripts(),
+            health=bundle.health(),
+            torn=lambda: bundle.torn,
+            evidence=evidence.of,
+            folder=str(bundle.path),
+        )

@@ -11,7 +11,7 @@ import pytest
 from run_bundles import bundle
 from soundstage import cli
 from soundstage.errors import UsageError
-from soundstage.reports import cli as reports_cli
+from soundstage.reports.formats.all_formats import FILES
 from soundstage.results import layout
 from soundstage.results.run_history import Runs
 
@@ -126,7 +126,7 @@ def test_prune_deletes_a_damaged_run_of_ours_where_that_is_asked_for(root: Path,
 
 
 def test_what_may_lie_in_a_bundle_is_what_reports_write_there() -> None:
-    assert set(layout.REPORTS) == set(reports_cli.FILES)
+    assert set(layout.REPORTS) == set(FILES)
 
 
 @pytest.mark.parametrize(

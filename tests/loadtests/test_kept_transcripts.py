@@ -8,7 +8,7 @@ from shlex import split
 import pytest
 
 from soundstage.exchange.spawn import spawned_emulator
-from soundstage.reports import cli
+from soundstage.reports.run.findings import read_report
 
 from .conftest import load
 
@@ -24,7 +24,7 @@ def test_a_load_with_mixed_faults_says_of_each_kind_why_and_has_one_to_look_at(
         options += ["--fault", fault]
     with spawned_emulator(options) as url:
         ran = load(tmp_path, "--target", url, *split("--api v6 --rate 20 --duration 6s --seed 2"))
-    failed = cli.read(ran.bundle).summary.failures
+    failed = read_report(ran.bundle).summary.failures
     assert failed is not None
     kinds = {one.reason: one for one in failed.kinds}
     assert set(kinds) >= {"http.502", "api.rate_limit", "http.reset", "environment.reset"}

@@ -15,8 +15,8 @@ import chromium
 import pytest
 
 from soundstage import cli as commands
-from soundstage.reports import cli
 from soundstage.reports.formats import html
+from soundstage.reports.run.findings import read_report
 from soundstage.results.bundle import Bundle
 
 AXE = Path(__file__).parents[1] / "published" / "node_modules" / "axe-core" / "axe.min.js"
@@ -90,7 +90,7 @@ def called(name: str, *arguments: str) -> str:
 
 def reported(path: Path) -> Path:
     place = path / "report.html"
-    place.write_text(html.render(cli.read(Bundle.open(path))), encoding="utf-8")
+    place.write_text(html.render(read_report(Bundle.open(path))), encoding="utf-8")
     return place
 
 

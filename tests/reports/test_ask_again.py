@@ -19,8 +19,8 @@ from soundstage import cli
 from soundstage.contract import load
 from soundstage.emulator.options import Options
 from soundstage.emulator.service.server import running
-from soundstage.reports.cli import read
 from soundstage.reports.formats import junit, markdown
+from soundstage.reports.run.findings import read_report
 from soundstage.reports.story.ask_again import LONGEST, KeptExchange, ask_again
 from soundstage.results.bundle import Bundle
 
@@ -98,7 +98,7 @@ def test_terminal_markdown_and_junit_say_the_same_command(gone: tuple[Path, str]
     line = next(each for each in printed.splitlines() if "ask it again: " in each)
     command = line.partition("ask it again: ")[2]
     assert command in commands(bundle).values()
-    report = read(Bundle.open(bundle))
+    report = read_report(Bundle.open(bundle))
     assert command in html.unescape(junit.render(report))
     said = re.sub("<b></b>", "", html.unescape(markdown.render(report)))
     assert command in said

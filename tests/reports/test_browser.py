@@ -19,8 +19,8 @@ import chromium
 import pytest
 
 from soundstage import cli as commands
-from soundstage.reports import cli
 from soundstage.reports.formats import html
+from soundstage.reports.run.findings import read_report
 from soundstage.results.bundle import Bundle
 from worst_bundle import make_worst
 
@@ -61,7 +61,7 @@ def opened(browser: Any) -> Iterator[Callable[..., tuple[Any, list[str], list[st
 
 def written(path: Path) -> Path:
     place = path / "report.html"
-    place.write_text(html.render(cli.read(Bundle.open(path))), encoding="utf-8")
+    place.write_text(html.render(read_report(Bundle.open(path))), encoding="utf-8")
     return place
 
 

@@ -13,9 +13,8 @@ import pytest
 
 from soundstage.contract import load
 from soundstage.generation import walk
-from soundstage.reports import cli
 from soundstage.reports.formats import html, junit, markdown
-from soundstage.reports.run.findings import Report
+from soundstage.reports.run.findings import Report, read_report
 from soundstage.reports.story.evidence import (
     CHUNK_LIMIT,
     ShrinkAllowance,
@@ -71,7 +70,7 @@ def found(bundle: Make, runs: Any) -> Report:
     ]
     path = bundle([row], rules=rules, transcripts=["e000001"])
     (path / "transcripts" / "e000001.ndjson").write_bytes(RAW)
-    return cli.read(Bundle.open(path))
+    return read_report(Bundle.open(path))
 
 
 def test_a_finding_carries_the_chunks_the_trace_and_what_was_due() -> None:

@@ -14,9 +14,9 @@ import pytest
 
 from soundstage.contract import load
 from soundstage.generation import walk
-from soundstage.reports import cli
 from soundstage.reports.formats import html as page
 from soundstage.reports.formats.exchange_page import ROOM, ROWS, timelines
+from soundstage.reports.run.findings import read_report
 from soundstage.reports.story.exchange_story import ExchangeStory, story_of
 from soundstage.reports.story.story_window import LeftOut, window
 from soundstage.results.bundle import Bundle
@@ -68,7 +68,7 @@ def shown(bundle: Make, runs: Any) -> Callable[[list[dict[str, Any]]], str]:
         rules[0]["evidence"][0]["chunk"] = wrong
         path = bundle([row], rules=rules, transcripts=["e000001"])
         (path / "transcripts" / "e000001.ndjson").write_bytes(transcript(made))
-        return page.render(cli.read(Bundle.open(path)))
+        return page.render(read_report(Bundle.open(path)))
 
     return make
 

@@ -13,13 +13,12 @@ from typing import Any
 
 import pytest
 
-from soundstage.reports import cli
 from soundstage.reports.formats import html, markdown
 from soundstage.reports.formats.as_json import to_json
 from soundstage.reports.formats.text import print_summary
 from soundstage.reports.run.failure_reasons import reason_words, short_reason
 from soundstage.reports.run.failures import SHOWN, Failures
-from soundstage.reports.run.findings import Report
+from soundstage.reports.run.findings import Report, read_report
 from soundstage.reports.run.load_answer import load_answer
 from soundstage.reports.run.summary import summarise
 from soundstage.reports.run.wall_clock import WallClock, wall_clock
@@ -27,7 +26,7 @@ from soundstage.results.bundle import Bundle
 
 
 def read(path: Path) -> Report:
-    return cli.read(Bundle.open(path))
+    return read_report(Bundle.open(path))
 
 
 def said(report: Report) -> str:

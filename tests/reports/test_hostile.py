@@ -23,9 +23,8 @@ from xml.etree import ElementTree as ET
 import pytest
 from markdown_it import MarkdownIt
 
-from soundstage.reports import cli
 from soundstage.reports.formats import annotations, junit, markdown, sarif, text
-from soundstage.reports.run.findings import Report
+from soundstage.reports.run.findings import Report, read_report
 from soundstage.results.bundle import Bundle
 
 #: ESC (clear, title, hyperlink), C1, bidirectional, zero width, tag, NUL, bell, backspace, DEL.
@@ -86,7 +85,7 @@ def hurtful(bundle: Callable[..., Path], runs: ModuleType) -> Callable[..., Path
 
 
 def read(path: Path) -> Report:
-    return cli.read(Bundle.open(path))
+    return read_report(Bundle.open(path))
 
 
 FORMATS: dict[str, Callable[[Report], str]] = {

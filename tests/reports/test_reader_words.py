@@ -15,12 +15,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from soundstage.reports import cli
 from soundstage.reports.formats import annotations, html, junit, markdown
 from soundstage.reports.formats.as_json import to_json
 from soundstage.reports.formats.text import print_summary
 from soundstage.reports.run.about import about
-from soundstage.reports.run.findings import Report
+from soundstage.reports.run.findings import Report, read_report
 from soundstage.reports.run.legend import legend
 from soundstage.reports.words import budget_words, reason_words
 from soundstage.results.bundle import Bundle
@@ -32,7 +31,7 @@ PYTHON = re.compile(r"\b(?:None|True|False)\b|\{'|\['")
 
 
 def read(path: Path) -> Report:
-    return cli.read(Bundle.open(path))
+    return read_report(Bundle.open(path))
 
 
 def text(report: Report) -> str:

@@ -17,14 +17,15 @@ import pytest
 from soundstage.errors import UsageError
 from soundstage.reports import cli
 from soundstage.reports.formats import html, junit, markdown
-from soundstage.reports.run.findings import Report
+from soundstage.reports.formats.all_formats import FILES
+from soundstage.reports.run.findings import Report, read_report
 from soundstage.results.bundle import EXCHANGES, Bundle
 
 Make = Callable[..., Path]
 
 
 def report(path: Path) -> Report:
-    return cli.read(Bundle.open(path))
+    return read_report(Bundle.open(path))
 
 
 def run(*argv: object) -> tuple[int, str, str]:
@@ -275,7 +276,7 @@ def test_hostile_text_hurts_no_report(bundle: Make, runs: Any) -> None:
         parameters={runs.HOSTILE: runs.HOSTILE},
     )
     _, out, _ = run(path)
-    outputs = {file: (path / file).read_text("utf-8") for file in cli.FILES}
+    outputs = {file: (path / file).read_text("utf-8") for file in FILES}
     for text in (out, *outputs.values()):
         assert "".join(text.split("\n")).isprintable()
         assert "\\u202e" in text or "&#92;u202e" in text

@@ -14,9 +14,8 @@ import pytest
 
 from soundstage.conformance.codes import codes, codes_of
 from soundstage.contract import Contract, load_all
-from soundstage.reports import cli
 from soundstage.reports.formats import annotations, junit, sarif
-from soundstage.reports.run.findings import Report
+from soundstage.reports.run.findings import Report, read_report
 from soundstage.results.bundle import Bundle
 
 GALLERY = load_all(Path(__file__).parents[2] / "examples/contracts")
@@ -59,7 +58,7 @@ def report_of(
                     exchanges=broken_in + 1)  # fmt: skip
     finish = {"verdict": "fail", "exit_code": 1}
     runs.write(path, rows, rules=[row], violations=found, finish=finish)
-    return cli.read(Bundle.open(path))
+    return read_report(Bundle.open(path))
 
 
 def said(report: Report) -> Iterator[str]:

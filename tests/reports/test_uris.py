@@ -15,8 +15,8 @@ import pytest
 
 from soundstage.contract.contract import SCHEMAS_VARIABLE, folder_of
 from soundstage.output.uris import of_path, of_url
-from soundstage.reports import cli
 from soundstage.reports.formats import annotations, sarif
+from soundstage.reports.run.findings import read_report
 from soundstage.reports.story.curl import curl
 from soundstage.results.bundle import Bundle
 
@@ -67,7 +67,7 @@ def test_findings_point_at_contracts_in_any_folder(
         "exchanges": 1,
         "evidence": [{"exchange": "e000001", "chunk": 3, "path": "/a", "message": "missing"}],
     }
-    report = cli.read(Bundle.open(bundle(rules=[{"severity": "error", **found}])))
+    report = read_report(Bundle.open(bundle(rules=[{"severity": "error", **found}])))
     (run,) = json.loads(sarif.render([report]))["runs"]
     where = run["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
     assert _URI.fullmatch(where)

@@ -20,7 +20,8 @@ import soundstage.loadtests.live.view
 import soundstage.loadtests.run.run_setup
 import soundstage.loadtests.run.users
 import soundstage.reports.cli
-import soundstage.reports.formats.html  # noqa: F401
+import soundstage.reports.formats.all_formats
+import soundstage.reports.run.findings  # noqa: F401
 from soundstage.cli import main
 
 
