@@ -33,7 +33,7 @@ def run(*words: str, folder: Path, path: Path | None = None) -> str:
     return done.stdout
 
 
-@pytest.mark.proof
+@pytest.mark.timing
 def test_what_the_wheel_holds_checks_loads_and_reports(tmp_path: Path) -> None:
     # From a copy: a build leaves files in the folder that it builds.
     clone, dist, there, folder = (tmp_path / name for name in ("clone", "dist", "there", "folder"))
