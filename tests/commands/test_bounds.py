@@ -173,7 +173,7 @@ def test_a_bundle_of_a_flood_is_small_counts_all_of_it_and_can_be_read(tmp_path:
     assert sum(each.get("times", 1) for each in json.loads(text)["violations"]) >= 100_000
 
 
-@pytest.mark.proof
+@pytest.mark.timing
 def test_a_load_on_a_target_that_never_answers_ends_and_is_invalid(tmp_path: Path) -> None:
     bundle = tmp_path / "run"
 
