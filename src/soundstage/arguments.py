@@ -5,13 +5,11 @@ may not be shown.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import math
-import os
 import re
 import shlex
-import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import zip_longest
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -27,24 +25,9 @@ _TELLTALES = ("auth", "header", "key", "passw", "secret", "token")
 _NO_SECRETS = ("file", "keep", "keyword", "path")
 
 
-class _Help(argparse.RawDescriptionHelpFormatter):
-    """As wide as the terminal. argparse makes one for each option that is added, and would load
-    `shutil` to ask how wide that is: a fiftieth of the time of a short command.
-    """
-
-    def __init__(self, prog: str, **kwargs: Any) -> None:
-        super().__init__(prog, **{"width": _columns() - 2, **kwargs})
-
-
-def _columns() -> int:
-    """What `shutil.get_terminal_size` says: COLUMNS, else the terminal's, else 80."""
-    with contextlib.suppress(ValueError):
-        if (said := int(os.environ.get("COLUMNS", ""))) > 0:
-            return said
-    with contextlib.suppress(ValueError, OSError):  # closed, or no terminal
-        if sys.__stdout__ is not None:
-            return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80
-    return 80
+#: argparse makes one for each option that is added: one that knows its width need not load `shutil`
+#: to ask for the terminal's, which takes a fiftieth of the time of a short command.
+_formatter = partial(argparse.RawDescriptionHelpFormatter, width=78)
 
 
 class Parser(argparse.ArgumentParser):
@@ -53,12 +36,20 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, *args: object, **kwargs: object) -> None:
-        kwargs.setdefault("formatter_class", _Help)
+        kwargs.setdefault("formatter_class", _formatter)
         # What is short for one option today is short for two tomorrow, in somebody's pipeline.
         kwargs.setdefault("allow_abbrev", False)
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         # Since Python 3.14 it colours help by itself, with sequences that no screen knows.
         self.color = False
+
+    def format_help(self) -> str:
+        """As wide as the terminal."""
+        import shutil
+
+        columns = shutil.get_terminal_size().columns
+        self.formatter_class = partial(argparse.RawDescriptionHelpFormatter, width=columns - 2)
+        return super().format_help()
 
     def parse_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None

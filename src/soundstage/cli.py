@@ -6,7 +6,6 @@ called, so that `soundstage lint` starts without Locust, SciPy or Hypothesis.
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from soundstage.errors import SoundstageError, UsageError, environment_reason, r
 from soundstage.exit_codes import ExitCode, with_report
 from soundstage.near_names import did_you_mean, sayable
 from soundstage.output import outgoing, streams
-from soundstage.process import contract_folders, lifeline, signals
+from soundstage.process import contract_folders, lifeline, rubbish, signals
 
 #: Each module has HELP, `parser()`, `parse_args(argv)` and `run(args, stdout, stderr)`, which gives
 #: the exit code.
@@ -106,7 +105,7 @@ def _loads_libraries(argv: list[str]) -> bool:
 
 def _program(argv: list[str]) -> int:
     code: int = ExitCode.BUG
-    gc.disable()  # until the command begins (`run`)
+    rubbish.put_off()  # until the command begins (`run`)
     try:
         signals.install()
         import_module("soundstage.commands.checking.isolation").move_in()
@@ -177,11 +176,7 @@ def run(name: str, argv: list[str], stdout: TextIO, stderr: TextIO) -> int:
         argv = _taken(argv)
         command = import_module(COMMANDS[name][0])
         args = command.parse_args(argv)
-        if not gc.isenabled():
-            # Of what was imported nothing is garbage: to look for some takes a twentieth of a short
-            # command's time while it is imported, and again each time that all is gone through.
-            gc.freeze()
-            gc.enable()
+        rubbish.resume()
         if "threading" in sys.modules:
             import threading
 

@@ -37,3 +37,11 @@ def test_of_options_of_an_emulator_that_stand_twice_the_last_counts() -> None:
     words = ["--profile", "instant", "--speed", "100", "--profile", "slow", "--speed", "2"]
     args = PARSERS["emulate"].parse_args(words)
     assert (args.profile, args.speed) == ("slow", 2)
+
+
+@pytest.mark.parametrize("columns", [60, 140])
+def test_help_is_as_wide_as_the_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    options = PARSERS["load"].format_help().partition("\nexamples:")[0].splitlines()
+    described = [line for line in options if line.startswith("  --")]
+    assert columns // 2 < max(map(len, described)) < columns

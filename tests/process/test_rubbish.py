@@ -21,3 +21,25 @@ def test_a_failure_leaves_it_as_it_was() -> None:
     with pytest.raises(KeyError), rubbish.seldom():
         raise KeyError
     assert gc.get_threshold() == before
+
+
+def test_what_a_program_puts_off_goes_on_once_it_has_begun() -> None:
+    assert gc.isenabled()
+    rubbish.put_off()
+    try:
+        assert not gc.isenabled()
+    finally:
+        rubbish.resume()
+        gc.unfreeze()
+    assert gc.isenabled()
+
+
+def test_who_looks_for_no_rubbish_has_it_left_that_way() -> None:
+    gc.disable()
+    try:
+        rubbish.resume()
+        rubbish.put_off()
+        rubbish.resume()
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

@@ -11,6 +11,7 @@ from typing import Final
 #: open streams hold is looked at each time, in vain: at Python's defaults that takes a tenth of a
 #: chunk's time, and a look at all of ten thousand streams keeps everything waiting for long.
 _THRESHOLDS: Final = (50_000, 20, 100)
+_put_off = False
 
 
 @contextmanager
@@ -42,3 +43,23 @@ def uncollected() -> Iterator[None]:
     finally:
         if collecting:
             gc.enable()
+
+
+def put_off() -> None:
+    """Nobody looks until `resume`: a program begins, and of what it imports nothing is rubbish. To
+    look for some takes a twentieth of a short command's time.
+    """
+    global _put_off
+    _put_off = gc.isenabled()
+    gc.disable()
+
+
+def resume() -> None:
+    """What has been loaded since `put_off` is not looked at again, and from now on all else is, as
+    before. Does nothing where none of that was asked for.
+    """
+    global _put_off
+    if _put_off:
+        _put_off = False
+        gc.freeze()
+        gc.enable()
