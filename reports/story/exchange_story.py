@@ -77,11 +77,6 @@ class ExchangeStory:
         """What to say of that which is `due`: of an exchange that was cut, nobody knows more."""
         return "had not come by then" if self.verdict == "inconclusive" else "never came"
 
-    @property
-    def all_breaks(self) -> list[Break]:
-        """Everything that broke, in the order of the steps."""
-        return [each for step in self.steps for each in step.breaks] + list(self.breaks)
-
 
 def story_of(
     transcript: Transcript,
